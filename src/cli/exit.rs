@@ -1,0 +1,81 @@
+//! What happened -> an exit code, and one message on stderr.
+
+use edgecall::Kind;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+/// An error of the command line itself, with its class.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    message: String,
+}
+
+impl Failure {
+    /// A usage error with the way on, exit code 2.
+    pub fn usage(message: impl Into<String>) -> anyhow::Error {
+        Failure::of(Kind::Usage, message)
+    }
+
+    /// An error of this class.
+    pub fn of(kind: Kind, message: impl Into<String>) -> anyhow::Error {
+        anyhow::Error::new(Failure { kind, message: message.into() })
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Reports `result` and gives its exit code.
+///
+/// A reader that went away (`| head`) is no failure: whoever asked has what they wanted.
+pub fn code(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    if is_broken_pipe(&error) {
+        return ExitCode::SUCCESS;
+    }
+    // A closed stderr leaves nobody to tell; the exit code still says it.
+    let _ = writeln!(io::stderr(), "error: {error:#}");
+    ExitCode::from(number(kind(&error)))
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn kind(error: &anyhow::Error) -> Kind {
+    for cause in error.chain() {
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            return failure.kind;
+        }
+        if let Some(error) = cause.downcast_ref::<edgecall::Error>() {
+            return error.kind();
+        }
+    }
+    Kind::Io
+}
+
+/// `sysexits.h`, where it has a word for it.
+fn number(kind: Kind) -> u8 {
+    match kind {
+        Kind::Negative => 1,
+        Kind::Usage => 2,
+        Kind::Data => 65,
+        Kind::NoInput => 66,
+        Kind::Unavailable => 69,
+        Kind::Bug => 70,
+        Kind::CannotCreate => 73,
+        Kind::Io => 74,
+        Kind::Interrupted => 130,
+    }
+}

@@ -1,0 +1,44 @@
+//! The command line: one file a subcommand, each with its `Args` and its `run`.
+
+mod call;
+mod convert;
+mod exit;
+mod inspect;
+mod output;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Convert a tuned checkpoint to GGUF, and make tool calls with it
+#[derive(Parser)]
+#[command(name = "edgecall", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Log more to stderr: -v info, -vv debug, -vvv trace (or set RUST_LOG)
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Convert a checkpoint folder to GGUF
+    Convert(convert::Args),
+    /// Show what a GGUF file or a checkpoint is and what it needs
+    Inspect(inspect::Args),
+    /// Make a tool call
+    Call(call::Args),
+}
+
+/// Parses the command line, runs it, and turns what happened into an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    output::start_log(cli.verbose);
+    let result = match cli.command {
+        Command::Convert(args) => convert::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Call(args) => call::run(args),
+    };
+    exit::code(result)
+}

@@ -1,0 +1,15 @@
+//! Checkpoint -> GGUF, in one streaming pass.
+
+use crate::error::Kind;
+
+/// Why a conversion cannot be made or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {}
+
+impl Error {
+    /// The class that decides the exit code.
+    pub fn kind(&self) -> Kind {
+        match *self {}
+    }
+}

@@ -1,0 +1,67 @@
+//! Everything before the tensor data: metadata, tensor table and padding, as bytes.
+
+use super::{DEFAULT_ALIGNMENT, GgmlType, TensorInfo, Value, value};
+
+/// The front of a GGUF file: what stands in it, in the order it stands.
+///
+/// The data are the caller's to write: each tensor at the length of [`Header::encode`] plus its offset,
+/// zeros between them.
+#[derive(Clone, Debug, Default)]
+pub struct Header {
+    metadata: Vec<(String, Value)>,
+    tensors: Vec<TensorInfo>,
+    data_bytes: u64,
+}
+
+impl Header {
+    /// A header with these keys and no tensors yet.
+    pub fn new(metadata: Vec<(String, Value)>) -> Header {
+        Header { metadata, ..Header::default() }
+    }
+
+    /// Appends a tensor behind the others. `dims[0]` is the length of a row and a multiple of the
+    /// type's block length.
+    pub fn push_tensor(&mut self, name: String, dims: Vec<u64>, ggml_type: GgmlType) {
+        let tensor = TensorInfo { name, dims, ggml_type, offset: self.data_bytes };
+        self.data_bytes += tensor.byte_len().next_multiple_of(DEFAULT_ALIGNMENT);
+        self.tensors.push(tensor);
+    }
+
+    /// The metadata, in file order.
+    pub fn metadata(&self) -> &[(String, Value)] {
+        &self.metadata
+    }
+
+    /// The tensor table, in file order.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// The header's bytes, padded to the start of the data section.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend(b"GGUF");
+        out.extend(3u32.to_le_bytes());
+        out.extend((self.tensors.len() as u64).to_le_bytes());
+        out.extend((self.metadata.len() as u64).to_le_bytes());
+        for (key, value) in &self.metadata {
+            value::encode_string(key, &mut out);
+            out.extend(value.type_id().to_le_bytes());
+            value.encode(&mut out);
+        }
+        for tensor in &self.tensors {
+            value::encode_string(&tensor.name, &mut out);
+            out.extend((tensor.dims.len() as u32).to_le_bytes());
+            tensor.dims.iter().for_each(|dim| out.extend(dim.to_le_bytes()));
+            out.extend(tensor.ggml_type.id().to_le_bytes());
+            out.extend(tensor.offset.to_le_bytes());
+        }
+        out.resize(out.len().next_multiple_of(DEFAULT_ALIGNMENT as usize), 0);
+        out
+    }
+
+    /// How many bytes the data section takes, the padding behind the last tensor included.
+    pub fn data_bytes(&self) -> u64 {
+        self.data_bytes
+    }
+}

@@ -1,0 +1,1 @@
+//! What a GGUF file or a checkpoint is, and what it needs to run.

@@ -1,0 +1,34 @@
+//! Run a fine-tuned tool-calling model on a laptop or a Raspberry Pi.
+//!
+//! The modules stand in the order the data flows:
+//!
+//! ```text
+//! checkpoint -> convert -> GGUF file -> runtime -> call
+//!                 ^                       ^         ^
+//!           quant, gguf             gguf, mmap   tools, chat
+//! ```
+//!
+//! The GGUF file is all that passes between the two halves: `convert` never sees llama.cpp, and
+//! `runtime` never sees a checkpoint. [`verify`] joins them for one purpose, the token check.
+
+#![deny(unsafe_code, missing_docs, clippy::print_stdout, clippy::print_stderr)]
+
+pub mod error;
+pub mod mmap;
+
+pub mod checkpoint;
+pub mod gguf;
+pub mod quant;
+
+pub mod convert;
+
+pub mod chat;
+pub mod tools;
+
+pub mod runtime;
+
+pub mod call;
+pub mod inspect;
+pub mod verify;
+
+pub use error::{Error, Kind, Result};

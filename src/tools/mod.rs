@@ -1,0 +1,15 @@
+//! What may be called, and what was.
+
+use crate::error::Kind;
+
+/// Why tools cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {}
+
+impl Error {
+    /// The class that decides the exit code.
+    pub fn kind(&self) -> Kind {
+        match *self {}
+    }
+}

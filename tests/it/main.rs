@@ -1,0 +1,3 @@
+//! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
+
+mod shared;
