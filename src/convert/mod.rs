@@ -1,8 +1,14 @@
 //! Checkpoint -> GGUF, in one streaming pass.
 
+pub mod general;
+mod model_card;
+mod model_id;
 pub mod pretokenizer;
 mod special;
 pub mod vocab;
+
+pub use model_card::Error as ModelCardError;
+pub use model_id::output_name;
 
 use crate::error::Kind;
 
