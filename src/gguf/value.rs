@@ -137,7 +137,7 @@ impl Value {
     }
 
     /// Appends the value as it stands in a file, without its type number.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Value::U8(n) => out.extend(n.to_le_bytes()),
             Value::I8(n) => out.extend(n.to_le_bytes()),
