@@ -1,5 +1,7 @@
 //! Checkpoint -> GGUF, in one streaming pass.
 
+pub mod readback;
+
 use crate::error::Kind;
 
 /// Why a conversion cannot be made or failed.

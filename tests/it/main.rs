@@ -1,3 +1,5 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
+mod gguf;
+mod gguf_ggml;
 mod shared;
