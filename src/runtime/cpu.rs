@@ -4,6 +4,7 @@
 //! an older one the first matrix product dies of an illegal instruction. Asked first, we can say so.
 
 use super::{Error, ffi};
+use std::thread;
 
 /// Refuses a machine that lacks an instruction set that ggml was compiled for.
 ///
@@ -54,6 +55,31 @@ fn has(_: &str) -> bool {
     false
 }
 
+/// One thread for each physical core that this process may use: its affinity and its cgroup's quota
+/// count, and two threads of one core share the units that matrix products keep busy.
+pub fn default_threads() -> usize {
+    let allowed = thread::available_parallelism().map_or(1, usize::from);
+    physical_cores().map_or(allowed, |cores| cores.min(allowed)).max(1)
+}
+
+/// The physical cores behind the CPUs of this process's affinity; `None` where the system does not say.
+#[cfg(not(target_os = "linux"))]
+fn physical_cores() -> Option<usize> {
+    None
+}
+
+/// The physical cores behind the CPUs of this process's affinity; `None` where the system does not say.
+#[cfg(target_os = "linux")]
+fn physical_cores() -> Option<usize> {
+    let affinity = rustix::thread::sched_getaffinity(None).ok()?;
+    let cores: std::collections::BTreeSet<String> = (0..rustix::thread::CpuSet::MAX_CPU)
+        .filter(|&cpu| affinity.is_set(cpu))
+        .map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"))
+        .map(|path| std::fs::read_to_string(path).ok())
+        .collect::<Option<_>>()?;
+    Some(cores.len()).filter(|&cores| cores > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +88,12 @@ mod tests {
     fn only_what_was_compiled_in_and_is_not_there_is_missing() {
         let compiled = [("AVX", true), ("AVX2", true), ("AVX-512F", false)];
         assert_eq!(missing(&compiled, |name| name == "AVX"), ["AVX2"]);
+    }
+
+    #[test]
+    fn threads_are_at_least_one_and_at_most_the_cpus_of_this_process() {
+        let threads = default_threads();
+        assert!((1..=thread::available_parallelism().unwrap().get()).contains(&threads));
     }
 
     #[test]

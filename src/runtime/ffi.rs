@@ -15,6 +15,15 @@ pub fn forbid_backtraces() {
     unsafe { std::env::set_var("GGML_NO_BACKTRACE", "1") }
 }
 
+/// Ends the process at once with this exit code.
+///
+/// For a signal's handler: an ordinary exit would run the destructors of C++ objects that another
+/// thread is computing with.
+pub fn leave(code: u8) -> ! {
+    // SAFETY: takes a number and does not return; nothing of this process runs after it.
+    unsafe { libc::_exit(i32::from(code)) }
+}
+
 /// Whether ggml's CPU kernels were compiled for a feature: each of these only returns a constant.
 macro_rules! compiled_for {
     ($name:ident) => {

@@ -1,14 +1,27 @@
 //! The only module that names llama_cpp_2 or llguidance: a prompt and a grammar in, text out.
 
+pub mod constraint;
 pub mod cpu;
+mod error;
 mod ffi;
+pub mod generate;
+mod model;
+mod sample;
+mod session;
+mod token_env;
 mod vocabulary;
 
+pub use constraint::{Compiler, Constraint};
+pub use error::Error;
+pub use ffi::leave;
+pub use generate::{Completion, Finish};
+pub use model::{Metadata, Model};
+pub use sample::{Sampler, Sampling};
+pub use session::{KV_TYPES, KvType, Options, Session};
 pub use vocabulary::Vocabulary;
 
-use crate::error::Kind;
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};
-use std::{path::PathBuf, sync::OnceLock};
+use std::sync::OnceLock;
 
 /// The llama.cpp backend, started at the first call and kept for the life of the process.
 ///
@@ -25,68 +38,4 @@ pub fn backend() -> Result<&'static LlamaBackend, Error> {
         send_logs_to_tracing(LogOptions::default());
         LlamaBackend::init().expect("only this function starts the backend, and only once")
     }))
-}
-
-/// Why a model cannot be loaded or run.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The machine lacks instructions that the C++ half was compiled for.
-    #[error(
-        "this build needs a CPU with {}, and this one has not; build edgecall on this machine \
-         with the GGML_* switches of the README off",
-        missing.join(", ")
-    )]
-    Cpu {
-        /// What is missing, as the CPU's vendor calls it.
-        missing: Vec<&'static str>,
-    },
-    /// The model file is missing or cannot be read.
-    #[error("cannot read the model {}", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file does not begin like a GGUF file.
-    #[error("{}: not a GGUF file: {found}; `edgecall convert` makes one from a checkpoint", path.display())]
-    NotGguf {
-        /// The file.
-        path: PathBuf,
-        /// What it is instead.
-        found: String,
-    },
-    /// The path cannot be handed to llama.cpp.
-    #[error("{}: llama.cpp takes only paths in UTF-8; rename the file", path.display())]
-    Path {
-        /// The file.
-        path: PathBuf,
-    },
-    /// llama.cpp does not load the file and gives no reason but in its log.
-    #[error("{}: llama.cpp does not load this file; -v shows its log", path.display())]
-    Load {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A text is longer than llama.cpp's tokenizer can count.
-    #[error("the text has {bytes} bytes, and at most 2147483647 can be tokenized")]
-    TextTooLong {
-        /// The text's length.
-        bytes: usize,
-    },
-}
-
-impl Error {
-    /// The class that decides the exit code.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Error::Cpu { .. } => Kind::Unavailable,
-            Error::Open { .. } => Kind::NoInput,
-            Error::NotGguf { .. } | Error::Path { .. } | Error::Load { .. } | Error::TextTooLong { .. } => {
-                Kind::Data
-            }
-        }
-    }
 }
