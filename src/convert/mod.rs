@@ -4,6 +4,7 @@ pub mod general;
 mod model_card;
 mod model_id;
 pub mod pretokenizer;
+pub mod readback;
 mod special;
 pub mod vocab;
 
