@@ -3,4 +3,5 @@
 mod gguf;
 mod gguf_ggml;
 mod shared;
+mod verify;
 mod vocab;
