@@ -7,6 +7,7 @@
 mod probes;
 
 use crate::checkpoint::tokenizer::{self, Tokenizer};
+use crate::convert::pretokenizer;
 use crate::error::Kind;
 use crate::gguf::{Array, Gguf, Value};
 use crate::mmap;
@@ -75,8 +76,8 @@ pub enum Error {
     /// The two tokenizers disagree.
     #[error(
         "the written tokenizer is not the checkpoint's: at ...{excerpt:?}... tokenizer.json gives the ids \
-         {expected:?} and llama.cpp {found:?} (from token {position} of {text:?} on); name another \
-         pre-tokenizer with `--pre NAME`, or write the file as it is with `--no-check`"
+         {expected:?} and llama.cpp {found:?} (from token {position} of {text:?} on); {}, or write the file as it \
+         is with `--no-check`", advice(*.suggested)
     )]
     Mismatch {
         /// The text, shortened if it is long.
@@ -89,6 +90,8 @@ pub enum Error {
         expected: Vec<u32>,
         /// llama.cpp's ids from there on, at most eight.
         found: Vec<i32>,
+        /// Another pre-tokenizer that has the structure of the checkpoint's.
+        suggested: Option<&'static str>,
     },
     /// The checkpoint's tokenizer failed.
     #[error("the checkpoint's tokenizer failed in the token check")]
@@ -111,6 +114,22 @@ impl Error {
             | Error::SharedText { .. }
             | Error::Mismatch { .. } => Kind::Data,
         }
+    }
+
+    fn suggest(mut self, pre: &str, tokenizer: &Tokenizer) -> Error {
+        if let Error::Mismatch { suggested, .. } = &mut self {
+            *suggested = pretokenizer::by_structure(tokenizer).filter(|name| *name != pre);
+        }
+        self
+    }
+}
+
+fn advice(suggested: Option<&str>) -> String {
+    match suggested {
+        Some(name) => {
+            format!("the checkpoint's pre-tokenizer is built like llama.cpp's `{name}`: try `--pre {name}`")
+        }
+        None => "name another pre-tokenizer with `--pre NAME`".to_owned(),
     }
 }
 
@@ -135,7 +154,7 @@ pub struct TokenReport {
 /// [`Error::Mismatch`] with the text and both sides' ids; what keeps llama.cpp from loading the file.
 pub fn tokens(path: &Path, tokenizer: &Tokenizer) -> Result<TokenReport, Error> {
     let started = Instant::now();
-    check_loadable(path)?;
+    let pre = check_loadable(path)?;
     let vocabulary = Vocabulary::load(path)?;
     let is_plain = |id: u32| {
         let id = i32::try_from(id).unwrap_or(-1);
@@ -147,7 +166,7 @@ pub fn tokens(path: &Path, tokenizer: &Tokenizer) -> Result<TokenReport, Error> 
         let expected = tokenizer.encode(text)?;
         let normalized = tokenizer.normalize(text)?;
         let found = vocabulary.tokenize(&normalized, true)?;
-        compare(tokenizer, &normalized, &expected, &found)?;
+        compare(tokenizer, &normalized, &expected, &found).map_err(|e| e.suggest(&pre, tokenizer))?;
         tokens += expected.len();
     }
     Ok(TokenReport { texts: probes.len(), tokens, seconds: started.elapsed().as_secs_f64() })
@@ -167,6 +186,7 @@ fn compare(tokenizer: &Tokenizer, text: &str, expected: &[u32], found: &[i32]) -
         position,
         expected: expected[position..].iter().copied().take(8).collect(),
         found: found[position..].iter().copied().take(8).collect(),
+        suggested: None,
     })
 }
 
@@ -177,14 +197,16 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// Refuses what llama.cpp would end the process on, or pass over in silence.
-fn check_loadable(path: &Path) -> Result<(), Error> {
+/// Refuses what llama.cpp would end the process on, or pass over in silence. The answer is the file's
+/// pre-tokenizer.
+fn check_loadable(path: &Path) -> Result<String, Error> {
     let file = mmap::Map::open(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
     let gguf = Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })?;
     let tokens = gguf.array("tokenizer.ggml.tokens").and_then(Array::as_strings);
     let tokens = tokens.ok_or_else(|| Error::NoTokens { path: path.to_path_buf() })?;
     check_special_ids(&gguf.metadata, tokens.len())?;
-    check_texts(tokens)
+    check_texts(tokens)?;
+    Ok(gguf.str("tokenizer.ggml.pre").unwrap_or_default().to_owned())
 }
 
 fn check_special_ids(metadata: &[(String, Value)], n_tokens: usize) -> Result<(), Error> {

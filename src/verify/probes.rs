@@ -113,16 +113,12 @@ fn repeated() -> Vec<String> {
     .into()
 }
 
-/// An added token alone, inside words, between spaces, doubled, and cut short.
+/// An added token first, inside words, between spaces, doubled, beside digits and line ends, and last; then
+/// cut short.
 fn around(token: &str) -> Vec<String> {
-    let mut texts = vec![
-        token.to_owned(),
-        format!("a{token}b"),
-        format!(" {token} "),
-        format!("x {token}\ny\n{token}  z"),
-        format!("{token}{token} {token}\n\n{token}"),
-        format!("1{token}2.{token}, '{token}'"),
-    ];
+    let mut texts = vec![format!(
+        "{token} a{token}b {token} x  {token}\ny\n{token}  z{token}{token}\n\n{token}1{token}2.{token}, '{token}'\t{token}"
+    )];
     if let Some((last, _)) = token.char_indices().next_back().filter(|(at, _)| *at > 0) {
         texts.push(format!("x{} y", &token[..last]));
     }

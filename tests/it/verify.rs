@@ -33,7 +33,7 @@ fn pocket_keys(pre: &str) -> (Tokenizer, Vec<(String, Value)>) {
 fn pockets_written_tokenizer_is_the_checkpoints() {
     let (tokenizer, keys) = pocket_keys("qwen2");
     let report = verify::tokens(vocabulary(keys, "qwen3").path(), &tokenizer).unwrap();
-    assert!(report.texts > 150 && report.tokens > 10_000, "{report:?}");
+    assert!(report.texts > 300 && report.tokens > 8_000, "{report:?}");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_wrong_pre_tokenizer_is_named_with_the_text_and_both_sides_ids() {
     assert_eq!(error.kind(), Kind::Data);
     let message = error.to_string();
     assert!(message.starts_with("the written tokenizer is not the checkpoint's: at ..."), "{message}");
-    assert!(message.contains("`--pre NAME`") && message.contains("`--no-check`"), "{message}");
+    assert!(message.contains("`--pre qwen2`") && message.contains("`--no-check`"), "{message}");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn conformance_qwen3s_written_tokenizer_is_the_checkpoints() {
     let keys = vocab::metadata(&tokenizer, &config, 151936, "qwen2", Family::Qwen).unwrap();
     let report = verify::tokens(vocabulary(keys, "qwen3").path(), &tokenizer).unwrap();
     println!("{report:?}");
-    assert!(report.texts > 450 && report.tokens > 8_000, "{report:?}");
+    assert!(report.texts > 350 && report.tokens > 8_000, "{report:?}");
 }
 
 #[test]
@@ -100,5 +100,5 @@ fn conformance_a_cut_llama_3s_written_tokenizer_is_the_checkpoints() {
     let keys =
         vocab::metadata(&tokenizer, config.as_object().unwrap(), 768, "llama-bpe", Family::Llama).unwrap();
     let report = verify::tokens(vocabulary(keys, "llama").path(), &tokenizer).unwrap();
-    assert!(report.texts > 1000, "{report:?}");
+    assert!(report.texts > 500, "{report:?}");
 }
