@@ -3,5 +3,6 @@
 mod gguf;
 mod gguf_ggml;
 mod shared;
+mod tokenizer_keys;
 mod verify;
 mod vocab;
