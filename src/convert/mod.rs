@@ -1,5 +1,16 @@
 //! Checkpoint -> GGUF, in one streaming pass.
 
+pub mod general;
+mod model_card;
+mod model_id;
+pub mod pretokenizer;
+pub mod readback;
+mod special;
+pub mod vocab;
+
+pub use model_card::Error as ModelCardError;
+pub use model_id::output_name;
+
 use crate::error::Kind;
 
 /// Why a conversion cannot be made or failed.

@@ -1,4 +1,9 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
 mod layering;
+mod gguf;
+mod gguf_ggml;
 mod shared;
+mod tokenizer_keys;
+mod verify;
+mod vocab;
