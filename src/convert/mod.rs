@@ -1,5 +1,9 @@
 //! Checkpoint -> GGUF, in one streaming pass.
 
+pub mod pretokenizer;
+mod special;
+pub mod vocab;
+
 use crate::error::Kind;
 
 /// Why a conversion cannot be made or failed.
