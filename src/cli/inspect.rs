@@ -1,10 +1,7 @@
 //! `edgecall inspect`.
 
 use super::output::{Format, emit};
-use clap::{
-    builder::{PossibleValuesParser, TypedValueParser},
-    value_parser,
-};
+use clap::value_parser;
 use edgecall::{
     gguf::GgmlType,
     inspect::{self, Run, WithTensors, memory::KV_TYPES},
@@ -22,8 +19,8 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     ctx: Option<u32>,
 
-    /// Measure memory with a KV cache of this type
-    #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = kv_type())]
+    /// Measure memory with a KV cache of this type (f16, q8_0 ...)
+    #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = kv_type)]
     kv_type: GgmlType,
 
     /// List the tensors too
@@ -48,8 +45,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn kv_type() -> impl TypedValueParser<Value = GgmlType> {
-    let names = KV_TYPES.iter().map(|kv_type| kv_type.name().to_lowercase());
-    // Every possible value is the name of a type, and clap lets no other through.
-    PossibleValuesParser::new(names).try_map(|name| GgmlType::from_name(&name).ok_or("no such type"))
+/// The type of the KV cache that a `--kv-type` names.
+fn kv_type(name: &str) -> Result<GgmlType, String> {
+    let known = GgmlType::from_name(name).filter(|kv_type| KV_TYPES.contains(kv_type));
+    known.ok_or_else(|| {
+        let names: Vec<_> = KV_TYPES.iter().map(|kv_type| kv_type.name().to_lowercase()).collect();
+        format!("the cache can be {}", names.join(", "))
+    })
 }

@@ -1,6 +1,9 @@
 //! Checkpoint -> GGUF, in one streaming pass.
 
+pub mod pretokenizer;
 pub mod readback;
+mod special;
+pub mod vocab;
 
 use crate::error::Kind;
 

@@ -3,3 +3,4 @@
 mod gguf;
 mod gguf_ggml;
 mod shared;
+mod vocab;
