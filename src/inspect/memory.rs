@@ -126,9 +126,9 @@ pub fn compute_bytes(shape: &Shape, n_ctx: u64, n_ubatch: u64) -> u64 {
     let n_ctx = rounded(n_ctx);
     let n = n_ubatch.min(n_ctx);
     let times = |a: u64, b: u64| a.saturating_mul(b);
-    // Floats a token: the head beside what the last layer leaves, or the inside of a layer.
-    let head = shape.vocabulary.saturating_add(times(2, shape.feed_forward_length));
-    let layer = times(4, shape.feed_forward_length).saturating_add(times(2, shape.embedding_length));
+    // Floats a token, as measured: the logits beside what the last layer leaves, or the inside of a layer.
+    let head = shape.vocabulary.saturating_add(times(6, shape.embedding_length));
+    let layer = times(5, shape.embedding_length).saturating_add(times(3, shape.feed_forward_length));
     // The attention mask is an f16 for each pair of a batch's token and a cached one.
     times(times(4, n), head.max(layer)).saturating_add(times(times(2, n), n_ctx))
 }
