@@ -2,5 +2,6 @@
 
 mod gguf;
 mod gguf_ggml;
+mod inspect;
 mod shared;
 mod vocab;
