@@ -1,4 +1,6 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
+mod gguf;
+mod gguf_ggml;
 mod shared;
 mod vocab;
