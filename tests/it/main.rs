@@ -2,5 +2,6 @@
 
 mod gguf;
 mod gguf_ggml;
+mod oracle;
 mod shared;
 mod vocab;
