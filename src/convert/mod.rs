@@ -9,8 +9,6 @@
 pub mod arch;
 pub mod general;
 pub mod manifest;
-mod model_card;
-mod model_id;
 pub mod pretokenizer;
 pub mod readback;
 pub mod recipe;
@@ -19,6 +17,8 @@ pub mod vocab;
 
 mod deviation;
 mod error;
+mod model_card;
+mod model_id;
 mod output;
 mod peak;
 mod plan;
@@ -31,6 +31,8 @@ mod written;
 
 pub use deviation::Deviation;
 pub use error::Error;
+pub use model_card::Error as ModelCardError;
+pub use model_id::output_name;
 pub use output::{Output, Targets, manifest_path};
 pub use plan::{FilePlan, Plan};
 pub use recipe::{FileType, Override, Recipe};

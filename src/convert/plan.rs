@@ -3,7 +3,7 @@
 use super::{
     Error,
     arch::{self, Architecture},
-    general, pretokenizer,
+    general, model_id, pretokenizer,
     recipe::{self, Fallback, FileType, Recipe, Shape},
     tensors::{self, Head, ModelTensor},
     vocab,
@@ -33,6 +33,8 @@ pub struct Plan {
     pub head: Head,
     /// The model's tensors in the reference converter's order.
     pub tensors: Vec<ModelTensor>,
+    /// Files of the checkpoint that could not be used, and were not needed.
+    pub warnings: Vec<String>,
     /// One for each type that was asked for, in that order.
     pub files: Vec<FilePlan>,
 }
@@ -103,14 +105,21 @@ impl Plan {
             .collect();
         Ok(Plan {
             architecture: architecture.name(),
-            name: general::name(&checkpoint.dir),
+            name: model_id::output_name(&checkpoint.dir),
             recipe,
             pretokenizer: keys.pretokenizer,
+            warnings: keys.warnings,
             head,
             tensors,
             files,
         })
     }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &impl std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn check_types(recipe: &Recipe) -> Result<(), Error> {
@@ -138,6 +147,7 @@ fn check_overrides(recipe: &Recipe, tensors: &[ModelTensor]) -> Result<(), Error
 /// The keys by their place in the reference's order.
 struct Keys {
     pretokenizer: String,
+    warnings: Vec<String>,
     before_file_type: Vec<(String, Value)>,
     after_file_type: Vec<(String, Value)>,
     tokenizer: Vec<(String, Value)>,
@@ -164,13 +174,15 @@ impl Keys {
         let parameters = tensors.iter().map(ModelTensor::element_count).sum();
         let mut before_file_type =
             vec![("general.architecture".to_owned(), Value::String(architecture.name().to_owned()))];
-        before_file_type.extend(general::keys(&checkpoint.dir, parameters)?);
+        let general = general::metadata(&checkpoint.dir, &config.raw, parameters);
+        before_file_type.extend(general.metadata);
         before_file_type.extend(architecture.keys(config));
         Ok(Keys {
             before_file_type,
             after_file_type: architecture.late_keys(config),
             tokenizer: vocab::metadata(&tokenizer, &config.raw, vocab_size, &pretokenizer, family)?,
             pretokenizer,
+            warnings: general.warnings.iter().map(chain).collect(),
         })
     }
 
