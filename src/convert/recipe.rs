@@ -89,6 +89,21 @@ impl FromStr for FileType {
     }
 }
 
+/// What is asked of a conversion: everything that decides the bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Recipe {
+    /// The types of file to write, each once.
+    pub file_types: Vec<FileType>,
+    /// Matrices with a type of their own; the first that matches counts.
+    pub overrides: Vec<Override>,
+    /// Round every matrix to F16 before anything else, as the route over an F16 file does.
+    pub via_f16: bool,
+    /// Leave out a stored head that is the embedding once more.
+    pub drop_tied_head: bool,
+    /// llama.cpp's name of the pre-tokenizer, where it is not to be recognised.
+    pub pre: Option<String>,
+}
+
 /// `REGEX=TYPE`: the matrices whose GGUF name the pattern finds get this type.
 #[derive(Clone, Debug)]
 pub struct Override {

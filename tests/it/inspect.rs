@@ -66,7 +66,7 @@ fn stdout(output: &Output) -> &str {
 fn a_file_is_told_with_its_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let path = small_qwen3(&folder);
-    let Report::Gguf(report) = inspect::inspect(&path, Run::default()).unwrap() else { panic!() };
+    let Report::Gguf(report) = inspect::inspect(&path, Run::default()).unwrap();
     assert_eq!(report.file_bytes, fs::metadata(&path).unwrap().len());
     assert_eq!(report.model.architecture.as_deref(), Some("qwen3"));
     assert_eq!(report.model.parameters, 256 + 1024 + 2 * 256 * 768);

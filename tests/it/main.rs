@@ -3,5 +3,6 @@
 mod gguf;
 mod gguf_ggml;
 mod inspect;
+mod oracle;
 mod shared;
 mod vocab;

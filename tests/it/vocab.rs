@@ -55,6 +55,46 @@ fn conformance_a_cut_llama_3s_keys_are_the_references() {
     assert_eq!(described(&keys), listed(&shared.join("golden/lists/mini/llama.bf16.json")));
 }
 
+#[test]
+fn conformance_names_sizes_and_sampling_are_the_references() {
+    let Some(shared) = shared() else { return };
+    let lists = shared.join("golden/lists");
+    for (folder, list) in [
+        ("tiny-qwen3", "tiny/tiny-bf16.json"),
+        ("pocket", "pocket/pocket.bf16.json"),
+        ("qwen3-tied", "mini/qwen3-tied.bf16.json"),
+        ("qwen3-tied-with-head", "mini/qwen3-tied-with-head.bf16.json"),
+        ("qwen3-sharded", "mini/qwen3-sharded.bf16.json"),
+        ("qwen3-odd288", "mini/qwen3-odd288.bf16.json"),
+        ("qwen3-28l", "mini/qwen3-28l.bf16.json"),
+        ("qwen2", "mini/qwen2.bf16.json"),
+        ("llama", "mini/llama.bf16.json"),
+    ] {
+        let list: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(lists.join(list)).unwrap()).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join(folder);
+        std::fs::create_dir(&dir).unwrap();
+        if folder.contains("qwen3") {
+            let sampling = r#"{"do_sample": true, "temperature": 0.6, "top_k": 20, "top_p": 0.95}"#;
+            std::fs::write(dir.join("generation_config.json"), sampling).unwrap();
+        }
+        let weights = |tensor: &serde_json::Value| -> u64 {
+            tensor["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).product()
+        };
+        let parameter_count = list["tensors"].as_array().unwrap().iter().map(weights).sum();
+        let general = edgecall::convert::general::metadata(&dir, &Map::new(), parameter_count);
+        assert!(general.warnings.is_empty());
+        let apart = ["general.architecture", "general.file_type", "general.quantization_version"];
+        let listed: Vec<_> = (list["kv"].as_array().unwrap().iter())
+            .filter(|kv| kv["key"].as_str().unwrap().starts_with("general."))
+            .filter(|kv| !apart.contains(&kv["key"].as_str().unwrap()))
+            .cloned()
+            .collect();
+        assert_eq!(described(&general.metadata), listed, "{folder}");
+    }
+}
+
 /// The `tokenizer.*` keys of a list, as `ggufhash.py` writes them.
 fn listed(path: &Path) -> Vec<serde_json::Value> {
     let list: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -72,6 +112,11 @@ fn described(keys: &[(String, Value)]) -> Vec<serde_json::Value> {
             }
             Value::String(text) => json!({"key": key, "type": "str", "value": text}),
             Value::U32(n) => json!({"key": key, "type": "u32", "value": n}),
+            Value::I32(n) => json!({"key": key, "type": "i32", "value": n}),
+            Value::F32(n) => {
+                let value = json!({"f32": f64::from(*n), "bits": format!("0x{:08x}", n.to_bits())});
+                json!({"key": key, "type": "f32", "value": value})
+            }
             Value::Bool(b) => json!({"key": key, "type": "bool", "value": b}),
             Value::Array(array) => json!({"key": key, "type": "arr", "value": described_array(array)}),
             other => panic!("{key}: {other:?}"),

@@ -3,6 +3,7 @@
 use super::{Architecture, Expected, decoder};
 use crate::{
     checkpoint::{Config, RopeScaling},
+    convert::vocab::Family,
     gguf::Value,
 };
 use std::f64::consts::PI;
@@ -21,6 +22,10 @@ impl Architecture for Llama {
 
     fn check(&self, _config: &Config) -> Result<(), (&'static str, &'static str)> {
         Ok(())
+    }
+
+    fn vocab_family(&self) -> Family {
+        Family::Llama
     }
 
     fn layer_tensors(&self, config: &Config) -> Vec<Expected> {

@@ -9,6 +9,7 @@ mod llama;
 mod qwen2;
 mod qwen3;
 
+use super::vocab::Family;
 use crate::{checkpoint::Config, gguf::Value};
 
 /// Every architecture that can be converted.
@@ -32,6 +33,11 @@ pub trait Architecture: Sync {
     /// # Errors
     /// The field and the reason.
     fn check(&self, config: &Config) -> Result<(), (&'static str, &'static str)>;
+
+    /// Which of the reference's vocabulary routes it takes.
+    fn vocab_family(&self) -> Family {
+        Family::Qwen
+    }
 
     /// The tensors of one layer.
     fn layer_tensors(&self, config: &Config) -> Vec<Expected>;
