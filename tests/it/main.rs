@@ -3,6 +3,8 @@
 mod layering;
 mod gguf;
 mod gguf_ggml;
+mod inspect;
+mod oracle;
 mod shared;
 mod tokenizer_keys;
 mod verify;
