@@ -86,8 +86,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let plan = Plan::new(&checkpoint, recipe).map_err(Error::from)?;
     let replace = args.force || args.dry_run;
-    let targets =
-        Targets::new(&checkpoint, &plan, args.output.as_deref(), replace).map_err(Error::from)?;
+    let targets = Targets::new(&checkpoint, &plan, args.output.as_deref(), replace).map_err(Error::from)?;
     if args.dry_run {
         output::emit(&Report::planned(&checkpoint, &plan, &targets), format)?;
         return Ok(());

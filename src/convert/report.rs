@@ -99,7 +99,8 @@ pub struct Cost {
 impl Report {
     /// What `plan` would make.
     pub fn planned(checkpoint: &Checkpoint, plan: &Plan, targets: &Targets) -> Report {
-        let files = plan.files.iter().zip(targets.paths()).map(|(file, path)| file_report(file, path.clone()));
+        let files =
+            plan.files.iter().zip(targets.paths()).map(|(file, path)| file_report(file, path.clone()));
         Report {
             architecture: plan.architecture,
             pretokenizer: plan.pretokenizer.clone(),

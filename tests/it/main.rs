@@ -2,6 +2,7 @@
 
 mod gguf;
 mod gguf_ggml;
+mod golden;
 mod oracle;
 mod shared;
 mod vocab;
