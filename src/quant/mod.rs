@@ -5,17 +5,23 @@
 //! are plain Rust over fixed-size arrays; [`dispatch`] compiles each of them for the baseline of the
 //! target and for wider vectors, and picks one at run time. All of them compute the same bits.
 
+mod affine_k;
 mod bf16;
 mod block32;
 mod dispatch;
 mod f16;
 mod f32;
 mod finite;
+mod lanes;
 mod q4_0;
 mod q4_1;
+mod q4_k;
 mod q5_0;
 mod q5_1;
+mod q5_k;
+mod q6_k;
 mod q8_0;
+mod scale_min;
 
 pub use bf16::Bf16;
 pub use f16::F16;
@@ -23,8 +29,11 @@ pub use f32::F32;
 pub use finite::first_non_finite;
 pub use q4_0::Q4_0;
 pub use q4_1::Q4_1;
+pub use q4_k::Q4K;
 pub use q5_0::Q5_0;
 pub use q5_1::Q5_1;
+pub use q5_k::Q5K;
+pub use q6_k::Q6K;
 pub use q8_0::Q8_0;
 
 use crate::gguf::GgmlType;
@@ -55,7 +64,7 @@ pub trait Codec: Send + Sync {
 }
 
 /// Every block format the converter writes, by type number.
-pub static CODECS: &[&dyn Codec] = &[&F32, &F16, &Q4_0, &Q4_1, &Q5_0, &Q5_1, &Q8_0, &Bf16];
+pub static CODECS: &[&dyn Codec] = &[&F32, &F16, &Q4_0, &Q4_1, &Q5_0, &Q5_1, &Q8_0, &Q4K, &Q5K, &Q6K, &Bf16];
 
 /// The codec of a type, if the converter writes it.
 pub fn codec(ggml_type: GgmlType) -> Option<&'static dyn Codec> {
