@@ -107,11 +107,11 @@ fn by_hash(hash: &str) -> Option<&'static str> {
     HASHES.iter().find(|(_, known)| *known == hash).map(|(name, _)| *name)
 }
 
-/// The split expressions of tokenizer.json that llama.cpp has code for, by what `ignore_merges` says.
+/// The name of the pre-tokenizer that is built like `tokenizer`'s, if llama.cpp has code for it.
 ///
 /// llama.cpp does not normalise, so NFC or nothing before the split come out the same; that text reaches it
 /// normalised is the caller's part.
-fn by_structure(tokenizer: &Tokenizer) -> Option<&'static str> {
+pub fn by_structure(tokenizer: &Tokenizer) -> Option<&'static str> {
     let normalizer = kind(tokenizer.normalizer());
     if !matches!(normalizer, None | Some("NFC")) {
         return None;

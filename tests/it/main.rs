@@ -5,4 +5,5 @@ mod gguf_ggml;
 mod golden;
 mod oracle;
 mod shared;
+mod verify;
 mod vocab;
