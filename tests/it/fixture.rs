@@ -20,11 +20,6 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.bits() % limit
-    }
-
     /// Nearly normal with a deviation of 1: twelve uniform numbers added up.
     pub fn normal(&mut self) -> f32 {
         (0..12).map(|_| (self.bits() >> 40) as f32 / (1 << 24) as f32).sum::<f32>() - 6.0
@@ -150,7 +145,8 @@ impl Fixture {
             let copied = self.head == Head::TiedCopy && name == "lm_head.weight";
             let (i, drawn) = if copied { (0, "model.embed_tokens.weight") } else { (i, name.as_str()) };
             // A stream of its own for each name, so that sharding changes no weight.
-            let mut random = Random(drawn.bytes().fold(self.seed, |seed, byte| seed.wrapping_mul(31) + u64::from(byte)));
+            let mut random =
+                Random(drawn.bytes().fold(self.seed, |seed, byte| seed.wrapping_mul(31) + u64::from(byte)));
             let dtype = (self.dtype)(i);
             let count = shape.iter().product();
             let scale = if shape.len() == 1 { 0.1 } else { 0.02 };
@@ -224,7 +220,7 @@ pub const VOCAB: u64 = 256 + MERGES.len() as u64 + 3;
 const EOS: u64 = VOCAB - 1;
 
 /// Merges in the byte-level alphabet; `Ġ` is the space.
-const MERGES: [(&str, &str); 13] = [
+const MERGES: [(&str, &str); 15] = [
     ("Ġ", "t"),
     ("h", "e"),
     ("Ġt", "he"),
@@ -238,6 +234,9 @@ const MERGES: [(&str, &str); 13] = [
     ("Ġ", "in"),
     ("on", "e"),
     ("Ċ", "Ċ"),
+    // Never used by Qwen2, whose numbers are split digit by digit.
+    ("1", "2"),
+    ("2", "3"),
 ];
 
 /// Qwen2's split expression, so that its pre-tokenizer is recognised.
@@ -246,7 +245,8 @@ const SPLIT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N
 fn write_tokenizer(dir: &Path) {
     let mut tokens: Vec<String> = byte_alphabet().map(String::from).collect();
     tokens.extend(MERGES.iter().map(|(left, right)| format!("{left}{right}")));
-    let vocab: Map<String, Value> = tokens.iter().enumerate().map(|(id, token)| (token.clone(), json!(id))).collect();
+    let vocab: Map<String, Value> =
+        tokens.iter().enumerate().map(|(id, token)| (token.clone(), json!(id))).collect();
     let special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
     let added: Vec<Value> = special
         .iter()
@@ -258,7 +258,8 @@ fn write_tokenizer(dir: &Path) {
             })
         })
         .collect();
-    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false});
+    let byte_level =
+        json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false});
     let tokenizer = json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
         "normalizer": {"type": "NFC"},

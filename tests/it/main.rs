@@ -1,5 +1,7 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
+mod convert;
+mod fixture;
 mod gguf;
 mod gguf_ggml;
 mod golden;
