@@ -13,6 +13,7 @@ mod f16;
 mod f32;
 mod finite;
 mod lanes;
+mod loss;
 mod q4_0;
 mod q4_1;
 mod q4_k;
@@ -22,11 +23,13 @@ mod q5_k;
 mod q6_k;
 mod q8_0;
 mod scale_min;
+mod vector;
 
 pub use bf16::Bf16;
 pub use f16::F16;
 pub use f32::F32;
 pub use finite::first_non_finite;
+pub use loss::Loss;
 pub use q4_0::Q4_0;
 pub use q4_1::Q4_1;
 pub use q4_k::Q4K;
@@ -38,6 +41,7 @@ pub use q8_0::Q8_0;
 
 use crate::gguf::GgmlType;
 use dispatch::Kernel;
+use vector::Vector;
 
 /// One block format: encodes rows of `f32` and decodes them again.
 pub trait Codec: Send + Sync {
@@ -78,7 +82,7 @@ trait Format: Send + Sync {
     const TYPE: GgmlType;
 
     /// [`Codec::encode`] with lengths that fit together.
-    fn encode_blocks(row: &[f32], out: &mut [u8]);
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]);
 
     /// [`Codec::decode`] with lengths that fit together.
     fn decode_blocks(blocks: &[u8], out: &mut [f32]);
@@ -118,8 +122,8 @@ impl<F: Format> Kernel for Encode<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
-        F::encode_blocks(self.row, self.out);
+    fn run<V: Vector>(self) {
+        F::encode_blocks::<V>(self.row, self.out);
     }
 }
 
@@ -133,7 +137,7 @@ impl<F: Format> Kernel for Decode<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vector>(self) {
         F::decode_blocks(self.blocks, self.out);
     }
 }

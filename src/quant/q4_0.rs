@@ -4,6 +4,7 @@
 //! the opposite sign. Byte `i` holds weight `i` in its low and weight `i + 16` in its high nibble.
 
 use super::block32::{self, BLOCK_LEN, HALF};
+use super::vector::Vector;
 use super::{Format, f16};
 use crate::gguf::GgmlType;
 
@@ -16,7 +17,7 @@ impl Format for Q4_0 {
     const TYPE: GgmlType = GgmlType::Q4_0;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
         let blocks = out.as_chunks_mut::<BLOCK_BYTES>().0;
         for (x, block) in row.as_chunks::<BLOCK_LEN>().0.iter().zip(blocks) {
             encode_block(x, block);

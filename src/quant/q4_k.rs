@@ -4,12 +4,12 @@
 //! the first in its low and weight `i` of the second in its high nibble.
 
 use super::Format;
-use super::affine_k::{self, HEADER_BYTES, SUPER_BLOCK_LEN};
+use super::affine_k::{self, HEADER_BYTES, Packing, SUPER_BLOCK_LEN};
 use super::scale_min::Trials;
+use super::vector::Vector;
 use crate::gguf::GgmlType;
 
 const BLOCK_BYTES: usize = HEADER_BYTES + SUPER_BLOCK_LEN / 2;
-const TRIALS: Trials = Trials { max_quant: 15.0, first: -1.0, count: 20 };
 
 /// Super-blocks of 256 nibbles with scales and minimums.
 pub struct Q4K;
@@ -18,18 +18,8 @@ impl Format for Q4K {
     const TYPE: GgmlType = GgmlType::Q4K;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
-        affine_k::encode(row, out, TRIALS, |block: &mut [u8; BLOCK_BYTES], header, quants| {
-            let (head, nibbles) = block.split_at_mut(HEADER_BYTES);
-            head.copy_from_slice(&header);
-            for (nibbles, quants) in
-                nibbles.as_chunks_mut::<32>().0.iter_mut().zip(quants.as_chunks::<64>().0)
-            {
-                for i in 0..32 {
-                    nibbles[i] = quants[i] | quants[i + 32] << 4;
-                }
-            }
-        });
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
+        affine_k::encode::<V, Self, BLOCK_BYTES>(row, out);
     }
 
     #[inline(always)]
@@ -44,6 +34,21 @@ impl Format for Q4K {
                     x[i] = first.0 * f32::from(nibbles[i] & 15) - first.1;
                     x[i + 32] = second.0 * f32::from(nibbles[i] >> 4) - second.1;
                 }
+            }
+        }
+    }
+}
+
+impl Packing<BLOCK_BYTES> for Q4K {
+    const TRIALS: Trials = Trials { max_quant: 15.0, first: -1.0, count: 20 };
+
+    #[inline(always)]
+    fn pack(header: [u8; HEADER_BYTES], quants: &[u8; SUPER_BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
+        let (head, nibbles) = block.split_at_mut(HEADER_BYTES);
+        head.copy_from_slice(&header);
+        for (nibbles, quants) in nibbles.as_chunks_mut::<32>().0.iter_mut().zip(quants.as_chunks::<64>().0) {
+            for i in 0..32 {
+                nibbles[i] = quants[i] | quants[i + 32] << 4;
             }
         }
     }

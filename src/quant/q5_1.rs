@@ -4,6 +4,7 @@
 //! is the fifth bit of quant `i`; then the low nibbles, byte `i` holding weights `i` and `i + 16`.
 
 use super::block32::{self, BLOCK_LEN, HALF};
+use super::vector::Vector;
 use super::{Format, f16};
 use crate::gguf::GgmlType;
 
@@ -16,7 +17,7 @@ impl Format for Q5_1 {
     const TYPE: GgmlType = GgmlType::Q5_1;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
         let blocks = out.as_chunks_mut::<BLOCK_BYTES>().0;
         for (x, block) in row.as_chunks::<BLOCK_LEN>().0.iter().zip(blocks) {
             encode_block(x, block);

@@ -5,13 +5,13 @@
 //! sub-block `j`; then the low nibbles, 32 bytes for each pair of sub-blocks as in Q4_K.
 
 use super::Format;
-use super::affine_k::{self, HEADER_BYTES, SUPER_BLOCK_LEN};
+use super::affine_k::{self, HEADER_BYTES, Packing, SUPER_BLOCK_LEN};
 use super::scale_min::Trials;
+use super::vector::Vector;
 use crate::gguf::GgmlType;
 
 const FIFTHS_BYTES: usize = 32;
 const BLOCK_BYTES: usize = HEADER_BYTES + FIFTHS_BYTES + SUPER_BLOCK_LEN / 2;
-const TRIALS: Trials = Trials { max_quant: 31.0, first: -0.5, count: 15 };
 
 /// Super-blocks of 256 five-bit quants with scales and minimums.
 pub struct Q5K;
@@ -20,21 +20,8 @@ impl Format for Q5K {
     const TYPE: GgmlType = GgmlType::Q5K;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
-        affine_k::encode(row, out, TRIALS, |block: &mut [u8; BLOCK_BYTES], header, quants| {
-            let (head, rest) = block.split_at_mut(HEADER_BYTES);
-            let (fifths, nibbles) = rest.split_at_mut(FIFTHS_BYTES);
-            head.copy_from_slice(&header);
-            fifths.fill(0);
-            let pairs = nibbles.as_chunks_mut::<32>().0.iter_mut().zip(quants.as_chunks::<64>().0);
-            for (pair, (nibbles, quants)) in pairs.enumerate() {
-                for i in 0..32 {
-                    let (first, second) = (quants[i], quants[i + 32]);
-                    nibbles[i] = first & 15 | second << 4;
-                    fifths[i] |= (first >> 4 | second >> 4 << 1) << (2 * pair);
-                }
-            }
-        });
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
+        affine_k::encode::<V, Self, BLOCK_BYTES>(row, out);
     }
 
     #[inline(always)]
@@ -51,6 +38,26 @@ impl Format for Q5K {
                     x[i] = first.0 * f32::from(nibbles[i] & 15 | (fifth & 1) << 4) - first.1;
                     x[i + 32] = second.0 * f32::from(nibbles[i] >> 4 | (fifth & 2) << 3) - second.1;
                 }
+            }
+        }
+    }
+}
+
+impl Packing<BLOCK_BYTES> for Q5K {
+    const TRIALS: Trials = Trials { max_quant: 31.0, first: -0.5, count: 15 };
+
+    #[inline(always)]
+    fn pack(header: [u8; HEADER_BYTES], quants: &[u8; SUPER_BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
+        let (head, rest) = block.split_at_mut(HEADER_BYTES);
+        let (fifths, nibbles) = rest.split_at_mut(FIFTHS_BYTES);
+        head.copy_from_slice(&header);
+        fifths.fill(0);
+        let pairs = nibbles.as_chunks_mut::<32>().0.iter_mut().zip(quants.as_chunks::<64>().0);
+        for (pair, (nibbles, quants)) in pairs.enumerate() {
+            for i in 0..32 {
+                let (first, second) = (quants[i], quants[i + 32]);
+                nibbles[i] = first & 15 | second << 4;
+                fifths[i] |= (first >> 4 | second >> 4 << 1) << (2 * pair);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! `weight = scale * byte`; the largest magnitude of the block maps to ±127.
 
 use super::block32::{self, BLOCK_LEN};
+use super::vector::Vector;
 use super::{Format, f16};
 use crate::gguf::GgmlType;
 
@@ -15,7 +16,7 @@ impl Format for Q8_0 {
     const TYPE: GgmlType = GgmlType::Q8_0;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
         let blocks = out.as_chunks_mut::<BLOCK_BYTES>().0;
         for (x, block) in row.as_chunks::<BLOCK_LEN>().0.iter().zip(blocks) {
             encode_block(x, block);
