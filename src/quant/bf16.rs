@@ -1,6 +1,6 @@
 //! BF16: the upper half of an f32, rounded to nearest, ties to even.
 
-use super::Format;
+use super::format::Format;
 use super::vector::Vector;
 use crate::gguf::GgmlType;
 

@@ -3,7 +3,7 @@
 //! The scales of all quantised blocks are of this kind too. Both directions are written without
 //! branches, so that a row of them becomes vector code without the F16C instructions.
 
-use super::Format;
+use super::format::Format;
 use super::vector::Vector;
 use crate::gguf::GgmlType;
 

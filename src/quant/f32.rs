@@ -1,6 +1,6 @@
 //! F32: the weights themselves, four little-endian bytes each.
 
-use super::Format;
+use super::format::Format;
 use super::vector::Vector;
 use crate::gguf::GgmlType;
 

@@ -12,6 +12,7 @@ mod dispatch;
 mod f16;
 mod f32;
 mod finite;
+mod format;
 mod lanes;
 mod loss;
 mod q4_0;
@@ -40,8 +41,6 @@ pub use q6_k::Q6K;
 pub use q8_0::Q8_0;
 
 use crate::gguf::GgmlType;
-use dispatch::Kernel;
-use vector::Vector;
 
 /// One block format: encodes rows of `f32` and decodes them again.
 pub trait Codec: Send + Sync {
@@ -73,71 +72,4 @@ pub static CODECS: &[&dyn Codec] = &[&F32, &F16, &Q4_0, &Q4_1, &Q5_0, &Q5_1, &Q8
 /// The codec of a type, if the converter writes it.
 pub fn codec(ggml_type: GgmlType) -> Option<&'static dyn Codec> {
     CODECS.iter().copied().find(|codec| codec.ggml_type() == ggml_type)
-}
-
-/// The arithmetic of one format, from which its [`Codec`] follows.
-///
-/// The functions must be `#[inline(always)]`: that is how [`dispatch`] compiles them more than once.
-trait Format: Send + Sync {
-    const TYPE: GgmlType;
-
-    /// [`Codec::encode`] with lengths that fit together.
-    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]);
-
-    /// [`Codec::decode`] with lengths that fit together.
-    fn decode_blocks(blocks: &[u8], out: &mut [f32]);
-}
-
-impl<F: Format> Codec for F {
-    fn ggml_type(&self) -> GgmlType {
-        F::TYPE
-    }
-
-    fn encode(&self, row: &[f32], out: &mut [u8]) {
-        assert_fit(F::TYPE, row.len(), out.len());
-        dispatch::run(Encode::<F> { row, out, format: std::marker::PhantomData });
-    }
-
-    fn decode(&self, blocks: &[u8], out: &mut [f32]) {
-        assert_fit(F::TYPE, out.len(), blocks.len());
-        dispatch::run(Decode::<F> { blocks, out, format: std::marker::PhantomData });
-    }
-}
-
-fn assert_fit(ggml_type: GgmlType, weights: usize, bytes: usize) {
-    assert!(
-        (weights as u64).is_multiple_of(ggml_type.block_len())
-            && ggml_type.row_bytes(weights as u64) == bytes as u64,
-        "{weights} weights of {ggml_type} do not make {bytes} bytes"
-    );
-}
-
-struct Encode<'a, F> {
-    row: &'a [f32],
-    out: &'a mut [u8],
-    format: std::marker::PhantomData<F>,
-}
-
-impl<F: Format> Kernel for Encode<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        F::encode_blocks::<V>(self.row, self.out);
-    }
-}
-
-struct Decode<'a, F> {
-    blocks: &'a [u8],
-    out: &'a mut [f32],
-    format: std::marker::PhantomData<F>,
-}
-
-impl<F: Format> Kernel for Decode<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        F::decode_blocks(self.blocks, self.out);
-    }
 }

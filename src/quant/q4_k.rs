@@ -3,8 +3,8 @@
 //! The header of [`affine_k`], then 32 bytes for each pair of sub-blocks: byte `i` holds weight `i` of
 //! the first in its low and weight `i` of the second in its high nibble.
 
-use super::Format;
 use super::affine_k::{self, HEADER_BYTES, Packing, SUPER_BLOCK_LEN};
+use super::format::Format;
 use super::scale_min::Trials;
 use super::vector::Vector;
 use crate::gguf::GgmlType;

@@ -4,8 +4,8 @@
 //! The header of [`affine_k`]; then 32 bytes whose bit `j` of byte `i` is the fifth bit of weight `i` of
 //! sub-block `j`; then the low nibbles, 32 bytes for each pair of sub-blocks as in Q4_K.
 
-use super::Format;
 use super::affine_k::{self, HEADER_BYTES, Packing, SUPER_BLOCK_LEN};
+use super::format::Format;
 use super::scale_min::Trials;
 use super::vector::Vector;
 use crate::gguf::GgmlType;

@@ -6,8 +6,8 @@
 //! upper pairs of bits, where byte `i` holds those of weights `i`, `i + 32`, `i + 64` and `i + 96`.
 //! Low nibbles of both halves, upper bits of both, the sixteen scales, and `d` as f16.
 
-use super::Format;
 use super::f16;
+use super::format::Format;
 use super::lanes::{Lanes, nearest_int};
 use super::vector::Vector;
 use crate::gguf::GgmlType;
@@ -111,13 +111,18 @@ fn search<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN]) -> Found<V> {
     // A flat sub-block is settled; an extreme of 1 keeps its lane's quants within bounds along the way.
     let extreme = flat.select(Lanes::splat(1.0), extreme);
 
+    let (mut squares, mut cubes) = (*x, *x);
+    for i in 0..SUB_BLOCK_LEN {
+        squares[i] = x[i] * x[i];
+        cubes[i] = squares[i] * x[i];
+    }
     let mut kept_inverse = Lanes::splat(-32.0) / extreme;
-    let (sum_xq, sum_qq) = sums(x, kept_inverse);
+    let (sum_xq, sum_qq) = sums(x, &squares, &cubes, kept_inverse);
     let mut scale = sum_qq.eq(zero).select(zero, sum_xq / sum_qq);
     let mut best = scale * sum_xq;
     for trial in (-9i8..=9).filter(|trial| *trial != 0) {
         let inverse = Lanes::splat(-(32.0 + 0.1 * f32::from(trial))) / extreme;
-        let (sum_xq, sum_qq) = sums(x, inverse);
+        let (sum_xq, sum_qq) = sums(x, &squares, &cubes, inverse);
         let better = sum_qq.gt(zero).and((sum_xq * sum_xq).gt(best * sum_qq));
         let trial_scale = sum_xq / sum_qq;
         kept_inverse = better.select(inverse, kept_inverse);
@@ -129,13 +134,17 @@ fn search<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN]) -> Found<V> {
 
 /// The sums of the least squares for the quants that `inverse` makes: `Σ x² · x · quant` and `Σ x² · quant²`.
 #[inline(always)]
-fn sums<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN], inverse: Lanes<V>) -> (Lanes<V>, Lanes<V>) {
+fn sums<V: Vector>(
+    x: &[Lanes<V>; SUB_BLOCK_LEN],
+    squares: &[Lanes<V>; SUB_BLOCK_LEN],
+    cubes: &[Lanes<V>; SUB_BLOCK_LEN],
+    inverse: Lanes<V>,
+) -> (Lanes<V>, Lanes<V>) {
     let (mut sum_xq, mut sum_qq) = (Lanes::splat(0.0), Lanes::splat(0.0));
-    for x in x {
-        let square = *x * *x;
-        let quant = (inverse * *x).nearest_within(-32.0, 31.0);
-        sum_xq = sum_xq + square * *x * quant;
-        sum_qq = sum_qq + square * quant * quant;
+    for i in 0..SUB_BLOCK_LEN {
+        let quant = (inverse * x[i]).nearest_within(-32.0, 31.0);
+        sum_xq = sum_xq + cubes[i] * quant;
+        sum_qq = sum_qq + squares[i] * quant * quant;
     }
     (sum_xq, sum_qq)
 }
