@@ -133,6 +133,21 @@ pub(super) fn scales_and_mins(header: &[u8; HEADER_BYTES]) -> [(f32, f32); SUB_B
     std::array::from_fn(|i| (d * f32::from(scales[i]), dmin * f32::from(mins[i])))
 }
 
+/// Super-blocks whose sub-blocks differ by up to three orders of magnitude.
+#[cfg(test)]
+pub(super) fn rows() -> impl proptest::strategy::Strategy<Value = Vec<f32>> {
+    use proptest::prelude::*;
+    let sub_block = (-4i32..6, prop::collection::vec(-1f32..1.0, SUB_BLOCK_LEN))
+        .prop_map(|(exponent, x)| x.into_iter().map(|x| x * 2f32.powi(exponent)).collect::<Vec<_>>());
+    prop::collection::vec(sub_block, SUB_BLOCKS).prop_map(|sub_blocks| sub_blocks.concat())
+}
+
+/// How far the weights of a row reach, zero included.
+#[cfg(test)]
+pub(super) fn span(row: &[f32]) -> f32 {
+    row.iter().fold(0f32, |max, x| max.max(*x)) - row.iter().fold(0f32, |min, x| min.min(*x))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -66,14 +66,16 @@ impl<V: Vector> Block<V> {
         (or_first_zero(min), or_first_zero(max))
     }
 
-    /// `(x - origin) * inverse + offset`, cut to an integer; the low byte of what is not a number is 0.
+    /// `(x - origin) * inverse + offset`, cut to an integer of at most `max`; not a number has a low byte of 0.
     #[inline(always)]
-    pub(super) fn steps(self, origin: f32, inverse: f32, offset: f32) -> [i32; BLOCK_LEN] {
+    pub(super) fn steps(self, origin: f32, inverse: f32, offset: f32, max: i32) -> [i32; BLOCK_LEN] {
         let (origin, inverse, offset) = (V::splat(origin), V::splat(inverse), V::splat(offset));
         let mut steps = [0; BLOCK_LEN];
         for i in 0..4 {
             let part = self.0[i].sub(origin).mul(inverse).add(offset);
-            steps[8 * i..][..8].copy_from_slice(&part.truncate());
+            for (step, truncated) in steps[8 * i..][..8].iter_mut().zip(part.truncate()) {
+                *step = truncated.min(max);
+            }
         }
         steps
     }
@@ -129,7 +131,9 @@ pub(super) fn inverse_overflows(scale: f32) -> bool {
 /// Packs quants of five bits: the low four into `nibbles`, the fifth of quant `i` into bit `i` of the word.
 #[inline(always)]
 pub(super) fn pack_5_bits(quants: &[i32; BLOCK_LEN], nibbles: &mut [u8; HALF]) -> u32 {
-    pack_4_bits(&quants.map(|quant| quant & 15), nibbles);
+    for i in 0..HALF {
+        nibbles[i] = (quants[i] & 15 | (quants[i + HALF] & 15) << 4) as u8;
+    }
     let mut fifths = 0;
     for (i, quant) in quants.iter().enumerate() {
         fifths |= (*quant as u32 >> 4 & 1) << i;

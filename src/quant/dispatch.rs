@@ -24,6 +24,14 @@ pub(super) enum Isa {
 }
 
 impl Isa {
+    /// Every instruction set that kernels of this build were compiled for.
+    #[cfg(test)]
+    pub(super) const ALL: &[Isa] = &[
+        Isa::Baseline,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2,
+    ];
+
     fn widest() -> Isa {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {

@@ -100,29 +100,31 @@ impl Kernel for Compare<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Loss {
-        // The number of running sums is part of the result, so it does not follow the vector's width.
-        const LANES: usize = 8;
-        let mut sums = [[0f64; LANES]; 4];
-        let (xs, x_rest) = self.source.as_chunks::<LANES>();
-        let (ys, y_rest) = self.decoded.as_chunks::<LANES>();
-        for (x, y) in xs.iter().zip(ys) {
-            add(&mut sums, x, y);
+        let (x, y) = (self.source, self.decoded);
+        Loss {
+            count: x.len() as u64,
+            squared_error: sum(x, y, |x, y| (x - y) * (x - y)),
+            squared_source: sum(x, x, |x, y| x * y),
+            squared_decoded: sum(y, y, |x, y| x * y),
+            dot: sum(x, y, |x, y| x * y),
         }
-        add(&mut sums, x_rest, y_rest);
-        let [squared_error, squared_source, squared_decoded, dot] = sums.map(|lanes| lanes.iter().sum());
-        Loss { count: self.source.len() as u64, squared_error, squared_source, squared_decoded, dot }
     }
 }
 
+/// The sum of `term` over pairs. One sum at a time: LLVM makes vectors of that, and not of four at once.
 #[inline(always)]
-fn add<const N: usize>([error, source, decoded, dot]: &mut [[f64; N]; 4], xs: &[f32], ys: &[f32]) {
-    for (i, (x, y)) in xs.iter().zip(ys).enumerate() {
-        let (x, y) = (f64::from(*x), f64::from(*y));
-        error[i] += (x - y) * (x - y);
-        source[i] += x * x;
-        decoded[i] += y * y;
-        dot[i] += x * y;
+fn sum(xs: &[f32], ys: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
+    // The number of running sums is part of the result, so it does not follow the vector's width.
+    let mut lanes = [0f64; 8];
+    let (x_chunks, x_rest) = xs.as_chunks::<8>();
+    let (y_chunks, y_rest) = ys.as_chunks::<8>();
+    for (x, y) in x_chunks.iter().zip(y_chunks) {
+        for i in 0..8 {
+            lanes[i] += term(f64::from(x[i]), f64::from(y[i]));
+        }
     }
+    let rest = x_rest.iter().zip(y_rest).map(|(x, y)| term(f64::from(*x), f64::from(*y)));
+    lanes.into_iter().chain(rest).sum()
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ fn encode_block<V: Vector>(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) 
     let offset = if block32::inverse_overflows(scale) { 0.0 } else { 8.5 };
     let [low, high, nibbles @ ..] = block;
     [*low, *high] = f16::from_f32(scale).to_le_bytes();
-    let quants = x.steps(0.0, inverse, offset).map(|steps| steps.min(15));
+    let quants = x.steps(0.0, inverse, offset, 15);
     block32::pack_4_bits(&quants, nibbles);
 }
 

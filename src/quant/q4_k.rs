@@ -53,3 +53,53 @@ impl Packing<BLOCK_BYTES> for Q4K {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Codec;
+    use super::*;
+
+    fn encoded(row: &[f32]) -> Vec<u8> {
+        let mut out = vec![0; row.len() / SUPER_BLOCK_LEN * BLOCK_BYTES];
+        Q4K.encode(row, &mut out);
+        out
+    }
+
+    #[test]
+    fn weights_on_the_grid_become_their_own_quants() {
+        let row: Vec<f32> = (0..SUPER_BLOCK_LEN).map(|i| (i % 16) as f32).collect();
+        let block = encoded(&row);
+        // d is 1/63 and all scales are 63; there is no minimum.
+        assert_eq!(block[..4], [0x10, 0x24, 0, 0]);
+        assert_eq!(block[4..16], [255, 255, 255, 255, 0, 0, 0, 0, 15, 15, 15, 15]);
+        assert!(block[16..].iter().enumerate().all(|(i, byte)| usize::from(*byte) == i % 16 * 0x11));
+    }
+
+    #[test]
+    fn a_sub_block_whose_scale_vanishes_keeps_the_quants_of_the_search() {
+        let mut row: Vec<f32> = (0..SUPER_BLOCK_LEN).map(|i| (i % 16) as f32).collect();
+        row[32..64].iter_mut().for_each(|x| *x *= 1e-3);
+        let block = encoded(&row);
+        assert_eq!(block[5], 255 & 0xc0, "its six bits are zero, and the upper two are sub-block 5's");
+        assert!(block[16..48].iter().enumerate().all(|(i, byte)| usize::from(*byte) == i % 16 * 0x11));
+    }
+
+    #[test]
+    fn zeros_are_zero_bytes() {
+        assert_eq!(encoded(&[0.0; SUPER_BLOCK_LEN]), [0; BLOCK_BYTES]);
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_returns_each_weight_within_two_steps_of_the_span(row in affine_k::rows()) {
+            let mut back = vec![0.0; row.len()];
+            Q4K.decode(&encoded(&row), &mut back);
+            let tolerance = 2.0 * affine_k::span(&row) / 15.0;
+            for (x, y) in row.iter().zip(&back) {
+                prop_assert!((x - y).abs() <= tolerance, "{x} became {y}");
+            }
+        }
+    }
+}

@@ -49,7 +49,7 @@ fn encode_block<V: Vector>(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) 
     let [s0, s1, m0, m1, f0, f1, f2, f3, nibbles @ ..] = block;
     [*s0, *s1] = f16::from_f32(scale).to_le_bytes();
     [*m0, *m1] = f16::from_f32(min).to_le_bytes();
-    let quants = x.steps(min, inverse, 0.5);
+    let quants = x.steps(min, inverse, 0.5, 31);
     [*f0, *f1, *f2, *f3] = block32::pack_5_bits(&quants, nibbles).to_le_bytes();
 }
 

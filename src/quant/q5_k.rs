@@ -62,3 +62,53 @@ impl Packing<BLOCK_BYTES> for Q5K {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Codec;
+    use super::*;
+
+    fn encoded(row: &[f32]) -> Vec<u8> {
+        let mut out = vec![0; row.len() / SUPER_BLOCK_LEN * BLOCK_BYTES];
+        Q5K.encode(row, &mut out);
+        out
+    }
+
+    #[test]
+    fn the_fifth_bits_of_a_byte_are_those_of_one_weight_of_each_sub_block() {
+        let row: Vec<f32> = (0..SUPER_BLOCK_LEN).map(|i| (i % 32) as f32).collect();
+        let block = encoded(&row);
+        assert_eq!(block[16..32], [0; 16]);
+        assert_eq!(block[32..48], [255; 16]);
+        assert!(block[48..].iter().enumerate().all(|(i, byte)| usize::from(*byte) == i % 16 * 0x11));
+    }
+
+    #[test]
+    fn the_fifth_bit_of_sub_block_3_is_bit_3() {
+        let mut row = [0.0; SUPER_BLOCK_LEN];
+        row[3 * 32 + 7] = 31.0;
+        let block = encoded(&row);
+        assert_eq!(block[16 + 7], 1 << 3);
+        // Sub-block 3 has the high nibbles of the second 32 bytes.
+        assert_eq!(block[48 + 32 + 7], 0xf0);
+    }
+
+    #[test]
+    fn zeros_are_zero_bytes() {
+        assert_eq!(encoded(&[0.0; SUPER_BLOCK_LEN]), [0; BLOCK_BYTES]);
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_returns_each_weight_within_two_steps_of_the_span(row in affine_k::rows()) {
+            let mut back = vec![0.0; row.len()];
+            Q5K.decode(&encoded(&row), &mut back);
+            let tolerance = 2.0 * affine_k::span(&row) / 31.0;
+            for (x, y) in row.iter().zip(&back) {
+                prop_assert!((x - y).abs() <= tolerance, "{x} became {y}");
+            }
+        }
+    }
+}

@@ -189,3 +189,68 @@ fn decode_block(block: &[u8; BLOCK_BYTES], x: &mut [f32; SUPER_BLOCK_LEN]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Codec;
+    use super::super::affine_k;
+    use super::*;
+
+    fn encoded(row: &[f32]) -> Vec<u8> {
+        let mut out = vec![0; row.len() / SUPER_BLOCK_LEN * BLOCK_BYTES];
+        Q6K.encode(row, &mut out);
+        out
+    }
+
+    #[test]
+    fn weights_on_the_grid_become_their_own_quants() {
+        let row: Vec<f32> = (0..SUPER_BLOCK_LEN).map(|i| (i % 16) as f32 - 8.0).collect();
+        let block = encoded(&row);
+        // Scales of -128 times d, -1/512, make steps of a quarter: the quants are 0, 4, 8 ... 60.
+        assert_eq!(block[208..], [0x00, 0x98]);
+        assert_eq!(block[192..208], [0x80; 16]);
+        assert_eq!(block[..5], [0x00, 0x44, 0x88, 0xcc, 0x00]);
+        assert_eq!(block[128..133], [0x00, 0x00, 0x00, 0x00, 0x55]);
+        let mut back = vec![0.0; row.len()];
+        Q6K.decode(&block, &mut back);
+        assert_eq!(back, row);
+    }
+
+    #[test]
+    fn a_sub_block_whose_scale_vanishes_keeps_the_quants_of_the_search() {
+        let mut row: Vec<f32> = (0..SUPER_BLOCK_LEN).map(|i| (i % 16) as f32 - 8.0).collect();
+        row[..16].iter_mut().for_each(|x| *x *= 1e-3);
+        let block = encoded(&row);
+        assert_eq!(block[192], 0);
+        assert_eq!(block[..5], [0x00, 0x44, 0x88, 0xcc, 0x00]);
+    }
+
+    #[test]
+    fn negligible_weights_are_zero_bytes() {
+        assert_eq!(encoded(&[9e-16; SUPER_BLOCK_LEN]), [0; BLOCK_BYTES]);
+    }
+
+    #[test]
+    fn a_negligible_sub_block_beside_others_has_the_lowest_quants() {
+        let mut row = [1.0; SUPER_BLOCK_LEN];
+        row[..16].fill(0.0);
+        let block = encoded(&row);
+        assert!(block[..16].iter().all(|byte| byte & 15 == 0));
+        assert!(block[128..144].iter().all(|byte| byte & 3 == 0));
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_returns_each_weight_within_two_steps_of_the_largest(row in affine_k::rows()) {
+            let mut back = vec![0.0; row.len()];
+            Q6K.decode(&encoded(&row), &mut back);
+            let largest = row.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+            let tolerance = 2.0 * largest / 32.0;
+            for (x, y) in row.iter().zip(&back) {
+                prop_assert!((x - y).abs() <= tolerance, "{x} became {y}");
+            }
+        }
+    }
+}
