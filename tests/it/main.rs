@@ -7,5 +7,6 @@ mod gguf_ggml;
 mod golden;
 mod oracle;
 mod shared;
+mod tokenizer_keys;
 mod verify;
 mod vocab;
