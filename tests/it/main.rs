@@ -5,6 +5,7 @@ mod fixture;
 mod gguf;
 mod gguf_ggml;
 mod golden;
+mod inspect;
 mod oracle;
 mod shared;
 mod tokenizer_keys;
