@@ -160,11 +160,12 @@ impl Config {
         let fields = Fields(&raw);
         let hidden_size = fields.count("hidden_size", 4096)?;
         let num_attention_heads = fields.count("num_attention_heads", 32)?;
-        let num_key_value_heads = fields.count_or("num_key_value_heads", || match &defaults.num_key_value_heads {
-            // Present but null also means: as many as query heads.
-            Some(count) if !raw.contains_key("num_key_value_heads") => *count,
-            _ => num_attention_heads,
-        })?;
+        let num_key_value_heads =
+            fields.count_or("num_key_value_heads", || match &defaults.num_key_value_heads {
+                // Present but null also means: as many as query heads.
+                Some(count) if !raw.contains_key("num_key_value_heads") => *count,
+                _ => num_attention_heads,
+            })?;
         if !num_attention_heads.is_multiple_of(num_key_value_heads) {
             return Err(Error::Contradiction(format!(
                 "`num_attention_heads` ({num_attention_heads}) is not a multiple of `num_key_value_heads` \
@@ -214,9 +215,7 @@ impl Config {
     /// What would make the written file compute something else than the checkpoint does.
     fn refuse_features(&self) -> Result<(), Error> {
         let refuse = |field: &str, reason| match self.raw.get(field) {
-            Some(found) => {
-                Err(Error::Feature { field: field.to_owned(), found: found.to_string(), reason })
-            }
+            Some(found) => Err(Error::Feature { field: field.to_owned(), found: found.to_string(), reason }),
             None => Ok(()),
         };
         let text = |field: &str| self.raw.get(field).and_then(Value::as_str);
@@ -369,15 +368,13 @@ mod tests {
 
     #[test]
     fn qwen2_derives_the_head_width_without_stating_it() {
-        let config =
-            parse(json!({"architectures": ["Qwen2ForCausalLM"], "num_key_value_heads": 2})).unwrap();
+        let config = parse(json!({"architectures": ["Qwen2ForCausalLM"], "num_key_value_heads": 2})).unwrap();
         assert_eq!((config.head_dim, config.head_width()), (None, 64));
     }
 
     #[test]
     fn qwen3_has_heads_of_128_where_the_file_is_silent() {
-        let config =
-            parse(json!({"architectures": ["Qwen3ForCausalLM"], "num_key_value_heads": 2})).unwrap();
+        let config = parse(json!({"architectures": ["Qwen3ForCausalLM"], "num_key_value_heads": 2})).unwrap();
         assert_eq!(config.head_dim, Some(128));
     }
 
@@ -413,7 +410,8 @@ mod tests {
         let window = json!({"use_sliding_window": true, "sliding_window": 1024, "max_window_layers": 1});
         assert!(message(window).contains("full attention"));
         assert!(
-            parse(json!({"use_sliding_window": true, "sliding_window": 1024, "max_window_layers": 2})).is_ok()
+            parse(json!({"use_sliding_window": true, "sliding_window": 1024, "max_window_layers": 2}))
+                .is_ok()
         );
         assert!(parse(json!({"use_sliding_window": false, "sliding_window": 1024})).is_ok());
     }

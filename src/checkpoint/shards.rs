@@ -244,8 +244,8 @@ impl Index {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::Read { path, source }),
         };
-        let IndexFile { weight_map } = serde_json::from_slice(&bytes)
-            .map_err(|source| Error::Index { path: path.clone(), source })?;
+        let IndexFile { weight_map } =
+            serde_json::from_slice(&bytes).map_err(|source| Error::Index { path: path.clone(), source })?;
         // A name with a separator would reach out of the folder.
         if let Some(name) = weight_map.values().find(|name| name.contains(['/', '\\']) || *name == "..") {
             return Err(Error::IndexOutside { path, name: name.clone() });

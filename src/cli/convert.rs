@@ -6,8 +6,11 @@ use super::{
 };
 use edgecall::{
     Error, Kind,
-    checkpoint::Checkpoint,
-    convert::{self, FileType, Override, Plan, Progress, Recipe, Report, Targets},
+    checkpoint::{Checkpoint, tokenizer::Tokenizer},
+    convert::{
+        self, Converted, FileType, Override, Plan, Progress, Recipe, Report, Targets, report::TokenCheck,
+    },
+    verify,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -86,8 +89,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let plan = Plan::new(&checkpoint, recipe).map_err(Error::from)?;
     let replace = args.force || args.dry_run;
-    let targets =
-        Targets::new(&checkpoint, &plan, args.output.as_deref(), replace).map_err(Error::from)?;
+    let targets = Targets::new(&checkpoint, &plan, args.output.as_deref(), replace).map_err(Error::from)?;
     if args.dry_run {
         output::emit(&Report::planned(&checkpoint, &plan, &targets), format)?;
         return Ok(());
@@ -96,9 +98,22 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let converted = convert::convert(&checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)
         .map_err(Error::from)?;
     bar.0.finish_and_clear();
-    let report = converted.publish().map_err(Error::from)?;
+    let token_check = if args.no_check { None } else { Some(check_tokens(&checkpoint, &converted)?) };
+    if interrupt.load(Ordering::Relaxed) {
+        return Err(Error::from(convert::Error::Interrupted).into());
+    }
+    let mut report = converted.publish().map_err(Error::from)?;
+    report.token_check = token_check;
     output::emit(&report, format)?;
     Ok(())
+}
+
+/// Lets llama.cpp tokenize with the first file. The others have the same keys: that has been read back.
+fn check_tokens(checkpoint: &Checkpoint, converted: &Converted) -> anyhow::Result<TokenCheck> {
+    let tokenizer = Tokenizer::open(&checkpoint.dir).map_err(Error::from)?;
+    let file = &converted.files()[0];
+    let found = verify::tokens(file.path(), &tokenizer).map_err(Error::from)?;
+    Ok(TokenCheck::made(found.texts, found.tokens, found.seconds))
 }
 
 /// A flag that the first Ctrl-C sets; the second one ends the program where it stands.

@@ -39,11 +39,14 @@ pub enum Error {
     /// Tensors that the architecture does not have.
     #[error(
         "the checkpoint has {}, which a {class} of {layers} layers has not; merge adapters before converting, and \
-         see that config.json belongs to these weights", few(names)
+         see that config.json belongs to these weights",
+        few(names)
     )]
     ExtraTensors { class: &'static str, layers: u64, names: Vec<String> },
     /// A shape that contradicts `config.json`.
-    #[error("tensor `{name}` has shape {found:?}, config.json calls for {expected:?}; do the two belong together?")]
+    #[error(
+        "tensor `{name}` has shape {found:?}, config.json calls for {expected:?}; do the two belong together?"
+    )]
     Shape { name: String, found: Vec<u64>, expected: Vec<u64> },
     /// A stored head that is not the embedding.
     #[error(
@@ -55,7 +58,9 @@ pub enum Error {
     #[error("--tensor-type: `{pattern}` finds no matrix of this model; names are like {example}")]
     OverrideUnmatched { pattern: String, example: String },
     /// NaN or infinity.
-    #[error("tensor `{tensor}` has {value} at index {index}; such weights cannot be converted: repair the checkpoint")]
+    #[error(
+        "tensor `{tensor}` has {value} at index {index}; such weights cannot be converted: repair the checkpoint"
+    )]
     NotFinite { tensor: String, index: u64, value: f32 },
     /// A value that F16 cannot hold.
     #[error(

@@ -283,7 +283,7 @@ fn reserve(file: &File, length: u64) -> io::Result<()> {
 fn check_space(folder: &Path, file_bytes: u64) -> Result<(), Error> {
     let needed_bytes = file_bytes + SPARE_BYTES;
     // A file system that does not say is left to tell while writing.
-    let Ok(stat) = rustix::fs::statvfs(folder) else { return Ok(()) };
+    let Some(stat) = rustix::fs::statvfs(folder).ok().filter(|stat| stat.f_blocks > 0) else { return Ok(()) };
     let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
     if free_bytes < needed_bytes {
         return Err(Error::DiskSpace { path: folder.to_path_buf(), needed_bytes, free_bytes });

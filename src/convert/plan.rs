@@ -94,10 +94,8 @@ impl Plan {
         let tensors = tensors::match_tensors(checkpoint, architecture, recipe.drop_tied_head)?;
         check_overrides(&recipe, &tensors)?;
         let keys = Keys::read(checkpoint, architecture, &tensors, recipe.pre.as_deref())?;
-        let shape = Shape {
-            block_count: config.num_hidden_layers as usize,
-            is_70b: architecture.is_70b(config),
-        };
+        let shape =
+            Shape { block_count: config.num_hidden_layers as usize, is_70b: architecture.is_70b(config) };
         let files = recipe
             .file_types
             .iter()

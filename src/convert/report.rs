@@ -29,6 +29,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// What it cost; `None` for a plan.
     pub cost: Option<Cost>,
+    /// The check that llama.cpp makes the checkpoint's tokens; `None` where it was not made.
+    pub token_check: Option<TokenCheck>,
 }
 
 /// One written or planned file.
@@ -96,10 +98,31 @@ pub struct Cost {
     pub peak_resident_bytes: Option<u64>,
 }
 
+/// A token check that found no difference. It runs behind everything else and is counted by itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenCheck {
+    /// How many texts were compared.
+    pub texts: usize,
+    /// How many tokens they have.
+    pub tokens: usize,
+    /// Seconds, loading the vocabulary included.
+    pub wall_s: f64,
+    /// Peak of all resident memory of this process until then (`VmHWM`).
+    pub peak_resident_bytes: Option<u64>,
+}
+
+impl TokenCheck {
+    /// A check that has just been made.
+    pub fn made(texts: usize, tokens: usize, wall_s: f64) -> TokenCheck {
+        TokenCheck { texts, tokens, wall_s, peak_resident_bytes: Peak::start().resident_bytes }
+    }
+}
+
 impl Report {
     /// What `plan` would make.
     pub fn planned(checkpoint: &Checkpoint, plan: &Plan, targets: &Targets) -> Report {
-        let files = plan.files.iter().zip(targets.paths()).map(|(file, path)| file_report(file, path.clone()));
+        let files =
+            plan.files.iter().zip(targets.paths()).map(|(file, path)| file_report(file, path.clone()));
         Report {
             architecture: plan.architecture,
             pretokenizer: plan.pretokenizer.clone(),
@@ -108,6 +131,7 @@ impl Report {
             files: files.collect(),
             warnings: warnings(plan),
             cost: None,
+            token_check: None,
         }
     }
 
@@ -254,15 +278,28 @@ impl fmt::Display for Report {
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
         }
+        let peak = |peak: Option<u64>| peak.map_or("—".to_owned(), bytes);
         match &self.cost {
-            None => write!(f, "a plan: nothing was written"),
+            None => write!(f, "a plan: nothing was written")?,
             Some(cost) => write!(
                 f,
                 "{:.1} s, {:.1} CPU s; peak memory {} anonymous, {} resident",
                 cost.wall_s,
                 cost.cpu_s,
-                cost.peak_anonymous_bytes.map_or("—".to_owned(), bytes),
-                cost.peak_resident_bytes.map_or("—".to_owned(), bytes),
+                peak(cost.peak_anonymous_bytes),
+                peak(cost.peak_resident_bytes),
+            )?,
+        }
+        match &self.token_check {
+            None => Ok(()),
+            Some(check) => write!(
+                f,
+                "\ntokens: llama.cpp's and the checkpoint's are the same in {} texts ({} tokens), {:.1} s, peak memory \
+                 {} resident",
+                check.texts,
+                grouped(check.tokens as u64),
+                check.wall_s,
+                peak(check.peak_resident_bytes),
             ),
         }
     }

@@ -107,7 +107,8 @@ impl<'a> Worker<'a> {
         let tensor = &self.plan.tensors[slab.tensor];
         let started = Instant::now();
         self.load(tensor, slab)?;
-        let is_rounded = self.plan.recipe.via_f16 && tensor.dims.len() > 1 && !is_stored_as(tensor, GgmlType::F16);
+        let is_rounded =
+            self.plan.recipe.via_f16 && tensor.dims.len() > 1 && !is_stored_as(tensor, GgmlType::F16);
         if is_rounded {
             self.round_to_f16();
         }

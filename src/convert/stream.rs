@@ -62,13 +62,19 @@ pub(super) fn run(
     progress.begin("converting", total_bytes);
     let done_bytes = AtomicU64::new(0);
     let hasher = SourceHasher::new(&checkpoint.shards);
-    let shares = work(threads, slabs.len(), interrupt, |worker: &mut Option<Worker>, i, share: &mut Share| {
-        let worker = worker.get_or_insert_with(|| Worker::new(checkpoint, plan, outputs));
-        worker.process(i, &slabs[i], share)?;
-        hasher.advance(&slabs[i])?;
-        done_bytes.fetch_add(slabs[i].source_bytes(), Ordering::Relaxed);
-        Ok(())
-    }, &mut || progress.advance_to(done_bytes.load(Ordering::Relaxed)))?;
+    let shares = work(
+        threads,
+        slabs.len(),
+        interrupt,
+        |worker: &mut Option<Worker>, i, share: &mut Share| {
+            let worker = worker.get_or_insert_with(|| Worker::new(checkpoint, plan, outputs));
+            worker.process(i, &slabs[i], share)?;
+            hasher.advance(&slabs[i])?;
+            done_bytes.fetch_add(slabs[i].source_bytes(), Ordering::Relaxed);
+            Ok(())
+        },
+        &mut || progress.advance_to(done_bytes.load(Ordering::Relaxed)),
+    )?;
     let hashes = hasher.finish(interrupt)?;
 
     let files = plan.files.len();

@@ -76,7 +76,8 @@ pub fn match_tensors(
     }
 
     let mut extra = Vec::new();
-    let mut tensors: Vec<ModelTensor> = architecture.computed_tensors(config).into_iter().map(computed).collect();
+    let mut tensors: Vec<ModelTensor> =
+        architecture.computed_tensors(config).into_iter().map(computed).collect();
     for source in shards.tensors() {
         match expected.remove(&source.name) {
             Some((name, expected)) => {

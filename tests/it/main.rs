@@ -1,8 +1,11 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
 mod layering;
+mod convert;
+mod fixture;
 mod gguf;
 mod gguf_ggml;
+mod golden;
 mod inspect;
 mod oracle;
 mod shared;
