@@ -2,4 +2,8 @@
 
 mod gguf;
 mod gguf_ggml;
+mod golden;
+mod oracle;
 mod shared;
+mod verify;
+mod vocab;
