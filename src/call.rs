@@ -2,6 +2,7 @@
 
 use crate::{
     Result,
+    chat::{Conversation, RenderOptions, Template, select_template},
     error::Kind,
     runtime::{
         self, Compiler, Completion, Constraint, Finish, Model, Sampler, Sampling, Session,
@@ -192,14 +193,66 @@ fn first_line(text: &str) -> &str {
     text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason is given")
 }
 
-/// The dialect that the model's chat template teaches.
+/// The model's chat template for calls.
 ///
 /// # Errors
-/// [`Error::NoTemplate`], [`Error::NoDialect`].
-pub fn dialect_of(model: &Model) -> Result<&'static dyn Dialect> {
-    let template = model.metadata().chat_template.as_deref().ok_or(Error::NoTemplate)?;
+/// [`Error::NoTemplate`], or several among which none can be chosen.
+pub fn template_of(model: &Model) -> Result<&str> {
+    let templates: Vec<(&str, &str)> =
+        model.metadata().chat_templates.iter().map(|(name, text)| (&**name, &**text)).collect();
+    if templates.is_empty() {
+        return Err(Error::NoTemplate.into());
+    }
+    Ok(select_template(&templates, true)?)
+}
+
+/// The dialect that a chat template teaches.
+///
+/// # Errors
+/// [`Error::NoDialect`].
+pub fn dialect_of(template: &str) -> Result<&'static dyn Dialect> {
     let supported = || DIALECTS.iter().map(|dialect| dialect.name()).collect();
     Ok(dialect::taught_by(template).ok_or_else(|| Error::NoDialect { supported: supported() })?)
+}
+
+/// The prompt: `conversation` and `tools` as the model's chat template writes them.
+///
+/// # Errors
+/// [`Error::NoTemplate`], and what the template refuses.
+pub fn render(model: &Model, tools: &ToolSet, conversation: &Conversation, think: Think) -> Result<String> {
+    let vocabulary = model.vocabulary();
+    let text = |token: Option<i32>| {
+        token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())
+    };
+    let bos = text(vocabulary.bos().filter(|_| vocabulary.adds_bos()));
+    let eos = text(vocabulary.eos());
+    let options = RenderOptions {
+        add_generation_prompt: true,
+        enable_thinking: match think {
+            Think::Off => Some(false),
+            Think::On => Some(true),
+            Think::Auto => None,
+        },
+        bos_token: bos.as_deref(),
+        eos_token: eos.as_deref(),
+        ..RenderOptions::default()
+    };
+    let tools = serde_json::Value::Array(tools.sources());
+    Ok(Template::new(template_of(model)?)?.render(conversation, Some(&tools), &options)?)
+}
+
+/// Lets `model` answer `conversation` with a call of one of `tools`.
+///
+/// # Errors
+/// What [`render`] and [`answer`] report.
+pub fn call(
+    model: &Model,
+    tools: &ToolSet,
+    conversation: &Conversation,
+    settings: &Settings,
+) -> Result<Answer> {
+    let prompt = render(model, tools, conversation, settings.think)?;
+    answer(model, tools, &prompt, settings)
 }
 
 /// The token ids of a rendered prompt: special tokens recognized, text normalized as the model's
@@ -232,7 +285,7 @@ const NFC_PRE_TOKENIZERS: &[&str] = &["qwen2", "qwen35", "deepseek-r1-qwen"];
 /// [`Error::Budget`] and [`Error::ContextFull`] where there is no call, and what rendering,
 /// grammar and runtime report.
 pub fn answer(model: &Model, tools: &ToolSet, prompt: &str, settings: &Settings) -> Result<Answer> {
-    let dialect = dialect_of(model)?;
+    let dialect = dialect_of(template_of(model)?)?;
     let tokens = tokenize_prompt(model, prompt)?;
     let mut session = Session::new(model, tokens.len(), settings.max_tokens, &settings.session)?;
     let mut timings = Timings {

@@ -141,7 +141,8 @@ pub(super) fn truncate(state: &mut State, mut args: Arguments) -> Outcome {
         return Err(fault("truncate: the length is shorter than the end"));
     };
     let cut: String = chars[..kept].iter().collect();
-    let cut = if kill_words { cut.as_str() } else { cut.rsplit_once(' ').map_or(cut.as_str(), |(head, _)| head) };
+    let cut =
+        if kill_words { cut.as_str() } else { cut.rsplit_once(' ').map_or(cut.as_str(), |(head, _)| head) };
     Ok(Value::from(format!("{cut}{end}")))
 }
 
@@ -174,7 +175,9 @@ pub(super) fn urlencode(state: &mut State, mut args: Arguments) -> Outcome {
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' | b'/' => out.push(byte as char),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' | b'/' => {
+                out.push(byte as char)
+            }
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -383,7 +386,12 @@ fn folded(value: Value, case_sensitive: bool) -> Value {
 }
 
 /// The keys of `items`: an attribute or several parted by commas, without regard to case.
-fn keys(state: &State, items: &[Value], attribute: Option<&Value>, case_sensitive: bool) -> Result<Vec<Value>, Error> {
+fn keys(
+    state: &State,
+    items: &[Value],
+    attribute: Option<&Value>,
+    case_sensitive: bool,
+) -> Result<Vec<Value>, Error> {
     items
         .iter()
         .map(|item| match attribute.map(view) {
@@ -513,7 +521,12 @@ pub(super) fn groupby(state: &mut State, mut args: Arguments) -> Outcome {
             _ => groups.push((folded, key, vec![item])),
         }
     }
-    list(groups.into_iter().map(|(_, key, members)| tuple(vec![key, list(members)?])).collect::<Result<_, _>>()?)
+    list(
+        groups
+            .into_iter()
+            .map(|(_, key, members)| tuple(vec![key, list(members)?]))
+            .collect::<Result<_, _>>()?,
+    )
 }
 
 /// `value|batch(linecount, fill_with)`.

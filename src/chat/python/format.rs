@@ -16,7 +16,12 @@ pub(super) fn percent(state: &State, template: &str, values: Vec<Value>) -> Resu
         [only] if template.contains("%(") => match view(only) {
             Py::Dict(dict) => {
                 let named = dict.iter().filter_map(|(key, value)| Some((key.to_str()?.to_string(), value)));
-                vec![named.map(|(key, value)| Ok((key, plain(state, value)?))).collect::<Result<Kwargs, Error>>()?.into()]
+                vec![
+                    named
+                        .map(|(key, value)| Ok((key, plain(state, value)?)))
+                        .collect::<Result<Kwargs, Error>>()?
+                        .into(),
+                ]
             }
             _ => return Err(fault("format requires a mapping")),
         },

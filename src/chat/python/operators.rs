@@ -114,7 +114,9 @@ pub(super) fn rem(state: &mut State, args: Arguments) -> Result<Value, Error> {
     }
     match numbers(&left, &right) {
         Some(Pair::Int(_, 0)) => Err(fault("integer modulo by zero")),
-        Some(Pair::Int(a, b)) => int(a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r })),
+        Some(Pair::Int(a, b)) => {
+            int(a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r }))
+        }
         Some(Pair::Float(_, 0.0)) => Err(fault("float modulo by zero")),
         Some(Pair::Float(a, b)) => {
             let r = a % b;
@@ -200,7 +202,12 @@ pub(super) fn is_same(left: &Value, right: &Value) -> bool {
 ///
 /// # Errors
 /// Where Python raises `TypeError`, or the fuel runs out.
-pub(super) fn order(state: &State, left: &Value, right: &Value, operator: &str) -> Result<Option<Ordering>, Error> {
+pub(super) fn order(
+    state: &State,
+    left: &Value,
+    right: &Value,
+    operator: &str,
+) -> Result<Option<Ordering>, Error> {
     state.consume_fuel(1)?;
     if let Some(numbers) = numbers(left, right) {
         return Ok(match numbers {
@@ -229,17 +236,22 @@ pub(super) fn order(state: &State, left: &Value, right: &Value, operator: &str) 
 ///
 /// # Errors
 /// On keys that have no order, and when the fuel runs out.
-pub(super) fn sort_by_key<T>(state: &State, items: &mut Vec<T>, key: impl Fn(&T) -> Value) -> Result<(), Error> {
+pub(super) fn sort_by_key<T>(
+    state: &State,
+    items: &mut Vec<T>,
+    key: impl Fn(&T) -> Value,
+) -> Result<(), Error> {
     let mut failed = None;
     let mut keyed: Vec<(Value, T)> = items.drain(..).map(|item| (key(&item), item)).collect();
     // A sort wants an order of everything, so after a failure all is equal.
     keyed.sort_by(|(a, _), (b, _)| match &failed {
         Some(_) => Ordering::Equal,
-        None => order(state, a, b, "<").unwrap_or_else(|e| {
-            failed = Some(e);
-            None
-        })
-        .unwrap_or(Ordering::Equal),
+        None => order(state, a, b, "<")
+            .unwrap_or_else(|e| {
+                failed = Some(e);
+                None
+            })
+            .unwrap_or(Ordering::Equal),
     });
     items.extend(keyed.into_iter().map(|(_, item)| item));
     failed.map_or(Ok(()), Err)
@@ -353,7 +365,11 @@ fn picks(len: usize, start: Option<i128>, stop: Option<i128>, step: i128) -> imp
     };
     let (first, last) = if step < 0 { (high, low) } else { (low, high) };
     let (start, stop) = (clamp(start, first), clamp(stop, last));
-    let count = if step > 0 { (stop - start - 1).div_euclid(step) + 1 } else { (start - stop - 1).div_euclid(-step) + 1 };
+    let count = if step > 0 {
+        (stop - start - 1).div_euclid(step) + 1
+    } else {
+        (start - stop - 1).div_euclid(-step) + 1
+    };
     (0..count.max(0)).filter_map(move |i| usize::try_from(start + i * step).ok())
 }
 

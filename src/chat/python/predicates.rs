@@ -11,8 +11,25 @@ use super::value::{Bound, Py, SequenceKind, view};
 
 /// The tests on the value alone.
 pub(super) const PLAIN: &[&str] = &[
-    "boolean", "callable", "defined", "escaped", "even", "false", "float", "integer", "iterable", "lower", "mapping",
-    "none", "number", "odd", "sequence", "string", "true", "undefined", "upper",
+    "boolean",
+    "callable",
+    "defined",
+    "escaped",
+    "even",
+    "false",
+    "float",
+    "integer",
+    "iterable",
+    "lower",
+    "mapping",
+    "none",
+    "number",
+    "odd",
+    "sequence",
+    "string",
+    "true",
+    "undefined",
+    "upper",
 ];
 
 /// The tests that compare, with the operator that each stands for.

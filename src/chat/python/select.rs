@@ -13,7 +13,8 @@ pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error
     let mut out = Vec::with_capacity(items.len());
     match args.next() {
         Some(name) => {
-            let name = name.as_str().ok_or_else(|| fault("map: the filter's name must be a text"))?.to_owned();
+            let name =
+                name.as_str().ok_or_else(|| fault("map: the filter's name must be a text"))?.to_owned();
             let (positional, named) = args.into_rest();
             for item in items {
                 let mut arguments = vec![item];
@@ -22,8 +23,7 @@ pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error
             }
         }
         None => {
-            let attribute =
-                args.named("attribute").ok_or_else(|| fault("map requires a filter argument"))?;
+            let attribute = args.named("attribute").ok_or_else(|| fault("map requires a filter argument"))?;
             let default = args.named("default");
             args.finish()?;
             for item in items {
