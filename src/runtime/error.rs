@@ -26,6 +26,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A checkpoint, perhaps.
+    #[error("{} is a folder; `edgecall convert` makes a GGUF file of a checkpoint folder", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The file is no GGUF file, or a broken one.
     #[error("cannot use {} as a model", path.display())]
     Gguf {
@@ -122,7 +128,8 @@ impl Error {
             Error::Cpu { .. } | Error::Context { .. } => Kind::Unavailable,
             Error::Open { .. } => Kind::NoInput,
             Error::ContextTooLong { .. } => Kind::Usage,
-            Error::Gguf { .. }
+            Error::Folder { .. }
+            | Error::Gguf { .. }
             | Error::Path { .. }
             | Error::Load { .. }
             | Error::TextTooLong { .. }

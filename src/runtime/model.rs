@@ -23,8 +23,9 @@ pub struct Model {
 pub struct Metadata {
     /// `general.architecture`.
     pub architecture: Option<String>,
-    /// `tokenizer.chat_template`, in Jinja.
-    pub chat_template: Option<String>,
+    /// The chat templates by name, in Jinja: `tokenizer.chat_template` as `default`, and each
+    /// `tokenizer.chat_template.NAME`.
+    pub chat_templates: Vec<(String, String)>,
     /// `tokenizer.ggml.pre`, the way text is cut before it is tokenized.
     pub pre_tokenizer: Option<String>,
 }
@@ -80,11 +81,14 @@ impl Model {
 /// Loads the file at `path`, once our own reader has found nothing wrong with it.
 pub(super) fn load(path: &Path, params: LlamaModelParams) -> Result<(LlamaModel, Metadata), Error> {
     let backend = backend()?;
+    if path.is_dir() {
+        return Err(Error::Folder { path: path.to_path_buf() });
+    }
     let file = Map::open(path).map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
     let gguf = Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })?;
     let metadata = Metadata {
         architecture: gguf.architecture().map(str::to_owned),
-        chat_template: gguf.str("tokenizer.chat_template").map(str::to_owned),
+        chat_templates: chat_templates(&gguf),
         pre_tokenizer: gguf.str("tokenizer.ggml.pre").map(str::to_owned),
     };
     let params = params.with_use_mmap(gguf.is_mappable());
@@ -96,4 +100,12 @@ pub(super) fn load(path: &Path, params: LlamaModelParams) -> Result<(LlamaModel,
     let model = LlamaModel::load_from_file(backend, path, &params)
         .map_err(|_| Error::Load { path: path.to_path_buf() })?;
     Ok((model, metadata))
+}
+
+fn chat_templates(gguf: &Gguf) -> Vec<(String, String)> {
+    let named = |key: &str| match key.strip_prefix("tokenizer.chat_template")? {
+        "" => Some("default".to_owned()),
+        name => name.strip_prefix('.').map(str::to_owned),
+    };
+    gguf.metadata.iter().filter_map(|(key, value)| Some((named(key)?, value.as_str()?.to_owned()))).collect()
 }

@@ -146,6 +146,6 @@ mod tests {
         let missing = Vocabulary::load(&folder.path().join("m.gguf")).unwrap_err();
         assert_eq!(missing.kind(), crate::Kind::NoInput);
         let found = Vocabulary::load(folder.path()).unwrap_err();
-        assert!(matches!(found, Error::Open { .. }));
+        assert!(matches!(found, Error::Folder { .. }));
     }
 }
