@@ -1,14 +1,13 @@
 //! What a conversion made, and what it cost.
 
 use super::{
-    deviation::Deviation,
     output::Targets,
     peak::Peak,
     plan::{FilePlan, Plan},
     recipe::Fallback,
     tensors::Head,
 };
-use crate::checkpoint::Checkpoint;
+use crate::{checkpoint::Checkpoint, quant::Loss};
 use serde::Serialize;
 use std::{fmt, path::PathBuf, time::Instant};
 
@@ -139,14 +138,14 @@ impl Report {
         checkpoint: &Checkpoint,
         plan: &Plan,
         targets: &Targets,
-        deviations: &[Vec<Option<Deviation>>],
+        losses: &[Vec<Option<Loss>>],
         busy_s: &[f64],
         started: Instant,
         peak: &Peak,
     ) -> Report {
         let mut report = Report::planned(checkpoint, plan, targets);
         for (i, file) in report.files.iter_mut().enumerate() {
-            file.weight_error = Some(weight_error(plan, &plan.files[i], &deviations[i]));
+            file.weight_error = Some(weight_error(plan, &plan.files[i], &losses[i]));
             file.busy_s = Some(busy_s[i]);
         }
         report.cost = Some(Cost {
@@ -184,24 +183,24 @@ fn file_report(file: &FilePlan, path: PathBuf) -> FileReport {
     }
 }
 
-fn weight_error(plan: &Plan, file: &FilePlan, deviations: &[Option<Deviation>]) -> WeightError {
-    let mut all = Deviation::default();
-    let mut worst: Option<(usize, &Deviation)> = None;
-    for (i, deviation) in deviations.iter().enumerate() {
-        let Some(deviation) = deviation else { continue };
-        all.merge(deviation);
-        if worst.is_none_or(|(_, other)| deviation.relative_rmse() > other.relative_rmse()) {
-            worst = Some((i, deviation));
+fn weight_error(plan: &Plan, file: &FilePlan, losses: &[Option<Loss>]) -> WeightError {
+    let mut all = Loss::default();
+    let mut worst: Option<(usize, &Loss)> = None;
+    for (i, loss) in losses.iter().enumerate() {
+        let Some(loss) = loss else { continue };
+        all += *loss;
+        if worst.is_none_or(|(_, other)| loss.relative_rmse() > other.relative_rmse()) {
+            worst = Some((i, loss));
         }
     }
     WeightError {
         relative_rmse: all.relative_rmse(),
         cosine: all.cosine(),
-        worst: worst.map(|(i, deviation)| Worst {
+        worst: worst.map(|(i, loss)| Worst {
             tensor: plan.tensors[i].name.clone(),
             r#type: file.header.tensors()[file.places[i]].ggml_type.name(),
-            relative_rmse: deviation.relative_rmse(),
-            cosine: deviation.cosine(),
+            relative_rmse: loss.relative_rmse(),
+            cosine: loss.cosine(),
         }),
     }
 }

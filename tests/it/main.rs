@@ -7,6 +7,7 @@ mod gguf_ggml;
 mod golden;
 mod inspect;
 mod oracle;
+mod quantizer;
 mod shared;
 mod tokenizer_keys;
 mod verify;
