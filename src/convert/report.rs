@@ -160,7 +160,7 @@ impl Report {
 
 fn file_report(file: &FilePlan, path: PathBuf) -> FileReport {
     let mut tensor_types: Vec<(&'static str, usize)> = Vec::new();
-    for tensor in file.header.tensors() {
+    for tensor in &file.tensors {
         let name = tensor.ggml_type.name();
         match tensor_types.iter_mut().find(|(known, _)| *known == name) {
             Some((_, count)) => *count += 1,
@@ -171,7 +171,7 @@ fn file_report(file: &FilePlan, path: PathBuf) -> FileReport {
     FileReport {
         path,
         r#type: file.file_type.name(),
-        tensors: file.header.tensors().len(),
+        tensors: file.tensors.len(),
         tensor_types,
         tensor_bytes: file.tensor_bytes(),
         file_bytes: file.file_bytes(),
@@ -198,7 +198,7 @@ fn weight_error(plan: &Plan, file: &FilePlan, losses: &[Option<Loss>]) -> Weight
         cosine: all.cosine(),
         worst: worst.map(|(i, loss)| Worst {
             tensor: plan.tensors[i].name.clone(),
-            r#type: file.header.tensors()[file.places[i]].ggml_type.name(),
+            r#type: file.tensors[file.places[i]].ggml_type.name(),
             relative_rmse: loss.relative_rmse(),
             cosine: loss.cosine(),
         }),

@@ -122,8 +122,8 @@ impl<'a> Worker<'a> {
                     continue;
                 }
                 let place = self.plan.files[same].places[slab.tensor];
-                let offset = self.plan.files[same].header.tensors()[place].offset
-                    + ggml_type.row_bytes(slab.weights.start);
+                let offset =
+                    self.plan.files[same].tensors[place].offset + ggml_type.row_bytes(slab.weights.start);
                 self.outputs[same].write_data(&self.encoded, offset)?;
                 share.losses.extend(loss.map(|loss| (i, same, loss)));
             }
@@ -134,7 +134,7 @@ impl<'a> Worker<'a> {
 
     fn ggml_type(&self, file: usize, tensor: usize) -> GgmlType {
         let file = &self.plan.files[file];
-        file.header.tensors()[file.places[tensor]].ggml_type
+        file.tensors[file.places[tensor]].ggml_type
     }
 
     /// Reads the slab's weights, refuses what is not finite, and reorders rows.

@@ -307,7 +307,7 @@ fn an_override_gives_a_matrix_its_type_and_must_find_one() {
     place.refused(&["model", "--tensor-type", "attn_w=q8_0"], 2, "`attn_w` finds no matrix of this model");
     place.refused(&["model", "--tensor-type", "attn_v=q9"], 2, "`q9` is no tensor type");
     place.refused(&["model", "--tensor-type", "attn_v"], 2, "not of the form REGEX=TYPE");
-    place.refused(&["model", "--type", "q3_k"], 2, "`q3_k` is no type");
+    place.refused(&["model", "--type", "q3_k"], 2, "invalid value 'q3_k'");
 }
 
 #[test]
@@ -356,7 +356,7 @@ fn a_configuration_that_cannot_be_converted_is_refused_by_field() {
     for method in ["gptq", "awq", "fp8", "bitsandbytes"] {
         refused(json!({"quantization_config": {"quant_method": method}}), &format!("method `{method}`"));
     }
-    refused(json!({"attention_bias": true}), "no bias on the attention's output");
+    refused(json!({"attention_bias": true}), "`attention_bias` of this Qwen3ForCausalLM cannot be converted");
     refused(
         json!({"rope_scaling": {"rope_type": "longrope", "factor": 4.0}}),
         "\"longrope\", which is not supported",

@@ -24,7 +24,7 @@ fn random_fixture(seed: u64) -> Fixture {
     let mut pick = |choices: &[u64]| choices[random.bits() as usize % choices.len()];
     let class = ["Qwen3ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM"][pick(&[0, 1, 2]) as usize];
     // Rows of 256, of 32 and of neither.
-    let hidden = pick(&[256, 512, 288, 320, 300]);
+    let hidden = pick(&[256, 288, 300]);
     // Only Qwen3's heads have a width of their own.
     let heads = if class == "Qwen3ForCausalLM" { 4 } else { 2 };
     let head_dim = if class == "Qwen3ForCausalLM" { pick(&[32, 64]) } else { hidden / heads };
@@ -33,11 +33,11 @@ fn random_fixture(seed: u64) -> Fixture {
         seed,
         class,
         hidden,
-        layers: pick(&[1, 2, 5, 9, 16]),
+        layers: pick(&[1, 2, 5, 9]),
         heads,
         kv_heads,
         head_dim,
-        ffn: pick(&[256, 512, 96, 100]),
+        ffn: pick(&[256, 96, 100]),
         head: [Head::Tied, Head::Untied, Head::TiedCopy][pick(&[0, 1, 2]) as usize],
         shards: pick(&[1, 2]) as usize,
         ..Fixture::default()
@@ -47,7 +47,7 @@ fn random_fixture(seed: u64) -> Fixture {
 #[test]
 #[cfg(all(target_arch = "x86_64", not(target_feature = "fma")))]
 fn llama_cpp_quantizes_our_bf16_file_to_our_files_byte_for_byte() {
-    for seed in 0..12 {
+    for seed in 0..8 {
         let fixture = random_fixture(seed);
         let place = tempfile::tempdir().unwrap();
         let dir = fixture.write(&place.path().join("model"));
