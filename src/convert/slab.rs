@@ -196,7 +196,7 @@ impl<'a> Worker<'a> {
             return Ok(None);
         }
         let loss = Loss::measure(codec, &self.weights, &self.encoded);
-        if !loss.squared_error.is_finite() {
+        if !loss.is_finite() {
             return Err(Error::ScaleOverflow {
                 tensor: tensor.source_name().to_owned(),
                 ggml_type: ggml_type.name(),
