@@ -234,28 +234,23 @@ impl fmt::Display for Report {
             self.pretokenizer
         )?;
         writeln!(f)?;
-        writeln!(
-            f,
-            "{:<8} {:>7} {:>14} {:>10} {:>11} {:>9} {:>7}  worst tensor",
-            "type", "tensors", "tensor bytes", "bits/weight", "rel. RMSE", "cosine", "busy s"
-        )?;
+        let columns = ["type", "tensors", "tensor bytes", "bits/weight", "rel. RMSE", "cosine", "busy s"];
+        row(f, columns.map(str::to_owned), "worst tensor")?;
         for file in &self.files {
             let error = file.weight_error.as_ref();
-            write!(
-                f,
-                "{:<8} {:>7} {:>14} {:>11.3} {:>10} {:>9} {:>7}  ",
-                file.r#type,
-                file.tensors,
+            let worst = error
+                .and_then(|error| error.worst.as_ref())
+                .map(|worst| format!("{} {} ({:.6})", worst.tensor, worst.r#type, worst.relative_rmse));
+            let columns = [
+                file.r#type.to_owned(),
+                file.tensors.to_string(),
                 grouped(file.tensor_bytes),
-                file.bits_per_weight,
+                format!("{:.3}", file.bits_per_weight),
                 measured(error.map(|error| error.relative_rmse), 6),
                 measured(error.map(|error| error.cosine), 6),
                 measured(file.busy_s, 1),
-            )?;
-            match error.and_then(|error| error.worst.as_ref()) {
-                Some(worst) => writeln!(f, "{} {} ({:.6})", worst.tensor, worst.r#type, worst.relative_rmse)?,
-                None => writeln!(f, "—")?,
-            }
+            ];
+            row(f, columns, worst.as_deref().unwrap_or("—"))?;
         }
         writeln!(f)?;
         for file in &self.files {
@@ -270,8 +265,12 @@ impl fmt::Display for Report {
                     bytes(head)
                 )?;
             }
-            for Fallback { tensor, wanted, got, row_len } in &file.fallbacks {
-                writeln!(f, "  {tensor}: rows of {row_len} are no whole {wanted} blocks, so it is {got}")?;
+            for (Fallback { tensor, wanted, got, row_len }, count) in grouped_fallbacks(&file.fallbacks) {
+                writeln!(
+                    f,
+                    "  {count} with rows of {row_len}, no whole {wanted} blocks, are {got}: {tensor}{}",
+                    if count > 1 { " ..." } else { "" }
+                )?;
             }
         }
         for warning in &self.warnings {
@@ -302,6 +301,24 @@ impl fmt::Display for Report {
             ),
         }
     }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, columns: [String; 7], worst: &str) -> fmt::Result {
+    let [name, tensors, bytes, bits, rmse, cosine, busy] = columns;
+    writeln!(f, "{name:<8} {tensors:>7} {bytes:>15} {bits:>11} {rmse:>9} {cosine:>8} {busy:>6}  {worst}")
+}
+
+/// The first of each kind of fallback, and how many there are of it.
+fn grouped_fallbacks(fallbacks: &[Fallback]) -> Vec<(&Fallback, usize)> {
+    let mut groups: Vec<(&Fallback, usize)> = Vec::new();
+    for fallback in fallbacks {
+        let kind = |fallback: &Fallback| (fallback.wanted, fallback.got, fallback.row_len);
+        match groups.iter_mut().find(|(first, _)| kind(first) == kind(fallback)) {
+            Some((_, count)) => *count += 1,
+            None => groups.push((fallback, 1)),
+        }
+    }
+    groups
 }
 
 fn measured(number: Option<f64>, decimals: usize) -> String {
