@@ -133,13 +133,17 @@ fn advice(suggested: Option<&str>) -> String {
     }
 }
 
-/// What was compared, all of it equal.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// What was compared, all of it equal, and what cannot be.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TokenReport {
     /// How many texts.
     pub texts: usize,
     /// How many tokens those texts have.
     pub tokens: usize,
+    /// Ordinary tokens that llama.cpp takes for control tokens because of their text, such as `</s>` in
+    /// Qwen3's vocabulary: where a prompt spells one out, llama.cpp reads one token and `tokenizer.json`
+    /// several. No converter can change that, so it is told and not refused.
+    pub taken_for_control: Vec<String>,
     /// How long it took, loading the vocabulary included.
     pub seconds: f64,
 }
@@ -160,7 +164,10 @@ pub fn tokens(path: &Path, tokenizer: &Tokenizer) -> Result<TokenReport, Error> 
         let id = i32::try_from(id).unwrap_or(-1);
         !vocabulary.is_control(id) && !vocabulary.is_user_defined(id)
     };
-    let probes = probes::all(tokenizer, is_plain)?;
+    let entries = tokenizer.tokens()?;
+    let probes = probes::all(tokenizer, &entries, is_plain)?;
+    let taken = entries.into_iter().filter(|token| token.added.is_none() && !is_plain(token.id));
+    let taken_for_control = taken.map(|token| token.text).collect();
     let mut tokens = 0;
     for text in &probes {
         let expected = tokenizer.encode(text)?;
@@ -169,7 +176,8 @@ pub fn tokens(path: &Path, tokenizer: &Tokenizer) -> Result<TokenReport, Error> 
         compare(tokenizer, &normalized, &expected, &found).map_err(|e| e.suggest(&pre, tokenizer))?;
         tokens += expected.len();
     }
-    Ok(TokenReport { texts: probes.len(), tokens, seconds: started.elapsed().as_secs_f64() })
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(TokenReport { texts: probes.len(), tokens, taken_for_control, seconds })
 }
 
 fn compare(tokenizer: &Tokenizer, text: &str, expected: &[u32], found: &[i32]) -> Result<(), Error> {

@@ -4,10 +4,14 @@ use super::{
     exit::Failure,
     output::{self, Format},
 };
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
     Error, Kind,
-    checkpoint::Checkpoint,
-    convert::{self, FileType, Override, Plan, Progress, Recipe, Report, Targets},
+    checkpoint::{Checkpoint, tokenizer::Tokenizer},
+    convert::{
+        self, Converted, FileType, Override, Plan, Progress, Recipe, Report, Targets, report::TokenCheck,
+    },
+    verify,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -27,8 +31,9 @@ pub struct Args {
     #[arg(value_name = "CHECKPOINT_DIR")]
     checkpoint: PathBuf,
 
-    /// Write these types: f32, f16, bf16, q8_0, q6_k, q5_k_m, q4_k_m ...
+    /// Write files of these types, separated by commas
     #[arg(short, long = "type", value_name = "TYPE", value_delimiter = ',', default_value = "q4_k_m")]
+    #[arg(value_parser = file_types(), ignore_case = true)]
     types: Vec<FileType>,
 
     /// Write to this file, or into this folder if there are several types
@@ -72,6 +77,12 @@ pub struct Args {
     json: bool,
 }
 
+/// The types by their names, so that clap lists them.
+fn file_types() -> impl TypedValueParser<Value = FileType> {
+    let names = FileType::ALL.iter().map(|file_type| file_type.name());
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<FileType>())
+}
+
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let format = Format::from_flag(args.json);
@@ -95,9 +106,22 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let converted = convert::convert(&checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)
         .map_err(Error::from)?;
     bar.0.finish_and_clear();
-    let report = converted.publish().map_err(Error::from)?;
+    let token_check = if args.no_check { None } else { Some(check_tokens(&checkpoint, &converted)?) };
+    if interrupt.load(Ordering::Relaxed) {
+        return Err(Error::from(convert::Error::Interrupted).into());
+    }
+    let mut report = converted.publish().map_err(Error::from)?;
+    report.token_check = token_check;
     output::emit(&report, format)?;
     Ok(())
+}
+
+/// Lets llama.cpp tokenize with the first file. The others have the same keys: that has been read back.
+fn check_tokens(checkpoint: &Checkpoint, converted: &Converted) -> anyhow::Result<TokenCheck> {
+    let tokenizer = Tokenizer::open(&checkpoint.dir).map_err(Error::from)?;
+    let file = &converted.files()[0];
+    let found = verify::tokens(file.path(), &tokenizer).map_err(Error::from)?;
+    Ok(TokenCheck::made(found.texts, found.tokens, found.seconds))
 }
 
 /// A flag that the first Ctrl-C sets; the second one ends the program where it stands.

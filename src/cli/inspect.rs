@@ -1,16 +1,55 @@
 //! `edgecall inspect`.
 
+use super::output::{Format, emit};
+use clap::value_parser;
+use edgecall::{
+    gguf::GgmlType,
+    inspect::{self, Run, WithTensors, memory::KV_TYPES},
+};
 use std::path::PathBuf;
 
 /// The arguments of `edgecall inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Read this
-    #[arg(value_name = "PATH")]
+    /// Look at this GGUF file or checkpoint folder
+    #[arg(value_name = "MODEL.gguf|CHECKPOINT_DIR")]
     path: PathBuf,
+
+    /// Measure memory at a context of N tokens [default: the model's, at most 4096]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    ctx: Option<u32>,
+
+    /// Measure memory with a KV cache of this type (f16, q8_0 ...)
+    #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = kv_type)]
+    kv_type: GgmlType,
+
+    /// List the tensors too
+    #[arg(long)]
+    tensors: bool,
+
+    /// Print one JSON document, tensors included
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("{}: not yet", args.path.display())
+    let run = Run { n_ctx: args.ctx.map(u64::from), kv_type: args.kv_type };
+    let report = inspect::inspect(&args.path, run)?;
+    let format = Format::from_flag(args.json);
+    if args.tensors {
+        emit(&WithTensors(&report), format)?
+    } else {
+        emit(&report, format)?
+    }
+    Ok(())
+}
+
+/// The type of the KV cache that a `--kv-type` names.
+fn kv_type(name: &str) -> Result<GgmlType, String> {
+    let known = GgmlType::from_name(name).filter(|kv_type| KV_TYPES.contains(kv_type));
+    known.ok_or_else(|| {
+        let names: Vec<_> = KV_TYPES.iter().map(|kv_type| kv_type.name().to_lowercase()).collect();
+        format!("the cache can be {}", names.join(", "))
+    })
 }

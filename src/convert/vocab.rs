@@ -270,13 +270,18 @@ struct Normalizer {
 
 impl Normalizer {
     fn read(&mut self, normalizer: &serde_json::Value) {
-        let flag = |key| normalizer.get(key).and_then(serde_json::Value::as_bool);
         match normalizer.get("type").and_then(serde_json::Value::as_str) {
             Some("Lowercase") => self.lowercase = Some(true),
             Some("StripAccents") => self.strip_accents = Some(true),
             Some("BertNormalizer") => {
-                self.lowercase = flag("lowercase").or(self.lowercase);
-                self.strip_accents = flag("strip_accents").or(self.strip_accents);
+                // A null takes back what an earlier step said.
+                for (key, slot) in
+                    [("lowercase", &mut self.lowercase), ("strip_accents", &mut self.strip_accents)]
+                {
+                    if let Some(flag) = normalizer.get(key) {
+                        *slot = flag.as_bool();
+                    }
+                }
             }
             Some("Sequence") => {
                 let inner = normalizer.get("normalizers").and_then(serde_json::Value::as_array);

@@ -5,6 +5,7 @@ use crate::error::Kind;
 
 /// What is wrong with a GGUF file.
 ///
+/// Messages show names from the file escaped: they may hold anything, also what steers a terminal.
 /// Offsets are bytes from the start of the file unless the text says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -83,7 +84,7 @@ pub enum Error {
         problem: NameProblem,
     },
     /// A key that stands in the file twice.
-    #[error("key `{key}` stands in the file twice; which one holds is not defined, convert again")]
+    #[error("key `{}` stands in the file twice; which one holds is not defined, convert again", key.escape_debug())]
     DuplicateKey {
         /// The key.
         key: String,
@@ -99,7 +100,7 @@ pub enum Error {
         type_id: u32,
     },
     /// An array of arrays.
-    #[error("key `{key}` is an array of arrays, which llama.cpp does not read; write it as a flat array")]
+    #[error("key `{}` is an array of arrays, which llama.cpp does not read; write it as a flat array", key.escape_debug())]
     NestedArray {
         /// The key.
         key: String,
@@ -121,13 +122,13 @@ pub enum Error {
         found: String,
     },
     /// A tensor name that stands in the table twice.
-    #[error("tensor `{name}` stands in the table twice; convert again")]
+    #[error("tensor `{}` stands in the table twice; convert again", name.escape_debug())]
     DuplicateTensor {
         /// The name.
         name: String,
     },
     /// A number of dimensions outside 1..=4.
-    #[error("tensor `{name}` has {n_dims} dimensions, and ggml takes 1 to 4; the file is damaged")]
+    #[error("tensor `{}` has {n_dims} dimensions, and ggml takes 1 to 4; the file is damaged", name.escape_debug())]
     Dimensions {
         /// The tensor.
         name: String,
@@ -135,7 +136,7 @@ pub enum Error {
         n_dims: u32,
     },
     /// A dimension of zero, or a product that no machine can address.
-    #[error("tensor `{name}` has the shape {dims:?}, {problem}; the file is damaged")]
+    #[error("tensor `{}` has the shape {dims:?}, {problem}; the file is damaged", name.escape_debug())]
     Shape {
         /// The tensor.
         name: String,
@@ -145,7 +146,7 @@ pub enum Error {
         problem: ShapeProblem,
     },
     /// A tensor type that the pinned llama.cpp does not have.
-    #[error("tensor `{name}` has type {type_id}, {}", tensor_type_advice(*type_id))]
+    #[error("tensor `{}` has type {type_id}, {}", name.escape_debug(), tensor_type_advice(*type_id))]
     TensorType {
         /// The tensor.
         name: String,
@@ -154,8 +155,8 @@ pub enum Error {
     },
     /// A row that is not whole blocks.
     #[error(
-        "tensor `{name}` has rows of {row_len} weights, and {ggml_type} takes whole blocks of {}; \
-         the file is damaged, or its writer is", ggml_type.block_len()
+        "tensor `{}` has rows of {row_len} weights, and {ggml_type} takes whole blocks of {}; \
+         the file is damaged, or its writer is", name.escape_debug(), ggml_type.block_len()
     )]
     RowLength {
         /// The tensor.
@@ -167,9 +168,9 @@ pub enum Error {
     },
     /// A tensor that does not begin where the one before it ends.
     #[error(
-        "tensor `{name}` begins at byte {found} of the data section, and byte {expected} is where {} \
+        "tensor `{}` begins at byte {found} of the data section, and byte {expected} is where {} \
          (llama.cpp reads only tables in order and without gaps); {}",
-        previous(before), if found < expected { "the two overlap" } else { "there is a gap" }
+        name.escape_debug(), previous(before), if found < expected { "the two overlap" } else { "there is a gap" }
     )]
     Offset {
         /// The tensor.
@@ -183,7 +184,8 @@ pub enum Error {
     },
     /// A tensor whose bytes are not all there.
     #[error(
-        "tensor `{name}` needs bytes {start}..{end} but the file has {file_bytes}; was the download cut short?"
+        "tensor `{}` needs bytes {start}..{end} but the file has {file_bytes}; was the download cut short?",
+        name.escape_debug()
     )]
     TensorOutside {
         /// The tensor.
@@ -300,7 +302,7 @@ impl Lookalike {
 
 fn previous(before: &Option<String>) -> String {
     match before {
-        Some(name) => format!("`{name}`, padded to the alignment, ends"),
+        Some(name) => format!("`{}`, padded to the alignment, ends", name.escape_debug()),
         None => "the first tensor begins".to_owned(),
     }
 }

@@ -73,6 +73,11 @@ ggml_types! {
 }
 
 impl GgmlType {
+    /// The type of this name, in upper or lower case.
+    pub fn from_name(name: &str) -> Option<GgmlType> {
+        GgmlType::ALL.iter().copied().find(|ggml_type| ggml_type.name().eq_ignore_ascii_case(name))
+    }
+
     /// The type's number in a file.
     pub fn id(self) -> u32 {
         self as u32
@@ -87,5 +92,11 @@ impl GgmlType {
 impl std::fmt::Display for GgmlType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())
+    }
+}
+
+impl serde::Serialize for GgmlType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }

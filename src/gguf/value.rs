@@ -196,6 +196,24 @@ impl Array {
         }
     }
 
+    /// The numbers, if this is an array of whole ones and none is negative.
+    pub fn as_u64s(&self) -> Option<Vec<u64>> {
+        fn all<T: Copy + TryInto<u64>>(numbers: &[T]) -> Option<Vec<u64>> {
+            numbers.iter().map(|&n| n.try_into().ok()).collect()
+        }
+        match self {
+            Array::U8(v) => all(v),
+            Array::I8(v) => all(v),
+            Array::U16(v) => all(v),
+            Array::I16(v) => all(v),
+            Array::U32(v) => all(v),
+            Array::I32(v) => all(v),
+            Array::U64(v) => all(v),
+            Array::I64(v) => all(v),
+            Array::F32(_) | Array::F64(_) | Array::Bool(_) | Array::String(_) => None,
+        }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         fn each<T, const N: usize>(
             type_id: u32,

@@ -6,36 +6,32 @@
 use super::f16;
 use super::lanes::{Lanes, nearest_int};
 use super::scale_min::{self, SUB_BLOCK_LEN, ScaleMin, Trials};
+use super::vector::Vector;
 
 pub(super) const SUPER_BLOCK_LEN: usize = 256;
 const SUB_BLOCKS: usize = SUPER_BLOCK_LEN / SUB_BLOCK_LEN;
 /// `d`, `dmin` and twelve bytes of packed scales and minimums.
 pub(super) const HEADER_BYTES: usize = 16;
 
-/// Two super-blocks at once: the sums of one run in the latency of the other's (measured: a fifth faster).
-const LANES: usize = 2 * SUB_BLOCKS;
+/// How one format places what both have.
+pub(super) trait Packing<const BYTES: usize> {
+    const TRIALS: Trials;
 
-/// Quantises one super-block after the other: the header and the quants of each go to `emit`.
+    /// Writes a super-block; `#[inline(always)]`, like the kernel it is a part of.
+    fn pack(header: [u8; HEADER_BYTES], quants: &[u8; SUPER_BLOCK_LEN], block: &mut [u8; BYTES]);
+}
+
+/// Encodes the super-blocks of `row`.
 #[inline(always)]
-pub(super) fn encode<'a, const BYTES: usize>(
-    row: &[f32],
-    out: &'a mut [u8],
-    trials: Trials,
-    emit: impl Fn(&'a mut [u8; BYTES], [u8; HEADER_BYTES], &[u8; SUPER_BLOCK_LEN]),
-) {
+pub(super) fn encode<V: Vector, P: Packing<BYTES>, const BYTES: usize>(row: &[f32], out: &mut [u8]) {
     let pairs = row.as_chunks::<SUPER_BLOCK_LEN>().0.chunks(2);
     for (pair, blocks) in pairs.zip(out.as_chunks_mut::<BYTES>().0.chunks_mut(2)) {
         // A lone last super-block leaves half of the lanes at zero.
-        let mut lanes = [Lanes::<LANES>::splat(0.0); SUB_BLOCK_LEN];
-        for (i, x) in pair.as_flattened().chunks_exact(SUB_BLOCK_LEN).enumerate() {
-            for (lane, x) in lanes.iter_mut().zip(x) {
-                lane.0[i] = *x;
-            }
-        }
-        let found = scale_min::search(&lanes, trials);
+        let lanes = Lanes::<V>::gather(pair.as_flattened());
+        let found = scale_min::search::<V>(&lanes, P::TRIALS);
         for (i, (x, block)) in pair.iter().zip(blocks).enumerate() {
-            let (header, quants) = quantize(x, &SubBlocks::of(&found, i), trials.max_quant as i32);
-            emit(block, header, &quants);
+            let (header, quants) = quantize(x, &SubBlocks::of(&found, i), P::TRIALS.max_quant as i32);
+            P::pack(header, &quants, block);
         }
     }
 }
@@ -45,17 +41,20 @@ struct SubBlocks {
     scales: [f32; SUB_BLOCKS],
     /// What is subtracted: zero or positive.
     mins: [f32; SUB_BLOCKS],
-    kept: [(f32, f32); SUB_BLOCKS],
+    kept_inverses: [f32; SUB_BLOCKS],
+    kept_mins: [f32; SUB_BLOCKS],
 }
 
 impl SubBlocks {
     #[inline(always)]
-    fn of(found: &ScaleMin<LANES>, super_block: usize) -> SubBlocks {
-        let lane = |i| super_block * SUB_BLOCKS + i;
+    fn of<V: Vector>(found: &ScaleMin<V>, super_block: usize) -> SubBlocks {
+        let start = super_block * SUB_BLOCKS;
+        let part = |lanes: Lanes<V>| std::array::from_fn(|i| lanes.to_array()[start + i]);
         SubBlocks {
-            scales: std::array::from_fn(|i| found.scale.0[lane(i)]),
-            mins: std::array::from_fn(|i| -found.min.0[lane(i)]),
-            kept: std::array::from_fn(|i| (found.kept_inverse.0[lane(i)], found.kept_min.0[lane(i)])),
+            scales: part(found.scale),
+            mins: part(Lanes::splat(0.0) - found.min),
+            kept_inverses: part(found.kept_inverse),
+            kept_mins: part(found.kept_min),
         }
     }
 }
@@ -75,7 +74,7 @@ fn quantize(
         let scale = f16::to_f32(d) * f32::from(scales[i]);
         let min = f16::to_f32(dmin) * f32::from(mins[i]);
         // A scale that vanished in six bits or in f16 leaves the quants as the search had them.
-        let (kept_inverse, kept_min) = found.kept[i];
+        let (kept_inverse, kept_min) = (found.kept_inverses[i], found.kept_mins[i]);
         for (x, quant) in x.iter().zip(quants) {
             let steps = if scale == 0.0 { kept_inverse * (x - kept_min) } else { (x + min) / scale };
             *quant = nearest_int(steps).clamp(0, max_quant) as u8;
@@ -132,6 +131,21 @@ pub(super) fn scales_and_mins(header: &[u8; HEADER_BYTES]) -> [(f32, f32); SUB_B
     let dmin = f16::to_f32(u16::from_le_bytes([*m0, *m1]));
     let (scales, mins) = unpack(packed);
     std::array::from_fn(|i| (d * f32::from(scales[i]), dmin * f32::from(mins[i])))
+}
+
+/// Super-blocks whose sub-blocks differ by up to three orders of magnitude.
+#[cfg(test)]
+pub(super) fn rows() -> impl proptest::strategy::Strategy<Value = Vec<f32>> {
+    use proptest::prelude::*;
+    let sub_block = (-4i32..6, prop::collection::vec(-1f32..1.0, SUB_BLOCK_LEN))
+        .prop_map(|(exponent, x)| x.into_iter().map(|x| x * 2f32.powi(exponent)).collect::<Vec<_>>());
+    prop::collection::vec(sub_block, SUB_BLOCKS).prop_map(|sub_blocks| sub_blocks.concat())
+}
+
+/// How far the weights of a row reach, zero included.
+#[cfg(test)]
+pub(super) fn span(row: &[f32]) -> f32 {
+    row.iter().fold(0f32, |max, x| max.max(*x)) - row.iter().fold(0f32, |min, x| min.min(*x))
 }
 
 #[cfg(test)]

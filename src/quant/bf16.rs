@@ -1,6 +1,7 @@
 //! BF16: the upper half of an f32, rounded to nearest, ties to even.
 
-use super::Format;
+use super::format::Format;
+use super::vector::Vector;
 use crate::gguf::GgmlType;
 
 /// Weights as bfloat16; what came from bfloat16 comes back bit for bit.
@@ -10,7 +11,7 @@ impl Format for Bf16 {
     const TYPE: GgmlType = GgmlType::Bf16;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
         for (x, bytes) in row.iter().zip(out.as_chunks_mut::<2>().0) {
             *bytes = from_f32(*x).to_le_bytes();
         }

@@ -1,28 +1,97 @@
 //! What the formats with blocks of 32 weights share: the extremes of a block and the inverse of a scale.
 
+use super::vector::Vector;
+
 pub(super) const BLOCK_LEN: usize = 32;
 /// Where a block is packed two quants to a byte, byte `i` holds weight `i` and weight `i + HALF`.
 pub(super) const HALF: usize = BLOCK_LEN / 2;
 
-/// As many running extremes as an AVX2 register holds; more would not be faster.
-const LANES: usize = 8;
+/// A block in registers.
+#[derive(Clone, Copy)]
+pub(super) struct Block<V>([V; 4]);
 
-/// `fold` over the block in lanes, and then over the lanes: only for operations without an order.
-#[inline(always)]
-fn fold_lanes(x: &[f32; BLOCK_LEN], fold: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut lanes = [0.0; LANES];
-    for lane in 0..LANES {
-        let pair = |i: usize| fold(x[i + lane], x[i + LANES + lane]);
-        lanes[lane] = fold(pair(0), pair(2 * LANES));
+impl<V: Vector> Block<V> {
+    #[inline(always)]
+    pub(super) fn load(x: &[f32; BLOCK_LEN]) -> Self {
+        let (parts, _) = x.as_chunks::<8>();
+        Block([0, 1, 2, 3].map(|i| V::from_array(parts[i])))
     }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            lanes[lane] = fold(lanes[lane], lanes[lane + width]);
+
+    #[inline(always)]
+    fn min(self) -> f32 {
+        let [a, b, c, d] = self.0;
+        let [a, b, c, d, e, f, g, h] = a.min(b).min(c.min(d)).to_array();
+        smaller(smaller(smaller(a, e), smaller(b, f)), smaller(smaller(c, g), smaller(d, h)))
+    }
+
+    #[inline(always)]
+    fn max(self) -> f32 {
+        let [a, b, c, d] = self.0;
+        let [a, b, c, d, e, f, g, h] = a.max(b).max(c.max(d)).to_array();
+        larger(larger(larger(a, e), larger(b, f)), larger(larger(c, g), larger(d, h)))
+    }
+
+    /// The largest magnitude in the block.
+    #[inline(always)]
+    pub(super) fn max_magnitude(self) -> f32 {
+        let [a, b, c, d] = self.0;
+        Block([a.abs(), b.abs(), c.abs(), d.abs()]).max()
+    }
+
+    /// The first weight of the largest magnitude, with its sign; +0 where all are zero.
+    #[inline(always)]
+    pub(super) fn extreme(self) -> f32 {
+        let (min, max) = (self.min(), self.max());
+        if max > -min {
+            max
+        } else if max < -min {
+            min
+        } else {
+            // Both signs reach the same magnitude, or all are zero: the order decides, as in ggml.
+            let first_larger = |first: f32, x: f32| if x.abs() > first.abs() { x } else { first };
+            self.0.iter().flat_map(|part| part.to_array()).fold(0.0, first_larger)
         }
-        width /= 2;
     }
-    lanes[0]
+
+    /// The smallest and the largest weight; of zeros of both signs the first.
+    #[inline(always)]
+    pub(super) fn min_max(self) -> (f32, f32) {
+        let (min, max) = (self.min(), self.max());
+        if min != 0.0 && max != 0.0 {
+            return (min, max);
+        }
+        // The minimum is stored, sign of zero and all, and ggml's search keeps the first zero it meets.
+        let first_zero = self.0.iter().flat_map(|part| part.to_array()).find(|x| *x == 0.0).unwrap_or(0.0);
+        let or_first_zero = |x| if x == 0.0 { first_zero } else { x };
+        (or_first_zero(min), or_first_zero(max))
+    }
+
+    /// `(x - origin) * inverse + offset`, cut to an integer of at most `max`; not a number has a low byte of 0.
+    #[inline(always)]
+    pub(super) fn steps(self, origin: f32, inverse: f32, offset: f32, max: i32) -> [i32; BLOCK_LEN] {
+        let (origin, inverse, offset) = (V::splat(origin), V::splat(inverse), V::splat(offset));
+        let mut steps = [0; BLOCK_LEN];
+        for i in 0..4 {
+            let part = self.0[i].sub(origin).mul(inverse).add(offset);
+            for (step, truncated) in steps[8 * i..][..8].iter_mut().zip(part.truncate()) {
+                *step = truncated.min(max);
+            }
+        }
+        steps
+    }
+
+    /// The integer nearest to `x * inverse`, ties away from zero; magnitudes are below 2^22.
+    #[inline(always)]
+    pub(super) fn nearest(self, inverse: f32) -> [i32; BLOCK_LEN] {
+        // The largest float below 0.5: with 0.5 itself, 0.49999997 would round up to 1.
+        let almost_half = V::splat(0.5f32.next_down());
+        let mut nearest = [0; BLOCK_LEN];
+        for i in 0..4 {
+            let scaled = self.0[i].mul(V::splat(inverse));
+            nearest[8 * i..][..8].copy_from_slice(&scaled.add(almost_half.copy_sign(scaled)).truncate());
+        }
+        nearest
+    }
 }
 
 #[inline(always)]
@@ -35,35 +104,12 @@ fn smaller(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }
 
-/// The largest magnitude in the block.
+/// Packs quants of at most 15 two to a byte.
 #[inline(always)]
-pub(super) fn max_magnitude(x: &[f32; BLOCK_LEN]) -> f32 {
-    fold_lanes(x, |a, b| larger(a.abs(), b.abs()))
-}
-
-/// The first weight of the largest magnitude, with its sign; +0 where all are zero.
-#[inline(always)]
-pub(super) fn extreme(x: &[f32; BLOCK_LEN]) -> f32 {
-    let (min, max) = (fold_lanes(x, smaller), fold_lanes(x, larger));
-    if max > -min {
-        max
-    } else if max < -min {
-        min
-    } else {
-        // Both signs reach the same magnitude, or all are zero: the order decides, as in ggml.
-        x.iter().fold(0.0, |first: f32, x| if x.abs() > first.abs() { *x } else { first })
+pub(super) fn pack_4_bits(quants: &[i32; BLOCK_LEN], nibbles: &mut [u8; HALF]) {
+    for i in 0..HALF {
+        nibbles[i] = (quants[i] | quants[i + HALF] << 4) as u8;
     }
-}
-
-/// The smallest and the largest weight; of zeros of both signs the first.
-#[inline(always)]
-pub(super) fn min_max(x: &[f32; BLOCK_LEN]) -> (f32, f32) {
-    let (min, max) = (fold_lanes(x, smaller), fold_lanes(x, larger));
-    // The minimum is stored, sign of zero and all, and ggml's search keeps the first zero it meets.
-    let first_zero = |extreme: f32| {
-        if extreme == 0.0 { *x.iter().find(|x| **x == 0.0).unwrap_or(&extreme) } else { extreme }
-    };
-    (first_zero(min), first_zero(max))
 }
 
 /// `1 / scale`, and 0 where there is no scale or where the inverse overflows.
@@ -125,23 +171,28 @@ pub(super) fn rounding_of(scale: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::vector::Portable;
     use super::*;
+
+    fn block(x: &[f32; BLOCK_LEN]) -> Block<Portable> {
+        Block::load(x)
+    }
 
     #[test]
     fn the_first_of_equal_magnitudes_is_the_extreme() {
         let mut x = [0.5; BLOCK_LEN];
         (x[7], x[8]) = (-3.0, 3.0);
-        assert_eq!(extreme(&x), -3.0);
-        assert_eq!(extreme(&[-0.0; BLOCK_LEN]).to_bits(), 0);
+        assert_eq!(block(&x).extreme(), -3.0);
+        assert_eq!(block(&[-0.0; BLOCK_LEN]).extreme().to_bits(), 0);
     }
 
     #[test]
     fn the_first_zero_lends_its_sign_to_the_minimum() {
         let mut x = [1.0; BLOCK_LEN];
         (x[20], x[30]) = (-0.0, 0.0);
-        assert_eq!(min_max(&x).0.to_bits(), (-0f32).to_bits());
+        assert_eq!(block(&x).min_max().0.to_bits(), (-0f32).to_bits());
         (x[20], x[30]) = (0.0, -0.0);
-        assert_eq!(min_max(&x).0.to_bits(), 0);
+        assert_eq!(block(&x).min_max().0.to_bits(), 0);
     }
 
     #[test]
@@ -150,5 +201,12 @@ mod tests {
         assert_eq!(inverse(1e-39), 0.0);
         assert!(inverse_overflows(1e-39) && !inverse_overflows(0.0));
         assert_eq!(inverse(-0.25), -4.0);
+    }
+
+    #[test]
+    fn just_below_a_half_does_not_round_up() {
+        let mut x = [0.0; BLOCK_LEN];
+        x[..4].copy_from_slice(&[0.499_999_97, 0.5, -0.5, -1.499_999_9]);
+        assert_eq!(block(&x).nearest(1.0)[..4], [0, 1, -1, -1]);
     }
 }

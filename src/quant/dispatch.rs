@@ -1,18 +1,18 @@
 //! Picks, at run time, the widest instruction set a kernel was compiled for.
 //!
-//! A kernel is plain Rust whose loops LLVM turns into vector code. The very same code is compiled once
-//! for the target's baseline (SSE2 on x86-64, NEON on aarch64) and once for AVX2. FMA stays off: Rust
-//! never contracts `a * b + c`, so every build of a kernel computes the same bits.
+//! A kernel is generic over its [`Vector`]. It is compiled once for the target's baseline (SSE2 on x86-64,
+//! NEON on aarch64), where LLVM makes vectors of loops, and once with the vectors of AVX2. FMA stays
+//! off: Rust never contracts `a * b + c`, so every build of a kernel computes the same bits.
 
-// Calling a function compiled for AVX2 is unsafe where AVX2 is not known to be there.
-#![allow(unsafe_code)]
+use super::vector::{Portable, Vector};
 
 /// A computation that can be compiled for several instruction sets.
 pub(super) trait Kernel {
     type Output;
 
     /// Must be `#[inline(always)]`, like all it calls: what is not inlined is compiled for the baseline.
-    fn run(self) -> Self::Output;
+    /// That includes closures, so those with more than a line are functions.
+    fn run<V: Vector>(self) -> Self::Output;
 }
 
 /// An instruction set that kernels are compiled for.
@@ -24,6 +24,14 @@ pub(super) enum Isa {
 }
 
 impl Isa {
+    /// Every instruction set that kernels of this build were compiled for.
+    #[cfg(test)]
+    pub(super) const ALL: &[Isa] = &[
+        Isa::Baseline,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2,
+    ];
+
     fn widest() -> Isa {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
@@ -39,19 +47,147 @@ pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
 }
 
 /// Runs `kernel` as compiled for `isa`, or for the baseline where the machine lacks it.
-fn run_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+pub(super) fn run_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 if std::arch::is_x86_feature_detected!("avx2") => {
-            // SAFETY: the guard just found AVX2 on this machine.
-            unsafe { run_avx2(kernel) }
-        }
-        _ => kernel.run(),
+        Isa::Avx2 => x86_64::run(kernel),
+        Isa::Baseline => kernel.run::<Portable>(),
     }
 }
 
+// Calling what was compiled for AVX2 is unsafe where AVX2 is not known to be there: the kernels, and
+// within them the vector instructions.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run()
+#[allow(unsafe_code)]
+mod x86_64 {
+    use std::arch::x86_64::*;
+
+    use super::{Kernel, Portable, Vector};
+
+    pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: this machine has AVX2, as just detected.
+            unsafe { run_avx2(kernel) }
+        } else {
+            kernel.run::<Portable>()
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run::<Avx2>()
+    }
+
+    /// One register. The type is private, and only `run_avx2` names it: where its methods run, AVX2 is.
+    #[derive(Clone, Copy)]
+    struct Avx2(__m256);
+
+    /// An expression of AVX2 instructions on registers.
+    macro_rules! avx2 {
+        ($instructions:expr) => {
+            // SAFETY: the instructions touch no memory, and AVX2 is there where `Avx2` is (see there).
+            unsafe { $instructions }
+        };
+    }
+
+    impl Vector for Avx2 {
+        type Mask = __m256;
+
+        #[inline(always)]
+        fn splat(x: f32) -> Self {
+            Avx2(avx2!(_mm256_set1_ps(x)))
+        }
+
+        #[inline(always)]
+        fn from_array(x: [f32; 8]) -> Self {
+            // SAFETY: an array of eight floats has the size of the register, and any bits are valid.
+            Avx2(unsafe { std::mem::transmute::<[f32; 8], __m256>(x) })
+        }
+
+        #[inline(always)]
+        fn to_array(self) -> [f32; 8] {
+            // SAFETY: the register has the size of an array of eight floats, and any bits are valid.
+            unsafe { std::mem::transmute::<__m256, [f32; 8]>(self.0) }
+        }
+
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            Avx2(avx2!(_mm256_add_ps(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            Avx2(avx2!(_mm256_sub_ps(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            Avx2(avx2!(_mm256_mul_ps(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Avx2(avx2!(_mm256_div_ps(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn abs(self) -> Self {
+            Avx2(avx2!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0)))
+        }
+
+        #[inline(always)]
+        fn sqrt(self) -> Self {
+            Avx2(avx2!(_mm256_sqrt_ps(self.0)))
+        }
+
+        #[inline(always)]
+        fn min(self, other: Self) -> Self {
+            Avx2(avx2!(_mm256_min_ps(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn max(self, other: Self) -> Self {
+            Avx2(avx2!(_mm256_max_ps(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn copy_sign(self, signs: Self) -> Self {
+            Avx2(avx2!({
+                let sign = _mm256_set1_ps(-0.0);
+                _mm256_or_ps(_mm256_andnot_ps(sign, self.0), _mm256_and_ps(sign, signs.0))
+            }))
+        }
+
+        #[inline(always)]
+        fn truncate(self) -> [i32; 8] {
+            let integers = avx2!(_mm256_cvttps_epi32(self.0));
+            // SAFETY: the register has the size of an array of eight integers, and any bits are valid.
+            unsafe { std::mem::transmute::<__m256i, [i32; 8]>(integers) }
+        }
+
+        #[inline(always)]
+        fn gt(self, other: Self) -> __m256 {
+            avx2!(_mm256_cmp_ps::<_CMP_GT_OQ>(self.0, other.0))
+        }
+
+        #[inline(always)]
+        fn eq(self, other: Self) -> __m256 {
+            avx2!(_mm256_cmp_ps::<_CMP_EQ_OQ>(self.0, other.0))
+        }
+
+        #[inline(always)]
+        fn both(a: __m256, b: __m256) -> __m256 {
+            avx2!(_mm256_and_ps(a, b))
+        }
+
+        #[inline(always)]
+        fn all(mask: __m256) -> bool {
+            avx2!(_mm256_movemask_ps(mask)) == 0xff
+        }
+
+        #[inline(always)]
+        fn select(mask: __m256, yes: Self, no: Self) -> Self {
+            Avx2(avx2!(_mm256_blendv_ps(no.0, yes.0, mask)))
+        }
+    }
 }

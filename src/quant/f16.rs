@@ -3,7 +3,8 @@
 //! The scales of all quantised blocks are of this kind too. Both directions are written without
 //! branches, so that a row of them becomes vector code without the F16C instructions.
 
-use super::Format;
+use super::format::Format;
+use super::vector::Vector;
 use crate::gguf::GgmlType;
 
 /// Weights as half-precision floats.
@@ -13,7 +14,7 @@ impl Format for F16 {
     const TYPE: GgmlType = GgmlType::F16;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
         for (x, bytes) in row.iter().zip(out.as_chunks_mut::<2>().0) {
             *bytes = from_f32(*x).to_le_bytes();
         }

@@ -1,6 +1,7 @@
 //! F32: the weights themselves, four little-endian bytes each.
 
-use super::Format;
+use super::format::Format;
+use super::vector::Vector;
 use crate::gguf::GgmlType;
 
 /// Weights as they are.
@@ -10,7 +11,7 @@ impl Format for F32 {
     const TYPE: GgmlType = GgmlType::F32;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
         for (x, bytes) in row.iter().zip(out.as_chunks_mut::<4>().0) {
             *bytes = x.to_le_bytes();
         }

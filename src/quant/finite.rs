@@ -1,6 +1,7 @@
 //! The check that comes before encoding: blocks cannot carry infinities or NaNs.
 
 use super::dispatch::{self, Kernel};
+use super::vector::Vector;
 
 /// The place of the first infinity or NaN in `row`.
 pub fn first_non_finite(row: &[f32]) -> Option<usize> {
@@ -17,7 +18,7 @@ impl Kernel for AllFinite<'_> {
     type Output = bool;
 
     #[inline(always)]
-    fn run(self) -> bool {
+    fn run<V: Vector>(self) -> bool {
         self.0.iter().fold(true, |finite, x| finite & x.is_finite())
     }
 }

@@ -1,28 +1,32 @@
-//! `N` floats side by side, each going through the same operations: how a search over many sub-blocks
-//! becomes vector code without changing any lane's sums.
+//! Sixteen floats side by side, each going through the same operations: how a search over many
+//! sub-blocks becomes vector code without changing the order of any sub-block's sums.
 //!
-//! Every operation is one loop over an array, which LLVM turns into vector instructions; comparisons
-//! make masks, and branches become selections. Measured: as fast as the same kernels in intrinsics.
+//! Comparisons make masks, and branches become selections.
 
 use std::ops::{Add, Div, Mul, Sub};
 
+use super::vector::Vector;
+
+/// How many sub-blocks go side by side: the sixteen of a Q6_K super-block, or two times the eight of
+/// Q4_K and Q5_K. With two vectors, the sums of one run in the latency of the other's.
+pub(super) const LANES: usize = 16;
+
 /// One float per sub-block.
 #[derive(Clone, Copy)]
-#[repr(align(32))]
-pub(super) struct Lanes<const N: usize>(pub(super) [f32; N]);
+pub(super) struct Lanes<V>([V; 2]);
 
 /// One answer per sub-block.
 #[derive(Clone, Copy)]
-pub(super) struct Mask<const N: usize>([bool; N]);
+pub(super) struct Mask<V: Vector>([V::Mask; 2]);
 
 macro_rules! lanewise {
     ($trait:ident, $name:ident) => {
-        impl<const N: usize> $trait for Lanes<N> {
+        impl<V: Vector> $trait for Lanes<V> {
             type Output = Self;
 
             #[inline(always)]
             fn $name(self, other: Self) -> Self {
-                self.zip(other, $trait::$name)
+                Lanes([self.0[0].$name(other.0[0]), self.0[1].$name(other.0[1])])
             }
         }
     };
@@ -32,67 +36,78 @@ lanewise!(Sub, sub);
 lanewise!(Mul, mul);
 lanewise!(Div, div);
 
-impl<const N: usize> Lanes<N> {
+impl<V: Vector> Lanes<V> {
     #[inline(always)]
     pub(super) fn splat(x: f32) -> Self {
-        Lanes([x; N])
+        Lanes([V::splat(x); 2])
+    }
+
+    /// The weights of up to sixteen sub-blocks, which follow each other in `x`: `lanes[i]` holds weight
+    /// `i` of each. Lanes without a sub-block are zero.
+    #[inline(always)]
+    pub(super) fn gather<const LEN: usize>(x: &[f32]) -> [Self; LEN] {
+        let mut columns = [[0.0; LANES]; LEN];
+        for (lane, x) in x.as_chunks::<LEN>().0.iter().enumerate() {
+            for (column, x) in columns.iter_mut().zip(x) {
+                column[lane] = *x;
+            }
+        }
+        let mut lanes = [Lanes::splat(0.0); LEN];
+        for (lanes, column) in lanes.iter_mut().zip(&columns) {
+            *lanes = Lanes::from_array(column);
+        }
+        lanes
     }
 
     #[inline(always)]
-    pub(super) fn map(mut self, f: impl Fn(f32) -> f32) -> Self {
-        for x in &mut self.0 {
-            *x = f(*x);
-        }
-        self
+    fn from_array(x: &[f32; LANES]) -> Self {
+        let (halves, _) = x.as_chunks::<8>();
+        Lanes([V::from_array(halves[0]), V::from_array(halves[1])])
     }
 
     #[inline(always)]
-    fn zip(mut self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
-        for i in 0..N {
-            self.0[i] = f(self.0[i], other.0[i]);
-        }
-        self
-    }
-
-    #[inline(always)]
-    fn compare(self, other: Self, f: impl Fn(f32, f32) -> bool) -> Mask<N> {
-        let mut mask = [false; N];
-        for i in 0..N {
-            mask[i] = f(self.0[i], other.0[i]);
-        }
-        Mask(mask)
+    pub(super) fn to_array(self) -> [f32; LANES] {
+        let mut lanes = [0.0; LANES];
+        lanes[..8].copy_from_slice(&self.0[0].to_array());
+        lanes[8..].copy_from_slice(&self.0[1].to_array());
+        lanes
     }
 
     #[inline(always)]
     pub(super) fn abs(self) -> Self {
-        self.map(f32::abs)
+        Lanes([self.0[0].abs(), self.0[1].abs()])
     }
 
-    /// The smaller of the two; `other` where they are equal or unordered, as `minps` has it.
+    #[inline(always)]
+    pub(super) fn sqrt(self) -> Self {
+        Lanes([self.0[0].sqrt(), self.0[1].sqrt()])
+    }
+
+    /// The smaller of the two; `other` where they are equal or unordered.
     #[inline(always)]
     pub(super) fn min(self, other: Self) -> Self {
-        self.zip(other, |a, b| if a < b { a } else { b })
+        Lanes([self.0[0].min(other.0[0]), self.0[1].min(other.0[1])])
     }
 
-    /// The larger of the two; `other` where they are equal or unordered, as `maxps` has it.
+    /// The larger of the two; `other` where they are equal or unordered.
     #[inline(always)]
     pub(super) fn max(self, other: Self) -> Self {
-        self.zip(other, |a, b| if a > b { a } else { b })
+        Lanes([self.0[0].max(other.0[0]), self.0[1].max(other.0[1])])
     }
 
     #[inline(always)]
-    pub(super) fn gt(self, other: Self) -> Mask<N> {
-        self.compare(other, |a, b| a > b)
+    pub(super) fn gt(self, other: Self) -> Mask<V> {
+        Mask([self.0[0].gt(other.0[0]), self.0[1].gt(other.0[1])])
     }
 
     #[inline(always)]
-    pub(super) fn lt(self, other: Self) -> Mask<N> {
-        self.compare(other, |a, b| a < b)
+    pub(super) fn lt(self, other: Self) -> Mask<V> {
+        other.gt(self)
     }
 
     #[inline(always)]
-    pub(super) fn eq(self, other: Self) -> Mask<N> {
-        self.compare(other, |a, b| a == b)
+    pub(super) fn eq(self, other: Self) -> Mask<V> {
+        Mask([self.0[0].eq(other.0[0]), self.0[1].eq(other.0[1])])
     }
 
     /// The nearest integer within `low..=high`, ties to even; every lane's magnitude is below 2^22.
@@ -102,29 +117,33 @@ impl<const N: usize> Lanes<N> {
         let rounded = (self + magic).max(Lanes::splat(MAGIC + low)).min(Lanes::splat(MAGIC + high));
         rounded - magic
     }
+
+    /// [`nearest_int`] within `low..=high`, whatever the magnitude; slow.
+    #[inline(always)]
+    pub(super) fn nearest_int_within(self, low: i32, high: i32) -> Self {
+        let mut lanes = self.to_array();
+        for x in &mut lanes {
+            *x = nearest_int(*x).clamp(low, high) as f32;
+        }
+        Lanes::from_array(&lanes)
+    }
 }
 
-impl<const N: usize> Mask<N> {
+impl<V: Vector> Mask<V> {
     #[inline(always)]
-    pub(super) fn and(mut self, other: Self) -> Self {
-        for i in 0..N {
-            self.0[i] &= other.0[i];
-        }
-        self
+    pub(super) fn and(self, other: Self) -> Self {
+        Mask([V::both(self.0[0], other.0[0]), V::both(self.0[1], other.0[1])])
     }
 
     #[inline(always)]
     pub(super) fn all(self) -> bool {
-        self.0.iter().fold(true, |all, one| all & one)
+        V::all(V::both(self.0[0], self.0[1]))
     }
 
     /// `yes` in the lanes that are set and `no` in the others.
     #[inline(always)]
-    pub(super) fn select(self, yes: Lanes<N>, mut no: Lanes<N>) -> Lanes<N> {
-        for i in 0..N {
-            no.0[i] = if self.0[i] { yes.0[i] } else { no.0[i] };
-        }
-        no
+    pub(super) fn select(self, yes: Lanes<V>, no: Lanes<V>) -> Lanes<V> {
+        Lanes([V::select(self.0[0], yes.0[0], no.0[0]), V::select(self.0[1], yes.0[1], no.0[1])])
     }
 }
 
@@ -142,6 +161,7 @@ pub(super) fn nearest_int(x: f32) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::vector::Portable;
     use super::*;
 
     #[test]
@@ -162,8 +182,17 @@ mod tests {
     fn both_ways_to_round_agree() {
         for i in -400_000..400_000 {
             let x = i as f32 / 8192.0;
-            let lanes = Lanes([x; 1]).nearest_within(-32.0, 31.0);
-            assert_eq!(lanes.0[0] as i32, nearest_int(x).clamp(-32, 31), "{x}");
+            let lanes = Lanes::<Portable>::splat(x);
+            let expected = [nearest_int(x).clamp(-32, 31) as f32; LANES];
+            assert_eq!(lanes.nearest_within(-32.0, 31.0).to_array(), expected, "{x}");
+            assert_eq!(lanes.nearest_int_within(-32, 31).to_array(), expected, "{x}");
         }
+    }
+
+    #[test]
+    fn gathering_puts_each_sub_block_into_its_lane() {
+        let x: [f32; 6] = [0.0, 1.0, 2.0, 10.0, 11.0, 12.0];
+        let lanes = Lanes::<Portable>::gather::<3>(&x);
+        assert_eq!(lanes[1].to_array()[..3], [1.0, 11.0, 0.0]);
     }
 }

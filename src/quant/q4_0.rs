@@ -3,8 +3,10 @@
 //! `weight = scale * (nibble - 8)`. The weight of the largest magnitude maps to -8, so the scale has
 //! the opposite sign. Byte `i` holds weight `i` in its low and weight `i + 16` in its high nibble.
 
-use super::block32::{self, BLOCK_LEN, HALF};
-use super::{Format, f16};
+use super::block32::{self, BLOCK_LEN, Block, HALF};
+use super::f16;
+use super::format::Format;
+use super::vector::Vector;
 use crate::gguf::GgmlType;
 
 const BLOCK_BYTES: usize = 2 + HALF;
@@ -16,10 +18,10 @@ impl Format for Q4_0 {
     const TYPE: GgmlType = GgmlType::Q4_0;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
         let blocks = out.as_chunks_mut::<BLOCK_BYTES>().0;
         for (x, block) in row.as_chunks::<BLOCK_LEN>().0.iter().zip(blocks) {
-            encode_block(x, block);
+            encode_block::<V>(x, block);
         }
     }
 
@@ -38,17 +40,16 @@ impl Format for Q4_0 {
 }
 
 #[inline(always)]
-fn encode_block(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
-    let scale = block32::extreme(x) / -8.0;
+fn encode_block<V: Vector>(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
+    let x = Block::<V>::load(x);
+    let scale = x.extreme() / -8.0;
     let inverse = block32::inverse(scale);
     // Where ggml's inverse overflows, its quants are 0, which is the lowest weight and not the middle.
     let offset = if block32::inverse_overflows(scale) { 0.0 } else { 8.5 };
     let [low, high, nibbles @ ..] = block;
     [*low, *high] = f16::from_f32(scale).to_le_bytes();
-    for i in 0..HALF {
-        let quant = |x: f32| ((x * inverse + offset) as i32).min(15) as u8;
-        nibbles[i] = quant(x[i]) | quant(x[i + HALF]) << 4;
-    }
+    let quants = x.steps(0.0, inverse, offset, 15);
+    block32::pack_4_bits(&quants, nibbles);
 }
 
 #[cfg(test)]
@@ -56,6 +57,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Codec;
+    use super::super::vector::Portable;
     use super::*;
 
     fn encoded(row: &[f32]) -> Vec<u8> {
@@ -90,7 +92,7 @@ mod tests {
             let mut back = vec![0.0; row.len()];
             Q4_0.decode(&encoded(&row), &mut back);
             // A whole step: the weights of the other sign end at 7 steps, not at 8.
-            let step = block32::extreme(&row).abs() / 8.0;
+            let step = Block::<Portable>::load(&row).extreme().abs() / 8.0;
             let tolerance = 1.001 * step + 8.0 * block32::rounding_of(step);
             for (x, y) in row.iter().zip(&back) {
                 prop_assert!((x - y).abs() <= tolerance, "{x} became {y}");

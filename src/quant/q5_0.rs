@@ -4,8 +4,10 @@
 //! the opposite sign. After the scale come four bytes, a little-endian word whose bit `i` is the fifth
 //! bit of quant `i`; then the low nibbles, byte `i` holding weights `i` and `i + 16`.
 
-use super::block32::{self, BLOCK_LEN, HALF};
-use super::{Format, f16};
+use super::block32::{self, BLOCK_LEN, Block, HALF};
+use super::f16;
+use super::format::Format;
+use super::vector::Vector;
 use crate::gguf::GgmlType;
 
 const BLOCK_BYTES: usize = 2 + 4 + HALF;
@@ -17,10 +19,10 @@ impl Format for Q5_0 {
     const TYPE: GgmlType = GgmlType::Q5_0;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
         let blocks = out.as_chunks_mut::<BLOCK_BYTES>().0;
         for (x, block) in row.as_chunks::<BLOCK_LEN>().0.iter().zip(blocks) {
-            encode_block(x, block);
+            encode_block::<V>(x, block);
         }
     }
 
@@ -39,14 +41,15 @@ impl Format for Q5_0 {
 }
 
 #[inline(always)]
-fn encode_block(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
-    let scale = block32::extreme(x) / -16.0;
+fn encode_block<V: Vector>(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
+    let x = Block::<V>::load(x);
+    let scale = x.extreme() / -16.0;
     let inverse = block32::inverse(scale);
     // Where ggml's inverse overflows, its quants are 0, which is the lowest weight and not the middle.
     let offset = if block32::inverse_overflows(scale) { 0.0 } else { 16.5 };
     let [s0, s1, f0, f1, f2, f3, nibbles @ ..] = block;
     [*s0, *s1] = f16::from_f32(scale).to_le_bytes();
-    let quants = x.map(|x| ((x * inverse + offset) as i32).min(31));
+    let quants = x.steps(0.0, inverse, offset, 31);
     [*f0, *f1, *f2, *f3] = block32::pack_5_bits(&quants, nibbles).to_le_bytes();
 }
 
@@ -55,6 +58,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Codec;
+    use super::super::vector::Portable;
     use super::*;
 
     fn encoded(row: &[f32]) -> Vec<u8> {
@@ -87,7 +91,7 @@ mod tests {
             let mut back = vec![0.0; row.len()];
             Q5_0.decode(&encoded(&row), &mut back);
             // A whole step: the weights of the other sign end at 15 steps, not at 16.
-            let step = block32::extreme(&row).abs() / 16.0;
+            let step = Block::<Portable>::load(&row).extreme().abs() / 16.0;
             let tolerance = 1.001 * step + 16.0 * block32::rounding_of(step);
             for (x, y) in row.iter().zip(&back) {
                 prop_assert!((x - y).abs() <= tolerance, "{x} became {y}");

@@ -3,8 +3,10 @@
 //! `weight = scale * quant + minimum`. After the two come four bytes, a little-endian word whose bit `i`
 //! is the fifth bit of quant `i`; then the low nibbles, byte `i` holding weights `i` and `i + 16`.
 
-use super::block32::{self, BLOCK_LEN, HALF};
-use super::{Format, f16};
+use super::block32::{self, BLOCK_LEN, Block, HALF};
+use super::f16;
+use super::format::Format;
+use super::vector::Vector;
 use crate::gguf::GgmlType;
 
 const BLOCK_BYTES: usize = 4 + 4 + HALF;
@@ -16,10 +18,10 @@ impl Format for Q5_1 {
     const TYPE: GgmlType = GgmlType::Q5_1;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
         let blocks = out.as_chunks_mut::<BLOCK_BYTES>().0;
         for (x, block) in row.as_chunks::<BLOCK_LEN>().0.iter().zip(blocks) {
-            encode_block(x, block);
+            encode_block::<V>(x, block);
         }
     }
 
@@ -39,14 +41,15 @@ impl Format for Q5_1 {
 }
 
 #[inline(always)]
-fn encode_block(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
-    let (min, max) = block32::min_max(x);
+fn encode_block<V: Vector>(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
+    let x = Block::<V>::load(x);
+    let (min, max) = x.min_max();
     let scale = (max - min) / 31.0;
     let inverse = block32::inverse(scale);
     let [s0, s1, m0, m1, f0, f1, f2, f3, nibbles @ ..] = block;
     [*s0, *s1] = f16::from_f32(scale).to_le_bytes();
     [*m0, *m1] = f16::from_f32(min).to_le_bytes();
-    let quants = x.map(|x| ((x - min) * inverse + 0.5) as i32);
+    let quants = x.steps(min, inverse, 0.5, 31);
     [*f0, *f1, *f2, *f3] = block32::pack_5_bits(&quants, nibbles).to_le_bytes();
 }
 
@@ -55,6 +58,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Codec;
+    use super::super::vector::Portable;
     use super::*;
 
     fn encoded(row: &[f32]) -> Vec<u8> {
@@ -81,7 +85,7 @@ mod tests {
         fn decoding_returns_each_weight_within_a_step(row in block32::rows()) {
             let mut back = vec![0.0; row.len()];
             Q5_1.decode(&encoded(&row), &mut back);
-            let (min, max) = block32::min_max(&row);
+            let (min, max) = Block::<Portable>::load(&row).min_max();
             let step = (max - min) / 31.0;
             let tolerance =
                 0.501 * step + 31.0 * block32::rounding_of(step) + block32::rounding_of(min.abs());

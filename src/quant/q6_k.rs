@@ -6,9 +6,10 @@
 //! upper pairs of bits, where byte `i` holds those of weights `i`, `i + 32`, `i + 64` and `i + 96`.
 //! Low nibbles of both halves, upper bits of both, the sixteen scales, and `d` as f16.
 
-use super::Format;
 use super::f16;
+use super::format::Format;
 use super::lanes::{Lanes, nearest_int};
+use super::vector::Vector;
 use crate::gguf::GgmlType;
 
 const SUPER_BLOCK_LEN: usize = 256;
@@ -28,10 +29,10 @@ impl Format for Q6K {
     const TYPE: GgmlType = GgmlType::Q6K;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
         let blocks = out.as_chunks_mut::<BLOCK_BYTES>().0;
         for (x, block) in row.as_chunks::<SUPER_BLOCK_LEN>().0.iter().zip(blocks) {
-            encode_block(x, block);
+            encode_block::<V>(x, block);
         }
     }
 
@@ -45,16 +46,11 @@ impl Format for Q6K {
 }
 
 #[inline(always)]
-fn encode_block(x: &[f32; SUPER_BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
-    let mut lanes = [Lanes::<SUB_BLOCKS>::splat(0.0); SUB_BLOCK_LEN];
-    for (i, x) in x.as_chunks::<SUB_BLOCK_LEN>().0.iter().enumerate() {
-        for (lane, x) in lanes.iter_mut().zip(x) {
-            lane.0[i] = *x;
-        }
-    }
-    let found = search(&lanes);
+fn encode_block<V: Vector>(x: &[f32; SUPER_BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
+    let found = search(&Lanes::<V>::gather(x));
+    let (found_scales, kept_inverses) = (found.scale.to_array(), found.kept_inverse.to_array());
     let largest =
-        found.scale.0.iter().fold(0f32, |largest, x| if x.abs() > largest.abs() { *x } else { largest });
+        found_scales.iter().fold(0f32, |largest, x| if x.abs() > largest.abs() { *x } else { largest });
     if largest.abs() < NEGLIGIBLE {
         block.fill(0);
         return;
@@ -62,7 +58,7 @@ fn encode_block(x: &[f32; SUPER_BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
 
     let inverse = -128.0 / largest;
     let d = f16::from_f32(1.0 / inverse);
-    let scales = found.scale.0.map(|scale| nearest_int(inverse * scale).min(127) as i8);
+    let scales = found_scales.map(|scale| nearest_int(inverse * scale).min(127) as i8);
     let mut quants = [0; SUPER_BLOCK_LEN];
     for i in 0..SUB_BLOCKS {
         let x = &x.as_chunks::<SUB_BLOCK_LEN>().0[i];
@@ -72,7 +68,7 @@ fn encode_block(x: &[f32; SUPER_BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
             *quants = x.map(|x| quant(x / scale));
         } else if x.iter().any(|x| x.abs() >= NEGLIGIBLE) {
             // A scale that vanished in eight bits or in f16 leaves the quants as the search had them.
-            *quants = x.map(|x| quant(found.kept_inverse.0[i] * x));
+            *quants = x.map(|x| quant(kept_inverses[i] * x));
         }
     }
 
@@ -90,11 +86,11 @@ fn quant(steps: f32) -> u8 {
 }
 
 /// What the search found for each sub-block.
-struct Found {
+struct Found<V> {
     /// The scale, of either sign; 0 where all weights are negligible.
-    scale: Lanes<SUB_BLOCKS>,
+    scale: Lanes<V>,
     /// The inverse scale that the best quants were made with.
-    kept_inverse: Lanes<SUB_BLOCKS>,
+    kept_inverse: Lanes<V>,
 }
 
 /// Searches the scales with which `scale * quant` comes closest to the weights (ggml's `make_qx_quants`).
@@ -103,7 +99,7 @@ struct Found {
 /// weight of the largest magnitude to -32 are tried; each gives quants, and those the scale of the least
 /// squares, where a weight counts with its square.
 #[inline(always)]
-fn search(x: &[Lanes<SUB_BLOCKS>; SUB_BLOCK_LEN]) -> Found {
+fn search<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN]) -> Found<V> {
     let zero = Lanes::splat(0.0);
     let (mut largest, mut extreme) = (zero, zero);
     for x in x {
@@ -115,23 +111,18 @@ fn search(x: &[Lanes<SUB_BLOCKS>; SUB_BLOCK_LEN]) -> Found {
     // A flat sub-block is settled; an extreme of 1 keeps its lane's quants within bounds along the way.
     let extreme = flat.select(Lanes::splat(1.0), extreme);
 
-    let sums = |inverse: Lanes<SUB_BLOCKS>| {
-        let (mut sum_xq, mut sum_qq) = (zero, zero);
-        for x in x {
-            let square = *x * *x;
-            let quant = (inverse * *x).nearest_within(-32.0, 31.0);
-            sum_xq = sum_xq + square * *x * quant;
-            sum_qq = sum_qq + square * quant * quant;
-        }
-        (sum_xq, sum_qq)
-    };
+    let (mut squares, mut cubes) = (*x, *x);
+    for i in 0..SUB_BLOCK_LEN {
+        squares[i] = x[i] * x[i];
+        cubes[i] = squares[i] * x[i];
+    }
     let mut kept_inverse = Lanes::splat(-32.0) / extreme;
-    let (sum_xq, sum_qq) = sums(kept_inverse);
+    let (sum_xq, sum_qq) = sums(x, &squares, &cubes, kept_inverse);
     let mut scale = sum_qq.eq(zero).select(zero, sum_xq / sum_qq);
     let mut best = scale * sum_xq;
     for trial in (-9i8..=9).filter(|trial| *trial != 0) {
         let inverse = Lanes::splat(-(32.0 + 0.1 * f32::from(trial))) / extreme;
-        let (sum_xq, sum_qq) = sums(inverse);
+        let (sum_xq, sum_qq) = sums(x, &squares, &cubes, inverse);
         let better = sum_qq.gt(zero).and((sum_xq * sum_xq).gt(best * sum_qq));
         let trial_scale = sum_xq / sum_qq;
         kept_inverse = better.select(inverse, kept_inverse);
@@ -139,6 +130,23 @@ fn search(x: &[Lanes<SUB_BLOCKS>; SUB_BLOCK_LEN]) -> Found {
         best = better.select(trial_scale * sum_xq, best);
     }
     Found { scale: flat.select(zero, scale), kept_inverse }
+}
+
+/// The sums of the least squares for the quants that `inverse` makes: `Σ x² · x · quant` and `Σ x² · quant²`.
+#[inline(always)]
+fn sums<V: Vector>(
+    x: &[Lanes<V>; SUB_BLOCK_LEN],
+    squares: &[Lanes<V>; SUB_BLOCK_LEN],
+    cubes: &[Lanes<V>; SUB_BLOCK_LEN],
+    inverse: Lanes<V>,
+) -> (Lanes<V>, Lanes<V>) {
+    let (mut sum_xq, mut sum_qq) = (Lanes::splat(0.0), Lanes::splat(0.0));
+    for i in 0..SUB_BLOCK_LEN {
+        let quant = (inverse * x[i]).nearest_within(-32.0, 31.0);
+        sum_xq = sum_xq + cubes[i] * quant;
+        sum_qq = sum_qq + squares[i] * quant * quant;
+    }
+    (sum_xq, sum_qq)
 }
 
 #[inline(always)]
@@ -178,6 +186,71 @@ fn decode_block(block: &[u8; BLOCK_BYTES], x: &mut [f32; SUPER_BLOCK_LEN]) {
         let scale = d * f32::from(*scale as i8);
         for (x, quant) in x.iter_mut().zip(quants) {
             *x = scale * (i32::from(*quant) - 32) as f32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Codec;
+    use super::super::affine_k;
+    use super::*;
+
+    fn encoded(row: &[f32]) -> Vec<u8> {
+        let mut out = vec![0; row.len() / SUPER_BLOCK_LEN * BLOCK_BYTES];
+        Q6K.encode(row, &mut out);
+        out
+    }
+
+    #[test]
+    fn weights_on_the_grid_become_their_own_quants() {
+        let row: Vec<f32> = (0..SUPER_BLOCK_LEN).map(|i| (i % 16) as f32 - 8.0).collect();
+        let block = encoded(&row);
+        // Scales of -128 times d, -1/512, make steps of a quarter: the quants are 0, 4, 8 ... 60.
+        assert_eq!(block[208..], [0x00, 0x98]);
+        assert_eq!(block[192..208], [0x80; 16]);
+        assert_eq!(block[..5], [0x00, 0x44, 0x88, 0xcc, 0x00]);
+        assert_eq!(block[128..133], [0x00, 0x00, 0x00, 0x00, 0x55]);
+        let mut back = vec![0.0; row.len()];
+        Q6K.decode(&block, &mut back);
+        assert_eq!(back, row);
+    }
+
+    #[test]
+    fn a_sub_block_whose_scale_vanishes_keeps_the_quants_of_the_search() {
+        let mut row: Vec<f32> = (0..SUPER_BLOCK_LEN).map(|i| (i % 16) as f32 - 8.0).collect();
+        row[..16].iter_mut().for_each(|x| *x *= 1e-3);
+        let block = encoded(&row);
+        assert_eq!(block[192], 0);
+        assert_eq!(block[..5], [0x00, 0x44, 0x88, 0xcc, 0x00]);
+    }
+
+    #[test]
+    fn negligible_weights_are_zero_bytes() {
+        assert_eq!(encoded(&[9e-16; SUPER_BLOCK_LEN]), [0; BLOCK_BYTES]);
+    }
+
+    #[test]
+    fn a_negligible_sub_block_beside_others_has_the_lowest_quants() {
+        let mut row = [1.0; SUPER_BLOCK_LEN];
+        row[..16].fill(0.0);
+        let block = encoded(&row);
+        assert!(block[..16].iter().all(|byte| byte & 15 == 0));
+        assert!(block[128..144].iter().all(|byte| byte & 3 == 0));
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_returns_each_weight_within_two_steps_of_the_largest(row in affine_k::rows()) {
+            let mut back = vec![0.0; row.len()];
+            Q6K.decode(&encoded(&row), &mut back);
+            let largest = row.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+            let tolerance = 2.0 * largest / 32.0;
+            for (x, y) in row.iter().zip(&back) {
+                prop_assert!((x - y).abs() <= tolerance, "{x} became {y}");
+            }
         }
     }
 }

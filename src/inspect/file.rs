@@ -1,0 +1,149 @@
+//! A GGUF file -> what there is to say about it.
+
+use super::{
+    Run,
+    memory::{self, Shape},
+    report::{ChatTemplate, Facts, Need, Rope, Special, Split, TensorRow, Tokenizer, TypeRow},
+};
+use crate::gguf::{Array, Gguf};
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// The special tokens that a file may name: the role, as the key says it.
+const ROLES: [&str; 8] = ["bos", "eos", "eot", "eom", "unknown", "separator", "padding", "mask"];
+
+/// What a GGUF file is and what it needs to run.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileReport {
+    /// The file.
+    pub path: PathBuf,
+    /// Its length.
+    pub file_bytes: u64,
+    /// The version of the format.
+    pub gguf_version: u32,
+    /// Which part of a split model it is; then the figures are this part's.
+    pub split: Option<Split>,
+    /// The model.
+    pub model: Facts,
+    /// Its tokenizer.
+    pub tokenizer: Option<Tokenizer>,
+    /// Its chat template.
+    pub chat_template: Option<ChatTemplate>,
+    /// The tensors by type.
+    pub types: Vec<TypeRow>,
+    /// Bits that a weight takes, over all tensors; `None` of a file without any.
+    pub bits_per_weight: Option<f64>,
+    /// What it needs to run.
+    pub need: Need,
+    /// The tensors in file order.
+    pub tensors: Vec<TensorRow>,
+}
+
+impl FileReport {
+    pub(super) fn of(path: &Path, gguf: &Gguf, file_bytes: u64, run: Run) -> FileReport {
+        let tensors: Vec<TensorRow> = gguf.tensors.iter().map(TensorRow::from).collect();
+        // Neither sum overflows: each tensor has its own bytes in the file, and a weight takes a tenth
+        // of a byte or more.
+        let weights_bytes: u64 = tensors.iter().map(|tensor| tensor.bytes).sum();
+        let parameters: u64 = gguf.tensors.iter().map(|tensor| tensor.element_count()).sum();
+        let model = facts(gguf, parameters);
+        let context_length = model.context_length;
+        FileReport {
+            path: path.to_path_buf(),
+            file_bytes,
+            gguf_version: gguf.version,
+            split: split(gguf),
+            model,
+            tokenizer: tokenizer(gguf),
+            chat_template: chat_template(gguf),
+            types: types(gguf),
+            bits_per_weight: (parameters > 0).then(|| weights_bytes as f64 * 8.0 / parameters as f64),
+            need: Need::of(weights_bytes, Shape::of(gguf).as_ref(), context_length, run),
+            tensors,
+        }
+    }
+}
+
+fn facts(gguf: &Gguf, parameters: u64) -> Facts {
+    let architecture = gguf.architecture();
+    let key = |name: &str| format!("{}.{name}", architecture.unwrap_or_default());
+    let number = |name: &str| memory::largest(gguf.value(&key(name))?);
+    let text = |key: &str| gguf.str(key).map(str::to_owned);
+    let head_count = number("attention.head_count");
+    let embedding_length = number("embedding_length");
+    let head_length = || embedding_length?.checked_div(head_count?);
+    let freq_base = gguf.f64(&key("rope.freq_base"));
+    Facts {
+        architecture: architecture.map(str::to_owned),
+        name: text("general.name"),
+        license: text("general.license"),
+        parameters,
+        block_count: number("block_count"),
+        embedding_length,
+        feed_forward_length: number("feed_forward_length"),
+        head_count,
+        head_count_kv: number("attention.head_count_kv").or(head_count),
+        key_length: number("attention.key_length").or_else(head_length),
+        value_length: number("attention.value_length").or_else(head_length),
+        context_length: number("context_length"),
+        rope: freq_base.map(|freq_base| Rope {
+            freq_base,
+            scaling: text(&key("rope.scaling.type")).filter(|kind| kind != "none"),
+            factor: gguf.f64(&key("rope.scaling.factor")),
+            original_context_length: number("rope.scaling.original_context_length"),
+        }),
+        vocabulary: memory::vocabulary(gguf),
+    }
+}
+
+fn split(gguf: &Gguf) -> Option<Split> {
+    let count = gguf.u64("split.count").filter(|&count| count > 1)?;
+    Some(Split { no: gguf.u64("split.no")?, count })
+}
+
+fn tokenizer(gguf: &Gguf) -> Option<Tokenizer> {
+    let tokens = gguf.array("tokenizer.ggml.tokens").and_then(Array::as_strings).unwrap_or_default();
+    let special = |&role: &&'static str| {
+        let id = gguf.u64(&format!("tokenizer.ggml.{role}_token_id"))?;
+        let text = usize::try_from(id).ok().and_then(|id| tokens.get(id)).cloned();
+        Some(Special { role, id, text })
+    };
+    Some(Tokenizer {
+        model: gguf.str("tokenizer.ggml.model")?.to_owned(),
+        pre: gguf.str("tokenizer.ggml.pre").map(str::to_owned),
+        tokens: tokens.len() as u64,
+        special: ROLES.iter().filter_map(special).collect(),
+        add_bos: gguf.bool("tokenizer.ggml.add_bos_token"),
+        add_eos: gguf.bool("tokenizer.ggml.add_eos_token"),
+    })
+}
+
+/// The template that `tokenizer.chat_template` holds, and the names of those beside it
+/// (`tokenizer.chat_template.tool_use`).
+fn chat_template(gguf: &Gguf) -> Option<ChatTemplate> {
+    const KEY: &str = "tokenizer.chat_template";
+    let others = gguf
+        .metadata
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(KEY)?.strip_prefix('.')?, value.as_str()?)));
+    ChatTemplate::of(gguf.str(KEY), others)
+}
+
+fn types(gguf: &Gguf) -> Vec<TypeRow> {
+    let mut rows = BTreeMap::new();
+    for tensor in &gguf.tensors {
+        let row = rows.entry(tensor.ggml_type).or_insert(TypeRow {
+            type_name: tensor.ggml_type.name(),
+            tensors: 0,
+            weights: 0,
+            bytes: 0,
+        });
+        row.tensors += 1;
+        row.weights += tensor.element_count();
+        row.bytes += tensor.byte_len();
+    }
+    rows.into_values().collect()
+}

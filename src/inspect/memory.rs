@@ -1,0 +1,208 @@
+//! The memory that a model takes while it runs on the CPU: the one place with these formulas.
+//!
+//! - *Weights*: the tensors' bytes. They are mapped, so they may stay in the page cache; types that
+//!   llama.cpp rearranges for the CPU (Q4_0, Q4_K and others, by machine) are copied out of the map, which
+//!   is the same number of bytes in another place.
+//! - *KV cache*: a key and a value row for each layer and each token of the context. Exact for
+//!   models whose layers all keep the whole context (Qwen3, Qwen2, Llama), an upper bound where some
+//!   keep a window.
+//! - *Compute buffer*: llama.cpp's scratch space, mostly one row of logits for each token of a batch.
+//!   The formula was fitted to what the pinned llama.cpp allocates for Qwen3 shapes with flash
+//!   attention on, and `tests/memory.rs` holds it to that.
+//!
+//! Left out are the vocabulary, the chat template and the grammar, some tens of MiB with a vocabulary
+//! of 150,000 tokens.
+
+use crate::gguf::{GgmlType, Gguf, Value};
+use serde::Serialize;
+
+/// The types that llama.cpp takes for the KV cache.
+pub const KV_TYPES: &[GgmlType] = &[
+    GgmlType::F32,
+    GgmlType::F16,
+    GgmlType::Bf16,
+    GgmlType::Q8_0,
+    GgmlType::Q5_1,
+    GgmlType::Q5_0,
+    GgmlType::Q4_1,
+    GgmlType::Q4_0,
+    GgmlType::Iq4Nl,
+];
+
+/// How many tokens of a prompt llama.cpp evaluates at once where nothing else is asked for (`n_ubatch`).
+pub const DEFAULT_N_UBATCH: u64 = 512;
+
+/// llama.cpp rounds a context up to whole multiples of this many tokens.
+const N_CTX_STEP: u64 = 256;
+
+/// The numbers of a model that decide what it needs beside its weights.
+///
+/// Every product of them saturates: they may come from a hostile file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// How many key-value heads the layers have, all layers together.
+    pub kv_heads: u64,
+    /// The length of a head's key.
+    pub key_length: u64,
+    /// The length of a head's value.
+    pub value_length: u64,
+    /// The length of a token's embedding.
+    pub embedding_length: u64,
+    /// The width of the feed-forward layer, the widest one's where they differ.
+    pub feed_forward_length: u64,
+    /// How many tokens the model gives a logit to.
+    pub vocabulary: u64,
+}
+
+impl Shape {
+    /// The shape of the model in a file; `None` where its keys do not tell, or where its layers keep
+    /// something else than keys and values (recurrent models, compressed attention).
+    pub fn of(gguf: &Gguf) -> Option<Shape> {
+        let architecture = gguf.architecture()?;
+        let key = |name: &str| format!("{architecture}.{name}");
+        let prefix = |name: &str| {
+            let start = key(name);
+            gguf.metadata.iter().any(|(key, _)| key.starts_with(&start))
+        };
+        if prefix("ssm.") || prefix("wkv.") || prefix("attention.kv_lora_rank") {
+            return None;
+        }
+        let embedding_length = gguf.u64(&key("embedding_length"))?;
+        let block_count = gguf.u64(&key("block_count"))?;
+        let heads = gguf.value(&key("attention.head_count"))?;
+        let kv_heads = gguf.value(&key("attention.head_count_kv")).unwrap_or(heads);
+        let head_length = || largest(heads).filter(|&n| n > 0).map(|n_head| embedding_length / n_head);
+        Some(Shape {
+            kv_heads: over_layers(kv_heads, block_count)?,
+            key_length: gguf.u64(&key("attention.key_length")).or_else(head_length)?,
+            value_length: gguf.u64(&key("attention.value_length")).or_else(head_length)?,
+            embedding_length,
+            feed_forward_length: largest(gguf.value(&key("feed_forward_length"))?)?,
+            vocabulary: vocabulary(gguf)?,
+        })
+    }
+}
+
+/// How many tokens a model has logits for: the rows of its head.
+pub fn vocabulary(gguf: &Gguf) -> Option<u64> {
+    let head = gguf.tensor("output.weight").or_else(|| gguf.tensor("token_embd.weight"));
+    let rows = head.and_then(|tensor| tensor.dims.get(1).copied());
+    rows.or_else(|| Some(gguf.array("tokenizer.ggml.tokens")?.len() as u64))
+}
+
+/// The sum over the layers of a value that is one for all of them or an array with one for each.
+fn over_layers(value: &Value, block_count: u64) -> Option<u64> {
+    match value.as_array() {
+        None => value.as_u64().map(|each| each.saturating_mul(block_count)),
+        Some(each) => Some(each.as_u64s()?.into_iter().fold(0, u64::saturating_add)),
+    }
+}
+
+/// The largest of the layers' values.
+pub(super) fn largest(value: &Value) -> Option<u64> {
+    match value.as_array() {
+        None => value.as_u64(),
+        Some(each) => each.as_u64s()?.into_iter().max(),
+    }
+}
+
+/// The KV cache's bytes for each token of the context; `None` where the type's blocks do not divide a head.
+pub fn kv_bytes_per_token(shape: &Shape, kv_type: GgmlType) -> Option<u64> {
+    let row = |len: u64| {
+        len.is_multiple_of(kv_type.block_len())
+            .then(|| (len / kv_type.block_len()).saturating_mul(kv_type.block_bytes()))
+    };
+    let head = row(shape.key_length)?.saturating_add(row(shape.value_length)?);
+    Some(shape.kv_heads.saturating_mul(head))
+}
+
+/// The KV cache's bytes for a context of `n_ctx` tokens, which llama.cpp rounds up.
+pub fn kv_bytes(shape: &Shape, n_ctx: u64, kv_type: GgmlType) -> Option<u64> {
+    Some(kv_bytes_per_token(shape, kv_type)?.saturating_mul(rounded(n_ctx)))
+}
+
+/// About the bytes of llama.cpp's compute buffer when prompts are evaluated `n_ubatch` tokens at a time.
+pub fn compute_bytes(shape: &Shape, n_ctx: u64, n_ubatch: u64) -> u64 {
+    let n_ctx = rounded(n_ctx);
+    let n = n_ubatch.min(n_ctx);
+    let times = |a: u64, b: u64| a.saturating_mul(b);
+    // Floats a token, as measured: the logits beside what the last layer leaves, or the inside of a layer.
+    let head = shape.vocabulary.saturating_add(times(6, shape.embedding_length));
+    let layer = times(5, shape.embedding_length).saturating_add(times(3, shape.feed_forward_length));
+    // The attention mask is an f16 for each pair of a batch's token and a cached one.
+    times(times(4, n), head.max(layer)).saturating_add(times(times(2, n), n_ctx))
+}
+
+fn rounded(n_ctx: u64) -> u64 {
+    n_ctx.checked_next_multiple_of(N_CTX_STEP).unwrap_or(u64::MAX)
+}
+
+/// What a model needs, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// The tensors' bytes, mapped from the file.
+    pub weights_bytes: u64,
+    /// The KV cache.
+    pub kv_bytes: u64,
+    /// The compute buffer, an estimate.
+    pub compute_bytes: u64,
+    /// All of it.
+    pub total_bytes: u64,
+}
+
+/// What a model with these weights needs at a context of `n_ctx` tokens; `None` where the KV type's
+/// blocks do not divide a head.
+pub fn memory(weights_bytes: u64, shape: &Shape, n_ctx: u64, kv_type: GgmlType) -> Option<Memory> {
+    let kv_bytes = kv_bytes(shape, n_ctx, kv_type)?;
+    let compute_bytes = compute_bytes(shape, n_ctx, DEFAULT_N_UBATCH);
+    let total_bytes = weights_bytes.saturating_add(kv_bytes).saturating_add(compute_bytes);
+    Some(Memory { weights_bytes, kv_bytes, compute_bytes, total_bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QWEN3_1_7B: Shape = Shape {
+        kv_heads: 28 * 8,
+        key_length: 128,
+        value_length: 128,
+        embedding_length: 2048,
+        feed_forward_length: 6144,
+        vocabulary: 151_936,
+    };
+
+    #[test]
+    fn qwen3_1_7b_keeps_112_kib_a_token_in_f16() {
+        assert_eq!(kv_bytes_per_token(&QWEN3_1_7B, GgmlType::F16), Some(112 * 1024));
+        assert_eq!(kv_bytes_per_token(&QWEN3_1_7B, GgmlType::Q8_0), Some(112 * 1024 * 34 / 64));
+        // 4.7 GB at its full context.
+        assert_eq!(kv_bytes(&QWEN3_1_7B, 40_960, GgmlType::F16), Some(4_697_620_480));
+    }
+
+    #[test]
+    fn a_context_is_rounded_up_to_256_tokens() {
+        let bytes = |n_ctx| kv_bytes(&QWEN3_1_7B, n_ctx, GgmlType::F16).unwrap();
+        assert_eq!((bytes(1), bytes(257)), (bytes(256), bytes(512)));
+    }
+
+    #[test]
+    fn a_type_whose_blocks_do_not_divide_a_head_has_no_size() {
+        let shape = Shape { key_length: 80, ..QWEN3_1_7B };
+        assert_eq!(kv_bytes_per_token(&shape, GgmlType::Q8_0), None);
+        assert!(kv_bytes_per_token(&shape, GgmlType::F16).is_some());
+    }
+
+    #[test]
+    fn a_hostile_shape_saturates() {
+        let shape = Shape {
+            kv_heads: u64::MAX,
+            key_length: u64::MAX,
+            value_length: u64::MAX,
+            embedding_length: u64::MAX,
+            feed_forward_length: u64::MAX,
+            vocabulary: u64::MAX,
+        };
+        assert_eq!(memory(u64::MAX, &shape, u64::MAX, GgmlType::F16).unwrap().total_bytes, u64::MAX);
+    }
+}

@@ -1,0 +1,240 @@
+//! Reports as text for people: facts as a list, numbers in columns.
+
+use super::{
+    FileReport,
+    report::{ChatTemplate, Facts, Need, TensorRow, Tokenizer, TypeRow},
+};
+use std::fmt::{self, Display, Write};
+
+const UNKNOWN: &str = "—";
+/// The widest label of the list of facts.
+const LABEL_WIDTH: usize = 16;
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// Writes the text of a report on a GGUF file.
+pub(super) fn file(f: &mut fmt::Formatter<'_>, report: &FileReport) -> fmt::Result {
+    let path = report.path.display().to_string();
+    write!(f, "{}: GGUF version {}", plain(&path), report.gguf_version)?;
+    if let Some(split) = report.split {
+        let no = split.no.saturating_add(1);
+        write!(f, ", file {no} of {}, figures of this file alone", split.count)?;
+    }
+    writeln!(f, "\n")?;
+    facts(f, &report.model)?;
+    tokenizer(f, report.tokenizer.as_ref())?;
+    chat_template(f, report.chat_template.as_ref())?;
+    writeln!(f)?;
+    types(f, &report.types, report.bits_per_weight, report.file_bytes)?;
+    writeln!(f, "\n")?;
+    need(f, &report.need)
+}
+
+/// The table of tensors.
+pub(super) fn tensors(rows: &[TensorRow]) -> impl Display {
+    let mut table = Table::new(&["tensor", "type", "shape", "bytes"], &[Left, Left, Right, Right]);
+    for row in rows {
+        let shape: Vec<String> = row.shape.iter().map(u64::to_string).collect();
+        table.row([plain(&row.name), row.type_name.to_owned(), shape.join(" × "), grouped(row.bytes)]);
+    }
+    table
+}
+
+fn fact(f: &mut fmt::Formatter<'_>, label: &str, value: impl Display) -> fmt::Result {
+    writeln!(f, "{label:LABEL_WIDTH$}  {value}")
+}
+
+pub(super) fn facts(f: &mut fmt::Formatter<'_>, facts: &Facts) -> fmt::Result {
+    let text = |text: &Option<String>| text.as_deref().map_or(UNKNOWN.to_owned(), plain);
+    let number = |n: Option<u64>| n.map_or(UNKNOWN.to_owned(), grouped);
+    fact(f, "architecture", text(&facts.architecture))?;
+    fact(f, "name", text(&facts.name))?;
+    fact(f, "licence", text(&facts.license))?;
+    fact(f, "parameters", grouped(facts.parameters))?;
+    fact(f, "layers", number(facts.block_count))?;
+    fact(f, "embedding", number(facts.embedding_length))?;
+    fact(f, "feed-forward", number(facts.feed_forward_length))?;
+    fact(f, "heads", number(facts.head_count))?;
+    fact(f, "key-value heads", number(facts.head_count_kv))?;
+    let length = match (facts.key_length, facts.value_length) {
+        (key, value) if key == value => number(key),
+        (key, value) => format!("{} (keys), {} (values)", number(key), number(value)),
+    };
+    fact(f, "head length", length)?;
+    fact(f, "context", number(facts.context_length))?;
+    let rope = facts.rope.as_ref().map_or(UNKNOWN.to_owned(), |rope| {
+        let mut text = format!("base {}", rope.freq_base);
+        if let Some(scaling) = &rope.scaling {
+            let _ = write!(text, ", {}", plain(scaling));
+        }
+        if let Some(factor) = rope.factor {
+            let _ = write!(text, " × {factor}");
+        }
+        if let Some(original) = rope.original_context_length {
+            let _ = write!(text, " from {}", grouped(original));
+        }
+        text
+    });
+    fact(f, "rope", rope)?;
+    fact(f, "vocabulary", number(facts.vocabulary))
+}
+
+pub(super) fn tokenizer(f: &mut fmt::Formatter<'_>, tokenizer: Option<&Tokenizer>) -> fmt::Result {
+    let Some(tokenizer) = tokenizer else { return fact(f, "tokenizer", "none") };
+    let pre = tokenizer.pre.as_deref().map_or(UNKNOWN.to_owned(), plain);
+    fact(f, "tokenizer", format!("{}, pre-tokenizer {pre}", plain(&tokenizer.model)))?;
+    let special = tokenizer.special.iter().map(|special| {
+        let text = special.text.as_deref().map_or("not in the vocabulary".to_owned(), plain);
+        format!("{} {} {text}", special.role, special.id)
+    });
+    fact(f, "special tokens", special.collect::<Vec<_>>().join(", "))?;
+    let yes_or_no = |yes: Option<bool>| yes.map_or(UNKNOWN, |yes| if yes { "yes" } else { "no" });
+    fact(f, "adds bos, eos", format!("{}, {}", yes_or_no(tokenizer.add_bos), yes_or_no(tokenizer.add_eos)))
+}
+
+pub(super) fn chat_template(f: &mut fmt::Formatter<'_>, template: Option<&ChatTemplate>) -> fmt::Result {
+    let Some(template) = template else { return fact(f, "chat template", "none") };
+    let tools = if template.takes_tools { "takes tools" } else { "knows no tools" };
+    let named: String = template.named.iter().map(|name| format!(", also `{}`", plain(name))).collect();
+    fact(f, "chat template", format!("{} bytes, {tools}{named}", grouped(template.bytes)))
+}
+
+fn types(f: &mut fmt::Formatter<'_>, rows: &[TypeRow], bits: Option<f64>, file_bytes: u64) -> fmt::Result {
+    let mut table = Table::new(
+        &["type", "tensors", "weights", "bytes", "bits/weight"],
+        &[Left, Right, Right, Right, Right],
+    );
+    let mut all = (0, 0, 0);
+    for row in rows {
+        let bits = row.bytes as f64 * 8.0 / row.weights as f64;
+        let numbers = [row.tensors, row.weights, row.bytes].map(grouped);
+        let [tensors, weights, bytes] = numbers;
+        table.row([row.type_name.to_owned(), tensors, weights, bytes, format!("{bits:.2}")]);
+        all = (all.0 + row.tensors, all.1 + row.weights, all.2 + row.bytes);
+    }
+    let bits = bits.map_or(UNKNOWN.to_owned(), |bits| format!("{bits:.2}"));
+    table.row(["all".to_owned(), grouped(all.0), grouped(all.1), grouped(all.2), bits]);
+    table.row(["file".to_owned(), String::new(), String::new(), grouped(file_bytes), String::new()]);
+    write!(f, "{table}")
+}
+
+fn need(f: &mut fmt::Formatter<'_>, need: &Need) -> fmt::Result {
+    let title = format!("to run: {} tokens, KV {}", grouped(need.n_ctx), need.kv_type.name().to_lowercase());
+    let mut table = Table::new(&[&title, "MiB"], &[Left, Right]);
+    let mut row = |label: &str, bytes: Option<u64>| {
+        table.row([label.to_owned(), bytes.map_or(UNKNOWN.to_owned(), mib)]);
+    };
+    let memory = need.memory;
+    row("weights (mapped)", memory.map(|memory| memory.weights_bytes));
+    row("KV cache", memory.map(|memory| memory.kv_bytes));
+    row("compute (estimate)", memory.map(|memory| memory.compute_bytes));
+    row("total", memory.map(|memory| memory.total_bytes));
+    row("this machine, available", need.machine.map(|machine| machine.available_bytes));
+    row("this machine, all", need.machine.map(|machine| machine.total_bytes));
+    table.row(["fits".to_owned(), need.fit.map_or(UNKNOWN, |fit| fit.text()).to_owned()]);
+    write!(f, "{table}")
+}
+
+fn mib(bytes: u64) -> String {
+    let text = format!("{:.1}", bytes as f64 / MIB);
+    match text.split_once('.') {
+        Some((whole, tenth)) => format!("{}.{tenth}", group_digits(whole)),
+        None => text,
+    }
+}
+
+/// The number with a comma in front of each three digits.
+pub(super) fn grouped(n: u64) -> String {
+    group_digits(&n.to_string())
+}
+
+fn group_digits(digits: &str) -> String {
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Text from a file without what steers a terminal, and short enough for a line.
+fn plain(text: &str) -> String {
+    const MAX_CHARS: usize = 120;
+    let mut plain = String::new();
+    for c in text.chars().take(MAX_CHARS) {
+        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
+    }
+    if text.chars().nth(MAX_CHARS).is_some() {
+        plain.push('…');
+    }
+    plain
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+use Align::{Left, Right};
+
+/// Columns as wide as their widest cell, two spaces between them.
+pub(super) struct Table<const N: usize> {
+    align: [Align; N],
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    pub(super) fn new(header: &[&str; N], align: &[Align; N]) -> Table<N> {
+        Table { align: *align, rows: vec![header.map(str::to_owned)] }
+    }
+
+    pub(super) fn row(&mut self, row: [String; N]) {
+        self.rows.push(row);
+    }
+}
+
+impl<const N: usize> Display for Table<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width =
+            |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: [usize; N] = std::array::from_fn(width);
+        for (i, row) in self.rows.iter().enumerate() {
+            let mut line = String::new();
+            for ((cell, &width), align) in row.iter().zip(&widths).zip(self.align) {
+                match align {
+                    Left => write!(line, "{cell:<width$}  ")?,
+                    Right => write!(line, "{cell:>width$}  ")?,
+                }
+            }
+            let end = if i + 1 < self.rows.len() { "\n" } else { "" };
+            write!(f, "{}{end}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_three() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(mib(4_697_620_480), "4,480.0");
+    }
+
+    #[test]
+    fn text_from_a_file_cannot_steer_the_terminal() {
+        assert_eq!(plain("a\x1b[2Jb\n"), "a\\u{1b}[2Jb\\n");
+        assert_eq!(plain(&"x".repeat(130)).chars().count(), 121);
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let mut table = Table::new(&["type", "bytes"], &[Left, Right]);
+        table.row(["F32".into(), "1,000".into()]);
+        table.row(["Q4_K_M".into(), "7".into()]);
+        assert_eq!(table.to_string(), "type    bytes\nF32     1,000\nQ4_K_M      7");
+    }
+}

@@ -1,0 +1,172 @@
+//! `inspect` says what a file is, what it needs, and why it is no model.
+
+use edgecall::{
+    gguf::{Array, GgmlType, Header, Value},
+    inspect::{self, Report, Run},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+use tempfile::TempDir;
+
+/// A file with the keys of a small Qwen3 and zeros for weights.
+fn small_qwen3(folder: &TempDir) -> PathBuf {
+    let key = |name: &str, n| (format!("qwen3.{name}"), Value::U32(n));
+    let text = |name: &str, text: &str| (name.to_owned(), Value::String(text.to_owned()));
+    let tokens = ["a", "b", "<|endoftext|>", "<|im_end|>"].map(str::to_owned).to_vec();
+    let mut header = Header::new(vec![
+        text("general.architecture", "qwen3"),
+        text("general.name", "Small \u{1b}[31mQwen3"),
+        text("general.license", "apache-2.0"),
+        key("block_count", 2),
+        key("context_length", 8192),
+        key("embedding_length", 256),
+        key("feed_forward_length", 768),
+        key("attention.head_count", 4),
+        key("attention.head_count_kv", 2),
+        key("attention.key_length", 64),
+        key("attention.value_length", 64),
+        ("qwen3.rope.freq_base".into(), Value::F32(1e6)),
+        text("tokenizer.ggml.model", "gpt2"),
+        text("tokenizer.ggml.pre", "qwen2"),
+        ("tokenizer.ggml.tokens".into(), Value::Array(Array::String(tokens))),
+        ("tokenizer.ggml.eos_token_id".into(), Value::U32(3)),
+        ("tokenizer.ggml.padding_token_id".into(), Value::U32(2)),
+        ("tokenizer.ggml.bos_token_id".into(), Value::U32(99)),
+        ("tokenizer.ggml.add_bos_token".into(), Value::Bool(false)),
+        text("tokenizer.chat_template", "{%- if tools %}{{ tools | tojson }}{% endif %}"),
+    ]);
+    header.push_tensor("output_norm.weight".into(), vec![256], GgmlType::F32);
+    header.push_tensor("token_embd.weight".into(), vec![256, 4], GgmlType::Q6K);
+    header.push_tensor("blk.0.ffn_up.weight".into(), vec![256, 768], GgmlType::Q4K);
+    header.push_tensor("blk.1.ffn_up.weight".into(), vec![256, 768], GgmlType::Q4K);
+    let mut file = header.encode();
+    file.resize(file.len() + header.data_bytes() as usize, 0);
+    write(folder, "small.gguf", &file)
+}
+
+fn write(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn edgecall(arguments: &[&str], path: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
+    command.arg("inspect").args(arguments).arg(path).stdin(Stdio::null()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_file_is_told_with_its_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small_qwen3(&folder);
+    let Report::Gguf(report) = inspect::inspect(&path, Run::default()).unwrap();
+    assert_eq!(report.file_bytes, fs::metadata(&path).unwrap().len());
+    assert_eq!(report.model.architecture.as_deref(), Some("qwen3"));
+    assert_eq!(report.model.parameters, 256 + 1024 + 2 * 256 * 768);
+    assert_eq!((report.model.head_count, report.model.head_count_kv), (Some(4), Some(2)));
+    assert_eq!((report.model.vocabulary, report.tensors.len()), (Some(4), 4));
+    let types: Vec<_> = report.types.iter().map(|row| (row.type_name, row.tensors, row.bytes)).collect();
+    assert_eq!(types, [("F32", 1, 1024), ("Q4_K", 2, 2 * 768 * 144), ("Q6_K", 1, 4 * 210)]);
+    let need = &report.need;
+    // 2 layers of 2 heads, a key and a value of 64 f16s each.
+    assert_eq!((need.n_ctx, need.kv_bytes_per_token), (4096, Some(1024)));
+    let memory = need.memory.unwrap();
+    assert_eq!((memory.weights_bytes, memory.kv_bytes), (1024 + 2 * 768 * 144 + 840, 4 << 20));
+    assert_eq!(memory.total_bytes, memory.weights_bytes + memory.kv_bytes + memory.compute_bytes);
+}
+
+#[test]
+fn the_context_and_the_cache_s_type_change_the_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small_qwen3(&folder);
+    let kv = |arguments: &[&str]| {
+        let output = edgecall(&[arguments, &["--json"]].concat(), &path);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        json["need"]["memory"]["kv_bytes"].as_u64().unwrap()
+    };
+    assert_eq!(kv(&["--ctx", "1000"]), 1 << 20);
+    assert_eq!(kv(&["--ctx", "1024", "--kv-type", "q8_0"]), (1 << 20) * 34 / 64);
+}
+
+#[test]
+fn people_get_a_table_and_programs_one_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small_qwen3(&folder);
+    let table = edgecall(&[], &path);
+    assert!(table.status.success());
+    for needle in [
+        "architecture      qwen3\n",
+        "name              Small \\u{1b}[31mQwen3\n",
+        "licence           apache-2.0\n",
+        "parameters        394,496\n",
+        "tokenizer         gpt2, pre-tokenizer qwen2\n",
+        "special tokens    bos 99 not in the vocabulary, eos 3 <|im_end|>, padding 2 <|endoftext|>\n",
+        "adds bos, eos     no, —\n",
+        "chat template     46 bytes, takes tools\n",
+        "Q4_K        2  393,216  221,184         4.50\n",
+        "KV cache                           4.0\n",
+    ] {
+        assert!(stdout(&table).contains(needle), "{needle}\n{}", stdout(&table));
+    }
+    assert!(!stdout(&table).contains("blk.1.ffn_up.weight"));
+    let listed = edgecall(&["--tensors"], &path);
+    assert!(
+        stdout(&listed).contains("blk.1.ffn_up.weight  Q4_K  256 × 768  110,592\n"),
+        "{}",
+        stdout(&listed)
+    );
+    let json: serde_json::Value = serde_json::from_slice(&edgecall(&["--json"], &path).stdout).unwrap();
+    assert_eq!(json["kind"], "gguf");
+    assert_eq!(json["model"]["block_count"], 2);
+    assert_eq!(json["chat_template"]["takes_tools"], true);
+    assert_eq!(json["tensors"][2]["shape"], serde_json::json!([256, 768]));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small_qwen3(&folder);
+    for arguments in [&["--json"][..], &["--tensors"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
+        let mut child =
+            command.arg("inspect").args(arguments).arg(&path).stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn what_is_no_model_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = fs::read(small_qwen3(&folder)).unwrap();
+    let cases: [(&str, Option<&[u8]>, i32, &str); 6] = [
+        ("missing.gguf", None, 66, "cannot read"),
+        ("empty.gguf", Some(b""), 65, "the file is empty"),
+        ("page.gguf", Some(b"<!DOCTYPE html>"), 65, "web page"),
+        ("pointer.gguf", Some(b"version https://git-lfs.github.com/spec/v1\n"), 65, "git lfs pull"),
+        ("model.safetensors", Some(b"\x10\0\0\0\0\0\0\0{\"a\":{}}"), 65, "takes the folder that it is in"),
+        ("cut.gguf", Some(&good[..good.len() - 4000]), 65, "tensor `blk.1.ffn_up.weight` needs bytes"),
+    ];
+    for (name, bytes, code, needle) in cases {
+        let path = match bytes {
+            Some(bytes) => write(&folder, name, bytes),
+            None => folder.path().join(name),
+        };
+        let output = edgecall(&[], &path);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{name}: {message}");
+        assert!(message.contains(needle) && message.contains(name), "{name}: {message}");
+        assert!(output.stdout.is_empty());
+    }
+    let output = edgecall(&["--kv-type", "q6_k"], &folder.path().join("small.gguf"));
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("the cache can be f32, f16"), "{message}");
+}
