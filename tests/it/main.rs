@@ -1,20 +1,16 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
 mod call;
-mod gguf;
-mod gguf_ggml;
-mod golden;
-mod grammar;
-mod oracle;
-mod pocket;
 mod convert;
 mod fixture;
 mod gguf;
 mod gguf_ggml;
 mod golden;
+mod grammar;
 mod inspect;
 mod oracle;
 mod place;
+mod pocket;
 mod quantizer;
 mod refused;
 mod shared;
