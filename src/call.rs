@@ -157,7 +157,7 @@ pub fn check_tools(tools: &ToolSet) -> Result<()> {
     for tool in tools.iter() {
         locate(&compiler, tool)?;
     }
-    whole.map(drop).map_err(Into::into)
+    whole.map(drop)
 }
 
 /// Finds the innermost schema of `tool` that does not compile, and the keyword that is to blame.
@@ -168,12 +168,15 @@ fn locate(compiler: &Compiler, tool: &Tool) -> Result<()> {
             runtime::Error::Grammar { reason } => reason,
             other => return Err(other.into()),
         };
-        let blamed = part.keywords.iter().find(|keyword| {
+        // Without a type every schema has values, so the type is asked last.
+        let (types, others): (Vec<&String>, Vec<&String>) =
+            part.keywords.iter().partition(|keyword| *keyword == "type");
+        let blamed = others.into_iter().chain(types).find(|keyword| {
             let mut rest = part.schema.clone();
             rest.as_object_mut().is_some_and(|rest| rest.shift_remove(*keyword).is_some())
                 && compiler.compile(&grammar::of_value(&rest)).is_ok()
         });
-        let keyword = blamed.map_or("schema", String::as_str);
+        let keyword = blamed.map_or("schema", |keyword| keyword);
         let pointer = match blamed {
             Some(keyword) => format!("{}/{keyword}", part.pointer),
             None => part.pointer,

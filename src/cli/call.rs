@@ -27,7 +27,7 @@ pub struct Args {
 
     /// Let the model call one of these tools (OpenAI's form)
     #[arg(long, value_name = "TOOLS.json")]
-    tools: PathBuf,
+    tools: Option<PathBuf>,
 
     /// Answer this; text on stdin is put after it
     #[arg(value_name = "PROMPT", conflicts_with = "messages")]
@@ -101,9 +101,9 @@ enum ThinkArg {
 pub fn run(args: Args) -> anyhow::Result<()> {
     runtime::cpu::check().map_err(Error::from)?;
     exit_on_interrupt()?;
-    let tools = tools(&args.tools)?;
-    let conversation = conversation(&args)?;
-    call::check_tools(&tools).with_context(|| args.tools.display().to_string())?;
+    let mut conversation = conversation(&args)?;
+    let tools = tools(&args, conversation.tools.take())?;
+    call::check_tools(&tools)?;
     let model = Model::load(&args.model).map_err(Error::from)?;
     let answer = call::call(&model, &tools, &conversation, &settings(&args)).inspect_err(show_partial)?;
     show_thought(&answer);
@@ -125,9 +125,19 @@ fn exit_on_interrupt() -> anyhow::Result<()> {
     .context("cannot watch for Ctrl-C")
 }
 
-fn tools(path: &Path) -> anyhow::Result<ToolSet> {
-    let text = fs::read(path).map_err(|source| Error::read(path, source))?;
-    ToolSet::parse(&text).map_err(Error::from).with_context(|| path.display().to_string())
+/// The tools of `--tools`, or those that came with the messages.
+fn tools(args: &Args, with_messages: Option<serde_json::Value>) -> anyhow::Result<ToolSet> {
+    match (&args.tools, with_messages) {
+        (Some(path), None) => {
+            let text = fs::read(path).map_err(|source| Error::read(path, source))?;
+            ToolSet::parse(&text).map_err(Error::from).with_context(|| path.display().to_string())
+        }
+        (None, Some(tools)) => Ok(ToolSet::from_value(tools).map_err(Error::from)?),
+        (None, None) => Err(Failure::usage("there is nothing to call; give --tools TOOLS.json")),
+        (Some(_), Some(_)) => Err(Failure::usage(
+            "the messages come with `tools`, and --tools gives others; take one of them away",
+        )),
+    }
 }
 
 fn conversation(args: &Args) -> anyhow::Result<Conversation> {
@@ -146,15 +156,7 @@ fn conversation(args: &Args) -> anyhow::Result<Conversation> {
 }
 
 fn messages(path: &Path, text: &[u8]) -> anyhow::Result<Conversation> {
-    let conversation =
-        Conversation::parse(text).map_err(Error::from).with_context(|| path.display().to_string())?;
-    if conversation.tools.is_some() {
-        return Err(Failure::usage(format!(
-            "{} has `tools` of its own, and --tools gives others; take one of them away",
-            path.display()
-        )));
-    }
-    Ok(conversation)
+    Conversation::parse(text).map_err(Error::from).with_context(|| path.display().to_string())
 }
 
 /// PROMPT and the text on stdin, a blank line between them.
@@ -232,7 +234,7 @@ fn show_partial(error: &Error) {
 }
 
 fn show_thought(answer: &Answer) {
-    if let Some(thought) = &answer.thought {
+    if let Some(thought) = answer.thought.as_deref().filter(|thought| !thought.is_empty()) {
         let _ = writeln!(io::stderr(), "{thought}");
     }
 }

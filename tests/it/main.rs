@@ -1,13 +1,19 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
 mod layering;
+mod call;
 mod convert;
 mod fixture;
 mod gguf;
 mod gguf_ggml;
 mod golden;
+mod grammar;
 mod inspect;
 mod oracle;
+mod place;
+mod pocket;
+mod quantizer;
+mod refused;
 mod shared;
 mod tokenizer_keys;
 mod verify;

@@ -1,0 +1,417 @@
+//! A call from end to end: the pocket model, converted by the library, and the command around it.
+
+use crate::{pocket, shared::shared};
+use edgecall::{
+    Error, Kind,
+    call::{self, Settings, Think},
+    chat::Conversation,
+    convert::FileType,
+    runtime::{KvType, Model, Options, Sampler, Sampling, Session, generate},
+    tools::{ToolCall, ToolSet, check},
+};
+use serde_json::{Value, json};
+use std::{
+    io::Write,
+    num::NonZeroUsize,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+/// The names, keys and enums that the model was trained with, described in other words.
+fn tools() -> ToolSet {
+    ToolSet::from_value(json!([
+        {"type": "function", "function": {
+            "name": "respond_to_user",
+            "description": "Say something to the guest: ask what is missing, tell what was found.",
+            "parameters": {
+                "type": "object",
+                "properties": {"message": {"type": "string", "description": "What to say."}},
+                "required": ["message"]}}},
+        {"type": "function", "function": {
+            "name": "ReserveRestaurant",
+            "description": "Book a table",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "restaurant_name": {"type": "string", "description": "The restaurant"},
+                    "city": {"type": "string", "description": "Its city"},
+                    "time": {"type": "string", "description": "When the guests come"},
+                    "date": {"type": "string", "description": "The day"},
+                    "party_size": {
+                        "type": "string", "description": "How many guests", "enum": ["1", "2", "3", "4", "5", "6"]}},
+                "required": ["restaurant_name", "city", "time"]}}},
+        {"type": "function", "function": {
+            "name": "FindRestaurants",
+            "description": "Look for restaurants in a city",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "cuisine": {"type": "string", "description": "The kitchen"},
+                    "city": {"type": "string", "description": "The city"},
+                    "price_range": {
+                        "type": "string", "description": "How expensive",
+                        "enum": ["inexpensive", "moderate", "expensive", "very expensive"]},
+                    "has_live_music": {
+                        "type": "string", "description": "Whether a band plays", "enum": ["True", "False"]},
+                    "serves_alcohol": {
+                        "type": "string", "description": "Whether there is wine", "enum": ["True", "False"]}},
+                "required": ["cuisine", "city"]}}}
+    ]))
+    .unwrap()
+}
+
+const TASK: &str = "You help guests find a restaurant and book a table. Read the conversation, then either call \
+    FindRestaurants or ReserveRestaurant with what the guest said, or speak to the guest with respond_to_user. The \
+    result of a service comes as the next message. Ask when something is missing, and confirm a booking before you \
+    make it.";
+
+fn user(text: &str) -> Value {
+    json!({"role": "user", "content": text})
+}
+
+fn said(text: &str) -> Value {
+    json!({"role": "assistant", "tool_calls": [
+        {"type": "function", "function": {"name": "respond_to_user", "arguments": {"message": text}}}]})
+}
+
+fn conversation(messages: Value) -> Conversation {
+    Conversation::from_value(messages).unwrap().with_system(edgecall::chat::task_system_text(TASK))
+}
+
+fn search() -> Value {
+    json!([user(
+        "Hi, I am looking for a Chinese restaurant in Oakland. Nothing expensive, something moderate please."
+    )])
+}
+
+fn booking() -> Value {
+    json!([
+        user("I want to book a table at Zachary's in Oakland."),
+        said("What time would you like to arrive, and for how many people?"),
+        user("At 7 pm on March 8th, for 2 people."),
+        said("Please confirm: a table for 2 at Zachary's in Oakland on March 8th at 7 pm."),
+        user("Yes, that is right."),
+    ])
+}
+
+/// One thread: more of them wait for each other by spinning, and tests share the machine.
+fn settings() -> Settings {
+    Settings {
+        think: Think::Off,
+        sampling: Sampling::default(),
+        max_tokens: 512,
+        session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
+    }
+}
+
+fn ask(model: &Model, messages: Value, settings: &Settings) -> Result<ToolCall, Box<Error>> {
+    let answer = call::call(model, &tools(), &conversation(messages), settings)?;
+    Ok(answer.call)
+}
+
+#[test]
+fn each_of_the_three_tools_is_called_rightly_in_f16_q8_0_and_q4_k_m() {
+    for file_type in [FileType::F16, FileType::Q8_0, FileType::Q4KM] {
+        let model = Model::load(&pocket::pocket(file_type)).unwrap();
+        let ask = |messages| ask(&model, messages, &settings()).unwrap();
+        let found = ask(search());
+        assert_eq!(found.name(), "FindRestaurants", "{file_type:?}");
+        assert_eq!(
+            Value::Object(found.arguments().clone()),
+            json!({"city": "Oakland", "cuisine": "Chinese", "price_range": "moderate"})
+        );
+        let booked = ask(booking());
+        assert_eq!(booked.name(), "ReserveRestaurant", "{file_type:?}");
+        assert_eq!(
+            Value::Object(booked.arguments().clone()),
+            json!({"city": "Oakland", "date": "2019-03-08", "party_size": "2", "restaurant_name": "Zachary's",
+                   "time": "19:00"})
+        );
+        let answered = ask(json!([user("I want to book a table at a restaurant.")]));
+        assert_eq!(answered.name(), "respond_to_user", "{file_type:?}");
+        let message = answered.arguments()["message"].as_str().unwrap();
+        assert!(message.contains("restaurant") && message.ends_with('?'), "{message}");
+    }
+}
+
+#[test]
+fn a_budget_that_ends_first_leaves_no_call_and_shows_what_was_written() {
+    let error = ask(pocket::loaded(), search(), &Settings { max_tokens: 10, ..settings() }).unwrap_err();
+    assert_eq!(error.kind(), Kind::Negative);
+    let Error::Call(error) = *error else { panic!("{error}") };
+    assert!(error.partial().unwrap().starts_with("<tool_call>\n{\"name\": \""), "{error:?}");
+}
+
+#[test]
+fn a_context_that_fills_up_leaves_no_call() {
+    let model = pocket::loaded();
+    let prompt = call::render(model, &tools(), &conversation(search()), Think::Off).unwrap();
+    let n_prompt = call::tokenize_prompt(model, &prompt).unwrap().len();
+    let session = |n_ctx| Options { n_ctx: NonZeroUsize::new(n_ctx), ..settings().session };
+    let full = Settings { session: session(n_prompt + 5), ..settings() };
+    let error = ask(model, search(), &full).unwrap_err();
+    assert!(matches!(*error, Error::Call(call::Error::ContextFull { .. })), "{error:?}");
+    let too_long = Settings { session: session(n_prompt), ..settings() };
+    let error = ask(model, search(), &too_long).unwrap_err();
+    assert_eq!(error.kind(), Kind::Data);
+    assert!(error.to_string().contains(&format!("the prompt has {n_prompt} tokens")), "{error}");
+}
+
+#[test]
+fn drawn_calls_are_valid_and_the_same_for_the_same_seed() {
+    let mut calls = Vec::new();
+    for seed in [0, 1, 2, 2] {
+        let sampling = Sampling { temperature: 1.5, top_p: 0.95, seed, ..Sampling::default() };
+        let call = ask(pocket::loaded(), search(), &Settings { sampling, ..settings() }).unwrap();
+        check::check(&tools(), &call).unwrap();
+        calls.push(call.to_string());
+    }
+    assert_eq!(calls[2], calls[3]);
+    assert!(calls[0] != calls[1] || calls[1] != calls[2], "three seeds, one call: {calls:?}");
+}
+
+#[test]
+fn a_tool_with_many_keys_is_called_validly_with_a_real_vocabulary() {
+    let mut properties =
+        json!({"cuisine": {"type": "string", "maxLength": 12}, "city": {"type": "string", "maxLength": 12}});
+    for i in 0..10 {
+        properties[format!("option_{i}")] = json!({"type": ["integer", "null"], "maximum": 99, "minimum": 0});
+    }
+    let tools = ToolSet::from_value(json!([{
+        "name": "FindRestaurants",
+        "parameters": {"type": "object", "properties": properties, "required": ["city", "option_3"]},
+    }]))
+    .unwrap();
+    call::check_tools(&tools).unwrap();
+    for seed in 0..4 {
+        let sampling = Sampling { temperature: 3.0 * (seed % 2) as f32, seed, ..Sampling::default() };
+        let settings = Settings { sampling, ..settings() };
+        let answer = call::call(pocket::loaded(), &tools, &conversation(search()), &settings).unwrap();
+        check::check(&tools, &answer.call).unwrap();
+    }
+}
+
+#[test]
+fn a_model_that_may_think_first_still_ends_in_a_call() {
+    let settings = Settings { think: Think::On, ..settings() };
+    let answer = call::call(pocket::loaded(), &tools(), &conversation(search()), &settings).unwrap();
+    assert!(answer.thought.is_some());
+    check::check(&tools(), &answer.call).unwrap();
+}
+
+#[test]
+fn a_quantized_cache_and_any_number_of_threads_give_a_call() {
+    for (name, threads) in [("q8_0", 1), ("q4_0", 2), ("f32", 1)] {
+        let session = Options {
+            kv_type: KvType::named(name).unwrap(),
+            threads: NonZeroUsize::new(threads),
+            ..Options::default()
+        };
+        let call = ask(pocket::loaded(), search(), &Settings { session, ..settings() }).unwrap();
+        assert_eq!(call.name(), "FindRestaurants", "{name}");
+    }
+}
+
+#[test]
+fn a_session_refuses_more_tokens_than_it_holds_and_takes_more_than_a_batch() {
+    let model = pocket::loaded();
+    let mut session = Session::new(model, 1_000, 20, &settings().session).unwrap();
+    assert!(session.logits().is_empty());
+    session.append(&[100; 1_000]).unwrap();
+    assert_eq!(session.logits().len(), model.vocabulary().n_vocab());
+    assert!(session.append(&[100; 100]).is_err());
+    assert_eq!(session.n_past(), 1_000);
+    session.append(&[100; 24]).unwrap();
+    assert!(session.append(&[100]).is_err());
+}
+
+/// Below this distance the two likeliest tokens may change places between two implementations.
+const NEAR_TIE: f64 = 0.01;
+
+#[test]
+fn conformance_the_pocket_models_greedy_answers_are_those_of_transformers() {
+    let Some(shared) = shared() else { return };
+    let rows = std::fs::read_to_string(shared.join("golden/pocket-greedy.jsonl")).unwrap();
+    let model = Model::load(&pocket::pocket(FileType::F32)).unwrap();
+    let options = Options { kv_type: KvType::named("f32").unwrap(), ..settings().session };
+    let mut compared = 0;
+    for row in rows.lines() {
+        let row: Value = serde_json::from_str(row).unwrap();
+        let ids = |key: &str| -> Vec<i32> {
+            row[key].as_array().unwrap().iter().map(|id| id.as_i64().unwrap() as i32).collect()
+        };
+        let prompt = call::tokenize_prompt(&model, row["prompt"].as_str().unwrap()).unwrap();
+        assert_eq!(prompt, ids("prompt_ids"));
+        let mut session = Session::new(&model, prompt.len(), 512, &options).unwrap();
+        session.append(&prompt).unwrap();
+        let mut sampler = Sampler::new(Sampling::default());
+        let ours = generate::free(&mut session, model.vocabulary(), &mut sampler, 512, None, |_| false)
+            .unwrap()
+            .tokens;
+        let mut theirs = ids("greedy_ids");
+        assert!(model.vocabulary().is_eog(theirs.pop().unwrap()));
+        if ours != theirs {
+            let at = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
+            let top = |rank: usize| row["greedy_top5"][at][rank][1].as_f64().unwrap();
+            let gap = top(0) - top(1);
+            println!("{} turn {}: differs at token {at}, gap {gap}", row["conversation"], row["turn"]);
+            assert!(
+                gap < NEAR_TIE,
+                "token {at}: ours {:?}, theirs {:?}, gap {gap}",
+                ours.get(at),
+                theirs.get(at)
+            );
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 20);
+}
+
+fn command(model: &Path, folder: &Path, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_edgecall"))
+        .args(["call", "--threads", "1", "-m"])
+        .arg(model)
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("EDGECALL_MODEL")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn run(model: &Path, folder: &Path, arguments: &[&str], stdin: &[u8]) -> Output {
+    let mut child = command(model, folder, arguments);
+    // A command that never reads its stdin may be gone before it is written.
+    let _ = child.stdin.take().unwrap().write_all(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// A folder with `tools.json`, `task.txt`, `messages.json` and some that are wrong.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("tools.json", &Value::Array(tools().sources()).to_string());
+    write("task.txt", TASK);
+    write("messages.json", &search().to_string());
+    write("request.json", &json!({"messages": search(), "tools": tools().sources()}).to_string());
+    write("broken.json", "[{\"name\": \"f\",]");
+    write("refused.json", r#"[{"name": "f", "parameters": {"properties": {"a": {"oneOf": [true]}}}}]"#);
+    folder
+}
+
+#[test]
+fn the_command_writes_one_json_object_and_nothing_else_to_stdout() {
+    let (model, folder) = (pocket::pocket(FileType::F16), folder());
+    let expected =
+        "{\"name\": \"FindRestaurants\", \"arguments\": {\"city\": \"Oakland\", \"cuisine\": \"Chinese\"}}\n";
+    let question = "Find me a Chinese restaurant in Oakland";
+    let tools = ["--tools", "tools.json", "--task", "task.txt"];
+    for (arguments, stdin) in
+        [(&[question][..], ""), (&[], question), (&["Find me a Chinese restaurant"], "in Oakland\n")]
+    {
+        let output = run(&model, folder.path(), &[&tools[..], arguments].concat(), stdin.as_bytes());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{arguments:?} {stdin:?}");
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+    }
+    let messages = std::fs::read(folder.path().join("messages.json")).unwrap();
+    let from_file = run(&model, folder.path(), &[&tools[..], &["--messages", "messages.json"]].concat(), b"");
+    let from_stdin = run(&model, folder.path(), &[&tools[..], &["--messages", "-"]].concat(), &messages);
+    assert!(from_file.status.success());
+    assert_eq!(from_file.stdout, from_stdin.stdout);
+    let request = run(&model, folder.path(), &["--task", "task.txt", "--messages", "request.json"], b"");
+    assert_eq!(request.stdout, from_file.stdout);
+}
+
+#[test]
+fn timings_go_to_stderr() {
+    let (model, folder) = (pocket::pocket(FileType::F16), folder());
+    let output = run(&model, folder.path(), &["--tools", "tools.json", "--timings", "hi"], b"");
+    assert!(output.status.success());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    for word in ["load", "prefill", "decode", "tokens/s", "context of"] {
+        assert!(stderr.contains(word), "{stderr}");
+    }
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn what_goes_wrong_has_its_exit_code_and_says_why() {
+    let (model, folder) = (pocket::pocket(FileType::F16), folder());
+    let cut = folder.path().join("cut.gguf");
+    std::fs::write(&cut, &std::fs::read(&model).unwrap()[..1_000_000]).unwrap();
+    for (arguments, stdin, code, message) in [
+        (&["--tools", "tools.json", "--max-tokens", "5", "hi"][..], "", 1, "the budget of 5 tokens ended"),
+        (&["hi"], "", 2, "give --tools"),
+        (&["--tools", "tools.json", ""], "", 2, "the prompt is empty"),
+        (&["--tools", "tools.json", "--messages", "messages.json", "hi"], "", 2, "cannot be used with"),
+        (
+            &["--tools", "tools.json", "--messages", "messages.json", "--messages", "-"],
+            "",
+            2,
+            "multiple times",
+        ),
+        (&["--tools", "tools.json", "--messages", "request.json"], "", 2, "come with `tools`"),
+        (&["--tools", "tools.json", "--top-k", "3", "hi"], "", 2, "--temperature"),
+        (&["--tools", "tools.json", "--temperature", "-1", "hi"], "", 2, "from 0 to 100"),
+        (&["--tools", "tools.json", "--max-tokens", "0", "hi"], "", 2, "--max-tokens"),
+        (&["--tools", "tools.json", "--kv-type", "q9", "hi"], "", 2, "possible values"),
+        (&["--tools", "tools.json", "--ctx", "99999", "hi"], "", 2, "trained for 4096"),
+        (&["--tools", "tools.json", "--ctx", "64", "hi"], "", 65, "tokens and the context 64"),
+        (&["--tools", "tools.json"], "", 65, "stdin is empty"),
+        (&["--tools", "tools.json", "--messages", "-"], "", 65, "stdin: there are no messages"),
+        (&["--tools", "tools.json", "--messages", "-"], "[]", 65, "there are no messages"),
+        (&["--tools", "tools.json", "--messages", "-"], "[{}]", 65, "messages[0].role"),
+        (&["--tools", "broken.json", "hi"], "", 65, "line 1 column 15"),
+        (&["--tools", "refused.json", "hi"], "", 65, "tool `f`: `oneOf` at /properties/a/oneOf"),
+        (&["--tools", "missing.json", "hi"], "", 66, "missing.json"),
+        (&["--tools", "tools.json", "--messages", "missing.json"], "", 66, "missing.json"),
+        (&["--tools", "tools.json", "--task", "missing.txt", "hi"], "", 66, "missing.txt"),
+    ] {
+        let output = run(&model, folder.path(), arguments, stdin.as_bytes());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(message), "{arguments:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+    for (model, code, message) in [
+        (Path::new("missing.gguf"), 66, "cannot read the model missing.gguf"),
+        (Path::new("tools.json"), 65, "not a GGUF file"),
+        (Path::new("."), 65, "is a folder"),
+        (&cut, 65, "cut short"),
+    ] {
+        let output = run(model, folder.path(), &["--tools", "tools.json", "hi"], b"");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(message), "{stderr}");
+    }
+}
+
+#[test]
+fn the_partial_text_of_a_call_that_was_cut_off_is_on_stderr() {
+    let (model, folder) = (pocket::pocket(FileType::F16), folder());
+    let output = run(&model, folder.path(), &["--tools", "tools.json", "--max-tokens", "5", "hi"], b"");
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("<tool_call>\n{\"name\": \""));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let (model, folder) = (pocket::pocket(FileType::F16), folder());
+    let mut child = command(&model, folder.path(), &["--tools", "tools.json", "hi"]);
+    drop(child.stdout.take());
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn ctrl_c_ends_with_130() {
+    let (model, folder) = (pocket::pocket(FileType::F16), folder());
+    let mut child = command(&model, folder.path(), &["--tools", "tools.json"]);
+    // It waits for its stdin, which stays open.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}

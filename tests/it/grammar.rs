@@ -1,0 +1,374 @@
+//! The grammar of a call, as tables of (tools, text, accepted?), both ways, without a model: each
+//! byte is a token.
+
+use edgecall::{
+    call,
+    runtime::{Compiler, Constraint},
+    tools::{
+        ToolSet, check,
+        dialect::{self, Dialect},
+        grammar::CallGrammar,
+    },
+};
+use serde_json::{Value, json};
+
+fn hermes() -> &'static dyn Dialect {
+    dialect::DIALECTS.iter().copied().find(|dialect| dialect.name() == "hermes").unwrap()
+}
+
+fn tools(list: Value) -> ToolSet {
+    ToolSet::from_value(list).unwrap()
+}
+
+/// One tool `f` with these parameters.
+fn one(parameters: Value) -> ToolSet {
+    tools(json!([{"name": "f", "parameters": parameters}]))
+}
+
+/// What is wrong with `text`: how many of its bytes are taken, or that it does not end there.
+fn verdict(compiler: &Compiler, grammar: &CallGrammar, text: &str) -> Result<(), String> {
+    let mut constraint: Constraint<'_> = call::constraint(compiler, grammar).unwrap();
+    for (i, byte) in text.bytes().enumerate() {
+        if !constraint.accept(i32::from(byte)).unwrap() {
+            return Err(format!("stops after {:?}", String::from_utf8_lossy(&text.as_bytes()[..i])));
+        }
+    }
+    if constraint.is_complete() { Ok(()) } else { Err("does not end there".into()) }
+}
+
+/// Holds a call of `f` with each of these arguments against the tools.
+fn hold(set: &ToolSet, table: &[(&str, bool)]) {
+    let compiler = Compiler::for_bytes().unwrap();
+    call::check_tools(set).unwrap();
+    let grammar = CallGrammar::new(set, hermes()).unwrap();
+    for (arguments, accepted) in table {
+        let text = format!("<tool_call>\n{{\"name\": \"f\", \"arguments\": {arguments}}}\n</tool_call>");
+        let verdict = verdict(&compiler, &grammar, &text);
+        assert_eq!(verdict.is_ok(), *accepted, "{arguments}: {verdict:?}");
+    }
+}
+
+#[test]
+fn the_frame_is_the_format_that_the_model_was_trained_on() {
+    let set = tools(
+        json!([{"name": "f"}, {"name": "g", "parameters": {"properties": {"a": {"type": "integer"}}}}]),
+    );
+    let compiler = Compiler::for_bytes().unwrap();
+    let grammar = CallGrammar::new(&set, hermes()).unwrap();
+    for (text, accepted) in [
+        ("<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>", true),
+        ("<tool_call>\n{\"name\": \"g\", \"arguments\": {\"a\": 1}}\n</tool_call>", true),
+        ("<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>", false),
+        ("<tool_call>\n{\"name\": \"h\", \"arguments\": {}}\n</tool_call>", false),
+        ("<tool_call>\n{\"name\":\"f\", \"arguments\": {}}\n</tool_call>", false),
+        ("<tool_call>\n{\"name\": \"f\",\"arguments\": {}}\n</tool_call>", false),
+        ("<tool_call>{\"name\": \"f\", \"arguments\": {}}\n</tool_call>", false),
+        ("<tool_call>\n{\"arguments\": {}, \"name\": \"f\"}\n</tool_call>", false),
+        ("<tool_call>\n{\"name\": \"f\"}\n</tool_call>", false),
+        ("<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n", false),
+        ("Sure! <tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>", false),
+        ("<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>\n", false),
+    ] {
+        let verdict = verdict(&compiler, &grammar, text);
+        assert_eq!(verdict.is_ok(), accepted, "{text}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_lead_comes_before_the_call_and_only_there() {
+    let set = tools(json!([{"name": "f"}]));
+    let compiler = Compiler::for_bytes().unwrap();
+    let grammar = CallGrammar::new(&set, hermes()).unwrap().after("\n\n");
+    let call = "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>";
+    assert!(verdict(&compiler, &grammar, &format!("\n\n{call}")).is_ok());
+    assert!(verdict(&compiler, &grammar, call).is_err());
+}
+
+/// Three keys, two of them required: in one grammar.
+const FEW: &[(&str, bool)] = &[
+    (r#"{"a": "x", "b": 1}"#, true),
+    (r#"{"b": 1, "a": "x"}"#, true),
+    (r#"{"c": true, "b": 1, "a": "x"}"#, true),
+    (r#"{"b": 1, "c": true, "a": "x"}"#, true),
+    (r#"{"a": "x"}"#, false),
+    (r#"{}"#, false),
+    (r#"{"a": "x", "b": 1, "a": "y"}"#, false),
+    (r#"{"a": "x", "b": 1, "c": true, "c": true}"#, false),
+    (r#"{"a": "x", "b": 1, "d": 1}"#, false),
+    (r#"{"a": "x", "b": "1"}"#, false),
+    (r#"{"a": "x","b": 1}"#, false),
+    (r#"{"a":"x", "b": 1}"#, false),
+    (r#"{"a": "x", "b": 1,}"#, false),
+    (r#"{, "a": "x", "b": 1}"#, false),
+    (r#"{ "a": "x", "b": 1}"#, false),
+];
+
+fn few_keys() -> Value {
+    json!({
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"type": "integer"}, "c": {"type": "boolean"}},
+        "required": ["a", "b"],
+    })
+}
+
+#[test]
+fn keys_come_in_any_order_each_once_and_required_ones_before_the_brace() {
+    hold(&one(few_keys()), FEW);
+}
+
+#[test]
+fn many_keys_come_in_any_order_too() {
+    let mut parameters = few_keys();
+    for i in 0..30 {
+        parameters["properties"][format!("optional{i}")] = json!({"type": "integer"});
+    }
+    let set = one(parameters);
+    hold(&set, FEW);
+    hold(
+        &set,
+        &[
+            (r#"{"optional7": 1, "b": 1, "optional29": 2, "a": "x", "optional0": 3}"#, true),
+            (r#"{"optional7": 1, "b": 1, "optional7": 2, "a": "x"}"#, false),
+            (r#"{"optional7": 1, "optional2": "x"}"#, false),
+            (r#"{"optional77": 1}"#, false),
+            (r#"{"optional7": 1, "optional29": 2, "a": "x"}"#, false),
+        ],
+    );
+}
+
+#[test]
+fn a_hundred_tools_take_the_arguments_of_the_one_that_is_named() {
+    let mut list: Vec<Value> = (0..100)
+        .map(|i| json!({"name": format!("tool{i}"), "parameters": {"properties": {format!("key{i}"): {}}}}))
+        .collect();
+    list.push(json!({"name": "f", "parameters": few_keys()}));
+    let set = tools(Value::Array(list));
+    hold(&set, FEW);
+    let compiler = Compiler::for_bytes().unwrap();
+    let grammar = CallGrammar::new(&set, hermes()).unwrap();
+    for (name, arguments, accepted) in [
+        ("tool7", r#"{"key7": 1}"#, true),
+        ("tool77", r#"{"key77": null}"#, true),
+        ("tool77", r#"{"key7": 1}"#, false),
+        ("tool777", r#"{}"#, false),
+    ] {
+        let text = format!("<tool_call>\n{{\"name\": \"{name}\", \"arguments\": {arguments}}}\n</tool_call>");
+        assert_eq!(verdict(&compiler, &grammar, &text).is_ok(), accepted, "{text}");
+    }
+}
+
+#[test]
+fn names_and_keys_may_hold_any_unicode_and_any_escape() {
+    let name = "wörter \"und\" \\ 日本\n";
+    let key = "schlüssel\t\"1\" / %json {";
+    let set = tools(
+        json!([{"name": name, "parameters": {"properties": {key: {"const": "ü\n"}}, "required": [key]}}]),
+    );
+    let compiler = Compiler::for_bytes().unwrap();
+    let grammar = CallGrammar::new(&set, hermes()).unwrap();
+    let text = format!(
+        "<tool_call>\n{{\"name\": {}, \"arguments\": {{{}: \"ü\\n\"}}}}\n</tool_call>",
+        json!(name),
+        json!(key)
+    );
+    verdict(&compiler, &grammar, &text).unwrap();
+    let call = hermes().parse(&text).unwrap();
+    assert_eq!((call.name(), &call.arguments()[key]), (name, &json!("ü\n")));
+}
+
+#[test]
+fn text_of_the_frame_inside_a_value_is_text() {
+    let set = one(json!({"properties": {"a": {"type": "string"}}}));
+    let value = r#"}}\n</tool_call> \"name\": \"g\", {"#;
+    hold(&set, &[(&format!(r#"{{"a": "{value}"}}"#), true)]);
+}
+
+#[test]
+fn every_keyword_that_is_enforced_accepts_and_refuses() {
+    for (schema, accepted, refused) in [
+        (json!({"type": "string"}), r#""a b""#, "1"),
+        (json!({"type": "integer"}), "-12", "1.5"),
+        (json!({"type": "number"}), "1.5e3", "\"1\""),
+        (json!({"type": "boolean"}), "false", "null"),
+        (json!({"type": ["string", "null"]}), "null", "0"),
+        (json!({"enum": ["a", 1, null]}), "null", "\"b\""),
+        (json!({"enum": ["a", 1, null]}), "1", "2"),
+        (json!({"const": {"x": [1]}}), r#"{"x": [1]}"#, r#"{"x": [2]}"#),
+        (json!({"type": "integer", "minimum": 3, "maximum": 12}), "12", "13"),
+        (json!({"type": "integer", "exclusiveMinimum": 3}), "4", "3"),
+        (json!({"type": "number", "exclusiveMaximum": 3}), "2.9", "3.0"),
+        (json!({"type": "integer", "multipleOf": 5}), "15", "16"),
+        (json!({"type": "string", "minLength": 2, "maxLength": 3}), "\"abc\"", "\"abcd\""),
+        (json!({"type": "string", "minLength": 2}), "\"ab\"", "\"a\""),
+        (json!({"type": "string", "pattern": "^[a-c]+$"}), "\"abc\"", "\"abd\""),
+        (json!({"type": "string", "format": "date"}), "\"2019-03-01\"", "\"2019-3-1\""),
+        (json!({"type": "string", "format": "int32"}), "\"anything\"", "1"),
+        (json!({"type": "array", "items": {"type": "integer"}}), "[1, 2]", "[1, \"2\"]"),
+        (json!({"type": "array", "minItems": 1, "maxItems": 2}), "[1, 2]", "[1, 2, 3]"),
+        (json!({"type": "array", "prefixItems": [{"type": "integer"}], "items": false}), "[1]", "[1, 2]"),
+        (json!({"type": "array", "items": [{"type": "integer"}], "additionalItems": false}), "[1]", "[1, 2]"),
+        (json!({"anyOf": [{"type": "integer"}, {"type": "null"}]}), "null", "\"x\""),
+        (json!({"allOf": [{"type": "integer"}, {"minimum": 3}]}), "3", "2"),
+        (json!({"type": "object", "properties": {"x": {"type": "integer"}}}), r#"{"x": 1}"#, r#"{"y": 1}"#),
+        (json!({"type": "object", "properties": {"x": {}}, "required": ["x"]}), r#"{"x": 1}"#, "{}"),
+        (json!({"type": "object"}), r#"{"any": {"thing": [1]}}"#, "[]"),
+        (
+            json!({"type": "object", "additionalProperties": {"type": "integer"}}),
+            r#"{"y": 1}"#,
+            r#"{"y": "1"}"#,
+        ),
+        (
+            json!({"type": "object", "patternProperties": {"^x": {"type": "integer"}}, "additionalProperties": false}),
+            r#"{"x1": 1}"#,
+            r#"{"y1": 1}"#,
+        ),
+        (json!({"type": "object", "maxProperties": 1}), r#"{"y": 1}"#, r#"{"y": 1, "z": 1}"#),
+        (json!({"type": "object", "minProperties": 1}), r#"{"y": 1}"#, "{}"),
+        (json!({"type": "string", "nullable": true, "title": "t", "x-unit": "m"}), "\"\"", "null"),
+        (json!({"type": "array", "uniqueItems": false}), "[1, 1]", "{}"),
+        (json!(true), r#"[{"a": null}]"#, "nul"),
+        (json!({}), "1", "{1}"),
+    ] {
+        let set = one(json!({"properties": {"v": schema}}));
+        hold(&set, &[(&format!("{{\"v\": {accepted}}}"), true), (&format!("{{\"v\": {refused}}}"), false)]);
+    }
+}
+
+#[test]
+fn references_are_followed_also_to_themselves() {
+    let set = one(json!({
+        "properties": {"tree": {"$ref": "#/$defs/node"}, "unit": {"$ref": "#/properties/tree/$defs/unit"}},
+        "$defs": {"node": {
+            "type": "object",
+            "properties": {"value": {"type": "integer"}, "next": {"$ref": "#/$defs/node"}},
+            "required": ["value"],
+        }},
+    }));
+    // The second one points to nothing.
+    assert!(call::check_tools(&set).unwrap_err().to_string().contains("/properties/unit/$ref"));
+    let set = one(json!({
+        "properties": {"tree": {"$ref": "#/$defs/node"}, "unit": {"$ref": "#/$defs/unit"}},
+        "$defs": {
+            "node": {
+                "type": "object",
+                "properties": {"value": {"type": "integer"}, "next": {"$ref": "#/$defs/node"}},
+                "required": ["value"],
+            },
+            "unit": {"enum": ["m", "km"]},
+        },
+    }));
+    hold(
+        &set,
+        &[
+            (r#"{"tree": {"value": 1, "next": {"value": 2}}}"#, true),
+            (r#"{"unit": "km", "tree": {"value": 1}}"#, true),
+            (r#"{"tree": {"value": 1, "next": {}}}"#, false),
+            (r#"{"unit": "cm"}"#, false),
+        ],
+    );
+}
+
+#[test]
+fn parameters_that_are_more_than_keys_are_enforced_as_a_whole() {
+    let set = one(json!({
+        "type": "object",
+        "properties": {"kind": {"enum": ["x", "y"]}},
+        "required": ["kind"],
+        "additionalProperties": {"type": "integer"},
+    }));
+    hold(
+        &set,
+        &[
+            (r#"{"kind": "x"}"#, true),
+            (r#"{"kind": "x", "other": 1}"#, true),
+            (r#"{"kind": "x", "other": "1"}"#, false),
+            (r#"{"other": 1}"#, false),
+        ],
+    );
+}
+
+#[test]
+fn what_llguidance_refuses_is_named_by_tool_pointer_and_keyword() {
+    for (schema, expected) in [
+        (json!({"type": "string", "pattern": "^(?=a)b"}), "tool `f`: `pattern` at /properties/v/pattern"),
+        (
+            json!({"items": {"type": "string", "format": "regex"}}),
+            "tool `f`: `format` at /properties/v/items/format",
+        ),
+        (
+            json!({"type": "integer", "minimum": 5, "maximum": 3}),
+            "tool `f`: `minimum` at /properties/v/minimum",
+        ),
+        (json!({"type": "strin"}), "tool `f`: `type` at /properties/v/type"),
+        (
+            json!({"type": "object", "properties": {"x": {"type": "string", "minLength": "1"}}}),
+            "tool `f`: `minLength` at /properties/v/properties/x/minLength",
+        ),
+    ] {
+        let mut list = vec![json!({"name": "fine", "parameters": few_keys()})];
+        list.push(json!({"name": "f", "parameters": {"properties": {"v": schema}}}));
+        let error = call::check_tools(&tools(Value::Array(list))).unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+        assert_eq!(error.kind(), edgecall::Kind::Data);
+    }
+}
+
+/// Walks through the grammar at random until it is complete; the text, or `None` if it grew too long.
+fn walk(compiler: &Compiler, grammar: &CallGrammar, seed: u64) -> Option<String> {
+    let mut constraint = call::constraint(compiler, grammar).unwrap();
+    let mut state = seed;
+    let mut random = move |bound: usize| {
+        // Knuth's linear congruential generator (MMIX); its high bits are random enough to walk.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound
+    };
+    for _ in 0..2_000 {
+        if constraint.is_complete() {
+            return Some(String::from_utf8(constraint.written().to_vec()).unwrap());
+        }
+        let mask = constraint.mask().unwrap();
+        let allowed: Vec<i32> = (0..256).filter(|&byte| mask.allows(byte)).map(|byte| byte as i32).collect();
+        assert!(
+            !allowed.is_empty(),
+            "nothing can follow {:?}",
+            String::from_utf8_lossy(constraint.written())
+        );
+        // Strings and lists end sooner than a fair choice would have it.
+        let ends: Vec<i32> = allowed.iter().copied().filter(|&b| b"\"}],".contains(&(b as u8))).collect();
+        let choices = if !ends.is_empty() && random(3) > 0 { &ends } else { &allowed };
+        let byte = choices[random(choices.len())];
+        // The first stage of a grammar in stages takes more than the next one does.
+        if !constraint.accept(byte).unwrap() {
+            return None;
+        }
+    }
+    None
+}
+
+#[test]
+fn whatever_is_chosen_among_what_the_grammar_allows_ends_in_a_valid_call() {
+    let compiler = Compiler::for_bytes().unwrap();
+    let mut many = few_keys();
+    for i in 0..8 {
+        many["properties"][format!("o{i}")] = json!({"type": ["array", "null"], "items": {"enum": [1, "x"]}});
+    }
+    let sets = [
+        one(few_keys()),
+        one(many),
+        one(
+            json!({"properties": {"a": {"type": "object", "properties": {"x": {}, "y": {"type": "number"}}}}}),
+        ),
+        tools(json!([{"name": "f"}, {"name": "ff", "parameters": few_keys()}])),
+    ];
+    let mut complete = 0;
+    for set in &sets {
+        let grammar = CallGrammar::new(set, hermes()).unwrap();
+        for seed in 0..60 {
+            let Some(text) = walk(&compiler, &grammar, seed) else { continue };
+            let call = hermes().parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            check::check(set, &call).unwrap_or_else(|error| panic!("{error}: {text}"));
+            complete += 1;
+        }
+    }
+    assert!(complete > 150, "only {complete} of 240 walks came to an end");
+}

@@ -1,0 +1,38 @@
+//! The pocket model, converted once for all tests of this process.
+
+use edgecall::{
+    checkpoint::Checkpoint,
+    convert::{self, FileType, Plan, Recipe, Targets},
+    runtime::Model,
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::{OnceLock, atomic::AtomicBool},
+};
+
+const TYPES: [FileType; 4] = [FileType::F32, FileType::F16, FileType::Q8_0, FileType::Q4KM];
+
+/// The pocket model as a GGUF file of this type.
+pub fn pocket(file_type: FileType) -> PathBuf {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket");
+        let checkpoint = Checkpoint::open(&source).unwrap();
+        let plan =
+            Plan::new(&checkpoint, Recipe { file_types: TYPES.to_vec(), ..Recipe::default() }).unwrap();
+        let targets = Targets::new(&checkpoint, &plan, Some(folder.path()), false).unwrap();
+        convert::convert(&checkpoint, &plan, &targets, None, &mut (), &AtomicBool::new(false))
+            .unwrap()
+            .publish()
+            .unwrap();
+        folder
+    });
+    folder.path().join(format!("pocket-{}.gguf", file_type.label()))
+}
+
+/// The pocket model in F16, loaded.
+pub fn loaded() -> &'static Model {
+    static MODEL: OnceLock<Model> = OnceLock::new();
+    MODEL.get_or_init(|| Model::load(&pocket(FileType::F16)).unwrap())
+}
