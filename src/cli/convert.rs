@@ -4,6 +4,7 @@ use super::{
     exit::Failure,
     output::{self, Format},
 };
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
     Error, Kind,
     checkpoint::{Checkpoint, tokenizer::Tokenizer},
@@ -30,8 +31,9 @@ pub struct Args {
     #[arg(value_name = "CHECKPOINT_DIR")]
     checkpoint: PathBuf,
 
-    /// Write these types: f32, f16, bf16, q8_0, q6_k, q5_k_m, q4_k_m ...
+    /// Write files of these types, separated by commas
     #[arg(short, long = "type", value_name = "TYPE", value_delimiter = ',', default_value = "q4_k_m")]
+    #[arg(value_parser = file_types(), ignore_case = true)]
     types: Vec<FileType>,
 
     /// Write to this file, or into this folder if there are several types
@@ -73,6 +75,12 @@ pub struct Args {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// The types by their names, so that clap lists them.
+fn file_types() -> impl TypedValueParser<Value = FileType> {
+    let names = FileType::ALL.iter().map(|file_type| file_type.name());
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<FileType>())
 }
 
 /// Runs the command.

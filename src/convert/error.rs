@@ -28,7 +28,7 @@ pub enum Error {
     #[error("type `{0}` is asked for twice")]
     TypeTwice(&'static str),
     /// Something in `config.json` that the file, or llama.cpp, cannot say.
-    #[error("config.json: `{field}` says something of a {class} that is not supported: {reason}")]
+    #[error("config.json: `{field}` of this {class} cannot be converted: {reason}")]
     Feature { class: &'static str, field: &'static str, reason: &'static str },
     /// Tensors that the architecture needs are not there.
     #[error(

@@ -47,7 +47,7 @@ struct Tensor {
 impl Manifest {
     pub(super) fn new(plan: &Plan, file: &FilePlan, written: &Written, sources: &[SourceHash]) -> Manifest {
         let overrides = &plan.recipe.overrides;
-        let tensors = file.header.tensors().iter().zip(&written.tensor_sha256);
+        let tensors = file.tensors.iter().zip(&written.tensor_sha256);
         Manifest {
             edgecall: env!("CARGO_PKG_VERSION"),
             file: File { file_bytes: written.file_bytes, sha256: written.sha256.clone() },

@@ -15,7 +15,6 @@ pub mod recipe;
 pub mod report;
 pub mod vocab;
 
-mod deviation;
 mod error;
 mod model_card;
 mod model_id;
@@ -29,7 +28,6 @@ mod stream;
 mod tensors;
 mod written;
 
-pub use deviation::Deviation;
 pub use error::Error;
 pub use model_card::Error as ModelCardError;
 pub use model_id::output_name;
@@ -99,7 +97,7 @@ pub fn convert(
         .zip(&written)
         .map(|(file, written)| Manifest::new(plan, file, written, &sources))
         .collect();
-    let report = Report::new(checkpoint, plan, targets, &passed.deviations, &passed.busy_s, started, &peak);
+    let report = Report::new(checkpoint, plan, targets, &passed.losses, &passed.busy_s, started, &peak);
     Ok(Converted { outputs, manifests, report })
 }
 

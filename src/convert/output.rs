@@ -1,6 +1,6 @@
 //! The files being written: beside their targets under another name, renamed when all of them are good.
 
-use super::{Error, plan::Plan};
+use super::{Error, plan::Plan, source_hash::SMALL_FILES};
 use crate::checkpoint::Checkpoint;
 use std::{
     fs::{self, File, Permissions},
@@ -71,19 +71,7 @@ impl Targets {
         if !metadata.is_file() {
             return Err(Error::OutputIrregular { path });
         }
-        let inputs = fs::canonicalize(&checkpoint.dir);
-        let belongs = |target: &Path| {
-            let name = target.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.ends_with(".safetensors") || (name.ends_with(".json") && !name.ends_with(".gguf.json"))
-        };
-        if let (Ok(inputs), Ok(target)) = (inputs, fs::canonicalize(&path))
-            && (target.parent() == Some(&inputs) && belongs(&target)
-                || checkpoint
-                    .shards
-                    .files()
-                    .iter()
-                    .any(|shard| fs::canonicalize(shard.path()).is_ok_and(|shard| shard == target)))
-        {
+        if is_input(checkpoint, &path) {
             return Err(Error::OutputIsInput { path });
         }
         if !self.replace {
@@ -100,6 +88,14 @@ impl Targets {
         }
         Err(Error::NoFolder { path: folder.to_path_buf() })
     }
+}
+
+/// Whether the file at `path` is one that the conversion reads, under whatever name.
+fn is_input(checkpoint: &Checkpoint, path: &Path) -> bool {
+    let Ok(target) = fs::canonicalize(path) else { return false };
+    let shards = checkpoint.shards.files().iter().map(|shard| shard.path().to_path_buf());
+    let small = SMALL_FILES.iter().map(|name| checkpoint.dir.join(name));
+    shards.chain(small).any(|input| fs::canonicalize(input).is_ok_and(|input| input == target))
 }
 
 /// The folder of `path`; `.` for a bare name.
@@ -147,11 +143,6 @@ impl Output {
         &self.target
     }
 
-    /// Where the data section begins.
-    pub(super) fn data_start(&self) -> u64 {
-        self.data_start
-    }
-
     pub(super) fn file(&self) -> &File {
         self.temp.as_file()
     }
@@ -182,19 +173,13 @@ impl Outputs {
             fs::create_dir(folder).map_err(source)?;
             outputs.made_folder = Some(folder.clone());
         }
-        let headers: Vec<Vec<u8>> = plan.files.iter().map(|file| file.header.encode()).collect();
-        let lengths: Vec<u64> = headers
-            .iter()
-            .zip(&plan.files)
-            .map(|(header, file)| header.len() as u64 + file.header.data_bytes())
-            .collect();
-        check_space(parent(&targets.paths[0]), lengths.iter().sum())?;
-        for ((header, length), target) in headers.iter().zip(lengths).zip(&targets.paths) {
+        check_space(parent(&targets.paths[0]), plan.files.iter().map(|file| file.file_bytes()).sum())?;
+        for (file, target) in plan.files.iter().zip(&targets.paths) {
             let temp = create_beside(target)?;
-            let output = Output { temp, target: target.clone(), data_start: header.len() as u64 };
+            let output = Output { temp, target: target.clone(), data_start: file.header_bytes };
             let failed = |source| Error::Write { path: target.clone(), source };
-            reserve(output.file(), length).map_err(failed)?;
-            output.file().write_all_at(header, 0).map_err(failed)?;
+            reserve(output.file(), file.file_bytes()).map_err(failed)?;
+            output.file().write_all_at(&plan.header(file).encode(), 0).map_err(failed)?;
             outputs.files.push(output);
         }
         Ok(outputs)

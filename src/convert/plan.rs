@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     checkpoint::{Checkpoint, tokenizer::Tokenizer},
-    gguf::{GgmlType, Header, Value},
+    gguf::{GgmlType, Header, TensorInfo, Value},
 };
 
 const FILE_TYPE: &str = "general.file_type";
@@ -35,6 +35,7 @@ pub struct Plan {
     pub tensors: Vec<ModelTensor>,
     /// Files of the checkpoint that could not be used, and were not needed.
     pub warnings: Vec<String>,
+    keys: Keys,
     /// One for each type that was asked for, in that order.
     pub files: Vec<FilePlan>,
 }
@@ -44,10 +45,14 @@ pub struct Plan {
 pub struct FilePlan {
     /// Its type.
     pub file_type: FileType,
-    /// Keys and tensor table.
-    pub header: Header,
-    /// For each of [`Plan::tensors`] its place in the header's tensor table.
+    /// The tensor table in file order.
+    pub tensors: Vec<TensorInfo>,
+    /// For each of [`Plan::tensors`] its place in the table.
     pub places: Vec<usize>,
+    /// The length of keys and tensor table: where the data section begins.
+    pub header_bytes: u64,
+    /// The length of the data section.
+    pub data_bytes: u64,
     /// The matrices whose rows did not fit the type they were meant to have.
     pub fallbacks: Vec<Fallback>,
     /// What the stored copy of the embedding adds to the file, in bytes; `None` where there is none.
@@ -57,17 +62,17 @@ pub struct FilePlan {
 impl FilePlan {
     /// The file's length.
     pub fn file_bytes(&self) -> u64 {
-        self.header.encode().len() as u64 + self.header.data_bytes()
+        self.header_bytes + self.data_bytes
     }
 
     /// The tensors' data, without padding.
     pub fn tensor_bytes(&self) -> u64 {
-        self.header.tensors().iter().map(|tensor| tensor.byte_len()).sum()
+        self.tensors.iter().map(|tensor| tensor.byte_len()).sum()
     }
 
     /// How many weights the file has.
     pub fn element_count(&self) -> u64 {
-        self.header.tensors().iter().map(|tensor| tensor.element_count()).sum()
+        self.tensors.iter().map(|tensor| tensor.element_count()).sum()
     }
 }
 
@@ -105,12 +110,24 @@ impl Plan {
             architecture: architecture.name(),
             name: model_id::output_name(&checkpoint.dir),
             recipe,
-            pretokenizer: keys.pretokenizer,
-            warnings: keys.warnings,
+            pretokenizer: keys.pretokenizer.clone(),
+            warnings: keys.warnings.clone(),
             head,
             tensors,
             files,
+            keys,
         })
+    }
+
+    /// All that stands in front of the data of `file`, which is one of this plan's.
+    ///
+    /// It is made anew each time: a vocabulary is tens of megabytes, and a plan may have many files.
+    pub fn header(&self, file: &FilePlan) -> Header {
+        let mut header = Header::new(self.keys.ordered(file.file_type));
+        for tensor in &file.tensors {
+            header.push_tensor(tensor.name.clone(), tensor.dims.clone(), tensor.ggml_type);
+        }
+        header
     }
 }
 
@@ -143,6 +160,7 @@ fn check_overrides(recipe: &Recipe, tensors: &[ModelTensor]) -> Result<(), Error
 }
 
 /// The keys by their place in the reference's order.
+#[derive(Debug)]
 struct Keys {
     pretokenizer: String,
     warnings: Vec<String>,
@@ -224,7 +242,15 @@ fn file_plan(
     }
     let tied_head_bytes = (head == Head::TiedCopy && !recipe.drop_tied_head)
         .then(|| head_cost(file_type, recipe, shape, tensors, header.data_bytes()));
-    FilePlan { file_type, header, places, fallbacks, tied_head_bytes }
+    FilePlan {
+        file_type,
+        places,
+        header_bytes: header.encode().len() as u64,
+        data_bytes: header.data_bytes(),
+        tensors: header.tensors().to_vec(),
+        fallbacks,
+        tied_head_bytes,
+    }
 }
 
 /// The type of each of `tensors`, and the fallbacks among them.

@@ -1,14 +1,13 @@
 //! What a conversion made, and what it cost.
 
 use super::{
-    deviation::Deviation,
     output::Targets,
     peak::Peak,
     plan::{FilePlan, Plan},
     recipe::Fallback,
     tensors::Head,
 };
-use crate::checkpoint::Checkpoint;
+use crate::{checkpoint::Checkpoint, quant::Loss};
 use serde::Serialize;
 use std::{fmt, path::PathBuf, time::Instant};
 
@@ -139,14 +138,14 @@ impl Report {
         checkpoint: &Checkpoint,
         plan: &Plan,
         targets: &Targets,
-        deviations: &[Vec<Option<Deviation>>],
+        losses: &[Vec<Option<Loss>>],
         busy_s: &[f64],
         started: Instant,
         peak: &Peak,
     ) -> Report {
         let mut report = Report::planned(checkpoint, plan, targets);
         for (i, file) in report.files.iter_mut().enumerate() {
-            file.weight_error = Some(weight_error(plan, &plan.files[i], &deviations[i]));
+            file.weight_error = Some(weight_error(plan, &plan.files[i], &losses[i]));
             file.busy_s = Some(busy_s[i]);
         }
         report.cost = Some(Cost {
@@ -161,7 +160,7 @@ impl Report {
 
 fn file_report(file: &FilePlan, path: PathBuf) -> FileReport {
     let mut tensor_types: Vec<(&'static str, usize)> = Vec::new();
-    for tensor in file.header.tensors() {
+    for tensor in &file.tensors {
         let name = tensor.ggml_type.name();
         match tensor_types.iter_mut().find(|(known, _)| *known == name) {
             Some((_, count)) => *count += 1,
@@ -172,7 +171,7 @@ fn file_report(file: &FilePlan, path: PathBuf) -> FileReport {
     FileReport {
         path,
         r#type: file.file_type.name(),
-        tensors: file.header.tensors().len(),
+        tensors: file.tensors.len(),
         tensor_types,
         tensor_bytes: file.tensor_bytes(),
         file_bytes: file.file_bytes(),
@@ -184,24 +183,24 @@ fn file_report(file: &FilePlan, path: PathBuf) -> FileReport {
     }
 }
 
-fn weight_error(plan: &Plan, file: &FilePlan, deviations: &[Option<Deviation>]) -> WeightError {
-    let mut all = Deviation::default();
-    let mut worst: Option<(usize, &Deviation)> = None;
-    for (i, deviation) in deviations.iter().enumerate() {
-        let Some(deviation) = deviation else { continue };
-        all.merge(deviation);
-        if worst.is_none_or(|(_, other)| deviation.relative_rmse() > other.relative_rmse()) {
-            worst = Some((i, deviation));
+fn weight_error(plan: &Plan, file: &FilePlan, losses: &[Option<Loss>]) -> WeightError {
+    let mut all = Loss::default();
+    let mut worst: Option<(usize, &Loss)> = None;
+    for (i, loss) in losses.iter().enumerate() {
+        let Some(loss) = loss else { continue };
+        all += *loss;
+        if worst.is_none_or(|(_, other)| loss.relative_rmse() > other.relative_rmse()) {
+            worst = Some((i, loss));
         }
     }
     WeightError {
         relative_rmse: all.relative_rmse(),
         cosine: all.cosine(),
-        worst: worst.map(|(i, deviation)| Worst {
+        worst: worst.map(|(i, loss)| Worst {
             tensor: plan.tensors[i].name.clone(),
-            r#type: file.header.tensors()[file.places[i]].ggml_type.name(),
-            relative_rmse: deviation.relative_rmse(),
-            cosine: deviation.cosine(),
+            r#type: file.tensors[file.places[i]].ggml_type.name(),
+            relative_rmse: loss.relative_rmse(),
+            cosine: loss.cosine(),
         }),
     }
 }
@@ -235,28 +234,23 @@ impl fmt::Display for Report {
             self.pretokenizer
         )?;
         writeln!(f)?;
-        writeln!(
-            f,
-            "{:<8} {:>7} {:>14} {:>10} {:>11} {:>9} {:>7}  worst tensor",
-            "type", "tensors", "tensor bytes", "bits/weight", "rel. RMSE", "cosine", "busy s"
-        )?;
+        let columns = ["type", "tensors", "tensor bytes", "bits/weight", "rel. RMSE", "cosine", "busy s"];
+        row(f, columns.map(str::to_owned), "worst tensor")?;
         for file in &self.files {
             let error = file.weight_error.as_ref();
-            write!(
-                f,
-                "{:<8} {:>7} {:>14} {:>11.3} {:>10} {:>9} {:>7}  ",
-                file.r#type,
-                file.tensors,
+            let worst = error
+                .and_then(|error| error.worst.as_ref())
+                .map(|worst| format!("{} {} ({:.6})", worst.tensor, worst.r#type, worst.relative_rmse));
+            let columns = [
+                file.r#type.to_owned(),
+                file.tensors.to_string(),
                 grouped(file.tensor_bytes),
-                file.bits_per_weight,
+                format!("{:.3}", file.bits_per_weight),
                 measured(error.map(|error| error.relative_rmse), 6),
                 measured(error.map(|error| error.cosine), 6),
                 measured(file.busy_s, 1),
-            )?;
-            match error.and_then(|error| error.worst.as_ref()) {
-                Some(worst) => writeln!(f, "{} {} ({:.6})", worst.tensor, worst.r#type, worst.relative_rmse)?,
-                None => writeln!(f, "—")?,
-            }
+            ];
+            row(f, columns, worst.as_deref().unwrap_or("—"))?;
         }
         writeln!(f)?;
         for file in &self.files {
@@ -271,8 +265,12 @@ impl fmt::Display for Report {
                     bytes(head)
                 )?;
             }
-            for Fallback { tensor, wanted, got, row_len } in &file.fallbacks {
-                writeln!(f, "  {tensor}: rows of {row_len} are no whole {wanted} blocks, so it is {got}")?;
+            for (Fallback { tensor, wanted, got, row_len }, count) in grouped_fallbacks(&file.fallbacks) {
+                writeln!(
+                    f,
+                    "  {count} with rows of {row_len}, no whole {wanted} blocks, are {got}: {tensor}{}",
+                    if count > 1 { " ..." } else { "" }
+                )?;
             }
         }
         for warning in &self.warnings {
@@ -303,6 +301,24 @@ impl fmt::Display for Report {
             ),
         }
     }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, columns: [String; 7], worst: &str) -> fmt::Result {
+    let [name, tensors, bytes, bits, rmse, cosine, busy] = columns;
+    writeln!(f, "{name:<8} {tensors:>7} {bytes:>15} {bits:>11} {rmse:>9} {cosine:>8} {busy:>6}  {worst}")
+}
+
+/// The first of each kind of fallback, and how many there are of it.
+fn grouped_fallbacks(fallbacks: &[Fallback]) -> Vec<(&Fallback, usize)> {
+    let mut groups: Vec<(&Fallback, usize)> = Vec::new();
+    for fallback in fallbacks {
+        let kind = |fallback: &Fallback| (fallback.wanted, fallback.got, fallback.row_len);
+        match groups.iter_mut().find(|(first, _)| kind(first) == kind(fallback)) {
+            Some((_, count)) => *count += 1,
+            None => groups.push((fallback, 1)),
+        }
+    }
+    groups
 }
 
 fn measured(number: Option<f64>, decimals: usize) -> String {

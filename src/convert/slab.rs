@@ -2,7 +2,6 @@
 
 use super::{
     Error,
-    deviation::Deviation,
     output::Output,
     plan::Plan,
     stream::Share,
@@ -11,14 +10,12 @@ use super::{
 use crate::{
     checkpoint::{Checkpoint, Dtype},
     gguf::GgmlType,
-    quant,
+    quant::{self, Codec, Loss},
 };
 use std::{ops::Range, time::Instant};
 
 /// How many weights a slab has, unless a row or a head is longer: 512 KiB of f32.
 const SLAB_LEN: u64 = 1 << 17;
-/// How many weights are decoded at a time to be measured; a multiple of every block length.
-const MEASURE_LEN: usize = 1 << 12;
 /// The first f32 that rounds to infinity in F16.
 const F16_OVERFLOW: f32 = 65520.0;
 
@@ -84,7 +81,6 @@ pub(super) struct Worker<'a> {
     /// The same in the checkpoint's order, or rounded to F16.
     scratch: Vec<f32>,
     encoded: Vec<u8>,
-    decoded: Vec<f32>,
 }
 
 impl<'a> Worker<'a> {
@@ -97,7 +93,6 @@ impl<'a> Worker<'a> {
             weights: Vec::new(),
             scratch: Vec::new(),
             encoded: Vec::new(),
-            decoded: vec![0.0; MEASURE_LEN],
         }
     }
 
@@ -121,16 +116,16 @@ impl<'a> Worker<'a> {
                 continue;
             }
             let started = Instant::now();
-            let deviation = self.encode(tensor, slab, ggml_type, is_rounded)?;
+            let loss = self.encode(tensor, slab, ggml_type, is_rounded)?;
             for same in file..self.plan.files.len() {
                 if self.ggml_type(same, slab.tensor) != ggml_type {
                     continue;
                 }
                 let place = self.plan.files[same].places[slab.tensor];
-                let offset = self.plan.files[same].header.tensors()[place].offset
-                    + ggml_type.row_bytes(slab.weights.start);
+                let offset =
+                    self.plan.files[same].tensors[place].offset + ggml_type.row_bytes(slab.weights.start);
                 self.outputs[same].write_data(&self.encoded, offset)?;
-                share.deviations.extend(deviation.map(|deviation| (i, same, deviation)));
+                share.losses.extend(loss.map(|loss| (i, same, loss)));
             }
             share.busy_s[file] += started.elapsed().as_secs_f64();
         }
@@ -139,7 +134,7 @@ impl<'a> Worker<'a> {
 
     fn ggml_type(&self, file: usize, tensor: usize) -> GgmlType {
         let file = &self.plan.files[file];
-        file.header.tensors()[file.places[tensor]].ggml_type
+        file.tensors[file.places[tensor]].ggml_type
     }
 
     /// Reads the slab's weights, refuses what is not finite, and reorders rows.
@@ -191,7 +186,7 @@ impl<'a> Worker<'a> {
         slab: &Slab,
         ggml_type: GgmlType,
         is_rounded: bool,
-    ) -> Result<Option<Deviation>, Error> {
+    ) -> Result<Option<Loss>, Error> {
         let codec = quant::codec(ggml_type).expect("the recipe names only types with an encoder");
         let rows = if is_rounded { &self.scratch } else { &self.weights };
         self.encoded.resize(ggml_type.row_bytes(rows.len() as u64) as usize, 0);
@@ -200,18 +195,22 @@ impl<'a> Worker<'a> {
         if is_lossless || tensor.dims.len() < 2 {
             return Ok(None);
         }
-        let mut deviation = Deviation::default();
-        let blocks = self.encoded.chunks(ggml_type.row_bytes(MEASURE_LEN as u64) as usize);
-        for (n, (weights, blocks)) in self.weights.chunks(MEASURE_LEN).zip(blocks).enumerate() {
-            let decoded = &mut self.decoded[..weights.len()];
-            codec.decode(blocks, decoded);
-            deviation.add(weights, decoded).map_err(|within| Error::ScaleOverflow {
+        let loss = Loss::measure(codec, &self.weights, &self.encoded);
+        if !loss.is_finite() {
+            return Err(Error::ScaleOverflow {
                 tensor: tensor.source_name().to_owned(),
                 ggml_type: ggml_type.name(),
-                index: slab.weights.start + (n * MEASURE_LEN + within) as u64,
-            })?;
+                index: slab.weights.start + self.first_overflow(codec) as u64,
+            });
         }
-        Ok(Some(deviation))
+        Ok(Some(loss))
+    }
+
+    /// The first weight of the encoded slab that decodes to something infinite.
+    fn first_overflow(&mut self, codec: &dyn Codec) -> usize {
+        self.scratch.resize(self.weights.len(), 0.0);
+        codec.decode(&self.encoded, &mut self.scratch);
+        quant::first_non_finite(&self.scratch).unwrap_or_default()
     }
 
     /// Whether some file will hold the tensor's weights as F16, or as what F16 makes of them.

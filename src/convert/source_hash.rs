@@ -86,7 +86,7 @@ impl<'a> SourceHasher<'a> {
 }
 
 /// The files beside the shards that decide what is written, those of them that are there.
-const SMALL_FILES: &[&str] = &[
+pub(super) const SMALL_FILES: &[&str] = &[
     "README.md",
     "added_tokens.json",
     "chat_template.jinja",

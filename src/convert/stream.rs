@@ -6,13 +6,12 @@
 
 use super::{
     Error, Progress,
-    deviation::Deviation,
     output::Output,
     plan::Plan,
     slab::{Slab, Worker, cut},
     source_hash::{SourceHash, SourceHasher},
 };
-use crate::checkpoint::Checkpoint;
+use crate::{checkpoint::Checkpoint, quant::Loss};
 use std::{
     sync::{
         Mutex,
@@ -29,7 +28,7 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) struct Passed {
     /// For each file, for each of the plan's tensors: how far its weights are from the source's;
     /// `None` where they are the same by construction.
-    pub(super) deviations: Vec<Vec<Option<Deviation>>>,
+    pub(super) losses: Vec<Vec<Option<Loss>>>,
     /// For each file the seconds that workers spent on it, taken together.
     pub(super) busy_s: Vec<f64>,
     /// The shards' hashes, in the order of the checkpoint's files.
@@ -40,7 +39,7 @@ pub(super) struct Passed {
 #[derive(Default)]
 pub(super) struct Share {
     /// Slab, file and what was measured.
-    pub(super) deviations: Vec<(usize, usize, Deviation)>,
+    pub(super) losses: Vec<(usize, usize, Loss)>,
     /// Seconds for each file.
     pub(super) busy_s: Vec<f64>,
 }
@@ -78,19 +77,19 @@ pub(super) fn run(
     let hashes = hasher.finish(interrupt)?;
 
     let files = plan.files.len();
-    let mut measured: Vec<(usize, usize, Deviation)> = Vec::new();
+    let mut measured: Vec<(usize, usize, Loss)> = Vec::new();
     let mut busy_s = vec![0.0; files];
     for share in shares {
-        measured.extend(share.deviations);
+        measured.extend(share.losses);
         busy_s.iter_mut().zip(share.busy_s).for_each(|(sum, seconds)| *sum += seconds);
     }
     // Sums of floats depend on their order; slabs are added in theirs.
     measured.sort_by_key(|&(slab, file, _)| (slab, file));
-    let mut deviations = vec![vec![None; plan.tensors.len()]; files];
-    for (slab, file, deviation) in measured {
-        deviations[file][slabs[slab].tensor].get_or_insert_with(Deviation::default).merge(&deviation);
+    let mut losses = vec![vec![None; plan.tensors.len()]; files];
+    for (slab, file, loss) in measured {
+        *losses[file][slabs[slab].tensor].get_or_insert_default() += loss;
     }
-    Ok(Passed { deviations, busy_s, hashes })
+    Ok(Passed { losses, busy_s, hashes })
 }
 
 /// Spreads `count` jobs over `threads`, in order, and calls `tick` now and then meanwhile.

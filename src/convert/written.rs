@@ -33,9 +33,9 @@ pub(super) fn check(
 ) -> Result<Vec<Written>, Error> {
     for (file, output) in plan.files.iter().zip(outputs) {
         output.sync()?;
-        readback::check(output.path(), &file.header)?;
+        readback::check(output.path(), &plan.header(file))?;
     }
-    let jobs = jobs(plan, outputs);
+    let jobs = jobs(plan);
     progress.begin("checking", jobs.iter().map(|job| job.range.end - job.range.start).sum());
     let done_bytes = AtomicU64::new(0);
     let hashes: Vec<OnceLock<String>> = jobs.iter().map(|_| OnceLock::new()).collect();
@@ -73,15 +73,15 @@ struct Job {
 }
 
 /// The whole files first: each is one long job.
-fn jobs(plan: &Plan, outputs: &[Output]) -> Vec<Job> {
+fn jobs(plan: &Plan) -> Vec<Job> {
     let mut jobs = Vec::new();
-    for (file, (planned, output)) in plan.files.iter().zip(outputs).enumerate() {
-        let end = output.data_start() + planned.header.data_bytes();
-        jobs.push(Job { file, range: 0..end, is_whole_file: true });
+    for (file, planned) in plan.files.iter().enumerate() {
+        let range = 0..planned.file_bytes();
+        jobs.push(Job { file, range, is_whole_file: true });
     }
-    for (file, (planned, output)) in plan.files.iter().zip(outputs).enumerate() {
-        for tensor in planned.header.tensors() {
-            let start = output.data_start() + tensor.offset;
+    for (file, planned) in plan.files.iter().enumerate() {
+        for tensor in &planned.tensors {
+            let start = planned.header_bytes + tensor.offset;
             jobs.push(Job { file, range: start..start + tensor.byte_len(), is_whole_file: false });
         }
     }

@@ -4,7 +4,7 @@
 //! `weight = d * scale * quant - dmin * minimum`.
 
 use super::f16;
-use super::lanes::{LANES, Lanes, nearest_int};
+use super::lanes::{Lanes, nearest_int};
 use super::scale_min::{self, SUB_BLOCK_LEN, ScaleMin, Trials};
 use super::vector::Vector;
 

@@ -48,6 +48,13 @@ impl Loss {
             .sum()
     }
 
+    /// Whether every weight decodes to a finite number: a scale can overflow where no weight did.
+    ///
+    /// The squares of finite floats never overflow these sums.
+    pub fn is_finite(&self) -> bool {
+        self.squared_error.is_finite() && self.squared_decoded.is_finite()
+    }
+
     /// The root mean square of the error, relative to that of the source; 0 where all weights are zero
     /// and stayed so.
     pub fn relative_rmse(&self) -> f64 {
@@ -163,6 +170,15 @@ mod tests {
         assert_eq!((kept.relative_rmse(), kept.cosine()), (0.0, 1.0));
         let broken = Loss::measure(&F32, &[0.0; 4], &encoded(&F32, &[1.0; 4]));
         assert_eq!((broken.relative_rmse(), broken.cosine()), (f64::INFINITY, 0.0));
+    }
+
+    #[test]
+    fn a_scale_beyond_half_precision_is_not_finite() {
+        let mut row = [f32::MAX; 32];
+        assert!(Loss::measure(&F32, &row, &encoded(&F32, &row)).is_finite());
+        assert!(!Loss::measure(&Q8_0, &row, &encoded(&Q8_0, &row)).is_finite());
+        row.fill(65504.0 * 127.0);
+        assert!(Loss::measure(&Q8_0, &row, &encoded(&Q8_0, &row)).is_finite());
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Rows of f32 -> blocks and back; pure arithmetic.
 //!
 //! Every encoder writes, byte for byte, what the x86-64 build of ggml writes, on every machine: the
-//! same float operations in the same order, never contracted into fused multiply-adds. The kernels
-//! are plain Rust over fixed-size arrays; [`dispatch`] compiles each of them for the baseline of the
-//! target and for wider vectors, and picks one at run time. All of them compute the same bits.
+//! same float operations in the same order, never contracted into fused multiply-adds. A format is a
+//! type that implements `Format`; its [`Codec`] follows. The kernels are compiled for the baseline of
+//! the target and for AVX2, and `dispatch` picks one at run time; both compute the same bits.
+//!
+//! Blocks do not know of rows, so whole slabs of a tensor can be encoded at once, on any number of
+//! threads.
 
 mod affine_k;
 mod bf16;

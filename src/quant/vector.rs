@@ -61,11 +61,7 @@ impl Portable {
 
     #[inline(always)]
     fn compare(self, other: Self, f: impl Fn(f32, f32) -> bool) -> [bool; 8] {
-        let mut mask = [false; 8];
-        for i in 0..8 {
-            mask[i] = f(self.0[i], other.0[i]);
-        }
-        mask
+        std::array::from_fn(|i| f(self.0[i], other.0[i]))
     }
 }
 
@@ -161,10 +157,7 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
-    fn select(mask: [bool; 8], yes: Self, mut no: Self) -> Self {
-        for i in 0..8 {
-            no.0[i] = if mask[i] { yes.0[i] } else { no.0[i] };
-        }
-        no
+    fn select(mask: [bool; 8], yes: Self, no: Self) -> Self {
+        Portable(std::array::from_fn(|i| if mask[i] { yes.0[i] } else { no.0[i] }))
     }
 }

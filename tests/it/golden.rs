@@ -57,12 +57,12 @@ const OUTSIDE_THE_PROMISE: [&str; 4] =
 
 #[test]
 fn conformance_the_golden_lists_of_small_checkpoints_hold() {
-    hold("mini", |golden, name| generated(golden, name));
+    hold("mini", generated);
 }
 
 #[test]
 fn conformance_the_golden_lists_of_the_real_vocabulary_hold() {
-    hold("tiny", |golden, name| generated(golden, name));
+    hold("tiny", generated);
 }
 
 #[test]
