@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     checkpoint::{Checkpoint, Config, RopeScaling},
-    convert::{FileType, Head, ModelTensor, Plan, Recipe, arch, recipe},
-    gguf::{GgmlType, Gguf, Header},
+    convert::{FilePlan, FileType, Head, Plan, Recipe},
+    gguf::{GgmlType, Gguf},
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, error::Error, iter, path::PathBuf};
@@ -68,8 +68,7 @@ impl CheckpointReport {
     /// Everything about `checkpoint` that can be told without reading its weights.
     pub(super) fn of(checkpoint: &Checkpoint, run: Run) -> CheckpointReport {
         let shards = &checkpoint.shards;
-        // BF16 stands for every type: keys and names are the same for all.
-        let recipe = Recipe { file_types: vec![FileType::Bf16], ..Recipe::default() };
+        let recipe = Recipe { file_types: FileType::ALL.to_vec(), ..Recipe::default() };
         let planned = Plan::new(checkpoint, recipe);
         let mut report = CheckpointReport {
             path: checkpoint.dir.clone(),
@@ -88,48 +87,34 @@ impl CheckpointReport {
             tensors: shards.tensors().iter().map(row).collect(),
         };
         if let Ok(plan) = planned {
-            report.add(&plan, &checkpoint.config);
+            report.add(&plan);
         }
         report
     }
 
-    fn add(&mut self, plan: &Plan, config: &Config) {
-        let Some(file) = plan.files.first() else { return };
-        let gguf = Gguf::from(&file.header);
-        self.model = facts(&gguf, file.element_count());
+    fn add(&mut self, plan: &Plan) {
+        // Keys and names are the same in all files.
+        let Some(first) = plan.files.first() else { return };
+        let gguf = Gguf::from(&plan.header(first));
+        self.model = facts(&gguf, first.element_count());
         self.head = Some(head(plan.head));
         self.tokenizer = tokenizer(&gguf);
         self.chat_template = chat_template(&gguf);
         let shape = Shape::of(&gguf);
-        for &file_type in FileType::ALL {
-            let header = table(file_type, plan, config);
-            let weights_bytes: u64 = header.tensors().iter().map(|tensor| tensor.byte_len()).sum();
-            let memory =
-                shape.and_then(|shape| memory::memory(weights_bytes, &shape, self.n_ctx, self.kv_type));
-            self.sizes.push(SizeRow {
-                file_type: file_type.name(),
-                file_bytes: gguf.data_start + header.data_bytes(),
-                bits_per_weight: weights_bytes as f64 * 8.0 / file.element_count() as f64,
-                memory,
-                fit: memory.zip(self.machine).map(|(memory, machine)| Fit::of(memory.total_bytes, machine)),
-            });
+        self.sizes = plan.files.iter().map(|file| self.size(file, shape.as_ref())).collect();
+    }
+
+    fn size(&self, file: &FilePlan, shape: Option<&Shape>) -> SizeRow {
+        let weights_bytes = file.tensor_bytes();
+        let memory = shape.and_then(|shape| memory::memory(weights_bytes, shape, self.n_ctx, self.kv_type));
+        SizeRow {
+            file_type: file.file_type.name(),
+            file_bytes: file.file_bytes(),
+            bits_per_weight: weights_bytes as f64 * 8.0 / file.element_count() as f64,
+            memory,
+            fit: memory.zip(self.machine).map(|(memory, machine)| Fit::of(memory.total_bytes, machine)),
         }
     }
-}
-
-/// The tensor table of a file of this type, without keys.
-fn table(file_type: FileType, plan: &Plan, config: &Config) -> Header {
-    let is_70b = arch::architecture(&config.architecture).is_some_and(|known| known.is_70b(config));
-    let shape = recipe::Shape { block_count: config.num_hidden_layers as usize, is_70b };
-    let mut tensors: Vec<&ModelTensor> = plan.tensors.iter().collect();
-    tensors.sort_by_key(|tensor| recipe::quantizer_order(&tensor.name));
-    let named: Vec<_> = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.dims.as_slice())).collect();
-    let (types, _) = recipe::tensor_types(file_type, &[], shape, &named);
-    let mut header = Header::default();
-    for (tensor, ggml_type) in tensors.into_iter().zip(types) {
-        header.push_tensor(tensor.name.clone(), tensor.dims.clone(), ggml_type);
-    }
-    header
 }
 
 /// What `config.json` says, for a checkpoint that cannot be converted.
