@@ -1,6 +1,5 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
-mod layering;
 mod call;
 mod convert;
 mod fixture;
@@ -9,6 +8,8 @@ mod gguf_ggml;
 mod golden;
 mod grammar;
 mod inspect;
+mod layering;
+mod models;
 mod oracle;
 mod place;
 mod pocket;
