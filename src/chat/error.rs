@@ -29,7 +29,9 @@ pub enum Error {
         found: String,
     },
     /// There is no message at all.
-    #[error("there are no messages; give at least one, for example {{\"role\": \"user\", \"content\": \"...\"}}")]
+    #[error(
+        "there are no messages; give at least one, for example {{\"role\": \"user\", \"content\": \"...\"}}"
+    )]
     Empty,
     /// A field of a message is missing or is not what it should be.
     #[error("messages[{index}]{field}: {problem}")]
@@ -63,7 +65,9 @@ pub enum Error {
         names: Vec<String>,
     },
     /// The template is too large to be one.
-    #[error("the chat template has {bytes} bytes and {lines} lines; at most {max_bytes} and {max_lines} are accepted")]
+    #[error(
+        "the chat template has {bytes} bytes and {lines} lines; at most {max_bytes} and {max_lines} are accepted"
+    )]
     TemplateSize {
         /// Its size.
         bytes: usize,

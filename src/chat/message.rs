@@ -331,7 +331,8 @@ fn refuse_wide_integers(text: &str) -> Result<(), Error> {
             }
             b'-' | b'0'..=b'9' => {
                 let rest = &bytes[at..];
-                let end = rest.iter().position(|b| !matches!(b, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E'));
+                let end =
+                    rest.iter().position(|b| !matches!(b, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E'));
                 let literal = &text[at..at + end.unwrap_or(rest.len())];
                 let whole = literal.bytes().all(|b| b == b'-' || b.is_ascii_digit());
                 if whole && literal.parse::<i64>().is_err() && literal.parse::<u64>().is_err() {

@@ -162,7 +162,9 @@ pub fn select_template<'a>(templates: &[(&str, &'a str)], has_tools: bool) -> Re
     match (chosen, templates) {
         (Some(text), _) => Ok(text),
         (None, [(_, text)]) => Ok(text),
-        _ => Err(Error::NoDefaultTemplate { names: templates.iter().map(|(name, _)| (*name).to_owned()).collect() }),
+        _ => Err(Error::NoDefaultTemplate {
+            names: templates.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        }),
     }
 }
 
@@ -170,11 +172,13 @@ type Compiled<'a> = (Instructions<'a>, BTreeMap<&'a str, Instructions<'a>>);
 
 fn compile(source: &str) -> Result<Compiled<'_>, Error> {
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    let tree = syntax.and_then(|syntax| parse(source, "chat template", syntax)).map_err(|e| Error::Syntax {
-        line: e.line().unwrap_or(1),
-        reason: e.detail().map_or_else(|| e.kind().to_string(), str::to_owned),
-    })?;
-    let tree = rewrite(&tree).map_err(|refusal| Error::Syntax { line: refusal.line, reason: refusal.reason })?;
+    let tree =
+        syntax.and_then(|syntax| parse(source, "chat template", syntax)).map_err(|e| Error::Syntax {
+            line: e.line().unwrap_or(1),
+            reason: e.detail().map_or_else(|| e.kind().to_string(), str::to_owned),
+        })?;
+    let tree =
+        rewrite(&tree).map_err(|refusal| Error::Syntax { line: refusal.line, reason: refusal.reason })?;
     let mut generator = CodeGenerator::new("chat template", source);
     generator.compile_stmt(&tree);
     Ok(generator.finish())
@@ -190,9 +194,11 @@ fn without_generation_tags(source: &str) -> String {
         out.push_str(before);
         let word = tag.trim_start_matches(['-', '+']).trim_start();
         let lead = tag.len() - word.len();
-        let replaced = [("endgeneration", "endwith"), ("generation", "with")].into_iter().find(|(name, _)| {
-            word.strip_prefix(name).is_some_and(|end| end.trim_start().trim_start_matches(['-', '+']).starts_with("%}"))
-        });
+        let replaced =
+            [("endgeneration", "endwith"), ("generation", "with")].into_iter().find(|(name, _)| {
+                word.strip_prefix(name)
+                    .is_some_and(|end| end.trim_start().trim_start_matches(['-', '+']).starts_with("%}"))
+            });
         out.push_str(&tag[..lead]);
         rest = word;
         if let Some((name, with)) = replaced {
@@ -204,7 +210,11 @@ fn without_generation_tags(source: &str) -> String {
 }
 
 /// The names that the template sees.
-fn context(messages: &[Value], tools: Option<&Value>, options: &RenderOptions<'_>) -> Result<Engine, minijinja::Error> {
+fn context(
+    messages: &[Value],
+    tools: Option<&Value>,
+    options: &RenderOptions<'_>,
+) -> Result<Engine, minijinja::Error> {
     let messages: Vec<Value> = messages.iter().map(with_reasoning_aliases).collect();
     let mut names: Vec<(String, Engine)> = vec![
         ("messages".into(), from_json(&Value::Array(messages))?),

@@ -25,7 +25,7 @@ const FILTERS: &[(&str, Native)] = &[
     ("escape", filters::escape),
     ("first", filters::first),
     ("float", filters::to_float),
-    ("forceescape", filters::escape),
+    ("forceescape", filters::force_escape),
     ("format", filters::formatted),
     ("groupby", filters::groupby),
     ("indent", filters::indent),
@@ -95,7 +95,9 @@ pub(crate) fn environment(fuel: u64, recursion_limit: usize) -> Environment<'sta
     env.set_formatter(print);
     env.set_unknown_method_callback(methods::call);
     for &(name, function) in FILTERS {
-        env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| function(state, args.into()));
+        env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
+            function(state, args.into())
+        });
     }
     for &(function, names) in NAMED_FILTERS {
         for &name in names {
@@ -105,7 +107,9 @@ pub(crate) fn environment(fuel: u64, recursion_limit: usize) -> Environment<'sta
         }
     }
     for &(name, function) in HOOKS.iter().chain(GLOBALS) {
-        env.add_function(name, move |state: &mut State, args: Rest<ValueOrKwargs>| function(state, args.into()));
+        env.add_function(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
+            function(state, args.into())
+        });
     }
     for &name in predicates::PLAIN {
         env.add_test(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
@@ -141,7 +145,8 @@ pub(crate) fn environment(fuel: u64, recursion_limit: usize) -> Environment<'sta
 
 /// `{{ value }}`. Every byte is paid for with a unit of fuel, which bounds the output.
 fn print(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
-    let write = |out: &mut Output, text: &str| out.write_str(text).map_err(|_| Error::from(ErrorKind::WriteFailure));
+    let write =
+        |out: &mut Output, text: &str| out.write_str(text).map_err(|_| Error::from(ErrorKind::WriteFailure));
     match value.as_str() {
         Some(text) => {
             state.consume_fuel(text.len() as u64)?;
@@ -182,7 +187,9 @@ fn range(state: &mut State, args: Arguments) -> Result<Value, Error> {
         Some(step) => (span.max(0) + step - 1) / step,
     };
     if count > MAX_RANGE {
-        return Err(fault(format!("Range too big. The sandbox blocks ranges larger than MAX_RANGE ({MAX_RANGE}).")));
+        return Err(fault(format!(
+            "Range too big. The sandbox blocks ranges larger than MAX_RANGE ({MAX_RANGE})."
+        )));
     }
     state.consume_fuel(u64::try_from(count).unwrap_or(0))?;
     value::list((0..count).map(|i| operators::int_value(start + i * step)).collect())
@@ -226,4 +233,3 @@ fn pairs(state: &State, source: Option<Value>) -> Result<Vec<(Value, Value)>, Er
         })
         .collect()
 }
-

@@ -8,53 +8,53 @@ use super::lookup::path;
 use super::methods::{self, capitalize, int, replaced, split_lines, trim};
 use super::number::{parse_float, parse_int, round};
 use super::operators::{equal, int_value, sort_by_key};
-use super::text::{self, soft_str};
+use super::text::{self, marked, str};
 use super::value::{Py, SequenceKind, generator, iterate, list, tuple, type_name, view};
 use super::{format, lookup};
 
 type Outcome = Result<Value, Error>;
 
-/// `value|string`.
+/// `value|string`; a marked text stays marked.
 pub(super) fn string(state: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("object")?;
     args.finish()?;
-    text::str(state, &value).map(Value::from)
+    Ok(marked(str(state, &value)?, value.is_safe()))
 }
 
-/// `value|safe`: nothing is escaped here, so nothing is marked.
-pub(super) fn safe(state: &mut State, args: Arguments) -> Outcome {
-    string(state, args)
+/// `value|safe`.
+pub(super) fn safe(state: &mut State, mut args: Arguments) -> Outcome {
+    let value = args.required("value")?;
+    args.finish()?;
+    Ok(marked(str(state, &value)?, true))
 }
 
 /// `value|escape`.
 pub(super) fn escape(state: &mut State, mut args: Arguments) -> Outcome {
-    let text = soft_str(state, &args.required("s")?)?;
+    let value = args.required("s")?;
     args.finish()?;
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\'' => out.push_str("&#39;"),
-            '"' => out.push_str("&#34;"),
-            c => out.push(c),
-        }
-    }
-    state.consume_fuel(out.len() as u64)?;
-    Ok(Value::from(out))
+    Ok(marked(text::escaped_str(state, &value)?, true))
+}
+
+/// `value|forceescape`.
+pub(super) fn force_escape(state: &mut State, mut args: Arguments) -> Outcome {
+    let text = str(state, &args.required("value")?)?;
+    args.finish()?;
+    let text = text::escaped(&text);
+    state.consume_fuel(text.len() as u64)?;
+    Ok(marked(text, true))
 }
 
 /// `value|upper`, `|lower`, `|capitalize`, `|title`, by name.
 pub(super) fn cased(state: &mut State, mut args: Arguments, name: &str) -> Outcome {
-    let text = soft_str(state, &args.required("s")?)?;
+    let value = args.required("s")?;
     args.finish()?;
-    Ok(Value::from(match name {
-        "upper" => text.to_uppercase(),
-        "lower" => text.to_lowercase(),
-        "capitalize" => capitalize(&text),
-        _ => title(&text),
-    }))
+    let text = str(state, &value)?;
+    Ok(match name {
+        "upper" => marked(text.to_uppercase(), value.is_safe()),
+        "lower" => marked(text.to_lowercase(), value.is_safe()),
+        "capitalize" => marked(capitalize(&text), value.is_safe()),
+        _ => Value::from(title(&text)),
+    })
 }
 
 /// Jinja's own title: a capital after blanks, `-` and opening brackets only.
@@ -86,7 +86,7 @@ pub(super) fn replace(state: &mut State, mut args: Arguments) -> Outcome {
     let (s, old, new) = (args.required("s")?, args.required("old")?, args.required("new")?);
     let count = int(args.optional("count"), -1)?;
     args.finish()?;
-    let (s, old, new) = (soft_str(state, &s)?, soft_str(state, &old)?, soft_str(state, &new)?);
+    let (s, old, new) = (str(state, &s)?, str(state, &old)?, str(state, &new)?);
     replaced(state, &s, &old, &new, count).map(Value::from)
 }
 
@@ -114,12 +114,13 @@ pub(super) fn indent(state: &mut State, mut args: Arguments) -> Outcome {
         }
         out.push_str(line);
     }
-    Ok(Value::from(out))
+    Ok(marked(out, s.is_safe()))
 }
 
 /// `value|center(width)`.
 pub(super) fn center(state: &mut State, mut args: Arguments) -> Outcome {
-    let text = Value::from(soft_str(state, &args.required("value")?)?);
+    let value = args.required("value")?;
+    let text = marked(str(state, &value)?, value.is_safe());
     let width = args.optional("width").unwrap_or_else(|| Value::from(80));
     args.finish()?;
     methods::call(state, &text, "center", &[width])
@@ -127,10 +128,10 @@ pub(super) fn center(state: &mut State, mut args: Arguments) -> Outcome {
 
 /// `s|truncate(length, killwords, end, leeway)`.
 pub(super) fn truncate(state: &mut State, mut args: Arguments) -> Outcome {
-    let s = soft_str(state, &args.required("s")?)?;
+    let s = str(state, &args.required("s")?)?;
     let length = usize::try_from(int(args.optional("length"), 255)?).unwrap_or(0);
     let kill_words = args.optional("killwords").is_some_and(|v| v.is_true());
-    let end = args.optional("end").map_or(Ok("...".to_owned()), |end| soft_str(state, &end))?;
+    let end = args.optional("end").map_or(Ok("...".to_owned()), |end| str(state, &end))?;
     let leeway = usize::try_from(int(args.optional("leeway"), 5)?).unwrap_or(0);
     args.finish()?;
     let chars: Vec<char> = s.chars().collect();
@@ -141,13 +142,14 @@ pub(super) fn truncate(state: &mut State, mut args: Arguments) -> Outcome {
         return Err(fault("truncate: the length is shorter than the end"));
     };
     let cut: String = chars[..kept].iter().collect();
-    let cut = if kill_words { cut.as_str() } else { cut.rsplit_once(' ').map_or(cut.as_str(), |(head, _)| head) };
+    let cut =
+        if kill_words { cut.as_str() } else { cut.rsplit_once(' ').map_or(cut.as_str(), |(head, _)| head) };
     Ok(Value::from(format!("{cut}{end}")))
 }
 
 /// `s|wordcount`.
 pub(super) fn wordcount(state: &mut State, mut args: Arguments) -> Outcome {
-    let text = soft_str(state, &args.required("s")?)?;
+    let text = str(state, &args.required("s")?)?;
     args.finish()?;
     let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
     Ok(Value::from(words.count()))
@@ -155,26 +157,29 @@ pub(super) fn wordcount(state: &mut State, mut args: Arguments) -> Outcome {
 
 /// `template|format(*args, **kwargs)`: `template % args`.
 pub(super) fn formatted(state: &mut State, mut args: Arguments) -> Outcome {
-    let template = soft_str(state, &args.required("value")?)?;
+    let value = args.required("value")?;
+    let template = str(state, &value)?;
     let (positional, named) = args.into_rest();
     if named.is_empty() {
-        return format::percent(state, &template, positional);
+        return format::percent(state, &template, positional, value.is_safe());
     }
     if !positional.is_empty() {
         return Err(fault("can't handle positional and keyword arguments at the same time"));
     }
     let named = super::value::dict(named.into_iter().map(|(key, value)| (Value::from(key), value)))?;
-    format::percent(state, &template, vec![named])
+    format::percent(state, &template, vec![named], value.is_safe())
 }
 
 /// `value|urlencode` of a text.
 pub(super) fn urlencode(state: &mut State, mut args: Arguments) -> Outcome {
-    let text = soft_str(state, &args.required("value")?)?;
+    let text = str(state, &args.required("value")?)?;
     args.finish()?;
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' | b'/' => out.push(byte as char),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' | b'/' => {
+                out.push(byte as char)
+            }
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -343,7 +348,7 @@ pub(super) fn reverse(state: &mut State, mut args: Arguments) -> Outcome {
 /// `value|join(d, attribute)`.
 pub(super) fn join(state: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
-    let separator = args.optional("d").map_or(Ok(String::new()), |d| soft_str(state, &d))?;
+    let separator = args.optional("d").map_or(Ok(String::new()), |d| str(state, &d))?;
     let attribute = args.optional("attribute").filter(|v| !v.is_none());
     args.finish()?;
     let mut out = String::new();
@@ -355,7 +360,7 @@ pub(super) fn join(state: &mut State, mut args: Arguments) -> Outcome {
         if i > 0 {
             out.push_str(&separator);
         }
-        out.push_str(&text::str(state, &item)?);
+        out.push_str(&str(state, &item)?);
         state.consume_fuel(separator.len() as u64)?;
     }
     state.consume_fuel(out.len() as u64)?;
@@ -383,7 +388,12 @@ fn folded(value: Value, case_sensitive: bool) -> Value {
 }
 
 /// The keys of `items`: an attribute or several parted by commas, without regard to case.
-fn keys(state: &State, items: &[Value], attribute: Option<&Value>, case_sensitive: bool) -> Result<Vec<Value>, Error> {
+fn keys(
+    state: &State,
+    items: &[Value],
+    attribute: Option<&Value>,
+    case_sensitive: bool,
+) -> Result<Vec<Value>, Error> {
     items
         .iter()
         .map(|item| match attribute.map(view) {
@@ -513,7 +523,12 @@ pub(super) fn groupby(state: &mut State, mut args: Arguments) -> Outcome {
             _ => groups.push((folded, key, vec![item])),
         }
     }
-    list(groups.into_iter().map(|(_, key, members)| tuple(vec![key, list(members)?])).collect::<Result<_, _>>()?)
+    list(
+        groups
+            .into_iter()
+            .map(|(_, key, members)| tuple(vec![key, list(members)?]))
+            .collect::<Result<_, _>>()?,
+    )
 }
 
 /// `value|batch(linecount, fill_with)`.

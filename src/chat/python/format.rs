@@ -8,50 +8,64 @@ use super::fault::fault;
 use super::text;
 use super::value::{Py, view};
 
-/// `template % values`.
-pub(super) fn percent(state: &State, template: &str, values: Vec<Value>) -> Result<Value, Error> {
+/// `template % values`; a marked template escapes them.
+pub(super) fn percent(
+    state: &State,
+    template: &str,
+    values: Vec<Value>,
+    is_markup: bool,
+) -> Result<Value, Error> {
     refuse_wide(template, '%')?;
     // `%(name)s` reads from a mapping, which the engine wants as named arguments.
     let values = match values.as_slice() {
         [only] if template.contains("%(") => match view(only) {
             Py::Dict(dict) => {
                 let named = dict.iter().filter_map(|(key, value)| Some((key.to_str()?.to_string(), value)));
-                vec![named.map(|(key, value)| Ok((key, plain(state, value)?))).collect::<Result<Kwargs, Error>>()?.into()]
+                vec![
+                    named
+                        .map(|(key, value)| Ok((key, plain(state, value, is_markup)?)))
+                        .collect::<Result<Kwargs, Error>>()?
+                        .into(),
+                ]
             }
             _ => return Err(fault("format requires a mapping")),
         },
-        _ => values.iter().map(|value| plain(state, value)).collect::<Result<_, _>>()?,
+        _ => values.iter().map(|value| plain(state, value, is_markup)).collect::<Result<_, _>>()?,
     };
-    finish(state, format(FormatStyle::Printf, template, &values)?)
+    finish(state, format(FormatStyle::Printf, template, &values)?, is_markup)
 }
 
-/// `template.format(*positional, **named)`.
+/// `template.format(*positional, **named)`; a marked template escapes them.
 pub(super) fn braces(
     state: &State,
     template: &str,
     positional: Vec<Value>,
     named: Vec<(String, Value)>,
+    is_markup: bool,
 ) -> Result<Value, Error> {
     refuse_wide(template, '{')?;
-    let mut values = positional.iter().map(|value| plain(state, value)).collect::<Result<Vec<_>, _>>()?;
+    let mut values =
+        positional.iter().map(|value| plain(state, value, is_markup)).collect::<Result<Vec<_>, _>>()?;
     if !named.is_empty() {
-        let named = named.into_iter().map(|(key, value)| Ok((key, plain(state, &value)?)));
+        let named = named.into_iter().map(|(key, value)| Ok((key, plain(state, &value, is_markup)?)));
         values.push(named.collect::<Result<Kwargs, Error>>()?.into());
     }
-    finish(state, format(FormatStyle::StrFormat, template, &values)?)
+    finish(state, format(FormatStyle::StrFormat, template, &values)?, is_markup)
 }
 
 /// Containers, booleans and nothing as their text; numbers stay numbers for `d` and `f`.
-fn plain(state: &State, value: &Value) -> Result<Value, Error> {
+fn plain(state: &State, value: &Value, is_markup: bool) -> Result<Value, Error> {
     match view(value) {
-        Py::Int(_) | Py::Str(_) | Py::Float(_) => Ok(value.clone()),
+        Py::Int(_) | Py::Float(_) => Ok(value.clone()),
+        _ if is_markup => Ok(Value::from(text::escaped_str(state, value)?)),
+        Py::Str(_) => Ok(value.clone()),
         _ => Ok(Value::from(text::str(state, value)?)),
     }
 }
 
-fn finish(state: &State, out: String) -> Result<Value, Error> {
+fn finish(state: &State, out: String, is_markup: bool) -> Result<Value, Error> {
     state.consume_fuel(out.len() as u64)?;
-    Ok(Value::from(out))
+    Ok(text::marked(out, is_markup))
 }
 
 /// Refuses widths that would make a text out of nothing: five digits, or a width from a value.

@@ -44,7 +44,9 @@ pub(super) fn item(state: &mut State, mut args: Arguments) -> Result<Value, Erro
 /// `value[key]` of a value that is not undefined; undefined where there is none.
 pub(super) fn get_item(state: &State, value: &Value, key: &Value) -> Result<Value, Error> {
     let found = match view(value) {
-        Py::Dict(_) if key.as_object().is_some() => return Err(fault(format!("unhashable type: '{}'", type_name(key)))),
+        Py::Dict(_) if key.as_object().is_some() => {
+            return Err(fault(format!("unhashable type: '{}'", type_name(key))));
+        }
         Py::Dict(dict) => dict.get(key).cloned(),
         Py::Namespace(namespace) => key.as_str().and_then(|name| namespace.get(name)),
         Py::Seq(items) if items.has_subscripts() => {

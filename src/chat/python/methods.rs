@@ -8,16 +8,54 @@ use minijinja::{Error, ErrorKind, State, Value};
 use super::arguments::Arguments;
 use super::fault::fault;
 use super::operators::equal;
-use super::text::{expect_str, is_printable};
+use super::text::{expect_str, is_printable, marked};
 use super::value::{Dict, Py, Sequence, SequenceKind, iterate, list, sequence, tuple, type_name, view};
 use super::{format, text};
 
 const STR: &[&str] = &[
-    "capitalize", "casefold", "center", "count", "endswith", "expandtabs", "find", "format", "index", "isalnum",
-    "isalpha", "isascii", "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric", "isprintable", "isspace",
-    "istitle", "isupper", "join", "ljust", "lower", "lstrip", "partition", "removeprefix", "removesuffix", "replace",
-    "rfind", "rindex", "rjust", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip",
-    "swapcase", "title", "upper", "zfill",
+    "capitalize",
+    "casefold",
+    "center",
+    "count",
+    "endswith",
+    "expandtabs",
+    "find",
+    "format",
+    "index",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isdecimal",
+    "isdigit",
+    "isidentifier",
+    "islower",
+    "isnumeric",
+    "isprintable",
+    "isspace",
+    "istitle",
+    "isupper",
+    "join",
+    "ljust",
+    "lower",
+    "lstrip",
+    "partition",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "rfind",
+    "rindex",
+    "rjust",
+    "rpartition",
+    "rsplit",
+    "rstrip",
+    "split",
+    "splitlines",
+    "startswith",
+    "strip",
+    "swapcase",
+    "title",
+    "upper",
+    "zfill",
 ];
 const DICT: &[&str] = &["copy", "get", "items", "keys", "values"];
 const LIST: &[&str] = &["copy", "count", "index"];
@@ -50,11 +88,24 @@ pub(super) fn call(state: &mut State, receiver: &Value, name: &str, args: &[Valu
     match view(receiver) {
         Py::Str(text) => {
             state.consume_fuel(text.len() as u64 / 16)?;
-            str_method(state, text, name, args)
+            let is_markup = receiver.is_safe();
+            let result = str_method(state, text, name, args, is_markup)?;
+            if is_markup { markup(result) } else { Ok(result) }
         }
         Py::Dict(dict) => dict_method(receiver, dict, name, args),
         Py::Seq(items) => sequence_method(state, receiver, items, name, args),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
+    }
+}
+
+/// What a method of a marked text returns: marked texts, alone or in a list.
+fn markup(result: Value) -> Result<Value, Error> {
+    match view(&result) {
+        Py::Str(text) => Ok(marked(text, true)),
+        Py::Seq(items) => {
+            sequence(items.kind, items.items().iter().cloned().map(markup).collect::<Result<_, _>>()?)
+        }
+        _ => Ok(result),
     }
 }
 
@@ -111,16 +162,22 @@ fn sequence_method(
     if name == "index" { Err(fault("the value is not in the list")) } else { Ok(Value::from(count)) }
 }
 
-fn str_method(state: &mut State, s: &str, name: &str, mut args: Arguments) -> Result<Value, Error> {
+fn str_method(
+    state: &State,
+    s: &str,
+    name: &str,
+    mut args: Arguments,
+    is_markup: bool,
+) -> Result<Value, Error> {
     match name {
         "format" => {
             let (positional, named) = args.into_rest();
-            return format::braces(state, s, positional, named);
+            return format::braces(state, s, positional, named, is_markup);
         }
         "join" => {
             let items = iterate(state, &args.required("iterable")?)?;
             args.finish()?;
-            return join(state, s, &items);
+            return join(state, s, &items, is_markup);
         }
         "split" | "rsplit" => return split(s, name == "rsplit", args),
         "splitlines" => {
@@ -130,7 +187,7 @@ fn str_method(state: &mut State, s: &str, name: &str, mut args: Arguments) -> Re
         }
         "startswith" | "endswith" => return starts_or_ends(s, name, args),
         "find" | "rfind" | "index" | "rindex" | "count" => return search(s, name, args),
-        "replace" => return replace(state, s, args),
+        "replace" => return replace(state, s, args, is_markup),
         "center" | "ljust" | "rjust" | "zfill" => return pad(state, s, name, args),
         "expandtabs" => {
             let width = int(args.optional("tabsize"), 8)?;
@@ -143,7 +200,8 @@ fn str_method(state: &mut State, s: &str, name: &str, mut args: Arguments) -> Re
     args.finish()?;
     match (name, argument) {
         ("strip" | "lstrip" | "rstrip", chars) => {
-            let chars = chars.as_ref().map(|chars| expect_str(chars, "the characters to strip")).transpose()?;
+            let chars =
+                chars.as_ref().map(|chars| expect_str(chars, "the characters to strip")).transpose()?;
             Ok(Value::from(strip(s, chars, name != "rstrip", name != "lstrip")))
         }
         ("removeprefix", Some(part)) => {
@@ -154,12 +212,12 @@ fn str_method(state: &mut State, s: &str, name: &str, mut args: Arguments) -> Re
         }
         ("partition" | "rpartition", Some(part)) => {
             let part = expect_str(&part, "the separator")?;
-            let (head, middle, tail) = match if name == "partition" { s.split_once(part) } else { s.rsplit_once(part) }
-            {
-                Some((head, tail)) => (head, part, tail),
-                None if name == "partition" => (s, "", ""),
-                None => ("", "", s),
-            };
+            let (head, middle, tail) =
+                match if name == "partition" { s.split_once(part) } else { s.rsplit_once(part) } {
+                    Some((head, tail)) => (head, part, tail),
+                    None if name == "partition" => (s, "", ""),
+                    None => ("", "", s),
+                };
             tuple([head, middle, tail].into_iter().map(Value::from).collect())
         }
         (_, Some(_)) => Err(fault(format!("str.{name}() takes no arguments"))),
@@ -181,7 +239,9 @@ fn plain_method(s: &str, name: &str) -> Value {
         "title" => Value::from(title(s)),
         "swapcase" => Value::from(
             s.chars()
-                .map(|c| if c.is_uppercase() { c.to_lowercase().to_string() } else { c.to_uppercase().to_string() })
+                .map(|c| {
+                    if c.is_uppercase() { c.to_lowercase().to_string() } else { c.to_uppercase().to_string() }
+                })
                 .collect::<String>(),
         ),
         "islower" => Value::from(s.chars().any(char::is_lowercase) && !s.chars().any(char::is_uppercase)),
@@ -211,15 +271,15 @@ pub(super) fn is_space(c: char) -> bool {
 /// Decimal digits of the common scripts.
 fn is_decimal(c: char) -> bool {
     // Each block of decimal digits starts at a code point whose lower half ends in 0 or 6.
-    const ZEROS: [char; 17] = [
-        '0', '٠', '۰', '߀', '०', '০', '੦', '૦', '୦', '௦', '౦', '೦', '൦', '๐', '໐', '༠', '０',
-    ];
+    const ZEROS: [char; 17] =
+        ['0', '٠', '۰', '߀', '०', '০', '੦', '૦', '୦', '௦', '౦', '೦', '൦', '๐', '໐', '༠', '０'];
     ZEROS.iter().any(|&zero| (zero..=char::from_u32(zero as u32 + 9).unwrap_or(zero)).contains(&c))
 }
 
 /// Decimal digits, and superscripts and circled digits, which are digits and not decimals.
 fn is_digit(c: char) -> bool {
-    is_decimal(c) || matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '₀'..='₉' | '①'..='⑨' | '⑴'..='⑼' | '⒈'..='⒐')
+    is_decimal(c)
+        || matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '₀'..='₉' | '①'..='⑨' | '⑴'..='⑼' | '⒈'..='⒐')
 }
 
 /// `str.capitalize`.
@@ -339,16 +399,23 @@ fn split_blanks(s: &str, limit: usize, from_right: bool) -> Vec<&str> {
     parts
 }
 
-fn join(state: &State, separator: &str, items: &[Value]) -> Result<Value, Error> {
+fn join(state: &State, separator: &str, items: &[Value], is_markup: bool) -> Result<Value, Error> {
     let mut out = String::new();
     for (i, item) in items.iter().enumerate() {
-        let Py::Str(part) = view(item) else {
-            return Err(fault(format!("sequence item {i}: expected str instance, {} found", type_name(item))));
+        let part = match view(item) {
+            _ if is_markup => text::escaped_str(state, item)?,
+            Py::Str(part) => part.to_owned(),
+            _ => {
+                return Err(fault(format!(
+                    "sequence item {i}: expected str instance, {} found",
+                    type_name(item)
+                )));
+            }
         };
         if i > 0 {
             out.push_str(separator);
         }
-        out.push_str(part);
+        out.push_str(&part);
         state.consume_fuel((separator.len() + part.len()) as u64)?;
     }
     Ok(Value::from(out))
@@ -383,7 +450,11 @@ fn search(s: &str, name: &str, mut args: Arguments) -> Result<Value, Error> {
     let wanted = expect_str(&wanted, &format!("the argument of {name}"))?;
     let (start, s) = window(s, from, to)?;
     if name == "count" {
-        return Ok(Value::from(if wanted.is_empty() { s.chars().count() + 1 } else { s.matches(wanted).count() }));
+        return Ok(Value::from(if wanted.is_empty() {
+            s.chars().count() + 1
+        } else {
+            s.matches(wanted).count()
+        }));
     }
     match if name.starts_with('r') { s.rfind(wanted) } else { s.find(wanted) } {
         Some(at) => Ok(Value::from(start + s[..at].chars().count())),
@@ -398,18 +469,20 @@ fn window(s: &str, from: Option<Value>, to: Option<Value>) -> Result<(usize, &st
         return Ok((0, s));
     }
     let len = s.chars().count() as i64;
-    let clamp = |bound: i64| usize::try_from(if bound < 0 { bound + len } else { bound.min(len) }).unwrap_or(0);
+    let clamp =
+        |bound: i64| usize::try_from(if bound < 0 { bound + len } else { bound.min(len) }).unwrap_or(0);
     let (from, to) = (clamp(int(from, 0)?), clamp(int(to, len)?));
     let byte = |at: usize| s.char_indices().nth(at).map_or(s.len(), |(byte, _)| byte);
     Ok((from, if from < to { &s[byte(from)..byte(to)] } else { "" }))
 }
 
-fn replace(state: &State, s: &str, mut args: Arguments) -> Result<Value, Error> {
+fn replace(state: &State, s: &str, mut args: Arguments, is_markup: bool) -> Result<Value, Error> {
     let (old, new) = (args.required("old")?, args.required("new")?);
     let count = int(args.optional("count"), -1)?;
     args.finish()?;
-    let (old, new) = (expect_str(&old, "the text to replace")?, expect_str(&new, "the replacement")?);
-    Ok(Value::from(replaced(state, s, old, new, count)?))
+    let (old, new_text) = (expect_str(&old, "the text to replace")?, expect_str(&new, "the replacement")?);
+    let new = if is_markup { text::escaped_str(state, &new)? } else { new_text.to_owned() };
+    Ok(Value::from(replaced(state, s, old, &new, count)?))
 }
 
 /// `s.replace(old, new, count)`, paid for before it is made.
@@ -483,6 +556,9 @@ pub(super) fn int(value: Option<Value>, default: i64) -> Result<i64, Error> {
 
 /// `str(value).strip(chars)` for the filter `trim`.
 pub(super) fn trim(state: &State, value: &Value, chars: Option<&Value>) -> Result<Value, Error> {
-    let chars = chars.filter(|v| !v.is_none()).map(|chars| expect_str(chars, "the characters to strip")).transpose()?;
-    Ok(Value::from(strip(&text::str(state, value)?, chars, true, true)))
+    let chars = chars
+        .filter(|v| !v.is_none())
+        .map(|chars| expect_str(chars, "the characters to strip"))
+        .transpose()?;
+    Ok(marked(strip(&text::str(state, value)?, chars, true, true), value.is_safe()))
 }

@@ -9,7 +9,7 @@ use minijinja::{Error, State, Value};
 use super::arguments::Arguments;
 use super::fault::fault;
 use super::format;
-use super::text;
+use super::text::{self, marked};
 use super::value::{Py, Sequence, SequenceKind, iterate, list, sequence, type_name, view};
 
 /// A number, in the wider of the two types of an operation.
@@ -58,6 +58,10 @@ pub(super) fn add(state: &mut State, args: Arguments) -> Result<Value, Error> {
     match (view(&left), view(&right)) {
         (Py::Str(a), Py::Str(b)) => {
             state.consume_fuel((a.len() + b.len()) as u64)?;
+            if left.is_safe() || right.is_safe() {
+                let both = text::escaped_str(state, &left)? + &text::escaped_str(state, &right)?;
+                return Ok(marked(both, true));
+            }
             Ok(Value::from([a, b].concat()))
         }
         (Py::Seq(a), Py::Seq(b)) if a.kind == b.kind && a.has_subscripts() => {
@@ -92,7 +96,7 @@ pub(super) fn mul(state: &mut State, args: Arguments) -> Result<Value, Error> {
     match view(repeated) {
         Py::Str(text) => {
             paid(text.len())?;
-            Ok(Value::from(text.repeat(count)))
+            Ok(marked(text.repeat(count), repeated.is_safe()))
         }
         Py::Seq(items) if items.has_subscripts() => {
             paid(items.items().len())?;
@@ -110,11 +114,13 @@ pub(super) fn rem(state: &mut State, args: Arguments) -> Result<Value, Error> {
             Py::Seq(tuple) if tuple.kind == SequenceKind::Tuple => tuple.items().to_vec(),
             _ => vec![right],
         };
-        return format::percent(state, template, values);
+        return format::percent(state, template, values, left.is_safe());
     }
     match numbers(&left, &right) {
         Some(Pair::Int(_, 0)) => Err(fault("integer modulo by zero")),
-        Some(Pair::Int(a, b)) => int(a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r })),
+        Some(Pair::Int(a, b)) => {
+            int(a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r }))
+        }
         Some(Pair::Float(_, 0.0)) => Err(fault("float modulo by zero")),
         Some(Pair::Float(a, b)) => {
             let r = a % b;
@@ -200,7 +206,12 @@ pub(super) fn is_same(left: &Value, right: &Value) -> bool {
 ///
 /// # Errors
 /// Where Python raises `TypeError`, or the fuel runs out.
-pub(super) fn order(state: &State, left: &Value, right: &Value, operator: &str) -> Result<Option<Ordering>, Error> {
+pub(super) fn order(
+    state: &State,
+    left: &Value,
+    right: &Value,
+    operator: &str,
+) -> Result<Option<Ordering>, Error> {
     state.consume_fuel(1)?;
     if let Some(numbers) = numbers(left, right) {
         return Ok(match numbers {
@@ -229,17 +240,22 @@ pub(super) fn order(state: &State, left: &Value, right: &Value, operator: &str) 
 ///
 /// # Errors
 /// On keys that have no order, and when the fuel runs out.
-pub(super) fn sort_by_key<T>(state: &State, items: &mut Vec<T>, key: impl Fn(&T) -> Value) -> Result<(), Error> {
+pub(super) fn sort_by_key<T>(
+    state: &State,
+    items: &mut Vec<T>,
+    key: impl Fn(&T) -> Value,
+) -> Result<(), Error> {
     let mut failed = None;
     let mut keyed: Vec<(Value, T)> = items.drain(..).map(|item| (key(&item), item)).collect();
     // A sort wants an order of everything, so after a failure all is equal.
     keyed.sort_by(|(a, _), (b, _)| match &failed {
         Some(_) => Ordering::Equal,
-        None => order(state, a, b, "<").unwrap_or_else(|e| {
-            failed = Some(e);
-            None
-        })
-        .unwrap_or(Ordering::Equal),
+        None => order(state, a, b, "<")
+            .unwrap_or_else(|e| {
+                failed = Some(e);
+                None
+            })
+            .unwrap_or(Ordering::Equal),
     });
     items.extend(keyed.into_iter().map(|(_, item)| item));
     failed.map_or(Ok(()), Err)
@@ -329,7 +345,8 @@ pub(super) fn slice(state: &mut State, mut args: Arguments) -> Result<Value, Err
         Py::Str(text) => {
             state.consume_fuel(text.len() as u64 / 16)?;
             let chars: Vec<char> = text.chars().collect();
-            Ok(Value::from(picks(chars.len(), start, stop, step).map(|i| chars[i]).collect::<String>()))
+            let picked: String = picks(chars.len(), start, stop, step).map(|i| chars[i]).collect();
+            Ok(marked(picked, value.is_safe()))
         }
         Py::Seq(items) if items.has_subscripts() => {
             let picked: Vec<Value> =
@@ -353,7 +370,11 @@ fn picks(len: usize, start: Option<i128>, stop: Option<i128>, step: i128) -> imp
     };
     let (first, last) = if step < 0 { (high, low) } else { (low, high) };
     let (start, stop) = (clamp(start, first), clamp(stop, last));
-    let count = if step > 0 { (stop - start - 1).div_euclid(step) + 1 } else { (start - stop - 1).div_euclid(-step) + 1 };
+    let count = if step > 0 {
+        (stop - start - 1).div_euclid(step) + 1
+    } else {
+        (start - stop - 1).div_euclid(-step) + 1
+    };
     (0..count.max(0)).filter_map(move |i| usize::try_from(start + i * step).ok())
 }
 

@@ -81,7 +81,11 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
             s.span(),
         )),
         Stmt::IfCond(s) => Stmt::IfCond(Spanned::new(
-            ast::IfCond { expr: expr(&s.expr), true_body: body(&s.true_body)?, false_body: body(&s.false_body)? },
+            ast::IfCond {
+                expr: expr(&s.expr),
+                true_body: body(&s.true_body)?,
+                false_body: body(&s.false_body)?,
+            },
             s.span(),
         )),
         Stmt::WithBlock(s) => {
@@ -91,7 +95,9 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
         }
         Stmt::Set(s) => match &s.target {
             Expr::GetAttr(place) => emit(set_attribute(place, expr(&s.expr)), s.span()),
-            place => Stmt::Set(Spanned::new(ast::Set { target: target(place)?, expr: expr(&s.expr) }, s.span())),
+            place => {
+                Stmt::Set(Spanned::new(ast::Set { target: target(place)?, expr: expr(&s.expr) }, s.span()))
+            }
         },
         Stmt::SetBlock(s) => {
             let (name, after) = match &s.target {

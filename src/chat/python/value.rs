@@ -160,7 +160,9 @@ impl Namespace {
     /// namespace: chains of them would have a depth that nobody counts.
     pub(super) fn set(&self, name: &str, value: Value) -> Result<(), Error> {
         if name.starts_with('_') {
-            return Err(fault(format!("cannot store the underscore-prefixed attribute '{name}' on a namespace")));
+            return Err(fault(format!(
+                "cannot store the underscore-prefixed attribute '{name}' on a namespace"
+            )));
         }
         if holds_namespace(&value) {
             return Err(fault("a namespace inside a namespace is not supported"));
