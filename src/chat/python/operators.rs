@@ -332,7 +332,7 @@ pub(super) fn slice(state: &mut State, mut args: Arguments) -> Result<Value, Err
     let mut bound = |name| -> Result<Option<i128>, Error> {
         match view(&args.required(name)?) {
             Py::None => Ok(None),
-            Py::Int(int) => Ok(Some(int)),
+            Py::Int(int) => Ok(Some(int.clamp(i64::MIN.into(), i64::MAX.into()))),
             Py::Bool(bool) => Ok(Some(i128::from(bool))),
             _ => Err(fault("slice indices must be integers or None")),
         }

@@ -92,6 +92,16 @@ pub(super) fn escaped_str(state: &State, value: &Value) -> Result<String, Error>
     Ok(text)
 }
 
+/// `repr(value)`.
+///
+/// # Errors
+/// When the fuel runs out.
+pub(super) fn repr(state: &State, value: &Value) -> Result<String, Error> {
+    let mut out = Metered::new(state);
+    write_repr(&mut out, value).map_err(Metered::exhausted)?;
+    out.finish(state)
+}
+
 /// Writes `str(value)`.
 pub(super) fn write_str(out: &mut impl Write, value: &Value) -> fmt::Result {
     match view(value) {
