@@ -425,7 +425,7 @@ mod tests {
             ),
             (
                 "[\n {\"role\": \"user\", \"content\": \"1e99999999999999999999\", \"n\": 12345678901234567890123}]",
-                "line 2, column 66: the integer 12345678901234567890123 does not fit in 64 bits and would be rounded; write it as a string",
+                "line 2, column 61: the integer 12345678901234567890123 does not fit in 64 bits and would be rounded; write it as a string",
             ),
         ] {
             assert_eq!(refused(json), message, "{json}");

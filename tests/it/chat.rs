@@ -236,6 +236,9 @@ fn a_template_with_a_syntax_error_is_refused_with_its_line() {
         ("a\n\n{{ 'x }}", 3),
         ("{% unknown %}", 1),
         ("a\n{% do x %}", 2),
+        ("\n{% for x in y %}\n{% with a = 1 %}{% if a %}{% break %}{% endif %}{% endwith %}{% endfor %}", 3),
+        ("\n{% for x in y %}\n{% set a %}{% continue %}{% endset %}{% endfor %}", 3),
+        ("{% for x in y %}\n{% generation %}{% break %}{% endgeneration %}{% endfor %}", 2),
         ("a\n{% if x = 1 %}{% endif %}", 2),
     ] {
         let error = Template::new(source).unwrap_err();
