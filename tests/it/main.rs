@@ -15,6 +15,7 @@ mod place;
 mod pocket;
 mod quantizer;
 mod refused;
+mod chat;
 mod shared;
 mod tokenizer_keys;
 mod verify;
