@@ -158,6 +158,13 @@ fn a_context_that_fills_up_leaves_no_call() {
 }
 
 #[test]
+fn prompts_are_normalized_as_the_models_tokenizer_was_trained_to_see_them() {
+    let ids = |text| call::tokenize_prompt(pocket::loaded(), text).unwrap();
+    assert_eq!(ids("<|im_start|>user\nCafe\u{301}"), ids("<|im_start|>user\nCaf\u{e9}"));
+    assert_ne!(ids("Caf\u{e9}"), ids("Cafe"));
+}
+
+#[test]
 fn drawn_calls_are_valid_and_the_same_for_the_same_seed() {
     let mut calls = Vec::new();
     for seed in [0, 1, 2, 2] {
@@ -308,9 +315,7 @@ fn the_command_writes_one_json_object_and_nothing_else_to_stdout() {
         "{\"name\": \"FindRestaurants\", \"arguments\": {\"city\": \"Oakland\", \"cuisine\": \"Chinese\"}}\n";
     let question = "Find me a Chinese restaurant in Oakland";
     let tools = ["--tools", "tools.json", "--task", "task.txt"];
-    for (arguments, stdin) in
-        [(&[question][..], ""), (&[], question), (&["Find me a Chinese restaurant"], "in Oakland\n")]
-    {
+    for (arguments, stdin) in [(&[question][..], ""), (&[], question)] {
         let output = run(&model, folder.path(), &[&tools[..], arguments].concat(), stdin.as_bytes());
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{arguments:?} {stdin:?}");
         assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
@@ -354,7 +359,7 @@ fn what_goes_wrong_has_its_exit_code_and_says_why() {
         ),
         (&["--tools", "tools.json", "--messages", "request.json"], "", 2, "come with `tools`"),
         (&["--tools", "tools.json", "--top-k", "3", "hi"], "", 2, "--temperature"),
-        (&["--tools", "tools.json", "--temperature", "-1", "hi"], "", 2, "from 0 to 100"),
+        (&["--tools", "tools.json", "--temperature", "nan", "hi"], "", 2, "from 0 to 100"),
         (&["--tools", "tools.json", "--max-tokens", "0", "hi"], "", 2, "--max-tokens"),
         (&["--tools", "tools.json", "--kv-type", "q9", "hi"], "", 2, "possible values"),
         (&["--tools", "tools.json", "--ctx", "99999", "hi"], "", 2, "trained for 4096"),
@@ -392,7 +397,7 @@ fn what_goes_wrong_has_its_exit_code_and_says_why() {
 fn the_partial_text_of_a_call_that_was_cut_off_is_on_stderr() {
     let (model, folder) = (pocket::pocket(FileType::F16), folder());
     let output = run(&model, folder.path(), &["--tools", "tools.json", "--max-tokens", "5", "hi"], b"");
-    assert!(String::from_utf8(output.stderr).unwrap().starts_with("<tool_call>\n{\"name\": \""));
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("<tool_call>\n{\"name\""));
     assert!(output.stdout.is_empty());
 }
 
