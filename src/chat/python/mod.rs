@@ -8,10 +8,12 @@
 //! and containers know their depth ([`value::MAX_DEPTH`]), so that nothing recurses without end.
 
 mod arguments;
+mod cycle;
 mod environment;
 mod fault;
 mod filters;
 mod format;
+mod items;
 mod json;
 mod lookup;
 mod methods;
@@ -20,6 +22,7 @@ mod operators;
 mod predicates;
 mod rewrite;
 mod select;
+mod strings;
 mod text;
 mod value;
 

@@ -5,9 +5,9 @@
 //! names hold a blank, so that no template can reach or hide them. Plain text becomes an
 //! expression too, because only expressions pass through the formatter that counts the output.
 
+use minijinja::Value;
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, Spanned, Stmt};
-use minijinja::{Error, ErrorKind, Value};
 
 pub(super) const ADD: &str = "py add";
 pub(super) const ATTRIBUTE: &str = "py attribute";
@@ -18,6 +18,7 @@ pub(super) const LIST: &str = "py list";
 pub(super) const LOOP: &str = "py loop";
 pub(super) const MAP: &str = "py map";
 pub(super) const MUL: &str = "py mul";
+pub(super) const NO_TEMPLATES: &str = "py no templates";
 pub(super) const REM: &str = "py rem";
 pub(super) const SET_ATTRIBUTE: &str = "py set attribute";
 pub(super) const SLICE: &str = "py slice";
@@ -35,12 +36,6 @@ pub(crate) struct Refusal {
 impl Refusal {
     fn new(span: Span, reason: impl Into<String>) -> Refusal {
         Refusal { line: span.start_line.into(), reason: reason.into() }
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Error {
-        Error::new(ErrorKind::SyntaxError, refusal.reason)
     }
 }
 
@@ -68,7 +63,7 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
     out.push(match stmt {
         Stmt::Template(s) => return Err(Refusal::new(s.span(), "a template inside a template")),
         Stmt::EmitRaw(s) => emit(constant(s.raw, s.span()), s.span()),
-        Stmt::EmitExpr(s) => emit(emitted(&s.expr), s.span()),
+        Stmt::EmitExpr(s) => emit(expr(&s.expr), s.span()),
         Stmt::ForLoop(s) => Stmt::ForLoop(Spanned::new(
             ast::ForLoop {
                 target: target(&s.target)?,
@@ -137,18 +132,19 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
         )),
         Stmt::Continue(s) => Stmt::Continue(Spanned::new(ast::Continue, s.span())),
         Stmt::Break(s) => Stmt::Break(Spanned::new(ast::Break, s.span())),
-        Stmt::Import(s) => return Err(no_files(s.span(), "import")),
-        Stmt::FromImport(s) => return Err(no_files(s.span(), "from")),
-        Stmt::Extends(s) => return Err(no_files(s.span(), "extends")),
-        Stmt::Include(s) => return Err(no_files(s.span(), "include")),
+        Stmt::Import(s) => no_templates(s.span(), "import"),
+        Stmt::FromImport(s) => no_templates(s.span(), "from"),
+        Stmt::Extends(s) => no_templates(s.span(), "extends"),
+        Stmt::Include(s) => no_templates(s.span(), "include"),
         Stmt::AutoEscape(s) => return Err(Refusal::new(s.span(), "the tag `autoescape` is not supported")),
         Stmt::Do(s) => return Err(Refusal::new(s.span(), "unknown tag `do`")),
     });
     Ok(())
 }
 
-fn no_files(span: Span, tag: &str) -> Refusal {
-    Refusal::new(span, format!("the tag `{tag}` needs another template, and a chat template has none"))
+/// A tag that fails when it is reached: a template that never reaches it renders.
+fn no_templates<'a>(span: Span, tag: &'static str) -> Stmt<'a> {
+    emit(call(NO_TEMPLATES, vec![constant(tag, span)], span), span)
 }
 
 fn declaration<'a>(s: &Spanned<ast::Macro<'a>>) -> Result<Spanned<ast::Macro<'a>>, Refusal> {
@@ -172,11 +168,6 @@ fn target<'a>(place: &Expr<'a>) -> Result<Expr<'a>, Refusal> {
     }
 }
 
-/// An expression to print. The engine knows `loop(...)` and `super()` only in their own form.
-fn emitted<'a>(e: &Expr<'a>) -> Expr<'a> {
-    expr(e)
-}
-
 fn expr<'a>(e: &Expr<'a>) -> Expr<'a> {
     match e {
         Expr::Var(s) => variable(s.id, s.span()),
@@ -186,10 +177,8 @@ fn expr<'a>(e: &Expr<'a>) -> Expr<'a> {
             call(SLICE, vec![expr(&s.expr), bound(&s.start), bound(&s.stop), bound(&s.step)], s.span())
         }
         Expr::UnaryOp(s) => {
-            let op = match s.op {
-                ast::UnaryOpKind::Not => ast::UnaryOpKind::Not,
-                ast::UnaryOpKind::Neg => ast::UnaryOpKind::Neg,
-            };
+            let not = matches!(s.op, ast::UnaryOpKind::Not);
+            let op = if not { ast::UnaryOpKind::Not } else { ast::UnaryOpKind::Neg };
             Expr::UnaryOp(Spanned::new(ast::UnaryOp { op, expr: expr(&s.expr) }, s.span()))
         }
         Expr::BinOp(s) => binary(s),
