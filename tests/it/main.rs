@@ -1,6 +1,7 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
 mod call;
+mod chat;
 mod convert;
 mod fixture;
 mod gguf;
@@ -15,7 +16,6 @@ mod place;
 mod pocket;
 mod quantizer;
 mod refused;
-mod chat;
 mod shared;
 mod tokenizer_keys;
 mod verify;
