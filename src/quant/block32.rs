@@ -14,7 +14,11 @@ impl<V: Vector> Block<V> {
     #[inline(always)]
     pub(super) fn load(x: &[f32; BLOCK_LEN]) -> Self {
         let (parts, _) = x.as_chunks::<8>();
-        Block([0, 1, 2, 3].map(|i| V::from_array(parts[i])))
+        let mut block = [V::splat(0.0); 4];
+        for i in 0..4 {
+            block[i] = V::from_array(parts[i]);
+        }
+        Block(block)
     }
 
     #[inline(always)]

@@ -44,8 +44,8 @@ fn encode_block<V: Vector>(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) 
     let inverse = block32::inverse(scale);
     let [low, high, bytes @ ..] = block;
     [*low, *high] = f16::from_f32(scale).to_le_bytes();
-    for (quant, byte) in x.nearest(inverse).into_iter().zip(bytes) {
-        *byte = quant as u8;
+    for (byte, quant) in bytes.iter_mut().zip(&x.nearest(inverse)) {
+        *byte = *quant as u8;
     }
 }
 

@@ -143,3 +143,37 @@ fn error<V: Vector>(
     }
     sum
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::lanes::nearest_int;
+    use super::super::vector::Portable;
+    use super::*;
+
+    #[test]
+    fn products_too_large_to_round_give_the_quants_that_ggml_makes_of_them() {
+        let x: [f32; SUB_BLOCK_LEN] = std::array::from_fn(|i| i as f32 / 31.0);
+        let lanes = Lanes::<Portable>::gather(&x);
+        for inverse in [31.0, 4e6, 1e7, 1e30, f32::INFINITY] {
+            let mut quants = lanes;
+            let (zero, one) = (Lanes::splat(0.0), Lanes::splat(1.0));
+            quantize(&lanes, Lanes::splat(inverse), zero, (zero, one), 15.0, &mut quants);
+            for (quant, x) in quants.iter().zip(x) {
+                assert_eq!(quant.to_array()[0], nearest_int(inverse * x).clamp(0, 15) as f32);
+            }
+        }
+    }
+
+    #[test]
+    fn the_lanes_do_not_see_each_other() {
+        let alone: Vec<f32> = (0..SUB_BLOCK_LEN).map(|i| (i as f32 * 0.7).sin()).collect();
+        let mut crowd = vec![0.0; 5 * SUB_BLOCK_LEN];
+        crowd[..SUB_BLOCK_LEN].fill(1e30);
+        crowd.extend_from_slice(&alone);
+        let trials = Trials { max_quant: 15.0, first: -1.0, count: 20 };
+        let first = search(&Lanes::<Portable>::gather(&alone), trials);
+        let sixth = search(&Lanes::<Portable>::gather(&crowd), trials);
+        assert_eq!(first.scale.to_array()[0], sixth.scale.to_array()[5]);
+        assert_eq!(first.min.to_array()[0], sixth.min.to_array()[5]);
+    }
+}

@@ -108,6 +108,9 @@ mod x86_64 {
             1 => prop::collection::vec((-1f32..1.0, -30i32..6), N)
                 .prop_map(|x| x.into_iter().map(|(x, e)| x * 2f32.powi(e)).collect()),
             1 => (-1f32..1.0, -1e-6f32..1e-6).prop_map(|(x, step)| (0..N).map(|i| x + i as f32 * step).collect()),
+            // Sub-blocks of different orders of magnitude: the scales of some vanish beside the others'.
+            2 => (-42i32..30, prop::collection::vec((spread(), 0i32..5), N / 16)).prop_map(staggered),
+            1 => prop::collection::vec((spread(), -17i32..-12), N / 16).prop_map(|x| staggered((0, x))),
             1 => bits(0xffff_0000),
             1 => bits(0xffff_ffff),
             1 => bits(0x807f_ffff),
@@ -137,6 +140,11 @@ mod x86_64 {
         half::bf16::from_f32(x).to_f32()
     }
 
+    /// Sixteen weights of each part, scaled by its power of ten.
+    fn staggered((base, parts): (i32, Vec<(Vec<f32>, i32)>)) -> Vec<f32> {
+        parts.iter().flat_map(|(x, e)| x[..16].iter().map(move |x| x * 10f32.powi(base + e))).collect()
+    }
+
     fn alternating(x: f32, negative: bool) -> Vec<f32> {
         (0..256).map(|i| if (i % 2 == 0) == negative { -x } else { x }).collect()
     }
@@ -151,7 +159,7 @@ mod x86_64 {
     #[test]
     fn every_codec_writes_and_reads_what_ggml_does() {
         let config = Config {
-            cases: 192,
+            cases: 256,
             rng_seed: RngSeed::Fixed(7),
             failure_persistence: None,
             ..Config::default()
