@@ -9,7 +9,8 @@
 //! file, a string at most three times as many.
 
 use super::{
-    Array, DEFAULT_ALIGNMENT, Error, GgmlType, Lookalike, NameProblem, ShapeProblem, TensorInfo, Value,
+    Array, DEFAULT_ALIGNMENT, Error, GgmlType, Header, Lookalike, NameProblem, ShapeProblem, TensorInfo,
+    Value,
 };
 use std::{collections::HashSet, fmt, ops::Range};
 
@@ -120,6 +121,19 @@ impl Gguf {
     pub fn tensor_bytes<'f>(&self, file: &'f [u8], name: &str) -> Option<&'f [u8]> {
         let range = self.tensor_range(self.tensor(name)?);
         file.get(range.start.try_into().ok()?..range.end.try_into().ok()?)
+    }
+}
+
+/// What reading a file with this header gives, without writing it.
+impl From<&Header> for Gguf {
+    fn from(header: &Header) -> Gguf {
+        Gguf {
+            version: 3,
+            metadata: header.metadata().to_vec(),
+            tensors: header.tensors().to_vec(),
+            data_start: header.encode().len() as u64,
+            alignment: DEFAULT_ALIGNMENT,
+        }
     }
 }
 

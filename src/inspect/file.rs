@@ -67,7 +67,7 @@ impl FileReport {
     }
 }
 
-fn facts(gguf: &Gguf, parameters: u64) -> Facts {
+pub(super) fn facts(gguf: &Gguf, parameters: u64) -> Facts {
     let architecture = gguf.architecture();
     let key = |name: &str| format!("{}.{name}", architecture.unwrap_or_default());
     let number = |name: &str| memory::largest(gguf.value(&key(name))?);
@@ -104,7 +104,7 @@ fn split(gguf: &Gguf) -> Option<Split> {
     Some(Split { no: gguf.u64("split.no")?, count })
 }
 
-fn tokenizer(gguf: &Gguf) -> Option<Tokenizer> {
+pub(super) fn tokenizer(gguf: &Gguf) -> Option<Tokenizer> {
     let tokens = gguf.array("tokenizer.ggml.tokens").and_then(Array::as_strings).unwrap_or_default();
     let special = |&role: &&'static str| {
         let id = gguf.u64(&format!("tokenizer.ggml.{role}_token_id"))?;
@@ -123,7 +123,7 @@ fn tokenizer(gguf: &Gguf) -> Option<Tokenizer> {
 
 /// The template that `tokenizer.chat_template` holds, and the names of those beside it
 /// (`tokenizer.chat_template.tool_use`).
-fn chat_template(gguf: &Gguf) -> Option<ChatTemplate> {
+pub(super) fn chat_template(gguf: &Gguf) -> Option<ChatTemplate> {
     const KEY: &str = "tokenizer.chat_template";
     let others = gguf
         .metadata

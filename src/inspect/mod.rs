@@ -3,16 +3,19 @@
 pub mod machine;
 pub mod memory;
 
+mod checkpoint;
 mod file;
 mod report;
 mod table;
 
+pub use checkpoint::{CheckpointReport, SizeRow};
 pub use file::FileReport;
 pub use report::{
     ChatTemplate, Facts, Fit, Need, Report, Rope, Special, Split, TensorRow, Tokenizer, TypeRow, WithTensors,
 };
 
 use crate::{
+    checkpoint::Checkpoint,
     error::{Error, Result},
     gguf::{GgmlType, Gguf},
     mmap::Map,
@@ -38,11 +41,24 @@ impl Default for Run {
     }
 }
 
-/// Looks at the GGUF file at `path`.
+impl Run {
+    /// The context to measure a model at that was trained on `context_length` tokens.
+    fn n_ctx(self, context_length: Option<u64>) -> u64 {
+        self.n_ctx.unwrap_or(context_length.unwrap_or(DEFAULT_N_CTX).min(DEFAULT_N_CTX))
+    }
+}
+
+/// Looks at the GGUF file or the checkpoint folder at `path`. No weights are read, but for a stored
+/// head that ought to be the embedding.
 ///
 /// # Errors
-/// Why it cannot be read or is no GGUF file.
+/// Why it cannot be read, or is neither.
 pub fn inspect(path: &Path, run: Run) -> Result<Report> {
+    let is_file_name = path.extension().is_some_and(|extension| extension == "gguf");
+    if path.is_dir() || !(path.exists() || is_file_name) {
+        let checkpoint = Checkpoint::open(path)?;
+        return Ok(Report::Checkpoint(CheckpointReport::of(&checkpoint, run)));
+    }
     let file = Map::open(path).map_err(|source| Error::read(path, source))?;
     let gguf = Gguf::parse(&file).map_err(|source| Error::gguf(path, source))?;
     Ok(Report::Gguf(FileReport::of(path, &gguf, file.len() as u64, run)))

@@ -1,7 +1,7 @@
 //! What an inspection found, for programs (`Serialize`) and for people (`Display`).
 
 use super::{
-    DEFAULT_N_CTX, FileReport, Run,
+    CheckpointReport, FileReport, Run,
     machine::Machine,
     memory::{self, Memory, Shape},
     table,
@@ -16,6 +16,8 @@ use std::fmt;
 pub enum Report {
     /// Of a GGUF file.
     Gguf(FileReport),
+    /// Of a checkpoint folder.
+    Checkpoint(CheckpointReport),
 }
 
 /// What a model is. `None` is what its file does not tell.
@@ -187,6 +189,8 @@ pub struct Need {
     pub n_ctx: u64,
     /// The type of the KV cache.
     pub kv_type: GgmlType,
+    /// The tensors' bytes.
+    pub weights_bytes: u64,
     /// The KV cache's bytes for each token.
     pub kv_bytes_per_token: Option<u64>,
     /// The memory; `None` where the formula does not fit the model.
@@ -237,12 +241,13 @@ impl Need {
         context_length: Option<u64>,
         run: Run,
     ) -> Need {
-        let n_ctx = run.n_ctx.unwrap_or(context_length.unwrap_or(DEFAULT_N_CTX).min(DEFAULT_N_CTX));
+        let n_ctx = run.n_ctx(context_length);
         let memory = shape.and_then(|shape| memory::memory(weights_bytes, shape, n_ctx, run.kv_type));
         let machine = Machine::this();
         Need {
             n_ctx,
             kv_type: run.kv_type,
+            weights_bytes,
             kv_bytes_per_token: shape.and_then(|shape| memory::kv_bytes_per_token(shape, run.kv_type)),
             memory,
             machine,
@@ -262,15 +267,20 @@ impl Serialize for WithTensors<'_> {
 
 impl fmt::Display for WithTensors<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report::Gguf(file) = self.0;
-        write!(f, "{}\n\n{}", self.0, table::tensors(&file.tensors))
+        let tensors = match self.0 {
+            Report::Gguf(file) => &file.tensors,
+            Report::Checkpoint(checkpoint) => &checkpoint.tensors,
+        };
+        write!(f, "{}\n\n{}", self.0, table::tensors(tensors))
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report::Gguf(file) = self;
-        table::file(f, file)
+        match self {
+            Report::Gguf(file) => table::file(f, file),
+            Report::Checkpoint(checkpoint) => table::checkpoint(f, checkpoint),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Reports as text for people: facts as a list, numbers in columns.
 
 use super::{
-    FileReport,
-    report::{ChatTemplate, Facts, Need, TensorRow, Tokenizer, TypeRow},
+    CheckpointReport, FileReport,
+    report::{ChatTemplate, Facts, Fit, Need, TensorRow, Tokenizer, TypeRow},
 };
 use std::fmt::{self, Display, Write};
 
@@ -24,9 +24,62 @@ pub(super) fn file(f: &mut fmt::Formatter<'_>, report: &FileReport) -> fmt::Resu
     tokenizer(f, report.tokenizer.as_ref())?;
     chat_template(f, report.chat_template.as_ref())?;
     writeln!(f)?;
-    types(f, &report.types, report.bits_per_weight, report.file_bytes)?;
+    types(f, &report.types, report.file_bytes)?;
     writeln!(f, "\n")?;
     need(f, &report.need)
+}
+
+/// Writes the text of a report on a checkpoint.
+pub(super) fn checkpoint(f: &mut fmt::Formatter<'_>, report: &CheckpointReport) -> fmt::Result {
+    let path = report.path.display().to_string();
+    let files = if report.files == 1 { "file" } else { "files" };
+    writeln!(f, "{}: checkpoint, {} safetensors {files}\n", plain(&path), report.files)?;
+    facts(f, &report.model)?;
+    fact(f, "output head", report.head.unwrap_or(UNKNOWN))?;
+    if let Some(obstacle) = &report.obstacle {
+        fact(f, "tokenizer", UNKNOWN)?;
+        fact(f, "chat template", UNKNOWN)?;
+        fact(f, "converts", format!("no: {}", plain_whole(obstacle)))?;
+    } else {
+        tokenizer(f, report.tokenizer.as_ref())?;
+        chat_template(f, report.chat_template.as_ref())?;
+        fact(f, "converts", "yes")?;
+    }
+    writeln!(f)?;
+    types(f, &report.types, report.file_bytes)?;
+    if !report.sizes.is_empty() {
+        writeln!(f, "\n")?;
+        sizes(f, report)?;
+    }
+    Ok(())
+}
+
+/// What each type needs, and the machine on the last lines.
+fn sizes(f: &mut fmt::Formatter<'_>, report: &CheckpointReport) -> fmt::Result {
+    let header = ["as a file of type", "bits/weight", "file bytes", "to run (MiB)", "fits"];
+    let mut table = Table::new(&header, &[Left, Right, Right, Right, Right]);
+    for row in &report.sizes {
+        table.row([
+            row.file_type.to_owned(),
+            format!("{:.2}", row.bits_per_weight),
+            grouped(row.file_bytes),
+            row.memory.map_or(UNKNOWN.to_owned(), |memory| mib(memory.total_bytes)),
+            row.fit.map_or(UNKNOWN, Fit::text).to_owned(),
+        ]);
+    }
+    writeln!(f, "{table}\n")?;
+    let n_ctx = grouped(report.n_ctx);
+    let title = format!("in each: {n_ctx} tokens, KV {}", report.kv_type.name().to_lowercase());
+    let mut table = Table::new(&[&title, "MiB"], &[Left, Right]);
+    let memory = report.sizes.first().and_then(|row| row.memory);
+    let mut row = |label: &str, bytes: Option<u64>| {
+        table.row([label.to_owned(), bytes.map_or(UNKNOWN.to_owned(), mib)]);
+    };
+    row("KV cache", memory.map(|memory| memory.kv_bytes));
+    row("compute (estimate)", memory.map(|memory| memory.compute_bytes));
+    row("this machine, available", report.machine.map(|machine| machine.available_bytes));
+    row("this machine, all", report.machine.map(|machine| machine.total_bytes));
+    write!(f, "{table}")
 }
 
 /// The table of tensors.
@@ -98,22 +151,23 @@ pub(super) fn chat_template(f: &mut fmt::Formatter<'_>, template: Option<&ChatTe
     fact(f, "chat template", format!("{} bytes, {tools}{named}", grouped(template.bytes)))
 }
 
-fn types(f: &mut fmt::Formatter<'_>, rows: &[TypeRow], bits: Option<f64>, file_bytes: u64) -> fmt::Result {
-    let mut table = Table::new(
-        &["type", "tensors", "weights", "bytes", "bits/weight"],
-        &[Left, Right, Right, Right, Right],
-    );
+fn types(f: &mut fmt::Formatter<'_>, rows: &[TypeRow], file_bytes: u64) -> fmt::Result {
+    let header = ["type", "tensors", "weights", "bytes", "bits/weight"];
+    let mut table = Table::new(&header, &[Left, Right, Right, Right, Right]);
+    let bits = |weights, bytes| match weights {
+        0 => UNKNOWN.to_owned(),
+        weights => format!("{:.2}", bytes as f64 * 8.0 / weights as f64),
+    };
     let mut all = (0, 0, 0);
     for row in rows {
-        let bits = row.bytes as f64 * 8.0 / row.weights as f64;
-        let numbers = [row.tensors, row.weights, row.bytes].map(grouped);
-        let [tensors, weights, bytes] = numbers;
-        table.row([row.type_name.to_owned(), tensors, weights, bytes, format!("{bits:.2}")]);
+        let [tensors, weights, bytes] = [row.tensors, row.weights, row.bytes].map(grouped);
+        table.row([row.type_name.to_owned(), tensors, weights, bytes, bits(row.weights, row.bytes)]);
         all = (all.0 + row.tensors, all.1 + row.weights, all.2 + row.bytes);
     }
-    let bits = bits.map_or(UNKNOWN.to_owned(), |bits| format!("{bits:.2}"));
-    table.row(["all".to_owned(), grouped(all.0), grouped(all.1), grouped(all.2), bits]);
-    table.row(["file".to_owned(), String::new(), String::new(), grouped(file_bytes), String::new()]);
+    let (tensors, weights, bytes) = all;
+    let label = "all".to_owned();
+    table.row([label, grouped(tensors), grouped(weights), grouped(bytes), bits(weights, bytes)]);
+    table.row(["disk".to_owned(), String::new(), String::new(), grouped(file_bytes), String::new()]);
     write!(f, "{table}")
 }
 
@@ -124,7 +178,7 @@ fn need(f: &mut fmt::Formatter<'_>, need: &Need) -> fmt::Result {
         table.row([label.to_owned(), bytes.map_or(UNKNOWN.to_owned(), mib)]);
     };
     let memory = need.memory;
-    row("weights (mapped)", memory.map(|memory| memory.weights_bytes));
+    row("weights (mapped)", Some(need.weights_bytes));
     row("KV cache", memory.map(|memory| memory.kv_bytes));
     row("compute (estimate)", memory.map(|memory| memory.compute_bytes));
     row("total", memory.map(|memory| memory.total_bytes));
@@ -161,12 +215,17 @@ fn group_digits(digits: &str) -> String {
 /// Text from a file without what steers a terminal, and short enough for a line.
 fn plain(text: &str) -> String {
     const MAX_CHARS: usize = 120;
-    let mut plain = String::new();
-    for c in text.chars().take(MAX_CHARS) {
-        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
+    match text.char_indices().nth(MAX_CHARS) {
+        None => plain_whole(text),
+        Some((end, _)) => format!("{}…", plain_whole(&text[..end])),
     }
-    if text.chars().nth(MAX_CHARS).is_some() {
-        plain.push('…');
+}
+
+/// Text from a file without what steers a terminal.
+fn plain_whole(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
     }
     plain
 }

@@ -62,11 +62,18 @@ fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
+/// Whether a line has these words, with any space between: the machine's memory widens the columns.
+fn has_line(output: &Output, words: &[&str]) -> bool {
+    stdout(output).lines().any(|line| line.split_whitespace().eq(words.iter().copied()))
+}
+
 #[test]
 fn a_file_is_told_with_its_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let path = small_qwen3(&folder);
-    let Report::Gguf(report) = inspect::inspect(&path, Run::default()).unwrap();
+    let Report::Gguf(report) = inspect::inspect(&path, Run::default()).unwrap() else {
+        panic!("a file is no checkpoint")
+    };
     assert_eq!(report.file_bytes, fs::metadata(&path).unwrap().len());
     assert_eq!(report.model.architecture.as_deref(), Some("qwen3"));
     assert_eq!(report.model.parameters, 256 + 1024 + 2 * 256 * 768);
@@ -111,10 +118,10 @@ fn people_get_a_table_and_programs_one_document() {
         "adds bos, eos     no, —\n",
         "chat template     46 bytes, takes tools\n",
         "Q4_K        2  393,216  221,184         4.50\n",
-        "KV cache                           4.0\n",
     ] {
         assert!(stdout(&table).contains(needle), "{needle}\n{}", stdout(&table));
     }
+    assert!(has_line(&table, &["KV", "cache", "4.0"]), "{}", stdout(&table));
     assert!(!stdout(&table).contains("blk.1.ffn_up.weight"));
     let listed = edgecall(&["--tensors"], &path);
     assert!(
@@ -169,4 +176,99 @@ fn what_is_no_model_is_refused_by_name() {
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(message.contains("the cache can be f32, f16"), "{message}");
+}
+
+/// The small real model of the repository.
+fn pocket() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket")
+}
+
+/// A copy of the pocket model's folder with one text in its `config.json` exchanged.
+fn pocket_with(from: &str, to: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(pocket()).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let config = fs::read_to_string(pocket().join("config.json")).unwrap();
+    assert!(config.contains(from), "{config}");
+    fs::write(folder.path().join("config.json"), config.replace(from, to)).unwrap();
+    folder
+}
+
+#[test]
+fn a_checkpoint_is_told_with_the_files_it_would_become() {
+    let Report::Checkpoint(report) = inspect::inspect(&pocket(), Run::default()).unwrap() else {
+        panic!("a folder is no file")
+    };
+    assert_eq!(report.obstacle, None);
+    assert_eq!(report.model.parameters, 5_771_264);
+    assert_eq!((report.types.len(), report.types[0].type_name, report.types[0].tensors), (1, "BF16", 68));
+    assert_eq!(report.tokenizer.unwrap().pre.as_deref(), Some("qwen2"));
+    assert!(report.chat_template.unwrap().takes_tools);
+    let weights = |name: &str| {
+        let row = report.sizes.iter().find(|row| row.file_type == name).unwrap();
+        row.memory.unwrap().weights_bytes
+    };
+    // The tensors' bytes in the files that llama.cpp's own tools make of this model.
+    for (file_type, bytes) in [
+        ("f32", 23_085_056),
+        ("bf16", 11_550_720),
+        ("q8_0", 6_144_000),
+        ("q4_0", 3_530_752),
+        ("q4_k_m", 3_649_024),
+        ("q6_k", 4_747_264),
+    ] {
+        assert_eq!(weights(file_type), bytes, "{file_type}");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_does_not_convert_is_still_told_with_the_reason() {
+    let folder = pocket_with("\"num_hidden_layers\": 6", "\"num_hidden_layers\": 7");
+    let output = edgecall(&[], folder.path());
+    assert!(output.status.success());
+    for needle in
+        ["layers            7\n", "converts          no: ", "model.layers.6.", "tokenizer         —\n"]
+    {
+        assert!(stdout(&output).contains(needle), "{needle}\n{}", stdout(&output));
+    }
+    let json: serde_json::Value =
+        serde_json::from_slice(&edgecall(&["--json"], folder.path()).stdout).unwrap();
+    assert_eq!(json["kind"], "checkpoint");
+    assert!(json["obstacle"].as_str().unwrap().contains("model.layers.6."));
+    assert_eq!(json["sizes"], serde_json::json!([]));
+}
+
+#[test]
+fn a_folder_that_is_no_checkpoint_is_refused_by_name() {
+    let empty = tempfile::tempdir().unwrap();
+    let unknown = pocket_with("Qwen3ForCausalLM", "MambaForCausalLM");
+    for (path, code, needle) in [
+        (empty.path(), 66, "has no config.json"),
+        (&empty.path().join("not-there"), 66, "no such checkpoint folder"),
+        (Path::new("Qwen/Qwen3-1.7B"), 66, "hf download Qwen/Qwen3-1.7B"),
+        (unknown.path(), 65, "architecture `MambaForCausalLM` is not supported"),
+    ] {
+        let output = edgecall(&[], path);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        assert!(message.contains(needle), "{message}");
+    }
+}
+
+#[test]
+fn a_model_that_keeps_something_else_than_keys_and_values_has_no_cache_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut header = Header::new(vec![
+        ("general.architecture".into(), Value::String("mamba".into())),
+        ("mamba.block_count".into(), Value::U32(u32::MAX)),
+        ("mamba.ssm.state_size".into(), Value::U32(16)),
+    ]);
+    header.push_tensor("token_embd.weight".into(), vec![32, 2], GgmlType::F16);
+    let mut file = header.encode();
+    file.resize(file.len() + header.data_bytes() as usize, 0);
+    let output = edgecall(&[], &write(&folder, "mamba.gguf", &file));
+    assert!(has_line(&output, &["KV", "cache", "—"]), "{}", stdout(&output));
+    assert!(stdout(&output).contains("tokenizer         none\n"));
 }

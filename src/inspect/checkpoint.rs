@@ -1,0 +1,193 @@
+//! A checkpoint folder -> what it is, and what the files made of it would be.
+
+use super::{
+    Run,
+    file::{chat_template, facts, tokenizer},
+    machine::Machine,
+    memory::{self, Memory, Shape},
+    report::{ChatTemplate, Facts, Fit, Rope, TensorRow, Tokenizer, TypeRow},
+};
+use crate::{
+    checkpoint::{Checkpoint, Config, RopeScaling},
+    convert::{FilePlan, FileType, Head, Plan, Recipe},
+    gguf::{GgmlType, Gguf},
+};
+use serde::Serialize;
+use std::{collections::BTreeMap, error::Error, iter, path::PathBuf};
+
+/// What a checkpoint is and what the GGUF files made of it would need to run.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckpointReport {
+    /// The folder.
+    pub path: PathBuf,
+    /// How many safetensors files it has.
+    pub files: usize,
+    /// How many bytes they have together.
+    pub file_bytes: u64,
+    /// The model.
+    pub model: Facts,
+    /// What it stores as its output head; `None` where it cannot be converted.
+    pub head: Option<&'static str>,
+    /// Its tokenizer as it would be written; `None` where it cannot be.
+    pub tokenizer: Option<Tokenizer>,
+    /// Its chat template.
+    pub chat_template: Option<ChatTemplate>,
+    /// Why it cannot be converted; `None` where it can.
+    pub obstacle: Option<String>,
+    /// The tensors by dtype.
+    pub types: Vec<TypeRow>,
+    /// The context that the sizes are for, in tokens.
+    pub n_ctx: u64,
+    /// The type of the KV cache that the sizes are for.
+    pub kv_type: GgmlType,
+    /// This machine's memory; `None` where it cannot be told.
+    pub machine: Option<Machine>,
+    /// What the file of each type would need.
+    pub sizes: Vec<SizeRow>,
+    /// The tensors, by shard and name.
+    pub tensors: Vec<TensorRow>,
+}
+
+/// What a checkpoint would be as a file of one type.
+#[derive(Clone, Debug, Serialize)]
+pub struct SizeRow {
+    /// The type.
+    #[serde(rename = "type")]
+    pub file_type: &'static str,
+    /// The file's length.
+    pub file_bytes: u64,
+    /// Bits that a weight takes.
+    pub bits_per_weight: f64,
+    /// The memory to run it; `None` where the KV type does not fit the model.
+    pub memory: Option<Memory>,
+    /// Whether this machine has it.
+    pub fit: Option<Fit>,
+}
+
+impl CheckpointReport {
+    /// Everything about `checkpoint` that can be told without reading its weights.
+    pub(super) fn of(checkpoint: &Checkpoint, run: Run) -> CheckpointReport {
+        let shards = &checkpoint.shards;
+        let recipe = Recipe { file_types: FileType::ALL.to_vec(), ..Recipe::default() };
+        let planned = Plan::new(checkpoint, recipe);
+        let mut report = CheckpointReport {
+            path: checkpoint.dir.clone(),
+            files: shards.files().len(),
+            file_bytes: shards.files().iter().map(|file| file.file_bytes).sum(),
+            model: stated(&checkpoint.config, shards.tensors().iter().map(|t| elements(&t.shape)).sum()),
+            head: None,
+            tokenizer: None,
+            chat_template: None,
+            obstacle: planned.as_ref().err().map(chain),
+            types: types(checkpoint),
+            n_ctx: run.n_ctx(Some(checkpoint.config.max_position_embeddings)),
+            kv_type: run.kv_type,
+            machine: Machine::this(),
+            sizes: Vec::new(),
+            tensors: shards.tensors().iter().map(row).collect(),
+        };
+        if let Ok(plan) = planned {
+            report.add(&plan);
+        }
+        report
+    }
+
+    fn add(&mut self, plan: &Plan) {
+        // Keys and names are the same in all files.
+        let Some(first) = plan.files.first() else { return };
+        let gguf = Gguf::from(&plan.header(first));
+        self.model = facts(&gguf, first.element_count());
+        self.head = Some(head(plan.head));
+        self.tokenizer = tokenizer(&gguf);
+        self.chat_template = chat_template(&gguf);
+        let shape = Shape::of(&gguf);
+        self.sizes = plan.files.iter().map(|file| self.size(file, shape.as_ref())).collect();
+    }
+
+    fn size(&self, file: &FilePlan, shape: Option<&Shape>) -> SizeRow {
+        let weights_bytes = file.tensor_bytes();
+        let memory = shape.and_then(|shape| memory::memory(weights_bytes, shape, self.n_ctx, self.kv_type));
+        SizeRow {
+            file_type: file.file_type.name(),
+            file_bytes: file.file_bytes(),
+            bits_per_weight: weights_bytes as f64 * 8.0 / file.element_count() as f64,
+            memory,
+            fit: memory.zip(self.machine).map(|(memory, machine)| Fit::of(memory.total_bytes, machine)),
+        }
+    }
+}
+
+/// What `config.json` says, for a checkpoint that cannot be converted.
+fn stated(config: &Config, parameters: u64) -> Facts {
+    let (scaling, factor, original_context_length) = match config.rope.scaling {
+        RopeScaling::None => (None, None, None),
+        RopeScaling::Linear { factor } => (Some("linear"), Some(factor), None),
+        RopeScaling::Yarn { factor, original_context, .. } => {
+            (Some("yarn"), Some(factor), Some(original_context))
+        }
+        RopeScaling::Llama3 { factor, original_context, .. } => {
+            (Some("llama3"), Some(factor), Some(original_context))
+        }
+    };
+    Facts {
+        architecture: Some(config.architecture.clone()),
+        name: None,
+        license: None,
+        parameters,
+        block_count: Some(config.num_hidden_layers),
+        embedding_length: Some(config.hidden_size),
+        feed_forward_length: Some(config.intermediate_size),
+        head_count: Some(config.num_attention_heads),
+        head_count_kv: Some(config.num_key_value_heads),
+        key_length: Some(config.head_width()),
+        value_length: Some(config.head_width()),
+        context_length: Some(config.max_position_embeddings),
+        rope: Some(Rope {
+            freq_base: config.rope.theta,
+            scaling: scaling.map(str::to_owned),
+            factor,
+            original_context_length,
+        }),
+        vocabulary: Some(config.vocab_size),
+    }
+}
+
+fn head(head: Head) -> &'static str {
+    match head {
+        Head::Absent => "tied to the embedding",
+        Head::Untied => "stored, untied",
+        Head::TiedCopy => "stored, a copy of the embedding (--drop-tied-head leaves it out)",
+        Head::TiedButDifferent => "stored, and not the embedding that config.json ties it to",
+    }
+}
+
+fn types(checkpoint: &Checkpoint) -> Vec<TypeRow> {
+    let mut rows = BTreeMap::new();
+    for tensor in checkpoint.shards.tensors() {
+        let type_name = tensor.dtype.name();
+        let row = rows.entry(type_name).or_insert(TypeRow { type_name, tensors: 0, weights: 0, bytes: 0 });
+        row.tensors += 1;
+        row.weights += elements(&tensor.shape);
+        row.bytes += tensor.range.end - tensor.range.start;
+    }
+    rows.into_values().collect()
+}
+
+fn row(tensor: &crate::checkpoint::SourceTensor) -> TensorRow {
+    TensorRow {
+        name: tensor.name.clone(),
+        type_name: tensor.dtype.name(),
+        shape: tensor.shape.clone(),
+        bytes: tensor.range.end - tensor.range.start,
+    }
+}
+
+fn elements(shape: &[u64]) -> u64 {
+    shape.iter().product()
+}
+
+/// An error and its causes in one line.
+fn chain(error: &impl Error) -> String {
+    let causes = iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
