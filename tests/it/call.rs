@@ -390,9 +390,11 @@ fn a_reader_that_goes_away_is_no_failure() {
 fn ctrl_c_ends_with_130() {
     let (model, folder) = (pocket::pocket(FileType::F16), folder());
     let mut child = command(&model, folder.path(), &["--tools", "tools.json"]);
-    // It waits for its stdin, which stays open.
+    // It waits for its stdin, which stays open until it has ended (`wait` would close it first).
+    let stdin = child.stdin.take();
     std::thread::sleep(std::time::Duration::from_millis(500));
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(stdin);
 }
