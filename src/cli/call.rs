@@ -22,7 +22,7 @@ use std::{
 #[derive(clap::Args)]
 pub struct Args {
     /// Run this model
-    #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL")]
+    #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
     model: PathBuf,
 
     /// Let the model call one of these tools (OpenAI's form)
