@@ -1,5 +1,7 @@
 //! What may be called, and what was.
 
+pub mod json_schema;
+
 use crate::error::Kind;
 
 /// Why tools cannot be used.
