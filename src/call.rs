@@ -1,15 +1,384 @@
 //! Conversation + tools + model -> tool call: where the three streams meet.
 
-use crate::error::Kind;
+use crate::{
+    Result,
+    chat::{Conversation, RenderOptions, Template, select_template},
+    error::Kind,
+    runtime::{
+        self, Compiler, Completion, Constraint, Finish, Model, Sampler, Sampling, Session,
+        constraint::Grammar, generate,
+    },
+    tools::{
+        self, Tool, ToolCall, ToolSet, check,
+        dialect::{self, DIALECTS, Dialect},
+        grammar::{self, CallGrammar},
+        schema,
+    },
+};
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
+use unicode_normalization::UnicodeNormalization;
 
 /// Why there is no call.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {}
+pub enum Error {
+    /// The tokens ran out before the call was complete.
+    #[error("the budget of {max_tokens} tokens ended before the call did; allow more with --max-tokens")]
+    Budget {
+        /// The budget.
+        max_tokens: usize,
+        /// What was written.
+        partial: String,
+    },
+    /// The context was full before the call was complete.
+    #[error("the context of {n_ctx} tokens was full before the call was complete; shorten the prompt")]
+    ContextFull {
+        /// The context's length.
+        n_ctx: usize,
+        /// What was written.
+        partial: String,
+    },
+    /// What was written is not a call that the tools accept, though the grammar should see to that.
+    #[error("the model's call is not valid, and nothing else was tried")]
+    Invalid {
+        /// What is wrong with it.
+        #[source]
+        source: tools::Error,
+        /// What was written.
+        partial: String,
+    },
+    /// The model has no chat template.
+    #[error("the model has no chat template, so it is not known how to talk to it")]
+    NoTemplate,
+    /// The model's template teaches another way to write calls.
+    #[error(
+        "the model's chat template teaches none of the call formats that are supported ({})",
+        supported.join(", ")
+    )]
+    NoDialect {
+        /// The formats' names.
+        supported: Vec<&'static str>,
+    },
+}
 
 impl Error {
     /// The class that decides the exit code.
     pub fn kind(&self) -> Kind {
-        match *self {}
+        match self {
+            Error::Budget { .. } | Error::ContextFull { .. } | Error::Invalid { .. } => Kind::Negative,
+            Error::NoTemplate | Error::NoDialect { .. } => Kind::Data,
+        }
+    }
+
+    /// What the model had written when it failed.
+    pub fn partial(&self) -> Option<&str> {
+        match self {
+            Error::Budget { partial, .. }
+            | Error::ContextFull { partial, .. }
+            | Error::Invalid { partial, .. } => Some(partial),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the model thinks before it calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Think {
+    /// It is told not to.
+    #[default]
+    Off,
+    /// It writes freely until its thoughts end, and then the call.
+    On,
+    /// It is told nothing.
+    Auto,
+}
+
+/// How a call is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Whether the model thinks first.
+    pub think: Think,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// The most tokens of thought and call together.
+    pub max_tokens: usize,
+    /// Context, threads, KV cache.
+    pub session: runtime::Options,
+}
+
+/// A call and how it came about.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The call.
+    pub call: ToolCall,
+    /// What the model thought first.
+    pub thought: Option<String>,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// Where the time of a call went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timings {
+    /// Loading the model.
+    pub load: Duration,
+    /// Building the token trie and compiling the grammar.
+    pub grammar: Duration,
+    /// Evaluating the prompt.
+    pub prefill: Duration,
+    /// Generating.
+    pub decode: Duration,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens generated, thoughts included.
+    pub generated_tokens: usize,
+    /// The context's length in tokens.
+    pub n_ctx: usize,
+    /// Threads that computed.
+    pub threads: usize,
+}
+
+/// Checks, without a model, that every tool's schema can be enforced.
+///
+/// # Errors
+/// [`tools::Error::Schema`] with the tool, the place and the keyword.
+pub fn check_tools(tools: &ToolSet) -> Result<()> {
+    let compiler = Compiler::for_bytes()?;
+    // Which dialect the call will be written in is up to the model; the schemas are the same in all.
+    let grammar = CallGrammar::new(tools, DIALECTS[0])?;
+    let whole = constraint(&compiler, &grammar);
+    // A grammar in stages has looked at no schema yet.
+    if whole.is_ok() && !grammar.is_in_stages() {
+        return Ok(());
+    }
+    for tool in tools.iter() {
+        locate(&compiler, tool)?;
+    }
+    whole.map(drop).map_err(Into::into)
+}
+
+/// Finds the innermost schema of `tool` that does not compile, and the keyword that is to blame.
+fn locate(compiler: &Compiler, tool: &Tool) -> Result<()> {
+    for part in schema::parts(tool) {
+        let Err(error) = compiler.compile(&grammar::of_value(&part.schema)) else { continue };
+        let reason = match error {
+            runtime::Error::Grammar { reason } => reason,
+            other => return Err(other.into()),
+        };
+        let blamed = part.keywords.iter().find(|keyword| {
+            let mut rest = part.schema.clone();
+            rest.as_object_mut().is_some_and(|rest| rest.shift_remove(*keyword).is_some())
+                && compiler.compile(&grammar::of_value(&rest)).is_ok()
+        });
+        let keyword = blamed.map_or("schema", String::as_str);
+        let pointer = match blamed {
+            Some(keyword) => format!("{}/{keyword}", part.pointer),
+            None => part.pointer,
+        };
+        return Err(tools::Error::Schema {
+            tool: tool.name().to_owned(),
+            pointer,
+            keyword: keyword.to_owned(),
+            problem: format!("cannot be enforced: {}", first_line(&reason)),
+        }
+        .into());
+    }
+    Ok(())
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason is given")
+}
+
+/// The model's chat template for calls.
+///
+/// # Errors
+/// [`Error::NoTemplate`], or several among which none can be chosen.
+pub fn template_of(model: &Model) -> Result<&str> {
+    let templates: Vec<(&str, &str)> =
+        model.metadata().chat_templates.iter().map(|(name, text)| (&**name, &**text)).collect();
+    if templates.is_empty() {
+        return Err(Error::NoTemplate.into());
+    }
+    Ok(select_template(&templates, true)?)
+}
+
+/// The dialect that a chat template teaches.
+///
+/// # Errors
+/// [`Error::NoDialect`].
+pub fn dialect_of(template: &str) -> Result<&'static dyn Dialect> {
+    let supported = || DIALECTS.iter().map(|dialect| dialect.name()).collect();
+    Ok(dialect::taught_by(template).ok_or_else(|| Error::NoDialect { supported: supported() })?)
+}
+
+/// The prompt: `conversation` and `tools` as the model's chat template writes them.
+///
+/// # Errors
+/// [`Error::NoTemplate`], and what the template refuses.
+pub fn render(model: &Model, tools: &ToolSet, conversation: &Conversation, think: Think) -> Result<String> {
+    let vocabulary = model.vocabulary();
+    let text = |token: Option<i32>| {
+        token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())
+    };
+    let bos = text(vocabulary.bos().filter(|_| vocabulary.adds_bos()));
+    let eos = text(vocabulary.eos());
+    let options = RenderOptions {
+        add_generation_prompt: true,
+        enable_thinking: match think {
+            Think::Off => Some(false),
+            Think::On => Some(true),
+            Think::Auto => None,
+        },
+        bos_token: bos.as_deref(),
+        eos_token: eos.as_deref(),
+        ..RenderOptions::default()
+    };
+    let tools = serde_json::Value::Array(tools.sources());
+    Ok(Template::new(template_of(model)?)?.render(conversation, Some(&tools), &options)?)
+}
+
+/// Lets `model` answer `conversation` with a call of one of `tools`.
+///
+/// # Errors
+/// What [`render`] and [`answer`] report.
+pub fn call(
+    model: &Model,
+    tools: &ToolSet,
+    conversation: &Conversation,
+    settings: &Settings,
+) -> Result<Answer> {
+    let prompt = render(model, tools, conversation, settings.think)?;
+    answer(model, tools, &prompt, settings)
+}
+
+/// The token ids of a rendered prompt: special tokens recognized, text normalized as the model's
+/// tokenizer was trained to see it, a BOS token in front only where the model wants one and the
+/// prompt does not begin with it.
+///
+/// # Errors
+/// [`runtime::Error::TextTooLong`].
+pub fn tokenize_prompt(model: &Model, prompt: &str) -> Result<Vec<i32>> {
+    let normalized = match model.metadata().pre_tokenizer.as_deref() {
+        Some(pre) if NFC_PRE_TOKENIZERS.contains(&pre) => Cow::Owned(prompt.nfc().collect::<String>()),
+        _ => Cow::Borrowed(prompt),
+    };
+    let mut tokens = model.vocabulary().tokenize(&normalized, true)?;
+    if model.vocabulary().adds_bos()
+        && let Some(bos) = model.vocabulary().bos()
+        && tokens.first() != Some(&bos)
+    {
+        tokens.insert(0, bos);
+    }
+    Ok(tokens)
+}
+
+/// Pre-tokenizers of the families whose tokenizer.json normalizes to NFC, which llama.cpp does not do.
+const NFC_PRE_TOKENIZERS: &[&str] = &["qwen2", "qwen35", "deepseek-r1-qwen"];
+
+/// Lets `model` answer `prompt`, a rendered conversation, with a call of one of `tools`.
+///
+/// # Errors
+/// [`Error::Budget`] and [`Error::ContextFull`] where there is no call, and what rendering,
+/// grammar and runtime report.
+pub fn answer(model: &Model, tools: &ToolSet, prompt: &str, settings: &Settings) -> Result<Answer> {
+    let dialect = dialect_of(template_of(model)?)?;
+    let tokens = tokenize_prompt(model, prompt)?;
+    let mut session = Session::new(model, tokens.len(), settings.max_tokens, &settings.session)?;
+    let mut timings = Timings {
+        load: model.load_time(),
+        prompt_tokens: tokens.len(),
+        n_ctx: session.n_ctx(),
+        threads: session.threads(),
+        ..Timings::default()
+    };
+    let mut sampler = Sampler::new(settings.sampling);
+
+    let started = Instant::now();
+    let compiler = model.compiler()?;
+    timings.grammar = started.elapsed();
+
+    let started = Instant::now();
+    session.append(&tokens)?;
+    timings.prefill = started.elapsed();
+
+    let mut call_grammar = CallGrammar::new(tools, dialect)?;
+    let mut thought = None;
+    if settings.think == Think::On
+        && let Some((end, lead)) = dialect.thought_end()
+    {
+        let opening = dialect.frame().open.first().and_then(|part| compiler.mark(part.text()));
+        let opens_call = |token: i32| u32::try_from(token).is_ok_and(|token| Some(token) == opening);
+        let thinking = generate::free(
+            &mut session,
+            model.vocabulary(),
+            &mut sampler,
+            settings.max_tokens,
+            Some(end),
+            opens_call,
+        )?;
+        timings.add(&thinking);
+        let text = finished(&thinking, settings, &session)?;
+        if text.ends_with(end) {
+            call_grammar = call_grammar.after(lead);
+        }
+        thought = Some(text);
+    }
+
+    let started = Instant::now();
+    let mut constraint = Constraint::new(compiler, Box::new(Marked { grammar: &call_grammar, compiler }))?;
+    timings.grammar += started.elapsed();
+    let budget = settings.max_tokens - timings.generated_tokens;
+    let completion = generate::constrained(&mut session, &mut constraint, &mut sampler, budget)?;
+    timings.add(&completion);
+    let text = finished(&completion, settings, &session)?;
+    let call = dialect
+        .parse(&text)
+        .and_then(|call| check::check(tools, &call).map(|()| call))
+        .map_err(|source| Error::Invalid { source, partial: text })?;
+    Ok(Answer { call, thought, timings })
+}
+
+impl Timings {
+    fn add(&mut self, completion: &Completion) {
+        self.decode += completion.time;
+        self.generated_tokens += completion.tokens.len();
+    }
+}
+
+/// The text of a completion that came to its end.
+fn finished(completion: &Completion, settings: &Settings, session: &Session<'_>) -> Result<String> {
+    let partial = String::from_utf8_lossy(&completion.text).into_owned();
+    match completion.finish {
+        Finish::Stop => Ok(partial),
+        Finish::Budget => Err(Error::Budget { max_tokens: settings.max_tokens, partial }.into()),
+        Finish::Context => Err(Error::ContextFull { n_ctx: session.n_ctx(), partial }.into()),
+    }
+}
+
+/// A call's grammar, ready to be held against text in the compiler's vocabulary.
+///
+/// # Errors
+/// [`runtime::Error::Grammar`] with llguidance's reason.
+pub fn constraint<'a>(compiler: &'a Compiler, grammar: &'a CallGrammar) -> Result<Constraint<'a>> {
+    Ok(Constraint::new(compiler, Box::new(Marked { grammar, compiler }))?)
+}
+
+/// A call's grammar with the marks of one vocabulary.
+struct Marked<'a> {
+    grammar: &'a CallGrammar,
+    compiler: &'a Compiler,
+}
+
+impl Grammar for Marked<'_> {
+    fn stage(&self, written: &[u8]) -> usize {
+        self.grammar.stage(written)
+    }
+
+    fn lark(&self, written: &[u8]) -> String {
+        self.grammar.lark(written, &|text| self.compiler.mark(text))
     }
 }

@@ -1,15 +1,240 @@
 //! The token check: does the written file's tokenizer do what the checkpoint's does?
+//!
+//! Joins the two halves of the crate that otherwise never meet: `tokenizer.json` through the `tokenizers`
+//! crate on one side, the GGUF file through llama.cpp on the other. Both get the text as `tokenizer.json`'s
+//! normaliser leaves it, since llama.cpp does not normalise.
 
+mod probes;
+
+use crate::checkpoint::tokenizer::{self, Tokenizer};
+use crate::convert::pretokenizer;
 use crate::error::Kind;
+use crate::gguf::{Array, Gguf, Value};
+use crate::mmap;
+use crate::runtime::{self, Vocabulary};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// What the token check found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {}
+pub enum Error {
+    /// The file cannot be read back.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is no GGUF file.
+    #[error("{}", path.display())]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: crate::gguf::Error,
+    },
+    /// The file has no vocabulary.
+    #[error("{}: no tokens", path.display())]
+    NoTokens {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A special token beyond the vocabulary.
+    #[error(
+        "`{key}` is {id} but the vocabulary has {n_tokens} tokens; correct `{config_key}` in config.json, or \
+         write the file as it is with `--no-check`"
+    )]
+    SpecialId {
+        /// The key in the GGUF file.
+        key: String,
+        /// The id that stands there.
+        id: u64,
+        /// How many tokens there are.
+        n_tokens: usize,
+        /// The key in config.json that it comes from.
+        config_key: String,
+    },
+    /// Two tokens with one text, which llama.cpp cannot tell apart.
+    #[error(
+        "the tokens {first} and {second} have the same text {text:?}, which llama.cpp does not load; \
+         `--no-check` writes the file anyway"
+    )]
+    SharedText {
+        /// One id.
+        first: usize,
+        /// The other id.
+        second: usize,
+        /// The text of both.
+        text: String,
+    },
+    /// The two tokenizers disagree.
+    #[error(
+        "the written tokenizer is not the checkpoint's: at ...{excerpt:?}... tokenizer.json gives the ids \
+         {expected:?} and llama.cpp {found:?} (from token {position} of {text:?} on); {}, or write the file as it \
+         is with `--no-check`", advice(*.suggested)
+    )]
+    Mismatch {
+        /// The text, shortened if it is long.
+        text: String,
+        /// What stands around the first difference.
+        excerpt: String,
+        /// The index of the first token that differs.
+        position: usize,
+        /// The checkpoint's ids from there on, at most eight.
+        expected: Vec<u32>,
+        /// llama.cpp's ids from there on, at most eight.
+        found: Vec<i32>,
+        /// Another pre-tokenizer that has the structure of the checkpoint's.
+        suggested: Option<&'static str>,
+    },
+    /// The checkpoint's tokenizer failed.
+    #[error("the checkpoint's tokenizer failed in the token check")]
+    Tokenizer(#[from] tokenizer::Error),
+    /// llama.cpp cannot load the vocabulary.
+    #[error("the written file cannot be used for the token check")]
+    Runtime(#[from] runtime::Error),
+}
 
 impl Error {
     /// The class that decides the exit code.
     pub fn kind(&self) -> Kind {
-        match *self {}
+        match self {
+            Error::Read { .. } => Kind::NoInput,
+            Error::Gguf { source, .. } => source.kind(),
+            Error::Tokenizer(e) => e.kind(),
+            Error::Runtime(e) => e.kind(),
+            Error::NoTokens { .. }
+            | Error::SpecialId { .. }
+            | Error::SharedText { .. }
+            | Error::Mismatch { .. } => Kind::Data,
+        }
     }
+
+    fn suggest(mut self, pre: &str, tokenizer: &Tokenizer) -> Error {
+        if let Error::Mismatch { suggested, .. } = &mut self {
+            *suggested = pretokenizer::by_structure(tokenizer).filter(|name| *name != pre);
+        }
+        self
+    }
+}
+
+fn advice(suggested: Option<&str>) -> String {
+    match suggested {
+        Some(name) => {
+            format!("the checkpoint's pre-tokenizer is built like llama.cpp's `{name}`: try `--pre {name}`")
+        }
+        None => "name another pre-tokenizer with `--pre NAME`".to_owned(),
+    }
+}
+
+/// What was compared, all of it equal.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TokenReport {
+    /// How many texts.
+    pub texts: usize,
+    /// How many tokens those texts have.
+    pub tokens: usize,
+    /// How long it took, loading the vocabulary included.
+    pub seconds: f64,
+}
+
+/// Checks that llama.cpp, with the vocabulary of the GGUF file at `path`, gives the same ids as the
+/// checkpoint's `tokenizer` on a fixed set of hard texts, on texts around each added token, on a sample of
+/// the vocabulary and on the chat template.
+///
+/// Special tokens in a text count as such on both sides; nothing is added before or behind it.
+///
+/// # Errors
+/// [`Error::Mismatch`] with the text and both sides' ids; what keeps llama.cpp from loading the file.
+pub fn tokens(path: &Path, tokenizer: &Tokenizer) -> Result<TokenReport, Error> {
+    let started = Instant::now();
+    let pre = check_loadable(path)?;
+    let vocabulary = Vocabulary::load(path)?;
+    let is_plain = |id: u32| {
+        let id = i32::try_from(id).unwrap_or(-1);
+        !vocabulary.is_control(id) && !vocabulary.is_user_defined(id)
+    };
+    let probes = probes::all(tokenizer, is_plain)?;
+    let mut tokens = 0;
+    for text in &probes {
+        let expected = tokenizer.encode(text)?;
+        let normalized = tokenizer.normalize(text)?;
+        let found = vocabulary.tokenize(&normalized, true)?;
+        compare(tokenizer, &normalized, &expected, &found).map_err(|e| e.suggest(&pre, tokenizer))?;
+        tokens += expected.len();
+    }
+    Ok(TokenReport { texts: probes.len(), tokens, seconds: started.elapsed().as_secs_f64() })
+}
+
+fn compare(tokenizer: &Tokenizer, text: &str, expected: &[u32], found: &[i32]) -> Result<(), Error> {
+    let same = |(a, b): &(&u32, &i32)| i64::from(**a) == i64::from(**b);
+    let position = expected.iter().zip(found).take_while(same).count();
+    if position == expected.len() && position == found.len() {
+        return Ok(());
+    }
+    // Half a character decodes to a replacement character, so this may be off by a few.
+    let before = tokenizer.decode(&expected[..position])?.chars().count();
+    Err(Error::Mismatch {
+        text: shortened(text),
+        excerpt: text.chars().skip(before.saturating_sub(10)).take(40).collect(),
+        position,
+        expected: expected[position..].iter().copied().take(8).collect(),
+        found: found[position..].iter().copied().take(8).collect(),
+        suggested: None,
+    })
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Refuses what llama.cpp would end the process on, or pass over in silence. The answer is the file's
+/// pre-tokenizer.
+fn check_loadable(path: &Path) -> Result<String, Error> {
+    let file = mmap::Map::open(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
+    let gguf = Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })?;
+    let tokens = gguf.array("tokenizer.ggml.tokens").and_then(Array::as_strings);
+    let tokens = tokens.ok_or_else(|| Error::NoTokens { path: path.to_path_buf() })?;
+    check_special_ids(&gguf.metadata, tokens.len())?;
+    check_texts(tokens)?;
+    Ok(gguf.str("tokenizer.ggml.pre").unwrap_or_default().to_owned())
+}
+
+fn check_special_ids(metadata: &[(String, Value)], n_tokens: usize) -> Result<(), Error> {
+    for (key, value) in metadata {
+        let name = key.strip_prefix("tokenizer.ggml.").filter(|name| name.ends_with("_token_id"));
+        let (Some(name), Some(id)) = (name, value.as_u64()) else { continue };
+        if id >= n_tokens as u64 {
+            let config_key = match name {
+                "padding_token_id" => "pad_token_id",
+                "unknown_token_id" => "unk_token_id",
+                "seperator_token_id" => "sep_token_id",
+                name => name,
+            };
+            let (key, config_key) = (key.clone(), config_key.to_owned());
+            return Err(Error::SpecialId { key, id, n_tokens, config_key });
+        }
+    }
+    Ok(())
+}
+
+fn check_texts(tokens: &[String]) -> Result<(), Error> {
+    let mut seen = HashMap::with_capacity(tokens.len());
+    for (id, token) in tokens.iter().enumerate() {
+        // llama.cpp reads them as C strings.
+        let text = token.split('\0').next().unwrap_or_default();
+        if let Some(first) = seen.insert(text, id).filter(|_| !text.is_empty()) {
+            return Err(Error::SharedText { first, second: id, text: text.to_owned() });
+        }
+    }
+    Ok(())
 }

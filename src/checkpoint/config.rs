@@ -1,10 +1,441 @@
-//! `config.json`, typed.
+//! `config.json`, typed, with the defaults that transformers' configuration classes fill in.
 
+use super::rope::Rope;
 use serde_json::{Map, Value};
+
+/// What is wrong with a `config.json`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Not JSON.
+    #[error("not JSON; was the download cut short?")]
+    Json(#[source] serde_json::Error),
+    /// JSON, but not an object.
+    #[error("not a JSON object")]
+    NotAnObject,
+    /// No `architectures`.
+    #[error("`architectures` names no model class; supported: {}", supported.join(", "))]
+    NoArchitecture {
+        /// The classes this crate knows.
+        supported: Vec<&'static str>,
+    },
+    /// A model class this crate does not know.
+    #[error("architecture `{found}` is not supported; supported: {}", supported.join(", "))]
+    Architecture {
+        /// The first of `architectures`.
+        found: String,
+        /// The classes this crate knows.
+        supported: Vec<&'static str>,
+    },
+    /// A field of the wrong type or out of its range.
+    #[error("`{field}` is {found}, expected {expected}")]
+    Field {
+        /// The field, with its parents.
+        field: String,
+        /// Its JSON text.
+        found: String,
+        /// What belongs there.
+        expected: &'static str,
+    },
+    /// Two fields that contradict each other.
+    #[error("{0}")]
+    Contradiction(String),
+    /// Weights that are quantized already.
+    #[error(
+        "the weights are quantized already (`quantization_config`, method `{method}`); \
+         convert the BF16 checkpoint that they were made from"
+    )]
+    Quantized {
+        /// `quant_method`, such as `gptq`, `awq`, `fp8` or `bitsandbytes`.
+        method: String,
+    },
+    /// Something the model does that the written file could not say.
+    #[error("`{field}` is {found}, which is not supported: {reason}")]
+    Feature {
+        /// The field, with its parents.
+        field: String,
+        /// Its JSON text.
+        found: String,
+        /// Why the file would be wrong.
+        reason: &'static str,
+    },
+}
+
+/// What transformers assumes where `config.json` is silent, per model class.
+struct Defaults {
+    class: &'static str,
+    vocab_size: u64,
+    intermediate_size: u64,
+    max_position_embeddings: u64,
+    /// `None`: as many as query heads.
+    num_key_value_heads: Option<u64>,
+    head_dim: HeadDim,
+}
+
+/// What the configuration class makes of an absent `head_dim`.
+enum HeadDim {
+    /// It sets this number.
+    Fixed(u64),
+    /// It sets `hidden_size / num_attention_heads`.
+    Derived,
+    /// It sets nothing; the model derives it without telling.
+    Unset,
+}
+
+/// transformers 4.57: `configuration_qwen3.py`, `configuration_qwen2.py`, `configuration_llama.py`.
+const DEFAULTS: &[Defaults] = &[
+    Defaults {
+        class: "Qwen3ForCausalLM",
+        vocab_size: 151_936,
+        intermediate_size: 22_016,
+        max_position_embeddings: 32_768,
+        num_key_value_heads: Some(32),
+        head_dim: HeadDim::Fixed(128),
+    },
+    Defaults {
+        class: "Qwen2ForCausalLM",
+        vocab_size: 151_936,
+        intermediate_size: 22_016,
+        max_position_embeddings: 32_768,
+        num_key_value_heads: Some(32),
+        head_dim: HeadDim::Unset,
+    },
+    Defaults {
+        class: "LlamaForCausalLM",
+        vocab_size: 32_000,
+        intermediate_size: 11_008,
+        max_position_embeddings: 2048,
+        num_key_value_heads: None,
+        head_dim: HeadDim::Derived,
+    },
+];
 
 /// The parts of `config.json` that a conversion reads, with transformers' defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The whole document.
     pub raw: Map<String, Value>,
+    /// The model class: the first of `architectures`, such as `Qwen3ForCausalLM`.
+    pub architecture: String,
+    /// Width of the residual stream.
+    pub hidden_size: u64,
+    /// Width of the feed-forward layer.
+    pub intermediate_size: u64,
+    /// Layers.
+    pub num_hidden_layers: u64,
+    /// Query heads.
+    pub num_attention_heads: u64,
+    /// Key and value heads.
+    pub num_key_value_heads: u64,
+    /// Width of a head where the configuration class states it. See [`Config::head_width`].
+    pub head_dim: Option<u64>,
+    /// Rows of the embedding matrix.
+    pub vocab_size: u64,
+    /// The context that the model was made for, in tokens.
+    pub max_position_embeddings: u64,
+    /// The epsilon of the RMS norms.
+    pub rms_norm_eps: f64,
+    /// Rotary position embedding.
+    pub rope: Rope,
+    /// Whether the output head is the embedding matrix.
+    pub tie_word_embeddings: bool,
+    /// Whether the attention's projections have biases.
+    pub attention_bias: bool,
+    /// Whether the feed-forward projections have biases.
+    pub mlp_bias: bool,
+}
+
+impl Config {
+    /// Reads `config.json`.
+    ///
+    /// # Errors
+    /// What is malformed, contradictory or not supported, by field.
+    pub fn parse(json: &[u8]) -> Result<Config, Error> {
+        let raw = match serde_json::from_slice(json).map_err(Error::Json)? {
+            Value::Object(raw) => raw,
+            _ => return Err(Error::NotAnObject),
+        };
+        refuse_quantized(&raw)?;
+        let (architecture, defaults) = architecture(&raw)?;
+        let fields = Fields(&raw);
+        let hidden_size = fields.count("hidden_size", 4096)?;
+        let num_attention_heads = fields.count("num_attention_heads", 32)?;
+        let num_key_value_heads =
+            fields.count_or("num_key_value_heads", || match &defaults.num_key_value_heads {
+                // Present but null also means: as many as query heads.
+                Some(count) if !raw.contains_key("num_key_value_heads") => *count,
+                _ => num_attention_heads,
+            })?;
+        if !num_attention_heads.is_multiple_of(num_key_value_heads) {
+            return Err(Error::Contradiction(format!(
+                "`num_attention_heads` ({num_attention_heads}) is not a multiple of `num_key_value_heads` \
+                 ({num_key_value_heads})"
+            )));
+        }
+        let max_position_embeddings =
+            fields.count("max_position_embeddings", defaults.max_position_embeddings)?;
+        let config = Config {
+            architecture,
+            hidden_size,
+            intermediate_size: fields.count("intermediate_size", defaults.intermediate_size)?,
+            num_hidden_layers: fields.count("num_hidden_layers", 32)?,
+            num_attention_heads,
+            num_key_value_heads,
+            head_dim: match (fields.optional_count("head_dim")?, &defaults.head_dim) {
+                (Some(width), _) => Some(width),
+                (None, HeadDim::Fixed(width)) if !raw.contains_key("head_dim") => Some(*width),
+                (None, HeadDim::Derived) => Some(hidden_size / num_attention_heads),
+                _ => None,
+            },
+            vocab_size: fields.count("vocab_size", defaults.vocab_size)?,
+            max_position_embeddings,
+            rms_norm_eps: fields.positive("rms_norm_eps", 1e-6)?,
+            rope: Rope::parse(&raw, max_position_embeddings)?,
+            tie_word_embeddings: fields.flag("tie_word_embeddings")?,
+            attention_bias: fields.flag("attention_bias")?,
+            mlp_bias: fields.flag("mlp_bias")?,
+            raw,
+        };
+        let head = config.head_width();
+        if head == 0 || !head.is_multiple_of(2) {
+            return Err(Error::Contradiction(format!(
+                "a head is {head} wide (`head_dim`, else `hidden_size` / `num_attention_heads`); rotary \
+                 embedding needs an even width"
+            )));
+        }
+        config.refuse_features()?;
+        Ok(config)
+    }
+
+    /// The width of an attention head: stated, or `hidden_size / num_attention_heads`.
+    pub fn head_width(&self) -> u64 {
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
+    }
+
+    /// What would make the written file compute something else than the checkpoint does.
+    fn refuse_features(&self) -> Result<(), Error> {
+        let refuse = |field: &str, reason| match self.raw.get(field) {
+            Some(found) => Err(Error::Feature { field: field.to_owned(), found: found.to_string(), reason }),
+            None => Ok(()),
+        };
+        let text = |field: &str| self.raw.get(field).and_then(Value::as_str);
+        if text("hidden_act").is_some_and(|act| act != "silu" && act != "swish") {
+            refuse("hidden_act", "llama.cpp computes these architectures with silu")?;
+        }
+        for field in ["num_local_experts", "num_experts", "n_routed_experts"] {
+            if self.raw.get(field).and_then(Value::as_u64).is_some_and(|experts| experts > 1) {
+                refuse(field, "mixtures of experts are not converted")?;
+            }
+        }
+        for field in ["partial_rotary_factor", "rope_pct", "rope_percent"] {
+            if self.raw.get(field).and_then(Value::as_f64).is_some_and(|part| part != 1.0) {
+                refuse(field, "rotating a part of each head is not converted")?;
+            }
+        }
+        if self.raw.get("is_causal") == Some(&Value::Bool(false)) {
+            refuse("is_causal", "an encoder cannot be asked for a tool call")?;
+        }
+        if self.raw.contains_key("draft_vocab_size") {
+            refuse("draft_vocab_size", "a draft head is not a model by itself")?;
+        }
+        self.refuse_sliding_window()
+    }
+
+    /// llama.cpp attends to everything in these architectures, so a window that cuts something off
+    /// would be lost. Nearly every file carries the fields with the window switched off.
+    fn refuse_sliding_window(&self) -> Result<(), Error> {
+        let slides_by_type = self
+            .raw
+            .get("layer_types")
+            .and_then(Value::as_array)
+            .is_some_and(|types| types.iter().any(|kind| kind != "full_attention"));
+        let switched_on = self.raw.get("use_sliding_window") == Some(&Value::Bool(true));
+        let first_sliding = self.raw.get("max_window_layers").and_then(Value::as_u64).unwrap_or(28);
+        let window = self.raw.get("sliding_window").and_then(Value::as_u64).unwrap_or(4096);
+        let slides = slides_by_type || (switched_on && first_sliding < self.num_hidden_layers);
+        if slides && window < self.max_position_embeddings {
+            return Err(Error::Feature {
+                field: "sliding_window".to_owned(),
+                found: window.to_string(),
+                reason: "llama.cpp gives this architecture full attention in every layer",
+            });
+        }
+        Ok(())
+    }
+}
+
+fn refuse_quantized(raw: &Map<String, Value>) -> Result<(), Error> {
+    match raw.get("quantization_config").or_else(|| raw.get("compression_config")) {
+        None | Some(Value::Null) => Ok(()),
+        Some(config) => {
+            let method = config.get("quant_method").and_then(Value::as_str).unwrap_or("not named");
+            Err(Error::Quantized { method: method.to_owned() })
+        }
+    }
+}
+
+fn architecture(raw: &Map<String, Value>) -> Result<(String, &'static Defaults), Error> {
+    let supported = || DEFAULTS.iter().map(|defaults| defaults.class).collect();
+    let found = raw
+        .get("architectures")
+        .and_then(|names| names.get(0))
+        .and_then(Value::as_str)
+        .ok_or_else(|| Error::NoArchitecture { supported: supported() })?;
+    DEFAULTS
+        .iter()
+        .find(|defaults| defaults.class == found)
+        .map(|defaults| (found.to_owned(), defaults))
+        .ok_or_else(|| Error::Architecture { found: found.to_owned(), supported: supported() })
+}
+
+/// Typed access to an object's fields; absent and null are the same.
+pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
+
+impl Fields<'_> {
+    fn get(&self, field: &str) -> Option<&Value> {
+        self.0.get(field).filter(|value| !value.is_null())
+    }
+
+    /// A count from 1 to 2^32 - 1: the file stores these as `u32`.
+    pub(super) fn optional_count(&self, field: &str) -> Result<Option<u64>, Error> {
+        let Some(value) = self.get(field) else { return Ok(None) };
+        match value.as_u64() {
+            Some(count) if (1..=u64::from(u32::MAX)).contains(&count) => Ok(Some(count)),
+            _ => Err(self.wrong(field, "a whole number from 1 to 4294967295")),
+        }
+    }
+
+    fn count(&self, field: &str, default: u64) -> Result<u64, Error> {
+        Ok(self.optional_count(field)?.unwrap_or(default))
+    }
+
+    fn count_or(&self, field: &str, default: impl FnOnce() -> u64) -> Result<u64, Error> {
+        Ok(self.optional_count(field)?.unwrap_or_else(default))
+    }
+
+    pub(super) fn optional_positive(&self, field: &str) -> Result<Option<f64>, Error> {
+        let Some(value) = self.get(field) else { return Ok(None) };
+        match value.as_f64() {
+            Some(number) if number > 0.0 && (number as f32).is_finite() => Ok(Some(number)),
+            _ => Err(self.wrong(field, "a positive number")),
+        }
+    }
+
+    pub(super) fn positive(&self, field: &str, default: f64) -> Result<f64, Error> {
+        Ok(self.optional_positive(field)?.unwrap_or(default))
+    }
+
+    fn flag(&self, field: &str) -> Result<bool, Error> {
+        match self.get(field) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(self.wrong(field, "true or false")),
+        }
+    }
+
+    pub(super) fn wrong(&self, field: &str, expected: &'static str) -> Error {
+        let found = self.get(field).map_or("absent".to_owned(), Value::to_string);
+        Error::Field { field: field.to_owned(), found, expected }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::rope::RopeScaling;
+    use serde_json::json;
+
+    fn parse(extra: Value) -> Result<Config, Error> {
+        let mut config = json!({
+            "architectures": ["LlamaForCausalLM"], "hidden_size": 256, "num_attention_heads": 4,
+            "num_hidden_layers": 2, "intermediate_size": 512, "vocab_size": 300,
+            "max_position_embeddings": 4096,
+        });
+        config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        Config::parse(config.to_string().as_bytes())
+    }
+
+    fn message(extra: Value) -> String {
+        parse(extra).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn llama_derives_the_head_width_and_states_it() {
+        let config = parse(json!({})).unwrap();
+        assert_eq!((config.head_dim, config.num_key_value_heads), (Some(64), 4));
+        assert_eq!(config.rope.theta, 10_000.0);
+    }
+
+    #[test]
+    fn qwen2_derives_the_head_width_without_stating_it() {
+        let config = parse(json!({"architectures": ["Qwen2ForCausalLM"], "num_key_value_heads": 2})).unwrap();
+        assert_eq!((config.head_dim, config.head_width()), (None, 64));
+    }
+
+    #[test]
+    fn qwen3_has_heads_of_128_where_the_file_is_silent() {
+        let config = parse(json!({"architectures": ["Qwen3ForCausalLM"], "num_key_value_heads": 2})).unwrap();
+        assert_eq!(config.head_dim, Some(128));
+    }
+
+    #[test]
+    fn an_unknown_architecture_is_named_beside_the_known_ones() {
+        assert_eq!(
+            message(json!({"architectures": ["MambaForCausalLM"]})),
+            "architecture `MambaForCausalLM` is not supported; supported: Qwen3ForCausalLM, \
+             Qwen2ForCausalLM, LlamaForCausalLM"
+        );
+    }
+
+    #[test]
+    fn quantized_weights_are_refused_by_method() {
+        for method in ["gptq", "awq", "fp8", "bitsandbytes"] {
+            let found = message(json!({"quantization_config": {"quant_method": method}}));
+            assert!(found.contains(&format!("method `{method}`")), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_is_named_with_what_stands_there() {
+        assert_eq!(
+            message(json!({"hidden_size": "256"})),
+            "`hidden_size` is \"256\", expected a whole number from 1 to 4294967295"
+        );
+        assert!(message(json!({"num_hidden_layers": 0})).starts_with("`num_hidden_layers` is 0"));
+        assert!(message(json!({"num_key_value_heads": 3})).contains("not a multiple"));
+    }
+
+    #[test]
+    fn a_window_that_cuts_something_off_is_refused_and_one_that_is_off_is_not() {
+        let window = json!({"use_sliding_window": true, "sliding_window": 1024, "max_window_layers": 1});
+        assert!(message(window).contains("full attention"));
+        assert!(
+            parse(json!({"use_sliding_window": true, "sliding_window": 1024, "max_window_layers": 2}))
+                .is_ok()
+        );
+        assert!(parse(json!({"use_sliding_window": false, "sliding_window": 1024})).is_ok());
+    }
+
+    #[test]
+    fn experts_and_other_activations_are_refused() {
+        assert!(message(json!({"num_local_experts": 8})).contains("mixtures of experts"));
+        assert!(message(json!({"hidden_act": "gelu"})).contains("silu"));
+    }
+
+    #[test]
+    fn rope_is_read_in_the_old_form_and_in_the_new_one() {
+        let old = json!({"rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 2.0}});
+        let new = json!({"rope_parameters": {"rope_theta": 5e5, "rope_type": "linear", "factor": 2}});
+        for form in [old, new] {
+            let rope = parse(form).unwrap().rope;
+            assert_eq!(rope.theta, 5e5);
+            assert_eq!(rope.scaling, RopeScaling::Linear { factor: 2.0 });
+        }
+    }
+
+    #[test]
+    fn an_unknown_rope_is_refused() {
+        let found = message(json!({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}));
+        assert!(found.contains("`rope_type` is \"dynamic\""), "{found}");
+    }
 }

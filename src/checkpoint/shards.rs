@@ -1,4 +1,22 @@
-//! safetensors files and their index: name -> dtype, shape, bytes.
+//! safetensors files and their index: name -> dtype, shape, where the bytes are.
+//!
+//! The headers are read once, through a map that is let go; tensor data are read by offset into the
+//! caller's buffers, so that memory stays with the caller and a file that shrinks is an error, not a signal.
+
+use super::Error;
+use crate::mmap::Map;
+use safetensors::{SafeTensorError, SafeTensors, tensor::Metadata};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    ops::Range,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+const INDEX: &str = "model.safetensors.index.json";
+/// What git-lfs leaves in place of a file that it did not fetch.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// How a source tensor's numbers are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +29,25 @@ pub enum Dtype {
     F32,
 }
 
+impl Dtype {
+    /// Bytes of one number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Dtype::Bf16 | Dtype::F16 => 2,
+            Dtype::F32 => 4,
+        }
+    }
+
+    /// safetensors' name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dtype::Bf16 => "BF16",
+            Dtype::F16 => "F16",
+            Dtype::F32 => "F32",
+        }
+    }
+}
+
 /// One tensor of a checkpoint.
 #[derive(Clone, Debug)]
 pub struct SourceTensor {
@@ -20,11 +57,216 @@ pub struct SourceTensor {
     pub dtype: Dtype,
     /// Its shape in Hugging Face's order, `[out, in]` for a matrix.
     pub shape: Vec<u64>,
-    /// Which of the shards holds it.
+    /// Which of [`Shards::files`] holds it.
     pub shard: usize,
-    /// Where its bytes stand in that shard.
-    pub range: std::ops::Range<usize>,
+    /// Where its bytes stand in that file.
+    pub range: Range<u64>,
 }
 
-/// The safetensors files of a checkpoint, mapped.
-pub struct Shards {}
+/// One safetensors file.
+#[derive(Debug)]
+pub struct ShardFile {
+    /// The file's name in the checkpoint folder.
+    pub name: String,
+    /// Its length.
+    pub file_bytes: u64,
+    path: PathBuf,
+    file: File,
+}
+
+impl ShardFile {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fills `out` with the bytes that begin at `offset`.
+    ///
+    /// # Errors
+    /// The system's, also where the file ends early.
+    pub fn read_at(&self, out: &mut [u8], offset: u64) -> Result<(), Error> {
+        self.file
+            .read_exact_at(out, offset)
+            .map_err(|source| Error::ShardRead { path: self.path.clone(), source })
+    }
+}
+
+/// The safetensors files of a checkpoint.
+#[derive(Debug)]
+pub struct Shards {
+    files: Vec<ShardFile>,
+    tensors: Vec<SourceTensor>,
+}
+
+impl Shards {
+    /// Opens the files that the index in `dir` names, or the only one there is.
+    pub(super) fn open(dir: &Path) -> Result<Shards, Error> {
+        let index = Index::open(dir)?;
+        let names = match &index {
+            Some(index) => index.files(),
+            None => model_files(dir)?,
+        };
+        let mut shards = Shards { files: Vec::new(), tensors: Vec::new() };
+        for name in names {
+            shards.push(dir, name)?;
+        }
+        shards.refuse_duplicates()?;
+        if let Some(index) = index {
+            index.check(&shards)?;
+        }
+        Ok(shards)
+    }
+
+    /// The files, by name.
+    pub fn files(&self) -> &[ShardFile] {
+        &self.files
+    }
+
+    /// The tensors: file by file, sorted by name in each. It is the order of the reference converter.
+    pub fn tensors(&self) -> &[SourceTensor] {
+        &self.tensors
+    }
+
+    /// The tensor of that name.
+    pub fn tensor(&self, name: &str) -> Option<&SourceTensor> {
+        self.tensors.iter().find(|tensor| tensor.name == name)
+    }
+
+    fn push(&mut self, dir: &Path, name: String) -> Result<(), Error> {
+        let path = dir.join(&name);
+        let (header_bytes, metadata, file_bytes) = read_header(&path)?;
+        let file = File::open(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let data_start = 8 + header_bytes as u64;
+        let mut tensors = Vec::with_capacity(metadata.tensors().len());
+        for (tensor, info) in metadata.tensors() {
+            let dtype = match info.dtype {
+                safetensors::Dtype::BF16 => Dtype::Bf16,
+                safetensors::Dtype::F16 => Dtype::F16,
+                safetensors::Dtype::F32 => Dtype::F32,
+                other => return Err(Error::Dtype { path, tensor, found: format!("{other:?}") }),
+            };
+            tensors.push(SourceTensor {
+                name: tensor,
+                dtype,
+                shape: info.shape.iter().map(|&length| length as u64).collect(),
+                shard: self.files.len(),
+                range: data_start + info.data_offsets.0 as u64..data_start + info.data_offsets.1 as u64,
+            });
+        }
+        tensors.sort_by(|a, b| a.name.cmp(&b.name));
+        self.tensors.extend(tensors);
+        self.files.push(ShardFile { name, file_bytes, path, file });
+        Ok(())
+    }
+
+    fn refuse_duplicates(&self) -> Result<(), Error> {
+        let mut seen = BTreeMap::new();
+        for tensor in &self.tensors {
+            if let Some(first) = seen.insert(&tensor.name, tensor.shard) {
+                return Err(Error::DuplicateTensor {
+                    name: tensor.name.clone(),
+                    first: self.files[first].name.clone(),
+                    second: self.files[tensor.shard].name.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The header's length, what it says, and the file's length.
+fn read_header(path: &Path) -> Result<(usize, Metadata, u64), Error> {
+    let map = Map::open(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => Error::MissingShard { path: path.to_path_buf() },
+        _ => Error::Read { path: path.to_path_buf(), source },
+    })?;
+    let bytes = map.bytes();
+    if bytes.starts_with(LFS_POINTER) {
+        return Err(Error::LfsPointer { path: path.to_path_buf() });
+    }
+    let file_bytes = bytes.len() as u64;
+    match SafeTensors::read_metadata(bytes) {
+        Ok((header_bytes, metadata)) => Ok((header_bytes, metadata, file_bytes)),
+        Err(source) => Err(match source {
+            SafeTensorError::HeaderTooSmall
+            | SafeTensorError::InvalidHeaderLength
+            | SafeTensorError::MetadataIncompleteBuffer
+                if promised_bytes(bytes).is_none_or(|promised| promised > file_bytes) =>
+            {
+                let promised = promised_bytes(bytes);
+                Error::CutShort { path: path.to_path_buf(), file_bytes, promised }
+            }
+            source => Error::Shard { path: path.to_path_buf(), source },
+        }),
+    }
+}
+
+/// How long the file would be if it were what its header says; `None` where the header itself is cut.
+fn promised_bytes(bytes: &[u8]) -> Option<u64> {
+    let header_bytes = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
+    let end = usize::try_from(header_bytes).ok()?.checked_add(8)?;
+    let header: Metadata = serde_json::from_slice(bytes.get(8..end)?).ok()?;
+    (end as u64).checked_add(header.data_len() as u64)
+}
+
+/// The `model*.safetensors` files of a folder without an index.
+fn model_files(dir: &Path) -> Result<Vec<String>, Error> {
+    let unreadable = |source| Error::Read { path: dir.to_path_buf(), source };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        if let Ok(name) = entry.map_err(unreadable)?.file_name().into_string()
+            && name.starts_with("model")
+            && name.ends_with(".safetensors")
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// `model.safetensors.index.json`: which file holds which tensor.
+struct Index {
+    path: PathBuf,
+    weight_map: BTreeMap<String, String>,
+}
+
+#[derive(serde::Deserialize)]
+struct IndexFile {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Index {
+    fn open(dir: &Path) -> Result<Option<Index>, Error> {
+        let path = dir.join(INDEX);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(Error::Read { path, source }),
+        };
+        let IndexFile { weight_map } =
+            serde_json::from_slice(&bytes).map_err(|source| Error::Index { path: path.clone(), source })?;
+        // A name with a separator would reach out of the folder.
+        if let Some(name) = weight_map.values().find(|name| name.contains(['/', '\\']) || *name == "..") {
+            return Err(Error::IndexOutside { path, name: name.clone() });
+        }
+        Ok(Some(Index { path, weight_map }))
+    }
+
+    fn files(&self) -> Vec<String> {
+        self.weight_map.values().collect::<BTreeSet<_>>().into_iter().cloned().collect()
+    }
+
+    /// The index and the files must name the same tensors.
+    fn check(self, shards: &Shards) -> Result<(), Error> {
+        let present: BTreeSet<&String> = shards.tensors.iter().map(|tensor| &tensor.name).collect();
+        let missing: Vec<String> =
+            self.weight_map.keys().filter(|name| !present.contains(name)).cloned().collect();
+        let extra: Vec<String> =
+            present.into_iter().filter(|name| !self.weight_map.contains_key(*name)).cloned().collect();
+        if missing.is_empty() && extra.is_empty() {
+            return Ok(());
+        }
+        Err(Error::IndexMismatch { path: self.path, missing, extra })
+    }
+}

@@ -1,16 +1,276 @@
 //! `edgecall call`.
 
-use std::path::PathBuf;
+use super::{exit::Failure, output};
+use anyhow::Context;
+use clap::{ValueEnum, builder::PossibleValuesParser};
+use edgecall::{
+    Error, Kind,
+    call::{self, Answer, Settings, Think, Timings},
+    chat::{self, Conversation, Message, Role},
+    runtime::{self, KV_TYPES, KvType, Model, Options, Sampling},
+    tools::ToolSet,
+};
+use std::{
+    fmt, fs,
+    io::{self, IsTerminal, Read, Write},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// The arguments of `edgecall call`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Read this
-    #[arg(value_name = "TOOLS.json")]
-    path: PathBuf,
+    /// Run this model
+    #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL")]
+    model: PathBuf,
+
+    /// Let the model call one of these tools (OpenAI's form)
+    #[arg(long, value_name = "TOOLS.json")]
+    tools: PathBuf,
+
+    /// Answer this; text on stdin is put after it
+    #[arg(value_name = "PROMPT", conflicts_with = "messages")]
+    prompt: Option<String>,
+
+    /// Answer this conversation (OpenAI's form; `-` reads it from stdin)
+    #[arg(long, value_name = "MESSAGES.json")]
+    messages: Option<PathBuf>,
+
+    /// Put this in front as the system message
+    #[arg(long, value_name = "TEXT", conflicts_with = "task")]
+    system: Option<String>,
+
+    /// Put the system message of TFT models around this task description
+    #[arg(long, value_name = "TASK.txt")]
+    task: Option<PathBuf>,
+
+    /// Tell the model to think first, not to, or nothing
+    #[arg(long, value_name = "WHEN", default_value = "off")]
+    think: ThinkArg,
+
+    /// End without a call after this many tokens
+    #[arg(long, value_name = "N", default_value = "512")]
+    max_tokens: NonZeroUsize,
+
+    /// Make room for this many tokens [default: prompt and budget]
+    #[arg(long, value_name = "N")]
+    ctx: Option<NonZeroUsize>,
+
+    /// Compute with this many threads [default: physical cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+
+    /// Keep the KV cache in this type
+    #[arg(long, value_name = "TYPE", default_value = KvType::DEFAULT, value_parser = kv_types())]
+    kv_type: String,
+
+    /// Draw tokens at this temperature; 0 takes the likeliest
+    #[arg(long, value_name = "T", default_value = "0", value_parser = temperature)]
+    temperature: f32,
+
+    /// Draw among this many of the likeliest tokens
+    #[arg(long, value_name = "K", requires = "temperature")]
+    top_k: Option<NonZeroUsize>,
+
+    /// Draw among the likeliest tokens that together reach P
+    #[arg(long, value_name = "P", requires = "temperature", value_parser = probability)]
+    top_p: Option<f32>,
+
+    /// Draw among tokens at least P times as likely as the likeliest
+    #[arg(long, value_name = "P", requires = "temperature", value_parser = probability)]
+    min_p: Option<f32>,
+
+    /// Start the draws here
+    #[arg(long, value_name = "SEED", default_value = "0")]
+    seed: u64,
+
+    /// Print times, token counts and the context to stderr
+    #[arg(long)]
+    timings: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ThinkArg {
+    On,
+    Off,
+    Auto,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("{}: not yet", args.path.display())
+    runtime::cpu::check().map_err(Error::from)?;
+    exit_on_interrupt()?;
+    let tools = tools(&args.tools)?;
+    let conversation = conversation(&args)?;
+    call::check_tools(&tools).with_context(|| args.tools.display().to_string())?;
+    let model = Model::load(&args.model).map_err(Error::from)?;
+    let answer = call::call(&model, &tools, &conversation, &settings(&args)).inspect_err(show_partial)?;
+    show_thought(&answer);
+    if args.timings {
+        // A closed stderr has nobody to read them.
+        let _ = write!(io::stderr(), "{}", TimingTable(&answer.timings));
+    }
+    Ok(output::line(&answer.call)?)
+}
+
+/// A thread waits for the signal and ends the process: nothing is half written, and a prefill may
+/// take minutes.
+fn exit_on_interrupt() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        let _ = writeln!(io::stderr(), "error: interrupted");
+        runtime::leave(130)
+    })
+    .map_err(io::Error::other)
+    .context("cannot watch for Ctrl-C")
+}
+
+fn tools(path: &Path) -> anyhow::Result<ToolSet> {
+    let text = fs::read(path).map_err(|source| Error::read(path, source))?;
+    ToolSet::parse(&text).map_err(Error::from).with_context(|| path.display().to_string())
+}
+
+fn conversation(args: &Args) -> anyhow::Result<Conversation> {
+    let conversation = match &args.messages {
+        Some(path) if path.as_os_str() == "-" => messages(Path::new("stdin"), &stdin()?)?,
+        Some(path) => messages(path, &fs::read(path).map_err(|source| Error::read(path, source))?)?,
+        None => Conversation { messages: vec![Message::text(Role::User, prompt(args)?)], tools: None },
+    };
+    let Some(system) = system(args)? else { return Ok(conversation) };
+    if conversation.messages.iter().any(|message| matches!(message.role(), Role::System | Role::Developer)) {
+        return Err(Failure::usage(
+            "the messages have a system message of their own; take it out, or --system and --task away",
+        ));
+    }
+    Ok(conversation.with_system(system))
+}
+
+fn messages(path: &Path, text: &[u8]) -> anyhow::Result<Conversation> {
+    let conversation =
+        Conversation::parse(text).map_err(Error::from).with_context(|| path.display().to_string())?;
+    if conversation.tools.is_some() {
+        return Err(Failure::usage(format!(
+            "{} has `tools` of its own, and --tools gives others; take one of them away",
+            path.display()
+        )));
+    }
+    Ok(conversation)
+}
+
+/// PROMPT and the text on stdin, a blank line between them.
+fn prompt(args: &Args) -> anyhow::Result<String> {
+    if io::stdin().is_terminal() {
+        return match &args.prompt {
+            Some(prompt) if !prompt.trim().is_empty() => Ok(prompt.clone()),
+            _ => Err(Failure::usage(
+                "there is nothing to answer; give a PROMPT, --messages MESSAGES.json, or text on stdin",
+            )),
+        };
+    }
+    let piped = String::from_utf8(stdin()?)
+        .map_err(|_| Failure::of(Kind::Data, "the text on stdin is not UTF-8; convert it first"))?;
+    // As the shell's $(...) does: a file's last line feed is no part of the question.
+    let piped = piped.strip_prefix('\u{feff}').unwrap_or(&piped).trim_end_matches(['\n', '\r']);
+    let parts: Vec<&str> = [args.prompt.as_deref().unwrap_or(""), piped]
+        .into_iter()
+        .filter(|part| !part.trim().is_empty())
+        .collect();
+    if parts.is_empty() {
+        return Err(match args.prompt {
+            Some(_) => Failure::usage("the prompt is empty, and so is stdin"),
+            None => Failure::of(Kind::Data, "stdin is empty, and there is no PROMPT"),
+        });
+    }
+    Ok(parts.join("\n\n"))
+}
+
+fn stdin() -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    io::stdin().lock().read_to_end(&mut text).context("cannot read stdin")?;
+    Ok(text)
+}
+
+fn system(args: &Args) -> anyhow::Result<Option<String>> {
+    let Some(path) = &args.task else { return Ok(args.system.clone()) };
+    let bytes = fs::read(path).map_err(|source| Error::read(path, source))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Failure::of(Kind::Data, format!("{}: the task description is not UTF-8", path.display()))
+    })?;
+    Ok(Some(chat::task_system_text(&text)))
+}
+
+fn settings(args: &Args) -> Settings {
+    Settings {
+        think: match args.think {
+            ThinkArg::On => Think::On,
+            ThinkArg::Off => Think::Off,
+            ThinkArg::Auto => Think::Auto,
+        },
+        sampling: Sampling {
+            temperature: args.temperature,
+            top_k: args.top_k.map_or(0, NonZeroUsize::get),
+            top_p: args.top_p.unwrap_or(1.0),
+            min_p: args.min_p.unwrap_or(0.0),
+            seed: args.seed,
+        },
+        max_tokens: args.max_tokens.get(),
+        session: Options {
+            n_ctx: args.ctx,
+            threads: args.threads,
+            kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
+        },
+    }
+}
+
+/// What the model wrote before it failed, for the reader of the message that follows.
+fn show_partial(error: &Error) {
+    if let Error::Call(error) = error
+        && let Some(partial) = error.partial()
+    {
+        let _ = writeln!(io::stderr(), "{partial}");
+    }
+}
+
+fn show_thought(answer: &Answer) {
+    if let Some(thought) = &answer.thought {
+        let _ = writeln!(io::stderr(), "{thought}");
+    }
+}
+
+fn kv_types() -> PossibleValuesParser {
+    PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name))
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(value) if (0.0..=100.0).contains(&value) => Ok(value),
+        _ => Err("a number from 0 to 100 is expected".into()),
+    }
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("a number from 0 to 1 is expected".into()),
+    }
+}
+
+struct TimingTable<'a>(&'a Timings);
+
+impl fmt::Display for TimingTable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let t = self.0;
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let row = |f: &mut fmt::Formatter<'_>, step: &str, time: Duration, tokens: usize| {
+            let per_s = tokens as f64 / time.as_secs_f64();
+            let per_s = if per_s.is_finite() { format!("{per_s:.1}") } else { "—".into() };
+            writeln!(f, "{step:<8}{:>10.1}{tokens:>10}{per_s:>10}", ms(time))
+        };
+        writeln!(f, "{:<8}{:>10}{:>10}{:>10}", "step", "ms", "tokens", "tokens/s")?;
+        writeln!(f, "{:<8}{:>10.1}{:>10}{:>10}", "load", ms(t.load), "—", "—")?;
+        writeln!(f, "{:<8}{:>10.1}{:>10}{:>10}", "grammar", ms(t.grammar), "—", "—")?;
+        row(f, "prefill", t.prefill, t.prompt_tokens)?;
+        row(f, "decode", t.decode, t.generated_tokens)?;
+        writeln!(f, "context of {} tokens, {} threads", t.n_ctx, t.threads)
+    }
 }

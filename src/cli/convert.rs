@@ -1,16 +1,143 @@
 //! `edgecall convert`.
 
-use std::path::PathBuf;
+use super::{
+    exit::Failure,
+    output::{self, Format},
+};
+use edgecall::{
+    Error, Kind,
+    checkpoint::Checkpoint,
+    convert::{self, FileType, Override, Plan, Progress, Recipe, Report, Targets},
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    io::{self, IsTerminal},
+    num::NonZero,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// The arguments of `edgecall convert`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Read this
+    /// Folder with config.json, tokenizer.json and model*.safetensors
     #[arg(value_name = "CHECKPOINT_DIR")]
-    path: PathBuf,
+    checkpoint: PathBuf,
+
+    /// Write these types: f32, f16, bf16, q8_0, q6_k, q5_k_m, q4_k_m ...
+    #[arg(short, long = "type", value_name = "TYPE", value_delimiter = ',', default_value = "q4_k_m")]
+    types: Vec<FileType>,
+
+    /// Write to this file, or into this folder if there are several types
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+
+    /// Give the matrices whose name matches a type of their own (repeatable)
+    #[arg(long = "tensor-type", value_name = "REGEX=TYPE")]
+    overrides: Vec<Override>,
+
+    /// Round to F16 first, as the route over an F16 file does
+    #[arg(long)]
+    via_f16: bool,
+
+    /// Leave out a stored head that is the embedding once more
+    #[arg(long)]
+    drop_tied_head: bool,
+
+    /// Take this pre-tokenizer instead of recognising it
+    #[arg(long, value_name = "NAME")]
+    pre: Option<String>,
+
+    /// Skip the check that llama.cpp makes the same tokens
+    #[arg(long)]
+    no_check: bool,
+
+    /// Use so many threads (default: all)
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZero<usize>>,
+
+    /// Replace files that are there already
+    #[arg(short, long)]
+    force: bool,
+
+    /// Print the plan and the sizes, write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("{}: not yet", args.path.display())
+    let format = Format::from_flag(args.json);
+    let interrupt = interrupt()?;
+    let checkpoint = Checkpoint::open(&args.checkpoint).map_err(Error::from)?;
+    let recipe = Recipe {
+        file_types: args.types,
+        overrides: args.overrides,
+        via_f16: args.via_f16,
+        drop_tied_head: args.drop_tied_head,
+        pre: args.pre,
+    };
+    let plan = Plan::new(&checkpoint, recipe).map_err(Error::from)?;
+    let replace = args.force || args.dry_run;
+    let targets = Targets::new(&checkpoint, &plan, args.output.as_deref(), replace).map_err(Error::from)?;
+    if args.dry_run {
+        output::emit(&Report::planned(&checkpoint, &plan, &targets), format)?;
+        return Ok(());
+    }
+    let mut bar = Bar::new(format);
+    let converted = convert::convert(&checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)
+        .map_err(Error::from)?;
+    bar.0.finish_and_clear();
+    let report = converted.publish().map_err(Error::from)?;
+    output::emit(&report, format)?;
+    Ok(())
+}
+
+/// A flag that the first Ctrl-C sets; the second one ends the program where it stands.
+fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    let handler = move || {
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(handler)
+        .map_err(|e| Failure::of(Kind::Bug, format!("cannot listen for Ctrl-C: {e}")))?;
+    Ok(flag)
+}
+
+/// A progress bar on stderr, for people who look at it.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(format: Format) -> Bar {
+        if format == Format::Json || !io::stderr().is_terminal() {
+            return Bar(ProgressBar::hidden());
+        }
+        let style = ProgressStyle::with_template(
+            "{msg:10} {wide_bar} {bytes:>10} of {total_bytes} {bytes_per_sec:>12} {eta:>4}",
+        );
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        Bar(bar.with_style(style.expect("the template is a constant")))
+    }
+}
+
+impl Progress for Bar {
+    fn begin(&mut self, step: &str, total_bytes: u64) {
+        self.0.reset();
+        self.0.set_message(step.to_owned());
+        self.0.set_length(total_bytes);
+    }
+
+    fn advance_to(&mut self, done_bytes: u64) {
+        self.0.set_position(done_bytes);
+    }
 }

@@ -40,6 +40,16 @@ pub fn emit(value: &(impl Display + Serialize), format: Format) -> io::Result<()
     out.flush()
 }
 
+/// Writes one line to stdout: an answer that is its own format.
+///
+/// # Errors
+/// The system's error when stdout cannot be written; a broken pipe stays one.
+pub fn line(text: &impl Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
 /// Sends log lines to stderr: none unless `-v` or `RUST_LOG` asks.
 pub fn start_log(verbose: u8) {
     let level = match verbose {

@@ -1,15 +1,125 @@
 //! Checkpoint -> GGUF, in one streaming pass.
+//!
+//! ```text
+//! Plan::new   names, keys, types, sizes; no weights are read
+//! convert     one pass over the weights into files beside their targets; read back and hashed
+//! publish     manifests, and all files get their names
+//! ```
 
-use crate::error::Kind;
+pub mod arch;
+pub mod general;
+pub mod manifest;
+pub mod pretokenizer;
+pub mod readback;
+pub mod recipe;
+pub mod report;
+pub mod vocab;
 
-/// Why a conversion cannot be made or failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {}
+mod deviation;
+mod error;
+mod model_card;
+mod model_id;
+mod output;
+mod peak;
+mod plan;
+mod slab;
+mod source_hash;
+mod special;
+mod stream;
+mod tensors;
+mod written;
 
-impl Error {
-    /// The class that decides the exit code.
-    pub fn kind(&self) -> Kind {
-        match *self {}
+pub use deviation::Deviation;
+pub use error::Error;
+pub use model_card::Error as ModelCardError;
+pub use model_id::output_name;
+pub use output::{Output, Targets, manifest_path};
+pub use plan::{FilePlan, Plan};
+pub use recipe::{FileType, Override, Recipe};
+pub use report::Report;
+pub use tensors::{Head, ModelTensor, Origin};
+
+use crate::checkpoint::Checkpoint;
+use manifest::Manifest;
+use output::Outputs;
+use std::{num::NonZero, sync::atomic::AtomicBool, time::Instant};
+
+/// Who is told how far a conversion is.
+pub trait Progress {
+    /// A step of `total_bytes` begins.
+    fn begin(&mut self, step: &str, total_bytes: u64);
+
+    /// So many bytes of the step are done.
+    fn advance_to(&mut self, done_bytes: u64);
+}
+
+/// Nobody.
+impl Progress for () {
+    fn begin(&mut self, _step: &str, _total_bytes: u64) {}
+
+    fn advance_to(&mut self, _done_bytes: u64) {}
+}
+
+/// Converted files that do not have their names yet. Dropping it removes them.
+#[derive(Debug)]
+pub struct Converted {
+    outputs: Outputs,
+    manifests: Vec<Manifest>,
+    report: Report,
+}
+
+/// Writes the files of `plan` beside their targets, reads them back and hashes them.
+///
+/// `threads` defaults to the machine's; it changes nothing but the time. `interrupt` may be set by a signal
+/// handler at any time.
+///
+/// # Errors
+/// Whatever stands in the way; no file is left behind then.
+pub fn convert(
+    checkpoint: &Checkpoint,
+    plan: &Plan,
+    targets: &Targets,
+    threads: Option<NonZero<usize>>,
+    progress: &mut dyn Progress,
+    interrupt: &AtomicBool,
+) -> Result<Converted, Error> {
+    let started = Instant::now();
+    let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
+    let outputs = Outputs::create(plan, targets)?;
+    let mut peak = peak::Peak::start();
+    let mut progress = peak::Watched { progress, peak: &mut peak };
+    let passed = stream::run(checkpoint, plan, &outputs.files, threads, &mut progress, interrupt)?;
+    let written = written::check(plan, &outputs.files, threads, &mut progress, interrupt)?;
+    let mut sources = source_hash::small_files(&checkpoint.dir)?;
+    sources.extend(passed.hashes);
+    sources.sort_by(|a, b| a.name.cmp(&b.name));
+    let manifests = plan
+        .files
+        .iter()
+        .zip(&written)
+        .map(|(file, written)| Manifest::new(plan, file, written, &sources))
+        .collect();
+    let report = Report::new(checkpoint, plan, targets, &passed.deviations, &passed.busy_s, started, &peak);
+    Ok(Converted { outputs, manifests, report })
+}
+
+impl Converted {
+    /// The files, where they are now.
+    pub fn files(&self) -> &[Output] {
+        &self.outputs.files
+    }
+
+    /// Writes the manifests and gives all files their names.
+    ///
+    /// # Errors
+    /// The system's; no file is left behind then.
+    pub fn publish(self) -> Result<Report, Error> {
+        let Converted { mut outputs, manifests, report } = self;
+        let targets: Vec<_> = outputs.files.iter().map(|output| output.target().to_path_buf()).collect();
+        for (manifest, target) in manifests.iter().zip(targets) {
+            outputs.add_manifest(&target, &manifest.to_json())?;
+        }
+        outputs.publish()?;
+        Ok(report)
     }
 }

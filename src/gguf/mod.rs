@@ -12,13 +12,15 @@
 //! `dims[0]` is the length of a row, the reverse of Hugging Face's order.
 //! Source: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
+mod error;
 mod ggml_type;
 mod read;
 mod value;
 mod write;
 
+pub use error::{Error, Lookalike, NameProblem, ShapeProblem};
 pub use ggml_type::GgmlType;
-pub use read::{Error, Gguf};
+pub use read::Gguf;
 pub use value::{Array, Value};
 pub use write::Header;
 

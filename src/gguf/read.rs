@@ -1,38 +1,421 @@
 //! Bytes of a GGUF file -> [`Gguf`]: everything bounds-checked, refused by name.
+//!
+//! A file from elsewhere is hostile until it has been through here: llama.cpp ends the process on
+//! some malformed files. What llama.cpp refuses is refused, and beside it what the format's text
+//! forbids (bools other than 0 and 1, text that is not UTF-8) or what no model needs and C code
+//! trips over (tensors without weights, zero bytes in names). What the metadata *mean* is not looked at.
+//!
+//! Every allocation is bounded by the bytes that remain: a number takes as many bytes as in the
+//! file, a string at most three times as many.
 
-use super::{TensorInfo, Value};
-use crate::error::Kind;
+use super::{
+    Array, DEFAULT_ALIGNMENT, Error, GgmlType, Lookalike, NameProblem, ShapeProblem, TensorInfo, Value,
+};
+use std::{collections::HashSet, fmt, ops::Range};
 
-/// What is wrong with a GGUF file.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The file does not begin with `GGUF`.
-    #[error("not a GGUF file: it begins with {found:02x?}, not with `GGUF`")]
-    Magic {
-        /// The first bytes.
-        found: Vec<u8>,
-    },
-}
-
-impl Error {
-    /// The class that decides the exit code.
-    pub fn kind(&self) -> Kind {
-        Kind::Data
-    }
-}
+/// The longest key, by the format's text.
+const MAX_KEY_BYTES: u64 = 65_535;
+/// The longest tensor name: one less than ggml's `GGML_MAX_NAME`, which counts the C string's end.
+const MAX_TENSOR_NAME_BYTES: u64 = 63;
+/// The longest array and the longest string: llama.cpp's `GGUF_MAX_ARRAY_ELEMENTS` and `GGUF_MAX_STRING_LENGTH`.
+const MAX_LEN: u64 = 1 << 30;
+/// What ggml asserts of the address of a CPU buffer: `TENSOR_ALIGNMENT` in `ggml-impl.h`.
+const GGML_BUFFER_ALIGNMENT: u64 = 32;
+/// The fewest bytes a key and its value take: key length, one byte, type, one byte.
+const MIN_PAIR_BYTES: u64 = 8 + 1 + 4 + 1;
+/// The fewest bytes a row of the tensor table takes: name length, one byte, n_dims, one dim, type, offset.
+const MIN_TENSOR_BYTES: u64 = 8 + 1 + 4 + 8 + 4 + 8;
 
 /// The front of a GGUF file, checked against the file's length.
-#[derive(Clone, Debug)]
+///
+/// One file of a split model parses like any other; `split.no`, `split.count` and
+/// `split.tensors.count` among its keys tell that the table is not the whole model's.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Gguf {
-    /// The format version, 2 or 3.
+    /// The format version, 2 or 3; the two differ in nothing that we read.
     pub version: u32,
     /// The metadata in file order.
     pub metadata: Vec<(String, Value)>,
-    /// The tensor table in file order.
+    /// The tensor table in file order, which is also the order of the data.
     pub tensors: Vec<TensorInfo>,
     /// Where the data section begins, in bytes from the start of the file.
     pub data_start: u64,
-    /// The alignment of the data section.
+    /// The alignment of the data section and of each tensor in it, a power of two.
     pub alignment: u64,
+}
+
+impl Gguf {
+    /// Reads the front of the GGUF file whose bytes these are; the data section is not touched.
+    ///
+    /// # Errors
+    /// Whatever the first thing wrong with the file is. An `Ok` means that every tensor's bytes lie
+    /// inside `bytes`, in table order, without overlap.
+    pub fn parse(bytes: &[u8]) -> Result<Gguf, Error> {
+        let mut reader = Reader { bytes, at: 0 };
+        let version = read_version(&mut reader)?;
+        let tensor_count = reader.count(Place::TensorCount, MIN_TENSOR_BYTES, 8)?;
+        let pair_count = reader.count(Place::PairCount, MIN_PAIR_BYTES, 0)?;
+        let metadata = read_metadata(&mut reader, pair_count)?;
+        let alignment = alignment(&metadata)?;
+        let tensors = read_tensors(&mut reader, tensor_count)?;
+        let data_start = pad(reader.offset(), alignment);
+        check_data(&tensors, data_start, alignment, bytes.len() as u64)?;
+        Ok(Gguf { version, metadata, tensors, data_start, alignment })
+    }
+
+    /// The value of a key.
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        self.metadata.iter().find(|(k, _)| k == key).map(|(_, value)| value)
+    }
+
+    /// The text of a key, if it is there and a string.
+    pub fn str(&self, key: &str) -> Option<&str> {
+        self.value(key)?.as_str()
+    }
+
+    /// The number of a key, if it is there, whole and not negative.
+    pub fn u64(&self, key: &str) -> Option<u64> {
+        self.value(key)?.as_u64()
+    }
+
+    /// The number of a key, if it is there and floating-point.
+    pub fn f64(&self, key: &str) -> Option<f64> {
+        self.value(key)?.as_f64()
+    }
+
+    /// The truth value of a key, if it is there and one.
+    pub fn bool(&self, key: &str) -> Option<bool> {
+        self.value(key)?.as_bool()
+    }
+
+    /// The array of a key, if it is there and one.
+    pub fn array(&self, key: &str) -> Option<&Array> {
+        self.value(key)?.as_array()
+    }
+
+    /// `general.architecture`, such as `qwen3`.
+    pub fn architecture(&self) -> Option<&str> {
+        self.str("general.architecture")
+    }
+
+    /// A row of the tensor table.
+    pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors.iter().find(|tensor| tensor.name == name)
+    }
+
+    /// Where a tensor's bytes stand, counted from the start of the file.
+    pub fn tensor_range(&self, tensor: &TensorInfo) -> Range<u64> {
+        let start = self.data_start + tensor.offset;
+        start..start + tensor.byte_len()
+    }
+
+    /// Whether the data section begins where ggml's kernels can use it in a mapped file.
+    ///
+    /// llama.cpp ends the process where they cannot, so such a file is loaded without a map or not at all.
+    pub fn is_mappable(&self) -> bool {
+        self.tensors.is_empty() || self.data_start.is_multiple_of(GGML_BUFFER_ALIGNMENT)
+    }
+
+    /// A tensor's bytes; `file` is what was parsed.
+    pub fn tensor_bytes<'f>(&self, file: &'f [u8], name: &str) -> Option<&'f [u8]> {
+        let range = self.tensor_range(self.tensor(name)?);
+        file.get(range.start.try_into().ok()?..range.end.try_into().ok()?)
+    }
+}
+
+fn read_version(reader: &mut Reader<'_>) -> Result<u32, Error> {
+    let bytes = reader.bytes;
+    if bytes.is_empty() {
+        return Err(Error::Empty);
+    }
+    if !bytes.starts_with(b"GGUF") {
+        let found = bytes[..bytes.len().min(8)].to_vec();
+        return Err(Error::Magic { found, lookalike: Lookalike::of(bytes) });
+    }
+    reader.at = 4;
+    match reader.u32(Place::Version)? {
+        1 => Err(Error::VersionOne),
+        version @ 2..=3 => Ok(version),
+        // A big-endian writer's 2 or 3.
+        found if found != 0 && found & 0xffff == 0 => Err(Error::BigEndian),
+        found => Err(Error::Version { found }),
+    }
+}
+
+fn read_metadata(reader: &mut Reader<'_>, count: u64) -> Result<Vec<(String, Value)>, Error> {
+    let mut metadata = Vec::new();
+    let mut seen = HashSet::new();
+    for index in 0..count {
+        let key = reader.name(Place::Key(index), MAX_KEY_BYTES)?;
+        if !seen.insert(key) {
+            return Err(Error::DuplicateKey { key: key.to_owned() });
+        }
+        let type_id = reader.u32(Place::Value(key))?;
+        metadata.push((key.to_owned(), read_value(reader, key, type_id)?));
+    }
+    Ok(metadata)
+}
+
+fn read_value(reader: &mut Reader<'_>, key: &str, type_id: u32) -> Result<Value, Error> {
+    let place = Place::Value(key);
+    Ok(match type_id {
+        0 => Value::U8(reader.number(place, u8::from_le_bytes)?),
+        1 => Value::I8(reader.number(place, i8::from_le_bytes)?),
+        2 => Value::U16(reader.number(place, u16::from_le_bytes)?),
+        3 => Value::I16(reader.number(place, i16::from_le_bytes)?),
+        4 => Value::U32(reader.number(place, u32::from_le_bytes)?),
+        5 => Value::I32(reader.number(place, i32::from_le_bytes)?),
+        6 => Value::F32(reader.number(place, f32::from_le_bytes)?),
+        7 => {
+            let offset = reader.offset();
+            Value::Bool(truth(reader.number(place, u8::from_le_bytes)?, place, offset)?)
+        }
+        8 => Value::String(reader.string(place)?.to_owned()),
+        9 => Value::Array(read_array(reader, key)?),
+        10 => Value::U64(reader.number(place, u64::from_le_bytes)?),
+        11 => Value::I64(reader.number(place, i64::from_le_bytes)?),
+        12 => Value::F64(reader.number(place, f64::from_le_bytes)?),
+        _ => return Err(Error::ValueType { what: place.to_string(), offset: reader.offset() - 4, type_id }),
+    })
+}
+
+fn read_array(reader: &mut Reader<'_>, key: &str) -> Result<Array, Error> {
+    let type_offset = reader.offset();
+    let type_id = reader.u32(Place::Value(key))?;
+    Ok(match type_id {
+        0 => Array::U8(reader.numbers(key, u8::from_le_bytes)?),
+        1 => Array::I8(reader.numbers(key, i8::from_le_bytes)?),
+        2 => Array::U16(reader.numbers(key, u16::from_le_bytes)?),
+        3 => Array::I16(reader.numbers(key, i16::from_le_bytes)?),
+        4 => Array::U32(reader.numbers(key, u32::from_le_bytes)?),
+        5 => Array::I32(reader.numbers(key, i32::from_le_bytes)?),
+        6 => Array::F32(reader.numbers(key, f32::from_le_bytes)?),
+        7 => {
+            let bytes = reader.numbers(key, u8::from_le_bytes)?;
+            let start = reader.offset() - bytes.len() as u64;
+            let truths = (0u64..).zip(bytes).map(|(i, byte)| truth(byte, Place::Element(key, i), start + i));
+            Array::Bool(truths.collect::<Result<_, _>>()?)
+        }
+        8 => {
+            let count = reader.count(Place::Length(key), 8, 0)?;
+            let strings = (0..count).map(|i| Ok(reader.string(Place::Element(key, i))?.to_owned()));
+            Array::String(strings.collect::<Result<_, Error>>()?)
+        }
+        9 => return Err(Error::NestedArray { key: key.to_owned() }),
+        10 => Array::U64(reader.numbers(key, u64::from_le_bytes)?),
+        11 => Array::I64(reader.numbers(key, i64::from_le_bytes)?),
+        12 => Array::F64(reader.numbers(key, f64::from_le_bytes)?),
+        _ => {
+            let what = Place::Element(key, 0).to_string();
+            return Err(Error::ValueType { what, offset: type_offset, type_id });
+        }
+    })
+}
+
+fn truth(byte: u8, place: Place<'_>, offset: u64) -> Result<bool, Error> {
+    match byte {
+        0 => Ok(false),
+        1 => Ok(true),
+        found => Err(Error::Bool { what: place.to_string(), offset, found }),
+    }
+}
+
+fn alignment(metadata: &[(String, Value)]) -> Result<u64, Error> {
+    match metadata.iter().find(|(key, _)| key == "general.alignment") {
+        None => Ok(DEFAULT_ALIGNMENT),
+        // llama.cpp's rule; the format's text asks for a multiple of 8 as well, which no reader checks.
+        Some((_, Value::U32(n))) if n.is_power_of_two() => Ok((*n).into()),
+        Some((_, Value::U32(n))) => Err(Error::Alignment { found: n.to_string() }),
+        Some((_, other)) => Err(Error::Alignment { found: format!("of type {}", other.type_name()) }),
+    }
+}
+
+fn read_tensors(reader: &mut Reader<'_>, count: u64) -> Result<Vec<TensorInfo>, Error> {
+    let mut tensors = Vec::new();
+    let mut seen = HashSet::new();
+    for index in 0..count {
+        let name = reader.name(Place::TensorName(index), MAX_TENSOR_NAME_BYTES)?;
+        if !seen.insert(name) {
+            return Err(Error::DuplicateTensor { name: name.to_owned() });
+        }
+        tensors.push(read_tensor(reader, name)?);
+    }
+    Ok(tensors)
+}
+
+fn read_tensor(reader: &mut Reader<'_>, name: &str) -> Result<TensorInfo, Error> {
+    let place = Place::Tensor(name);
+    let n_dims = reader.u32(place)?;
+    if !(1..=4).contains(&n_dims) {
+        return Err(Error::Dimensions { name: name.to_owned(), n_dims });
+    }
+    let dims =
+        (0..n_dims).map(|_| reader.number(place, u64::from_le_bytes)).collect::<Result<Vec<_>, _>>()?;
+    let type_id = reader.u32(place)?;
+    let ggml_type =
+        GgmlType::from_id(type_id).ok_or_else(|| Error::TensorType { name: name.to_owned(), type_id })?;
+    check_shape(name, &dims, ggml_type)?;
+    let offset = reader.number(place, u64::from_le_bytes)?;
+    Ok(TensorInfo { name: name.to_owned(), dims, ggml_type, offset })
+}
+
+/// After this, [`TensorInfo::element_count`] and [`TensorInfo::byte_len`] cannot overflow.
+fn check_shape(name: &str, dims: &[u64], ggml_type: GgmlType) -> Result<(), Error> {
+    let refuse = |problem| Err(Error::Shape { name: name.to_owned(), dims: dims.to_vec(), problem });
+    if dims.contains(&0) {
+        return refuse(ShapeProblem::Empty);
+    }
+    let fits = |n: &u64| *n <= i64::MAX as u64;
+    let elements = dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim).filter(fits));
+    let Some(elements) = elements else { return refuse(ShapeProblem::TooLarge) };
+    let row_len = dims[0];
+    if !row_len.is_multiple_of(ggml_type.block_len()) {
+        return Err(Error::RowLength { name: name.to_owned(), row_len, ggml_type });
+    }
+    match (elements / ggml_type.block_len()).checked_mul(ggml_type.block_bytes()).filter(fits) {
+        Some(_) => Ok(()),
+        None => refuse(ShapeProblem::TooLarge),
+    }
+}
+
+/// Each tensor begins where the one before it ends, padded, and ends inside the file.
+fn check_data(tensors: &[TensorInfo], data_start: u64, alignment: u64, file_bytes: u64) -> Result<(), Error> {
+    let mut expected = 0;
+    let mut before: Option<&str> = None;
+    for tensor in tensors {
+        let name = || tensor.name.clone();
+        if tensor.offset != expected {
+            let before = before.map(str::to_owned);
+            return Err(Error::Offset { name: name(), before, found: tensor.offset, expected });
+        }
+        // Neither sum wraps: `expected` and `data_start` are at most a padding past the file's end.
+        let start = data_start + expected;
+        let end = start.saturating_add(tensor.byte_len());
+        if end > file_bytes {
+            return Err(Error::TensorOutside { name: name(), start, end, file_bytes });
+        }
+        expected = pad(expected + tensor.byte_len(), alignment);
+        before = Some(&tensor.name);
+    }
+    Ok(())
+}
+
+/// `offset` moved up to a multiple of `alignment`, which is a power of two of at most 2^31.
+fn pad(offset: u64, alignment: u64) -> u64 {
+    offset.next_multiple_of(alignment)
+}
+
+/// What is being read, for the message when it cannot be.
+#[derive(Clone, Copy)]
+enum Place<'k> {
+    Version,
+    TensorCount,
+    PairCount,
+    Key(u64),
+    Value(&'k str),
+    Length(&'k str),
+    Element(&'k str, u64),
+    TensorName(u64),
+    Tensor(&'k str),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Version => write!(f, "the version"),
+            Place::TensorCount => write!(f, "the number of tensors"),
+            Place::PairCount => write!(f, "the number of metadata keys"),
+            Place::Key(index) => write!(f, "metadata key {index}"),
+            Place::Value(key) => write!(f, "the value of `{}`", key.escape_debug()),
+            Place::Length(key) => write!(f, "the array length of `{}`", key.escape_debug()),
+            Place::Element(key, index) => write!(f, "element {index} of `{}`", key.escape_debug()),
+            Place::TensorName(index) => write!(f, "the name of tensor {index}"),
+            Place::Tensor(name) => write!(f, "the table's row for tensor `{}`", name.escape_debug()),
+        }
+    }
+}
+
+/// A position in the file that never leaves it.
+struct Reader<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Reader<'b> {
+    fn offset(&self) -> u64 {
+        self.at as u64
+    }
+
+    fn remaining(&self) -> u64 {
+        (self.bytes.len() - self.at) as u64
+    }
+
+    fn take(&mut self, len: u64, place: Place<'_>) -> Result<&'b [u8], Error> {
+        let rest = &self.bytes[self.at..];
+        match usize::try_from(len).ok().and_then(|len| rest.get(..len)) {
+            Some(taken) => {
+                self.at += taken.len();
+                Ok(taken)
+            }
+            None => Err(Error::Truncated {
+                what: place.to_string(),
+                offset: self.offset(),
+                needs: len,
+                remaining: self.remaining(),
+            }),
+        }
+    }
+
+    fn number<T, const N: usize>(&mut self, place: Place<'_>, from: fn([u8; N]) -> T) -> Result<T, Error> {
+        let taken = self.take(N as u64, place)?;
+        Ok(from(taken.try_into().expect("take gives the length asked for")))
+    }
+
+    fn u32(&mut self, place: Place<'_>) -> Result<u32, Error> {
+        self.number(place, u32::from_le_bytes)
+    }
+
+    /// A count of things that take at least `each` bytes, `more` bytes behind the count.
+    fn count(&mut self, place: Place<'_>, each: u64, more: u64) -> Result<u64, Error> {
+        let offset = self.offset();
+        let count = self.number(place, u64::from_le_bytes)?;
+        let remaining = self.remaining();
+        let room = (remaining.saturating_sub(more) / each).min(MAX_LEN);
+        if count > room {
+            return Err(Error::Count { what: place.to_string(), offset, count, remaining, room });
+        }
+        Ok(count)
+    }
+
+    fn numbers<T, const N: usize>(&mut self, key: &str, from: fn([u8; N]) -> T) -> Result<Vec<T>, Error> {
+        let count = self.count(Place::Length(key), N as u64, 0)?;
+        let taken = self.take(count * N as u64, Place::Value(key))?;
+        let (chunks, _) = taken.as_chunks::<N>();
+        Ok(chunks.iter().map(|&chunk| from(chunk)).collect())
+    }
+
+    fn string(&mut self, place: Place<'_>) -> Result<&'b str, Error> {
+        let len = self.number(place, u64::from_le_bytes)?;
+        self.text(len, place)
+    }
+
+    fn name(&mut self, place: Place<'_>, limit: u64) -> Result<&'b str, Error> {
+        let offset = self.offset();
+        let refuse = |problem| Err(Error::Name { what: place.to_string(), offset, problem });
+        match self.number(place, u64::from_le_bytes)? {
+            0 => refuse(NameProblem::Empty),
+            len if len > limit => refuse(NameProblem::TooLong { len, limit }),
+            len => {
+                let name = self.text(len, place)?;
+                if name.contains('\0') { refuse(NameProblem::ZeroByte) } else { Ok(name) }
+            }
+        }
+    }
+
+    fn text(&mut self, len: u64, place: Place<'_>) -> Result<&'b str, Error> {
+        let start = self.offset();
+        let taken = self.take(len, place)?;
+        std::str::from_utf8(taken)
+            .map_err(|e| Error::Utf8 { what: place.to_string(), offset: start + e.valid_up_to() as u64 })
+    }
 }

@@ -69,6 +69,25 @@ impl Value {
         }
     }
 
+    /// The type's name in messages, such as `u32`; the names are llama.cpp's, but for `string` and `array`.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Value::U8(_) => "u8",
+            Value::I8(_) => "i8",
+            Value::U16(_) => "u16",
+            Value::I16(_) => "i16",
+            Value::U32(_) => "u32",
+            Value::I32(_) => "i32",
+            Value::F32(_) => "f32",
+            Value::Bool(_) => "bool",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::U64(_) => "u64",
+            Value::I64(_) => "i64",
+            Value::F64(_) => "f64",
+        }
+    }
+
     /// The text, if this is a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -118,7 +137,7 @@ impl Value {
     }
 
     /// Appends the value as it stands in a file, without its type number.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Value::U8(n) => out.extend(n.to_le_bytes()),
             Value::I8(n) => out.extend(n.to_le_bytes()),

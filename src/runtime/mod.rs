@@ -1,15 +1,42 @@
-//! The only module that names llama_cpp_2 or llguidance.
+//! The only module that names llama_cpp_2 or llguidance: a prompt and a grammar in, text out.
 
-use crate::error::Kind;
+pub mod constraint;
+pub mod cpu;
+mod error;
+mod ffi;
+pub mod generate;
+mod model;
+mod sample;
+mod session;
+mod token_env;
+pub mod value;
+mod vocabulary;
 
-/// Why a model cannot be loaded or run.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {}
+pub use constraint::{Compiler, Constraint};
+pub use error::Error;
+pub use ffi::leave;
+pub use generate::{Completion, Finish};
+pub use model::{Metadata, Model};
+pub use sample::{Sampler, Sampling};
+pub use session::{KV_TYPES, KvType, Options, Session};
+pub use vocabulary::Vocabulary;
 
-impl Error {
-    /// The class that decides the exit code.
-    pub fn kind(&self) -> Kind {
-        match *self {}
-    }
+use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};
+use std::sync::OnceLock;
+
+/// The llama.cpp backend, started at the first call and kept for the life of the process.
+///
+/// llama.cpp's and ggml's logs go to `tracing` (target `llama-cpp-2`), never to stderr, and a
+/// failed assertion in ggml ends the process without starting a debugger on it.
+///
+/// # Errors
+/// [`Error::Cpu`] on a machine without the instructions that ggml was compiled for.
+pub fn backend() -> Result<&'static LlamaBackend, Error> {
+    static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
+    cpu::check()?;
+    Ok(BACKEND.get_or_init(|| {
+        ffi::forbid_backtraces();
+        send_logs_to_tracing(LogOptions::default());
+        LlamaBackend::init().expect("only this function starts the backend, and only once")
+    }))
 }

@@ -1,17 +1,223 @@
-//! What may be called, and what was.
+//! What may be called, and what was: tools in OpenAI's form, the grammar of a call, the call.
 
+pub mod check;
+pub mod dialect;
+mod error;
+pub mod grammar;
+pub mod json;
 pub mod json_schema;
+pub mod schema;
+mod tool_call;
 
-use crate::error::Kind;
+pub use error::Error;
+pub use tool_call::ToolCall;
 
-/// Why tools cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {}
+use serde_json::{Map, Value, json};
 
-impl Error {
-    /// The class that decides the exit code.
-    pub fn kind(&self) -> Kind {
-        match *self {}
+/// A function that the model may call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tool {
+    name: String,
+    source: Value,
+    parameters: Map<String, Value>,
+}
+
+impl Tool {
+    /// The function's name, in any Unicode.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The JSON Schema of the arguments; empty where the tool gives none.
+    pub fn parameters(&self) -> &Map<String, Value> {
+        &self.parameters
+    }
+
+    /// The tool as it was given, in OpenAI's form: what a chat template shows to the model.
+    pub fn source(&self) -> &Value {
+        &self.source
+    }
+}
+
+/// The tools of one call: at least one, each with its own name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolSet {
+    tools: Vec<Tool>,
+}
+
+impl ToolSet {
+    /// Reads tools from JSON: a list, or an object with the list under `tools`. Each tool is
+    /// `{"type": "function", "function": {...}}` or the bare function object.
+    ///
+    /// # Errors
+    /// [`Error::Json`] with line and column, else the tool and the field that is wrong.
+    pub fn parse(text: &[u8]) -> Result<ToolSet, Error> {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let document = serde_json::from_slice(text).map_err(|source| Error::Json { source })?;
+        ToolSet::from_value(document)
+    }
+
+    /// Reads tools from a JSON value, as [`parse`](Self::parse) does.
+    ///
+    /// # Errors
+    /// The tool and the field that is wrong.
+    pub fn from_value(document: Value) -> Result<ToolSet, Error> {
+        let list = match document {
+            Value::Array(list) => list,
+            Value::Object(mut object) => match object.remove("tools") {
+                Some(Value::Array(list)) => list,
+                _ => return Err(Error::NoList { found: "an object" }),
+            },
+            other => return Err(Error::NoList { found: json::type_name(&other) }),
+        };
+        if list.is_empty() {
+            return Err(Error::Empty);
+        }
+        let tools: Vec<Tool> = list
+            .into_iter()
+            .enumerate()
+            .map(|(i, value)| read_tool(i + 1, value))
+            .collect::<Result<_, _>>()?;
+        for (i, tool) in tools.iter().enumerate() {
+            if let Some(first) = tools[..i].iter().position(|other| other.name == tool.name) {
+                return Err(Error::Duplicate { name: tool.name.clone(), first: first + 1, second: i + 1 });
+            }
+        }
+        Ok(ToolSet { tools })
+    }
+
+    /// The tools in the order given.
+    pub fn iter(&self) -> std::slice::Iter<'_, Tool> {
+        self.tools.iter()
+    }
+
+    /// The tool of this name.
+    pub fn get(&self, name: &str) -> Option<&Tool> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+
+    /// What a chat template takes as `tools`: each in OpenAI's form, as it was given.
+    pub fn sources(&self) -> Vec<Value> {
+        self.tools.iter().map(|tool| tool.source.clone()).collect()
+    }
+}
+
+/// Reads the tool that is number `nth` of its list, counted from 1.
+fn read_tool(nth: usize, value: Value) -> Result<Tool, Error> {
+    let wrong =
+        |field: &'static str, problem: String| Error::Field { tool: format!("tool {nth}"), field, problem };
+    let Value::Object(object) = &value else {
+        return Err(wrong("", format!("is {}, not an object", json::type_name(&value))));
+    };
+    if let Some(kind) = object.get("type")
+        && kind != "function"
+    {
+        return Err(wrong("type", format!("is {kind}; only \"function\" can be called")));
+    }
+    let wrapped = object.contains_key("function");
+    let function = match object.get("function") {
+        Some(Value::Object(function)) => function,
+        Some(other) => {
+            return Err(wrong("function", format!("is {}, not an object", json::type_name(other))));
+        }
+        None => object,
+    };
+    let name = match function.get("name") {
+        Some(Value::String(name)) if !name.is_empty() => name.clone(),
+        Some(Value::String(_)) => return Err(wrong("name", "is empty".into())),
+        Some(other) => return Err(wrong("name", format!("is {}, not a string", json::type_name(other)))),
+        None => return Err(wrong("name", "is missing".into())),
+    };
+    let wrong = |field, problem| Error::Field { tool: format!("tool {nth} `{name}`"), field, problem };
+    if let Some(other) = function.get("description").filter(|d| !d.is_string() && !d.is_null()) {
+        return Err(wrong("description", format!("is {}, not a string", json::type_name(other))));
+    }
+    let parameters = match function.get("parameters") {
+        Some(Value::Object(parameters)) => parameters.clone(),
+        Some(Value::Null) | None => Map::new(),
+        Some(other) => {
+            return Err(wrong("parameters", format!("is {}, not an object", json::type_name(other))));
+        }
+    };
+    if let Some(kind) = parameters.get("type").filter(|kind| *kind != "object") {
+        return Err(wrong(
+            "parameters.type",
+            format!("is {kind}; the arguments of a call are an \"object\""),
+        ));
+    }
+    let source = if wrapped {
+        value
+    } else {
+        let Value::Object(mut function) = value else { unreachable!("looked at above") };
+        function.shift_remove("type");
+        json!({"type": "function", "function": function})
+    };
+    Ok(Tool { name, source, parameters })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        let error = ToolSet::parse(text.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), crate::Kind::Data);
+        match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn both_forms_of_a_tool_are_read_and_shown_to_the_model_in_openais() {
+        let wrapped =
+            r#"[{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]"#;
+        let bare = r#"{"tools": [{"name": "f", "parameters": {"type": "object"}}]}"#;
+        let wrapped = ToolSet::parse(wrapped.as_bytes()).unwrap();
+        assert_eq!(wrapped, ToolSet::parse(bare.as_bytes()).unwrap());
+        assert_eq!(wrapped.sources()[0]["function"]["name"], "f");
+    }
+
+    #[test]
+    fn parameters_may_be_missing_null_or_empty() {
+        for text in [
+            r#"[{"name": "f"}]"#,
+            r#"[{"name": "f", "parameters": null}]"#,
+            r#"[{"name": "f", "parameters": {}}]"#,
+        ] {
+            assert!(ToolSet::parse(text.as_bytes()).unwrap().get("f").unwrap().parameters().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_tool_and_field() {
+        for (text, expected) in [
+            ("[{]", "line 1 column 3"),
+            ("", "line 1 column 0"),
+            ("7", "a number"),
+            ("{}", "an object"),
+            ("[]", "no tools"),
+            ("[7]", "tool 1 is a number"),
+            (r#"[{"name": "f"}, {"description": "x"}]"#, "tool 2: `name` is missing"),
+            (r#"[{"name": ""}]"#, "tool 1: `name` is empty"),
+            (r#"[{"name": 3}]"#, "tool 1: `name` is a number"),
+            (r#"[{"type": "web_search"}]"#, "tool 1: `type` is \"web_search\""),
+            (r#"[{"type": "function", "function": "f"}]"#, "tool 1: `function` is a string"),
+            (r#"[{"name": "f", "parameters": []}]"#, "tool 1 `f`: `parameters` is an array"),
+            (r#"[{"name": "f", "description": 1}]"#, "tool 1 `f`: `description` is a number"),
+            (
+                r#"[{"name": "f", "parameters": {"type": "string"}}]"#,
+                "tool 1 `f`: `parameters.type` is \"string\"",
+            ),
+            (r#"[{"name": "f"}, {"name": "g"}, {"name": "f"}]"#, "tools 1 and 3"),
+        ] {
+            let message = refusal(text);
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_tools() {
+        assert!(ToolSet::parse("\u{feff}[{\"name\": \"f\"}]".as_bytes()).is_ok());
     }
 }

@@ -1,0 +1,352 @@
+//! Messages in OpenAI's form, read strictly and kept as they were written.
+
+use serde_json::{Map, Value};
+
+use crate::chat::{Error, Problem};
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Instructions of the application.
+    System,
+    /// Instructions of the application, in OpenAI's newer word.
+    Developer,
+    /// The person, or a tool result in the habit of the TFT data.
+    User,
+    /// The model.
+    Assistant,
+    /// A tool's result.
+    Tool,
+}
+
+impl Role {
+    /// Every role, in the order a conversation meets them.
+    pub const ALL: [Role; 5] = [Role::System, Role::Developer, Role::User, Role::Assistant, Role::Tool];
+
+    /// The role's word in the messages and in templates.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::System => "system",
+            Role::Developer => "developer",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+            Role::Tool => "tool",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.as_str() == word)
+    }
+}
+
+/// One message: its role, and every field as the template will see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    role: Role,
+    fields: Map<String, Value>,
+}
+
+impl Message {
+    /// A message of plain text.
+    pub fn text(role: Role, content: impl Into<String>) -> Message {
+        let mut fields = Map::new();
+        fields.insert("role".into(), role.as_str().into());
+        fields.insert("content".into(), Value::String(content.into()));
+        Message { role, fields }
+    }
+
+    /// Who speaks.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The text, if the message has any.
+    pub fn content(&self) -> Option<&str> {
+        self.fields.get("content").and_then(Value::as_str)
+    }
+
+    /// The tool calls of an assistant's message, in OpenAI's form; `arguments` are objects.
+    pub fn tool_calls(&self) -> &[Value] {
+        self.fields.get("tool_calls").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every field, keys in the order of the input.
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+}
+
+/// A list of messages, and the tools that came with them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conversation {
+    /// The messages, oldest first.
+    pub messages: Vec<Message>,
+    /// The value of `tools` where the input was an object that has it; not checked here.
+    pub tools: Option<Value>,
+}
+
+impl Conversation {
+    /// Reads a JSON array of messages, or an object with `messages` and, if given, `tools`.
+    ///
+    /// Accepted beside OpenAI's form: a byte order mark, `arguments` as an object or as text,
+    /// assistant messages with tool calls and without `content`. The template gets arguments as
+    /// objects, the text parts of a content list as one text (joined by line feeds), `""` for the
+    /// missing content, and all other fields untouched.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, by message and field.
+    pub fn parse(input: &[u8]) -> Result<Conversation, Error> {
+        let text = std::str::from_utf8(input).map_err(|e| Error::Utf8 { offset: e.valid_up_to() })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if text.trim().is_empty() {
+            return Err(Error::Empty);
+        }
+        let document = serde_json::from_str(text).map_err(|source| Error::Json { source })?;
+        refuse_wide_integers(text)?;
+        Conversation::from_value(document)
+    }
+
+    /// Checks a document that is already parsed; see [`Conversation::parse`].
+    ///
+    /// # Errors
+    /// The first thing that is wrong, by message and field.
+    pub fn from_value(document: Value) -> Result<Conversation, Error> {
+        let (list, tools) = match document {
+            Value::Object(mut object) => match object.shift_remove("messages") {
+                Some(list) => (list, object.shift_remove("tools").filter(|tools| !tools.is_null())),
+                None => return Err(Error::NotMessages { found: "an object without `messages`".into() }),
+            },
+            other => (other, None),
+        };
+        let Value::Array(list) = list else {
+            return Err(Error::NotMessages { found: json_type(&list).into() });
+        };
+        if list.is_empty() {
+            return Err(Error::Empty);
+        }
+        let messages = list
+            .into_iter()
+            .enumerate()
+            .map(|(index, value)| message(value).map_err(|flaw| flaw.at(index)))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Conversation { messages, tools })
+    }
+
+    /// Puts `text` in front as the system message.
+    pub fn with_system(mut self, text: impl Into<String>) -> Conversation {
+        self.messages.insert(0, Message::text(Role::System, text));
+        self
+    }
+}
+
+/// What is wrong in a message whose index is not known yet.
+struct Flaw {
+    field: String,
+    problem: Problem,
+    source: Option<serde_json::Error>,
+}
+
+impl Flaw {
+    fn new(field: impl Into<String>, problem: Problem) -> Flaw {
+        Flaw { field: field.into(), problem, source: None }
+    }
+
+    fn wrong_type(field: impl Into<String>, expected: &'static str, found: &Value) -> Flaw {
+        Flaw::new(field, Problem::Type { expected, found: json_type(found) })
+    }
+
+    fn at(self, index: usize) -> Error {
+        Error::Field { index, field: self.field, problem: self.problem, source: self.source }
+    }
+}
+
+fn message(value: Value) -> Result<Message, Flaw> {
+    let Value::Object(mut fields) = value else {
+        return Err(Flaw::wrong_type("", "an object", &value));
+    };
+    let role = match fields.get("role") {
+        None => return Err(Flaw::new(".role", Problem::Missing)),
+        Some(Value::String(word)) => {
+            Role::from_word(word).ok_or_else(|| Flaw::new(".role", Problem::UnknownRole(word.clone())))?
+        }
+        Some(other) => return Err(Flaw::wrong_type(".role", "a string", other)),
+    };
+    for name in ["name", "tool_call_id", "reasoning_content"] {
+        match fields.get(name) {
+            None | Some(Value::Null | Value::String(_)) => {}
+            Some(other) => return Err(Flaw::wrong_type(format!(".{name}"), "a string", other)),
+        }
+    }
+    let has_calls = tool_calls(&mut fields)?;
+    content(role, has_calls, &mut fields)?;
+    Ok(Message { role, fields })
+}
+
+/// Checks `content` and turns a list of text parts into one text.
+fn content(role: Role, has_calls: bool, fields: &mut Map<String, Value>) -> Result<(), Flaw> {
+    let silent = role == Role::Assistant
+        && (has_calls || fields.get("reasoning_content").is_some_and(|thought| thought.is_string()));
+    match fields.get_mut("content") {
+        Some(Value::String(_)) => {}
+        // First-release templates of Qwen3 and others fail on a missing content.
+        None if silent => {
+            fields.insert("content".into(), "".into());
+        }
+        Some(Value::Null) if silent => {}
+        None => return Err(Flaw::new(".content", Problem::Missing)),
+        // Templates that know only text skip a list without a word, so they never see one.
+        Some(slot @ Value::Array(_)) => *slot = Value::String(joined_parts(slot)?),
+        Some(other) => return Err(Flaw::wrong_type(".content", "a string or a list of text parts", other)),
+    }
+    Ok(())
+}
+
+fn joined_parts(parts: &Value) -> Result<String, Flaw> {
+    let mut texts = Vec::new();
+    for (i, part) in parts.as_array().into_iter().flatten().enumerate() {
+        let at = |name: &str| format!(".content[{i}]{name}");
+        let Value::Object(part) = part else {
+            return Err(Flaw::wrong_type(at(""), "an object with `type` and `text`", part));
+        };
+        match part.get("type") {
+            None => {}
+            Some(Value::String(kind)) if kind == "text" => {}
+            Some(Value::String(kind)) => {
+                return Err(Flaw::new(at(".type"), Problem::UnknownPart(kind.clone())));
+            }
+            Some(other) => return Err(Flaw::wrong_type(at(".type"), "a string", other)),
+        }
+        match part.get("text") {
+            Some(Value::String(text)) => texts.push(text.as_str()),
+            None => return Err(Flaw::new(at(".text"), Problem::Missing)),
+            Some(other) => return Err(Flaw::wrong_type(at(".text"), "a string", other)),
+        }
+    }
+    Ok(texts.join("\n"))
+}
+
+/// Checks `tool_calls` and brings each into OpenAI's form with its arguments as an object.
+/// Tells whether there are any.
+fn tool_calls(fields: &mut Map<String, Value>) -> Result<bool, Flaw> {
+    match fields.get_mut("tool_calls") {
+        None => Ok(false),
+        // Clients write absent calls as null or as an empty list; templates that ask only
+        // whether the key is there would then look for a first call.
+        Some(Value::Null) => {
+            fields.shift_remove("tool_calls");
+            Ok(false)
+        }
+        Some(Value::Array(calls)) if calls.is_empty() => {
+            fields.shift_remove("tool_calls");
+            Ok(false)
+        }
+        Some(Value::Array(calls)) => {
+            for (i, call) in calls.iter_mut().enumerate() {
+                tool_call(call, &format!(".tool_calls[{i}]"))?;
+            }
+            Ok(true)
+        }
+        Some(other) => Err(Flaw::wrong_type(".tool_calls", "a list", other)),
+    }
+}
+
+fn tool_call(call: &mut Value, at: &str) -> Result<(), Flaw> {
+    let Value::Object(fields) = call else {
+        return Err(Flaw::wrong_type(at, "an object", call));
+    };
+    match fields.get("type") {
+        None => {}
+        Some(Value::String(kind)) if kind == "function" => {}
+        Some(Value::String(kind)) => {
+            return Err(Flaw::new(format!("{at}.type"), Problem::UnknownCallType(kind.clone())));
+        }
+        Some(other) => return Err(Flaw::wrong_type(format!("{at}.type"), "a string", other)),
+    }
+    if !fields.contains_key("function") && fields.contains_key("name") {
+        let bare = std::mem::take(fields);
+        fields.insert("type".into(), "function".into());
+        fields.insert("function".into(), Value::Object(bare));
+    }
+    let function = match fields.get_mut("function") {
+        Some(Value::Object(function)) => function,
+        None => return Err(Flaw::new(format!("{at}.function"), Problem::Missing)),
+        Some(other) => return Err(Flaw::wrong_type(format!("{at}.function"), "an object", other)),
+    };
+    let at = format!("{at}.function");
+    match function.get("name") {
+        Some(Value::String(name)) if name.is_empty() => {
+            return Err(Flaw::new(format!("{at}.name"), Problem::EmptyName));
+        }
+        Some(Value::String(_)) => {}
+        None => return Err(Flaw::new(format!("{at}.name"), Problem::Missing)),
+        Some(other) => return Err(Flaw::wrong_type(format!("{at}.name"), "a string", other)),
+    }
+    arguments(function.entry("arguments").or_insert_with(|| Map::new().into()), format!("{at}.arguments"))
+}
+
+/// Brings arguments given as text into an object.
+fn arguments(slot: &mut Value, at: String) -> Result<(), Flaw> {
+    if let Value::String(text) = slot {
+        // Some servers write a call without arguments as empty text.
+        let text = if text.trim().is_empty() { "{}" } else { text.as_str() };
+        let parsed: Value = serde_json::from_str(text).map_err(|source| Flaw {
+            field: at.clone(),
+            problem: Problem::NotJson,
+            source: Some(source),
+        })?;
+        *slot = parsed;
+    }
+    match slot {
+        Value::Object(_) => Ok(()),
+        other => Err(Flaw::wrong_type(at, "an object, or text that holds one", other)),
+    }
+}
+
+/// The JSON type of `value`, with its article.
+fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Refuses integers beyond 64 bits in `text`, which is valid JSON.
+///
+/// `serde_json` would round them to a float and the model would read another number.
+fn refuse_wide_integers(text: &str) -> Result<(), Error> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                at += 1;
+                while bytes[at] != b'"' {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let rest = &bytes[at..];
+                let end =
+                    rest.iter().position(|b| !matches!(b, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E'));
+                let literal = &text[at..at + end.unwrap_or(rest.len())];
+                let whole = literal.bytes().all(|b| b == b'-' || b.is_ascii_digit());
+                if whole && literal.parse::<i64>().is_err() && literal.parse::<u64>().is_err() {
+                    let before = &text[..at];
+                    return Err(Error::Integer {
+                        line: before.matches('\n').count() + 1,
+                        column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
+                        literal: literal.to_owned(),
+                    });
+                }
+                at += literal.len();
+            }
+            _ => at += 1,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! Arguments bound to parameters in Python's manner.
+
+use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
+use minijinja::{Error, Value};
+
+use super::fault::fault;
+
+/// The arguments of one call, read parameter by parameter in the order of the signature.
+pub(super) struct Arguments {
+    positional: std::vec::IntoIter<Value>,
+    named: Vec<(String, Value)>,
+}
+
+impl Arguments {
+    pub(super) fn new(values: &[Value]) -> Arguments {
+        let (values, named) = match values.split_last() {
+            Some((last, rest)) if last.is_kwargs() => (rest, named(last)),
+            _ => (values, Vec::new()),
+        };
+        Arguments { positional: values.to_vec().into_iter(), named }
+    }
+
+    /// The next parameter, by place or by name.
+    pub(super) fn optional(&mut self, name: &str) -> Option<Value> {
+        self.positional.next().or_else(|| self.named(name))
+    }
+
+    /// The next parameter, by place or by name.
+    ///
+    /// # Errors
+    /// Where it was not given.
+    pub(super) fn required(&mut self, name: &str) -> Result<Value, Error> {
+        self.optional(name).ok_or_else(|| fault(format!("missing the argument '{name}'")))
+    }
+
+    /// A parameter that is given by name only.
+    pub(super) fn named(&mut self, name: &str) -> Option<Value> {
+        let at = self.named.iter().position(|(key, _)| key == name)?;
+        Some(self.named.remove(at).1)
+    }
+
+    /// The next argument that is given by place.
+    pub(super) fn next(&mut self) -> Option<Value> {
+        self.positional.next()
+    }
+
+    /// All that is left: by place, and by name.
+    pub(super) fn into_rest(self) -> (Vec<Value>, Vec<(String, Value)>) {
+        (self.positional.collect(), self.named)
+    }
+
+    /// Checks that nothing is left.
+    ///
+    /// # Errors
+    /// On arguments that the call does not take.
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        if self.positional.next().is_some() {
+            return Err(fault("too many arguments"));
+        }
+        match self.named.first() {
+            Some((name, _)) => Err(fault(format!("got an unexpected keyword argument '{name}'"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<Rest<ValueOrKwargs>> for Arguments {
+    fn from(rest: Rest<ValueOrKwargs>) -> Arguments {
+        Arguments::new(&rest.into_values())
+    }
+}
+
+fn named(kwargs: &Value) -> Vec<(String, Value)> {
+    let Ok(kwargs) = Kwargs::try_from(kwargs.clone()) else { return Vec::new() };
+    kwargs.args().filter_map(|name| Some((name.to_owned(), kwargs.peek::<Value>(name).ok()?))).collect()
+}
+
+/// Arguments as the engine passes them on: by place, then by name.
+pub(super) fn joined(mut positional: Vec<Value>, named: Vec<(String, Value)>) -> Vec<Value> {
+    if !named.is_empty() {
+        positional.push(named.into_iter().collect::<Kwargs>().into());
+    }
+    positional
+}

@@ -1,0 +1,235 @@
+//! The names that a chat template finds: filters, tests and globals of Jinja2 and `transformers`.
+
+use minijinja::value::{Rest, ValueOrKwargs};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
+
+use super::arguments::Arguments;
+use super::fault::{Raised, fault};
+use super::value::{Namespace, Py, iterate, view};
+use super::{filters, json, lookup, methods, operators, predicates, select, text, value};
+
+/// A function of the template language.
+type Native = fn(&mut State, Arguments) -> Result<Value, Error>;
+
+/// The filters that need no name.
+const FILTERS: &[(&str, Native)] = &[
+    ("abs", filters::abs),
+    ("attr", filters::attr),
+    ("batch", filters::batch),
+    ("center", filters::center),
+    ("count", filters::length),
+    ("d", filters::default),
+    ("default", filters::default),
+    ("dictsort", filters::dictsort),
+    ("e", filters::escape),
+    ("escape", filters::escape),
+    ("first", filters::first),
+    ("float", filters::to_float),
+    ("forceescape", filters::escape),
+    ("format", filters::formatted),
+    ("groupby", filters::groupby),
+    ("indent", filters::indent),
+    ("int", filters::to_int),
+    ("items", filters::items),
+    ("join", filters::join),
+    ("last", filters::last),
+    ("length", filters::length),
+    ("list", filters::to_list),
+    ("map", select::map),
+    ("replace", filters::replace),
+    ("reverse", filters::reverse),
+    ("round", filters::rounded),
+    ("safe", filters::safe),
+    ("slice", filters::slice),
+    ("sort", filters::sort),
+    ("string", filters::string),
+    ("sum", filters::sum),
+    ("tojson", json::tojson),
+    ("trim", filters::trimmed),
+    ("truncate", filters::truncate),
+    ("unique", filters::unique),
+    ("urlencode", filters::urlencode),
+    ("wordcount", filters::wordcount),
+];
+
+/// One function under several names, which it is told.
+type Named = (fn(&mut State, Arguments, &str) -> Result<Value, Error>, &'static [&'static str]);
+const NAMED_FILTERS: &[Named] = &[
+    (filters::cased, &["capitalize", "lower", "title", "upper"]),
+    (filters::extreme, &["max", "min"]),
+    (select::select, &["reject", "rejectattr", "select", "selectattr"]),
+];
+
+/// What `rewrite` puts in place of operators and literals. No template can write these names.
+const HOOKS: &[(&str, Native)] = &[
+    (super::rewrite::ADD, operators::add),
+    (super::rewrite::ATTRIBUTE, lookup::attribute),
+    (super::rewrite::CHAIN, operators::chain),
+    (super::rewrite::CONCAT, operators::concat),
+    (super::rewrite::ITEM, lookup::item),
+    (super::rewrite::LIST, lookup::list),
+    (super::rewrite::LOOP, lookup::loop_over),
+    (super::rewrite::MAP, lookup::map),
+    (super::rewrite::MUL, operators::mul),
+    (super::rewrite::REM, operators::rem),
+    (super::rewrite::SET_ATTRIBUTE, lookup::set_attribute),
+    (super::rewrite::SLICE, operators::slice),
+    (super::rewrite::TUPLE, lookup::tuple),
+];
+
+const GLOBALS: &[(&str, Native)] =
+    &[("dict", dict), ("namespace", namespace), ("raise_exception", raise_exception), ("range", range)];
+
+/// Jinja2's sandbox refuses longer ranges.
+const MAX_RANGE: i128 = 100_000;
+
+/// An environment that renders chat templates, with `fuel` for one rendering.
+pub(crate) fn environment(fuel: u64, recursion_limit: usize) -> Environment<'static> {
+    // From nothing: the engine's own filters are not all Jinja2's, and a template that asks
+    // whether one exists must get Jinja2's answer.
+    let mut env = Environment::empty();
+    env.set_fuel(Some(fuel));
+    env.set_recursion_limit(recursion_limit);
+    env.set_debug(false);
+    env.set_auto_escape_callback(|_| AutoEscape::None);
+    env.set_formatter(print);
+    env.set_unknown_method_callback(methods::call);
+    for &(name, function) in FILTERS {
+        env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
+            function(state, args.into())
+        });
+    }
+    for &(function, names) in NAMED_FILTERS {
+        for &name in names {
+            env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
+                function(state, args.into(), name)
+            });
+        }
+    }
+    for &(name, function) in HOOKS.iter().chain(GLOBALS) {
+        env.add_function(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
+            function(state, args.into())
+        });
+    }
+    for &name in predicates::PLAIN {
+        env.add_test(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
+            predicates::plain(state, name, args.into())
+        });
+    }
+    for &(name, operator) in predicates::COMPARISONS {
+        env.add_test(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
+            predicates::comparison(state, operator, args.into())
+        });
+    }
+    env.add_test("sameas", |args: Rest<ValueOrKwargs>| predicates::same(args.into()));
+    env.add_test("divisibleby", |state: &mut State, args: Rest<ValueOrKwargs>| {
+        predicates::divisible(state, args.into())
+    });
+    env.add_test("filter", |name: Value| {
+        let known = |wanted: &str| {
+            FILTERS.iter().any(|(name, _)| *name == wanted)
+                || NAMED_FILTERS.iter().any(|(_, names)| names.contains(&wanted))
+        };
+        name.as_str().is_some_and(known)
+    });
+    env.add_test("test", |name: Value| {
+        let known = |wanted: &str| {
+            predicates::PLAIN.contains(&wanted)
+                || predicates::COMPARISONS.iter().any(|(name, _)| *name == wanted)
+                || matches!(wanted, "sameas" | "divisibleby" | "filter" | "test")
+        };
+        name.as_str().is_some_and(known)
+    });
+    env
+}
+
+/// `{{ value }}`. Every byte is paid for with a unit of fuel, which bounds the output.
+fn print(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    let write =
+        |out: &mut Output, text: &str| out.write_str(text).map_err(|_| Error::from(ErrorKind::WriteFailure));
+    match value.as_str() {
+        Some(text) => {
+            state.consume_fuel(text.len() as u64)?;
+            write(out, text)
+        }
+        None => {
+            let text = text::str(state, value)?;
+            write(out, &text)
+        }
+    }
+}
+
+fn raise_exception(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
+    let message = text::str(state, &args.required("message")?)?;
+    args.finish()?;
+    Err(fault(message.clone()).with_source(Raised(message)))
+}
+
+fn range(state: &mut State, args: Arguments) -> Result<Value, Error> {
+    let (values, _) = args.into_rest();
+    let ints: Vec<i128> = values
+        .iter()
+        .map(|value| match view(value) {
+            Py::Int(int) => Ok(int),
+            Py::Bool(bool) => Ok(i128::from(bool)),
+            _ => Err(fault("range() takes integers")),
+        })
+        .collect::<Result<_, _>>()?;
+    let (start, stop, step) = match ints.as_slice() {
+        &[stop] => (0, stop, 1),
+        &[start, stop] => (start, stop, 1),
+        &[start, stop, step] => (start, stop, step),
+        _ => return Err(fault("range() takes one to three integers")),
+    };
+    let span = if step > 0 { stop.saturating_sub(start) } else { start.saturating_sub(stop) };
+    let count = match step.checked_abs() {
+        None | Some(0) => return Err(fault("range() arg 3 must not be zero")),
+        Some(step) => (span.max(0) + step - 1) / step,
+    };
+    if count > MAX_RANGE {
+        return Err(fault(format!(
+            "Range too big. The sandbox blocks ranges larger than MAX_RANGE ({MAX_RANGE})."
+        )));
+    }
+    state.consume_fuel(u64::try_from(count).unwrap_or(0))?;
+    value::list((0..count).map(|i| operators::int_value(start + i * step)).collect())
+}
+
+/// `dict(mapping_or_pairs, **named)`.
+fn dict(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
+    let pairs = pairs(state, args.next())?;
+    let (rest, named) = args.into_rest();
+    if !rest.is_empty() {
+        return Err(fault("dict expected at most 1 argument"));
+    }
+    value::dict(pairs.into_iter().chain(named.into_iter().map(|(name, value)| (Value::from(name), value))))
+}
+
+/// `namespace(mapping_or_pairs, **named)`.
+fn namespace(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
+    let pairs = pairs(state, args.next())?;
+    let (_, named) = args.into_rest();
+    let namespace = Namespace::default();
+    for (name, value) in pairs {
+        namespace.set(text::expect_str(&name, "a name in a namespace")?, value)?;
+    }
+    for (name, value) in named {
+        namespace.set(&name, value)?;
+    }
+    Ok(Value::from_object(namespace))
+}
+
+/// The pairs that `dict` makes of its argument.
+fn pairs(state: &State, source: Option<Value>) -> Result<Vec<(Value, Value)>, Error> {
+    let Some(source) = source else { return Ok(Vec::new()) };
+    if let Py::Dict(dict) = view(&source) {
+        return Ok(dict.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
+    }
+    iterate(state, &source)?
+        .iter()
+        .map(|pair| match iterate(state, pair)?.as_slice() {
+            [key, value] => Ok((key.clone(), value.clone())),
+            _ => Err(fault("dict needs pairs")),
+        })
+        .collect()
+}

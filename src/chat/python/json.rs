@@ -1,0 +1,177 @@
+//! `tojson` as `transformers` defines it: `json.dumps` without HTML escapes.
+
+use std::fmt::Write;
+
+use minijinja::value::Value;
+use minijinja::{Error, State};
+
+use super::arguments::Arguments;
+use super::fault::fault;
+use super::number::float_repr;
+use super::operators;
+use super::text::{Metered, expect_str};
+use super::value::{Py, SequenceKind, iterate, type_name, view};
+
+/// The arguments of `json.dumps`.
+struct Style {
+    ensure_ascii: bool,
+    indent: Option<String>,
+    item_separator: String,
+    key_separator: String,
+    sort_keys: bool,
+}
+
+/// `value|tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`.
+pub(super) fn tojson(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
+    let value = args.required("x")?;
+    let ensure_ascii = args.optional("ensure_ascii").is_some_and(|v| v.is_true());
+    let indent = args.optional("indent").filter(|v| !v.is_none());
+    let separators = args.optional("separators").filter(|v| !v.is_none());
+    let sort_keys = args.optional("sort_keys").is_some_and(|v| v.is_true());
+    args.finish()?;
+    let indent = match indent.as_ref().map(view) {
+        None => None,
+        Some(Py::Int(width)) => Some(" ".repeat(usize::try_from(width).unwrap_or(0).min(64))),
+        Some(Py::Bool(one)) => Some(" ".repeat(usize::from(one))),
+        Some(Py::Str(text)) => Some(text.to_owned()),
+        Some(_) => return Err(fault("tojson: indent must be a number or a text")),
+    };
+    let (item_separator, key_separator) = match separators {
+        Some(pair) => {
+            let pair = iterate(state, &pair)?;
+            let [item, key] = pair.as_slice() else {
+                return Err(fault("tojson: separators must be a pair of texts"));
+            };
+            (expect_str(item, "a separator")?.to_owned(), expect_str(key, "a separator")?.to_owned())
+        }
+        None => (if indent.is_some() { "," } else { ", " }.into(), ": ".into()),
+    };
+    let style = Style { ensure_ascii, indent, item_separator, key_separator, sort_keys };
+    let mut out = Metered::new(state);
+    write(state, &mut out, &style, &value, 0)?;
+    Ok(Value::from(out.finish(state)?))
+}
+
+fn write(state: &State, out: &mut Metered, style: &Style, value: &Value, level: usize) -> Result<(), Error> {
+    let done = match view(value) {
+        Py::None => out.write_str("null"),
+        Py::Bool(bool) => out.write_str(if bool { "true" } else { "false" }),
+        Py::Int(int) => write!(out, "{int}"),
+        Py::Float(float) => out.write_str(&json_float(float)),
+        Py::Str(text) => write_string(out, text, style.ensure_ascii),
+        Py::Seq(sequence) if matches!(sequence.kind, SequenceKind::List | SequenceKind::Tuple) => {
+            return write_items(state, out, style, sequence.items(), level);
+        }
+        Py::Dict(dict) => {
+            let mut pairs: Vec<(&Value, &Value)> = dict.iter().collect();
+            if style.sort_keys {
+                operators::sort_by_key(state, &mut pairs, |(key, _)| (*key).clone())?;
+            }
+            return write_pairs(state, out, style, &pairs, level);
+        }
+        _ => return Err(fault(format!("Object of type {} is not JSON serializable", type_name(value)))),
+    };
+    done.map_err(Metered::exhausted)
+}
+
+fn write_items(
+    state: &State,
+    out: &mut Metered,
+    style: &Style,
+    items: &[Value],
+    level: usize,
+) -> Result<(), Error> {
+    if items.is_empty() {
+        return out.write_str("[]").map_err(Metered::exhausted);
+    }
+    out.write_char('[').map_err(Metered::exhausted)?;
+    for (i, item) in items.iter().enumerate() {
+        between(out, style, i, level + 1)?;
+        write(state, out, style, item, level + 1)?;
+    }
+    close(out, style, level, ']')
+}
+
+fn write_pairs(
+    state: &State,
+    out: &mut Metered,
+    style: &Style,
+    pairs: &[(&Value, &Value)],
+    level: usize,
+) -> Result<(), Error> {
+    if pairs.is_empty() {
+        return out.write_str("{}").map_err(Metered::exhausted);
+    }
+    out.write_char('{').map_err(Metered::exhausted)?;
+    for (i, (key, value)) in pairs.iter().enumerate() {
+        between(out, style, i, level + 1)?;
+        let key = match view(key) {
+            Py::Str(text) => text.to_owned(),
+            Py::None => "null".into(),
+            Py::Bool(bool) => bool.to_string(),
+            Py::Int(int) => int.to_string(),
+            Py::Float(float) => json_float(float),
+            _ => return Err(fault("keys must be str, int, float, bool or None")),
+        };
+        write_string(out, &key, style.ensure_ascii).map_err(Metered::exhausted)?;
+        out.write_str(&style.key_separator).map_err(Metered::exhausted)?;
+        write(state, out, style, value, level + 1)?;
+    }
+    close(out, style, level, '}')
+}
+
+/// What stands before the item at `i`: the separator, and the line break of an indented text.
+fn between(out: &mut Metered, style: &Style, i: usize, level: usize) -> Result<(), Error> {
+    if i > 0 {
+        out.write_str(&style.item_separator).map_err(Metered::exhausted)?;
+    }
+    new_line(out, style, level)
+}
+
+fn close(out: &mut Metered, style: &Style, level: usize, bracket: char) -> Result<(), Error> {
+    new_line(out, style, level)?;
+    out.write_char(bracket).map_err(Metered::exhausted)
+}
+
+fn new_line(out: &mut Metered, style: &Style, level: usize) -> Result<(), Error> {
+    if let Some(indent) = &style.indent {
+        out.write_char('\n').map_err(Metered::exhausted)?;
+        for _ in 0..level {
+            out.write_str(indent).map_err(Metered::exhausted)?;
+        }
+    }
+    Ok(())
+}
+
+fn json_float(float: f64) -> String {
+    if float.is_nan() {
+        "NaN".into()
+    } else if float.is_infinite() {
+        if float > 0.0 { "Infinity".into() } else { "-Infinity".into() }
+    } else {
+        float_repr(float)
+    }
+}
+
+fn write_string(out: &mut Metered, text: &str, ensure_ascii: bool) -> std::fmt::Result {
+    out.write_char('"')?;
+    for c in text.chars() {
+        match c {
+            '"' => out.write_str("\\\"")?,
+            '\\' => out.write_str("\\\\")?,
+            '\n' => out.write_str("\\n")?,
+            '\r' => out.write_str("\\r")?,
+            '\t' => out.write_str("\\t")?,
+            '\u{c}' => out.write_str("\\f")?,
+            '\u{8}' => out.write_str("\\b")?,
+            c if c < ' ' => write!(out, "\\u{:04x}", c as u32)?,
+            c if ensure_ascii && !(' '..='~').contains(&c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(out, "\\u{unit:04x}")?;
+                }
+            }
+            c => out.write_char(c)?,
+        }
+    }
+    out.write_char('"')
+}

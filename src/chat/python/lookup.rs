@@ -1,0 +1,139 @@
+//! Attributes, subscripts, and the literals and loops that make or read containers.
+
+use minijinja::{Error, ErrorKind, State, Value};
+
+use super::arguments::Arguments;
+use super::fault::fault;
+use super::methods;
+use super::value::{self, Bound, Py, iterate, type_name, view};
+
+fn undefined(what: Option<Value>) -> Error {
+    match what.as_ref().and_then(Value::as_str) {
+        Some(name) => Error::new(ErrorKind::UndefinedError, format!("'{name}' is undefined")),
+        None => Error::new(ErrorKind::UndefinedError, "the value is undefined"),
+    }
+}
+
+/// `value.name`: Jinja2 asks for an attribute first and for an item then.
+pub(super) fn attribute(_: &mut State, mut args: Arguments) -> Result<Value, Error> {
+    let (value, name) = (args.required("value")?, args.required("name")?);
+    if value.is_undefined() {
+        return Err(undefined(args.next()));
+    }
+    let word = name.as_str().unwrap_or_default();
+    if methods::exists(&value, word) {
+        return Ok(bound(value, word));
+    }
+    Ok(match view(&value) {
+        Py::Dict(dict) => dict.get(&name).cloned().unwrap_or_default(),
+        Py::Namespace(namespace) => namespace.get(word).unwrap_or_default(),
+        Py::Other => value.get_attr(word)?,
+        _ => Value::UNDEFINED,
+    })
+}
+
+/// `value[key]`: Jinja2 asks for an item first and for an attribute then.
+pub(super) fn item(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
+    let (value, key) = (args.required("value")?, args.required("key")?);
+    if value.is_undefined() {
+        return Err(undefined(args.next()));
+    }
+    get_item(state, &value, &key)
+}
+
+/// `value[key]` of a value that is not undefined; undefined where there is none.
+pub(super) fn get_item(state: &State, value: &Value, key: &Value) -> Result<Value, Error> {
+    let found = match view(value) {
+        Py::Dict(_) if key.as_object().is_some() => {
+            return Err(fault(format!("unhashable type: '{}'", type_name(key))));
+        }
+        Py::Dict(dict) => dict.get(key).cloned(),
+        Py::Namespace(namespace) => key.as_str().and_then(|name| namespace.get(name)),
+        Py::Seq(items) if items.has_subscripts() => {
+            index(key, items.items().len()).and_then(|i| items.items().get(i).cloned())
+        }
+        Py::Str(text) => {
+            state.consume_fuel(text.len() as u64 / 64)?;
+            index(key, text.chars().count()).and_then(|i| text.chars().nth(i)).map(Value::from)
+        }
+        Py::Other if value.as_object().is_some() => Some(value.get_item(key)?),
+        _ => None,
+    };
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    match key.as_str() {
+        Some(name) if methods::exists(value, name) => Ok(bound(value.clone(), name)),
+        _ => Ok(Value::UNDEFINED),
+    }
+}
+
+/// The place that an integer key names among `len` items.
+fn index(key: &Value, len: usize) -> Option<usize> {
+    let at = match view(key) {
+        Py::Int(int) => int,
+        Py::Bool(bool) => i128::from(bool),
+        _ => return None,
+    };
+    let at = if at < 0 { at.checked_add(len as i128)? } else { at };
+    usize::try_from(at).ok().filter(|&at| at < len)
+}
+
+fn bound(receiver: Value, name: &str) -> Value {
+    Value::from_object(Bound { receiver, name: name.to_owned() })
+}
+
+/// `a.b.0` as the filters take it: attribute by attribute, undefined where the way ends.
+///
+/// # Errors
+/// Where the way goes on past an undefined value.
+pub(super) fn path(state: &State, value: &Value, path: &Value) -> Result<Value, Error> {
+    let Py::Str(path) = view(path) else { return get_item(state, value, path) };
+    let mut at = value.clone();
+    for part in path.split('.') {
+        if at.is_undefined() {
+            return Err(undefined(None));
+        }
+        let key = match part.parse::<u32>() {
+            Ok(index) => Value::from(index),
+            Err(_) => Value::from(part),
+        };
+        at = get_item(state, &at, &key)?;
+    }
+    Ok(at)
+}
+
+/// `{% set value.name = new %}`.
+pub(super) fn set_attribute(_: &mut State, mut args: Arguments) -> Result<Value, Error> {
+    let (value, name, new) = (args.required("value")?, args.required("name")?, args.required("new")?);
+    let Py::Namespace(namespace) = view(&value) else {
+        return Err(fault("cannot assign attribute on non-namespace object"));
+    };
+    namespace.set(name.as_str().unwrap_or_default(), new)?;
+    Ok(Value::from(""))
+}
+
+/// What `{% for x in value %}` runs over.
+pub(super) fn loop_over(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
+    let value = args.required("value")?;
+    match view(&value) {
+        Py::Seq(items) if items.has_subscripts() => Ok(value),
+        _ => value::list(iterate(state, &value)?),
+    }
+}
+
+/// `[a, b]`.
+pub(super) fn list(_: &mut State, args: Arguments) -> Result<Value, Error> {
+    value::list(args.into_rest().0)
+}
+
+/// `(a, b)`.
+pub(super) fn tuple(_: &mut State, args: Arguments) -> Result<Value, Error> {
+    value::tuple(args.into_rest().0)
+}
+
+/// `{a: b, c: d}`, given as `a, b, c, d`.
+pub(super) fn map(_: &mut State, args: Arguments) -> Result<Value, Error> {
+    let (values, _) = args.into_rest();
+    value::dict(values.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())))
+}

@@ -1,0 +1,391 @@
+//! Operators where Python and the engine differ: `+ * % ~ == < in`, chains of them, and slices.
+//!
+//! `-`, `/`, `//` and `**` are numbers' own, and the engine's are Python's.
+
+use std::cmp::Ordering;
+
+use minijinja::{Error, State, Value};
+
+use super::arguments::Arguments;
+use super::fault::fault;
+use super::format;
+use super::text;
+use super::value::{Py, Sequence, SequenceKind, iterate, list, sequence, type_name, view};
+
+/// A number, in the wider of the two types of an operation.
+enum Pair {
+    Int(i128, i128),
+    Float(f64, f64),
+}
+
+fn numbers(left: &Value, right: &Value) -> Option<Pair> {
+    fn int(value: &Value) -> Option<i128> {
+        match view(value) {
+            Py::Int(int) => Some(int),
+            Py::Bool(bool) => Some(i128::from(bool)),
+            _ => None,
+        }
+    }
+    fn float(value: &Value) -> Option<f64> {
+        match view(value) {
+            Py::Float(float) => Some(float),
+            _ => int(value).map(|int| int as f64),
+        }
+    }
+    match (int(left), int(right)) {
+        (Some(a), Some(b)) => Some(Pair::Int(a, b)),
+        _ => Some(Pair::Float(float(left)?, float(right)?)),
+    }
+}
+
+fn unsupported(operator: &str, left: &Value, right: &Value) -> Error {
+    let (left, right) = (type_name(left), type_name(right));
+    fault(format!("unsupported operand types for {operator}: '{left}' and '{right}'"))
+}
+
+fn int(value: Option<i128>) -> Result<Value, Error> {
+    value.map(int_value).ok_or_else(|| fault("an integer beyond 128 bits is not supported"))
+}
+
+/// An integer in the engine's smallest form, which its own operators prefer.
+pub(super) fn int_value(value: i128) -> Value {
+    i64::try_from(value).map_or_else(|_| Value::from(value), Value::from)
+}
+
+/// `left + right`.
+pub(super) fn add(state: &mut State, args: Arguments) -> Result<Value, Error> {
+    let (left, right) = pair(args)?;
+    match (view(&left), view(&right)) {
+        (Py::Str(a), Py::Str(b)) => {
+            state.consume_fuel((a.len() + b.len()) as u64)?;
+            Ok(Value::from([a, b].concat()))
+        }
+        (Py::Seq(a), Py::Seq(b)) if a.kind == b.kind && a.has_subscripts() => {
+            state.consume_fuel((a.items().len() + b.items().len()) as u64)?;
+            sequence(a.kind, [a.items(), b.items()].concat())
+        }
+        _ => match numbers(&left, &right) {
+            Some(Pair::Int(a, b)) => int(a.checked_add(b)),
+            Some(Pair::Float(a, b)) => Ok(Value::from(a + b)),
+            None => Err(unsupported("+", &left, &right)),
+        },
+    }
+}
+
+/// `left * right`.
+pub(super) fn mul(state: &mut State, args: Arguments) -> Result<Value, Error> {
+    let (left, right) = pair(args)?;
+    if let Some(numbers) = numbers(&left, &right) {
+        return match numbers {
+            Pair::Int(a, b) => int(a.checked_mul(b)),
+            Pair::Float(a, b) => Ok(Value::from(a * b)),
+        };
+    }
+    let (repeated, count) = match (view(&left), view(&right)) {
+        (_, Py::Int(count)) => (&left, count),
+        (Py::Int(count), _) => (&right, count),
+        (_, Py::Bool(once)) => (&left, i128::from(once)),
+        _ => return Err(unsupported("*", &left, &right)),
+    };
+    let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
+    let paid = |len: usize| state.consume_fuel(len.saturating_mul(count) as u64);
+    match view(repeated) {
+        Py::Str(text) => {
+            paid(text.len())?;
+            Ok(Value::from(text.repeat(count)))
+        }
+        Py::Seq(items) if items.has_subscripts() => {
+            paid(items.items().len())?;
+            sequence(items.kind, std::iter::repeat_n(items.items(), count).flatten().cloned().collect())
+        }
+        _ => Err(unsupported("*", &left, &right)),
+    }
+}
+
+/// `left % right`: the remainder, or the text `left` with its fields filled in.
+pub(super) fn rem(state: &mut State, args: Arguments) -> Result<Value, Error> {
+    let (left, right) = pair(args)?;
+    if let Py::Str(template) = view(&left) {
+        let values = match view(&right) {
+            Py::Seq(tuple) if tuple.kind == SequenceKind::Tuple => tuple.items().to_vec(),
+            _ => vec![right],
+        };
+        return format::percent(state, template, values);
+    }
+    match numbers(&left, &right) {
+        Some(Pair::Int(_, 0)) => Err(fault("integer modulo by zero")),
+        Some(Pair::Int(a, b)) => {
+            int(a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r }))
+        }
+        Some(Pair::Float(_, 0.0)) => Err(fault("float modulo by zero")),
+        Some(Pair::Float(a, b)) => {
+            let r = a % b;
+            let wrong_sign = r != 0.0 && (r < 0.0) != (b < 0.0);
+            Ok(Value::from(if wrong_sign { r + b } else { r.abs().copysign(if r == 0.0 { b } else { r }) }))
+        }
+        None => Err(unsupported("%", &left, &right)),
+    }
+}
+
+/// `left ~ right`: both as text.
+pub(super) fn concat(state: &mut State, args: Arguments) -> Result<Value, Error> {
+    let (left, right) = pair(args)?;
+    let mut out = text::str(state, &left)?;
+    out.push_str(&text::str(state, &right)?);
+    state.consume_fuel(out.len() as u64)?;
+    Ok(Value::from(out))
+}
+
+fn pair(mut args: Arguments) -> Result<(Value, Value), Error> {
+    Ok((args.required("left")?, args.required("right")?))
+}
+
+/// `left == right`.
+///
+/// # Errors
+/// When the fuel runs out.
+pub(super) fn equal(state: &State, left: &Value, right: &Value) -> Result<bool, Error> {
+    state.consume_fuel(1)?;
+    if let Some(numbers) = numbers(left, right) {
+        return Ok(match numbers {
+            Pair::Int(a, b) => a == b,
+            Pair::Float(a, b) => a == b,
+        });
+    }
+    Ok(match (view(left), view(right)) {
+        (Py::Undefined, Py::Undefined) | (Py::None, Py::None) => true,
+        (Py::Str(a), Py::Str(b)) => a == b,
+        (Py::Seq(a), Py::Seq(b)) => return equal_sequences(state, a, b),
+        (Py::Dict(a), Py::Dict(b)) => {
+            if a.len() != b.len() {
+                return Ok(false);
+            }
+            for (key, value) in a.iter() {
+                match b.get(key) {
+                    Some(other) if equal(state, value, other)? => {}
+                    _ => return Ok(false),
+                }
+            }
+            true
+        }
+        _ => is_same(left, right),
+    })
+}
+
+fn equal_sequences(state: &State, a: &Sequence, b: &Sequence) -> Result<bool, Error> {
+    if a.kind != b.kind || !a.has_subscripts() {
+        return Ok(std::ptr::eq(a, b));
+    }
+    if a.items().len() != b.items().len() {
+        return Ok(false);
+    }
+    for (left, right) in a.items().iter().zip(b.items()) {
+        if !equal(state, left, right)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether both are one object: Python's `is`.
+pub(super) fn is_same(left: &Value, right: &Value) -> bool {
+    match (view(left), view(right)) {
+        (Py::Seq(a), Py::Seq(b)) => std::ptr::eq(a, b),
+        (Py::Dict(a), Py::Dict(b)) => std::ptr::eq(a, b),
+        (Py::Namespace(a), Py::Namespace(b)) => std::ptr::eq(a, b),
+        _ if left.as_object().is_some() || right.as_object().is_some() => false,
+        _ => type_name(left) == type_name(right) && left == right,
+    }
+}
+
+/// How `left` and `right` are ordered; `None` where a NaN is among them.
+///
+/// # Errors
+/// Where Python raises `TypeError`, or the fuel runs out.
+pub(super) fn order(
+    state: &State,
+    left: &Value,
+    right: &Value,
+    operator: &str,
+) -> Result<Option<Ordering>, Error> {
+    state.consume_fuel(1)?;
+    if let Some(numbers) = numbers(left, right) {
+        return Ok(match numbers {
+            Pair::Int(a, b) => Some(a.cmp(&b)),
+            Pair::Float(a, b) => a.partial_cmp(&b),
+        });
+    }
+    match (view(left), view(right)) {
+        (Py::Str(a), Py::Str(b)) => Ok(Some(a.cmp(b))),
+        (Py::Seq(a), Py::Seq(b)) if a.kind == b.kind && a.has_subscripts() => {
+            for (x, y) in a.items().iter().zip(b.items()) {
+                if !equal(state, x, y)? {
+                    return order(state, x, y, operator);
+                }
+            }
+            Ok(Some(a.items().len().cmp(&b.items().len())))
+        }
+        _ => {
+            let (left, right) = (type_name(left), type_name(right));
+            Err(fault(format!("'{operator}' not supported between instances of '{left}' and '{right}'")))
+        }
+    }
+}
+
+/// Sorts stably by a key.
+///
+/// # Errors
+/// On keys that have no order, and when the fuel runs out.
+pub(super) fn sort_by_key<T>(
+    state: &State,
+    items: &mut Vec<T>,
+    key: impl Fn(&T) -> Value,
+) -> Result<(), Error> {
+    let mut failed = None;
+    let mut keyed: Vec<(Value, T)> = items.drain(..).map(|item| (key(&item), item)).collect();
+    // A sort wants an order of everything, so after a failure all is equal.
+    keyed.sort_by(|(a, _), (b, _)| match &failed {
+        Some(_) => Ordering::Equal,
+        None => order(state, a, b, "<")
+            .unwrap_or_else(|e| {
+                failed = Some(e);
+                None
+            })
+            .unwrap_or(Ordering::Equal),
+    });
+    items.extend(keyed.into_iter().map(|(_, item)| item));
+    failed.map_or(Ok(()), Err)
+}
+
+/// `item in container`.
+///
+/// # Errors
+/// Where Python raises `TypeError`, or the fuel runs out.
+pub(super) fn contains(state: &State, container: &Value, item: &Value) -> Result<bool, Error> {
+    match (view(container), view(item)) {
+        (Py::Undefined, _) => Ok(false),
+        (Py::Str(text), Py::Str(part)) => {
+            state.consume_fuel(text.len() as u64 / 64)?;
+            Ok(text.contains(part))
+        }
+        (Py::Str(_), _) => {
+            Err(fault(format!("'in <string>' requires string as left operand, not {}", type_name(item))))
+        }
+        (Py::Dict(dict), _) if item.as_object().is_some() => {
+            Err(fault(format!("a {} cannot be a key of the dict ({} keys)", type_name(item), dict.len())))
+        }
+        (Py::Dict(dict), _) => Ok(dict.get(item).is_some()),
+        (Py::Seq(_) | Py::Other, _) => {
+            for other in iterate(state, container)? {
+                if is_same(&other, item) || equal(state, &other, item)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+        _ => Err(fault(format!("argument of type '{}' is not iterable", type_name(container)))),
+    }
+}
+
+/// `left <operator> right` for one of `== != < <= > >= in notin`.
+pub(super) fn compare(state: &State, operator: &str, left: &Value, right: &Value) -> Result<bool, Error> {
+    Ok(match operator {
+        "==" => equal(state, left, right)?,
+        "!=" => !equal(state, left, right)?,
+        "in" => contains(state, right, left)?,
+        "notin" => !contains(state, right, left)?,
+        _ => match order(state, left, right, operator)? {
+            None => false,
+            Some(order) => match operator {
+                "<" => order.is_lt(),
+                "<=" => order.is_le(),
+                ">" => order.is_gt(),
+                _ => order.is_ge(),
+            },
+        },
+    })
+}
+
+/// `a < b <= c`, given as `"<", a, b, "<=", c`.
+pub(super) fn chain(state: &mut State, args: Arguments) -> Result<Value, Error> {
+    let (values, _) = args.into_rest();
+    let [operator, left, right, rest @ ..] = values.as_slice() else {
+        return Err(fault("a comparison needs two sides"));
+    };
+    let word = |value: &Value| value.to_str().unwrap_or_default();
+    let mut holds = compare(state, &word(operator), left, right)?;
+    let mut left = right;
+    for step in rest.chunks_exact(2) {
+        holds = holds && compare(state, &word(&step[0]), left, &step[1])?;
+        left = &step[1];
+    }
+    Ok(Value::from(holds))
+}
+
+/// `value[start:stop:step]`.
+pub(super) fn slice(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
+    let value = args.required("value")?;
+    let mut bound = |name| -> Result<Option<i128>, Error> {
+        match view(&args.required(name)?) {
+            Py::None => Ok(None),
+            Py::Int(int) => Ok(Some(int)),
+            Py::Bool(bool) => Ok(Some(i128::from(bool))),
+            _ => Err(fault("slice indices must be integers or None")),
+        }
+    };
+    let (start, stop, step) = (bound("start")?, bound("stop")?, bound("step")?.unwrap_or(1));
+    if step == 0 {
+        return Err(fault("slice step cannot be zero"));
+    }
+    match view(&value) {
+        Py::Str(text) => {
+            state.consume_fuel(text.len() as u64 / 16)?;
+            let chars: Vec<char> = text.chars().collect();
+            Ok(Value::from(picks(chars.len(), start, stop, step).map(|i| chars[i]).collect::<String>()))
+        }
+        Py::Seq(items) if items.has_subscripts() => {
+            let picked: Vec<Value> =
+                picks(items.items().len(), start, stop, step).map(|i| items.items()[i].clone()).collect();
+            state.consume_fuel(picked.len() as u64)?;
+            if items.kind == SequenceKind::List { list(picked) } else { sequence(items.kind, picked) }
+        }
+        Py::Undefined => Err(fault("cannot slice an undefined value")),
+        _ => Err(fault(format!("'{}' object is not subscriptable", type_name(&value)))),
+    }
+}
+
+/// The indices of a slice of `len` items, after Python's `slice.indices`.
+fn picks(len: usize, start: Option<i128>, stop: Option<i128>, step: i128) -> impl Iterator<Item = usize> {
+    let len = len as i128;
+    let (low, high) = if step < 0 { (-1, len - 1) } else { (0, len) };
+    let clamp = |bound: Option<i128>, absent: i128| match bound {
+        None => absent,
+        Some(bound) if bound < 0 => bound.saturating_add(len).max(low),
+        Some(bound) => bound.min(high),
+    };
+    let (first, last) = if step < 0 { (high, low) } else { (low, high) };
+    let (start, stop) = (clamp(start, first), clamp(stop, last));
+    let count = if step > 0 {
+        (stop - start - 1).div_euclid(step) + 1
+    } else {
+        (start - stop - 1).div_euclid(-step) + 1
+    };
+    (0..count.max(0)).filter_map(move |i| usize::try_from(start + i * step).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_pick_the_items_that_python_picks() {
+        let picked = |start, stop, step| picks(5, start, stop, step).collect::<Vec<_>>();
+        assert_eq!(picked(None, None, 1), [0, 1, 2, 3, 4]);
+        assert_eq!(picked(None, None, -1), [4, 3, 2, 1, 0]);
+        assert_eq!(picked(Some(-2), None, 1), [3, 4]);
+        assert_eq!(picked(Some(3), Some(0), -2), [3, 1]);
+        assert_eq!(picked(Some(9), Some(-9), -2), [4, 2, 0]);
+        assert_eq!(picked(Some(3), Some(1), 1), [0usize; 0]);
+        assert_eq!(picks(0, None, None, -1).count(), 0);
+    }
+}

@@ -1,0 +1,341 @@
+//! Puts Python's operators into a parsed template.
+//!
+//! The tree comes back the same but for this: operators, subscripts, attributes, slices, literals
+//! of containers, loops and assignments to namespaces become calls of the functions below. Their
+//! names hold a blank, so that no template can reach or hide them. Plain text becomes an
+//! expression too, because only expressions pass through the formatter that counts the output.
+
+use minijinja::machinery::Span;
+use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, Spanned, Stmt};
+use minijinja::{Error, ErrorKind, Value};
+
+pub(super) const ADD: &str = "py add";
+pub(super) const ATTRIBUTE: &str = "py attribute";
+pub(super) const CHAIN: &str = "py chain";
+pub(super) const CONCAT: &str = "py concat";
+pub(super) const ITEM: &str = "py item";
+pub(super) const LIST: &str = "py list";
+pub(super) const LOOP: &str = "py loop";
+pub(super) const MAP: &str = "py map";
+pub(super) const MUL: &str = "py mul";
+pub(super) const REM: &str = "py rem";
+pub(super) const SET_ATTRIBUTE: &str = "py set attribute";
+pub(super) const SLICE: &str = "py slice";
+pub(super) const TUPLE: &str = "py tuple";
+
+/// Where `{% set namespace.name %}...{% endset %}` keeps its text for a moment.
+const BLOCK_TEXT: &str = "py block text";
+
+/// What cannot be in a template, with its line.
+pub(crate) struct Refusal {
+    pub(crate) line: usize,
+    pub(crate) reason: String,
+}
+
+impl Refusal {
+    fn new(span: Span, reason: impl Into<String>) -> Refusal {
+        Refusal { line: span.start_line.into(), reason: reason.into() }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        Error::new(ErrorKind::SyntaxError, refusal.reason)
+    }
+}
+
+/// The template with Python's operators.
+///
+/// # Errors
+/// On statements that `transformers` does not know either, and on a few rare forms; with the line.
+pub(crate) fn rewrite<'a>(template: &Stmt<'a>) -> Result<Stmt<'a>, Refusal> {
+    let Stmt::Template(template) = template else {
+        return Err(Refusal { line: 1, reason: "not a template".into() });
+    };
+    let children = body(&template.children)?;
+    Ok(Stmt::Template(Spanned::new(ast::Template { children }, template.span())))
+}
+
+fn body<'a>(stmts: &[Stmt<'a>]) -> Result<Vec<Stmt<'a>>, Refusal> {
+    let mut out = Vec::with_capacity(stmts.len());
+    for stmt in stmts {
+        statement(stmt, &mut out)?;
+    }
+    Ok(out)
+}
+
+fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal> {
+    out.push(match stmt {
+        Stmt::Template(s) => return Err(Refusal::new(s.span(), "a template inside a template")),
+        Stmt::EmitRaw(s) => emit(constant(s.raw, s.span()), s.span()),
+        Stmt::EmitExpr(s) => emit(emitted(&s.expr), s.span()),
+        Stmt::ForLoop(s) => Stmt::ForLoop(Spanned::new(
+            ast::ForLoop {
+                target: target(&s.target)?,
+                iter: call(LOOP, vec![expr(&s.iter)], s.iter.span()),
+                filter_expr: s.filter_expr.as_ref().map(expr),
+                recursive: s.recursive,
+                body: body(&s.body)?,
+                else_body: body(&s.else_body)?,
+            },
+            s.span(),
+        )),
+        Stmt::IfCond(s) => Stmt::IfCond(Spanned::new(
+            ast::IfCond {
+                expr: expr(&s.expr),
+                true_body: body(&s.true_body)?,
+                false_body: body(&s.false_body)?,
+            },
+            s.span(),
+        )),
+        Stmt::WithBlock(s) => {
+            let assignments = s.assignments.iter().map(|(name, value)| Ok((target(name)?, expr(value))));
+            let assignments = assignments.collect::<Result<_, _>>()?;
+            Stmt::WithBlock(Spanned::new(ast::WithBlock { assignments, body: body(&s.body)? }, s.span()))
+        }
+        Stmt::Set(s) => match &s.target {
+            Expr::GetAttr(place) => emit(set_attribute(place, expr(&s.expr)), s.span()),
+            place => {
+                Stmt::Set(Spanned::new(ast::Set { target: target(place)?, expr: expr(&s.expr) }, s.span()))
+            }
+        },
+        Stmt::SetBlock(s) => {
+            let (name, after) = match &s.target {
+                Expr::GetAttr(place) => {
+                    let text = variable(BLOCK_TEXT, s.span());
+                    (variable(BLOCK_TEXT, s.span()), Some(emit(set_attribute(place, text), s.span())))
+                }
+                place => (target(place)?, None),
+            };
+            let filter = s.filter.as_ref().map(expr);
+            out.push(Stmt::SetBlock(Spanned::new(
+                ast::SetBlock { target: name, filter, body: body(&s.body)? },
+                s.span(),
+            )));
+            out.extend(after);
+            return Ok(());
+        }
+        Stmt::FilterBlock(s) => Stmt::FilterBlock(Spanned::new(
+            ast::FilterBlock { filter: expr(&s.filter), filter_span: s.filter_span, body: body(&s.body)? },
+            s.span(),
+        )),
+        Stmt::Block(s) => Stmt::Block(Spanned::new(
+            ast::Block { name: s.name, required: s.required, body: body(&s.body)? },
+            s.span(),
+        )),
+        Stmt::Macro(s) => Stmt::Macro(declaration(s)?),
+        Stmt::CallBlock(s) => Stmt::CallBlock(Spanned::new(
+            ast::CallBlock {
+                call: Spanned::new(
+                    ast::Call { expr: callee(&s.call.expr), args: arguments(&s.call.args) },
+                    s.call.span(),
+                ),
+                call_expr_span: s.call_expr_span,
+                macro_decl: declaration(&s.macro_decl)?,
+            },
+            s.span(),
+        )),
+        Stmt::Continue(s) => Stmt::Continue(Spanned::new(ast::Continue, s.span())),
+        Stmt::Break(s) => Stmt::Break(Spanned::new(ast::Break, s.span())),
+        Stmt::Import(s) => return Err(no_files(s.span(), "import")),
+        Stmt::FromImport(s) => return Err(no_files(s.span(), "from")),
+        Stmt::Extends(s) => return Err(no_files(s.span(), "extends")),
+        Stmt::Include(s) => return Err(no_files(s.span(), "include")),
+        Stmt::AutoEscape(s) => return Err(Refusal::new(s.span(), "the tag `autoescape` is not supported")),
+        Stmt::Do(s) => return Err(Refusal::new(s.span(), "unknown tag `do`")),
+    });
+    Ok(())
+}
+
+fn no_files(span: Span, tag: &str) -> Refusal {
+    Refusal::new(span, format!("the tag `{tag}` needs another template, and a chat template has none"))
+}
+
+fn declaration<'a>(s: &Spanned<ast::Macro<'a>>) -> Result<Spanned<ast::Macro<'a>>, Refusal> {
+    let args = s.args.iter().map(target).collect::<Result<_, _>>()?;
+    let defaults = s.defaults.iter().map(expr).collect();
+    Ok(Spanned::new(ast::Macro { name: s.name, args, defaults, body: body(&s.body)? }, s.span()))
+}
+
+/// A place to store: a name, or names in parentheses.
+fn target<'a>(place: &Expr<'a>) -> Result<Expr<'a>, Refusal> {
+    match place {
+        Expr::Var(s) => Ok(variable(s.id, s.span())),
+        Expr::List(s) => {
+            let items = s.items.iter().map(target).collect::<Result<_, _>>()?;
+            Ok(Expr::List(Spanned::new(ast::List { items }, s.span())))
+        }
+        other => Err(Refusal::new(
+            other.span(),
+            "assigning to an attribute is supported only by itself: `set namespace.name = value`",
+        )),
+    }
+}
+
+/// An expression to print. The engine knows `loop(...)` and `super()` only in their own form.
+fn emitted<'a>(e: &Expr<'a>) -> Expr<'a> {
+    expr(e)
+}
+
+fn expr<'a>(e: &Expr<'a>) -> Expr<'a> {
+    match e {
+        Expr::Var(s) => variable(s.id, s.span()),
+        Expr::Const(s) => Expr::Const(Spanned::new(ast::Const { value: s.value.clone() }, s.span())),
+        Expr::Slice(s) => {
+            let bound = |e: &Option<Expr<'a>>| e.as_ref().map_or_else(|| constant((), s.span()), expr);
+            call(SLICE, vec![expr(&s.expr), bound(&s.start), bound(&s.stop), bound(&s.step)], s.span())
+        }
+        Expr::UnaryOp(s) => {
+            let op = match s.op {
+                ast::UnaryOpKind::Not => ast::UnaryOpKind::Not,
+                ast::UnaryOpKind::Neg => ast::UnaryOpKind::Neg,
+            };
+            Expr::UnaryOp(Spanned::new(ast::UnaryOp { op, expr: expr(&s.expr) }, s.span()))
+        }
+        Expr::BinOp(s) => binary(s),
+        Expr::Compare(s) => {
+            let mut args = Vec::new();
+            let mut left = Some(expr(&s.expr));
+            for step in &s.ops {
+                args.push(constant(comparison(step.op), s.span()));
+                args.extend(left.take());
+                args.push(expr(&step.expr));
+            }
+            call(CHAIN, args, s.span())
+        }
+        Expr::IfExpr(s) => Expr::IfExpr(Spanned::new(
+            ast::IfExpr {
+                test_expr: expr(&s.test_expr),
+                true_expr: expr(&s.true_expr),
+                false_expr: s.false_expr.as_ref().map(expr),
+            },
+            s.span(),
+        )),
+        Expr::Filter(s) => Expr::Filter(Spanned::new(
+            ast::Filter { name: s.name, expr: s.expr.as_ref().map(expr), args: arguments(&s.args) },
+            s.span(),
+        )),
+        Expr::Test(s) => Expr::Test(Spanned::new(
+            ast::Test { name: s.name, expr: expr(&s.expr), args: arguments(&s.args) },
+            s.span(),
+        )),
+        Expr::GetAttr(s) => {
+            let mut args = vec![expr(&s.expr), constant(s.name, s.span())];
+            args.extend(description(&s.expr).map(|text| constant(text, s.span())));
+            call(ATTRIBUTE, args, s.span())
+        }
+        Expr::GetItem(s) => {
+            let mut args = vec![expr(&s.expr), expr(&s.subscript_expr)];
+            args.extend(description(&s.expr).map(|text| constant(text, s.span())));
+            call(ITEM, args, s.span())
+        }
+        Expr::Call(s) => {
+            Expr::Call(Spanned::new(ast::Call { expr: callee(&s.expr), args: arguments(&s.args) }, s.span()))
+        }
+        Expr::List(s) => call(LIST, s.items.iter().map(expr).collect(), s.span()),
+        Expr::Tuple(s) => call(TUPLE, s.items.iter().map(expr).collect(), s.span()),
+        Expr::Map(s) => {
+            let pairs = s.keys.iter().zip(&s.values).flat_map(|(key, value)| [expr(key), expr(value)]);
+            call(MAP, pairs.collect(), s.span())
+        }
+    }
+}
+
+/// What stands before the parentheses of a call. `value.name(...)` stays as it is: the engine
+/// asks [`super::methods::call`] for methods.
+fn callee<'a>(e: &Expr<'a>) -> Expr<'a> {
+    match e {
+        Expr::GetAttr(s) => {
+            Expr::GetAttr(Spanned::new(ast::GetAttr { expr: expr(&s.expr), name: s.name }, s.span()))
+        }
+        other => expr(other),
+    }
+}
+
+fn binary<'a>(s: &Spanned<ast::BinOp<'a>>) -> Expr<'a> {
+    let function = match s.op {
+        BinOpKind::Add => ADD,
+        BinOpKind::Mul => MUL,
+        BinOpKind::Rem => REM,
+        BinOpKind::Concat => CONCAT,
+        op => {
+            let operator = match op {
+                BinOpKind::Eq => "==",
+                BinOpKind::Ne => "!=",
+                BinOpKind::Lt => "<",
+                BinOpKind::Lte => "<=",
+                BinOpKind::Gt => ">",
+                BinOpKind::Gte => ">=",
+                BinOpKind::In => "in",
+                _ => {
+                    let kept = ast::BinOp { op, left: expr(&s.left), right: expr(&s.right) };
+                    return Expr::BinOp(Spanned::new(kept, s.span()));
+                }
+            };
+            let args = vec![constant(operator, s.span()), expr(&s.left), expr(&s.right)];
+            return call(CHAIN, args, s.span());
+        }
+    };
+    call(function, vec![expr(&s.left), expr(&s.right)], s.span())
+}
+
+fn comparison(op: CompareOpKind) -> &'static str {
+    match op {
+        CompareOpKind::Eq => "==",
+        CompareOpKind::Ne => "!=",
+        CompareOpKind::Lt => "<",
+        CompareOpKind::Lte => "<=",
+        CompareOpKind::Gt => ">",
+        CompareOpKind::Gte => ">=",
+        CompareOpKind::In => "in",
+        CompareOpKind::NotIn => "notin",
+    }
+}
+
+fn arguments<'a>(args: &[CallArg<'a>]) -> Vec<CallArg<'a>> {
+    args.iter()
+        .map(|arg| match arg {
+            CallArg::Pos(e) => CallArg::Pos(expr(e)),
+            CallArg::Kwarg(name, e) => CallArg::Kwarg(name, expr(e)),
+            CallArg::PosSplat(e) => CallArg::PosSplat(expr(e)),
+            CallArg::KwargSplat(e) => CallArg::KwargSplat(expr(e)),
+        })
+        .collect()
+}
+
+fn set_attribute<'a>(place: &Spanned<ast::GetAttr<'a>>, value: Expr<'a>) -> Expr<'a> {
+    call(SET_ATTRIBUTE, vec![expr(&place.expr), constant(place.name, place.span()), value], place.span())
+}
+
+fn emit<'a>(expr: Expr<'a>, span: Span) -> Stmt<'a> {
+    Stmt::EmitExpr(Spanned::new(ast::EmitExpr { expr }, span))
+}
+
+fn variable<'a>(id: &'a str, span: Span) -> Expr<'a> {
+    Expr::Var(Spanned::new(ast::Var { id }, span))
+}
+
+fn constant<'a>(value: impl Into<Value>, span: Span) -> Expr<'a> {
+    Expr::Const(Spanned::new(ast::Const { value: value.into() }, span))
+}
+
+fn call<'a>(function: &'static str, args: Vec<Expr<'a>>, span: Span) -> Expr<'a> {
+    let args = args.into_iter().map(CallArg::Pos).collect();
+    Expr::Call(Spanned::new(ast::Call { expr: variable(function, span), args }, span))
+}
+
+/// How a message names the value of `e`: `message.tool_calls[0]`.
+fn description(e: &Expr<'_>) -> Option<String> {
+    match e {
+        Expr::Var(s) => Some(s.id.to_owned()),
+        Expr::GetAttr(s) => Some(format!("{}.{}", description(&s.expr)?, s.name)),
+        Expr::GetItem(s) => {
+            let base = description(&s.expr)?;
+            Some(match &s.subscript_expr {
+                Expr::Const(key) => format!("{base}[{:?}]", key.value),
+                _ => format!("{base}[...]"),
+            })
+        }
+        _ => None,
+    }
+}

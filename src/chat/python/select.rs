@@ -1,0 +1,71 @@
+//! The filters that apply another filter or a test to every item.
+
+use minijinja::{Error, State, Value};
+
+use super::arguments::{Arguments, joined};
+use super::fault::fault;
+use super::lookup::path;
+use super::value::{generator, iterate};
+
+/// `value|map('filter', ...)` and `value|map(attribute='a.b', default=...)`.
+pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
+    let items = iterate(state, &args.required("value")?)?;
+    let mut out = Vec::with_capacity(items.len());
+    match args.next() {
+        Some(name) => {
+            let name =
+                name.as_str().ok_or_else(|| fault("map: the filter's name must be a text"))?.to_owned();
+            let (positional, named) = args.into_rest();
+            for item in items {
+                let mut arguments = vec![item];
+                arguments.extend(positional.iter().cloned());
+                out.push(state.apply_filter(&name, &joined(arguments, named.clone()))?);
+            }
+        }
+        None => {
+            let attribute = args.named("attribute").ok_or_else(|| fault("map requires a filter argument"))?;
+            let default = args.named("default");
+            args.finish()?;
+            for item in items {
+                let value = path(state, &item, &attribute)?;
+                out.push(if value.is_undefined() { default.clone().unwrap_or(value) } else { value });
+            }
+        }
+    }
+    generator(out)
+}
+
+/// `value|select(test, ...)`, `|reject`, `|selectattr(attribute, test, ...)` and `|rejectattr`, by name.
+pub(super) fn select(state: &mut State, mut args: Arguments, name: &str) -> Result<Value, Error> {
+    let items = iterate(state, &args.required("value")?)?;
+    let attribute = if name.ends_with("attr") {
+        Some(args.next().ok_or_else(|| fault("Missing parameter for attribute name"))?)
+    } else {
+        None
+    };
+    let test = match args.next() {
+        Some(test) => Some(test.as_str().ok_or_else(|| fault("the test's name must be a text"))?.to_owned()),
+        None => None,
+    };
+    let (positional, named) = args.into_rest();
+    let keep = name.starts_with("select");
+    let mut out = Vec::new();
+    for item in items {
+        let tested = match &attribute {
+            Some(attribute) => path(state, &item, attribute)?,
+            None => item.clone(),
+        };
+        let holds = match &test {
+            None => tested.is_true(),
+            Some(test) => {
+                let mut arguments = vec![tested];
+                arguments.extend(positional.iter().cloned());
+                state.perform_test(test, &joined(arguments, named.clone()))?
+            }
+        };
+        if holds == keep {
+            out.push(item);
+        }
+    }
+    generator(out)
+}

@@ -1,0 +1,173 @@
+//! `str()` and `repr()`.
+
+use std::fmt::{self, Write};
+
+use minijinja::value::ValueKind;
+use minijinja::{Error, ErrorKind, State, Value};
+
+use super::fault::fault;
+use super::number::float_repr;
+use super::value::{Bound, Py, Sequence, SequenceKind, type_name, view};
+
+/// Text that grows on the fuel of a state: one unit a byte.
+pub(super) struct Metered {
+    pub(super) out: String,
+    left: u64,
+}
+
+impl Metered {
+    pub(super) fn new(state: &State) -> Metered {
+        Metered { out: String::new(), left: state.fuel_levels().map_or(u64::MAX, |(_, left)| left) }
+    }
+
+    /// The text, paid for.
+    pub(super) fn finish(self, state: &State) -> Result<String, Error> {
+        state.consume_fuel(self.out.len() as u64)?;
+        Ok(self.out)
+    }
+
+    /// Turns a write that did not fit into the engine's error.
+    pub(super) fn exhausted(_: fmt::Error) -> Error {
+        Error::from(ErrorKind::OutOfFuel)
+    }
+}
+
+impl Write for Metered {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        self.left = self.left.checked_sub(s.len() as u64).ok_or(fmt::Error)?;
+        self.out.push_str(s);
+        Ok(())
+    }
+}
+
+/// `str(value)`.
+///
+/// # Errors
+/// When the fuel runs out.
+pub(super) fn str(state: &State, value: &Value) -> Result<String, Error> {
+    if let Some(text) = value.as_str() {
+        state.consume_fuel(text.len() as u64 / 8)?;
+        return Ok(text.to_owned());
+    }
+    let mut out = Metered::new(state);
+    write_str(&mut out, value).map_err(Metered::exhausted)?;
+    out.finish(state)
+}
+
+/// `str(value)` of something that a filter takes as text: Jinja's `soft_str`.
+pub(super) fn soft_str(state: &State, value: &Value) -> Result<String, Error> {
+    str(state, value)
+}
+
+/// Writes `str(value)`.
+pub(super) fn write_str(out: &mut impl Write, value: &Value) -> fmt::Result {
+    match view(value) {
+        Py::Undefined => Ok(()),
+        Py::Str(text) => out.write_str(text),
+        _ => write_repr(out, value),
+    }
+}
+
+/// Writes `repr(value)`.
+pub(super) fn write_repr(out: &mut impl Write, value: &Value) -> fmt::Result {
+    match view(value) {
+        Py::Undefined => out.write_str("Undefined"),
+        Py::None => out.write_str("None"),
+        Py::Bool(true) => out.write_str("True"),
+        Py::Bool(false) => out.write_str("False"),
+        Py::Int(int) => write!(out, "{int}"),
+        Py::Float(float) => out.write_str(&float_repr(float)),
+        Py::Str(text) => write_quoted(out, text),
+        Py::Seq(sequence) => write_sequence(out, sequence),
+        Py::Dict(dict) => {
+            out.write_char('{')?;
+            for (i, (key, value)) in dict.iter().enumerate() {
+                out.write_str(if i > 0 { ", " } else { "" })?;
+                write_repr(out, key)?;
+                out.write_str(": ")?;
+                write_repr(out, value)?;
+            }
+            out.write_char('}')
+        }
+        Py::Namespace(_) => out.write_str("<Namespace>"),
+        Py::Other => match value.downcast_object_ref::<Bound>() {
+            Some(bound) => {
+                write!(out, "<built-in method {} of {} object>", bound.name, type_name(&bound.receiver))
+            }
+            // Numbers beyond 128 bits are all that is left of the plain ones.
+            None if value.kind() == ValueKind::Number => write!(out, "{value}"),
+            None => out.write_str("<object>"),
+        },
+    }
+}
+
+fn write_sequence(out: &mut impl Write, sequence: &Sequence) -> fmt::Result {
+    let (open, close) = match sequence.kind {
+        SequenceKind::List => ("[", "]"),
+        SequenceKind::Tuple => ("(", ")"),
+        SequenceKind::View(name) => {
+            out.write_str(name)?;
+            ("([", "])")
+        }
+        SequenceKind::Generator => return out.write_str("<generator object>"),
+    };
+    out.write_str(open)?;
+    for (i, item) in sequence.items().iter().enumerate() {
+        out.write_str(if i > 0 { ", " } else { "" })?;
+        write_repr(out, item)?;
+    }
+    if sequence.kind == SequenceKind::Tuple && sequence.items().len() == 1 {
+        out.write_char(',')?;
+    }
+    out.write_str(close)
+}
+
+/// Writes `repr(text)`.
+fn write_quoted(out: &mut impl Write, text: &str) -> fmt::Result {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    out.write_char(quote)?;
+    for c in text.chars() {
+        match c {
+            '\\' => out.write_str("\\\\")?,
+            '\n' => out.write_str("\\n")?,
+            '\r' => out.write_str("\\r")?,
+            '\t' => out.write_str("\\t")?,
+            c if c == quote => write!(out, "\\{c}")?,
+            c if is_printable(c) => out.write_char(c)?,
+            c => match c as u32 {
+                code @ ..=0xff => write!(out, "\\x{code:02x}")?,
+                code @ ..=0xffff => write!(out, "\\u{code:04x}")?,
+                code => write!(out, "\\U{code:08x}")?,
+            },
+        }
+    }
+    out.write_char(quote)
+}
+
+/// Whether `repr` leaves the character as it is: `str.isprintable`.
+pub(super) fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return (' '..='~').contains(&c);
+    }
+    // Rust's debug text escapes by the same categories. The letter in front keeps it from
+    // escaping combining marks, which it does only at the start.
+    let mut buffer = String::from("a");
+    buffer.push(c);
+    buffer.escape_debug().nth(1) == Some(c)
+}
+
+/// The engine's own messages print values without a state; a cut keeps them short.
+pub(super) fn render_unbounded(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut cut = Metered { out: String::new(), left: 4096 };
+    let whole = write_repr(&mut cut, value).is_ok();
+    f.write_str(&cut.out)?;
+    f.write_str(if whole { "" } else { "..." })
+}
+
+/// Fails unless `value` is a text, which it returns.
+pub(super) fn expect_str<'a>(value: &'a Value, what: &str) -> Result<&'a str, Error> {
+    match view(value) {
+        Py::Str(text) => Ok(text),
+        _ => Err(fault(format!("{what} must be str, not {}", type_name(value)))),
+    }
+}

@@ -1,0 +1,390 @@
+//! Python's containers as objects of the engine.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use indexmap::IndexMap;
+use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
+use minijinja::{Error, State, Value};
+
+use super::fault::fault;
+use super::{methods, text};
+
+/// How deep containers may be nested; JSON itself is refused beyond 128.
+pub(super) const MAX_DEPTH: usize = 160;
+
+/// What a [`Sequence`] is in Python.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SequenceKind {
+    List,
+    Tuple,
+    /// What `keys`, `values` and `items` return: it has a length and no subscripts.
+    View(&'static str),
+    /// What `map`, `select` and others return: it is read once and has no length.
+    Generator,
+}
+
+/// Items in order.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    pub(super) kind: SequenceKind,
+    items: Vec<Value>,
+    depth: usize,
+    holds_namespace: bool,
+    /// How many items of a generator were read.
+    taken: AtomicUsize,
+}
+
+impl Sequence {
+    /// Every item; a generator keeps those that it has already given.
+    pub(super) fn items(&self) -> &[Value] {
+        &self.items
+    }
+
+    /// The items that iterating gives from here on; it empties a generator.
+    pub(super) fn rest(&self) -> &[Value] {
+        match self.kind {
+            SequenceKind::Generator => {
+                let from = self.taken.swap(self.items.len(), Ordering::Relaxed);
+                &self.items[from.min(self.items.len())..]
+            }
+            _ => &self.items,
+        }
+    }
+
+    /// The next item of a generator, the first item of anything else.
+    pub(super) fn first(&self) -> Option<&Value> {
+        match self.kind {
+            SequenceKind::Generator => {
+                let next = self.taken.fetch_add(1, Ordering::Relaxed);
+                self.items.get(next)
+            }
+            _ => self.items.first(),
+        }
+    }
+
+    /// Whether `len()` works and `[...]` reads an item.
+    pub(super) fn has_subscripts(&self) -> bool {
+        matches!(self.kind, SequenceKind::List | SequenceKind::Tuple)
+    }
+}
+
+impl Object for Sequence {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        // A `Seq` would answer subscripts.
+        if self.has_subscripts() { ObjectRepr::Seq } else { ObjectRepr::Plain }
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.items.get(key.as_usize()?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        match self.kind {
+            SequenceKind::Generator => Enumerator::Values(self.rest().to_vec()),
+            _ => Enumerator::Seq(self.items.len()),
+        }
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        (self.kind != SequenceKind::Generator).then_some(self.items.len())
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        self.kind == SequenceKind::Generator || !self.items.is_empty()
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::render_unbounded(&Value::from_dyn_object(self.clone()), f)
+    }
+}
+
+/// A dictionary; keys are in the order of insertion.
+#[derive(Debug)]
+pub(super) struct Dict {
+    map: IndexMap<Value, Value>,
+    depth: usize,
+    holds_namespace: bool,
+}
+
+impl Dict {
+    pub(super) fn get(&self, key: &Value) -> Option<&Value> {
+        // A float that is whole equals the integer, in Python and in the engine's hash.
+        self.map.get(key)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Value, &Value)> {
+        self.map.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.map.len()
+    }
+}
+
+impl Object for Dict {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.map.get(key).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.map.keys().cloned().collect())
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(self.map.len())
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::render_unbounded(&Value::from_dyn_object(self.clone()), f)
+    }
+}
+
+/// What `namespace()` makes: the one thing that a template can change.
+#[derive(Debug, Default)]
+pub(super) struct Namespace {
+    fields: Mutex<IndexMap<String, Value>>,
+}
+
+impl Namespace {
+    pub(super) fn get(&self, name: &str) -> Option<Value> {
+        self.lock().get(name).cloned()
+    }
+
+    /// Sets a field.
+    ///
+    /// # Errors
+    /// On names with an underscore in front, as in `transformers`, and on values that hold a
+    /// namespace: chains of them would have a depth that nobody counts.
+    pub(super) fn set(&self, name: &str, value: Value) -> Result<(), Error> {
+        if name.starts_with('_') {
+            return Err(fault(format!(
+                "cannot store the underscore-prefixed attribute '{name}' on a namespace"
+            )));
+        }
+        if holds_namespace(&value) {
+            return Err(fault("a namespace inside a namespace is not supported"));
+        }
+        self.lock().insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, IndexMap<String, Value>> {
+        self.fields.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Object for Namespace {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<Namespace>")
+    }
+}
+
+/// A method that is read and not called: `{{ x.items }}`.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) receiver: Value,
+    pub(super) name: String,
+}
+
+impl Object for Bound {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        true
+    }
+
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        methods::call(state, &self.receiver, &self.name, args)
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<built-in method {} of {} object>", self.name, type_name(&self.receiver))
+    }
+}
+
+/// A value as Python's types part it.
+pub(super) enum Py<'a> {
+    Undefined,
+    None,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Str(&'a str),
+    Seq(&'a Sequence),
+    Dict(&'a Dict),
+    Namespace(&'a Namespace),
+    /// Functions, macros, `loop` and the like.
+    Other,
+}
+
+pub(super) fn view(value: &Value) -> Py<'_> {
+    match value.kind() {
+        ValueKind::Undefined => Py::Undefined,
+        ValueKind::None => Py::None,
+        ValueKind::Bool => Py::Bool(value.is_true()),
+        ValueKind::Number if value.is_integer() => match i128::try_from(value.clone()) {
+            Ok(int) => Py::Int(int),
+            Err(_) => Py::Other,
+        },
+        ValueKind::Number => f64::try_from(value.clone()).map_or(Py::Other, Py::Float),
+        ValueKind::String => value.as_str().map_or(Py::Other, Py::Str),
+        _ => {
+            if let Some(sequence) = value.downcast_object_ref::<Sequence>() {
+                Py::Seq(sequence)
+            } else if let Some(dict) = value.downcast_object_ref::<Dict>() {
+                Py::Dict(dict)
+            } else if let Some(namespace) = value.downcast_object_ref::<Namespace>() {
+                Py::Namespace(namespace)
+            } else {
+                Py::Other
+            }
+        }
+    }
+}
+
+/// Python's name for the type of `value`.
+pub(super) fn type_name(value: &Value) -> &'static str {
+    match view(value) {
+        Py::Undefined => "Undefined",
+        Py::None => "NoneType",
+        Py::Bool(_) => "bool",
+        Py::Int(_) => "int",
+        Py::Float(_) => "float",
+        Py::Str(_) => "str",
+        Py::Seq(sequence) => match sequence.kind {
+            SequenceKind::List => "list",
+            SequenceKind::Tuple => "tuple",
+            SequenceKind::View(name) => name,
+            SequenceKind::Generator => "generator",
+        },
+        Py::Dict(_) => "dict",
+        Py::Namespace(_) => "Namespace",
+        Py::Other => "object",
+    }
+}
+
+fn depth(value: &Value) -> usize {
+    match view(value) {
+        Py::Seq(sequence) => sequence.depth,
+        Py::Dict(dict) => dict.depth,
+        Py::Other => value.downcast_object_ref::<Bound>().map_or(0, |bound| 1 + depth(&bound.receiver)),
+        _ => 0,
+    }
+}
+
+fn holds_namespace(value: &Value) -> bool {
+    match view(value) {
+        Py::Seq(sequence) => sequence.holds_namespace,
+        Py::Dict(dict) => dict.holds_namespace,
+        Py::Namespace(_) => true,
+        // A loop holds what it iterates, a bound method its receiver.
+        Py::Other => value.as_object().is_some(),
+        _ => false,
+    }
+}
+
+fn checked_depth<'a>(children: impl Iterator<Item = &'a Value>) -> Result<(usize, bool), Error> {
+    let mut deepest = 0;
+    let mut namespace = false;
+    for child in children {
+        deepest = deepest.max(depth(child));
+        namespace |= holds_namespace(child);
+    }
+    if deepest >= MAX_DEPTH {
+        return Err(fault(format!("containers nest deeper than {MAX_DEPTH} levels")));
+    }
+    Ok((deepest + 1, namespace))
+}
+
+/// A sequence of `kind`.
+///
+/// # Errors
+/// Where it would nest deeper than [`MAX_DEPTH`].
+pub(super) fn sequence(kind: SequenceKind, items: Vec<Value>) -> Result<Value, Error> {
+    let (depth, holds_namespace) = checked_depth(items.iter())?;
+    Ok(Value::from_object(Sequence { kind, items, depth, holds_namespace, taken: AtomicUsize::new(0) }))
+}
+
+pub(super) fn list(items: Vec<Value>) -> Result<Value, Error> {
+    sequence(SequenceKind::List, items)
+}
+
+pub(super) fn tuple(items: Vec<Value>) -> Result<Value, Error> {
+    sequence(SequenceKind::Tuple, items)
+}
+
+pub(super) fn generator(items: Vec<Value>) -> Result<Value, Error> {
+    sequence(SequenceKind::Generator, items)
+}
+
+/// A dictionary; a key that comes twice keeps its first place and its last value.
+///
+/// # Errors
+/// On keys that are containers, and where it would nest deeper than [`MAX_DEPTH`].
+pub(super) fn dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<Value, Error> {
+    let mut map = IndexMap::new();
+    for (key, value) in pairs {
+        if key.as_object().is_some() || key.is_undefined() {
+            return Err(fault(format!("a {} cannot be a dictionary key here", type_name(&key))));
+        }
+        map.insert(key, value);
+    }
+    let (depth, holds_namespace) = checked_depth(map.values())?;
+    Ok(Value::from_object(Dict { map, depth, holds_namespace }))
+}
+
+/// A JSON document as a template sees it.
+///
+/// # Errors
+/// Where it nests deeper than [`MAX_DEPTH`].
+pub(crate) fn from_json(json: &serde_json::Value) -> Result<Value, Error> {
+    Ok(match json {
+        serde_json::Value::Null => Value::from(()),
+        serde_json::Value::Bool(bool) => Value::from(*bool),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(int), _, _) => Value::from(int),
+            (_, Some(int), _) => Value::from(int),
+            (_, _, Some(float)) => Value::from(float),
+            _ => return Err(fault(format!("the number {number} cannot be held"))),
+        },
+        serde_json::Value::String(text) => Value::from(text.as_str()),
+        serde_json::Value::Array(items) => list(items.iter().map(from_json).collect::<Result<_, _>>()?)?,
+        serde_json::Value::Object(fields) => dict(
+            fields
+                .iter()
+                .map(|(key, value)| Ok((Value::from(key.as_str()), from_json(value)?)))
+                .collect::<Result<Vec<_>, Error>>()?,
+        )?,
+    })
+}
+
+/// The items that a `for` over `value` gives; it empties a generator.
+///
+/// # Errors
+/// Where Python raises `TypeError: ... is not iterable`, or the fuel runs out.
+pub(super) fn iterate(state: &State, value: &Value) -> Result<Vec<Value>, Error> {
+    let items: Vec<Value> = match view(value) {
+        Py::Undefined => Vec::new(),
+        Py::Str(text) => {
+            state.consume_fuel(text.len() as u64)?;
+            text.chars().map(Value::from).collect()
+        }
+        Py::Seq(sequence) => sequence.rest().to_vec(),
+        Py::Dict(dict) => dict.iter().map(|(key, _)| key.clone()).collect(),
+        Py::Other if value.as_object().is_some_and(|object| object.repr() != ObjectRepr::Plain) => {
+            value.try_iter()?.collect()
+        }
+        _ => return Err(fault(format!("'{}' object is not iterable", type_name(value)))),
+    };
+    state.consume_fuel(items.len() as u64)?;
+    Ok(items)
+}

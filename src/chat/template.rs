@@ -1,0 +1,274 @@
+//! The model's Jinja chat template, rendered as `transformers` renders it.
+
+use std::collections::BTreeMap;
+
+use minijinja::machinery::{CodeGenerator, Instructions, eval, make_string_output, parse};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Value as Engine;
+use minijinja::{AutoEscape, Environment, ErrorKind};
+use serde_json::{Map, Value};
+
+use crate::chat::python::{Raised, environment, fault, from_json, rewrite};
+use crate::chat::{Conversation, Error, Role};
+
+/// Units of work for one rendering: about one for a step of the template and one for each byte
+/// that it reads or writes. Ten thousand messages of a long conversation fit many times.
+const FUEL: u64 = 64_000_000;
+
+/// Frames of loops and macros. CPython stops at about as many macros inside one another.
+const RECURSION_LIMIT: usize = 500;
+
+/// The longest template of a published model has about 20 KB.
+const MAX_TEMPLATE_BYTES: usize = 1 << 20;
+/// The engine counts lines in 16 bits.
+const MAX_TEMPLATE_LINES: usize = 60_000;
+
+/// What a template is given beside the messages and the tools.
+#[derive(Clone, Debug, Default)]
+pub struct RenderOptions<'a> {
+    /// Ends the prompt with the words that make the model answer.
+    pub add_generation_prompt: bool,
+    /// The switch of thinking models; `None` hands the template nothing.
+    pub enable_thinking: Option<bool>,
+    /// The text of the BOS token; undefined in the template where the model adds none.
+    pub bos_token: Option<&'a str>,
+    /// The text of the EOS token.
+    pub eos_token: Option<&'a str>,
+    /// Further names for the template; they win over all of the above.
+    pub arguments: Map<String, Value>,
+    /// The time that `strftime_now` tells; `None` asks [`LocalTime::now`] when it is called.
+    pub now: Option<LocalTime>,
+}
+
+/// A date and a time of day as the template may write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalTime(jiff::civil::DateTime);
+
+impl LocalTime {
+    /// The local time, or the time of `SOURCE_DATE_EPOCH` (in UTC) where that variable is set.
+    ///
+    /// # Errors
+    /// Where the variable holds no number of seconds.
+    pub fn now() -> Result<LocalTime, Error> {
+        match std::env::var("SOURCE_DATE_EPOCH") {
+            Ok(value) => {
+                let seconds = value.trim().parse().ok();
+                seconds.and_then(LocalTime::from_epoch).ok_or(Error::SourceDateEpoch { value })
+            }
+            Err(_) => Ok(LocalTime(jiff::Zoned::now().datetime())),
+        }
+    }
+
+    /// The time in UTC, `seconds` after 1970 began; `None` outside the years -9999 to 9999.
+    pub fn from_epoch(seconds: i64) -> Option<LocalTime> {
+        let time = jiff::Timestamp::from_second(seconds).ok()?;
+        Some(LocalTime(time.to_zoned(jiff::tz::TimeZone::UTC).datetime()))
+    }
+
+    /// The time as `datetime.now().strftime(format)` writes it.
+    fn strftime(self, format: &str) -> Result<String, minijinja::Error> {
+        // Python's time has no zone here, and writes nothing for one.
+        let format = format.replace("%Z", "").replace("%z", "");
+        jiff::fmt::strtime::format(&format, self.0).map_err(|e| fault(format!("strftime_now: {e}")))
+    }
+}
+
+/// A chat template, checked to be one that the engine can run.
+#[derive(Debug)]
+pub struct Template {
+    source: String,
+    environment: Environment<'static>,
+    /// Whether the template knows the role `developer`.
+    knows_developer: bool,
+}
+
+impl Template {
+    /// Parses `source`, the text of `chat_template`.
+    ///
+    /// # Errors
+    /// On a template that is too large or cannot be parsed, with the line.
+    pub fn new(source: &str) -> Result<Template, Error> {
+        let (bytes, lines) = (source.len(), source.lines().count());
+        if bytes > MAX_TEMPLATE_BYTES || lines > MAX_TEMPLATE_LINES {
+            return Err(Error::TemplateSize {
+                bytes,
+                lines,
+                max_bytes: MAX_TEMPLATE_BYTES,
+                max_lines: MAX_TEMPLATE_LINES,
+            });
+        }
+        let template = Template {
+            source: without_generation_tags(source),
+            environment: environment(FUEL, RECURSION_LIMIT),
+            knows_developer: source.contains("developer"),
+        };
+        compile(&template.source)?;
+        Ok(template)
+    }
+
+    /// The prompt of `conversation`. A developer's message is given as the system's where the
+    /// template does not know that role; it would be dropped without a word.
+    ///
+    /// # Errors
+    /// Where the template refuses the conversation, fails, or does not end; with its line.
+    pub fn render(
+        &self,
+        conversation: &Conversation,
+        tools: Option<&Value>,
+        options: &RenderOptions<'_>,
+    ) -> Result<String, Error> {
+        let messages: Vec<Value> = conversation
+            .messages
+            .iter()
+            .map(|message| {
+                let mut fields = message.fields().clone();
+                if message.role() == Role::Developer && !self.knows_developer {
+                    fields.insert("role".into(), Role::System.as_str().into());
+                }
+                Value::Object(fields)
+            })
+            .collect();
+        self.render_values(&messages, tools, options)
+    }
+
+    /// The prompt of messages that were not checked, handed to the template as they are.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub fn render_values(
+        &self,
+        messages: &[Value],
+        tools: Option<&Value>,
+        options: &RenderOptions<'_>,
+    ) -> Result<String, Error> {
+        let context = context(messages, tools, options).map_err(|e| failure(&e))?;
+        let (instructions, blocks) = compile(&self.source)?;
+        let mut prompt = String::new();
+        let mut output = make_string_output(&mut prompt);
+        let result = eval(&self.environment, &instructions, context, &blocks, &mut output, AutoEscape::None);
+        result.map(|_| ()).map_err(|e| failure(&e))?;
+        Ok(prompt)
+    }
+}
+
+/// Picks the template for a call, as `transformers` does: of several, `tool_use` where there are
+/// tools, else `default`. `templates` are pairs of name and text; a single one has no choice.
+///
+/// # Errors
+/// Where there are several and none fits.
+pub fn select_template<'a>(templates: &[(&str, &'a str)], has_tools: bool) -> Result<&'a str, Error> {
+    let named = |wanted: &str| templates.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
+    let chosen = if has_tools { named("tool_use").or_else(|| named("default")) } else { named("default") };
+    match (chosen, templates) {
+        (Some(text), _) => Ok(text),
+        (None, [(_, text)]) => Ok(text),
+        _ => Err(Error::NoDefaultTemplate {
+            names: templates.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        }),
+    }
+}
+
+type Compiled<'a> = (Instructions<'a>, BTreeMap<&'a str, Instructions<'a>>);
+
+fn compile(source: &str) -> Result<Compiled<'_>, Error> {
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    let tree =
+        syntax.and_then(|syntax| parse(source, "chat template", syntax)).map_err(|e| Error::Syntax {
+            line: e.line().unwrap_or(1),
+            reason: e.detail().map_or_else(|| e.kind().to_string(), str::to_owned),
+        })?;
+    let tree =
+        rewrite(&tree).map_err(|refusal| Error::Syntax { line: refusal.line, reason: refusal.reason })?;
+    let mut generator = CodeGenerator::new("chat template", source);
+    generator.compile_stmt(&tree);
+    Ok(generator.finish())
+}
+
+/// `{% generation %}` marks what the model wrote, for training. For the text it is a scope, which
+/// the engine calls `with`. Lines and blanks stay as they are.
+fn without_generation_tags(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(at) = rest.find("{%") {
+        let (before, tag) = rest.split_at(at + 2);
+        out.push_str(before);
+        let word = tag.trim_start_matches(['-', '+']).trim_start();
+        let lead = tag.len() - word.len();
+        let replaced =
+            [("endgeneration", "endwith"), ("generation", "with")].into_iter().find(|(name, _)| {
+                word.strip_prefix(name)
+                    .is_some_and(|end| end.trim_start().trim_start_matches(['-', '+']).starts_with("%}"))
+            });
+        out.push_str(&tag[..lead]);
+        rest = word;
+        if let Some((name, with)) = replaced {
+            out.push_str(with);
+            rest = &word[name.len()..];
+        }
+    }
+    out + rest
+}
+
+/// The names that the template sees.
+fn context(
+    messages: &[Value],
+    tools: Option<&Value>,
+    options: &RenderOptions<'_>,
+) -> Result<Engine, minijinja::Error> {
+    let messages: Vec<Value> = messages.iter().map(with_reasoning_aliases).collect();
+    let mut names: Vec<(String, Engine)> = vec![
+        ("messages".into(), from_json(&Value::Array(messages))?),
+        // Absent tools and documents are none, not undefined.
+        ("tools".into(), from_json(tools.unwrap_or(&Value::Null))?),
+        ("documents".into(), Engine::from(())),
+        ("add_generation_prompt".into(), Engine::from(options.add_generation_prompt)),
+        ("strftime_now".into(), strftime_now(options.now)),
+    ];
+    let texts = [("bos_token", options.bos_token), ("eos_token", options.eos_token)];
+    names.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Engine::from(text?)))));
+    names.extend(options.enable_thinking.map(|on| ("enable_thinking".to_owned(), Engine::from(on))));
+    for (name, value) in &options.arguments {
+        names.push((name.clone(), from_json(value)?));
+    }
+    Ok(Engine::from_pairs(names))
+}
+
+fn strftime_now(now: Option<LocalTime>) -> Engine {
+    Engine::from_function(move |format: String| {
+        let now = now.map_or_else(LocalTime::now, Ok).map_err(|e| fault(e.to_string()))?;
+        now.strftime(&format)
+    })
+}
+
+/// A message with its thought under each name that templates read it by.
+fn with_reasoning_aliases(message: &Value) -> Value {
+    let Value::Object(fields) = message else { return message.clone() };
+    let names = ["reasoning_content", "thinking", "reasoning"];
+    let Some(thought) = names.iter().find_map(|name| fields.get(*name).filter(|v| !v.is_null())) else {
+        return message.clone();
+    };
+    let mut aliased = Map::new();
+    aliased.insert("thinking".into(), thought.clone());
+    aliased.extend(fields.iter().map(|(key, value)| (key.clone(), value.clone())));
+    aliased.insert("reasoning_content".into(), thought.clone());
+    Value::Object(aliased)
+}
+
+fn failure(error: &minijinja::Error) -> Error {
+    let line = error.line().unwrap_or(1);
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(e) = cause {
+        if let Some(Raised(message)) = e.downcast_ref::<Raised>() {
+            return Error::Refused { message: message.clone(), line };
+        }
+        cause = e.source();
+    }
+    let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    match error.kind() {
+        ErrorKind::OutOfFuel => {
+            Error::Runaway { line, limit: format!("it took more than {FUEL} steps and bytes") }
+        }
+        _ if reason.contains("recursion limit") => Error::Runaway { line, limit: reason },
+        _ => Error::Render { line, reason },
+    }
+}

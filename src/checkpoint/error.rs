@@ -1,0 +1,168 @@
+//! Why a directory cannot be used as a checkpoint.
+
+use super::{config, tokenizer};
+use crate::error::Kind;
+use std::path::PathBuf;
+
+/// Why a directory cannot be used as a checkpoint, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // the fields are what the messages print
+pub enum Error {
+    /// Nothing there.
+    #[error("{}: no such checkpoint folder", path.display())]
+    Missing { path: PathBuf },
+    /// Nothing there, and the name looks like one on the hub.
+    #[error(
+        "{id}: no such folder; if it is a model on the Hugging Face hub, fetch it first \
+         (`hf download {id} --local-dir {folder}`) and convert that folder"
+    )]
+    HubId { id: String, folder: String },
+    /// A folder of the hub's cache, above the files.
+    #[error("{} is a folder of the hub's cache; the checkpoint in it is {}", path.display(), snapshot.display())]
+    HubCache { path: PathBuf, snapshot: PathBuf },
+    /// A GGUF file.
+    #[error(
+        "{} is a GGUF file already; look at it with `edgecall inspect`, or give the folder of the \
+         safetensors checkpoint that it was made from", path.display()
+    )]
+    Gguf { path: PathBuf },
+    /// A file.
+    #[error("{} is a file; give the checkpoint folder that holds it", path.display())]
+    NotAFolder { path: PathBuf },
+    /// An adapter without its base model.
+    #[error(
+        "{} is an adapter{}, not a model; merge it first (peft: `merge_and_unload()`, then `save_pretrained`) and \
+         convert the merged folder", path.display(), base.as_ref().map(|base| format!(" for {base}")).unwrap_or_default()
+    )]
+    Adapter { path: PathBuf, base: Option<String> },
+    /// Weights as Python pickles.
+    #[error(
+        "{} holds its weights as {file}, which is not read because a pickle runs code; save it as safetensors \
+         (transformers: `AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(OUT)`)", path.display()
+    )]
+    Pickle { path: PathBuf, file: String },
+    /// Mistral's own layout.
+    #[error(
+        "{} is in Mistral's own layout ({file}); fetch the transformers layout of the model, with config.json and \
+         model*.safetensors", path.display()
+    )]
+    Consolidated { path: PathBuf, file: String },
+    /// No `config.json`.
+    #[error("{} has no config.json; a checkpoint folder holds config.json, tokenizer.json and model*.safetensors", path.display())]
+    NoConfig { path: PathBuf },
+    /// No weights at all.
+    #[error("{} has no model*.safetensors; was the download completed?", path.display())]
+    NoWeights { path: PathBuf },
+    /// An embedding model.
+    #[error(
+        "{} is an embedding model (modules.json); it makes vectors, not text, and its pooling is not converted",
+        path.display()
+    )]
+    Embedding { path: PathBuf },
+    /// `config.json` cannot be used.
+    #[error("{}", path.display())]
+    Config {
+        path: PathBuf,
+        #[source]
+        source: config::Error,
+    },
+    /// The index is not what it should be.
+    #[error("{}: not an index of shards", path.display())]
+    Index {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The index names a file elsewhere.
+    #[error("{}: shard `{name}` lies outside the checkpoint folder", path.display())]
+    IndexOutside { path: PathBuf, name: String },
+    /// The index and the files name different tensors.
+    #[error(
+        "{} does not fit the shards:{}{}; fetch the folder again", path.display(),
+        list(" missing in them", missing), list(" not in the index", extra)
+    )]
+    IndexMismatch { path: PathBuf, missing: Vec<String>, extra: Vec<String> },
+    /// A shard that the index names is not there.
+    #[error("{} is missing, though the index names it; fetch it", path.display())]
+    MissingShard { path: PathBuf },
+    /// A pointer instead of a file.
+    #[error("{} is a git-lfs pointer, not the weights; fetch them with `git lfs pull`", path.display())]
+    LfsPointer { path: PathBuf },
+    /// A shard whose end is missing.
+    #[error(
+        "{} is cut short: it has {file_bytes} bytes{}; fetch it again", path.display(),
+        promised.map(|bytes| format!(" where its header promises {bytes}")).unwrap_or_default()
+    )]
+    CutShort { path: PathBuf, file_bytes: u64, promised: Option<u64> },
+    /// A shard with a malformed header: overlapping or out-of-range offsets among them.
+    #[error("{} is not a valid safetensors file; fetch it again", path.display())]
+    Shard {
+        path: PathBuf,
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+    /// A tensor in two shards.
+    #[error("tensor `{name}` is in {first} and again in {second}; remove the file that does not belong here")]
+    DuplicateTensor { name: String, first: String, second: String },
+    /// A dtype that is not a plain float.
+    #[error(
+        "{}: tensor `{tensor}` has dtype {found}; supported are BF16, F16 and F32: convert a checkpoint that is not \
+         quantized", path.display()
+    )]
+    Dtype { path: PathBuf, tensor: String, found: String },
+    /// A file that cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// A shard that could be opened, and then not be read.
+    #[error("reading {} failed", path.display())]
+    ShardRead {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The tokenizer files.
+    #[error("{}", path.display())]
+    Tokenizer {
+        path: PathBuf,
+        #[source]
+        source: tokenizer::Error,
+    },
+}
+
+impl Error {
+    /// The class that decides the exit code.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::Missing { .. }
+            | Error::HubId { .. }
+            | Error::HubCache { .. }
+            | Error::NotAFolder { .. }
+            | Error::NoConfig { .. }
+            | Error::NoWeights { .. }
+            | Error::MissingShard { .. }
+            | Error::LfsPointer { .. }
+            | Error::Read { .. } => Kind::NoInput,
+            Error::ShardRead { .. } => Kind::Io,
+            Error::Tokenizer { source, .. } => source.kind(),
+            _ => Kind::Data,
+        }
+    }
+}
+
+/// The first few names under a heading, or nothing.
+fn list(heading: &str, names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    if names.is_empty() {
+        return String::new();
+    }
+    let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => format!("{heading}: {shown}"),
+        more => format!("{heading}: {shown} and {more} more"),
+    }
+}

@@ -1,0 +1,151 @@
+//! Why a conversion cannot be made or failed.
+
+use super::{pretokenizer, readback, vocab};
+use crate::{checkpoint, error::Kind};
+use std::{io, path::PathBuf};
+
+/// Why a conversion cannot be made or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // the fields are what the messages print
+pub enum Error {
+    /// The checkpoint's files.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoint::Error),
+    /// The tokenizer does not fit into the file.
+    #[error("the tokenizer cannot be converted")]
+    Vocab(#[from] vocab::Error),
+    /// The pre-tokenizer is none that llama.cpp knows.
+    #[error(transparent)]
+    Pretokenizer(#[from] pretokenizer::Error),
+    /// A written file is not what was meant.
+    #[error(transparent)]
+    Readback(#[from] readback::Error),
+    /// No type was asked for.
+    #[error("no type to convert to")]
+    NoType,
+    /// A type was asked for twice.
+    #[error("type `{0}` is asked for twice")]
+    TypeTwice(&'static str),
+    /// Something in `config.json` that the file, or llama.cpp, cannot say.
+    #[error("config.json: `{field}` says something of a {class} that is not supported: {reason}")]
+    Feature { class: &'static str, field: &'static str, reason: &'static str },
+    /// Tensors that the architecture needs are not there.
+    #[error(
+        "the checkpoint lacks {}, which config.json ({class}, {layers} layers) calls for; was it saved completely?",
+        few(names)
+    )]
+    MissingTensors { class: &'static str, layers: u64, names: Vec<String> },
+    /// Tensors that the architecture does not have.
+    #[error(
+        "the checkpoint has {}, which a {class} of {layers} layers has not; merge adapters before converting, and \
+         see that config.json belongs to these weights",
+        few(names)
+    )]
+    ExtraTensors { class: &'static str, layers: u64, names: Vec<String> },
+    /// A shape that contradicts `config.json`.
+    #[error(
+        "tensor `{name}` has shape {found:?}, config.json calls for {expected:?}; do the two belong together?"
+    )]
+    Shape { name: String, found: Vec<u64>, expected: Vec<u64> },
+    /// A stored head that is not the embedding.
+    #[error(
+        "--drop-tied-head: `lm_head.weight` differs from `model.embed_tokens.weight`, so dropping it would change the \
+         model; leave the option out"
+    )]
+    HeadDiffers,
+    /// An override without effect.
+    #[error("--tensor-type: `{pattern}` finds no matrix of this model; names are like {example}")]
+    OverrideUnmatched { pattern: String, example: String },
+    /// NaN or infinity.
+    #[error(
+        "tensor `{tensor}` has {value} at index {index}; such weights cannot be converted: repair the checkpoint"
+    )]
+    NotFinite { tensor: String, index: u64, value: f32 },
+    /// A value that F16 cannot hold.
+    #[error(
+        "tensor `{tensor}` has {value} at index {index}, which is beyond F16's range (65504); choose bf16, f32 or a \
+         quantized type"
+    )]
+    BeyondF16 { tensor: String, index: u64, value: f32 },
+    /// A block whose scale F16 cannot hold.
+    #[error(
+        "tensor `{tensor}` has values so large that the scales of {ggml_type} overflow near index {index}; choose \
+         bf16 or f32"
+    )]
+    ScaleOverflow { tensor: String, ggml_type: &'static str, index: u64 },
+    /// The output is there already.
+    #[error("{} exists already; give --force to replace it, or another -o", path.display())]
+    OutputExists { path: PathBuf },
+    /// The output is one of the inputs.
+    #[error("{} belongs to the checkpoint; give another -o", path.display())]
+    OutputIsInput { path: PathBuf },
+    /// The output is a device, a pipe or a folder.
+    #[error("{} is not a regular file; give another -o", path.display())]
+    OutputIrregular { path: PathBuf },
+    /// The folder of the output is missing.
+    #[error("{} is no folder; create it, or give another -o", path.display())]
+    NoFolder { path: PathBuf },
+    /// The output cannot be created.
+    #[error("cannot create a file in {}", path.display())]
+    Create {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The disk is too small for what is planned.
+    #[error(
+        "{} has {} free, the conversion needs {}; free some space, or give another -o",
+        path.display(), super::report::bytes(*free_bytes), super::report::bytes(*needed_bytes)
+    )]
+    DiskSpace { path: PathBuf, needed_bytes: u64, free_bytes: u64 },
+    /// Writing failed half way.
+    #[error("writing {} failed; nothing was left behind", path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Reading failed half way.
+    #[error("reading {} failed", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The user interrupted it.
+    #[error("interrupted; nothing was left behind")]
+    Interrupted,
+}
+
+impl Error {
+    /// The class that decides the exit code.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::Checkpoint(e) => e.kind(),
+            Error::Vocab(e) => e.kind(),
+            Error::Pretokenizer(e) => e.kind(),
+            Error::Readback(e) => e.kind(),
+            Error::NoType | Error::TypeTwice(_) | Error::OverrideUnmatched { .. } => Kind::Usage,
+            Error::OutputExists { .. }
+            | Error::OutputIsInput { .. }
+            | Error::OutputIrregular { .. }
+            | Error::NoFolder { .. }
+            | Error::Create { .. }
+            | Error::DiskSpace { .. } => Kind::CannotCreate,
+            Error::Write { .. } | Error::Read { .. } => Kind::Io,
+            Error::Interrupted => Kind::Interrupted,
+            _ => Kind::Data,
+        }
+    }
+}
+
+/// The first few names, and how many there are beside them.
+fn few(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

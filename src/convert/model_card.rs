@@ -1,0 +1,132 @@
+//! The model card: YAML front matter of README.md.
+
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// A model card that is there and cannot be used: worth a warning, not a failure.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be read as text.
+    #[error("{}: the model card cannot be read, so its licence and tags are left out", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The front matter is not YAML.
+    #[error("{}: the front matter is not valid YAML, so licence and tags are left out", path.display())]
+    Yaml {
+        /// The file.
+        path: PathBuf,
+        /// The parser's reason.
+        #[source]
+        source: Box<serde_saphyr::Error>,
+    },
+    /// The front matter is YAML but not a mapping.
+    #[error("{}: the front matter is not a mapping, so licence and tags are left out", path.display())]
+    NotAMapping {
+        /// The file.
+        path: PathBuf,
+    },
+    /// generation_config.json is not a JSON object.
+    #[error("{}: not a JSON object, so the sampling parameters are left out", path.display())]
+    GenerationConfig {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The front matter of `dir`'s README.md; empty where there is none.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(super) fn read(dir: &Path) -> Result<Map<String, Value>, Error> {
+    let path = dir.join("README.md");
+    let readme = match std::fs::read_to_string(&path) {
+        Ok(readme) => readme,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
+        Err(source) => return Err(Error::Read { path, source }),
+    };
+    let Some(yaml) = front_matter(&readme) else { return Ok(Map::new()) };
+    // `no` is Norwegian, not false, and the last of two equal keys counts, as in PyYAML.
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
+        with_snippet: false,
+    };
+    match serde_saphyr::from_str_with_options(&yaml, options) {
+        Ok(Value::Object(card)) => Ok(card),
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(_) => Err(Error::NotAMapping { path }),
+        Err(source) => Err(Error::Yaml { path, source: Box::new(source) }),
+    }
+}
+
+/// What stands between a first line `---` and the next such line.
+fn front_matter(readme: &str) -> Option<String> {
+    let mut lines = readme.lines();
+    if lines.next() != Some("---") {
+        return None;
+    }
+    let mut yaml = String::new();
+    for line in lines.take_while(|line| *line != "---") {
+        // Tabs are not YAML, and real cards have them.
+        yaml.push_str(&line.replace('\t', "  "));
+        yaml.push('\n');
+    }
+    Some(yaml)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn card(readme: &str) -> Result<Map<String, Value>, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("README.md"), readme).unwrap();
+        read(dir.path())
+    }
+
+    #[test]
+    fn the_front_matter_ends_at_the_second_rule() {
+        let card = card("---\nlicense: mit\ntags:\n\t- a\n---\nlicense: no\n---\n").unwrap();
+        assert_eq!(Value::Object(card), serde_json::json!({"license": "mit", "tags": ["a"]}));
+    }
+
+    #[test]
+    fn norwegian_is_not_false() {
+        let card = card("---\nlanguage: [en, no]\nversion: 1.0\n---\n").unwrap();
+        assert_eq!(card["language"], serde_json::json!(["en", "no"]));
+    }
+
+    #[test]
+    fn a_card_without_front_matter_says_nothing() {
+        assert_eq!(card("# A model\n---\nlicense: mit\n---\n").unwrap(), Map::new());
+        assert_eq!(card("").unwrap(), Map::new());
+        assert_eq!(read(tempfile::tempdir().unwrap().path()).unwrap(), Map::new());
+    }
+
+    #[test]
+    fn broken_yaml_is_refused_by_name() {
+        let error = card("---\nlicense: [mit\n---\n").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("README.md: the front matter is not valid YAML, so licence and tags are left out")
+        );
+        assert!(matches!(card("---\n- a\n---\n"), Err(Error::NotAMapping { .. })));
+    }
+
+    #[test]
+    fn a_bomb_of_aliases_is_refused() {
+        let mut yaml = String::from("---\na0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+        for i in 1..12 {
+            yaml.push_str(&format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(",")));
+        }
+        yaml.push_str("---\n");
+        assert!(matches!(card(&yaml), Err(Error::Yaml { .. })));
+    }
+}

@@ -1,0 +1,266 @@
+//! What will be written: for each type its keys and its tensor table, before any weight is read.
+
+use super::{
+    Error,
+    arch::{self, Architecture},
+    general, model_id, pretokenizer,
+    recipe::{self, Fallback, FileType, Recipe, Shape},
+    tensors::{self, Head, ModelTensor},
+    vocab,
+};
+use crate::{
+    checkpoint::{Checkpoint, tokenizer::Tokenizer},
+    gguf::{GgmlType, Header, Value},
+};
+
+const FILE_TYPE: &str = "general.file_type";
+const QUANTIZATION_VERSION: &str = "general.quantization_version";
+/// ggml's `GGML_QNT_VERSION`.
+const GGML_QUANTIZATION_VERSION: u32 = 2;
+
+/// What will be written.
+#[derive(Debug)]
+pub struct Plan {
+    /// llama.cpp's name of the architecture.
+    pub architecture: &'static str,
+    /// The model's name for file names.
+    pub name: String,
+    /// What was asked for.
+    pub recipe: Recipe,
+    /// llama.cpp's name of the pre-tokenizer.
+    pub pretokenizer: String,
+    /// What the checkpoint stores as its output head.
+    pub head: Head,
+    /// The model's tensors in the reference converter's order.
+    pub tensors: Vec<ModelTensor>,
+    /// Files of the checkpoint that could not be used, and were not needed.
+    pub warnings: Vec<String>,
+    /// One for each type that was asked for, in that order.
+    pub files: Vec<FilePlan>,
+}
+
+/// What will be written into one file.
+#[derive(Debug)]
+pub struct FilePlan {
+    /// Its type.
+    pub file_type: FileType,
+    /// Keys and tensor table.
+    pub header: Header,
+    /// For each of [`Plan::tensors`] its place in the header's tensor table.
+    pub places: Vec<usize>,
+    /// The matrices whose rows did not fit the type they were meant to have.
+    pub fallbacks: Vec<Fallback>,
+    /// What the stored copy of the embedding adds to the file, in bytes; `None` where there is none.
+    pub tied_head_bytes: Option<u64>,
+}
+
+impl FilePlan {
+    /// The file's length.
+    pub fn file_bytes(&self) -> u64 {
+        self.header.encode().len() as u64 + self.header.data_bytes()
+    }
+
+    /// The tensors' data, without padding.
+    pub fn tensor_bytes(&self) -> u64 {
+        self.header.tensors().iter().map(|tensor| tensor.byte_len()).sum()
+    }
+
+    /// How many weights the file has.
+    pub fn element_count(&self) -> u64 {
+        self.header.tensors().iter().map(|tensor| tensor.element_count()).sum()
+    }
+}
+
+impl Plan {
+    /// Plans the files of `recipe`. The tokenizer is read and let go.
+    ///
+    /// # Errors
+    /// Everything that can be known without reading weights; only a stored head is compared with the
+    /// embedding.
+    pub fn new(checkpoint: &Checkpoint, recipe: Recipe) -> Result<Plan, Error> {
+        check_types(&recipe)?;
+        let config = &checkpoint.config;
+        let architecture =
+            arch::architecture(&config.architecture).expect("the checkpoint's architecture is supported");
+        architecture.check(config).map_err(|(field, reason)| Error::Feature {
+            class: architecture.class(),
+            field,
+            reason,
+        })?;
+        let head = tensors::stored_head(checkpoint)?;
+        if recipe.drop_tied_head && head != Head::TiedCopy && !tensors::head_is_embedding(checkpoint)? {
+            return Err(Error::HeadDiffers);
+        }
+        let tensors = tensors::match_tensors(checkpoint, architecture, recipe.drop_tied_head)?;
+        check_overrides(&recipe, &tensors)?;
+        let keys = Keys::read(checkpoint, architecture, &tensors, recipe.pre.as_deref())?;
+        let shape =
+            Shape { block_count: config.num_hidden_layers as usize, is_70b: architecture.is_70b(config) };
+        let files = recipe
+            .file_types
+            .iter()
+            .map(|&file_type| file_plan(file_type, &recipe, shape, &tensors, &keys, head))
+            .collect();
+        Ok(Plan {
+            architecture: architecture.name(),
+            name: model_id::output_name(&checkpoint.dir),
+            recipe,
+            pretokenizer: keys.pretokenizer,
+            warnings: keys.warnings,
+            head,
+            tensors,
+            files,
+        })
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &impl std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn check_types(recipe: &Recipe) -> Result<(), Error> {
+    let types = &recipe.file_types;
+    if types.is_empty() {
+        return Err(Error::NoType);
+    }
+    match types.iter().enumerate().find(|(i, file_type)| types[..*i].contains(file_type)) {
+        Some((_, file_type)) => Err(Error::TypeTwice(file_type.name())),
+        None => Ok(()),
+    }
+}
+
+fn check_overrides(recipe: &Recipe, tensors: &[ModelTensor]) -> Result<(), Error> {
+    let matrices = || tensors.iter().filter(|tensor| recipe::is_quantizable(&tensor.name, &tensor.dims));
+    match recipe.overrides.iter().find(|rule| !matrices().any(|tensor| rule.pattern.is_match(&tensor.name))) {
+        None => Ok(()),
+        Some(rule) => Err(Error::OverrideUnmatched {
+            pattern: rule.pattern.as_str().to_owned(),
+            example: matrices().next().map(|tensor| tensor.name.clone()).unwrap_or_default(),
+        }),
+    }
+}
+
+/// The keys by their place in the reference's order.
+struct Keys {
+    pretokenizer: String,
+    warnings: Vec<String>,
+    before_file_type: Vec<(String, Value)>,
+    after_file_type: Vec<(String, Value)>,
+    tokenizer: Vec<(String, Value)>,
+}
+
+impl Keys {
+    fn read(
+        checkpoint: &Checkpoint,
+        architecture: &dyn Architecture,
+        tensors: &[ModelTensor],
+        pre: Option<&str>,
+    ) -> Result<Keys, Error> {
+        let config = &checkpoint.config;
+        let tokenizer = Tokenizer::open(&checkpoint.dir)?;
+        let pretokenizer = match pre {
+            Some(name) => {
+                pretokenizer::check_name(name)?;
+                name.to_owned()
+            }
+            None => pretokenizer::recognize(&tokenizer, &config.raw)?.0.to_owned(),
+        };
+        let vocab_size = config.vocab_size.try_into().expect("the configuration's counts are below 2^32");
+        let family = architecture.vocab_family();
+        let parameters = tensors.iter().map(ModelTensor::element_count).sum();
+        let mut before_file_type =
+            vec![("general.architecture".to_owned(), Value::String(architecture.name().to_owned()))];
+        let general = general::metadata(&checkpoint.dir, &config.raw, parameters);
+        before_file_type.extend(general.metadata);
+        before_file_type.extend(architecture.keys(config));
+        Ok(Keys {
+            before_file_type,
+            after_file_type: architecture.late_keys(config),
+            tokenizer: vocab::metadata(&tokenizer, &config.raw, vocab_size, &pretokenizer, family)?,
+            pretokenizer,
+            warnings: general.warnings.iter().map(chain).collect(),
+        })
+    }
+
+    /// All of them as the tool that the reference uses for this type orders them.
+    fn ordered(&self, file_type: FileType) -> Vec<(String, Value)> {
+        let id = (FILE_TYPE.to_owned(), Value::U32(file_type.id()));
+        let version = (QUANTIZATION_VERSION.to_owned(), Value::U32(GGML_QUANTIZATION_VERSION));
+        let mut keys = self.before_file_type.clone();
+        if file_type.is_converters() {
+            keys.push(id);
+            keys.extend_from_slice(&self.after_file_type);
+            keys.push(version);
+            keys.extend_from_slice(&self.tokenizer);
+        } else {
+            keys.extend_from_slice(&self.after_file_type);
+            keys.extend_from_slice(&self.tokenizer);
+            keys.extend([version, id]);
+        }
+        keys
+    }
+}
+
+fn file_plan(
+    file_type: FileType,
+    recipe: &Recipe,
+    shape: Shape,
+    tensors: &[ModelTensor],
+    keys: &Keys,
+    head: Head,
+) -> FilePlan {
+    let (types, fallbacks) = types(file_type, recipe, shape, tensors);
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    if !file_type.is_converters() {
+        order.sort_by_key(|&i| recipe::quantizer_order(&tensors[i].name));
+    }
+    let mut header = Header::new(keys.ordered(file_type));
+    let mut places = vec![0; tensors.len()];
+    for (place, &i) in order.iter().enumerate() {
+        header.push_tensor(tensors[i].name.clone(), tensors[i].dims.clone(), types[i]);
+        places[i] = place;
+    }
+    let tied_head_bytes = (head == Head::TiedCopy && !recipe.drop_tied_head)
+        .then(|| head_cost(file_type, recipe, shape, tensors, header.data_bytes()));
+    FilePlan { file_type, header, places, fallbacks, tied_head_bytes }
+}
+
+/// The type of each of `tensors`, and the fallbacks among them.
+fn types(
+    file_type: FileType,
+    recipe: &Recipe,
+    shape: Shape,
+    tensors: &[ModelTensor],
+) -> (Vec<GgmlType>, Vec<Fallback>) {
+    // The mixtures count in the quantizer's order, whatever order the file has.
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by_key(|&i| recipe::quantizer_order(&tensors[i].name));
+    let ordered: Vec<(&str, &[u64])> =
+        order.iter().map(|&i| (tensors[i].name.as_str(), tensors[i].dims.as_slice())).collect();
+    let (ordered_types, fallbacks) = recipe::tensor_types(file_type, &recipe.overrides, shape, &ordered);
+    let mut types = vec![GgmlType::F32; tensors.len()];
+    for (&i, ggml_type) in order.iter().zip(ordered_types) {
+        types[i] = ggml_type;
+    }
+    (types, fallbacks)
+}
+
+/// What the file would save without `output.weight`: the embedding then gets the head's bits.
+fn head_cost(
+    file_type: FileType,
+    recipe: &Recipe,
+    shape: Shape,
+    tensors: &[ModelTensor],
+    with_head_bytes: u64,
+) -> u64 {
+    let tied: Vec<ModelTensor> =
+        tensors.iter().filter(|tensor| tensor.name != "output.weight").cloned().collect();
+    let (types, _) = types(file_type, recipe, shape, &tied);
+    let mut header = Header::default();
+    for (tensor, ggml_type) in tied.into_iter().zip(types) {
+        header.push_tensor(tensor.name, tensor.dims, ggml_type);
+    }
+    with_head_bytes.saturating_sub(header.data_bytes())
+}

@@ -1,0 +1,205 @@
+//! Which pre-tokenizer a tokenizer has, under the name that llama.cpp knows it by.
+//!
+//! First by hash: the ids of one text full of traps, in the table that llama.cpp's converter keeps. A
+//! vocabulary of one's own has no known hash, so then by structure: normaliser, split expression and
+//! byte-level flags say what the pre-tokenizer does, whatever the vocabulary.
+
+mod known;
+
+pub use known::NAMES;
+
+use super::special::{KINDS, SpecialTokens};
+use crate::checkpoint::tokenizer::{self, Tokenizer};
+use crate::error::Kind;
+use known::{CHECK_TEXT, HASHES};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// Why no pre-tokenizer could be named.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Neither the hash nor the structure is known.
+    #[error(
+        "the pre-tokenizer is not one that llama.cpp's converter knows (hash {hash}); if you know which one \
+         it behaves like, say so with `--pre NAME`, such as `--pre qwen2` or `--pre llama-bpe`"
+    )]
+    Unknown {
+        /// SHA-256 of the check text's ids, as llama.cpp's converter computes it.
+        hash: String,
+    },
+    /// A name given by the user that llama.cpp does not know.
+    #[error("llama.cpp knows no pre-tokenizer `{name}`{}; it knows: {}", did_you_mean(name), NAMES.join(", "))]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The check text could not be encoded.
+    #[error("the pre-tokenizer cannot be recognised")]
+    Tokenizer(#[from] tokenizer::Error),
+}
+
+impl Error {
+    /// The class that decides the exit code.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::Name { .. } => Kind::Usage,
+            _ => Kind::Data,
+        }
+    }
+}
+
+/// How a pre-tokenizer was recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The hash of the check text's ids, as llama.cpp's converter does it.
+    Hash,
+    /// The same hash once what the post-processor adds is set right.
+    HashWithoutSpecials,
+    /// The normaliser, the split expression and the byte-level flags.
+    Structure,
+}
+
+/// The name of `tokenizer`'s pre-tokenizer and how it was found. `config` is config.json.
+///
+/// # Errors
+/// [`Error::Unknown`] with the hash.
+pub fn recognize(
+    tokenizer: &Tokenizer,
+    config: &Map<String, Value>,
+) -> Result<(&'static str, Evidence), Error> {
+    let ids = tokenizer.encode_with_specials(CHECK_TEXT)?;
+    let hash = hash(&ids);
+    if let Some(name) = by_hash(&hash) {
+        return Ok((name, Evidence::Hash));
+    }
+    let plain = tokenizer.encode(CHECK_TEXT)?;
+    // A BOS or EOS that the checkpoint should add and does not; both sides first, since some
+    // tokenizers are in the table with and without, under different names.
+    let special = SpecialTokens::find(tokenizer, config, &KINDS).unwrap_or_default();
+    let (bos, eos) = (special.id("bos"), special.id("eos"));
+    for (bos, eos) in [(bos, eos), (bos, None), (None, eos), (None, None)] {
+        let ids: Vec<u32> = bos.into_iter().chain(plain.iter().copied()).chain(eos).collect();
+        if let Some(name) = by_hash(&self::hash(&ids)) {
+            return Ok((name, Evidence::HashWithoutSpecials));
+        }
+    }
+    by_structure(tokenizer).map(|name| (name, Evidence::Structure)).ok_or(Error::Unknown { hash })
+}
+
+/// Checks that llama.cpp knows the pre-tokenizer `name`, given by the user.
+///
+/// # Errors
+/// [`Error::Name`].
+pub fn check_name(name: &str) -> Result<(), Error> {
+    match NAMES.contains(&name) {
+        true => Ok(()),
+        false => Err(Error::Name { name: name.to_owned() }),
+    }
+}
+
+/// SHA-256 in hexadecimal of the ids as Python prints a list: `[1, 2, 3]`.
+fn hash(ids: &[u32]) -> String {
+    Sha256::digest(format!("{ids:?}")).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn by_hash(hash: &str) -> Option<&'static str> {
+    HASHES.iter().find(|(_, known)| *known == hash).map(|(name, _)| *name)
+}
+
+/// The name of the pre-tokenizer that is built like `tokenizer`'s, if llama.cpp has code for it.
+///
+/// llama.cpp does not normalise, so NFC or nothing before the split come out the same; that text reaches it
+/// normalised is the caller's part.
+pub fn by_structure(tokenizer: &Tokenizer) -> Option<&'static str> {
+    let normalizer = kind(tokenizer.normalizer());
+    if !matches!(normalizer, None | Some("NFC")) {
+        return None;
+    }
+    let steps = match kind(tokenizer.pre_tokenizer())? {
+        "Sequence" => tokenizer.pre_tokenizer().get("pretokenizers")?.as_array()?.as_slice(),
+        _ => std::slice::from_ref(tokenizer.pre_tokenizer()),
+    };
+    let (byte_level, before) = steps.split_last()?;
+    if kind(byte_level)? != "ByteLevel" || flag(byte_level, "add_prefix_space") != Some(false) {
+        return None;
+    }
+    // A missing `use_regex` is an old file, whose ByteLevel always split.
+    let splits = flag(byte_level, "use_regex").unwrap_or(true);
+    match (before, splits) {
+        ([], true) => Some("gpt-2").filter(|_| !tokenizer.ignore_merges()),
+        ([digits], true) if kind(digits)? == "Digits" => Some("smollm")
+            .filter(|_| flag(digits, "individual_digits") == Some(true) && !tokenizer.ignore_merges()),
+        ([split], false) if kind(split)? == "Split" => {
+            let whole =
+                split.get("behavior")?.as_str()? == "Isolated" && flag(split, "invert") == Some(false);
+            let expression = split.get("pattern")?.get("Regex")?.as_str()?;
+            match (expression, tokenizer.ignore_merges()) {
+                _ if !whole => None,
+                (QWEN2, false) => Some("qwen2"),
+                (QWEN35, false) => Some("qwen35"),
+                (LLAMA3, true) => Some("llama-bpe"),
+                // llama.cpp's `smaug-bpe` splits as `llama-bpe` does and obeys the merges.
+                (LLAMA3, false) => Some("smaug-bpe"),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn kind(component: &Value) -> Option<&str> {
+    component.get("type").and_then(Value::as_str)
+}
+
+fn flag(component: &Value, key: &str) -> Option<bool> {
+    component.get(key).and_then(Value::as_bool)
+}
+
+fn did_you_mean(name: &str) -> String {
+    let squeeze = |s: &str| s.to_lowercase().replace(['-', '_', '.'], "");
+    match NAMES.iter().find(|known| squeeze(known) == squeeze(name)) {
+        Some(known) => format!(" (did you mean `{known}`?)"),
+        None => String::new(),
+    }
+}
+
+/// Qwen2 and Qwen3: digits one by one.
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Qwen3.5: marks belong to words.
+const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Llama 3: digits in threes.
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_text_is_llama_cpps() {
+        assert_eq!(CHECK_TEXT.len(), 431);
+        let hash: String = Sha256::digest(CHECK_TEXT).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash, "a36179c1e2b1cfcfbfad1dc779addad2ffc778201e4cf0d538bddeafa2c526da");
+    }
+
+    #[test]
+    fn every_hashed_name_is_one_that_llama_cpp_runs() {
+        for (name, hash) in HASHES {
+            assert!(NAMES.contains(name), "{name}");
+            assert_eq!(hash.len(), 64);
+        }
+    }
+
+    #[test]
+    fn a_name_that_llama_cpp_does_not_know_is_refused_with_the_near_miss() {
+        assert!(check_name("qwen2").is_ok());
+        let error = check_name("Llama_BPE").unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        let message = error.to_string();
+        assert!(message.starts_with(
+            "llama.cpp knows no pre-tokenizer `Llama_BPE` (did you mean `llama-bpe`?); it knows: a.x-4.0,"
+        ));
+    }
+}

@@ -1,0 +1,274 @@
+//! One slab of rows on its way from the checkpoint into every file.
+
+use super::{
+    Error,
+    deviation::Deviation,
+    output::Output,
+    plan::Plan,
+    stream::Share,
+    tensors::{ModelTensor, Origin},
+};
+use crate::{
+    checkpoint::{Checkpoint, Dtype},
+    gguf::GgmlType,
+    quant,
+};
+use std::{ops::Range, time::Instant};
+
+/// How many weights a slab has, unless a row or a head is longer: 512 KiB of f32.
+const SLAB_LEN: u64 = 1 << 17;
+/// How many weights are decoded at a time to be measured; a multiple of every block length.
+const MEASURE_LEN: usize = 1 << 12;
+/// The first f32 that rounds to infinity in F16.
+const F16_OVERFLOW: f32 = 65520.0;
+
+/// A run of rows of one tensor.
+#[derive(Clone, Debug)]
+pub(super) struct Slab {
+    /// Which of the plan's tensors.
+    pub(super) tensor: usize,
+    /// Which of its weights: whole rows, and whole heads where rows are reordered.
+    pub(super) weights: Range<u64>,
+    /// The shard and the place in it where the slab's bytes end; `None` for computed tensors.
+    pub(super) source_end: Option<(usize, u64)>,
+    source_bytes: u64,
+}
+
+impl Slab {
+    /// How many bytes of the checkpoint it covers.
+    pub(super) fn source_bytes(&self) -> u64 {
+        self.source_bytes
+    }
+}
+
+/// Cuts the tensors into slabs, in the order in which they lie in the checkpoint's files.
+pub(super) fn cut(tensors: &[ModelTensor]) -> Vec<Slab> {
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by_key(|&i| match &tensors[i].origin {
+        Origin::Computed(_) => None,
+        Origin::Checkpoint(source) => Some((source.shard, source.range.start)),
+    });
+    let mut slabs = Vec::new();
+    for tensor in order {
+        let ModelTensor { origin, interleaved_heads, .. } = &tensors[tensor];
+        let unit = tensors[tensor].row_len() * interleaved_heads.unwrap_or(1);
+        let step = (SLAB_LEN / unit).max(1) * unit;
+        let total = tensors[tensor].element_count();
+        let mut start = 0;
+        while start < total {
+            let weights = start..total.min(start + step);
+            let (source_end, source_bytes) = match origin {
+                Origin::Computed(_) => (None, 0),
+                Origin::Checkpoint(source) => {
+                    let size = source.dtype.bytes() as u64;
+                    let end = source.range.start + weights.end * size;
+                    (Some((source.shard, end)), (weights.end - weights.start) * size)
+                }
+            };
+            start = weights.end;
+            slabs.push(Slab { tensor, weights, source_end, source_bytes });
+        }
+    }
+    slabs
+}
+
+/// A worker's view of the conversion, and its buffers.
+pub(super) struct Worker<'a> {
+    checkpoint: &'a Checkpoint,
+    plan: &'a Plan,
+    outputs: &'a [Output],
+    /// The slab as it stands in the checkpoint.
+    raw: Vec<u8>,
+    /// The slab's weights, in the file's order of rows.
+    weights: Vec<f32>,
+    /// The same in the checkpoint's order, or rounded to F16.
+    scratch: Vec<f32>,
+    encoded: Vec<u8>,
+    decoded: Vec<f32>,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(checkpoint: &'a Checkpoint, plan: &'a Plan, outputs: &'a [Output]) -> Worker<'a> {
+        Worker {
+            checkpoint,
+            plan,
+            outputs,
+            raw: Vec::new(),
+            weights: Vec::new(),
+            scratch: Vec::new(),
+            encoded: Vec::new(),
+            decoded: vec![0.0; MEASURE_LEN],
+        }
+    }
+
+    /// Carries slab number `i` into every file.
+    pub(super) fn process(&mut self, i: usize, slab: &Slab, share: &mut Share) -> Result<(), Error> {
+        share.busy_s.resize(self.plan.files.len(), 0.0);
+        let tensor = &self.plan.tensors[slab.tensor];
+        let started = Instant::now();
+        self.load(tensor, slab)?;
+        let is_rounded =
+            self.plan.recipe.via_f16 && tensor.dims.len() > 1 && !is_stored_as(tensor, GgmlType::F16);
+        if is_rounded {
+            self.round_to_f16();
+        }
+        let load_s = started.elapsed().as_secs_f64() / self.plan.files.len() as f64;
+        share.busy_s.iter_mut().for_each(|seconds| *seconds += load_s);
+        for file in 0..self.plan.files.len() {
+            let ggml_type = self.ggml_type(file, slab.tensor);
+            // Files that give the tensor the same type share the work; the first has done it.
+            if (0..file).any(|earlier| self.ggml_type(earlier, slab.tensor) == ggml_type) {
+                continue;
+            }
+            let started = Instant::now();
+            let deviation = self.encode(tensor, slab, ggml_type, is_rounded)?;
+            for same in file..self.plan.files.len() {
+                if self.ggml_type(same, slab.tensor) != ggml_type {
+                    continue;
+                }
+                let place = self.plan.files[same].places[slab.tensor];
+                let offset = self.plan.files[same].header.tensors()[place].offset
+                    + ggml_type.row_bytes(slab.weights.start);
+                self.outputs[same].write_data(&self.encoded, offset)?;
+                share.deviations.extend(deviation.map(|deviation| (i, same, deviation)));
+            }
+            share.busy_s[file] += started.elapsed().as_secs_f64();
+        }
+        Ok(())
+    }
+
+    fn ggml_type(&self, file: usize, tensor: usize) -> GgmlType {
+        let file = &self.plan.files[file];
+        file.header.tensors()[file.places[tensor]].ggml_type
+    }
+
+    /// Reads the slab's weights, refuses what is not finite, and reorders rows.
+    fn load(&mut self, tensor: &ModelTensor, slab: &Slab) -> Result<(), Error> {
+        let range = slab.weights.start as usize..slab.weights.end as usize;
+        self.weights.resize(range.len(), 0.0);
+        match &tensor.origin {
+            Origin::Computed(values) => self.weights.copy_from_slice(&values[range]),
+            Origin::Checkpoint(source) => {
+                let size = source.dtype.bytes();
+                self.raw.resize(range.len() * size, 0);
+                let start = source.range.start + (range.start * size) as u64;
+                self.checkpoint.shards.files()[source.shard].read_at(&mut self.raw, start)?;
+                let codec = quant::codec(source_type(source.dtype)).expect("plain floats have a codec");
+                codec.decode(&self.raw, &mut self.weights);
+            }
+        }
+        if let Some(i) = quant::first_non_finite(&self.weights) {
+            return Err(Error::NotFinite {
+                tensor: tensor.source_name().to_owned(),
+                index: slab.weights.start + i as u64,
+                value: self.weights[i],
+            });
+        }
+        if self.goes_through_f16(slab.tensor) {
+            self.refuse_beyond_f16(tensor, slab)?;
+        }
+        if let Some(head_width) = tensor.interleaved_heads {
+            self.scratch.resize(self.weights.len(), 0.0);
+            interleave(&self.weights, &mut self.scratch, head_width as usize, tensor.row_len() as usize);
+            std::mem::swap(&mut self.weights, &mut self.scratch);
+        }
+        Ok(())
+    }
+
+    /// Puts the weights rounded to F16 into the scratch buffer.
+    fn round_to_f16(&mut self) {
+        let codec = quant::codec(GgmlType::F16).expect("plain floats have a codec");
+        self.raw.resize(self.weights.len() * 2, 0);
+        self.scratch.resize(self.weights.len(), 0.0);
+        codec.encode(&self.weights, &mut self.raw);
+        codec.decode(&self.raw, &mut self.scratch);
+    }
+
+    /// Encodes the slab and measures what that costs, unless it costs nothing by construction.
+    fn encode(
+        &mut self,
+        tensor: &ModelTensor,
+        slab: &Slab,
+        ggml_type: GgmlType,
+        is_rounded: bool,
+    ) -> Result<Option<Deviation>, Error> {
+        let codec = quant::codec(ggml_type).expect("the recipe names only types with an encoder");
+        let rows = if is_rounded { &self.scratch } else { &self.weights };
+        self.encoded.resize(ggml_type.row_bytes(rows.len() as u64) as usize, 0);
+        codec.encode(rows, &mut self.encoded);
+        let is_lossless = !is_rounded && (ggml_type == GgmlType::F32 || is_stored_as(tensor, ggml_type));
+        if is_lossless || tensor.dims.len() < 2 {
+            return Ok(None);
+        }
+        let mut deviation = Deviation::default();
+        let blocks = self.encoded.chunks(ggml_type.row_bytes(MEASURE_LEN as u64) as usize);
+        for (n, (weights, blocks)) in self.weights.chunks(MEASURE_LEN).zip(blocks).enumerate() {
+            let decoded = &mut self.decoded[..weights.len()];
+            codec.decode(blocks, decoded);
+            deviation.add(weights, decoded).map_err(|within| Error::ScaleOverflow {
+                tensor: tensor.source_name().to_owned(),
+                ggml_type: ggml_type.name(),
+                index: slab.weights.start + (n * MEASURE_LEN + within) as u64,
+            })?;
+        }
+        Ok(Some(deviation))
+    }
+
+    /// Whether some file will hold the tensor's weights as F16, or as what F16 makes of them.
+    fn goes_through_f16(&self, tensor: usize) -> bool {
+        let is_matrix = self.plan.tensors[tensor].dims.len() > 1;
+        (self.plan.recipe.via_f16 && is_matrix)
+            || (0..self.plan.files.len()).any(|file| self.ggml_type(file, tensor) == GgmlType::F16)
+    }
+
+    fn refuse_beyond_f16(&self, tensor: &ModelTensor, slab: &Slab) -> Result<(), Error> {
+        match self.weights.iter().position(|weight| weight.abs() >= F16_OVERFLOW) {
+            None => Ok(()),
+            Some(i) => Err(Error::BeyondF16 {
+                tensor: tensor.source_name().to_owned(),
+                index: slab.weights.start + i as u64,
+                value: self.weights[i],
+            }),
+        }
+    }
+}
+
+fn source_type(dtype: Dtype) -> GgmlType {
+    match dtype {
+        Dtype::Bf16 => GgmlType::Bf16,
+        Dtype::F16 => GgmlType::F16,
+        Dtype::F32 => GgmlType::F32,
+    }
+}
+
+/// Whether the checkpoint stores the tensor in this type.
+fn is_stored_as(tensor: &ModelTensor, ggml_type: GgmlType) -> bool {
+    matches!(&tensor.origin, Origin::Checkpoint(source) if source_type(source.dtype) == ggml_type)
+}
+
+/// Reorders the rows of each head: row `2i + p` becomes the row that was `p * d/2 + i`.
+fn interleave(rows: &[f32], out: &mut [f32], head_width: usize, row_len: usize) {
+    let half = head_width / 2;
+    let heads = rows.chunks_exact(head_width * row_len).zip(out.chunks_exact_mut(head_width * row_len));
+    for (head, out) in heads {
+        for (i, pair) in out.chunks_exact_mut(2 * row_len).enumerate() {
+            let (even, odd) = pair.split_at_mut(row_len);
+            even.copy_from_slice(&head[i * row_len..][..row_len]);
+            odd.copy_from_slice(&head[(half + i) * row_len..][..row_len]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_halves_of_each_head_are_interleaved() {
+        let rows: Vec<f32> = (0..16).map(|i| i as f32).collect();
+        let mut out = vec![0.0; 16];
+        interleave(&rows, &mut out, 4, 2);
+        // Rows 0 1 2 3 of a head become 0 2 1 3.
+        assert_eq!(out, [0., 1., 4., 5., 2., 3., 6., 7., 8., 9., 12., 13., 10., 11., 14., 15.]);
+    }
+}

@@ -1,0 +1,125 @@
+//! SHA-256 of the checkpoint's files, taken while the weights go by.
+
+use super::{Error, slab::Slab};
+use crate::checkpoint::Shards;
+use sha2::{Digest, Sha256};
+use std::{
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+const CHUNK: usize = 1 << 18;
+
+/// A file of the checkpoint and its hash.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SourceHash {
+    /// The file's name in the checkpoint folder.
+    pub name: String,
+    /// Its length.
+    pub file_bytes: u64,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Hashes each shard from front to back, close behind the workers, while its bytes are still cached.
+pub(super) struct SourceHasher<'a> {
+    shards: &'a Shards,
+    states: Vec<Mutex<State>>,
+}
+
+struct State {
+    sha256: Sha256,
+    hashed_bytes: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a> SourceHasher<'a> {
+    pub(super) fn new(shards: &'a Shards) -> SourceHasher<'a> {
+        let state = || State { sha256: Sha256::new(), hashed_bytes: 0, buffer: Vec::new() };
+        SourceHasher { shards, states: shards.files().iter().map(|_| Mutex::new(state())).collect() }
+    }
+
+    /// Hashes up to the end of `slab`, unless another worker is about it already.
+    pub(super) fn advance(&self, slab: &Slab) -> Result<(), Error> {
+        let Some((shard, end)) = slab.source_end else { return Ok(()) };
+        match self.states[shard].try_lock() {
+            Ok(mut state) => self.hash_to(shard, &mut state, end),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn hash_to(&self, shard: usize, state: &mut State, end: u64) -> Result<(), Error> {
+        while state.hashed_bytes < end {
+            let len = (end - state.hashed_bytes).min(CHUNK as u64) as usize;
+            state.buffer.resize(len, 0);
+            self.shards.files()[shard].read_at(&mut state.buffer, state.hashed_bytes)?;
+            state.sha256.update(&state.buffer);
+            state.hashed_bytes += len as u64;
+        }
+        Ok(())
+    }
+
+    /// Hashes what is left and gives the hashes in the order of the files.
+    pub(super) fn finish(self, interrupt: &AtomicBool) -> Result<Vec<SourceHash>, Error> {
+        let mut hashes = Vec::new();
+        for (shard, file) in self.shards.files().iter().enumerate() {
+            let mut state = self.states[shard].lock().expect("no worker panics with the lock held");
+            while state.hashed_bytes < file.file_bytes {
+                if interrupt.load(Ordering::Relaxed) {
+                    return Err(Error::Interrupted);
+                }
+                let end = file.file_bytes.min(state.hashed_bytes + CHUNK as u64);
+                self.hash_to(shard, &mut state, end)?;
+            }
+            let sha256 = std::mem::take(&mut state.sha256);
+            hashes.push(SourceHash {
+                name: file.name.clone(),
+                file_bytes: file.file_bytes,
+                sha256: hex(sha256),
+            });
+        }
+        Ok(hashes)
+    }
+}
+
+/// The files beside the shards that decide what is written, those of them that are there.
+const SMALL_FILES: &[&str] = &[
+    "README.md",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "config.json",
+    "generation_config.json",
+    "merges.txt",
+    "model.safetensors.index.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+];
+
+/// Hashes the checkpoint's small files.
+pub(super) fn small_files(dir: &Path) -> Result<Vec<SourceHash>, Error> {
+    let mut hashes = Vec::new();
+    for name in SMALL_FILES {
+        let path = dir.join(name);
+        match std::fs::read(&path) {
+            Ok(bytes) => hashes.push(SourceHash {
+                name: (*name).to_owned(),
+                file_bytes: bytes.len() as u64,
+                sha256: hex(Sha256::new_with_prefix(&bytes)),
+            }),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(Error::Read { path, source }),
+        }
+    }
+    Ok(hashes)
+}
+
+/// The finished hash in hexadecimal.
+pub(super) fn hex(sha256: Sha256) -> String {
+    sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,288 @@
+//! Tokenizer -> `tokenizer.*` keys, as llama.cpp's converter writes them for byte-level BPE.
+
+use super::special::{BadId, KINDS, SpecialTokens};
+use crate::checkpoint::tokenizer::{self, ChatTemplate, Token, Tokenizer};
+use crate::error::Kind;
+use crate::gguf::{Array, Value};
+use serde_json::Map;
+
+/// Why a vocabulary cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// More tokens than rows.
+    #[error(
+        "the tokenizer has ids up to {largest_id} (token {token:?}) but the model has embeddings for \
+         {vocab_size} tokens; were tokens added without resizing the embeddings?"
+    )]
+    DoesNotFit {
+        /// The tokenizer's largest id.
+        largest_id: u32,
+        /// The token with that id.
+        token: String,
+        /// How many rows the embedding matrix has.
+        vocab_size: u32,
+    },
+    /// A special token's id that cannot be one.
+    #[error("config.json: `{key}` is {value}, which is no token id; remove it or write the right one")]
+    SpecialId {
+        /// The key in config.json.
+        key: String,
+        /// What stands there.
+        value: String,
+    },
+    /// The tokenizer itself.
+    #[error("the vocabulary cannot be read")]
+    Tokenizer(#[from] tokenizer::Error),
+}
+
+impl Error {
+    /// The class that decides the exit code.
+    pub fn kind(&self) -> Kind {
+        Kind::Data
+    }
+}
+
+impl From<BadId> for Error {
+    fn from(BadId { key, value }: BadId) -> Error {
+        Error::SpecialId { key, value }
+    }
+}
+
+/// Which converter class of the reference is followed where they differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// `LlamaModel`: Llama, SmolLM2.
+    Llama,
+    /// `Qwen2Model` and its heirs: Qwen2, Qwen3.
+    Qwen,
+}
+
+/// llama.cpp's `llama_token_type`.
+mod token_type {
+    pub(super) const NORMAL: i32 = 1;
+    pub(super) const CONTROL: i32 = 3;
+    pub(super) const USER_DEFINED: i32 = 4;
+    pub(super) const UNUSED: i32 = 5;
+}
+
+/// The `tokenizer.*` keys of `tokenizer`, in file order.
+///
+/// `config` is config.json; `vocab_size` is the number of rows of the embedding matrix, already checked
+/// against the tensor; `pre` is llama.cpp's name of the pre-tokenizer (see [`super::pretokenizer`]). Ids
+/// that the tokenizer does not use become `[PAD{id}]`.
+///
+/// # Errors
+/// [`Error::DoesNotFit`], [`Error::SpecialId`], and what the tokenizer says about itself.
+pub fn metadata(
+    tokenizer: &Tokenizer,
+    config: &Map<String, serde_json::Value>,
+    vocab_size: u32,
+    pre: &str,
+    family: Family,
+) -> Result<Vec<(String, Value)>, Error> {
+    let mut keys = Keys::default();
+    if family == Family::Llama {
+        let prefix = tokenizer.config().and_then(|settings| settings.get("add_prefix_space"));
+        if let Some(prefix) = prefix.and_then(serde_json::Value::as_bool) {
+            keys.set("tokenizer.ggml.add_space_prefix", Value::Bool(prefix));
+        }
+    }
+    let (texts, types) = tokens(tokenizer, vocab_size)?;
+    keys.set("tokenizer.ggml.model", text("gpt2"));
+    keys.set("tokenizer.ggml.pre", text(pre));
+    keys.set("tokenizer.ggml.tokens", Value::Array(Array::String(texts)));
+    keys.set("tokenizer.ggml.token_type", Value::Array(Array::I32(types)));
+    keys.set("tokenizer.ggml.merges", Value::Array(Array::String(tokenizer.merges().to_vec())));
+    keys.special(tokenizer, &SpecialTokens::find(tokenizer, config, &KINDS)?);
+    if family == Family::Llama {
+        // Code Llama's size: its infill tokens, of which gguf-py can write only the end of turn.
+        if vocab_size == 32016 {
+            let mut infill = SpecialTokens::find(tokenizer, config, &["prefix", "suffix", "middle", "eot"])?;
+            infill.id_default("eot", 32010);
+            keys.special(tokenizer, &infill);
+        }
+        // Granite's size, and SmolLM2's.
+        if vocab_size == 49152 {
+            keys.set("tokenizer.ggml.add_bos_token", Value::Bool(false));
+        }
+    }
+    Ok(keys.0)
+}
+
+/// Each id's text and type, up to `vocab_size`.
+fn tokens(tokenizer: &Tokenizer, vocab_size: u32) -> Result<(Vec<String>, Vec<i32>), Error> {
+    let tokens = tokenizer.tokens()?;
+    if let Some(last) = tokens.last().filter(|last| last.id >= vocab_size) {
+        return Err(Error::DoesNotFit { largest_id: last.id, token: last.text.clone(), vocab_size });
+    }
+    let mut texts = Vec::with_capacity(vocab_size as usize);
+    let mut types = Vec::with_capacity(vocab_size as usize);
+    let mut tokens = tokens.into_iter().peekable();
+    for id in 0..vocab_size {
+        let (text, kind) = match tokens.next_if(|token| token.id == id) {
+            None => (format!("[PAD{id}]"), token_type::UNUSED),
+            Some(token) => written(tokenizer, token)?,
+        };
+        texts.push(text);
+        types.push(kind);
+    }
+    Ok((texts, types))
+}
+
+/// How one token is written: its text and type.
+fn written(tokenizer: &Tokenizer, token: Token) -> Result<(String, i32), Error> {
+    let Some(added) = token.added else {
+        return Ok((token.text, token_type::NORMAL));
+    };
+    // llama.cpp looks for these texts as they stand, so they are written as the tokenizer would say them.
+    let text = match added.normalized {
+        true => token.text,
+        false => spoken(tokenizer, &token.text)?,
+    };
+    if added.special || looks_special(&text) {
+        return Ok((text, token_type::CONTROL));
+    }
+    Ok((text.replace('\u{2581}', " "), token_type::USER_DEFINED))
+}
+
+/// `text` encoded and decoded again, the way transformers does it.
+fn spoken(tokenizer: &Tokenizer, text: &str) -> Result<String, Error> {
+    let decoded = tokenizer.decode(&tokenizer.encode(text)?)?;
+    let clean = tokenizer.config().and_then(|settings| settings.get("clean_up_tokenization_spaces"));
+    if clean != Some(&serde_json::Value::Bool(true)) {
+        return Ok(decoded);
+    }
+    // transformers' `clean_up_tokenization`, in its order.
+    const UNSPACED: [(&str, &str); 10] = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    Ok(UNSPACED.iter().fold(decoded, |text, (spaced, plain)| text.replace(spaced, plain)))
+}
+
+/// Whether a token is one that its makers forgot to mark as special.
+fn looks_special(text: &str) -> bool {
+    let between = |start, end| text.starts_with(start) && text.ends_with(end);
+    ["<pad>", "<mask>", "<2mass>", "[@BOS@]"].contains(&text)
+        || between("<|", "|>")
+        || between("<｜", "｜>")
+        || between("<unused", ">")
+}
+
+fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+/// Keys in file order. A key that is set again keeps its place; empty values are not written.
+#[derive(Default)]
+struct Keys(Vec<(String, Value)>);
+
+impl Keys {
+    fn set(&mut self, key: &str, value: Value) {
+        let empty = match &value {
+            Value::String(text) => text.is_empty(),
+            Value::Array(array) => array.is_empty(),
+            _ => false,
+        };
+        if empty {
+            return;
+        }
+        match self.0.iter_mut().find(|(k, _)| k == key) {
+            Some(entry) => entry.1 = value,
+            None => self.0.push((key.to_owned(), value)),
+        }
+    }
+
+    fn special(&mut self, tokenizer: &Tokenizer, special: &SpecialTokens) {
+        for &(kind, id) in &special.ids {
+            let name = match kind {
+                "unk" => "unknown",
+                // gguf-py's spelling, which is now the format's.
+                "sep" => "seperator",
+                "pad" => "padding",
+                "bos" | "eos" | "mask" | "eot" | "eom" => kind,
+                _ => continue,
+            };
+            self.set(&format!("tokenizer.ggml.{name}_token_id"), Value::U32(id));
+        }
+        for &(kind, add) in &special.add {
+            if ["bos", "eos", "sep"].contains(&kind) {
+                self.set(&format!("tokenizer.ggml.add_{kind}_token"), Value::Bool(add));
+            }
+        }
+        self.chat_template(tokenizer.chat_template());
+        let mut normalizer = Normalizer::default();
+        normalizer.read(tokenizer.normalizer());
+        for (name, flag) in [("lowercase", normalizer.lowercase), ("strip_accents", normalizer.strip_accents)]
+        {
+            if let Some(flag) = flag {
+                self.set(&format!("tokenizer.ggml.normalizer.{name}"), Value::Bool(flag));
+            }
+        }
+    }
+
+    fn chat_template(&mut self, template: Option<&ChatTemplate>) {
+        match template {
+            None => {}
+            Some(ChatTemplate::One(one)) => self.set("tokenizer.chat_template", text(one)),
+            Some(ChatTemplate::Named(list)) => {
+                let mut default = None;
+                let mut names = Vec::new();
+                for (name, template) in list {
+                    let name: String =
+                        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+                    match name.as_str() {
+                        "" => {}
+                        "default" => default = Some(template),
+                        _ => {
+                            self.set(&format!("tokenizer.chat_template.{name}"), text(template));
+                            names.push(name);
+                        }
+                    }
+                }
+                // gguf-py writes the names in the order of a Python set, which changes from run to run.
+                names.sort();
+                names.dedup();
+                self.set("tokenizer.chat_templates", Value::Array(Array::String(names)));
+                if let Some(default) = default {
+                    self.set("tokenizer.chat_template", text(default));
+                }
+            }
+        }
+    }
+}
+
+/// What a normaliser does that llama.cpp can be told.
+#[derive(Default)]
+struct Normalizer {
+    lowercase: Option<bool>,
+    strip_accents: Option<bool>,
+}
+
+impl Normalizer {
+    fn read(&mut self, normalizer: &serde_json::Value) {
+        let flag = |key| normalizer.get(key).and_then(serde_json::Value::as_bool);
+        match normalizer.get("type").and_then(serde_json::Value::as_str) {
+            Some("Lowercase") => self.lowercase = Some(true),
+            Some("StripAccents") => self.strip_accents = Some(true),
+            Some("BertNormalizer") => {
+                self.lowercase = flag("lowercase").or(self.lowercase);
+                self.strip_accents = flag("strip_accents").or(self.strip_accents);
+            }
+            Some("Sequence") => {
+                let inner = normalizer.get("normalizers").and_then(serde_json::Value::as_array);
+                inner.into_iter().flatten().for_each(|normalizer| self.read(normalizer));
+            }
+            _ => {}
+        }
+    }
+}

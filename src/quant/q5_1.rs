@@ -1,0 +1,93 @@
+//! Q5_1: 32 weights as an f16 scale, an f16 minimum and 32 five-bit quants (6 bits per weight).
+//!
+//! `weight = scale * quant + minimum`. After the two come four bytes, a little-endian word whose bit `i`
+//! is the fifth bit of quant `i`; then the low nibbles, byte `i` holding weights `i` and `i + 16`.
+
+use super::block32::{self, BLOCK_LEN, HALF};
+use super::{Format, f16};
+use crate::gguf::GgmlType;
+
+const BLOCK_BYTES: usize = 4 + 4 + HALF;
+
+/// Blocks of 32 five-bit quants above a minimum.
+pub struct Q5_1;
+
+impl Format for Q5_1 {
+    const TYPE: GgmlType = GgmlType::Q5_1;
+
+    #[inline(always)]
+    fn encode_blocks(row: &[f32], out: &mut [u8]) {
+        let blocks = out.as_chunks_mut::<BLOCK_BYTES>().0;
+        for (x, block) in row.as_chunks::<BLOCK_LEN>().0.iter().zip(blocks) {
+            encode_block(x, block);
+        }
+    }
+
+    #[inline(always)]
+    fn decode_blocks(blocks: &[u8], out: &mut [f32]) {
+        let blocks = blocks.as_chunks::<BLOCK_BYTES>().0;
+        for (block, x) in blocks.iter().zip(out.as_chunks_mut::<BLOCK_LEN>().0) {
+            let [s0, s1, m0, m1, f0, f1, f2, f3, nibbles @ ..] = block;
+            let scale = f16::to_f32(u16::from_le_bytes([*s0, *s1]));
+            let min = f16::to_f32(u16::from_le_bytes([*m0, *m1]));
+            let quants = block32::unpack_5_bits(u32::from_le_bytes([*f0, *f1, *f2, *f3]), nibbles);
+            for (x, quant) in x.iter_mut().zip(quants) {
+                *x = quant as f32 * scale + min;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn encode_block(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) {
+    let (min, max) = block32::min_max(x);
+    let scale = (max - min) / 31.0;
+    let inverse = block32::inverse(scale);
+    let [s0, s1, m0, m1, f0, f1, f2, f3, nibbles @ ..] = block;
+    [*s0, *s1] = f16::from_f32(scale).to_le_bytes();
+    [*m0, *m1] = f16::from_f32(min).to_le_bytes();
+    let quants = x.map(|x| ((x - min) * inverse + 0.5) as i32);
+    [*f0, *f1, *f2, *f3] = block32::pack_5_bits(&quants, nibbles).to_le_bytes();
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Codec;
+    use super::*;
+
+    fn encoded(row: &[f32]) -> Vec<u8> {
+        let mut out = vec![0; row.len() / BLOCK_LEN * BLOCK_BYTES];
+        Q5_1.encode(row, &mut out);
+        out
+    }
+
+    #[test]
+    fn the_smallest_weight_maps_to_0_and_the_largest_to_31() {
+        let mut row = [-1.0; BLOCK_LEN];
+        (row[1], row[17]) = (30.0, 0.0);
+        // Scale 1, minimum -1; the quants are 31 for weight 1 and 1 for weight 17.
+        assert_eq!(encoded(&row)[..10], [0x00, 0x3c, 0x00, 0xbc, 0x02, 0x00, 0x00, 0x00, 0x00, 0x1f]);
+    }
+
+    #[test]
+    fn a_constant_block_is_its_minimum() {
+        assert_eq!(encoded(&[1.0; BLOCK_LEN])[..5], [0x00, 0x00, 0x00, 0x3c, 0x00]);
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_returns_each_weight_within_a_step(row in block32::rows()) {
+            let mut back = vec![0.0; row.len()];
+            Q5_1.decode(&encoded(&row), &mut back);
+            let (min, max) = block32::min_max(&row);
+            let step = (max - min) / 31.0;
+            let tolerance =
+                0.501 * step + 31.0 * block32::rounding_of(step) + block32::rounding_of(min.abs());
+            for (x, y) in row.iter().zip(&back) {
+                prop_assert!((x - y).abs() <= tolerance, "{x} became {y}");
+            }
+        }
+    }
+}

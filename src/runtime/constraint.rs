@@ -1,0 +1,215 @@
+//! A grammar held against the text as it grows: which tokens may come next.
+//!
+//! llguidance's matcher is driven directly and every error is an error: nothing is ever generated
+//! without the constraint that was asked for. A grammar may be rewritten while the text grows
+//! (a call's arguments once its tool is known, the keys that are left once a key is written); then
+//! the new grammar is fed everything that was written, so no token is ever split at a seam.
+
+use super::{Error, Vocabulary, token_env::TokenEnv};
+use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
+use std::sync::Arc;
+use toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokenId};
+
+/// Compiles grammars for one vocabulary.
+pub struct Compiler {
+    factory: ParserFactory,
+    env: TokEnv,
+}
+
+impl Compiler {
+    /// A compiler whose tokens are the 256 bytes: it tells whether a grammar compiles and which
+    /// texts it takes, without a model.
+    ///
+    /// # Errors
+    /// [`Error::Grammar`] if llguidance cannot start.
+    pub fn for_bytes() -> Result<Compiler, Error> {
+        Compiler::new(ApproximateTokEnv::single_byte_env())
+    }
+
+    /// A compiler for a model's tokens.
+    ///
+    /// # Errors
+    /// [`Error::Grammar`] if llguidance cannot use the vocabulary.
+    pub fn for_vocabulary(vocabulary: Vocabulary) -> Result<Compiler, Error> {
+        Compiler::new(Arc::new(TokenEnv::new(vocabulary)))
+    }
+
+    fn new(env: TokEnv) -> Result<Compiler, Error> {
+        let capabilities = InferenceCapabilities { ff_tokens: true, ..Default::default() };
+        // Slices speed up masks, cost start-up time, and with the greedy token tried first masks are rare.
+        let mut factory = ParserFactory::new(&env, capabilities, &[]).map_err(Error::grammar)?;
+        factory.quiet();
+        // Errors are for people; the whole grammar and the tokens so far are not.
+        factory.limits_mut().verbose_errors = false;
+        Ok(Compiler { factory, env })
+    }
+
+    /// The id of the mark whose text this is, if the vocabulary has one: `<tool_call>` as one token.
+    pub fn mark(&self, text: &str) -> Option<u32> {
+        self.env.tok_trie().get_special_token(text)
+    }
+
+    /// The tokens of `text`, as the model writes it.
+    pub fn tokenize(&self, text: &[u8]) -> Vec<u32> {
+        self.env.tokenize_bytes(text)
+    }
+
+    /// The bytes of `tokens`, marks as their text.
+    pub fn bytes(&self, tokens: &[u32]) -> Vec<u8> {
+        self.env.tok_trie().decode_ext(tokens, true)
+    }
+
+    /// Whether `token` ends a text.
+    pub fn is_end(&self, token: u32) -> bool {
+        self.env.tok_trie().eos_tokens().contains(&token)
+    }
+
+    /// Compiles `lark`, a grammar in llguidance's dialect of Lark.
+    ///
+    /// # Errors
+    /// [`Error::Grammar`] with llguidance's reason.
+    pub fn compile(&self, lark: &str) -> Result<Matcher, Error> {
+        let parser = self
+            .factory
+            .create_parser(TopLevelGrammar::from_lark(lark.to_owned()))
+            .map_err(Error::grammar)?;
+        let mut matcher = Matcher::new(Ok(parser));
+        if let Some(warning) = matcher.grammar_warnings().into_iter().next() {
+            return Err(Error::Grammar { reason: warning });
+        }
+        match matcher.get_error() {
+            Some(reason) => Err(Error::Grammar { reason }),
+            None => Ok(matcher),
+        }
+    }
+}
+
+/// A grammar that may be rewritten as the text grows.
+///
+/// Both functions depend on nothing but `written`: the text can be taken back, and then they are
+/// asked again.
+pub trait Grammar {
+    /// Which grammar is in force after `written`; another number asks for a rebuild.
+    fn stage(&self, written: &[u8]) -> usize;
+
+    /// The grammar in force after `written`, in llguidance's dialect of Lark, for the whole text
+    /// from its first byte; `written` is the beginning of a text that it takes.
+    fn lark(&self, written: &[u8]) -> String;
+}
+
+/// A grammar that stays as it is.
+pub struct Fixed(pub String);
+
+impl Grammar for Fixed {
+    fn stage(&self, _: &[u8]) -> usize {
+        0
+    }
+
+    fn lark(&self, _: &[u8]) -> String {
+        self.0.clone()
+    }
+}
+
+/// A grammar and the tokens that were written under it.
+pub struct Constraint<'c> {
+    compiler: &'c Compiler,
+    grammar: Box<dyn Grammar + 'c>,
+    matcher: Matcher,
+    stage: usize,
+    tokens: Vec<TokenId>,
+    written: Vec<u8>,
+}
+
+impl<'c> Constraint<'c> {
+    /// Compiles the grammar's first stage.
+    ///
+    /// # Errors
+    /// [`Error::Grammar`] with llguidance's reason.
+    pub fn new(compiler: &'c Compiler, grammar: Box<dyn Grammar + 'c>) -> Result<Constraint<'c>, Error> {
+        let matcher = compiler.compile(&grammar.lark(b""))?;
+        let stage = grammar.stage(b"");
+        Ok(Constraint { compiler, grammar, matcher, stage, tokens: Vec::new(), written: Vec::new() })
+    }
+
+    /// Whether the text is complete and nothing can follow it.
+    pub fn is_complete(&self) -> bool {
+        self.matcher.is_stopped() && !self.matcher.is_error()
+    }
+
+    /// The tokens that the grammar of this stage lets follow. [`accept`](Self::accept) may still
+    /// refuse one of them where it ends a stage.
+    ///
+    /// # Errors
+    /// [`Error::Constraint`] when the matcher fails.
+    pub fn mask(&mut self) -> Result<Mask, Error> {
+        self.matcher.compute_mask().map(Mask).map_err(Error::constraint)
+    }
+
+    /// Takes `token` if it may follow, else changes nothing and gives `false`.
+    ///
+    /// # Errors
+    /// [`Error::Constraint`] when the matcher fails, [`Error::Grammar`] when the next stage's
+    /// grammar does not compile.
+    pub fn accept(&mut self, token: i32) -> Result<bool, Error> {
+        let Ok(token) = TokenId::try_from(token) else { return Ok(false) };
+        let taken = self.matcher.try_consume_tokens(&[token]).map_err(Error::constraint)?;
+        self.check()?;
+        if taken == 0 {
+            return Ok(false);
+        }
+        let before = self.written.len();
+        self.tokens.push(token);
+        self.written.extend(self.bytes(token));
+        if self.restage()? {
+            return Ok(true);
+        }
+        self.tokens.pop();
+        self.written.truncate(before);
+        self.matcher.rollback(1).map_err(Error::constraint)?;
+        self.check()?;
+        Ok(false)
+    }
+
+    /// The text so far, marks as their text.
+    pub fn written(&self) -> &[u8] {
+        &self.written
+    }
+
+    /// Moves to the grammar that is in force now; `false` if that one does not take the last token.
+    fn restage(&mut self) -> Result<bool, Error> {
+        let stage = self.grammar.stage(&self.written);
+        if stage == self.stage {
+            return Ok(true);
+        }
+        let mut matcher = self.compiler.compile(&self.grammar.lark(&self.written))?;
+        let taken = matcher.try_consume_tokens(&self.tokens).map_err(Error::constraint)?;
+        if taken < self.tokens.len() {
+            return Ok(false);
+        }
+        self.matcher = matcher;
+        self.stage = stage;
+        self.check()?;
+        Ok(true)
+    }
+
+    fn bytes(&self, token: TokenId) -> Vec<u8> {
+        self.compiler.env.tok_trie().decode_ext(&[token], true)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        match self.matcher.get_error() {
+            Some(reason) => Err(Error::Constraint { reason }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A set of tokens, one bit each.
+pub struct Mask(SimpleVob);
+
+impl Mask {
+    /// Whether `token` is in the set.
+    pub fn allows(&self, token: usize) -> bool {
+        token < self.0.len() && self.0.is_allowed(token as TokenId)
+    }
+}

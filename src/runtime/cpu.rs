@@ -1,0 +1,105 @@
+//! What this CPU can do, against what the C++ half was compiled for.
+//!
+//! llama.cpp's default x86-64 build uses AVX2, FMA, F16C and BMI2 without asking the machine, so on
+//! an older one the first matrix product dies of an illegal instruction. Asked first, we can say so.
+
+use super::{Error, ffi};
+use std::thread;
+
+/// Refuses a machine that lacks an instruction set that ggml was compiled for.
+///
+/// Cheap; each command that will touch llama.cpp calls it before anything else.
+///
+/// # Errors
+/// [`Error::Cpu`] with what is missing.
+pub fn check() -> Result<(), Error> {
+    let missing = missing(&ffi::compiled_features(), has);
+    if missing.is_empty() { Ok(()) } else { Err(Error::Cpu { missing }) }
+}
+
+fn missing(compiled: &[(&'static str, bool)], has: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    compiled.iter().filter(|(name, used)| *used && !has(name)).map(|(name, _)| *name).collect()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has(feature: &str) -> bool {
+    match feature {
+        "SSSE3" => is_x86_feature_detected!("ssse3"),
+        "AVX" => is_x86_feature_detected!("avx"),
+        "AVX2" => is_x86_feature_detected!("avx2"),
+        "BMI2" => is_x86_feature_detected!("bmi2"),
+        "F16C" => is_x86_feature_detected!("f16c"),
+        "FMA" => is_x86_feature_detected!("fma"),
+        "AVX-VNNI" => is_x86_feature_detected!("avxvnni"),
+        "AVX-512F" => is_x86_feature_detected!("avx512f"),
+        "AVX-512 VBMI" => is_x86_feature_detected!("avx512vbmi"),
+        "AVX-512 VNNI" => is_x86_feature_detected!("avx512vnni"),
+        _ => false,
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+fn has(feature: &str) -> bool {
+    use std::arch::is_aarch64_feature_detected;
+    match feature {
+        "dotprod" => is_aarch64_feature_detected!("dotprod"),
+        "fp16" => is_aarch64_feature_detected!("fp16"),
+        "i8mm" => is_aarch64_feature_detected!("i8mm"),
+        "SVE" => is_aarch64_feature_detected!("sve"),
+        _ => false,
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn has(_: &str) -> bool {
+    false
+}
+
+/// One thread for each physical core that this process may use: its affinity and its cgroup's quota
+/// count, and two threads of one core share the units that matrix products keep busy.
+pub fn default_threads() -> usize {
+    let allowed = thread::available_parallelism().map_or(1, usize::from);
+    physical_cores().map_or(allowed, |cores| cores.min(allowed)).max(1)
+}
+
+/// The physical cores behind the CPUs of this process's affinity; `None` where the system does not say.
+#[cfg(not(target_os = "linux"))]
+fn physical_cores() -> Option<usize> {
+    None
+}
+
+/// The physical cores behind the CPUs of this process's affinity; `None` where the system does not say.
+#[cfg(target_os = "linux")]
+fn physical_cores() -> Option<usize> {
+    let affinity = rustix::thread::sched_getaffinity(None).ok()?;
+    let cores: std::collections::BTreeSet<String> = (0..rustix::thread::CpuSet::MAX_CPU)
+        .filter(|&cpu| affinity.is_set(cpu))
+        .map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"))
+        .map(|path| std::fs::read_to_string(path).ok())
+        .collect::<Option<_>>()?;
+    Some(cores.len()).filter(|&cores| cores > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_compiled_in_and_is_not_there_is_missing() {
+        let compiled = [("AVX", true), ("AVX2", true), ("AVX-512F", false)];
+        assert_eq!(missing(&compiled, |name| name == "AVX"), ["AVX2"]);
+    }
+
+    #[test]
+    fn threads_are_at_least_one_and_at_most_the_cpus_of_this_process() {
+        let threads = default_threads();
+        assert!((1..=thread::available_parallelism().unwrap().get()).contains(&threads));
+    }
+
+    #[test]
+    fn every_feature_that_the_build_can_use_has_a_test_for_it() {
+        // An unknown name counts as missing: then no build with that feature would ever start.
+        // The machine that compiled ggml for itself has them all.
+        assert!(check().is_ok(), "{:?}", check());
+    }
+}

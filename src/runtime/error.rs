@@ -1,0 +1,151 @@
+//! Why a model cannot be loaded or run.
+
+use crate::error::Kind;
+use std::path::PathBuf;
+
+/// Why a model cannot be loaded or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The machine lacks instructions that the C++ half was compiled for.
+    #[error(
+        "this build needs a CPU with {}, and this one has not; build edgecall on this machine, with \
+         the matching GGML_* variables set to OFF",
+        missing.join(", ")
+    )]
+    Cpu {
+        /// What is missing, as the CPU's vendor calls it.
+        missing: Vec<&'static str>,
+    },
+    /// The model file is missing or cannot be read.
+    #[error("cannot read the model {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A checkpoint, perhaps.
+    #[error("{} is a folder; `edgecall convert` makes a GGUF file of a checkpoint folder", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The file is no GGUF file, or a broken one.
+    #[error("cannot use {} as a model", path.display())]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: crate::gguf::Error,
+    },
+    /// The path cannot be handed to llama.cpp.
+    #[error("{}: llama.cpp takes only paths in UTF-8; rename the file", path.display())]
+    Path {
+        /// The file.
+        path: PathBuf,
+    },
+    /// llama.cpp does not load the file and gives no reason but in its log.
+    #[error("{}: llama.cpp does not load this model; -v shows its log", path.display())]
+    Load {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A text is longer than llama.cpp's tokenizer can count.
+    #[error("the text has {bytes} bytes, and at most 2147483647 can be tokenized")]
+    TextTooLong {
+        /// The text's length.
+        bytes: usize,
+    },
+    /// The prompt leaves no room in the context.
+    #[error(
+        "the prompt has {n_prompt} tokens and the context {n_ctx} (the model takes up to {n_ctx_train}); \
+         shorten the conversation or the tools"
+    )]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        n_prompt: usize,
+        /// Tokens of the context.
+        n_ctx: usize,
+        /// The most that the model was trained for.
+        n_ctx_train: usize,
+    },
+    /// More context was asked for than the model was trained for.
+    #[error("a context of {n_ctx} tokens was asked for, and the model was trained for {n_ctx_train}")]
+    ContextTooLong {
+        /// Tokens asked for.
+        n_ctx: usize,
+        /// The most that the model was trained for.
+        n_ctx_train: usize,
+    },
+    /// llama.cpp makes no context and gives no reason but in its log.
+    #[error(
+        "llama.cpp makes no context of {n_ctx} tokens with a KV cache in {kv_type}; ask for fewer \
+         tokens or another type (-v shows its log)"
+    )]
+    Context {
+        /// Tokens of the context.
+        n_ctx: usize,
+        /// The KV cache's type.
+        kv_type: &'static str,
+    },
+    /// More tokens than the context holds.
+    #[error("the context of {n_ctx} tokens is full")]
+    ContextFull {
+        /// Tokens of the context.
+        n_ctx: usize,
+    },
+    /// llama.cpp failed to compute.
+    #[error("llama.cpp failed to decode; -v shows its log")]
+    Decode {
+        /// llama.cpp's reason.
+        #[source]
+        source: llama_cpp_2::DecodeError,
+    },
+    /// A grammar does not compile.
+    #[error("the grammar does not compile: {reason}")]
+    Grammar {
+        /// llguidance's reason.
+        reason: String,
+    },
+    /// The matcher failed in the middle of a text.
+    #[error("the grammar cannot be held against the text any longer: {reason}")]
+    Constraint {
+        /// llguidance's reason.
+        reason: String,
+    },
+    /// No token can follow.
+    #[error("the model gives no token that the grammar takes a finite logit; is the file damaged?")]
+    NoToken,
+}
+
+impl Error {
+    /// The class that decides the exit code.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::Cpu { .. } | Error::Context { .. } => Kind::Unavailable,
+            Error::Open { .. } => Kind::NoInput,
+            Error::ContextTooLong { .. } => Kind::Usage,
+            Error::Folder { .. }
+            | Error::Gguf { .. }
+            | Error::Path { .. }
+            | Error::Load { .. }
+            | Error::TextTooLong { .. }
+            | Error::PromptTooLong { .. }
+            | Error::ContextFull { .. }
+            | Error::Grammar { .. }
+            | Error::NoToken => Kind::Data,
+            Error::Decode { .. } | Error::Constraint { .. } => Kind::Bug,
+        }
+    }
+
+    pub(super) fn grammar(reason: impl std::fmt::Display) -> Error {
+        Error::Grammar { reason: reason.to_string() }
+    }
+
+    pub(super) fn constraint(reason: impl std::fmt::Display) -> Error {
+        Error::Constraint { reason: reason.to_string() }
+    }
+}

@@ -1,0 +1,67 @@
+//! The calls that llama-cpp-2 has no safe name for.
+
+#![allow(unsafe_code)]
+
+use llama_cpp_sys_2 as sys;
+
+/// Keeps ggml from attaching a debugger to this process when one of its assertions fails.
+///
+/// To be called before any other thread of this program runs C code that reads the environment;
+/// [`super::backend`] calls it before llama.cpp's first thread exists.
+pub fn forbid_backtraces() {
+    // SAFETY: Rust's own readers take std's lock, and ggml reads this variable only when it aborts.
+    // What is left is another C library that reads its environment in this very moment, in a
+    // process that starts its first model; libc's getenv then races as with any setenv.
+    unsafe { std::env::set_var("GGML_NO_BACKTRACE", "1") }
+}
+
+/// Ends the process at once with this exit code.
+///
+/// For a signal's handler: an ordinary exit would run the destructors of C++ objects that another
+/// thread is computing with.
+pub fn leave(code: u8) -> ! {
+    // SAFETY: takes a number and does not return; nothing of this process runs after it.
+    unsafe { libc::_exit(i32::from(code)) }
+}
+
+/// Whether ggml's CPU kernels were compiled for a feature: each of these only returns a constant.
+macro_rules! compiled_for {
+    ($name:ident) => {
+        // SAFETY: takes nothing, touches nothing, returns a constant of the build.
+        unsafe { sys::$name() != 0 }
+    };
+}
+
+/// The x86-64 features that ggml's CPU kernels were compiled for.
+#[cfg(target_arch = "x86_64")]
+pub fn compiled_features() -> [(&'static str, bool); 10] {
+    [
+        ("SSSE3", compiled_for!(ggml_cpu_has_ssse3)),
+        ("AVX", compiled_for!(ggml_cpu_has_avx)),
+        ("AVX2", compiled_for!(ggml_cpu_has_avx2)),
+        ("BMI2", compiled_for!(ggml_cpu_has_bmi2)),
+        ("F16C", compiled_for!(ggml_cpu_has_f16c)),
+        ("FMA", compiled_for!(ggml_cpu_has_fma)),
+        ("AVX-VNNI", compiled_for!(ggml_cpu_has_avx_vnni)),
+        ("AVX-512F", compiled_for!(ggml_cpu_has_avx512)),
+        ("AVX-512 VBMI", compiled_for!(ggml_cpu_has_avx512_vbmi)),
+        ("AVX-512 VNNI", compiled_for!(ggml_cpu_has_avx512_vnni)),
+    ]
+}
+
+/// The aarch64 features that ggml's CPU kernels were compiled for.
+#[cfg(target_arch = "aarch64")]
+pub fn compiled_features() -> [(&'static str, bool); 4] {
+    [
+        ("dotprod", compiled_for!(ggml_cpu_has_dotprod)),
+        ("fp16", compiled_for!(ggml_cpu_has_fp16_va)),
+        ("i8mm", compiled_for!(ggml_cpu_has_matmul_int8)),
+        ("SVE", compiled_for!(ggml_cpu_has_sve)),
+    ]
+}
+
+/// Elsewhere ggml's kernels are compiled for the baseline.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub fn compiled_features() -> [(&'static str, bool); 0] {
+    []
+}

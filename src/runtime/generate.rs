@@ -1,0 +1,102 @@
+//! The loop: choose a token, hold it against the constraint, decode it, until there is nothing more to say.
+
+use super::{Constraint, Error, Sampler, Session, Vocabulary};
+use std::time::{Duration, Instant};
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The grammar was complete, the model ended its turn, or what was waited for came.
+    Stop,
+    /// The budget of tokens was used up.
+    Budget,
+    /// The context was full.
+    Context,
+}
+
+/// What was generated.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    /// The tokens, without one that ended the turn.
+    pub tokens: Vec<i32>,
+    /// Their bytes, marks as their text. Cut short, they may end inside a character.
+    pub text: Vec<u8>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// How long it took, prefill not counted.
+    pub time: Duration,
+}
+
+/// Generates a text of `constraint`'s grammar, at most `budget` tokens, after what `session` holds.
+///
+/// The last token of a complete text is not decoded: nothing follows it.
+///
+/// # Errors
+/// What [`Sampler::choose_within`] and [`Session::append`] report.
+pub fn constrained(
+    session: &mut Session<'_>,
+    constraint: &mut Constraint<'_>,
+    sampler: &mut Sampler,
+    budget: usize,
+) -> Result<Completion, Error> {
+    let started = Instant::now();
+    let mut tokens = Vec::new();
+    let finish = loop {
+        if constraint.is_complete() {
+            break Finish::Stop;
+        }
+        if let Some(end) = exhausted(session, &tokens, budget) {
+            break end;
+        }
+        let token = sampler.choose_within(session.logits(), constraint)?;
+        tokens.push(token);
+        if !constraint.is_complete() && session.n_past() < session.n_ctx() {
+            session.append(&[token])?;
+        }
+    };
+    Ok(Completion { tokens, text: constraint.written().to_vec(), finish, time: started.elapsed() })
+}
+
+/// Generates freely, at most `budget` tokens, until the text ends with `until` or the next token
+/// would be one that ends the turn or that `stops_before` names; that one is not taken.
+///
+/// # Errors
+/// What [`Sampler::choose`] and [`Session::append`] report.
+pub fn free(
+    session: &mut Session<'_>,
+    vocabulary: &Vocabulary,
+    sampler: &mut Sampler,
+    budget: usize,
+    until: Option<&str>,
+    stops_before: impl Fn(i32) -> bool,
+) -> Result<Completion, Error> {
+    let started = Instant::now();
+    let mut tokens = Vec::new();
+    let mut text = Vec::new();
+    let finish = loop {
+        if until.is_some_and(|until| text.ends_with(until.as_bytes())) {
+            break Finish::Stop;
+        }
+        if let Some(end) = exhausted(session, &tokens, budget) {
+            break end;
+        }
+        let token = sampler.choose(session.logits())?;
+        if vocabulary.is_eog(token) || stops_before(token) {
+            break Finish::Stop;
+        }
+        tokens.push(token);
+        text.extend(vocabulary.piece(token));
+        session.append(&[token])?;
+    };
+    Ok(Completion { tokens, text, finish, time: started.elapsed() })
+}
+
+fn exhausted(session: &Session<'_>, tokens: &[i32], budget: usize) -> Option<Finish> {
+    if tokens.len() >= budget {
+        Some(Finish::Budget)
+    } else if session.n_past() >= session.n_ctx() {
+        Some(Finish::Context)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,205 @@
+//! The next token: the most likely one, or one drawn, among those that the constraint takes.
+//!
+//! Filters come in transformers' order: temperature, top-k, top-p, min-p.
+
+use super::{Constraint, Error};
+
+/// How the next token is chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// What logits are divided by before the draw; 0 takes the most likely token and draws nothing.
+    pub temperature: f32,
+    /// Keeps this many of the most likely tokens; 0 keeps all.
+    pub top_k: usize,
+    /// Keeps the most likely tokens that together reach this probability; 1 keeps all.
+    pub top_p: f32,
+    /// Keeps the tokens at least this fraction as likely as the most likely; 0 keeps all.
+    pub min_p: f32,
+    /// Where the draws start: the same seed draws the same tokens.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Sampling {
+        Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, seed: 0 }
+    }
+}
+
+/// A [`Sampling`] with the state of its draws.
+pub struct Sampler {
+    sampling: Sampling,
+    random: SplitMix64,
+}
+
+impl Sampler {
+    /// A sampler before its first draw.
+    pub fn new(sampling: Sampling) -> Sampler {
+        Sampler { sampling, random: SplitMix64(sampling.seed) }
+    }
+
+    /// Chooses a token without a constraint; `logits` has one number for each token.
+    ///
+    /// # Errors
+    /// [`Error::NoToken`] when no logit is a number.
+    pub fn choose(&mut self, logits: &[f32]) -> Result<i32, Error> {
+        self.pick(logits, |_| true)
+    }
+
+    /// Chooses a token that `constraint` takes, and hands it over.
+    ///
+    /// # Errors
+    /// [`Error::NoToken`] when it takes none that has a logit, and what
+    /// [`Constraint::accept`] and [`Constraint::mask`] report.
+    pub fn choose_within(&mut self, logits: &[f32], constraint: &mut Constraint<'_>) -> Result<i32, Error> {
+        let mut refused = Vec::new();
+        if self.sampling.temperature == 0.0 {
+            // The model's own choice is nearly always one that the grammar takes, and then the mask
+            // over the whole vocabulary need not be computed.
+            let token = self.pick(logits, |_| true)?;
+            if constraint.accept(token)? {
+                return Ok(token);
+            }
+            refused.push(token as usize);
+        }
+        let mask = constraint.mask()?;
+        loop {
+            let token = self.pick(logits, |id| mask.allows(id) && !refused.contains(&id))?;
+            if constraint.accept(token)? {
+                return Ok(token);
+            }
+            refused.push(token as usize);
+        }
+    }
+
+    fn pick(&mut self, logits: &[f32], allowed: impl Fn(usize) -> bool) -> Result<i32, Error> {
+        let candidates = || {
+            logits.iter().copied().enumerate().filter(|&(id, logit)| logit > f32::NEG_INFINITY && allowed(id))
+        };
+        let token = if self.sampling.temperature == 0.0 {
+            // Of equal logits the lowest id, as everyone does.
+            candidates().reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(id, _)| id)
+        } else {
+            self.draw(candidates().collect())
+        };
+        token.map(|id| id as i32).ok_or(Error::NoToken)
+    }
+
+    fn draw(&mut self, mut candidates: Vec<(usize, f32)>) -> Option<usize> {
+        let s = &self.sampling;
+        // A stable order of equal logits, so that a seed means the same everywhere.
+        candidates.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        if s.top_k > 0 {
+            candidates.truncate(s.top_k);
+        }
+        let top = f64::from(candidates.first()?.1);
+        let temperature = f64::from(s.temperature);
+        let weights: Vec<f64> =
+            candidates.iter().map(|&(_, logit)| ((f64::from(logit) - top) / temperature).exp()).collect();
+        let kept = kept(&weights, f64::from(s.top_p), f64::from(s.min_p));
+        let total: f64 = weights[..kept].iter().sum();
+        let mut rest = self.random.next_unit() * total;
+        for (&(id, _), weight) in candidates.iter().zip(&weights[..kept]) {
+            rest -= weight;
+            if rest < 0.0 {
+                return Some(id);
+            }
+        }
+        // Rounding may leave a crumb past the last one.
+        Some(candidates[kept - 1].0)
+    }
+}
+
+/// How many of `weights`, largest first and the largest 1, top-p and then min-p keep: at least one.
+fn kept(weights: &[f64], top_p: f64, min_p: f64) -> usize {
+    let total: f64 = weights.iter().sum();
+    let mut sum = 0.0;
+    let reaching = weights.iter().position(|weight| {
+        sum += weight;
+        sum >= top_p * total
+    });
+    let by_top_p = if top_p >= 1.0 { weights.len() } else { reaching.map_or(weights.len(), |i| i + 1) };
+    let by_min_p = weights.iter().take_while(|&&weight| weight >= min_p).count();
+    by_top_p.min(by_min_p).max(1)
+}
+
+/// Steele, Lea and Flood's generator ("Fast splittable pseudorandom number generators", 2014):
+/// 64 bits of state, the same draws on every machine.
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number in `0..1`.
+    fn next_unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(sampling: Sampling, logits: &[f32]) -> Vec<f64> {
+        let mut sampler = Sampler::new(sampling);
+        let mut counts = vec![0.0; logits.len()];
+        for _ in 0..20_000 {
+            counts[sampler.choose(logits).unwrap() as usize] += 1.0 / 20_000.0;
+        }
+        counts
+    }
+
+    #[test]
+    fn greedy_takes_the_largest_logit_and_the_lowest_id_of_equals() {
+        let mut sampler = Sampler::new(Sampling::default());
+        assert_eq!(sampler.choose(&[0.5, 2.0, 2.0, f32::NAN]).unwrap(), 1);
+        assert!(sampler.choose(&[f32::NAN, f32::NEG_INFINITY]).is_err());
+    }
+
+    #[test]
+    fn at_temperature_one_tokens_come_as_often_as_softmax_says() {
+        let logits = [0.0, 1.0, f32::NEG_INFINITY, 2.0];
+        let shares = shares(Sampling { temperature: 1.0, ..Sampling::default() }, &logits);
+        for (share, expected) in shares.iter().zip([0.0900, 0.2447, 0.0, 0.6652]) {
+            assert!((share - expected).abs() < 0.015, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn top_k_top_p_and_min_p_cut_the_tail() {
+        // Probabilities 0.0900, 0.2447, 0.6652.
+        let logits = [0.0, 1.0, 2.0];
+        let warm = Sampling { temperature: 1.0, ..Sampling::default() };
+        assert_eq!(shares(Sampling { top_k: 2, ..warm }, &logits)[0], 0.0);
+        assert_eq!(shares(Sampling { top_p: 0.9, ..warm }, &logits)[0], 0.0);
+        assert!(shares(Sampling { top_p: 0.92, ..warm }, &logits)[0] > 0.0);
+        assert_eq!(shares(Sampling { top_p: 0.6, ..warm }, &logits)[1], 0.0);
+        assert_eq!(shares(Sampling { min_p: 0.2, ..warm }, &logits)[0], 0.0);
+        assert!(shares(Sampling { min_p: 0.2, ..warm }, &logits)[1] > 0.0);
+        assert_eq!(shares(Sampling { top_p: 0.0, ..warm }, &logits)[1], 0.0);
+    }
+
+    #[test]
+    fn a_seed_draws_the_same_tokens_and_another_seed_others() {
+        let logits: Vec<f32> = (0..64).map(|i| (i % 7) as f32 * 0.1).collect();
+        let draws = |seed| {
+            let mut sampler = Sampler::new(Sampling { temperature: 1.0, seed, ..Sampling::default() });
+            (0..16).map(|_| sampler.choose(&logits).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(draws(7), draws(7));
+        assert_ne!(draws(7), draws(8));
+    }
+
+    #[test]
+    fn the_generator_is_the_published_one() {
+        // The first outputs for seed 1234567, as in the reference implementation's test vectors.
+        let mut random = SplitMix64(1_234_567);
+        assert_eq!(random.next(), 6_457_827_717_110_365_317);
+        assert_eq!(random.next(), 3_203_168_211_198_807_973);
+    }
+}

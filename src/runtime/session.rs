@@ -1,0 +1,220 @@
+//! One sequence of tokens in a llama.cpp context: prefill, decode, logits.
+
+use super::{Error, Model, backend, cpu};
+use llama_cpp_2::{
+    context::{
+        LlamaContext,
+        params::{KvCacheType, LlamaContextParams},
+    },
+    llama_batch::LlamaBatch,
+    token::LlamaToken,
+};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Mutex,
+};
+
+/// The most tokens in one decode. llama.cpp ends the process on a larger batch.
+const N_BATCH: usize = 512;
+/// llama.cpp rounds contexts up to this.
+const CONTEXT_STEP: usize = 256;
+/// The one sequence of a session.
+const SEQ_ID: i32 = 0;
+
+/// How the KV cache stores its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvType {
+    /// ggml's name in lower case.
+    pub name: &'static str,
+    cache: KvCacheType,
+}
+
+/// Every type that the KV cache can have, the most exact first.
+pub static KV_TYPES: &[KvType] = &[
+    KvType { name: "f32", cache: KvCacheType::F32 },
+    KvType { name: "f16", cache: KvCacheType::F16 },
+    KvType { name: "bf16", cache: KvCacheType::BF16 },
+    KvType { name: "q8_0", cache: KvCacheType::Q8_0 },
+    KvType { name: "q5_1", cache: KvCacheType::Q5_1 },
+    KvType { name: "q5_0", cache: KvCacheType::Q5_0 },
+    KvType { name: "q4_1", cache: KvCacheType::Q4_1 },
+    KvType { name: "q4_0", cache: KvCacheType::Q4_0 },
+];
+
+impl KvType {
+    /// What llama.cpp uses unless told otherwise.
+    pub const DEFAULT: &'static str = "f16";
+
+    /// The type of this name.
+    pub fn named(name: &str) -> Option<KvType> {
+        KV_TYPES.iter().copied().find(|kv| kv.name == name)
+    }
+
+    fn is_quantized(self) -> bool {
+        !matches!(self.cache, KvCacheType::F32 | KvCacheType::F16 | KvCacheType::BF16)
+    }
+}
+
+impl Default for KvType {
+    fn default() -> KvType {
+        KvType { name: KvType::DEFAULT, cache: KvCacheType::F16 }
+    }
+}
+
+/// How a session runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The context's length in tokens; `None` is what the prompt and the budget need.
+    pub n_ctx: Option<NonZeroUsize>,
+    /// Threads; `None` is one for each physical core that this process may use.
+    pub threads: Option<NonZeroUsize>,
+    /// The KV cache's type.
+    pub kv_type: KvType,
+}
+
+/// A context with the tokens that were decoded in it.
+pub struct Session<'m> {
+    context: LlamaContext<'m>,
+    batch: LlamaBatch<'static>,
+    n_ctx: usize,
+    n_past: usize,
+    threads: usize,
+    // The row of the last batch that has logits.
+    row: Option<i32>,
+}
+
+impl<'m> Session<'m> {
+    /// A context for a prompt of `n_prompt` tokens and an answer of at most `budget`: their sum
+    /// rounded up to 256, at most what the model was trained for, unless `options.n_ctx` says otherwise.
+    ///
+    /// # Errors
+    /// [`Error::PromptTooLong`] when the prompt leaves no room for a single token,
+    /// [`Error::ContextTooLong`] when `options.n_ctx` exceeds what the model was trained for,
+    /// [`Error::Context`] when llama.cpp cannot make one (no memory, a KV type that does not fit the heads).
+    pub fn new(
+        model: &'m Model,
+        n_prompt: usize,
+        budget: usize,
+        options: &Options,
+    ) -> Result<Session<'m>, Error> {
+        let n_ctx = context_length(n_prompt, budget, options.n_ctx, model.n_ctx_train())?;
+        let threads = options.threads.map_or_else(cpu::default_threads, NonZeroUsize::get);
+        let n_threads = i32::try_from(threads).unwrap_or(i32::MAX);
+        let mut params = LlamaContextParams::default()
+            .with_n_ctx(NonZeroU32::new(u32::try_from(n_ctx).unwrap_or(u32::MAX)))
+            .with_n_batch(N_BATCH as u32)
+            .with_n_ubatch(N_BATCH as u32)
+            .with_n_threads(n_threads)
+            .with_n_threads_batch(n_threads)
+            .with_type_k(options.kv_type.cache)
+            .with_type_v(options.kv_type.cache);
+        if options.kv_type.is_quantized() {
+            // llama.cpp multiplies with quantized values only inside flash attention.
+            params = params.with_flash_attention_policy(llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_ENABLED);
+        }
+        // Making a context writes to the model.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let backend = backend()?;
+        let guard = ONE_AT_A_TIME.lock();
+        let context = model.weights.new_context(backend, params);
+        drop(guard);
+        let context = context.map_err(|_| Error::Context { n_ctx, kv_type: options.kv_type.name })?;
+        Ok(Session { context, batch: LlamaBatch::new(N_BATCH, 1), n_ctx, n_past: 0, threads, row: None })
+    }
+
+    /// The context's length in tokens.
+    pub fn n_ctx(&self) -> usize {
+        self.n_ctx
+    }
+
+    /// How many tokens are in the context.
+    pub fn n_past(&self) -> usize {
+        self.n_past
+    }
+
+    /// How many threads compute.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Appends `tokens`, in batches; the logits after the last one can then be read.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`] when they do not fit, [`Error::Decode`] when llama.cpp fails.
+    pub fn append(&mut self, tokens: &[i32]) -> Result<(), Error> {
+        if tokens.len() > self.n_ctx - self.n_past {
+            return Err(Error::ContextFull { n_ctx: self.n_ctx });
+        }
+        for chunk in tokens.chunks(N_BATCH) {
+            self.decode(chunk)?;
+        }
+        Ok(())
+    }
+
+    /// The logits after the last token, one for each token of the vocabulary; empty before the first.
+    pub fn logits(&self) -> &[f32] {
+        self.row.map_or(&[], |row| self.context.get_logits_ith(row))
+    }
+
+    fn decode(&mut self, tokens: &[i32]) -> Result<(), Error> {
+        self.row = None;
+        self.batch.clear();
+        let last = tokens.len() - 1;
+        for (i, &token) in tokens.iter().enumerate() {
+            let position = (self.n_past + i) as i32;
+            self.batch
+                .add(LlamaToken(token), position, &[SEQ_ID], i == last)
+                .expect("a chunk is no longer than the batch");
+        }
+        self.context.decode(&mut self.batch).map_err(|source| Error::Decode { source })?;
+        self.n_past += tokens.len();
+        self.row = Some(last as i32);
+        Ok(())
+    }
+}
+
+fn context_length(
+    n_prompt: usize,
+    budget: usize,
+    asked: Option<NonZeroUsize>,
+    n_ctx_train: usize,
+) -> Result<usize, Error> {
+    let n_ctx = match asked.map(NonZeroUsize::get) {
+        Some(n_ctx) if n_ctx > n_ctx_train => return Err(Error::ContextTooLong { n_ctx, n_ctx_train }),
+        Some(n_ctx) => n_ctx,
+        None => n_prompt
+            .saturating_add(budget)
+            .div_ceil(CONTEXT_STEP)
+            .saturating_mul(CONTEXT_STEP)
+            .min(n_ctx_train),
+    };
+    if n_prompt >= n_ctx { Err(Error::PromptTooLong { n_prompt, n_ctx, n_ctx_train }) } else { Ok(n_ctx) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_context_is_prompt_and_budget_rounded_up_and_never_more_than_the_models() {
+        assert_eq!(context_length(100, 512, None, 40_960).unwrap(), 768);
+        assert_eq!(context_length(256, 256, None, 40_960).unwrap(), 512);
+        assert_eq!(context_length(4_000, 512, None, 4_096).unwrap(), 4_096);
+        assert_eq!(context_length(10, usize::MAX, None, 4_096).unwrap(), 4_096);
+        assert_eq!(context_length(10, 512, NonZeroUsize::new(64), 4_096).unwrap(), 64);
+    }
+
+    #[test]
+    fn a_prompt_that_leaves_no_room_is_refused_with_the_counts() {
+        let error = context_length(4_096, 512, None, 4_096).unwrap_err();
+        assert!(error.to_string().contains("4096 tokens"), "{error}");
+        assert_eq!(error.kind(), crate::Kind::Data);
+        assert!(context_length(64, 1, NonZeroUsize::new(64), 4_096).is_err());
+    }
+
+    #[test]
+    fn a_context_beyond_the_models_training_is_refused() {
+        let error = context_length(10, 512, NonZeroUsize::new(5_000), 4_096).unwrap_err();
+        assert_eq!(error.kind(), crate::Kind::Usage);
+    }
+}

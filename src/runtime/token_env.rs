@@ -1,0 +1,86 @@
+//! The vocabulary as llguidance needs it: a trie of the tokens' bytes, and a tokenizer that is canonical.
+//!
+//! Tokens that are marks rather than text (control tokens, ends of generation, `<tool_call>`) stand
+//! in the trie behind a 0xFF byte, so that no string of a grammar can be written with them: they
+//! come only where the grammar names them.
+
+use super::Vocabulary;
+use toktrie::{INVALID_TOKEN, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
+
+/// llama.cpp's tokenizer behind llguidance's interface.
+pub(super) struct TokenEnv {
+    vocabulary: Vocabulary,
+    trie: TokTrie,
+}
+
+impl TokenEnv {
+    /// Builds the trie: tens of milliseconds for a large vocabulary, so once per model.
+    pub(super) fn new(vocabulary: Vocabulary) -> TokenEnv {
+        let ids = 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX);
+        let words: Vec<Vec<u8>> = ids.clone().map(|id| word(&vocabulary, id)).collect();
+        let ends: Vec<TokenId> = ids.filter(|&id| vocabulary.is_eog(id)).map(|id| id as TokenId).collect();
+        // The first of them is what llguidance calls *the* end; any of them is accepted as one.
+        let eos = vocabulary.eot().or(vocabulary.eos()).map_or(INVALID_TOKEN, |id| id as TokenId);
+        let mut trie = TokTrie::from(&TokRxInfo::new(words.len() as u32, eos), &words);
+        if !ends.is_empty() {
+            let mut ordered: Vec<TokenId> = ends.iter().copied().filter(|&id| id == eos).collect();
+            ordered.extend(ends.into_iter().filter(|&id| id != eos));
+            trie = trie.with_eos_tokens(&ordered);
+        }
+        TokenEnv { vocabulary, trie }
+    }
+
+    fn tokenize_text(&self, text: &str) -> Vec<TokenId> {
+        // Text too long to be tokenized can be no part of an answer.
+        let tokens = self.vocabulary.tokenize(text, false).unwrap_or_default();
+        let tokens: Vec<TokenId> = tokens.into_iter().map(|id| id as TokenId).collect();
+        // A user-defined token in the text, or a tokenizer that puts a space before it, would give
+        // other bytes than were asked for.
+        if self.trie.decode_raw(&tokens) == text.as_bytes() {
+            tokens
+        } else {
+            self.trie.greedy_tokenize(text.as_bytes())
+        }
+    }
+}
+
+impl TokenizerEnv for TokenEnv {
+    fn tok_trie(&self) -> &TokTrie {
+        &self.trie
+    }
+
+    fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
+        self.trie.tokenize_with_greedy_fallback(bytes, |text| self.tokenize_text(text))
+    }
+
+    fn tokenize_is_canonical(&self) -> bool {
+        true
+    }
+}
+
+fn word(vocabulary: &Vocabulary, id: i32) -> Vec<u8> {
+    let piece = vocabulary.piece(id);
+    let mark = vocabulary.is_control(id)
+        || vocabulary.is_eog(id)
+        || (vocabulary.is_user_defined(id) && looks_like_a_mark(&piece));
+    if mark && !piece.is_empty() { [&[TokTrie::SPECIAL_TOKEN_MARKER], &piece[..]].concat() } else { piece }
+}
+
+/// Tells `<tool_call>` and `[TOOL_CALLS]` from the runs of spaces that other files add by hand.
+fn looks_like_a_mark(piece: &[u8]) -> bool {
+    matches!(piece, [b'<', .., b'>'] | [b'[', .., b']']) && piece.len() > 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::looks_like_a_mark;
+
+    #[test]
+    fn marks_are_told_from_text_that_was_added_by_hand() {
+        assert!(looks_like_a_mark(b"<tool_call>"));
+        assert!(looks_like_a_mark(b"[TOOL_CALLS]"));
+        assert!(!looks_like_a_mark(b"    "));
+        assert!(!looks_like_a_mark(b"<>"));
+        assert!(!looks_like_a_mark(b"=>"));
+    }
+}

@@ -1,0 +1,151 @@
+//! A GGUF file's vocabulary as llama.cpp reads it: text to token ids, ids to bytes.
+
+use super::{Error, model};
+use llama_cpp_2::{
+    model::{LlamaModel, params::LlamaModelParams},
+    token::LlamaToken,
+    token_type::{LlamaTokenAttr, LlamaTokenAttrs},
+};
+use std::{path::Path, sync::Arc};
+
+/// The tokenizer of a GGUF file, run by llama.cpp.
+///
+/// Token ids are `i32`, as in llama.cpp; every id below [`n_vocab`](Self::n_vocab) is valid.
+#[derive(Clone, Debug)]
+pub struct Vocabulary {
+    // A vocabulary lives in its model, which for `load` has no weights.
+    model: Arc<LlamaModel>,
+}
+
+impl Vocabulary {
+    /// Reads the vocabulary of the GGUF file at `path` and nothing else of it.
+    ///
+    /// # Errors
+    /// What [`super::backend`] refuses; a file that is missing, no GGUF, or that llama.cpp does
+    /// not load.
+    pub fn load(path: &Path) -> Result<Vocabulary, Error> {
+        let params = LlamaModelParams::default().with_vocab_only(true);
+        let (model, _) = model::load(path, params)?;
+        Ok(Vocabulary { model: Arc::new(model) })
+    }
+
+    /// The vocabulary inside a loaded model.
+    pub(super) fn of(model: Arc<LlamaModel>) -> Vocabulary {
+        Vocabulary { model }
+    }
+
+    /// The token ids of `text`, without a BOS or EOS token.
+    ///
+    /// With `parse_special`, the text of a control token (`<|im_end|>`) is that token; without, it
+    /// is spelled out. User-defined tokens (`<tool_call>` of Qwen3) are recognized either way.
+    ///
+    /// # Errors
+    /// [`Error::TextTooLong`] from 2 GiB on.
+    pub fn tokenize(&self, text: &str, parse_special: bool) -> Result<Vec<i32>, Error> {
+        if i32::try_from(text.len()).is_err() {
+            return Err(Error::TextTooLong { bytes: text.len() });
+        }
+        let tokens = self.model.vocab().tokenize(text.as_bytes(), false, parse_special);
+        Ok(tokens.into_iter().map(|token| token.0).collect())
+    }
+
+    /// The bytes that `token` stands for, a control token as its text.
+    ///
+    /// A piece need not be UTF-8 by itself. An id outside the vocabulary, and an unused one, has
+    /// no bytes.
+    pub fn piece(&self, token: i32) -> Vec<u8> {
+        if !self.contains(token) {
+            return Vec::new();
+        }
+        self.model.vocab().token_to_piece(LlamaToken(token), true, None)
+    }
+
+    /// The bytes of `tokens`, one after another, control tokens as their text.
+    pub fn bytes(&self, tokens: &[i32]) -> Vec<u8> {
+        tokens.iter().flat_map(|&token| self.piece(token)).collect()
+    }
+
+    /// The kind of `token`: normal, control, user-defined, byte, unused ...
+    ///
+    /// `None` for an id outside the vocabulary.
+    pub fn attrs(&self, token: i32) -> Option<LlamaTokenAttrs> {
+        self.contains(token).then(|| self.model.vocab().attr(LlamaToken(token)))
+    }
+
+    /// Whether `token` is a control token, or one that the file calls unknown.
+    pub fn is_control(&self, token: i32) -> bool {
+        self.attrs(token).is_some_and(|attrs| {
+            attrs.contains(LlamaTokenAttr::Control) || attrs.contains(LlamaTokenAttr::Unknown)
+        })
+    }
+
+    /// Whether `token` was added to the vocabulary by hand (`<tool_call>`, runs of spaces).
+    pub fn is_user_defined(&self, token: i32) -> bool {
+        self.attrs(token).is_some_and(|attrs| attrs.contains(LlamaTokenAttr::UserDefined))
+    }
+
+    /// Whether `token` ends a generation: EOS, end of turn, end of message.
+    pub fn is_eog(&self, token: i32) -> bool {
+        self.contains(token) && self.model.vocab().is_eog(LlamaToken(token))
+    }
+
+    /// The number of tokens, padding rows of the embedding included.
+    pub fn n_vocab(&self) -> usize {
+        usize::try_from(self.model.n_vocab()).unwrap_or(0)
+    }
+
+    /// The token that ends a text, if the file names one.
+    pub fn eos(&self) -> Option<i32> {
+        Some(self.model.vocab().eos().0).filter(|&token| self.contains(token))
+    }
+
+    /// The token that ends a turn, if there is one.
+    pub fn eot(&self) -> Option<i32> {
+        Some(self.model.vocab().eot().0).filter(|&token| self.contains(token))
+    }
+
+    /// The token that begins a text, if the file names one.
+    pub fn bos(&self) -> Option<i32> {
+        Some(self.model.vocab().bos().0).filter(|&token| self.contains(token))
+    }
+
+    /// Whether the model wants its BOS token before every text.
+    pub fn adds_bos(&self) -> bool {
+        self.model.vocab().should_add_bos()
+    }
+
+    fn contains(&self, token: i32) -> bool {
+        // Asked about another id, llama.cpp throws a C++ exception that nobody catches.
+        usize::try_from(token).is_ok_and(|token| token < self.n_vocab())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn refusal(bytes: &[u8]) -> String {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let error = Vocabulary::load(file.path()).unwrap_err();
+        assert_eq!(error.kind(), crate::Kind::Data);
+        std::error::Error::source(&error).unwrap().to_string()
+    }
+
+    #[test]
+    fn what_is_no_gguf_never_reaches_llama_cpp() {
+        for bytes in [&b""[..], b"{\"a\": 1}", b"GGUF", b"GGUF\x09\0\0\0"] {
+            assert!(!refusal(bytes).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_missing_file_and_a_folder_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = Vocabulary::load(&folder.path().join("m.gguf")).unwrap_err();
+        assert_eq!(missing.kind(), crate::Kind::NoInput);
+        let found = Vocabulary::load(folder.path()).unwrap_err();
+        assert!(matches!(found, Error::Folder { .. }));
+    }
+}

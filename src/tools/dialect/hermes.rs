@@ -1,0 +1,106 @@
+//! Hermes' format, which Qwen2.5 and Qwen3 took over: JSON between `<tool_call>` marks.
+//!
+//! ```text
+//! <tool_call>
+//! {"name": "find", "arguments": {"city": "Leeds"}}
+//! </tool_call>
+//! ```
+
+use super::{Dialect, Frame, Part};
+use crate::tools::{Error, ToolCall};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+const OPEN: &str = "<tool_call>";
+const CLOSE: &str = "</tool_call>";
+
+/// JSON with `name` and `arguments` between `<tool_call>` and `</tool_call>`.
+pub struct Hermes;
+
+impl Dialect for Hermes {
+    fn name(&self) -> &'static str {
+        "hermes"
+    }
+
+    fn is_taught_by(&self, chat_template: &str) -> bool {
+        // Later Qwen templates keep the marks and teach XML between them.
+        chat_template.contains(OPEN)
+            && chat_template.contains("arguments")
+            && !chat_template.contains("<function=")
+    }
+
+    fn frame(&self) -> Frame {
+        Frame {
+            open: &[Part::Mark(OPEN), Part::Text("\n{\"name\": ")],
+            middle: &[Part::Text(", \"arguments\": ")],
+            close: &[Part::Text("}\n"), Part::Mark(CLOSE)],
+        }
+    }
+
+    fn thought_end(&self) -> Option<(&'static str, &'static str)> {
+        Some(("</think>", "\n\n"))
+    }
+
+    fn write(&self, call: &ToolCall) -> String {
+        format!("{OPEN}\n{call}\n{CLOSE}")
+    }
+
+    fn parse(&self, text: &str) -> Result<ToolCall, Error> {
+        let no_call = |problem: &str| Error::NoCall { problem: problem.to_owned() };
+        let (_, rest) = text.split_once(OPEN).ok_or_else(|| no_call("there is no <tool_call>"))?;
+        let (body, after) = rest.rsplit_once(CLOSE).ok_or_else(|| no_call("the </tool_call> is missing"))?;
+        if after.contains(OPEN) {
+            return Err(no_call("there is more than one"));
+        }
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Body<'t> {
+            name: String,
+            #[serde(borrow)]
+            arguments: &'t RawValue,
+        }
+        let body: Body<'_> =
+            serde_json::from_str(body).map_err(|error| no_call(&format!("its body is not one ({error})")))?;
+        ToolCall::from_text(body.name, body.arguments.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_read_back_as_it_was_written() {
+        let call = ToolCall::from_text("f\"ü", r#"{"b": "</tool_call>", "a": [1.0, {}]}"#).unwrap();
+        let text = Hermes.write(&call);
+        assert_eq!(
+            text,
+            "<tool_call>\n{\"name\": \"f\\\"ü\", \"arguments\": {\"b\": \"</tool_call>\", \"a\": [1.0, {}]}}\n</tool_call>"
+        );
+        assert_eq!(Hermes.parse(&text).unwrap(), call);
+    }
+
+    #[test]
+    fn what_is_not_one_whole_call_is_refused() {
+        for text in [
+            "",
+            "{\"name\": \"f\", \"arguments\": {}}",
+            "<tool_call>\n{\"name\": \"f\", \"arguments\": {}",
+            "<tool_call>\n{\"name\": \"f\", \"arguments\": {\n</tool_call>",
+            "<tool_call>\n{\"name\": \"f\"}\n</tool_call>",
+            "<tool_call>\n{\"name\": \"f\", \"arguments\": 1}\n</tool_call>",
+            "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call><tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>",
+        ] {
+            assert!(Hermes.parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn xml_between_the_same_marks_is_another_dialect() {
+        assert!(Hermes.is_taught_by("<tool_call>\n{\"name\": <n>, \"arguments\": <a>}\n</tool_call>"));
+        assert!(
+            !Hermes.is_taught_by("<tool_call>\n<function=f>\n{{ \"arguments\" }}</function>\n</tool_call>")
+        );
+        assert!(!Hermes.is_taught_by("no tools"));
+    }
+}

@@ -1,0 +1,209 @@
+//! JSON as models write it: one space after `:` and `,`, no key twice, numbers as they stand.
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{
+    Map, Value,
+    ser::{Formatter, Serializer},
+};
+use std::{fmt, io};
+
+/// `value` with `": "` and `", "`, as Python's `json.dumps` with `ensure_ascii=False` puts them.
+pub fn spaced(value: &impl Serialize) -> String {
+    let mut out = Vec::new();
+    value
+        .serialize(&mut Serializer::with_formatter(&mut out, Spaced))
+        .expect("a JSON value is written to memory");
+    String::from_utf8(out).expect("JSON is UTF-8")
+}
+
+/// What a value is, for a message.
+pub fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Parses `text`, refusing an object that holds a key twice.
+///
+/// # Errors
+/// What is wrong, with line and column.
+pub fn parse_unique(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str::<Unique>(text).map(|unique| unique.0)
+}
+
+/// The length of the JSON string that `text` begins with, quotes included; `None` if it does not
+/// begin with one or does not hold all of it.
+pub fn string_length(text: &[u8]) -> Option<usize> {
+    if text.first() != Some(&b'"') {
+        return None;
+    }
+    let mut at = 1;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// The keys of an object of which only the beginning is written, in their order, and where the last
+/// of them ends: after its `": "`, or after the `{` if there is none yet.
+///
+/// `None` if `text` does not begin with `{`. The text is taken to be JSON with a space after each colon.
+pub fn keys_written(text: &[u8]) -> Option<(Vec<String>, usize)> {
+    if text.first() != Some(&b'{') {
+        return None;
+    }
+    let (mut keys, mut end, mut at, mut depth) = (Vec::new(), 1, 1, 1);
+    // The bytes of a string at the object's own depth, until it is known to be a key or a value.
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'"' => {
+                let Some(length) = string_length(&text[at..]) else { break };
+                let string = &text[at..at + length];
+                at += length;
+                if depth == 1 && text[at..].starts_with(b": ") {
+                    at += 2;
+                    keys.push(serde_json::from_slice(string).ok()?);
+                    end = at;
+                }
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            break;
+        }
+    }
+    Some((keys, end))
+}
+
+struct Spaced;
+
+impl Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+}
+
+/// A value none of whose objects holds a key twice.
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Unique, D::Error> {
+        deserializer.deserialize_any(UniqueVisitor).map(Unique)
+    }
+}
+
+struct UniqueVisitor;
+
+impl<'de> Visitor<'de> for UniqueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Unique(item)) = items.next_element()? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((key, Unique(value))) = entries.next_entry::<String, Unique>()? {
+            if object.contains_key(&key) {
+                return Err(de::Error::custom(format!("the key {key:?} stands twice in one object")));
+            }
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn separators_have_one_space_and_text_is_not_escaped() {
+        let value = json!({"a": [1, "ü'<"], "b": {}, "c": []});
+        assert_eq!(spaced(&value), r#"{"a": [1, "ü'<"], "b": {}, "c": []}"#);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_at_any_depth() {
+        assert!(parse_unique(r#"{"a": 1, "b": {"a": 2}}"#).is_ok());
+        let error = parse_unique(r#"{"a": [{"b": 1, "b": 2}]}"#).unwrap_err();
+        assert!(error.to_string().contains("\"b\" stands twice"));
+        assert!(parse_unique("{} {}").is_err());
+    }
+
+    #[test]
+    fn keys_count_once_their_colon_and_space_are_written() {
+        let keys = |text: &str| keys_written(text.as_bytes());
+        assert_eq!(keys("{"), Some((vec![], 1)));
+        assert_eq!(keys(r#"{"a""#), Some((vec![], 1)));
+        assert_eq!(keys(r#"{"a":"#), Some((vec![], 1)));
+        assert_eq!(keys(r#"{"a": "#), Some((vec!["a".into()], 6)));
+        assert_eq!(keys(r#"{"a": "x\", \"b\": ""#), Some((vec!["a".into()], 6)));
+        assert_eq!(keys(r#"{"a": {"b": 1}, "c\"": "#), Some((vec!["a".into(), "c\"".into()], 23)));
+        assert_eq!(keys(r#"{"a": 1}, "d": "#), Some((vec!["a".into()], 6)));
+        assert_eq!(keys("["), None);
+    }
+
+    #[test]
+    fn a_string_ends_at_its_own_quote() {
+        assert_eq!(string_length(br#""a\"b" x"#), Some(6));
+        assert_eq!(string_length(br#""a\"#), None);
+        assert_eq!(string_length(b"a"), None);
+    }
+}
