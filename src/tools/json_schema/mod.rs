@@ -29,7 +29,7 @@ pub use check::{Checks, Failure};
 pub use referencing::Draft;
 pub use report::{Line, Report, Status};
 use serde_json::Value;
-pub use tracker::{Tracker, Verdict};
+pub use tracker::Tracker;
 
 use crate::error::Kind;
 

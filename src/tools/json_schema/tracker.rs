@@ -12,15 +12,6 @@ use serde_json::Value;
 
 use super::check::{Checks, Failure, Node};
 
-/// Whether a byte may be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It may.
-    Accepted,
-    /// It may not: [`Tracker::refusal`] says why.
-    Refused,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     /// A value begins, or an array ends.
@@ -116,17 +107,17 @@ impl Tracker {
     }
 
     /// Writes `bytes` if all of them may be written, else none.
-    pub fn push(&mut self, bytes: &[u8]) -> Verdict {
+    /// [`refusal`](Self::refusal) says why, where a check refused them.
+    pub fn push(&mut self, bytes: &[u8]) -> bool {
         let before = self.state.clone();
-        let verdict = self.write(bytes);
-        match verdict {
-            Verdict::Accepted => {
-                self.history.push(before);
-                self.tried.clear();
-            }
-            Verdict::Refused => self.restore(before),
+        let accepted = self.write(bytes);
+        if accepted {
+            self.history.push(before);
+            self.tried.clear();
+        } else {
+            self.restore(before);
         }
-        verdict
+        accepted
     }
 
     /// Whether `bytes` may be written.
@@ -136,9 +127,9 @@ impl Tracker {
             return true;
         }
         let before = self.state.clone();
-        let verdict = self.write(bytes);
+        let accepted = self.write(bytes);
         self.restore(before);
-        verdict == Verdict::Accepted
+        accepted
     }
 
     /// Whether the value may end here: a number at the root is closed by nothing else.
@@ -199,7 +190,7 @@ impl Tracker {
         self.state = state;
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Verdict {
+    fn write(&mut self, bytes: &[u8]) -> bool {
         for byte in bytes {
             self.text.push(*byte);
             self.state.length += 1;
@@ -207,10 +198,10 @@ impl Tracker {
                 continue;
             }
             if !self.step(*byte) {
-                return Verdict::Refused;
+                return false;
             }
         }
-        Verdict::Accepted
+        true
     }
 
     fn step(&mut self, byte: u8) -> bool {
