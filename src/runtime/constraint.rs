@@ -40,7 +40,14 @@ impl Compiler {
         let mut factory = ParserFactory::new(&env, capabilities, &[]).map_err(Error::grammar)?;
         factory.quiet();
         // Errors are for people; the whole grammar and the tokens so far are not.
-        factory.limits_mut().verbose_errors = false;
+        let limits = factory.limits_mut();
+        limits.verbose_errors = false;
+        // Large schemas need more than the defaults, which are meant for a server's worst case.
+        limits.initial_lexer_fuel = 50_000_000;
+        limits.step_lexer_fuel = 10_000_000;
+        limits.step_max_items = 2_000_000;
+        limits.max_items_in_row = 20_000;
+        limits.max_grammar_size = 5_000_000;
         Ok(Compiler { factory, env })
     }
 

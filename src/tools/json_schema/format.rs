@@ -44,7 +44,7 @@ pub(super) fn format(name: &str) -> Format {
             Format::Exact("(?:0|[1-9][0-9]{0,8})(?:#|(?:/(?:[^~/]|~[01])*)*)".into())
         }
         "uri-template" => Format::Wider(
-            "(?:[^\\x00-\\x20\\x7f\"'<>\\\\^`{|}]|\\{[^{}\\x00-\\x20\"]+\\})*".into(),
+            "(?:[^\\x00-\\x20\\x7f\"<>\\\\^`{|}]|\\{[^{}\\x00-\\x20\"]+\\})*".into(),
         ),
         "iri" => Format::Wider("[A-Za-z][A-Za-z0-9+.\\-]*:[^\\x00-\\x20<>\"{}|^`\\\\]*".into()),
         "iri-reference" => Format::Wider("[^\\x00-\\x20<>\"{}|^`\\\\]*".into()),
@@ -61,28 +61,28 @@ pub(super) fn written(text: &str) -> String {
 
 /// RFC 3339 `full-time`. Leap seconds are written in the offsets of whole and half hours.
 fn time() -> String {
-    let mut leap = vec!["23:59:60(?:\\.[0-9]{1,9})?(?:[Zz]|[+\\-]00:00)".to_string()];
+    let mut leap = vec!["23:59:60(?:\\.[0-9]{1,16})?(?:[Zz]|[+\\-]00:00)".to_string()];
     for minutes in (30..24 * 60).step_by(30) {
         let (h, m) = (minutes / 60, minutes % 60);
         let ahead = (23 * 60 + 59 + minutes) % (24 * 60);
         let behind = (23 * 60 + 59 + 24 * 60 - minutes) % (24 * 60);
         for (local, sign) in [(ahead, "\\+"), (behind, "-")] {
             leap.push(format!(
-                "{:02}:{:02}:60(?:\\.[0-9]{{1,9}})?{sign}{h:02}:{m:02}",
+                "{:02}:{:02}:60(?:\\.[0-9]{{1,16}})?{sign}{h:02}:{m:02}",
                 local / 60,
                 local % 60
             ));
         }
     }
     format!(
-        "(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{{1,9}})?(?:[Zz]|[+\\-](?:[01][0-9]|2[0-3]):[0-5][0-9])|{})",
+        "(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{{1,16}})?(?:[Zz]|[+\\-](?:[01][0-9]|2[0-3]):[0-5][0-9])|{})",
         leap.join("|")
     )
 }
 
 /// RFC 3339 appendix A.
 fn duration() -> String {
-    let n = "[0-9]{1,9}";
+    let n = "[0-9]{1,16}";
     let time = format!("T(?:{n}H(?:{n}M(?:{n}S)?)?|{n}M(?:{n}S)?|{n}S)");
     let date = format!("(?:{n}Y(?:{n}M(?:{n}D)?)?|{n}M(?:{n}D)?|{n}D)");
     format!("P(?:{date}(?:{time})?|{time}|{n}W)")

@@ -122,7 +122,12 @@ impl<'a> Compiler<'a, '_> {
         format!("{prefix}{}", self.names)
     }
 
-    pub(super) fn rule(&mut self, name: String, body: String) {
+    pub(super) fn rule(&mut self, name: String, mut body: String) {
+        if name.ends_with("::_") && !body.contains(" | ") {
+            // llguidance 1.9.1 loses the parameter's step where it inlines a rule that has one
+            // alternative only, so there is a second one that never applies.
+            body.push_str(" | \"}\" %if lt(_, 0)");
+        }
         self.rules.push((name, body));
     }
 

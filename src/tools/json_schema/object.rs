@@ -97,9 +97,9 @@ impl<'a> Compiler<'a, '_> {
         let contains = items
             && flat.locals.iter().any(|l| self.document.value(*l).get("contains").is_some());
         let chooses = !flat.choices.is_empty() || flat.presence.iter().any(|(_, c)| {
-            // A condition on keys names keys in `properties` only to forbid them.
-            !matches!(c, super::conjunction::Choice::Dependent(..))
+            !matches!(c, super::conjunction::Choice::Dependent("dependentRequired", _))
         });
+        let chooses = chooses || flat.locals.iter().any(|l| self.document.value(*l).get("if").is_some());
         if self.is_trivial(child) {
             self.mark(id, keyword, Status::Enforced, "");
             return None;
@@ -388,7 +388,9 @@ impl<'a> Compiler<'a, '_> {
         };
         let guards = self.guards(&formulas, &members, bits);
 
-        let colon = |key: &str| literal(&format!("{}: ", printed(key)));
+        // A key ends with its quote: one that another alternative takes for a key like any other
+        // has to be as long, or the longer terminal wins.
+        let colon = |key: &str| format!("{} \": \"", literal(&printed(key)));
         let name = self.fresh("o");
         let (first, member, rest) = (self.fresh("f"), self.fresh("m"), self.fresh("r"));
         if bits == 0 && !counter {
