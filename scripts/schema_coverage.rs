@@ -33,6 +33,9 @@ struct Args {
     /// Generate from the schemas that are checked after, with seeded noise as logits
     #[arg(long, value_name = "SEED")]
     noise: Option<u64>,
+    /// From this many tokens on, noise chooses among those that bring the value nearest to its end
+    #[arg(long, value_name = "TOKENS", default_value_t = 300)]
+    wind_up: usize,
     /// Generate from every schema, not only from those that are checked after
     #[arg(long, requires = "noise")]
     noise_all: bool,
@@ -86,7 +89,7 @@ struct Outcome {
 
 enum Noise {
     Valid(usize),
-    Budget,
+    Budget(String),
     DeadEnd(String),
     Invalid(String),
 }
@@ -126,8 +129,7 @@ fn main() -> Result<()> {
             .collect::<io::Result<_>>()?;
         workers.into_iter().try_for_each(|w| w.join().expect("no worker panics"))
     })?;
-    let outcomes: Vec<Outcome> =
-        outcomes.into_inner().expect("no worker panics").into_values().collect();
+    let outcomes: Vec<Outcome> = outcomes.into_inner().expect("no worker panics").into_values().collect();
     if let Some(path) = &args.rows {
         let mut out = BufWriter::new(File::create(path)?);
         for outcome in &outcomes {
@@ -229,7 +231,7 @@ fn judge(row: &Row<'_>, compiler: &Compiler, args: &Args) -> Result<Outcome> {
     if let Some(seed) = args.noise
         && (args.noise_all || outcome.status == "checked")
     {
-        outcome.noise = Some(generate(&compiled, constraint, compiler, seed)?);
+        outcome.noise = Some(generate(&compiled, constraint, compiler, seed, args.wind_up)?);
     }
     Ok(outcome)
 }
@@ -250,6 +252,9 @@ impl edgecall::runtime::value::Watch for Watched {
     }
     fn may_end(&mut self) -> bool {
         self.1 || self.0.may_end()
+    }
+    fn distance(&mut self, bytes: &[u8]) -> Option<(usize, u16)> {
+        self.0.distance(bytes)
     }
     fn rollback(&mut self, pushes: usize) {
         if !self.1 {
@@ -298,6 +303,7 @@ fn generate(
     mut constraint: ValueConstraint<Watched>,
     compiler: &Compiler,
     seed: u64,
+    wind_up: usize,
 ) -> Result<Noise> {
     const BUDGET: usize = 2000;
     const ATTEMPTS: usize = 32;
@@ -311,17 +317,49 @@ fn generate(
     // What has been tried at each place.
     let mut tried: Vec<Vec<u32>> = vec![Vec::new()];
     let (mut attempts, mut decoded) = (0, 0);
+    let (mut anchor, mut steps, mut again, mut since) = (usize::MAX, 0, 0, 0);
     while !constraint.is_complete() {
-        if decoded >= BUDGET {
-            return Ok(Noise::Budget);
+        if decoded >= wind_up {
+            // A value that does not come to its end is begun anew, after a while the one around it.
+            let start = constraint.value_start();
+            if anchor == usize::MAX {
+                steps = 100;
+            } else if anchor != start {
+                (steps, again) = (0, 0);
+            }
+            anchor = start;
+            steps += 1;
+            since += 1;
+            if steps > 100 || since > 250 {
+                again += 1;
+                let back_to = if again > 4 || since > 250 { start / 2 } else { start };
+                since = 0;
+                let back = constraint.checkpoint() - back_to.min(constraint.checkpoint());
+                constraint.rollback(back)?;
+                tried.truncate(tried.len() - back);
+                if let Some(last) = tried.last_mut() {
+                    last.clear();
+                }
+                steps = 0;
+                anchor = constraint.value_start();
+            }
         }
-        let mask = constraint.mask()?;
+        if decoded >= BUDGET {
+            return Ok(Noise::Budget(
+                String::from_utf8_lossy(&compiler.bytes(constraint.tokens())).into_owned(),
+            ));
+        }
+        let mut mask = constraint.mask()?;
         let here = tried.last().cloned().unwrap_or_default();
+        here.iter().for_each(|token| mask.disallow_token(*token));
+        if decoded >= wind_up {
+            mask = constraint.winding_up(&mask);
+        }
         let mut best: Option<(u64, u32)> = None;
         mask.iter_set_entries(|token| {
             let token = token as u32;
             let score = noise();
-            if !here.contains(&token) && best.is_none_or(|(s, _)| score > s) {
+            if best.is_none_or(|(s, _)| score > s) {
                 best = Some((score, token));
             }
         });
@@ -372,8 +410,16 @@ fn print(outcomes: &[Outcome], args: &Args) -> Result<()> {
     writeln!(
         out,
         "{:18} {:>7} {:>9} {:>9} {:>8} {:>8} {:>14} {:>16} {:>18} {:>16}",
-        "family", "schemas", "all right", "enforced", "checked", "refused", "valid refused",
-        "invalid accepted", "compile ms p50/p99", "mask us p50/p99"
+        "family",
+        "schemas",
+        "all right",
+        "enforced",
+        "checked",
+        "refused",
+        "valid refused",
+        "invalid accepted",
+        "compile ms p50/p99",
+        "mask us p50/p99"
     )?;
     for (family, group) in families.iter().map(|(f, g)| (*f, g)).chain([("all", &all)]) {
         line(&mut out, family, group)?;
@@ -391,11 +437,12 @@ fn print(outcomes: &[Outcome], args: &Args) -> Result<()> {
             .collect();
         writeln!(
             out,
-            "noise: {valid} of {} end in a valid value ({:.1} %), median {:.0} tokens; budget {}, dead end {}, invalid {}",
+            "noise, winding up after {} tokens: {valid} of {} end in a valid value ({:.1} %), median {:.0} tokens; budget {}, dead end {}, invalid {}",
+            args.wind_up,
             noise.len(),
             100.0 * valid as f64 / noise.len() as f64,
             quantile(&mut lengths, 0.5),
-            count(|n| matches!(n, Noise::Budget)),
+            count(|n| matches!(n, Noise::Budget(_))),
             count(|n| matches!(n, Noise::DeadEnd(_))),
             count(|n| matches!(n, Noise::Invalid(_)))
         )?;
@@ -408,7 +455,7 @@ fn print(outcomes: &[Outcome], args: &Args) -> Result<()> {
             match &o.noise {
                 Some(Noise::DeadEnd(text)) => writeln!(out, "{}\tdead end\t{}", o.name, clip(text))?,
                 Some(Noise::Invalid(why)) => writeln!(out, "{}\tnoise invalid\t{}", o.name, clip(why))?,
-                Some(Noise::Budget) => writeln!(out, "{}\tbudget", o.name)?,
+                Some(Noise::Budget(text)) => writeln!(out, "{}\tbudget\t{}", o.name, clip(text))?,
                 _ => {}
             }
         }
@@ -419,11 +466,7 @@ fn print(outcomes: &[Outcome], args: &Args) -> Result<()> {
 fn clip(text: &str) -> String {
     let text = text.replace('\n', " ");
     let count = text.chars().count();
-    if count > 300 {
-        format!("...{}", text.chars().skip(count - 300).collect::<String>())
-    } else {
-        text
-    }
+    if count > 300 { format!("...{}", text.chars().skip(count - 300).collect::<String>()) } else { text }
 }
 
 fn line(out: &mut impl Write, family: &str, group: &[&Outcome]) -> Result<()> {

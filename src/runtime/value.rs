@@ -21,6 +21,9 @@ pub trait Watch {
     /// Whether the text may end here.
     fn may_end(&mut self) -> bool;
 
+    /// How far from its end the text is after `bytes`; `None` where they may not be written.
+    fn distance(&mut self, bytes: &[u8]) -> Option<(usize, u16)>;
+
     /// Takes the last `pushes` pushes back.
     fn rollback(&mut self, pushes: usize);
 
@@ -86,11 +89,8 @@ impl<W: Watch> ValueConstraint<W> {
         let mut refused = Vec::new();
         mask.iter_set_entries(|token| {
             let token = token as TokenId;
-            let allowed = if trie.eos_tokens().contains(&token) {
-                ends
-            } else {
-                self.watch.allows(trie.token(token))
-            };
+            let allowed =
+                if trie.eos_tokens().contains(&token) { ends } else { self.watch.allows(trie.token(token)) };
             if !allowed {
                 refused.push(token);
             }
@@ -115,6 +115,31 @@ impl<W: Watch> ValueConstraint<W> {
     /// The tokens that the grammar forces next, without asking the tracker.
     pub fn forced(&mut self) -> Vec<TokenId> {
         self.matcher.compute_ff_tokens()
+    }
+
+    /// Of `mask`, the tokens that bring the text nearest to its end: what a caller chooses from
+    /// whose budget runs out. Empty only if the mask is.
+    pub fn winding_up(&mut self, mask: &SimpleVob) -> SimpleVob {
+        let trie = self.env.tok_trie();
+        let mut best = None;
+        let mut nearest = trie.alloc_token_set();
+        mask.iter_set_entries(|token| {
+            let token = token as TokenId;
+            let distance = if trie.eos_tokens().contains(&token) {
+                Some((0, 0))
+            } else {
+                self.watch.distance(trie.token(token))
+            };
+            let Some(distance) = distance else { return };
+            if best.is_none_or(|b| distance < b) {
+                best = Some(distance);
+                nearest.set_all(false);
+            }
+            if best == Some(distance) {
+                nearest.allow_token(token);
+            }
+        });
+        nearest
     }
 
     /// The place in the text, in tokens: to go back to with [`rollback`](Self::rollback).

@@ -22,8 +22,7 @@ impl<'a> Compiler<'a, '_> {
         let mut items = Vec::new();
         for i in 0..prefix.min(max.unwrap_or(usize::MAX)) {
             let conjunction = self.item_items(shape, Some(i));
-            let value =
-                if conjunction.is_empty() { Some(self.anything()) } else { self.value(&conjunction) };
+            let value = if conjunction.is_empty() { Some(self.anything()) } else { self.value(&conjunction) };
             match value {
                 Some(value) => items.push(value),
                 None => {
@@ -172,8 +171,7 @@ impl<'a> Compiler<'a, '_> {
         for id in &shape.unique {
             self.mark(*id, "uniqueItems", Status::Enforced, "");
         }
-        let (name, first, item, rest) =
-            (self.fresh("a"), self.fresh("f"), self.fresh("i"), self.fresh("r"));
+        let (name, first, item, rest) = (self.fresh("a"), self.fresh("f"), self.fresh("i"), self.fresh("r"));
         let most = max.unwrap_or(n).min(n);
         if most == 0 {
             self.rule(name.clone(), "\"[\" \"]\"".into());
@@ -240,13 +238,8 @@ impl<'a> Compiler<'a, '_> {
         let Some(wanted) = wanted else { return Some(None) };
         let any = if conjunction.is_empty() { Some(self.anything()) } else { self.value(conjunction) };
         let Some(any) = any else { return Some(None) };
-        let (name, first, item, counted, rest) = (
-            self.fresh("a"),
-            self.fresh("f"),
-            self.fresh("i"),
-            self.fresh("n"),
-            self.fresh("r"),
-        );
+        let (name, first, item, counted, rest) =
+            (self.fresh("a"), self.fresh("f"), self.fresh("i"), self.fresh("n"), self.fresh("r"));
         let floor = min.max(least);
         let close = if floor > least {
             format!("and(ge([0:12], {least}), ge([12:36], {floor}))")
@@ -271,9 +264,7 @@ impl<'a> Compiler<'a, '_> {
         let (with_room, with_spare) = (guard(None), guard(spare.as_ref()));
         self.rule(
             format!("{item}::_"),
-            format!(
-                "{wanted} {counted}::incr([0:12]){with_room} | {any} {counted}::_{with_spare}"
-            ),
+            format!("{wanted} {counted}::incr([0:12]){with_room} | {any} {counted}::_{with_spare}"),
         );
         let step = if floor > least || max.is_some() { "incr([12:36])" } else { "_" };
         self.rule(format!("{counted}::_"), format!("{rest}::{step}"));

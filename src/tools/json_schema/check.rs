@@ -29,6 +29,8 @@ pub(super) struct Place {
     pub(super) additional: Option<Node>,
     pub(super) prefix: Vec<Node>,
     pub(super) items: Option<Node>,
+    /// The keys that the place, or an alternative in it, names.
+    pub(super) named: Vec<String>,
     /// Something in this place is checked afterwards.
     pub(super) check: bool,
     /// No two items are equal.
@@ -167,6 +169,11 @@ impl Checks {
 
     pub(super) fn is_unique(&self, nodes: &[Node]) -> bool {
         nodes.iter().any(|n| self.place(*n).is_some_and(|p| p.unique))
+    }
+
+    /// The keys that `nodes` name.
+    pub(super) fn named<'s>(&'s self, nodes: &'s [Node]) -> impl Iterator<Item = &'s str> {
+        nodes.iter().filter_map(|n| self.place(*n)).flat_map(|p| p.named.iter().map(String::as_str))
     }
 
     /// `node` and all that applies in its place.

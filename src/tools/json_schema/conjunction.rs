@@ -134,9 +134,7 @@ impl Flat {
         }
         items.extend(self.present.iter().cloned().map(Item::Present));
         items.extend(self.absent.iter().cloned().map(Item::Absent));
-        items.extend(
-            self.properties.iter().map(|(k, i)| Item::Property(k.clone(), Box::new(i.clone()))),
-        );
+        items.extend(self.properties.iter().map(|(k, i)| Item::Property(k.clone(), Box::new(i.clone()))));
         items.extend(self.exclude.iter().map(|id| Item::Exclude(*id)));
         items
     }
@@ -246,12 +244,9 @@ impl Compiler<'_, '_> {
             }
         }
         let mut choices = Vec::new();
-        for (keyword, choice) in [
-            ("anyOf", Choice::AnyOf),
-            ("oneOf", Choice::OneOf),
-            ("if", Choice::If),
-            ("not", Choice::Not),
-        ] {
+        for (keyword, choice) in
+            [("anyOf", Choice::AnyOf), ("oneOf", Choice::OneOf), ("if", Choice::If), ("not", Choice::Not)]
+        {
             if map.contains_key(keyword) && self.knows(keyword) {
                 if choice == Choice::If && !map.contains_key("then") && !map.contains_key("else") {
                     self.mark(id, "if", Status::Annotation, "has neither then nor else");
@@ -333,10 +328,13 @@ impl Compiler<'_, '_> {
         let Value::Object(map) = self.document.value(id) else { return None };
         let each = |compiler: &mut Self, keyword: &str| -> Option<Vec<Formula>> {
             let Some(Value::Array(children)) = map.get(keyword) else { return None };
-            children.iter().map(|child| {
-                let child = compiler.document.child(id, child);
-                compiler.schema_formula(child, 0)
-            }).collect()
+            children
+                .iter()
+                .map(|child| {
+                    let child = compiler.document.child(id, child);
+                    compiler.schema_formula(child, 0)
+                })
+                .collect()
         };
         match choice {
             Choice::AnyOf => Some(Formula::Any(each(self, "anyOf")?)),
@@ -349,9 +347,9 @@ impl Compiler<'_, '_> {
             Choice::Dependent(keyword, key) => {
                 let Some(Value::Object(each)) = map.get(*keyword) else { return None };
                 let then = match each.get(&**key)? {
-                    Value::Array(keys) => Formula::All(
-                        keys.iter().filter_map(Value::as_str).map(Formula::required).collect(),
-                    ),
+                    Value::Array(keys) => {
+                        Formula::All(keys.iter().filter_map(Value::as_str).map(Formula::required).collect())
+                    }
                     child => {
                         let child = self.document.child(id, child);
                         self.schema_formula(child, 0)?
@@ -408,9 +406,7 @@ impl Compiler<'_, '_> {
                             Formula::False => all.push(Formula::forbidden(key)),
                             Formula::All(parts) if parts.is_empty() => {}
                             // `{"not": {}}` is how older drafts say that a key is forbidden.
-                            Formula::All(parts)
-                                if parts == [Formula::not(Formula::All(Vec::new()))] =>
-                            {
+                            Formula::All(parts) if parts == [Formula::not(Formula::All(Vec::new()))] => {
                                 all.push(Formula::forbidden(key));
                             }
                             _ => return None,
@@ -471,9 +467,8 @@ impl Compiler<'_, '_> {
             }
             Choice::If => {
                 let condition = self.document.child(id, &map["if"]);
-                let mut part = |keyword: &str| {
-                    map.get(keyword).map(|c| Item::Schema(self.document.child(id, c)))
-                };
+                let mut part =
+                    |keyword: &str| map.get(keyword).map(|c| Item::Schema(self.document.child(id, c)));
                 let (then, otherwise) = (part("then"), part("else"));
                 let mut first = vec![Item::Schema(condition)];
                 first.extend(then);
@@ -548,9 +543,7 @@ impl Compiler<'_, '_> {
                         for option in self.negate(child, depth + 1)? {
                             let mut items = vec![Item::Present(key.as_str().into())];
                             items.extend(
-                                option
-                                    .into_iter()
-                                    .map(|i| Item::Property(key.as_str().into(), Box::new(i))),
+                                option.into_iter().map(|i| Item::Property(key.as_str().into(), Box::new(i))),
                             );
                             out.push(items);
                         }
@@ -569,9 +562,7 @@ impl Compiler<'_, '_> {
                         let options = self.negate(child, depth + 1)?;
                         product = product
                             .iter()
-                            .flat_map(|base| {
-                                options.iter().map(move |o| [base.as_slice(), o].concat())
-                            })
+                            .flat_map(|base| options.iter().map(move |o| [base.as_slice(), o].concat()))
                             .collect();
                         if product.len() > 16 {
                             return None;

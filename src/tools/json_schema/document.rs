@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use super::Error;
 
-/// Where the document stands when it gives itself no `$id`.
-pub(super) const BASE: &str = "json-schema:///";
+/// Where the document stands when it gives itself no `$id`. Not the validator's own default, at
+/// which the references to parts of the document stand.
+pub(super) const BASE: &str = "json-schema://document/schema";
 
 /// The keywords whose values hold schemas by name.
 const NAMED: [&str; 6] =
@@ -88,8 +89,7 @@ impl<'a> Document<'a> {
         let (root, resolver, _) = found.into_inner();
         let mut pointers = HashMap::new();
         record(root, &mut String::from("#"), &mut pointers);
-        let mut document =
-            Document { entries: Vec::new(), by_address: HashMap::new(), pointers, draft };
+        let mut document = Document { entries: Vec::new(), by_address: HashMap::new(), pointers, draft };
         document.intern(root, resolver);
         Ok(document)
     }

@@ -40,12 +40,10 @@ pub(super) fn format(name: &str) -> Format {
         "uri" => Format::Exact(uri(false)),
         "uri-reference" => Format::Exact(uri(true)),
         "json-pointer" => Format::Exact("(?:/(?:[^~/]|~[01])*)*".into()),
-        "relative-json-pointer" => {
-            Format::Exact("(?:0|[1-9][0-9]{0,8})(?:#|(?:/(?:[^~/]|~[01])*)*)".into())
+        "relative-json-pointer" => Format::Exact("(?:0|[1-9][0-9]{0,8})(?:#|(?:/(?:[^~/]|~[01])*)*)".into()),
+        "uri-template" => {
+            Format::Wider("(?:[^\\x00-\\x20\\x7f\"<>\\\\^`{|}]|\\{[^{}\\x00-\\x20\"]+\\})*".into())
         }
-        "uri-template" => Format::Wider(
-            "(?:[^\\x00-\\x20\\x7f\"<>\\\\^`{|}]|\\{[^{}\\x00-\\x20\"]+\\})*".into(),
-        ),
         "iri" => Format::Wider("[A-Za-z][A-Za-z0-9+.\\-]*:[^\\x00-\\x20<>\"{}|^`\\\\]*".into()),
         "iri-reference" => Format::Wider("[^\\x00-\\x20<>\"{}|^`\\\\]*".into()),
         "idn-email" => Format::Wider("[^@]+@[^@]+|\"[^\"]*\"@[^@]+".into()),

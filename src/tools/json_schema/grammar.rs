@@ -45,11 +45,7 @@ pub(super) struct Compiler<'a, 'c> {
 }
 
 /// Compiles the schema that `checks` hold.
-pub(super) fn compile(
-    checks: Arc<Checks>,
-    draft: Draft,
-    options: Options,
-) -> Result<Compiled, Error> {
+pub(super) fn compile(checks: Arc<Checks>, draft: Draft, options: Options) -> Result<Compiled, Error> {
     let mut impossible = HashSet::new();
     loop {
         let mut compiler = Compiler {
@@ -227,9 +223,7 @@ impl<'a> Compiler<'a, '_> {
         let exact = found.exact || (choice == Choice::OneOf && self.exclusive(&options));
         let note = match (&choice, exact) {
             (_, true) => "",
-            (Choice::OneOf, _) => {
-                "the branches can overlap; give each one a required key with its own const"
-            }
+            (Choice::OneOf, _) => "the branches can overlap; give each one a required key with its own const",
             _ => "cannot be turned into a grammar; say what is allowed instead",
         };
         let status = if exact { Status::Enforced } else { Status::CheckedAfter };
@@ -255,9 +249,7 @@ impl<'a> Compiler<'a, '_> {
         if options.len() > 40 {
             return false;
         }
-        (0..options.len()).all(|i| {
-            (i + 1..options.len()).all(|j| self.disjoint(&options[i], &options[j], 0))
-        })
+        (0..options.len()).all(|i| (i + 1..options.len()).all(|j| self.disjoint(&options[i], &options[j], 0)))
     }
 
     /// A value of any kind.

@@ -47,8 +47,13 @@ pub(super) fn implied_types(map: &Map<String, Value>) -> Option<u8> {
     let mut set = 0;
     for word in map.keys() {
         set |= match word.as_str() {
-            "properties" | "required" | "additionalProperties" | "patternProperties"
-            | "minProperties" | "maxProperties" | "propertyNames" => types::OBJECT,
+            "properties"
+            | "required"
+            | "additionalProperties"
+            | "patternProperties"
+            | "minProperties"
+            | "maxProperties"
+            | "propertyNames" => types::OBJECT,
             "items" | "prefixItems" | "minItems" | "maxItems" | "uniqueItems" | "contains"
             | "additionalItems" => types::ARRAY,
             "minLength" | "maxLength" | "pattern" | "format" => types::STRING,

@@ -21,6 +21,8 @@ mod presence;
 mod report;
 mod scalar;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod tracker;
 
 use std::sync::Arc;

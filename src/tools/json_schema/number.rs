@@ -102,10 +102,13 @@ impl PartialOrd for Decimal {
 /// Every number literal, with an exponent where `limits` has room for one.
 pub(super) fn any(limits: Limits) -> String {
     let Limits { integer, fraction, .. } = limits;
-    let mut text = format!(r"-?(?:0|[1-9][0-9]{{0,{integer}}})(?:\.[0-9]{{1,{fraction}}})?(?:[eE][+\-]?[0-9]{{1,2}})?");
+    let mut text =
+        format!(r"-?(?:0|[1-9][0-9]{{0,{integer}}})(?:\.[0-9]{{1,{fraction}}})?(?:[eE][+\-]?[0-9]{{1,2}})?");
     if limits.integral_fraction {
         // What a double can hold, in scientific notation.
-        text = format!(r"(?:{text}|-?[0-9](?:\.[0-9]{{1,20}})?[eE](?:\+?(?:[12][0-9][0-9]|30[0-7])|-[12][0-9][0-9]))");
+        text = format!(
+            r"(?:{text}|-?[0-9](?:\.[0-9]{{1,20}})?[eE](?:\+?(?:[12][0-9][0-9]|30[0-7])|-[12][0-9][0-9]))"
+        );
     }
     text
 }
@@ -143,9 +146,7 @@ pub(super) fn range(
             branches.push(format!("-{text}"));
         }
     }
-    let reaches_up = high.is_none_or(|b| {
-        b.value > Decimal::zero() || (b.value.is_zero() && !b.exclusive)
-    });
+    let reaches_up = high.is_none_or(|b| b.value > Decimal::zero() || (b.value.is_zero() && !b.exclusive));
     if reaches_up {
         let near = match low {
             Some(b) if b.value >= Decimal::zero() => b.clone(),
@@ -204,8 +205,7 @@ fn positive(low: &Bound, high: Option<&Bound>, integers: bool, limits: Limits) -
                 return None;
             }
             if let Some(below) = predecessor(&b.value.integer)
-                && let Some(between) =
-                    integer_range(&successor(&low.value.integer), Some(&below), limits)
+                && let Some(between) = integer_range(&successor(&low.value.integer), Some(&below), limits)
             {
                 branches.push(format!("(?:{between}){any_fraction}"));
             }
@@ -230,12 +230,7 @@ fn fraction_bound(digits: &str, side: Ordering, or_equal: bool, limits: Limits) 
         Ordering::Greater => {
             for (i, d) in chars.iter().enumerate() {
                 if *d < b'9' {
-                    branches.push(format!(
-                        r"\.{}{}{}",
-                        &digits[..i],
-                        digit_class(d + 1, b'9'),
-                        more(i + 1)
-                    ));
+                    branches.push(format!(r"\.{}{}{}", &digits[..i], digit_class(d + 1, b'9'), more(i + 1)));
                 }
             }
             if or_equal {
@@ -261,12 +256,7 @@ fn fraction_bound(digits: &str, side: Ordering, or_equal: bool, limits: Limits) 
                     branches.push(String::new());
                 }
                 if *d > b'0' {
-                    branches.push(format!(
-                        r"\.{}{}{}",
-                        &digits[..i],
-                        digit_class(b'0', d - 1),
-                        more(i + 1)
-                    ));
+                    branches.push(format!(r"\.{}{}{}", &digits[..i], digit_class(b'0', d - 1), more(i + 1)));
                 }
             }
             if or_equal {
@@ -309,12 +299,7 @@ fn fraction_between(low: &Bound, high: &Bound, limits: Limits) -> Option<String>
     let split = (0..width).find(|i| low_digits[*i] != high_digits[*i])?;
     let more = |n: usize| format!("[0-9]{{0,{}}}", max - n);
     // Above low: same prefix, then a greater digit (below high's at the split).
-    branches.push(format!(
-        r"\.{}0{{0,{}}}[1-9]{}",
-        text(&low_digits),
-        max - width - 1,
-        more(width + 1)
-    ));
+    branches.push(format!(r"\.{}0{{0,{}}}[1-9]{}", text(&low_digits), max - width - 1, more(width + 1)));
     for i in (split + 1..width).rev() {
         if low_digits[i] < b'9' {
             branches.push(format!(
@@ -515,11 +500,7 @@ pub(super) fn multiples(divisor: &Decimal, integers: bool, limits: Limits) -> Op
             return None;
         }
     }
-    Some(format!(
-        "-?(?:0|[1-9][0-9]{{0,{}}})(?:{})",
-        limits.integer,
-        branches.join("|")
-    ))
+    Some(format!("-?(?:0|[1-9][0-9]{{0,{}}})(?:{})", limits.integer, branches.join("|")))
 }
 
 fn gcd(a: u64, b: u64) -> u64 {

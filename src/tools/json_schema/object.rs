@@ -61,7 +61,8 @@ impl<'a> Compiler<'a, '_> {
                 }
             }
             let unsure = part.patterns.iter().any(|(text, _)| matches(text, key).is_none());
-            if !evaluated && !unsure
+            if !evaluated
+                && !unsure
                 && let Some(child) = part.additional
             {
                 items.push(Item::Schema(self.document.child(part.id, child)));
@@ -94,11 +95,12 @@ impl<'a> Compiler<'a, '_> {
         let child = self.document.child(id, map.get(keyword)?);
         let flat = self.flatten(&[Item::Schema(id)]);
         let items = keyword == "unevaluatedItems";
-        let contains = items
-            && flat.locals.iter().any(|l| self.document.value(*l).get("contains").is_some());
-        let chooses = !flat.choices.is_empty() || flat.presence.iter().any(|(_, c)| {
-            !matches!(c, super::conjunction::Choice::Dependent("dependentRequired", _))
-        });
+        let contains = items && flat.locals.iter().any(|l| self.document.value(*l).get("contains").is_some());
+        let chooses = !flat.choices.is_empty()
+            || flat
+                .presence
+                .iter()
+                .any(|(_, c)| !matches!(c, super::conjunction::Choice::Dependent("dependentRequired", _)));
         let chooses = chooses || flat.locals.iter().any(|l| self.document.value(*l).get("if").is_some());
         if self.is_trivial(child) {
             self.mark(id, keyword, Status::Enforced, "");
@@ -170,9 +172,10 @@ impl<'a> Compiler<'a, '_> {
             let mut named = BTreeSet::new();
             formula.keys(&mut named);
             // A key's bit must exist: with too many keys the condition is left to the check.
-            let fits = members.len() <= COUNTER.0 || named.iter().all(|k| {
-                members.iter().position(|m| m.key == *k).is_none_or(|i| i < COUNTER.0)
-            });
+            let fits = members.len() <= COUNTER.0
+                || named
+                    .iter()
+                    .all(|k| members.iter().position(|m| m.key == *k).is_none_or(|i| i < COUNTER.0));
             if fits {
                 self.mark(id, choice.keyword(), Status::Enforced, "");
                 if choice == super::conjunction::Choice::If {
@@ -193,14 +196,17 @@ impl<'a> Compiler<'a, '_> {
         if self.options.meaning == Meaning::Standard {
             return false;
         }
-        let names = shape.objects.iter().any(|p| {
-            p.properties.is_some_and(|m| !m.is_empty()) || !p.patterns.is_empty()
-        });
+        let names = shape
+            .objects
+            .iter()
+            .any(|p| p.properties.is_some_and(|m| !m.is_empty()) || !p.patterns.is_empty());
         let root = shape.flat.locals.contains(&super::document::Document::ROOT);
         let opened = shape.objects.iter().any(|p| p.additional.is_some())
-            || shape.flat.unevaluated.iter().any(|id| {
-                self.document.value(*id).get("unevaluatedProperties").is_some()
-            });
+            || shape
+                .flat
+                .unevaluated
+                .iter()
+                .any(|id| self.document.value(*id).get("unevaluatedProperties").is_some());
         (names || root) && !opened
     }
 
@@ -228,11 +234,8 @@ impl<'a> Compiler<'a, '_> {
             }
             let names = self.shape(flat);
             if let Some(values) = &names.values {
-                let texts: Vec<String> = values
-                    .iter()
-                    .filter_map(|v| v.as_str())
-                    .map(|t| literal(&printed(t)))
-                    .collect();
+                let texts: Vec<String> =
+                    values.iter().filter_map(|v| v.as_str()).map(|t| literal(&printed(t))).collect();
                 if texts.is_empty() {
                     return Vec::new();
                 }
@@ -284,9 +287,8 @@ impl<'a> Compiler<'a, '_> {
             .collect();
         let mut out = Vec::new();
         for subset in 0..1_usize << patterns.len() {
-            let has = |text: &str| {
-                patterns.iter().position(|p| *p == text).is_some_and(|i| subset >> i & 1 == 1)
-            };
+            let has =
+                |text: &str| patterns.iter().position(|p| *p == text).is_some_and(|i| subset >> i & 1 == 1);
             let value = if unknown && subset == 0 {
                 Some(self.anything())
             } else {
@@ -298,9 +300,12 @@ impl<'a> Compiler<'a, '_> {
             };
             let Some(value) = value else { continue };
             let mut parts = vec![key.clone()];
-            parts.extend(written.iter().enumerate().map(|(i, name)| {
-                if subset >> i & 1 == 1 { name.clone() } else { format!("~{name}") }
-            }));
+            parts.extend(
+                written
+                    .iter()
+                    .enumerate()
+                    .map(|(i, name)| if subset >> i & 1 == 1 { name.clone() } else { format!("~{name}") }),
+            );
             parts.extend(base.iter().cloned());
             let terminal = if parts.len() == 1 { key.clone() } else { self.terminal(parts.join(" & ")) };
             out.push((terminal, value));
@@ -361,8 +366,7 @@ impl<'a> Compiler<'a, '_> {
         }
 
         let bit = |key: &str| members.iter().take(bits).position(|m| &*m.key == key);
-        let required: Vec<usize> =
-            (0..bits).filter(|i| members[*i].required).collect();
+        let required: Vec<usize> = (0..bits).filter(|i| members[*i].required).collect();
         let mut close = vec![if !in_order && !required.is_empty() {
             Condition::If(format!("is_ones([0:{}])", required.len()))
         } else {
@@ -404,10 +408,7 @@ impl<'a> Compiler<'a, '_> {
             }
             close.suffix()?;
             self.rule(member.clone(), each.join(" | "));
-            self.rule(
-                name.clone(),
-                format!("\"{{\" \"}}\" | \"{{\" {member} (\", \" {member})* \"}}\""),
-            );
+            self.rule(name.clone(), format!("\"{{\" \"}}\" | \"{{\" {member} (\", \" {member})* \"}}\""));
             return Some(name);
         }
         let next = if counter { self.fresh("n") } else { rest.clone() };
@@ -430,18 +431,14 @@ impl<'a> Compiler<'a, '_> {
                 (more.clone(), "_".to_string())
             };
             if let Some(suffix) = condition.suffix() {
-                alternatives.push(format!(
-                    "{} {} {next}::{argument}{suffix}",
-                    colon(&m.key),
-                    m.value
-                ));
+                alternatives.push(format!("{} {} {next}::{argument}{suffix}", colon(&m.key), m.value));
                 addable.push(condition);
             }
         }
         let after_named = match (in_order, required.last()) {
-            (true, Some(last)) => Condition::all(
-                [Condition::If(format!("bit_set({last})")), more.clone()].into_iter(),
-            ),
+            (true, Some(last)) => {
+                Condition::all([Condition::If(format!("bit_set({last})")), more.clone()].into_iter())
+            }
             _ => more.clone(),
         };
         for (key, value) in &others {
@@ -489,10 +486,8 @@ impl<'a> Compiler<'a, '_> {
         let mut guards = vec![Condition::True; bits];
         let mut named = BTreeSet::new();
         formulas.iter().for_each(|f| f.keys(&mut named));
-        let places: Vec<usize> = named
-            .iter()
-            .filter_map(|k| members.iter().take(bits).position(|m| m.key == *k))
-            .collect();
+        let places: Vec<usize> =
+            named.iter().filter_map(|k| members.iter().take(bits).position(|m| m.key == *k)).collect();
         if formulas.is_empty() || places.len() > MAX_GUARDED {
             return guards;
         }
@@ -504,16 +499,17 @@ impl<'a> Compiler<'a, '_> {
             required && formulas.iter().all(|f| f.evaluate(true, &has))
         };
         let good: Vec<usize> = (0..1_usize << places.len()).filter(|s| holds(*s)).collect();
-        let largest: Vec<usize> = good
-            .iter()
-            .copied()
-            .filter(|s| !good.iter().any(|t| t != s && s & t == *s))
-            .collect();
+        let largest: Vec<usize> =
+            good.iter().copied().filter(|s| !good.iter().any(|t| t != s && s & t == *s)).collect();
         for (i, place) in places.iter().enumerate() {
             guards[*place] = Condition::any(largest.iter().filter(|s| *s >> i & 1 == 1).map(|s| {
-                Condition::all(places.iter().enumerate().filter(|(j, _)| s >> j & 1 == 0).map(
-                    |(_, p)| Condition::If(format!("bit_clear({p})")),
-                ))
+                Condition::all(
+                    places
+                        .iter()
+                        .enumerate()
+                        .filter(|(j, _)| s >> j & 1 == 0)
+                        .map(|(_, p)| Condition::If(format!("bit_clear({p})"))),
+                )
             }));
         }
         guards

@@ -14,12 +14,10 @@ pub(super) const ANY_CHAR: &str = concat!(
 );
 
 /// One character of a string, escaped only where JSON demands it.
-pub(super) const CANONICAL_CHAR: &str =
-    r#"(?:[^"\\\x00-\x1F]|\\(?:["\\bfnrt]|u00[01][0-9a-fA-F]))"#;
+pub(super) const CANONICAL_CHAR: &str = r#"(?:[^"\\\x00-\x1F]|\\(?:["\\bfnrt]|u00[01][0-9a-fA-F]))"#;
 
 /// The control characters with an escape of their own.
-const SHORT_ESCAPES: [(u8, char); 5] =
-    [(0x08, 'b'), (0x09, 't'), (0x0a, 'n'), (0x0c, 'f'), (0x0d, 'r')];
+const SHORT_ESCAPES: [(u8, char); 5] = [(0x08, 'b'), (0x09, 't'), (0x0a, 'n'), (0x0c, 'f'), (0x0d, 'r')];
 
 /// Why a pattern cannot be enforced while the text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +42,7 @@ impl Unsupported {
 /// hold a match of `pattern` (an ECMA 262 expression, searched for anywhere as the standard says).
 pub(super) fn written(pattern: &str) -> Result<String, Unsupported> {
     let rust = jsonschema_regex::to_rust_regex(pattern).map_err(|()| Unsupported::Syntax)?;
-    let hir = regex_syntax::ParserBuilder::new()
-        .build()
-        .parse(&rust)
-        .map_err(|_| Unsupported::Syntax)?;
+    let hir = regex_syntax::ParserBuilder::new().build().parse(&rust).map_err(|_| Unsupported::Syntax)?;
     let mut branches = Vec::new();
     for branch in alternatives(&hir) {
         let (body, start, end) = strip_anchors(branch);
@@ -184,8 +179,19 @@ pub(super) fn print_raw(c: char, out: &mut String) {
             out.push_str(&format!("\\x{{{:x}}}", c as u32));
         }
         '/' => out.push_str(r"\/"),
-        _ if c.is_ascii_punctuation() && c != '_' && c != '"' && c != '\'' && c != '<' && c != '>'
-            && c != ',' && c != ':' && c != ';' && c != '=' && c != '@' && c != '`' && c != '%'
+        _ if c.is_ascii_punctuation()
+            && c != '_'
+            && c != '"'
+            && c != '\''
+            && c != '<'
+            && c != '>'
+            && c != ','
+            && c != ':'
+            && c != ';'
+            && c != '='
+            && c != '@'
+            && c != '`'
+            && c != '%'
             && c != '!' =>
         {
             out.push('\\');
@@ -219,8 +225,7 @@ fn print_class(class: &ClassUnicode, out: &mut String) {
         set.push(']');
         branches.push(set);
     }
-    let members: Vec<char> =
-        escaped.ranges().iter().flat_map(|r| r.start()..=r.end()).collect();
+    let members: Vec<char> = escaped.ranges().iter().flat_map(|r| r.start()..=r.end()).collect();
     if members.iter().filter(|c| **c < ' ').count() == 32 {
         branches.push(r"\\(?:[bfnrt]|u00[01][0-9a-fA-F])".to_string());
     } else {

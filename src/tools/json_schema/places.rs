@@ -55,6 +55,7 @@ impl<'a> Compiler<'a, '_> {
             };
             let mut place = Place { pointer: self.document.pointer(id).to_string(), ..Place::default() };
             place.check = id == Document::ROOT || (!self.dynamic && self.has_check(id));
+            self.named_keys(id, &mut place.named, &mut HashSet::new());
             if let Value::Object(map) = self.document.value(id) {
                 let only_ref = map.contains_key("$ref") && self.before_2019();
                 if let Some(Value::String(reference)) = map.get("$ref")
@@ -107,6 +108,30 @@ impl<'a> Compiler<'a, '_> {
         places
     }
 
+    /// The keys that `id` names for its own value, in whatever alternative.
+    fn named_keys(&mut self, id: Id, out: &mut Vec<String>, seen: &mut HashSet<Id>) {
+        if !seen.insert(id) || seen.len() > 64 {
+            return;
+        }
+        let Value::Object(map) = self.document.value(id) else { return };
+        let required = map.get("required").and_then(Value::as_array);
+        let properties = map.get("properties").and_then(Value::as_object);
+        let keys = required.into_iter().flatten().filter_map(Value::as_str);
+        for key in keys.chain(properties.into_iter().flat_map(|p| p.keys()).map(String::as_str)) {
+            if !out.iter().any(|k| k == key) {
+                out.push(key.to_string());
+            }
+        }
+        let in_place = ["allOf", "anyOf", "oneOf", "if", "then", "else", "not", "dependentSchemas"];
+        let mut children = self.below(id, &in_place);
+        if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
+            children.extend(self.target(id, reference));
+        }
+        for child in children {
+            self.named_keys(child, out, seen);
+        }
+    }
+
     fn has_check(&mut self, id: Id) -> bool {
         let pointer = self.document.pointer(id);
         if self.report.is_checked(&pointer) {
@@ -137,10 +162,8 @@ impl<'a> Compiler<'a, '_> {
         let Value::Object(map) = self.document.value(id) else { return Vec::new() };
         let mut out = Vec::new();
         for word in words {
-            let named = matches!(
-                *word,
-                "properties" | "patternProperties" | "dependentSchemas" | "dependencies"
-            );
+            let named =
+                matches!(*word, "properties" | "patternProperties" | "dependentSchemas" | "dependencies");
             match map.get(*word) {
                 Some(Value::Array(each)) => {
                     out.extend(each.iter().filter(|c| c.is_object()).map(|c| self.document.child(id, c)));

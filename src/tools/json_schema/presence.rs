@@ -80,9 +80,11 @@ impl Formula {
             Formula::One(fs) => {
                 let each: Vec<Condition> = fs.iter().map(|f| f.condition(bit)).collect();
                 Condition::any((0..each.len()).map(|chosen| {
-                    Condition::all(each.iter().enumerate().map(|(i, c)| {
-                        if i == chosen { c.clone() } else { c.clone().negated() }
-                    }))
+                    Condition::all(
+                        each.iter()
+                            .enumerate()
+                            .map(|(i, c)| if i == chosen { c.clone() } else { c.clone().negated() }),
+                    )
                 }))
             }
         }

@@ -70,10 +70,7 @@ impl fmt::Display for Report {
         let keyword = width(|l| l.keyword.chars().count()).max("keyword".len());
         writeln!(f, "{:pointer$}  {:keyword$}  {:13}  note", "pointer", "keyword", "status")?;
         for l in &self.lines {
-            let text = format!(
-                "{:pointer$}  {:keyword$}  {:13}  {}",
-                l.pointer, l.keyword, l.status, l.note
-            );
+            let text = format!("{:pointer$}  {:keyword$}  {:13}  {}", l.pointer, l.keyword, l.status, l.note);
             writeln!(f, "{}", text.trim_end())?;
         }
         Ok(())

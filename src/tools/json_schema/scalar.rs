@@ -145,7 +145,10 @@ impl<'a> Compiler<'a, '_> {
         }
         for (id, name) in &shape.formats {
             match format::format(name) {
-                Format::Exact(text) => parts.push(self.terminal(format!("/{}/", format::written(&text)))),
+                Format::Exact(text) => {
+                    parts.push(self.terminal(format!("/{}/", format::written(&text))));
+                    self.mark(*id, "format", Status::Enforced, "");
+                }
                 Format::Wider(text) => {
                     parts.push(self.terminal(format!("/{}/", format::written(&text))));
                     self.relax(*id, "format", "the grammar is wider than the format");
@@ -159,12 +162,8 @@ impl<'a> Compiler<'a, '_> {
         if shape.max_length.is_some_and(|most| most < shape.min_length) {
             return None;
         }
-        let excluded: Vec<String> = shape
-            .excluded
-            .iter()
-            .filter_map(|v| v.as_str())
-            .map(|text| literal(&printed(text)))
-            .collect();
+        let excluded: Vec<String> =
+            shape.excluded.iter().filter_map(|v| v.as_str()).map(|text| literal(&printed(text))).collect();
         let canonical = !parts.is_empty() || !excluded.is_empty();
         let character = if canonical { CANONICAL_CHAR } else { ANY_CHAR };
         let most = shape.max_length.map_or(String::new(), |n| n.to_string());

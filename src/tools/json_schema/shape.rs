@@ -148,9 +148,20 @@ impl<'a> Compiler<'a, '_> {
             }
             match word.as_str() {
                 // Seen to while flattening or choosing.
-                "type" | "$ref" | "allOf" | "anyOf" | "oneOf" | "not" | "if" | "dependencies"
-                | "dependentRequired" | "dependentSchemas" | "$dynamicRef" | "$recursiveRef"
-                | "unevaluatedProperties" | "unevaluatedItems" => continue,
+                "type"
+                | "$ref"
+                | "allOf"
+                | "anyOf"
+                | "oneOf"
+                | "not"
+                | "if"
+                | "dependencies"
+                | "dependentRequired"
+                | "dependentSchemas"
+                | "$dynamicRef"
+                | "$recursiveRef"
+                | "unevaluatedProperties"
+                | "unevaluatedItems" => continue,
                 "then" | "else" => {
                     if !map.contains_key("if") {
                         self.mark(id, word, Status::Annotation, "there is no if");
@@ -166,9 +177,10 @@ impl<'a> Compiler<'a, '_> {
                     Some(value) => {
                         let exclusive = word == "exclusiveMinimum"
                             || map.get("exclusiveMinimum") == Some(&Value::Bool(true));
-                        let tighter = shape.low.as_ref().is_none_or(|b| {
-                            value > b.value || (value == b.value && exclusive)
-                        });
+                        let tighter = shape
+                            .low
+                            .as_ref()
+                            .is_none_or(|b| value > b.value || (value == b.value && exclusive));
                         if tighter {
                             shape.low = Some(Bound { value, exclusive });
                         }
@@ -179,9 +191,10 @@ impl<'a> Compiler<'a, '_> {
                     Some(value) => {
                         let exclusive = word == "exclusiveMaximum"
                             || map.get("exclusiveMaximum") == Some(&Value::Bool(true));
-                        let tighter = shape.high.as_ref().is_none_or(|b| {
-                            value < b.value || (value == b.value && exclusive)
-                        });
+                        let tighter = shape
+                            .high
+                            .as_ref()
+                            .is_none_or(|b| value < b.value || (value == b.value && exclusive));
                         if tighter {
                             shape.high = Some(Bound { value, exclusive });
                         }
@@ -199,7 +212,12 @@ impl<'a> Compiler<'a, '_> {
                     _ => understood = false,
                 },
                 "format" => match value {
-                    Value::String(text) => shape.formats.push((id, text)),
+                    Value::String(text) => {
+                        // Strings decide what it is worth.
+                        shape.formats.push((id, text));
+                        self.mark(id, word, Status::Annotation, "");
+                        continue;
+                    }
                     _ => understood = false,
                 },
                 "contentMediaType" | "contentEncoding" | "contentSchema" => {
@@ -300,15 +318,13 @@ impl<'a> Compiler<'a, '_> {
                 let pointers: Vec<_> =
                     other.flat.locals.iter().map(|id| self.document.pointer(*id)).collect();
                 return values.iter().all(|v| {
-                    types::of(v) & other.types == 0
-                        || pointers.iter().any(|p| !self.checks.accepts_at(p, v))
+                    types::of(v) & other.types == 0 || pointers.iter().any(|p| !self.checks.accepts_at(p, v))
                 });
             }
         }
         let apart = |x: &Shape<'_>, y: &Shape<'_>| match (&x.low, &y.high) {
             (Some(low), Some(high)) => {
-                low.value > high.value
-                    || (low.value == high.value && (low.exclusive || high.exclusive))
+                low.value > high.value || (low.value == high.value && (low.exclusive || high.exclusive))
             }
             _ => false,
         };
@@ -360,9 +376,7 @@ pub(super) fn equal(a: &Value, b: &Value) -> bool {
                 _ => x == y,
             }
         }
-        (Value::Array(x), Value::Array(y)) => {
-            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| equal(x, y))
-        }
+        (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| equal(x, y)),
         (Value::Object(x), Value::Object(y)) => {
             x.len() == y.len() && x.iter().all(|(k, v)| y.get(k).is_some_and(|w| equal(v, w)))
         }

@@ -49,6 +49,7 @@ fn each<T>(mut link: &Option<Rc<Link<T>>>) -> impl Iterator<Item = &T> {
 struct Frame {
     parent: Option<Rc<Frame>>,
     object: bool,
+    depth: usize,
     start: usize,
     nodes: Rc<[Node]>,
     /// The items are compared with each other.
@@ -88,13 +89,7 @@ impl Tracker {
     pub fn new(checks: Arc<Checks>, skip: usize) -> Tracker {
         let mut roots = Vec::new();
         checks.close_over(0, &mut roots);
-        let state = State {
-            mode: Mode::Value,
-            length: 0,
-            frame: None,
-            start: 0,
-            nodes: roots.into(),
-        };
+        let state = State { mode: Mode::Value, length: 0, frame: None, start: 0, nodes: roots.into() };
         Tracker {
             checks,
             text: Vec::new(),
@@ -149,6 +144,34 @@ impl Tracker {
         self.state.mode == Mode::Done
     }
 
+    /// How far from its end the value is after `bytes`: the containers left open, then how much the
+    /// innermost place still asks for. `None` where `bytes` may not be written.
+    ///
+    /// The token with the least of it is the one that winds a text up.
+    pub fn distance(&mut self, bytes: &[u8]) -> Option<(usize, u16)> {
+        let before = self.state.clone();
+        let distance = self.write(bytes).then(|| {
+            let open = self.state.frame.as_ref().map_or(0, |f| f.depth + 1);
+            // Short pieces find the way out of a pattern sooner than long ones.
+            let length = bytes.len().min(100) as u16;
+            let place = match self.state.mode {
+                Mode::Done => 0,
+                Mode::After => 1,
+                Mode::Bare => 2,
+                Mode::Colon if self.is_named(true) => 3,
+                Mode::Value if open > 0 && !self.is_named(true) => 300,
+                Mode::Value | Mode::Key => 4,
+                Mode::Text { key: false, .. } => 10 + length,
+                Mode::Text { .. } if self.is_named(false) => 200 - length,
+                Mode::Colon => 300,
+                Mode::Text { .. } => 310 + length,
+            };
+            (open, place)
+        });
+        self.restore(before);
+        distance
+    }
+
     /// Takes the last `chunks` accepted chunks back.
     pub fn rollback(&mut self, chunks: usize) {
         for _ in 0..chunks {
@@ -183,6 +206,23 @@ impl Tracker {
     /// The bytes of the value so far.
     pub fn text(&self) -> &[u8] {
         self.text.get(self.skip..).unwrap_or(&[])
+    }
+
+    /// Whether the key that is being written, or was just closed, is one that the schema names or
+    /// begins like one that is not there yet. So is every key where none is left.
+    fn is_named(&self, closed: bool) -> bool {
+        let Some(frame) = self.state.frame.as_ref().filter(|f| f.object) else { return true };
+        let written = |key: &str| each(&frame.keys).skip(usize::from(closed)).any(|k| k == key);
+        let mut left = self.checks.named(&frame.nodes).filter(|k| !written(k)).peekable();
+        if left.peek().is_none() {
+            return true;
+        }
+        if closed {
+            let key = each(&frame.keys).next();
+            return left.any(|k| key.is_some_and(|key| key == k));
+        }
+        let so_far = &self.text[self.state.start.min(self.text.len())..];
+        left.any(|k| super::pattern::printed(k).as_bytes().starts_with(so_far))
     }
 
     fn restore(&mut self, state: State) {
@@ -280,8 +320,10 @@ impl Tracker {
     fn open(&mut self, object: bool, start: usize) {
         let nodes = self.state.nodes.clone();
         let unique = !object && self.checks.is_unique(&nodes);
+        let parent = self.state.frame.take();
         let frame = Frame {
-            parent: self.state.frame.take(),
+            depth: parent.as_ref().map_or(0, |f| f.depth + 1),
+            parent,
             object,
             start,
             nodes,
