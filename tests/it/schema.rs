@@ -2,7 +2,7 @@
 
 use edgecall::{
     runtime::{Compiler, value::ValueConstraint},
-    tools::json_schema::{KeyOrder, Meaning, Options, Tracker, compile},
+    tools::json_schema::{Draft, Error, KeyOrder, Meaning, Options, Status, Tracker, compile},
 };
 use serde_json::{Value, json};
 
@@ -248,4 +248,68 @@ fn long_limits_cost_nothing() {
     assert!(accepts(&compiler, &schema, Options::default(), "{\"e\": \"value number 499\", \"s\": \"x\"}"));
     assert!(!accepts(&compiler, &schema, Options::default(), "{\"a\": [1, 2]}"));
     assert!(started.elapsed().as_millis() < 2000, "{:?}", started.elapsed());
+}
+
+/// The share of schemas that are all right and of those wholly enforced, and how many invalid texts were accepted.
+fn coverage(file: &str) -> Option<(f64, f64, usize)> {
+    let path = crate::shared::shared()?.join("data/schemas").join(file);
+    let output = std::process::Command::new("xz").arg("-dc").arg(path).output().unwrap();
+    assert!(output.status.success());
+    let compiler = Compiler::for_bytes().unwrap();
+    let (mut all, mut right, mut enforced, mut wrong) = (0, 0, 0, 0);
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let draft = row["name"].as_str().unwrap().starts_with("draft7/").then_some(Draft::Draft7);
+        let options = Options { draft, ..Options::default() };
+        all += 1;
+        let tests = row["tests"].as_array().unwrap();
+        let compiled = match compile(&row["schema"], options) {
+            Ok(compiled) => Some(compiled),
+            Err(Error::AcceptsNothing { .. }) => None,
+            Err(_) => continue,
+        };
+        let accepted = |text: &str| {
+            let Some(compiled) = &compiled else { return false };
+            let tracker = Tracker::new(compiled.checks.clone(), 0);
+            let mut constraint = ValueConstraint::new(&compiler, &compiled.lark(), tracker).unwrap();
+            let tokens = compiler.tokenize(text.as_bytes());
+            tokens.into_iter().all(|t| constraint.try_token(t).unwrap_or(false))
+                && constraint.may_end().unwrap()
+        };
+        let mut fits = true;
+        for test in tests {
+            let (valid, got) = (test["valid"] == true, accepted(&spaced(&test["data"])));
+            fits &= valid == got;
+            wrong += usize::from(got && !valid);
+        }
+        right += usize::from(fits);
+        enforced += usize::from(compiled.is_none_or(|c| c.report.status() == Status::Enforced));
+    }
+    let share = |n: usize| n as f64 / f64::from(all);
+    Some((share(right), share(enforced), wrong))
+}
+
+fn spaced(value: &Value) -> String {
+    match value {
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(map) => {
+            let each = map.iter().map(|(k, v)| format!("{}: {}", json!(k), spaced(v)));
+            format!("{{{}}}", each.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+#[test]
+fn conformance_schemas_from_the_wild() {
+    let Some((right, enforced, wrong)) = coverage("maskbench-sample.jsonl.xz") else { return };
+    assert!(right >= 0.98 && enforced >= 0.80 && wrong == 0, "{right} {enforced} {wrong}");
+}
+
+#[test]
+fn conformance_the_official_schema_suite() {
+    let Some((right, enforced, wrong)) = coverage("json-schema-test-suite.jsonl.xz") else { return };
+    assert!(right >= 0.90 && enforced >= 0.44 && wrong == 0, "{right} {enforced} {wrong}");
 }

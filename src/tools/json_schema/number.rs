@@ -471,7 +471,7 @@ pub(super) fn multiples(divisor: &Decimal, integers: bool, limits: Limits) -> Op
         // multiple of d.
         let mut step = unit;
         let mut left = places;
-        while left > 0 && step % 10 == 0 {
+        while left > 0 && step.is_multiple_of(10) {
             step /= 10;
             left -= 1;
         }
@@ -534,4 +534,70 @@ fn endings(step: u64, limits: Limits) -> Option<String> {
         limits.integer.saturating_sub(digits),
         long.join("|")
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { integer: 5, fraction: 4, integral_fraction: false };
+
+    fn bound(text: &str, exclusive: bool) -> Bound {
+        Bound { value: Decimal::parse(text).unwrap(), exclusive }
+    }
+
+    fn matcher(text: &str) -> regex::Regex {
+        regex::Regex::new(&format!("^(?:{text})$")).unwrap()
+    }
+
+    #[test]
+    fn a_range_takes_exactly_the_literals_between_its_bounds() {
+        let bounds =
+            ["-120", "-10.5", "-1", "-0.25", "0", "0.05", "0.1", "1", "9", "9.99", "10", "123.4", "1e3"];
+        let literals: Vec<String> = (-1300..=1300)
+            .map(|i| i.to_string())
+            .chain((-300..=300).map(|i| format!("{:.2}", f64::from(i) / 20.0)))
+            .chain((-300..=300).map(|i| format!("{:.1}", f64::from(i) / 2.0)))
+            .collect();
+        for low in bounds {
+            for high in bounds {
+                for (open, close) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let (low, high) = (bound(low, open), bound(high, close));
+                    for whole in [false, true] {
+                        let regex = range(Some(&low), Some(&high), whole, LIMITS).map(|t| matcher(&t));
+                        for literal in &literals {
+                            let value = Decimal::parse(literal).unwrap();
+                            let above = value > low.value || (value == low.value && !open);
+                            let below = value < high.value || (value == high.value && !close);
+                            let shaped = !whole || !literal.contains('.');
+                            let minus_zero = literal.starts_with('-') && value.is_zero();
+                            let got = regex.as_ref().is_some_and(|r| r.is_match(literal));
+                            assert_eq!(
+                                got,
+                                above && below && shaped && !minus_zero,
+                                "{literal} in {low:?}..{high:?}, integers {whole}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn multiples_are_told_by_their_last_digits() {
+        for (divisor, whole) in
+            [("5", true), ("4", true), ("100", true), ("0.5", true), ("0.25", false), ("2", false)]
+        {
+            let divisor_value: f64 = divisor.parse().unwrap();
+            let regex = matcher(&multiples(&Decimal::parse(divisor).unwrap(), whole, LIMITS).unwrap());
+            for i in -4000..=4000 {
+                let value = f64::from(i) / if whole { 1.0 } else { 100.0 };
+                let literal = value.to_string();
+                let expected = (value / divisor_value).fract() == 0.0;
+                assert_eq!(regex.is_match(&literal), expected, "{literal} of {divisor}");
+            }
+        }
+        assert_eq!(multiples(&Decimal::parse("7").unwrap(), true, LIMITS), None);
+    }
 }

@@ -151,9 +151,7 @@ impl<'a> Compiler<'a, '_> {
                     || p.patterns.iter().any(|(text, _)| matches(text, key) == Some(true))
             });
             let required = shape.required.contains(key);
-            let value = if closed && !declared && !required {
-                None
-            } else if self.name_refused(shape, key) {
+            let value = if (closed && !declared && !required) || self.name_refused(shape, key) {
                 None
             } else {
                 let items = self.key_items(shape, key);
