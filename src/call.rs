@@ -1,5 +1,7 @@
 //! Conversation + tools + model -> tool call: where the three streams meet.
 
+mod watch;
+
 use crate::{
     Result,
     chat::{Conversation, RenderOptions, Template, select_template},
