@@ -250,7 +250,7 @@ fn conformance_the_pocket_models_greedy_answers_are_those_of_transformers() {
     assert_eq!(compared, 20);
 }
 
-fn command(model: &Path, folder: &Path, arguments: &[&str]) -> Child {
+pub fn command(model: &Path, folder: &Path, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_edgecall"))
         .args(["call", "--threads", "1", "-m"])
         .arg(model)
@@ -264,7 +264,7 @@ fn command(model: &Path, folder: &Path, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-fn run(model: &Path, folder: &Path, arguments: &[&str], stdin: &[u8]) -> Output {
+pub fn run(model: &Path, folder: &Path, arguments: &[&str], stdin: &[u8]) -> Output {
     let mut child = command(model, folder, arguments);
     // A command that never reads its stdin may be gone before it is written.
     let _ = child.stdin.take().unwrap().write_all(stdin);
@@ -272,7 +272,7 @@ fn run(model: &Path, folder: &Path, arguments: &[&str], stdin: &[u8]) -> Output 
 }
 
 /// A folder with `tools.json`, `task.txt`, `messages.json` and some that are wrong.
-fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("tools.json", &example("tools.json"));
@@ -324,7 +324,7 @@ fn what_goes_wrong_has_its_exit_code_and_says_why() {
     std::fs::write(&cut, &std::fs::read(&model).unwrap()[..1_000_000]).unwrap();
     for (arguments, stdin, code, message) in [
         (&["--tools", "tools.json", "--max-tokens", "5", "hi"][..], "", 1, "the budget of 5 tokens ended"),
-        (&["hi"], "", 2, "give --tools"),
+        (&["--tool-choice", "required", "hi"], "", 2, "give --tools"),
         (&["--tools", "tools.json", ""], "", 2, "the prompt is empty"),
         (&["--tools", "tools.json", "--messages", "messages.json", "hi"], "", 2, "cannot be used with"),
         (
