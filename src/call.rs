@@ -1,5 +1,10 @@
 //! Conversation + tools + model -> tool call: where the three streams meet.
 
+mod taught;
+mod told;
+
+pub use taught::{Manner, manner_of};
+
 use crate::{
     Result,
     chat::{Conversation, RenderOptions, Template, select_template},
@@ -10,7 +15,7 @@ use crate::{
     },
     tools::{
         self, Tool, ToolCall, ToolSet, check,
-        dialect::{self, DIALECTS, Dialect},
+        dialect::{DIALECTS, Dialect},
         grammar::{self, CallGrammar},
         schema,
     },
@@ -55,10 +60,13 @@ pub enum Error {
     NoTemplate,
     /// The model's template teaches another way to write calls.
     #[error(
-        "the model's chat template teaches none of the call formats that are supported ({})",
+        "the model's chat template teaches a call format that is not supported: {format}; supported are {}, \
+         and --dialect generic tells the model of the tools in text of its own",
         supported.join(", ")
     )]
     NoDialect {
+        /// The format.
+        format: &'static str,
         /// The formats' names.
         supported: Vec<&'static str>,
     },
@@ -105,6 +113,8 @@ pub struct Settings {
     pub sampling: Sampling,
     /// The most tokens of thought and call together.
     pub max_tokens: usize,
+    /// How the call is written; `None` is what the chat template teaches.
+    pub dialect: Option<&'static dyn Dialect>,
     /// Context, threads, KV cache.
     pub session: runtime::Options,
 }
@@ -209,20 +219,18 @@ pub fn template_of(model: &Model) -> Result<&str> {
     Ok(select_template(&templates, true)?)
 }
 
-/// The dialect that a chat template teaches.
+/// The prompt: `conversation` and `tools` as the model's chat template writes them, or as text for a
+/// template that does not teach `dialect` (`None`: what it teaches).
 ///
 /// # Errors
-/// [`Error::NoDialect`].
-pub fn dialect_of(template: &str) -> Result<&'static dyn Dialect> {
-    let supported = || DIALECTS.iter().map(|dialect| dialect.name()).collect();
-    Ok(dialect::taught_by(template).ok_or_else(|| Error::NoDialect { supported: supported() })?)
-}
-
-/// The prompt: `conversation` and `tools` as the model's chat template writes them.
-///
-/// # Errors
-/// [`Error::NoTemplate`], and what the template refuses.
-pub fn render(model: &Model, tools: &ToolSet, conversation: &Conversation, think: Think) -> Result<String> {
+/// [`Error::NoTemplate`], [`Error::NoDialect`], and what the template refuses.
+pub fn render(
+    model: &Model,
+    tools: &ToolSet,
+    conversation: &Conversation,
+    think: Think,
+    dialect: Option<&'static dyn Dialect>,
+) -> Result<String> {
     let vocabulary = model.vocabulary();
     let text = |token: Option<i32>| {
         token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())
@@ -240,8 +248,28 @@ pub fn render(model: &Model, tools: &ToolSet, conversation: &Conversation, think
         eos_token: eos.as_deref(),
         ..RenderOptions::default()
     };
-    let tools = serde_json::Value::Array(tools.sources());
-    Ok(Template::new(template_of(model)?)?.render(conversation, Some(&tools), &options)?)
+    render_with(template_of(model)?, tools, conversation, &options, dialect)
+}
+
+/// The same with a chat template and what it is given.
+///
+/// # Errors
+/// [`Error::NoDialect`], and what the template refuses.
+pub fn render_with(
+    template: &str,
+    tools: &ToolSet,
+    conversation: &Conversation,
+    options: &RenderOptions<'_>,
+    dialect: Option<&'static dyn Dialect>,
+) -> Result<String> {
+    let manner = manner_of(template, dialect)?;
+    let template = Template::new(template)?;
+    Ok(if manner.by_template {
+        let tools = serde_json::Value::Array(tools.sources());
+        template.render(conversation, Some(&tools), options)?
+    } else {
+        told::render(&template, manner.dialect, tools, conversation, options)?
+    })
 }
 
 /// Lets `model` answer `conversation` with a call of one of `tools`.
@@ -254,7 +282,7 @@ pub fn call(
     conversation: &Conversation,
     settings: &Settings,
 ) -> Result<Answer> {
-    let prompt = render(model, tools, conversation, settings.think)?;
+    let prompt = render(model, tools, conversation, settings.think, settings.dialect)?;
     answer(model, tools, &prompt, settings)
 }
 
@@ -288,7 +316,7 @@ const NFC_PRE_TOKENIZERS: &[&str] = &["qwen2", "qwen35", "deepseek-r1-qwen"];
 /// [`Error::Budget`] and [`Error::ContextFull`] where there is no call, and what rendering,
 /// grammar and runtime report.
 pub fn answer(model: &Model, tools: &ToolSet, prompt: &str, settings: &Settings) -> Result<Answer> {
-    let dialect = dialect_of(template_of(model)?)?;
+    let dialect = manner_of(template_of(model)?, settings.dialect)?.dialect;
     let tokens = tokenize_prompt(model, prompt)?;
     let mut session = Session::new(model, tokens.len(), settings.max_tokens, &settings.session)?;
     let mut timings = Timings {

@@ -37,8 +37,15 @@ impl CallGrammar {
     /// The grammar of one call of one of `tools`.
     ///
     /// # Errors
-    /// [`Error::Schema`] for the first keyword that cannot be enforced.
+    /// [`Error::Schema`] for the first keyword that cannot be enforced, [`Error::Name`] for a name
+    /// that the dialect cannot write.
     pub fn new(tools: &ToolSet, dialect: &dyn Dialect) -> Result<CallGrammar, Error> {
+        let frame = dialect.frame();
+        if let Some(end) = frame.name_end()
+            && let Some(tool) = tools.iter().find(|tool| tool.name().contains(end))
+        {
+            return Err(Error::Name { tool: tool.name().to_owned(), end, dialect: dialect.name() });
+        }
         let tools: Vec<(String, Arguments)> = tools
             .iter()
             .map(|tool| Ok((tool.name().to_owned(), schema::arguments(tool)?)))
@@ -49,7 +56,7 @@ impl CallGrammar {
             Arguments::Whole(_) => Some(sum + 1),
         });
         let in_stages = rules.is_none_or(|rules| rules > MAX_RULES);
-        Ok(CallGrammar { frame: dialect.frame(), tools, lead: "", in_stages })
+        Ok(CallGrammar { frame, tools, lead: "", in_stages })
     }
 
     /// The same, with `lead` written before the call.
@@ -89,18 +96,22 @@ impl CallGrammar {
                 .iter()
                 .enumerate()
                 .map(|(i, (name, arguments))| {
-                    format!("{}{middle}{}", literal(&json::spaced(name)), rules.arguments(i, arguments))
+                    format!(
+                        "{}{middle}{}",
+                        literal(&self.frame.written_name(name)),
+                        rules.arguments(i, arguments)
+                    )
                 })
                 .collect();
             return rules.start(&format!("{open}({}) {close}", calls.join(" | ")));
         }
         let Some((tool, arguments_text)) = self.called(written) else {
             let names: Vec<String> =
-                self.tools.iter().map(|(name, _)| literal(&json::spaced(name))).collect();
-            return rules.start(&format!("{open}({}) {ANYTHING}", names.join(" | ")));
+                self.tools.iter().map(|(name, _)| literal(&self.frame.written_name(name))).collect();
+            return rules.start(&format!("{open}({}) {middle}{ANYTHING}", names.join(" | ")));
         };
         let (name, arguments) = &self.tools[tool];
-        let head = format!("{open}{}{middle}", literal(&json::spaced(name)));
+        let head = format!("{open}{}{middle}", literal(&self.frame.written_name(name)));
         match arguments {
             Arguments::Keys(keys) if keys.len() > MAX_SUBSET_KEYS => {
                 let body = rules.keys_left(keys, arguments_text);
@@ -116,11 +127,9 @@ impl CallGrammar {
     /// The tool whose name is written, and what is written of its arguments.
     fn called<'w>(&self, written: &'w [u8]) -> Option<(usize, &'w [u8])> {
         let rest = written.strip_prefix(self.lead.as_bytes())?;
-        let rest = rest.strip_prefix(Frame::text(self.frame.open).as_bytes())?;
-        let (name, rest) = rest.split_at(json::string_length(rest)?);
-        let name: String = serde_json::from_slice(name).ok()?;
+        let (name, rest) = self.frame.split_name(Frame::strip(self.frame.open, rest)?)?;
         let tool = self.tools.iter().position(|(tool, _)| *tool == name)?;
-        Some((tool, rest.strip_prefix(Frame::text(self.frame.middle).as_bytes()).unwrap_or(b"")))
+        Some((tool, Frame::strip(self.frame.middle, rest).unwrap_or(b"")))
     }
 }
 
@@ -228,6 +237,7 @@ fn parts(parts: &[Part], marks: Marks<'_>) -> String {
         .map(|part| match part {
             Part::Mark(text) => marks(text).map_or_else(|| literal(text), |id| format!("<[{id}]> ")),
             Part::Text(text) => literal(text),
+            Part::Space => "\" \"? ".into(),
         })
         .collect()
 }

@@ -3,6 +3,7 @@
 mod call;
 mod chat;
 mod convert;
+mod dialect;
 mod fixture;
 mod gguf;
 mod gguf_ggml;
