@@ -60,8 +60,8 @@ pub enum Error {
     NoTemplate,
     /// The model's template teaches another way to write calls.
     #[error(
-        "the model's chat template teaches a call format that is not supported: {format}; supported are {}, \
-         and --dialect generic tells the model of the tools in text of its own",
+        "the model's chat template teaches a call format that is not supported: {format}; supported are {}; \
+         with --dialect generic the model is told of the tools and the format in plain text",
         supported.join(", ")
     )]
     NoDialect {

@@ -33,15 +33,15 @@ pub fn manner_of(template: &str, chosen: Option<&'static dyn Dialect>) -> Result
     let probe = Probe::of(template)?;
     let taught = probe.dialect();
     let Some(dialect) = chosen.or(taught) else {
-        let format = foreign::named_in(template);
-        if format.is_none() && probe.knows_no_tools() {
+        if probe.knows_no_tools() {
             return Ok(Manner { dialect: GENERIC, by_template: false });
         }
-        // A template that fails on everything has more to say than that its format is not known.
-        if let (None, Some(failure)) = (format, probe.failure) {
-            return Err(failure.into());
-        }
-        let format = format.unwrap_or("one that is not known here");
+        let format = match (foreign::named_in(template), probe.failure) {
+            (Some(format), _) => format,
+            // A template that fails on everything has more to say than that its format is unknown.
+            (None, Some(failure)) => return Err(failure.into()),
+            (None, None) => "one that is not known here",
+        };
         let supported = DIALECTS.iter().map(|dialect| dialect.name()).collect();
         return Err(Error::NoDialect { format, supported }.into());
     };
