@@ -4,10 +4,13 @@ mod form;
 pub mod openai;
 mod request;
 mod respond;
+mod taught;
 mod thought;
+mod told;
 
 pub use request::{Answer, Choice, End, Request};
 pub use respond::Reader;
+pub use taught::{Manner, manner_of};
 
 use crate::{
     Result,
@@ -18,7 +21,7 @@ use crate::{
     },
     tools::{
         self, Tool, ToolSet,
-        dialect::{self, DIALECTS, Dialect},
+        dialect::{DIALECTS, Dialect},
         grammar::{self, CallGrammar, Staged},
         schema,
     },
@@ -66,10 +69,13 @@ pub enum Error {
     NoTemplate,
     /// The model's template teaches another way to write calls.
     #[error(
-        "the model's chat template teaches none of the call formats that are supported ({})",
+        "the model's chat template teaches a call format that is not supported: {format}; supported are {}; \
+         with --dialect generic the model is told of the tools and the format in plain text",
         supported.join(", ")
     )]
     NoDialect {
+        /// The format.
+        format: &'static str,
         /// The formats' names.
         supported: Vec<&'static str>,
     },
@@ -130,6 +136,8 @@ pub struct Settings {
     pub sampling: Sampling,
     /// The most tokens of thought and call together.
     pub max_tokens: usize,
+    /// How the call is written; `None` is what the chat template teaches.
+    pub dialect: Option<&'static dyn Dialect>,
     /// Context, threads, KV cache.
     pub session: runtime::Options,
 }
@@ -237,24 +245,17 @@ pub fn template_of(model: &Model, with_tools: bool) -> Result<&str> {
     Ok(select_template(&templates, with_tools)?)
 }
 
-/// The dialect that a chat template teaches.
+/// The prompt: `conversation` and `tools` as the model's chat template writes them, or as text for a
+/// template that does not teach `dialect` (`None`: what it teaches).
 ///
 /// # Errors
-/// [`Error::NoDialect`].
-pub fn dialect_of(template: &str) -> Result<&'static dyn Dialect> {
-    let supported = || DIALECTS.iter().map(|dialect| dialect.name()).collect();
-    Ok(dialect::taught_by(template).ok_or_else(|| Error::NoDialect { supported: supported() })?)
-}
-
-/// The prompt: `conversation` and `tools` as the model's chat template writes them.
-///
-/// # Errors
-/// [`Error::NoTemplate`], and what the template refuses.
+/// [`Error::NoTemplate`], [`Error::NoDialect`], and what the template refuses.
 pub fn render(
     model: &Model,
     tools: Option<&ToolSet>,
     conversation: &Conversation,
     think: Think,
+    dialect: Option<&'static dyn Dialect>,
 ) -> Result<String> {
     let vocabulary = model.vocabulary();
     let text = |token: Option<i32>| {
@@ -273,9 +274,32 @@ pub fn render(
         eos_token: eos.as_deref(),
         ..RenderOptions::default()
     };
-    let template = Template::new(template_of(model, tools.is_some())?)?;
-    let tools = tools.map(|tools| Value::Array(tools.sources()));
-    Ok(template.render(conversation, tools.as_ref(), &options)?)
+    let template = template_of(model, tools.is_some())?;
+    match tools {
+        Some(tools) => render_with(template, tools, conversation, &options, dialect),
+        None => Ok(Template::new(template)?.render(conversation, None, &options)?),
+    }
+}
+
+/// The same with a chat template and what it is given.
+///
+/// # Errors
+/// [`Error::NoDialect`], and what the template refuses.
+pub fn render_with(
+    template: &str,
+    tools: &ToolSet,
+    conversation: &Conversation,
+    options: &RenderOptions<'_>,
+    dialect: Option<&'static dyn Dialect>,
+) -> Result<String> {
+    let manner = manner_of(template, dialect)?;
+    let template = Template::new(template)?;
+    Ok(if manner.by_template {
+        let tools = Value::Array(tools.sources());
+        template.render(conversation, Some(&tools), options)?
+    } else {
+        told::render(&template, manner.dialect, tools, conversation, options)?
+    })
 }
 
 /// Lets `model` answer `conversation` with a call of one of `tools`.
@@ -303,14 +327,16 @@ pub fn ask(
     reader: &mut Reader<'_>,
 ) -> Result<Answer> {
     let template = template_of(model, request.tools.is_some())?;
-    let dialect = match &request.choice {
-        // A model that was taught no calls can still be asked for none.
-        Choice::None => dialect::taught_by(template),
-        _ => request.tools.map(|_| dialect_of(template)).transpose()?,
-    };
-    let text = render(model, request.tools, request.conversation, settings.think)?;
+    let manner = request.tools.map(|_| manner_of(template, settings.dialect)).transpose()?;
+    let text = render(model, request.tools, request.conversation, settings.think, settings.dialect)?;
     let tokens = tokenize_prompt(model, &text)?;
-    respond(model, &Prompt { text: &text, tokens: &tokens, dialect }, request, settings, reader)
+    respond(
+        model,
+        &Prompt { text: &text, tokens: &tokens, dialect: manner.map(|manner| manner.dialect) },
+        request,
+        settings,
+        reader,
+    )
 }
 
 /// The token ids of a rendered prompt: special tokens recognized, text normalized as the model's

@@ -15,8 +15,8 @@ pub(super) struct Limits<'l> {
     pub end: &'l str,
     /// The token that begins a call, if it is one.
     pub call: Option<u32>,
-    /// Whether all that comes before a call is a thought. Else it is one only where the model, or
-    /// the prompt for it, begins with `<think>`.
+    /// Whether all that comes before that token is a thought. Else it is one only where the model,
+    /// or the prompt for it, begins with `<think>`.
     pub whatever: bool,
 }
 

@@ -15,6 +15,7 @@ use edgecall::{
     call::{self, Request, Settings, Think, Timings},
     chat::{self, Conversation, Message, Role},
     runtime::{self, KV_TYPES, KvType, Model, Options, Sampling},
+    tools::dialect::{self, DIALECTS},
 };
 use std::{
     fmt, fs,
@@ -64,6 +65,10 @@ pub struct Args {
     /// Put the system message of TFT models around this task description
     #[arg(long, value_name = "TASK.txt")]
     task: Option<PathBuf>,
+
+    /// Have the call written in this format [default: what the chat template teaches]
+    #[arg(long, value_name = "NAME", value_parser = dialects())]
+    dialect: Option<String>,
 
     /// Tell the model to think first, not to, or nothing
     #[arg(long, value_name = "WHEN", default_value = "off")]
@@ -248,6 +253,7 @@ fn settings(args: &Args) -> Settings {
             seed: args.seed,
         },
         max_tokens: args.max_tokens.get(),
+        dialect: args.dialect.as_deref().and_then(dialect::named),
         session: Options {
             n_ctx: args.ctx,
             threads: args.threads,
@@ -267,6 +273,10 @@ fn show_partial(error: &Error) {
 
 fn kv_types() -> PossibleValuesParser {
     PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name))
+}
+
+fn dialects() -> PossibleValuesParser {
+    PossibleValuesParser::new(DIALECTS.iter().map(|dialect| dialect.name()))
 }
 
 fn temperature(text: &str) -> Result<f32, String> {

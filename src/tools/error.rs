@@ -62,6 +62,18 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// A tool's name holds what ends a name in the model's format.
+    #[error(
+        "tool `{tool}`: a name that holds `{end}` cannot be written in the call format {dialect}; rename it"
+    )]
+    Name {
+        /// The tool's name.
+        tool: String,
+        /// What it holds.
+        end: &'static str,
+        /// The dialect's name.
+        dialect: &'static str,
+    },
     /// The schema of a plain JSON answer cannot be enforced.
     #[error("the schema cannot be enforced: {problem}")]
     AnswerSchema {

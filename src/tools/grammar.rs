@@ -45,8 +45,15 @@ impl CallGrammar {
     /// The grammar of one call of one of `tools`.
     ///
     /// # Errors
-    /// [`Error::Schema`] for the first keyword that cannot be enforced.
+    /// [`Error::Schema`] for the first keyword that cannot be enforced, [`Error::Name`] for a name
+    /// that the dialect cannot write.
     pub fn new(tools: &ToolSet, dialect: &dyn Dialect) -> Result<CallGrammar, Error> {
+        let frame = dialect.frame();
+        if let Some(end) = frame.name_end()
+            && let Some(tool) = tools.iter().find(|tool| tool.name().contains(end))
+        {
+            return Err(Error::Name { tool: tool.name().to_owned(), end, dialect: dialect.name() });
+        }
         let tools: Vec<(String, Arguments)> = tools
             .iter()
             .map(|tool| Ok((tool.name().to_owned(), schema::arguments(tool)?)))
@@ -57,7 +64,7 @@ impl CallGrammar {
             Arguments::Whole(_) => Some(sum + 1),
         });
         let in_stages = rules.is_none_or(|rules| rules > MAX_RULES);
-        Ok(CallGrammar { frame: dialect.frame(), tools, in_stages })
+        Ok(CallGrammar { frame, tools, in_stages })
     }
 
     /// Whether the grammar is rebuilt while the call grows.
@@ -76,22 +83,26 @@ impl CallGrammar {
                 .iter()
                 .enumerate()
                 .map(|(i, (name, arguments))| {
-                    format!("{}{middle}{}", literal(&json::spaced(name)), rules.arguments(i, arguments))
+                    format!(
+                        "{}{middle}{}",
+                        literal(&self.frame.written_name(name)),
+                        rules.arguments(i, arguments)
+                    )
                 })
                 .collect();
             return (format!("{open}({}) {close}", calls.join(" | ")), rules.text);
         }
         let Some((tool, arguments_text)) = self.called(written) else {
             let names: Vec<String> =
-                self.tools.iter().map(|(name, _)| literal(&json::spaced(name))).collect();
-            return (format!("{open}({}) {ANYTHING}", names.join(" | ")), rules.text);
+                self.tools.iter().map(|(name, _)| literal(&self.frame.written_name(name))).collect();
+            return (format!("{open}({}) {middle}{ANYTHING}", names.join(" | ")), rules.text);
         };
         let (name, arguments) = &self.tools[tool];
         let body = match arguments {
             Arguments::Keys(keys) if keys.len() > MAX_SUBSET_KEYS => rules.keys_left(keys, arguments_text),
             _ => rules.arguments(tool, arguments),
         };
-        (format!("{open}{}{middle}{body} {close}", literal(&json::spaced(name))), rules.text)
+        (format!("{open}{}{middle}{body} {close}", literal(&self.frame.written_name(name))), rules.text)
     }
 
     /// What stands around a call.
@@ -107,11 +118,9 @@ impl CallGrammar {
 
     /// The tool whose name is written, and what is written of its arguments.
     fn called<'w>(&self, written: &'w [u8]) -> Option<(usize, &'w [u8])> {
-        let rest = written.strip_prefix(Frame::text(self.frame.open).as_bytes())?;
-        let (name, rest) = rest.split_at(json::string_length(rest)?);
-        let name: String = serde_json::from_slice(name).ok()?;
+        let (name, rest) = self.frame.split_name(Frame::strip(self.frame.open, written)?)?;
         let tool = self.tools.iter().position(|(tool, _)| *tool == name)?;
-        Some((tool, rest.strip_prefix(Frame::text(self.frame.middle).as_bytes()).unwrap_or(b"")))
+        Some((tool, Frame::strip(self.frame.middle, rest).unwrap_or(b"")))
     }
 }
 
@@ -248,6 +257,7 @@ pub(super) fn parts(parts: &[Part], marks: Marks<'_>) -> String {
         .map(|part| match part {
             Part::Mark(text) => marks(text).map_or_else(|| literal(text), |id| format!("<[{id}]> ")),
             Part::Text(text) => literal(text),
+            Part::Space => "\" \"? ".into(),
         })
         .collect()
 }

@@ -64,6 +64,7 @@ fn settings() -> Settings {
         think: Think::Off,
         sampling: Sampling::default(),
         max_tokens: 512,
+        dialect: None,
         session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
     }
 }
@@ -121,7 +122,7 @@ fn a_budget_that_ends_first_leaves_no_call_and_shows_what_was_written() {
 #[test]
 fn a_context_that_fills_up_leaves_no_call() {
     let model = pocket::loaded();
-    let prompt = call::render(model, Some(&tools()), &conversation(search()), Think::Off).unwrap();
+    let prompt = call::render(model, Some(&tools()), &conversation(search()), Think::Off, None).unwrap();
     let n_prompt = call::tokenize_prompt(model, &prompt).unwrap().len();
     let session = |n_ctx| Options { n_ctx: NonZeroUsize::new(n_ctx), ..settings().session };
     let full = Settings { session: session(n_prompt + 5), ..settings() };

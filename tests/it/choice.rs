@@ -11,8 +11,8 @@ use edgecall::{
     convert::FileType,
     runtime::{Compiler, Constraint, Options, Sampling, constraint::Fixed},
     tools::{
-        ToolSet, check,
-        dialect::{DIALECTS, Dialect},
+        ToolCall, ToolSet, check,
+        dialect::{self, DIALECTS, Dialect},
         grammar::{self, Staged},
         turn::Turn,
     },
@@ -130,6 +130,51 @@ fn text_may_stand_before_a_call_or_instead_of_it_but_never_hold_half_of_one() {
 }
 
 #[test]
+fn several_calls_are_written_in_the_dialects_own_form() {
+    for (name, two_calls, wrong) in [
+        (
+            "mistral",
+            r#"[TOOL_CALLS][{"name": "g", "arguments": {"k0": 1}}, {"name": "f", "arguments": {"a": "]"}}]"#,
+            r#"[TOOL_CALLS][{"name": "g", "arguments": {"k0": 1}}][{"name": "f", "arguments": {"a": "]"}}]"#,
+        ),
+        (
+            "mistral",
+            r#"[TOOL_CALLS] [{"name": "f", "arguments": {"a": ""}}, {"name": "g", "arguments": {"k0": 1}}]"#,
+            r#"[TOOL_CALLS] [{"name": "f", "arguments": {"a": ""}}, ]"#,
+        ),
+        (
+            "mistral-args",
+            r#"[TOOL_CALLS]g[ARGS]{"k0": 1}[TOOL_CALLS]f[ARGS]{"a": "x"}"#,
+            r#"[TOOL_CALLS]g[ARGS]{"k0": 1}[TOOL_CALLS]"#,
+        ),
+        (
+            "functionary",
+            r#"<function=f>{"a": "x"}</function><function=g>{"k0": 1}</function>"#,
+            r#"<function=f>{"a": "x"}</function><function=h>{"k0": 1}</function>"#,
+        ),
+    ] {
+        let dialect = dialect::named(name).unwrap();
+        let turn = Turn::new(&two(), dialect).unwrap().up_to(2);
+        hold(&turn, &[(two_calls, true), (wrong, false)]);
+        hold(&Turn::new(&two(), dialect).unwrap(), &[(two_calls, false)]);
+        let (said, calls) = turn.split(two_calls);
+        assert_eq!((said, calls.len()), ("", 2));
+        calls.iter().for_each(|call| check::check(&two(), &dialect.parse(call).unwrap()).unwrap());
+        let cut = &two_calls[..two_calls.rfind(|c| c == ':' || c == '{').unwrap()];
+        let endings = turn.endings(cut.as_bytes());
+        let first = String::from_utf8(endings.last().unwrap().clone()).unwrap();
+        hold(&turn, &[(&first, true)]);
+    }
+    for name in ["llama3", "generic"] {
+        let dialect = dialect::named(name).unwrap();
+        let call = dialect.write(&ToolCall::from_text("f", r#"{"a": "x"}"#).unwrap());
+        hold(&Turn::new(&two(), dialect).unwrap().up_to(2), &[(&call, true), (&call.repeat(2), false)]);
+        let auto = Turn::new(&two(), dialect).unwrap().or_text();
+        hold(&auto, &[(&call, true), ("So: {\"name\": \"f\"}", false), ("So: {\"names\"", true)]);
+    }
+}
+
+#[test]
 fn only_the_tool_that_is_named_can_be_called() {
     let turn = Turn::new(&two().only("f").unwrap(), hermes()).unwrap();
     hold(&turn, &[(&f(r#"{"a": "x"}"#), true), (&g(r#"{"k0": 1}"#), false)]);
@@ -219,6 +264,7 @@ fn settings() -> Settings {
         think: Think::Off,
         sampling: Sampling::default(),
         max_tokens: 512,
+        dialect: None,
         session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
     }
 }

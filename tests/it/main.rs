@@ -4,6 +4,7 @@ mod call;
 mod chat;
 mod choice;
 mod convert;
+mod dialect;
 mod fixture;
 mod gguf;
 mod gguf_ggml;
