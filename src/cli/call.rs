@@ -7,7 +7,7 @@ use edgecall::{
     Error, Kind,
     call::{self, Answer, Settings, Think, Timings},
     chat::{self, Conversation, Message, Role},
-    runtime::{self, KV_TYPES, KvType, Model, Options, Sampling},
+    runtime::{self, KV_TYPES, KvType, Model, Options, Sampling, Trust},
     tools::ToolSet,
 };
 use std::{
@@ -24,6 +24,10 @@ pub struct Args {
     /// Run this model
     #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL")]
     model: PathBuf,
+
+    /// Load a model of an architecture that is not checked first
+    #[arg(long)]
+    trust_model: bool,
 
     /// Let the model call one of these tools (OpenAI's form)
     #[arg(long, value_name = "TOOLS.json")]
@@ -104,7 +108,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut conversation = conversation(&args)?;
     let tools = tools(&args, conversation.tools.take())?;
     call::check_tools(&tools)?;
-    let model = Model::load(&args.model).map_err(Error::from)?;
+    let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
+    let model = Model::load_with(&args.model, trust).map_err(Error::from)?;
     let answer = call::call(&model, &tools, &conversation, &settings(&args)).inspect_err(show_partial)?;
     show_thought(&answer);
     if args.timings {

@@ -1,7 +1,8 @@
 //! Why a model cannot be loaded or run.
 
+use super::guard;
 use crate::error::Kind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a model cannot be loaded or run.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,15 @@ pub enum Error {
         /// What is wrong with it.
         #[source]
         source: crate::gguf::Error,
+    },
+    /// What the file says is no model that can be run.
+    #[error("cannot use {} as a model", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: guard::Error,
     },
     /// The path cannot be handed to llama.cpp.
     #[error("{}: llama.cpp takes only paths in UTF-8; rename the file", path.display())]
@@ -130,6 +140,7 @@ impl Error {
             Error::ContextTooLong { .. } => Kind::Usage,
             Error::Folder { .. }
             | Error::Gguf { .. }
+            | Error::Model { .. }
             | Error::Path { .. }
             | Error::Load { .. }
             | Error::TextTooLong { .. }
@@ -139,6 +150,10 @@ impl Error {
             | Error::NoToken => Kind::Data,
             Error::Decode { .. } | Error::Constraint { .. } => Kind::Bug,
         }
+    }
+
+    pub(super) fn refused(path: &Path, source: guard::Error) -> Error {
+        Error::Model { path: path.to_path_buf(), source }
     }
 
     pub(super) fn grammar(reason: impl std::fmt::Display) -> Error {

@@ -1,8 +1,8 @@
 //! A GGUF file's vocabulary as llama.cpp reads it: text to token ids, ids to bytes.
 
-use super::{Error, model};
+use super::{Error, Metadata, Trust, model};
 use llama_cpp_2::{
-    model::{LlamaModel, params::LlamaModelParams},
+    model::LlamaModel,
     token::LlamaToken,
     token_type::{LlamaTokenAttr, LlamaTokenAttrs},
 };
@@ -15,6 +15,7 @@ use std::{path::Path, sync::Arc};
 pub struct Vocabulary {
     // A vocabulary lives in its model, which for `load` has no weights.
     model: Arc<LlamaModel>,
+    metadata: Arc<Metadata>,
 }
 
 impl Vocabulary {
@@ -24,14 +25,26 @@ impl Vocabulary {
     /// What [`super::backend`] refuses; a file that is missing, no GGUF, or that llama.cpp does
     /// not load.
     pub fn load(path: &Path) -> Result<Vocabulary, Error> {
-        let params = LlamaModelParams::default().with_vocab_only(true);
-        let (model, _) = model::load(path, params)?;
-        Ok(Vocabulary { model: Arc::new(model) })
+        Vocabulary::load_with(path, Trust::Checked)
+    }
+
+    /// Reads the vocabulary like [`Vocabulary::load`], with `trust` in the file.
+    ///
+    /// # Errors
+    /// As [`Vocabulary::load`].
+    pub fn load_with(path: &Path, trust: Trust) -> Result<Vocabulary, Error> {
+        let (model, metadata) = model::load_vocabulary(path, trust)?;
+        Ok(Vocabulary::of(Arc::new(model), metadata))
     }
 
     /// The vocabulary inside a loaded model.
-    pub(super) fn of(model: Arc<LlamaModel>) -> Vocabulary {
-        Vocabulary { model }
+    pub(super) fn of(model: Arc<LlamaModel>, metadata: Metadata) -> Vocabulary {
+        Vocabulary { model, metadata: Arc::new(metadata) }
+    }
+
+    /// What the file says about itself.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 
     /// The token ids of `text`, without a BOS or EOS token.

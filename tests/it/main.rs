@@ -1,14 +1,16 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
-mod layering;
 mod call;
 mod convert;
+mod edited;
 mod fixture;
 mod gguf;
 mod gguf_ggml;
 mod golden;
 mod grammar;
+mod guard;
 mod inspect;
+mod layering;
 mod oracle;
 mod place;
 mod pocket;
