@@ -1,8 +1,14 @@
 //! Conversation + tools + model -> tool call: where the three streams meet.
 
+mod format;
+mod room;
+
+pub use format::Format;
+pub use room::{Part, Parts};
+
 use crate::{
     Result,
-    chat::{Conversation, RenderOptions, Template, select_template},
+    chat::Conversation,
     error::Kind,
     runtime::{
         self, Compiler, Completion, Constraint, Finish, Model, Sampler, Sampling, Session,
@@ -10,16 +16,12 @@ use crate::{
     },
     tools::{
         self, Tool, ToolCall, ToolSet, check,
-        dialect::{self, DIALECTS, Dialect},
+        dialect::{DIALECTS, Dialect},
         grammar::{self, CallGrammar},
         schema,
     },
 };
-use std::{
-    borrow::Cow,
-    time::{Duration, Instant},
-};
-use unicode_normalization::UnicodeNormalization;
+use std::time::{Duration, Instant};
 
 /// Why there is no call.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +53,10 @@ pub enum Error {
         partial: String,
     },
     /// The model has no chat template.
-    #[error("the model has no chat template, so it is not known how to talk to it")]
+    #[error(
+        "the model has no chat template (key `tokenizer.chat_template`), so it is not known how to talk to it; \
+         give one with --chat-template FILE"
+    )]
     NoTemplate,
     /// The model's template teaches another way to write calls.
     #[error(
@@ -62,6 +67,56 @@ pub enum Error {
         /// The formats' names.
         supported: Vec<&'static str>,
     },
+    /// The messages cannot fit the context however they are cut into tokens.
+    #[error(
+        "the prompt has {bytes} bytes of messages, which are {at_least} tokens or more, and the context has {n_ctx} \
+         (the model takes up to {n_ctx_train}); shorten the conversation"
+    )]
+    TextTooLong {
+        /// Bytes of the messages.
+        bytes: usize,
+        /// The fewest tokens that they can be.
+        at_least: usize,
+        /// Tokens of the context.
+        n_ctx: usize,
+        /// The most that the model was trained for.
+        n_ctx_train: usize,
+    },
+    /// The prompt leaves no room in the context.
+    #[error(
+        "the prompt has {n_prompt} tokens and the context {n_ctx} (the model takes up to {n_ctx_train}); \
+         shorten the conversation or the tools\n{parts}"
+    )]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        n_prompt: usize,
+        /// Tokens of the context.
+        n_ctx: usize,
+        /// The most that the model was trained for.
+        n_ctx_train: usize,
+        /// Where they are, and what would fit.
+        parts: Parts,
+    },
+    /// The context does not fit the memory of this machine.
+    #[error(
+        "a context of {n_ctx} tokens takes {need_mib} MiB beside {weights_mib} MiB of weights, and this machine has \
+         {available_mib} MiB available of {total_mib}; {}, choose a smaller --kv-type, or try all the same with --force",
+        if *fitting > 0 { format!("--ctx {fitting} would fit") } else { "free some memory".to_owned() }
+    )]
+    Memory {
+        /// Tokens of the context.
+        n_ctx: usize,
+        /// What it would allocate.
+        need_mib: u64,
+        /// What the machine can give.
+        available_mib: u64,
+        /// The model's weights, mapped.
+        weights_mib: u64,
+        /// What the machine has.
+        total_mib: u64,
+        /// The largest context that would fit, in steps of 256 tokens; 0 for none.
+        fitting: usize,
+    },
 }
 
 impl Error {
@@ -69,7 +124,11 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::Budget { .. } | Error::ContextFull { .. } | Error::Invalid { .. } => Kind::Negative,
-            Error::NoTemplate | Error::NoDialect { .. } => Kind::Data,
+            Error::Memory { .. } => Kind::Unavailable,
+            Error::NoTemplate
+            | Error::NoDialect { .. }
+            | Error::TextTooLong { .. }
+            | Error::PromptTooLong { .. } => Kind::Data,
         }
     }
 
@@ -107,6 +166,8 @@ pub struct Settings {
     pub max_tokens: usize,
     /// Context, threads, KV cache.
     pub session: runtime::Options,
+    /// Makes the context even where the memory seems too small for it.
+    pub force: bool,
 }
 
 /// A call and how it came about.
@@ -196,91 +257,56 @@ fn first_line(text: &str) -> &str {
     text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason is given")
 }
 
-/// The model's chat template for calls.
-///
-/// # Errors
-/// [`Error::NoTemplate`], or several among which none can be chosen.
-pub fn template_of(model: &Model) -> Result<&str> {
-    let templates: Vec<(&str, &str)> =
-        model.metadata().chat_templates.iter().map(|(name, text)| (&**name, &**text)).collect();
-    if templates.is_empty() {
-        return Err(Error::NoTemplate.into());
-    }
-    Ok(select_template(&templates, true)?)
-}
-
-/// The dialect that a chat template teaches.
-///
-/// # Errors
-/// [`Error::NoDialect`].
-pub fn dialect_of(template: &str) -> Result<&'static dyn Dialect> {
-    let supported = || DIALECTS.iter().map(|dialect| dialect.name()).collect();
-    Ok(dialect::taught_by(template).ok_or_else(|| Error::NoDialect { supported: supported() })?)
-}
-
 /// The prompt: `conversation` and `tools` as the model's chat template writes them.
 ///
 /// # Errors
-/// [`Error::NoTemplate`], and what the template refuses.
+/// What [`Format::render`] reports.
 pub fn render(model: &Model, tools: &ToolSet, conversation: &Conversation, think: Think) -> Result<String> {
-    let vocabulary = model.vocabulary();
-    let text = |token: Option<i32>| {
-        token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())
-    };
-    let bos = text(vocabulary.bos().filter(|_| vocabulary.adds_bos()));
-    let eos = text(vocabulary.eos());
-    let options = RenderOptions {
-        add_generation_prompt: true,
-        enable_thinking: match think {
-            Think::Off => Some(false),
-            Think::On => Some(true),
-            Think::Auto => None,
-        },
-        bos_token: bos.as_deref(),
-        eos_token: eos.as_deref(),
-        ..RenderOptions::default()
-    };
-    let tools = serde_json::Value::Array(tools.sources());
-    Ok(Template::new(template_of(model)?)?.render(conversation, Some(&tools), &options)?)
+    Format::default().render(model.vocabulary(), tools, conversation, think)
+}
+
+/// The token ids of a rendered prompt, as [`answer`] evaluates it.
+///
+/// # Errors
+/// [`runtime::Error::TextTooLong`].
+pub fn tokenize_prompt(model: &Model, prompt: &str) -> Result<Vec<i32>> {
+    format::tokenize(model.vocabulary(), prompt)
 }
 
 /// Lets `model` answer `conversation` with a call of one of `tools`.
 ///
 /// # Errors
-/// What [`render`] and [`answer`] report.
+/// As [`call_in`].
 pub fn call(
     model: &Model,
     tools: &ToolSet,
     conversation: &Conversation,
     settings: &Settings,
 ) -> Result<Answer> {
-    let prompt = render(model, tools, conversation, settings.think)?;
-    answer(model, tools, &prompt, settings)
+    call_in(model, &Format::default(), tools, conversation, settings)
 }
 
-/// The token ids of a rendered prompt: special tokens recognized, text normalized as the model's
-/// tokenizer was trained to see it, a BOS token in front only where the model wants one and the
-/// prompt does not begin with it.
+/// Lets `model` answer `conversation`, written in `format`, with a call of one of `tools`.
 ///
 /// # Errors
-/// [`runtime::Error::TextTooLong`].
-pub fn tokenize_prompt(model: &Model, prompt: &str) -> Result<Vec<i32>> {
-    let normalized = match model.metadata().pre_tokenizer.as_deref() {
-        Some(pre) if NFC_PRE_TOKENIZERS.contains(&pre) => Cow::Owned(prompt.nfc().collect::<String>()),
-        _ => Cow::Borrowed(prompt),
-    };
-    let mut tokens = model.vocabulary().tokenize(&normalized, true)?;
-    if model.vocabulary().adds_bos()
-        && let Some(bos) = model.vocabulary().bos()
-        && tokens.first() != Some(&bos)
-    {
-        tokens.insert(0, bos);
-    }
-    Ok(tokens)
+/// [`Error::TextTooLong`] and [`Error::PromptTooLong`] where the conversation does not fit,
+/// [`Error::Memory`] where the context does not, and what [`Format::render`] and [`answer`] report.
+pub fn call_in(
+    model: &Model,
+    format: &Format,
+    tools: &ToolSet,
+    conversation: &Conversation,
+    settings: &Settings,
+) -> Result<Answer> {
+    let dialect = format.dialect(model.vocabulary())?;
+    let check_bytes = |bytes| room::check_bytes(model, bytes, &settings.session);
+    check_bytes(room::least_bytes(conversation))?;
+    let prompt = format.render(model.vocabulary(), tools, conversation, settings.think)?;
+    check_bytes(prompt.len())?;
+    let tokens = tokenize_prompt(model, &prompt)?;
+    room::check_prompt(model, tools, conversation, tokens.len(), &settings.session)?;
+    answer_tokens(model, dialect, tools, &tokens, settings)
 }
-
-/// Pre-tokenizers of the families whose tokenizer.json normalizes to NFC, which llama.cpp does not do.
-const NFC_PRE_TOKENIZERS: &[&str] = &["qwen2", "qwen35", "deepseek-r1-qwen"];
 
 /// Lets `model` answer `prompt`, a rendered conversation, with a call of one of `tools`.
 ///
@@ -288,8 +314,18 @@ const NFC_PRE_TOKENIZERS: &[&str] = &["qwen2", "qwen35", "deepseek-r1-qwen"];
 /// [`Error::Budget`] and [`Error::ContextFull`] where there is no call, and what rendering,
 /// grammar and runtime report.
 pub fn answer(model: &Model, tools: &ToolSet, prompt: &str, settings: &Settings) -> Result<Answer> {
-    let dialect = dialect_of(template_of(model)?)?;
-    let tokens = tokenize_prompt(model, prompt)?;
+    let dialect = Format::default().dialect(model.vocabulary())?;
+    answer_tokens(model, dialect, tools, &tokenize_prompt(model, prompt)?, settings)
+}
+
+fn answer_tokens(
+    model: &Model,
+    dialect: &'static dyn Dialect,
+    tools: &ToolSet,
+    tokens: &[i32],
+    settings: &Settings,
+) -> Result<Answer> {
+    room::check_memory(model, tokens.len(), settings)?;
     let mut session = Session::new(model, tokens.len(), settings.max_tokens, &settings.session)?;
     let mut timings = Timings {
         load: model.load_time(),
@@ -305,7 +341,7 @@ pub fn answer(model: &Model, tools: &ToolSet, prompt: &str, settings: &Settings)
     timings.grammar = started.elapsed();
 
     let started = Instant::now();
-    session.append(&tokens)?;
+    session.append(tokens)?;
     timings.prefill = started.elapsed();
 
     let mut call_grammar = CallGrammar::new(tools, dialect)?;

@@ -5,9 +5,9 @@ use anyhow::Context;
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
     Error, Kind,
-    call::{self, Answer, Settings, Think, Timings},
+    call::{self, Answer, Format, Settings, Think, Timings},
     chat::{self, Conversation, Message, Role},
-    runtime::{self, KV_TYPES, KvType, Model, Options, Sampling, Trust},
+    runtime::{self, KV_TYPES, KvType, Model, Options, Sampling, Trust, Vocabulary},
     tools::ToolSet,
 };
 use std::{
@@ -49,6 +49,18 @@ pub struct Args {
     #[arg(long, value_name = "TASK.txt")]
     task: Option<PathBuf>,
 
+    /// Write the prompt with this Jinja template instead of the model's
+    #[arg(long, value_name = "FILE")]
+    chat_template: Option<PathBuf>,
+
+    /// Hand the template this argument (repeatable)
+    #[arg(long, value_name = "KEY=JSON", value_parser = template_arg)]
+    template_arg: Vec<(String, serde_json::Value)>,
+
+    /// Print the prompt and stop; loads no weights
+    #[arg(long)]
+    print_prompt: bool,
+
     /// Tell the model to think first, not to, or nothing
     #[arg(long, value_name = "WHEN", default_value = "off")]
     think: ThinkArg,
@@ -60,6 +72,10 @@ pub struct Args {
     /// Make room for this many tokens [default: prompt and budget]
     #[arg(long, value_name = "N")]
     ctx: Option<NonZeroUsize>,
+
+    /// Make the context even where the memory seems too small
+    #[arg(long)]
+    force: bool,
 
     /// Compute with this many threads [default: physical cores]
     #[arg(long, value_name = "N")]
@@ -109,8 +125,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let tools = tools(&args, conversation.tools.take())?;
     call::check_tools(&tools)?;
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
+    let format = format(&args)?;
+    let settings = settings(&args);
+    if args.print_prompt {
+        let vocabulary = Vocabulary::load_with(&args.model, trust).map_err(Error::from)?;
+        return Ok(output::text(&format.render(&vocabulary, &tools, &conversation, settings.think)?)?);
+    }
     let model = Model::load_with(&args.model, trust).map_err(Error::from)?;
-    let answer = call::call(&model, &tools, &conversation, &settings(&args)).inspect_err(show_partial)?;
+    let answer =
+        call::call_in(&model, &format, &tools, &conversation, &settings).inspect_err(show_partial)?;
     show_thought(&answer);
     if args.timings {
         // A closed stderr has nobody to read them.
@@ -134,7 +157,7 @@ fn exit_on_interrupt() -> anyhow::Result<()> {
 fn tools(args: &Args, with_messages: Option<serde_json::Value>) -> anyhow::Result<ToolSet> {
     match (&args.tools, with_messages) {
         (Some(path), None) => {
-            let text = fs::read(path).map_err(|source| Error::read(path, source))?;
+            let text = read(path)?;
             ToolSet::parse(&text).map_err(Error::from).with_context(|| path.display().to_string())
         }
         (None, Some(tools)) => Ok(ToolSet::from_value(tools).map_err(Error::from)?),
@@ -148,7 +171,7 @@ fn tools(args: &Args, with_messages: Option<serde_json::Value>) -> anyhow::Resul
 fn conversation(args: &Args) -> anyhow::Result<Conversation> {
     let conversation = match &args.messages {
         Some(path) if path.as_os_str() == "-" => messages(Path::new("stdin"), &stdin()?)?,
-        Some(path) => messages(path, &fs::read(path).map_err(|source| Error::read(path, source))?)?,
+        Some(path) => messages(path, &read(path)?)?,
         None => Conversation { messages: vec![Message::text(Role::User, prompt(args)?)], tools: None },
     };
     let Some(system) = system(args)? else { return Ok(conversation) };
@@ -191,16 +214,61 @@ fn prompt(args: &Args) -> anyhow::Result<String> {
     Ok(parts.join("\n\n"))
 }
 
+/// More than any model's context holds. The file may be a device without an end.
+const MAX_INPUT_BYTES: u64 = 1 << 30;
+
 fn stdin() -> anyhow::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    io::stdin().lock().read_to_end(&mut text).context("cannot read stdin")?;
-    Ok(text)
+    bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let file = fs::File::open(path).map_err(|source| Error::read(path, source))?;
+    bounded(file, &path.display().to_string()).map_err(|source| Error::read(path, source))?
+}
+
+fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    input.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_INPUT_BYTES {
+        let message = format!("{name} has more than {MAX_INPUT_BYTES} bytes, and no context holds as many");
+        return Ok(Err(Failure::of(Kind::Data, message)));
+    }
+    Ok(Ok(bytes))
+}
+
+fn format(args: &Args) -> anyhow::Result<Format> {
+    let template = match &args.chat_template {
+        None => None,
+        Some(path) => {
+            let text = String::from_utf8(read(path)?).map_err(|_| {
+                Failure::of(Kind::Data, format!("{}: the chat template is not UTF-8", path.display()))
+            })?;
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            if text.trim().is_empty() {
+                return Err(Failure::of(
+                    Kind::Data,
+                    format!("{}: the chat template is empty", path.display()),
+                ));
+            }
+            Some(text.to_owned())
+        }
+    };
+    Ok(Format { template, arguments: args.template_arg.iter().cloned().collect() })
+}
+
+fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {
+    const FORM: &str = "expected KEY=JSON, such as date=\"today\" (with the quotes) or depth=3";
+    let (key, json) = text.split_once('=').ok_or(FORM)?;
+    if key.is_empty() {
+        return Err(FORM.into());
+    }
+    let value = serde_json::from_str(json).map_err(|e| format!("{e}; {FORM}"))?;
+    Ok((key.to_owned(), value))
 }
 
 fn system(args: &Args) -> anyhow::Result<Option<String>> {
     let Some(path) = &args.task else { return Ok(args.system.clone()) };
-    let bytes = fs::read(path).map_err(|source| Error::read(path, source))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
+    let text = String::from_utf8(read(path)?).map_err(|_| {
         Failure::of(Kind::Data, format!("{}: the task description is not UTF-8", path.display()))
     })?;
     Ok(Some(chat::task_system_text(&text)))
@@ -226,6 +294,7 @@ fn settings(args: &Args) -> Settings {
             threads: args.threads,
             kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
         },
+        force: args.force,
     }
 }
 

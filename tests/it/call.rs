@@ -101,6 +101,7 @@ fn settings() -> Settings {
         sampling: Sampling::default(),
         max_tokens: 512,
         session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
+        force: false,
     }
 }
 

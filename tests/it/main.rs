@@ -16,6 +16,7 @@ mod place;
 mod pocket;
 mod quantizer;
 mod refused;
+mod room;
 mod shared;
 mod tokenizer_keys;
 mod verify;
