@@ -298,10 +298,10 @@ pub fn call_in(
     conversation: &Conversation,
     settings: &Settings,
 ) -> Result<Answer> {
-    let dialect = format.dialect(model.vocabulary())?;
     let check_bytes = |bytes| room::check_bytes(model, bytes, &settings.session);
     check_bytes(room::least_bytes(conversation))?;
     let prompt = format.render(model.vocabulary(), tools, conversation, settings.think)?;
+    let dialect = format.dialect(model.vocabulary())?;
     check_bytes(prompt.len())?;
     let tokens = tokenize_prompt(model, &prompt)?;
     room::check_prompt(model, tools, conversation, tokens.len(), &settings.session)?;

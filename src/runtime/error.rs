@@ -69,6 +69,17 @@ pub enum Error {
         /// The text's length.
         bytes: usize,
     },
+    /// No memory to cut a long text into tokens.
+    #[error("a text of {bytes} bytes needs {stack_mib} MiB of stack to be tokenized; shorten it")]
+    Stack {
+        /// The text's length.
+        bytes: usize,
+        /// What was asked for.
+        stack_mib: usize,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
     /// The prompt leaves no room in the context.
     #[error(
         "the prompt has {n_prompt} tokens and the context {n_ctx} (the model takes up to {n_ctx_train}); \
@@ -135,7 +146,7 @@ impl Error {
     /// The class that decides the exit code.
     pub fn kind(&self) -> Kind {
         match self {
-            Error::Cpu { .. } | Error::Context { .. } => Kind::Unavailable,
+            Error::Cpu { .. } | Error::Context { .. } | Error::Stack { .. } => Kind::Unavailable,
             Error::Open { .. } => Kind::NoInput,
             Error::ContextTooLong { .. } => Kind::Usage,
             Error::Folder { .. }

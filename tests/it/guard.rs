@@ -183,6 +183,8 @@ fn the_tokenizers_arrays_have_one_length_each_text_once_and_ids_that_exist() {
         ("tokenizer.ggml.fim_pre_token_id", Value::I32(-1), &["the i32 -1"]),
         ("tokenizer.ggml.add_bos_token", Value::U8(1), &["a bool"]),
         ("tokenizer.ggml.pre", Value::U8(1), &["a string"]),
+        // llama.cpp asserts that no word has a space, and this one leaves them in.
+        ("tokenizer.ggml.pre", Value::String("whitespace".into()), &["byte-level"]),
         ("tokenizer.ggml.tokens", Value::Array(Array::I32(vec![1])), &["an array of strings"]),
         ("tokenizer.ggml.merges", Value::Bool(true), &["an array of strings"]),
         ("tokenizer.ggml.model", Value::String("rwkv".into()), &["`rwkv`", "gpt2 or llama", "--trust-model"]),

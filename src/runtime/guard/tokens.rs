@@ -12,6 +12,10 @@ const PREFIX: &str = "tokenizer.ggml";
 const MAX_TOKENS: usize = 1 << 22;
 /// The longest text of a token, in bytes: twice the longest run of spaces of a published model.
 const MAX_TOKEN_BYTES: usize = 1 << 12;
+/// Pre-tokenizers for tokens that are not spelled in the byte-level alphabet: with these, llama.cpp
+/// asserts at the first space or line feed.
+const NOT_BYTE_LEVEL: [&str; 5] =
+    ["gemma4", "granite-embed-multi-311m", "mmbert", "sarvam-moe", "whitespace"];
 /// ggml's number for tokens that are one byte.
 const BYTE: i32 = 6;
 
@@ -40,7 +44,10 @@ pub(super) fn check(gguf: &Gguf, trusted: bool) -> Result<Option<u64>, Error> {
             strings(&keys, "merges")?.ok_or_else(|| missing("merges", "an array of strings"))?,
         )?,
     }
-    keys.text("pre")?;
+    if let Some(pre) = keys.text("pre")?.filter(|pre| NOT_BYTE_LEVEL.contains(pre)) {
+        let expected = "a pre-tokenizer for byte-level tokens".to_owned();
+        return Err(keys.wrong("pre", &Value::String(pre.to_owned()), expected));
+    }
     for name in ["add_bos_token", "add_eos_token", "add_sep_token", "add_space_prefix"] {
         keys.truth(name)?;
     }
