@@ -66,6 +66,7 @@ fn settings() -> Settings {
         max_tokens: 512,
         dialect: None,
         session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
+        force: false,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
 };
 use edgecall::{
     Error, Kind,
-    call::{self, Answer, Choice, End, Request, Settings, Think, openai::ChatCompletion},
+    call::{self, Answer, Choice, End, Format, Request, Settings, Think, openai::ChatCompletion},
     chat::Conversation,
     convert::FileType,
     runtime::{Compiler, Constraint, Options, Sampling, constraint::Fixed},
@@ -160,7 +160,7 @@ fn several_calls_are_written_in_the_dialects_own_form() {
         let (said, calls) = turn.split(two_calls);
         assert_eq!((said, calls.len()), ("", 2));
         calls.iter().for_each(|call| check::check(&two(), &dialect.parse(call).unwrap()).unwrap());
-        let cut = &two_calls[..two_calls.rfind(|c| c == ':' || c == '{').unwrap()];
+        let cut = &two_calls[..two_calls.rfind([':', '{']).unwrap()];
         let endings = turn.endings(cut.as_bytes());
         let first = String::from_utf8(endings.last().unwrap().clone()).unwrap();
         hold(&turn, &[(&first, true)]);
@@ -237,7 +237,7 @@ fn a_call_that_is_cut_off_is_ended_without_the_member_that_was_being_written() {
     assert!(endings("<tool_call>\n{\"na").is_empty());
     assert!(endings("<tool_call>\n{\"name\": \"g").is_empty());
     let first = f(r#"{"a": "x"}"#);
-    assert_eq!(endings(&format!("{first}\n<tool_call>\n{{\"name\": \"")), [first.clone()]);
+    assert_eq!(endings(&format!("{first}\n<tool_call>\n{{\"name\": \"")), std::slice::from_ref(&first));
     let second = format!("{first}\n{}", cut(r#"{"k0": 1, "#));
     assert_eq!(endings(&second), [format!("{first}\n{}", g(r#"{"k0": 1}"#)), first]);
 }
@@ -266,11 +266,18 @@ fn settings() -> Settings {
         max_tokens: 512,
         dialect: None,
         session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
+        force: false,
     }
 }
 
 fn ask(request: &Request<'_>, settings: &Settings) -> Result<Answer, Box<Error>> {
-    Ok(call::ask(pocket::loaded(), request, settings, &mut |_| ControlFlow::Continue(()))?)
+    Ok(call::ask(
+        pocket::loaded(),
+        &Format::default(),
+        request,
+        settings,
+        &mut |_| ControlFlow::Continue(()),
+    )?)
 }
 
 #[test]
@@ -414,7 +421,7 @@ fn a_reader_sees_text_in_whole_characters_and_can_end_it() {
     let sampling = Sampling { temperature: 3.0, ..Sampling::default() };
     let settings = Settings { sampling, max_tokens: 60, ..settings() };
     let mut pieces: Vec<String> = Vec::new();
-    let answer = call::ask(pocket::loaded(), &request, &settings, &mut |piece| {
+    let answer = call::ask(pocket::loaded(), &Format::default(), &request, &settings, &mut |piece| {
         pieces.push(piece.to_owned());
         ControlFlow::Continue(())
     })
@@ -422,7 +429,7 @@ fn a_reader_sees_text_in_whole_characters_and_can_end_it() {
     assert!(pieces.len() > 3, "{pieces:?}");
     assert_eq!(pieces.concat(), answer.content.unwrap());
     let mut seen = 0;
-    let answer = call::ask(pocket::loaded(), &request, &settings, &mut |_| {
+    let answer = call::ask(pocket::loaded(), &Format::default(), &request, &settings, &mut |_| {
         seen += 1;
         if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
