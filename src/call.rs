@@ -1,50 +1,66 @@
 //! Conversation + tools + model -> tool call: where the three streams meet.
 
+mod form;
+mod format;
+pub mod openai;
+mod request;
+mod respond;
+mod room;
+mod taught;
+mod thought;
+mod told;
 mod watch;
+
+pub use format::Format;
+pub use request::{Answer, Choice, End, Request};
+pub use respond::Reader;
+pub use room::{Part, Parts};
+pub use taught::{Manner, manner_of};
 
 use crate::{
     Result,
-    chat::{Conversation, RenderOptions, Template, select_template},
+    chat::{Conversation, RenderOptions, Template},
     error::Kind,
     runtime::{
-        self, Compiler, Completion, Constraint, Finish, Model, Sampler, Sampling, Session,
-        constraint::Grammar, generate,
+        self, Compiler, Completion, Constraint, Finish, Model, Sampling, Session, constraint::Grammar,
     },
     tools::{
-        self, Tool, ToolCall, ToolSet, check,
-        dialect::{self, DIALECTS, Dialect},
-        grammar::{self, CallGrammar},
+        self, Tool, ToolSet,
+        dialect::{DIALECTS, Dialect},
+        grammar::{self, CallGrammar, Staged},
         schema,
     },
 };
-use std::{
-    borrow::Cow,
-    time::{Duration, Instant},
-};
-use unicode_normalization::UnicodeNormalization;
+use respond::{Prompt, respond};
+use serde_json::Value;
+use std::{ops::ControlFlow, time::Duration};
 
 /// Why there is no call.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The tokens ran out before the call was complete.
-    #[error("the budget of {max_tokens} tokens ended before the call did; allow more with --max-tokens")]
+    /// The tokens ran out before the answer was complete.
+    #[error("the budget of {max_tokens} tokens ended before the {what} did; allow more with --max-tokens")]
     Budget {
         /// The budget.
         max_tokens: usize,
+        /// What was asked for: a call, or an answer that may be one.
+        what: &'static str,
         /// What was written.
         partial: String,
     },
-    /// The context was full before the call was complete.
-    #[error("the context of {n_ctx} tokens was full before the call was complete; shorten the prompt")]
+    /// The context was full before the answer was complete.
+    #[error("the context of {n_ctx} tokens was full before the {what} was complete; shorten the prompt")]
     ContextFull {
         /// The context's length.
         n_ctx: usize,
+        /// What was asked for: a call, or an answer that may be one.
+        what: &'static str,
         /// What was written.
         partial: String,
     },
     /// What was written is not a call that the tools accept, though the grammar should see to that.
-    #[error("the model's call is not valid, and nothing else was tried")]
+    #[error("the model's answer is not valid, and nothing else was tried")]
     Invalid {
         /// What is wrong with it.
         #[source]
@@ -53,16 +69,72 @@ pub enum Error {
         partial: String,
     },
     /// The model has no chat template.
-    #[error("the model has no chat template, so it is not known how to talk to it")]
+    #[error(
+        "the model has no chat template (key `tokenizer.chat_template`), so it is not known how to talk to it; \
+         give one with --chat-template FILE"
+    )]
     NoTemplate,
     /// The model's template teaches another way to write calls.
     #[error(
-        "the model's chat template teaches none of the call formats that are supported ({})",
+        "the model's chat template teaches a call format that is not supported: {format}; supported are {}; \
+         with --dialect generic the model is told of the tools and the format in plain text",
         supported.join(", ")
     )]
     NoDialect {
+        /// The format.
+        format: &'static str,
         /// The formats' names.
         supported: Vec<&'static str>,
+    },
+    /// The messages cannot fit the context however they are cut into tokens.
+    #[error(
+        "the prompt has {bytes} bytes of messages, which are {at_least} tokens or more, and the context has {n_ctx} \
+         (the model takes up to {n_ctx_train}); shorten the conversation"
+    )]
+    TextTooLong {
+        /// Bytes of the messages.
+        bytes: usize,
+        /// The fewest tokens that they can be.
+        at_least: usize,
+        /// Tokens of the context.
+        n_ctx: usize,
+        /// The most that the model was trained for.
+        n_ctx_train: usize,
+    },
+    /// The prompt leaves no room in the context.
+    #[error(
+        "the prompt has {n_prompt} tokens and the context {n_ctx} (the model takes up to {n_ctx_train}); \
+         shorten the conversation or the tools\n{parts}"
+    )]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        n_prompt: usize,
+        /// Tokens of the context.
+        n_ctx: usize,
+        /// The most that the model was trained for.
+        n_ctx_train: usize,
+        /// Where they are, and what would fit.
+        parts: Parts,
+    },
+    /// The context does not fit the memory of this machine.
+    #[error(
+        "a context of {n_ctx} tokens takes {need_mib} MiB beside {weights_mib} MiB of weights, and this machine has \
+         {available_mib} MiB available of {total_mib}; {}, choose a smaller --kv-type, or try all the same with --force",
+        if *fitting > 0 { format!("--ctx {fitting} would fit") } else { "free some memory".to_owned() }
+    )]
+    Memory {
+        /// Tokens of the context.
+        n_ctx: usize,
+        /// What it would allocate.
+        need_mib: u64,
+        /// What the machine can give.
+        available_mib: u64,
+        /// The model's weights, mapped.
+        weights_mib: u64,
+        /// What the machine has.
+        total_mib: u64,
+        /// The largest context that would fit, in steps of 256 tokens; 0 for none.
+        fitting: usize,
     },
 }
 
@@ -71,7 +143,25 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::Budget { .. } | Error::ContextFull { .. } | Error::Invalid { .. } => Kind::Negative,
-            Error::NoTemplate | Error::NoDialect { .. } => Kind::Data,
+            Error::Memory { .. } => Kind::Unavailable,
+            Error::NoTemplate
+            | Error::NoDialect { .. }
+            | Error::TextTooLong { .. }
+            | Error::PromptTooLong { .. } => Kind::Data,
+        }
+    }
+
+    /// That the tokens, or the room for them, ran out before `what` was complete.
+    fn cut_off(
+        completion: &Completion,
+        what: &'static str,
+        settings: &Settings,
+        session: &Session<'_>,
+    ) -> Error {
+        let partial = String::from_utf8_lossy(&completion.text).into_owned();
+        match completion.finish {
+            Finish::Context => Error::ContextFull { n_ctx: session.n_ctx(), what, partial },
+            _ => Error::Budget { max_tokens: settings.max_tokens, what, partial },
         }
     }
 
@@ -107,19 +197,12 @@ pub struct Settings {
     pub sampling: Sampling,
     /// The most tokens of thought and call together.
     pub max_tokens: usize,
+    /// How the call is written; `None` is what the chat template teaches.
+    pub dialect: Option<&'static dyn Dialect>,
     /// Context, threads, KV cache.
     pub session: runtime::Options,
-}
-
-/// A call and how it came about.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The call.
-    pub call: ToolCall,
-    /// What the model thought first.
-    pub thought: Option<String>,
-    /// How long it took.
-    pub timings: Timings,
+    /// Makes the context even where the memory seems too small for it.
+    pub force: bool,
 }
 
 /// Where the time of a call went.
@@ -162,6 +245,20 @@ pub fn check_tools(tools: &ToolSet) -> Result<()> {
     whole.map(drop)
 }
 
+/// Checks, without a model, that the schema of a plain JSON answer can be enforced.
+///
+/// # Errors
+/// [`tools::Error::AnswerSchema`] with the reason.
+pub fn check_schema(schema: &Value) -> Result<()> {
+    match Compiler::for_bytes()?.compile(&grammar::of_answer("", schema)) {
+        Ok(_) => Ok(()),
+        Err(runtime::Error::Grammar { reason }) => {
+            Err(tools::Error::AnswerSchema { problem: first_line(&reason).to_owned() }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Finds the innermost schema of `tool` that does not compile, and the keyword that is to blame.
 fn locate(compiler: &Compiler, tool: &Tool) -> Result<()> {
     for part in schema::parts(tool) {
@@ -198,153 +295,89 @@ fn first_line(text: &str) -> &str {
     text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason is given")
 }
 
-/// The model's chat template for calls.
+/// The prompt: `conversation` and `tools` as the model's chat template writes them, or as text for a
+/// template that does not teach `dialect` (`None`: what it teaches).
 ///
 /// # Errors
-/// [`Error::NoTemplate`], or several among which none can be chosen.
-pub fn template_of(model: &Model) -> Result<&str> {
-    let templates: Vec<(&str, &str)> =
-        model.metadata().chat_templates.iter().map(|(name, text)| (&**name, &**text)).collect();
-    if templates.is_empty() {
-        return Err(Error::NoTemplate.into());
-    }
-    Ok(select_template(&templates, true)?)
+/// What [`Format::render`] reports.
+pub fn render(
+    model: &Model,
+    tools: Option<&ToolSet>,
+    conversation: &Conversation,
+    think: Think,
+    dialect: Option<&'static dyn Dialect>,
+) -> Result<String> {
+    Format::default().render(model.vocabulary(), tools, conversation, think, dialect)
 }
 
-/// The dialect that a chat template teaches.
+/// The same with a chat template and what it is given.
 ///
 /// # Errors
-/// [`Error::NoDialect`].
-pub fn dialect_of(template: &str) -> Result<&'static dyn Dialect> {
-    let supported = || DIALECTS.iter().map(|dialect| dialect.name()).collect();
-    Ok(dialect::taught_by(template).ok_or_else(|| Error::NoDialect { supported: supported() })?)
+/// [`Error::NoDialect`], and what the template refuses.
+pub fn render_with(
+    template: &str,
+    tools: &ToolSet,
+    conversation: &Conversation,
+    options: &RenderOptions<'_>,
+    dialect: Option<&'static dyn Dialect>,
+) -> Result<String> {
+    let manner = manner_of(template, dialect)?;
+    let template = Template::new(template)?;
+    Ok(if manner.by_template {
+        let tools = Value::Array(tools.sources());
+        template.render(conversation, Some(&tools), options)?
+    } else {
+        told::render(&template, manner.dialect, tools, conversation, options)?
+    })
 }
 
-/// The prompt: `conversation` and `tools` as the model's chat template writes them.
+/// The token ids of a rendered prompt, as [`ask`] evaluates it.
 ///
 /// # Errors
-/// [`Error::NoTemplate`], and what the template refuses.
-pub fn render(model: &Model, tools: &ToolSet, conversation: &Conversation, think: Think) -> Result<String> {
-    let vocabulary = model.vocabulary();
-    let text = |token: Option<i32>| {
-        token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())
-    };
-    let bos = text(vocabulary.bos().filter(|_| vocabulary.adds_bos()));
-    let eos = text(vocabulary.eos());
-    let options = RenderOptions {
-        add_generation_prompt: true,
-        enable_thinking: match think {
-            Think::Off => Some(false),
-            Think::On => Some(true),
-            Think::Auto => None,
-        },
-        bos_token: bos.as_deref(),
-        eos_token: eos.as_deref(),
-        ..RenderOptions::default()
-    };
-    let tools = serde_json::Value::Array(tools.sources());
-    Ok(Template::new(template_of(model)?)?.render(conversation, Some(&tools), &options)?)
+/// [`runtime::Error::TextTooLong`].
+pub fn tokenize_prompt(model: &Model, prompt: &str) -> Result<Vec<i32>> {
+    format::tokenize(model.vocabulary(), prompt)
 }
 
 /// Lets `model` answer `conversation` with a call of one of `tools`.
 ///
 /// # Errors
-/// What [`render`] and [`answer`] report.
+/// As [`ask`].
 pub fn call(
     model: &Model,
     tools: &ToolSet,
     conversation: &Conversation,
     settings: &Settings,
 ) -> Result<Answer> {
-    let prompt = render(model, tools, conversation, settings.think)?;
-    answer(model, tools, &prompt, settings)
+    let request = Request::new(conversation, Some(tools));
+    ask(model, &Format::default(), &request, settings, &mut |_| ControlFlow::Continue(()))
 }
 
-/// The token ids of a rendered prompt: special tokens recognized, text normalized as the model's
-/// tokenizer was trained to see it, a BOS token in front only where the model wants one and the
-/// prompt does not begin with it.
+/// Lets `model` answer `request`, written in `format`; `reader` sees an answer in text while it is
+/// written.
 ///
 /// # Errors
-/// [`runtime::Error::TextTooLong`].
-pub fn tokenize_prompt(model: &Model, prompt: &str) -> Result<Vec<i32>> {
-    let normalized = match model.metadata().pre_tokenizer.as_deref() {
-        Some(pre) if NFC_PRE_TOKENIZERS.contains(&pre) => Cow::Owned(prompt.nfc().collect::<String>()),
-        _ => Cow::Borrowed(prompt),
-    };
-    let mut tokens = model.vocabulary().tokenize(&normalized, true)?;
-    if model.vocabulary().adds_bos()
-        && let Some(bos) = model.vocabulary().bos()
-        && tokens.first() != Some(&bos)
-    {
-        tokens.insert(0, bos);
-    }
-    Ok(tokens)
-}
-
-/// Pre-tokenizers of the families whose tokenizer.json normalizes to NFC, which llama.cpp does not do.
-const NFC_PRE_TOKENIZERS: &[&str] = &["qwen2", "qwen35", "deepseek-r1-qwen"];
-
-/// Lets `model` answer `prompt`, a rendered conversation, with a call of one of `tools`.
-///
-/// # Errors
-/// [`Error::Budget`] and [`Error::ContextFull`] where there is no call, and what rendering,
-/// grammar and runtime report.
-pub fn answer(model: &Model, tools: &ToolSet, prompt: &str, settings: &Settings) -> Result<Answer> {
-    let dialect = dialect_of(template_of(model)?)?;
-    let tokens = tokenize_prompt(model, prompt)?;
-    let mut session = Session::new(model, tokens.len(), settings.max_tokens, &settings.session)?;
-    let mut timings = Timings {
-        load: model.load_time(),
-        prompt_tokens: tokens.len(),
-        n_ctx: session.n_ctx(),
-        threads: session.threads(),
-        ..Timings::default()
-    };
-    let mut sampler = Sampler::new(settings.sampling);
-
-    let started = Instant::now();
-    let compiler = model.compiler()?;
-    timings.grammar = started.elapsed();
-
-    let started = Instant::now();
-    session.append(&tokens)?;
-    timings.prefill = started.elapsed();
-
-    let mut call_grammar = CallGrammar::new(tools, dialect)?;
-    let mut thought = None;
-    if settings.think == Think::On
-        && let Some((end, lead)) = dialect.thought_end()
-    {
-        let opening = dialect.frame().open.first().and_then(|part| compiler.mark(part.text()));
-        let opens_call = |token: i32| u32::try_from(token).is_ok_and(|token| Some(token) == opening);
-        let thinking = generate::free(
-            &mut session,
-            model.vocabulary(),
-            &mut sampler,
-            settings.max_tokens,
-            Some(end),
-            opens_call,
-        )?;
-        timings.add(&thinking);
-        let text = finished(&thinking, settings, &session)?;
-        if text.ends_with(end) {
-            call_grammar = call_grammar.after(lead);
-        }
-        thought = Some(text);
-    }
-
-    let started = Instant::now();
-    let mut constraint = Constraint::new(compiler, Box::new(Marked { grammar: &call_grammar, compiler }))?;
-    timings.grammar += started.elapsed();
-    let budget = settings.max_tokens - timings.generated_tokens;
-    let completion = generate::constrained(&mut session, &mut constraint, &mut sampler, budget)?;
-    timings.add(&completion);
-    let text = finished(&completion, settings, &session)?;
-    let call = dialect
-        .parse(&text)
-        .and_then(|call| check::check(tools, &call).map(|()| call))
-        .map_err(|source| Error::Invalid { source, partial: text })?;
-    Ok(Answer { call, thought, timings })
+/// [`Error::TextTooLong`] and [`Error::PromptTooLong`] where the conversation does not fit,
+/// [`Error::Memory`] where the context does not, [`Error::Budget`] and [`Error::ContextFull`] where
+/// there is no answer, and what [`Format::render`], grammar and runtime report.
+pub fn ask(
+    model: &Model,
+    format: &Format,
+    request: &Request<'_>,
+    settings: &Settings,
+    reader: &mut Reader<'_>,
+) -> Result<Answer> {
+    let (tools, conversation, dialect) = (request.tools, request.conversation, settings.dialect);
+    let check_bytes = |bytes| room::check_bytes(model, bytes, &settings.session);
+    check_bytes(room::least_bytes(conversation))?;
+    let text = format.render(model.vocabulary(), tools, conversation, settings.think, dialect)?;
+    let manner = tools.map(|_| format.manner(model.vocabulary(), dialect)).transpose()?;
+    check_bytes(text.len())?;
+    let tokens = tokenize_prompt(model, &text)?;
+    room::check_prompt(model, tools, conversation, tokens.len(), &settings.session)?;
+    room::check_memory(model, tokens.len(), settings)?;
+    let dialect = manner.map(|manner| manner.dialect);
+    respond(model, &Prompt { text: &text, tokens: &tokens, dialect }, request, settings, reader)
 }
 
 impl Timings {
@@ -354,27 +387,17 @@ impl Timings {
     }
 }
 
-/// The text of a completion that came to its end.
-fn finished(completion: &Completion, settings: &Settings, session: &Session<'_>) -> Result<String> {
-    let partial = String::from_utf8_lossy(&completion.text).into_owned();
-    match completion.finish {
-        Finish::Stop => Ok(partial),
-        Finish::Budget => Err(Error::Budget { max_tokens: settings.max_tokens, partial }.into()),
-        Finish::Context => Err(Error::ContextFull { n_ctx: session.n_ctx(), partial }.into()),
-    }
-}
-
-/// A call's grammar, ready to be held against text in the compiler's vocabulary.
+/// The grammar of a call or a turn, ready to be held against text in the compiler's vocabulary.
 ///
 /// # Errors
 /// [`runtime::Error::Grammar`] with llguidance's reason.
-pub fn constraint<'a>(compiler: &'a Compiler, grammar: &'a CallGrammar) -> Result<Constraint<'a>> {
+pub fn constraint<'a>(compiler: &'a Compiler, grammar: &'a dyn Staged) -> Result<Constraint<'a>> {
     Ok(Constraint::new(compiler, Box::new(Marked { grammar, compiler }))?)
 }
 
-/// A call's grammar with the marks of one vocabulary.
+/// A grammar with the marks of one vocabulary.
 struct Marked<'a> {
-    grammar: &'a CallGrammar,
+    grammar: &'a dyn Staged,
     compiler: &'a Compiler,
 }
 

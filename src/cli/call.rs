@@ -1,19 +1,27 @@
 //! `edgecall call`.
 
+mod answer;
+mod ask;
+
+use self::{
+    answer::{OutputArg, Stream},
+    ask::Ask,
+};
 use super::{exit::Failure, output};
 use anyhow::Context;
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
     Error, Kind,
-    call::{self, Answer, Settings, Think, Timings},
+    call::{self, Format, Request, Settings, Think, Timings},
     chat::{self, Conversation, Message, Role},
-    runtime::{self, KV_TYPES, KvType, Model, Options, Sampling},
-    tools::ToolSet,
+    runtime::{self, KV_TYPES, KvType, Model, Options, Sampling, Trust, Vocabulary},
+    tools::dialect::{self, DIALECTS},
 };
 use std::{
     fmt, fs,
     io::{self, IsTerminal, Read, Write},
     num::NonZeroUsize,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -25,9 +33,26 @@ pub struct Args {
     #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
     model: PathBuf,
 
+    /// Load a model of an architecture that is not checked first
+    #[arg(long)]
+    trust_model: bool,
+
     /// Let the model call one of these tools (OpenAI's form)
     #[arg(long, value_name = "TOOLS.json")]
     tools: Option<PathBuf>,
+
+    /// Have one of them called (required), one or text (auto), text (none), or this one (NAME)
+    /// [default: required, none without tools]
+    #[arg(long, value_name = "CHOICE")]
+    tool_choice: Option<String>,
+
+    /// Let the model make up to N calls in one turn
+    #[arg(long, value_name = "N", default_value = "1")]
+    parallel: NonZeroUsize,
+
+    /// Get JSON of this schema instead of a call
+    #[arg(long, value_name = "SCHEMA.json", conflicts_with_all = ["tools", "tool_choice"])]
+    json_schema: Option<PathBuf>,
 
     /// Answer this; text on stdin is put after it
     #[arg(value_name = "PROMPT", conflicts_with = "messages")]
@@ -45,6 +70,22 @@ pub struct Args {
     #[arg(long, value_name = "TASK.txt")]
     task: Option<PathBuf>,
 
+    /// Have the call written in this format [default: what the chat template teaches]
+    #[arg(long, value_name = "NAME", value_parser = dialects())]
+    dialect: Option<String>,
+
+    /// Write the prompt with this Jinja template instead of the model's
+    #[arg(long, value_name = "FILE")]
+    chat_template: Option<PathBuf>,
+
+    /// Hand the template this argument (repeatable)
+    #[arg(long, value_name = "KEY=JSON", value_parser = template_arg)]
+    template_arg: Vec<(String, serde_json::Value)>,
+
+    /// Print the prompt and stop; loads no weights
+    #[arg(long)]
+    print_prompt: bool,
+
     /// Tell the model to think first, not to, or nothing
     #[arg(long, value_name = "WHEN", default_value = "off")]
     think: ThinkArg,
@@ -53,9 +94,17 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "512")]
     max_tokens: NonZeroUsize,
 
+    /// Close a call that these tokens cut off, if it has all keys that it needs
+    #[arg(long)]
+    close_at_budget: bool,
+
     /// Make room for this many tokens [default: prompt and budget]
     #[arg(long, value_name = "N")]
     ctx: Option<NonZeroUsize>,
+
+    /// Make the context even where the memory seems too small
+    #[arg(long)]
+    force: bool,
 
     /// Compute with this many threads [default: physical cores]
     #[arg(long, value_name = "N")]
@@ -85,6 +134,14 @@ pub struct Args {
     #[arg(long, value_name = "SEED", default_value = "0")]
     seed: u64,
 
+    /// Print this of the answer
+    #[arg(long, value_name = "WHAT", default_value = "call")]
+    output: OutputArg,
+
+    /// Print text while it is written
+    #[arg(long, conflicts_with = "output")]
+    stream: bool,
+
     /// Print times, token counts and the context to stderr
     #[arg(long)]
     timings: bool,
@@ -102,16 +159,40 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     runtime::cpu::check().map_err(Error::from)?;
     exit_on_interrupt()?;
     let mut conversation = conversation(&args)?;
-    let tools = tools(&args, conversation.tools.take())?;
-    call::check_tools(&tools)?;
-    let model = Model::load(&args.model).map_err(Error::from)?;
-    let answer = call::call(&model, &tools, &conversation, &settings(&args)).inspect_err(show_partial)?;
-    show_thought(&answer);
+    let ask = Ask::read(&args, conversation.tools.take())?;
+    let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
+    let format = format(&args)?;
+    let settings = settings(&args);
+    if args.print_prompt {
+        let vocabulary = Vocabulary::load_with(&args.model, trust).map_err(Error::from)?;
+        let tools = ask.tools.as_ref();
+        let prompt = format.render(&vocabulary, tools, &conversation, settings.think, settings.dialect)?;
+        return Ok(output::text(&prompt)?);
+    }
+    let model = Model::load_with(&args.model, trust).map_err(Error::from)?;
+    let request = Request {
+        choice: ask.choice.clone(),
+        parallel: args.parallel,
+        schema: ask.schema.as_ref(),
+        close_at_budget: args.close_at_budget,
+        ..Request::new(&conversation, ask.tools.as_ref())
+    };
+    let mut stream = Stream::default();
+    let mut reader = |text: &str| match args.stream {
+        true => stream.push(text),
+        false => ControlFlow::Continue(()),
+    };
+    let answer = call::ask(&model, &format, &request, &settings, &mut reader).inspect_err(show_partial)?;
+    let printed = match args.stream {
+        true => stream.finish().map_err(Into::into),
+        false => answer::print(&answer, &ask.choice, args.output, &args.model),
+    };
+    answer::comment(&answer, args.output);
     if args.timings {
         // A closed stderr has nobody to read them.
         let _ = write!(io::stderr(), "{}", TimingTable(&answer.timings));
     }
-    Ok(output::line(&answer.call)?)
+    printed
 }
 
 /// A thread waits for the signal and ends the process: nothing is half written, and a prefill may
@@ -125,25 +206,10 @@ fn exit_on_interrupt() -> anyhow::Result<()> {
     .context("cannot watch for Ctrl-C")
 }
 
-/// The tools of `--tools`, or those that came with the messages.
-fn tools(args: &Args, with_messages: Option<serde_json::Value>) -> anyhow::Result<ToolSet> {
-    match (&args.tools, with_messages) {
-        (Some(path), None) => {
-            let text = fs::read(path).map_err(|source| Error::read(path, source))?;
-            ToolSet::parse(&text).map_err(Error::from).with_context(|| path.display().to_string())
-        }
-        (None, Some(tools)) => Ok(ToolSet::from_value(tools).map_err(Error::from)?),
-        (None, None) => Err(Failure::usage("there is nothing to call; give --tools TOOLS.json")),
-        (Some(_), Some(_)) => Err(Failure::usage(
-            "the messages come with `tools`, and --tools gives others; take one of them away",
-        )),
-    }
-}
-
 fn conversation(args: &Args) -> anyhow::Result<Conversation> {
     let conversation = match &args.messages {
         Some(path) if path.as_os_str() == "-" => messages(Path::new("stdin"), &stdin()?)?,
-        Some(path) => messages(path, &fs::read(path).map_err(|source| Error::read(path, source))?)?,
+        Some(path) => messages(path, &read(path)?)?,
         None => Conversation { messages: vec![Message::text(Role::User, prompt(args)?)], tools: None },
     };
     let Some(system) = system(args)? else { return Ok(conversation) };
@@ -186,16 +252,61 @@ fn joined(prompt: &str, piped: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("\n\n"))
 }
 
+/// More than any model's context holds. The file may be a device without an end.
+const MAX_INPUT_BYTES: u64 = 1 << 30;
+
 fn stdin() -> anyhow::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    io::stdin().lock().read_to_end(&mut text).context("cannot read stdin")?;
-    Ok(text)
+    bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let file = fs::File::open(path).map_err(|source| Error::read(path, source))?;
+    bounded(file, &path.display().to_string()).map_err(|source| Error::read(path, source))?
+}
+
+fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    input.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_INPUT_BYTES {
+        let message = format!("{name} has more than {MAX_INPUT_BYTES} bytes, and no context holds as many");
+        return Ok(Err(Failure::of(Kind::Data, message)));
+    }
+    Ok(Ok(bytes))
+}
+
+fn format(args: &Args) -> anyhow::Result<Format> {
+    let template = match &args.chat_template {
+        None => None,
+        Some(path) => {
+            let text = String::from_utf8(read(path)?).map_err(|_| {
+                Failure::of(Kind::Data, format!("{}: the chat template is not UTF-8", path.display()))
+            })?;
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            if text.trim().is_empty() {
+                return Err(Failure::of(
+                    Kind::Data,
+                    format!("{}: the chat template is empty", path.display()),
+                ));
+            }
+            Some(text.to_owned())
+        }
+    };
+    Ok(Format { template, arguments: args.template_arg.iter().cloned().collect() })
+}
+
+fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {
+    const FORM: &str = "expected KEY=JSON, such as date=\"today\" (with the quotes) or depth=3";
+    let (key, json) = text.split_once('=').ok_or(FORM)?;
+    if key.is_empty() {
+        return Err(FORM.into());
+    }
+    let value = serde_json::from_str(json).map_err(|e| format!("{e}; {FORM}"))?;
+    Ok((key.to_owned(), value))
 }
 
 fn system(args: &Args) -> anyhow::Result<Option<String>> {
     let Some(path) = &args.task else { return Ok(args.system.clone()) };
-    let bytes = fs::read(path).map_err(|source| Error::read(path, source))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
+    let text = String::from_utf8(read(path)?).map_err(|_| {
         Failure::of(Kind::Data, format!("{}: the task description is not UTF-8", path.display()))
     })?;
     Ok(Some(chat::task_system_text(&text)))
@@ -216,11 +327,13 @@ fn settings(args: &Args) -> Settings {
             seed: args.seed,
         },
         max_tokens: args.max_tokens.get(),
+        dialect: args.dialect.as_deref().and_then(dialect::named),
         session: Options {
             n_ctx: args.ctx,
             threads: args.threads,
             kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
         },
+        force: args.force,
     }
 }
 
@@ -233,14 +346,12 @@ fn show_partial(error: &Error) {
     }
 }
 
-fn show_thought(answer: &Answer) {
-    if let Some(thought) = answer.thought.as_deref().filter(|thought| !thought.is_empty()) {
-        let _ = writeln!(io::stderr(), "{thought}");
-    }
-}
-
 fn kv_types() -> PossibleValuesParser {
     PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name))
+}
+
+fn dialects() -> PossibleValuesParser {
+    PossibleValuesParser::new(DIALECTS.iter().map(|dialect| dialect.name()))
 }
 
 fn temperature(text: &str) -> Result<f32, String> {

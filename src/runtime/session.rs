@@ -97,7 +97,7 @@ impl<'m> Session<'m> {
         budget: usize,
         options: &Options,
     ) -> Result<Session<'m>, Error> {
-        let n_ctx = context_length(n_prompt, budget, options.n_ctx, model.n_ctx_train())?;
+        let n_ctx = Session::context_length(model, n_prompt, budget, options)?;
         let threads = options.threads.map_or_else(cpu::default_threads, NonZeroUsize::get);
         let n_threads = i32::try_from(threads).unwrap_or(i32::MAX);
         let mut params = LlamaContextParams::default()
@@ -120,6 +120,19 @@ impl<'m> Session<'m> {
         drop(guard);
         let context = context.map_err(|_| Error::Context { n_ctx, kv_type: options.kv_type.name })?;
         Ok(Session { context, batch: LlamaBatch::new(N_BATCH, 1), n_ctx, n_past: 0, threads, row: None })
+    }
+
+    /// The length of the context that [`Session::new`] makes, in tokens.
+    ///
+    /// # Errors
+    /// [`Error::PromptTooLong`] and [`Error::ContextTooLong`], as [`Session::new`].
+    pub fn context_length(
+        model: &Model,
+        n_prompt: usize,
+        budget: usize,
+        options: &Options,
+    ) -> Result<usize, Error> {
+        context_length(n_prompt, budget, options.n_ctx, model.n_ctx_train())
     }
 
     /// The context's length in tokens.

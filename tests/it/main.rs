@@ -2,12 +2,16 @@
 
 mod call;
 mod chat;
+mod choice;
 mod convert;
+mod dialect;
+mod edited;
 mod fixture;
 mod gguf;
 mod gguf_ggml;
 mod golden;
 mod grammar;
+mod guard;
 mod inspect;
 mod layering;
 mod models;
@@ -16,6 +20,7 @@ mod place;
 mod pocket;
 mod quantizer;
 mod refused;
+mod room;
 mod schema;
 mod shared;
 mod tokenizer_keys;
