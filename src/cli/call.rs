@@ -41,9 +41,8 @@ pub struct Args {
     #[arg(long, value_name = "TOOLS.json")]
     tools: Option<PathBuf>,
 
-    /// Have one of them called (required), one or text (auto), text (none), or this one (NAME)
-    /// [default: required, none without tools]
-    #[arg(long, value_name = "CHOICE")]
+    /// Have a tool called: any, any or text, none, this one [default: required, none without tools]
+    #[arg(long, value_name = "required|auto|none|NAME")]
     tool_choice: Option<String>,
 
     /// Let the model make up to N calls in one turn
@@ -134,7 +133,7 @@ pub struct Args {
     #[arg(long, value_name = "SEED", default_value = "0")]
     seed: u64,
 
-    /// Print this of the answer
+    /// Print the call, a chat.completion object, or a part of the call
     #[arg(long, value_name = "WHAT", default_value = "call")]
     output: OutputArg,
 
