@@ -41,8 +41,9 @@ pub struct Args {
     #[arg(long, value_name = "TOOLS.json")]
     tools: Option<PathBuf>,
 
-    /// Have a tool called: any, any or text, none, this one [default: required, none without tools]
-    #[arg(long, value_name = "required|auto|none|NAME")]
+    /// Have a tool called: required, auto (or text), none, or its name [default: required, none
+    /// without tools]
+    #[arg(long, value_name = "CHOICE")]
     tool_choice: Option<String>,
 
     /// Let the model make up to N calls in one turn
