@@ -2,6 +2,7 @@
 
 mod format;
 mod room;
+mod watch;
 
 pub use format::Format;
 pub use room::{Part, Parts};

@@ -110,6 +110,13 @@ pub enum Error {
         /// Which limit it reached.
         limit: String,
     },
+    /// The system gives no thread to render on.
+    #[error("cannot start a thread to render the chat template")]
+    Thread {
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
     /// The current time cannot be told.
     #[error("SOURCE_DATE_EPOCH is `{value}`; expected seconds since 1970 as a whole number")]
     SourceDateEpoch {
@@ -123,6 +130,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::SourceDateEpoch { .. } => Kind::Usage,
+            Error::Thread { .. } => Kind::Unavailable,
             _ => Kind::Data,
         }
     }
@@ -149,6 +157,8 @@ pub enum Problem {
     UnknownCallType(String),
     /// The text of the field should be JSON and is not; the cause says why.
     NotJson,
+    /// An integer in the text of the field has no exact place in 64 bits.
+    WideInteger(String),
     /// The text is empty where a name is needed.
     EmptyName,
 }
@@ -169,6 +179,9 @@ impl fmt::Display for Problem {
                 write!(f, "a tool call of type `{kind}` is not supported; only `function` is")
             }
             Problem::NotJson => write!(f, "not valid JSON"),
+            Problem::WideInteger(literal) => {
+                write!(f, "the integer {literal} does not fit in 64 bits; write it as a string")
+            }
             Problem::EmptyName => write!(f, "empty; a name is needed"),
         }
     }

@@ -90,8 +90,8 @@ impl Conversation {
     ///
     /// Accepted beside OpenAI's form: a byte order mark, `arguments` as an object or as text,
     /// assistant messages with tool calls and without `content`. The template gets arguments as
-    /// objects, the text parts of a content list as one text (joined by line feeds), `""` for the
-    /// missing content, and all other fields untouched.
+    /// objects, the text parts of a content list as one text (joined by line feeds), `""` for a
+    /// content that is missing or null beside tool calls, and all other fields untouched.
     ///
     /// # Errors
     /// The first thing that is wrong, by message and field.
@@ -102,7 +102,14 @@ impl Conversation {
             return Err(Error::Empty);
         }
         let document = serde_json::from_str(text).map_err(|source| Error::Json { source })?;
-        refuse_wide_integers(text)?;
+        if let Some((at, literal)) = wide_integer(text) {
+            let before = &text[..at];
+            return Err(Error::Integer {
+                line: before.matches('\n').count() + 1,
+                column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
+                literal: literal.to_owned(),
+            });
+        }
         Conversation::from_value(document)
     }
 
@@ -188,11 +195,11 @@ fn content(role: Role, has_calls: bool, fields: &mut Map<String, Value>) -> Resu
         && (has_calls || fields.get("reasoning_content").is_some_and(|thought| thought.is_string()));
     match fields.get_mut("content") {
         Some(Value::String(_)) => {}
-        // First-release templates of Qwen3 and others fail on a missing content.
+        // Qwen3's templates and others fail on a missing content, or on none.
         None if silent => {
             fields.insert("content".into(), "".into());
         }
-        Some(Value::Null) if silent => {}
+        Some(slot @ Value::Null) if silent => *slot = "".into(),
         None => return Err(Flaw::new(".content", Problem::Missing)),
         // Templates that know only text skip a list without a word, so they never see one.
         Some(slot @ Value::Array(_)) => *slot = Value::String(joined_parts(slot)?),
@@ -294,6 +301,9 @@ fn arguments(slot: &mut Value, at: String) -> Result<(), Flaw> {
             problem: Problem::NotJson,
             source: Some(source),
         })?;
+        if let Some((_, literal)) = wide_integer(text) {
+            return Err(Flaw::new(at, Problem::WideInteger(literal.to_owned())));
+        }
         *slot = parsed;
     }
     match slot {
@@ -314,10 +324,10 @@ fn json_type(value: &Value) -> &'static str {
     }
 }
 
-/// Refuses integers beyond 64 bits in `text`, which is valid JSON.
+/// The first integer beyond 64 bits in `text`, which is valid JSON, and its byte offset.
 ///
-/// `serde_json` would round them to a float and the model would read another number.
-fn refuse_wide_integers(text: &str) -> Result<(), Error> {
+/// `serde_json` would round it to a float and the model would read another number.
+fn wide_integer(text: &str) -> Option<(usize, &str)> {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -336,17 +346,124 @@ fn refuse_wide_integers(text: &str) -> Result<(), Error> {
                 let literal = &text[at..at + end.unwrap_or(rest.len())];
                 let whole = literal.bytes().all(|b| b == b'-' || b.is_ascii_digit());
                 if whole && literal.parse::<i64>().is_err() && literal.parse::<u64>().is_err() {
-                    let before = &text[..at];
-                    return Err(Error::Integer {
-                        line: before.matches('\n').count() + 1,
-                        column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
-                        literal: literal.to_owned(),
-                    });
+                    return Some((at, literal));
                 }
                 at += literal.len();
             }
             _ => at += 1,
         }
     }
-    Ok(())
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(json: &str) -> String {
+        let error = Conversation::parse(json.as_bytes()).unwrap_err();
+        match std::error::Error::source(&error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_broken_message_is_named_by_its_place_and_field() {
+        for (json, message) in [
+            (
+                "",
+                "there are no messages; give at least one, for example {\"role\": \"user\", \"content\": \"...\"}",
+            ),
+            (
+                "[]",
+                "there are no messages; give at least one, for example {\"role\": \"user\", \"content\": \"...\"}",
+            ),
+            (
+                "5",
+                "the messages are a number; expected an array of messages, or an object with the key `messages`",
+            ),
+            (
+                "{\"model\": 1}",
+                "the messages are an object without `messages`; expected an array of messages, or an object with the key `messages`",
+            ),
+            ("[1]", "messages[0]: expected an object, found a number"),
+            ("[{}]", "messages[0].role: missing"),
+            (
+                r#"[{"role": "robot"}]"#,
+                "messages[0].role: unknown role `robot`; known roles: system, developer, user, assistant, tool",
+            ),
+            (r#"[{"role": "user", "content": "x"}, {"role": "user"}]"#, "messages[1].content: missing"),
+            (
+                r#"[{"role": "user", "content": 5}]"#,
+                "messages[0].content: expected a string or a list of text parts, found a number",
+            ),
+            (
+                r#"[{"role": "user", "content": [{"type": "image_url"}]}]"#,
+                "messages[0].content[0].type: a content part of type `image_url` is not supported; only `text` is",
+            ),
+            (r#"[{"role": "assistant"}]"#, "messages[0].content: missing"),
+            (
+                r#"[{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{\"a\": }"}}]}]"#,
+                "messages[0].tool_calls[0].function.arguments: not valid JSON: expected value at line 1 column 7",
+            ),
+            (
+                r#"[{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "[1]"}}]}]"#,
+                "messages[0].tool_calls[0].function.arguments: expected an object, or text that holds one, found a list",
+            ),
+            (
+                r#"[{"role": "assistant", "tool_calls": [{"function": {"arguments": {}}}]}]"#,
+                "messages[0].tool_calls[0].function.name: missing",
+            ),
+            (
+                r#"[{"role": "assistant", "tool_calls": [{"type": "custom"}]}]"#,
+                "messages[0].tool_calls[0].type: a tool call of type `custom` is not supported; only `function` is",
+            ),
+            (
+                "[{\"role\": \"user\", \"content\": \"x\"}] x",
+                "the messages are not valid JSON: trailing characters at line 1 column 36",
+            ),
+            (
+                "[\n {\"role\": \"user\", \"content\": \"1e99999999999999999999\", \"n\": 12345678901234567890123}]",
+                "line 2, column 61: the integer 12345678901234567890123 does not fit in 64 bits and would be rounded; write it as a string",
+            ),
+        ] {
+            assert_eq!(refused(json), message, "{json}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_is_refused_with_the_offset() {
+        let error = Conversation::parse(b"[\xff]").unwrap_err();
+        assert!(matches!(error, Error::Utf8 { offset: 1 }), "{error}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_the_habits_of_the_tft_data_are_accepted() {
+        let json = "\u{feff}".to_owned()
+            + r#"{"messages": [
+                {"role": "user", "content": "x"},
+                {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{\"b\": 1.0, \"a\": 2}"}}]},
+                {"role": "user", "content": "[{\"city\": \"Bern\"}]"},
+                {"role": "assistant", "content": null, "tool_calls": [{"name": "g"}], "refusal": null}
+            ], "tools": []}"#;
+        let read = Conversation::parse(json.as_bytes()).unwrap();
+        assert_eq!(read.tools, Some(serde_json::json!([])));
+        assert_eq!(read.messages[1].content(), Some(""));
+        let arguments = &read.messages[1].tool_calls()[0]["function"]["arguments"];
+        assert_eq!(arguments.to_string(), r#"{"b":1.0,"a":2}"#);
+        let bare = &read.messages[3].tool_calls()[0];
+        assert_eq!(bare.to_string(), r#"{"type":"function","function":{"name":"g","arguments":{}}}"#);
+        assert_eq!(read.messages[3].content(), Some(""));
+        assert_eq!(read.messages[3].fields()["refusal"], Value::Null);
+    }
+
+    #[test]
+    fn text_parts_become_one_text_and_absent_calls_leave_no_key() {
+        let json = r#"[{"role": "user", "content": [{"type": "text", "text": "a"}, {"text": "b"}]},
+            {"role": "assistant", "content": "c", "tool_calls": null}]"#;
+        let read = Conversation::parse(json.as_bytes()).unwrap();
+        assert_eq!(read.messages[0].content(), Some("a\nb"));
+        assert!(!read.messages[1].fields().contains_key("tool_calls"));
+    }
 }

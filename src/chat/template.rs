@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::machinery::{CodeGenerator, Instructions, eval, make_string_output, parse};
+use minijinja::machinery::{CodeGenerator, Instructions, Token, eval, make_string_output, parse, tokenize};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value as Engine;
 use minijinja::{AutoEscape, Environment, ErrorKind};
@@ -22,6 +22,13 @@ const RECURSION_LIMIT: usize = 500;
 const MAX_TEMPLATE_BYTES: usize = 1 << 20;
 /// The engine counts lines in 16 bits.
 const MAX_TEMPLATE_LINES: usize = 60_000;
+
+/// Words and signs in one tag, and branches of one template: parser and generator recurse over
+/// both, without a limit of their own.
+const MAX_TAG_TOKENS: usize = 4_000;
+
+/// Enough for the deepest template that passes the limits above, wherever it is rendered from.
+const STACK_BYTES: usize = 64 << 20;
 
 /// What a template is given beside the messages and the tools.
 #[derive(Clone, Debug, Default)]
@@ -98,11 +105,12 @@ impl Template {
             });
         }
         let template = Template {
-            source: without_generation_tags(source),
+            // Jinja2 reads every line end as a line feed.
+            source: without_generation_tags(&source.replace("\r\n", "\n").replace('\r', "\n")),
             environment: environment(FUEL, RECURSION_LIMIT),
             knows_developer: source.contains("developer"),
         };
-        compile(&template.source)?;
+        on_own_stack(|| compile(&template.source).map(|_| ()))?;
         Ok(template)
     }
 
@@ -141,13 +149,16 @@ impl Template {
         tools: Option<&Value>,
         options: &RenderOptions<'_>,
     ) -> Result<String, Error> {
-        let context = context(messages, tools, options).map_err(|e| failure(&e))?;
-        let (instructions, blocks) = compile(&self.source)?;
-        let mut prompt = String::new();
-        let mut output = make_string_output(&mut prompt);
-        let result = eval(&self.environment, &instructions, context, &blocks, &mut output, AutoEscape::None);
-        result.map(|_| ()).map_err(|e| failure(&e))?;
-        Ok(prompt)
+        on_own_stack(|| {
+            let context = context(messages, tools, options).map_err(|e| failure(&e))?;
+            let (instructions, blocks) = compile(&self.source)?;
+            let mut prompt = String::new();
+            let mut output = make_string_output(&mut prompt);
+            let result =
+                eval(&self.environment, &instructions, context, &blocks, &mut output, AutoEscape::None);
+            result.map(|_| ()).map_err(|e| failure(&e))?;
+            Ok(prompt)
+        })
     }
 }
 
@@ -170,18 +181,48 @@ pub fn select_template<'a>(templates: &[(&str, &'a str)], has_tools: bool) -> Re
 
 type Compiled<'a> = (Instructions<'a>, BTreeMap<&'a str, Instructions<'a>>);
 
+/// Runs `work` on a thread with a stack of its own size.
+fn on_own_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        let thread = thread.map_err(|source| Error::Thread { source })?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 fn compile(source: &str) -> Result<Compiled<'_>, Error> {
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    let tree =
-        syntax.and_then(|syntax| parse(source, "chat template", syntax)).map_err(|e| Error::Syntax {
-            line: e.line().unwrap_or(1),
-            reason: e.detail().map_or_else(|| e.kind().to_string(), str::to_owned),
-        })?;
+    let syntax_error = |e: minijinja::Error| Error::Syntax {
+        line: e.line().unwrap_or(1),
+        reason: e.detail().map_or_else(|| e.kind().to_string(), str::to_owned),
+    };
+    let syntax =
+        SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(syntax_error)?;
+    refuse_deep_tags(source, syntax.clone())?;
+    let tree = parse(source, "chat template", syntax).map_err(syntax_error)?;
     let tree =
         rewrite(&tree).map_err(|refusal| Error::Syntax { line: refusal.line, reason: refusal.reason })?;
     let mut generator = CodeGenerator::new("chat template", source);
     generator.compile_stmt(&tree);
     Ok(generator.finish())
+}
+
+/// Refuses tags and chains of `elif` so long that their trees would exhaust the stack.
+fn refuse_deep_tags(source: &str, syntax: SyntaxConfig) -> Result<(), Error> {
+    let (mut in_tag, mut branches) = (0, 0);
+    // What cannot be tokenized is for the parser to report.
+    for (token, span) in tokenize(source, false, syntax).map_while(Result::ok) {
+        match token {
+            Token::VariableStart | Token::BlockStart => in_tag = 0,
+            Token::Ident("elif") => branches += 1,
+            _ => in_tag += 1,
+        }
+        if in_tag > MAX_TAG_TOKENS || branches > MAX_TAG_TOKENS {
+            let line = span.start_line.into();
+            let what = if branches > MAX_TAG_TOKENS { "branches" } else { "words and signs in one tag" };
+            return Err(Error::Syntax { line, reason: format!("more than {MAX_TAG_TOKENS} {what}") });
+        }
+    }
+    Ok(())
 }
 
 /// `{% generation %}` marks what the model wrote, for training. For the text it is a scope, which

@@ -22,7 +22,7 @@ use std::{
 #[derive(clap::Args)]
 pub struct Args {
     /// Run this model
-    #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL")]
+    #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
     model: PathBuf,
 
     /// Load a model of an architecture that is not checked first
@@ -187,31 +187,31 @@ fn messages(path: &Path, text: &[u8]) -> anyhow::Result<Conversation> {
     Conversation::parse(text).map_err(Error::from).with_context(|| path.display().to_string())
 }
 
-/// PROMPT and the text on stdin, a blank line between them.
+/// PROMPT and the text on stdin.
 fn prompt(args: &Args) -> anyhow::Result<String> {
+    let prompt = args.prompt.as_deref().unwrap_or("");
+    let nothing = || {
+        Failure::usage(
+            "there is nothing to answer; give a PROMPT, --messages MESSAGES.json, or text on stdin",
+        )
+    };
     if io::stdin().is_terminal() {
-        return match &args.prompt {
-            Some(prompt) if !prompt.trim().is_empty() => Ok(prompt.clone()),
-            _ => Err(Failure::usage(
-                "there is nothing to answer; give a PROMPT, --messages MESSAGES.json, or text on stdin",
-            )),
-        };
+        return joined(prompt, "").ok_or_else(nothing);
     }
     let piped = String::from_utf8(stdin()?)
         .map_err(|_| Failure::of(Kind::Data, "the text on stdin is not UTF-8; convert it first"))?;
+    joined(prompt, &piped).ok_or_else(|| match args.prompt {
+        Some(_) => Failure::usage("the prompt is empty, and so is stdin"),
+        None => Failure::of(Kind::Data, "stdin is empty, and there is no PROMPT"),
+    })
+}
+
+/// Both texts with a blank line between them, or the one that is not blank.
+fn joined(prompt: &str, piped: &str) -> Option<String> {
     // As the shell's $(...) does: a file's last line feed is no part of the question.
-    let piped = piped.strip_prefix('\u{feff}').unwrap_or(&piped).trim_end_matches(['\n', '\r']);
-    let parts: Vec<&str> = [args.prompt.as_deref().unwrap_or(""), piped]
-        .into_iter()
-        .filter(|part| !part.trim().is_empty())
-        .collect();
-    if parts.is_empty() {
-        return Err(match args.prompt {
-            Some(_) => Failure::usage("the prompt is empty, and so is stdin"),
-            None => Failure::of(Kind::Data, "stdin is empty, and there is no PROMPT"),
-        });
-    }
-    Ok(parts.join("\n\n"))
+    let piped = piped.strip_prefix('\u{feff}').unwrap_or(piped).trim_end_matches(['\n', '\r']);
+    let parts: Vec<&str> = [prompt, piped].into_iter().filter(|part| !part.trim().is_empty()).collect();
+    (!parts.is_empty()).then(|| parts.join("\n\n"))
 }
 
 /// More than any model's context holds. The file may be a device without an end.
@@ -348,5 +348,18 @@ impl fmt::Display for TimingTable<'_> {
         row(f, "prefill", t.prefill, t.prompt_tokens)?;
         row(f, "decode", t.decode, t.generated_tokens)?;
         writeln!(f, "context of {} tokens, {} threads", t.n_ctx, t.threads)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joined;
+
+    #[test]
+    fn prompt_and_stdin_are_joined_by_a_blank_line() {
+        assert_eq!(joined("Sum up:", "one\ntwo\n").unwrap(), "Sum up:\n\none\ntwo");
+        assert_eq!(joined("Sum up:", "\n").unwrap(), "Sum up:");
+        assert_eq!(joined("", "\u{feff}  one\r\n").unwrap(), "  one");
+        assert_eq!(joined(" ", "\n"), None);
     }
 }

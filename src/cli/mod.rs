@@ -17,7 +17,7 @@ struct Cli {
     command: Command,
 
     /// Log more to stderr: -v info, -vv debug, -vvv trace (or set RUST_LOG)
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = 100)]
     verbose: u8,
 }
 

@@ -138,8 +138,7 @@ pub enum Head {
     TiedButDifferent,
 }
 
-/// Looks at the stored head; compares it with the embedding where the two ought to be the same, or
-/// where `compare` asks for it.
+/// Looks at the stored head, and compares it with the embedding where the two ought to be the same.
 ///
 /// # Errors
 /// The shards cannot be read.

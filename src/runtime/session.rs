@@ -14,7 +14,7 @@ use std::{
     sync::Mutex,
 };
 
-/// The most tokens in one decode. llama.cpp ends the process on a larger batch.
+/// The most tokens in one decode.
 const N_BATCH: usize = 512;
 /// llama.cpp rounds contexts up to this.
 const CONTEXT_STEP: usize = 256;
@@ -158,7 +158,9 @@ impl<'m> Session<'m> {
         if tokens.len() > self.n_ctx - self.n_past {
             return Err(Error::ContextFull { n_ctx: self.n_ctx });
         }
-        for chunk in tokens.chunks(N_BATCH) {
+        // llama.cpp may have made less of n_batch, and ends the process on a larger batch.
+        let n_batch = N_BATCH.min(self.context.n_batch() as usize);
+        for chunk in tokens.chunks(n_batch) {
             self.decode(chunk)?;
         }
         Ok(())

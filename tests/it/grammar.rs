@@ -187,6 +187,8 @@ fn text_of_the_frame_inside_a_value_is_text() {
 fn every_keyword_that_is_enforced_accepts_and_refuses() {
     for (schema, accepted, refused) in [
         (json!({"type": "string"}), r#""a b""#, "1"),
+        (json!({"type": "string"}), r#""\u0007\n""#, r#""\ud800""#),
+        (json!({"type": "string"}), "\"\u{1f600}\"", "\"\n\""),
         (json!({"type": "integer"}), "-12", "1.5"),
         (json!({"type": "number"}), "1.5e3", "\"1\""),
         (json!({"type": "boolean"}), "false", "null"),

@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("chat", &["tools"]),
     ("runtime", &["gguf", "mmap"]),
     ("inspect", &["checkpoint", "convert", "gguf", "mmap"]),
-    ("verify", &["checkpoint", "runtime"]),
+    ("verify", &["checkpoint", "convert", "gguf", "mmap", "runtime"]),
     ("call", &["chat", "gguf", "inspect", "runtime", "tools"]),
     ("error", &["call", "chat", "checkpoint", "convert", "gguf", "inspect", "runtime", "tools", "verify"]),
 ];

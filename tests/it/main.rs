@@ -1,6 +1,7 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
 mod call;
+mod chat;
 mod convert;
 mod edited;
 mod fixture;
@@ -11,12 +12,14 @@ mod grammar;
 mod guard;
 mod inspect;
 mod layering;
+mod models;
 mod oracle;
 mod place;
 mod pocket;
 mod quantizer;
 mod refused;
 mod room;
+mod schema;
 mod shared;
 mod tokenizer_keys;
 mod verify;

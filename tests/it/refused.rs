@@ -1,7 +1,7 @@
 //! Everything that a conversion refuses: by name, with its exit code, with no file left behind.
 
 use crate::{
-    fixture::{self, Fixture, write_json},
+    fixture::{self, Fixture},
     place::{self, Place},
 };
 use edgecall::convert::{Progress, Targets};

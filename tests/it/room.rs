@@ -126,7 +126,7 @@ fn a_context_that_no_memory_holds_is_refused_before_it_is_made() {
     }
     // The context that is said to fit is made.
     let fitting: usize = said.split("--ctx ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
-    assert!(fitting > 4096 && fitting % 256 == 0, "{fitting}");
+    assert!(fitting > 4096 && fitting.is_multiple_of(256), "{fitting}");
 }
 
 #[test]

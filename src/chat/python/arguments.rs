@@ -1,5 +1,7 @@
 //! Arguments bound to parameters in Python's manner.
 
+use std::collections::VecDeque;
+
 use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
 use minijinja::{Error, Value};
 
@@ -7,7 +9,7 @@ use super::fault::fault;
 
 /// The arguments of one call, read parameter by parameter in the order of the signature.
 pub(super) struct Arguments {
-    positional: std::vec::IntoIter<Value>,
+    positional: VecDeque<Value>,
     named: Vec<(String, Value)>,
 }
 
@@ -17,12 +19,12 @@ impl Arguments {
             Some((last, rest)) if last.is_kwargs() => (rest, named(last)),
             _ => (values, Vec::new()),
         };
-        Arguments { positional: values.to_vec().into_iter(), named }
+        Arguments { positional: values.iter().cloned().collect(), named }
     }
 
     /// The next parameter, by place or by name.
     pub(super) fn optional(&mut self, name: &str) -> Option<Value> {
-        self.positional.next().or_else(|| self.named(name))
+        self.positional.pop_front().or_else(|| self.named(name))
     }
 
     /// The next parameter, by place or by name.
@@ -41,12 +43,12 @@ impl Arguments {
 
     /// The next argument that is given by place.
     pub(super) fn next(&mut self) -> Option<Value> {
-        self.positional.next()
+        self.positional.pop_front()
     }
 
     /// All that is left: by place, and by name.
     pub(super) fn into_rest(self) -> (Vec<Value>, Vec<(String, Value)>) {
-        (self.positional.collect(), self.named)
+        (self.positional.into(), self.named)
     }
 
     /// Checks that nothing is left.
@@ -54,7 +56,7 @@ impl Arguments {
     /// # Errors
     /// On arguments that the call does not take.
     pub(super) fn finish(mut self) -> Result<(), Error> {
-        if self.positional.next().is_some() {
+        if self.positional.pop_front().is_some() {
             return Err(fault("too many arguments"));
         }
         match self.named.first() {

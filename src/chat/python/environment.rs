@@ -6,7 +6,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value}
 use super::arguments::Arguments;
 use super::fault::{Raised, fault};
 use super::value::{Namespace, Py, iterate, view};
-use super::{filters, json, lookup, methods, operators, predicates, select, text, value};
+use super::{cycle, filters, items, json, lookup, methods, operators, predicates, select, text, value};
 
 /// A function of the template language.
 type Native = fn(&mut State, Arguments) -> Result<Value, Error>;
@@ -15,39 +15,39 @@ type Native = fn(&mut State, Arguments) -> Result<Value, Error>;
 const FILTERS: &[(&str, Native)] = &[
     ("abs", filters::abs),
     ("attr", filters::attr),
-    ("batch", filters::batch),
+    ("batch", items::batch),
     ("center", filters::center),
-    ("count", filters::length),
+    ("count", items::length),
     ("d", filters::default),
     ("default", filters::default),
-    ("dictsort", filters::dictsort),
+    ("dictsort", items::dictsort),
     ("e", filters::escape),
     ("escape", filters::escape),
-    ("first", filters::first),
+    ("first", items::first),
     ("float", filters::to_float),
-    ("forceescape", filters::escape),
+    ("forceescape", filters::force_escape),
     ("format", filters::formatted),
-    ("groupby", filters::groupby),
+    ("groupby", items::groupby),
     ("indent", filters::indent),
     ("int", filters::to_int),
-    ("items", filters::items),
-    ("join", filters::join),
-    ("last", filters::last),
-    ("length", filters::length),
-    ("list", filters::to_list),
+    ("items", items::items),
+    ("join", items::join),
+    ("last", items::last),
+    ("length", items::length),
+    ("list", items::to_list),
     ("map", select::map),
     ("replace", filters::replace),
-    ("reverse", filters::reverse),
+    ("reverse", items::reverse),
     ("round", filters::rounded),
     ("safe", filters::safe),
-    ("slice", filters::slice),
-    ("sort", filters::sort),
+    ("slice", items::slice),
+    ("sort", items::sort),
     ("string", filters::string),
-    ("sum", filters::sum),
+    ("sum", items::sum),
     ("tojson", json::tojson),
     ("trim", filters::trimmed),
     ("truncate", filters::truncate),
-    ("unique", filters::unique),
+    ("unique", items::unique),
     ("urlencode", filters::urlencode),
     ("wordcount", filters::wordcount),
 ];
@@ -56,7 +56,7 @@ const FILTERS: &[(&str, Native)] = &[
 type Named = (fn(&mut State, Arguments, &str) -> Result<Value, Error>, &'static [&'static str]);
 const NAMED_FILTERS: &[Named] = &[
     (filters::cased, &["capitalize", "lower", "title", "upper"]),
-    (filters::extreme, &["max", "min"]),
+    (items::extreme, &["max", "min"]),
     (select::select, &["reject", "rejectattr", "select", "selectattr"]),
 ];
 
@@ -71,14 +71,21 @@ const HOOKS: &[(&str, Native)] = &[
     (super::rewrite::LOOP, lookup::loop_over),
     (super::rewrite::MAP, lookup::map),
     (super::rewrite::MUL, operators::mul),
+    (super::rewrite::NO_TEMPLATES, lookup::no_templates),
     (super::rewrite::REM, operators::rem),
     (super::rewrite::SET_ATTRIBUTE, lookup::set_attribute),
     (super::rewrite::SLICE, operators::slice),
     (super::rewrite::TUPLE, lookup::tuple),
 ];
 
-const GLOBALS: &[(&str, Native)] =
-    &[("dict", dict), ("namespace", namespace), ("raise_exception", raise_exception), ("range", range)];
+const GLOBALS: &[(&str, Native)] = &[
+    ("cycler", cycle::cycler),
+    ("dict", dict),
+    ("joiner", cycle::joiner),
+    ("namespace", namespace),
+    ("raise_exception", raise_exception),
+    ("range", range),
+];
 
 /// Jinja2's sandbox refuses longer ranges.
 const MAX_RANGE: i128 = 100_000;
@@ -170,15 +177,16 @@ fn range(state: &mut State, args: Arguments) -> Result<Value, Error> {
     let ints: Vec<i128> = values
         .iter()
         .map(|value| match view(value) {
-            Py::Int(int) => Ok(int),
+            // Bounds of 64 bits leave room for the arithmetic below.
+            Py::Int(int) if i64::try_from(int).is_ok() => Ok(int),
             Py::Bool(bool) => Ok(i128::from(bool)),
-            _ => Err(fault("range() takes integers")),
+            _ => Err(fault("range() takes integers of 64 bits")),
         })
         .collect::<Result<_, _>>()?;
-    let (start, stop, step) = match ints.as_slice() {
-        &[stop] => (0, stop, 1),
-        &[start, stop] => (start, stop, 1),
-        &[start, stop, step] => (start, stop, step),
+    let (start, stop, step) = match *ints.as_slice() {
+        [stop] => (0, stop, 1),
+        [start, stop] => (start, stop, 1),
+        [start, stop, step] => (start, stop, step),
         _ => return Err(fault("range() takes one to three integers")),
     };
     let span = if step > 0 { stop.saturating_sub(start) } else { start.saturating_sub(stop) };

@@ -8,74 +8,106 @@ use super::fault::fault;
 use super::text;
 use super::value::{Py, view};
 
-/// `template % values`.
-pub(super) fn percent(state: &State, template: &str, values: Vec<Value>) -> Result<Value, Error> {
-    refuse_wide(template, '%')?;
+/// `template % values`; a marked template escapes them.
+pub(super) fn percent(
+    state: &State,
+    template: &str,
+    values: Vec<Value>,
+    is_markup: bool,
+) -> Result<Value, Error> {
+    let (template, conversions) = conversions(template)?;
     // `%(name)s` reads from a mapping, which the engine wants as named arguments.
     let values = match values.as_slice() {
         [only] if template.contains("%(") => match view(only) {
             Py::Dict(dict) => {
                 let named = dict.iter().filter_map(|(key, value)| Some((key.to_str()?.to_string(), value)));
-                vec![
-                    named
-                        .map(|(key, value)| Ok((key, plain(state, value)?)))
-                        .collect::<Result<Kwargs, Error>>()?
-                        .into(),
-                ]
+                let named = named.map(|(key, value)| Ok((key, plain(state, value, is_markup)?)));
+                vec![named.collect::<Result<Kwargs, Error>>()?.into()]
             }
             _ => return Err(fault("format requires a mapping")),
         },
-        _ => values.iter().map(|value| plain(state, value)).collect::<Result<_, _>>()?,
+        _ if values.len() < conversions.len() => return Err(fault("not enough arguments for format string")),
+        _ if values.len() > conversions.len() => {
+            return Err(fault("not all arguments converted during string formatting"));
+        }
+        _ => {
+            let values = values.iter().zip(conversions);
+            let values = values.map(|(value, conversion)| match conversion {
+                'r' | 'a' => text::repr(state, value).map(Value::from),
+                _ => plain(state, value, is_markup),
+            });
+            values.collect::<Result<_, _>>()?
+        }
     };
-    finish(state, format(FormatStyle::Printf, template, &values)?)
+    finish(state, format(FormatStyle::Printf, &template, &values)?, is_markup)
 }
 
-/// `template.format(*positional, **named)`.
+/// The conversions of a `%` template in order, and the template with `%r` as `%s`, which is all
+/// that the engine knows.
+fn conversions(template: &str) -> Result<(String, Vec<char>), Error> {
+    let mut out = String::with_capacity(template.len());
+    let mut found = Vec::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('%') {
+        let (before, spec) = rest.split_at(at + 1);
+        out.push_str(before);
+        let name = if spec.starts_with('(') { spec.find(')').map_or(spec.len(), |end| end + 1) } else { 0 };
+        let end =
+            spec[name..].find(|c: char| c.is_alphabetic() || c == '%').map_or(spec.len(), |end| name + end);
+        if spec[name..end].contains('*') {
+            return Err(fault("a format width that is itself a value is not supported"));
+        }
+        refuse_wide(&spec[name..end])?;
+        out.push_str(&spec[..end]);
+        rest = &spec[end..];
+        if let Some(conversion) = rest.chars().next() {
+            out.push(if matches!(conversion, 'r' | 'a') { 's' } else { conversion });
+            found.extend((conversion != '%').then_some(conversion));
+            rest = &rest[conversion.len_utf8()..];
+        }
+    }
+    Ok((out + rest, found))
+}
+
+/// `template.format(*positional, **named)`; a marked template escapes them.
 pub(super) fn braces(
     state: &State,
     template: &str,
     positional: Vec<Value>,
     named: Vec<(String, Value)>,
+    is_markup: bool,
 ) -> Result<Value, Error> {
-    refuse_wide(template, '{')?;
-    let mut values = positional.iter().map(|value| plain(state, value)).collect::<Result<Vec<_>, _>>()?;
+    for spec in template.split('{').skip(1) {
+        refuse_wide(spec.split('}').next().unwrap_or_default())?;
+    }
+    let mut values =
+        positional.iter().map(|value| plain(state, value, is_markup)).collect::<Result<Vec<_>, _>>()?;
     if !named.is_empty() {
-        let named = named.into_iter().map(|(key, value)| Ok((key, plain(state, &value)?)));
+        let named = named.into_iter().map(|(key, value)| Ok((key, plain(state, &value, is_markup)?)));
         values.push(named.collect::<Result<Kwargs, Error>>()?.into());
     }
-    finish(state, format(FormatStyle::StrFormat, template, &values)?)
+    finish(state, format(FormatStyle::StrFormat, template, &values)?, is_markup)
 }
 
 /// Containers, booleans and nothing as their text; numbers stay numbers for `d` and `f`.
-fn plain(state: &State, value: &Value) -> Result<Value, Error> {
+fn plain(state: &State, value: &Value, is_markup: bool) -> Result<Value, Error> {
     match view(value) {
-        Py::Int(_) | Py::Str(_) | Py::Float(_) => Ok(value.clone()),
+        Py::Int(_) | Py::Float(_) => Ok(value.clone()),
+        _ if is_markup => Ok(Value::from(text::escaped_str(state, value)?)),
+        Py::Str(_) => Ok(value.clone()),
         _ => Ok(Value::from(text::str(state, value)?)),
     }
 }
 
-fn finish(state: &State, out: String) -> Result<Value, Error> {
+fn finish(state: &State, out: String, is_markup: bool) -> Result<Value, Error> {
     state.consume_fuel(out.len() as u64)?;
-    Ok(Value::from(out))
+    Ok(text::marked(out, is_markup))
 }
 
-/// Refuses widths that would make a text out of nothing: five digits, or a width from a value.
-fn refuse_wide(template: &str, opening: char) -> Result<(), Error> {
-    let mut rest = template;
-    while let Some(at) = rest.find(opening) {
-        rest = &rest[at + 1..];
-        if opening == '%' && rest.starts_with('(') {
-            rest = &rest[rest.find(')').map_or(rest.len(), |end| end + 1)..];
-        }
-        let is_end = |c: char| if opening == '%' { c.is_alphabetic() || c == '%' } else { c == '}' };
-        let spec = &rest[..rest.find(is_end).unwrap_or(rest.len())];
-        if opening == '%' && spec.contains('*') {
-            return Err(fault("a format width that is itself a value is not supported"));
-        }
-        if spec.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > 4) {
-            return Err(fault("a format width of more than four digits is not supported"));
-        }
-        rest = rest[spec.len()..].strip_prefix('%').unwrap_or(&rest[spec.len()..]);
+/// Refuses widths that would make a text out of nothing.
+fn refuse_wide(spec: &str) -> Result<(), Error> {
+    if spec.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > 4) {
+        return Err(fault("a format width of more than four digits is not supported"));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 use super::arguments::Arguments;
 use super::fault::fault;
 use super::methods;
-use super::value::{self, Bound, Py, iterate, type_name, view};
+use super::value::{self, Bound, Py, iterate, view};
 
 fn undefined(what: Option<Value>) -> Error {
     match what.as_ref().and_then(Value::as_str) {
@@ -44,9 +44,8 @@ pub(super) fn item(state: &mut State, mut args: Arguments) -> Result<Value, Erro
 /// `value[key]` of a value that is not undefined; undefined where there is none.
 pub(super) fn get_item(state: &State, value: &Value, key: &Value) -> Result<Value, Error> {
     let found = match view(value) {
-        Py::Dict(_) if key.as_object().is_some() => {
-            return Err(fault(format!("unhashable type: '{}'", type_name(key))));
-        }
+        // A container is never a key here, and its hash would cost what no fuel pays for.
+        Py::Dict(_) if key.as_object().is_some() => None,
         Py::Dict(dict) => dict.get(key).cloned(),
         Py::Namespace(namespace) => key.as_str().and_then(|name| namespace.get(name)),
         Py::Seq(items) if items.has_subscripts() => {
@@ -79,7 +78,8 @@ fn index(key: &Value, len: usize) -> Option<usize> {
     usize::try_from(at).ok().filter(|&at| at < len)
 }
 
-fn bound(receiver: Value, name: &str) -> Value {
+/// The method `name` of `receiver`, not called.
+pub(super) fn bound(receiver: Value, name: &str) -> Value {
     Value::from_object(Bound { receiver, name: name.to_owned() })
 }
 
@@ -120,6 +120,12 @@ pub(super) fn loop_over(state: &mut State, mut args: Arguments) -> Result<Value,
         Py::Seq(items) if items.has_subscripts() => Ok(value),
         _ => value::list(iterate(state, &value)?),
     }
+}
+
+/// A tag that asks for another template.
+pub(super) fn no_templates(_: &mut State, mut args: Arguments) -> Result<Value, Error> {
+    let tag = args.required("tag")?;
+    Err(fault(format!("the tag `{tag}` needs another template, and a chat template has none")))
 }
 
 /// `[a, b]`.

@@ -8,8 +8,11 @@ use minijinja::{Error, ErrorKind, State, Value};
 use super::arguments::Arguments;
 use super::fault::fault;
 use super::operators::equal;
-use super::text::{expect_str, is_printable};
-use super::value::{Dict, Py, Sequence, SequenceKind, iterate, list, sequence, tuple, type_name, view};
+use super::strings::{capitalize, is_decimal, is_digit, is_space, split_blanks, split_lines, strip, title};
+use super::text::{expect_str, is_printable, marked};
+use super::value::{
+    Dict, Py, Sequence, SequenceKind, dict_pairs, iterate, list, sequence, tuple, type_name, view,
+};
 use super::{format, text};
 
 const STR: &[&str] = &[
@@ -88,11 +91,24 @@ pub(super) fn call(state: &mut State, receiver: &Value, name: &str, args: &[Valu
     match view(receiver) {
         Py::Str(text) => {
             state.consume_fuel(text.len() as u64 / 16)?;
-            str_method(state, text, name, args)
+            let is_markup = receiver.is_safe();
+            let result = str_method(state, text, name, args, is_markup)?;
+            if is_markup { markup(result) } else { Ok(result) }
         }
         Py::Dict(dict) => dict_method(receiver, dict, name, args),
         Py::Seq(items) => sequence_method(state, receiver, items, name, args),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
+    }
+}
+
+/// What a method of a marked text returns: marked texts, alone or in a list.
+fn markup(result: Value) -> Result<Value, Error> {
+    match view(&result) {
+        Py::Str(text) => Ok(marked(text, true)),
+        Py::Seq(items) => {
+            sequence(items.kind, items.items().iter().cloned().map(markup).collect::<Result<_, _>>()?)
+        }
+        _ => Ok(result),
     }
 }
 
@@ -109,8 +125,7 @@ fn dict_method(receiver: &Value, dict: &Dict, name: &str, mut args: Arguments) -
         }
         "items" => {
             args.finish()?;
-            let pairs = dict.iter().map(|(key, value)| tuple(vec![key.clone(), value.clone()]));
-            sequence(SequenceKind::View("dict_items"), pairs.collect::<Result<_, _>>()?)
+            sequence(SequenceKind::View("dict_items"), dict_pairs(dict)?)
         }
         "keys" => {
             args.finish()?;
@@ -149,16 +164,22 @@ fn sequence_method(
     if name == "index" { Err(fault("the value is not in the list")) } else { Ok(Value::from(count)) }
 }
 
-fn str_method(state: &mut State, s: &str, name: &str, mut args: Arguments) -> Result<Value, Error> {
+fn str_method(
+    state: &State,
+    s: &str,
+    name: &str,
+    mut args: Arguments,
+    is_markup: bool,
+) -> Result<Value, Error> {
     match name {
         "format" => {
             let (positional, named) = args.into_rest();
-            return format::braces(state, s, positional, named);
+            return format::braces(state, s, positional, named, is_markup);
         }
         "join" => {
             let items = iterate(state, &args.required("iterable")?)?;
             args.finish()?;
-            return join(state, s, &items);
+            return join(state, s, &items, is_markup);
         }
         "split" | "rsplit" => return split(s, name == "rsplit", args),
         "splitlines" => {
@@ -168,7 +189,7 @@ fn str_method(state: &mut State, s: &str, name: &str, mut args: Arguments) -> Re
         }
         "startswith" | "endswith" => return starts_or_ends(s, name, args),
         "find" | "rfind" | "index" | "rindex" | "count" => return search(s, name, args),
-        "replace" => return replace(state, s, args),
+        "replace" => return replace(state, s, args, is_markup),
         "center" | "ljust" | "rjust" | "zfill" => return pad(state, s, name, args),
         "expandtabs" => {
             let width = int(args.optional("tabsize"), 8)?;
@@ -244,89 +265,6 @@ fn plain_method(s: &str, name: &str) -> Value {
     }
 }
 
-/// Whether Python's `str.isspace` holds: Unicode's blanks and the four separators of ASCII.
-pub(super) fn is_space(c: char) -> bool {
-    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
-}
-
-/// Decimal digits of the common scripts.
-fn is_decimal(c: char) -> bool {
-    // Each block of decimal digits starts at a code point whose lower half ends in 0 or 6.
-    const ZEROS: [char; 17] =
-        ['0', '٠', '۰', '߀', '०', '০', '੦', '૦', '୦', '௦', '౦', '೦', '൦', '๐', '໐', '༠', '０'];
-    ZEROS.iter().any(|&zero| (zero..=char::from_u32(zero as u32 + 9).unwrap_or(zero)).contains(&c))
-}
-
-/// Decimal digits, and superscripts and circled digits, which are digits and not decimals.
-fn is_digit(c: char) -> bool {
-    is_decimal(c)
-        || matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '₀'..='₉' | '①'..='⑨' | '⑴'..='⑼' | '⒈'..='⒐')
-}
-
-/// `str.capitalize`.
-pub(super) fn capitalize(s: &str) -> String {
-    let mut chars = s.chars();
-    match chars.next() {
-        Some(first) => title_case(first) + &chars.as_str().to_lowercase(),
-        None => String::new(),
-    }
-}
-
-/// The character as the first of a word; `ß` becomes `Ss` and not `SS`.
-fn title_case(c: char) -> String {
-    let upper: String = c.to_uppercase().collect();
-    let mut chars = upper.chars();
-    match chars.next() {
-        Some(first) if chars.as_str().is_empty() => first.to_string(),
-        Some(first) => first.to_string() + &chars.as_str().to_lowercase(),
-        None => String::new(),
-    }
-}
-
-/// `str.title`: a capital after everything that is no letter.
-fn title(s: &str) -> String {
-    let mut out = String::with_capacity(s.len());
-    let mut in_word = false;
-    for c in s.chars() {
-        if in_word {
-            out.extend(c.to_lowercase());
-        } else {
-            out.push_str(&title_case(c));
-        }
-        in_word = c.is_alphabetic();
-    }
-    out
-}
-
-/// `str.strip`, of blanks or of the characters in `chars`, at the start and at the end as told.
-pub(super) fn strip<'a>(s: &'a str, chars: Option<&str>, start: bool, end: bool) -> &'a str {
-    let drop = |c: char| chars.map_or_else(|| is_space(c), |chars| chars.contains(c));
-    let s = if start { s.trim_start_matches(drop) } else { s };
-    if end { s.trim_end_matches(drop) } else { s }
-}
-
-/// `str.splitlines`.
-pub(super) fn split_lines(s: &str, keep_ends: bool) -> Vec<&str> {
-    let is_end = |c: char| {
-        matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
-    };
-    let mut lines = Vec::new();
-    let mut rest = s;
-    while let Some(at) = rest.find(is_end) {
-        let end = if rest[at..].starts_with("\r\n") {
-            at + 2
-        } else {
-            at + rest[at..].chars().next().map_or(1, char::len_utf8)
-        };
-        lines.push(&rest[..if keep_ends { end } else { at }]);
-        rest = &rest[end..];
-    }
-    if !rest.is_empty() {
-        lines.push(rest);
-    }
-    lines
-}
-
 fn split(s: &str, from_right: bool, mut args: Arguments) -> Result<Value, Error> {
     let separator = args.optional("sep").filter(|v| !v.is_none());
     let limit = int(args.optional("maxsplit"), -1)?;
@@ -351,48 +289,23 @@ fn split(s: &str, from_right: bool, mut args: Arguments) -> Result<Value, Error>
     list(parts.into_iter().map(Value::from).collect())
 }
 
-/// `s.split(None, limit)`: runs of blanks part; those around the uncut rest stay on its far side.
-fn split_blanks(s: &str, limit: usize, from_right: bool) -> Vec<&str> {
-    let near = |rest| strip(rest, None, !from_right, from_right);
-    let mut parts = Vec::new();
-    let mut rest = near(s);
-    while !rest.is_empty() {
-        let cut = if from_right { rest.rfind(is_space) } else { rest.find(is_space) };
-        match cut.filter(|_| parts.len() < limit) {
-            None => {
-                parts.push(rest);
-                break;
-            }
-            Some(at) if from_right => {
-                let after = at + rest[at..].chars().next().map_or(1, char::len_utf8);
-                parts.push(&rest[after..]);
-                rest = near(&rest[..at]);
-            }
-            Some(at) => {
-                parts.push(&rest[..at]);
-                rest = near(&rest[at..]);
-            }
-        }
-    }
-    if from_right {
-        parts.reverse();
-    }
-    parts
-}
-
-fn join(state: &State, separator: &str, items: &[Value]) -> Result<Value, Error> {
+fn join(state: &State, separator: &str, items: &[Value], is_markup: bool) -> Result<Value, Error> {
     let mut out = String::new();
     for (i, item) in items.iter().enumerate() {
-        let Py::Str(part) = view(item) else {
-            return Err(fault(format!(
-                "sequence item {i}: expected str instance, {} found",
-                type_name(item)
-            )));
+        let part = match view(item) {
+            _ if is_markup => text::escaped_str(state, item)?,
+            Py::Str(part) => part.to_owned(),
+            _ => {
+                return Err(fault(format!(
+                    "sequence item {i}: expected str instance, {} found",
+                    type_name(item)
+                )));
+            }
         };
         if i > 0 {
             out.push_str(separator);
         }
-        out.push_str(part);
+        out.push_str(&part);
         state.consume_fuel((separator.len() + part.len()) as u64)?;
     }
     Ok(Value::from(out))
@@ -453,12 +366,13 @@ fn window(s: &str, from: Option<Value>, to: Option<Value>) -> Result<(usize, &st
     Ok((from, if from < to { &s[byte(from)..byte(to)] } else { "" }))
 }
 
-fn replace(state: &State, s: &str, mut args: Arguments) -> Result<Value, Error> {
+fn replace(state: &State, s: &str, mut args: Arguments, is_markup: bool) -> Result<Value, Error> {
     let (old, new) = (args.required("old")?, args.required("new")?);
     let count = int(args.optional("count"), -1)?;
     args.finish()?;
-    let (old, new) = (expect_str(&old, "the text to replace")?, expect_str(&new, "the replacement")?);
-    Ok(Value::from(replaced(state, s, old, new, count)?))
+    let (old, new_text) = (expect_str(&old, "the text to replace")?, expect_str(&new, "the replacement")?);
+    let new = if is_markup { text::escaped_str(state, &new)? } else { new_text.to_owned() };
+    Ok(Value::from(replaced(state, s, old, &new, count)?))
 }
 
 /// `s.replace(old, new, count)`, paid for before it is made.
@@ -536,5 +450,5 @@ pub(super) fn trim(state: &State, value: &Value, chars: Option<&Value>) -> Resul
         .filter(|v| !v.is_none())
         .map(|chars| expect_str(chars, "the characters to strip"))
         .transpose()?;
-    Ok(Value::from(strip(&text::str(state, value)?, chars, true, true)))
+    Ok(marked(strip(&text::str(state, value)?, chars, true, true), value.is_safe()))
 }

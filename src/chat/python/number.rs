@@ -45,6 +45,10 @@ pub(super) fn parse_int(text: &str, base: u32) -> Option<i128> {
         (16, Some("0x")) | (8, Some("0o")) | (2, Some("0b")) => &digits[2..],
         _ => digits,
     };
+    // Rust would read a second sign.
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
     let magnitude = i128::from_str_radix(&without_underscores(digits)?, base).ok()?;
     Some(if negative { -magnitude } else { magnitude })
 }

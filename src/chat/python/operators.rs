@@ -9,7 +9,7 @@ use minijinja::{Error, State, Value};
 use super::arguments::Arguments;
 use super::fault::fault;
 use super::format;
-use super::text;
+use super::text::{self, marked};
 use super::value::{Py, Sequence, SequenceKind, iterate, list, sequence, type_name, view};
 
 /// A number, in the wider of the two types of an operation.
@@ -58,6 +58,10 @@ pub(super) fn add(state: &mut State, args: Arguments) -> Result<Value, Error> {
     match (view(&left), view(&right)) {
         (Py::Str(a), Py::Str(b)) => {
             state.consume_fuel((a.len() + b.len()) as u64)?;
+            if left.is_safe() || right.is_safe() {
+                let both = text::escaped_str(state, &left)? + &text::escaped_str(state, &right)?;
+                return Ok(marked(both, true));
+            }
             Ok(Value::from([a, b].concat()))
         }
         (Py::Seq(a), Py::Seq(b)) if a.kind == b.kind && a.has_subscripts() => {
@@ -92,7 +96,7 @@ pub(super) fn mul(state: &mut State, args: Arguments) -> Result<Value, Error> {
     match view(repeated) {
         Py::Str(text) => {
             paid(text.len())?;
-            Ok(Value::from(text.repeat(count)))
+            Ok(marked(text.repeat(count), repeated.is_safe()))
         }
         Py::Seq(items) if items.has_subscripts() => {
             paid(items.items().len())?;
@@ -110,7 +114,7 @@ pub(super) fn rem(state: &mut State, args: Arguments) -> Result<Value, Error> {
             Py::Seq(tuple) if tuple.kind == SequenceKind::Tuple => tuple.items().to_vec(),
             _ => vec![right],
         };
-        return format::percent(state, template, values);
+        return format::percent(state, template, values, left.is_safe());
     }
     match numbers(&left, &right) {
         Some(Pair::Int(_, 0)) => Err(fault("integer modulo by zero")),
@@ -328,7 +332,7 @@ pub(super) fn slice(state: &mut State, mut args: Arguments) -> Result<Value, Err
     let mut bound = |name| -> Result<Option<i128>, Error> {
         match view(&args.required(name)?) {
             Py::None => Ok(None),
-            Py::Int(int) => Ok(Some(int)),
+            Py::Int(int) => Ok(Some(int.clamp(i64::MIN.into(), i64::MAX.into()))),
             Py::Bool(bool) => Ok(Some(i128::from(bool))),
             _ => Err(fault("slice indices must be integers or None")),
         }
@@ -341,7 +345,8 @@ pub(super) fn slice(state: &mut State, mut args: Arguments) -> Result<Value, Err
         Py::Str(text) => {
             state.consume_fuel(text.len() as u64 / 16)?;
             let chars: Vec<char> = text.chars().collect();
-            Ok(Value::from(picks(chars.len(), start, stop, step).map(|i| chars[i]).collect::<String>()))
+            let picked: String = picks(chars.len(), start, stop, step).map(|i| chars[i]).collect();
+            Ok(marked(picked, value.is_safe()))
         }
         Py::Seq(items) if items.has_subscripts() => {
             let picked: Vec<Value> =

@@ -6,7 +6,7 @@ use minijinja::{Error, State};
 use super::arguments::Arguments;
 use super::fault::fault;
 use super::operators::{compare, is_same};
-use super::text::soft_str;
+use super::text::str;
 use super::value::{Bound, Py, SequenceKind, view};
 
 /// The tests on the value alone.
@@ -84,7 +84,7 @@ pub(super) fn plain(state: &State, name: &str, mut args: Arguments) -> Result<bo
             value.downcast_object_ref::<Bound>().is_some()
                 || (value.kind() == ValueKind::Plain && matches!(py, Py::Other))
         }
-        "escaped" => false,
+        "escaped" => value.is_safe(),
         "even" | "odd" => {
             let odd = match py {
                 Py::Int(int) => int.rem_euclid(2) == 1,
@@ -96,7 +96,7 @@ pub(super) fn plain(state: &State, name: &str, mut args: Arguments) -> Result<bo
             odd == (name == "odd")
         }
         _ => {
-            let text = soft_str(state, &value)?;
+            let text = str(state, &value)?;
             let (lower, upper) = (text.chars().any(char::is_lowercase), text.chars().any(char::is_uppercase));
             if name == "lower" { lower && !upper } else { upper && !lower }
         }

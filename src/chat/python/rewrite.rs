@@ -5,9 +5,9 @@
 //! names hold a blank, so that no template can reach or hide them. Plain text becomes an
 //! expression too, because only expressions pass through the formatter that counts the output.
 
+use minijinja::Value;
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, Spanned, Stmt};
-use minijinja::{Error, ErrorKind, Value};
 
 pub(super) const ADD: &str = "py add";
 pub(super) const ATTRIBUTE: &str = "py attribute";
@@ -18,6 +18,7 @@ pub(super) const LIST: &str = "py list";
 pub(super) const LOOP: &str = "py loop";
 pub(super) const MAP: &str = "py map";
 pub(super) const MUL: &str = "py mul";
+pub(super) const NO_TEMPLATES: &str = "py no templates";
 pub(super) const REM: &str = "py rem";
 pub(super) const SET_ATTRIBUTE: &str = "py set attribute";
 pub(super) const SLICE: &str = "py slice";
@@ -35,12 +36,6 @@ pub(crate) struct Refusal {
 impl Refusal {
     fn new(span: Span, reason: impl Into<String>) -> Refusal {
         Refusal { line: span.start_line.into(), reason: reason.into() }
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Error {
-        Error::new(ErrorKind::SyntaxError, refusal.reason)
     }
 }
 
@@ -68,7 +63,7 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
     out.push(match stmt {
         Stmt::Template(s) => return Err(Refusal::new(s.span(), "a template inside a template")),
         Stmt::EmitRaw(s) => emit(constant(s.raw, s.span()), s.span()),
-        Stmt::EmitExpr(s) => emit(emitted(&s.expr), s.span()),
+        Stmt::EmitExpr(s) => emit(expr(&s.expr), s.span()),
         Stmt::ForLoop(s) => Stmt::ForLoop(Spanned::new(
             ast::ForLoop {
                 target: target(&s.target)?,
@@ -76,7 +71,11 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
                 filter_expr: s.filter_expr.as_ref().map(expr),
                 recursive: s.recursive,
                 body: body(&s.body)?,
-                else_body: body(&s.else_body)?,
+                else_body: if jumps(&s.else_body) {
+                    body(&s.else_body)?
+                } else {
+                    scope(&s.else_body, s.span())?
+                },
             },
             s.span(),
         )),
@@ -89,8 +88,15 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
             s.span(),
         )),
         Stmt::WithBlock(s) => {
-            let assignments = s.assignments.iter().map(|(name, value)| Ok((target(name)?, expr(value))));
-            let assignments = assignments.collect::<Result<_, _>>()?;
+            refuse_jumps(&s.body, s.span(), "with")?;
+            // All at once: no value sees the names that stand before it in the tag.
+            let items = s.assignments.iter().map(|(name, _)| target(name)).collect::<Result<Vec<_>, _>>()?;
+            let values = s.assignments.iter().map(|(_, value)| expr(value)).collect();
+            let assignments = if items.is_empty() {
+                Vec::new()
+            } else {
+                vec![(Expr::List(Spanned::new(ast::List { items }, s.span())), call(TUPLE, values, s.span()))]
+            };
             Stmt::WithBlock(Spanned::new(ast::WithBlock { assignments, body: body(&s.body)? }, s.span()))
         }
         Stmt::Set(s) => match &s.target {
@@ -107,22 +113,29 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
                 }
                 place => (target(place)?, None),
             };
+            refuse_jumps(&s.body, s.span(), "set")?;
             let filter = s.filter.as_ref().map(expr);
             out.push(Stmt::SetBlock(Spanned::new(
-                ast::SetBlock { target: name, filter, body: body(&s.body)? },
+                ast::SetBlock { target: name, filter, body: scope(&s.body, s.span())? },
                 s.span(),
             )));
             out.extend(after);
             return Ok(());
         }
-        Stmt::FilterBlock(s) => Stmt::FilterBlock(Spanned::new(
-            ast::FilterBlock { filter: expr(&s.filter), filter_span: s.filter_span, body: body(&s.body)? },
-            s.span(),
-        )),
-        Stmt::Block(s) => Stmt::Block(Spanned::new(
-            ast::Block { name: s.name, required: s.required, body: body(&s.body)? },
-            s.span(),
-        )),
+        Stmt::FilterBlock(s) => {
+            refuse_jumps(&s.body, s.span(), "filter")?;
+            let filter = expr(&s.filter);
+            let body = scope(&s.body, s.span())?;
+            Stmt::FilterBlock(Spanned::new(
+                ast::FilterBlock { filter, filter_span: s.filter_span, body },
+                s.span(),
+            ))
+        }
+        Stmt::Block(s) => {
+            refuse_jumps(&s.body, s.span(), "block")?;
+            let body = body(&s.body)?;
+            Stmt::Block(Spanned::new(ast::Block { name: s.name, required: s.required, body }, s.span()))
+        }
         Stmt::Macro(s) => Stmt::Macro(declaration(s)?),
         Stmt::CallBlock(s) => Stmt::CallBlock(Spanned::new(
             ast::CallBlock {
@@ -137,24 +150,72 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
         )),
         Stmt::Continue(s) => Stmt::Continue(Spanned::new(ast::Continue, s.span())),
         Stmt::Break(s) => Stmt::Break(Spanned::new(ast::Break, s.span())),
-        Stmt::Import(s) => return Err(no_files(s.span(), "import")),
-        Stmt::FromImport(s) => return Err(no_files(s.span(), "from")),
-        Stmt::Extends(s) => return Err(no_files(s.span(), "extends")),
-        Stmt::Include(s) => return Err(no_files(s.span(), "include")),
+        Stmt::Import(s) => no_templates(s.span(), "import"),
+        Stmt::FromImport(s) => no_templates(s.span(), "from"),
+        Stmt::Extends(s) => no_templates(s.span(), "extends"),
+        Stmt::Include(s) => no_templates(s.span(), "include"),
         Stmt::AutoEscape(s) => return Err(Refusal::new(s.span(), "the tag `autoescape` is not supported")),
         Stmt::Do(s) => return Err(Refusal::new(s.span(), "unknown tag `do`")),
     });
     Ok(())
 }
 
-fn no_files(span: Span, tag: &str) -> Refusal {
-    Refusal::new(span, format!("the tag `{tag}` needs another template, and a chat template has none"))
+/// A tag that fails when it is reached: a template that never reaches it renders.
+fn no_templates<'a>(span: Span, tag: &'static str) -> Stmt<'a> {
+    emit(call(NO_TEMPLATES, vec![constant(tag, span)], span), span)
 }
 
+/// Statements whose assignments end with them.
+fn scope<'a>(stmts: &[Stmt<'a>], span: Span) -> Result<Vec<Stmt<'a>>, Refusal> {
+    if stmts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let inner = ast::WithBlock { assignments: Vec::new(), body: body(stmts)? };
+    Ok(vec![Stmt::WithBlock(Spanned::new(inner, span))])
+}
+
+/// Whether the statements hold a `break` or `continue` of the loop around them.
+fn jumps(stmts: &[Stmt<'_>]) -> bool {
+    stmts.iter().any(|stmt| match stmt {
+        Stmt::Break(_) | Stmt::Continue(_) => true,
+        Stmt::IfCond(s) => jumps(&s.true_body) || jumps(&s.false_body),
+        Stmt::ForLoop(s) => jumps(&s.else_body),
+        Stmt::WithBlock(s) => jumps(&s.body),
+        _ => false,
+    })
+}
+
+/// The engine would leave the inner scope open and then take it for the loop's.
+fn refuse_jumps(stmts: &[Stmt<'_>], span: Span, tag: &str) -> Result<(), Refusal> {
+    if jumps(stmts) {
+        return Err(Refusal::new(span, format!("a `break` or `continue` out of `{tag}` is not supported")));
+    }
+    Ok(())
+}
+
+/// A macro. Its defaults become the first statements of its body, where they see the arguments
+/// before them.
 fn declaration<'a>(s: &Spanned<ast::Macro<'a>>) -> Result<Spanned<ast::Macro<'a>>, Refusal> {
-    let args = s.args.iter().map(target).collect::<Result<_, _>>()?;
-    let defaults = s.defaults.iter().map(expr).collect();
-    Ok(Spanned::new(ast::Macro { name: s.name, args, defaults, body: body(&s.body)? }, s.span()))
+    refuse_jumps(&s.body, s.span(), "macro")?;
+    let args = s.args.iter().map(target).collect::<Result<Vec<_>, _>>()?;
+    let first_default = s.args.len().saturating_sub(s.defaults.len());
+    let mut stmts = Vec::new();
+    for (arg, default) in s.args.iter().skip(first_default).zip(&s.defaults) {
+        let Expr::Var(name) = arg else { continue };
+        let given = variable(name.id, name.span());
+        let missing = ast::Test { name: "undefined", expr: given, args: Vec::new() };
+        let set = ast::Set { target: variable(name.id, name.span()), expr: expr(default) };
+        stmts.push(Stmt::IfCond(Spanned::new(
+            ast::IfCond {
+                expr: Expr::Test(Spanned::new(missing, name.span())),
+                true_body: vec![Stmt::Set(Spanned::new(set, name.span()))],
+                false_body: Vec::new(),
+            },
+            name.span(),
+        )));
+    }
+    stmts.extend(body(&s.body)?);
+    Ok(Spanned::new(ast::Macro { name: s.name, args, defaults: Vec::new(), body: stmts }, s.span()))
 }
 
 /// A place to store: a name, or names in parentheses.
@@ -172,11 +233,6 @@ fn target<'a>(place: &Expr<'a>) -> Result<Expr<'a>, Refusal> {
     }
 }
 
-/// An expression to print. The engine knows `loop(...)` and `super()` only in their own form.
-fn emitted<'a>(e: &Expr<'a>) -> Expr<'a> {
-    expr(e)
-}
-
 fn expr<'a>(e: &Expr<'a>) -> Expr<'a> {
     match e {
         Expr::Var(s) => variable(s.id, s.span()),
@@ -186,10 +242,8 @@ fn expr<'a>(e: &Expr<'a>) -> Expr<'a> {
             call(SLICE, vec![expr(&s.expr), bound(&s.start), bound(&s.stop), bound(&s.step)], s.span())
         }
         Expr::UnaryOp(s) => {
-            let op = match s.op {
-                ast::UnaryOpKind::Not => ast::UnaryOpKind::Not,
-                ast::UnaryOpKind::Neg => ast::UnaryOpKind::Neg,
-            };
+            let not = matches!(s.op, ast::UnaryOpKind::Not);
+            let op = if not { ast::UnaryOpKind::Not } else { ast::UnaryOpKind::Neg };
             Expr::UnaryOp(Spanned::new(ast::UnaryOp { op, expr: expr(&s.expr) }, s.span()))
         }
         Expr::BinOp(s) => binary(s),

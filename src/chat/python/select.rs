@@ -7,9 +7,14 @@ use super::fault::fault;
 use super::lookup::path;
 use super::value::{generator, iterate};
 
+/// The items of `value`; whatever is falsy has none, so that `none|map` is no error.
+fn items(state: &State, value: Value) -> Result<Vec<Value>, Error> {
+    if value.is_true() { iterate(state, &value) } else { Ok(Vec::new()) }
+}
+
 /// `value|map('filter', ...)` and `value|map(attribute='a.b', default=...)`.
 pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
-    let items = iterate(state, &args.required("value")?)?;
+    let items = items(state, args.required("value")?)?;
     let mut out = Vec::with_capacity(items.len());
     match args.next() {
         Some(name) => {
@@ -37,7 +42,7 @@ pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error
 
 /// `value|select(test, ...)`, `|reject`, `|selectattr(attribute, test, ...)` and `|rejectattr`, by name.
 pub(super) fn select(state: &mut State, mut args: Arguments, name: &str) -> Result<Value, Error> {
-    let items = iterate(state, &args.required("value")?)?;
+    let items = items(state, args.required("value")?)?;
     let attribute = if name.ends_with("attr") {
         Some(args.next().ok_or_else(|| fault("Missing parameter for attribute name"))?)
     } else {

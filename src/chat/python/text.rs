@@ -54,9 +54,52 @@ pub(super) fn str(state: &State, value: &Value) -> Result<String, Error> {
     out.finish(state)
 }
 
-/// `str(value)` of something that a filter takes as text: Jinja's `soft_str`.
-pub(super) fn soft_str(state: &State, value: &Value) -> Result<String, Error> {
-    str(state, value)
+/// A text, marked as HTML or not: what Python calls `Markup` or `str`.
+///
+/// Nothing escapes a chat prompt by itself, but `|safe` and `|escape` mark a text, and joining a
+/// marked text with a plain one escapes the plain one. Templates of published models do that.
+pub(super) fn marked(text: impl Into<String>, is_markup: bool) -> Value {
+    if is_markup { Value::from_safe_string(text.into()) } else { Value::from(text.into()) }
+}
+
+/// `text` with `& < > ' "` as HTML writes them.
+pub(super) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\'' => out.push_str("&#39;"),
+            '"' => out.push_str("&#34;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The text of `value` beside a marked one: escaped unless it is marked itself.
+///
+/// # Errors
+/// When the fuel runs out.
+pub(super) fn escaped_str(state: &State, value: &Value) -> Result<String, Error> {
+    let text = str(state, value)?;
+    if value.is_safe() {
+        return Ok(text);
+    }
+    let text = escaped(&text);
+    state.consume_fuel(text.len() as u64)?;
+    Ok(text)
+}
+
+/// `repr(value)`.
+///
+/// # Errors
+/// When the fuel runs out.
+pub(super) fn repr(state: &State, value: &Value) -> Result<String, Error> {
+    let mut out = Metered::new(state);
+    write_repr(&mut out, value).map_err(Metered::exhausted)?;
+    out.finish(state)
 }
 
 /// Writes `str(value)`.

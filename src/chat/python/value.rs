@@ -342,6 +342,14 @@ pub(super) fn dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<Va
     Ok(Value::from_object(Dict { map, depth, holds_namespace }))
 }
 
+/// The pairs of a dictionary as tuples.
+///
+/// # Errors
+/// Where one would nest deeper than [`MAX_DEPTH`].
+pub(super) fn dict_pairs(dict: &Dict) -> Result<Vec<Value>, Error> {
+    dict.iter().map(|(key, value)| tuple(vec![key.clone(), value.clone()])).collect()
+}
+
 /// A JSON document as a template sees it.
 ///
 /// # Errors

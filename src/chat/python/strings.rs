@@ -1,0 +1,113 @@
+//! Python's text functions, on Rust's text.
+
+/// Whether Python's `str.isspace` holds: Unicode's blanks and the four separators of ASCII.
+pub(super) fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
+}
+
+/// Decimal digits of the common scripts.
+pub(super) fn is_decimal(c: char) -> bool {
+    // Each block of decimal digits starts at a code point whose lower half ends in 0 or 6.
+    const ZEROS: [char; 17] =
+        ['0', '٠', '۰', '߀', '०', '০', '੦', '૦', '୦', '௦', '౦', '೦', '൦', '๐', '໐', '༠', '０'];
+    ZEROS.iter().any(|&zero| (zero..=char::from_u32(zero as u32 + 9).unwrap_or(zero)).contains(&c))
+}
+
+/// Decimal digits, and superscripts and circled digits, which are digits and not decimals.
+pub(super) fn is_digit(c: char) -> bool {
+    is_decimal(c)
+        || matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '₀'..='₉' | '①'..='⑨' | '⑴'..='⑼' | '⒈'..='⒐')
+}
+
+/// `str.capitalize`.
+pub(super) fn capitalize(s: &str) -> String {
+    let mut chars = s.chars();
+    match chars.next() {
+        Some(first) => title_case(first) + &chars.as_str().to_lowercase(),
+        None => String::new(),
+    }
+}
+
+/// The character as the first of a word; `ß` becomes `Ss` and not `SS`.
+fn title_case(c: char) -> String {
+    let upper: String = c.to_uppercase().collect();
+    let mut chars = upper.chars();
+    match chars.next() {
+        Some(first) if chars.as_str().is_empty() => first.to_string(),
+        Some(first) => first.to_string() + &chars.as_str().to_lowercase(),
+        None => String::new(),
+    }
+}
+
+/// `str.title`: a capital after everything that is no letter.
+pub(super) fn title(s: &str) -> String {
+    let mut out = String::with_capacity(s.len());
+    let mut in_word = false;
+    for c in s.chars() {
+        if in_word {
+            out.extend(c.to_lowercase());
+        } else {
+            out.push_str(&title_case(c));
+        }
+        in_word = c.is_alphabetic();
+    }
+    out
+}
+
+/// `str.strip`, of blanks or of the characters in `chars`, at the start and at the end as told.
+pub(super) fn strip<'a>(s: &'a str, chars: Option<&str>, start: bool, end: bool) -> &'a str {
+    let drop = |c: char| chars.map_or_else(|| is_space(c), |chars| chars.contains(c));
+    let s = if start { s.trim_start_matches(drop) } else { s };
+    if end { s.trim_end_matches(drop) } else { s }
+}
+
+/// `str.splitlines`.
+pub(super) fn split_lines(s: &str, keep_ends: bool) -> Vec<&str> {
+    let is_end = |c: char| {
+        matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
+    };
+    let mut lines = Vec::new();
+    let mut rest = s;
+    while let Some(at) = rest.find(is_end) {
+        let end = if rest[at..].starts_with("\r\n") {
+            at + 2
+        } else {
+            at + rest[at..].chars().next().map_or(1, char::len_utf8)
+        };
+        lines.push(&rest[..if keep_ends { end } else { at }]);
+        rest = &rest[end..];
+    }
+    if !rest.is_empty() {
+        lines.push(rest);
+    }
+    lines
+}
+
+/// `s.split(None, limit)`: runs of blanks part; those around the uncut rest stay on its far side.
+pub(super) fn split_blanks(s: &str, limit: usize, from_right: bool) -> Vec<&str> {
+    let near = |rest| strip(rest, None, !from_right, from_right);
+    let mut parts = Vec::new();
+    let mut rest = near(s);
+    while !rest.is_empty() {
+        let cut = if from_right { rest.rfind(is_space) } else { rest.find(is_space) };
+        match cut.filter(|_| parts.len() < limit) {
+            None => {
+                parts.push(rest);
+                break;
+            }
+            Some(at) if from_right => {
+                let after = at + rest[at..].chars().next().map_or(1, char::len_utf8);
+                parts.push(&rest[after..]);
+                rest = near(&rest[..at]);
+            }
+            Some(at) => {
+                parts.push(&rest[..at]);
+                rest = near(&rest[at..]);
+            }
+        }
+    }
+    if from_right {
+        parts.reverse();
+    }
+    parts
+}
