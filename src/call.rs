@@ -9,6 +9,7 @@ mod room;
 mod taught;
 mod thought;
 mod told;
+mod watch;
 
 pub use format::Format;
 pub use request::{Answer, Choice, End, Request};

@@ -40,13 +40,35 @@ impl Compiler {
         let mut factory = ParserFactory::new(&env, capabilities, &[]).map_err(Error::grammar)?;
         factory.quiet();
         // Errors are for people; the whole grammar and the tokens so far are not.
-        factory.limits_mut().verbose_errors = false;
+        let limits = factory.limits_mut();
+        limits.verbose_errors = false;
+        // Large schemas need more than the defaults, which are meant for a server's worst case.
+        limits.initial_lexer_fuel = 50_000_000;
+        limits.step_lexer_fuel = 10_000_000;
+        limits.step_max_items = 2_000_000;
+        limits.max_items_in_row = 20_000;
+        limits.max_grammar_size = 5_000_000;
         Ok(Compiler { factory, env })
     }
 
     /// The id of the mark whose text this is, if the vocabulary has one: `<tool_call>` as one token.
     pub fn mark(&self, text: &str) -> Option<u32> {
         self.env.tok_trie().get_special_token(text)
+    }
+
+    /// The tokens of `text`, as the model writes it.
+    pub fn tokenize(&self, text: &[u8]) -> Vec<u32> {
+        self.env.tokenize_bytes(text)
+    }
+
+    /// The bytes of `tokens`, marks as their text.
+    pub fn bytes(&self, tokens: &[u32]) -> Vec<u8> {
+        self.env.tok_trie().decode_ext(tokens, true)
+    }
+
+    /// Whether `token` ends a text.
+    pub fn is_end(&self, token: u32) -> bool {
+        self.env.tok_trie().eos_tokens().contains(&token)
     }
 
     /// Compiles `lark`, a grammar in llguidance's dialect of Lark.

@@ -10,6 +10,7 @@ mod model;
 mod sample;
 mod session;
 mod token_env;
+pub mod value;
 mod vocabulary;
 
 pub use constraint::{Compiler, Constraint};

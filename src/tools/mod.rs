@@ -5,6 +5,7 @@ pub mod dialect;
 mod error;
 pub mod grammar;
 pub mod json;
+pub mod json_schema;
 pub mod schema;
 mod tool_call;
 pub mod turn;

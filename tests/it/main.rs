@@ -21,6 +21,7 @@ mod pocket;
 mod quantizer;
 mod refused;
 mod room;
+mod schema;
 mod shared;
 mod tokenizer_keys;
 mod verify;

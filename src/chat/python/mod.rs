@@ -1,7 +1,7 @@
 //! Python's side of Jinja2: values, operators, methods, filters and tests as a template in
 //! `transformers` meets them.
 //!
-//! `minijinja` parses and runs; its own values follow Python only roughly. So [`rewrite`] puts
+//! `minijinja` parses and runs; its own values follow Python only roughly. So [`rewrite()`] puts
 //! calls into the parsed tree where the two differ, and the functions here answer them.
 //!
 //! A template is hostile until shown otherwise. Every step that walks or makes data costs fuel,

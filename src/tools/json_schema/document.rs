@@ -1,0 +1,212 @@
+//! A schema document: normalized, its references resolved, each location known by its pointer.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use referencing::{Draft, Registry, Resolver};
+use serde_json::{Map, Value};
+
+use super::Error;
+
+/// Where the document stands when it gives itself no `$id`. Not the validator's own default, at
+/// which the references to parts of the document stand.
+pub(super) const BASE: &str = "json-schema://document/schema";
+
+/// The keywords whose values hold schemas by name.
+const NAMED: [&str; 6] =
+    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"];
+/// The keywords whose values are a schema or a list of them.
+const NESTED: [&str; 16] = [
+    "items",
+    "additionalItems",
+    "prefixItems",
+    "contains",
+    "additionalProperties",
+    "propertyNames",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "not",
+    "if",
+    "then",
+    "else",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "contentSchema",
+];
+
+/// A location of the document that holds a schema.
+pub(super) type Id = usize;
+
+struct Entry<'a> {
+    value: &'a Value,
+    resolver: Resolver<'a>,
+    pointer: Rc<str>,
+}
+
+/// What a reference leads to.
+pub(super) enum Target {
+    /// A schema of this document.
+    Inside(Id),
+    /// A meta-schema that the validator carries.
+    Bundled,
+    /// Nothing that is here.
+    Outside,
+}
+
+/// The document while it is compiled.
+pub(super) struct Document<'a> {
+    entries: Vec<Entry<'a>>,
+    by_address: HashMap<usize, Id>,
+    pointers: HashMap<usize, String>,
+    pub(super) draft: Draft,
+}
+
+/// The draft that `$schema` names, if it is one that is known.
+pub(super) fn declared_draft(schema: &Value) -> Option<Draft> {
+    let uri = schema.get("$schema")?.as_str()?;
+    match Draft::from_schema_uri(uri) {
+        Draft::Unknown => None,
+        draft => Some(draft),
+    }
+}
+
+/// A registry that holds the document alone: nothing else can be reached.
+pub(super) fn registry(schema: &Value, draft: Draft) -> Result<Registry<'static>, Error> {
+    Registry::new()
+        .draft(draft)
+        .retrieve_known_draft_meta_schemas(false)
+        .add(BASE, draft.create_resource(schema.clone()))
+        .and_then(|builder| builder.prepare())
+        .map_err(|e| Error::Schema { pointer: "#".into(), message: e.to_string() })
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn new(registry: &'a Registry<'a>, draft: Draft) -> Result<Document<'a>, Error> {
+        let wrong = |e: referencing::Error| Error::Schema { pointer: "#".into(), message: e.to_string() };
+        let base = referencing::uri::from_str(BASE).map_err(wrong)?;
+        let found = registry.resolver(base).lookup("").map_err(wrong)?;
+        let (root, resolver, _) = found.into_inner();
+        let mut pointers = HashMap::new();
+        record(root, &mut String::from("#"), &mut pointers);
+        let mut document = Document { entries: Vec::new(), by_address: HashMap::new(), pointers, draft };
+        document.intern(root, resolver);
+        Ok(document)
+    }
+
+    /// The document's root.
+    pub(super) const ROOT: Id = 0;
+
+    pub(super) fn value(&self, id: Id) -> &'a Value {
+        self.entries[id].value
+    }
+
+    pub(super) fn pointer(&self, id: Id) -> Rc<str> {
+        self.entries[id].pointer.clone()
+    }
+
+    fn intern(&mut self, value: &'a Value, resolver: Resolver<'a>) -> Id {
+        let address = std::ptr::from_ref(value) as usize;
+        if let Some(id) = self.by_address.get(&address) {
+            return *id;
+        }
+        let pointer: Rc<str> = self.pointers.get(&address).map_or("?", |p| p.as_str()).into();
+        self.entries.push(Entry { value, resolver, pointer });
+        self.by_address.insert(address, self.entries.len() - 1);
+        self.entries.len() - 1
+    }
+
+    /// The schema `value`, which lies directly under the schema `parent`.
+    pub(super) fn child(&mut self, parent: Id, value: &'a Value) -> Id {
+        let resource = self.draft.create_resource_ref(value);
+        let base = &self.entries[parent].resolver;
+        let resolver = base.in_subresource(resource).unwrap_or_else(|_| base.clone());
+        self.intern(value, resolver)
+    }
+
+    /// Follows a reference that stands in `from`.
+    pub(super) fn resolve(&mut self, from: Id, reference: &str) -> Target {
+        let Ok(found) = self.entries[from].resolver.lookup(reference) else {
+            return Target::Outside;
+        };
+        let (value, resolver, _) = found.into_inner();
+        if self.pointers.contains_key(&(std::ptr::from_ref(value) as usize)) {
+            Target::Inside(self.intern(value, resolver))
+        } else {
+            Target::Bundled
+        }
+    }
+}
+
+/// Notes the pointer of every value.
+fn record(value: &Value, at: &mut String, out: &mut HashMap<usize, String>) {
+    out.insert(std::ptr::from_ref(value) as usize, at.clone());
+    let length = at.len();
+    match value {
+        Value::Object(map) => {
+            for (key, child) in map {
+                at.push('/');
+                at.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                record(child, at, out);
+                at.truncate(length);
+            }
+        }
+        Value::Array(items) => {
+            for (i, child) in items.iter().enumerate() {
+                at.push('/');
+                at.push_str(&i.to_string());
+                record(child, at, out);
+                at.truncate(length);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Rewrites the older forms that a schema of a newer draft still uses (arrays of `items`,
+/// `dependencies`, boolean `exclusiveMinimum`) into those of `draft`.
+pub(super) fn normalize(schema: &mut Value, draft: Draft) {
+    let Value::Object(map) = schema else { return };
+    if !matches!(draft, Draft::Draft4) {
+        bound(map, "exclusiveMinimum", "minimum");
+        bound(map, "exclusiveMaximum", "maximum");
+    }
+    if matches!(draft, Draft::Draft202012) && map.get("items").is_some_and(Value::is_array) {
+        if let Some(items) = map.remove("items") {
+            map.insert("prefixItems".into(), items);
+        }
+        if let Some(rest) = map.remove("additionalItems") {
+            map.insert("items".into(), rest);
+        }
+    }
+    for key in NAMED {
+        if let Some(Value::Object(children)) = map.get_mut(key) {
+            children.values_mut().for_each(|child| normalize(child, draft));
+        }
+    }
+    for key in NESTED {
+        match map.get_mut(key) {
+            Some(Value::Array(children)) => {
+                children.iter_mut().for_each(|child| normalize(child, draft));
+            }
+            Some(child) => normalize(child, draft),
+            None => {}
+        }
+    }
+}
+
+/// `exclusiveMinimum: true` beside `minimum: n` is `exclusiveMinimum: n`.
+fn bound(map: &mut Map<String, Value>, exclusive: &str, inclusive: &str) {
+    match map.get(exclusive) {
+        Some(Value::Bool(true)) => {
+            map.remove(exclusive);
+            if let Some(limit) = map.remove(inclusive) {
+                map.insert(exclusive.into(), limit);
+            }
+        }
+        Some(Value::Bool(false)) => {
+            map.remove(exclusive);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,284 @@
+//! Conjunctions as rules: the compiler's state, and the choice between alternatives.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use referencing::Draft;
+use serde_json::Value;
+
+use super::check::Checks;
+use super::conjunction::{Choice, Flat, Item, types};
+use super::document::{Document, Id};
+use super::report::{self, Status};
+use super::{Compiled, Error, Options, keyword};
+
+/// Past this many rules, choices are checked afterwards instead of being spelled out.
+const MAX_RULES: usize = 12_000;
+/// Alternatives that one conjunction may be spelled out into.
+const MAX_ALTERNATIVES: usize = 128;
+
+enum Slot {
+    /// Being compiled; the name is for those who refer to it from within.
+    Open(String),
+    Done(Option<String>),
+}
+
+pub(super) struct Compiler<'a, 'c> {
+    pub(super) document: Document<'a>,
+    pub(super) checks: &'c Checks,
+    pub(super) options: Options,
+    pub(super) report: report::Draft,
+    /// A reference depends on the dynamic scope, so only the whole value can be checked.
+    pub(super) dynamic: bool,
+    refused: Option<(String, String, String)>,
+    rules: Vec<(String, String)>,
+    terminals: Vec<(String, String)>,
+    terminal_names: HashMap<String, String>,
+    memo: HashMap<Vec<Item>, Slot>,
+    /// Referred to from within themselves.
+    recursive: HashSet<Vec<Item>>,
+    /// Conjunctions that turned out to have no value although something referred to them.
+    impossible: HashSet<Vec<Item>>,
+    again: bool,
+    names: usize,
+}
+
+/// Compiles the schema that `checks` hold.
+pub(super) fn compile(checks: Arc<Checks>, draft: Draft, options: Options) -> Result<Compiled, Error> {
+    let mut impossible = HashSet::new();
+    loop {
+        let mut compiler = Compiler {
+            document: Document::new(checks.registry(), draft)?,
+            checks: &checks,
+            options,
+            report: report::Draft::default(),
+            dynamic: false,
+            refused: None,
+            rules: Vec::new(),
+            terminals: Vec::new(),
+            terminal_names: HashMap::new(),
+            memo: HashMap::new(),
+            recursive: HashSet::new(),
+            impossible,
+            again: false,
+            names: 0,
+        };
+        let root = vec![Item::Schema(Document::ROOT)];
+        let value = compiler.value(&root);
+        if let Some((pointer, keyword, message)) = compiler.refused {
+            let report = Box::new(compiler.report.finish());
+            return Err(Error::Refused { pointer, keyword, message, report });
+        }
+        if compiler.again {
+            impossible = compiler.impossible;
+            continue;
+        }
+        if let Err(message) = checks.root() {
+            return Err(Error::Schema { pointer: "#".into(), message: message.to_string() });
+        }
+        let places = compiler.places();
+        let _ = checks.places.set(places);
+        let Some(value) = value else {
+            return Err(Error::AcceptsNothing { report: Box::new(compiler.report.finish()) });
+        };
+        let rules = compiler.text();
+        let report = compiler.report.finish();
+        return Ok(Compiled { rules, value, report, checks });
+    }
+}
+
+impl<'a> Compiler<'a, '_> {
+    pub(super) fn knows(&self, word: &str) -> bool {
+        let draft = self.document.draft;
+        draft.is_known_keyword(word)
+            || (matches!(word, "dependentRequired" | "dependentSchemas") && draft >= Draft::Draft201909)
+            || (word == "dependencies" || word == "$defs")
+            || matches!(word, "then" | "else" if draft >= Draft::Draft7)
+    }
+
+    pub(super) fn mark(&mut self, id: Id, keyword: &str, status: Status, note: &str) {
+        let pointer = self.document.pointer(id);
+        self.report.note(&pointer, keyword, status, note);
+    }
+
+    /// Leaves a keyword to the check afterwards.
+    pub(super) fn relax(&mut self, id: Id, keyword: &str, note: &str) {
+        self.mark(id, keyword, Status::CheckedAfter, note);
+    }
+
+    pub(super) fn refuse(&mut self, id: Id, keyword: &str, note: &str) {
+        self.mark(id, keyword, Status::Refused, note);
+        let pointer = self.document.pointer(id).to_string();
+        self.refused.get_or_insert((pointer, keyword.to_string(), note.to_string()));
+    }
+
+    pub(super) fn fresh(&mut self, prefix: &str) -> String {
+        self.names += 1;
+        format!("{prefix}{}", self.names)
+    }
+
+    pub(super) fn rule(&mut self, name: String, mut body: String) {
+        if name.ends_with("::_") && !body.contains(" | ") {
+            // llguidance 1.9.1 loses the parameter's step where it inlines a rule that has one
+            // alternative only, so there is a second one that never applies.
+            body.push_str(" | \"}\" %if lt(_, 0)");
+        }
+        self.rules.push((name, body));
+    }
+
+    /// The name of the terminal with this body.
+    pub(super) fn terminal(&mut self, body: String) -> String {
+        if let Some(name) = self.terminal_names.get(&body) {
+            return name.clone();
+        }
+        let name = self.fresh("T");
+        self.terminal_names.insert(body.clone(), name.clone());
+        self.terminals.push((name.clone(), body));
+        name
+    }
+
+    fn text(&self) -> String {
+        let mut out = String::new();
+        for (name, body) in self.rules.iter().chain(&self.terminals) {
+            let _ = writeln!(out, "{name}: {body}");
+        }
+        out
+    }
+
+    /// The rule or terminal of the values that satisfy `items`; `None` if there are none.
+    pub(super) fn value(&mut self, items: &[Item]) -> Option<String> {
+        let flat = self.flatten(items);
+        if flat.never || self.refused.is_some() {
+            return None;
+        }
+        let key = flat.items();
+        match self.memo.get(&key) {
+            Some(Slot::Done(name)) => return name.clone(),
+            Some(Slot::Open(name)) => {
+                let name = name.clone();
+                self.recursive.insert(key);
+                return Some(name);
+            }
+            None => {}
+        }
+        if self.impossible.contains(&key) {
+            return None;
+        }
+        let name = self.fresh("v");
+        self.memo.insert(key.clone(), Slot::Open(name.clone()));
+        let alternatives = if flat.choices.is_empty() {
+            let shape = self.shape(flat);
+            self.alternatives(&shape)
+        } else {
+            self.choose(flat)
+        };
+        let referred = self.recursive.contains(&key);
+        let result = if alternatives.is_empty() {
+            if referred {
+                // Something already counts on it: start over, knowing better.
+                self.impossible.insert(key.clone());
+                self.again = true;
+            }
+            None
+        } else if alternatives.len() == 1 && !referred {
+            Some(alternatives.into_iter().next().expect("there is one"))
+        } else {
+            self.rule(name.clone(), alternatives.join(" | "));
+            Some(name)
+        };
+        self.memo.insert(key, Slot::Done(result.clone()));
+        result
+    }
+
+    /// Spells a choice out: each alternative together with everything else.
+    fn choose(&mut self, mut flat: Flat) -> Vec<String> {
+        let mut sized: Vec<(usize, Id, Choice)> = Vec::new();
+        for (id, choice) in flat.choices.clone() {
+            let size = self.options(id, &choice).options.len();
+            sized.push((size, id, choice));
+        }
+        sized.sort();
+        // All together may be too many: keep those that fit, leave the others to the check.
+        let mut product = 1_usize;
+        let mut kept = Vec::new();
+        for (size, id, choice) in sized {
+            let fits = kept.is_empty() || product.saturating_mul(size.max(1)) <= MAX_ALTERNATIVES;
+            if fits && self.rules.len() < MAX_RULES {
+                product = product.saturating_mul(size.max(1));
+                kept.push((id, choice));
+            } else {
+                self.relax(id, choice.keyword(), "too many alternatives to spell out together");
+                flat.choices.remove(&(id, choice));
+            }
+        }
+        let Some((id, choice)) = kept.first().cloned() else {
+            return self.value(&flat.items()).into_iter().collect();
+        };
+        flat.choices.remove(&(id, choice.clone()));
+        let found = self.options(id, &choice);
+        let base = flat.items();
+        let options: Vec<Vec<Item>> =
+            found.options.into_iter().map(|o| [base.as_slice(), &o].concat()).collect();
+        let exact = found.exact || (choice == Choice::OneOf && self.exclusive(&options));
+        let note = match (&choice, exact) {
+            (_, true) => "",
+            (Choice::OneOf, _) => "the branches can overlap; give each one a required key with its own const",
+            _ => "cannot be turned into a grammar; say what is allowed instead",
+        };
+        let status = if exact { Status::Enforced } else { Status::CheckedAfter };
+        self.mark(id, choice.keyword(), status, note);
+        if choice == Choice::If {
+            self.mark(id, "then", status, "");
+            self.mark(id, "else", status, "");
+        }
+        let mut names = BTreeSet::new();
+        let mut alternatives = Vec::new();
+        for option in options {
+            if let Some(name) = self.value(&option)
+                && names.insert(name.clone())
+            {
+                alternatives.push(name);
+            }
+        }
+        alternatives
+    }
+
+    /// Whether no value satisfies two of the options.
+    fn exclusive(&mut self, options: &[Vec<Item>]) -> bool {
+        if options.len() > 40 {
+            return false;
+        }
+        (0..options.len()).all(|i| (i + 1..options.len()).all(|j| self.disjoint(&options[i], &options[j], 0)))
+    }
+
+    /// A value of any kind.
+    pub(super) fn anything(&mut self) -> String {
+        let key = vec![Item::Types(types::ALL)];
+        if let Some(Slot::Done(Some(name))) = self.memo.get(&key) {
+            return name.clone();
+        }
+        let name = self.fresh("v");
+        self.memo.insert(key, Slot::Done(Some(name.clone())));
+        let key = self.key_terminal();
+        let (string, number) = (self.any_string(), self.any_number());
+        let (member, object, array) = (self.fresh("m"), self.fresh("o"), self.fresh("a"));
+        self.rule(member.clone(), format!("{key} \": \" {name}"));
+        self.rule(object.clone(), format!("\"{{\" \"}}\" | \"{{\" {member} (\", \" {member})* \"}}\""));
+        self.rule(array.clone(), format!("\"[\" \"]\" | \"[\" {name} (\", \" {name})* \"]\""));
+        self.rule(
+            name.clone(),
+            format!("\"null\" | \"true\" | \"false\" | {number} | {string} | {array} | {object}"),
+        );
+        name
+    }
+
+    /// Whether an annotation or nothing at all.
+    pub(super) fn is_trivial(&self, id: Id) -> bool {
+        match self.document.value(id) {
+            Value::Bool(b) => *b,
+            Value::Object(map) => map.keys().all(|k| keyword::is_annotation(k)),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The words of JSON Schema: which say nothing about a value, which hold definitions, and what an
+//! untyped schema implies.
+
+use serde_json::{Map, Value};
+
+use super::conjunction::types;
+
+/// Keywords that constrain nothing.
+pub(super) fn is_annotation(word: &str) -> bool {
+    matches!(
+        word,
+        "title"
+            | "description"
+            | "default"
+            | "example"
+            | "examples"
+            | "deprecated"
+            | "readOnly"
+            | "writeOnly"
+            | "$comment"
+            | "$schema"
+            | "$id"
+            | "id"
+            | "$anchor"
+            | "$dynamicAnchor"
+            | "$recursiveAnchor"
+            | "$vocabulary"
+            | "$defs"
+            | "definitions"
+            | "discriminator"
+            | "externalDocs"
+            | "nullable"
+            | "xml"
+            | "strict"
+    ) || word.starts_with("x-")
+        || word.starts_with("x_")
+}
+
+/// Keywords that hold schemas for others to refer to.
+pub(super) fn is_container(word: &str) -> bool {
+    matches!(word, "$defs" | "definitions")
+}
+
+/// The types that an untyped schema means, by the keywords that it has: what a tool's author who
+/// wrote `properties` and forgot `type` had in mind. `None` where the keywords do not agree.
+pub(super) fn implied_types(map: &Map<String, Value>) -> Option<u8> {
+    let mut set = 0;
+    for word in map.keys() {
+        set |= match word.as_str() {
+            "properties"
+            | "required"
+            | "additionalProperties"
+            | "patternProperties"
+            | "minProperties"
+            | "maxProperties"
+            | "propertyNames" => types::OBJECT,
+            "items" | "prefixItems" | "minItems" | "maxItems" | "uniqueItems" | "contains"
+            | "additionalItems" => types::ARRAY,
+            "minLength" | "maxLength" | "pattern" | "format" => types::STRING,
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
+                types::INTEGER | types::FRACTION
+            }
+            "enum" | "const" => return None,
+            _ => 0,
+        };
+    }
+    let one = [types::OBJECT, types::ARRAY, types::STRING, types::INTEGER | types::FRACTION];
+    one.contains(&set).then_some(set)
+}

@@ -1,0 +1,534 @@
+//! Objects: a rule whose parameter holds one bit for each key that has been written.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::conjunction::{Item, types};
+use super::document::{Id, Target};
+use super::grammar::Compiler;
+use super::pattern::{self, literal, printed};
+use super::presence::{Condition, Formula};
+use super::report::Status;
+use super::shape::{ObjectPart, Shape};
+use super::{KeyOrder, Meaning};
+
+/// Bits of a rule's parameter.
+const BITS: usize = 64;
+/// The part of them that counts members, where a count is needed and the keys do not give it.
+const COUNTER: (usize, usize) = (48, 64);
+/// Patterns whose subsets are spelled out for the keys that no schema declares.
+const MAX_PATTERNS: usize = 4;
+/// Keys of a condition whose subsets are looked at to keep the object closable.
+const MAX_GUARDED: usize = 8;
+
+/// A key that has a name, and the rule of its value.
+pub(super) struct Member {
+    pub(super) key: Rc<str>,
+    pub(super) required: bool,
+    pub(super) value: String,
+}
+
+/// An object's members as rules.
+#[derive(Default)]
+pub(super) struct Members {
+    pub(super) members: Vec<Member>,
+    /// Terminals of the other keys, with the rules of their values.
+    pub(super) others: Vec<(String, String)>,
+    pub(super) formulas: Vec<Formula>,
+    pub(super) min: u64,
+    pub(super) max: Option<u64>,
+}
+
+impl<'a> Compiler<'a, '_> {
+    /// What the value under `key` has to satisfy.
+    pub(super) fn key_items(&mut self, shape: &Shape<'a>, key: &str) -> Vec<Item> {
+        let mut items = Vec::new();
+        if shape.flat.absent.contains(key) {
+            items.push(Item::Types(0));
+        }
+        for part in &shape.objects {
+            let mut evaluated = false;
+            if let Some(child) = part.properties.and_then(|p| p.get(key)) {
+                items.push(Item::Schema(self.document.child(part.id, child)));
+                evaluated = true;
+            }
+            for (text, child) in &part.patterns {
+                if matches(text, key) == Some(true) {
+                    items.push(Item::Schema(self.document.child(part.id, child)));
+                    evaluated = true;
+                }
+            }
+            let unsure = part.patterns.iter().any(|(text, _)| matches(text, key).is_none());
+            if !evaluated
+                && !unsure
+                && let Some(child) = part.additional
+            {
+                items.push(Item::Schema(self.document.child(part.id, child)));
+            }
+        }
+        for (name, item) in &shape.flat.properties {
+            if &**name == key {
+                items.push(item.clone());
+            }
+        }
+        for id in shape.flat.unevaluated.clone() {
+            let Some(child) = self.unevaluated(id, "unevaluatedProperties") else { continue };
+            let covered = self.covered(id);
+            let seen = shape.objects.iter().filter(|p| covered.contains(&p.id)).any(|p| {
+                p.additional.is_some()
+                    || p.properties.is_some_and(|m| m.contains_key(key))
+                    || p.patterns.iter().any(|(text, _)| matches(text, key) != Some(false))
+            });
+            if !seen {
+                items.push(Item::Schema(child));
+            }
+        }
+        items
+    }
+
+    /// The schema of `keyword` of `id`, where the grammar can tell what has been evaluated:
+    /// nothing in place of `id` chooses.
+    pub(super) fn unevaluated(&mut self, id: Id, keyword: &'static str) -> Option<Id> {
+        let Value::Object(map) = self.document.value(id) else { return None };
+        let child = self.document.child(id, map.get(keyword)?);
+        let flat = self.flatten(&[Item::Schema(id)]);
+        let items = keyword == "unevaluatedItems";
+        let contains = items && flat.locals.iter().any(|l| self.document.value(*l).get("contains").is_some());
+        let chooses = !flat.choices.is_empty()
+            || flat
+                .presence
+                .iter()
+                .any(|(_, c)| !matches!(c, super::conjunction::Choice::Dependent("dependentRequired", _)));
+        let chooses = chooses || flat.locals.iter().any(|l| self.document.value(*l).get("if").is_some());
+        if self.is_trivial(child) {
+            self.mark(id, keyword, Status::Enforced, "");
+            return None;
+        }
+        if chooses || contains || self.dynamic || flat.unevaluated.len() > 1 {
+            self.relax(id, keyword, "what is evaluated depends on a choice");
+            return None;
+        }
+        self.mark(id, keyword, Status::Enforced, "");
+        Some(child)
+    }
+
+    /// The schemas that apply in place of `id`, itself among them.
+    pub(super) fn covered(&mut self, id: Id) -> BTreeSet<Id> {
+        self.flatten(&[Item::Schema(id)]).locals
+    }
+
+    /// The rule of the objects of a shape.
+    pub(super) fn object(&mut self, shape: &Shape<'a>) -> Option<String> {
+        let mut keys: Vec<Rc<str>> = Vec::new();
+        let mut add = |key: &str| {
+            if !keys.iter().any(|k| &**k == key) {
+                keys.push(key.into());
+            }
+        };
+        for part in &shape.objects {
+            part.properties.iter().flat_map(|p| p.keys()).for_each(|k| add(k));
+        }
+        shape.required.iter().for_each(|k| add(k));
+        shape.flat.properties.iter().for_each(|(k, _)| add(k));
+        shape.flat.absent.iter().for_each(|k| add(k));
+        let mut formulas = Vec::new();
+        for (id, choice) in shape.flat.presence.clone() {
+            let formula = self.formula(id, &choice)?;
+            let mut named = BTreeSet::new();
+            formula.keys(&mut named);
+            named.iter().for_each(|k| add(k));
+            formulas.push((id, choice, formula));
+        }
+
+        let closed = self.is_closed(shape);
+        let mut members = Vec::new();
+        for key in &keys {
+            let declared = shape.objects.iter().any(|p| {
+                p.additional.is_some()
+                    || p.properties.is_some_and(|m| m.contains_key(&**key))
+                    || p.patterns.iter().any(|(text, _)| matches(text, key) == Some(true))
+            });
+            let required = shape.required.contains(key);
+            let value = if (closed && !declared && !required) || self.name_refused(shape, key) {
+                None
+            } else {
+                let items = self.key_items(shape, key);
+                if items.is_empty() { Some(self.anything()) } else { self.value(&items) }
+            };
+            match value {
+                Some(value) => members.push(Member { key: key.clone(), required, value }),
+                None if required => return None,
+                None => {}
+            }
+        }
+        let others = self.others(shape, &keys, closed);
+
+        let mut kept = Vec::new();
+        for (id, choice, formula) in formulas {
+            let mut named = BTreeSet::new();
+            formula.keys(&mut named);
+            // A key's bit must exist: with too many keys the condition is left to the check.
+            let fits = members.len() <= COUNTER.0
+                || named
+                    .iter()
+                    .all(|k| members.iter().position(|m| m.key == *k).is_none_or(|i| i < COUNTER.0));
+            if fits {
+                self.mark(id, choice.keyword(), Status::Enforced, "");
+                if choice == super::conjunction::Choice::If {
+                    self.mark(id, "then", Status::Enforced, "");
+                    self.mark(id, "else", Status::Enforced, "");
+                }
+                kept.push(formula);
+            } else {
+                self.relax(id, choice.keyword(), "the object has too many keys to keep count of");
+            }
+        }
+        let (min, max) = (shape.min_properties, shape.max_properties);
+        self.members(Members { members, others, formulas: kept, min, max })
+    }
+
+    /// Whether keys that no schema speaks of are not written.
+    fn is_closed(&self, shape: &Shape<'a>) -> bool {
+        if self.options.meaning == Meaning::Standard {
+            return false;
+        }
+        let names = shape
+            .objects
+            .iter()
+            .any(|p| p.properties.is_some_and(|m| !m.is_empty()) || !p.patterns.is_empty());
+        let root = shape.flat.locals.contains(&super::document::Document::ROOT);
+        let opened = shape.objects.iter().any(|p| p.additional.is_some())
+            || shape
+                .flat
+                .unevaluated
+                .iter()
+                .any(|id| self.document.value(*id).get("unevaluatedProperties").is_some());
+        (names || root) && !opened
+    }
+
+    /// Whether `propertyNames` refuses a declared key.
+    fn name_refused(&mut self, shape: &Shape<'a>, key: &str) -> bool {
+        shape.names.iter().any(|(id, child)| {
+            let child = self.document.child(*id, child);
+            let pointer = self.document.pointer(child);
+            !self.checks.accepts_at(&pointer, &Value::String(key.to_string()))
+        })
+    }
+
+    /// Terminals for the keys that have no name, by the patterns that they match.
+    fn others(&mut self, shape: &Shape<'a>, keys: &[Rc<str>], closed: bool) -> Vec<(String, String)> {
+        let mut base = Vec::new();
+        for (id, child) in &shape.names {
+            let child = self.document.child(*id, child);
+            let flat = self.flatten(&[Item::Schema(child), Item::Types(types::STRING)]);
+            if flat.never {
+                return Vec::new();
+            }
+            if !flat.choices.is_empty() {
+                self.relax(*id, "propertyNames", "chooses between alternatives");
+                continue;
+            }
+            let names = self.shape(flat);
+            if let Some(values) = &names.values {
+                let texts: Vec<String> =
+                    values.iter().filter_map(|v| v.as_str()).map(|t| literal(&printed(t))).collect();
+                if texts.is_empty() {
+                    return Vec::new();
+                }
+                base.push(self.terminal(texts.join(" | ")));
+            } else {
+                match self.string_parts(&names) {
+                    Some(parts) => base.extend(parts),
+                    None => return Vec::new(),
+                }
+            }
+            // What is relaxed below is relaxed here too.
+            let pointer = self.document.pointer(child);
+            if self.report.is_checked(&pointer) {
+                self.relax(*id, "propertyNames", "");
+            }
+        }
+        if !keys.is_empty() {
+            let names: Vec<String> = keys.iter().map(|k| literal(&printed(k))).collect();
+            let declared = self.terminal(names.join(" | "));
+            base.push(format!("~{declared}"));
+        }
+
+        let mut patterns: Vec<&'a str> = Vec::new();
+        let mut unknown = false;
+        for part in &shape.objects {
+            for (text, _) in &part.patterns {
+                if pattern::written(text).is_err() || matches(text, "").is_none() {
+                    self.relax(part.id, "patternProperties", "a pattern that no grammar describes");
+                    unknown = true;
+                } else if !patterns.contains(text) {
+                    patterns.push(text);
+                }
+            }
+        }
+        if patterns.len() > MAX_PATTERNS {
+            for part in &shape.objects {
+                if !part.patterns.is_empty() {
+                    self.relax(part.id, "patternProperties", "too many patterns to spell out");
+                }
+            }
+            patterns.clear();
+            unknown = true;
+        }
+        let key = self.key_terminal();
+        let written: Vec<String> = patterns
+            .iter()
+            .filter_map(|t| pattern::written(t).ok())
+            .map(|regex| self.terminal(format!("/{regex}/")))
+            .collect();
+        let mut out = Vec::new();
+        for subset in 0..1_usize << patterns.len() {
+            let has =
+                |text: &str| patterns.iter().position(|p| *p == text).is_some_and(|i| subset >> i & 1 == 1);
+            let value = if unknown && subset == 0 {
+                Some(self.anything())
+            } else {
+                if subset == 0 && closed {
+                    continue;
+                }
+                let items = self.other_items(shape, &has);
+                if items.is_empty() { Some(self.anything()) } else { self.value(&items) }
+            };
+            let Some(value) = value else { continue };
+            let mut parts = vec![key.clone()];
+            parts.extend(
+                written
+                    .iter()
+                    .enumerate()
+                    .map(|(i, name)| if subset >> i & 1 == 1 { name.clone() } else { format!("~{name}") }),
+            );
+            parts.extend(base.iter().cloned());
+            let terminal = if parts.len() == 1 { key.clone() } else { self.terminal(parts.join(" & ")) };
+            out.push((terminal, value));
+        }
+        out
+    }
+
+    /// What the value under an undeclared key that matches some patterns has to satisfy.
+    fn other_items(&mut self, shape: &Shape<'a>, has: &dyn Fn(&str) -> bool) -> Vec<Item> {
+        let mut items = Vec::new();
+        let evaluates = |part: &ObjectPart<'a>| part.patterns.iter().any(|(text, _)| has(text));
+        for part in &shape.objects {
+            for (text, child) in &part.patterns {
+                if has(text) {
+                    items.push(Item::Schema(self.document.child(part.id, child)));
+                }
+            }
+            if !evaluates(part)
+                && let Some(child) = part.additional
+            {
+                items.push(Item::Schema(self.document.child(part.id, child)));
+            }
+        }
+        for id in shape.flat.unevaluated.clone() {
+            let Some(child) = self.unevaluated(id, "unevaluatedProperties") else { continue };
+            let covered = self.covered(id);
+            let seen = shape
+                .objects
+                .iter()
+                .filter(|p| covered.contains(&p.id))
+                .any(|p| p.additional.is_some() || evaluates(p));
+            if !seen {
+                items.push(Item::Schema(child));
+            }
+        }
+        items
+    }
+
+    /// The rules of an object; `None` if it could never be closed.
+    pub(super) fn members(&mut self, object: Members) -> Option<String> {
+        let Members { mut members, others, formulas, min, max } = object;
+        let in_order = self.options.key_order == KeyOrder::Schema;
+        if !in_order {
+            members.sort_by_key(|m| !m.required);
+        }
+        let counts = min > 0 || max.is_some();
+        let room = if counts && (!others.is_empty() || members.len() > COUNTER.0) {
+            COUNTER.0
+        } else if formulas.is_empty() {
+            BITS
+        } else {
+            BITS.min(members.len().max(1))
+        };
+        let counter = room == COUNTER.0 && counts;
+        let bits = members.len().min(room);
+        if max.is_some_and(|m| (m as usize) < members.iter().filter(|m| m.required).count()) {
+            return None;
+        }
+
+        let bit = |key: &str| members.iter().take(bits).position(|m| &*m.key == key);
+        let required: Vec<usize> = (0..bits).filter(|i| members[*i].required).collect();
+        let mut close = vec![if !in_order && !required.is_empty() {
+            Condition::If(format!("is_ones([0:{}])", required.len()))
+        } else {
+            Condition::all(required.iter().map(|i| Condition::If(format!("bit_set({i})"))))
+        }];
+        close.extend(formulas.iter().map(|f| f.condition(&bit)));
+        let (from, to) = COUNTER;
+        if min > 0 {
+            close.push(Condition::If(if counter {
+                format!("ge([{from}:{to}], {})", min.min(65_535))
+            } else {
+                format!("bit_count_ge(_, {})", min.min(64))
+            }));
+            if !counter && min as usize > bits {
+                return None;
+            }
+        }
+        let close = Condition::all(close.into_iter());
+        let more = match max {
+            Some(m) if counter => Condition::If(format!("lt([{from}:{to}], {})", m.min(65_535))),
+            Some(m) if (m as usize) < bits => Condition::If(format!("bit_count_lt(_, {m})")),
+            _ => Condition::True,
+        };
+        let guards = self.guards(&formulas, &members, bits);
+
+        // A key ends with its quote: one that another alternative takes for a key like any other
+        // has to be as long, or the longer terminal wins.
+        let colon = |key: &str| format!("{} \": \"", literal(&printed(key)));
+        let name = self.fresh("o");
+        let (first, member, rest) = (self.fresh("f"), self.fresh("m"), self.fresh("r"));
+        if bits == 0 && !counter {
+            let each: Vec<String> =
+                others.iter().map(|(key, value)| format!("{key} \": \" {value}")).collect();
+            if each.is_empty() {
+                let empty = close.suffix()?;
+                debug_assert!(empty.is_empty(), "no condition without bits");
+                self.rule(name.clone(), "\"{\" \"}\"".into());
+                return Some(name);
+            }
+            close.suffix()?;
+            self.rule(member.clone(), each.join(" | "));
+            self.rule(name.clone(), format!("\"{{\" \"}}\" | \"{{\" {member} (\", \" {member})* \"}}\""));
+            return Some(name);
+        }
+        let next = if counter { self.fresh("n") } else { rest.clone() };
+        let mut alternatives = Vec::new();
+        let mut addable = Vec::new();
+        for (i, m) in members.iter().enumerate() {
+            let (condition, argument) = if i < bits {
+                let mut all = vec![Condition::If(format!("bit_clear({i})")), more.clone()];
+                if in_order {
+                    all.push(Condition::If(format!("is_zeros([{i}:{bits}])")));
+                    all.extend(
+                        (0..i)
+                            .filter(|j| members[*j].required)
+                            .map(|j| Condition::If(format!("bit_set({j})"))),
+                    );
+                }
+                all.push(guards[i].clone());
+                (Condition::all(all.into_iter()), format!("set_bit({i})"))
+            } else {
+                (more.clone(), "_".to_string())
+            };
+            if let Some(suffix) = condition.suffix() {
+                alternatives.push(format!("{} {} {next}::{argument}{suffix}", colon(&m.key), m.value));
+                addable.push(condition);
+            }
+        }
+        let after_named = match (in_order, required.last()) {
+            (true, Some(last)) => {
+                Condition::all([Condition::If(format!("bit_set({last})")), more.clone()].into_iter())
+            }
+            _ => more.clone(),
+        };
+        for (key, value) in &others {
+            if let Some(suffix) = after_named.suffix() {
+                alternatives.push(format!("{key} \": \" {value} {next}::_{suffix}"));
+                addable.push(after_named.clone());
+            }
+        }
+        let close = close.suffix();
+        // A comma only where a member can follow it.
+        let goes_on = Condition::any(addable.into_iter()).suffix();
+        let mut first_body = Vec::new();
+        let mut rest_body = Vec::new();
+        if let Some(suffix) = &close {
+            first_body.push(format!("\"}}\"{suffix}"));
+            rest_body.push(format!("\"}}\"{suffix}"));
+        }
+        if let Some(suffix) = &goes_on
+            && !alternatives.is_empty()
+        {
+            first_body.push(format!("{member}::_{suffix}"));
+            rest_body.push(format!("\", \" {member}::_{suffix}"));
+            self.rule(format!("{member}::_"), alternatives.join(" | "));
+        }
+        if first_body.is_empty() {
+            return None;
+        }
+        // A rule with a parameter has to use it.
+        let uses = |body: &[String]| body.iter().any(|b| b.contains("::_") || b.contains("%if"));
+        if !uses(&first_body) {
+            self.rule(name.clone(), format!("\"{{\" {}", first_body.join(" | ")));
+            return Some(name);
+        }
+        self.rule(name.clone(), format!("\"{{\" {first}::0x0"));
+        self.rule(format!("{first}::_"), first_body.join(" | "));
+        self.rule(format!("{rest}::_"), rest_body.join(" | "));
+        if counter {
+            self.rule(format!("{next}::_"), format!("{rest}::incr([{from}:{to}])"));
+        }
+        Some(name)
+    }
+
+    /// For each key, when it may be written without making the conditions unsatisfiable for good.
+    fn guards(&self, formulas: &[Formula], members: &[Member], bits: usize) -> Vec<Condition> {
+        let mut guards = vec![Condition::True; bits];
+        let mut named = BTreeSet::new();
+        formulas.iter().for_each(|f| f.keys(&mut named));
+        let places: Vec<usize> =
+            named.iter().filter_map(|k| members.iter().take(bits).position(|m| m.key == *k)).collect();
+        if formulas.is_empty() || places.len() > MAX_GUARDED {
+            return guards;
+        }
+        let holds = |set: usize| {
+            let has = |key: &str| {
+                places.iter().position(|p| &*members[*p].key == key).is_some_and(|i| set >> i & 1 == 1)
+            };
+            let required = places.iter().enumerate().all(|(i, p)| !members[*p].required || set >> i & 1 == 1);
+            required && formulas.iter().all(|f| f.evaluate(true, &has))
+        };
+        let good: Vec<usize> = (0..1_usize << places.len()).filter(|s| holds(*s)).collect();
+        let largest: Vec<usize> =
+            good.iter().copied().filter(|s| !good.iter().any(|t| t != s && s & t == *s)).collect();
+        for (i, place) in places.iter().enumerate() {
+            guards[*place] = Condition::any(largest.iter().filter(|s| *s >> i & 1 == 1).map(|s| {
+                Condition::all(
+                    places
+                        .iter()
+                        .enumerate()
+                        .filter(|(j, _)| s >> j & 1 == 0)
+                        .map(|(_, p)| Condition::If(format!("bit_clear({p})"))),
+                )
+            }));
+        }
+        guards
+    }
+
+    /// Follows a reference for the graph of places.
+    pub(super) fn target(&mut self, id: Id, reference: &str) -> Option<Id> {
+        match self.document.resolve(id, reference) {
+            Target::Inside(target) => Some(target),
+            _ => None,
+        }
+    }
+}
+
+/// Whether `pattern` matches somewhere in `text`; `None` for a pattern that needs backtracking.
+pub(super) fn matches(pattern: &str, text: &str) -> Option<bool> {
+    compiled(pattern).map(|regex| regex.is_match(text))
+}
+
+/// The pattern as an expression of linear time.
+pub(super) fn compiled(pattern: &str) -> Option<regex::Regex> {
+    let rust = jsonschema_regex::to_rust_regex(pattern).ok()?;
+    regex::RegexBuilder::new(&rust).size_limit(1 << 20).build().ok()
+}

@@ -1,0 +1,280 @@
+//! Patterns of JSON Schema as regular expressions over the *written* string, quotes and all.
+//!
+//! A grammar sees `"a\"b"`, a pattern means `a"b`. So every character and class of the pattern is
+//! rewritten into the way JSON writes it: raw where JSON allows that, else its escape. The language
+//! of a translated pattern holds only canonical strings ([`CANONICAL_CHAR`]), which is what makes
+//! complements (`not`, the keys that match no pattern) mean the same as on the decoded text.
+
+use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look};
+
+/// One character of a string, written in any way that JSON allows; a surrogate pair is one.
+pub(super) const ANY_CHAR: &str = concat!(
+    r#"(?:[^"\\\x00-\x1F]|\\(?:["\\\/bfnrt]|u(?:[0-9a-cefA-CEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}"#,
+    r#"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})))"#
+);
+
+/// One character of a string, escaped only where JSON demands it.
+pub(super) const CANONICAL_CHAR: &str = r#"(?:[^"\\\x00-\x1F]|\\(?:["\\bfnrt]|u00[01][0-9a-fA-F]))"#;
+
+/// The control characters with an escape of their own.
+const SHORT_ESCAPES: [(u8, char); 5] = [(0x08, 'b'), (0x09, 't'), (0x0a, 'n'), (0x0c, 'f'), (0x0d, 'r')];
+
+/// Why a pattern cannot be enforced while the text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unsupported {
+    /// Lookaround, a back-reference, or something the regular-expression parser does not know.
+    Syntax,
+    /// An anchor or a word boundary inside the pattern.
+    Anchor,
+}
+
+impl Unsupported {
+    /// What to say of it.
+    pub(super) fn note(self) -> &'static str {
+        match self {
+            Unsupported::Syntax => "lookaround, back-reference or unknown syntax",
+            Unsupported::Anchor => "an anchor or word boundary inside the pattern",
+        }
+    }
+}
+
+/// The regular expression, without slashes, of the canonical JSON strings, quotes included, that
+/// hold a match of `pattern` (an ECMA 262 expression, searched for anywhere as the standard says).
+pub(super) fn written(pattern: &str) -> Result<String, Unsupported> {
+    let rust = jsonschema_regex::to_rust_regex(pattern).map_err(|()| Unsupported::Syntax)?;
+    let hir = regex_syntax::ParserBuilder::new().build().parse(&rust).map_err(|_| Unsupported::Syntax)?;
+    let mut branches = Vec::new();
+    for branch in alternatives(&hir) {
+        let (body, start, end) = strip_anchors(branch);
+        let mut text = String::new();
+        if !start {
+            text.push_str(CANONICAL_CHAR);
+            text.push('*');
+        }
+        for part in body {
+            print(part, &mut text)?;
+        }
+        if !end {
+            text.push_str(CANONICAL_CHAR);
+            text.push('*');
+        }
+        branches.push(text);
+    }
+    Ok(format!("\"(?:{})\"", branches.join("|")))
+}
+
+/// The branches of the outermost alternation, seen through groups.
+fn alternatives(hir: &Hir) -> Vec<&Hir> {
+    match hir.kind() {
+        HirKind::Alternation(branches) => branches.iter().flat_map(alternatives).collect(),
+        HirKind::Capture(group) => alternatives(&group.sub),
+        _ => vec![hir],
+    }
+}
+
+/// The parts between a leading `^` and a trailing `$`, and whether each was there.
+fn strip_anchors(hir: &Hir) -> (Vec<&Hir>, bool, bool) {
+    let mut parts: Vec<&Hir> = match hir.kind() {
+        HirKind::Concat(parts) => parts.iter().collect(),
+        _ => vec![hir],
+    };
+    let is = |part: &&Hir, look: Look| matches!(part.kind(), HirKind::Look(l) if *l == look);
+    let (mut start, mut end) = (false, false);
+    while parts.first().is_some_and(|p| is(p, Look::Start)) {
+        parts.remove(0);
+        start = true;
+    }
+    while parts.last().is_some_and(|p| is(p, Look::End)) {
+        parts.pop();
+        end = true;
+    }
+    (parts, start, end)
+}
+
+fn print(hir: &Hir, out: &mut String) -> Result<(), Unsupported> {
+    match hir.kind() {
+        HirKind::Empty => {}
+        HirKind::Literal(literal) => {
+            let text = std::str::from_utf8(&literal.0).map_err(|_| Unsupported::Syntax)?;
+            text.chars().for_each(|c| print_char(c, out));
+        }
+        HirKind::Class(Class::Unicode(class)) => print_class(class, out),
+        HirKind::Class(Class::Bytes(class)) => {
+            let class = class.to_unicode_class().ok_or(Unsupported::Syntax)?;
+            print_class(&class, out);
+        }
+        HirKind::Look(_) => return Err(Unsupported::Anchor),
+        HirKind::Repetition(repetition) => {
+            out.push_str("(?:");
+            print(&repetition.sub, out)?;
+            out.push(')');
+            match (repetition.min, repetition.max) {
+                (0, None) => out.push('*'),
+                (1, None) => out.push('+'),
+                (0, Some(1)) => out.push('?'),
+                (min, None) => out.push_str(&format!("{{{min},}}")),
+                (min, Some(max)) => out.push_str(&format!("{{{min},{max}}}")),
+            }
+        }
+        HirKind::Capture(group) => {
+            out.push_str("(?:");
+            print(&group.sub, out)?;
+            out.push(')');
+        }
+        HirKind::Concat(parts) => {
+            for part in parts {
+                print(part, out)?;
+            }
+        }
+        HirKind::Alternation(branches) => {
+            out.push_str("(?:");
+            for (i, branch) in branches.iter().enumerate() {
+                if i > 0 {
+                    out.push('|');
+                }
+                print(branch, out)?;
+            }
+            out.push(')');
+        }
+    }
+    Ok(())
+}
+
+/// `c` as JSON writes it inside a string, in the syntax of a regular expression.
+fn print_char(c: char, out: &mut String) {
+    match c {
+        '"' => out.push_str(r#"\\""#),
+        '\\' => out.push_str(r"\\\\"),
+        '\0'..='\x1f' => {
+            out.push_str("(?:");
+            print_control(c as u8, out);
+            out.push(')');
+        }
+        _ => print_raw(c, out),
+    }
+}
+
+/// Both escapes of a control character, as a bare alternation.
+fn print_control(byte: u8, out: &mut String) {
+    if let Some((_, letter)) = SHORT_ESCAPES.iter().find(|(b, _)| *b == byte) {
+        out.push_str(r"\\");
+        out.push(*letter);
+        out.push('|');
+    }
+    out.push_str(r"\\u00");
+    out.push(char::from(b'0' + (byte >> 4)));
+    let low = byte & 15;
+    if low < 10 {
+        out.push(char::from(b'0' + low));
+    } else {
+        let (lower, upper) = (char::from(b'a' + low - 10), char::from(b'A' + low - 10));
+        out.push_str(&format!("[{lower}{upper}]"));
+    }
+}
+
+/// A character that stands for itself, escaped for the expression and for the slashes around it.
+pub(super) fn print_raw(c: char, out: &mut String) {
+    match c {
+        '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+            out.push_str(&format!("\\x{{{:x}}}", c as u32));
+        }
+        '/' => out.push_str(r"\/"),
+        _ if c.is_ascii_punctuation()
+            && c != '_'
+            && c != '"'
+            && c != '\''
+            && c != '<'
+            && c != '>'
+            && c != ','
+            && c != ':'
+            && c != ';'
+            && c != '='
+            && c != '@'
+            && c != '`'
+            && c != '%'
+            && c != '!' =>
+        {
+            out.push('\\');
+            out.push(c);
+        }
+        _ => out.push(c),
+    }
+}
+
+fn print_class(class: &ClassUnicode, out: &mut String) {
+    let special = ClassUnicode::new([
+        ClassUnicodeRange::new('\0', '\x1f'),
+        ClassUnicodeRange::new('"', '"'),
+        ClassUnicodeRange::new('\\', '\\'),
+    ]);
+    let mut raw = class.clone();
+    raw.difference(&special);
+    let mut escaped = class.clone();
+    escaped.intersect(&special);
+
+    let mut branches = Vec::new();
+    if !raw.ranges().is_empty() {
+        let mut set = String::from("[");
+        for range in raw.ranges() {
+            print_in_class(range.start(), &mut set);
+            if range.end() != range.start() {
+                set.push('-');
+                print_in_class(range.end(), &mut set);
+            }
+        }
+        set.push(']');
+        branches.push(set);
+    }
+    let members: Vec<char> = escaped.ranges().iter().flat_map(|r| r.start()..=r.end()).collect();
+    if members.iter().filter(|c| **c < ' ').count() == 32 {
+        branches.push(r"\\(?:[bfnrt]|u00[01][0-9a-fA-F])".to_string());
+    } else {
+        for c in members.iter().filter(|c| **c < ' ') {
+            let mut text = String::new();
+            print_control(*c as u8, &mut text);
+            branches.push(text);
+        }
+    }
+    for c in members.iter().filter(|c| **c >= ' ') {
+        let mut text = String::new();
+        print_char(*c, &mut text);
+        branches.push(text);
+    }
+    if branches.is_empty() {
+        // The empty class: a control character can never stand raw in a string.
+        branches.push(r"\x00".to_string());
+    }
+    if branches.len() == 1 && !branches[0].contains('|') {
+        out.push_str(&branches[0]);
+    } else {
+        out.push_str(&format!("(?:{})", branches.join("|")));
+    }
+}
+
+fn print_in_class(c: char, out: &mut String) {
+    if c.is_ascii_alphanumeric() || (c as u32 > 0x9f && c != '\u{2028}' && c != '\u{2029}') {
+        out.push(c);
+    } else {
+        out.push_str(&format!("\\x{{{:x}}}", c as u32));
+    }
+}
+
+/// `text` as JSON prints it, quotes included: the one form in which an enumerated string is written.
+pub(super) fn printed(text: &str) -> String {
+    serde_json::Value::String(text.to_string()).to_string()
+}
+
+/// A literal of the grammar language that stands for `text`.
+pub(super) fn literal(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\0'..='\x1f' | '\x7f' => out.push_str(&format!("\\u{:04x}", c as u32)),
+            _ => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,245 @@
+//! Values that are one terminal: null, booleans, numbers, strings, enumerations.
+
+use serde_json::Value;
+
+use super::Meaning;
+use super::conjunction::types;
+use super::format::{self, Format};
+use super::grammar::Compiler;
+use super::number::{self, Decimal, Limits};
+use super::object::{Member, Members};
+use super::pattern::{self, ANY_CHAR, CANONICAL_CHAR, literal, printed};
+use super::report::Status;
+use super::shape::Shape;
+
+impl<'a> Compiler<'a, '_> {
+    /// One expression for each type that the shape allows.
+    pub(super) fn alternatives(&mut self, shape: &Shape<'a>) -> Vec<String> {
+        if let Some(values) = &shape.values {
+            return self.enumerated(values);
+        }
+        if shape.types == types::ALL && shape.flat.items().is_empty() {
+            return vec![self.anything()];
+        }
+        let mut out = Vec::new();
+        let left = |v: Value| !shape.excluded.contains(&&v);
+        if shape.types & types::NULL != 0 && left(Value::Null) {
+            out.push("\"null\"".to_string());
+        }
+        if shape.types & types::BOOLEAN != 0 {
+            for b in [true, false] {
+                if left(Value::Bool(b)) {
+                    out.push(format!("\"{b}\""));
+                }
+            }
+        }
+        if shape.types & (types::INTEGER | types::FRACTION) != 0 {
+            out.extend(self.number(shape));
+        }
+        if shape.types & types::STRING != 0 {
+            out.extend(self.string(shape));
+        }
+        if shape.types & types::ARRAY != 0 {
+            out.extend(self.array(shape));
+        }
+        if shape.types & types::OBJECT != 0 {
+            out.extend(self.object(shape));
+        }
+        out
+    }
+
+    fn limits(&self) -> Limits {
+        let open = self.options.meaning == Meaning::Standard;
+        Limits {
+            integer: if open { 80 } else { 17 },
+            fraction: if open { 40 } else { 17 },
+            integral_fraction: open && self.document.draft != referencing::Draft::Draft4,
+        }
+    }
+
+    pub(super) fn any_number(&mut self) -> String {
+        let text = number::any(self.limits());
+        self.terminal(format!("/{text}/"))
+    }
+
+    pub(super) fn any_string(&mut self) -> String {
+        self.terminal(format!("/\"{ANY_CHAR}*\"/"))
+    }
+
+    /// Any key: canonical, so that equal keys are equal texts.
+    pub(super) fn key_terminal(&mut self) -> String {
+        self.terminal(format!("/\"{CANONICAL_CHAR}*\"/"))
+    }
+
+    fn number(&mut self, shape: &Shape<'a>) -> Option<String> {
+        let limits = self.limits();
+        let whole = shape.types & types::FRACTION == 0;
+        let mut parts = Vec::new();
+        let base = if shape.low.is_some() || shape.high.is_some() {
+            number::range(shape.low.as_ref(), shape.high.as_ref(), whole, limits)?
+        } else if whole {
+            number::any_integer(limits)
+        } else {
+            number::any(limits)
+        };
+        parts.push(self.terminal(format!("/{base}/")));
+        if shape.types & types::INTEGER == 0 {
+            let integers = number::any_integer(Limits { integral_fraction: true, ..limits });
+            parts.push(format!("~{}", self.terminal(format!("/{integers}/"))));
+        }
+        for (id, divisor) in &shape.multiples {
+            match Decimal::parse(divisor).and_then(|d| number::multiples(&d, whole, limits)) {
+                Some(text) => parts.push(self.terminal(format!("/{text}/"))),
+                None => self.relax(*id, "multipleOf", "its last digits do not tell a multiple"),
+            }
+        }
+        for value in &shape.excluded {
+            if let Value::Number(n) = value {
+                let same = self.number_text(n);
+                parts.push(format!("~{}", self.terminal(format!("/{same}/"))));
+            }
+        }
+        Some(self.all_of(parts))
+    }
+
+    /// The terminals' intersection.
+    fn all_of(&mut self, parts: Vec<String>) -> String {
+        if parts.len() == 1 {
+            return parts.into_iter().next().expect("there is one");
+        }
+        self.terminal(parts.join(" & "))
+    }
+
+    /// The spellings of one number.
+    fn number_text(&self, n: &serde_json::Number) -> String {
+        let text: String = n.to_string();
+        let mut escaped = String::new();
+        text.chars().for_each(|c| pattern::print_raw(c, &mut escaped));
+        let standard = self.options.meaning == Meaning::Standard;
+        let Some(mantissa) = text.split(['e', 'E']).next().filter(|m| *m == text) else {
+            return escaped;
+        };
+        match mantissa.split_once('.') {
+            Some((whole, zeros)) if zeros.chars().all(|c| c == '0') => {
+                format!("{whole}(?:\\.0{{1,8}})?")
+            }
+            Some(_) if standard => format!("{escaped}0{{0,4}}"),
+            None if standard => format!("{escaped}(?:\\.0{{1,8}})?"),
+            _ => escaped,
+        }
+    }
+
+    fn string(&mut self, shape: &Shape<'a>) -> Option<String> {
+        let parts = self.string_parts(shape)?;
+        Some(self.all_of(parts))
+    }
+
+    /// Terminals, some of them complements, that a string has to match together.
+    pub(super) fn string_parts(&mut self, shape: &Shape<'a>) -> Option<Vec<String>> {
+        let mut parts = Vec::new();
+        for (id, text) in &shape.patterns {
+            match pattern::written(text) {
+                Ok(regex) => parts.push(self.terminal(format!("/{regex}/"))),
+                Err(why) => self.relax(*id, "pattern", why.note()),
+            }
+        }
+        for (id, name) in &shape.formats {
+            match format::format(name) {
+                Format::Exact(text) => {
+                    parts.push(self.terminal(format!("/{}/", format::written(&text))));
+                    self.mark(*id, "format", Status::Enforced, "");
+                }
+                Format::Wider(text) => {
+                    parts.push(self.terminal(format!("/{}/", format::written(&text))));
+                    self.relax(*id, "format", "the grammar is wider than the format");
+                }
+                Format::Unwritten => self.relax(*id, "format", "no grammar describes it"),
+                Format::Unknown => {
+                    self.mark(*id, "format", Status::Annotation, "not a format of the standard");
+                }
+            }
+        }
+        if shape.max_length.is_some_and(|most| most < shape.min_length) {
+            return None;
+        }
+        let excluded: Vec<String> =
+            shape.excluded.iter().filter_map(|v| v.as_str()).map(|text| literal(&printed(text))).collect();
+        let canonical = !parts.is_empty() || !excluded.is_empty();
+        let character = if canonical { CANONICAL_CHAR } else { ANY_CHAR };
+        let most = shape.max_length.map_or(String::new(), |n| n.to_string());
+        if shape.min_length > 0 || shape.max_length.is_some() {
+            parts.push(self.terminal(format!("/\"{character}{{{},{most}}}\"/", shape.min_length)));
+        } else if parts.is_empty() {
+            parts.push(self.terminal(format!("/\"{character}*\"/")));
+        }
+        if !excluded.is_empty() {
+            parts.push(format!("~({})", excluded.join(" | ")));
+        }
+        Some(parts)
+    }
+
+    /// The printed forms of values; strings and numbers share a terminal.
+    fn enumerated(&mut self, values: &[&'a Value]) -> Vec<String> {
+        let mut out: Vec<String> = Vec::new();
+        let (mut strings, mut numbers): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+        for value in values {
+            match value {
+                Value::String(text) => {
+                    let text = literal(&printed(text));
+                    if !strings.contains(&text) {
+                        strings.push(text);
+                    }
+                }
+                Value::Number(n) => {
+                    let text = format!("/{}/", self.number_text(n));
+                    if !numbers.contains(&text) {
+                        numbers.push(text);
+                    }
+                }
+                other => {
+                    let text = self.constant(other);
+                    if !out.contains(&text) {
+                        out.push(text);
+                    }
+                }
+            }
+        }
+        for group in [strings, numbers] {
+            if !group.is_empty() {
+                out.push(self.terminal(group.join(" | ")));
+            }
+        }
+        out
+    }
+
+    /// One value; the keys of an object in any order.
+    pub(super) fn constant(&mut self, value: &Value) -> String {
+        match value {
+            Value::Null => "\"null\"".into(),
+            Value::Bool(b) => format!("\"{b}\""),
+            Value::Number(n) => {
+                let text = self.number_text(n);
+                self.terminal(format!("/{text}/"))
+            }
+            Value::String(text) => literal(&printed(text)),
+            Value::Array(items) => {
+                let items: Vec<String> = items.iter().map(|v| self.constant(v)).collect();
+                let name = self.fresh("c");
+                self.rule(name.clone(), format!("\"[\" {} \"]\"", items.join(" \", \" ")));
+                name
+            }
+            Value::Object(map) => {
+                let members = map
+                    .iter()
+                    .map(|(key, v)| Member {
+                        key: key.as_str().into(),
+                        required: true,
+                        value: self.constant(v),
+                    })
+                    .collect();
+                self.members(Members { members, ..Members::default() })
+                    .expect("nothing forbids the keys of a constant")
+            }
+        }
+    }
+}

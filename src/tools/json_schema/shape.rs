@@ -1,0 +1,385 @@
+//! The keywords of a conjunction, folded together by the type of value that they speak of.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+
+use super::conjunction::{Flat, Item, types};
+use super::document::Id;
+use super::grammar::Compiler;
+use super::keyword;
+use super::number::{Bound, Decimal};
+use super::report::Status;
+
+/// One schema's word on objects.
+pub(super) struct ObjectPart<'a> {
+    pub(super) id: Id,
+    pub(super) properties: Option<&'a Map<String, Value>>,
+    pub(super) patterns: Vec<(&'a str, &'a Value)>,
+    pub(super) additional: Option<&'a Value>,
+}
+
+/// One schema's word on the items of an array.
+pub(super) struct ArrayPart<'a> {
+    pub(super) id: Id,
+    pub(super) prefix: &'a [Value],
+    pub(super) rest: Option<&'a Value>,
+}
+
+/// What a conjunction without choices says.
+pub(super) struct Shape<'a> {
+    pub(super) flat: Flat,
+    pub(super) types: u8,
+    /// The values that are left, where they are enumerated.
+    pub(super) values: Option<Vec<&'a Value>>,
+    pub(super) excluded: Vec<&'a Value>,
+    /// A keyword other than `type`, `enum` and `const` is there.
+    pub(super) constrained: bool,
+
+    pub(super) low: Option<Bound>,
+    pub(super) high: Option<Bound>,
+    pub(super) multiples: Vec<(Id, String)>,
+
+    pub(super) min_length: u64,
+    pub(super) max_length: Option<u64>,
+    pub(super) patterns: Vec<(Id, &'a str)>,
+    pub(super) formats: Vec<(Id, &'a str)>,
+
+    pub(super) arrays: Vec<ArrayPart<'a>>,
+    pub(super) min_items: u64,
+    pub(super) max_items: Option<u64>,
+    pub(super) unique: Vec<Id>,
+    pub(super) contains: Vec<(Id, &'a Value)>,
+
+    pub(super) objects: Vec<ObjectPart<'a>>,
+    pub(super) required: BTreeSet<Rc<str>>,
+    pub(super) min_properties: u64,
+    pub(super) max_properties: Option<u64>,
+    pub(super) names: Vec<(Id, &'a Value)>,
+}
+
+impl<'a> Compiler<'a, '_> {
+    /// Folds `flat`, whose choices have been made.
+    pub(super) fn shape(&mut self, flat: Flat) -> Shape<'a> {
+        let mut shape = Shape {
+            types: flat.types,
+            values: None,
+            excluded: Vec::new(),
+            constrained: false,
+            low: None,
+            high: None,
+            multiples: Vec::new(),
+            min_length: 0,
+            max_length: None,
+            patterns: Vec::new(),
+            formats: Vec::new(),
+            arrays: Vec::new(),
+            min_items: 0,
+            max_items: None,
+            unique: Vec::new(),
+            contains: Vec::new(),
+            objects: Vec::new(),
+            required: flat.present.clone(),
+            min_properties: 0,
+            max_properties: None,
+            names: Vec::new(),
+            flat,
+        };
+        for id in shape.flat.locals.clone() {
+            self.fold(id, &mut shape);
+        }
+        for id in shape.flat.exclude.clone() {
+            if let Value::Object(map) = self.document.value(id) {
+                if let Some(Value::Array(each)) = map.get("enum") {
+                    shape.excluded.extend(each);
+                    self.mark(id, "enum", Status::Enforced, "");
+                } else if let Some(value) = map.get("const") {
+                    shape.excluded.push(value);
+                    self.mark(id, "const", Status::Enforced, "");
+                }
+            }
+        }
+        for (id, choice) in shape.flat.presence.clone() {
+            if let Some(formula) = self.formula(id, &choice)
+                && !formula.elsewhere()
+            {
+                shape.types &= types::OBJECT;
+            }
+        }
+        if let Some(values) = &mut shape.values {
+            let (set, excluded) = (shape.types, &shape.excluded);
+            values.retain(|v| types::of(v) & set != 0 && !excluded.iter().any(|e| equal(e, v)));
+            if shape.constrained {
+                let pointers: Vec<_> =
+                    shape.flat.locals.iter().map(|id| self.document.pointer(*id)).collect();
+                values.retain(|v| pointers.iter().all(|p| self.checks.accepts_at(p, v)));
+            }
+            values.retain(|v| match v {
+                Value::Object(map) => {
+                    shape.required.iter().all(|k| map.contains_key(&**k))
+                        && shape.flat.absent.iter().all(|k| !map.contains_key(&**k))
+                }
+                _ => true,
+            });
+        }
+        shape
+    }
+
+    fn fold(&mut self, id: Id, shape: &mut Shape<'a>) {
+        let Value::Object(map) = self.document.value(id) else { return };
+        let number = |v: &Value| v.as_number().and_then(|n| Decimal::parse(&n.to_string()));
+        let count = |v: &Value| v.as_u64().or_else(|| v.as_f64().map(|f| f.max(0.0) as u64));
+        let mut object = ObjectPart { id, properties: None, patterns: Vec::new(), additional: None };
+        let mut array = ArrayPart { id, prefix: &[], rest: None };
+        let older_items = matches!(map.get("items"), Some(Value::Array(_)));
+        for (word, value) in map {
+            if keyword::is_annotation(word) {
+                self.mark(id, word, Status::Annotation, "");
+                continue;
+            }
+            if !self.knows(word) {
+                self.mark(id, word, Status::Annotation, "not a keyword of this draft");
+                continue;
+            }
+            let mut understood = true;
+            if !matches!(word.as_str(), "type" | "enum" | "const" | "$ref" | "allOf") {
+                shape.constrained = true;
+            }
+            match word.as_str() {
+                // Seen to while flattening or choosing.
+                "type"
+                | "$ref"
+                | "allOf"
+                | "anyOf"
+                | "oneOf"
+                | "not"
+                | "if"
+                | "dependencies"
+                | "dependentRequired"
+                | "dependentSchemas"
+                | "$dynamicRef"
+                | "$recursiveRef"
+                | "unevaluatedProperties"
+                | "unevaluatedItems" => continue,
+                "then" | "else" => {
+                    if !map.contains_key("if") {
+                        self.mark(id, word, Status::Annotation, "there is no if");
+                    }
+                    continue;
+                }
+                "enum" => match value {
+                    Value::Array(each) => narrow(shape, each.iter().collect()),
+                    _ => understood = false,
+                },
+                "const" => narrow(shape, vec![value]),
+                "minimum" | "exclusiveMinimum" => match number(value) {
+                    Some(value) => {
+                        let exclusive = word == "exclusiveMinimum"
+                            || map.get("exclusiveMinimum") == Some(&Value::Bool(true));
+                        let tighter = shape
+                            .low
+                            .as_ref()
+                            .is_none_or(|b| value > b.value || (value == b.value && exclusive));
+                        if tighter {
+                            shape.low = Some(Bound { value, exclusive });
+                        }
+                    }
+                    None => understood = value.is_boolean(),
+                },
+                "maximum" | "exclusiveMaximum" => match number(value) {
+                    Some(value) => {
+                        let exclusive = word == "exclusiveMaximum"
+                            || map.get("exclusiveMaximum") == Some(&Value::Bool(true));
+                        let tighter = shape
+                            .high
+                            .as_ref()
+                            .is_none_or(|b| value < b.value || (value == b.value && exclusive));
+                        if tighter {
+                            shape.high = Some(Bound { value, exclusive });
+                        }
+                    }
+                    None => understood = value.is_boolean(),
+                },
+                "multipleOf" => shape.multiples.push((id, value.to_string())),
+                "minLength" => match count(value) {
+                    Some(n) => shape.min_length = shape.min_length.max(n),
+                    None => understood = false,
+                },
+                "maxLength" => understood = lower(&mut shape.max_length, count(value)),
+                "pattern" => match value {
+                    Value::String(text) => shape.patterns.push((id, text)),
+                    _ => understood = false,
+                },
+                "format" => match value {
+                    Value::String(text) => {
+                        // Strings decide what it is worth.
+                        shape.formats.push((id, text));
+                        self.mark(id, word, Status::Annotation, "");
+                        continue;
+                    }
+                    _ => understood = false,
+                },
+                "contentMediaType" | "contentEncoding" | "contentSchema" => {
+                    if self.before_2019() {
+                        self.relax(id, word, "the text inside the string is not followed");
+                    } else {
+                        self.mark(id, word, Status::Annotation, "");
+                    }
+                    continue;
+                }
+                "items" if !older_items => array.rest = Some(value),
+                "items" | "prefixItems" => match value {
+                    Value::Array(each) => array.prefix = each,
+                    _ => understood = false,
+                },
+                "additionalItems" => {
+                    if older_items {
+                        array.rest = Some(value);
+                    } else {
+                        self.mark(id, word, Status::Annotation, "only beside an array of items");
+                        continue;
+                    }
+                }
+                "minItems" => match count(value) {
+                    Some(n) => shape.min_items = shape.min_items.max(n),
+                    None => understood = false,
+                },
+                "maxItems" => understood = lower(&mut shape.max_items, count(value)),
+                "uniqueItems" => {
+                    if value == &Value::Bool(true) {
+                        shape.unique.push(id);
+                    }
+                    continue;
+                }
+                "contains" => {
+                    shape.contains.push((id, value));
+                    continue;
+                }
+                "minContains" | "maxContains" => continue,
+                "properties" => match value {
+                    Value::Object(each) => object.properties = Some(each),
+                    _ => understood = false,
+                },
+                "patternProperties" => match value {
+                    Value::Object(each) => {
+                        object.patterns = each.iter().map(|(k, v)| (k.as_str(), v)).collect();
+                    }
+                    _ => understood = false,
+                },
+                "additionalProperties" => object.additional = Some(value),
+                "required" => match value {
+                    Value::Array(keys) => {
+                        shape.required.extend(keys.iter().filter_map(Value::as_str).map(Rc::from));
+                    }
+                    _ => understood = false,
+                },
+                "minProperties" => match count(value) {
+                    Some(n) => shape.min_properties = shape.min_properties.max(n),
+                    None => understood = false,
+                },
+                "maxProperties" => understood = lower(&mut shape.max_properties, count(value)),
+                "propertyNames" => shape.names.push((id, value)),
+                _ => {
+                    self.mark(id, word, Status::Annotation, "not a keyword that is known");
+                    continue;
+                }
+            }
+            if understood {
+                self.mark(id, word, Status::Enforced, "");
+            } else {
+                self.refuse(id, word, &format!("has a value of the wrong kind: {value}"));
+            }
+        }
+        if object.properties.is_some() || !object.patterns.is_empty() || object.additional.is_some() {
+            shape.objects.push(object);
+        }
+        if !array.prefix.is_empty() || array.rest.is_some() {
+            shape.arrays.push(array);
+        }
+    }
+
+    /// Whether no value satisfies both conjunctions, as far as their shapes show.
+    pub(super) fn disjoint(&mut self, a: &[Item], b: &[Item], depth: usize) -> bool {
+        let (a, b) = (self.flatten(a), self.flatten(b));
+        if a.never || b.never {
+            return true;
+        }
+        let (a, b) = (self.shape(a), self.shape(b));
+        let both = a.types & b.types;
+        if both == 0 {
+            return true;
+        }
+        if let (Some(x), Some(y)) = (&a.values, &b.values) {
+            return !x.iter().any(|v| y.iter().any(|w| equal(v, w)));
+        }
+        for (values, other) in [(&a.values, &b), (&b.values, &a)] {
+            if let Some(values) = values {
+                let pointers: Vec<_> =
+                    other.flat.locals.iter().map(|id| self.document.pointer(*id)).collect();
+                return values.iter().all(|v| {
+                    types::of(v) & other.types == 0 || pointers.iter().any(|p| !self.checks.accepts_at(p, v))
+                });
+            }
+        }
+        let apart = |x: &Shape<'_>, y: &Shape<'_>| match (&x.low, &y.high) {
+            (Some(low), Some(high)) => {
+                low.value > high.value || (low.value == high.value && (low.exclusive || high.exclusive))
+            }
+            _ => false,
+        };
+        let longer = |least: u64, most: Option<u64>| most.is_some_and(|m| least > m);
+        let mut left = both;
+        if apart(&a, &b) || apart(&b, &a) {
+            left &= !(types::INTEGER | types::FRACTION);
+        }
+        if longer(a.min_length, b.max_length) || longer(b.min_length, a.max_length) {
+            left &= !types::STRING;
+        }
+        if longer(a.min_items, b.max_items) || longer(b.min_items, a.max_items) {
+            left &= !types::ARRAY;
+        }
+        if left & types::OBJECT != 0 && depth < 3 {
+            let keys: Vec<Rc<str>> = a.required.union(&b.required).cloned().collect();
+            for key in keys {
+                let (x, y) = (self.key_items(&a, &key), self.key_items(&b, &key));
+                if self.disjoint(&x, &y, depth + 1) {
+                    left &= !types::OBJECT;
+                    break;
+                }
+            }
+        }
+        left == 0
+    }
+}
+
+fn narrow<'a>(shape: &mut Shape<'a>, values: Vec<&'a Value>) {
+    match &mut shape.values {
+        None => shape.values = Some(values),
+        Some(old) => old.retain(|v| values.iter().any(|w| equal(v, w))),
+    }
+}
+
+fn lower(limit: &mut Option<u64>, value: Option<u64>) -> bool {
+    if let Some(n) = value {
+        *limit = Some(limit.map_or(n, |old| old.min(n)));
+    }
+    value.is_some()
+}
+
+/// Equality as JSON Schema has it: 1 and 1.0 are one number.
+pub(super) fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(x), Value::Number(y)) => {
+            match (Decimal::parse(&x.to_string()), Decimal::parse(&y.to_string())) {
+                (Some(x), Some(y)) => x == y,
+                _ => x == y,
+            }
+        }
+        (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| equal(x, y)),
+        (Value::Object(x), Value::Object(y)) => {
+            x.len() == y.len() && x.iter().all(|(k, v)| y.get(k).is_some_and(|w| equal(v, w)))
+        }
+        _ => a == b,
+    }
+}

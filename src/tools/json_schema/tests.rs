@@ -1,0 +1,152 @@
+//! Which keyword becomes what; what a tracker vetoes. What grammars accept is tested where they run.
+
+use serde_json::{Value, json};
+
+use super::{Compiled, Error, Meaning, Options, Status, Tracker, compile};
+
+fn standard(schema: &Value) -> Compiled {
+    compile(schema, Options::default()).unwrap()
+}
+
+/// The status of a keyword, wherever it stands.
+fn status(schema: Value, keyword: &str) -> Status {
+    let report = standard(&schema).report;
+    report.lines.iter().filter(|l| l.keyword == keyword).map(|l| l.status).max().unwrap()
+}
+
+#[test]
+fn what_a_grammar_can_say_is_enforced() {
+    for (schema, keyword) in [
+        (json!({"type": "object", "properties": {"a": {}}, "required": ["a"]}), "required"),
+        (json!({"type": "object", "minProperties": 2, "maxProperties": 3}), "minProperties"),
+        (json!({"type": "array", "uniqueItems": true, "items": {"enum": [1, "a", null]}}), "uniqueItems"),
+        (json!({"type": "array", "contains": {"const": 1}}), "contains"),
+        (json!({"type": "integer", "multipleOf": 5}), "multipleOf"),
+        (json!({"oneOf": [{"type": "string"}, {"type": "null"}]}), "oneOf"),
+        (json!({"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}), "oneOf"),
+        (json!({"not": {"type": "string"}}), "not"),
+        (json!({"not": {"required": ["a", "b"]}}), "not"),
+        (json!({"dependentRequired": {"a": ["b"]}}), "dependentRequired"),
+        (
+            json!({"if": {"properties": {"k": {"const": 1}}, "required": ["k"]}, "then": {"required": ["x"]}}),
+            "if",
+        ),
+        (json!({"properties": {"a": {}}, "unevaluatedProperties": false}), "unevaluatedProperties"),
+        (json!({"patternProperties": {"^x": {"type": "integer"}}}), "patternProperties"),
+        (json!({"propertyNames": {"maxLength": 3}}), "propertyNames"),
+        (json!({"format": "date"}), "format"),
+    ] {
+        assert_eq!(status(schema.clone(), keyword), Status::Enforced, "{schema}");
+    }
+}
+
+#[test]
+fn what_it_cannot_say_is_checked_after() {
+    for (schema, keyword) in [
+        (json!({"type": "array", "uniqueItems": true}), "uniqueItems"),
+        (json!({"oneOf": [{"minLength": 2}, {"maxLength": 3}]}), "oneOf"),
+        (json!({"type": "string", "pattern": "^(?=a).*$"}), "pattern"),
+        (json!({"type": "string", "format": "regex"}), "format"),
+        (json!({"type": "integer", "multipleOf": 7}), "multipleOf"),
+        (json!({"not": {"minLength": 2}}), "not"),
+    ] {
+        assert_eq!(status(schema.clone(), keyword), Status::CheckedAfter, "{schema}");
+    }
+}
+
+#[test]
+fn what_says_nothing_is_an_annotation() {
+    let schema = json!({"type": "string", "title": "t", "x-order": 1, "format": "slug", "nonsense": 3});
+    for keyword in ["title", "x-order", "format", "nonsense"] {
+        assert_eq!(status(schema.clone(), keyword), Status::Annotation, "{keyword}");
+    }
+}
+
+#[test]
+fn a_reference_out_of_the_document_is_refused_with_its_place() {
+    let schema = json!({"properties": {"a": {"$ref": "#/$defs/missing"}}});
+    let error = compile(&schema, Options::default()).unwrap_err();
+    assert!(matches!(&error, Error::Refused { pointer, .. } if pointer == "#/properties/a"), "{error}");
+    let schema = json!({"$ref": "https://example.com/other.json"});
+    assert!(compile(&schema, Options::default()).is_err());
+}
+
+#[test]
+fn a_schema_without_values_is_an_error() {
+    for schema in [
+        json!(false),
+        json!({"type": "string", "enum": [1]}),
+        json!({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a", "b"],
+               "additionalProperties": false}),
+    ] {
+        let error = compile(&schema, Options::default()).unwrap_err();
+        assert!(matches!(error, Error::AcceptsNothing { .. }), "{schema}: {error}");
+    }
+}
+
+#[test]
+fn the_draft_decides_what_a_keyword_is() {
+    let schema = json!({"$schema": "http://json-schema.org/draft-04/schema#", "const": 1});
+    assert_eq!(status(schema, "const"), Status::Annotation);
+    let older = json!({"items": [{"type": "integer"}], "additionalItems": false});
+    let compiled = standard(&older);
+    assert!(compiled.checks.failure(&json!([1])).is_none());
+    assert!(compiled.checks.failure(&json!([1, 2])).is_some());
+}
+
+#[test]
+fn a_key_is_written_once() {
+    let mut tracker = Tracker::new(standard(&json!({})).checks, 0);
+    assert!(tracker.push(br#"{"a": {"a": 1}, "b"#));
+    assert!(tracker.push(br#"": 1, "#));
+    assert!(!tracker.push(br#""a":"#));
+    assert!(tracker.push(br#""c": [{"a": 1}, {"a": 2}]}"#));
+    assert!(tracker.is_done());
+}
+
+#[test]
+fn the_byte_that_closes_a_wrong_value_is_vetoed_and_the_reason_kept() {
+    let schema = json!({"properties": {"p": {"type": "string", "pattern": "^(?=a).b"}}});
+    let mut tracker = Tracker::new(standard(&schema).checks, 0);
+    assert!(tracker.push(br#"{"p": "x"#));
+    assert!(!tracker.allows(b"\""));
+    assert!(!tracker.push(b"\"}"));
+    let refusal = tracker.refusal().unwrap();
+    assert_eq!((refusal.pointer.as_str(), refusal.keyword.as_str()), ("#/properties/p", "pattern"));
+    assert!(tracker.value_start() == 0);
+    tracker.rollback(1);
+    assert!(tracker.push(br#"{"p": "ab"#));
+    assert!(tracker.push(b"\"}"));
+    assert!(tracker.may_end());
+}
+
+#[test]
+fn equal_items_are_vetoed_one_by_one() {
+    let schema = json!({"type": "array", "uniqueItems": true});
+    let mut tracker = Tracker::new(standard(&schema).checks, 0);
+    assert!(tracker.push(b"[1, 2, {\"a\": 1, \"b\": 2}, 1"));
+    assert!(!tracker.push(b","), "1 is there already");
+    assert!(tracker.push(b"0, "));
+    assert!(!tracker.push(b"{\"b\": 2, \"a\": 1}"), "the order of keys makes no difference");
+    assert!(!tracker.push(b"2.0]"));
+    assert!(tracker.push(b"3]"));
+}
+
+#[test]
+fn going_back_restores_the_text_and_the_keys() {
+    let mut tracker = Tracker::new(standard(&json!({})).checks, 2);
+    assert!(tracker.push(b"x:{"));
+    assert!(tracker.push(b"\"a\": 1, "));
+    assert!(!tracker.allows(b"\"a\""));
+    tracker.rollback(1);
+    assert!(tracker.allows(b"\"a\""));
+    assert_eq!(tracker.text(), b"{");
+}
+
+#[test]
+fn a_tools_parameters_are_an_object_of_declared_keys() {
+    let tool = Options { meaning: Meaning::Tool, ..Options::default() };
+    let compiled = compile(&json!({"properties": {"a": {"type": "integer"}}}), tool).unwrap();
+    let open = standard(&json!({"properties": {"a": {"type": "integer"}}}));
+    assert!(compiled.rules.len() < open.rules.len() / 2, "{}", compiled.rules);
+}

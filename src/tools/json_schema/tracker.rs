@@ -1,0 +1,435 @@
+//! Follows the written bytes of one JSON value and vetoes those that the grammar cannot see to be
+//! wrong: a key written twice, and the byte that closes a value which its schema refuses.
+//!
+//! Everything that changes is shared and never overwritten, so a state costs a few pointers to keep
+//! and going back is free.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::check::{Checks, Failure, Node};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// A value begins, or an array ends.
+    Value,
+    /// A key begins, or an object ends.
+    Key,
+    /// Between a key and its value.
+    Colon,
+    /// Inside a string: of a key?, after a backslash?
+    Text { key: bool, escaped: bool },
+    /// Inside a number or a word.
+    Bare,
+    /// After a value: a comma, a closing bracket or the end.
+    After,
+    /// The value is closed; what follows is not ours.
+    Done,
+}
+
+#[derive(Debug)]
+struct Link<T> {
+    item: T,
+    before: Option<Rc<Link<T>>>,
+}
+
+fn each<T>(mut link: &Option<Rc<Link<T>>>) -> impl Iterator<Item = &T> {
+    std::iter::from_fn(move || {
+        let here = link.as_ref()?;
+        link = &here.before;
+        Some(&here.item)
+    })
+}
+
+/// An open object or array.
+#[derive(Clone, Debug)]
+struct Frame {
+    parent: Option<Rc<Frame>>,
+    object: bool,
+    depth: usize,
+    start: usize,
+    nodes: Rc<[Node]>,
+    /// The items are compared with each other.
+    unique: bool,
+    index: usize,
+    keys: Option<Rc<Link<String>>>,
+    items: Option<Rc<Link<Value>>>,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    mode: Mode,
+    length: usize,
+    frame: Option<Rc<Frame>>,
+    /// Where the scalar or key that is being written began.
+    start: usize,
+    /// The schemas of the value that is being written.
+    nodes: Rc<[Node]>,
+}
+
+/// The written text of one value, and what is known of it. See the module's words.
+#[derive(Debug)]
+pub struct Tracker {
+    checks: Arc<Checks>,
+    text: Vec<u8>,
+    skip: usize,
+    state: State,
+    /// The states before each accepted chunk, oldest first.
+    history: Vec<State>,
+    refusal: Option<(String, Value)>,
+    /// Verdicts on values whose last bytes are only being tried.
+    tried: HashMap<(usize, Node, Vec<u8>), bool>,
+}
+
+impl Tracker {
+    /// A tracker of a value that begins after `skip` bytes.
+    pub fn new(checks: Arc<Checks>, skip: usize) -> Tracker {
+        let mut roots = Vec::new();
+        checks.close_over(0, &mut roots);
+        let state = State { mode: Mode::Value, length: 0, frame: None, start: 0, nodes: roots.into() };
+        Tracker {
+            checks,
+            text: Vec::new(),
+            skip,
+            state,
+            history: Vec::new(),
+            refusal: None,
+            tried: HashMap::new(),
+        }
+    }
+
+    /// Writes `bytes` if all of them may be written, else none.
+    /// [`refusal`](Self::refusal) says why, where a check refused them.
+    pub fn push(&mut self, bytes: &[u8]) -> bool {
+        let before = self.state.clone();
+        let accepted = self.write(bytes);
+        if accepted {
+            self.history.push(before);
+            self.tried.clear();
+        } else {
+            self.restore(before);
+        }
+        accepted
+    }
+
+    /// Whether `bytes` may be written.
+    pub fn allows(&mut self, bytes: &[u8]) -> bool {
+        // Only these can end a key or a value.
+        if !bytes.iter().any(|b| matches!(b, b'"' | b'}' | b']' | b',')) {
+            return true;
+        }
+        let before = self.state.clone();
+        let accepted = self.write(bytes);
+        self.restore(before);
+        accepted
+    }
+
+    /// Whether the value may end here: a number at the root is closed by nothing else.
+    pub fn may_end(&mut self) -> bool {
+        match (self.state.mode, &self.state.frame) {
+            (Mode::Done, _) => true,
+            (Mode::Bare, None) => {
+                let (start, nodes) = (self.state.start, self.state.nodes.clone());
+                self.accepts(start, &nodes)
+            }
+            _ => false,
+        }
+    }
+
+    /// The value has been closed.
+    pub fn is_done(&self) -> bool {
+        self.state.mode == Mode::Done
+    }
+
+    /// How far from its end the value is after `bytes`: the containers left open, then how much the
+    /// innermost place still asks for. `None` where `bytes` may not be written.
+    ///
+    /// The token with the least of it is the one that winds a text up.
+    pub fn distance(&mut self, bytes: &[u8]) -> Option<(usize, u16)> {
+        let before = self.state.clone();
+        let distance = self.write(bytes).then(|| {
+            let open = self.state.frame.as_ref().map_or(0, |f| f.depth + 1);
+            // Short pieces find the way out of a pattern sooner than long ones.
+            let length = bytes.len().min(100) as u16;
+            let place = match self.state.mode {
+                Mode::Done => 0,
+                Mode::After => 1,
+                Mode::Bare => 2,
+                Mode::Colon if self.is_named(true) => 3,
+                Mode::Value if open > 0 && !self.is_named(true) => 300,
+                Mode::Value | Mode::Key => 4,
+                Mode::Text { key: false, .. } => 10 + length,
+                Mode::Text { .. } if self.is_named(false) => 200 - length,
+                Mode::Colon => 300,
+                Mode::Text { .. } => 310 + length,
+            };
+            (open, place)
+        });
+        self.restore(before);
+        distance
+    }
+
+    /// Takes the last `chunks` accepted chunks back.
+    pub fn rollback(&mut self, chunks: usize) {
+        for _ in 0..chunks {
+            if let Some(state) = self.history.pop() {
+                self.restore(state);
+            }
+        }
+        self.tried.clear();
+    }
+
+    /// The number of chunks accepted.
+    pub fn chunks(&self) -> usize {
+        self.history.len()
+    }
+
+    /// The chunk with which the innermost open value, or the value just closed, began.
+    pub fn value_start(&self) -> usize {
+        let start = match (self.state.mode, &self.state.frame) {
+            (Mode::Text { .. } | Mode::Bare, _) => self.state.start,
+            (_, Some(frame)) => frame.start,
+            _ => 0,
+        };
+        self.history.iter().rposition(|s| s.length <= start).unwrap_or(0)
+    }
+
+    /// The last refusal: which schema refused which value, and why.
+    pub fn refusal(&self) -> Option<Failure> {
+        let (pointer, value) = self.refusal.as_ref()?;
+        Some(self.checks.explain(pointer, value))
+    }
+
+    /// The bytes of the value so far.
+    pub fn text(&self) -> &[u8] {
+        self.text.get(self.skip..).unwrap_or(&[])
+    }
+
+    /// Whether the key that is being written, or was just closed, is one that the schema names or
+    /// begins like one that is not there yet. So is every key where none is left.
+    fn is_named(&self, closed: bool) -> bool {
+        let Some(frame) = self.state.frame.as_ref().filter(|f| f.object) else { return true };
+        let written = |key: &str| each(&frame.keys).skip(usize::from(closed)).any(|k| k == key);
+        let mut left = self.checks.named(&frame.nodes).filter(|k| !written(k)).peekable();
+        if left.peek().is_none() {
+            return true;
+        }
+        if closed {
+            let key = each(&frame.keys).next();
+            return left.any(|k| key.is_some_and(|key| key == k));
+        }
+        let so_far = &self.text[self.state.start.min(self.text.len())..];
+        left.any(|k| super::pattern::printed(k).as_bytes().starts_with(so_far))
+    }
+
+    fn restore(&mut self, state: State) {
+        self.text.truncate(state.length);
+        self.state = state;
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        for byte in bytes {
+            self.text.push(*byte);
+            self.state.length += 1;
+            if self.state.length <= self.skip {
+                continue;
+            }
+            if !self.step(*byte) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn step(&mut self, byte: u8) -> bool {
+        let here = self.state.length - 1;
+        match self.state.mode {
+            Mode::Done => true,
+            Mode::Text { key, escaped } => {
+                if escaped {
+                    self.state.mode = Mode::Text { key, escaped: false };
+                    return true;
+                }
+                match byte {
+                    b'\\' => {
+                        self.state.mode = Mode::Text { key, escaped: true };
+                        true
+                    }
+                    b'"' if key => self.close_key(),
+                    b'"' => self.close_value(self.state.start, self.state.nodes.clone()),
+                    _ => true,
+                }
+            }
+            Mode::Bare => match byte {
+                b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' => {
+                    // The value ended before this byte.
+                    self.text.pop();
+                    let closed = self.close_value(self.state.start, self.state.nodes.clone());
+                    self.text.push(byte);
+                    closed && self.step(byte)
+                }
+                _ => true,
+            },
+            Mode::Value => match byte {
+                b' ' | b'\n' | b'\r' | b'\t' => true,
+                b'"' => {
+                    self.state.start = here;
+                    self.state.mode = Mode::Text { key: false, escaped: false };
+                    true
+                }
+                b'{' | b'[' => {
+                    self.open(byte == b'{', here);
+                    true
+                }
+                b']' => self.close_frame(),
+                _ => {
+                    self.state.start = here;
+                    self.state.mode = Mode::Bare;
+                    true
+                }
+            },
+            Mode::Key => match byte {
+                b'"' => {
+                    self.state.start = here;
+                    self.state.mode = Mode::Text { key: true, escaped: false };
+                    true
+                }
+                b'}' => self.close_frame(),
+                _ => true,
+            },
+            Mode::Colon => {
+                if byte == b':' {
+                    self.state.mode = Mode::Value;
+                }
+                true
+            }
+            Mode::After => match byte {
+                b',' => {
+                    self.next_item();
+                    true
+                }
+                b'}' | b']' => self.close_frame(),
+                _ => true,
+            },
+        }
+    }
+
+    fn open(&mut self, object: bool, start: usize) {
+        let nodes = self.state.nodes.clone();
+        let unique = !object && self.checks.is_unique(&nodes);
+        let parent = self.state.frame.take();
+        let frame = Frame {
+            depth: parent.as_ref().map_or(0, |f| f.depth + 1),
+            parent,
+            object,
+            start,
+            nodes,
+            unique,
+            index: 0,
+            keys: None,
+            items: None,
+        };
+        if object {
+            self.state.mode = Mode::Key;
+        } else {
+            self.state.nodes = self.checks.item_nodes(&frame.nodes, 0);
+            self.state.mode = Mode::Value;
+        }
+        self.state.frame = Some(Rc::new(frame));
+    }
+
+    fn next_item(&mut self) {
+        let Some(frame) = &self.state.frame else { return };
+        if frame.object {
+            self.state.mode = Mode::Key;
+            return;
+        }
+        let mut frame = (**frame).clone();
+        frame.index += 1;
+        self.state.nodes = self.checks.item_nodes(&frame.nodes, frame.index);
+        self.state.frame = Some(Rc::new(frame));
+        self.state.mode = Mode::Value;
+    }
+
+    fn close_key(&mut self) -> bool {
+        let Ok(key) = serde_json::from_slice::<String>(&self.text[self.state.start..]) else {
+            return false;
+        };
+        let Some(frame) = &self.state.frame else { return false };
+        if each(&frame.keys).any(|k| *k == key) {
+            return false;
+        }
+        let mut frame = (**frame).clone();
+        self.state.nodes = self.checks.key_nodes(&frame.nodes, &key);
+        frame.keys = Some(Rc::new(Link { item: key, before: frame.keys.take() }));
+        self.state.frame = Some(Rc::new(frame));
+        self.state.mode = Mode::Colon;
+        true
+    }
+
+    fn close_frame(&mut self) -> bool {
+        let Some(frame) = self.state.frame.clone() else { return false };
+        self.state.frame = frame.parent.clone();
+        self.close_value(frame.start, frame.nodes.clone())
+    }
+
+    /// The value that began at `start` ends with the last byte of the text.
+    fn close_value(&mut self, start: usize, nodes: Rc<[Node]>) -> bool {
+        if !self.accepts(start, &nodes) {
+            return false;
+        }
+        self.state.mode = match &self.state.frame {
+            None => Mode::Done,
+            Some(frame) => {
+                if frame.unique {
+                    let Ok(value) = serde_json::from_slice::<Value>(&self.text[start..]) else {
+                        return false;
+                    };
+                    if each(&frame.items).any(|v| super::shape::equal(v, &value)) {
+                        return false;
+                    }
+                    let mut frame = (**frame).clone();
+                    frame.items = Some(Rc::new(Link { item: value, before: frame.items.take() }));
+                    self.state.frame = Some(Rc::new(frame));
+                }
+                Mode::After
+            }
+        };
+        true
+    }
+
+    fn accepts(&mut self, start: usize, nodes: &[Node]) -> bool {
+        let mut value = None;
+        // The committed part of the text is the same for all that is tried on top of it.
+        let committed = self.history.last().map_or(0, |s| s.length).max(start).min(self.text.len());
+        for node in nodes.iter().filter(|n| self.checks.is_checked(**n)) {
+            let key = (start, *node, self.text[committed..].to_vec());
+            if let Some(verdict) = self.tried.get(&key) {
+                if *verdict {
+                    continue;
+                }
+                return false;
+            }
+            let parsed = match &value {
+                Some(value) => value,
+                None => match serde_json::from_slice::<Value>(&self.text[start..]) {
+                    Ok(parsed) => value.insert(parsed),
+                    Err(_) => return false,
+                },
+            };
+            let pointer = self.checks.pointer(*node);
+            let verdict = self.checks.accepts_at(pointer, parsed);
+            if !verdict {
+                self.refusal = Some((pointer.to_string(), parsed.clone()));
+            }
+            self.tried.insert(key, verdict);
+            if !verdict {
+                return false;
+            }
+        }
+        true
+    }
+}
