@@ -1,50 +1,60 @@
 //! Conversation + tools + model -> tool call: where the three streams meet.
 
+mod form;
+pub mod openai;
+mod request;
+mod respond;
+mod thought;
 mod watch;
+
+pub use request::{Answer, Choice, End, Request};
+pub use respond::Reader;
 
 use crate::{
     Result,
     chat::{Conversation, RenderOptions, Template, select_template},
     error::Kind,
     runtime::{
-        self, Compiler, Completion, Constraint, Finish, Model, Sampler, Sampling, Session,
-        constraint::Grammar, generate,
+        self, Compiler, Completion, Constraint, Finish, Model, Sampling, Session, constraint::Grammar,
     },
     tools::{
-        self, Tool, ToolCall, ToolSet, check,
+        self, Tool, ToolSet,
         dialect::{self, DIALECTS, Dialect},
-        grammar::{self, CallGrammar},
+        grammar::{self, CallGrammar, Staged},
         schema,
     },
 };
-use std::{
-    borrow::Cow,
-    time::{Duration, Instant},
-};
+use respond::{Prompt, respond};
+use serde_json::Value;
+use std::{borrow::Cow, ops::ControlFlow, time::Duration};
 use unicode_normalization::UnicodeNormalization;
 
 /// Why there is no call.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The tokens ran out before the call was complete.
-    #[error("the budget of {max_tokens} tokens ended before the call did; allow more with --max-tokens")]
+    /// The tokens ran out before the answer was complete.
+    #[error("the budget of {max_tokens} tokens ended before the {what} did; allow more with --max-tokens")]
     Budget {
         /// The budget.
         max_tokens: usize,
+        /// What was asked for: a call, or an answer that may be one.
+        what: &'static str,
         /// What was written.
         partial: String,
     },
-    /// The context was full before the call was complete.
-    #[error("the context of {n_ctx} tokens was full before the call was complete; shorten the prompt")]
+    /// The context was full before the answer was complete.
+    #[error("the context of {n_ctx} tokens was full before the {what} was complete; shorten the prompt")]
     ContextFull {
         /// The context's length.
         n_ctx: usize,
+        /// What was asked for: a call, or an answer that may be one.
+        what: &'static str,
         /// What was written.
         partial: String,
     },
     /// What was written is not a call that the tools accept, though the grammar should see to that.
-    #[error("the model's call is not valid, and nothing else was tried")]
+    #[error("the model's answer is not valid, and nothing else was tried")]
     Invalid {
         /// What is wrong with it.
         #[source]
@@ -72,6 +82,20 @@ impl Error {
         match self {
             Error::Budget { .. } | Error::ContextFull { .. } | Error::Invalid { .. } => Kind::Negative,
             Error::NoTemplate | Error::NoDialect { .. } => Kind::Data,
+        }
+    }
+
+    /// That the tokens, or the room for them, ran out before `what` was complete.
+    fn cut_off(
+        completion: &Completion,
+        what: &'static str,
+        settings: &Settings,
+        session: &Session<'_>,
+    ) -> Error {
+        let partial = String::from_utf8_lossy(&completion.text).into_owned();
+        match completion.finish {
+            Finish::Context => Error::ContextFull { n_ctx: session.n_ctx(), what, partial },
+            _ => Error::Budget { max_tokens: settings.max_tokens, what, partial },
         }
     }
 
@@ -109,17 +133,6 @@ pub struct Settings {
     pub max_tokens: usize,
     /// Context, threads, KV cache.
     pub session: runtime::Options,
-}
-
-/// A call and how it came about.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The call.
-    pub call: ToolCall,
-    /// What the model thought first.
-    pub thought: Option<String>,
-    /// How long it took.
-    pub timings: Timings,
 }
 
 /// Where the time of a call went.
@@ -162,6 +175,20 @@ pub fn check_tools(tools: &ToolSet) -> Result<()> {
     whole.map(drop)
 }
 
+/// Checks, without a model, that the schema of a plain JSON answer can be enforced.
+///
+/// # Errors
+/// [`tools::Error::AnswerSchema`] with the reason.
+pub fn check_schema(schema: &Value) -> Result<()> {
+    match Compiler::for_bytes()?.compile(&grammar::of_answer("", schema)) {
+        Ok(_) => Ok(()),
+        Err(runtime::Error::Grammar { reason }) => {
+            Err(tools::Error::AnswerSchema { problem: first_line(&reason).to_owned() }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Finds the innermost schema of `tool` that does not compile, and the keyword that is to blame.
 fn locate(compiler: &Compiler, tool: &Tool) -> Result<()> {
     for part in schema::parts(tool) {
@@ -198,17 +225,17 @@ fn first_line(text: &str) -> &str {
     text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason is given")
 }
 
-/// The model's chat template for calls.
+/// The model's chat template: of several the one for tools, if there are any.
 ///
 /// # Errors
 /// [`Error::NoTemplate`], or several among which none can be chosen.
-pub fn template_of(model: &Model) -> Result<&str> {
+pub fn template_of(model: &Model, with_tools: bool) -> Result<&str> {
     let templates: Vec<(&str, &str)> =
         model.metadata().chat_templates.iter().map(|(name, text)| (&**name, &**text)).collect();
     if templates.is_empty() {
         return Err(Error::NoTemplate.into());
     }
-    Ok(select_template(&templates, true)?)
+    Ok(select_template(&templates, with_tools)?)
 }
 
 /// The dialect that a chat template teaches.
@@ -224,7 +251,12 @@ pub fn dialect_of(template: &str) -> Result<&'static dyn Dialect> {
 ///
 /// # Errors
 /// [`Error::NoTemplate`], and what the template refuses.
-pub fn render(model: &Model, tools: &ToolSet, conversation: &Conversation, think: Think) -> Result<String> {
+pub fn render(
+    model: &Model,
+    tools: Option<&ToolSet>,
+    conversation: &Conversation,
+    think: Think,
+) -> Result<String> {
     let vocabulary = model.vocabulary();
     let text = |token: Option<i32>| {
         token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())
@@ -242,22 +274,44 @@ pub fn render(model: &Model, tools: &ToolSet, conversation: &Conversation, think
         eos_token: eos.as_deref(),
         ..RenderOptions::default()
     };
-    let tools = serde_json::Value::Array(tools.sources());
-    Ok(Template::new(template_of(model)?)?.render(conversation, Some(&tools), &options)?)
+    let template = Template::new(template_of(model, tools.is_some())?)?;
+    let tools = tools.map(|tools| Value::Array(tools.sources()));
+    Ok(template.render(conversation, tools.as_ref(), &options)?)
 }
 
 /// Lets `model` answer `conversation` with a call of one of `tools`.
 ///
 /// # Errors
-/// What [`render`] and [`answer`] report.
+/// What [`ask`] reports.
 pub fn call(
     model: &Model,
     tools: &ToolSet,
     conversation: &Conversation,
     settings: &Settings,
 ) -> Result<Answer> {
-    let prompt = render(model, tools, conversation, settings.think)?;
-    answer(model, tools, &prompt, settings)
+    ask(model, &Request::new(conversation, Some(tools)), settings, &mut |_| ControlFlow::Continue(()))
+}
+
+/// Lets `model` answer `request`; `reader` sees an answer in text while it is written.
+///
+/// # Errors
+/// [`Error::Budget`] and [`Error::ContextFull`] where there is no answer, and what rendering,
+/// grammar and runtime report.
+pub fn ask(
+    model: &Model,
+    request: &Request<'_>,
+    settings: &Settings,
+    reader: &mut Reader<'_>,
+) -> Result<Answer> {
+    let template = template_of(model, request.tools.is_some())?;
+    let dialect = match &request.choice {
+        // A model that was taught no calls can still be asked for none.
+        Choice::None => dialect::taught_by(template),
+        _ => request.tools.map(|_| dialect_of(template)).transpose()?,
+    };
+    let text = render(model, request.tools, request.conversation, settings.think)?;
+    let tokens = tokenize_prompt(model, &text)?;
+    respond(model, &Prompt { text: &text, tokens: &tokens, dialect }, request, settings, reader)
 }
 
 /// The token ids of a rendered prompt: special tokens recognized, text normalized as the model's
@@ -284,69 +338,6 @@ pub fn tokenize_prompt(model: &Model, prompt: &str) -> Result<Vec<i32>> {
 /// Pre-tokenizers of the families whose tokenizer.json normalizes to NFC, which llama.cpp does not do.
 const NFC_PRE_TOKENIZERS: &[&str] = &["qwen2", "qwen35", "deepseek-r1-qwen"];
 
-/// Lets `model` answer `prompt`, a rendered conversation, with a call of one of `tools`.
-///
-/// # Errors
-/// [`Error::Budget`] and [`Error::ContextFull`] where there is no call, and what rendering,
-/// grammar and runtime report.
-pub fn answer(model: &Model, tools: &ToolSet, prompt: &str, settings: &Settings) -> Result<Answer> {
-    let dialect = dialect_of(template_of(model)?)?;
-    let tokens = tokenize_prompt(model, prompt)?;
-    let mut session = Session::new(model, tokens.len(), settings.max_tokens, &settings.session)?;
-    let mut timings = Timings {
-        load: model.load_time(),
-        prompt_tokens: tokens.len(),
-        n_ctx: session.n_ctx(),
-        threads: session.threads(),
-        ..Timings::default()
-    };
-    let mut sampler = Sampler::new(settings.sampling);
-
-    let started = Instant::now();
-    let compiler = model.compiler()?;
-    timings.grammar = started.elapsed();
-
-    let started = Instant::now();
-    session.append(&tokens)?;
-    timings.prefill = started.elapsed();
-
-    let mut call_grammar = CallGrammar::new(tools, dialect)?;
-    let mut thought = None;
-    if settings.think == Think::On
-        && let Some((end, lead)) = dialect.thought_end()
-    {
-        let opening = dialect.frame().open.first().and_then(|part| compiler.mark(part.text()));
-        let opens_call = |token: i32| u32::try_from(token).is_ok_and(|token| Some(token) == opening);
-        let thinking = generate::free(
-            &mut session,
-            model.vocabulary(),
-            &mut sampler,
-            settings.max_tokens,
-            Some(end),
-            opens_call,
-        )?;
-        timings.add(&thinking);
-        let text = finished(&thinking, settings, &session)?;
-        if text.ends_with(end) {
-            call_grammar = call_grammar.after(lead);
-        }
-        thought = Some(text);
-    }
-
-    let started = Instant::now();
-    let mut constraint = Constraint::new(compiler, Box::new(Marked { grammar: &call_grammar, compiler }))?;
-    timings.grammar += started.elapsed();
-    let budget = settings.max_tokens - timings.generated_tokens;
-    let completion = generate::constrained(&mut session, &mut constraint, &mut sampler, budget)?;
-    timings.add(&completion);
-    let text = finished(&completion, settings, &session)?;
-    let call = dialect
-        .parse(&text)
-        .and_then(|call| check::check(tools, &call).map(|()| call))
-        .map_err(|source| Error::Invalid { source, partial: text })?;
-    Ok(Answer { call, thought, timings })
-}
-
 impl Timings {
     fn add(&mut self, completion: &Completion) {
         self.decode += completion.time;
@@ -354,27 +345,17 @@ impl Timings {
     }
 }
 
-/// The text of a completion that came to its end.
-fn finished(completion: &Completion, settings: &Settings, session: &Session<'_>) -> Result<String> {
-    let partial = String::from_utf8_lossy(&completion.text).into_owned();
-    match completion.finish {
-        Finish::Stop => Ok(partial),
-        Finish::Budget => Err(Error::Budget { max_tokens: settings.max_tokens, partial }.into()),
-        Finish::Context => Err(Error::ContextFull { n_ctx: session.n_ctx(), partial }.into()),
-    }
-}
-
-/// A call's grammar, ready to be held against text in the compiler's vocabulary.
+/// The grammar of a call or a turn, ready to be held against text in the compiler's vocabulary.
 ///
 /// # Errors
 /// [`runtime::Error::Grammar`] with llguidance's reason.
-pub fn constraint<'a>(compiler: &'a Compiler, grammar: &'a CallGrammar) -> Result<Constraint<'a>> {
+pub fn constraint<'a>(compiler: &'a Compiler, grammar: &'a dyn Staged) -> Result<Constraint<'a>> {
     Ok(Constraint::new(compiler, Box::new(Marked { grammar, compiler }))?)
 }
 
-/// A call's grammar with the marks of one vocabulary.
+/// A grammar with the marks of one vocabulary.
 struct Marked<'a> {
-    grammar: &'a CallGrammar,
+    grammar: &'a dyn Staged,
     compiler: &'a Compiler,
 }
 

@@ -1,19 +1,26 @@
 //! `edgecall call`.
 
-use super::{exit::Failure, output};
+mod answer;
+mod ask;
+
+use self::{
+    answer::{OutputArg, Stream},
+    ask::Ask,
+};
+use super::exit::Failure;
 use anyhow::Context;
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
     Error, Kind,
-    call::{self, Answer, Settings, Think, Timings},
+    call::{self, Request, Settings, Think, Timings},
     chat::{self, Conversation, Message, Role},
     runtime::{self, KV_TYPES, KvType, Model, Options, Sampling},
-    tools::ToolSet,
 };
 use std::{
     fmt, fs,
     io::{self, IsTerminal, Read, Write},
     num::NonZeroUsize,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -28,6 +35,19 @@ pub struct Args {
     /// Let the model call one of these tools (OpenAI's form)
     #[arg(long, value_name = "TOOLS.json")]
     tools: Option<PathBuf>,
+
+    /// Have one of them called (required), one or text (auto), text (none), or this one (NAME)
+    /// [default: required, none without tools]
+    #[arg(long, value_name = "CHOICE")]
+    tool_choice: Option<String>,
+
+    /// Let the model make up to N calls in one turn
+    #[arg(long, value_name = "N", default_value = "1")]
+    parallel: NonZeroUsize,
+
+    /// Get JSON of this schema instead of a call
+    #[arg(long, value_name = "SCHEMA.json", conflicts_with_all = ["tools", "tool_choice"])]
+    json_schema: Option<PathBuf>,
 
     /// Answer this; text on stdin is put after it
     #[arg(value_name = "PROMPT", conflicts_with = "messages")]
@@ -52,6 +72,10 @@ pub struct Args {
     /// End without a call after this many tokens
     #[arg(long, value_name = "N", default_value = "512")]
     max_tokens: NonZeroUsize,
+
+    /// Close a call that these tokens cut off, if it has all keys that it needs
+    #[arg(long)]
+    close_at_budget: bool,
 
     /// Make room for this many tokens [default: prompt and budget]
     #[arg(long, value_name = "N")]
@@ -85,6 +109,14 @@ pub struct Args {
     #[arg(long, value_name = "SEED", default_value = "0")]
     seed: u64,
 
+    /// Print this of the answer
+    #[arg(long, value_name = "WHAT", default_value = "call")]
+    output: OutputArg,
+
+    /// Print text while it is written
+    #[arg(long, conflicts_with = "output")]
+    stream: bool,
+
     /// Print times, token counts and the context to stderr
     #[arg(long)]
     timings: bool,
@@ -102,16 +134,31 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     runtime::cpu::check().map_err(Error::from)?;
     exit_on_interrupt()?;
     let mut conversation = conversation(&args)?;
-    let tools = tools(&args, conversation.tools.take())?;
-    call::check_tools(&tools)?;
+    let ask = Ask::read(&args, conversation.tools.take())?;
     let model = Model::load(&args.model).map_err(Error::from)?;
-    let answer = call::call(&model, &tools, &conversation, &settings(&args)).inspect_err(show_partial)?;
-    show_thought(&answer);
+    let request = Request {
+        choice: ask.choice.clone(),
+        parallel: args.parallel,
+        schema: ask.schema.as_ref(),
+        close_at_budget: args.close_at_budget,
+        ..Request::new(&conversation, ask.tools.as_ref())
+    };
+    let mut stream = Stream::default();
+    let mut reader = |text: &str| match args.stream {
+        true => stream.push(text),
+        false => ControlFlow::Continue(()),
+    };
+    let answer = call::ask(&model, &request, &settings(&args), &mut reader).inspect_err(show_partial)?;
+    let printed = match args.stream {
+        true => stream.finish().map_err(Into::into),
+        false => answer::print(&answer, &ask.choice, args.output, &args.model),
+    };
+    answer::comment(&answer, args.output);
     if args.timings {
         // A closed stderr has nobody to read them.
         let _ = write!(io::stderr(), "{}", TimingTable(&answer.timings));
     }
-    Ok(output::line(&answer.call)?)
+    printed
 }
 
 /// A thread waits for the signal and ends the process: nothing is half written, and a prefill may
@@ -123,21 +170,6 @@ fn exit_on_interrupt() -> anyhow::Result<()> {
     })
     .map_err(io::Error::other)
     .context("cannot watch for Ctrl-C")
-}
-
-/// The tools of `--tools`, or those that came with the messages.
-fn tools(args: &Args, with_messages: Option<serde_json::Value>) -> anyhow::Result<ToolSet> {
-    match (&args.tools, with_messages) {
-        (Some(path), None) => {
-            let text = fs::read(path).map_err(|source| Error::read(path, source))?;
-            ToolSet::parse(&text).map_err(Error::from).with_context(|| path.display().to_string())
-        }
-        (None, Some(tools)) => Ok(ToolSet::from_value(tools).map_err(Error::from)?),
-        (None, None) => Err(Failure::usage("there is nothing to call; give --tools TOOLS.json")),
-        (Some(_), Some(_)) => Err(Failure::usage(
-            "the messages come with `tools`, and --tools gives others; take one of them away",
-        )),
-    }
 }
 
 fn conversation(args: &Args) -> anyhow::Result<Conversation> {
@@ -230,12 +262,6 @@ fn show_partial(error: &Error) {
         && let Some(partial) = error.partial()
     {
         let _ = writeln!(io::stderr(), "{partial}");
-    }
-}
-
-fn show_thought(answer: &Answer) {
-    if let Some(thought) = answer.thought.as_deref().filter(|thought| !thought.is_empty()) {
-        let _ = writeln!(io::stderr(), "{thought}");
     }
 }
 

@@ -50,6 +50,16 @@ pub fn line(text: &impl Display) -> io::Result<()> {
     out.flush()
 }
 
+/// Writes a piece of a text to stdout, at once.
+///
+/// # Errors
+/// The system's error when stdout cannot be written; a broken pipe stays one.
+pub fn piece(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
 /// Sends log lines to stderr: none unless `-v` or `RUST_LOG` asks.
 pub fn start_log(verbose: u8) {
     let level = match verbose {

@@ -138,6 +138,20 @@ impl<'c> Constraint<'c> {
         Ok(Constraint { compiler, grammar, matcher, stage, tokens: Vec::new(), written: Vec::new() })
     }
 
+    /// Whether the text may end here, though more may follow.
+    ///
+    /// # Errors
+    /// [`Error::Constraint`] when the matcher fails.
+    pub fn may_end(&mut self) -> Result<bool, Error> {
+        Ok(self.is_complete() || self.matcher.is_accepting().map_err(Error::constraint)?)
+    }
+
+    /// Whether `token` ends a text rather than being part of it.
+    pub fn is_end(&self, token: i32) -> bool {
+        let ends = self.compiler.env.tok_trie().eos_tokens();
+        TokenId::try_from(token).is_ok_and(|token| ends.contains(&token))
+    }
+
     /// Whether the text is complete and nothing can follow it.
     pub fn is_complete(&self) -> bool {
         self.matcher.is_stopped() && !self.matcher.is_error()
@@ -163,6 +177,9 @@ impl<'c> Constraint<'c> {
         self.check()?;
         if taken == 0 {
             return Ok(false);
+        }
+        if self.is_end(token as i32) {
+            return Ok(true);
         }
         let before = self.written.len();
         self.tokens.push(token);

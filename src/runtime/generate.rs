@@ -1,7 +1,10 @@
 //! The loop: choose a token, hold it against the constraint, decode it, until there is nothing more to say.
 
 use super::{Constraint, Error, Sampler, Session, Vocabulary};
-use std::time::{Duration, Instant};
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub enum Finish {
     Budget,
     /// The context was full.
     Context,
+    /// Whoever read along wanted no more.
+    Dismissed,
 }
 
 /// What was generated.
@@ -28,6 +33,7 @@ pub struct Completion {
 }
 
 /// Generates a text of `constraint`'s grammar, at most `budget` tokens, after what `session` holds.
+/// `reader` sees all of the text after each token.
 ///
 /// The last token of a complete text is not decoded: nothing follows it.
 ///
@@ -38,6 +44,7 @@ pub fn constrained(
     constraint: &mut Constraint<'_>,
     sampler: &mut Sampler,
     budget: usize,
+    mut reader: impl FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<Completion, Error> {
     let started = Instant::now();
     let mut tokens = Vec::new();
@@ -49,7 +56,13 @@ pub fn constrained(
             break end;
         }
         let token = sampler.choose_within(session.logits(), constraint)?;
+        if constraint.is_end(token) {
+            break Finish::Stop;
+        }
         tokens.push(token);
+        if reader(constraint.written()).is_break() {
+            break Finish::Dismissed;
+        }
         if !constraint.is_complete() && session.n_past() < session.n_ctx() {
             session.append(&[token])?;
         }
@@ -68,7 +81,7 @@ pub fn free(
     sampler: &mut Sampler,
     budget: usize,
     until: Option<&str>,
-    stops_before: impl Fn(i32) -> bool,
+    mut stops_before: impl FnMut(i32) -> bool,
 ) -> Result<Completion, Error> {
     let started = Instant::now();
     let mut tokens = Vec::new();

@@ -42,6 +42,14 @@ pub enum Error {
         /// The second.
         second: usize,
     },
+    /// A tool is asked for that is not among them.
+    #[error("there is no tool `{name}`; the tools are {}", tools.join(", "))]
+    NoSuchTool {
+        /// What was asked for.
+        name: String,
+        /// The tools' names.
+        tools: Vec<String>,
+    },
     /// A schema holds something that cannot be enforced.
     #[error("tool `{tool}`: `{keyword}` at {pointer} {problem}")]
     Schema {
@@ -52,6 +60,12 @@ pub enum Error {
         /// The keyword.
         keyword: String,
         /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The schema of a plain JSON answer cannot be enforced.
+    #[error("the schema cannot be enforced: {problem}")]
+    AnswerSchema {
+        /// The reason.
         problem: String,
     },
     /// A text is no call in the model's format.
@@ -75,6 +89,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::NoCall { .. } | Error::Mismatch { .. } => Kind::Negative,
+            Error::NoSuchTool { .. } => Kind::Usage,
             _ => Kind::Data,
         }
     }

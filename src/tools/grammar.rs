@@ -26,12 +26,20 @@ const MAX_RULES: usize = 128;
 pub struct CallGrammar {
     frame: Frame,
     tools: Vec<(String, Arguments)>,
-    lead: &'static str,
     in_stages: bool,
 }
 
 /// Finds the token that a mark is in a vocabulary, if it is one.
 pub type Marks<'a> = &'a dyn Fn(&str) -> Option<u32>;
+
+/// A grammar that may be rewritten while its text grows.
+pub trait Staged {
+    /// Which stage the text is in; it changes where [`lark`](Self::lark) gives another grammar.
+    fn stage(&self, written: &[u8]) -> usize;
+
+    /// The grammar in force once `written` is there, for the whole text.
+    fn lark(&self, written: &[u8], marks: Marks<'_>) -> String;
+}
 
 impl CallGrammar {
     /// The grammar of one call of one of `tools`.
@@ -49,13 +57,7 @@ impl CallGrammar {
             Arguments::Whole(_) => Some(sum + 1),
         });
         let in_stages = rules.is_none_or(|rules| rules > MAX_RULES);
-        Ok(CallGrammar { frame: dialect.frame(), tools, lead: "", in_stages })
-    }
-
-    /// The same, with `lead` written before the call.
-    pub fn after(mut self, lead: &'static str) -> CallGrammar {
-        self.lead = lead;
-        self
+        Ok(CallGrammar { frame: dialect.frame(), tools, in_stages })
     }
 
     /// Whether the grammar is rebuilt while the call grows.
@@ -63,8 +65,58 @@ impl CallGrammar {
         self.in_stages
     }
 
-    /// Which stage the call is in; it changes where [`lark`](Self::lark) gives another grammar.
-    pub fn stage(&self, written: &[u8]) -> usize {
+    /// What a call is that begins with `written`: the body of a rule between `open` and `close`,
+    /// and the rules that it uses.
+    pub(super) fn body(&self, written: &[u8], open: &str, close: &str, marks: Marks<'_>) -> (String, String) {
+        let mut rules = Rules { text: String::new() };
+        let middle = parts(self.frame.middle, marks);
+        if !self.in_stages {
+            let calls: Vec<String> = self
+                .tools
+                .iter()
+                .enumerate()
+                .map(|(i, (name, arguments))| {
+                    format!("{}{middle}{}", literal(&json::spaced(name)), rules.arguments(i, arguments))
+                })
+                .collect();
+            return (format!("{open}({}) {close}", calls.join(" | ")), rules.text);
+        }
+        let Some((tool, arguments_text)) = self.called(written) else {
+            let names: Vec<String> =
+                self.tools.iter().map(|(name, _)| literal(&json::spaced(name))).collect();
+            return (format!("{open}({}) {ANYTHING}", names.join(" | ")), rules.text);
+        };
+        let (name, arguments) = &self.tools[tool];
+        let body = match arguments {
+            Arguments::Keys(keys) if keys.len() > MAX_SUBSET_KEYS => rules.keys_left(keys, arguments_text),
+            _ => rules.arguments(tool, arguments),
+        };
+        (format!("{open}{}{middle}{body} {close}", literal(&json::spaced(name))), rules.text)
+    }
+
+    /// What stands around a call.
+    pub(super) fn frame(&self) -> Frame {
+        self.frame
+    }
+
+    /// What is written of the arguments of the call that `written` begins with; `None` before the
+    /// name of a tool is complete.
+    pub(super) fn arguments_written<'w>(&self, written: &'w [u8]) -> Option<&'w [u8]> {
+        self.called(written).map(|(_, arguments)| arguments)
+    }
+
+    /// The tool whose name is written, and what is written of its arguments.
+    fn called<'w>(&self, written: &'w [u8]) -> Option<(usize, &'w [u8])> {
+        let rest = written.strip_prefix(Frame::text(self.frame.open).as_bytes())?;
+        let (name, rest) = rest.split_at(json::string_length(rest)?);
+        let name: String = serde_json::from_slice(name).ok()?;
+        let tool = self.tools.iter().position(|(tool, _)| *tool == name)?;
+        Some((tool, rest.strip_prefix(Frame::text(self.frame.middle).as_bytes()).unwrap_or(b"")))
+    }
+}
+
+impl Staged for CallGrammar {
+    fn stage(&self, written: &[u8]) -> usize {
         if !self.in_stages {
             return 0;
         }
@@ -77,55 +129,15 @@ impl CallGrammar {
         }
     }
 
-    /// The grammar in force once `written` is there, for the whole text.
-    pub fn lark(&self, written: &[u8], marks: Marks<'_>) -> String {
-        let mut rules = Rules { text: String::new() };
-        let open = format!("{}{}", literal_if_any(self.lead), parts(self.frame.open, marks));
-        let middle = parts(self.frame.middle, marks);
-        let close = parts(self.frame.close, marks);
-        if !self.in_stages {
-            let calls: Vec<String> = self
-                .tools
-                .iter()
-                .enumerate()
-                .map(|(i, (name, arguments))| {
-                    format!("{}{middle}{}", literal(&json::spaced(name)), rules.arguments(i, arguments))
-                })
-                .collect();
-            return rules.start(&format!("{open}({}) {close}", calls.join(" | ")));
-        }
-        let Some((tool, arguments_text)) = self.called(written) else {
-            let names: Vec<String> =
-                self.tools.iter().map(|(name, _)| literal(&json::spaced(name))).collect();
-            return rules.start(&format!("{open}({}) {ANYTHING}", names.join(" | ")));
-        };
-        let (name, arguments) = &self.tools[tool];
-        let head = format!("{open}{}{middle}", literal(&json::spaced(name)));
-        match arguments {
-            Arguments::Keys(keys) if keys.len() > MAX_SUBSET_KEYS => {
-                let body = rules.keys_left(keys, arguments_text);
-                rules.start(&format!("{head}{body} {close}"))
-            }
-            _ => {
-                let body = rules.arguments(tool, arguments);
-                rules.start(&format!("{head}{body} {close}"))
-            }
-        }
-    }
-
-    /// The tool whose name is written, and what is written of its arguments.
-    fn called<'w>(&self, written: &'w [u8]) -> Option<(usize, &'w [u8])> {
-        let rest = written.strip_prefix(self.lead.as_bytes())?;
-        let rest = rest.strip_prefix(Frame::text(self.frame.open).as_bytes())?;
-        let (name, rest) = rest.split_at(json::string_length(rest)?);
-        let name: String = serde_json::from_slice(name).ok()?;
-        let tool = self.tools.iter().position(|(tool, _)| *tool == name)?;
-        Some((tool, rest.strip_prefix(Frame::text(self.frame.middle).as_bytes()).unwrap_or(b"")))
+    fn lark(&self, written: &[u8], marks: Marks<'_>) -> String {
+        let (body, rules) =
+            self.body(written, &parts(self.frame.open, marks), &parts(self.frame.close, marks), marks);
+        format!("start: {body}\n{rules}")
     }
 }
 
 /// What may follow where the next stage will say what may.
-const ANYTHING: &str = "/(?s:.*)/";
+pub(super) const ANYTHING: &str = "/(?s:.*)/";
 
 /// A grammar as it grows rule by rule.
 struct Rules {
@@ -133,10 +145,6 @@ struct Rules {
 }
 
 impl Rules {
-    fn start(self, body: &str) -> String {
-        format!("start: {body}\n{}", self.text)
-    }
-
     fn add(&mut self, name: &str, body: &str) {
         self.text += &format!("{name}: {body}\n");
     }
@@ -217,12 +225,24 @@ fn value(schema: &Value) -> String {
     format!("%json {}", Value::Object(schema))
 }
 
-/// The grammar of a value by itself, for looking which schema does not compile.
+/// The grammar of a value by itself.
 pub fn of_value(schema: &Value) -> String {
     format!("start: {}\n", value(schema))
 }
 
-fn parts(parts: &[Part], marks: Marks<'_>) -> String {
+/// The grammar of a text after `lead`: anything but nothing, and without the mark `without`.
+pub fn of_text(lead: &str, without: Option<&str>) -> String {
+    let lead = literal_if_any(lead);
+    let without = without.map(|mark| format!(" & ~(/(?s:.*)/ {}/(?s:.*)/)", literal(mark)));
+    format!("start: {lead}TEXT\nTEXT: /(?s:.+)/{}\n", without.unwrap_or_default())
+}
+
+/// The grammar of an answer after `lead` that is one JSON value of `schema`.
+pub fn of_answer(lead: &str, schema: &Value) -> String {
+    format!("start: {}answer\nanswer: {}\n", literal_if_any(lead), value(schema))
+}
+
+pub(super) fn parts(parts: &[Part], marks: Marks<'_>) -> String {
     parts
         .iter()
         .map(|part| match part {
@@ -232,11 +252,11 @@ fn parts(parts: &[Part], marks: Marks<'_>) -> String {
         .collect()
 }
 
-fn literal_if_any(text: &str) -> String {
+pub(super) fn literal_if_any(text: &str) -> String {
     if text.is_empty() { String::new() } else { literal(text) }
 }
 
 /// A Lark string, which is a JSON string, and a space.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     format!("{} ", Value::from(text))
 }

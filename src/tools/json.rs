@@ -90,6 +90,57 @@ pub fn keys_written(text: &[u8]) -> Option<(Vec<String>, usize)> {
     Some((keys, end))
 }
 
+/// The length of the JSON object or array that `text` begins with; `None` if it does not begin with
+/// one or does not hold all of it.
+pub fn nested_length(text: &[u8]) -> Option<usize> {
+    if !matches!(text.first()?, b'{' | b'[') {
+        return None;
+    }
+    let (mut at, mut depth) = (0, 0);
+    loop {
+        match text.get(at)? {
+            b'"' => {
+                at += string_length(&text[at..])?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// Of an object whose beginning is written, the part up to the end of its last complete member;
+/// `None` if `text` does not begin with `{`.
+///
+/// A number is complete once something follows it. The text is taken to be JSON with a space after
+/// each colon and each comma.
+pub fn complete_members(text: &[u8]) -> Option<&[u8]> {
+    let mut end = (text.first() == Some(&b'{')).then_some(1)?;
+    let mut at = end;
+    while let Some(member) = text.get(at..).and_then(member_length) {
+        end = at + member;
+        at = end + b", ".len();
+    }
+    Some(&text[..end])
+}
+
+fn member_length(text: &[u8]) -> Option<usize> {
+    let start = string_length(text)? + b": ".len();
+    let value = text.get(start..)?;
+    let length = match value.first()? {
+        b'"' => string_length(value)?,
+        b'{' | b'[' => nested_length(value)?,
+        _ if [&b"true"[..], b"false", b"null"].contains(&value) => value.len(),
+        _ => value.iter().position(|byte| b",}".contains(byte))?,
+    };
+    Some(start + length)
+}
+
 struct Spaced;
 
 impl Formatter for Spaced {
@@ -198,6 +249,34 @@ mod tests {
         assert_eq!(keys(r#"{"a": {"b": 1}, "c\"": "#), Some((vec!["a".into(), "c\"".into()], 23)));
         assert_eq!(keys(r#"{"a": 1}, "d": "#), Some((vec!["a".into()], 6)));
         assert_eq!(keys("["), None);
+    }
+
+    #[test]
+    fn a_nested_value_ends_at_its_own_bracket() {
+        assert_eq!(nested_length(br#"{"a}": [{}, "]"]}, {"#), Some(17));
+        assert_eq!(nested_length(b"[[], 1]]"), Some(7));
+        assert_eq!(nested_length(b"{\"a\": [}"), None);
+        assert_eq!(nested_length(b"1"), None);
+    }
+
+    #[test]
+    fn a_member_is_complete_when_nothing_can_be_added_to_its_value() {
+        for (text, complete) in [
+            ("{", "{"),
+            (r#"{"a"#, "{"),
+            (r#"{"a": "x"#, "{"),
+            (r#"{"a": "x""#, r#"{"a": "x""#),
+            (r#"{"a": "x", "b": 1"#, r#"{"a": "x""#),
+            (r#"{"a": "x", "b": 1,"#, r#"{"a": "x", "b": 1"#),
+            (r#"{"b": tru"#, "{"),
+            (r#"{"b": true"#, r#"{"b": true"#),
+            (r#"{"b": null, "c": [1, {"d": 2}"#, r#"{"b": null"#),
+            (r#"{"b": null, "c": [1, {"d": 2}], "e"#, r#"{"b": null, "c": [1, {"d": 2}]"#),
+            (r#"{"b": 1}"#, r#"{"b": 1"#),
+        ] {
+            assert_eq!(complete_members(text.as_bytes()).unwrap(), complete.as_bytes(), "{text}");
+        }
+        assert_eq!(complete_members(b"["), None);
     }
 
     #[test]

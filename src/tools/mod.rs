@@ -8,6 +8,7 @@ pub mod json;
 pub mod json_schema;
 pub mod schema;
 mod tool_call;
+pub mod turn;
 
 pub use error::Error;
 pub use tool_call::ToolCall;
@@ -94,6 +95,20 @@ impl ToolSet {
     /// The tool of this name.
     pub fn get(&self, name: &str) -> Option<&Tool> {
         self.tools.iter().find(|tool| tool.name == name)
+    }
+
+    /// The tool of this name by itself.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTool`] with the names that there are.
+    pub fn only(&self, name: &str) -> Result<ToolSet, Error> {
+        match self.get(name) {
+            Some(tool) => Ok(ToolSet { tools: vec![tool.clone()] }),
+            None => Err(Error::NoSuchTool {
+                name: name.to_owned(),
+                tools: self.tools.iter().map(|tool| tool.name.clone()).collect(),
+            }),
+        }
     }
 
     /// What a chat template takes as `tools`: each in OpenAI's form, as it was given.

@@ -69,8 +69,8 @@ fn settings() -> Settings {
 }
 
 fn ask(model: &Model, messages: Value, settings: &Settings) -> Result<ToolCall, Box<Error>> {
-    let answer = call::call(model, &tools(), &conversation(messages), settings)?;
-    Ok(answer.call)
+    let mut answer = call::call(model, &tools(), &conversation(messages), settings)?;
+    Ok(answer.calls.remove(0))
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn the_example_conversation_ends_in_a_booking() {
     let conversation = Conversation::parse(example("conversation.json").as_bytes())
         .unwrap()
         .with_system(edgecall::chat::task_system_text(&example("task.txt")));
-    let call = call::call(pocket::loaded(), &tools(), &conversation, &settings()).unwrap().call;
+    let call = call::call(pocket::loaded(), &tools(), &conversation, &settings()).unwrap().calls.remove(0);
     assert_eq!(
         (call.name(), &call.arguments()["restaurant_name"]),
         ("ReserveRestaurant", &json!("Paper Lantern"))
@@ -121,7 +121,7 @@ fn a_budget_that_ends_first_leaves_no_call_and_shows_what_was_written() {
 #[test]
 fn a_context_that_fills_up_leaves_no_call() {
     let model = pocket::loaded();
-    let prompt = call::render(model, &tools(), &conversation(search()), Think::Off).unwrap();
+    let prompt = call::render(model, Some(&tools()), &conversation(search()), Think::Off).unwrap();
     let n_prompt = call::tokenize_prompt(model, &prompt).unwrap().len();
     let session = |n_ctx| Options { n_ctx: NonZeroUsize::new(n_ctx), ..settings().session };
     let full = Settings { session: session(n_prompt + 5), ..settings() };
@@ -170,7 +170,7 @@ fn a_tool_with_many_keys_is_called_validly_with_a_real_vocabulary() {
         let sampling = Sampling { temperature: 3.0 * (seed % 2) as f32, seed, ..Sampling::default() };
         let settings = Settings { sampling, ..settings() };
         let answer = call::call(pocket::loaded(), &tools, &conversation(search()), &settings).unwrap();
-        check::check(&tools, &answer.call).unwrap();
+        check::check(&tools, &answer.calls[0]).unwrap();
     }
 }
 
@@ -179,7 +179,7 @@ fn a_model_that_may_think_first_still_ends_in_a_call() {
     let settings = Settings { think: Think::On, ..settings() };
     let answer = call::call(pocket::loaded(), &tools(), &conversation(search()), &settings).unwrap();
     assert!(answer.thought.is_some());
-    check::check(&tools(), &answer.call).unwrap();
+    check::check(&tools(), &answer.calls[0]).unwrap();
 }
 
 #[test]

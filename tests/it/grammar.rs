@@ -7,7 +7,8 @@ use edgecall::{
     tools::{
         ToolSet, check,
         dialect::{self, Dialect},
-        grammar::CallGrammar,
+        grammar::{CallGrammar, Staged},
+        turn::Turn,
     },
 };
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ fn one(parameters: Value) -> ToolSet {
 }
 
 /// What is wrong with `text`: how many of its bytes are taken, or that it does not end there.
-fn verdict(compiler: &Compiler, grammar: &CallGrammar, text: &str) -> Result<(), String> {
+fn verdict(compiler: &Compiler, grammar: &dyn Staged, text: &str) -> Result<(), String> {
     let mut constraint: Constraint<'_> = call::constraint(compiler, grammar).unwrap();
     for (i, byte) in text.bytes().enumerate() {
         if !constraint.accept(i32::from(byte)).unwrap() {
@@ -78,7 +79,8 @@ fn the_frame_is_the_format_that_the_model_was_trained_on() {
 fn a_lead_comes_before_the_call_and_only_there() {
     let set = tools(json!([{"name": "f"}]));
     let compiler = Compiler::for_bytes().unwrap();
-    let grammar = CallGrammar::new(&set, hermes()).unwrap().after("\n\n");
+    let mut grammar = Turn::new(&set, hermes()).unwrap();
+    grammar.put_after("\n\n");
     let call = "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>";
     assert!(verdict(&compiler, &grammar, &format!("\n\n{call}")).is_ok());
     assert!(verdict(&compiler, &grammar, call).is_err());

@@ -2,6 +2,7 @@
 
 mod call;
 mod chat;
+mod choice;
 mod convert;
 mod fixture;
 mod gguf;

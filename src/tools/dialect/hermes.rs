@@ -6,7 +6,7 @@
 //! </tool_call>
 //! ```
 
-use super::{Dialect, Frame, Part};
+use super::{Between, Dialect, Frame, Part};
 use crate::tools::{Error, ToolCall};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -35,6 +35,13 @@ impl Dialect for Hermes {
             middle: &[Part::Text(", \"arguments\": ")],
             close: &[Part::Text("}\n"), Part::Mark(CLOSE)],
         }
+    }
+
+    fn between(&self) -> Option<Between> {
+        Some(Between {
+            close: self.frame().close,
+            open: &[Part::Text("\n"), Part::Mark(OPEN), Part::Text("\n{\"name\": ")],
+        })
     }
 
     fn thought_end(&self) -> Option<(&'static str, &'static str)> {

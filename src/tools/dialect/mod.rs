@@ -33,6 +33,16 @@ pub struct Frame {
     pub close: &'static [Part],
 }
 
+/// What stands between two calls of one turn, in place of the first one's `close` and the second
+/// one's `open`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Between {
+    /// After the arguments of a call that another follows.
+    pub close: &'static [Part],
+    /// Before the name of a call that follows another.
+    pub open: &'static [Part],
+}
+
 impl Frame {
     /// The text of `parts`, one after another.
     pub fn text(parts: &[Part]) -> String {
@@ -50,6 +60,9 @@ pub trait Dialect: Sync {
 
     /// What stands around a call.
     fn frame(&self) -> Frame;
+
+    /// What stands between two calls of one turn; `None` where a turn holds one call.
+    fn between(&self) -> Option<Between>;
 
     /// What the model writes to end its thoughts, and between that and a call.
     fn thought_end(&self) -> Option<(&'static str, &'static str)>;

@@ -1,0 +1,158 @@
+//! What an answer has to be: calls, text or JSON; its grammar, and what a written answer says.
+
+use super::{Choice, Request, constraint};
+use crate::{
+    Result,
+    runtime::{Compiler, Constraint, constraint::Fixed},
+    tools::{self, ToolCall, ToolSet, check, dialect::Dialect, grammar, json, turn::Turn},
+};
+use serde_json::Value;
+
+/// What an answer has to be.
+pub(super) struct Form<'r> {
+    kind: Kind<'r>,
+    lead: &'static str,
+}
+
+enum Kind<'r> {
+    Calls { turn: Turn, tools: &'r ToolSet, dialect: &'static dyn Dialect, or_text: bool },
+    Text { without: Option<&'static str> },
+    Json(&'r Value),
+}
+
+impl<'r> Form<'r> {
+    /// What `request` asks for, written in `dialect`.
+    pub fn of(request: &Request<'r>, dialect: Option<&'static dyn Dialect>) -> Result<Form<'r>> {
+        let form = |kind| Form { kind, lead: "" };
+        let Some(tools) = request.tools else {
+            return Ok(form(request.schema.map_or(Kind::Text { without: None }, Kind::Json)));
+        };
+        let (Some(dialect), false) = (dialect, request.choice == Choice::None) else {
+            return Ok(form(Kind::Text { without: dialect.and_then(opening) }));
+        };
+        let or_text = request.choice == Choice::Auto;
+        let turn = match &request.choice {
+            Choice::Named(name) => Turn::new(&tools.only(name)?, dialect)?,
+            _ => Turn::new(tools, dialect)?,
+        };
+        let turn = turn.up_to(request.parallel.get());
+        let turn = if or_text { turn.or_text() } else { turn };
+        Ok(form(Kind::Calls { turn, tools, dialect, or_text }))
+    }
+
+    /// The same with `lead` in front, which is no part of the answer.
+    pub fn after(mut self, lead: &'static str) -> Form<'r> {
+        self.lead = lead;
+        if let Kind::Calls { turn, .. } = &mut self.kind {
+            turn.put_after(lead);
+        }
+        self
+    }
+
+    /// Whether the answer is a call in any case.
+    pub fn is_call(&self) -> bool {
+        matches!(self.kind, Kind::Calls { or_text: false, .. })
+    }
+
+    /// The grammar of it.
+    pub fn constraint<'c>(&'c self, compiler: &'c Compiler) -> Result<Constraint<'c>> {
+        let lark = match &self.kind {
+            Kind::Calls { turn, .. } => return constraint(compiler, turn),
+            Kind::Text { without } => grammar::of_text(self.lead, *without),
+            Kind::Json(schema) => grammar::of_answer(self.lead, schema),
+        };
+        Ok(Constraint::new(compiler, Box::new(Fixed(lark)))?)
+    }
+
+    /// What a reader sees of a text that is being written: nothing of calls or JSON, which are
+    /// worth nothing before they are whole.
+    pub fn readable<'w>(&self, written: &'w [u8]) -> &'w str {
+        match self.kind {
+            Kind::Text { .. } => whole_characters(written).get(self.lead.len()..).unwrap_or(""),
+            _ => "",
+        }
+    }
+
+    /// The answer that is left of one that was cut off, if there is one. `may_end` says whether the
+    /// grammar takes it as it is.
+    pub fn cut_off(&self, written: &[u8], may_end: bool, close: bool) -> Result<Option<String>> {
+        let Kind::Calls { turn, .. } = &self.kind else {
+            let is_text = matches!(self.kind, Kind::Text { .. });
+            return Ok(is_text.then(|| whole_characters(written).to_owned()));
+        };
+        let text = whole_characters(written);
+        if may_end && !turn.split(text).1.is_empty() {
+            return Ok(Some(text.to_owned()));
+        }
+        if close {
+            let compiler = Compiler::for_bytes()?;
+            for ending in turn.endings(written) {
+                if takes(&mut self.constraint(&compiler)?, &ending)? {
+                    return Ok(String::from_utf8(ending).ok());
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a whole answer says: its text, and its calls.
+    pub fn read(&self, text: &str) -> Result<(Option<String>, Vec<ToolCall>), tools::Error> {
+        let answer = text.get(self.lead.len()..).unwrap_or("");
+        match &self.kind {
+            Kind::Text { .. } => Ok((Some(answer.to_owned()), Vec::new())),
+            Kind::Json(_) => match json::parse_unique(answer) {
+                Ok(_) => Ok((Some(answer.to_owned()), Vec::new())),
+                Err(error) => Err(tools::Error::NoCall { problem: format!("it is not JSON ({error})") }),
+            },
+            Kind::Calls { turn, tools, dialect, .. } => {
+                let (said, calls) = turn.split(text);
+                let calls: Vec<ToolCall> =
+                    calls.iter().map(|call| read_call(*dialect, tools, call)).collect::<Result<_, _>>()?;
+                let said = Some(said.trim()).filter(|said| calls.is_empty() || !said.is_empty());
+                Ok((said.map(str::to_owned), calls))
+            }
+        }
+    }
+}
+
+/// What a call in this dialect begins with.
+pub(super) fn opening(dialect: &'static dyn Dialect) -> Option<&'static str> {
+    dialect.frame().open.first().map(|part| part.text())
+}
+
+fn read_call(dialect: &dyn Dialect, tools: &ToolSet, text: &str) -> Result<ToolCall, tools::Error> {
+    let call = dialect.parse(text)?;
+    check::check(tools, &call)?;
+    Ok(call)
+}
+
+/// Whether `text` is what the constraint, of single bytes, takes from end to end.
+fn takes(constraint: &mut Constraint<'_>, text: &[u8]) -> Result<bool> {
+    for byte in text {
+        if !constraint.accept(i32::from(*byte))? {
+            return Ok(false);
+        }
+    }
+    Ok(constraint.may_end()?)
+}
+
+/// `text` without a character at its end that is not all there.
+fn whole_characters(text: &[u8]) -> &str {
+    let whole = match std::str::from_utf8(text) {
+        Ok(text) => return text,
+        Err(error) => error.valid_up_to(),
+    };
+    std::str::from_utf8(&text[..whole]).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_characters;
+
+    #[test]
+    fn a_character_is_shown_when_all_of_it_is_there() {
+        let text = "aé€\u{1f600}".as_bytes();
+        let shown: Vec<usize> = (0..=text.len()).map(|n| whole_characters(&text[..n]).len()).collect();
+        assert_eq!(shown, [0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10]);
+    }
+}

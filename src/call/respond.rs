@@ -1,0 +1,116 @@
+//! From a rendered prompt to an answer: thought first, then what the request's grammar takes.
+
+use super::{
+    Answer, End, Error, Request, Settings, Timings,
+    form::{Form, opening},
+    thought::{self, Limits},
+};
+use crate::{
+    Result,
+    runtime::{Completion, Finish, Model, Sampler, Session, generate},
+    tools::dialect::Dialect,
+};
+use sha2::{Digest, Sha256};
+use std::{ops::ControlFlow, time::Instant};
+
+/// Who reads a text while it is written, piece by piece, and says when it is enough.
+pub type Reader<'r> = dyn FnMut(&str) -> ControlFlow<()> + 'r;
+
+/// A rendered prompt.
+pub(super) struct Prompt<'p> {
+    /// As the template wrote it.
+    pub text: &'p str,
+    /// As the model reads it.
+    pub tokens: &'p [i32],
+    /// How the model writes calls.
+    pub dialect: Option<&'static dyn Dialect>,
+}
+
+/// Lets the model answer `prompt`.
+pub(super) fn respond(
+    model: &Model,
+    prompt: &Prompt<'_>,
+    request: &Request<'_>,
+    settings: &Settings,
+    reader: &mut Reader<'_>,
+) -> Result<Answer> {
+    let mut form = Form::of(request, prompt.dialect)?;
+    let n_prompt = prompt.tokens.len();
+    let mut session = Session::new(model, n_prompt, settings.max_tokens, &settings.session)?;
+    let mut timings = Timings {
+        load: model.load_time(),
+        prompt_tokens: n_prompt,
+        n_ctx: session.n_ctx(),
+        threads: session.threads(),
+        ..Timings::default()
+    };
+    let mut sampler = Sampler::new(settings.sampling);
+    let what = if form.is_call() { "call" } else { "answer" };
+
+    let started = Instant::now();
+    let compiler = model.compiler()?;
+    timings.grammar = started.elapsed();
+
+    let started = Instant::now();
+    session.append(prompt.tokens)?;
+    timings.prefill = started.elapsed();
+
+    let (end, lead) =
+        prompt.dialect.and_then(|dialect| dialect.thought_end()).unwrap_or(("</think>", "\n\n"));
+    let limits = Limits {
+        end,
+        call: prompt.dialect.and_then(opening).and_then(|mark| compiler.mark(mark)),
+        whatever: form.is_call(),
+    };
+    let mut id = Sha256::new();
+    let mut thought = None;
+    if let Some(thinking) = thought::think(model, &mut session, &mut sampler, prompt.text, &limits, settings)?
+    {
+        timings.add(&thinking);
+        id.update(&thinking.text);
+        if thinking.finish != Finish::Stop {
+            return Err(Error::cut_off(&thinking, what, settings, &session).into());
+        }
+        let text = String::from_utf8_lossy(&thinking.text);
+        if text.ends_with(end) {
+            form = form.after(lead);
+        }
+        thought = Some(thought::bare(&text, end));
+    }
+
+    let started = Instant::now();
+    let mut constraint = form.constraint(compiler)?;
+    timings.grammar += started.elapsed();
+    let mut shown = 0;
+    let show = |written: &[u8]| {
+        let text = form.readable(written);
+        let fresh = &text[shown..];
+        shown = text.len();
+        if fresh.is_empty() { ControlFlow::Continue(()) } else { reader(fresh) }
+    };
+    let budget = settings.max_tokens - timings.generated_tokens;
+    let completion = generate::constrained(&mut session, &mut constraint, &mut sampler, budget, show)?;
+    timings.add(&completion);
+
+    let (end, text) = match completion.finish {
+        Finish::Stop | Finish::Dismissed => (End::Complete, Some(completion_text(&completion))),
+        Finish::Budget | Finish::Context => {
+            let may_end = constraint.may_end()?;
+            (End::CutOff, form.cut_off(&completion.text, may_end, request.close_at_budget)?)
+        }
+    };
+    let Some(text) = text else {
+        return Err(Error::cut_off(&completion, what, settings, &session).into());
+    };
+    let (content, calls) =
+        form.read(&text).map_err(|source| Error::Invalid { source, partial: text.clone() })?;
+    id.update(settings.sampling.seed.to_le_bytes());
+    prompt.tokens.iter().for_each(|token| id.update(token.to_le_bytes()));
+    id.update(&text);
+    let id = id.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Answer { id, content, calls, thought, end, timings })
+}
+
+fn completion_text(completion: &Completion) -> String {
+    String::from_utf8_lossy(&completion.text).into_owned()
+}

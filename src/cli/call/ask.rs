@@ -1,0 +1,105 @@
+//! What is asked for: tools and their choice, text, or JSON of a schema.
+
+use super::{super::exit::Failure, Args, answer::OutputArg};
+use anyhow::Context;
+use edgecall::{
+    Error, Kind,
+    call::{self, Choice},
+    tools::ToolSet,
+};
+use serde_json::Value;
+use std::fs;
+
+/// What the arguments ask for, read and checked.
+pub struct Ask {
+    /// The tools that the model is shown.
+    pub tools: Option<ToolSet>,
+    /// Which of them it calls.
+    pub choice: Choice,
+    /// The schema of an answer in JSON.
+    pub schema: Option<Value>,
+}
+
+impl Ask {
+    /// Reads tools and schema; `with_messages` are tools that came with the conversation.
+    ///
+    /// # Errors
+    /// Arguments that contradict each other; tools and schemas that cannot be used.
+    pub fn read(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Ask> {
+        let tools = tools(args, with_messages)?;
+        let choice = args.tool_choice.as_deref().map(Choice::from_word);
+        let choice = match (choice, &tools) {
+            (Some(choice), Some(_)) => choice,
+            (None, Some(_)) => Choice::Required,
+            (None | Some(Choice::None), None) => Choice::None,
+            (Some(_), None) => {
+                return Err(Failure::usage("there is nothing to call; give --tools TOOLS.json"));
+            }
+        };
+        let schema = schema(args)?;
+        if schema.is_some() && tools.is_some() {
+            return Err(Failure::usage(
+                "the messages come with `tools`, and --json-schema asks for no call; take one of them away",
+            ));
+        }
+        let ask = Ask { tools, choice, schema };
+        ask.check(args)?;
+        Ok(ask)
+    }
+
+    fn check(&self, args: &Args) -> anyhow::Result<()> {
+        let calls = self.choice != Choice::None;
+        if args.stream && (calls || self.schema.is_some()) {
+            return Err(Failure::usage(
+                "only text can be streamed: a call or JSON is worth nothing before it is whole; \
+                 --tool-choice none asks for text",
+            ));
+        }
+        if !calls && matches!(args.output, OutputArg::Arguments | OutputArg::Name) {
+            return Err(Failure::usage("there will be no call to print a part of; give --tools TOOLS.json"));
+        }
+        if !calls && (args.close_at_budget || args.parallel.get() > 1) {
+            return Err(Failure::usage("--parallel and --close-at-budget are for calls; give --tools"));
+        }
+        if let Some(tools) = &self.tools {
+            if let Choice::Named(name) = &self.choice {
+                tools.only(name).map_err(Error::from)?;
+            }
+            if calls {
+                call::check_tools(tools)?;
+            }
+        }
+        match &self.schema {
+            Some(schema) => Ok(call::check_schema(schema)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The tools of `--tools`, or those that came with the messages.
+fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option<ToolSet>> {
+    match (&args.tools, with_messages) {
+        (Some(path), None) => {
+            let text = fs::read(path).map_err(|source| Error::read(path, source))?;
+            let tools = ToolSet::parse(&text).map_err(Error::from);
+            tools.map(Some).with_context(|| path.display().to_string())
+        }
+        (None, Some(tools)) => Ok(Some(ToolSet::from_value(tools).map_err(Error::from)?)),
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(Failure::usage(
+            "the messages come with `tools`, and --tools gives others; take one of them away",
+        )),
+    }
+}
+
+fn schema(args: &Args) -> anyhow::Result<Option<Value>> {
+    let Some(path) = &args.json_schema else { return Ok(None) };
+    let text = fs::read(path).map_err(|source| Error::read(path, source))?;
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    let wrong = |problem: String| Failure::of(Kind::Data, format!("{}: {problem}", path.display()));
+    match serde_json::from_slice(text) {
+        Ok(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(Some(schema)),
+        Ok(_) => Err(wrong("a JSON Schema is an object or a boolean".into())),
+        Err(error) => Err(wrong(format!("the schema is not valid JSON: {error}"))),
+    }
+}

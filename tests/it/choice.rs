@@ -1,0 +1,376 @@
+//! What is called, and how often: the choice of a tool, several calls, text, JSON, thoughts, budgets.
+
+use crate::pocket;
+use edgecall::{
+    Error, Kind,
+    call::{self, Answer, Choice, End, Request, Settings, Think, openai::ChatCompletion},
+    chat::Conversation,
+    runtime::{Compiler, Constraint, Options, Sampling, constraint::Fixed},
+    tools::{
+        ToolSet,
+        dialect::{DIALECTS, Dialect},
+        grammar::{self, Staged},
+        turn::Turn,
+    },
+};
+use serde_json::{Value, json};
+use std::{num::NonZeroUsize, ops::ControlFlow, path::Path};
+
+fn hermes() -> &'static dyn Dialect {
+    DIALECTS.iter().copied().find(|dialect| dialect.name() == "hermes").unwrap()
+}
+
+fn tools(list: Value) -> ToolSet {
+    ToolSet::from_value(list).unwrap()
+}
+
+/// `f` with few keys, and `g` with so many that its grammar is rebuilt key by key.
+fn two() -> ToolSet {
+    let many: serde_json::Map<String, Value> =
+        (0..9).map(|i| (format!("k{i}"), json!({"type": "integer"}))).collect();
+    tools(json!([
+        {"name": "f", "parameters": {"properties": {"a": {"type": "string"}}, "required": ["a"]}},
+        {"name": "g", "parameters": {"properties": many, "required": ["k0"]}},
+    ]))
+}
+
+fn f(arguments: &str) -> String {
+    format!("<tool_call>\n{{\"name\": \"f\", \"arguments\": {arguments}}}\n</tool_call>")
+}
+
+fn g(arguments: &str) -> String {
+    format!("<tool_call>\n{{\"name\": \"g\", \"arguments\": {arguments}}}\n</tool_call>")
+}
+
+/// Whether `constraint` takes `text` from end to end, and what it takes of it if not.
+fn verdict(mut constraint: Constraint<'_>, text: &str) -> Result<(), String> {
+    for (i, byte) in text.bytes().enumerate() {
+        if !constraint.accept(i32::from(byte)).unwrap() {
+            return Err(format!("stops after {:?}", String::from_utf8_lossy(&text.as_bytes()[..i])));
+        }
+    }
+    if constraint.may_end().unwrap() { Ok(()) } else { Err("may not end there".into()) }
+}
+
+fn hold(grammar: &dyn Staged, table: &[(&str, bool)]) {
+    let compiler = Compiler::for_bytes().unwrap();
+    for (text, accepted) in table {
+        let verdict = verdict(call::constraint(&compiler, grammar).unwrap(), text);
+        assert_eq!(verdict.is_ok(), *accepted, "{text:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_turn_holds_as_many_calls_as_are_allowed_and_at_least_one() {
+    let (one, other, many) =
+        (f(r#"{"a": "x"}"#), f(r#"{"a": "</tool_call>\n"}"#), g(r#"{"k3": 1, "k0": 2}"#));
+    let turn = Turn::new(&two(), hermes()).unwrap().up_to(3);
+    hold(
+        &turn,
+        &[
+            (&one, true),
+            (&many, true),
+            (&format!("{one}\n{many}"), true),
+            (&format!("{many}\n{one}"), true),
+            (&format!("{many}\n{other}\n{many}"), true),
+            (&format!("{one}\n{one}\n{one}"), true),
+            (&format!("{one}\n{one}\n{one}\n{one}"), false),
+            (&format!("{one}\n{one}\n{one}\n"), false),
+            (&format!("{one}\n"), false),
+            (&format!("{one}{one}"), false),
+            (&format!("{one}\n{}", f("{}")), false),
+            (&format!("{one}\n{}", g(r#"{"k1": 1}"#)), false),
+            (&format!("{}\n{one}", g(r#"{"k1": 1}"#)), false),
+            (&format!("{one} and"), false),
+            ("", false),
+            ("Sure.", false),
+        ],
+    );
+    let single = Turn::new(&two(), hermes()).unwrap();
+    hold(&single, &[(&one, true), (&format!("{one}\n{one}"), false)]);
+}
+
+#[test]
+fn text_may_stand_before_a_call_or_instead_of_it_but_never_hold_half_of_one() {
+    let (one, many) = (f(r#"{"a": "x"}"#), g(r#"{"k3": 1, "k0": 2}"#));
+    let turn = Turn::new(&two(), hermes()).unwrap().or_text();
+    hold(
+        &turn,
+        &[
+            ("Sure.", true),
+            ("a < b <tool_cal", true),
+            ("größer\n\n{\"name\": \"f\"}", true),
+            (&one, true),
+            (&format!("I look.\n{one}"), true),
+            (&format!("I look.\n{many}"), true),
+            ("", false),
+            ("I look: <tool_call>", false),
+            ("<tool_call>\nno call", false),
+            (&format!("{one} Done."), false),
+            (&format!("{one}\n{one}"), false),
+            (&f("{}"), false),
+        ],
+    );
+    let several = Turn::new(&two(), hermes()).unwrap().or_text().up_to(2);
+    hold(
+        &several,
+        &[
+            (&format!("Both.\n{one}\n{many}"), true),
+            (&format!("Both.\n{many}\n{one}\n{one}"), false),
+            (&format!("{one}\nand\n{one}"), false),
+        ],
+    );
+    let text = format!("Both.\n{one}\n{many}");
+    assert_eq!(several.split(&text), ("Both.\n", vec![one, many]));
+    assert_eq!(several.split("No call."), ("No call.", vec![]));
+}
+
+#[test]
+fn only_the_tool_that_is_named_can_be_called() {
+    let turn = Turn::new(&two().only("f").unwrap(), hermes()).unwrap();
+    hold(&turn, &[(&f(r#"{"a": "x"}"#), true), (&g(r#"{"k0": 1}"#), false)]);
+    let error = Error::from(two().only("h").unwrap_err());
+    assert_eq!(error.to_string(), "there is no tool `h`; the tools are f, g");
+    assert_eq!(error.kind(), Kind::Usage);
+}
+
+#[test]
+fn text_where_no_call_is_wanted_holds_no_mark_of_one() {
+    let compiler = Compiler::for_bytes().unwrap();
+    for (without, text, accepted) in [
+        (Some("<tool_call>"), "Sure: a < b", true),
+        (Some("<tool_call>"), "<tool_calls>", true),
+        (Some("<tool_call>"), "see <tool_call>", false),
+        (Some("<tool_call>"), "<tool_call>\n{}", false),
+        (Some("<tool_call>"), "", false),
+        (Some("{\"name\": "), "{\"name\": \"f\"}", false),
+        (Some("{\"name\": "), "{\"names\": 1}", true),
+        (None, "<tool_call>", true),
+    ] {
+        let lark = grammar::of_text("", without);
+        let constraint = Constraint::new(&compiler, Box::new(Fixed(lark))).unwrap();
+        assert_eq!(verdict(constraint, text).is_ok(), accepted, "{text}");
+    }
+}
+
+#[test]
+fn an_answer_in_json_is_of_its_schema_and_has_one_space_after_its_separators() {
+    let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}},
+        "required": ["n", "s"], "additionalProperties": false});
+    call::check_schema(&schema).unwrap();
+    let compiler = Compiler::for_bytes().unwrap();
+    for (text, accepted) in [
+        (r#"{"n": 1, "s": "x"}"#, true),
+        (r#"{"n":1,"s":"x"}"#, false),
+        (r#"{"n": 1}"#, false),
+        (r#"{"n": "1", "s": "x"}"#, false),
+        ("\n{}", false),
+    ] {
+        let lark = grammar::of_answer("", &schema);
+        let constraint = Constraint::new(&compiler, Box::new(Fixed(lark))).unwrap();
+        assert_eq!(verdict(constraint, text).is_ok(), accepted, "{text}");
+    }
+    let error = call::check_schema(&json!({"type": "string", "pattern": "^(?=a)b"})).unwrap_err();
+    assert_eq!(error.kind(), Kind::Data);
+}
+
+#[test]
+fn a_call_that_is_cut_off_is_ended_without_the_member_that_was_being_written() {
+    let turn = Turn::new(&two(), hermes()).unwrap().up_to(2);
+    let endings = |text: &str| -> Vec<String> {
+        turn.endings(text.as_bytes()).into_iter().map(|text| String::from_utf8(text).unwrap()).collect()
+    };
+    let cut = |arguments: &str| format!("<tool_call>\n{{\"name\": \"g\", \"arguments\": {arguments}");
+    assert_eq!(endings(&cut(r#"{"k0": 1, "k1": 2"#)), [g(r#"{"k0": 1}"#)]);
+    assert_eq!(endings(&cut(r#"{"k0": 1, "k"#)), [g(r#"{"k0": 1}"#)]);
+    assert_eq!(endings(&cut(r#"{"k0": 1}"#)), [g(r#"{"k0": 1}"#)]);
+    assert_eq!(endings(&cut("{\"k0\": 1}}\n")), [g(r#"{"k0": 1}"#)]);
+    assert!(endings("<tool_call>\n{\"na").is_empty());
+    assert!(endings("<tool_call>\n{\"name\": \"g").is_empty());
+    let first = f(r#"{"a": "x"}"#);
+    assert_eq!(endings(&format!("{first}\n<tool_call>\n{{\"name\": \"")), [first.clone()]);
+    let second = format!("{first}\n{}", cut(r#"{"k0": 1, "#));
+    assert_eq!(endings(&second), [format!("{first}\n{}", g(r#"{"k0": 1}"#)), first]);
+}
+
+fn example(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/restaurants");
+    std::fs::read_to_string(folder.join(name)).unwrap()
+}
+
+fn restaurants() -> ToolSet {
+    ToolSet::parse(example("tools.json").as_bytes()).unwrap()
+}
+
+fn search() -> Conversation {
+    let text =
+        "Hi, I am looking for a Chinese restaurant in Oakland. Nothing expensive, something moderate please.";
+    Conversation::from_value(json!([{"role": "user", "content": text}]))
+        .unwrap()
+        .with_system(edgecall::chat::task_system_text(&example("task.txt")))
+}
+
+fn settings() -> Settings {
+    Settings {
+        think: Think::Off,
+        sampling: Sampling::default(),
+        max_tokens: 512,
+        session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
+    }
+}
+
+fn ask(request: &Request<'_>, settings: &Settings) -> Result<Answer, Box<Error>> {
+    Ok(call::ask(pocket::loaded(), request, settings, &mut |_| ControlFlow::Continue(()))?)
+}
+
+#[test]
+fn the_named_tool_is_called_whatever_the_model_would_rather_do() {
+    let (tools, conversation) = (restaurants(), search());
+    for tool in tools.iter() {
+        let choice = Choice::Named(tool.name().to_owned());
+        let request = Request { choice, ..Request::new(&conversation, Some(&tools)) };
+        let answer = ask(&request, &settings()).unwrap();
+        assert_eq!(answer.calls.iter().map(|call| call.name()).collect::<Vec<_>>(), [tool.name()]);
+    }
+}
+
+#[test]
+fn left_to_itself_the_model_calls_and_forbidden_to_it_answers_in_text() {
+    let (tools, conversation) = (restaurants(), search());
+    let with = |choice| Request { choice, ..Request::new(&conversation, Some(&tools)) };
+    let auto = ask(&with(Choice::Auto), &settings()).unwrap();
+    let required = ask(&with(Choice::Required), &settings()).unwrap();
+    assert_eq!(auto.calls, required.calls);
+    assert_eq!((auto.content, auto.end), (None, End::Complete));
+    let none = ask(&with(Choice::None), &Settings { max_tokens: 40, ..settings() }).unwrap();
+    let text = none.content.unwrap();
+    assert!(none.calls.is_empty() && !text.is_empty() && !text.contains("<tool_call>"), "{text:?}");
+}
+
+#[test]
+fn without_tools_the_answer_is_text_or_json_of_a_schema() {
+    let conversation = search();
+    let request = Request::new(&conversation, None);
+    let text = ask(&request, &Settings { max_tokens: 30, ..settings() }).unwrap();
+    assert!(text.calls.is_empty() && !text.content.unwrap().is_empty());
+    let schema = json!({"type": "object", "properties": {"city": {"enum": ["Oakland", "Leeds"]},
+        "price": {"type": "integer", "minimum": 1, "maximum": 4}}, "required": ["city", "price"]});
+    let request = Request { schema: Some(&schema), ..Request::new(&conversation, None) };
+    let answer = ask(&request, &settings()).unwrap();
+    let value: Value = serde_json::from_str(&answer.content.unwrap()).unwrap();
+    assert!(["Oakland", "Leeds"].contains(&value["city"].as_str().unwrap()), "{value}");
+    assert!((1..=4).contains(&value["price"].as_i64().unwrap()), "{value}");
+    let cut = ask(&request, &Settings { max_tokens: 2, ..settings() }).unwrap_err();
+    assert_eq!(cut.kind(), Kind::Negative);
+}
+
+#[test]
+fn several_calls_are_each_valid_and_never_more_than_allowed() {
+    let (tools, conversation) = (restaurants(), search());
+    let parallel = NonZeroUsize::new(3).unwrap();
+    let request = Request { parallel, ..Request::new(&conversation, Some(&tools)) };
+    let greedy = ask(&request, &settings()).unwrap();
+    assert_eq!(greedy.calls[0].name(), "FindRestaurants");
+    let mut counts = Vec::new();
+    for seed in 0..6 {
+        let sampling = Sampling { temperature: 2.5, seed, ..Sampling::default() };
+        match ask(&request, &Settings { sampling, ..settings() }) {
+            Ok(answer) => counts.push(answer.calls.len()),
+            Err(error) => assert_eq!(error.kind(), Kind::Negative, "{error}"),
+        }
+    }
+    assert!(counts.iter().all(|count| (1..=3).contains(count)), "{counts:?}");
+    assert!(counts.iter().any(|&count| count > 1), "{counts:?}");
+}
+
+#[test]
+fn a_thought_is_no_part_of_the_answer() {
+    let (tools, conversation) = (restaurants(), search());
+    let thinking = Settings { think: Think::On, ..settings() };
+    for choice in [Choice::Required, Choice::Auto] {
+        let request = Request { choice, ..Request::new(&conversation, Some(&tools)) };
+        let answer = ask(&request, &thinking).unwrap();
+        let shown = serde_json::to_value(ChatCompletion::new(&answer, "m", 0)).unwrap();
+        let message = &shown["choices"][0]["message"];
+        assert_eq!(
+            message["reasoning_content"].as_str(),
+            answer.thought.as_deref().filter(|t| !t.is_empty())
+        );
+        assert!(!message["content"].to_string().contains("think>"), "{message}");
+    }
+}
+
+#[test]
+fn at_every_budget_there_is_a_valid_call_or_none() {
+    let (tools, conversation) = (restaurants(), search());
+    let strict = Request::new(&conversation, Some(&tools));
+    let whole = ask(&strict, &settings()).unwrap();
+    let n = whole.timings.generated_tokens;
+    let closing = Request { close_at_budget: true, ..strict.clone() };
+    let mut closed = Vec::new();
+    for max_tokens in 1..n {
+        let short = Settings { max_tokens, ..settings() };
+        assert_eq!(ask(&strict, &short).unwrap_err().kind(), Kind::Negative);
+        match ask(&closing, &short) {
+            Ok(answer) => {
+                assert_eq!(answer.end, End::CutOff);
+                let shown = serde_json::to_value(ChatCompletion::new(&answer, "m", 0)).unwrap();
+                assert_eq!(shown["choices"][0]["finish_reason"], "length");
+                let (call, full) = (&answer.calls[0], &whole.calls[0]);
+                assert!(call.arguments().iter().all(|(key, value)| full.arguments().get(key) == Some(value)));
+                closed.push(call.arguments().len());
+            }
+            Err(error) => assert_eq!(error.kind(), Kind::Negative),
+        }
+    }
+    assert!(closed.is_sorted() && closed.first() < closed.last(), "{closed:?}");
+    assert_eq!(ask(&closing, &Settings { max_tokens: n, ..settings() }).unwrap().end, End::Complete);
+}
+
+#[test]
+fn ids_are_the_same_for_the_same_answer_and_others_for_another() {
+    let (tools, conversation) = (restaurants(), search());
+    let request = Request::new(&conversation, Some(&tools));
+    let object = |settings: &Settings| {
+        let answer = ask(&request, settings).unwrap();
+        serde_json::to_value(ChatCompletion::new(&answer, "pocket", 7)).unwrap()
+    };
+    let first = object(&settings());
+    assert_eq!(first, object(&settings()));
+    let other = object(&Settings { sampling: Sampling { seed: 1, ..Sampling::default() }, ..settings() });
+    let call = |object: &Value| object["choices"][0]["message"]["tool_calls"][0].clone();
+    assert_eq!(call(&first)["function"], call(&other)["function"]);
+    assert_ne!(call(&first)["id"], call(&other)["id"]);
+    let id = call(&first)["id"].as_str().unwrap().to_owned();
+    assert!(id.len() == 9 && id.chars().all(|c| c.is_ascii_alphanumeric()), "{id}");
+    assert_eq!(
+        first["usage"]["total_tokens"],
+        json!(
+            first["usage"]["prompt_tokens"].as_u64().unwrap()
+                + first["usage"]["completion_tokens"].as_u64().unwrap()
+        )
+    );
+}
+
+#[test]
+fn a_reader_sees_text_in_whole_characters_and_can_end_it() {
+    let conversation = search();
+    let request = Request::new(&conversation, None);
+    let sampling = Sampling { temperature: 3.0, ..Sampling::default() };
+    let settings = Settings { sampling, max_tokens: 60, ..settings() };
+    let mut pieces: Vec<String> = Vec::new();
+    let answer = call::ask(pocket::loaded(), &request, &settings, &mut |piece| {
+        pieces.push(piece.to_owned());
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert!(pieces.len() > 3, "{pieces:?}");
+    assert_eq!(pieces.concat(), answer.content.unwrap());
+    let mut seen = 0;
+    let answer = call::ask(pocket::loaded(), &request, &settings, &mut |_| {
+        seen += 1;
+        if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .unwrap();
+    assert_eq!(answer.content.unwrap(), pieces[..3].concat());
+}
