@@ -18,16 +18,17 @@ use crate::{
         self, Compiler, Completion, Constraint, Finish, Model, Sampling, Session, constraint::Grammar,
     },
     tools::{
-        self, Tool, ToolSet,
+        self, ToolSet, arguments,
         dialect::{self, DIALECTS, Dialect},
-        grammar::{self, CallGrammar, Staged},
-        schema,
+        grammar::Staged,
+        json_schema::KeyOrder,
     },
 };
 use respond::{Prompt, respond};
 use serde_json::Value;
 use std::{borrow::Cow, ops::ControlFlow, time::Duration};
 use unicode_normalization::UnicodeNormalization;
+use watch::Values;
 
 /// Why there is no call.
 #[derive(Debug, thiserror::Error)]
@@ -156,68 +157,31 @@ pub struct Timings {
     pub threads: usize,
 }
 
-/// Checks, without a model, that every tool's schema can be enforced.
+/// Checks, without a model, that every tool's schema can be used.
 ///
 /// # Errors
-/// [`tools::Error::Schema`] with the tool, the place and the keyword.
-pub fn check_tools(tools: &ToolSet) -> Result<()> {
+/// [`tools::Error::Parameters`] with the tool, the place and the keyword, and what llguidance refuses.
+pub fn check_tools(tools: &ToolSet, key_order: KeyOrder) -> Result<()> {
     let compiler = Compiler::for_bytes()?;
-    // Which dialect the call will be written in is up to the model; the schemas are the same in all.
-    let grammar = CallGrammar::new(tools, DIALECTS[0])?;
-    let whole = constraint(&compiler, &grammar);
-    // A grammar in stages has looked at no schema yet.
-    if whole.is_ok() && !grammar.is_in_stages() {
-        return Ok(());
-    }
-    for tool in tools.iter() {
-        locate(&compiler, tool)?;
-    }
-    whole.map(drop)
+    tools.iter().try_for_each(|tool| {
+        let compiled = arguments::compile(tool, key_order)?;
+        compiler.compile(&compiled.lark()).map(drop).map_err(|error| match error {
+            runtime::Error::Grammar { reason } => runtime::Error::Grammar {
+                reason: format!("the arguments of tool `{}`: {}", tool.name(), first_line(&reason)),
+            },
+            other => other,
+        })?;
+        Ok(())
+    })
 }
 
-/// Checks, without a model, that the schema of a plain JSON answer can be enforced.
+/// Checks, without a model, that the schema of a plain JSON answer can be used.
 ///
 /// # Errors
-/// [`tools::Error::AnswerSchema`] with the reason.
-pub fn check_schema(schema: &Value) -> Result<()> {
-    match Compiler::for_bytes()?.compile(&grammar::of_answer("", schema)) {
-        Ok(_) => Ok(()),
-        Err(runtime::Error::Grammar { reason }) => {
-            Err(tools::Error::AnswerSchema { problem: first_line(&reason).to_owned() }.into())
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Finds the innermost schema of `tool` that does not compile, and the keyword that is to blame.
-fn locate(compiler: &Compiler, tool: &Tool) -> Result<()> {
-    for part in schema::parts(tool) {
-        let Err(error) = compiler.compile(&grammar::of_value(&part.schema)) else { continue };
-        let reason = match error {
-            runtime::Error::Grammar { reason } => reason,
-            other => return Err(other.into()),
-        };
-        // Without a type every schema has values, so the type is asked last.
-        let (types, others): (Vec<&String>, Vec<&String>) =
-            part.keywords.iter().partition(|keyword| *keyword == "type");
-        let blamed = others.into_iter().chain(types).find(|keyword| {
-            let mut rest = part.schema.clone();
-            rest.as_object_mut().is_some_and(|rest| rest.shift_remove(*keyword).is_some())
-                && compiler.compile(&grammar::of_value(&rest)).is_ok()
-        });
-        let keyword = blamed.map_or("schema", |keyword| keyword);
-        let pointer = match blamed {
-            Some(keyword) => format!("{}/{keyword}", part.pointer),
-            None => part.pointer,
-        };
-        return Err(tools::Error::Schema {
-            tool: tool.name().to_owned(),
-            pointer,
-            keyword: keyword.to_owned(),
-            problem: format!("cannot be enforced: {}", first_line(&reason)),
-        }
-        .into());
-    }
+/// [`tools::Error::AnswerSchema`] with the place and the keyword, and what llguidance refuses.
+pub fn check_schema(schema: &Value, key_order: KeyOrder) -> Result<()> {
+    let compiled = arguments::compile_answer(schema, key_order)?;
+    Compiler::for_bytes()?.compile(&compiled.lark())?;
     Ok(())
 }
 
@@ -341,16 +305,18 @@ const NFC_PRE_TOKENIZERS: &[&str] = &["qwen2", "qwen35", "deepseek-r1-qwen"];
 impl Timings {
     fn add(&mut self, completion: &Completion) {
         self.decode += completion.time;
-        self.generated_tokens += completion.tokens.len();
+        self.generated_tokens += completion.decoded;
     }
 }
 
-/// The grammar of a call or a turn, ready to be held against text in the compiler's vocabulary.
+/// The grammar of a call or a turn and the checks of its values, ready to be held against text in the
+/// compiler's vocabulary.
 ///
 /// # Errors
-/// [`runtime::Error::Grammar`] with llguidance's reason.
+/// A schema that cannot be used, [`runtime::Error::Grammar`] with llguidance's reason.
 pub fn constraint<'a>(compiler: &'a Compiler, grammar: &'a dyn Staged) -> Result<Constraint<'a>> {
-    Ok(Constraint::new(compiler, Box::new(Marked { grammar, compiler }))?)
+    let constraint = Constraint::new(compiler, Box::new(Marked { grammar, compiler }))?;
+    Ok(constraint.watched(Box::new(Values::new(grammar))))
 }
 
 /// A grammar with the marks of one vocabulary.
@@ -364,7 +330,12 @@ impl Grammar for Marked<'_> {
         self.grammar.stage(written)
     }
 
-    fn lark(&self, written: &[u8]) -> String {
-        self.grammar.lark(written, &|text| self.compiler.mark(text))
+    fn lark(&self, written: &[u8]) -> Result<String, runtime::Error> {
+        let lark = self.grammar.lark(written, &|text| self.compiler.mark(text));
+        // Its text, since the runtime knows of no tools; whoever checked the tools first never sees it.
+        lark.map_err(|error| {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+            runtime::Error::Grammar { reason: format!("{error}{}", source.unwrap_or_default()) }
+        })
     }
 }

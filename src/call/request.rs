@@ -3,7 +3,7 @@
 use super::Timings;
 use crate::{
     chat::Conversation,
-    tools::{ToolCall, ToolSet},
+    tools::{ToolCall, ToolSet, json_schema::KeyOrder},
 };
 use serde_json::Value;
 use std::num::NonZeroUsize;
@@ -47,6 +47,8 @@ pub struct Request<'r> {
     pub parallel: NonZeroUsize,
     /// Without tools: the JSON Schema of an answer that is JSON instead of text.
     pub schema: Option<&'r Value>,
+    /// The order in which an object's keys are written.
+    pub key_order: KeyOrder,
     /// Whether a call that the budget cuts off is ended with the keys that are complete, where
     /// those are all that it needs.
     pub close_at_budget: bool,
@@ -61,6 +63,7 @@ impl<'r> Request<'r> {
             choice: Choice::default(),
             parallel: NonZeroUsize::MIN,
             schema: None,
+            key_order: KeyOrder::default(),
             close_at_budget: false,
         }
     }

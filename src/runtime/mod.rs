@@ -7,6 +7,7 @@ mod ffi;
 pub mod generate;
 mod model;
 mod sample;
+mod search;
 mod session;
 mod token_env;
 pub mod value;

@@ -10,6 +10,17 @@ use toktrie::{SimpleVob, TokEnv, TokenId};
 
 use super::{Error, constraint::Compiler};
 
+/// Why a value is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The place of the schema, as a URI fragment.
+    pub pointer: String,
+    /// The keyword that refuses.
+    pub keyword: String,
+    /// What is wrong with which value.
+    pub message: String,
+}
+
 /// What follows the written text beside the grammar, and vetoes what the grammar cannot see.
 pub trait Watch {
     /// Writes `bytes` if all of them may be written, else changes nothing and gives `false`.
@@ -29,6 +40,16 @@ pub trait Watch {
 
     /// The push with which the innermost open value began.
     fn value_start(&self) -> usize;
+
+    /// Why the last push was refused, where a check refused it.
+    fn refusal(&self) -> Option<Refusal> {
+        None
+    }
+
+    /// Whether the text ends inside a number, which only what follows it closes.
+    fn is_in_number(&self) -> bool {
+        false
+    }
 }
 
 /// A matcher and a tracker at the same place of the text.

@@ -1,12 +1,12 @@
 //! What may be called, and what was: tools in OpenAI's form, the grammar of a call, the call.
 
+pub mod arguments;
 pub mod check;
 pub mod dialect;
 mod error;
 pub mod grammar;
 pub mod json;
 pub mod json_schema;
-pub mod schema;
 mod tool_call;
 pub mod turn;
 

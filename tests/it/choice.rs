@@ -9,7 +9,8 @@ use edgecall::{
     tools::{
         ToolSet,
         dialect::{DIALECTS, Dialect},
-        grammar::{self, Staged},
+        grammar::{self, JsonAnswer, Staged},
+        json_schema::KeyOrder,
         turn::Turn,
     },
 };
@@ -64,7 +65,7 @@ fn hold(grammar: &dyn Staged, table: &[(&str, bool)]) {
 fn a_turn_holds_as_many_calls_as_are_allowed_and_at_least_one() {
     let (one, other, many) =
         (f(r#"{"a": "x"}"#), f(r#"{"a": "</tool_call>\n"}"#), g(r#"{"k3": 1, "k0": 2}"#));
-    let turn = Turn::new(&two(), hermes()).unwrap().up_to(3);
+    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).up_to(3);
     hold(
         &turn,
         &[
@@ -86,14 +87,14 @@ fn a_turn_holds_as_many_calls_as_are_allowed_and_at_least_one() {
             ("Sure.", false),
         ],
     );
-    let single = Turn::new(&two(), hermes()).unwrap();
+    let single = Turn::new(&two(), hermes(), KeyOrder::Any);
     hold(&single, &[(&one, true), (&format!("{one}\n{one}"), false)]);
 }
 
 #[test]
 fn text_may_stand_before_a_call_or_instead_of_it_but_never_hold_half_of_one() {
     let (one, many) = (f(r#"{"a": "x"}"#), g(r#"{"k3": 1, "k0": 2}"#));
-    let turn = Turn::new(&two(), hermes()).unwrap().or_text();
+    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).or_text();
     hold(
         &turn,
         &[
@@ -111,7 +112,7 @@ fn text_may_stand_before_a_call_or_instead_of_it_but_never_hold_half_of_one() {
             (&f("{}"), false),
         ],
     );
-    let several = Turn::new(&two(), hermes()).unwrap().or_text().up_to(2);
+    let several = Turn::new(&two(), hermes(), KeyOrder::Any).or_text().up_to(2);
     hold(
         &several,
         &[
@@ -127,7 +128,7 @@ fn text_may_stand_before_a_call_or_instead_of_it_but_never_hold_half_of_one() {
 
 #[test]
 fn only_the_tool_that_is_named_can_be_called() {
-    let turn = Turn::new(&two().only("f").unwrap(), hermes()).unwrap();
+    let turn = Turn::new(&two().only("f").unwrap(), hermes(), KeyOrder::Any);
     hold(&turn, &[(&f(r#"{"a": "x"}"#), true), (&g(r#"{"k0": 1}"#), false)]);
     let error = Error::from(two().only("h").unwrap_err());
     assert_eq!(error.to_string(), "there is no tool `h`; the tools are f, g");
@@ -157,7 +158,7 @@ fn text_where_no_call_is_wanted_holds_no_mark_of_one() {
 fn an_answer_in_json_is_of_its_schema_and_has_one_space_after_its_separators() {
     let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}},
         "required": ["n", "s"], "additionalProperties": false});
-    call::check_schema(&schema).unwrap();
+    call::check_schema(&schema, KeyOrder::Any).unwrap();
     let compiler = Compiler::for_bytes().unwrap();
     for (text, accepted) in [
         (r#"{"n": 1, "s": "x"}"#, true),
@@ -166,17 +167,17 @@ fn an_answer_in_json_is_of_its_schema_and_has_one_space_after_its_separators() {
         (r#"{"n": "1", "s": "x"}"#, false),
         ("\n{}", false),
     ] {
-        let lark = grammar::of_answer("", &schema);
-        let constraint = Constraint::new(&compiler, Box::new(Fixed(lark))).unwrap();
+        let answer = JsonAnswer::new(&schema, KeyOrder::Any).unwrap();
+        let constraint = call::constraint(&compiler, &answer).unwrap();
         assert_eq!(verdict(constraint, text).is_ok(), accepted, "{text}");
     }
-    let error = call::check_schema(&json!({"type": "string", "pattern": "^(?=a)b"})).unwrap_err();
+    let error = call::check_schema(&json!({"$ref": "http://x/y"}), KeyOrder::Any).unwrap_err();
     assert_eq!(error.kind(), Kind::Data);
 }
 
 #[test]
 fn a_call_that_is_cut_off_is_ended_without_the_member_that_was_being_written() {
-    let turn = Turn::new(&two(), hermes()).unwrap().up_to(2);
+    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).up_to(2);
     let endings = |text: &str| -> Vec<String> {
         turn.endings(text.as_bytes()).into_iter().map(|text| String::from_utf8(text).unwrap()).collect()
     };

@@ -66,18 +66,18 @@ impl Ask {
                 tools.only(name).map_err(Error::from)?;
             }
             if calls {
-                call::check_tools(tools)?;
+                call::check_tools(tools, args.key_order())?;
             }
         }
         match &self.schema {
-            Some(schema) => Ok(call::check_schema(schema)?),
+            Some(schema) => Ok(call::check_schema(schema, args.key_order())?),
             None => Ok(()),
         }
     }
 }
 
 /// The tools of `--tools`, or those that came with the messages.
-fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option<ToolSet>> {
+pub fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option<ToolSet>> {
     match (&args.tools, with_messages) {
         (Some(path), None) => {
             let text = fs::read(path).map_err(|source| Error::read(path, source))?;

@@ -105,6 +105,7 @@ impl Tracker {
     /// [`refusal`](Self::refusal) says why, where a check refused them.
     pub fn push(&mut self, bytes: &[u8]) -> bool {
         let before = self.state.clone();
+        self.refusal = None;
         let accepted = self.write(bytes);
         if accepted {
             self.history.push(before);
@@ -182,6 +183,11 @@ impl Tracker {
         self.tried.clear();
     }
 
+    /// Whether the text ends inside a number or a word.
+    pub fn is_bare(&self) -> bool {
+        self.state.mode == Mode::Bare
+    }
+
     /// The number of chunks accepted.
     pub fn chunks(&self) -> usize {
         self.history.len()
@@ -197,7 +203,7 @@ impl Tracker {
         self.history.iter().rposition(|s| s.length <= start).unwrap_or(0)
     }
 
-    /// The last refusal: which schema refused which value, and why.
+    /// The refusal of the last chunk that was not accepted: which schema refused which value, and why.
     pub fn refusal(&self) -> Option<Failure> {
         let (pointer, value) = self.refusal.as_ref()?;
         Some(self.checks.explain(pointer, value))
