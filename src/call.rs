@@ -1,33 +1,34 @@
 //! Conversation + tools + model -> tool call: where the three streams meet.
 
 mod form;
+mod format;
 pub mod openai;
 mod request;
 mod respond;
+mod room;
+mod taught;
 mod thought;
+mod told;
 mod watch;
 
+pub use format::Format;
 pub use request::{Answer, Choice, End, Request};
 pub use respond::Reader;
+pub use room::{Part, Parts};
+pub use taught::{Manner, manner_of};
 
 use crate::{
     Result,
-    chat::{Conversation, RenderOptions, Template, select_template},
+    chat::{Conversation, RenderOptions, Template},
     error::Kind,
     runtime::{
         self, Compiler, Completion, Constraint, Finish, Model, Sampling, Session, constraint::Grammar,
     },
-    tools::{
-        self, ToolSet, arguments,
-        dialect::{self, DIALECTS, Dialect},
-        grammar::Staged,
-        json_schema::KeyOrder,
-    },
+    tools::{self, ToolSet, arguments, dialect::Dialect, grammar::Staged, json_schema::KeyOrder},
 };
 use respond::{Prompt, respond};
 use serde_json::Value;
-use std::{borrow::Cow, ops::ControlFlow, time::Duration};
-use unicode_normalization::UnicodeNormalization;
+use std::{ops::ControlFlow, time::Duration};
 use watch::Values;
 
 /// Why there is no call.
@@ -64,16 +65,72 @@ pub enum Error {
         partial: String,
     },
     /// The model has no chat template.
-    #[error("the model has no chat template, so it is not known how to talk to it")]
+    #[error(
+        "the model has no chat template (key `tokenizer.chat_template`), so it is not known how to talk to it; \
+         give one with --chat-template FILE"
+    )]
     NoTemplate,
     /// The model's template teaches another way to write calls.
     #[error(
-        "the model's chat template teaches none of the call formats that are supported ({})",
+        "the model's chat template teaches a call format that is not supported: {format}; supported are {}; \
+         with --dialect generic the model is told of the tools and the format in plain text",
         supported.join(", ")
     )]
     NoDialect {
+        /// The format.
+        format: &'static str,
         /// The formats' names.
         supported: Vec<&'static str>,
+    },
+    /// The messages cannot fit the context however they are cut into tokens.
+    #[error(
+        "the prompt has {bytes} bytes of messages, which are {at_least} tokens or more, and the context has {n_ctx} \
+         (the model takes up to {n_ctx_train}); shorten the conversation"
+    )]
+    TextTooLong {
+        /// Bytes of the messages.
+        bytes: usize,
+        /// The fewest tokens that they can be.
+        at_least: usize,
+        /// Tokens of the context.
+        n_ctx: usize,
+        /// The most that the model was trained for.
+        n_ctx_train: usize,
+    },
+    /// The prompt leaves no room in the context.
+    #[error(
+        "the prompt has {n_prompt} tokens and the context {n_ctx} (the model takes up to {n_ctx_train}); \
+         shorten the conversation or the tools\n{parts}"
+    )]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        n_prompt: usize,
+        /// Tokens of the context.
+        n_ctx: usize,
+        /// The most that the model was trained for.
+        n_ctx_train: usize,
+        /// Where they are, and what would fit.
+        parts: Parts,
+    },
+    /// The context does not fit the memory of this machine.
+    #[error(
+        "a context of {n_ctx} tokens takes {need_mib} MiB beside {weights_mib} MiB of weights, and this machine has \
+         {available_mib} MiB available of {total_mib}; {}, choose a smaller --kv-type, or try all the same with --force",
+        if *fitting > 0 { format!("--ctx {fitting} would fit") } else { "free some memory".to_owned() }
+    )]
+    Memory {
+        /// Tokens of the context.
+        n_ctx: usize,
+        /// What it would allocate.
+        need_mib: u64,
+        /// What the machine can give.
+        available_mib: u64,
+        /// The model's weights, mapped.
+        weights_mib: u64,
+        /// What the machine has.
+        total_mib: u64,
+        /// The largest context that would fit, in steps of 256 tokens; 0 for none.
+        fitting: usize,
     },
 }
 
@@ -82,7 +139,11 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::Budget { .. } | Error::ContextFull { .. } | Error::Invalid { .. } => Kind::Negative,
-            Error::NoTemplate | Error::NoDialect { .. } => Kind::Data,
+            Error::Memory { .. } => Kind::Unavailable,
+            Error::NoTemplate
+            | Error::NoDialect { .. }
+            | Error::TextTooLong { .. }
+            | Error::PromptTooLong { .. } => Kind::Data,
         }
     }
 
@@ -132,8 +193,12 @@ pub struct Settings {
     pub sampling: Sampling,
     /// The most tokens of thought and call together.
     pub max_tokens: usize,
+    /// How the call is written; `None` is what the chat template teaches.
+    pub dialect: Option<&'static dyn Dialect>,
     /// Context, threads, KV cache.
     pub session: runtime::Options,
+    /// Makes the context even where the memory seems too small for it.
+    pub force: bool,
 }
 
 /// Where the time of a call went.
@@ -189,118 +254,90 @@ fn first_line(text: &str) -> &str {
     text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason is given")
 }
 
-/// The model's chat template: of several the one for tools, if there are any.
+/// The prompt: `conversation` and `tools` as the model's chat template writes them, or as text for a
+/// template that does not teach `dialect` (`None`: what it teaches).
 ///
 /// # Errors
-/// [`Error::NoTemplate`], or several among which none can be chosen.
-pub fn template_of(model: &Model, with_tools: bool) -> Result<&str> {
-    let templates: Vec<(&str, &str)> =
-        model.metadata().chat_templates.iter().map(|(name, text)| (&**name, &**text)).collect();
-    if templates.is_empty() {
-        return Err(Error::NoTemplate.into());
-    }
-    Ok(select_template(&templates, with_tools)?)
-}
-
-/// The dialect that a chat template teaches.
-///
-/// # Errors
-/// [`Error::NoDialect`].
-pub fn dialect_of(template: &str) -> Result<&'static dyn Dialect> {
-    let supported = || DIALECTS.iter().map(|dialect| dialect.name()).collect();
-    Ok(dialect::taught_by(template).ok_or_else(|| Error::NoDialect { supported: supported() })?)
-}
-
-/// The prompt: `conversation` and `tools` as the model's chat template writes them.
-///
-/// # Errors
-/// [`Error::NoTemplate`], and what the template refuses.
+/// What [`Format::render`] reports.
 pub fn render(
     model: &Model,
     tools: Option<&ToolSet>,
     conversation: &Conversation,
     think: Think,
+    dialect: Option<&'static dyn Dialect>,
 ) -> Result<String> {
-    let vocabulary = model.vocabulary();
-    let text = |token: Option<i32>| {
-        token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())
-    };
-    let bos = text(vocabulary.bos().filter(|_| vocabulary.adds_bos()));
-    let eos = text(vocabulary.eos());
-    let options = RenderOptions {
-        add_generation_prompt: true,
-        enable_thinking: match think {
-            Think::Off => Some(false),
-            Think::On => Some(true),
-            Think::Auto => None,
-        },
-        bos_token: bos.as_deref(),
-        eos_token: eos.as_deref(),
-        ..RenderOptions::default()
-    };
-    let template = Template::new(template_of(model, tools.is_some())?)?;
-    let tools = tools.map(|tools| Value::Array(tools.sources()));
-    Ok(template.render(conversation, tools.as_ref(), &options)?)
+    Format::default().render(model.vocabulary(), tools, conversation, think, dialect)
+}
+
+/// The same with a chat template and what it is given.
+///
+/// # Errors
+/// [`Error::NoDialect`], and what the template refuses.
+pub fn render_with(
+    template: &str,
+    tools: &ToolSet,
+    conversation: &Conversation,
+    options: &RenderOptions<'_>,
+    dialect: Option<&'static dyn Dialect>,
+) -> Result<String> {
+    let manner = manner_of(template, dialect)?;
+    let template = Template::new(template)?;
+    Ok(if manner.by_template {
+        let tools = Value::Array(tools.sources());
+        template.render(conversation, Some(&tools), options)?
+    } else {
+        told::render(&template, manner.dialect, tools, conversation, options)?
+    })
+}
+
+/// The token ids of a rendered prompt, as [`ask`] evaluates it.
+///
+/// # Errors
+/// [`runtime::Error::TextTooLong`].
+pub fn tokenize_prompt(model: &Model, prompt: &str) -> Result<Vec<i32>> {
+    format::tokenize(model.vocabulary(), prompt)
 }
 
 /// Lets `model` answer `conversation` with a call of one of `tools`.
 ///
 /// # Errors
-/// What [`ask`] reports.
+/// As [`ask`].
 pub fn call(
     model: &Model,
     tools: &ToolSet,
     conversation: &Conversation,
     settings: &Settings,
 ) -> Result<Answer> {
-    ask(model, &Request::new(conversation, Some(tools)), settings, &mut |_| ControlFlow::Continue(()))
+    let request = Request::new(conversation, Some(tools));
+    ask(model, &Format::default(), &request, settings, &mut |_| ControlFlow::Continue(()))
 }
 
-/// Lets `model` answer `request`; `reader` sees an answer in text while it is written.
+/// Lets `model` answer `request`, written in `format`; `reader` sees an answer in text while it is
+/// written.
 ///
 /// # Errors
-/// [`Error::Budget`] and [`Error::ContextFull`] where there is no answer, and what rendering,
-/// grammar and runtime report.
+/// [`Error::TextTooLong`] and [`Error::PromptTooLong`] where the conversation does not fit,
+/// [`Error::Memory`] where the context does not, [`Error::Budget`] and [`Error::ContextFull`] where
+/// there is no answer, and what [`Format::render`], grammar and runtime report.
 pub fn ask(
     model: &Model,
+    format: &Format,
     request: &Request<'_>,
     settings: &Settings,
     reader: &mut Reader<'_>,
 ) -> Result<Answer> {
-    let template = template_of(model, request.tools.is_some())?;
-    let dialect = match &request.choice {
-        // A model that was taught no calls can still be asked for none.
-        Choice::None => dialect::taught_by(template),
-        _ => request.tools.map(|_| dialect_of(template)).transpose()?,
-    };
-    let text = render(model, request.tools, request.conversation, settings.think)?;
+    let (tools, conversation, dialect) = (request.tools, request.conversation, settings.dialect);
+    let check_bytes = |bytes| room::check_bytes(model, bytes, &settings.session);
+    check_bytes(room::least_bytes(conversation))?;
+    let text = format.render(model.vocabulary(), tools, conversation, settings.think, dialect)?;
+    let manner = tools.map(|_| format.manner(model.vocabulary(), dialect)).transpose()?;
+    check_bytes(text.len())?;
     let tokens = tokenize_prompt(model, &text)?;
+    room::check_prompt(model, tools, conversation, tokens.len(), &settings.session)?;
+    room::check_memory(model, tokens.len(), settings)?;
+    let dialect = manner.map(|manner| manner.dialect);
     respond(model, &Prompt { text: &text, tokens: &tokens, dialect }, request, settings, reader)
 }
-
-/// The token ids of a rendered prompt: special tokens recognized, text normalized as the model's
-/// tokenizer was trained to see it, a BOS token in front only where the model wants one and the
-/// prompt does not begin with it.
-///
-/// # Errors
-/// [`runtime::Error::TextTooLong`].
-pub fn tokenize_prompt(model: &Model, prompt: &str) -> Result<Vec<i32>> {
-    let normalized = match model.metadata().pre_tokenizer.as_deref() {
-        Some(pre) if NFC_PRE_TOKENIZERS.contains(&pre) => Cow::Owned(prompt.nfc().collect::<String>()),
-        _ => Cow::Borrowed(prompt),
-    };
-    let mut tokens = model.vocabulary().tokenize(&normalized, true)?;
-    if model.vocabulary().adds_bos()
-        && let Some(bos) = model.vocabulary().bos()
-        && tokens.first() != Some(&bos)
-    {
-        tokens.insert(0, bos);
-    }
-    Ok(tokens)
-}
-
-/// Pre-tokenizers of the families whose tokenizer.json normalizes to NFC, which llama.cpp does not do.
-const NFC_PRE_TOKENIZERS: &[&str] = &["qwen2", "qwen35", "deepseek-r1-qwen"];
 
 impl Timings {
     fn add(&mut self, completion: &Completion) {

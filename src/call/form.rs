@@ -41,8 +41,8 @@ impl<'r> Form<'r> {
         };
         let or_text = request.choice == Choice::Auto;
         let turn = match &request.choice {
-            Choice::Named(name) => Turn::new(&tools.only(name)?, dialect, request.key_order),
-            _ => Turn::new(tools, dialect, request.key_order),
+            Choice::Named(name) => Turn::new(&tools.only(name)?, dialect, request.key_order)?,
+            _ => Turn::new(tools, dialect, request.key_order)?,
         };
         let turn = turn.up_to(request.parallel.get());
         let turn = if or_text { turn.or_text() } else { turn };

@@ -87,7 +87,7 @@ pub struct Answer {
     pub content: Option<String>,
     /// The calls in their order.
     pub calls: Vec<ToolCall>,
-    /// What the model thought first, without the marks around it.
+    /// What the model thought first, without the marks around it; empty if it could and did not.
     pub thought: Option<String>,
     /// Whether that is all.
     pub end: End,

@@ -55,13 +55,10 @@ pub(super) fn respond(
     session.append(prompt.tokens)?;
     timings.prefill = started.elapsed();
 
-    let (end, lead) =
-        prompt.dialect.and_then(|dialect| dialect.thought_end()).unwrap_or(("</think>", "\n\n"));
-    let limits = Limits {
-        end,
-        call: prompt.dialect.and_then(opening).and_then(|mark| compiler.mark(mark)),
-        whatever: form.is_call(),
-    };
+    let thought_end = prompt.dialect.and_then(|dialect| dialect.thought_end());
+    let (end, lead) = thought_end.unwrap_or(("</think>", "\n\n"));
+    let call = prompt.dialect.and_then(opening).and_then(|mark| compiler.mark(mark));
+    let limits = Limits { end, call, whatever: form.is_call() && call.is_some() && thought_end.is_some() };
     let mut id = Sha256::new();
     let mut thought = None;
     if let Some(thinking) = thought::think(model, &mut session, &mut sampler, prompt.text, &limits, settings)?

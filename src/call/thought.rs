@@ -15,12 +15,12 @@ pub(super) struct Limits<'l> {
     pub end: &'l str,
     /// The token that begins a call, if it is one.
     pub call: Option<u32>,
-    /// Whether all that comes before a call is a thought. Else it is one only where the model, or
-    /// the prompt for it, begins with `<think>`.
+    /// Whether all that comes before that token is a thought. Else it is one only where the model,
+    /// or the prompt for it, begins with `<think>`.
     pub whatever: bool,
 }
 
-/// Lets the model think, if it is to, with what `settings` allow.
+/// Lets the model think, if `settings` say so; the thought may be empty.
 pub(super) fn think(
     model: &Model,
     session: &mut Session<'_>,
@@ -42,8 +42,7 @@ pub(super) fn think(
     };
     let budget = settings.max_tokens;
     let vocabulary = model.vocabulary();
-    let completion = generate::free(session, vocabulary, sampler, budget, Some(limits.end), stops_before)?;
-    Ok((!completion.tokens.is_empty()).then_some(completion))
+    Ok(Some(generate::free(session, vocabulary, sampler, budget, Some(limits.end), stops_before)?))
 }
 
 /// A thought without the marks and the space around it.

@@ -70,6 +70,13 @@ impl Message {
         self.fields.get("tool_calls").and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
+    /// The same message with `content` as its text, and no tool calls beside it.
+    pub fn with_content(mut self, content: impl Into<String>) -> Message {
+        self.fields.insert("content".into(), Value::String(content.into()));
+        self.fields.shift_remove("tool_calls");
+        self
+    }
+
     /// Every field, keys in the order of the input.
     pub fn fields(&self) -> &Map<String, Value> {
         &self.fields

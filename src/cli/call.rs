@@ -7,18 +7,19 @@ use self::{
     answer::{OutputArg, Stream},
     ask::Ask,
 };
-use super::{
-    exit::Failure,
-    output::{self, Format},
-};
+use super::{exit::Failure, output};
 use anyhow::Context;
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
     Error, Kind,
-    call::{self, Request, Settings, Think, Timings},
+    call::{self, Format, Request, Settings, Think, Timings},
     chat::{self, Conversation, Message, Role},
-    runtime::{self, KV_TYPES, KvType, Model, Options, Sampling},
-    tools::{arguments, json_schema::KeyOrder},
+    runtime::{self, KV_TYPES, KvType, Model, Options, Sampling, Trust, Vocabulary},
+    tools::{
+        arguments,
+        dialect::{self, DIALECTS},
+        json_schema::KeyOrder,
+    },
 };
 use std::{
     fmt, fs,
@@ -42,6 +43,10 @@ pub struct Args {
         required_unless_present = "explain_tools"
     )]
     model: Option<PathBuf>,
+
+    /// Load a model of an architecture that is not checked first
+    #[arg(long)]
+    trust_model: bool,
 
     /// Let the model call one of these tools (OpenAI's form)
     #[arg(long, value_name = "TOOLS.json")]
@@ -88,6 +93,22 @@ pub struct Args {
     #[arg(long, value_name = "TASK.txt")]
     task: Option<PathBuf>,
 
+    /// Have the call written in this format [default: what the chat template teaches]
+    #[arg(long, value_name = "NAME", value_parser = dialects())]
+    dialect: Option<String>,
+
+    /// Write the prompt with this Jinja template instead of the model's
+    #[arg(long, value_name = "FILE")]
+    chat_template: Option<PathBuf>,
+
+    /// Hand the template this argument (repeatable)
+    #[arg(long, value_name = "KEY=JSON", value_parser = template_arg)]
+    template_arg: Vec<(String, serde_json::Value)>,
+
+    /// Print the prompt and stop; loads no weights
+    #[arg(long)]
+    print_prompt: bool,
+
     /// Tell the model to think first, not to, or nothing
     #[arg(long, value_name = "WHEN", default_value = "off")]
     think: ThinkArg,
@@ -103,6 +124,10 @@ pub struct Args {
     /// Make room for this many tokens [default: prompt and budget]
     #[arg(long, value_name = "N")]
     ctx: Option<NonZeroUsize>,
+
+    /// Make the context even where the memory seems too small
+    #[arg(long)]
+    force: bool,
 
     /// Compute with this many threads [default: physical cores]
     #[arg(long, value_name = "N")]
@@ -179,7 +204,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     exit_on_interrupt()?;
     let mut conversation = conversation(&args)?;
     let ask = Ask::read(&args, conversation.tools.take())?;
-    let model = Model::load(path).map_err(Error::from)?;
+    let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
+    let format = format(&args)?;
+    let settings = settings(&args);
+    if args.print_prompt {
+        let vocabulary = Vocabulary::load_with(path, trust).map_err(Error::from)?;
+        let tools = ask.tools.as_ref();
+        let prompt = format.render(&vocabulary, tools, &conversation, settings.think, settings.dialect)?;
+        return Ok(output::text(&prompt)?);
+    }
+    let model = Model::load_with(path, trust).map_err(Error::from)?;
     let request = Request {
         choice: ask.choice.clone(),
         parallel: args.parallel,
@@ -193,7 +227,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         true => stream.push(text),
         false => ControlFlow::Continue(()),
     };
-    let answer = call::ask(&model, &request, &settings(&args), &mut reader).inspect_err(show_partial)?;
+    let answer = call::ask(&model, &format, &request, &settings, &mut reader).inspect_err(show_partial)?;
     let printed = match args.stream {
         true => stream.finish().map_err(Into::into),
         false => answer::print(&answer, &ask.choice, args.output, path),
@@ -211,7 +245,7 @@ fn explain_tools(args: &Args) -> anyhow::Result<()> {
     let Some(tools) = ask::tools(args, None)? else {
         return Err(Failure::usage("there is nothing to explain; give --tools TOOLS.json"));
     };
-    output::emit(&arguments::explain(&tools, args.key_order()), Format::from_flag(args.json))?;
+    output::emit(&arguments::explain(&tools, args.key_order()), output::Format::from_flag(args.json))?;
     Ok(call::check_tools(&tools, args.key_order())?)
 }
 
@@ -229,7 +263,7 @@ fn exit_on_interrupt() -> anyhow::Result<()> {
 fn conversation(args: &Args) -> anyhow::Result<Conversation> {
     let conversation = match &args.messages {
         Some(path) if path.as_os_str() == "-" => messages(Path::new("stdin"), &stdin()?)?,
-        Some(path) => messages(path, &fs::read(path).map_err(|source| Error::read(path, source))?)?,
+        Some(path) => messages(path, &read(path)?)?,
         None => Conversation { messages: vec![Message::text(Role::User, prompt(args)?)], tools: None },
     };
     let Some(system) = system(args)? else { return Ok(conversation) };
@@ -272,16 +306,61 @@ fn joined(prompt: &str, piped: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("\n\n"))
 }
 
+/// More than any model's context holds. The file may be a device without an end.
+const MAX_INPUT_BYTES: u64 = 1 << 30;
+
 fn stdin() -> anyhow::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    io::stdin().lock().read_to_end(&mut text).context("cannot read stdin")?;
-    Ok(text)
+    bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let file = fs::File::open(path).map_err(|source| Error::read(path, source))?;
+    bounded(file, &path.display().to_string()).map_err(|source| Error::read(path, source))?
+}
+
+fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    input.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_INPUT_BYTES {
+        let message = format!("{name} has more than {MAX_INPUT_BYTES} bytes, and no context holds as many");
+        return Ok(Err(Failure::of(Kind::Data, message)));
+    }
+    Ok(Ok(bytes))
+}
+
+fn format(args: &Args) -> anyhow::Result<Format> {
+    let template = match &args.chat_template {
+        None => None,
+        Some(path) => {
+            let text = String::from_utf8(read(path)?).map_err(|_| {
+                Failure::of(Kind::Data, format!("{}: the chat template is not UTF-8", path.display()))
+            })?;
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            if text.trim().is_empty() {
+                return Err(Failure::of(
+                    Kind::Data,
+                    format!("{}: the chat template is empty", path.display()),
+                ));
+            }
+            Some(text.to_owned())
+        }
+    };
+    Ok(Format { template, arguments: args.template_arg.iter().cloned().collect() })
+}
+
+fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {
+    const FORM: &str = "expected KEY=JSON, such as date=\"today\" (with the quotes) or depth=3";
+    let (key, json) = text.split_once('=').ok_or(FORM)?;
+    if key.is_empty() {
+        return Err(FORM.into());
+    }
+    let value = serde_json::from_str(json).map_err(|e| format!("{e}; {FORM}"))?;
+    Ok((key.to_owned(), value))
 }
 
 fn system(args: &Args) -> anyhow::Result<Option<String>> {
     let Some(path) = &args.task else { return Ok(args.system.clone()) };
-    let bytes = fs::read(path).map_err(|source| Error::read(path, source))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
+    let text = String::from_utf8(read(path)?).map_err(|_| {
         Failure::of(Kind::Data, format!("{}: the task description is not UTF-8", path.display()))
     })?;
     Ok(Some(chat::task_system_text(&text)))
@@ -302,11 +381,13 @@ fn settings(args: &Args) -> Settings {
             seed: args.seed,
         },
         max_tokens: args.max_tokens.get(),
+        dialect: args.dialect.as_deref().and_then(dialect::named),
         session: Options {
             n_ctx: args.ctx,
             threads: args.threads,
             kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
         },
+        force: args.force,
     }
 }
 
@@ -321,6 +402,10 @@ fn show_partial(error: &Error) {
 
 fn kv_types() -> PossibleValuesParser {
     PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name))
+}
+
+fn dialects() -> PossibleValuesParser {
+    PossibleValuesParser::new(DIALECTS.iter().map(|dialect| dialect.name()))
 }
 
 fn temperature(text: &str) -> Result<f32, String> {

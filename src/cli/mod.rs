@@ -28,7 +28,7 @@ enum Command {
     /// Show what a GGUF file or a checkpoint is and what it needs
     Inspect(inspect::Args),
     /// Make a tool call
-    Call(call::Args),
+    Call(Box<call::Args>),
 }
 
 /// Parses the command line, runs it, and turns what happened into an exit code.
@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Convert(args) => convert::run(args),
         Command::Inspect(args) => inspect::run(args),
-        Command::Call(args) => call::run(args),
+        Command::Call(args) => call::run(*args),
     };
     exit::code(result)
 }

@@ -50,11 +50,11 @@ pub fn line(text: &impl Display) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes a piece of a text to stdout, at once.
+/// Writes a text to stdout as it is, at once.
 ///
 /// # Errors
 /// The system's error when stdout cannot be written; a broken pipe stays one.
-pub fn piece(text: &str) -> io::Result<()> {
+pub fn text(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()

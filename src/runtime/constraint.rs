@@ -35,7 +35,7 @@ impl Compiler {
     /// # Errors
     /// [`Error::Grammar`] if llguidance cannot use the vocabulary.
     pub fn for_vocabulary(vocabulary: Vocabulary) -> Result<Compiler, Error> {
-        Compiler::new(Arc::new(TokenEnv::new(vocabulary)))
+        Compiler::new(Arc::new(TokenEnv::new(vocabulary)?))
     }
 
     fn new(env: TokEnv) -> Result<Compiler, Error> {

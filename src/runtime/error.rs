@@ -1,7 +1,8 @@
 //! Why a model cannot be loaded or run.
 
+use super::guard;
 use crate::error::Kind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a model cannot be loaded or run.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,15 @@ pub enum Error {
         #[source]
         source: crate::gguf::Error,
     },
+    /// What the file says is no model that can be run.
+    #[error("cannot use {} as a model", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: guard::Error,
+    },
     /// The path cannot be handed to llama.cpp.
     #[error("{}: llama.cpp takes only paths in UTF-8; rename the file", path.display())]
     Path {
@@ -58,6 +68,17 @@ pub enum Error {
     TextTooLong {
         /// The text's length.
         bytes: usize,
+    },
+    /// No memory to cut a long text into tokens.
+    #[error("a text of {bytes} bytes needs {stack_mib} MiB of stack to be tokenized; shorten it")]
+    Stack {
+        /// The text's length.
+        bytes: usize,
+        /// What was asked for.
+        stack_mib: usize,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
     },
     /// The prompt leaves no room in the context.
     #[error(
@@ -145,11 +166,12 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::Unsatisfied { .. } | Error::Rewind { .. } => Kind::Negative,
-            Error::Cpu { .. } | Error::Context { .. } => Kind::Unavailable,
+            Error::Cpu { .. } | Error::Context { .. } | Error::Stack { .. } => Kind::Unavailable,
             Error::Open { .. } => Kind::NoInput,
             Error::ContextTooLong { .. } => Kind::Usage,
             Error::Folder { .. }
             | Error::Gguf { .. }
+            | Error::Model { .. }
             | Error::Path { .. }
             | Error::Load { .. }
             | Error::TextTooLong { .. }
@@ -159,6 +181,10 @@ impl Error {
             | Error::NoToken => Kind::Data,
             Error::Decode { .. } | Error::Constraint { .. } => Kind::Bug,
         }
+    }
+
+    pub(super) fn refused(path: &Path, source: guard::Error) -> Error {
+        Error::Model { path: path.to_path_buf(), source }
     }
 
     pub(super) fn grammar(reason: impl std::fmt::Display) -> Error {

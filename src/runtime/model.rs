@@ -1,8 +1,15 @@
 //! A GGUF file, checked, loaded by llama.cpp, with what a grammar needs to know of its vocabulary.
 
-use super::{Error, Vocabulary, backend, constraint::Compiler};
-use crate::{gguf::Gguf, mmap::Map};
-use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
+use super::{
+    Error, Trust, Vocabulary, backend,
+    constraint::Compiler,
+    guard::{self, Parts},
+};
+use crate::gguf::{Array, Gguf};
+use llama_cpp_2::{
+    llama_backend::LlamaBackend,
+    model::{LlamaModel, params::LlamaModelParams},
+};
 use std::{
     path::Path,
     sync::{Arc, OnceLock},
@@ -13,7 +20,7 @@ use std::{
 pub struct Model {
     pub(super) weights: Arc<LlamaModel>,
     vocabulary: Vocabulary,
-    metadata: Metadata,
+    header: Gguf,
     load_time: Duration,
     compiler: OnceLock<Compiler>,
 }
@@ -28,21 +35,39 @@ pub struct Metadata {
     pub chat_templates: Vec<(String, String)>,
     /// `tokenizer.ggml.pre`, the way text is cut before it is tokenized.
     pub pre_tokenizer: Option<String>,
+    /// The longest context that the model was trained for, in tokens.
+    pub context_length: Option<u64>,
+    /// No token stands for more bytes of text than this.
+    pub longest_token_bytes: usize,
 }
 
 impl Model {
-    /// Loads the model at `path`, its weights mapped rather than read.
+    /// Loads the model at `path`, its weights mapped rather than read. Of a split model `path` is the
+    /// first file.
     ///
     /// # Errors
-    /// A file that is missing, no GGUF, cut short, or that llama.cpp does not load; a machine that
-    /// cannot run this build.
+    /// A file that is missing, no GGUF, cut short, at odds with itself, of an architecture that is not
+    /// checked, or that llama.cpp does not load; a machine that cannot run this build.
     pub fn load(path: &Path) -> Result<Model, Error> {
+        Model::load_with(path, Trust::Checked)
+    }
+
+    /// Loads the model at `path` like [`Model::load`], with `trust` in the file.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_with(path: &Path, trust: Trust) -> Result<Model, Error> {
         let started = Instant::now();
-        let (weights, metadata) = load(path, LlamaModelParams::default())?;
-        let weights = Arc::new(weights);
-        let vocabulary = Vocabulary::of(weights.clone());
+        let backend = backend()?;
+        let mut parts = Parts::read(path)?;
+        parts.check(path, trust)?;
+        let params = LlamaModelParams::default().with_use_mmap(parts.is_mappable);
+        let weights = Arc::new(load(backend, path, &params)?);
+        let vocabulary = Vocabulary::of(weights.clone(), Metadata::of(&parts.first));
+        parts.first.metadata.retain(|(_, value)| value.as_array().is_none_or(|a| a.len() <= MAX_KEPT));
+        let header = Gguf { tensors: parts.tensors, ..parts.first };
         let load_time = started.elapsed();
-        Ok(Model { weights, vocabulary, metadata, load_time, compiler: OnceLock::new() })
+        Ok(Model { weights, vocabulary, header, load_time, compiler: OnceLock::new() })
     }
 
     /// The tokenizer.
@@ -52,7 +77,13 @@ impl Model {
 
     /// What the file says about itself.
     pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+        self.vocabulary.metadata()
+    }
+
+    /// The file's keys but for the tokenizer's arrays, and the tensors of all its parts; offsets are
+    /// each part's own.
+    pub fn header(&self) -> &Gguf {
+        &self.header
     }
 
     /// The longest context that the model was trained for, in tokens.
@@ -78,28 +109,40 @@ impl Model {
     }
 }
 
-/// Loads the file at `path`, once our own reader has found nothing wrong with it.
-pub(super) fn load(path: &Path, params: LlamaModelParams) -> Result<(LlamaModel, Metadata), Error> {
+/// Arrays up to this length are kept after loading: one value for each layer, not one for each token.
+const MAX_KEPT: usize = 1024;
+
+/// Reads the vocabulary of the file at `path` and nothing else of it.
+pub(super) fn load_vocabulary(path: &Path, trust: Trust) -> Result<(LlamaModel, Metadata), Error> {
     let backend = backend()?;
-    if path.is_dir() {
-        return Err(Error::Folder { path: path.to_path_buf() });
-    }
-    let file = Map::open(path).map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
-    let gguf = Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })?;
-    let metadata = Metadata {
-        architecture: gguf.architecture().map(str::to_owned),
-        chat_templates: chat_templates(&gguf),
-        pre_tokenizer: gguf.str("tokenizer.ggml.pre").map(str::to_owned),
-    };
-    let params = params.with_use_mmap(gguf.is_mappable());
-    drop((gguf, file));
+    let parts = Parts::read_first(path)?;
+    guard::check_vocabulary(&parts, trust).map_err(|flaw| Error::refused(path, flaw))?;
+    let params = LlamaModelParams::default().with_vocab_only(true).with_use_mmap(parts.is_mappable());
+    Ok((load(backend, path, &params)?, Metadata::of(&parts)))
+}
+
+/// Loads a file that was checked.
+fn load(backend: &LlamaBackend, path: &Path, params: &LlamaModelParams) -> Result<LlamaModel, Error> {
     // llama.cpp takes a C string in UTF-8.
     if path.to_str().is_none_or(|path| path.contains('\0')) {
         return Err(Error::Path { path: path.to_path_buf() });
     }
-    let model = LlamaModel::load_from_file(backend, path, &params)
-        .map_err(|_| Error::Load { path: path.to_path_buf() })?;
-    Ok((model, metadata))
+    LlamaModel::load_from_file(backend, path, params).map_err(|_| Error::Load { path: path.to_path_buf() })
+}
+
+impl Metadata {
+    fn of(gguf: &Gguf) -> Metadata {
+        let tokens = gguf.array("tokenizer.ggml.tokens").and_then(Array::as_strings).unwrap_or_default();
+        let context_length = gguf.architecture().map(|name| format!("{name}.context_length"));
+        Metadata {
+            architecture: gguf.architecture().map(str::to_owned),
+            chat_templates: chat_templates(gguf),
+            pre_tokenizer: gguf.str("tokenizer.ggml.pre").map(str::to_owned),
+            context_length: context_length.and_then(|key| gguf.u64(&key)),
+            // A token's text in the file is its bytes or, byte-level, longer.
+            longest_token_bytes: tokens.iter().map(String::len).max().unwrap_or(0).max(1),
+        }
+    }
 }
 
 fn chat_templates(gguf: &Gguf) -> Vec<(String, String)> {

@@ -99,7 +99,7 @@ impl<'m> Session<'m> {
         budget: usize,
         options: &Options,
     ) -> Result<Session<'m>, Error> {
-        let n_ctx = context_length(n_prompt, budget, options.n_ctx, model.n_ctx_train())?;
+        let n_ctx = Session::context_length(model, n_prompt, budget, options)?;
         let threads = options.threads.map_or_else(cpu::default_threads, NonZeroUsize::get);
         let n_threads = i32::try_from(threads).unwrap_or(i32::MAX);
         let mut params = LlamaContextParams::default()
@@ -130,6 +130,19 @@ impl<'m> Session<'m> {
             threads,
             row: None,
         })
+    }
+
+    /// The length of the context that [`Session::new`] makes, in tokens.
+    ///
+    /// # Errors
+    /// [`Error::PromptTooLong`] and [`Error::ContextTooLong`], as [`Session::new`].
+    pub fn context_length(
+        model: &Model,
+        n_prompt: usize,
+        budget: usize,
+        options: &Options,
+    ) -> Result<usize, Error> {
+        context_length(n_prompt, budget, options.n_ctx, model.n_ctx_train())
     }
 
     /// The context's length in tokens.

@@ -4,7 +4,7 @@
 //! in the trie behind a 0xFF byte, so that no string of a grammar can be written with them: they
 //! come only where the grammar names them.
 
-use super::Vocabulary;
+use super::{Error, Vocabulary};
 use toktrie::{INVALID_TOKEN, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 
 /// llama.cpp's tokenizer behind llguidance's interface.
@@ -15,9 +15,13 @@ pub(super) struct TokenEnv {
 
 impl TokenEnv {
     /// Builds the trie: tens of milliseconds for a large vocabulary, so once per model.
-    pub(super) fn new(vocabulary: Vocabulary) -> TokenEnv {
+    ///
+    /// # Errors
+    /// [`Error::Grammar`] when the trie does not take the tokens.
+    pub(super) fn new(vocabulary: Vocabulary) -> Result<TokenEnv, Error> {
         let ids = 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX);
         let words: Vec<Vec<u8>> = ids.clone().map(|id| word(&vocabulary, id)).collect();
+        check(&words)?;
         let ends: Vec<TokenId> = ids.filter(|&id| vocabulary.is_eog(id)).map(|id| id as TokenId).collect();
         // The first of them is what llguidance calls *the* end; any of them is accepted as one.
         let eos = vocabulary.eot().or(vocabulary.eos()).map_or(INVALID_TOKEN, |id| id as TokenId);
@@ -27,7 +31,7 @@ impl TokenEnv {
             ordered.extend(ends.into_iter().filter(|&id| id != eos));
             trie = trie.with_eos_tokens(&ordered);
         }
-        TokenEnv { vocabulary, trie }
+        Ok(TokenEnv { vocabulary, trie })
     }
 
     fn tokenize_text(&self, text: &str) -> Vec<TokenId> {
@@ -58,6 +62,35 @@ impl TokenizerEnv for TokenEnv {
     }
 }
 
+/// The longest word: the trie counts the bytes of one in 10 bits, and asserts that they suffice.
+const MAX_WORD_BYTES: usize = 1023;
+/// The most nodes: the trie counts those below a node in 22 bits.
+const MAX_NODES: usize = (1 << 22) - 1;
+
+fn check(words: &[Vec<u8>]) -> Result<(), Error> {
+    if let Some((id, word)) = words.iter().enumerate().find(|(_, word)| word.len() > MAX_WORD_BYTES) {
+        return Err(Error::grammar(format!(
+            "token {id} has {} bytes, and a grammar takes up to {MAX_WORD_BYTES}",
+            word.len()
+        )));
+    }
+    // One node for each byte at most, so the exact count is asked of giants only.
+    let bytes: usize = words.iter().map(Vec::len).sum();
+    if bytes > MAX_NODES && nodes(words) > MAX_NODES {
+        return Err(Error::grammar(format!("the tokens have {bytes} bytes, more than a grammar takes")));
+    }
+    Ok(())
+}
+
+/// How many nodes a trie of `words` has: words share what they begin with.
+fn nodes(words: &[Vec<u8>]) -> usize {
+    let mut sorted: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+    sorted.sort_unstable();
+    let shared = |pair: &[&[u8]]| pair[0].iter().zip(pair[1]).take_while(|(a, b)| a == b).count();
+    let all: usize = words.iter().map(Vec::len).sum();
+    all - sorted.windows(2).map(shared).sum::<usize>()
+}
+
 fn word(vocabulary: &Vocabulary, id: i32) -> Vec<u8> {
     let piece = vocabulary.piece(id);
     let mark = vocabulary.is_control(id)
@@ -73,7 +106,15 @@ fn looks_like_a_mark(piece: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::looks_like_a_mark;
+    use super::{check, looks_like_a_mark, nodes};
+
+    #[test]
+    fn a_vocabulary_that_the_trie_would_assert_on_is_refused() {
+        let words = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
+        assert_eq!(nodes(&words(&["abc", "", "abd", "x", "ab"])), 5);
+        assert!(check(&[vec![b'a'; 1023]]).is_ok());
+        assert!(check(&[vec![b'a'; 1024]]).unwrap_err().to_string().contains("token 0 has 1024 bytes"));
+    }
 
     #[test]
     fn marks_are_told_from_text_that_was_added_by_hand() {

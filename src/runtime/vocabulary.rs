@@ -1,12 +1,12 @@
 //! A GGUF file's vocabulary as llama.cpp reads it: text to token ids, ids to bytes.
 
-use super::{Error, model};
+use super::{Error, Metadata, Trust, model};
 use llama_cpp_2::{
-    model::{LlamaModel, params::LlamaModelParams},
+    model::LlamaModel,
     token::LlamaToken,
     token_type::{LlamaTokenAttr, LlamaTokenAttrs},
 };
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, thread};
 
 /// The tokenizer of a GGUF file, run by llama.cpp.
 ///
@@ -15,6 +15,7 @@ use std::{path::Path, sync::Arc};
 pub struct Vocabulary {
     // A vocabulary lives in its model, which for `load` has no weights.
     model: Arc<LlamaModel>,
+    metadata: Arc<Metadata>,
 }
 
 impl Vocabulary {
@@ -24,14 +25,26 @@ impl Vocabulary {
     /// What [`super::backend`] refuses; a file that is missing, no GGUF, or that llama.cpp does
     /// not load.
     pub fn load(path: &Path) -> Result<Vocabulary, Error> {
-        let params = LlamaModelParams::default().with_vocab_only(true);
-        let (model, _) = model::load(path, params)?;
-        Ok(Vocabulary { model: Arc::new(model) })
+        Vocabulary::load_with(path, Trust::Checked)
+    }
+
+    /// Reads the vocabulary like [`Vocabulary::load`], with `trust` in the file.
+    ///
+    /// # Errors
+    /// As [`Vocabulary::load`].
+    pub fn load_with(path: &Path, trust: Trust) -> Result<Vocabulary, Error> {
+        let (model, metadata) = model::load_vocabulary(path, trust)?;
+        Ok(Vocabulary::of(Arc::new(model), metadata))
     }
 
     /// The vocabulary inside a loaded model.
-    pub(super) fn of(model: Arc<LlamaModel>) -> Vocabulary {
-        Vocabulary { model }
+    pub(super) fn of(model: Arc<LlamaModel>, metadata: Metadata) -> Vocabulary {
+        Vocabulary { model, metadata: Arc::new(metadata) }
+    }
+
+    /// What the file says about itself.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 
     /// The token ids of `text`, without a BOS or EOS token.
@@ -40,13 +53,26 @@ impl Vocabulary {
     /// is spelled out. User-defined tokens (`<tool_call>` of Qwen3) are recognized either way.
     ///
     /// # Errors
-    /// [`Error::TextTooLong`] from 2 GiB on.
+    /// [`Error::TextTooLong`] from 2 GiB on, [`Error::Stack`] where a long text finds no memory.
     pub fn tokenize(&self, text: &str, parse_special: bool) -> Result<Vec<i32>, Error> {
         if i32::try_from(text.len()).is_err() {
             return Err(Error::TextTooLong { bytes: text.len() });
         }
-        let tokens = self.model.vocab().tokenize(text.as_bytes(), false, parse_special);
+        let tokenize = || self.model.vocab().tokenize(text.as_bytes(), false, parse_special);
+        let tokens = if text.len() <= SHORT || self.is_cut_without_recursion() {
+            tokenize()
+        } else {
+            on_a_deep_stack(text.len(), tokenize)?
+        };
         Ok(tokens.into_iter().map(|token| token.0).collect())
+    }
+
+    /// Whether llama.cpp cuts text into words by code of its own. Else it asks `std::regex`, which
+    /// calls itself once for each character of a match: some ten thousand letters in a row fill a
+    /// thread's stack.
+    fn is_cut_without_recursion(&self) -> bool {
+        let pre = self.metadata.pre_tokenizer.as_deref();
+        pre.is_some_and(|pre| CUT_BY_CODE.contains(&pre))
     }
 
     /// The bytes that `token` stands for, a control token as its text.
@@ -118,6 +144,25 @@ impl Vocabulary {
         // Asked about another id, llama.cpp throws a C++ exception that nobody catches.
         usize::try_from(token).is_ok_and(|token| token < self.n_vocab())
     }
+}
+
+/// Pre-tokenizers that llama.cpp has code for.
+const CUT_BY_CODE: &[&str] = &["qwen2", "qwen35", "llama-bpe", "llama3", "llama-v3", "gpt-2"];
+/// A text of this many bytes needs no deep stack.
+const SHORT: usize = 1024;
+/// What `std::regex` takes of the stack for a character, twice as much as was measured (libstdc++ 12, x86-64).
+const STACK_PER_BYTE: usize = 1024;
+
+/// Runs `work` on a thread with a stack for a text of `bytes`. It is memory only as far as it is used.
+fn on_a_deep_stack<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    let stack_bytes = bytes.saturating_mul(STACK_PER_BYTE).saturating_add(1 << 20);
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
+            .stack_size(stack_bytes)
+            .spawn_scoped(scope, work)
+            .map_err(|source| Error::Stack { bytes, stack_mib: stack_bytes >> 20, source })?;
+        thread.join().or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 #[cfg(test)]

@@ -60,6 +60,18 @@ pub enum Error {
         #[source]
         source: Box<json_schema::Error>,
     },
+    /// A tool's name holds what ends a name in the model's format.
+    #[error(
+        "tool `{tool}`: a name that holds `{end}` cannot be written in the call format {dialect}; rename it"
+    )]
+    Name {
+        /// The tool's name.
+        tool: String,
+        /// What it holds.
+        end: &'static str,
+        /// The dialect's name.
+        dialect: &'static str,
+    },
     /// The schema of a plain JSON answer cannot be used.
     #[error("the schema of the answer cannot be used")]
     AnswerSchema {

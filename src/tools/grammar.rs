@@ -8,7 +8,6 @@ use super::{
     Error, ToolSet,
     arguments::{self, Arguments},
     dialect::{Dialect, Frame, Part},
-    json,
     json_schema::{Checks, Compiled, KeyOrder},
 };
 use serde_json::Value;
@@ -40,9 +39,18 @@ pub trait Staged {
 
 impl CallGrammar {
     /// The grammar of one call of one of `tools`.
-    pub fn new(tools: &ToolSet, dialect: &dyn Dialect, key_order: KeyOrder) -> CallGrammar {
+    ///
+    /// # Errors
+    /// [`Error::Name`] for a name that the dialect cannot write.
+    pub fn new(tools: &ToolSet, dialect: &dyn Dialect, key_order: KeyOrder) -> Result<CallGrammar, Error> {
+        let frame = dialect.frame();
+        if let Some(end) = frame.name_end()
+            && let Some(tool) = tools.iter().find(|tool| tool.name().contains(end))
+        {
+            return Err(Error::Name { tool: tool.name().to_owned(), end, dialect: dialect.name() });
+        }
         let tools = tools.iter().map(|tool| Arguments::new(tool, key_order)).collect();
-        CallGrammar { frame: dialect.frame(), tools }
+        Ok(CallGrammar { frame, tools })
     }
 
     /// What a call is that begins with `written`: the body of a rule between `open` and `close`,
@@ -61,11 +69,11 @@ impl CallGrammar {
         };
         let Some(tool) = tool else {
             let names: Vec<String> =
-                self.tools.iter().map(|tool| literal(&json::spaced(&tool.name()))).collect();
+                self.tools.iter().map(|tool| literal(&self.frame.written_name(tool.name()))).collect();
             return Ok((format!("{open}({}) {middle}{ANYTHING}", names.join(" | ")), String::new()));
         };
         let Compiled { value, rules, .. } = tool.compiled()?;
-        let name = literal(&json::spaced(&tool.name()));
+        let name = literal(&self.frame.written_name(tool.name()));
         Ok((format!("{open}{name}{middle}{value} {close}"), rules.clone()))
     }
 
@@ -82,11 +90,9 @@ impl CallGrammar {
 
     /// The tool whose name is written, and what is written of its arguments once they may begin.
     fn called<'w>(&self, written: &'w [u8]) -> Option<(usize, Option<&'w [u8]>)> {
-        let rest = written.strip_prefix(Frame::text(self.frame.open).as_bytes())?;
-        let (name, rest) = rest.split_at(json::string_length(rest)?);
-        let name: String = serde_json::from_slice(name).ok()?;
+        let (name, rest) = self.frame.split_name(Frame::strip(self.frame.open, written)?)?;
         let tool = self.tools.iter().position(|tool| tool.name() == name)?;
-        Some((tool, rest.strip_prefix(Frame::text(self.frame.middle).as_bytes())))
+        Some((tool, Frame::strip(self.frame.middle, rest)))
     }
 }
 
@@ -164,6 +170,7 @@ pub(super) fn parts(parts: &[Part], marks: Marks<'_>) -> String {
         .map(|part| match part {
             Part::Mark(text) => marks(text).map_or_else(|| literal(text), |id| format!("<[{id}]> ")),
             Part::Text(text) => literal(text),
+            Part::Space => "\" \"? ".into(),
         })
         .collect()
 }

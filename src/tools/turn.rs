@@ -28,6 +28,8 @@ struct Place<'w> {
     text: &'w [u8],
     /// The calls that another follows, from the name to the end of the arguments.
     done: Vec<&'w [u8]>,
+    /// Where the last of them ends in all that is written.
+    done_end: Option<usize>,
     /// What follows the opening of the last call; `None` before it is all written.
     current: Option<&'w [u8]>,
     /// Whether there is or has to be a call.
@@ -36,9 +38,12 @@ struct Place<'w> {
 
 impl Turn {
     /// A turn of one call of one of `tools`, written in `dialect`.
-    pub fn new(tools: &ToolSet, dialect: &dyn Dialect, key_order: KeyOrder) -> Turn {
-        let call = CallGrammar::new(tools, dialect, key_order);
-        Turn { call, between: dialect.between(), most: 1, or_text: false, lead: "" }
+    ///
+    /// # Errors
+    /// What [`CallGrammar::new`] reports.
+    pub fn new(tools: &ToolSet, dialect: &dyn Dialect, key_order: KeyOrder) -> Result<Turn, Error> {
+        let call = CallGrammar::new(tools, dialect, key_order)?;
+        Ok(Turn { call, between: dialect.between(), most: 1, or_text: false, lead: "" })
     }
 
     /// The same with up to `most` calls, where the dialect knows more than one.
@@ -90,9 +95,7 @@ impl Turn {
             };
             endings.push([before, &closed, close.as_bytes()].concat());
         }
-        if let (false, Some(between)) = (place.done.is_empty(), self.between) {
-            let glue = Frame::text(between.close).len() + Frame::text(between.open).len();
-            let end = written.len() - current.len() - glue;
+        if let Some(end) = place.done_end {
             endings.push([&written[..end], close.as_bytes()].concat());
         }
         endings
@@ -103,13 +106,14 @@ impl Turn {
         let frame = self.call.frame();
         let begins = if self.or_text { find(rest, self.mark().text().as_bytes()) } else { Some(0) };
         let Some(begins) = begins else {
-            return Place { text: rest, done: Vec::new(), current: None, calls: false };
+            return Place { text: rest, done: Vec::new(), done_end: None, current: None, calls: false };
         };
         let (text, rest) = rest.split_at(begins);
-        let mut place = Place { text, done: Vec::new(), current: None, calls: true };
-        let Some(mut current) = rest.strip_prefix(Frame::text(frame.open).as_bytes()) else { return place };
+        let mut place = Place { text, done: Vec::new(), done_end: None, current: None, calls: true };
+        let Some(mut current) = Frame::strip(frame.open, rest) else { return place };
         while let Some((call, next)) = self.followed(current).filter(|_| place.done.len() + 1 < self.most) {
             place.done.push(call);
+            place.done_end = Some(written.len() - current.len() + call.len());
             current = next;
         }
         place.current = Some(current);
@@ -123,8 +127,7 @@ impl Turn {
         let arguments = self.call.arguments_written(&alone)?;
         let end = current.len() - arguments.len() + json::nested_length(arguments)?;
         let (call, rest) = current.split_at(end);
-        let next = rest.strip_prefix(Frame::text(between.close).as_bytes())?;
-        Some((call, next.strip_prefix(Frame::text(between.open).as_bytes())?))
+        Some((call, Frame::strip(between.open, Frame::strip(between.close, rest)?)?))
     }
 
     /// A call as if it were the first.

@@ -64,7 +64,9 @@ fn settings() -> Settings {
         think: Think::Off,
         sampling: Sampling::default(),
         max_tokens: 512,
+        dialect: None,
         session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
+        force: false,
     }
 }
 
@@ -121,7 +123,7 @@ fn a_budget_that_ends_first_leaves_no_call_and_shows_what_was_written() {
 #[test]
 fn a_context_that_fills_up_leaves_no_call() {
     let model = pocket::loaded();
-    let prompt = call::render(model, Some(&tools()), &conversation(search()), Think::Off).unwrap();
+    let prompt = call::render(model, Some(&tools()), &conversation(search()), Think::Off, None).unwrap();
     let n_prompt = call::tokenize_prompt(model, &prompt).unwrap().len();
     let session = |n_ctx| Options { n_ctx: NonZeroUsize::new(n_ctx), ..settings().session };
     let full = Settings { session: session(n_prompt + 5), ..settings() };
@@ -250,7 +252,7 @@ fn conformance_the_pocket_models_greedy_answers_are_those_of_transformers() {
     assert_eq!(compared, 20);
 }
 
-fn command(model: &Path, folder: &Path, arguments: &[&str]) -> Child {
+pub fn command(model: &Path, folder: &Path, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_edgecall"))
         .args(["call", "--threads", "1", "-m"])
         .arg(model)
@@ -264,7 +266,7 @@ fn command(model: &Path, folder: &Path, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-fn run(model: &Path, folder: &Path, arguments: &[&str], stdin: &[u8]) -> Output {
+pub fn run(model: &Path, folder: &Path, arguments: &[&str], stdin: &[u8]) -> Output {
     let mut child = command(model, folder, arguments);
     // A command that never reads its stdin may be gone before it is written.
     let _ = child.stdin.take().unwrap().write_all(stdin);
@@ -272,7 +274,7 @@ fn run(model: &Path, folder: &Path, arguments: &[&str], stdin: &[u8]) -> Output 
 }
 
 /// A folder with `tools.json`, `task.txt`, `messages.json` and some that are wrong.
-fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("tools.json", &example("tools.json"));
@@ -324,7 +326,7 @@ fn what_goes_wrong_has_its_exit_code_and_says_why() {
     std::fs::write(&cut, &std::fs::read(&model).unwrap()[..1_000_000]).unwrap();
     for (arguments, stdin, code, message) in [
         (&["--tools", "tools.json", "--max-tokens", "5", "hi"][..], "", 1, "the budget of 5 tokens ended"),
-        (&["hi"], "", 2, "give --tools"),
+        (&["--tool-choice", "required", "hi"], "", 2, "give --tools"),
         (&["--tools", "tools.json", ""], "", 2, "the prompt is empty"),
         (&["--tools", "tools.json", "--messages", "messages.json", "hi"], "", 2, "cannot be used with"),
         (

@@ -1,14 +1,18 @@
 //! What is called, and how often: the choice of a tool, several calls, text, JSON, thoughts, budgets.
 
-use crate::pocket;
+use crate::{
+    call::{command, folder, run},
+    pocket,
+};
 use edgecall::{
     Error, Kind,
-    call::{self, Answer, Choice, End, Request, Settings, Think, openai::ChatCompletion},
+    call::{self, Answer, Choice, End, Format, Request, Settings, Think, openai::ChatCompletion},
     chat::Conversation,
+    convert::FileType,
     runtime::{Compiler, Constraint, Options, Sampling, constraint::Fixed},
     tools::{
-        ToolSet,
-        dialect::{DIALECTS, Dialect},
+        ToolCall, ToolSet, check,
+        dialect::{self, DIALECTS, Dialect},
         grammar::{self, JsonAnswer, Staged},
         json_schema::KeyOrder,
         turn::Turn,
@@ -65,7 +69,7 @@ fn hold(grammar: &dyn Staged, table: &[(&str, bool)]) {
 fn a_turn_holds_as_many_calls_as_are_allowed_and_at_least_one() {
     let (one, other, many) =
         (f(r#"{"a": "x"}"#), f(r#"{"a": "</tool_call>\n"}"#), g(r#"{"k3": 1, "k0": 2}"#));
-    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).up_to(3);
+    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).unwrap().up_to(3);
     hold(
         &turn,
         &[
@@ -87,14 +91,14 @@ fn a_turn_holds_as_many_calls_as_are_allowed_and_at_least_one() {
             ("Sure.", false),
         ],
     );
-    let single = Turn::new(&two(), hermes(), KeyOrder::Any);
+    let single = Turn::new(&two(), hermes(), KeyOrder::Any).unwrap();
     hold(&single, &[(&one, true), (&format!("{one}\n{one}"), false)]);
 }
 
 #[test]
 fn text_may_stand_before_a_call_or_instead_of_it_but_never_hold_half_of_one() {
     let (one, many) = (f(r#"{"a": "x"}"#), g(r#"{"k3": 1, "k0": 2}"#));
-    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).or_text();
+    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).unwrap().or_text();
     hold(
         &turn,
         &[
@@ -112,7 +116,7 @@ fn text_may_stand_before_a_call_or_instead_of_it_but_never_hold_half_of_one() {
             (&f("{}"), false),
         ],
     );
-    let several = Turn::new(&two(), hermes(), KeyOrder::Any).or_text().up_to(2);
+    let several = Turn::new(&two(), hermes(), KeyOrder::Any).unwrap().or_text().up_to(2);
     hold(
         &several,
         &[
@@ -127,8 +131,56 @@ fn text_may_stand_before_a_call_or_instead_of_it_but_never_hold_half_of_one() {
 }
 
 #[test]
+fn several_calls_are_written_in_the_dialects_own_form() {
+    for (name, two_calls, wrong) in [
+        (
+            "mistral",
+            r#"[TOOL_CALLS][{"name": "g", "arguments": {"k0": 1}}, {"name": "f", "arguments": {"a": "]"}}]"#,
+            r#"[TOOL_CALLS][{"name": "g", "arguments": {"k0": 1}}][{"name": "f", "arguments": {"a": "]"}}]"#,
+        ),
+        (
+            "mistral",
+            r#"[TOOL_CALLS] [{"name": "f", "arguments": {"a": ""}}, {"name": "g", "arguments": {"k0": 1}}]"#,
+            r#"[TOOL_CALLS] [{"name": "f", "arguments": {"a": ""}}, ]"#,
+        ),
+        (
+            "mistral-args",
+            r#"[TOOL_CALLS]g[ARGS]{"k0": 1}[TOOL_CALLS]f[ARGS]{"a": "x"}"#,
+            r#"[TOOL_CALLS]g[ARGS]{"k0": 1}[TOOL_CALLS]"#,
+        ),
+        (
+            "functionary",
+            r#"<function=f>{"a": "x"}</function><function=g>{"k0": 1}</function>"#,
+            r#"<function=f>{"a": "x"}</function><function=h>{"k0": 1}</function>"#,
+        ),
+    ] {
+        let dialect = dialect::named(name).unwrap();
+        let turn = Turn::new(&two(), dialect, KeyOrder::Any).unwrap().up_to(2);
+        hold(&turn, &[(two_calls, true), (wrong, false)]);
+        hold(&Turn::new(&two(), dialect, KeyOrder::Any).unwrap(), &[(two_calls, false)]);
+        let (said, calls) = turn.split(two_calls);
+        assert_eq!((said, calls.len()), ("", 2));
+        calls.iter().for_each(|call| check::check(&two(), &dialect.parse(call).unwrap()).unwrap());
+        let cut = &two_calls[..two_calls.rfind([':', '{']).unwrap()];
+        let endings = turn.endings(cut.as_bytes());
+        let first = String::from_utf8(endings.last().unwrap().clone()).unwrap();
+        hold(&turn, &[(&first, true)]);
+    }
+    for name in ["llama3", "generic"] {
+        let dialect = dialect::named(name).unwrap();
+        let call = dialect.write(&ToolCall::from_text("f", r#"{"a": "x"}"#).unwrap());
+        hold(
+            &Turn::new(&two(), dialect, KeyOrder::Any).unwrap().up_to(2),
+            &[(&call, true), (&call.repeat(2), false)],
+        );
+        let auto = Turn::new(&two(), dialect, KeyOrder::Any).unwrap().or_text();
+        hold(&auto, &[(&call, true), ("So: {\"name\": \"f\"}", false), ("So: {\"names\"", true)]);
+    }
+}
+
+#[test]
 fn only_the_tool_that_is_named_can_be_called() {
-    let turn = Turn::new(&two().only("f").unwrap(), hermes(), KeyOrder::Any);
+    let turn = Turn::new(&two().only("f").unwrap(), hermes(), KeyOrder::Any).unwrap();
     hold(&turn, &[(&f(r#"{"a": "x"}"#), true), (&g(r#"{"k0": 1}"#), false)]);
     let error = Error::from(two().only("h").unwrap_err());
     assert_eq!(error.to_string(), "there is no tool `h`; the tools are f, g");
@@ -177,7 +229,7 @@ fn an_answer_in_json_is_of_its_schema_and_has_one_space_after_its_separators() {
 
 #[test]
 fn a_call_that_is_cut_off_is_ended_without_the_member_that_was_being_written() {
-    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).up_to(2);
+    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).unwrap().up_to(2);
     let endings = |text: &str| -> Vec<String> {
         turn.endings(text.as_bytes()).into_iter().map(|text| String::from_utf8(text).unwrap()).collect()
     };
@@ -189,7 +241,7 @@ fn a_call_that_is_cut_off_is_ended_without_the_member_that_was_being_written() {
     assert!(endings("<tool_call>\n{\"na").is_empty());
     assert!(endings("<tool_call>\n{\"name\": \"g").is_empty());
     let first = f(r#"{"a": "x"}"#);
-    assert_eq!(endings(&format!("{first}\n<tool_call>\n{{\"name\": \"")), [first.clone()]);
+    assert_eq!(endings(&format!("{first}\n<tool_call>\n{{\"name\": \"")), std::slice::from_ref(&first));
     let second = format!("{first}\n{}", cut(r#"{"k0": 1, "#));
     assert_eq!(endings(&second), [format!("{first}\n{}", g(r#"{"k0": 1}"#)), first]);
 }
@@ -216,12 +268,20 @@ fn settings() -> Settings {
         think: Think::Off,
         sampling: Sampling::default(),
         max_tokens: 512,
+        dialect: None,
         session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
+        force: false,
     }
 }
 
 fn ask(request: &Request<'_>, settings: &Settings) -> Result<Answer, Box<Error>> {
-    Ok(call::ask(pocket::loaded(), request, settings, &mut |_| ControlFlow::Continue(()))?)
+    Ok(call::ask(
+        pocket::loaded(),
+        &Format::default(),
+        request,
+        settings,
+        &mut |_| ControlFlow::Continue(()),
+    )?)
 }
 
 #[test]
@@ -255,7 +315,8 @@ fn without_tools_the_answer_is_text_or_json_of_a_schema() {
     let text = ask(&request, &Settings { max_tokens: 30, ..settings() }).unwrap();
     assert!(text.calls.is_empty() && !text.content.unwrap().is_empty());
     let schema = json!({"type": "object", "properties": {"city": {"enum": ["Oakland", "Leeds"]},
-        "price": {"type": "integer", "minimum": 1, "maximum": 4}}, "required": ["city", "price"]});
+        "price": {"type": "integer", "minimum": 1, "maximum": 4}}, "required": ["city", "price"],
+        "additionalProperties": false});
     let request = Request { schema: Some(&schema), ..Request::new(&conversation, None) };
     let answer = ask(&request, &settings()).unwrap();
     let value: Value = serde_json::from_str(&answer.content.unwrap()).unwrap();
@@ -267,21 +328,25 @@ fn without_tools_the_answer_is_text_or_json_of_a_schema() {
 
 #[test]
 fn several_calls_are_each_valid_and_never_more_than_allowed() {
-    let (tools, conversation) = (restaurants(), search());
+    let conversation = search();
+    let tools = tools(json!([
+        {"name": "f", "parameters": {"properties": {"a": {"enum": ["x", "y"]}}, "required": ["a"]}},
+        {"name": "g", "parameters": {"properties": {"b": {"type": "boolean"}}}},
+    ]));
     let parallel = NonZeroUsize::new(3).unwrap();
     let request = Request { parallel, ..Request::new(&conversation, Some(&tools)) };
-    let greedy = ask(&request, &settings()).unwrap();
-    assert_eq!(greedy.calls[0].name(), "FindRestaurants");
     let mut counts = Vec::new();
-    for seed in 0..6 {
-        let sampling = Sampling { temperature: 2.5, seed, ..Sampling::default() };
-        match ask(&request, &Settings { sampling, ..settings() }) {
-            Ok(answer) => counts.push(answer.calls.len()),
-            Err(error) => assert_eq!(error.kind(), Kind::Negative, "{error}"),
+    for seed in 0..8 {
+        // So warm that whatever the grammar allows is as likely as anything else.
+        let sampling = Sampling { temperature: 100.0, seed, ..Sampling::default() };
+        let answer = ask(&request, &Settings { sampling, ..settings() }).unwrap();
+        for call in &answer.calls {
+            check::check(&tools, call).unwrap();
         }
+        counts.push(answer.calls.len());
     }
     assert!(counts.iter().all(|count| (1..=3).contains(count)), "{counts:?}");
-    assert!(counts.iter().any(|&count| count > 1), "{counts:?}");
+    assert!(counts.contains(&1) && counts.iter().any(|&count| count > 1), "{counts:?}");
 }
 
 #[test]
@@ -309,7 +374,7 @@ fn at_every_budget_there_is_a_valid_call_or_none() {
     let n = whole.timings.generated_tokens;
     let closing = Request { close_at_budget: true, ..strict.clone() };
     let mut closed = Vec::new();
-    for max_tokens in 1..n {
+    for max_tokens in (n / 5..n).step_by(n / 10) {
         let short = Settings { max_tokens, ..settings() };
         assert_eq!(ask(&strict, &short).unwrap_err().kind(), Kind::Negative);
         match ask(&closing, &short) {
@@ -360,7 +425,7 @@ fn a_reader_sees_text_in_whole_characters_and_can_end_it() {
     let sampling = Sampling { temperature: 3.0, ..Sampling::default() };
     let settings = Settings { sampling, max_tokens: 60, ..settings() };
     let mut pieces: Vec<String> = Vec::new();
-    let answer = call::ask(pocket::loaded(), &request, &settings, &mut |piece| {
+    let answer = call::ask(pocket::loaded(), &Format::default(), &request, &settings, &mut |piece| {
         pieces.push(piece.to_owned());
         ControlFlow::Continue(())
     })
@@ -368,10 +433,91 @@ fn a_reader_sees_text_in_whole_characters_and_can_end_it() {
     assert!(pieces.len() > 3, "{pieces:?}");
     assert_eq!(pieces.concat(), answer.content.unwrap());
     let mut seen = 0;
-    let answer = call::ask(pocket::loaded(), &request, &settings, &mut |_| {
+    let answer = call::ask(pocket::loaded(), &Format::default(), &request, &settings, &mut |_| {
         seen += 1;
         if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
     .unwrap();
     assert_eq!(answer.content.unwrap(), pieces[..3].concat());
+}
+
+fn stdout(output: &std::process::Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn the_command_prints_the_part_that_is_asked_for() {
+    let (model, folder) = (pocket::pocket(FileType::F16), folder());
+    let print = |what: &str| {
+        let arguments = ["--tools", "tools.json", "--task", "task.txt", "--output", what];
+        let question = ["Find me a Chinese restaurant in Oakland"];
+        stdout(&run(&model, folder.path(), &[&arguments[..], &question].concat(), b""))
+    };
+    let arguments = r#"{"city": "Oakland", "cuisine": "Chinese"}"#;
+    assert_eq!(print("name"), "FindRestaurants\n");
+    assert_eq!(print("arguments"), format!("{arguments}\n"));
+    assert_eq!(print("call"), format!("{{\"name\": \"FindRestaurants\", \"arguments\": {arguments}}}\n"));
+    let openai: Value = serde_json::from_str(&print("openai")).unwrap();
+    let choice = &openai["choices"][0];
+    assert_eq!(
+        (&openai["object"], &choice["finish_reason"]),
+        (&json!("chat.completion"), &json!("tool_calls"))
+    );
+    assert_eq!(choice["message"]["content"], Value::Null);
+    let call = &choice["message"]["tool_calls"][0];
+    assert_eq!(call["function"], json!({"name": "FindRestaurants", "arguments": arguments}));
+}
+
+#[test]
+fn streamed_text_is_the_text_and_a_reader_that_goes_away_ends_it() {
+    let (model, folder) = (pocket::pocket(FileType::F16), folder());
+    let arguments = ["--max-tokens", "24", "--tool-choice", "none", "--tools", "tools.json", "hello"];
+    let whole = stdout(&run(&model, folder.path(), &arguments, b""));
+    let streamed = run(&model, folder.path(), &[&arguments[..], &["--stream"]].concat(), b"");
+    assert_eq!(stdout(&streamed), whole);
+    assert!(String::from_utf8_lossy(&streamed.stderr).contains("cut off"));
+    let mut child = command(&model, folder.path(), &["--stream", "--max-tokens", "3000", "hello"]);
+    drop(child.stdout.take());
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn what_cannot_be_asked_for_is_refused_before_the_model_is_loaded() {
+    let folder = folder();
+    std::fs::write(folder.path().join("number.json"), "7").unwrap();
+    std::fs::write(folder.path().join("schema.json"), r#"{"type": "string", "pattern": "^(?=a)b"}"#).unwrap();
+    for (arguments, code, message) in [
+        (
+            &["--tools", "tools.json", "--tool-choice", "Find", "hi"][..],
+            2,
+            "there is no tool `Find`; the tools are respond_to_user, ReserveRestaurant, FindRestaurants",
+        ),
+        (&["--tool-choice", "auto", "hi"], 2, "give --tools"),
+        (&["--tool-choice", "f", "hi"], 2, "give --tools"),
+        (&["--tools", "tools.json", "--stream", "hi"], 2, "only text can be streamed"),
+        (
+            &["--tools", "tools.json", "--tool-choice", "auto", "--stream", "hi"],
+            2,
+            "only text can be streamed",
+        ),
+        (&["--json-schema", "number.json", "hi"], 65, "an object or a boolean"),
+        (&["--json-schema", "task.txt", "hi"], 65, "not valid JSON"),
+        (&["--json-schema", "schema.json", "hi"], 65, "cannot be enforced"),
+        (&["--json-schema", "missing.json", "hi"], 66, "missing.json"),
+        (&["--json-schema", "schema.json", "--tools", "tools.json", "hi"], 2, "cannot be used with"),
+        (&["--output", "name", "hi"], 2, "no call to print a part of"),
+        (&["--parallel", "2", "hi"], 2, "are for calls"),
+        (&["--close-at-budget", "hi"], 2, "are for calls"),
+        (&["--tools", "tools.json", "--parallel", "0", "hi"], 2, "--parallel"),
+        (&["--tools", "tools.json", "--output", "yaml", "hi"], 2, "possible values"),
+    ] {
+        // A model that is not there would be the next thing to be refused.
+        let output = run(Path::new("missing.gguf"), folder.path(), arguments, b"");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(message), "{arguments:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
 }

@@ -42,7 +42,7 @@ fn verdict(compiler: &Compiler, grammar: &dyn Staged, text: &str) -> Result<(), 
 fn hold(set: &ToolSet, table: &[(&str, bool)]) {
     let compiler = Compiler::for_bytes().unwrap();
     call::check_tools(set, KeyOrder::Any).unwrap();
-    let grammar = CallGrammar::new(set, hermes(), KeyOrder::Any);
+    let grammar = CallGrammar::new(set, hermes(), KeyOrder::Any).unwrap();
     for (arguments, accepted) in table {
         let text = format!("<tool_call>\n{{\"name\": \"f\", \"arguments\": {arguments}}}\n</tool_call>");
         let verdict = verdict(&compiler, &grammar, &text);
@@ -56,7 +56,7 @@ fn the_frame_is_the_format_that_the_model_was_trained_on() {
         json!([{"name": "f"}, {"name": "g", "parameters": {"properties": {"a": {"type": "integer"}}}}]),
     );
     let compiler = Compiler::for_bytes().unwrap();
-    let grammar = CallGrammar::new(&set, hermes(), KeyOrder::Any);
+    let grammar = CallGrammar::new(&set, hermes(), KeyOrder::Any).unwrap();
     for (text, accepted) in [
         ("<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>", true),
         ("<tool_call>\n{\"name\": \"g\", \"arguments\": {\"a\": 1}}\n</tool_call>", true),
@@ -80,7 +80,7 @@ fn the_frame_is_the_format_that_the_model_was_trained_on() {
 fn a_lead_comes_before_the_call_and_only_there() {
     let set = tools(json!([{"name": "f"}]));
     let compiler = Compiler::for_bytes().unwrap();
-    let mut grammar = Turn::new(&set, hermes(), KeyOrder::Any);
+    let mut grammar = Turn::new(&set, hermes(), KeyOrder::Any).unwrap();
     grammar.put_after("\n\n");
     let call = "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>";
     assert!(verdict(&compiler, &grammar, &format!("\n\n{call}")).is_ok());
@@ -148,7 +148,7 @@ fn a_hundred_tools_take_the_arguments_of_the_one_that_is_named() {
     let set = tools(Value::Array(list));
     hold(&set, FEW);
     let compiler = Compiler::for_bytes().unwrap();
-    let grammar = CallGrammar::new(&set, hermes(), KeyOrder::Any);
+    let grammar = CallGrammar::new(&set, hermes(), KeyOrder::Any).unwrap();
     for (name, arguments, accepted) in [
         ("tool7", r#"{"key7": 1}"#, true),
         ("tool77", r#"{"key77": null}"#, true),
@@ -168,7 +168,7 @@ fn names_and_keys_may_hold_any_unicode_and_any_escape() {
         json!([{"name": name, "parameters": {"properties": {key: {"const": "ü\n"}}, "required": [key]}}]),
     );
     let compiler = Compiler::for_bytes().unwrap();
-    let grammar = CallGrammar::new(&set, hermes(), KeyOrder::Any);
+    let grammar = CallGrammar::new(&set, hermes(), KeyOrder::Any).unwrap();
     let text = format!(
         "<tool_call>\n{{\"name\": {}, \"arguments\": {{{}: \"ü\\n\"}}}}\n</tool_call>",
         json!(name),
@@ -363,7 +363,7 @@ fn whatever_is_chosen_among_what_the_grammar_allows_ends_in_a_valid_call() {
     ];
     let mut complete = 0;
     for set in &sets {
-        let grammar = CallGrammar::new(set, hermes(), KeyOrder::Any);
+        let grammar = CallGrammar::new(set, hermes(), KeyOrder::Any).unwrap();
         for seed in 0..60 {
             let Some(text) = walk(&compiler, &grammar, seed) else { continue };
             let call = hermes().parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));

@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runtime", &["gguf", "mmap"]),
     ("inspect", &["checkpoint", "convert", "gguf", "mmap"]),
     ("verify", &["checkpoint", "convert", "gguf", "mmap", "runtime"]),
-    ("call", &["chat", "runtime", "tools"]),
+    ("call", &["chat", "gguf", "inspect", "runtime", "tools"]),
     ("error", &["call", "chat", "checkpoint", "convert", "gguf", "inspect", "runtime", "tools", "verify"]),
 ];
 

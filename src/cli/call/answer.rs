@@ -107,7 +107,7 @@ impl Stream {
     /// Writes the next piece; a stdout that cannot be written ends the generation.
     pub fn push(&mut self, text: &str) -> ControlFlow<()> {
         self.ends_line = text.ends_with('\n');
-        match output::piece(text) {
+        match output::text(text) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 self.failed = Some(error);
@@ -124,7 +124,7 @@ impl Stream {
         match self.failed {
             Some(error) => Err(error),
             None if self.ends_line => Ok(()),
-            None => output::piece("\n"),
+            None => output::text("\n"),
         }
     }
 }

@@ -8,7 +8,6 @@ use edgecall::{
     tools::ToolSet,
 };
 use serde_json::Value;
-use std::fs;
 
 /// What the arguments ask for, read and checked.
 pub struct Ask {
@@ -80,7 +79,7 @@ impl Ask {
 pub fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option<ToolSet>> {
     match (&args.tools, with_messages) {
         (Some(path), None) => {
-            let text = fs::read(path).map_err(|source| Error::read(path, source))?;
+            let text = super::read(path)?;
             let tools = ToolSet::parse(&text).map_err(Error::from);
             tools.map(Some).with_context(|| path.display().to_string())
         }
@@ -94,7 +93,7 @@ pub fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option
 
 fn schema(args: &Args) -> anyhow::Result<Option<Value>> {
     let Some(path) = &args.json_schema else { return Ok(None) };
-    let text = fs::read(path).map_err(|source| Error::read(path, source))?;
+    let text = super::read(path)?;
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let wrong = |problem: String| Failure::of(Kind::Data, format!("{}: {problem}", path.display()));
     match serde_json::from_slice(text) {

@@ -6,10 +6,8 @@
 //! </tool_call>
 //! ```
 
-use super::{Between, Dialect, Frame, Part};
+use super::{Between, Dialect, Frame, NameForm, Part, body, no_call};
 use crate::tools::{Error, ToolCall};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 const OPEN: &str = "<tool_call>";
 const CLOSE: &str = "</tool_call>";
@@ -22,16 +20,10 @@ impl Dialect for Hermes {
         "hermes"
     }
 
-    fn is_taught_by(&self, chat_template: &str) -> bool {
-        // Later Qwen templates keep the marks and teach XML between them.
-        chat_template.contains(OPEN)
-            && chat_template.contains("arguments")
-            && !chat_template.contains("<function=")
-    }
-
     fn frame(&self) -> Frame {
         Frame {
             open: &[Part::Mark(OPEN), Part::Text("\n{\"name\": ")],
+            name: NameForm::Json,
             middle: &[Part::Text(", \"arguments\": ")],
             close: &[Part::Text("}\n"), Part::Mark(CLOSE)],
         }
@@ -48,27 +40,13 @@ impl Dialect for Hermes {
         Some(("</think>", "\n\n"))
     }
 
-    fn write(&self, call: &ToolCall) -> String {
-        format!("{OPEN}\n{call}\n{CLOSE}")
-    }
-
     fn parse(&self, text: &str) -> Result<ToolCall, Error> {
-        let no_call = |problem: &str| Error::NoCall { problem: problem.to_owned() };
         let (_, rest) = text.split_once(OPEN).ok_or_else(|| no_call("there is no <tool_call>"))?;
         let (body, after) = rest.rsplit_once(CLOSE).ok_or_else(|| no_call("the </tool_call> is missing"))?;
         if after.contains(OPEN) {
             return Err(no_call("there is more than one"));
         }
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Body<'t> {
-            name: String,
-            #[serde(borrow)]
-            arguments: &'t RawValue,
-        }
-        let body: Body<'_> =
-            serde_json::from_str(body).map_err(|error| no_call(&format!("its body is not one ({error})")))?;
-        ToolCall::from_text(body.name, body.arguments.get())
+        body::parse(body, "arguments")
     }
 }
 
@@ -100,14 +78,5 @@ mod tests {
         ] {
             assert!(Hermes.parse(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn xml_between_the_same_marks_is_another_dialect() {
-        assert!(Hermes.is_taught_by("<tool_call>\n{\"name\": <n>, \"arguments\": <a>}\n</tool_call>"));
-        assert!(
-            !Hermes.is_taught_by("<tool_call>\n<function=f>\n{{ \"arguments\" }}</function>\n</tool_call>")
-        );
-        assert!(!Hermes.is_taught_by("no tools"));
     }
 }

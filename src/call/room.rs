@@ -1,0 +1,204 @@
+//! Whether a prompt fits the context, and the context the memory; asked before either is made.
+
+use super::{Error, Settings, format};
+use crate::{
+    Result,
+    chat::{Conversation, Role},
+    gguf::GgmlType,
+    inspect::{
+        machine::Machine,
+        memory::{self, Shape},
+    },
+    runtime::{Model, Options, Session, Vocabulary},
+    tools::ToolSet,
+};
+use serde_json::Value;
+use std::fmt;
+
+/// Bringing text into NFC makes at most three bytes one.
+const NFC_SHRINKS: usize = 3;
+/// How many parts a refusal lists; the others are added up.
+const LISTED_PARTS: usize = 24;
+
+/// Where the tokens of a prompt are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is: `messages[3] (user)`, ``tool `f` ``.
+    pub name: String,
+    /// Its own tokens, without what the template writes around it.
+    pub tokens: usize,
+}
+
+/// The parts of a prompt that is too long, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// The system messages, the tools and the other messages, in this order.
+    pub parts: Vec<Part>,
+    /// What the template writes between them.
+    pub template_tokens: usize,
+    /// How many of the last messages would fit, the tools and the system message kept.
+    pub fitting_messages: usize,
+}
+
+impl fmt::Display for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut largest: Vec<usize> = self.parts.iter().map(|part| part.tokens).collect();
+        largest.sort_unstable_by(|a, b| b.cmp(a));
+        let least = largest.get(LISTED_PARTS.saturating_sub(1)).copied().unwrap_or(0);
+        let mut listed = 0;
+        let (mut others, mut other_tokens) = (0, 0);
+        for part in &self.parts {
+            if part.tokens >= least && listed < LISTED_PARTS {
+                listed += 1;
+                writeln!(f, "  {:<44}{:>10}", shortened(&part.name), part.tokens)?;
+            } else {
+                others += 1;
+                other_tokens += part.tokens;
+            }
+        }
+        if others > 0 {
+            writeln!(f, "  {:<44}{other_tokens:>10}", format!("{others} others"))?;
+        }
+        writeln!(f, "  {:<44}{:>10}", "the chat template's own words", self.template_tokens)?;
+        match self.fitting_messages {
+            0 => write!(f, "not even the last message fits beside the rest; shorten it, or the tools"),
+            1 => write!(f, "the last message alone would fit beside the system message and the tools"),
+            n => write!(f, "the last {n} messages would fit beside the system message and the tools"),
+        }
+    }
+}
+
+fn shortened(name: &str) -> String {
+    match name.char_indices().nth(42) {
+        Some((at, _)) => format!("{}…", &name[..at]),
+        None => name.to_owned(),
+    }
+}
+
+/// The most tokens that a prompt may have, one left for the answer; `None` where no context of the
+/// size that was asked for can be made, which the session refuses by itself.
+fn limit(n_ctx_train: usize, options: &Options) -> Option<usize> {
+    let asked = options.n_ctx.map_or(n_ctx_train, usize::from);
+    (asked <= n_ctx_train).then(|| asked.saturating_sub(1))
+}
+
+/// Refuses text that cannot fit however it is cut into tokens, by its length alone.
+pub(super) fn check_bytes(model: &Model, bytes: usize, options: &Options) -> Result<()> {
+    let (vocabulary, n_ctx_train) = (model.vocabulary(), model.n_ctx_train());
+    let Some(limit) = limit(n_ctx_train, options) else { return Ok(()) };
+    let shrinks = if format::normalizes(vocabulary) { NFC_SHRINKS } else { 1 };
+    let longest = vocabulary.metadata().longest_token_bytes;
+    let at_least = bytes / shrinks / longest;
+    if at_least <= limit {
+        return Ok(());
+    }
+    Err(Error::TextTooLong { bytes, at_least, n_ctx: limit + 1, n_ctx_train }.into())
+}
+
+/// The bytes that surely stand in the prompt: a template may leave out what the model wrote.
+pub(super) fn least_bytes(conversation: &Conversation) -> usize {
+    let read = conversation.messages.iter().filter(|message| message.role() != Role::Assistant);
+    read.filter_map(|message| message.content()).map(str::len).sum()
+}
+
+/// Refuses a prompt of too many tokens, with the tokens of each part.
+pub(super) fn check_prompt(
+    model: &Model,
+    tools: Option<&ToolSet>,
+    conversation: &Conversation,
+    n_prompt: usize,
+    options: &Options,
+) -> Result<()> {
+    let n_ctx_train = model.n_ctx_train();
+    let Some(limit) = limit(n_ctx_train, options).filter(|&limit| n_prompt > limit) else { return Ok(()) };
+    let parts = parts(model.vocabulary(), tools, conversation, n_prompt, limit)?;
+    Err(Error::PromptTooLong { n_prompt, n_ctx: limit + 1, n_ctx_train, parts }.into())
+}
+
+fn parts(
+    vocabulary: &Vocabulary,
+    tools: Option<&ToolSet>,
+    conversation: &Conversation,
+    n_prompt: usize,
+    limit: usize,
+) -> Result<Parts> {
+    let count = |text: &str| Ok::<_, crate::Error>(vocabulary.tokenize(text, false)?.len());
+    let (mut system, mut others) = (Vec::new(), Vec::new());
+    for (index, message) in conversation.messages.iter().enumerate() {
+        let role = message.role();
+        let name = format!("messages[{index}] ({})", role.as_str());
+        let mut tokens = 0;
+        for (field, value) in message.fields() {
+            tokens += match value {
+                Value::String(text) if field != "role" => count(text)?,
+                Value::Array(_) | Value::Object(_) => count(&value.to_string())?,
+                _ => 0,
+            };
+        }
+        let list = if matches!(role, Role::System | Role::Developer) { &mut system } else { &mut others };
+        list.push(Part { name, tokens });
+    }
+    for tool in tools.into_iter().flat_map(ToolSet::iter) {
+        let tokens = count(&tool.source().to_string())?;
+        system.push(Part { name: format!("tool `{}`", tool.name().escape_debug()), tokens });
+    }
+    let sum = |parts: &[Part]| parts.iter().map(|part| part.tokens).sum::<usize>();
+    let template_tokens = n_prompt.saturating_sub(sum(&system) + sum(&others));
+    // The template's words are shared out by message: each has about as many.
+    let around = template_tokens / (others.len() + 1);
+    let mut room = limit.saturating_sub(sum(&system) + around);
+    let fits = |part: &&Part| match room.checked_sub(part.tokens + around) {
+        Some(rest) => {
+            room = rest;
+            true
+        }
+        None => false,
+    };
+    let fitting_messages = others.iter().rev().take_while(fits).count();
+    system.extend(others);
+    Ok(Parts { parts: system, template_tokens, fitting_messages })
+}
+
+/// Refuses a context that this machine has no memory for, where its need can be told.
+pub(super) fn check_memory(model: &Model, n_prompt: usize, settings: &Settings) -> Result<()> {
+    let n_ctx = Session::context_length(model, n_prompt, settings.max_tokens, &settings.session)?;
+    let Some(machine) = Machine::this().filter(|_| !settings.force) else { return Ok(()) };
+    check_fit(model, n_ctx, &settings.session, machine)
+}
+
+fn check_fit(model: &Model, n_ctx: usize, options: &Options, machine: Machine) -> Result<()> {
+    let header = model.header();
+    let weights: u64 = header.tensors.iter().map(|tensor| tensor.byte_len()).fold(0, u64::saturating_add);
+    let (Some(shape), Some(kv_type)) = (Shape::of(header), GgmlType::from_name(options.kv_type.name)) else {
+        return Ok(());
+    };
+    // The weights are mapped already and may be dropped from memory; what is allocated may not.
+    let need = |n_ctx: usize| {
+        let need = memory::memory(weights, &shape, n_ctx as u64, kv_type)?;
+        Some((need.kv_bytes.saturating_add(need.compute_bytes), need.total_bytes))
+    };
+    let fits = |n_ctx: usize| {
+        need(n_ctx).is_none_or(|(allocated, total)| {
+            allocated <= machine.available_bytes && total <= machine.total_bytes
+        })
+    };
+    if fits(n_ctx) {
+        return Ok(());
+    }
+    let (mut fitting, mut too_many) = (0, n_ctx);
+    while too_many - fitting > 256 {
+        let middle = fitting + (too_many - fitting) / 2;
+        if fits(middle) { fitting = middle } else { too_many = middle }
+    }
+    let (allocated, _) = need(n_ctx).unwrap_or((u64::MAX, u64::MAX));
+    let fitting = fitting / 256 * 256;
+    Err(Error::Memory {
+        n_ctx,
+        need_mib: allocated.div_ceil(1 << 20),
+        available_mib: machine.available_bytes >> 20,
+        weights_mib: weights >> 20,
+        total_mib: machine.total_bytes >> 20,
+        fitting,
+    }
+    .into())
+}

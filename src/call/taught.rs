@@ -1,0 +1,113 @@
+//! Chat template -> the dialect of the calls that it teaches, told by what it writes.
+//!
+//! A template's text says little: Qwen3-Coder's holds `<tool_call>` and means XML. So it is given a
+//! small conversation with a tool call, and the dialect is the one that the call comes out in.
+
+use super::Error;
+use crate::{
+    Result,
+    chat::{self, Conversation, LocalTime, RenderOptions, Template},
+    tools::dialect::{self, DIALECTS, Dialect, GENERIC, Shown, foreign},
+};
+use serde_json::{Value, json};
+
+/// The name of the tool of the probe: no template holds it.
+const NAME: &str = "probe_tool";
+
+/// How a model is told of tools and writes calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// How calls are written.
+    pub dialect: &'static dyn Dialect,
+    /// Whether the chat template shows the model its tools and the calls of the history; where it
+    /// does not, they are put into the conversation as text.
+    pub by_template: bool,
+}
+
+/// The manner that a chat template teaches, or that of `chosen`.
+///
+/// # Errors
+/// [`Error::NoDialect`] where the template teaches calls in a format that is not supported and none
+/// was chosen; what the template reports where it cannot be run at all.
+pub fn manner_of(template: &str, chosen: Option<&'static dyn Dialect>) -> Result<Manner> {
+    let probe = Probe::of(template)?;
+    let taught = probe.dialect();
+    let Some(dialect) = chosen.or(taught) else {
+        if probe.knows_no_tools() {
+            return Ok(Manner { dialect: GENERIC, by_template: false });
+        }
+        let format = match (foreign::named_in(template), probe.failure) {
+            (Some(format), _) => format,
+            // A template that fails on everything has more to say than that its format is unknown.
+            (None, Some(failure)) => return Err(failure.into()),
+            (None, None) => "one that is not known here",
+        };
+        let supported = DIALECTS.iter().map(|dialect| dialect.name()).collect();
+        return Err(Error::NoDialect { format, supported }.into());
+    };
+    let by_template = probe.shows_tools && taught.is_some_and(|taught| taught.name() == dialect.name());
+    Ok(Manner { dialect, by_template })
+}
+
+/// What a template makes of the probe.
+struct Probe {
+    shown: Shown,
+    shows_tools: bool,
+    /// Why the template wrote no prompt with tools.
+    failure: Option<chat::Error>,
+}
+
+impl Probe {
+    fn of(template: &str) -> Result<Probe> {
+        let template = Template::new(template)?;
+        let tools = tools();
+        let turn = json!([{"role": "user", "content": "probe question"}]);
+        let mut called = turn.clone();
+        let messages = called.as_array_mut().expect("an array was written above");
+        // Mistral's templates insist on an id of nine letters and digits.
+        let id = "probe0000";
+        messages.push(json!({"role": "assistant", "content": "", "tool_calls": [
+            {"id": id, "type": "function", "function": {"name": NAME, "arguments": {"probe_key": "value"}}}]}));
+        let unanswered = called.clone();
+        let messages = called.as_array_mut().expect("an array was written above");
+        messages.push(json!({"role": "tool", "name": NAME, "tool_call_id": id, "content": "{}"}));
+        let render = |messages: &Value, tools: Option<&Value>, add_generation_prompt: bool| {
+            let conversation = Conversation::from_value(messages.clone()).expect("the probe is well formed");
+            let options = RenderOptions {
+                add_generation_prompt,
+                enable_thinking: Some(false),
+                bos_token: Some(""),
+                eos_token: Some(""),
+                now: LocalTime::from_epoch(0),
+                ..RenderOptions::default()
+            };
+            template.render(&conversation, tools, &options)
+        };
+        let (prompt, failure) = match render(&turn, Some(&tools), true) {
+            Ok(prompt) => (prompt, None),
+            Err(failure) => (String::new(), Some(failure)),
+        };
+        // Some templates refuse a tool's result, others a call that has none.
+        let history =
+            render(&called, Some(&tools), false).or_else(|_| render(&unanswered, Some(&tools), false));
+        let shows_tools = prompt.contains(NAME);
+        Ok(Probe { shown: Shown { prompt, history: history.unwrap_or_default() }, shows_tools, failure })
+    }
+
+    fn dialect(&self) -> Option<&'static dyn Dialect> {
+        dialect::shown_in(&self.shown, NAME)
+    }
+
+    fn knows_no_tools(&self) -> bool {
+        self.failure.is_none() && !self.shows_tools && !self.shown.history.contains(NAME)
+    }
+}
+
+/// One tool with all that templates take for granted.
+fn tools() -> Value {
+    json!([{"type": "function", "function": {"name": NAME, "description": "A probe.", "parameters": {
+        "type": "object",
+        "properties": {"probe_key": {"type": "string", "description": "A key."}},
+        "required": ["probe_key"],
+    }}}])
+}

@@ -1,0 +1,118 @@
+//! The files of a split model, found by the first one's name and checked all.
+//!
+//! llama.cpp looks for the parts by itself, and asserts the type of a key in each.
+
+use super::{Error as Flaw, Trust, keys::shown};
+use crate::{
+    gguf::{Gguf, TensorInfo, Value},
+    mmap::Map,
+    runtime::Error,
+};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+/// A model's metadata and the tensors of all its files.
+pub struct Parts {
+    /// The first file.
+    pub first: Gguf,
+    /// The tensors of all files.
+    pub tensors: Vec<TensorInfo>,
+    /// Whether every file can be mapped.
+    pub is_mappable: bool,
+}
+
+impl Parts {
+    /// Reads the model file at `path`, and its other parts where it is the first of several.
+    pub fn read(path: &Path) -> Result<Parts, Error> {
+        let mut first = parse(path)?;
+        let mut is_mappable = first.is_mappable();
+        let mut tensors = std::mem::take(&mut first.tensors);
+        let refuse = |flaw| Error::refused(path, flaw);
+        let count = part_number(&first, "split.count").map_err(refuse)?.unwrap_or(0);
+        let no = part_number(&first, "split.no").map_err(refuse)?.unwrap_or(0);
+        if count > 1 {
+            let names = names(path, no, count).map_err(refuse)?;
+            for (index, path) in names.iter().enumerate().skip(1) {
+                let part = parse(path)?;
+                check_part(&part, index as u64, count).map_err(|flaw| Error::refused(path, flaw))?;
+                is_mappable &= part.is_mappable();
+                tensors.extend(part.tensors);
+            }
+            check_whole(&first, &tensors).map_err(refuse)?;
+        }
+        Ok(Parts { first, tensors, is_mappable })
+    }
+
+    /// Reads the model file at `path` alone.
+    pub fn read_first(path: &Path) -> Result<Gguf, Error> {
+        parse(path)
+    }
+
+    /// Checks what the files say.
+    pub fn check(&self, path: &Path, trust: Trust) -> Result<(), Error> {
+        super::check_model(&self.first, &self.tensors, trust).map_err(|flaw| Error::refused(path, flaw))
+    }
+}
+
+fn parse(path: &Path) -> Result<Gguf, Error> {
+    if path.is_dir() {
+        return Err(Error::Folder { path: path.to_path_buf() });
+    }
+    let file = Map::open(path).map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
+    Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })
+}
+
+fn part_number(gguf: &Gguf, key: &str) -> Result<Option<u64>, Flaw> {
+    match gguf.value(key) {
+        None => Ok(None),
+        Some(&Value::U16(number)) => Ok(Some(number.into())),
+        Some(other) => {
+            Err(Flaw::Key { key: key.to_owned(), found: shown(other), expected: "a u16".to_owned() })
+        }
+    }
+}
+
+/// The paths of all parts, by the name of the first.
+fn names(path: &Path, no: u64, count: u64) -> Result<Vec<PathBuf>, Flaw> {
+    let ending = |index: u64| format!("-{:05}-of-{count:05}.gguf", index + 1);
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let Some(stem) = name.strip_suffix(&ending(no)) else {
+        return Err(Flaw::PartName { no: no + 1, count, expected: ending(no) });
+    };
+    let named = |index| format!("{stem}{}", ending(index));
+    if no != 0 {
+        return Err(Flaw::NotFirstPart { no: no + 1, count, first: named(0) });
+    }
+    Ok((0..count).map(|index| path.with_file_name(named(index))).collect())
+}
+
+fn check_part(part: &Gguf, index: u64, count: u64) -> Result<(), Flaw> {
+    for (key, expected) in [("split.no", index), ("split.count", count)] {
+        if part_number(part, key)? != Some(expected) {
+            let found = part.value(key).map_or_else(|| "missing".to_owned(), shown);
+            return Err(Flaw::Key { key: key.to_owned(), found, expected: format!("a u16 of {expected}") });
+        }
+    }
+    Ok(())
+}
+
+fn check_whole(first: &Gguf, tensors: &[TensorInfo]) -> Result<(), Flaw> {
+    const KEY: &str = "split.tensors.count";
+    let mut seen = HashSet::new();
+    if let Some(twice) = tensors.iter().find(|tensor| !seen.insert(tensor.name.as_str())) {
+        return Err(Flaw::TensorInTwoParts { name: twice.name.clone() });
+    }
+    let expected = "an i32, the number of tensors in all parts";
+    match first.value(KEY) {
+        None => Err(Flaw::MissingKey { key: KEY.to_owned(), expected: expected.to_owned() }),
+        Some(&Value::I32(count)) if i64::from(count) == tensors.len() as i64 => Ok(()),
+        Some(&Value::I32(count)) if count >= 0 => {
+            Err(Flaw::PartTensors { found: tensors.len() as u64, expected: count as u64 })
+        }
+        Some(other) => {
+            Err(Flaw::Key { key: KEY.to_owned(), found: shown(other), expected: expected.to_owned() })
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The tokenizer's keys: arrays of one length, each text once, ids that exist.
+
+use super::{Error, keys::Keys};
+use crate::gguf::{Array, Gguf, Value};
+use std::collections::HashMap;
+
+/// The tokenizers that are checked: byte-level BPE, and SentencePiece with byte tokens.
+const CHECKED: [&str; 2] = ["gpt2", "llama"];
+/// The prefix of the keys.
+const PREFIX: &str = "tokenizer.ggml";
+/// The most tokens, many times what any model has; llguidance keeps ids in 24 bits.
+const MAX_TOKENS: usize = 1 << 22;
+/// The longest text of a token, in bytes: twice the longest run of spaces of a published model.
+const MAX_TOKEN_BYTES: usize = 1 << 12;
+/// Pre-tokenizers for tokens that are not spelled in the byte-level alphabet: with these, llama.cpp
+/// asserts at the first space or line feed.
+const NOT_BYTE_LEVEL: [&str; 5] =
+    ["gemma4", "granite-embed-multi-311m", "mmbert", "sarvam-moe", "whitespace"];
+/// ggml's number for tokens that are one byte.
+const BYTE: i32 = 6;
+
+/// Holds the tokenizer's keys against each other, and gives the number of tokens; `None` for a
+/// tokenizer that is not checked, where `trusted` lets it pass.
+pub(super) fn check(gguf: &Gguf, trusted: bool) -> Result<Option<u64>, Error> {
+    let keys = Keys::new(gguf, PREFIX);
+    let missing =
+        |name: &str, expected: &str| Error::MissingKey { key: keys.key(name), expected: expected.to_owned() };
+    let model = keys.text("model")?.ok_or_else(|| missing("model", "gpt2 or llama"))?;
+    if !CHECKED.contains(&model) {
+        if trusted {
+            return Ok(None);
+        }
+        return Err(Error::Tokenizer { found: model.to_owned(), checked: CHECKED.to_vec() });
+    }
+    let tokens = strings(&keys, "tokens")?.ok_or_else(|| missing("tokens", "an array of strings"))?;
+    check_count(&keys, tokens)?;
+    check_texts(tokens)?;
+    check_scores(&keys, tokens.len())?;
+    check_types(&keys, tokens)?;
+    match model {
+        "llama" => check_bytes(&keys, tokens)?,
+        _ => check_merges(
+            &keys,
+            strings(&keys, "merges")?.ok_or_else(|| missing("merges", "an array of strings"))?,
+        )?,
+    }
+    if let Some(pre) = keys.text("pre")?.filter(|pre| NOT_BYTE_LEVEL.contains(pre)) {
+        let expected = "a pre-tokenizer for byte-level tokens".to_owned();
+        return Err(keys.wrong("pre", &Value::String(pre.to_owned()), expected));
+    }
+    for name in ["add_bos_token", "add_eos_token", "add_sep_token", "add_space_prefix"] {
+        keys.truth(name)?;
+    }
+    check_special_ids(gguf, tokens.len())?;
+    Ok(Some(tokens.len() as u64))
+}
+
+fn strings<'g>(keys: &Keys<'g>, name: &str) -> Result<Option<&'g [String]>, Error> {
+    match keys.value(name) {
+        None => Ok(None),
+        Some(Value::Array(Array::String(texts))) => Ok(Some(texts)),
+        Some(other) => Err(keys.wrong(name, other, "an array of strings".into())),
+    }
+}
+
+fn check_count(keys: &Keys<'_>, tokens: &[String]) -> Result<(), Error> {
+    if (1..=MAX_TOKENS).contains(&tokens.len()) {
+        return Ok(());
+    }
+    Err(Error::Key {
+        key: keys.key("tokens"),
+        found: format!("an array of {} values", tokens.len()),
+        expected: format!("from 1 to {MAX_TOKENS}"),
+    })
+}
+
+/// llama.cpp asserts that no text stands twice, as it reads them: cut at a zero byte, and with a
+/// name in place of an empty one.
+fn check_texts(tokens: &[String]) -> Result<(), Error> {
+    let mut seen: HashMap<&str, usize> = HashMap::with_capacity(tokens.len());
+    let mut empty = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Error::Element {
+                key: format!("{PREFIX}.tokens"),
+                index,
+                found: format!("a text of {} bytes", token.len()),
+                expected: format!("at most {MAX_TOKEN_BYTES}"),
+            });
+        }
+        let text = token.split('\0').next().unwrap_or_default();
+        if text.is_empty() {
+            empty.push((index, format!("[EMPTY_{index}]")));
+        } else if let Some(first) = seen.insert(text, index) {
+            return Err(Error::DuplicateToken { first, second: index, text: text.to_owned() });
+        }
+    }
+    match empty.into_iter().find_map(|(index, text)| Some((*seen.get(&*text)?, index, text))) {
+        Some((first, second, text)) => Err(Error::DuplicateToken { first, second, text }),
+        None => Ok(()),
+    }
+}
+
+fn check_scores(keys: &Keys<'_>, n_tokens: usize) -> Result<(), Error> {
+    let expected = || format!("an array of {n_tokens} f32, one for each token");
+    match keys.value("scores") {
+        None => Ok(()),
+        Some(Value::Array(Array::F32(scores))) if scores.len() == n_tokens => {
+            match scores.iter().position(|score| score.is_nan()) {
+                None => Ok(()),
+                Some(index) => Err(Error::Element {
+                    key: keys.key("scores"),
+                    index,
+                    found: "not a number".into(),
+                    expected: "a number".into(),
+                }),
+            }
+        }
+        Some(Value::Array(Array::I32(scores))) if scores.len() == n_tokens => Ok(()),
+        Some(other) => Err(keys.wrong("scores", other, expected())),
+    }
+}
+
+fn check_types(keys: &Keys<'_>, tokens: &[String]) -> Result<(), Error> {
+    let types = match keys.value("token_type") {
+        None => return Ok(()),
+        Some(Value::Array(Array::I32(types))) if types.len() == tokens.len() => types,
+        Some(other) => {
+            let expected = format!("an array of {} i32, one for each token", tokens.len());
+            return Err(keys.wrong("token_type", other, expected));
+        }
+    };
+    for (index, (&kind, token)) in types.iter().zip(tokens).enumerate() {
+        let element = |key: &str, found: String, expected: &str| {
+            Err(Error::Element { key: keys.key(key), index, found, expected: expected.to_owned() })
+        };
+        if !(0..=BYTE).contains(&kind) {
+            return element("token_type", kind.to_string(), "a number from 0 to 6");
+        }
+        if kind == BYTE && byte_of(token).is_none() {
+            let found = format!("the byte token `{}`", token.escape_debug());
+            return element("tokens", found, "a byte as `<0x0A>`");
+        }
+    }
+    Ok(())
+}
+
+fn byte_of(token: &str) -> Option<u8> {
+    let hex = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    (hex.len() == 2).then(|| u8::from_str_radix(hex, 16).ok())?
+}
+
+/// What no token covers is spelled in bytes, and llama.cpp throws where one is missing, past
+/// everybody who could catch it.
+fn check_bytes(keys: &Keys<'_>, tokens: &[String]) -> Result<(), Error> {
+    let mut found = [false; 256];
+    for token in tokens {
+        if let &[byte] = token.as_bytes() {
+            found[usize::from(byte)] = true;
+        } else if let Some(byte) = byte_of(token)
+            && *token == format!("<0x{byte:02X}>")
+        {
+            found[usize::from(byte)] = true;
+        }
+    }
+    match found.iter().position(|found| !found) {
+        None => Ok(()),
+        Some(byte) => Err(Error::Key {
+            key: keys.key("tokens"),
+            found: format!("without `<0x{byte:02X}>`"),
+            expected: "a token for each of the 256 bytes".into(),
+        }),
+    }
+}
+
+fn check_merges(keys: &Keys<'_>, merges: &[String]) -> Result<(), Error> {
+    // A token may begin with a space, so the one in the middle is looked for behind the first byte.
+    let is_pair = |merge: &String| {
+        let separator = merge.char_indices().skip(1).find(|(_, c)| *c == ' ');
+        separator.is_some_and(|(at, _)| at + 1 < merge.len())
+    };
+    match merges.iter().position(|merge| !is_pair(merge)) {
+        None => Ok(()),
+        Some(index) => Err(Error::Element {
+            key: keys.key("merges"),
+            index,
+            found: format!("`{}`", merges[index].chars().take(60).collect::<String>().escape_debug()),
+            expected: "two tokens and a space between them".into(),
+        }),
+    }
+}
+
+/// `bos_token_id` and its like, all of them: llama.cpp passes over what it does not know.
+fn check_special_ids(gguf: &Gguf, n_tokens: usize) -> Result<(), Error> {
+    for (key, value) in &gguf.metadata {
+        if !(key.starts_with(PREFIX) && key.ends_with("_token_id")) {
+            continue;
+        }
+        match value {
+            Value::U32(id) if (*id as usize) < n_tokens => {}
+            other => {
+                return Err(Error::Key {
+                    key: key.clone(),
+                    found: super::keys::shown(other),
+                    expected: format!("a u32 below {n_tokens}, the number of tokens"),
+                });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,638 @@
+//! How calls are written: the dialect that a chat template teaches, each dialect's grammar both ways,
+//! tools told as text, and a real model that nobody here made.
+
+use crate::{pocket, shared::shared};
+use edgecall::{
+    Error, Kind,
+    call::{self, Settings, Think},
+    chat::{Conversation, RenderOptions},
+    convert::FileType,
+    gguf::{Gguf, Header, Value as Metadata},
+    runtime::{Compiler, Model, Options, Sampling},
+    tools::{
+        ToolCall, ToolSet, check,
+        dialect::{self, DIALECTS, Dialect},
+        grammar::{CallGrammar, Staged},
+        json_schema::KeyOrder,
+    },
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+fn named(name: &str) -> &'static dyn Dialect {
+    dialect::named(name).unwrap()
+}
+
+fn tools(list: Value) -> ToolSet {
+    ToolSet::from_value(list).unwrap()
+}
+
+/// The name of the dialect that a template teaches, and who tells the model of the tools.
+fn taught(template: &str) -> Result<(&'static str, bool), String> {
+    match call::manner_of(template, None) {
+        Ok(manner) => Ok((manner.dialect.name(), manner.by_template)),
+        Err(error) => {
+            assert_eq!(error.kind(), Kind::Data);
+            Err(error.to_string())
+        }
+    }
+}
+
+// ChatML, in which a call is written in a way that is put in place of CALL.
+const CHATML: &str = "\
+{%- if tools %}<|im_start|>system\n{{ tools | tojson }}<|im_end|>\n{% endif %}
+{%- for m in messages %}<|im_start|>{{ m.role }}\n
+{%- if m.tool_calls %}{% set call = m.tool_calls[0].function %}CALL{% else %}{{ m.content }}{% endif -%}
+<|im_end|>\n{% endfor %}
+{%- if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+#[test]
+fn a_template_teaches_the_dialect_that_it_writes_a_call_in() {
+    let json = |key: &str| {
+        format!(r#"{{{{ '{{"name": "' + call.name + '", "{key}": ' + (call.arguments | tojson) + '}}' }}}}"#)
+    };
+    let (arguments, parameters) = (json("arguments"), json("parameters"));
+    for (written, dialect) in [
+        (format!("<tool_call>\n{arguments}\n</tool_call>"), "hermes"),
+        (format!("<tool_call>{arguments}</tool_call>"), "hermes"),
+        ("<tool_call>{{ call | tojson }}</tool_call>".into(), "hermes"),
+        (parameters.clone(), "llama3"),
+        (format!("[TOOL_CALLS] [{arguments}]"), "mistral"),
+        (format!("[TOOL_CALLS][{arguments}]"), "mistral"),
+        ("[TOOL_CALLS]{{ call.name }}[ARGS]{{ call.arguments | tojson }}".into(), "mistral-args"),
+        ("<function={{ call.name }}>{{ call.arguments | tojson }}</function>".into(), "functionary"),
+    ] {
+        assert_eq!(taught(&CHATML.replace("CALL", &written)), Ok((dialect, true)), "{written}");
+    }
+    let xml = "<function={{ call.name }}>\n<parameter=key>\n1\n</parameter>\n</function>";
+    for (written, refusal) in [
+        (format!("<tool_call>\n{xml}\n</tool_call>"), "Qwen3-Coder's XML"),
+        (xml.into(), "Qwen3-Coder's XML"),
+        (
+            "[TOOL_CALLS]{{ call.name }}[CALL_ID]x[ARGS]{{ call.arguments | tojson }}".into(),
+            "Mistral's with ids",
+        ),
+        // Like one of ours, and inside marks that make it another.
+        (format!("<|python_tag|>{parameters}"), "not known here"),
+        (format!("[{parameters}]"), "not known here"),
+        (arguments.clone(), "not known here"),
+        ("<call><function={{ call.name }}>{{ call.arguments | tojson }}</function>".into(), "not known here"),
+        (format!("<tool_call>{parameters}</tool_call>"), "not known here"),
+    ] {
+        let message = taught(&CHATML.replace("CALL", &written)).unwrap_err();
+        assert!(message.contains(refusal) && message.contains("--dialect generic"), "{written}: {message}");
+    }
+}
+
+#[test]
+fn a_template_that_knows_no_tools_takes_the_generic_dialect() {
+    for template in [
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}",
+        // As some templates do: no system message, no roles but two, no two turns of one.
+        "{% for m in messages %}{% if m.role != ['user', 'assistant'][loop.index0 % 2] %}
+         {{ raise_exception('roles must alternate') }}{% endif %}{{ m.content }}{% endfor %}",
+        // The mark alone teaches nothing.
+        "{# <tool_call> arguments #}{% for m in messages %}{{ m.content }}{% endfor %}",
+    ] {
+        assert_eq!(taught(template), Ok(("generic", false)), "{template}");
+    }
+    // Calls in the history, and no word of the tools: the words are ours, the format its own.
+    let hermes = "<tool_call>\n{{ call | tojson }}\n</tool_call>";
+    let silent = CHATML.replace("CALL", hermes).replace("{%- if tools %}", "{%- if false %}");
+    assert_eq!(taught(&silent), Ok(("hermes", false)));
+}
+
+#[test]
+fn a_chosen_dialect_that_the_template_does_not_teach_is_told_as_text() {
+    let template = CHATML.replace("CALL", "<tool_call>\n{{ call | tojson }}\n</tool_call>");
+    for dialect in DIALECTS {
+        let manner = call::manner_of(&template, Some(*dialect)).unwrap();
+        assert_eq!((manner.dialect.name(), manner.by_template), (dialect.name(), dialect.name() == "hermes"));
+    }
+}
+
+#[test]
+fn a_template_that_fails_on_everything_says_why() {
+    let message = taught("{{ raise_exception('not this one') }}").unwrap_err();
+    assert!(message.contains("not this one"), "{message}");
+}
+
+#[test]
+fn conformance_each_golden_template_has_its_dialect_or_is_refused_by_name() {
+    let Some(shared) = shared() else { return };
+    let table = [
+        ("HuggingFaceTB-SmolLM3-3B", Ok("generic")),
+        ("LFM2.5-Instruct", Err("LFM2's")),
+        ("NousResearch-Hermes-3-Llama-3.1-8B-tool_use", Ok("hermes")),
+        ("Qwen-Qwen2.5-7B-Instruct", Ok("hermes")),
+        ("Qwen-Qwen3-0.6B", Ok("hermes")),
+        ("Qwen3-Coder", Err("Qwen3-Coder's XML")),
+        ("Qwen3.5-4B", Err("Qwen3-Coder's XML")),
+        ("deepseek-ai-DeepSeek-R1-Distill-Qwen-32B", Err("DeepSeek's")),
+        ("fireworks-ai-llama-3-firefunction-v2", Err("FireFunction's")),
+        ("google-gemma-2-2b-it", Ok("generic")),
+        ("google-gemma-4-31B-it", Err("Gemma 4's")),
+        ("ibm-granite-granite-3.3-2B-Instruct", Err("Granite 3's")),
+        ("ibm-granite-granite-4.0", Ok("hermes")),
+        ("meetkai-functionary-medium-v3.1", Ok("functionary")),
+        ("meta-llama-Llama-3.1-8B-Instruct", Ok("llama3")),
+        ("meta-llama-Llama-3.2-3B-Instruct", Ok("llama3")),
+        ("microsoft-Phi-3.5-mini-instruct", Ok("generic")),
+        ("mistralai-Mistral-Nemo-Instruct-2407", Ok("mistral")),
+        ("openai-gpt-oss-120b", Err("gpt-oss's Harmony")),
+        ("openbmb-MiniCPM5-1B", Err("MiniCPM's XML")),
+    ];
+    let folder = shared.join("golden/templates/jinja");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), table.len());
+    for (name, expected) in table {
+        let template = fs::read_to_string(folder.join(format!("{name}.jinja"))).unwrap();
+        match (taught(&template), expected) {
+            (Ok((dialect, by_template)), Ok(expected)) => {
+                assert_eq!((dialect, by_template), (expected, expected != "generic"), "{name}");
+            }
+            (Err(message), Err(format)) => {
+                assert!(message.contains(format!("not supported: {format}").as_str()), "{name}: {message}");
+            }
+            (found, _) => panic!("{name}: {found:?}"),
+        }
+    }
+}
+
+/// A question, a call, its result, and another question.
+fn history() -> Conversation {
+    Conversation::from_value(json!([
+        {"role": "user", "content": "Where?"},
+        {"role": "assistant", "tool_calls": [
+            {"id": "a1", "type": "function", "function": {"name": "find", "arguments": {"city": "Leeds"}}},
+            {"id": "a2", "type": "function", "function": {"name": "look", "arguments": {}}}]},
+        {"role": "tool", "tool_call_id": "a2", "content": "nothing"},
+        {"role": "tool", "tool_call_id": "a1", "content": "[1, 2]"},
+        {"role": "user", "content": "And now?"},
+    ]))
+    .unwrap()
+}
+
+fn find() -> ToolSet {
+    tools(json!([{"name": "find", "description": "Finds.", "parameters": {
+        "type": "object", "properties": {"city": {"type": "string", "maxLength": 30}}, "required": ["city"]}}]))
+}
+
+#[test]
+fn conformance_any_golden_template_takes_tools_and_history_as_text() {
+    let Some(shared) = shared() else { return };
+    for entry in fs::read_dir(shared.join("golden/templates/jinja")).unwrap() {
+        let path = entry.unwrap().path();
+        let template = fs::read_to_string(&path).unwrap();
+        let options = RenderOptions {
+            add_generation_prompt: true,
+            bos_token: Some("<s>"),
+            eos_token: Some("</s>"),
+            ..RenderOptions::default()
+        };
+        let rendered = call::render_with(&template, &find(), &history(), &options, dialect::named("generic"));
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        match rendered {
+            Ok(prompt) => {
+                for text in [r#""description": "Finds.""#, r#"{"name": "look", "arguments": {}}"#, "[1, 2]"] {
+                    assert!(prompt.contains(text), "{name}: {text} is not in {prompt}");
+                }
+            }
+            // They insist on a list of tools, or on a variable of their own.
+            Err(error) => assert!(
+                name.contains("functionary") || name.contains("firefunction") || name.contains("Hermes-3"),
+                "{name}: {error}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn tools_calls_and_results_are_told_as_text() {
+    let told = r#"You can call these functions, given as JSON with a JSON schema of their parameters:
+{"name": "find", "description": "Finds.", "parameters": {"type": "object", "properties": {"city": {"type": "string", "maxLength": 30}}, "required": ["city"]}}
+
+Answer the user by calling one of them. Write the call and nothing else, in this form:
+{"name": "FUNCTION", "arguments": {"PARAMETER": "VALUE"}}"#;
+    let turns = r#"user: Where?
+assistant: {"name": "find", "arguments": {"city": "Leeds"}}
+{"name": "look", "arguments": {}}
+user: Result of look:
+nothing
+
+Result of find:
+[1, 2]
+
+And now?
+"#;
+    let render = |template: &str, conversation: &Conversation| {
+        call::render_with(template, &find(), conversation, &RenderOptions::default(), None).unwrap()
+    };
+    let plain = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
+    assert_eq!(render(plain, &history()), format!("system: {told}\n{turns}"));
+    let own = history().with_system("Be brief.");
+    assert_eq!(render(plain, &own), format!("system: Be brief.\n\n{told}\n{turns}"));
+    // A template that refuses a system message, and one that drops it.
+    let refuses = plain.replace(
+        "{{ m.role",
+        "{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}{{ m.role",
+    );
+    let drops = plain.replace("{% for m in messages", "{% for m in messages if m.role != 'system'");
+    for template in [refuses, drops] {
+        assert_eq!(render(&template, &history()), turns.replacen("user: ", &format!("user: {told}\n\n"), 1));
+    }
+}
+
+/// What is wrong with `text`, byte by byte; `Ok` if it is all of a call.
+fn verdict(compiler: &Compiler, grammar: &CallGrammar, text: &str) -> Result<(), String> {
+    let mut constraint = call::constraint(compiler, grammar).unwrap();
+    for (i, byte) in text.bytes().enumerate() {
+        if !constraint.accept(i32::from(byte)).unwrap() {
+            return Err(format!("stops after {:?}", String::from_utf8_lossy(&text.as_bytes()[..i])));
+        }
+    }
+    if constraint.is_complete() { Ok(()) } else { Err("does not end there".into()) }
+}
+
+fn few_keys() -> Value {
+    json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "required": ["b"]})
+}
+
+/// So many keys that the grammar is built in stages.
+fn many_keys() -> Value {
+    let mut parameters = few_keys();
+    for i in 0..20 {
+        parameters["properties"][format!("optional{i}")] = json!({"type": "integer"});
+    }
+    parameters
+}
+
+/// What stands before the name, between name and arguments, and after them; then texts to refuse.
+const TABLE: &[(&str, [&str; 3], &[&str])] = &[
+    (
+        "hermes",
+        ["<tool_call>\n{\"name\": \"", "\", \"arguments\": ", "}\n</tool_call>"],
+        &[
+            "{\"name\": \"f\", \"arguments\": {\"b\": 1}}",
+            "<tool_call>\n{\"name\": \"f\", \"parameters\": {\"b\": 1}}",
+        ],
+    ),
+    (
+        "llama3",
+        ["{\"name\": \"", "\", \"parameters\": ", "}"],
+        &[
+            "{\"name\": \"f\", \"arguments\": {\"b\": 1}}",
+            "[{\"name\": \"f\", \"parameters\": {\"b\": 1}}]",
+            "<|python_tag|>{\"name\": \"f\", \"parameters\": {\"b\": 1}}",
+            "{\"name\": \"f\", \"parameters\": {\"b\": 1}}; {\"name\": \"f\", \"parameters\": {\"b\": 1}}",
+        ],
+    ),
+    (
+        "mistral",
+        ["[TOOL_CALLS][{\"name\": \"", "\", \"arguments\": ", "}]"],
+        &[
+            "[TOOL_CALLS]{\"name\": \"f\", \"arguments\": {\"b\": 1}}",
+            "[TOOL_CALLS]  [{\"name\": \"f\", \"arguments\": {\"b\": 1}}]",
+            "[TOOL_CALLS][]",
+            "[TOOL_CALLS][{\"name\": \"f\", \"arguments\": {\"b\": 1}}, {\"name\": \"f\", \"arguments\": {\"b\": 1}}]",
+            "[{\"name\": \"f\", \"arguments\": {\"b\": 1}}]",
+        ],
+    ),
+    (
+        "mistral",
+        ["[TOOL_CALLS] [{\"name\": \"", "\", \"arguments\": ", "}]"],
+        &["[TOOL_CALLS][ {\"name\": \"f\", \"arguments\": {\"b\": 1}}]"],
+    ),
+    (
+        "mistral-args",
+        ["[TOOL_CALLS]", "[ARGS]", ""],
+        &[
+            "[TOOL_CALLS]f{\"b\": 1}",
+            "[TOOL_CALLS]\"f\"[ARGS]{\"b\": 1}",
+            "f[ARGS]{\"b\": 1}",
+            "[TOOL_CALLS]f[ARGS]",
+        ],
+    ),
+    (
+        "functionary",
+        ["<function=", ">", "</function>"],
+        &[
+            "<function=f>\n{\"b\": 1}</function>",
+            "<function=\"f\">{\"b\": 1}</function>",
+            "<function=f>{\"b\": 1}</function><function=f>{\"b\": 1}</function>",
+            "<function=f>{\"b\": 1}",
+            "<function=f><parameter=b>1</parameter></function>",
+        ],
+    ),
+    (
+        "generic",
+        ["{\"name\": \"", "\", \"arguments\": ", "}"],
+        &[
+            "{\"name\": \"f\", \"parameters\": {\"b\": 1}}",
+            "Sure: {\"name\": \"f\", \"arguments\": {\"b\": 1}}",
+            "{\"arguments\": {\"b\": 1}, \"name\": \"f\"}",
+        ],
+    ),
+];
+
+#[test]
+fn each_dialect_takes_its_own_calls_and_no_others() {
+    let compiler = Compiler::for_bytes().unwrap();
+    for parameters in [few_keys(), many_keys()] {
+        // Names that begin alike are told apart where nothing but a mark ends them.
+        let set = tools(json!([{"name": "f", "parameters": parameters}, {"name": "fg"}, {"name": "f g ü"}]));
+        for (name, [open, middle, close], refused) in TABLE {
+            let dialect = named(name);
+            let grammar = CallGrammar::new(&set, dialect, KeyOrder::Any).unwrap();
+            let text = |tool: &str, arguments: &str| format!("{open}{tool}{middle}{arguments}{close}");
+            for (tool, arguments, accepted) in [
+                ("f", r#"{"b": 1}"#, true),
+                ("f", r#"{"b": 1, "a": "x"}"#, true),
+                ("f", r#"{"a": "]}</function></tool_call>", "b": 1}"#, true),
+                ("f", r#"{"a": "x"}"#, false),
+                ("f", r#"{"b": 1, "b": 2}"#, false),
+                ("f", r#"{"b": "1"}"#, false),
+                ("f", r#"{"b": 1, "c": 1}"#, false),
+                ("fg", "{}", true),
+                ("fg", r#"{"b": 1}"#, false),
+                ("f g ü", "{}", true),
+                ("fgh", "{}", false),
+                ("g", "{}", false),
+                ("", "{}", false),
+            ] {
+                let text = text(tool, arguments);
+                let verdict = verdict(&compiler, &grammar, &text);
+                assert_eq!(verdict.is_ok(), accepted, "{name}: {text}: {verdict:?}");
+                if accepted {
+                    let call = dialect.parse(&text).unwrap();
+                    assert_eq!((call.name(), call.arguments_text()), (tool, arguments), "{name}: {text}");
+                }
+            }
+            for text in refused.iter().copied().chain([" ", "{}", "none"]) {
+                assert!(verdict(&compiler, &grammar, text).is_err(), "{name}: {text}");
+            }
+            let whole = text("f", r#"{"b": 1}"#);
+            for text in [format!(" {whole}"), format!("{whole} "), whole[..whole.len() - 1].into()] {
+                assert!(verdict(&compiler, &grammar, &text).is_err(), "{name}: {text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_call_is_read_back_as_it_was_written_in_every_dialect() {
+    for arguments in [r#"{}"#, r#"{"b": "</tool_call>[ARGS]>]\n</function>", "a": [1.0, {"c": 1e3}]}"#] {
+        let call = ToolCall::from_text("wörter und \"so\"", arguments).unwrap();
+        for dialect in DIALECTS {
+            let text = dialect.write(&call);
+            assert_eq!(dialect.parse(&text).unwrap(), call, "{text}");
+            assert!(dialect.parse(&format!("{text}{text}")).is_err(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_call_of_a_dialect_is_not_read_as_one() {
+    for (name, texts) in [
+        (
+            "llama3",
+            &[
+                "",
+                "{}",
+                r#"{"name": "f"}"#,
+                r#"{"name": "f", "arguments": {}}"#,
+                r#"{"name": 1, "parameters": {}}"#,
+            ][..],
+        ),
+        (
+            "generic",
+            &[
+                r#"{"name": "f", "parameters": {}}"#,
+                r#"{"name": "f", "arguments": {}, "parameters": {}}"#,
+                r#"{"name": "f", "arguments": [1]}"#,
+            ],
+        ),
+        (
+            "mistral",
+            &[
+                "[TOOL_CALLS]",
+                "[TOOL_CALLS][]",
+                r#"[TOOL_CALLS]{"name": "f", "arguments": {}}"#,
+                r#"[{"name": "f", "arguments": {}}]"#,
+            ],
+        ),
+        ("mistral-args", &["[TOOL_CALLS]f{}", "f[ARGS]{}", "[TOOL_CALLS]f[ARGS]", "[TOOL_CALLS]f[ARGS]1"]),
+        (
+            "functionary",
+            &["<function=f>{}", "f>{}</function>", "<function=f{}</function>", "<function=f>1</function>"],
+        ),
+    ] {
+        for text in texts {
+            let error = named(name).parse(text).unwrap_err();
+            assert_eq!(error.kind(), Kind::Negative, "{text}");
+        }
+    }
+    // Histories carry ids, and a model that has seen them may be read too.
+    let with_id = r#"[TOOL_CALLS] [{"name": "f", "arguments": {"a": 1}, "id": "abcdefghi"}]"#;
+    assert_eq!(named("mistral").parse(with_id).unwrap().arguments_text(), r#"{"a": 1}"#);
+}
+
+#[test]
+fn a_name_that_holds_what_ends_a_name_is_refused() {
+    let set = tools(json!([{"name": "fine"}, {"name": "a>b[ARGS]"}]));
+    for dialect in DIALECTS {
+        let expected = match dialect.name() {
+            "functionary" => Some(">"),
+            "mistral-args" => Some("[ARGS]"),
+            _ => None,
+        };
+        match (CallGrammar::new(&set, *dialect, KeyOrder::Any), expected) {
+            (Err(error), Some(end)) => {
+                assert_eq!(error.kind(), Kind::Data);
+                assert!(error.to_string().contains(&format!("holds `{end}`")), "{error}");
+            }
+            (Ok(_), None) => {}
+            (found, _) => panic!("{}: {:?}", dialect.name(), found.err()),
+        }
+    }
+}
+
+#[test]
+fn a_mark_is_one_token_where_the_vocabulary_has_it_and_else_its_text() {
+    let compiler = pocket::loaded().compiler().unwrap();
+    let first = |name: &str| {
+        let grammar = CallGrammar::new(&find(), named(name), KeyOrder::Any).unwrap();
+        grammar.lark(b"", &|text| compiler.mark(text)).lines().next().unwrap().to_owned()
+    };
+    let id = compiler.mark("<tool_call>").unwrap();
+    assert!(first("hermes").starts_with(&format!("start: <[{id}]> ")), "{}", first("hermes"));
+    assert!(first("mistral").starts_with("start: \"[TOOL_CALLS]\" "), "{}", first("mistral"));
+}
+
+fn settings() -> Settings {
+    Settings {
+        think: Think::Off,
+        sampling: Sampling::default(),
+        max_tokens: 512,
+        dialect: None,
+        session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
+        force: false,
+    }
+}
+
+fn question(text: &str) -> Conversation {
+    Conversation::from_value(json!([{"role": "user", "content": text}])).unwrap()
+}
+
+/// The pocket model in Q8_0 with some of its keys changed.
+fn pocket_with(folder: &Path, keys: &[(&str, Metadata)]) -> PathBuf {
+    let file = fs::read(pocket::pocket(FileType::Q8_0)).unwrap();
+    let gguf = Gguf::parse(&file).unwrap();
+    let mut metadata = gguf.metadata.clone();
+    for (key, value) in keys {
+        match metadata.iter_mut().find(|(name, _)| name == key) {
+            Some((_, slot)) => *slot = value.clone(),
+            None => metadata.push(((*key).to_owned(), value.clone())),
+        }
+    }
+    let mut header = Header::new(metadata);
+    for tensor in &gguf.tensors {
+        header.push_tensor(tensor.name.clone(), tensor.dims.clone(), tensor.ggml_type);
+    }
+    let mut changed = header.encode();
+    for tensor in &gguf.tensors {
+        changed.extend(gguf.tensor_bytes(&file, &tensor.name).unwrap());
+        changed.resize(changed.len().next_multiple_of(32), 0);
+    }
+    let path = folder.join("changed.gguf");
+    fs::write(&path, changed).unwrap();
+    path
+}
+
+fn template(text: &str) -> (&'static str, Metadata) {
+    ("tokenizer.chat_template", Metadata::String(text.into()))
+}
+
+#[test]
+fn bos_is_undefined_where_the_model_adds_none_and_stands_once_where_it_does() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let shows = template(
+        "{{ bos_token is defined }}|{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}",
+    );
+    let render = |path: &Path| {
+        let model = Model::load(path).unwrap();
+        let prompt = call::render(&model, Some(&find()), &question("x"), Think::Off, None).unwrap();
+        (model, prompt)
+    };
+    let adds = |on: bool| ("tokenizer.ggml.add_bos_token", Metadata::Bool(on));
+    let (model, prompt) = render(&pocket_with(folder.path(), &[shows.clone(), adds(false)]));
+    assert!(prompt.starts_with("False|You can call"), "{prompt}");
+    let bos = model.vocabulary().bos().unwrap();
+    let text = String::from_utf8(model.vocabulary().piece(bos)).unwrap();
+    assert_ne!(call::tokenize_prompt(&model, &prompt).unwrap()[0], bos);
+
+    let (model, prompt) = render(&pocket_with(folder.path(), &[shows, adds(true)]));
+    assert!(prompt.starts_with(&format!("True|{text}You can call")), "{prompt}");
+    for prompt in [format!("{text}Hi"), "Hi".into()] {
+        let tokens = call::tokenize_prompt(&model, &prompt).unwrap();
+        assert_eq!((tokens[0], tokens.iter().filter(|&&token| token == bos).count()), (bos, 1), "{prompt}");
+    }
+}
+
+fn edgecall(model: &Path, folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    fs::write(folder.join("tools.json"), serde_json::to_vec(&find().sources()).unwrap()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_edgecall"))
+        .args(["call", "--threads", "1", "--tools", "tools.json", "-m"])
+        .arg(model)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn every_dialect_gives_the_same_json_on_stdout() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let model = pocket::pocket(FileType::F16);
+    for dialect in DIALECTS {
+        let name = dialect.name();
+        let (code, stdout, stderr) =
+            edgecall(&model, folder.path(), &["--dialect", name, "Find one in Oakland"]);
+        assert_eq!(code, Some(0), "{name}: {stderr}");
+        let call: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(call["name"], "find", "{name}: {stdout}");
+        assert!(call["arguments"]["city"].is_string(), "{name}: {stdout}");
+    }
+}
+
+#[test]
+fn a_refused_format_has_a_way_on() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let xml = CHATML.replace("CALL", "<tool_call>\n<function={{ call.name }}>\n<parameter=a>");
+    let model = pocket_with(folder.path(), &[template(&xml)]);
+    let (code, stdout, stderr) = edgecall(&model, folder.path(), &["hi"]);
+    assert_eq!((code, stdout.as_str()), (Some(65), ""));
+    assert!(stderr.contains("Qwen3-Coder's XML") && stderr.contains("--dialect generic"), "{stderr}");
+    let (code, stdout, stderr) = edgecall(&model, folder.path(), &["--dialect", "generic", "hi"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.starts_with("{\"name\": \"find\", \"arguments\": {\"city\": "), "{stdout}");
+    let (code, _, stderr) = edgecall(&model, folder.path(), &["--dialect", "klingon", "hi"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("possible values: hermes, llama3"), "{stderr}");
+}
+
+/// SmolLM2-135M-Instruct (`scripts/fetch_smollm2`): a model that knows no tools.
+#[test]
+fn smollm2_makes_valid_calls() {
+    let Some(path) = std::env::var_os("EDGECALL_SMOLLM2") else {
+        println!("skipped: EDGECALL_SMOLLM2 does not point to the file that scripts/fetch_smollm2 fetches");
+        return;
+    };
+    let model = Model::load(Path::new(&path)).unwrap();
+    let set = tools(json!([
+        {"name": "get_weather", "description": "The weather in a city.", "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "maxLength": 40},
+                "unit": {"enum": ["celsius", "fahrenheit"]},
+                "days": {"type": "integer", "minimum": 1, "maximum": 7},
+            },
+            "required": ["city"]}},
+        {"name": "send_message", "description": "Sends a message to a person.", "parameters": {
+            "type": "object",
+            "properties": {
+                "to": {"type": "string", "maxLength": 40},
+                "text": {"type": "string", "maxLength": 200},
+                "labels": {"type": "array", "items": {"type": "string", "maxLength": 20}, "maxItems": 3},
+            },
+            "required": ["to", "text"]}},
+    ]));
+    call::check_tools(&set, KeyOrder::Any).unwrap();
+    let hermes = dialect::named("hermes");
+    for text in ["What is the weather in Paris?", "Tell Anna that I will be late.", "東京の天気は？"] {
+        for (seed, temperature, dialect) in
+            [(0, 0.0, None), (0, 0.0, hermes), (1, 1.0, None), (2, 1.5, None), (2, 1.5, hermes)]
+        {
+            let settings = Settings {
+                sampling: Sampling { temperature, seed, ..Sampling::default() },
+                dialect,
+                session: Options::default(),
+                ..settings()
+            };
+            let answer = call::call(&model, &set, &question(text), &settings).unwrap();
+            println!("{text} {dialect:?} at {temperature}: {}", answer.calls[0]);
+            check::check(&set, &answer.calls[0]).unwrap();
+        }
+    }
+    let answer = call::call(&model, &find(), &history(), &settings()).unwrap();
+    assert_eq!(answer.calls[0].name(), "find");
+    let none = call::call(&model, &set, &question("hi"), &Settings { max_tokens: 3, ..settings() });
+    assert!(matches!(none.unwrap_err(), Error::Call(call::Error::Budget { .. })));
+}
