@@ -466,7 +466,7 @@ fn a_mark_is_one_token_where_the_vocabulary_has_it_and_else_its_text() {
     let compiler = pocket::loaded().compiler().unwrap();
     let first = |name: &str| {
         let grammar = CallGrammar::new(&find(), named(name), KeyOrder::Any).unwrap();
-        grammar.lark(b"", &|text| compiler.mark(text)).lines().next().unwrap().to_owned()
+        grammar.lark(b"", &|text| compiler.mark(text)).unwrap().lines().next().unwrap().to_owned()
     };
     let id = compiler.mark("<tool_call>").unwrap();
     assert!(first("hermes").starts_with(&format!("start: <[{id}]> ")), "{}", first("hermes"));
