@@ -52,8 +52,8 @@ pub struct Args {
     #[arg(long, value_name = "TOOLS.json")]
     tools: Option<PathBuf>,
 
-    /// Have one of them called (required), one or text (auto), text (none), or this one (NAME)
-    /// [default: required, none without tools]
+    /// Have a tool called: required, auto (or text), none, or its name [default: required, none
+    /// without tools]
     #[arg(long, value_name = "CHOICE")]
     tool_choice: Option<String>,
 
@@ -157,7 +157,7 @@ pub struct Args {
     #[arg(long, value_name = "SEED", default_value = "0")]
     seed: u64,
 
-    /// Print this of the answer
+    /// Print the call, a chat.completion object, or a part of the call
     #[arg(long, value_name = "WHAT", default_value = "call")]
     output: OutputArg,
 

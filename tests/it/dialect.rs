@@ -623,7 +623,6 @@ fn smollm2_makes_valid_calls() {
             let settings = Settings {
                 sampling: Sampling { temperature, seed, ..Sampling::default() },
                 dialect,
-                session: Options::default(),
                 ..settings()
             };
             let answer = call::call(&model, &set, &question(text), &settings).unwrap();

@@ -18,13 +18,10 @@ use std::{
 /// What of an answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputArg {
-    /// {"name": ..., "arguments": {...}}, one call a line
+    // No doc comments here: with them clap prints the long form of the whole help.
     Call,
-    /// An object of kind chat.completion
     Openai,
-    /// The arguments alone, one call a line
     Arguments,
-    /// The tool's name alone, one call a line
     Name,
 }
 

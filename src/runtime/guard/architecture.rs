@@ -109,7 +109,7 @@ impl Sizes {
         let feed_forward = keys.count("feed_forward_length", 1, MAX_WIDTH)?;
         let heads = keys.count("attention.head_count", 1, MAX_HEADS)?;
         let kv_heads = keys.optional_count("attention.head_count_kv", 1, MAX_HEADS)?.unwrap_or(heads);
-        if heads % kv_heads != 0 {
+        if !heads.is_multiple_of(kv_heads) {
             return Err(keys.wrong(
                 "attention.head_count_kv",
                 &Value::U32(kv_heads as u32),
@@ -157,7 +157,7 @@ fn head_length(
         keys.same("attention.key_length", share()?, "the embedding's length by the number of heads")?;
     }
     // Pairs of a head's numbers are rotated.
-    if head % 2 != 0 {
+    if !head.is_multiple_of(2) {
         let name = match keys.value("attention.key_length") {
             Some(_) => "attention.key_length",
             None => "attention.head_count",
