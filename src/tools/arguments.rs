@@ -46,7 +46,10 @@ impl Arguments {
 /// # Errors
 /// [`Error::Parameters`] with the tool's name.
 pub fn compile(tool: &Tool, key_order: KeyOrder) -> Result<Compiled, Error> {
-    let schema = Value::Object(tool.parameters().clone());
+    let mut schema = tool.parameters().clone();
+    // Arguments are an object, also where the schema does not say so.
+    schema.entry("type").or_insert_with(|| "object".into());
+    let schema = Value::Object(schema);
     let options = Options { meaning: Meaning::Tool, key_order, ..Options::default() };
     with_room(&schema, options)
         .map_err(|error| Error::Parameters { tool: tool.name().to_owned(), source: Box::new(error) })
