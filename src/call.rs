@@ -23,17 +23,14 @@ use crate::{
     error::Kind,
     runtime::{
         self, Compiler, Completion, Constraint, Finish, Model, Sampling, Session, constraint::Grammar,
+        value::Refusal,
     },
-    tools::{
-        self, Tool, ToolSet,
-        dialect::{DIALECTS, Dialect},
-        grammar::{self, CallGrammar, Staged},
-        schema,
-    },
+    tools::{self, ToolSet, dialect::Dialect, grammar::Staged, json_schema::KeyOrder},
 };
 use respond::{Prompt, respond};
 use serde_json::Value;
 use std::{ops::ControlFlow, time::Duration};
+use watch::Values;
 
 /// Why there is no call.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +54,21 @@ pub enum Error {
         /// What was asked for: a call, or an answer that may be one.
         what: &'static str,
         /// What was written.
+        partial: String,
+    },
+    /// Values were tried, and each failed a check that the grammar cannot make.
+    #[error(
+        "no value for {what} passed its check in {attempts} attempts; the last one failed `{}` at {}: {}",
+        refusal.keyword, refusal.pointer, refusal.message
+    )]
+    Unsatisfied {
+        /// What has the schema: the arguments of a tool, or the answer.
+        what: String,
+        /// How many values were tried.
+        attempts: usize,
+        /// Why the last of them was refused.
+        refusal: Box<Refusal>,
+        /// What stood when it was given up.
         partial: String,
     },
     /// What was written is not a call that the tools accept, though the grammar should see to that.
@@ -142,7 +154,10 @@ impl Error {
     /// The class that decides the exit code.
     pub fn kind(&self) -> Kind {
         match self {
-            Error::Budget { .. } | Error::ContextFull { .. } | Error::Invalid { .. } => Kind::Negative,
+            Error::Budget { .. }
+            | Error::ContextFull { .. }
+            | Error::Unsatisfied { .. }
+            | Error::Invalid { .. } => Kind::Negative,
             Error::Memory { .. } => Kind::Unavailable,
             Error::NoTemplate
             | Error::NoDialect { .. }
@@ -170,6 +185,7 @@ impl Error {
         match self {
             Error::Budget { partial, .. }
             | Error::ContextFull { partial, .. }
+            | Error::Unsatisfied { partial, .. }
             | Error::Invalid { partial, .. } => Some(partial),
             _ => None,
         }
@@ -226,73 +242,12 @@ pub struct Timings {
     pub threads: usize,
 }
 
-/// Checks, without a model, that every tool's schema can be enforced.
+/// Compiles every tool's schema, without a model.
 ///
 /// # Errors
-/// [`tools::Error::Schema`] with the tool, the place and the keyword.
-pub fn check_tools(tools: &ToolSet) -> Result<()> {
-    let compiler = Compiler::for_bytes()?;
-    // Which dialect the call will be written in is up to the model; the schemas are the same in all.
-    let grammar = CallGrammar::new(tools, DIALECTS[0])?;
-    let whole = constraint(&compiler, &grammar);
-    // A grammar in stages has looked at no schema yet.
-    if whole.is_ok() && !grammar.is_in_stages() {
-        return Ok(());
-    }
-    for tool in tools.iter() {
-        locate(&compiler, tool)?;
-    }
-    whole.map(drop)
-}
-
-/// Checks, without a model, that the schema of a plain JSON answer can be enforced.
-///
-/// # Errors
-/// [`tools::Error::AnswerSchema`] with the reason.
-pub fn check_schema(schema: &Value) -> Result<()> {
-    match Compiler::for_bytes()?.compile(&grammar::of_answer("", schema)) {
-        Ok(_) => Ok(()),
-        Err(runtime::Error::Grammar { reason }) => {
-            Err(tools::Error::AnswerSchema { problem: first_line(&reason).to_owned() }.into())
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Finds the innermost schema of `tool` that does not compile, and the keyword that is to blame.
-fn locate(compiler: &Compiler, tool: &Tool) -> Result<()> {
-    for part in schema::parts(tool) {
-        let Err(error) = compiler.compile(&grammar::of_value(&part.schema)) else { continue };
-        let reason = match error {
-            runtime::Error::Grammar { reason } => reason,
-            other => return Err(other.into()),
-        };
-        // Without a type every schema has values, so the type is asked last.
-        let (types, others): (Vec<&String>, Vec<&String>) =
-            part.keywords.iter().partition(|keyword| *keyword == "type");
-        let blamed = others.into_iter().chain(types).find(|keyword| {
-            let mut rest = part.schema.clone();
-            rest.as_object_mut().is_some_and(|rest| rest.shift_remove(*keyword).is_some())
-                && compiler.compile(&grammar::of_value(&rest)).is_ok()
-        });
-        let keyword = blamed.map_or("schema", |keyword| keyword);
-        let pointer = match blamed {
-            Some(keyword) => format!("{}/{keyword}", part.pointer),
-            None => part.pointer,
-        };
-        return Err(tools::Error::Schema {
-            tool: tool.name().to_owned(),
-            pointer,
-            keyword: keyword.to_owned(),
-            problem: format!("cannot be enforced: {}", first_line(&reason)),
-        }
-        .into());
-    }
-    Ok(())
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason is given")
+/// [`tools::Error::Parameters`] with the tool, the place and the keyword.
+pub fn check_tools(tools: &ToolSet, key_order: KeyOrder) -> Result<()> {
+    tools.iter().try_for_each(|tool| Ok(tool.compiled(key_order).map(drop)?))
 }
 
 /// The prompt: `conversation` and `tools` as the model's chat template writes them, or as text for a
@@ -383,16 +338,18 @@ pub fn ask(
 impl Timings {
     fn add(&mut self, completion: &Completion) {
         self.decode += completion.time;
-        self.generated_tokens += completion.tokens.len();
+        self.generated_tokens += completion.decoded;
     }
 }
 
-/// The grammar of a call or a turn, ready to be held against text in the compiler's vocabulary.
+/// The grammar of a call or a turn and the checks of its values, ready to be held against text in the
+/// compiler's vocabulary.
 ///
 /// # Errors
-/// [`runtime::Error::Grammar`] with llguidance's reason.
+/// A schema that cannot be used, [`runtime::Error::Grammar`] with llguidance's reason.
 pub fn constraint<'a>(compiler: &'a Compiler, grammar: &'a dyn Staged) -> Result<Constraint<'a>> {
-    Ok(Constraint::new(compiler, Box::new(Marked { grammar, compiler }))?)
+    let constraint = Constraint::new(compiler, Box::new(Marked { grammar, compiler }))?;
+    Ok(constraint.watched(Box::new(Values::new(grammar))))
 }
 
 /// A grammar with the marks of one vocabulary.
@@ -406,7 +363,12 @@ impl Grammar for Marked<'_> {
         self.grammar.stage(written)
     }
 
-    fn lark(&self, written: &[u8]) -> String {
-        self.grammar.lark(written, &|text| self.compiler.mark(text))
+    fn lark(&self, written: &[u8]) -> Result<String, runtime::Error> {
+        let lark = self.grammar.lark(written, &|text| self.compiler.mark(text));
+        // Its text, since the runtime knows of no tools; whoever checked the tools first never sees it.
+        lark.map_err(|error| {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+            runtime::Error::Grammar { reason: format!("{error}{}", source.unwrap_or_default()) }
+        })
     }
 }

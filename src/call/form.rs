@@ -4,9 +4,15 @@ use super::{Choice, Request, constraint};
 use crate::{
     Result,
     runtime::{Compiler, Constraint, constraint::Fixed},
-    tools::{self, ToolCall, ToolSet, check, dialect::Dialect, grammar, json, turn::Turn},
+    tools::{
+        self, ToolCall, ToolSet,
+        arguments::AnswerSchema,
+        check,
+        dialect::Dialect,
+        grammar::{self, JsonAnswer},
+        turn::Turn,
+    },
 };
-use serde_json::Value;
 
 /// What an answer has to be.
 pub(super) struct Form<'r> {
@@ -17,7 +23,7 @@ pub(super) struct Form<'r> {
 enum Kind<'r> {
     Calls { turn: Turn, tools: &'r ToolSet, dialect: &'static dyn Dialect, or_text: bool },
     Text { without: Option<&'static str> },
-    Json(&'r Value),
+    Json { schema: &'r AnswerSchema, answer: JsonAnswer<'r> },
 }
 
 impl<'r> Form<'r> {
@@ -25,15 +31,18 @@ impl<'r> Form<'r> {
     pub fn of(request: &Request<'r>, dialect: Option<&'static dyn Dialect>) -> Result<Form<'r>> {
         let form = |kind| Form { kind, lead: "" };
         let Some(tools) = request.tools else {
-            return Ok(form(request.schema.map_or(Kind::Text { without: None }, Kind::Json)));
+            return Ok(form(match request.schema {
+                Some(schema) => Kind::Json { schema, answer: JsonAnswer::new(schema) },
+                None => Kind::Text { without: None },
+            }));
         };
         let (Some(dialect), false) = (dialect, request.choice == Choice::None) else {
             return Ok(form(Kind::Text { without: dialect.and_then(opening) }));
         };
         let or_text = request.choice == Choice::Auto;
         let turn = match &request.choice {
-            Choice::Named(name) => Turn::new(&tools.only(name)?, dialect)?,
-            _ => Turn::new(tools, dialect)?,
+            Choice::Named(name) => Turn::new(&tools.only(name)?, dialect, request.key_order)?,
+            _ => Turn::new(tools, dialect, request.key_order)?,
         };
         let turn = turn.up_to(request.parallel.get());
         let turn = if or_text { turn.or_text() } else { turn };
@@ -43,8 +52,10 @@ impl<'r> Form<'r> {
     /// The same with `lead` in front, which is no part of the answer.
     pub fn after(mut self, lead: &'static str) -> Form<'r> {
         self.lead = lead;
-        if let Kind::Calls { turn, .. } = &mut self.kind {
-            turn.put_after(lead);
+        match &mut self.kind {
+            Kind::Calls { turn, .. } => turn.put_after(lead),
+            Kind::Json { answer, .. } => answer.put_after(lead),
+            Kind::Text { .. } => {}
         }
         self
     }
@@ -56,12 +67,14 @@ impl<'r> Form<'r> {
 
     /// The grammar of it.
     pub fn constraint<'c>(&'c self, compiler: &'c Compiler) -> Result<Constraint<'c>> {
-        let lark = match &self.kind {
-            Kind::Calls { turn, .. } => return constraint(compiler, turn),
-            Kind::Text { without } => grammar::of_text(self.lead, *without),
-            Kind::Json(schema) => grammar::of_answer(self.lead, schema),
-        };
-        Ok(Constraint::new(compiler, Box::new(Fixed(lark)))?)
+        match &self.kind {
+            Kind::Calls { turn, .. } => constraint(compiler, turn),
+            Kind::Json { answer, .. } => constraint(compiler, answer),
+            Kind::Text { without } => {
+                let lark = grammar::of_text(self.lead, *without);
+                Ok(Constraint::new(compiler, Box::new(Fixed(lark)))?)
+            }
+        }
     }
 
     /// What a reader sees of a text that is being written: nothing of calls or JSON, which are
@@ -95,15 +108,26 @@ impl<'r> Form<'r> {
         Ok(None)
     }
 
+    /// What has a schema in an answer that is written so far.
+    pub fn subject(&self, written: &[u8]) -> String {
+        match &self.kind {
+            Kind::Calls { turn, .. } => match turn.tool(written) {
+                Some(tool) => format!("the arguments of `{tool}`"),
+                None => "the call".to_owned(),
+            },
+            _ => "the answer".to_owned(),
+        }
+    }
+
     /// What a whole answer says: its text, and its calls.
     pub fn read(&self, text: &str) -> Result<(Option<String>, Vec<ToolCall>), tools::Error> {
         let answer = text.get(self.lead.len()..).unwrap_or("");
         match &self.kind {
             Kind::Text { .. } => Ok((Some(answer.to_owned()), Vec::new())),
-            Kind::Json(_) => match json::parse_unique(answer) {
-                Ok(_) => Ok((Some(answer.to_owned()), Vec::new())),
-                Err(error) => Err(tools::Error::NoCall { problem: format!("it is not JSON ({error})") }),
-            },
+            Kind::Json { schema, .. } => {
+                schema.check(answer)?;
+                Ok((Some(answer.to_owned()), Vec::new()))
+            }
             Kind::Calls { turn, tools, dialect, .. } => {
                 let (said, calls) = turn.split(text);
                 let calls: Vec<ToolCall> =

@@ -3,9 +3,8 @@
 use super::Timings;
 use crate::{
     chat::Conversation,
-    tools::{ToolCall, ToolSet},
+    tools::{ToolCall, ToolSet, arguments::AnswerSchema, json_schema::KeyOrder},
 };
-use serde_json::Value;
 use std::num::NonZeroUsize;
 
 /// Which tools the model calls, in OpenAI's words.
@@ -45,8 +44,10 @@ pub struct Request<'r> {
     pub choice: Choice,
     /// The most calls in one turn, where the model's dialect knows more than one.
     pub parallel: NonZeroUsize,
-    /// Without tools: the JSON Schema of an answer that is JSON instead of text.
-    pub schema: Option<&'r Value>,
+    /// Without tools: the schema of an answer that is JSON instead of text.
+    pub schema: Option<&'r AnswerSchema>,
+    /// The order in which the keys of a call's objects are written.
+    pub key_order: KeyOrder,
     /// Whether a call that the budget cuts off is ended with the keys that are complete, where
     /// those are all that it needs.
     pub close_at_budget: bool,
@@ -61,6 +62,7 @@ impl<'r> Request<'r> {
             choice: Choice::default(),
             parallel: NonZeroUsize::MIN,
             schema: None,
+            key_order: KeyOrder::default(),
             close_at_budget: false,
         }
     }

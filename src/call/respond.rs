@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Result,
-    runtime::{Completion, Finish, Model, Sampler, Session, generate},
+    runtime::{self, Completion, Finish, Model, Sampler, Session, generate},
     tools::dialect::Dialect,
 };
 use sha2::{Digest, Sha256};
@@ -86,7 +86,15 @@ pub(super) fn respond(
         if fresh.is_empty() { ControlFlow::Continue(()) } else { reader(fresh) }
     };
     let budget = settings.max_tokens - timings.generated_tokens;
-    let completion = generate::constrained(&mut session, &mut constraint, &mut sampler, budget, show)?;
+    let completion = match generate::constrained(&mut session, &mut constraint, &mut sampler, budget, show) {
+        Ok(completion) => completion,
+        Err(runtime::Error::Unsatisfied { attempts, refusal }) => {
+            let partial = String::from_utf8_lossy(constraint.written()).into_owned();
+            let what = form.subject(constraint.written());
+            return Err(Error::Unsatisfied { what, attempts, refusal, partial }.into());
+        }
+        Err(other) => return Err(other.into()),
+    };
     timings.add(&completion);
 
     let (end, text) = match completion.finish {

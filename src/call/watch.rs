@@ -1,6 +1,9 @@
-//! A schema's tracker as the watch over what the runtime writes.
+//! The checks of the values in an answer, as the watch over what the runtime writes.
 
-use crate::{runtime::value::Watch, tools::json_schema::Tracker};
+use crate::{
+    runtime::value::{Place, Refusal, Scalar, Watch},
+    tools::{grammar::Staged, json_schema::Tracker},
+};
 
 impl Watch for Tracker {
     fn push(&mut self, bytes: &[u8]) -> bool {
@@ -25,5 +28,140 @@ impl Watch for Tracker {
 
     fn value_start(&self) -> usize {
         Tracker::value_start(self)
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        let failure = Tracker::refusal(self)?;
+        Some(Refusal { pointer: failure.pointer, keyword: failure.keyword, message: failure.message })
+    }
+
+    fn place(&self) -> Place {
+        let scalar = if self.is_bare() {
+            Some(Scalar::Bare)
+        } else if self.is_in_string() {
+            Some(Scalar::String)
+        } else {
+            None
+        };
+        Place { depth: self.depth(), scalar }
+    }
+}
+
+/// A tracker for each value in an answer that has a schema: the arguments of each call.
+pub(super) struct Values<'g> {
+    grammar: &'g dyn Staged,
+    written: Vec<u8>,
+    trackers: Vec<Followed>,
+    // For each push: how much was written before, and what it did to the trackers.
+    pushes: Vec<(usize, Step)>,
+    refusal: Option<Refusal>,
+}
+
+struct Followed {
+    tracker: Tracker,
+    /// Where in the text the value begins.
+    start: usize,
+    /// The push that brought its first byte, or came before it.
+    first: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Passed,
+    Began,
+    Went,
+}
+
+impl<'g> Values<'g> {
+    /// A watch over a text of `grammar`.
+    pub(super) fn new(grammar: &'g dyn Staged) -> Values<'g> {
+        Values { grammar, written: Vec::new(), trackers: Vec::new(), pushes: Vec::new(), refusal: None }
+    }
+
+    /// The tracker of the value that is being written.
+    fn open(&mut self) -> Option<&mut Tracker> {
+        self.trackers.last_mut().map(|last| &mut last.tracker).filter(|tracker| !tracker.is_done())
+    }
+
+    /// The tracker of a value that begins in the last bytes, with those of them that are its own.
+    fn begun(&self, before: usize) -> Option<(Followed, &[u8])> {
+        let (start, checks) = self.grammar.checked(&self.written)?;
+        if self.trackers.last().is_some_and(|last| last.start >= start) {
+            return None;
+        }
+        let followed = Followed { tracker: Tracker::new(checks, 0), start, first: self.pushes.len() };
+        Some((followed, &self.written[start.max(before)..]))
+    }
+}
+
+impl Watch for Values<'_> {
+    fn push(&mut self, bytes: &[u8]) -> bool {
+        self.refusal = None;
+        let before = self.written.len();
+        let step = if let Some(tracker) = self.open() {
+            if !tracker.push(bytes) {
+                self.refusal = Watch::refusal(tracker);
+                return false;
+            }
+            self.written.extend_from_slice(bytes);
+            Step::Went
+        } else {
+            self.written.extend_from_slice(bytes);
+            match self.begun(before) {
+                Some((mut followed, own)) => {
+                    if !followed.tracker.push(own) {
+                        self.refusal = Watch::refusal(&followed.tracker);
+                        self.written.truncate(before);
+                        return false;
+                    }
+                    self.trackers.push(followed);
+                    Step::Began
+                }
+                None => Step::Passed,
+            }
+        };
+        self.pushes.push((before, step));
+        true
+    }
+
+    fn allows(&mut self, bytes: &[u8]) -> bool {
+        // A value that begins and ends in the middle of these bytes is seen when they are pushed.
+        self.open().is_none_or(|tracker| tracker.allows(bytes))
+    }
+
+    fn may_end(&mut self) -> bool {
+        self.open().is_none_or(Tracker::may_end)
+    }
+
+    fn distance(&mut self, bytes: &[u8]) -> Option<(usize, u16)> {
+        match self.open() {
+            Some(tracker) => tracker.distance(bytes),
+            None => Some((0, 0)),
+        }
+    }
+
+    fn rollback(&mut self, pushes: usize) {
+        for _ in 0..pushes {
+            let Some((before, step)) = self.pushes.pop() else { return };
+            self.written.truncate(before);
+            match (step, self.trackers.last_mut()) {
+                (Step::Began, _) => drop(self.trackers.pop()),
+                (Step::Went, Some(last)) => last.tracker.rollback(1),
+                _ => {}
+            }
+        }
+    }
+
+    fn value_start(&self) -> usize {
+        self.trackers.last().map_or(0, |last| last.first + last.tracker.value_start())
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        self.refusal.clone()
+    }
+
+    fn place(&self) -> Place {
+        let open = self.trackers.last().filter(|last| !last.tracker.is_done());
+        open.map_or_else(Place::default, |open| open.tracker.place())
     }
 }

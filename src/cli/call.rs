@@ -15,7 +15,11 @@ use edgecall::{
     call::{self, Format, Request, Settings, Think, Timings},
     chat::{self, Conversation, Message, Role},
     runtime::{self, KV_TYPES, KvType, Model, Options, Sampling, Trust, Vocabulary},
-    tools::dialect::{self, DIALECTS},
+    tools::{
+        arguments,
+        dialect::{self, DIALECTS},
+        json_schema::KeyOrder,
+    },
 };
 use std::{
     fmt, fs,
@@ -30,8 +34,15 @@ use std::{
 #[derive(clap::Args)]
 pub struct Args {
     /// Run this model
-    #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
-    model: PathBuf,
+    #[arg(
+        short,
+        long,
+        value_name = "MODEL.gguf",
+        env = "EDGECALL_MODEL",
+        hide_env_values = true,
+        required_unless_present = "explain_tools"
+    )]
+    model: Option<PathBuf>,
 
     /// Load a model of an architecture that is not checked first
     #[arg(long)]
@@ -53,6 +64,18 @@ pub struct Args {
     /// Get JSON of this schema instead of a call
     #[arg(long, value_name = "SCHEMA.json", conflicts_with_all = ["tools", "tool_choice"])]
     json_schema: Option<PathBuf>,
+
+    /// Have an object's keys written in any order or the schema's
+    #[arg(long, value_name = "ORDER", default_value = "any")]
+    key_order: KeyOrderArg,
+
+    /// Print what becomes of each keyword of the tools' schemas and stop; loads no model
+    #[arg(long, requires = "tools")]
+    explain_tools: bool,
+
+    /// With --explain-tools: print JSON
+    #[arg(long, requires = "explain_tools")]
+    json: bool,
 
     /// Answer this; text on stdin is put after it
     #[arg(value_name = "PROMPT", conflicts_with = "messages")]
@@ -154,8 +177,29 @@ enum ThinkArg {
     Auto,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum KeyOrderArg {
+    Any,
+    Schema,
+}
+
+impl Args {
+    fn key_order(&self) -> KeyOrder {
+        match self.key_order {
+            KeyOrderArg::Any => KeyOrder::Any,
+            KeyOrderArg::Schema => KeyOrder::Schema,
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    if args.explain_tools {
+        return explain_tools(&args);
+    }
+    let Some(path) = &args.model else {
+        return Err(Failure::usage("there is no model; give -m MODEL.gguf"));
+    };
     runtime::cpu::check().map_err(Error::from)?;
     exit_on_interrupt()?;
     let mut conversation = conversation(&args)?;
@@ -164,16 +208,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let format = format(&args)?;
     let settings = settings(&args);
     if args.print_prompt {
-        let vocabulary = Vocabulary::load_with(&args.model, trust).map_err(Error::from)?;
+        let vocabulary = Vocabulary::load_with(path, trust).map_err(Error::from)?;
         let tools = ask.tools.as_ref();
         let prompt = format.render(&vocabulary, tools, &conversation, settings.think, settings.dialect)?;
         return Ok(output::text(&prompt)?);
     }
-    let model = Model::load_with(&args.model, trust).map_err(Error::from)?;
+    let model = Model::load_with(path, trust).map_err(Error::from)?;
     let request = Request {
         choice: ask.choice.clone(),
         parallel: args.parallel,
         schema: ask.schema.as_ref(),
+        key_order: args.key_order(),
         close_at_budget: args.close_at_budget,
         ..Request::new(&conversation, ask.tools.as_ref())
     };
@@ -185,7 +230,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let answer = call::ask(&model, &format, &request, &settings, &mut reader).inspect_err(show_partial)?;
     let printed = match args.stream {
         true => stream.finish().map_err(Into::into),
-        false => answer::print(&answer, &ask.choice, args.output, &args.model),
+        false => answer::print(&answer, &ask.choice, args.output, path),
     };
     answer::comment(&answer, args.output);
     if args.timings {
@@ -193,6 +238,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let _ = write!(io::stderr(), "{}", TimingTable(&answer.timings));
     }
     printed
+}
+
+/// Prints what becomes of the tools' keywords; tools that cannot be used are in the table too.
+fn explain_tools(args: &Args) -> anyhow::Result<()> {
+    let Some(tools) = ask::tools(args, None)? else {
+        return Err(Failure::usage("there is nothing to explain; give --tools TOOLS.json"));
+    };
+    output::emit(&arguments::explain(&tools, args.key_order()), output::Format::from_flag(args.json))?;
+    Ok(call::check_tools(&tools, args.key_order())?)
 }
 
 /// A thread waits for the signal and ends the process: nothing is half written, and a prefill may

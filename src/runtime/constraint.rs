@@ -5,7 +5,11 @@
 //! (a call's arguments once its tool is known, the keys that are left once a key is written); then
 //! the new grammar is fed everything that was written, so no token is ever split at a seam.
 
-use super::{Error, Vocabulary, token_env::TokenEnv};
+use super::{
+    Error, Vocabulary,
+    token_env::TokenEnv,
+    value::{Place, Refusal, Watch},
+};
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
 use std::sync::Arc;
 use toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokenId};
@@ -101,7 +105,10 @@ pub trait Grammar {
 
     /// The grammar in force after `written`, in llguidance's dialect of Lark, for the whole text
     /// from its first byte; `written` is the beginning of a text that it takes.
-    fn lark(&self, written: &[u8]) -> String;
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn lark(&self, written: &[u8]) -> Result<String, Error>;
 }
 
 /// A grammar that stays as it is.
@@ -112,19 +119,21 @@ impl Grammar for Fixed {
         0
     }
 
-    fn lark(&self, _: &[u8]) -> String {
-        self.0.clone()
+    fn lark(&self, _: &[u8]) -> Result<String, Error> {
+        Ok(self.0.clone())
     }
 }
 
-/// A grammar and the tokens that were written under it.
+/// A grammar and a watch, and the tokens that were written under them.
 pub struct Constraint<'c> {
     compiler: &'c Compiler,
     grammar: Box<dyn Grammar + 'c>,
+    watch: Option<Box<dyn Watch + 'c>>,
     matcher: Matcher,
     stage: usize,
     tokens: Vec<TokenId>,
     written: Vec<u8>,
+    refusal: Option<Refusal>,
 }
 
 impl<'c> Constraint<'c> {
@@ -133,9 +142,15 @@ impl<'c> Constraint<'c> {
     /// # Errors
     /// [`Error::Grammar`] with llguidance's reason.
     pub fn new(compiler: &'c Compiler, grammar: Box<dyn Grammar + 'c>) -> Result<Constraint<'c>, Error> {
-        let matcher = compiler.compile(&grammar.lark(b""))?;
+        let matcher = compiler.compile(&grammar.lark(b"")?)?;
         let stage = grammar.stage(b"");
-        Ok(Constraint { compiler, grammar, matcher, stage, tokens: Vec::new(), written: Vec::new() })
+        let (tokens, written) = (Vec::new(), Vec::new());
+        Ok(Constraint { compiler, grammar, watch: None, matcher, stage, tokens, written, refusal: None })
+    }
+
+    /// The same with `watch` over a text of which nothing is written yet.
+    pub fn watched(self, watch: Box<dyn Watch + 'c>) -> Constraint<'c> {
+        Constraint { watch: Some(watch), ..self }
     }
 
     /// Whether the text may end here, though more may follow.
@@ -143,7 +158,9 @@ impl<'c> Constraint<'c> {
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
     pub fn may_end(&mut self) -> Result<bool, Error> {
-        Ok(self.is_complete() || self.matcher.is_accepting().map_err(Error::constraint)?)
+        let takes_it = self.matcher.is_stopped() && !self.matcher.is_error()
+            || self.matcher.is_accepting().map_err(Error::constraint)?;
+        Ok(takes_it && self.watch.as_mut().is_none_or(|watch| watch.may_end()))
     }
 
     /// Whether `token` ends a text rather than being part of it.
@@ -153,17 +170,32 @@ impl<'c> Constraint<'c> {
     }
 
     /// Whether the text is complete and nothing can follow it.
-    pub fn is_complete(&self) -> bool {
-        self.matcher.is_stopped() && !self.matcher.is_error()
+    pub fn is_complete(&mut self) -> bool {
+        self.matcher.is_stopped()
+            && !self.matcher.is_error()
+            && self.watch.as_mut().is_none_or(|watch| watch.may_end())
     }
 
-    /// The tokens that the grammar of this stage lets follow. [`accept`](Self::accept) may still
-    /// refuse one of them where it ends a stage.
+    /// The tokens that grammar and watch let follow. [`accept`](Self::accept) may still refuse one of
+    /// them where it ends a stage or begins a value.
     ///
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
     pub fn mask(&mut self) -> Result<Mask, Error> {
-        self.matcher.compute_mask().map(Mask).map_err(Error::constraint)
+        let mut mask = self.matcher.compute_mask_or_eos().map_err(Error::constraint)?;
+        let Some(watch) = &mut self.watch else { return Ok(Mask(mask)) };
+        let trie = self.compiler.env.tok_trie();
+        let ends = watch.may_end();
+        let mut refused = Vec::new();
+        mask.iter_set_entries(|token| {
+            let token = token as TokenId;
+            let is_end = trie.eos_tokens().contains(&token);
+            if !(if is_end { ends } else { watch.allows(trie.token(token)) }) {
+                refused.push(token);
+            }
+        });
+        refused.into_iter().for_each(|token| mask.disallow_token(token));
+        Ok(Mask(mask))
     }
 
     /// Takes `token` if it may follow, else changes nothing and gives `false`.
@@ -172,26 +204,69 @@ impl<'c> Constraint<'c> {
     /// [`Error::Constraint`] when the matcher fails, [`Error::Grammar`] when the next stage's
     /// grammar does not compile.
     pub fn accept(&mut self, token: i32) -> Result<bool, Error> {
+        self.refusal = None;
+        if self.is_end(token) {
+            // What ends a text is no part of it.
+            return self.may_end();
+        }
         let Ok(token) = TokenId::try_from(token) else { return Ok(false) };
         let taken = self.matcher.try_consume_tokens(&[token]).map_err(Error::constraint)?;
         self.check()?;
         if taken == 0 {
             return Ok(false);
         }
-        if self.is_end(token as i32) {
-            return Ok(true);
+        let (before, bytes) = (self.written.len(), self.bytes(token));
+        if let Some(watch) = &mut self.watch
+            && !watch.push(&bytes)
+        {
+            self.refusal = watch.refusal();
+            self.matcher.rollback(1).map_err(Error::constraint)?;
+            self.check()?;
+            return Ok(false);
         }
-        let before = self.written.len();
         self.tokens.push(token);
-        self.written.extend(self.bytes(token));
+        self.written.extend(bytes);
         if self.restage()? {
             return Ok(true);
         }
         self.tokens.pop();
         self.written.truncate(before);
+        if let Some(watch) = &mut self.watch {
+            watch.rollback(1);
+        }
         self.matcher.rollback(1).map_err(Error::constraint)?;
         self.check()?;
         Ok(false)
+    }
+
+    /// Why the watch refused the token that was offered last, where a check did.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refusal.clone()
+    }
+
+    /// Where in a value that is watched the text ends.
+    pub fn place(&self) -> Place {
+        self.watch.as_ref().map_or_else(Place::default, |watch| watch.place())
+    }
+
+    /// Takes the last `tokens` tokens back.
+    ///
+    /// # Errors
+    /// [`Error::Constraint`] when the matcher fails.
+    pub fn rollback(&mut self, tokens: usize) -> Result<(), Error> {
+        let kept = self.tokens.len().saturating_sub(tokens);
+        let taken_back = self.tokens.split_off(kept);
+        let bytes: usize = taken_back.iter().map(|&token| self.bytes(token).len()).sum();
+        self.written.truncate(self.written.len() - bytes);
+        if let Some(watch) = &mut self.watch {
+            watch.rollback(taken_back.len());
+        }
+        if self.grammar.stage(&self.written) == self.stage {
+            self.matcher.rollback(taken_back.len()).map_err(Error::constraint)?;
+            return self.check();
+        }
+        // What was taken once is taken again.
+        self.restage().map(drop)
     }
 
     /// The text so far, marks as their text.
@@ -205,7 +280,7 @@ impl<'c> Constraint<'c> {
         if stage == self.stage {
             return Ok(true);
         }
-        let mut matcher = self.compiler.compile(&self.grammar.lark(&self.written))?;
+        let mut matcher = self.compiler.compile(&self.grammar.lark(&self.written)?)?;
         let taken = matcher.try_consume_tokens(&self.tokens).map_err(Error::constraint)?;
         if taken < self.tokens.len() {
             return Ok(false);

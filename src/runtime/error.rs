@@ -137,6 +137,25 @@ pub enum Error {
         /// llguidance's reason.
         reason: String,
     },
+    /// Values were tried, and each failed a check that the grammar cannot make.
+    #[error(
+        "no value that `{}` at {} accepts came up in {attempts} attempts: {}",
+        refusal.keyword, refusal.pointer, refusal.message
+    )]
+    Unsatisfied {
+        /// How many were tried.
+        attempts: usize,
+        /// Why the last of them was refused.
+        refusal: Box<super::value::Refusal>,
+    },
+    /// A value failed its check and cannot be taken back.
+    #[error(
+        "llama.cpp cannot take this model's memory back to token {n_past}, so no other value can be tried"
+    )]
+    Rewind {
+        /// Where it was to go back to.
+        n_past: usize,
+    },
     /// No token can follow.
     #[error("the model gives no token that the grammar takes a finite logit; is the file damaged?")]
     NoToken,
@@ -146,6 +165,7 @@ impl Error {
     /// The class that decides the exit code.
     pub fn kind(&self) -> Kind {
         match self {
+            Error::Unsatisfied { .. } | Error::Rewind { .. } => Kind::Negative,
             Error::Cpu { .. } | Error::Context { .. } | Error::Stack { .. } => Kind::Unavailable,
             Error::Open { .. } => Kind::NoInput,
             Error::ContextTooLong { .. } => Kind::Usage,

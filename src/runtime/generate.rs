@@ -1,6 +1,6 @@
 //! The loop: choose a token, hold it against the constraint, decode it, until there is nothing more to say.
 
-use super::{Constraint, Error, Sampler, Session, Vocabulary};
+use super::{Constraint, Error, Sampler, Session, Vocabulary, search::Search, sequence::Sequence};
 use std::{
     ops::ControlFlow,
     time::{Duration, Instant},
@@ -24,6 +24,8 @@ pub enum Finish {
 pub struct Completion {
     /// The tokens, without one that ended the turn.
     pub tokens: Vec<i32>,
+    /// How many were decoded, those included that were taken back.
+    pub decoded: usize,
     /// Their bytes, marks as their text. Cut short, they may end inside a character.
     pub text: Vec<u8>,
     /// Why it ended.
@@ -32,42 +34,47 @@ pub struct Completion {
     pub time: Duration,
 }
 
-/// Generates a text of `constraint`'s grammar, at most `budget` tokens, after what `session` holds.
+/// Generates a text of `constraint`'s grammar, at most `budget` tokens, after what `sequence` holds.
 /// `reader` sees all of the text after each token.
 ///
 /// The last token of a complete text is not decoded: nothing follows it.
 ///
 /// # Errors
-/// What [`Sampler::choose_within`] and [`Session::append`] report.
+/// [`Error::Unsatisfied`] when no value that was tried passes its check, [`Error::NoToken`], and what
+/// [`Sequence::append`] and [`Sequence::rewind`] report.
 pub fn constrained(
-    session: &mut Session<'_>,
+    sequence: &mut impl Sequence,
     constraint: &mut Constraint<'_>,
     sampler: &mut Sampler,
     budget: usize,
     mut reader: impl FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<Completion, Error> {
     let started = Instant::now();
-    let mut tokens = Vec::new();
+    let mut search = Search::default();
     let finish = loop {
         if constraint.is_complete() {
             break Finish::Stop;
         }
-        if let Some(end) = exhausted(session, &tokens, budget) {
+        if let Some(end) = exhausted(sequence, search.decoded(), budget) {
             break end;
         }
-        let token = sampler.choose_within(session.logits(), constraint)?;
+        let Some(token) = search.choose(sequence.logits(), sampler, constraint)? else {
+            search.back_out(sequence, constraint)?;
+            continue;
+        };
         if constraint.is_end(token) {
             break Finish::Stop;
         }
-        tokens.push(token);
         if reader(constraint.written()).is_break() {
             break Finish::Dismissed;
         }
-        if !constraint.is_complete() && session.n_past() < session.n_ctx() {
-            session.append(&[token])?;
+        if !constraint.is_complete() && sequence.n_past() < sequence.n_ctx() {
+            sequence.append(&[token])?;
         }
     };
-    Ok(Completion { tokens, text: constraint.written().to_vec(), finish, time: started.elapsed() })
+    let (tokens, decoded) = (search.tokens().to_vec(), search.decoded());
+    let text = constraint.written().to_vec();
+    Ok(Completion { tokens, decoded, text, finish, time: started.elapsed() })
 }
 
 /// Generates freely, at most `budget` tokens, until the text ends with `until` or the next token
@@ -90,7 +97,7 @@ pub fn free(
         if until.is_some_and(|until| text.ends_with(until.as_bytes())) {
             break Finish::Stop;
         }
-        if let Some(end) = exhausted(session, &tokens, budget) {
+        if let Some(end) = exhausted(session, tokens.len(), budget) {
             break end;
         }
         let token = sampler.choose(session.logits())?;
@@ -101,13 +108,13 @@ pub fn free(
         text.extend(vocabulary.piece(token));
         session.append(&[token])?;
     };
-    Ok(Completion { tokens, text, finish, time: started.elapsed() })
+    Ok(Completion { decoded: tokens.len(), tokens, text, finish, time: started.elapsed() })
 }
 
-fn exhausted(session: &Session<'_>, tokens: &[i32], budget: usize) -> Option<Finish> {
-    if tokens.len() >= budget {
+fn exhausted(sequence: &impl Sequence, decoded: usize, budget: usize) -> Option<Finish> {
+    if decoded >= budget {
         Some(Finish::Budget)
-    } else if session.n_past() >= session.n_ctx() {
+    } else if sequence.n_past() >= sequence.n_ctx() {
         Some(Finish::Context)
     } else {
         None

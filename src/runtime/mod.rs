@@ -8,6 +8,8 @@ pub mod generate;
 pub mod guard;
 mod model;
 mod sample;
+mod search;
+pub mod sequence;
 mod session;
 mod token_env;
 pub mod value;

@@ -2,7 +2,7 @@
 //!
 //! Filters come in transformers' order: temperature, top-k, top-p, min-p.
 
-use super::{Constraint, Error};
+use super::Error;
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,46 +42,30 @@ impl Sampler {
     /// # Errors
     /// [`Error::NoToken`] when no logit is a number.
     pub fn choose(&mut self, logits: &[f32]) -> Result<i32, Error> {
-        self.pick(logits, |_| true)
+        self.pick(logits, |_| true)?.ok_or(Error::NoToken)
     }
 
-    /// Chooses a token that `constraint` takes, and hands it over.
+    /// Chooses a token among those that are `allowed`; `None` if none of them has a logit.
     ///
     /// # Errors
-    /// [`Error::NoToken`] when it takes none that has a logit, and what
-    /// [`Constraint::accept`] and [`Constraint::mask`] report.
-    pub fn choose_within(&mut self, logits: &[f32], constraint: &mut Constraint<'_>) -> Result<i32, Error> {
-        let mut refused = Vec::new();
-        if self.sampling.temperature == 0.0 {
-            // The model's own choice is nearly always one that the grammar takes, and then the mask
-            // over the whole vocabulary need not be computed.
-            let token = self.pick(logits, |_| true)?;
-            if constraint.accept(token)? {
-                return Ok(token);
-            }
-            refused.push(token as usize);
-        }
-        let mask = constraint.mask()?;
-        loop {
-            let token = self.pick(logits, |id| mask.allows(id) && !refused.contains(&id))?;
-            if constraint.accept(token)? {
-                return Ok(token);
-            }
-            refused.push(token as usize);
-        }
-    }
-
-    fn pick(&mut self, logits: &[f32], allowed: impl Fn(usize) -> bool) -> Result<i32, Error> {
-        let candidates = || {
-            logits.iter().copied().enumerate().filter(|&(id, logit)| logit > f32::NEG_INFINITY && allowed(id))
-        };
+    /// [`Error::NoToken`] when no token at all has one.
+    pub(super) fn pick(
+        &mut self,
+        logits: &[f32],
+        allowed: impl Fn(i32) -> bool,
+    ) -> Result<Option<i32>, Error> {
+        let finite = || logits.iter().copied().enumerate().filter(|&(_, logit)| logit > f32::NEG_INFINITY);
+        let candidates = || finite().filter(|&(id, _)| allowed(id as i32));
         let token = if self.sampling.temperature == 0.0 {
             // Of equal logits the lowest id, as everyone does.
             candidates().reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(id, _)| id)
         } else {
             self.draw(candidates().collect())
         };
-        token.map(|id| id as i32).ok_or(Error::NoToken)
+        match token {
+            None if finite().next().is_none() => Err(Error::NoToken),
+            token => Ok(token.map(|id| id as i32)),
+        }
     }
 
     fn draw(&mut self, mut candidates: Vec<(usize, f32)>) -> Option<usize> {

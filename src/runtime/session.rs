@@ -78,6 +78,8 @@ pub struct Session<'m> {
     batch: LlamaBatch<'static>,
     n_ctx: usize,
     n_past: usize,
+    // What was decoded, one for each place in the context.
+    tokens: Vec<i32>,
     threads: usize,
     // The row of the last batch that has logits.
     row: Option<i32>,
@@ -119,7 +121,15 @@ impl<'m> Session<'m> {
         let context = model.weights.new_context(backend, params);
         drop(guard);
         let context = context.map_err(|_| Error::Context { n_ctx, kv_type: options.kv_type.name })?;
-        Ok(Session { context, batch: LlamaBatch::new(N_BATCH, 1), n_ctx, n_past: 0, threads, row: None })
+        Ok(Session {
+            context,
+            batch: LlamaBatch::new(N_BATCH, 1),
+            n_ctx,
+            n_past: 0,
+            tokens: Vec::new(),
+            threads,
+            row: None,
+        })
     }
 
     /// The length of the context that [`Session::new`] makes, in tokens.
@@ -171,6 +181,27 @@ impl<'m> Session<'m> {
         self.row.map_or(&[], |row| self.context.get_logits_ith(row))
     }
 
+    /// Takes back all but the first `n_past` tokens, at least one; the logits are then those after the
+    /// last that stays, which is decoded once more for them.
+    ///
+    /// # Errors
+    /// [`Error::Rewind`] when the model's memory cannot be cut there, [`Error::Decode`] when llama.cpp fails.
+    pub fn rewind(&mut self, n_past: usize) -> Result<(), Error> {
+        let n_past = n_past.min(self.n_past);
+        let Some(&last) = n_past.checked_sub(1).and_then(|last| self.tokens.get(last)) else {
+            return Err(Error::Rewind { n_past });
+        };
+        self.row = None;
+        let from = u32::try_from(n_past - 1).ok();
+        let cut = self.context.clear_kv_cache_seq(Some(SEQ_ID as u32), from, None);
+        if !matches!(cut, Ok(true)) {
+            return Err(Error::Rewind { n_past });
+        }
+        self.n_past = n_past - 1;
+        self.tokens.truncate(self.n_past);
+        self.decode(&[last])
+    }
+
     fn decode(&mut self, tokens: &[i32]) -> Result<(), Error> {
         self.row = None;
         self.batch.clear();
@@ -183,6 +214,7 @@ impl<'m> Session<'m> {
         }
         self.context.decode(&mut self.batch).map_err(|source| Error::Decode { source })?;
         self.n_past += tokens.len();
+        self.tokens.extend_from_slice(tokens);
         self.row = Some(last as i32);
         Ok(())
     }

@@ -10,6 +10,35 @@ use toktrie::{SimpleVob, TokEnv, TokenId};
 
 use super::{Error, constraint::Compiler};
 
+/// Why a value is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The place of the schema, as a URI fragment.
+    pub pointer: String,
+    /// The keyword that refuses.
+    pub keyword: String,
+    /// What is wrong with which value.
+    pub message: String,
+}
+
+/// Where in a value a text ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// How many objects and arrays are open.
+    pub depth: usize,
+    /// The scalar that is being written, if one is.
+    pub scalar: Option<Scalar>,
+}
+
+/// A value without values in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    /// A string or a key.
+    String,
+    /// A number or a word, which only what follows it closes.
+    Bare,
+}
+
 /// What follows the written text beside the grammar, and vetoes what the grammar cannot see.
 pub trait Watch {
     /// Writes `bytes` if all of them may be written, else changes nothing and gives `false`.
@@ -29,6 +58,16 @@ pub trait Watch {
 
     /// The push with which the innermost open value began.
     fn value_start(&self) -> usize;
+
+    /// Why the last push was refused, where a check refused it.
+    fn refusal(&self) -> Option<Refusal> {
+        None
+    }
+
+    /// Where in the value the text ends.
+    fn place(&self) -> Place {
+        Place::default()
+    }
 }
 
 /// A matcher and a tracker at the same place of the text.

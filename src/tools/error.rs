@@ -1,5 +1,6 @@
 //! Why tools cannot be used, or a text is no call of one.
 
+use super::json_schema;
 use crate::error::Kind;
 
 /// Why tools cannot be used, or a text is no call of one.
@@ -50,17 +51,14 @@ pub enum Error {
         /// The tools' names.
         tools: Vec<String>,
     },
-    /// A schema holds something that cannot be enforced.
-    #[error("tool `{tool}`: `{keyword}` at {pointer} {problem}")]
-    Schema {
+    /// A tool's parameters cannot be used.
+    #[error("the parameters of tool `{tool}` cannot be used")]
+    Parameters {
         /// The tool's name.
         tool: String,
-        /// Where in its `parameters`, as a JSON pointer.
-        pointer: String,
-        /// The keyword.
-        keyword: String,
-        /// What is wrong, and what to do.
-        problem: String,
+        /// Where, which keyword, and what to change.
+        #[source]
+        source: Box<json_schema::Error>,
     },
     /// A tool's name holds what ends a name in the model's format.
     #[error(
@@ -74,10 +72,17 @@ pub enum Error {
         /// The dialect's name.
         dialect: &'static str,
     },
-    /// The schema of a plain JSON answer cannot be enforced.
-    #[error("the schema cannot be enforced: {problem}")]
+    /// The schema of a plain JSON answer cannot be used.
+    #[error("the schema of the answer cannot be used")]
     AnswerSchema {
-        /// The reason.
+        /// Where, which keyword, and what to change.
+        #[source]
+        source: Box<json_schema::Error>,
+    },
+    /// A JSON answer does not fit its schema.
+    #[error("the answer does not fit its schema: {problem}")]
+    Answer {
+        /// What does not fit.
         problem: String,
     },
     /// A text is no call in the model's format.
@@ -100,7 +105,7 @@ impl Error {
     /// The class that decides the exit code.
     pub fn kind(&self) -> Kind {
         match self {
-            Error::NoCall { .. } | Error::Mismatch { .. } => Kind::Negative,
+            Error::NoCall { .. } | Error::Mismatch { .. } | Error::Answer { .. } => Kind::Negative,
             Error::NoSuchTool { .. } => Kind::Usage,
             _ => Kind::Data,
         }

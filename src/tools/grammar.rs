@@ -1,32 +1,23 @@
 //! Tools -> the grammar of one call, in llguidance's dialect of Lark.
 //!
-//! Argument keys come in any order, each once, and the brace closes once the required ones are
-//! there. Where the tools have few keys that is one grammar: a rule for each set of keys already
-//! written (2^n for n keys), which never changes. Where they have many it is rebuilt as the call
-//! grows: a first stage ends with the tool's name, then each key that is written ends one. A stage's
-//! grammar is the text up to there as a literal, the current value, and the keys that are left; what
-//! comes after the next key is left open, since the next stage's grammar is held against it all.
-//!
-//! Parameters that are more than a list of keys are one `%json` with the keys in the schema's order.
+//! The frame is the dialect's, the arguments are what [`json_schema`](super::json_schema) makes of a
+//! tool's parameters. One tool is one grammar. Of several only the names are in the first grammar,
+//! and what follows the one that is written is the second: a hundred tools cost what one costs.
 
 use super::{
-    Error, ToolSet,
+    Error, Tool, ToolSet,
+    arguments::AnswerSchema,
     dialect::{Dialect, Frame, Part},
-    json,
-    schema::{self, Arguments, Key},
+    json_schema::{Checks, Compiled, KeyOrder},
 };
 use serde_json::Value;
-
-/// The most keys for which there is a rule for each set of them.
-const MAX_SUBSET_KEYS: usize = 5;
-/// The most such rules in a grammar that holds all tools.
-const MAX_RULES: usize = 128;
+use std::sync::Arc;
 
 /// The grammar of a call of one of some tools, written in one dialect.
 pub struct CallGrammar {
     frame: Frame,
-    tools: Vec<(String, Arguments)>,
-    in_stages: bool,
+    tools: Vec<Tool>,
+    key_order: KeyOrder,
 }
 
 /// Finds the token that a mark is in a vocabulary, if it is one.
@@ -38,71 +29,52 @@ pub trait Staged {
     fn stage(&self, written: &[u8]) -> usize;
 
     /// The grammar in force once `written` is there, for the whole text.
-    fn lark(&self, written: &[u8], marks: Marks<'_>) -> String;
+    ///
+    /// # Errors
+    /// A schema that is looked at for the first time and cannot be used.
+    fn lark(&self, written: &[u8], marks: Marks<'_>) -> Result<String, Error>;
+
+    /// The last value in `written` that has a schema: where it begins, and its checks.
+    fn checked(&self, written: &[u8]) -> Option<(usize, Arc<Checks>)>;
 }
 
 impl CallGrammar {
     /// The grammar of one call of one of `tools`.
     ///
     /// # Errors
-    /// [`Error::Schema`] for the first keyword that cannot be enforced, [`Error::Name`] for a name
-    /// that the dialect cannot write.
-    pub fn new(tools: &ToolSet, dialect: &dyn Dialect) -> Result<CallGrammar, Error> {
+    /// [`Error::Name`] for a name that the dialect cannot write.
+    pub fn new(tools: &ToolSet, dialect: &dyn Dialect, key_order: KeyOrder) -> Result<CallGrammar, Error> {
         let frame = dialect.frame();
         if let Some(end) = frame.name_end()
             && let Some(tool) = tools.iter().find(|tool| tool.name().contains(end))
         {
             return Err(Error::Name { tool: tool.name().to_owned(), end, dialect: dialect.name() });
         }
-        let tools: Vec<(String, Arguments)> = tools
-            .iter()
-            .map(|tool| Ok((tool.name().to_owned(), schema::arguments(tool)?)))
-            .collect::<Result<_, Error>>()?;
-        let rules = tools.iter().try_fold(0usize, |sum, (_, arguments)| match arguments {
-            Arguments::Keys(keys) if keys.len() > MAX_SUBSET_KEYS => None,
-            Arguments::Keys(keys) => Some(sum + (1 << keys.len())),
-            Arguments::Whole(_) => Some(sum + 1),
-        });
-        let in_stages = rules.is_none_or(|rules| rules > MAX_RULES);
-        Ok(CallGrammar { frame, tools, in_stages })
-    }
-
-    /// Whether the grammar is rebuilt while the call grows.
-    pub fn is_in_stages(&self) -> bool {
-        self.in_stages
+        Ok(CallGrammar { frame, tools: tools.iter().cloned().collect(), key_order })
     }
 
     /// What a call is that begins with `written`: the body of a rule between `open` and `close`,
     /// and the rules that it uses.
-    pub(super) fn body(&self, written: &[u8], open: &str, close: &str, marks: Marks<'_>) -> (String, String) {
-        let mut rules = Rules { text: String::new() };
+    pub(super) fn body(
+        &self,
+        written: &[u8],
+        open: &str,
+        close: &str,
+        marks: Marks<'_>,
+    ) -> Result<(String, String), Error> {
         let middle = parts(self.frame.middle, marks);
-        if !self.in_stages {
-            let calls: Vec<String> = self
-                .tools
-                .iter()
-                .enumerate()
-                .map(|(i, (name, arguments))| {
-                    format!(
-                        "{}{middle}{}",
-                        literal(&self.frame.written_name(name)),
-                        rules.arguments(i, arguments)
-                    )
-                })
-                .collect();
-            return (format!("{open}({}) {close}", calls.join(" | ")), rules.text);
-        }
-        let Some((tool, arguments_text)) = self.called(written) else {
+        let tool = match self.tools.as_slice() {
+            [only] => Some(only),
+            tools => self.called(written).map(|(tool, _)| &tools[tool]),
+        };
+        let Some(tool) = tool else {
             let names: Vec<String> =
-                self.tools.iter().map(|(name, _)| literal(&self.frame.written_name(name))).collect();
-            return (format!("{open}({}) {middle}{ANYTHING}", names.join(" | ")), rules.text);
+                self.tools.iter().map(|tool| literal(&self.frame.written_name(tool.name()))).collect();
+            return Ok((format!("{open}({}) {middle}{ANYTHING}", names.join(" | ")), String::new()));
         };
-        let (name, arguments) = &self.tools[tool];
-        let body = match arguments {
-            Arguments::Keys(keys) if keys.len() > MAX_SUBSET_KEYS => rules.keys_left(keys, arguments_text),
-            _ => rules.arguments(tool, arguments),
-        };
-        (format!("{open}{}{middle}{body} {close}", literal(&self.frame.written_name(name))), rules.text)
+        let Compiled { value, rules, .. } = tool.compiled(self.key_order)?;
+        let name = literal(&self.frame.written_name(tool.name()));
+        Ok((format!("{open}{name}{middle}{value} {close}"), rules.clone()))
     }
 
     /// What stands around a call.
@@ -113,130 +85,78 @@ impl CallGrammar {
     /// What is written of the arguments of the call that `written` begins with; `None` before the
     /// name of a tool is complete.
     pub(super) fn arguments_written<'w>(&self, written: &'w [u8]) -> Option<&'w [u8]> {
-        self.called(written).map(|(_, arguments)| arguments)
+        self.called(written).map(|(_, arguments)| arguments.unwrap_or(b""))
     }
 
-    /// The tool whose name is written, and what is written of its arguments.
-    fn called<'w>(&self, written: &'w [u8]) -> Option<(usize, &'w [u8])> {
+    /// The name of the tool in the call that `written` begins with, once it is complete.
+    pub(super) fn tool_written(&self, written: &[u8]) -> Option<&str> {
+        self.called(written).map(|(tool, _)| self.tools[tool].name())
+    }
+
+    /// The tool whose name is written, and what is written of its arguments once they may begin.
+    fn called<'w>(&self, written: &'w [u8]) -> Option<(usize, Option<&'w [u8]>)> {
         let (name, rest) = self.frame.split_name(Frame::strip(self.frame.open, written)?)?;
-        let tool = self.tools.iter().position(|(tool, _)| *tool == name)?;
-        Some((tool, Frame::strip(self.frame.middle, rest).unwrap_or(b"")))
+        let tool = self.tools.iter().position(|tool| tool.name() == name)?;
+        Some((tool, Frame::strip(self.frame.middle, rest)))
     }
 }
 
 impl Staged for CallGrammar {
     fn stage(&self, written: &[u8]) -> usize {
-        if !self.in_stages {
-            return 0;
-        }
-        let Some((tool, arguments)) = self.called(written) else { return 0 };
-        match &self.tools[tool].1 {
-            Arguments::Keys(keys) if keys.len() > MAX_SUBSET_KEYS => {
-                1 + json::keys_written(arguments).map_or(0, |(keys, _)| keys.len())
-            }
-            _ => 1,
+        match self.tools.len() {
+            1 => 0,
+            _ => self.called(written).map_or(0, |(tool, _)| 1 + tool),
         }
     }
 
-    fn lark(&self, written: &[u8], marks: Marks<'_>) -> String {
-        let (body, rules) =
-            self.body(written, &parts(self.frame.open, marks), &parts(self.frame.close, marks), marks);
-        format!("start: {body}\n{rules}")
+    fn lark(&self, written: &[u8], marks: Marks<'_>) -> Result<String, Error> {
+        let (open, close) = (parts(self.frame.open, marks), parts(self.frame.close, marks));
+        let (body, rules) = self.body(written, &open, &close, marks)?;
+        Ok(format!("start: {body}\n{rules}"))
+    }
+
+    fn checked(&self, written: &[u8]) -> Option<(usize, Arc<Checks>)> {
+        let (tool, arguments) = self.called(written)?;
+        let start = written.len() - arguments?.len();
+        // It was compiled for the grammar that this text is held against.
+        Some((start, self.tools[tool].compiled(self.key_order).ok()?.checks.clone()))
     }
 }
 
 /// What may follow where the next stage will say what may.
 pub(super) const ANYTHING: &str = "/(?s:.*)/";
 
-/// A grammar as it grows rule by rule.
-struct Rules {
-    text: String,
+/// An answer that is one JSON value.
+pub struct JsonAnswer<'s> {
+    schema: &'s AnswerSchema,
+    lead: &'static str,
 }
 
-impl Rules {
-    fn add(&mut self, name: &str, body: &str) {
-        self.text += &format!("{name}: {body}\n");
+impl<'s> JsonAnswer<'s> {
+    /// The grammar of a value of `schema`.
+    pub fn new(schema: &'s AnswerSchema) -> JsonAnswer<'s> {
+        JsonAnswer { schema, lead: "" }
     }
 
-    /// Adds the rules of tool number `tool`'s arguments; gives the name of the first.
-    fn arguments(&mut self, tool: usize, arguments: &Arguments) -> String {
-        let start = format!("t{tool}");
-        match arguments {
-            Arguments::Whole(schema) => self.add(&start, &value(schema)),
-            Arguments::Keys(keys) => {
-                self.add(&start, &format!("\"{{\" t{tool}s0"));
-                for (i, key) in keys.iter().enumerate() {
-                    self.add(
-                        &format!("t{tool}k{i}"),
-                        &format!("{} {}", key_literal("", key), value(&key.value)),
-                    );
-                }
-                for written in 0..1usize << keys.len() {
-                    self.add(&format!("t{tool}s{written}"), &subset(tool, keys, written));
-                }
-            }
-        }
-        start
-    }
-
-    /// What follows `written`, the beginning of an object of `keys`.
-    fn keys_left(&mut self, keys: &[Key], written: &[u8]) -> String {
-        let (names, end) = json::keys_written(written).unwrap_or((Vec::new(), 0));
-        let is_written = |key: &Key| names.contains(&key.name);
-        let mut next: Vec<String> = Vec::new();
-        if keys.iter().all(|key| !key.required || is_written(key)) {
-            next.push("\"}\"".into());
-        }
-        let comma = if names.is_empty() { "" } else { ", " };
-        for key in keys.iter().filter(|key| !is_written(key)) {
-            next.push(format!("{} {ANYTHING}", key_literal(comma, key)));
-        }
-        self.add("next", &next.join("\n    | "));
-        let Some(current) = names.last().and_then(|name| keys.iter().find(|key| key.name == *name)) else {
-            return "\"{\" next".into();
-        };
-        self.add("current", &value(&current.value));
-        // The text ends with the `": "` of a key, so it is whole characters.
-        let so_far = String::from_utf8_lossy(&written[..end]);
-        format!("{} current next", literal(&so_far))
+    /// Puts `lead` in front of it.
+    pub fn put_after(&mut self, lead: &'static str) {
+        self.lead = lead;
     }
 }
 
-/// What may follow when the keys of the set `written` (a bit each) are there.
-fn subset(tool: usize, keys: &[Key], written: usize) -> String {
-    let is_written = |i: usize| written & (1 << i) != 0;
-    let mut next: Vec<String> = Vec::new();
-    if keys.iter().enumerate().all(|(i, key)| !key.required || is_written(i)) {
-        next.push("\"}\"".into());
+impl Staged for JsonAnswer<'_> {
+    fn stage(&self, _: &[u8]) -> usize {
+        0
     }
-    let comma = if written == 0 { "" } else { "\", \" " };
-    for i in (0..keys.len()).filter(|&i| !is_written(i)) {
-        next.push(format!("{comma}t{tool}k{i} t{tool}s{}", written | 1 << i));
+
+    fn lark(&self, _: &[u8], _: Marks<'_>) -> Result<String, Error> {
+        let Compiled { value, rules, .. } = self.schema.compiled();
+        Ok(format!("start: {}{value}\n{rules}", literal_if_any(self.lead)))
     }
-    next.join(" | ")
-}
 
-fn key_literal(comma: &str, key: &Key) -> String {
-    literal(&format!("{comma}{}: ", json::spaced(&key.name)))
-}
-
-/// An inline JSON grammar with the separators that models are trained on.
-fn value(schema: &Value) -> String {
-    let mut schema = match schema {
-        Value::Object(keywords) => keywords.clone(),
-        // `true`: any value. `false` is no one's value and never comes here.
-        _ => serde_json::Map::new(),
-    };
-    schema.insert(
-        "x-guidance".into(),
-        serde_json::json!({"whitespace_flexible": false, "item_separator": ", ", "key_separator": ": "}),
-    );
-    format!("%json {}", Value::Object(schema))
-}
-
-/// The grammar of a value by itself.
-pub fn of_value(schema: &Value) -> String {
-    format!("start: {}\n", value(schema))
+    fn checked(&self, written: &[u8]) -> Option<(usize, Arc<Checks>)> {
+        (written.len() >= self.lead.len()).then(|| (self.lead.len(), self.schema.compiled().checks.clone()))
+    }
 }
 
 /// The grammar of a text after `lead`: anything but nothing, and without the mark `without`.
@@ -244,11 +164,6 @@ pub fn of_text(lead: &str, without: Option<&str>) -> String {
     let lead = literal_if_any(lead);
     let without = without.map(|mark| format!(" & ~(/(?s:.*)/ {}/(?s:.*)/)", literal(mark)));
     format!("start: {lead}TEXT\nTEXT: /(?s:.+)/{}\n", without.unwrap_or_default())
-}
-
-/// The grammar of an answer after `lead` that is one JSON value of `schema`.
-pub fn of_answer(lead: &str, schema: &Value) -> String {
-    format!("start: {}answer\nanswer: {}\n", literal_if_any(lead), value(schema))
 }
 
 pub(super) fn parts(parts: &[Part], marks: Marks<'_>) -> String {

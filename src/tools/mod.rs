@@ -1,18 +1,20 @@
 //! What may be called, and what was: tools in OpenAI's form, the grammar of a call, the call.
 
+pub mod arguments;
 pub mod check;
 pub mod dialect;
 mod error;
 pub mod grammar;
 pub mod json;
 pub mod json_schema;
-pub mod schema;
 mod tool_call;
 pub mod turn;
 
 pub use error::Error;
 pub use tool_call::ToolCall;
 
+use arguments::Arguments;
+use json_schema::{Compiled, KeyOrder};
 use serde_json::{Map, Value, json};
 
 /// A function that the model may call.
@@ -20,7 +22,7 @@ use serde_json::{Map, Value, json};
 pub struct Tool {
     name: String,
     source: Value,
-    parameters: Map<String, Value>,
+    arguments: Arguments,
 }
 
 impl Tool {
@@ -31,7 +33,17 @@ impl Tool {
 
     /// The JSON Schema of the arguments; empty where the tool gives none.
     pub fn parameters(&self) -> &Map<String, Value> {
-        &self.parameters
+        self.arguments.schema()
+    }
+
+    /// The grammar of the arguments and their checks, with the keys of objects in `key_order`.
+    /// Compiled when it is first asked for, and once for all clones.
+    ///
+    /// # Errors
+    /// [`Error::Parameters`] with the tool's name.
+    pub fn compiled(&self, key_order: KeyOrder) -> Result<&Compiled, Error> {
+        let compiled = self.arguments.compiled(key_order);
+        compiled.map_err(|source| Error::Parameters { tool: self.name.clone(), source: Box::new(source) })
     }
 
     /// The tool as it was given, in OpenAI's form: what a chat template shows to the model.
@@ -167,7 +179,7 @@ fn read_tool(nth: usize, value: Value) -> Result<Tool, Error> {
         function.shift_remove("type");
         json!({"type": "function", "function": function})
     };
-    Ok(Tool { name, source, parameters })
+    Ok(Tool { name, source, arguments: Arguments::new(parameters) })
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 //! first mark of a call: where that is written the text has ended, and a call has begun.
 
 use super::{
-    ToolSet,
+    Error, ToolSet,
     dialect::{Between, Dialect, Frame, Part},
     grammar::{ANYTHING, CallGrammar, Marks, Staged, literal, literal_if_any, parts},
     json,
+    json_schema::{Checks, KeyOrder},
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 /// The grammar of a turn that calls some tools.
 pub struct Turn {
@@ -40,8 +41,8 @@ impl Turn {
     ///
     /// # Errors
     /// What [`CallGrammar::new`] reports.
-    pub fn new(tools: &ToolSet, dialect: &dyn Dialect) -> Result<Turn, super::Error> {
-        let call = CallGrammar::new(tools, dialect)?;
+    pub fn new(tools: &ToolSet, dialect: &dyn Dialect, key_order: KeyOrder) -> Result<Turn, Error> {
+        let call = CallGrammar::new(tools, dialect, key_order)?;
         Ok(Turn { call, between: dialect.between(), most: 1, or_text: false, lead: "" })
     }
 
@@ -100,6 +101,11 @@ impl Turn {
         endings
     }
 
+    /// The name of the tool whose call is being written, once it is.
+    pub fn tool(&self, written: &[u8]) -> Option<&str> {
+        self.call.tool_written(&self.alone(self.place(written).current?))
+    }
+
     fn place<'w>(&self, written: &'w [u8]) -> Place<'w> {
         let rest = written.strip_prefix(self.lead.as_bytes()).unwrap_or(b"");
         let frame = self.call.frame();
@@ -151,12 +157,12 @@ impl Staged for Turn {
         ((1 + place.done.len()) << 20) + inner
     }
 
-    fn lark(&self, written: &[u8], marks: Marks<'_>) -> String {
+    fn lark(&self, written: &[u8], marks: Marks<'_>) -> Result<String, Error> {
         let place = self.place(written);
         let lead = literal_if_any(self.lead);
         if !place.calls {
             let mark = parts(&[self.mark()], marks);
-            return format!("start: {lead}(/(?s:.+)/ | /(?s:.*)/ {mark}{ANYTHING})\n");
+            return Ok(format!("start: {lead}(/(?s:.+)/ | /(?s:.*)/ {mark}{ANYTHING})\n"));
         }
         let frame = self.call.frame();
         let mut settled = lead + &literal_if_any(&String::from_utf8_lossy(place.text));
@@ -173,8 +179,15 @@ impl Staged for Turn {
             }
         }
         let current = place.current.map(|current| self.alone(current)).unwrap_or_default();
-        let (body, rules) = self.call.body(&current, &open, &close, marks);
-        format!("start: {settled}{body}\n{rules}")
+        let (body, rules) = self.call.body(&current, &open, &close, marks)?;
+        Ok(format!("start: {settled}{body}\n{rules}"))
+    }
+
+    fn checked(&self, written: &[u8]) -> Option<(usize, Arc<Checks>)> {
+        let current = self.place(written).current?;
+        let alone = self.alone(current);
+        let (start, checks) = self.call.checked(&alone)?;
+        Some((written.len() - (alone.len() - start), checks))
     }
 }
 

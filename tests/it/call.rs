@@ -7,7 +7,7 @@ use edgecall::{
     chat::Conversation,
     convert::FileType,
     runtime::{KvType, Model, Options, Sampler, Sampling, Session, generate},
-    tools::{ToolCall, ToolSet, check},
+    tools::{ToolCall, ToolSet, check, json_schema::KeyOrder},
 };
 use serde_json::{Value, json};
 use std::{
@@ -167,7 +167,7 @@ fn a_tool_with_many_keys_is_called_validly_with_a_real_vocabulary() {
         "parameters": {"type": "object", "properties": properties, "required": ["city", "option_3"]},
     }]))
     .unwrap();
-    call::check_tools(&tools).unwrap();
+    call::check_tools(&tools, KeyOrder::Any).unwrap();
     for seed in 0..4 {
         let sampling = Sampling { temperature: 3.0 * (seed % 2) as f32, seed, ..Sampling::default() };
         let settings = Settings { sampling, ..settings() };
@@ -282,7 +282,7 @@ pub fn folder() -> tempfile::TempDir {
     write("messages.json", &search().to_string());
     write("request.json", &json!({"messages": search(), "tools": tools().sources()}).to_string());
     write("broken.json", "[{\"name\": \"f\",]");
-    write("refused.json", r#"[{"name": "f", "parameters": {"properties": {"a": {"oneOf": [true]}}}}]"#);
+    write("refused.json", r#"[{"name": "f", "parameters": {"properties": {"a": {"$ref": "http://x/y"}}}}]"#);
     folder
 }
 
@@ -347,7 +347,12 @@ fn what_goes_wrong_has_its_exit_code_and_says_why() {
         (&["--tools", "tools.json", "--messages", "-"], "[]", 65, "there are no messages"),
         (&["--tools", "tools.json", "--messages", "-"], "[{}]", 65, "messages[0].role"),
         (&["--tools", "broken.json", "hi"], "", 65, "line 1 column 15"),
-        (&["--tools", "refused.json", "hi"], "", 65, "tool `f`: `oneOf` at /properties/a/oneOf"),
+        (
+            &["--tools", "refused.json", "hi"],
+            "",
+            65,
+            "the parameters of tool `f` cannot be used: #/properties/a: `$ref`",
+        ),
         (&["--tools", "missing.json", "hi"], "", 66, "missing.json"),
         (&["--tools", "tools.json", "--messages", "missing.json"], "", 66, "missing.json"),
         (&["--tools", "tools.json", "--task", "missing.txt", "hi"], "", 66, "missing.txt"),

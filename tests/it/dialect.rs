@@ -13,6 +13,7 @@ use edgecall::{
         ToolCall, ToolSet, check,
         dialect::{self, DIALECTS, Dialect},
         grammar::{CallGrammar, Staged},
+        json_schema::KeyOrder,
     },
 };
 use serde_json::{Value, json};
@@ -346,7 +347,7 @@ fn each_dialect_takes_its_own_calls_and_no_others() {
         let set = tools(json!([{"name": "f", "parameters": parameters}, {"name": "fg"}, {"name": "f g ü"}]));
         for (name, [open, middle, close], refused) in TABLE {
             let dialect = named(name);
-            let grammar = CallGrammar::new(&set, dialect).unwrap();
+            let grammar = CallGrammar::new(&set, dialect, KeyOrder::Any).unwrap();
             let text = |tool: &str, arguments: &str| format!("{open}{tool}{middle}{arguments}{close}");
             for (tool, arguments, accepted) in [
                 ("f", r#"{"b": 1}"#, true),
@@ -449,7 +450,7 @@ fn a_name_that_holds_what_ends_a_name_is_refused() {
             "mistral-args" => Some("[ARGS]"),
             _ => None,
         };
-        match (CallGrammar::new(&set, *dialect), expected) {
+        match (CallGrammar::new(&set, *dialect, KeyOrder::Any), expected) {
             (Err(error), Some(end)) => {
                 assert_eq!(error.kind(), Kind::Data);
                 assert!(error.to_string().contains(&format!("holds `{end}`")), "{error}");
@@ -464,8 +465,8 @@ fn a_name_that_holds_what_ends_a_name_is_refused() {
 fn a_mark_is_one_token_where_the_vocabulary_has_it_and_else_its_text() {
     let compiler = pocket::loaded().compiler().unwrap();
     let first = |name: &str| {
-        let grammar = CallGrammar::new(&find(), named(name)).unwrap();
-        grammar.lark(b"", &|text| compiler.mark(text)).lines().next().unwrap().to_owned()
+        let grammar = CallGrammar::new(&find(), named(name), KeyOrder::Any).unwrap();
+        grammar.lark(b"", &|text| compiler.mark(text)).unwrap().lines().next().unwrap().to_owned()
     };
     let id = compiler.mark("<tool_call>").unwrap();
     assert!(first("hermes").starts_with(&format!("start: <[{id}]> ")), "{}", first("hermes"));
@@ -613,7 +614,7 @@ fn smollm2_makes_valid_calls() {
             },
             "required": ["to", "text"]}},
     ]));
-    call::check_tools(&set).unwrap();
+    call::check_tools(&set, KeyOrder::Any).unwrap();
     let hermes = dialect::named("hermes");
     for text in ["What is the weather in Paris?", "Tell Anna that I will be late.", "東京の天気は？"] {
         for (seed, temperature, dialect) in

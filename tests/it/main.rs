@@ -22,6 +22,7 @@ mod quantizer;
 mod refused;
 mod room;
 mod schema;
+mod search;
 mod shared;
 mod tokenizer_keys;
 mod verify;

@@ -38,7 +38,6 @@ impl Place {
         self.model().join("model.safetensors")
     }
 
-    #[expect(clippy::result_large_err, reason = "a test looks at the error itself")]
     pub fn plan(&self, types: &str) -> Result<(Checkpoint, Plan), edgecall::Error> {
         let checkpoint = Checkpoint::open(&self.model())?;
         let file_types = types.split(',').map(|name| name.parse().unwrap()).collect();

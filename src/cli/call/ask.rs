@@ -5,7 +5,7 @@ use anyhow::Context;
 use edgecall::{
     Error, Kind,
     call::{self, Choice},
-    tools::ToolSet,
+    tools::{ToolSet, arguments::AnswerSchema},
 };
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub struct Ask {
     /// Which of them it calls.
     pub choice: Choice,
     /// The schema of an answer in JSON.
-    pub schema: Option<Value>,
+    pub schema: Option<AnswerSchema>,
 }
 
 impl Ask {
@@ -65,18 +65,15 @@ impl Ask {
                 tools.only(name).map_err(Error::from)?;
             }
             if calls {
-                call::check_tools(tools)?;
+                call::check_tools(tools, args.key_order())?;
             }
         }
-        match &self.schema {
-            Some(schema) => Ok(call::check_schema(schema)?),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
 /// The tools of `--tools`, or those that came with the messages.
-fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option<ToolSet>> {
+pub fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option<ToolSet>> {
     match (&args.tools, with_messages) {
         (Some(path), None) => {
             let text = super::read(path)?;
@@ -91,13 +88,15 @@ fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option<Too
     }
 }
 
-fn schema(args: &Args) -> anyhow::Result<Option<Value>> {
+fn schema(args: &Args) -> anyhow::Result<Option<AnswerSchema>> {
     let Some(path) = &args.json_schema else { return Ok(None) };
     let text = super::read(path)?;
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let wrong = |problem: String| Failure::of(Kind::Data, format!("{}: {problem}", path.display()));
     match serde_json::from_slice(text) {
-        Ok(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(Some(schema)),
+        Ok(schema @ (Value::Object(_) | Value::Bool(_))) => {
+            Ok(Some(AnswerSchema::new(&schema, args.key_order()).map_err(Error::from)?))
+        }
         Ok(_) => Err(wrong("a JSON Schema is an object or a boolean".into())),
         Err(error) => Err(wrong(format!("the schema is not valid JSON: {error}"))),
     }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use referencing::Draft;
 use serde_json::Value;
 
-use super::document::{Id, Target};
+use super::document::{Id, Target, not_here};
 use super::grammar::Compiler;
 use super::presence::Formula;
 use super::report::Status;
@@ -285,11 +285,7 @@ impl Compiler<'_, '_> {
                 self.add_schema(target, flat, seen);
             }
             Target::Bundled => self.relax(id, "$ref", "a meta-schema of the standard"),
-            Target::Outside => self.refuse(
-                id,
-                "$ref",
-                &format!("`{reference}` is not in this document; copy the schema into $defs"),
-            ),
+            Target::Outside => self.refuse(id, "$ref", &not_here(reference)),
         }
     }
 

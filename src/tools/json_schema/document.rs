@@ -7,6 +7,7 @@ use referencing::{Draft, Registry, Resolver};
 use serde_json::{Map, Value};
 
 use super::Error;
+use super::report::{self, Status};
 
 /// Where the document stands when it gives itself no `$id`. Not the validator's own default, at
 /// which the references to parts of the document stand.
@@ -78,7 +79,60 @@ pub(super) fn registry(schema: &Value, draft: Draft) -> Result<Registry<'static>
         .retrieve_known_draft_meta_schemas(false)
         .add(BASE, draft.create_resource(schema.clone()))
         .and_then(|builder| builder.prepare())
-        .map_err(|e| Error::Schema { pointer: "#".into(), message: e.to_string() })
+        .map_err(|error| match &error {
+            referencing::Error::Unretrievable { uri, .. } => {
+                outside(schema, uri).unwrap_or_else(|| malformed(&error))
+            }
+            _ => malformed(&error),
+        })
+}
+
+fn malformed(error: &referencing::Error) -> Error {
+    Error::Schema { pointer: "#".into(), message: error.to_string() }
+}
+
+/// What is said of a reference that leads nowhere: nothing is fetched.
+pub(super) fn not_here(reference: &str) -> String {
+    format!("`{reference}` is not in this document, and nothing is fetched; copy the schema into $defs")
+}
+
+/// The refusal of the reference in `schema` that leads to `uri`.
+fn outside(schema: &Value, uri: &str) -> Option<Error> {
+    let document = uri.split('#').next().unwrap_or("");
+    let (pointer, keyword, reference) = referrer(schema, document, &mut String::from("#"))?;
+    let message = not_here(&reference);
+    let mut report = report::Draft::default();
+    report.note(&pointer, keyword, Status::Refused, &message);
+    Some(Error::Refused { pointer, keyword: keyword.into(), message, report: Box::new(report.finish()) })
+}
+
+/// Where a reference to `uri` stands, as it is or relative to the document.
+fn referrer(value: &Value, uri: &str, at: &mut String) -> Option<(String, &'static str, String)> {
+    let (object, length) = (value.as_object(), at.len());
+    for keyword in ["$ref", "$dynamicRef", "$recursiveRef", "$schema"] {
+        let Some(reference) = object.and_then(|object| object.get(keyword)?.as_str()) else { continue };
+        let document = reference.split('#').next().unwrap_or("");
+        // It may be relative to where the document would stand.
+        if !document.is_empty() && uri.ends_with(document.trim_start_matches("./")) {
+            return Some((at.clone(), keyword, reference.to_owned()));
+        }
+    }
+    let keyed = object.into_iter().flatten().map(|(key, child)| (escaped(key), child));
+    let numbered = value.as_array().into_iter().flatten().enumerate();
+    for (token, child) in keyed.chain(numbered.map(|(i, child)| (i.to_string(), child))) {
+        at.push('/');
+        at.push_str(&token);
+        if let Some(found) = referrer(child, uri, at) {
+            return Some(found);
+        }
+        at.truncate(length);
+    }
+    None
+}
+
+/// A key as a JSON pointer writes it.
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 impl<'a> Document<'a> {
@@ -146,7 +200,7 @@ fn record(value: &Value, at: &mut String, out: &mut HashMap<usize, String>) {
         Value::Object(map) => {
             for (key, child) in map {
                 at.push('/');
-                at.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                at.push_str(&escaped(key));
                 record(child, at, out);
                 at.truncate(length);
             }

@@ -70,6 +70,15 @@ struct State {
     nodes: Rc<[Node]>,
 }
 
+/// What was refused last, and where.
+#[derive(Debug)]
+enum Refused {
+    /// By the validator of the place at this pointer.
+    Checked { pointer: String, value: Value },
+    /// For a key or an item that is there already.
+    Repeated(Failure),
+}
+
 /// The written text of one value, and what is known of it. See the module's words.
 #[derive(Debug)]
 pub struct Tracker {
@@ -79,7 +88,7 @@ pub struct Tracker {
     state: State,
     /// The states before each accepted chunk, oldest first.
     history: Vec<State>,
-    refusal: Option<(String, Value)>,
+    refusal: Option<Refused>,
     /// Verdicts on values whose last bytes are only being tried.
     tried: HashMap<(usize, Node, Vec<u8>), bool>,
 }
@@ -105,6 +114,9 @@ impl Tracker {
     /// [`refusal`](Self::refusal) says why, where a check refused them.
     pub fn push(&mut self, bytes: &[u8]) -> bool {
         let before = self.state.clone();
+        self.refusal = None;
+        // What is refused again is looked at again, for the reason.
+        self.tried.retain(|_, accepted| *accepted);
         let accepted = self.write(bytes);
         if accepted {
             self.history.push(before);
@@ -151,7 +163,7 @@ impl Tracker {
     pub fn distance(&mut self, bytes: &[u8]) -> Option<(usize, u16)> {
         let before = self.state.clone();
         let distance = self.write(bytes).then(|| {
-            let open = self.state.frame.as_ref().map_or(0, |f| f.depth + 1);
+            let open = self.depth();
             // Short pieces find the way out of a pattern sooner than long ones.
             let length = bytes.len().min(100) as u16;
             let place = match self.state.mode {
@@ -182,6 +194,21 @@ impl Tracker {
         self.tried.clear();
     }
 
+    /// How many objects and arrays are open.
+    pub fn depth(&self) -> usize {
+        self.state.frame.as_ref().map_or(0, |frame| frame.depth + 1)
+    }
+
+    /// Whether the text ends inside a string or a key.
+    pub fn is_in_string(&self) -> bool {
+        matches!(self.state.mode, Mode::Text { .. })
+    }
+
+    /// Whether the text ends inside a number or a word.
+    pub fn is_bare(&self) -> bool {
+        self.state.mode == Mode::Bare
+    }
+
     /// The number of chunks accepted.
     pub fn chunks(&self) -> usize {
         self.history.len()
@@ -197,10 +224,12 @@ impl Tracker {
         self.history.iter().rposition(|s| s.length <= start).unwrap_or(0)
     }
 
-    /// The last refusal: which schema refused which value, and why.
+    /// The refusal of the last chunk that was not accepted: which schema refused which value, and why.
     pub fn refusal(&self) -> Option<Failure> {
-        let (pointer, value) = self.refusal.as_ref()?;
-        Some(self.checks.explain(pointer, value))
+        Some(match self.refusal.as_ref()? {
+            Refused::Checked { pointer, value } => self.checks.explain(pointer, value),
+            Refused::Repeated(failure) => failure.clone(),
+        })
     }
 
     /// The bytes of the value so far.
@@ -360,6 +389,8 @@ impl Tracker {
         };
         let Some(frame) = &self.state.frame else { return false };
         if each(&frame.keys).any(|k| *k == key) {
+            let message = format!("the key {} is there already", Value::from(key));
+            self.repeated(frame.nodes.first().copied(), "properties", message);
             return false;
         }
         let mut frame = (**frame).clone();
@@ -368,6 +399,11 @@ impl Tracker {
         self.state.frame = Some(Rc::new(frame));
         self.state.mode = Mode::Colon;
         true
+    }
+
+    fn repeated(&mut self, node: Option<Node>, keyword: &str, message: String) {
+        let pointer = self.checks.pointer(node.unwrap_or(0)).to_owned();
+        self.refusal = Some(Refused::Repeated(Failure { pointer, keyword: keyword.to_owned(), message }));
     }
 
     fn close_frame(&mut self) -> bool {
@@ -389,6 +425,9 @@ impl Tracker {
                         return false;
                     };
                     if each(&frame.items).any(|v| super::shape::equal(v, &value)) {
+                        let unique = frame.nodes.iter().find(|node| self.checks.is_unique(&[**node]));
+                        let message = format!("{value} is among the items already");
+                        self.repeated(unique.copied(), "uniqueItems", message);
                         return false;
                     }
                     let mut frame = (**frame).clone();
@@ -422,11 +461,9 @@ impl Tracker {
             };
             let pointer = self.checks.pointer(*node);
             let verdict = self.checks.accepts_at(pointer, parsed);
-            if !verdict {
-                self.refusal = Some((pointer.to_string(), parsed.clone()));
-            }
             self.tried.insert(key, verdict);
             if !verdict {
+                self.refusal = Some(Refused::Checked { pointer: pointer.to_owned(), value: parsed.clone() });
                 return false;
             }
         }
