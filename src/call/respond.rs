@@ -88,9 +88,9 @@ pub(super) fn respond(
     let budget = settings.max_tokens - timings.generated_tokens;
     let completion = match generate::constrained(&mut session, &mut constraint, &mut sampler, budget, show) {
         Ok(completion) => completion,
-        Err(runtime::Error::Unsatisfied { attempts, refusal }) => {
-            let partial = String::from_utf8_lossy(constraint.written()).into_owned();
-            let what = form.subject(constraint.written());
+        Err(runtime::Error::Unsatisfied { attempts, refusal, written }) => {
+            let partial = String::from_utf8_lossy(&written).into_owned();
+            let what = form.subject(&written);
             return Err(Error::Unsatisfied { what, attempts, refusal, partial }.into());
         }
         Err(other) => return Err(other.into()),

@@ -16,9 +16,9 @@ use edgecall::{
     chat::{self, Conversation, Message, Role},
     runtime::{self, KV_TYPES, KvType, Model, Options, Sampling, Trust, Vocabulary},
     tools::{
-        arguments,
         dialect::{self, DIALECTS},
-        json_schema::KeyOrder,
+        explain,
+        json_schema::{KeyOrder, Status},
     },
 };
 use std::{
@@ -69,8 +69,9 @@ pub struct Args {
     #[arg(long, value_name = "ORDER", default_value = "any")]
     key_order: KeyOrderArg,
 
-    /// Print what becomes of each keyword of the tools' schemas and stop; loads no model
-    #[arg(long, requires = "tools")]
+    /// Print what becomes of each keyword of the tools' schemas, or of --json-schema's, and stop;
+    /// loads no model
+    #[arg(long)]
     explain_tools: bool,
 
     /// With --explain-tools: print JSON
@@ -240,13 +241,27 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     printed
 }
 
-/// Prints what becomes of the tools' keywords; tools that cannot be used are in the table too.
+/// Prints what becomes of each keyword; tools that cannot be used are in the table too.
 fn explain_tools(args: &Args) -> anyhow::Result<()> {
-    let Some(tools) = ask::tools(args, None)? else {
-        return Err(Failure::usage("there is nothing to explain; give --tools TOOLS.json"));
+    let with_messages = match &args.messages {
+        Some(_) => conversation(args)?.tools,
+        None => None,
     };
-    output::emit(&arguments::explain(&tools, args.key_order()), output::Format::from_flag(args.json))?;
-    Ok(call::check_tools(&tools, args.key_order())?)
+    let explanation = match (ask::tools(args, with_messages)?, ask::schema_text(args)?) {
+        (Some(tools), _) => explain::explain(&tools, args.key_order()),
+        (None, Some(schema)) => explain::explain_answer(&schema, args.key_order()),
+        (None, None) => {
+            return Err(Failure::usage("there is nothing to explain; give --tools or --json-schema"));
+        }
+    };
+    output::emit(&explanation, output::Format::from_flag(args.json))?;
+    match explanation.status() {
+        Status::Refused => Err(Failure::of(
+            Kind::Data,
+            "not every schema can be used; the notes on `refused` say what to change",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A thread waits for the signal and ends the process: nothing is half written, and a prefill may

@@ -182,7 +182,7 @@ impl<'c> Constraint<'c> {
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
     pub fn mask(&mut self) -> Result<Mask, Error> {
-        let mut mask = self.matcher.compute_mask_or_eos().map_err(Error::constraint)?;
+        let Mask(mut mask) = self.grammar_mask()?;
         let Some(watch) = &mut self.watch else { return Ok(Mask(mask)) };
         let trie = self.compiler.env.tok_trie();
         let ends = watch.may_end();
@@ -196,6 +196,14 @@ impl<'c> Constraint<'c> {
         });
         refused.into_iter().for_each(|token| mask.disallow_token(token));
         Ok(Mask(mask))
+    }
+
+    /// The tokens that the grammar lets follow, among them such as the watch may refuse.
+    ///
+    /// # Errors
+    /// [`Error::Constraint`] when the matcher fails.
+    pub fn grammar_mask(&mut self) -> Result<Mask, Error> {
+        self.matcher.compute_mask_or_eos().map(Mask).map_err(Error::constraint)
     }
 
     /// Takes `token` if it may follow, else changes nothing and gives `false`.

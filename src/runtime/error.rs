@@ -147,6 +147,8 @@ pub enum Error {
         attempts: usize,
         /// Why the last of them was refused.
         refusal: Box<super::value::Refusal>,
+        /// The text before the end of that value.
+        written: Vec<u8>,
     },
     /// A value failed its check and cannot be taken back.
     #[error(

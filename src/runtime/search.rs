@@ -8,6 +8,7 @@
 
 use super::{
     Constraint, Error, Sampler,
+    constraint::Mask,
     sequence::Sequence,
     value::{Place, Refusal, Scalar},
 };
@@ -23,7 +24,8 @@ pub(super) struct Search {
     tried: Vec<Vec<i32>>,
     attempts: usize,
     decoded: usize,
-    refusal: Option<Refusal>,
+    // Why a value was refused last, and the text before its end.
+    refusal: Option<(Refusal, Vec<u8>)>,
     failed: Option<Failed>,
 }
 
@@ -88,26 +90,29 @@ impl Search {
         if self.failed.as_ref().is_some_and(|failed| self.tokens.len() >= failed.most()) {
             return Ok(None);
         }
+        // Where a value failed, whatever would fail in the same way is left out; anywhere else it has
+        // to be seen that the model wanted it.
+        let is_turn = self.failed.as_ref().is_some_and(|failed| failed.at == self.tokens.len());
         // The model's own choice is nearly always one that can follow, and then the mask over the
         // whole vocabulary need not be computed.
-        if let Some(token) = sampler.pick(logits, |id| !self.was_tried(id))? {
-            if constraint.accept(token)? {
-                return Ok(Some(self.take(token, constraint)));
-            }
-            self.refuse(token);
-            if let Some(refusal) = constraint.refusal() {
-                self.refusal = Some(refusal);
-                return Ok(None);
-            }
-        }
-        let mask = constraint.mask()?;
+        let mut mask = None;
         loop {
-            let pick = sampler.pick(logits, |id| mask.allows(id as usize) && !self.was_tried(id))?;
+            let allowed = |id| mask.as_ref().is_none_or(|mask: &Mask| mask.allows(id as usize));
+            let pick = sampler.pick(logits, |id| allowed(id) && !self.was_tried(id))?;
             let Some(token) = pick else { return Ok(None) };
             if constraint.accept(token)? {
                 return Ok(Some(self.take(token, constraint)));
             }
             self.refuse(token);
+            if let Some(refusal) = constraint.refusal() {
+                self.refusal = Some((refusal, constraint.written().to_vec()));
+                if !is_turn {
+                    return Ok(None);
+                }
+            }
+            if mask.is_none() {
+                mask = Some(if is_turn { constraint.mask()? } else { constraint.grammar_mask()? });
+            }
         }
     }
 
@@ -189,9 +194,11 @@ impl Search {
 
     fn unsatisfied(&mut self) -> Error {
         match self.refusal.take() {
-            Some(refusal) => {
-                Error::Unsatisfied { attempts: self.attempts.min(MAX_ATTEMPTS), refusal: Box::new(refusal) }
-            }
+            Some((refusal, written)) => Error::Unsatisfied {
+                attempts: self.attempts.min(MAX_ATTEMPTS),
+                refusal: Box::new(refusal),
+                written,
+            },
             None => Error::NoToken,
         }
     }

@@ -1,14 +1,11 @@
-//! A tool's parameters, or the schema of a JSON answer, as a grammar and checks; what becomes of each
-//! keyword.
+//! A tool's parameters, or the schema of a JSON answer, as a grammar and checks.
 
 use super::{
-    Error, ToolSet, json,
-    json_schema::{self, Compiled, KeyOrder, Line, Meaning, Options, Report, Status},
+    Error, json,
+    json_schema::{self, Compiled, KeyOrder, Meaning, Options},
 };
-use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{
-    fmt,
     sync::{Arc, OnceLock},
     thread,
 };
@@ -99,83 +96,4 @@ fn with_room(schema: &Value, options: Options) -> Result<Compiled, json_schema::
             Err(_) => json_schema::compile(schema, options),
         }
     })
-}
-
-/// What becomes of each keyword of each tool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Explanation {
-    /// The tools in their order.
-    pub tools: Vec<ToolReport>,
-}
-
-/// What becomes of each keyword of one tool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ToolReport {
-    /// The tool's name.
-    pub name: String,
-    /// The weakest of its keywords.
-    pub status: Status,
-    /// The keywords by JSON pointer.
-    pub keywords: Vec<Line>,
-}
-
-/// What becomes of each keyword of `tools`, those included that cannot be used.
-pub fn explain(tools: &ToolSet, key_order: KeyOrder) -> Explanation {
-    let tools = tools.iter().map(|tool| {
-        let report = match tool.arguments.compiled(key_order) {
-            Ok(compiled) => compiled.report.clone(),
-            Err(error) => refused(error),
-        };
-        ToolReport { name: tool.name().to_owned(), status: report.status(), keywords: report.lines }
-    });
-    Explanation { tools: tools.collect() }
-}
-
-fn refused(error: json_schema::Error) -> Report {
-    let message = error.to_string();
-    match error {
-        json_schema::Error::Refused { report, .. } => *report,
-        json_schema::Error::Schema { pointer, message } => {
-            refused_at(&pointer, "", message, Report::default())
-        }
-        json_schema::Error::AcceptsNothing { report } => refused_at("#", "", message, *report),
-    }
-}
-
-fn refused_at(pointer: &str, keyword: &str, note: String, mut report: Report) -> Report {
-    let (pointer, keyword) = (pointer.to_owned(), keyword.to_owned());
-    report.lines.push(Line { pointer, keyword, status: Status::Refused, note });
-    report
-}
-
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rows = vec![["tool", "pointer", "keyword", "status", "note"].map(str::to_owned)];
-        for tool in &self.tools {
-            // Names, keys and notes may hold any character; a row is one line.
-            let plain = |text: &str| text.replace(char::is_control, " ");
-            for line in &tool.keywords {
-                let status = line.status.to_string();
-                rows.push([
-                    plain(&tool.name),
-                    plain(&line.pointer),
-                    plain(&line.keyword),
-                    status,
-                    plain(&line.note),
-                ]);
-            }
-            if tool.keywords.is_empty() {
-                let note = "no keywords, so no arguments".to_owned();
-                rows.push([plain(&tool.name), "#".into(), String::new(), tool.status.to_string(), note]);
-            }
-        }
-        let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
-        let widths = [width(0), width(1), width(2), width(3)];
-        let lines = rows.iter().map(|row| {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  "));
-            let line = cells.collect::<String>() + &row[4];
-            line.trim_end().to_owned()
-        });
-        f.write_str(&lines.collect::<Vec<_>>().join("\n"))
-    }
 }

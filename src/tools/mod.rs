@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod check;
 pub mod dialect;
 mod error;
+pub mod explain;
 pub mod grammar;
 pub mod json;
 pub mod json_schema;

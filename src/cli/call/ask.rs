@@ -89,14 +89,18 @@ pub fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option
 }
 
 fn schema(args: &Args) -> anyhow::Result<Option<AnswerSchema>> {
+    let Some(schema) = schema_text(args)? else { return Ok(None) };
+    Ok(Some(AnswerSchema::new(&schema, args.key_order()).map_err(Error::from)?))
+}
+
+/// The schema of `--json-schema`, which may still turn out not to be one.
+pub fn schema_text(args: &Args) -> anyhow::Result<Option<Value>> {
     let Some(path) = &args.json_schema else { return Ok(None) };
     let text = super::read(path)?;
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let wrong = |problem: String| Failure::of(Kind::Data, format!("{}: {problem}", path.display()));
     match serde_json::from_slice(text) {
-        Ok(schema @ (Value::Object(_) | Value::Bool(_))) => {
-            Ok(Some(AnswerSchema::new(&schema, args.key_order()).map_err(Error::from)?))
-        }
+        Ok(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(Some(schema)),
         Ok(_) => Err(wrong("a JSON Schema is an object or a boolean".into())),
         Err(error) => Err(wrong(format!("the schema is not valid JSON: {error}"))),
     }

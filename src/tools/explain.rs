@@ -1,0 +1,117 @@
+//! What becomes of each keyword of the tools, for whoever wrote them.
+
+use super::{
+    Error, ToolSet,
+    arguments::AnswerSchema,
+    json_schema::{self, KeyOrder, Line, Report, Status},
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::fmt;
+
+/// What becomes of each keyword of each tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The tools in their order.
+    pub tools: Vec<ToolReport>,
+}
+
+/// What becomes of each keyword of one tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ToolReport {
+    /// The tool's name.
+    pub name: String,
+    /// The weakest of its keywords.
+    pub status: Status,
+    /// The keywords by JSON pointer.
+    pub keywords: Vec<Line>,
+}
+
+/// What becomes of each keyword of `tools`, those included that cannot be used.
+pub fn explain(tools: &ToolSet, key_order: KeyOrder) -> Explanation {
+    let tools = tools.iter().map(|tool| {
+        let mut report = match tool.compiled(key_order) {
+            Ok(compiled) => compiled.report.clone(),
+            Err(Error::Parameters { source, .. }) => refused(*source),
+            Err(other) => refused_at("#", "", other.to_string(), Report::default()),
+        };
+        if !tool.parameters().contains_key("type") {
+            // That arguments are an object is nothing that the tool says.
+            report.lines.retain(|line| (line.pointer.as_str(), line.keyword.as_str()) != ("#", "type"));
+        }
+        ToolReport::new(tool.name(), report)
+    });
+    Explanation { tools: tools.collect() }
+}
+
+/// What becomes of each keyword of the schema of a JSON answer, as if it were a tool's called `answer`.
+pub fn explain_answer(schema: &Value, key_order: KeyOrder) -> Explanation {
+    let report = match AnswerSchema::new(schema, key_order) {
+        Ok(schema) => schema.compiled().report.clone(),
+        Err(Error::AnswerSchema { source }) => refused(*source),
+        Err(other) => refused_at("#", "", other.to_string(), Report::default()),
+    };
+    Explanation { tools: vec![ToolReport::new("answer", report)] }
+}
+
+impl Explanation {
+    /// The weakest status of any keyword.
+    pub fn status(&self) -> Status {
+        self.tools.iter().map(|tool| tool.status).max().unwrap_or(Status::Enforced)
+    }
+}
+
+impl ToolReport {
+    fn new(name: &str, report: Report) -> ToolReport {
+        ToolReport { name: name.to_owned(), status: report.status(), keywords: report.lines }
+    }
+}
+
+fn refused(error: json_schema::Error) -> Report {
+    let message = error.to_string();
+    match error {
+        json_schema::Error::Refused { report, .. } => *report,
+        json_schema::Error::Schema { pointer, message } => {
+            refused_at(&pointer, "", message, Report::default())
+        }
+        json_schema::Error::AcceptsNothing { report } => refused_at("#", "", message, *report),
+    }
+}
+
+fn refused_at(pointer: &str, keyword: &str, note: String, mut report: Report) -> Report {
+    let (pointer, keyword) = (pointer.to_owned(), keyword.to_owned());
+    report.lines.push(Line { pointer, keyword, status: Status::Refused, note });
+    report
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = vec![["tool", "pointer", "keyword", "status", "note"].map(str::to_owned)];
+        for tool in &self.tools {
+            // Names, keys and notes may hold any character; a row is one line.
+            let plain = |text: &str| text.replace(char::is_control, " ");
+            for line in &tool.keywords {
+                let status = line.status.to_string();
+                rows.push([
+                    plain(&tool.name),
+                    plain(&line.pointer),
+                    plain(&line.keyword),
+                    status,
+                    plain(&line.note),
+                ]);
+            }
+            if tool.keywords.is_empty() {
+                let note = "no keywords, so no arguments".to_owned();
+                rows.push([plain(&tool.name), "#".into(), String::new(), tool.status.to_string(), note]);
+            }
+        }
+        let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
+        let widths = [width(0), width(1), width(2), width(3)];
+        let lines = rows.iter().map(|row| {
+            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  "));
+            let line = cells.collect::<String>() + &row[4];
+            line.trim_end().to_owned()
+        });
+        f.write_str(&lines.collect::<Vec<_>>().join("\n"))
+    }
+}
