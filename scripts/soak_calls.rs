@@ -1,0 +1,363 @@
+//! Calls of random tools with seeded noise for a model: see `soak_calls --help`.
+
+use std::{
+    io::{BufWriter, Write, stdout},
+    ops::ControlFlow,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use edgecall::{
+    call,
+    runtime::{self, Compiler, Finish, Sampler, Sampling, Trust, Vocabulary, generate, sequence::Sequence},
+    tools::{
+        ToolSet,
+        dialect::{self, DIALECTS},
+        json_schema::KeyOrder,
+        turn::Turn,
+    },
+};
+use serde_json::{Map, Value, json};
+
+/// Makes calls of random tools, with noise for a model, and prints `{schema, arguments}` for each, one
+/// JSON object a line; what became of the others is told on stderr
+#[derive(Parser)]
+struct Args {
+    /// How many turns
+    #[arg(default_value_t = 500)]
+    turns: u64,
+    /// Where the noise starts
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Take the tokenizer of this model instead of single bytes
+    #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL")]
+    model: Option<PathBuf>,
+    /// End a turn after this many tokens
+    #[arg(long, default_value_t = 2_000)]
+    max_tokens: usize,
+    /// Print the tools and the text of each turn to stderr
+    #[arg(long)]
+    show: bool,
+}
+
+/// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016).
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        ((self.next() >> 33) as usize) % n
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn of<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
+        choices[self.below(choices.len())]
+    }
+}
+
+/// Noise in place of a model: it leans to bytes that end something, the more the longer the text is,
+/// since noise alone would write strings without end.
+struct Noise {
+    random: Random,
+    leaning: Vec<f32>,
+    logits: Vec<f32>,
+    n_past: usize,
+}
+
+impl Noise {
+    fn new(compiler: &Compiler, n_vocab: usize, seed: u64) -> Noise {
+        let leaning = (0..n_vocab as u32).map(|token| {
+            let bytes = compiler.bytes(&[token]);
+            match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+                Some(b'}' | b']') => 3.0,
+                Some(b'"') => 2.0,
+                Some(b',' | b':') => 1.0,
+                _ => 0.0,
+            }
+        });
+        let leaning = leaning.collect();
+        let mut noise = Noise { random: Random::new(seed), leaning, logits: Vec::new(), n_past: 0 };
+        noise.step();
+        noise
+    }
+
+    fn step(&mut self) {
+        let weight = self.n_past as f32 / 20.0;
+        let random = &mut self.random;
+        let draw = |lean: &f32| (random.next() >> 40) as f32 / (1 << 20) as f32 + lean * weight;
+        self.logits = self.leaning.iter().map(draw).collect();
+    }
+}
+
+impl Sequence for Noise {
+    fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    fn append(&mut self, tokens: &[i32]) -> Result<(), runtime::Error> {
+        self.n_past += tokens.len();
+        self.step();
+        Ok(())
+    }
+
+    fn rewind(&mut self, n_past: usize) -> Result<(), runtime::Error> {
+        self.n_past = n_past;
+        self.step();
+        Ok(())
+    }
+
+    fn n_past(&self) -> usize {
+        self.n_past
+    }
+
+    fn n_ctx(&self) -> usize {
+        usize::MAX
+    }
+}
+
+const NAMES: [&str; 14] = [
+    "city",
+    "date",
+    "party_size",
+    "x",
+    "größe",
+    "名前",
+    "a b",
+    "quote\"d",
+    "back\\slash",
+    "emoji😀",
+    "$ref",
+    "a/b~c",
+    "items",
+    "</tool_call>",
+];
+const PATTERNS: [&str; 7] = [
+    "^[a-z]{2,6}$",
+    "^\\d{3}-\\d{4}$",
+    "^(?!no)[a-z]+$",
+    "[A-Z]",
+    "^(?:yes|no|maybe)$",
+    "^\\S+@\\S+$",
+    "^$|^#[0-9a-f]{6}$",
+];
+const FORMATS: [&str; 10] =
+    ["date", "date-time", "time", "email", "uuid", "ipv4", "ipv6", "uri", "hostname", "duration"];
+
+/// A schema of the kind that frameworks write, seldom deeper than `depth`.
+fn schema(random: &mut Random, depth: usize) -> Value {
+    let mut schema = match random.below(if depth == 0 { 9 } else { 15 }) {
+        0 => string(random),
+        1 => json!({"type": "string", "pattern": random.of(&PATTERNS)}),
+        2 => json!({"type": "string", "format": random.of(&FORMATS)}),
+        3 => number(random, "integer"),
+        4 => number(random, "number"),
+        5 => json!({"type": random.of(&["boolean", "null"])}),
+        6 => json!({"enum": ["one", "two", 3, 4.5, null, {"k": [true]}, "zwölf \"and\" a half"]}),
+        7 => json!({"const": random.of(&[&json!("fixed"), &json!(17), &json!([1, 2]), &json!({"a": null})])}),
+        8 => json!({"type": ["string", "null"], "maxLength": 5}),
+        9 | 10 => object(random, depth - 1),
+        11 => array(random, depth - 1),
+        12 => {
+            let (one, other) = (schema(random, depth - 1), schema(random, depth - 1));
+            json!({random.of(&["anyOf", "anyOf", "oneOf"]): [one, other, {"type": "null"}]})
+        }
+        13 => json!({"allOf": [schema(random, depth - 1), {"description": "both"}]}),
+        _ => json!({"$ref": "#/$defs/node"}),
+    };
+    if random.one_in(4) {
+        schema["description"] = json!("any \"text\" </tool_call> \u{1} \\ ü");
+        schema["x-order"] = json!(1);
+    }
+    schema
+}
+
+fn string(random: &mut Random) -> Value {
+    let low = random.below(4);
+    match random.below(4) {
+        0 => json!({"type": "string"}),
+        1 => json!({"type": "string", "minLength": low}),
+        2 => json!({"type": "string", "minLength": low, "maxLength": low + random.below(20)}),
+        _ => json!({"type": "string", "not": {"enum": ["", "none"]}}),
+    }
+}
+
+fn number(random: &mut Random, kind: &str) -> Value {
+    let low = random.below(100) as i64 - 50;
+    let mut schema = json!({ "type": kind });
+    if random.one_in(2) {
+        schema[*random.of(&[&"minimum", &"exclusiveMinimum"])] = json!(low);
+    }
+    if random.one_in(2) {
+        schema[*random.of(&[&"maximum", &"exclusiveMaximum"])] = json!(low + 5 + random.below(1_000) as i64);
+    }
+    if random.one_in(3) {
+        schema["multipleOf"] = random.of(&[&json!(2), &json!(5), &json!(7), &json!(3)]).clone();
+    }
+    schema
+}
+
+fn array(random: &mut Random, depth: usize) -> Value {
+    let low = random.below(3);
+    let mut array = json!({"type": "array", "minItems": low, "maxItems": low + random.below(4)});
+    if random.one_in(4) {
+        array["prefixItems"] = json!([schema(random, depth), {"type": "boolean"}]);
+    }
+    array["items"] = schema(random, depth);
+    if random.one_in(4) {
+        array["uniqueItems"] = json!(true);
+        array["minItems"] = json!(0);
+    }
+    array
+}
+
+fn object(random: &mut Random, depth: usize) -> Value {
+    let mut properties = Map::new();
+    for _ in 0..random.below(6) {
+        let value = schema(random, depth);
+        properties.insert((*random.of(&NAMES)).to_owned(), value);
+    }
+    let required: Vec<&String> = properties.keys().filter(|_| random.one_in(2)).collect();
+    let mut object = json!({"type": "object", "properties": properties, "required": required});
+    match random.below(6) {
+        0 => object["additionalProperties"] = json!(false),
+        1 => object["additionalProperties"] = schema(random, 0),
+        2 => object["additionalProperties"] = json!(true),
+        3 => object["patternProperties"] = json!({"^x-": {"type": "integer"}}),
+        _ => {}
+    }
+    if random.one_in(8) && properties_of(&object) > 1 {
+        object["minProperties"] = json!(1);
+    }
+    object
+}
+
+fn properties_of(object: &Value) -> usize {
+    object["properties"].as_object().map_or(0, Map::len)
+}
+
+fn tool(random: &mut Random, name: &str) -> Value {
+    let mut parameters = object(random, 2);
+    parameters["$defs"] = json!({"node": {"type": "object", "properties": {
+        "value": string(random), "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
+        "required": ["value"], "additionalProperties": false}});
+    json!({"name": name, "description": "a tool", "parameters": parameters})
+}
+
+#[derive(Default)]
+struct Tally {
+    called: usize,
+    calls: usize,
+    budget: usize,
+    unsatisfied: usize,
+    refused: usize,
+    backed_out: usize,
+    tokens: usize,
+    slowest: Duration,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let (compiler, n_vocab) = match &args.model {
+        Some(path) => {
+            let vocabulary = Vocabulary::load_with(path, Trust::Checked)?;
+            let n_vocab = vocabulary.n_vocab();
+            (Compiler::for_vocabulary(vocabulary)?, n_vocab)
+        }
+        None => (Compiler::for_bytes()?, 257),
+    };
+    let mut out = BufWriter::new(stdout().lock());
+    let mut tally = Tally::default();
+    for turn in 0..args.turns {
+        let started = Instant::now();
+        one(&args, turn, &compiler, n_vocab, &mut tally, &mut out)
+            .with_context(|| format!("turn {turn} of seed {}", args.seed))?;
+        tally.slowest = tally.slowest.max(started.elapsed());
+    }
+    out.flush()?;
+    eprintln!(
+        "{} turns: {} ended in {} calls ({} after backing out), {} at the budget, {} without a value that passes, {} with \
+         a schema that is refused; {} tokens, slowest turn {:.1} s",
+        args.turns,
+        tally.called,
+        tally.calls,
+        tally.backed_out,
+        tally.budget,
+        tally.unsatisfied,
+        tally.refused,
+        tally.tokens,
+        tally.slowest.as_secs_f64()
+    );
+    Ok(())
+}
+
+fn one(
+    args: &Args,
+    nth: u64,
+    compiler: &Compiler,
+    n_vocab: usize,
+    tally: &mut Tally,
+    out: &mut impl Write,
+) -> Result<()> {
+    let mut random = Random::new(args.seed.wrapping_mul(1_000_003).wrapping_add(nth));
+    let names = ["find", "書く", "f \"g\"", "a.b-c_d"];
+    let list: Vec<Value> = names[..1 + random.below(4)].iter().map(|name| tool(&mut random, name)).collect();
+    if args.show {
+        eprintln!("{}", Value::from(list.clone()));
+    }
+    let tools = ToolSet::from_value(Value::from(list))?;
+    let dialect = dialect::named(DIALECTS[random.below(DIALECTS.len())].name()).context("no dialect")?;
+    let key_order = if random.one_in(8) { KeyOrder::Schema } else { KeyOrder::Any };
+    if call::check_tools(&tools, key_order).is_err() {
+        tally.refused += 1;
+        return Ok(());
+    }
+    let turn = Turn::new(&tools, dialect, key_order)?.up_to(1 + random.below(3));
+    let turn = if random.one_in(4) { turn.or_text() } else { turn };
+    let mut constraint = call::constraint(compiler, &turn)?;
+    let mut noise = Noise::new(compiler, n_vocab, random.next());
+    let mut sampler = Sampler::new(Sampling::default());
+    let read = |_: &[u8]| ControlFlow::Continue(());
+    let completion =
+        match generate::constrained(&mut noise, &mut constraint, &mut sampler, args.max_tokens, read) {
+            Ok(completion) => completion,
+            Err(runtime::Error::Unsatisfied { .. }) => {
+                tally.unsatisfied += 1;
+                return Ok(());
+            }
+            Err(other) => return Err(other.into()),
+        };
+    tally.tokens += completion.decoded;
+    let text = String::from_utf8(completion.text)?;
+    if args.show {
+        eprintln!("{text}");
+    }
+    if completion.finish != Finish::Stop {
+        tally.budget += 1;
+        return Ok(());
+    }
+    tally.called += 1;
+    tally.backed_out += usize::from(completion.decoded > completion.tokens.len());
+    for call in turn.split(&text).1 {
+        let call = dialect.parse(&call).with_context(|| text.clone())?;
+        let tool = tools.get(call.name()).with_context(|| text.clone())?;
+        let schema = Value::Object(tool.parameters().clone());
+        writeln!(out, "{{\"schema\": {schema}, \"arguments\": {}}}", call.arguments_text())?;
+        tally.calls += 1;
+    }
+    Ok(())
+}
