@@ -84,8 +84,9 @@ impl Noise {
         let leaning = (0..n_vocab as u32).map(|token| {
             let bytes = compiler.bytes(&[token]);
             match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-                Some(b'}' | b']') => 3.0,
-                Some(b'"') => 2.0,
+                _ if compiler.is_end(token) => 4.0,
+                Some(b'"') => 3.0,
+                Some(b'}' | b']') => 2.0,
                 Some(b',' | b':') => 1.0,
                 _ => 0.0,
             }

@@ -29,7 +29,7 @@ use crate::{
 };
 use respond::{Prompt, respond};
 use serde_json::Value;
-use std::{ops::ControlFlow, time::Duration};
+use std::{ops::ControlFlow, thread, time::Duration};
 use watch::Values;
 
 /// Why there is no call.
@@ -226,7 +226,7 @@ pub struct Settings {
 pub struct Timings {
     /// Loading the model.
     pub load: Duration,
-    /// Building the token trie and compiling the grammar.
+    /// Compiling the grammar, and waiting for the token trie, which is built beside the prompt.
     pub grammar: Duration,
     /// Evaluating the prompt.
     pub prefill: Duration,
@@ -316,6 +316,20 @@ pub fn call(
 /// [`Error::Memory`] where the context does not, [`Error::Budget`] and [`Error::ContextFull`] where
 /// there is no answer, and what [`Format::render`], grammar and runtime report.
 pub fn ask(
+    model: &Model,
+    format: &Format,
+    request: &Request<'_>,
+    settings: &Settings,
+    reader: &mut Reader<'_>,
+) -> Result<Answer> {
+    thread::scope(|scope| {
+        // The token trie is built while the prompt is written and evaluated.
+        scope.spawn(|| drop(model.compiler()));
+        answer(model, format, request, settings, reader)
+    })
+}
+
+fn answer(
     model: &Model,
     format: &Format,
     request: &Request<'_>,

@@ -48,12 +48,12 @@ pub(super) fn respond(
     let what = if form.is_call() { "call" } else { "answer" };
 
     let started = Instant::now();
-    let compiler = model.compiler()?;
-    timings.grammar = started.elapsed();
-
-    let started = Instant::now();
     session.append(prompt.tokens)?;
     timings.prefill = started.elapsed();
+
+    let started = Instant::now();
+    let compiler = model.compiler()?;
+    timings.grammar = started.elapsed();
 
     let thought_end = prompt.dialect.and_then(|dialect| dialect.thought_end());
     let (end, lead) = thought_end.unwrap_or(("</think>", "\n\n"));

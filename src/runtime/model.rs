@@ -22,7 +22,8 @@ pub struct Model {
     vocabulary: Vocabulary,
     header: Gguf,
     load_time: Duration,
-    compiler: OnceLock<Compiler>,
+    // Or why there is none.
+    compiler: OnceLock<Result<Compiler, String>>,
 }
 
 /// What the file says about itself and the runtime's users ask for.
@@ -96,16 +97,20 @@ impl Model {
         self.load_time
     }
 
-    /// The compiler of grammars for this vocabulary, built at the first call.
+    /// The compiler of grammars for this vocabulary, built at the first call. That takes a tenth of a
+    /// second or more for a large vocabulary: call it early, on another thread, and whoever needs it
+    /// later waits for that thread.
     ///
     /// # Errors
     /// [`Error::Grammar`] when llguidance cannot use the vocabulary.
     pub fn compiler(&self) -> Result<&Compiler, Error> {
-        if let Some(compiler) = self.compiler.get() {
-            return Ok(compiler);
-        }
-        let compiler = Compiler::for_vocabulary(self.vocabulary.clone())?;
-        Ok(self.compiler.get_or_init(|| compiler))
+        let built = self.compiler.get_or_init(|| {
+            Compiler::for_vocabulary(self.vocabulary.clone()).map_err(|error| match error {
+                Error::Grammar { reason } => reason,
+                other => other.to_string(),
+            })
+        });
+        built.as_ref().map_err(|reason| Error::Grammar { reason: reason.clone() })
     }
 }
 
