@@ -22,8 +22,7 @@ use crate::{
     chat::{Conversation, RenderOptions, Template},
     error::Kind,
     runtime::{
-        self, Compiler, Completion, Constraint, Finish, Model, Sampling, Session, constraint::Grammar,
-        value::Refusal,
+        self, Compiler, Completion, Constraint, Finish, Model, Sampling, constraint::Grammar, value::Refusal,
     },
     tools::{self, ToolSet, dialect::Dialect, grammar::Staged, json_schema::KeyOrder},
 };
@@ -31,6 +30,15 @@ use respond::{Prompt, respond};
 use serde_json::Value;
 use std::{ops::ControlFlow, thread, time::Duration};
 use watch::Values;
+
+/// An answer that was not finished.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    /// What was written.
+    pub partial: String,
+    /// How long it took.
+    pub timings: Timings,
+}
 
 /// Why there is no call.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +51,8 @@ pub enum Error {
         max_tokens: usize,
         /// What was asked for: a call, or an answer that may be one.
         what: &'static str,
-        /// What was written.
-        partial: String,
+        /// What there is of it.
+        cut: Box<Cut>,
     },
     /// The context was full before the answer was complete.
     #[error("the context of {n_ctx} tokens was full before the {what} was complete; shorten the prompt")]
@@ -53,8 +61,8 @@ pub enum Error {
         n_ctx: usize,
         /// What was asked for: a call, or an answer that may be one.
         what: &'static str,
-        /// What was written.
-        partial: String,
+        /// What there is of it.
+        cut: Box<Cut>,
     },
     /// Values were tried, and each failed a check that the grammar cannot make.
     #[error(
@@ -68,8 +76,8 @@ pub enum Error {
         attempts: usize,
         /// Why the last of them was refused.
         refusal: Box<Refusal>,
-        /// What stood when it was given up.
-        partial: String,
+        /// What there is of it.
+        cut: Box<Cut>,
     },
     /// What was written is not a call that the tools accept, though the grammar should see to that.
     #[error("the model's answer is not valid, and nothing else was tried")]
@@ -167,26 +175,29 @@ impl Error {
     }
 
     /// That the tokens, or the room for them, ran out before `what` was complete.
-    fn cut_off(
-        completion: &Completion,
-        what: &'static str,
-        settings: &Settings,
-        session: &Session<'_>,
-    ) -> Error {
+    fn cut_off(completion: &Completion, what: &'static str, settings: &Settings, timings: &Timings) -> Error {
         let partial = String::from_utf8_lossy(&completion.text).into_owned();
+        let cut = Box::new(Cut { partial, timings: *timings });
         match completion.finish {
-            Finish::Context => Error::ContextFull { n_ctx: session.n_ctx(), what, partial },
-            _ => Error::Budget { max_tokens: settings.max_tokens, what, partial },
+            Finish::Context => Error::ContextFull { n_ctx: timings.n_ctx, what, cut },
+            _ => Error::Budget { max_tokens: settings.max_tokens, what, cut },
         }
     }
 
     /// What the model had written when it failed.
     pub fn partial(&self) -> Option<&str> {
         match self {
-            Error::Budget { partial, .. }
-            | Error::ContextFull { partial, .. }
-            | Error::Unsatisfied { partial, .. }
-            | Error::Invalid { partial, .. } => Some(partial),
+            Error::Invalid { partial, .. } => Some(partial),
+            _ => self.cut().map(|cut| cut.partial.as_str()),
+        }
+    }
+
+    /// What there is of an answer that was not finished.
+    pub fn cut(&self) -> Option<&Cut> {
+        match self {
+            Error::Budget { cut, .. } | Error::ContextFull { cut, .. } | Error::Unsatisfied { cut, .. } => {
+                Some(cut)
+            }
             _ => None,
         }
     }
@@ -250,39 +261,26 @@ pub fn check_tools(tools: &ToolSet, key_order: KeyOrder) -> Result<()> {
     tools.iter().try_for_each(|tool| Ok(tool.compiled(key_order).map(drop)?))
 }
 
-/// The prompt: `conversation` and `tools` as the model's chat template writes them, or as text for a
-/// template that does not teach `dialect` (`None`: what it teaches).
+/// The prompt: what is asked and the tools as the chat template writes them, or, where `manner` says
+/// that the template shows no tools, as text.
 ///
 /// # Errors
-/// What [`Format::render`] reports.
-pub fn render(
-    model: &Model,
-    tools: Option<&ToolSet>,
-    conversation: &Conversation,
-    think: Think,
-    dialect: Option<&'static dyn Dialect>,
-) -> Result<String> {
-    Format::default().render(model.vocabulary(), tools, conversation, think, dialect)
-}
-
-/// The same with a chat template and what it is given.
-///
-/// # Errors
-/// [`Error::NoDialect`], and what the template refuses.
+/// What the template refuses.
 pub fn render_with(
     template: &str,
-    tools: &ToolSet,
-    conversation: &Conversation,
+    request: &Request<'_>,
+    manner: Option<&Manner>,
     options: &RenderOptions<'_>,
-    dialect: Option<&'static dyn Dialect>,
 ) -> Result<String> {
-    let manner = manner_of(template, dialect)?;
     let template = Template::new(template)?;
-    Ok(if manner.by_template {
-        let tools = Value::Array(tools.sources());
-        template.render(conversation, Some(&tools), options)?
-    } else {
-        told::render(&template, manner.dialect, tools, conversation, options)?
+    Ok(match (request.tools, manner) {
+        (Some(tools), Some(Manner { dialect, by_template: false })) => {
+            told::render(&template, *dialect, tools, &request.choice, request.conversation, options)?
+        }
+        (tools, _) => {
+            let tools = tools.map(|tools| Value::Array(tools.sources()));
+            template.render(request.conversation, tools.as_ref(), options)?
+        }
     })
 }
 
@@ -336,11 +334,11 @@ fn answer(
     settings: &Settings,
     reader: &mut Reader<'_>,
 ) -> Result<Answer> {
-    let (tools, conversation, dialect) = (request.tools, request.conversation, settings.dialect);
+    let (tools, conversation) = (request.tools, request.conversation);
     let check_bytes = |bytes| room::check_bytes(model, bytes, &settings.session);
     check_bytes(room::least_bytes(conversation))?;
-    let text = format.render(model.vocabulary(), tools, conversation, settings.think, dialect)?;
-    let manner = tools.map(|_| format.manner(model.vocabulary(), dialect)).transpose()?;
+    let manner = format.manner(model.vocabulary(), request, settings.dialect)?;
+    let text = format.render(model.vocabulary(), request, manner.as_ref(), settings.think)?;
     check_bytes(text.len())?;
     let tokens = tokenize_prompt(model, &text)?;
     room::check_prompt(model, tools, conversation, tokens.len(), &settings.session)?;

@@ -1,11 +1,11 @@
 //! A conversation as the text that a model reads.
 
-use super::{Error, Manner, Think, manner_of, render_with};
+use super::{Choice, Error, Manner, Request, Think, manner_of, render_with};
 use crate::{
     Result,
-    chat::{Conversation, RenderOptions, Template, select_template},
+    chat::{RenderOptions, select_template},
     runtime::Vocabulary,
-    tools::{ToolSet, dialect::Dialect},
+    tools::dialect::Dialect,
 };
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -37,27 +37,38 @@ impl Format {
         Ok(select_template(&templates, with_tools)?)
     }
 
-    /// How the model is told of tools and writes calls: what the chat template teaches, unless
-    /// another `dialect` is asked for.
+    /// How the model is told of the tools of `request` and writes calls: what the chat template teaches,
+    /// unless another `dialect` is asked for. `None` where there is nothing to call: without tools, or
+    /// where none is to be called and the template shows them in a format that is not supported.
     ///
     /// # Errors
     /// What [`Format::template`] and [`manner_of`] report.
-    pub fn manner(&self, vocabulary: &Vocabulary, dialect: Option<&'static dyn Dialect>) -> Result<Manner> {
-        manner_of(self.template(vocabulary, true)?, dialect)
+    pub fn manner(
+        &self,
+        vocabulary: &Vocabulary,
+        request: &Request<'_>,
+        dialect: Option<&'static dyn Dialect>,
+    ) -> Result<Option<Manner>> {
+        if request.tools.is_none() {
+            return Ok(None);
+        }
+        match manner_of(self.template(vocabulary, true)?, dialect) {
+            Err(crate::Error::Call(Error::NoDialect { .. })) if request.choice == Choice::None => Ok(None),
+            manner => manner.map(Some),
+        }
     }
 
-    /// The prompt: `conversation` and `tools` as the chat template writes them, or as text for a
-    /// template that does not teach `dialect` (`None`: what it teaches).
+    /// The prompt: the conversation and the tools of `request` as the chat template writes them, or in the
+    /// other `manner`.
     ///
     /// # Errors
-    /// [`Error::NoTemplate`], [`Error::NoDialect`], and what the template refuses.
+    /// [`Error::NoTemplate`], and what the template refuses.
     pub fn render(
         &self,
         vocabulary: &Vocabulary,
-        tools: Option<&ToolSet>,
-        conversation: &Conversation,
+        request: &Request<'_>,
+        manner: Option<&Manner>,
         think: Think,
-        dialect: Option<&'static dyn Dialect>,
     ) -> Result<String> {
         let text = |token: Option<i32>| {
             token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())
@@ -76,11 +87,7 @@ impl Format {
             arguments: self.arguments.clone(),
             ..RenderOptions::default()
         };
-        let template = self.template(vocabulary, tools.is_some())?;
-        match tools {
-            Some(tools) => render_with(template, tools, conversation, &options, dialect),
-            None => Ok(Template::new(template)?.render(conversation, None, &options)?),
-        }
+        render_with(self.template(vocabulary, request.tools.is_some())?, request, manner, &options)
     }
 }
 

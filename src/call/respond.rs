@@ -1,7 +1,7 @@
 //! From a rendered prompt to an answer: thought first, then what the request's grammar takes.
 
 use super::{
-    Answer, End, Error, Request, Settings, Timings,
+    Answer, Cut, End, Error, Request, Settings, Timings,
     form::{Form, opening},
     thought::{self, Limits},
 };
@@ -66,7 +66,7 @@ pub(super) fn respond(
         timings.add(&thinking);
         id.update(&thinking.text);
         if thinking.finish != Finish::Stop {
-            return Err(Error::cut_off(&thinking, what, settings, &session).into());
+            return Err(Error::cut_off(&thinking, what, settings, &timings).into());
         }
         let text = String::from_utf8_lossy(&thinking.text);
         if text.ends_with(end) {
@@ -91,7 +91,8 @@ pub(super) fn respond(
         Err(runtime::Error::Unsatisfied { attempts, refusal, written }) => {
             let partial = String::from_utf8_lossy(&written).into_owned();
             let what = form.subject(&written);
-            return Err(Error::Unsatisfied { what, attempts, refusal, partial }.into());
+            let cut = Box::new(Cut { partial, timings });
+            return Err(Error::Unsatisfied { what, attempts, refusal, cut }.into());
         }
         Err(other) => return Err(other.into()),
     };
@@ -105,7 +106,7 @@ pub(super) fn respond(
         }
     };
     let Some(text) = text else {
-        return Err(Error::cut_off(&completion, what, settings, &session).into());
+        return Err(Error::cut_off(&completion, what, settings, &timings).into());
     };
     let (content, calls) =
         form.read(&text).map_err(|source| Error::Invalid { source, partial: text.clone() })?;

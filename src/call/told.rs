@@ -1,5 +1,6 @@
 //! Tools, calls and results as plain text in the conversation, for templates that know none.
 
+use super::Choice;
 use crate::{
     chat::{self, Conversation, Message, RenderOptions, Role, Template},
     tools::{ToolCall, ToolSet, dialect::Dialect, json},
@@ -17,10 +18,11 @@ pub(super) fn render(
     template: &Template,
     dialect: &dyn Dialect,
     tools: &ToolSet,
+    choice: &Choice,
     conversation: &Conversation,
     options: &RenderOptions<'_>,
 ) -> Result<String, chat::Error> {
-    let text = description(dialect, tools);
+    let text = description(dialect, tools, choice);
     let written = in_text(dialect, conversation);
     match template.render(&with_text_before(&written, Role::System, &text), None, options) {
         Ok(prompt) if prompt.contains(&text) => Ok(prompt),
@@ -29,16 +31,29 @@ pub(super) fn render(
     }
 }
 
-/// What the model is told: the tools, and how a call is written.
-fn description(dialect: &dyn Dialect, tools: &ToolSet) -> String {
+/// What the model is told: the tools, whether it is to call one, and how a call is written.
+fn description(dialect: &dyn Dialect, tools: &ToolSet, choice: &Choice) -> String {
     let functions: Vec<String> = tools.iter().map(|tool| json::spaced(&tool.source()["function"])).collect();
     let example = ToolCall::from_text("FUNCTION", r#"{"PARAMETER": "VALUE"}"#)
         .expect("the example's arguments are an object");
+    let call = dialect.write(&example);
+    let wanted = match choice {
+        Choice::Required => format!(
+            "Answer the user by calling one of them. Write the call and nothing else, in this form:\n{call}"
+        ),
+        Choice::Named(name) => {
+            format!(
+                "Answer the user by calling {name}. Write the call and nothing else, in this form:\n{call}"
+            )
+        }
+        Choice::Auto => format!(
+            "Answer the user by calling one of them, or in plain text. Write a call by itself, in this form:\n{call}"
+        ),
+        Choice::None => "Call none of them now: answer the user in plain text.".to_owned(),
+    };
     format!(
-        "You can call these functions, given as JSON with a JSON schema of their parameters:\n{}\n\n\
-         Answer the user by calling one of them. Write the call and nothing else, in this form:\n{}",
-        functions.join("\n"),
-        dialect.write(&example)
+        "You can call these functions, given as JSON with a JSON schema of their parameters:\n{}\n\n{wanted}",
+        functions.join("\n")
     )
 }
 

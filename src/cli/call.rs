@@ -208,13 +208,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let format = format(&args)?;
     let settings = settings(&args);
-    if args.print_prompt {
-        let vocabulary = Vocabulary::load_with(path, trust).map_err(Error::from)?;
-        let tools = ask.tools.as_ref();
-        let prompt = format.render(&vocabulary, tools, &conversation, settings.think, settings.dialect)?;
-        return Ok(output::text(&prompt)?);
-    }
-    let model = Model::load_with(path, trust).map_err(Error::from)?;
     let request = Request {
         choice: ask.choice.clone(),
         parallel: args.parallel,
@@ -223,20 +216,26 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         close_at_budget: args.close_at_budget,
         ..Request::new(&conversation, ask.tools.as_ref())
     };
+    if args.print_prompt {
+        let vocabulary = Vocabulary::load_with(path, trust).map_err(Error::from)?;
+        let manner = format.manner(&vocabulary, &request, settings.dialect)?;
+        return Ok(output::text(&format.render(&vocabulary, &request, manner.as_ref(), settings.think)?)?);
+    }
+    let model = Model::load_with(path, trust).map_err(Error::from)?;
     let mut stream = Stream::default();
     let mut reader = |text: &str| match args.stream {
         true => stream.push(text),
         false => ControlFlow::Continue(()),
     };
-    let answer = call::ask(&model, &format, &request, &settings, &mut reader).inspect_err(show_partial)?;
+    let answer = call::ask(&model, &format, &request, &settings, &mut reader);
+    let answer = answer.inspect_err(|error| show_partial(error, args.timings))?;
     let printed = match args.stream {
         true => stream.finish().map_err(Into::into),
         false => answer::print(&answer, &ask.choice, args.output, path),
     };
     answer::comment(&answer, args.output);
     if args.timings {
-        // A closed stderr has nobody to read them.
-        let _ = write!(io::stderr(), "{}", TimingTable(&answer.timings));
+        show_timings(&answer.timings);
     }
     printed
 }
@@ -407,12 +406,19 @@ fn settings(args: &Args) -> Settings {
 }
 
 /// What the model wrote before it failed, for the reader of the message that follows.
-fn show_partial(error: &Error) {
-    if let Error::Call(error) = error
-        && let Some(partial) = error.partial()
-    {
+fn show_partial(error: &Error, with_timings: bool) {
+    let Error::Call(error) = error else { return };
+    if let Some(partial) = error.partial() {
         let _ = writeln!(io::stderr(), "{partial}");
     }
+    if let Some(cut) = error.cut().filter(|_| with_timings) {
+        show_timings(&cut.timings);
+    }
+}
+
+fn show_timings(timings: &Timings) {
+    // A closed stderr has nobody to read them.
+    let _ = write!(io::stderr(), "{}", TimingTable(timings));
 }
 
 fn kv_types() -> PossibleValuesParser {

@@ -3,7 +3,7 @@
 use crate::{pocket, shared::shared};
 use edgecall::{
     Error, Kind,
-    call::{self, Settings, Think},
+    call::{self, Format, Request, Settings, Think},
     chat::Conversation,
     convert::FileType,
     runtime::{KvType, Model, Options, Sampler, Sampling, Session, generate},
@@ -123,7 +123,10 @@ fn a_budget_that_ends_first_leaves_no_call_and_shows_what_was_written() {
 #[test]
 fn a_context_that_fills_up_leaves_no_call() {
     let model = pocket::loaded();
-    let prompt = call::render(model, Some(&tools()), &conversation(search()), Think::Off, None).unwrap();
+    let (tools, conversation, format) = (tools(), conversation(search()), Format::default());
+    let request = Request::new(&conversation, Some(&tools));
+    let manner = format.manner(model.vocabulary(), &request, None).unwrap();
+    let prompt = format.render(model.vocabulary(), &request, manner.as_ref(), Think::Off).unwrap();
     let n_prompt = call::tokenize_prompt(model, &prompt).unwrap().len();
     let session = |n_ctx| Options { n_ctx: NonZeroUsize::new(n_ctx), ..settings().session };
     let full = Settings { session: session(n_prompt + 5), ..settings() };

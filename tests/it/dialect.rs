@@ -4,7 +4,7 @@
 use crate::{pocket, shared::shared};
 use edgecall::{
     Error, Kind,
-    call::{self, Settings, Think},
+    call::{self, Format, Request, Settings, Think},
     chat::{Conversation, RenderOptions},
     convert::FileType,
     gguf::{Gguf, Header, Value as Metadata},
@@ -194,7 +194,10 @@ fn conformance_any_golden_template_takes_tools_and_history_as_text() {
             eos_token: Some("</s>"),
             ..RenderOptions::default()
         };
-        let rendered = call::render_with(&template, &find(), &history(), &options, dialect::named("generic"));
+        let manner = call::manner_of(&template, dialect::named("generic")).unwrap();
+        let (tools, history) = (find(), history());
+        let request = Request::new(&history, Some(&tools));
+        let rendered = call::render_with(&template, &request, Some(&manner), &options);
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         match rendered {
             Ok(prompt) => {
@@ -230,7 +233,9 @@ Result of find:
 And now?
 "#;
     let render = |template: &str, conversation: &Conversation| {
-        call::render_with(template, &find(), conversation, &RenderOptions::default(), None).unwrap()
+        let (tools, manner) = (find(), call::manner_of(template, None).unwrap());
+        let request = Request::new(conversation, Some(&tools));
+        call::render_with(template, &request, Some(&manner), &RenderOptions::default()).unwrap()
     };
     let plain = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
     assert_eq!(render(plain, &history()), format!("system: {told}\n{turns}"));
@@ -525,7 +530,11 @@ fn bos_is_undefined_where_the_model_adds_none_and_stands_once_where_it_does() {
     );
     let render = |path: &Path| {
         let model = Model::load(path).unwrap();
-        let prompt = call::render(&model, Some(&find()), &question("x"), Think::Off, None).unwrap();
+        let (tools, question) = (find(), question("x"));
+        let request = Request::new(&question, Some(&tools));
+        let format = Format::default();
+        let manner = format.manner(model.vocabulary(), &request, None).unwrap();
+        let prompt = format.render(model.vocabulary(), &request, manner.as_ref(), Think::Off).unwrap();
         (model, prompt)
     };
     let adds = |on: bool| ("tokenizer.ggml.add_bos_token", Metadata::Bool(on));
