@@ -4,9 +4,11 @@ use serde_json::Value;
 
 use super::Meaning;
 use super::conjunction::types;
+use super::decimal::Decimal;
 use super::format::{self, Format};
 use super::grammar::Compiler;
-use super::number::{self, Decimal, Limits};
+use super::multiple;
+use super::number::{self, Limits};
 use super::object::{Member, Members};
 use super::pattern::{self, ANY_CHAR, CANONICAL_CHAR, literal, printed};
 use super::report::Status;
@@ -88,7 +90,7 @@ impl<'a> Compiler<'a, '_> {
             parts.push(format!("~{}", self.terminal(format!("/{integers}/"))));
         }
         for (id, divisor) in &shape.multiples {
-            match Decimal::parse(divisor).and_then(|d| number::multiples(&d, whole, limits)) {
+            match Decimal::parse(divisor).and_then(|d| multiple::multiples(&d, whole, limits)) {
                 Some(text) => parts.push(self.terminal(format!("/{text}/"))),
                 None => self.relax(*id, "multipleOf", "its last digits do not tell a multiple"),
             }

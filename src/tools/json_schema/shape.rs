@@ -6,10 +6,10 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use super::conjunction::{Flat, Item, types};
+use super::decimal::{Bound, Decimal};
 use super::document::Id;
 use super::grammar::Compiler;
 use super::keyword;
-use super::number::{Bound, Decimal};
 use super::report::Status;
 
 /// One schema's word on objects.
