@@ -117,6 +117,22 @@ impl Checks {
         validator.is_valid(value)
     }
 
+    /// Whether one keyword of `schema`, which speaks of no other, accepts `value`.
+    pub(super) fn keyword_accepts(&self, schema: &Value, word: &str, value: &Value) -> bool {
+        let mut alone = serde_json::Map::new();
+        let flag = match word {
+            "minimum" => "exclusiveMinimum",
+            "maximum" => "exclusiveMaximum",
+            _ => "",
+        };
+        for word in [word, flag] {
+            if let Some(v) = schema.get(word).filter(|v| word != flag || v.is_boolean()) {
+                alone.insert(word.to_string(), v.clone());
+            }
+        }
+        self.options().build(&Value::Object(alone)).is_ok_and(|v| v.is_valid(value))
+    }
+
     /// Why the schema refuses `value`, if it does.
     pub fn failure(&self, value: &Value) -> Option<Failure> {
         let validator = match self.root() {

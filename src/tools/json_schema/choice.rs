@@ -4,7 +4,26 @@ use serde_json::Value;
 
 use super::conjunction::{Choice, Item, types};
 use super::document::{Id, Target};
+use super::format::{self, Format};
 use super::grammar::Compiler;
+use super::pattern;
+use super::shape::Shape;
+
+/// Keywords that a value can be made to break.
+const BREAKABLE: [&str; 10] = [
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+];
+/// Alternatives that the branches of one `oneOf` may become when they are made to exclude each other.
+const MAX_EXCLUSIVE: usize = 48;
 
 /// Alternatives, each a conjunction, and whether together they are exactly the keyword.
 pub(super) struct Options {
@@ -142,14 +161,113 @@ impl Compiler<'_, '_> {
                     out.extend(product);
                 }
                 "not" => out.push(vec![Item::Schema(self.document.child(id, value))]),
+                "format" => match format::format(value.as_str()?) {
+                    Format::Exact(_) => out.push(vec![Item::Against(id, "format")]),
+                    Format::Unknown => {}
+                    Format::Wider(_) | Format::Unwritten => return None,
+                },
+                "pattern" => {
+                    pattern::written(value.as_str()?).ok()?;
+                    out.push(vec![Item::Against(id, "pattern")]);
+                }
+                "multipleOf" => {
+                    self.other_multiples(value)?;
+                    out.push(vec![Item::Against(id, "multipleOf")]);
+                }
+                // Draft 4's flag beside the bound.
+                "exclusiveMinimum" | "exclusiveMaximum" if value.is_boolean() => {}
+                word if self.knows(word) && BREAKABLE.contains(&word) => {
+                    let word = BREAKABLE.iter().find(|w| **w == word)?;
+                    out.push(vec![Item::Against(id, word)]);
+                }
                 "$ref" => match self.document.resolve(id, value.as_str()?) {
                     Target::Inside(target) => out.extend(self.negate(target, depth + 1)?),
                     _ => return None,
                 },
+                "if" => {
+                    let condition = self.document.child(id, value);
+                    if let Some(then) = map.get("then") {
+                        let then = self.document.child(id, then);
+                        for mut items in self.negate(then, depth + 1)? {
+                            items.push(Item::Schema(condition));
+                            out.push(items);
+                        }
+                    }
+                    if let Some(otherwise) = map.get("else") {
+                        let otherwise = self.document.child(id, otherwise);
+                        let (not, other) =
+                            (self.negate(condition, depth + 1)?, self.negate(otherwise, depth + 1)?);
+                        out.extend(
+                            not.iter().flat_map(|n| other.iter().map(move |o| [n.as_slice(), o].concat())),
+                        );
+                    }
+                }
+                "then" | "else" => {}
+                "additionalProperties"
+                | "items"
+                | "additionalItems"
+                | "propertyNames"
+                | "unevaluatedItems"
+                | "unevaluatedProperties"
+                    if self.is_nothing(value) => {}
+                "uniqueItems" if value == &Value::Bool(false) => {}
                 word if super::keyword::is_annotation(word) => {}
-                _ => return None,
+                word if self.knows(word) && super::keyword::is_constraint(word) => return None,
+                _ => {}
             }
         }
         if out.len() > 16 { None } else { Some(out) }
+    }
+
+    /// Whether a schema constrains nothing.
+    fn is_nothing(&self, schema: &Value) -> bool {
+        match schema {
+            Value::Bool(b) => *b,
+            Value::Object(map) => map.keys().all(|k| super::keyword::is_annotation(k)),
+            _ => false,
+        }
+    }
+
+    /// The branches of `oneOf`, each beside the negation of those that it overlaps with.
+    pub(super) fn exclusive(&mut self, base: &[Item], branches: &[Vec<Item>]) -> Options {
+        let whole: Vec<Vec<Item>> = branches.iter().map(|b| [base, b].concat()).collect();
+        if branches.len() > 60 {
+            return Options { options: whole, exact: false };
+        }
+        let mut shapes: Vec<Option<Shape<'_>>> = Vec::new();
+        for option in &whole {
+            let flat = self.flatten(option);
+            shapes.push(if flat.never { None } else { Some(self.shape(flat)) });
+        }
+        let (mut options, mut exact) = (Vec::new(), true);
+        for (i, shape) in shapes.iter().enumerate() {
+            let Some(shape) = shape else { continue };
+            let mut alternatives = vec![whole[i].clone()];
+            for (j, other) in shapes.iter().enumerate() {
+                let Some(other) = other.as_ref().filter(|_| i != j) else { continue };
+                if self.apart(shape, other, 0) {
+                    continue;
+                }
+                let negated = match branches[j].as_slice() {
+                    [Item::Schema(id)] => self.negate(*id, 0),
+                    _ => None,
+                };
+                match negated {
+                    Some(negated) if alternatives.len() * negated.len() <= MAX_EXCLUSIVE => {
+                        alternatives = alternatives
+                            .iter()
+                            .flat_map(|base| negated.iter().map(|n| [base.as_slice(), n].concat()))
+                            .filter(|items| !self.flatten(items).never)
+                            .collect();
+                    }
+                    _ => exact = false,
+                }
+            }
+            options.extend(alternatives);
+        }
+        if options.len() > 4 * MAX_EXCLUSIVE {
+            return Options { options: whole, exact: false };
+        }
+        Options { options, exact }
     }
 }

@@ -40,6 +40,16 @@ pub(super) mod types {
         })
     }
 
+    /// The types that a keyword speaks of.
+    pub fn spoken_of(word: &str) -> u8 {
+        match word {
+            "minLength" | "maxLength" | "pattern" | "format" => STRING,
+            "minItems" | "maxItems" => ARRAY,
+            "minProperties" | "maxProperties" => OBJECT,
+            _ => INTEGER | FRACTION,
+        }
+    }
+
     /// The type of a value.
     pub fn of(value: &serde_json::Value) -> u8 {
         use serde_json::Value;
@@ -103,6 +113,8 @@ pub(super) enum Item {
     Property(Rc<str>, Box<Item>),
     /// None of the values of the schema's `enum` or `const`.
     Exclude(Id),
+    /// A value that breaks one keyword of the schema, which speaks of one type of values.
+    Against(Id, &'static str),
 }
 
 /// A conjunction with `$ref` and `allOf` followed.
@@ -118,6 +130,7 @@ pub(super) struct Flat {
     pub(super) absent: BTreeSet<Rc<str>>,
     pub(super) properties: BTreeSet<(Rc<str>, Item)>,
     pub(super) exclude: BTreeSet<Id>,
+    pub(super) against: BTreeSet<(Id, &'static str)>,
 }
 
 impl Flat {
@@ -135,6 +148,7 @@ impl Flat {
         items.extend(self.absent.iter().cloned().map(Item::Absent));
         items.extend(self.properties.iter().map(|(k, i)| Item::Property(k.clone(), Box::new(i.clone()))));
         items.extend(self.exclude.iter().map(|id| Item::Exclude(*id)));
+        items.extend(self.against.iter().map(|(id, word)| Item::Against(*id, word)));
         items
     }
 }
@@ -153,6 +167,7 @@ impl Compiler<'_, '_> {
             absent: BTreeSet::new(),
             properties: BTreeSet::new(),
             exclude: BTreeSet::new(),
+            against: BTreeSet::new(),
         };
         let mut seen = BTreeSet::new();
         for item in items {
@@ -193,6 +208,10 @@ impl Compiler<'_, '_> {
             }
             Item::Exclude(id) => {
                 flat.exclude.insert(*id);
+            }
+            Item::Against(id, word) => {
+                flat.types &= types::spoken_of(word);
+                flat.against.insert((*id, word));
             }
         }
     }

@@ -29,6 +29,12 @@ pub(super) fn any(limits: Limits) -> String {
     text
 }
 
+/// Every number literal without an exponent.
+pub(super) fn plain(limits: Limits) -> String {
+    let Limits { integer, fraction, .. } = limits;
+    format!(r"-?(?:0|[1-9][0-9]{{0,{integer}}})(?:\.[0-9]{{1,{fraction}}})?")
+}
+
 /// Every integer literal.
 pub(super) fn any_integer(limits: Limits) -> String {
     format!("-?(?:0|[1-9][0-9]{{0,{}}}){}", limits.integer, integral_tail(limits))
