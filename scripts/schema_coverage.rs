@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use edgecall::{
-    runtime::{Compiler, Vocabulary, value::ValueConstraint},
+    runtime::{
+        Compiler, Vocabulary,
+        value::{Closing, ValueConstraint, Way},
+    },
     tools::json_schema::{Compiled, Draft, Error, Options, Report, Status, Tracker, compile},
 };
 use serde::{Deserialize, Serialize};
@@ -317,33 +320,8 @@ fn generate(
     // What has been tried at each place.
     let mut tried: Vec<Vec<u32>> = vec![Vec::new()];
     let (mut attempts, mut decoded) = (0, 0);
-    let (mut anchor, mut steps, mut again, mut since) = (usize::MAX, 0, 0, 0);
+    let mut closing = Closing::default();
     while !constraint.is_complete() {
-        if decoded >= wind_up {
-            // A value that does not come to its end is begun anew, after a while the one around it.
-            let start = constraint.value_start();
-            if anchor == usize::MAX {
-                steps = 100;
-            } else if anchor != start {
-                (steps, again) = (0, 0);
-            }
-            anchor = start;
-            steps += 1;
-            since += 1;
-            if steps > 100 || since > 250 {
-                again += 1;
-                let back_to = if again > 4 || since > 250 { start / 2 } else { start };
-                since = 0;
-                let back = constraint.checkpoint() - back_to.min(constraint.checkpoint());
-                constraint.rollback(back)?;
-                tried.truncate(tried.len() - back);
-                if let Some(last) = tried.last_mut() {
-                    last.clear();
-                }
-                steps = 0;
-                anchor = constraint.value_start();
-            }
-        }
         if decoded >= BUDGET {
             return Ok(Noise::Budget(
                 String::from_utf8_lossy(&compiler.bytes(constraint.tokens())).into_owned(),
@@ -353,7 +331,16 @@ fn generate(
         let here = tried.last().cloned().unwrap_or_default();
         here.iter().for_each(|token| mask.disallow_token(*token));
         if decoded >= wind_up {
-            mask = constraint.winding_up(&mask);
+            match constraint.closing(&mut closing, &mask) {
+                Way::Choose(nearest) => mask = nearest,
+                Way::Back(tokens) => {
+                    constraint.rollback(tokens)?;
+                    tried.truncate(tried.len() - tokens);
+                    tried.last_mut().into_iter().for_each(Vec::clear);
+                    decoded += 1;
+                    continue;
+                }
+            }
         }
         let mut best: Option<(u64, u32)> = None;
         mask.iter_set_entries(|token| {
@@ -369,6 +356,15 @@ fn generate(
                     last.push(token);
                 }
                 decoded += 1;
+                if std::env::var("TRACE").is_ok() {
+                    eprintln!(
+                        "{decoded} at {} start {} of {} choices: {:?}",
+                        constraint.checkpoint(),
+                        constraint.value_start(),
+                        mask.num_set(),
+                        String::from_utf8_lossy(&compiler.bytes(&[token]))
+                    );
+                }
                 if constraint.try_token(token)? {
                     if compiler.is_end(token) {
                         break;
@@ -466,7 +462,11 @@ fn print(outcomes: &[Outcome], args: &Args) -> Result<()> {
 fn clip(text: &str) -> String {
     let text = text.replace('\n', " ");
     let count = text.chars().count();
-    if count > clip_at() { format!("...{}", text.chars().skip(count - clip_at()).collect::<String>()) } else { text }
+    if count > clip_at() {
+        format!("...{}", text.chars().skip(count - clip_at()).collect::<String>())
+    } else {
+        text
+    }
 }
 
 fn line(out: &mut impl Write, family: &str, group: &[&Outcome]) -> Result<()> {
@@ -503,4 +503,6 @@ fn quantile(values: &mut [f64], q: f64) -> f64 {
     values[((values.len() - 1) as f64 * q).round() as usize]
 }
 
-fn clip_at() -> usize { std::env::var("CLIP").ok().and_then(|v| v.parse().ok()).unwrap_or(300) }
+fn clip_at() -> usize {
+    std::env::var("CLIP").ok().and_then(|v| v.parse().ok()).unwrap_or(300)
+}

@@ -5,8 +5,10 @@
 //! who has run into a dead end: [`ValueConstraint::rollback`] to the start of the value, another
 //! token there, and on.
 
+use std::collections::{BTreeMap, HashMap};
+
 use llguidance::Matcher;
-use toktrie::{SimpleVob, TokEnv, TokenId};
+use toktrie::{SimpleVob, TokEnv, TokTrie, TokenId};
 
 use super::{Error, constraint::Compiler};
 
@@ -121,25 +123,12 @@ impl<W: Watch> ValueConstraint<W> {
     /// whose budget runs out. Empty only if the mask is.
     pub fn winding_up(&mut self, mask: &SimpleVob) -> SimpleVob {
         let trie = self.env.tok_trie();
-        let mut best = None;
-        let mut nearest = trie.alloc_token_set();
-        mask.iter_set_entries(|token| {
-            let token = token as TokenId;
-            let distance = if trie.eos_tokens().contains(&token) {
-                Some((0, 0))
-            } else {
-                self.watch.distance(trie.token(token))
-            };
-            let Some(distance) = distance else { return };
-            if best.is_none_or(|b| distance < b) {
-                best = Some(distance);
-                nearest.set_all(false);
-            }
-            if best == Some(distance) {
-                nearest.allow_token(token);
-            }
-        });
-        nearest
+        set(trie, by_distance(trie, &mut self.watch, mask).values().next())
+    }
+
+    /// The same with `closing` to tell when the way taken leads nowhere.
+    pub fn closing(&mut self, closing: &mut Closing, mask: &SimpleVob) -> Way {
+        closing.step(self.env.tok_trie(), &mut self.watch, mask, self.tokens.len())
     }
 
     /// The place in the text, in tokens: to go back to with [`rollback`](Self::rollback).
@@ -172,5 +161,101 @@ impl<W: Watch> ValueConstraint<W> {
     /// The watch over the text.
     pub fn watch(&self) -> &W {
         &self.watch
+    }
+}
+
+/// The tokens of `mask` by how near they bring the text to its end, nearest first.
+fn by_distance<W: Watch + ?Sized>(
+    trie: &TokTrie,
+    watch: &mut W,
+    mask: &SimpleVob,
+) -> BTreeMap<(usize, u16), Vec<TokenId>> {
+    let mut classes: BTreeMap<_, Vec<TokenId>> = BTreeMap::new();
+    mask.iter_set_entries(|token| {
+        let token = token as TokenId;
+        let distance =
+            if trie.eos_tokens().contains(&token) { Some((0, 0)) } else { watch.distance(trie.token(token)) };
+        if let Some(distance) = distance {
+            classes.entry(distance).or_default().push(token);
+        }
+    });
+    classes
+}
+
+fn set(trie: &TokTrie, tokens: Option<&Vec<TokenId>>) -> SimpleVob {
+    let mut set = trie.alloc_token_set();
+    tokens.into_iter().flatten().for_each(|token| set.allow_token(*token));
+    set
+}
+
+/// From this place on, [`Watch::distance`] counts the keys and items that nobody asks for.
+pub const UNASKED: u16 = 300;
+/// Tokens after which a string or a number that has not ended is begun anew.
+const LONG_SCALAR: usize = 100;
+/// How often a value is begun anew before the text around it is.
+const MAX_AGAIN: usize = 3;
+
+/// Steps that go another way once the nearest one has led nowhere.
+const ASTRAY: usize = 4;
+
+/// Where to go on while a text is brought to its end.
+#[derive(Debug)]
+pub enum Way {
+    /// One of these tokens: those nearest to the end. Empty only if the mask is.
+    Choose(SimpleVob),
+    /// This many tokens back, to begin anew there, whatever was tried.
+    Back(usize),
+}
+
+/// Brings a text to its end when its budget runs low: the nearest tokens, and back to the start of
+/// a value that does not end, or of an object that is refused however many keys it is given.
+#[derive(Debug, Default)]
+pub struct Closing {
+    /// Where the innermost value began, and the tokens since.
+    anchor: Option<usize>,
+    steps: usize,
+    /// Keys and items that nobody asks for, since the last time back.
+    unasked: usize,
+    /// How often the text was taken back to each place, and in all.
+    again: HashMap<usize, usize>,
+    back: usize,
+    /// Steps that do not take the nearest way, after the text was taken back.
+    astray: usize,
+}
+
+impl Closing {
+    /// What to do after `written` tokens where the tokens of `mask` may follow.
+    pub fn step<W: Watch + ?Sized>(
+        &mut self,
+        trie: &TokTrie,
+        watch: &mut W,
+        mask: &SimpleVob,
+        written: usize,
+    ) -> Way {
+        let start = watch.value_start().min(written);
+        if self.anchor.replace(start) == Some(start) {
+            self.steps += 1;
+        } else {
+            self.steps = 0;
+        }
+        let classes = by_distance(trie, watch, mask);
+        let more = classes.keys().next().is_some_and(|(_, place)| *place >= UNASKED);
+        self.unasked += usize::from(more);
+        let again = self.again.get(&start).copied().unwrap_or(0);
+        // A value may want them (`minProperties`, `minItems`), so patience grows.
+        if self.steps <= LONG_SCALAR && !(more && self.unasked > 4 << (again / 2).min(8)) {
+            // What was nearest has led nowhere, so the first steps go another way.
+            let way = if self.astray > 0 { self.back + self.astray } else { 0 };
+            self.astray = self.astray.saturating_sub(1);
+            return Way::Choose(set(trie, classes.values().nth(way % classes.len().max(1))));
+        }
+        let back_to = if again > MAX_AGAIN { start / 2 } else { start };
+        self.again.retain(|place, _| *place <= back_to);
+        *self.again.entry(back_to).or_default() += 1;
+        (self.anchor, self.steps, self.unasked) = (None, 0, 0);
+        self.back += 1;
+        // The nearest way again first, then one that is not the nearest.
+        self.astray = if self.back % 2 == 0 { ASTRAY } else { 0 };
+        Way::Back(written - back_to)
     }
 }

@@ -158,7 +158,7 @@ impl<'a> Compiler<'a, '_> {
                 format!("{whole}(?:\\.0{{1,8}})?")
             }
             Some(_) if standard => format!("{escaped}0{{0,4}}"),
-            None if standard => format!("{escaped}(?:\\.0{{1,8}})?"),
+            None if self.limits().integral_fraction => format!("{escaped}(?:\\.0{{1,8}})?"),
             _ => escaped,
         }
     }
