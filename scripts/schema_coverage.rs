@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use edgecall::{
     runtime::{
@@ -51,6 +51,9 @@ struct Args {
     /// Leave the check after out, to see what the grammar alone accepts
     #[arg(long)]
     grammar_only: bool,
+    /// Fail where a verdict is not the one that the file gives
+    #[arg(long)]
+    strict: bool,
     /// Threads
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -141,7 +144,12 @@ fn main() -> Result<()> {
         }
         out.flush()?;
     }
-    print(&outcomes, &args)
+    print(&outcomes, &args)?;
+    if args.strict {
+        let wrong = outcomes.iter().filter(|o| o.tests != o.expected).count();
+        ensure!(wrong == 0, "{wrong} schemas are not all right");
+    }
+    Ok(())
 }
 
 fn judge(row: &Row<'_>, compiler: &Compiler, args: &Args) -> Result<Outcome> {
@@ -198,7 +206,11 @@ fn judge(row: &Row<'_>, compiler: &Compiler, args: &Args) -> Result<Outcome> {
         for (k, token) in tokens.iter().enumerate() {
             if i == 0 && k < 24 {
                 let begin = Instant::now();
-                constraint.mask()?;
+                if let Err(error) = constraint.mask() {
+                    accepted = false;
+                    outcome.reason = format!("mask: {error:#}");
+                    break;
+                }
                 outcome.mask_us.push(begin.elapsed().as_secs_f64() * 1e6);
             }
             match constraint.try_token(*token) {
@@ -266,6 +278,9 @@ impl edgecall::runtime::value::Watch for Watched {
     }
     fn value_start(&self) -> usize {
         if self.1 { 0 } else { self.0.value_start() }
+    }
+    fn container_start(&self) -> usize {
+        if self.1 { 0 } else { self.0.container_start() }
     }
 }
 
@@ -356,15 +371,6 @@ fn generate(
                     last.push(token);
                 }
                 decoded += 1;
-                if std::env::var("TRACE").is_ok() {
-                    eprintln!(
-                        "{decoded} at {} start {} of {} choices: {:?}",
-                        constraint.checkpoint(),
-                        constraint.value_start(),
-                        mask.num_set(),
-                        String::from_utf8_lossy(&compiler.bytes(&[token]))
-                    );
-                }
                 if constraint.try_token(token)? {
                     if compiler.is_end(token) {
                         break;
@@ -462,8 +468,8 @@ fn print(outcomes: &[Outcome], args: &Args) -> Result<()> {
 fn clip(text: &str) -> String {
     let text = text.replace('\n', " ");
     let count = text.chars().count();
-    if count > clip_at() {
-        format!("...{}", text.chars().skip(count - clip_at()).collect::<String>())
+    if count > 300 {
+        format!("...{}", text.chars().skip(count - 300).collect::<String>())
     } else {
         text
     }
@@ -503,6 +509,6 @@ fn quantile(values: &mut [f64], q: f64) -> f64 {
     values[((values.len() - 1) as f64 * q).round() as usize]
 }
 
-fn clip_at() -> usize {
+fn 300 -> usize {
     std::env::var("CLIP").ok().and_then(|v| v.parse().ok()).unwrap_or(300)
 }

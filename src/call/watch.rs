@@ -26,4 +26,8 @@ impl Watch for Tracker {
     fn value_start(&self) -> usize {
         Tracker::value_start(self)
     }
+
+    fn container_start(&self) -> usize {
+        Tracker::container_start(self)
+    }
 }

@@ -31,6 +31,11 @@ pub trait Watch {
 
     /// The push with which the innermost open value began.
     fn value_start(&self) -> usize;
+
+    /// The push with which the innermost open object or array began.
+    fn container_start(&self) -> usize {
+        self.value_start()
+    }
 }
 
 /// A matcher and a tracker at the same place of the text.
@@ -67,6 +72,9 @@ impl<W: Watch> ValueConstraint<W> {
             }
             return Ok(ends);
         }
+        if self.matcher.is_stopped() && !self.matcher.is_error() {
+            return Ok(false);
+        }
         // The tracker is the cheaper one, but its checks are not: the grammar goes first.
         if self.matcher.try_consume_tokens(&[token]).map_err(Error::constraint)? == 0 {
             return Ok(false);
@@ -85,8 +93,12 @@ impl<W: Watch> ValueConstraint<W> {
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
     pub fn mask(&mut self) -> Result<SimpleVob, Error> {
-        let mut mask = self.matcher.compute_mask_or_eos().map_err(Error::constraint)?;
         let trie = self.env.tok_trie();
+        let mut mask = if self.matcher.is_stopped() && !self.matcher.is_error() {
+            set(trie, Some(&trie.eos_tokens().to_vec()))
+        } else {
+            self.matcher.compute_mask_or_eos().map_err(Error::constraint)?
+        };
         let ends = self.watch.may_end();
         let mut refused = Vec::new();
         mask.iter_set_entries(|token| {
@@ -241,6 +253,7 @@ impl Closing {
         let classes = by_distance(trie, watch, mask);
         let more = classes.keys().next().is_some_and(|(_, place)| *place >= UNASKED);
         self.unasked += usize::from(more);
+        let start = if more { watch.container_start().min(written) } else { start };
         let again = self.again.get(&start).copied().unwrap_or(0);
         // A value may want them (`minProperties`, `minItems`), so patience grows.
         if self.steps <= LONG_SCALAR && !(more && self.unasked > 4 << (again / 2).min(8)) {

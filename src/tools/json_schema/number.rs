@@ -78,6 +78,14 @@ pub(super) fn range(
             branches.push(text);
         }
     }
+    // Minus zero is zero.
+    let holds_zero = |low: Option<&Bound>, high: Option<&Bound>| {
+        low.is_none_or(|b| b.value < Decimal::zero() || (b.value.is_zero() && !b.exclusive))
+            && high.is_none_or(|b| b.value > Decimal::zero() || (b.value.is_zero() && !b.exclusive))
+    };
+    if limits.integral_fraction && holds_zero(low, high) {
+        branches.push(r"-0(?:\.0{1,8})?".into());
+    }
     match branches.len() {
         0 => None,
         _ => Some(format!("(?:{})", branches.join("|"))),

@@ -228,6 +228,12 @@ impl Tracker {
         self.history.iter().rposition(|s| s.length <= start).unwrap_or(0)
     }
 
+    /// The chunk with which the innermost open object or array began.
+    pub fn container_start(&self) -> usize {
+        let start = self.state.frame.as_ref().map_or(0, |frame| frame.start);
+        self.history.iter().rposition(|s| s.length <= start).unwrap_or(0)
+    }
+
     /// The last refusal: which schema refused which value, and why.
     pub fn refusal(&self) -> Option<Failure> {
         let (pointer, value) = self.refusal.as_ref()?;
