@@ -468,11 +468,7 @@ fn print(outcomes: &[Outcome], args: &Args) -> Result<()> {
 fn clip(text: &str) -> String {
     let text = text.replace('\n', " ");
     let count = text.chars().count();
-    if count > 300 {
-        format!("...{}", text.chars().skip(count - 300).collect::<String>())
-    } else {
-        text
-    }
+    if count > 300 { format!("...{}", text.chars().skip(count - 300).collect::<String>()) } else { text }
 }
 
 fn line(out: &mut impl Write, family: &str, group: &[&Outcome]) -> Result<()> {
@@ -507,8 +503,4 @@ fn quantile(values: &mut [f64], q: f64) -> f64 {
     }
     values.sort_by(f64::total_cmp);
     values[((values.len() - 1) as f64 * q).round() as usize]
-}
-
-fn 300 -> usize {
-    std::env::var("CLIP").ok().and_then(|v| v.parse().ok()).unwrap_or(300)
 }

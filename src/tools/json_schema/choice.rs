@@ -31,7 +31,7 @@ pub(super) struct Options {
     pub(super) exact: bool,
 }
 
-impl Compiler<'_, '_> {
+impl<'a> Compiler<'a, '_> {
     /// The alternatives of a choice.
     pub(super) fn options(&mut self, id: Id, choice: &Choice) -> Options {
         let Value::Object(map) = self.document.value(id) else {
@@ -228,16 +228,45 @@ impl Compiler<'_, '_> {
         }
     }
 
+    /// Whether all shapes are objects with a key that each requires with values of its own.
+    fn is_tagged(&mut self, shapes: &[Option<Shape<'a>>]) -> bool {
+        let shapes: Vec<&Shape<'a>> = shapes.iter().flatten().collect();
+        let Some(first) = shapes.first() else { return true };
+        if shapes.len() < 3 || shapes.iter().any(|s| s.types != types::OBJECT) {
+            return false;
+        }
+        first.required.iter().any(|key| {
+            let mut seen = std::collections::HashSet::new();
+            shapes.iter().all(|shape| {
+                shape.required.contains(key)
+                    && self.tags(shape, key).is_some_and(|tags| tags.into_iter().all(|tag| seen.insert(tag)))
+            })
+        })
+    }
+
+    /// The strings that `key` may hold, if they are enumerated.
+    fn tags(&mut self, shape: &Shape<'a>, key: &str) -> Option<Vec<&'a str>> {
+        let items = self.key_items(shape, key);
+        let flat = self.flatten(&items);
+        if flat.never {
+            return Some(Vec::new());
+        }
+        self.shape(flat).values?.into_iter().map(Value::as_str).collect()
+    }
+
     /// The branches of `oneOf`, each beside the negation of those that it overlaps with.
     pub(super) fn exclusive(&mut self, base: &[Item], branches: &[Vec<Item>]) -> Options {
         let whole: Vec<Vec<Item>> = branches.iter().map(|b| [base, b].concat()).collect();
-        if branches.len() > 60 {
-            return Options { options: whole, exact: false };
-        }
         let mut shapes: Vec<Option<Shape<'_>>> = Vec::new();
         for option in &whole {
             let flat = self.flatten(option);
             shapes.push(if flat.never { None } else { Some(self.shape(flat)) });
+        }
+        if self.is_tagged(&shapes) {
+            return Options { options: whole, exact: true };
+        }
+        if branches.len() > 60 {
+            return Options { options: whole, exact: false };
         }
         let (mut options, mut exact) = (Vec::new(), true);
         for (i, shape) in shapes.iter().enumerate() {

@@ -1,5 +1,7 @@
 //! Values that are one terminal: null, booleans, numbers, strings, enumerations.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::Meaning;
@@ -226,17 +228,18 @@ impl<'a> Compiler<'a, '_> {
     fn enumerated(&mut self, values: &[&'a Value]) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
         let (mut strings, mut numbers): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+        let mut seen = HashSet::new();
         for value in values {
             match value {
                 Value::String(text) => {
                     let text = literal(&printed(text));
-                    if !strings.contains(&text) {
+                    if seen.insert(text.clone()) {
                         strings.push(text);
                     }
                 }
                 Value::Number(n) => {
                     let text = format!("/{}/", self.number_text(n));
-                    if !numbers.contains(&text) {
+                    if seen.insert(text.clone()) {
                         numbers.push(text);
                     }
                 }
