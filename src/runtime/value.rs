@@ -5,19 +5,25 @@
 //! who has run into a dead end: [`ValueConstraint::rollback`] to the start of the value, another
 //! token there, and on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, HashMap},
+};
 
 use llguidance::Matcher;
 use toktrie::{SimpleVob, TokEnv, TokTrie, TokenId};
 
 use super::{Error, constraint::Compiler};
 
+/// The bytes that can close a key or a value.
+pub const CLOSING: [u8; 4] = [b'"', b'}', b']', b','];
+
 /// What follows the written text beside the grammar, and vetoes what the grammar cannot see.
 pub trait Watch {
     /// Writes `bytes` if all of them may be written, else changes nothing and gives `false`.
     fn push(&mut self, bytes: &[u8]) -> bool;
 
-    /// Whether `bytes` may be written.
+    /// Whether `bytes` may be written; `true` where none of them is [`CLOSING`].
     fn allows(&mut self, bytes: &[u8]) -> bool;
 
     /// Whether the text may end here.
@@ -44,6 +50,8 @@ pub struct ValueConstraint<W> {
     watch: W,
     env: TokEnv,
     tokens: Vec<TokenId>,
+    /// The tokens that the watch has to be asked about, once a mask was wanted.
+    closing: OnceCell<SimpleVob>,
 }
 
 impl<W: Watch> ValueConstraint<W> {
@@ -54,7 +62,7 @@ impl<W: Watch> ValueConstraint<W> {
     pub fn new(compiler: &Compiler, lark: &str, watch: W) -> Result<ValueConstraint<W>, Error> {
         let matcher = compiler.compile(lark)?;
         let env = matcher.tok_env().map_err(Error::constraint)?;
-        Ok(ValueConstraint { matcher, watch, env, tokens: Vec::new() })
+        Ok(ValueConstraint { matcher, watch, env, tokens: Vec::new(), closing: OnceCell::new() })
     }
 
     /// Takes `token` if it may follow, else changes nothing and gives `false`.
@@ -100,8 +108,10 @@ impl<W: Watch> ValueConstraint<W> {
             self.matcher.compute_mask_or_eos().map_err(Error::constraint)?
         };
         let ends = self.watch.may_end();
+        let mut asked = self.closing.get_or_init(|| closing_tokens(trie)).clone();
+        asked.and(&mask);
         let mut refused = Vec::new();
-        mask.iter_set_entries(|token| {
+        asked.iter_set_entries(|token| {
             let token = token as TokenId;
             let allowed =
                 if trie.eos_tokens().contains(&token) { ends } else { self.watch.allows(trie.token(token)) };
@@ -174,6 +184,19 @@ impl<W: Watch> ValueConstraint<W> {
     pub fn watch(&self) -> &W {
         &self.watch
     }
+}
+
+/// The tokens that can close a key or a value, and those that end a text: the others of a mask
+/// need not be shown to a [`Watch`].
+fn closing_tokens(trie: &TokTrie) -> SimpleVob {
+    let mut closing = trie.alloc_token_set();
+    for token in 0..trie.vocab_size() as TokenId {
+        if trie.token(token).iter().any(|byte| CLOSING.contains(byte)) {
+            closing.allow_token(token);
+        }
+    }
+    trie.eos_tokens().iter().for_each(|token| closing.allow_token(*token));
+    closing
 }
 
 /// The tokens of `mask` by how near they bring the text to its end, nearest first.
