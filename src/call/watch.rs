@@ -45,6 +45,10 @@ impl Watch for Tracker {
         };
         Place { depth: self.depth(), scalar }
     }
+
+    fn container_start(&self) -> usize {
+        Tracker::container_start(self)
+    }
 }
 
 /// A tracker for each value in an answer that has a schema: the arguments of each call.
@@ -163,5 +167,9 @@ impl Watch for Values<'_> {
     fn place(&self) -> Place {
         let open = self.trackers.last().filter(|last| !last.tracker.is_done());
         open.map_or_else(Place::default, |open| open.tracker.place())
+    }
+
+    fn container_start(&self) -> usize {
+        self.trackers.last().map_or(0, |last| last.first + last.tracker.container_start())
     }
 }

@@ -8,16 +8,18 @@
 use super::{
     Error, Vocabulary,
     token_env::TokenEnv,
-    value::{Place, Refusal, Watch},
+    value::{Place, Refusal, Watch, closing_tokens},
 };
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokenId};
 
 /// Compiles grammars for one vocabulary.
 pub struct Compiler {
     factory: ParserFactory,
     env: TokEnv,
+    // The tokens that a watch has to be asked about, once a mask was wanted.
+    closing: OnceLock<SimpleVob>,
 }
 
 impl Compiler {
@@ -52,7 +54,7 @@ impl Compiler {
         limits.step_max_items = 2_000_000;
         limits.max_items_in_row = 20_000;
         limits.max_grammar_size = 5_000_000;
-        Ok(Compiler { factory, env })
+        Ok(Compiler { factory, env, closing: OnceLock::new() })
     }
 
     /// The id of the mark whose text this is, if the vocabulary has one: `<tool_call>` as one token.
@@ -186,8 +188,10 @@ impl<'c> Constraint<'c> {
         let Some(watch) = &mut self.watch else { return Ok(Mask(mask)) };
         let trie = self.compiler.env.tok_trie();
         let ends = watch.may_end();
+        let mut asked = self.compiler.closing.get_or_init(|| closing_tokens(trie)).clone();
+        asked.and(&mask);
         let mut refused = Vec::new();
-        mask.iter_set_entries(|token| {
+        asked.iter_set_entries(|token| {
             let token = token as TokenId;
             let is_end = trie.eos_tokens().contains(&token);
             if !(if is_end { ends } else { watch.allows(trie.token(token)) }) {

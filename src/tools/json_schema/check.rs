@@ -29,8 +29,10 @@ pub(super) struct Place {
     pub(super) additional: Option<Node>,
     pub(super) prefix: Vec<Node>,
     pub(super) items: Option<Node>,
-    /// The keys that the place, or an alternative in it, names.
-    pub(super) named: Vec<String>,
+    /// Schemas that may apply to the same value: the alternatives of `anyOf` and the like.
+    pub(super) perhaps: Vec<Node>,
+    /// The keys that the place requires.
+    pub(super) required: Vec<String>,
     /// Something in this place is checked afterwards.
     pub(super) check: bool,
     /// No two items are equal.
@@ -117,6 +119,22 @@ impl Checks {
         validator.is_valid(value)
     }
 
+    /// Whether one keyword of `schema`, which speaks of no other, accepts `value`.
+    pub(super) fn keyword_accepts(&self, schema: &Value, word: &str, value: &Value) -> bool {
+        let mut alone = serde_json::Map::new();
+        let flag = match word {
+            "minimum" => "exclusiveMinimum",
+            "maximum" => "exclusiveMaximum",
+            _ => "",
+        };
+        for word in [word, flag] {
+            if let Some(v) = schema.get(word).filter(|v| word != flag || v.is_boolean()) {
+                alone.insert(word.to_string(), v.clone());
+            }
+        }
+        self.options().build(&Value::Object(alone)).is_ok_and(|v| v.is_valid(value))
+    }
+
     /// Why the schema refuses `value`, if it does.
     pub fn failure(&self, value: &Value) -> Option<Failure> {
         let validator = match self.root() {
@@ -171,9 +189,31 @@ impl Checks {
         nodes.iter().any(|n| self.place(*n).is_some_and(|p| p.unique))
     }
 
-    /// The keys that `nodes` name.
-    pub(super) fn named<'s>(&'s self, nodes: &'s [Node]) -> impl Iterator<Item = &'s str> {
-        nodes.iter().filter_map(|n| self.place(*n)).flat_map(|p| p.named.iter().map(String::as_str))
+    /// The keys that `nodes` require.
+    pub(super) fn required<'s>(&'s self, nodes: &'s [Node]) -> impl Iterator<Item = &'s str> {
+        nodes.iter().filter_map(|n| self.place(*n)).flat_map(|p| p.required.iter().map(String::as_str))
+    }
+
+    /// The keys that `nodes` declare.
+    pub(super) fn declared<'s>(&'s self, nodes: &'s [Node]) -> impl Iterator<Item = &'s str> {
+        nodes.iter().filter_map(|n| self.place(*n)).flat_map(|p| p.properties.keys().map(String::as_str))
+    }
+
+    /// All that may apply where `nodes` do.
+    pub(super) fn with_alternatives(&self, nodes: &[Node]) -> std::rc::Rc<[Node]> {
+        let mut out: Vec<Node> = Vec::new();
+        let mut left: Vec<Node> = nodes.iter().rev().copied().collect();
+        while let Some(node) = left.pop() {
+            // Steering needs no more than a few hundred.
+            if out.contains(&node) || out.len() > 400 {
+                continue;
+            }
+            out.push(node);
+            if let Some(place) = self.place(node) {
+                left.extend(place.same.iter().chain(&place.perhaps));
+            }
+        }
+        out.into()
     }
 
     /// `node` and all that applies in its place.

@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use super::document::{Id, Target, not_here};
 use super::grammar::Compiler;
-use super::presence::Formula;
 use super::report::Status;
 
 /// The types of values, with the integers apart from the other numbers.
@@ -39,6 +38,16 @@ pub(super) mod types {
             "any" => ALL,
             _ => return None,
         })
+    }
+
+    /// The types that a keyword speaks of.
+    pub fn spoken_of(word: &str) -> u8 {
+        match word {
+            "minLength" | "maxLength" | "pattern" | "format" => STRING,
+            "minItems" | "maxItems" => ARRAY,
+            "minProperties" | "maxProperties" => OBJECT,
+            _ => INTEGER | FRACTION,
+        }
     }
 
     /// The type of a value.
@@ -104,6 +113,8 @@ pub(super) enum Item {
     Property(Rc<str>, Box<Item>),
     /// None of the values of the schema's `enum` or `const`.
     Exclude(Id),
+    /// A value that breaks one keyword of the schema, which speaks of one type of values.
+    Against(Id, &'static str),
 }
 
 /// A conjunction with `$ref` and `allOf` followed.
@@ -119,6 +130,7 @@ pub(super) struct Flat {
     pub(super) absent: BTreeSet<Rc<str>>,
     pub(super) properties: BTreeSet<(Rc<str>, Item)>,
     pub(super) exclude: BTreeSet<Id>,
+    pub(super) against: BTreeSet<(Id, &'static str)>,
 }
 
 impl Flat {
@@ -136,14 +148,9 @@ impl Flat {
         items.extend(self.absent.iter().cloned().map(Item::Absent));
         items.extend(self.properties.iter().map(|(k, i)| Item::Property(k.clone(), Box::new(i.clone()))));
         items.extend(self.exclude.iter().map(|id| Item::Exclude(*id)));
+        items.extend(self.against.iter().map(|(id, word)| Item::Against(*id, word)));
         items
     }
-}
-
-/// Alternatives, each a conjunction, and whether together they are exactly the keyword.
-pub(super) struct Options {
-    pub(super) options: Vec<Vec<Item>>,
-    pub(super) exact: bool,
 }
 
 impl Compiler<'_, '_> {
@@ -160,6 +167,7 @@ impl Compiler<'_, '_> {
             absent: BTreeSet::new(),
             properties: BTreeSet::new(),
             exclude: BTreeSet::new(),
+            against: BTreeSet::new(),
         };
         let mut seen = BTreeSet::new();
         for item in items {
@@ -200,6 +208,10 @@ impl Compiler<'_, '_> {
             }
             Item::Exclude(id) => {
                 flat.exclude.insert(*id);
+            }
+            Item::Against(id, word) => {
+                flat.types &= types::spoken_of(word);
+                flat.against.insert((*id, word));
             }
         }
     }
@@ -317,265 +329,6 @@ impl Compiler<'_, '_> {
 
     pub(super) fn before_2019(&self) -> bool {
         matches!(self.document.draft, Draft::Draft4 | Draft::Draft6 | Draft::Draft7)
-    }
-
-    /// A choice as a condition on keys, if it is nothing more.
-    pub(super) fn formula(&mut self, id: Id, choice: &Choice) -> Option<Formula> {
-        let Value::Object(map) = self.document.value(id) else { return None };
-        let each = |compiler: &mut Self, keyword: &str| -> Option<Vec<Formula>> {
-            let Some(Value::Array(children)) = map.get(keyword) else { return None };
-            children
-                .iter()
-                .map(|child| {
-                    let child = compiler.document.child(id, child);
-                    compiler.schema_formula(child, 0)
-                })
-                .collect()
-        };
-        match choice {
-            Choice::AnyOf => Some(Formula::Any(each(self, "anyOf")?)),
-            Choice::OneOf => Some(Formula::One(each(self, "oneOf")?)),
-            Choice::Not => {
-                let child = self.document.child(id, map.get("not")?);
-                Some(Formula::not(self.schema_formula(child, 0)?))
-            }
-            Choice::If => self.if_formula(id, 0),
-            Choice::Dependent(keyword, key) => {
-                let Some(Value::Object(each)) = map.get(*keyword) else { return None };
-                let then = match each.get(&**key)? {
-                    Value::Array(keys) => {
-                        Formula::All(keys.iter().filter_map(Value::as_str).map(Formula::required).collect())
-                    }
-                    child => {
-                        let child = self.document.child(id, child);
-                        self.schema_formula(child, 0)?
-                    }
-                };
-                Some(Formula::Any(vec![Formula::forbidden(key), then]))
-            }
-        }
-    }
-
-    fn if_formula(&mut self, id: Id, depth: usize) -> Option<Formula> {
-        let Value::Object(map) = self.document.value(id) else { return None };
-        let mut part = |keyword: &str| match map.get(keyword) {
-            Some(child) => {
-                let child = self.document.child(id, child);
-                self.schema_formula(child, depth + 1)
-            }
-            None => Some(Formula::True),
-        };
-        let (condition, then, otherwise) = (part("if")?, part("then")?, part("else")?);
-        Some(Formula::Any(vec![
-            Formula::All(vec![condition.clone(), then]),
-            Formula::All(vec![Formula::not(condition), otherwise]),
-        ]))
-    }
-
-    fn schema_formula(&mut self, id: Id, depth: usize) -> Option<Formula> {
-        if depth > 8 {
-            return None;
-        }
-        let map = match self.document.value(id) {
-            Value::Bool(true) => return Some(Formula::True),
-            Value::Bool(false) => return Some(Formula::False),
-            Value::Object(map) => map,
-            _ => return None,
-        };
-        let mut all = Vec::new();
-        let only_ref = map.contains_key("$ref") && self.before_2019();
-        for (keyword, value) in map {
-            if only_ref && keyword != "$ref" {
-                continue;
-            }
-            match keyword.as_str() {
-                "required" => {
-                    let keys = value.as_array()?;
-                    all.extend(keys.iter().filter_map(Value::as_str).map(Formula::required));
-                }
-                "type" if value == "object" => all.push(Formula::Object),
-                "properties" => {
-                    for (key, child) in value.as_object()? {
-                        let child = self.document.child(id, child);
-                        match self.schema_formula(child, depth + 1)? {
-                            Formula::True => {}
-                            Formula::False => all.push(Formula::forbidden(key)),
-                            Formula::All(parts) if parts.is_empty() => {}
-                            // `{"not": {}}` is how older drafts say that a key is forbidden.
-                            Formula::All(parts) if parts == [Formula::not(Formula::All(Vec::new()))] => {
-                                all.push(Formula::forbidden(key));
-                            }
-                            _ => return None,
-                        }
-                    }
-                }
-                "not" => {
-                    let child = self.document.child(id, value);
-                    all.push(Formula::not(self.schema_formula(child, depth + 1)?));
-                }
-                "allOf" | "anyOf" | "oneOf" => {
-                    let mut parts = Vec::new();
-                    for child in value.as_array()? {
-                        let child = self.document.child(id, child);
-                        parts.push(self.schema_formula(child, depth + 1)?);
-                    }
-                    all.push(match keyword.as_str() {
-                        "allOf" => Formula::All(parts),
-                        "anyOf" => Formula::Any(parts),
-                        _ => Formula::One(parts),
-                    });
-                }
-                "if" => all.push(self.if_formula(id, depth)?),
-                "then" | "else" if map.contains_key("if") => {}
-                "$ref" => match self.document.resolve(id, value.as_str()?) {
-                    Target::Inside(target) => all.push(self.schema_formula(target, depth + 1)?),
-                    _ => return None,
-                },
-                word if super::keyword::is_annotation(word) => {}
-                _ => return None,
-            }
-        }
-        Some(Formula::All(all))
-    }
-
-    /// The alternatives of a choice.
-    pub(super) fn options(&mut self, id: Id, choice: &Choice) -> Options {
-        let Value::Object(map) = self.document.value(id) else {
-            return Options { options: vec![vec![]], exact: true };
-        };
-        match choice {
-            Choice::AnyOf | Choice::OneOf => {
-                let mut options = Vec::new();
-                if let Some(Value::Array(each)) = map.get(choice.keyword()) {
-                    for child in each {
-                        options.push(vec![Item::Schema(self.document.child(id, child))]);
-                    }
-                }
-                // Whether the branches of oneOf exclude each other depends on what surrounds them.
-                Options { options, exact: *choice == Choice::AnyOf }
-            }
-            Choice::Not => {
-                let child = self.document.child(id, &map["not"]);
-                match self.negate(child, 0) {
-                    Some(options) => Options { options, exact: true },
-                    None => Options { options: vec![vec![]], exact: false },
-                }
-            }
-            Choice::If => {
-                let condition = self.document.child(id, &map["if"]);
-                let mut part =
-                    |keyword: &str| map.get(keyword).map(|c| Item::Schema(self.document.child(id, c)));
-                let (then, otherwise) = (part("then"), part("else"));
-                let mut first = vec![Item::Schema(condition)];
-                first.extend(then);
-                let mut options = vec![first];
-                let negation = self.negate(condition, 0).filter(|n| n.len() <= 8);
-                let exact = negation.is_some();
-                for mut rest in negation.unwrap_or_else(|| vec![vec![]]) {
-                    rest.extend(otherwise.clone());
-                    options.push(rest);
-                }
-                Options { options, exact }
-            }
-            Choice::Dependent(keyword, key) => {
-                let mut with = vec![Item::Present(key.clone())];
-                if let Some(child) = map.get(*keyword).and_then(|m| m.get(&**key)) {
-                    with.push(Item::Schema(self.document.child(id, child)));
-                }
-                Options { options: vec![vec![Item::Absent(key.clone())], with], exact: true }
-            }
-        }
-    }
-
-    /// What a value satisfies exactly when it does not satisfy the schema: alternatives, or `None`
-    /// where the grammar has no words for them.
-    pub(super) fn negate(&mut self, id: Id, depth: usize) -> Option<Vec<Vec<Item>>> {
-        if depth > 6 {
-            return None;
-        }
-        let map = match self.document.value(id) {
-            Value::Bool(true) => return Some(vec![]),
-            Value::Bool(false) => return Some(vec![vec![]]),
-            Value::Object(map) => map,
-            _ => return None,
-        };
-        let only_ref = map.contains_key("$ref") && self.before_2019();
-        let mut out: Vec<Vec<Item>> = Vec::new();
-        for (keyword, value) in map {
-            if only_ref && keyword != "$ref" {
-                continue;
-            }
-            match keyword.as_str() {
-                "type" => {
-                    let set = match value {
-                        Value::String(word) => types::named(word)?,
-                        Value::Array(words) => words
-                            .iter()
-                            .filter_map(|w| w.as_str().and_then(types::named))
-                            .fold(0, |a, b| a | b),
-                        _ => return None,
-                    };
-                    out.push(vec![Item::Types(types::ALL & !set)]);
-                }
-                "enum" | "const" if self.knows(keyword) => {
-                    let simple = |v: &Value| !v.is_array() && !v.is_object();
-                    let fine = match value {
-                        Value::Array(each) if keyword == "enum" => each.iter().all(simple),
-                        other => simple(other),
-                    };
-                    if !fine || (map.contains_key("enum") && map.contains_key("const")) {
-                        return None;
-                    }
-                    out.push(vec![Item::Exclude(id)]);
-                }
-                "required" => {
-                    for key in value.as_array()?.iter().filter_map(Value::as_str) {
-                        out.push(vec![Item::Types(types::OBJECT), Item::Absent(key.into())]);
-                    }
-                }
-                "properties" => {
-                    for (key, child) in value.as_object()? {
-                        let child = self.document.child(id, child);
-                        for option in self.negate(child, depth + 1)? {
-                            let mut items = vec![Item::Present(key.as_str().into())];
-                            items.extend(
-                                option.into_iter().map(|i| Item::Property(key.as_str().into(), Box::new(i))),
-                            );
-                            out.push(items);
-                        }
-                    }
-                }
-                "allOf" => {
-                    for child in value.as_array()? {
-                        let child = self.document.child(id, child);
-                        out.extend(self.negate(child, depth + 1)?);
-                    }
-                }
-                "anyOf" => {
-                    let mut product: Vec<Vec<Item>> = vec![vec![]];
-                    for child in value.as_array()? {
-                        let child = self.document.child(id, child);
-                        let options = self.negate(child, depth + 1)?;
-                        product = product
-                            .iter()
-                            .flat_map(|base| options.iter().map(move |o| [base.as_slice(), o].concat()))
-                            .collect();
-                        if product.len() > 16 {
-                            return None;
-                        }
-                    }
-                    out.extend(product);
-                }
-                "not" => out.push(vec![Item::Schema(self.document.child(id, value))]),
-                "$ref" => match self.document.resolve(id, value.as_str()?) {
-                    Target::Inside(target) => out.extend(self.negate(target, depth + 1)?),
-                    _ => return None,
-                },
-                word if super::keyword::is_annotation(word) => {}
-                _ => return None,
-            }
-        }
-        if out.len() > 16 { None } else { Some(out) }
     }
 }
 

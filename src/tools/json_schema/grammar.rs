@@ -218,9 +218,13 @@ impl<'a> Compiler<'a, '_> {
         flat.choices.remove(&(id, choice.clone()));
         let found = self.options(id, &choice);
         let base = flat.items();
-        let options: Vec<Vec<Item>> =
-            found.options.into_iter().map(|o| [base.as_slice(), &o].concat()).collect();
-        let exact = found.exact || (choice == Choice::OneOf && self.exclusive(&options));
+        let (options, exact): (Vec<Vec<Item>>, bool) = if choice == Choice::OneOf {
+            let found = self.exclusive(&base, &found.options);
+            (found.options, found.exact)
+        } else {
+            let options = found.options.into_iter().map(|o| [base.as_slice(), &o].concat()).collect();
+            (options, found.exact)
+        };
         let note = match (&choice, exact) {
             (_, true) => "",
             (Choice::OneOf, _) => "the branches can overlap; give each one a required key with its own const",
@@ -242,14 +246,6 @@ impl<'a> Compiler<'a, '_> {
             }
         }
         alternatives
-    }
-
-    /// Whether no value satisfies two of the options.
-    fn exclusive(&mut self, options: &[Vec<Item>]) -> bool {
-        if options.len() > 40 {
-            return false;
-        }
-        (0..options.len()).all(|i| (i + 1..options.len()).all(|j| self.disjoint(&options[i], &options[j], 0)))
     }
 
     /// A value of any kind.

@@ -36,6 +36,59 @@ pub(super) fn is_annotation(word: &str) -> bool {
         || word.starts_with("x_")
 }
 
+/// Keywords that may refuse a value.
+pub(super) fn is_constraint(word: &str) -> bool {
+    matches!(
+        word,
+        "type"
+            | "enum"
+            | "const"
+            | "$ref"
+            | "$dynamicRef"
+            | "$recursiveRef"
+            | "allOf"
+            | "anyOf"
+            | "oneOf"
+            | "not"
+            | "if"
+            | "then"
+            | "else"
+            | "dependencies"
+            | "dependentRequired"
+            | "dependentSchemas"
+            | "multipleOf"
+            | "minimum"
+            | "exclusiveMinimum"
+            | "maximum"
+            | "exclusiveMaximum"
+            | "minLength"
+            | "maxLength"
+            | "pattern"
+            | "format"
+            | "contentMediaType"
+            | "contentEncoding"
+            | "contentSchema"
+            | "items"
+            | "prefixItems"
+            | "additionalItems"
+            | "minItems"
+            | "maxItems"
+            | "uniqueItems"
+            | "contains"
+            | "minContains"
+            | "maxContains"
+            | "properties"
+            | "patternProperties"
+            | "additionalProperties"
+            | "required"
+            | "minProperties"
+            | "maxProperties"
+            | "propertyNames"
+            | "unevaluatedItems"
+            | "unevaluatedProperties"
+    )
+}
+
 /// Keywords that hold schemas for others to refer to.
 pub(super) fn is_container(word: &str) -> bool {
     matches!(word, "$defs" | "definitions")

@@ -8,11 +8,15 @@
 
 mod array;
 mod check;
+mod choice;
 mod conjunction;
+mod decimal;
 mod document;
 mod format;
 mod grammar;
 mod keyword;
+mod members;
+mod multiple;
 mod number;
 mod object;
 mod pattern;

@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 
+use super::decimal::{Bound, Decimal};
+
 /// Digits after the first of an integer part, digits of a fraction: what a literal may have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -13,92 +15,6 @@ pub(super) struct Limits {
     /// Whether `1.0` may stand for the integer 1, as the standard has it.
     pub(super) integral_fraction: bool,
 }
-
-/// A bound: the decimal number and whether it is excluded.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bound {
-    pub(super) value: Decimal,
-    pub(super) exclusive: bool,
-}
-
-/// A finite decimal number: sign, digits before the point (no leading zero), after it (no trailing).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Decimal {
-    negative: bool,
-    integer: String,
-    fraction: String,
-}
-
-impl Decimal {
-    /// Reads a JSON number literal; `None` when it has more than 80 digits on a side.
-    pub(super) fn parse(text: &str) -> Option<Decimal> {
-        let (negative, text) = match text.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            Some((m, e)) => (m, e.parse::<i32>().ok()?),
-            None => (text, 0),
-        };
-        if exponent.abs() > 80 {
-            return None;
-        }
-        let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let mut digits = format!("{integer}{fraction}");
-        let mut point = integer.len() as i32 + exponent;
-        if point < 0 {
-            digits = format!("{}{digits}", "0".repeat(-point as usize));
-            point = 0;
-        }
-        while digits.len() < point as usize {
-            digits.push('0');
-        }
-        let (integer, fraction) = digits.split_at(point as usize);
-        let integer = integer.trim_start_matches('0');
-        let fraction = fraction.trim_end_matches('0');
-        if integer.len() > 80 || fraction.len() > 80 {
-            return None;
-        }
-        let zero = integer.is_empty() && fraction.is_empty();
-        Some(Decimal {
-            negative: negative && !zero,
-            integer: if integer.is_empty() { "0".into() } else { integer.into() },
-            fraction: fraction.into(),
-        })
-    }
-
-    fn zero() -> Decimal {
-        Decimal { negative: false, integer: "0".into(), fraction: String::new() }
-    }
-
-    fn is_zero(&self) -> bool {
-        self.integer == "0" && self.fraction.is_empty()
-    }
-
-    fn magnitude(&self) -> Decimal {
-        Decimal { negative: false, ..self.clone() }
-    }
-
-    fn compare_magnitude(&self, other: &Decimal) -> Ordering {
-        self.integer
-            .len()
-            .cmp(&other.integer.len())
-            .then_with(|| self.integer.cmp(&other.integer))
-            .then_with(|| self.fraction.cmp(&other.fraction))
-    }
-}
-
-impl PartialOrd for Decimal {
-    fn partial_cmp(&self, other: &Decimal) -> Option<Ordering> {
-        Some(match (self.negative, other.negative) {
-            (false, false) => self.compare_magnitude(other),
-            (true, true) => other.compare_magnitude(self),
-            (true, false) => Ordering::Less,
-            (false, true) => Ordering::Greater,
-        })
-    }
-}
-
 /// Every number literal, with an exponent where `limits` has room for one.
 pub(super) fn any(limits: Limits) -> String {
     let Limits { integer, fraction, .. } = limits;
@@ -113,12 +29,18 @@ pub(super) fn any(limits: Limits) -> String {
     text
 }
 
+/// Every number literal without an exponent.
+pub(super) fn plain(limits: Limits) -> String {
+    let Limits { integer, fraction, .. } = limits;
+    format!(r"-?(?:0|[1-9][0-9]{{0,{integer}}})(?:\.[0-9]{{1,{fraction}}})?")
+}
+
 /// Every integer literal.
 pub(super) fn any_integer(limits: Limits) -> String {
     format!("-?(?:0|[1-9][0-9]{{0,{}}}){}", limits.integer, integral_tail(limits))
 }
 
-fn integral_tail(limits: Limits) -> &'static str {
+pub(super) fn integral_tail(limits: Limits) -> &'static str {
     if limits.integral_fraction { r"(?:\.0{1,8})?" } else { "" }
 }
 
@@ -155,6 +77,14 @@ pub(super) fn range(
         if let Some(text) = positive(&near, high, integers, limits) {
             branches.push(text);
         }
+    }
+    // Minus zero is zero.
+    let holds_zero = |low: Option<&Bound>, high: Option<&Bound>| {
+        low.is_none_or(|b| b.value < Decimal::zero() || (b.value.is_zero() && !b.exclusive))
+            && high.is_none_or(|b| b.value > Decimal::zero() || (b.value.is_zero() && !b.exclusive))
+    };
+    if limits.integral_fraction && holds_zero(low, high) {
+        branches.push(r"-0(?:\.0{1,8})?".into());
     }
     match branches.len() {
         0 => None,
@@ -447,95 +377,6 @@ fn predecessor(digits: &str) -> Option<String> {
     Some(if trimmed.is_empty() { "0".into() } else { trimmed.to_string() })
 }
 
-/// The literals that are multiples of `divisor`, where the last digits decide that: a divisor of a
-/// power of ten, of at most 1,000 in its last place. `None` for any other divisor.
-pub(super) fn multiples(divisor: &Decimal, integers: bool, limits: Limits) -> Option<String> {
-    if divisor.negative || divisor.is_zero() {
-        return None;
-    }
-    let places = divisor.fraction.len();
-    if places > limits.fraction {
-        return None;
-    }
-    let unit: u64 = format!("{}{}", divisor.integer, divisor.fraction).parse().ok()?;
-    let (mut power, mut digits) = (1_u64, 0_usize);
-    while power % unit != 0 {
-        power *= 10;
-        digits += 1;
-        if digits > 3 {
-            return None;
-        }
-    }
-    if integers {
-        // An integer is a multiple of d = unit / 10^places where it is one of the least integer
-        // multiple of d.
-        let mut step = unit;
-        let mut left = places;
-        while left > 0 && step.is_multiple_of(10) {
-            step /= 10;
-            left -= 1;
-        }
-        let scale = 10_u64.checked_pow(u32::try_from(left).ok()?)?;
-        let step = step / gcd(step, scale);
-        return endings(step, limits).map(|e| format!("{e}{}", integral_tail(limits)));
-    }
-    if places == 0 {
-        return endings(unit, limits).map(|e| format!(r"{e}(?:\.0{{1,8}})?"));
-    }
-    // Multiples of a fraction: the fraction's digits decide.
-    let power = 10_u64.checked_pow(u32::try_from(places).ok()?)?;
-    if power % unit != 0 {
-        return None;
-    }
-    let mut branches = Vec::new();
-    for multiple in (0..power).step_by(usize::try_from(unit).ok()?) {
-        let text = format!("{multiple:0places$}");
-        let text = text.trim_end_matches('0');
-        branches.push(if text.is_empty() {
-            r"(?:\.0{1,8})?".to_string()
-        } else {
-            format!(r"\.{text}0{{0,4}}")
-        });
-        if branches.len() > 1000 {
-            return None;
-        }
-    }
-    Some(format!("-?(?:0|[1-9][0-9]{{0,{}}})(?:{})", limits.integer, branches.join("|")))
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// Integers whose last digits make them multiples of `step`.
-fn endings(step: u64, limits: Limits) -> Option<String> {
-    if step == 1 {
-        return Some(format!("-?(?:0|[1-9][0-9]{{0,{}}})", limits.integer));
-    }
-    let (mut power, mut digits) = (1_u64, 0_usize);
-    while power % step != 0 {
-        power *= 10;
-        digits += 1;
-        if digits > 3 {
-            return None;
-        }
-    }
-    let mut long = Vec::new();
-    let mut short = vec!["0".to_string()];
-    for multiple in (0..power).step_by(usize::try_from(step).ok()?) {
-        long.push(format!("{multiple:0digits$}"));
-        if multiple > 0 {
-            short.push(multiple.to_string());
-        }
-    }
-    Some(format!(
-        "-?(?:{}|[1-9][0-9]{{0,{}}}(?:{}))",
-        short.join("|"),
-        limits.integer.saturating_sub(digits),
-        long.join("|")
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -582,22 +423,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn multiples_are_told_by_their_last_digits() {
-        for (divisor, whole) in
-            [("5", true), ("4", true), ("100", true), ("0.5", true), ("0.25", false), ("2", false)]
-        {
-            let divisor_value: f64 = divisor.parse().unwrap();
-            let regex = matcher(&multiples(&Decimal::parse(divisor).unwrap(), whole, LIMITS).unwrap());
-            for i in -4000..=4000 {
-                let value = f64::from(i) / if whole { 1.0 } else { 100.0 };
-                let literal = value.to_string();
-                let expected = (value / divisor_value).fract() == 0.0;
-                assert_eq!(regex.is_match(&literal), expected, "{literal} of {divisor}");
-            }
-        }
-        assert_eq!(multiples(&Decimal::parse("7").unwrap(), true, LIMITS), None);
     }
 }

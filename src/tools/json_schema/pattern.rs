@@ -16,6 +16,9 @@ pub(super) const ANY_CHAR: &str = concat!(
 /// One character of a string, escaped only where JSON demands it.
 pub(super) const CANONICAL_CHAR: &str = r#"(?:[^"\\\x00-\x1F]|\\(?:["\\bfnrt]|u00[01][0-9a-fA-F]))"#;
 
+/// Alternatives that the anchors inside a pattern may be multiplied out into.
+const MAX_SEQUENCES: usize = 64;
+
 /// The control characters with an escape of their own.
 const SHORT_ESCAPES: [(u8, char); 5] = [(0x08, 'b'), (0x09, 't'), (0x0a, 'n'), (0x0c, 'f'), (0x0d, 'r')];
 
@@ -44,8 +47,8 @@ pub(super) fn written(pattern: &str) -> Result<String, Unsupported> {
     let rust = jsonschema_regex::to_rust_regex(pattern).map_err(|()| Unsupported::Syntax)?;
     let hir = regex_syntax::ParserBuilder::new().build().parse(&rust).map_err(|_| Unsupported::Syntax)?;
     let mut branches = Vec::new();
-    for branch in alternatives(&hir) {
-        let (body, start, end) = strip_anchors(branch);
+    for sequence in sequences(&hir)? {
+        let Some((body, start, end)) = strip_anchors(&sequence)? else { continue };
         let mut text = String::new();
         if !start {
             text.push_str(CANONICAL_CHAR);
@@ -60,35 +63,85 @@ pub(super) fn written(pattern: &str) -> Result<String, Unsupported> {
         }
         branches.push(text);
     }
+    if branches.is_empty() {
+        // No text has a character before its beginning.
+        branches.push(r"\x00".to_string());
+    }
     Ok(format!("\"(?:{})\"", branches.join("|")))
 }
 
-/// The branches of the outermost alternation, seen through groups.
-fn alternatives(hir: &Hir) -> Vec<&Hir> {
+/// The expression as alternatives between sequences whose anchors stand among their parts: every
+/// alternation that holds an anchor is multiplied out.
+fn sequences(hir: &Hir) -> Result<Vec<Vec<&Hir>>, Unsupported> {
+    if hir.properties().look_set().is_empty() {
+        return Ok(vec![vec![hir]]);
+    }
     match hir.kind() {
-        HirKind::Alternation(branches) => branches.iter().flat_map(alternatives).collect(),
-        HirKind::Capture(group) => alternatives(&group.sub),
-        _ => vec![hir],
+        HirKind::Look(_) => Ok(vec![vec![hir]]),
+        HirKind::Capture(group) => sequences(&group.sub),
+        HirKind::Alternation(branches) => {
+            let mut out = Vec::new();
+            for branch in branches {
+                out.extend(sequences(branch)?);
+            }
+            if out.len() > MAX_SEQUENCES { Err(Unsupported::Anchor) } else { Ok(out) }
+        }
+        HirKind::Concat(parts) => {
+            let mut out: Vec<Vec<&Hir>> = vec![Vec::new()];
+            for part in parts {
+                let next = sequences(part)?;
+                if out.len() * next.len() > MAX_SEQUENCES {
+                    return Err(Unsupported::Anchor);
+                }
+                out = out
+                    .iter()
+                    .flat_map(|before| next.iter().map(move |after| [before.as_slice(), after].concat()))
+                    .collect();
+            }
+            Ok(out)
+        }
+        HirKind::Repetition(repetition) if repetition.max == Some(1) => {
+            let mut out = sequences(&repetition.sub)?;
+            if repetition.min == 0 {
+                out.push(Vec::new());
+            }
+            Ok(out)
+        }
+        _ => Err(Unsupported::Anchor),
     }
 }
 
-/// The parts between a leading `^` and a trailing `$`, and whether each was there.
-fn strip_anchors(hir: &Hir) -> (Vec<&Hir>, bool, bool) {
-    let mut parts: Vec<&Hir> = match hir.kind() {
-        HirKind::Concat(parts) => parts.iter().collect(),
-        _ => vec![hir],
-    };
-    let is = |part: &&Hir, look: Look| matches!(part.kind(), HirKind::Look(l) if *l == look);
-    let (mut start, mut end) = (false, false);
-    while parts.first().is_some_and(|p| is(p, Look::Start)) {
-        parts.remove(0);
+/// The parts of a sequence, whether it begins where the text does, whether it ends where it ends.
+type Anchored<'h> = (Vec<&'h Hir>, bool, bool);
+
+/// A sequence without its anchors, and whether it begins where the text does and ends where it
+/// ends; `None` where an anchor cannot hold.
+fn strip_anchors<'h>(sequence: &[&'h Hir]) -> Result<Option<Anchored<'h>>, Unsupported> {
+    let is = |part: &Hir, look: Look| matches!(part.kind(), HirKind::Look(l) if *l == look);
+    let (mut parts, mut start, mut end) = (sequence.to_vec(), false, false);
+    // What stands outside of an anchor can only be empty.
+    let empty = |part: &&Hir| part.properties().minimum_len() == Some(0);
+    if let Some(at) = parts.iter().rposition(|p| is(p, Look::Start)) {
+        if !parts[..at].iter().all(empty) {
+            return Ok(None);
+        }
+        if parts[..at].iter().any(|p| is(p, Look::End)) {
+            return Err(Unsupported::Anchor);
+        }
+        parts.drain(..=at);
         start = true;
     }
-    while parts.last().is_some_and(|p| is(p, Look::End)) {
-        parts.pop();
+    if let Some(at) = parts.iter().position(|p| is(p, Look::End)) {
+        if !parts[at..].iter().all(empty) {
+            return Ok(None);
+        }
+        parts.truncate(at);
         end = true;
     }
-    (parts, start, end)
+    if parts.iter().any(|p| matches!(p.kind(), HirKind::Look(_))) {
+        return Err(Unsupported::Anchor);
+    }
+    Ok(Some((parts, start, end)))
 }
 
 fn print(hir: &Hir, out: &mut String) -> Result<(), Unsupported> {

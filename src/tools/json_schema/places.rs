@@ -55,7 +55,6 @@ impl<'a> Compiler<'a, '_> {
             };
             let mut place = Place { pointer: self.document.pointer(id).to_string(), ..Place::default() };
             place.check = id == Document::ROOT || (!self.dynamic && self.has_check(id));
-            self.named_keys(id, &mut place.named, &mut HashSet::new());
             if let Value::Object(map) = self.document.value(id) {
                 let only_ref = map.contains_key("$ref") && self.before_2019();
                 if let Some(Value::String(reference)) = map.get("$ref")
@@ -74,6 +73,14 @@ impl<'a> Compiler<'a, '_> {
                     for (key, child) in each {
                         let child = self.document.child(id, child);
                         place.properties.insert(key.clone(), node(child));
+                    }
+                }
+                let keys = value("required").and_then(Value::as_array).into_iter().flatten();
+                place.required = keys.filter_map(Value::as_str).map(str::to_string).collect();
+                if !only_ref {
+                    let alternatives = ["anyOf", "oneOf", "then", "else", "dependentSchemas", "dependencies"];
+                    for child in self.below(id, &alternatives) {
+                        place.perhaps.push(node(child));
                     }
                 }
                 let mut all_patterns = true;
@@ -106,30 +113,6 @@ impl<'a> Compiler<'a, '_> {
             places.push(place);
         }
         places
-    }
-
-    /// The keys that `id` names for its own value, in whatever alternative.
-    fn named_keys(&mut self, id: Id, out: &mut Vec<String>, seen: &mut HashSet<Id>) {
-        if !seen.insert(id) || seen.len() > 64 {
-            return;
-        }
-        let Value::Object(map) = self.document.value(id) else { return };
-        let required = map.get("required").and_then(Value::as_array);
-        let properties = map.get("properties").and_then(Value::as_object);
-        let keys = required.into_iter().flatten().filter_map(Value::as_str);
-        for key in keys.chain(properties.into_iter().flat_map(|p| p.keys()).map(String::as_str)) {
-            if !out.iter().any(|k| k == key) {
-                out.push(key.to_string());
-            }
-        }
-        let in_place = ["allOf", "anyOf", "oneOf", "if", "then", "else", "not", "dependentSchemas"];
-        let mut children = self.below(id, &in_place);
-        if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
-            children.extend(self.target(id, reference));
-        }
-        for child in children {
-            self.named_keys(child, out, seen);
-        }
     }
 
     fn has_check(&mut self, id: Id) -> bool {

@@ -1,12 +1,16 @@
 //! Values that are one terminal: null, booleans, numbers, strings, enumerations.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::Meaning;
 use super::conjunction::types;
+use super::decimal::Decimal;
 use super::format::{self, Format};
 use super::grammar::Compiler;
-use super::number::{self, Decimal, Limits};
+use super::multiple;
+use super::number::{self, Limits};
 use super::object::{Member, Members};
 use super::pattern::{self, ANY_CHAR, CANONICAL_CHAR, literal, printed};
 use super::report::Status;
@@ -75,10 +79,14 @@ impl<'a> Compiler<'a, '_> {
         let limits = self.limits();
         let whole = shape.types & types::FRACTION == 0;
         let mut parts = Vec::new();
+        // What is left out is told by its digits, so there is no exponent beside it.
+        let plain = !shape.not_multiples.is_empty() || shape.excluded.iter().any(|v| v.is_number());
         let base = if shape.low.is_some() || shape.high.is_some() {
             number::range(shape.low.as_ref(), shape.high.as_ref(), whole, limits)?
         } else if whole {
             number::any_integer(limits)
+        } else if plain {
+            number::plain(limits)
         } else {
             number::any(limits)
         };
@@ -88,18 +96,46 @@ impl<'a> Compiler<'a, '_> {
             parts.push(format!("~{}", self.terminal(format!("/{integers}/"))));
         }
         for (id, divisor) in &shape.multiples {
-            match Decimal::parse(divisor).and_then(|d| number::multiples(&d, whole, limits)) {
+            match Decimal::parse(divisor).and_then(|d| multiple::multiples(&d, whole, limits)) {
                 Some(text) => parts.push(self.terminal(format!("/{text}/"))),
                 None => self.relax(*id, "multipleOf", "its last digits do not tell a multiple"),
             }
         }
         for value in &shape.excluded {
             if let Value::Number(n) = value {
-                let same = self.number_text(n);
+                let same = self.every_spelling(n);
                 parts.push(format!("~{}", self.terminal(format!("/{same}/"))));
             }
         }
+        for divisor in &shape.not_multiples {
+            if let Some(text) = self.other_multiples(divisor) {
+                parts.push(format!("~{}", self.terminal(format!("/{text}/"))));
+            }
+        }
         Some(self.all_of(parts))
+    }
+
+    /// The multiples of a number in every spelling without an exponent, where their last digits
+    /// tell them.
+    pub(super) fn other_multiples(&self, divisor: &Value) -> Option<String> {
+        let divisor = Decimal::parse(&divisor.as_number()?.to_string())?;
+        let limits = Limits { integral_fraction: true, ..self.limits() };
+        multiple::multiples(&divisor, false, limits).map(|text| without_limits(&text))
+    }
+
+    /// The spellings of one number without an exponent, with zeros after it as many as one likes.
+    fn every_spelling(&self, n: &serde_json::Number) -> String {
+        let Some(decimal) = Decimal::parse(&n.to_string()) else { return self.number_text(n) };
+        let sign = match (decimal.negative, decimal.is_zero()) {
+            (_, true) => "-?",
+            (true, _) => "-",
+            _ => "",
+        };
+        if decimal.fraction.is_empty() {
+            format!(r"{sign}{}(?:\.0+)?", decimal.integer)
+        } else {
+            format!(r"{sign}{}\.{}0*", decimal.integer, decimal.fraction)
+        }
     }
 
     /// The terminals' intersection.
@@ -124,7 +160,7 @@ impl<'a> Compiler<'a, '_> {
                 format!("{whole}(?:\\.0{{1,8}})?")
             }
             Some(_) if standard => format!("{escaped}0{{0,4}}"),
-            None if standard => format!("{escaped}(?:\\.0{{1,8}})?"),
+            None if self.limits().integral_fraction => format!("{escaped}(?:\\.0{{1,8}})?"),
             _ => escaped,
         }
     }
@@ -159,12 +195,21 @@ impl<'a> Compiler<'a, '_> {
                 }
             }
         }
+        let mut left_out = Vec::new();
+        for text in &shape.not_patterns {
+            let regex = pattern::written(text).ok()?;
+            left_out.push(self.terminal(format!("/{regex}/")));
+        }
+        for name in &shape.not_formats {
+            let Format::Exact(text) = format::format(name) else { return None };
+            left_out.push(self.terminal(format!("/{}/", format::written(&text))));
+        }
         if shape.max_length.is_some_and(|most| most < shape.min_length) {
             return None;
         }
         let excluded: Vec<String> =
             shape.excluded.iter().filter_map(|v| v.as_str()).map(|text| literal(&printed(text))).collect();
-        let canonical = !parts.is_empty() || !excluded.is_empty();
+        let canonical = !parts.is_empty() || !excluded.is_empty() || !left_out.is_empty();
         let character = if canonical { CANONICAL_CHAR } else { ANY_CHAR };
         let most = shape.max_length.map_or(String::new(), |n| n.to_string());
         if shape.min_length > 0 || shape.max_length.is_some() {
@@ -175,6 +220,7 @@ impl<'a> Compiler<'a, '_> {
         if !excluded.is_empty() {
             parts.push(format!("~({})", excluded.join(" | ")));
         }
+        parts.extend(left_out.into_iter().map(|name| format!("~{name}")));
         Some(parts)
     }
 
@@ -182,17 +228,18 @@ impl<'a> Compiler<'a, '_> {
     fn enumerated(&mut self, values: &[&'a Value]) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
         let (mut strings, mut numbers): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+        let mut seen = HashSet::new();
         for value in values {
             match value {
                 Value::String(text) => {
                     let text = literal(&printed(text));
-                    if !strings.contains(&text) {
+                    if seen.insert(text.clone()) {
                         strings.push(text);
                     }
                 }
                 Value::Number(n) => {
                     let text = format!("/{}/", self.number_text(n));
-                    if !numbers.contains(&text) {
+                    if seen.insert(text.clone()) {
                         numbers.push(text);
                     }
                 }
@@ -242,4 +289,9 @@ impl<'a> Compiler<'a, '_> {
             }
         }
     }
+}
+
+/// The same expression with as many zeros as one likes where it has room for a few.
+fn without_limits(text: &str) -> String {
+    text.replace("0{1,8}", "0+").replace("0{0,4}", "0*")
 }

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use super::conjunction::{Flat, Item, types};
+use super::decimal::{Bound, Decimal};
 use super::document::Id;
 use super::grammar::Compiler;
 use super::keyword;
-use super::number::{Bound, Decimal};
 use super::report::Status;
 
 /// One schema's word on objects.
@@ -40,11 +40,16 @@ pub(super) struct Shape<'a> {
     pub(super) low: Option<Bound>,
     pub(super) high: Option<Bound>,
     pub(super) multiples: Vec<(Id, String)>,
+    /// No number is a multiple of one of these.
+    pub(super) not_multiples: Vec<&'a Value>,
 
     pub(super) min_length: u64,
     pub(super) max_length: Option<u64>,
     pub(super) patterns: Vec<(Id, &'a str)>,
     pub(super) formats: Vec<(Id, &'a str)>,
+    /// No string matches one of these.
+    pub(super) not_patterns: Vec<&'a str>,
+    pub(super) not_formats: Vec<&'a str>,
 
     pub(super) arrays: Vec<ArrayPart<'a>>,
     pub(super) min_items: u64,
@@ -70,10 +75,13 @@ impl<'a> Compiler<'a, '_> {
             low: None,
             high: None,
             multiples: Vec::new(),
+            not_multiples: Vec::new(),
             min_length: 0,
             max_length: None,
             patterns: Vec::new(),
             formats: Vec::new(),
+            not_patterns: Vec::new(),
+            not_formats: Vec::new(),
             arrays: Vec::new(),
             min_items: 0,
             max_items: None,
@@ -100,6 +108,9 @@ impl<'a> Compiler<'a, '_> {
                 }
             }
         }
+        for (id, word) in shape.flat.against.clone() {
+            self.turn_around(id, word, &mut shape);
+        }
         for (id, choice) in shape.flat.presence.clone() {
             if let Some(formula) = self.formula(id, &choice)
                 && !formula.elsewhere()
@@ -115,6 +126,9 @@ impl<'a> Compiler<'a, '_> {
                     shape.flat.locals.iter().map(|id| self.document.pointer(*id)).collect();
                 values.retain(|v| pointers.iter().all(|p| self.checks.accepts_at(p, v)));
             }
+            for (id, word) in &shape.flat.against {
+                values.retain(|v| !self.checks.keyword_accepts(self.document.value(*id), word, v));
+            }
             values.retain(|v| match v {
                 Value::Object(map) => {
                     shape.required.iter().all(|k| map.contains_key(&**k))
@@ -126,10 +140,51 @@ impl<'a> Compiler<'a, '_> {
         shape
     }
 
+    /// Folds in that a keyword of `id` is broken.
+    fn turn_around(&mut self, id: Id, word: &'static str, shape: &mut Shape<'a>) {
+        let Value::Object(map) = self.document.value(id) else { return };
+        let Some(value) = map.get(word) else { return };
+        self.mark(id, word, Status::Enforced, "");
+        shape.constrained = true;
+        let flag = |word: &str| map.get(word) == Some(&Value::Bool(true));
+        let more = |n: &mut u64| *n = (*n).max(count(value).unwrap_or(0).saturating_add(1));
+        let mut never = false;
+        let mut less = |n: &mut Option<u64>| match count(value) {
+            Some(0) | None => never = true,
+            Some(c) => *n = Some(n.map_or(c - 1, |old| old.min(c - 1))),
+        };
+        match word {
+            "minimum" | "exclusiveMinimum" => {
+                let exclusive = word == "minimum" && !flag("exclusiveMinimum");
+                if let Some(value) = number(value) {
+                    shape.below(value, exclusive);
+                }
+            }
+            "maximum" | "exclusiveMaximum" => {
+                let exclusive = word == "maximum" && !flag("exclusiveMaximum");
+                if let Some(value) = number(value) {
+                    shape.above(value, exclusive);
+                }
+            }
+            "minLength" => less(&mut shape.max_length),
+            "maxLength" => more(&mut shape.min_length),
+            "minItems" => less(&mut shape.max_items),
+            "maxItems" => more(&mut shape.min_items),
+            "minProperties" => less(&mut shape.max_properties),
+            "maxProperties" => more(&mut shape.min_properties),
+            "multipleOf" => shape.not_multiples.push(value),
+            "pattern" => shape.not_patterns.extend(value.as_str()),
+            "format" => shape.not_formats.extend(value.as_str()),
+            _ => {}
+        }
+        if never {
+            shape.types = 0;
+            shape.values = Some(Vec::new());
+        }
+    }
+
     fn fold(&mut self, id: Id, shape: &mut Shape<'a>) {
         let Value::Object(map) = self.document.value(id) else { return };
-        let number = |v: &Value| v.as_number().and_then(|n| Decimal::parse(&n.to_string()));
-        let count = |v: &Value| v.as_u64().or_else(|| v.as_f64().map(|f| f.max(0.0) as u64));
         let mut object = ObjectPart { id, properties: None, patterns: Vec::new(), additional: None };
         let mut array = ArrayPart { id, prefix: &[], rest: None };
         let older_items = matches!(map.get("items"), Some(Value::Array(_)));
@@ -177,13 +232,7 @@ impl<'a> Compiler<'a, '_> {
                     Some(value) => {
                         let exclusive = word == "exclusiveMinimum"
                             || map.get("exclusiveMinimum") == Some(&Value::Bool(true));
-                        let tighter = shape
-                            .low
-                            .as_ref()
-                            .is_none_or(|b| value > b.value || (value == b.value && exclusive));
-                        if tighter {
-                            shape.low = Some(Bound { value, exclusive });
-                        }
+                        shape.above(value, exclusive);
                     }
                     None => understood = value.is_boolean(),
                 },
@@ -191,13 +240,7 @@ impl<'a> Compiler<'a, '_> {
                     Some(value) => {
                         let exclusive = word == "exclusiveMaximum"
                             || map.get("exclusiveMaximum") == Some(&Value::Bool(true));
-                        let tighter = shape
-                            .high
-                            .as_ref()
-                            .is_none_or(|b| value < b.value || (value == b.value && exclusive));
-                        if tighter {
-                            shape.high = Some(Bound { value, exclusive });
-                        }
+                        shape.below(value, exclusive);
                     }
                     None => understood = value.is_boolean(),
                 },
@@ -300,12 +343,17 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// Whether no value satisfies both conjunctions, as far as their shapes show.
-    pub(super) fn disjoint(&mut self, a: &[Item], b: &[Item], depth: usize) -> bool {
+    fn disjoint(&mut self, a: &[Item], b: &[Item], depth: usize) -> bool {
         let (a, b) = (self.flatten(a), self.flatten(b));
         if a.never || b.never {
             return true;
         }
         let (a, b) = (self.shape(a), self.shape(b));
+        self.apart(&a, &b, depth)
+    }
+
+    /// Whether no value has both shapes, as far as they show.
+    pub(super) fn apart(&mut self, a: &Shape<'a>, b: &Shape<'a>, depth: usize) -> bool {
         let both = a.types & b.types;
         if both == 0 {
             return true;
@@ -313,7 +361,7 @@ impl<'a> Compiler<'a, '_> {
         if let (Some(x), Some(y)) = (&a.values, &b.values) {
             return !x.iter().any(|v| y.iter().any(|w| equal(v, w)));
         }
-        for (values, other) in [(&a.values, &b), (&b.values, &a)] {
+        for (values, other) in [(&a.values, b), (&b.values, a)] {
             if let Some(values) = values {
                 let pointers: Vec<_> =
                     other.flat.locals.iter().map(|id| self.document.pointer(*id)).collect();
@@ -322,7 +370,7 @@ impl<'a> Compiler<'a, '_> {
                 });
             }
         }
-        let apart = |x: &Shape<'_>, y: &Shape<'_>| match (&x.low, &y.high) {
+        let above = |x: &Shape<'_>, y: &Shape<'_>| match (&x.low, &y.high) {
             (Some(low), Some(high)) => {
                 low.value > high.value || (low.value == high.value && (low.exclusive || high.exclusive))
             }
@@ -330,7 +378,7 @@ impl<'a> Compiler<'a, '_> {
         };
         let longer = |least: u64, most: Option<u64>| most.is_some_and(|m| least > m);
         let mut left = both;
-        if apart(&a, &b) || apart(&b, &a) {
+        if above(a, b) || above(b, a) {
             left &= !(types::INTEGER | types::FRACTION);
         }
         if longer(a.min_length, b.max_length) || longer(b.min_length, a.max_length) {
@@ -342,7 +390,7 @@ impl<'a> Compiler<'a, '_> {
         if left & types::OBJECT != 0 && depth < 3 {
             let keys: Vec<Rc<str>> = a.required.union(&b.required).cloned().collect();
             for key in keys {
-                let (x, y) = (self.key_items(&a, &key), self.key_items(&b, &key));
+                let (x, y) = (self.key_items(a, &key), self.key_items(b, &key));
                 if self.disjoint(&x, &y, depth + 1) {
                     left &= !types::OBJECT;
                     break;
@@ -351,6 +399,32 @@ impl<'a> Compiler<'a, '_> {
         }
         left == 0
     }
+}
+
+impl Shape<'_> {
+    /// Numbers from `value` up.
+    fn above(&mut self, value: Decimal, exclusive: bool) {
+        let tighter = self.low.as_ref().is_none_or(|b| value > b.value || (value == b.value && exclusive));
+        if tighter {
+            self.low = Some(Bound { value, exclusive });
+        }
+    }
+
+    /// Numbers up to `value`.
+    fn below(&mut self, value: Decimal, exclusive: bool) {
+        let tighter = self.high.as_ref().is_none_or(|b| value < b.value || (value == b.value && exclusive));
+        if tighter {
+            self.high = Some(Bound { value, exclusive });
+        }
+    }
+}
+
+fn number(value: &Value) -> Option<Decimal> {
+    value.as_number().and_then(|n| Decimal::parse(&n.to_string()))
+}
+
+fn count(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_f64().map(|f| f.max(0.0) as u64))
 }
 
 fn narrow<'a>(shape: &mut Shape<'a>, values: Vec<&'a Value>) {

@@ -91,6 +91,16 @@ pub struct Tracker {
     refusal: Option<Refused>,
     /// Verdicts on values whose last bytes are only being tried.
     tried: HashMap<(usize, Node, Vec<u8>), bool>,
+    /// What may apply to open containers, by where they begin and their key or index.
+    hints: HashMap<(usize, String), Rc<[Node]>>,
+}
+
+/// How much an object asks for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Required,
+    Declared,
+    Unknown,
 }
 
 impl Tracker {
@@ -107,6 +117,7 @@ impl Tracker {
             history: Vec::new(),
             refusal: None,
             tried: HashMap::new(),
+            hints: HashMap::new(),
         }
     }
 
@@ -156,27 +167,46 @@ impl Tracker {
         self.state.mode == Mode::Done
     }
 
-    /// How far from its end the value is after `bytes`: the containers left open, then how much the
-    /// innermost place still asks for. `None` where `bytes` may not be written.
+    /// How far from its end the value is after `bytes`: the containers and values left open, then how
+    /// much the innermost place still asks for. `None` where `bytes` may not be written.
     ///
     /// The token with the least of it is the one that winds a text up.
     pub fn distance(&mut self, bytes: &[u8]) -> Option<(usize, u16)> {
         let before = self.state.clone();
         let distance = self.write(bytes).then(|| {
             let open = self.depth();
+            // A container that was just opened can be closed; after a comma something has to follow.
+            let fresh = self.state.frame.as_ref().is_some_and(|f| f.index == 0 && f.keys.is_none());
+            let pending = match self.state.mode {
+                Mode::Done | Mode::After => false,
+                Mode::Key | Mode::Value => !fresh,
+                _ => true,
+            };
+            let open = open + usize::from(pending);
             // Short pieces find the way out of a pattern sooner than long ones.
-            let length = bytes.len().min(100) as u16;
+            // and the parts of a long character or an escape are longer than they look.
+            let long = bytes.first().is_some_and(|b| *b >= 0x80 || *b == b'\\');
+            let length = bytes.len().min(40) as u16 + if long { 3 } else { 0 };
             let place = match self.state.mode {
                 Mode::Done => 0,
                 Mode::After => 1,
                 Mode::Bare => 2,
-                Mode::Colon if self.is_named(true) => 3,
-                Mode::Value if open > 0 && !self.is_named(true) => 300,
-                Mode::Value | Mode::Key => 4,
+                Mode::Key => 4,
                 Mode::Text { key: false, .. } => 10 + length,
-                Mode::Text { .. } if self.is_named(false) => 200 - length,
-                Mode::Colon => 300,
-                Mode::Text { .. } => 310 + length,
+                Mode::Value if self.state.frame.is_none() => 4,
+                // An item more, where the array cannot be closed.
+                Mode::Value if !fresh && self.state.frame.as_ref().is_some_and(|f| !f.object) => 300,
+                Mode::Colon | Mode::Value => match self.wanted(true) {
+                    Wanted::Required => 3,
+                    Wanted::Declared => 150,
+                    Wanted::Unknown => 240,
+                },
+                Mode::Text { .. } => match self.wanted(false) {
+                    Wanted::Required => 100,
+                    Wanted::Declared => 200,
+                    Wanted::Unknown if self.state.start < before.length => 250 + length,
+                    Wanted::Unknown => 310 + length,
+                },
             };
             (open, place)
         });
@@ -191,6 +221,7 @@ impl Tracker {
                 self.restore(state);
             }
         }
+        self.hints.clear();
         self.tried.clear();
     }
 
@@ -224,6 +255,12 @@ impl Tracker {
         self.history.iter().rposition(|s| s.length <= start).unwrap_or(0)
     }
 
+    /// The chunk with which the innermost open object or array began.
+    pub fn container_start(&self) -> usize {
+        let start = self.state.frame.as_ref().map_or(0, |frame| frame.start);
+        self.history.iter().rposition(|s| s.length <= start).unwrap_or(0)
+    }
+
     /// The refusal of the last chunk that was not accepted: which schema refused which value, and why.
     pub fn refusal(&self) -> Option<Failure> {
         Some(match self.refusal.as_ref()? {
@@ -237,21 +274,49 @@ impl Tracker {
         self.text.get(self.skip..).unwrap_or(&[])
     }
 
-    /// Whether the key that is being written, or was just closed, is one that the schema names or
-    /// begins like one that is not there yet. So is every key where none is left.
-    fn is_named(&self, closed: bool) -> bool {
-        let Some(frame) = self.state.frame.as_ref().filter(|f| f.object) else { return true };
-        let written = |key: &str| each(&frame.keys).skip(usize::from(closed)).any(|k| k == key);
-        let mut left = self.checks.named(&frame.nodes).filter(|k| !written(k)).peekable();
-        if left.peek().is_none() {
-            return true;
-        }
-        if closed {
-            let key = each(&frame.keys).next();
-            return left.any(|k| key.is_some_and(|key| key == k));
-        }
+    /// How much the object asks for the key that is being written, or was just closed.
+    fn wanted(&mut self, closed: bool) -> Wanted {
+        let Some(frame) = self.state.frame.clone().filter(|f| f.object) else { return Wanted::Required };
+        let hints = self.hints(&frame);
         let so_far = &self.text[self.state.start.min(self.text.len())..];
-        left.any(|k| super::pattern::printed(k).as_bytes().starts_with(so_far))
+        let key = each(&frame.keys).next().filter(|_| closed);
+        let fits = |name: &str| match key {
+            Some(key) => key == name,
+            None => {
+                let written = each(&frame.keys).any(|k| k == name);
+                !written && super::pattern::printed(name).as_bytes().starts_with(so_far)
+            }
+        };
+        if self.checks.required(&hints).any(fits) {
+            Wanted::Required
+        } else if self.checks.declared(&hints).any(fits) {
+            Wanted::Declared
+        } else {
+            Wanted::Unknown
+        }
+    }
+
+    /// Every schema that may apply to the value of `frame`.
+    fn hints(&mut self, frame: &Rc<Frame>) -> Rc<[Node]> {
+        let (nodes, place) = match &frame.parent {
+            None => (frame.nodes.clone(), String::new()),
+            Some(parent) => {
+                let key = each(&parent.keys).next().filter(|_| parent.object);
+                let place = key.map_or_else(|| parent.index.to_string(), Clone::clone);
+                if let Some(found) = self.hints.get(&(frame.start, place.clone())) {
+                    return found.clone();
+                }
+                let around = self.hints(parent);
+                let nodes = match key {
+                    Some(key) => self.checks.key_nodes(&around, key),
+                    None => self.checks.item_nodes(&around, parent.index),
+                };
+                (nodes, place)
+            }
+        };
+        let found = self.checks.with_alternatives(&nodes);
+        self.hints.insert((frame.start, place), found.clone());
+        found
     }
 
     fn restore(&mut self, state: State) {

@@ -1,0 +1,88 @@
+//! Decimal numbers of any size, compared as they are written.
+
+use std::cmp::Ordering;
+
+/// A bound: the decimal number and whether it is excluded.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Bound {
+    pub(super) value: Decimal,
+    pub(super) exclusive: bool,
+}
+
+/// A finite decimal number: sign, digits before the point (no leading zero), after it (no trailing).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Decimal {
+    pub(super) negative: bool,
+    pub(super) integer: String,
+    pub(super) fraction: String,
+}
+
+impl Decimal {
+    /// Reads a JSON number literal; `None` when it has more than 80 digits on a side.
+    pub(super) fn parse(text: &str) -> Option<Decimal> {
+        let (negative, text) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+            Some((m, e)) => (m, e.parse::<i32>().ok()?),
+            None => (text, 0),
+        };
+        if exponent.abs() > 80 {
+            return None;
+        }
+        let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let mut digits = format!("{integer}{fraction}");
+        let mut point = integer.len() as i32 + exponent;
+        if point < 0 {
+            digits = format!("{}{digits}", "0".repeat(-point as usize));
+            point = 0;
+        }
+        while digits.len() < point as usize {
+            digits.push('0');
+        }
+        let (integer, fraction) = digits.split_at(point as usize);
+        let integer = integer.trim_start_matches('0');
+        let fraction = fraction.trim_end_matches('0');
+        if integer.len() > 80 || fraction.len() > 80 {
+            return None;
+        }
+        let zero = integer.is_empty() && fraction.is_empty();
+        Some(Decimal {
+            negative: negative && !zero,
+            integer: if integer.is_empty() { "0".into() } else { integer.into() },
+            fraction: fraction.into(),
+        })
+    }
+
+    pub(super) fn zero() -> Decimal {
+        Decimal { negative: false, integer: "0".into(), fraction: String::new() }
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        self.integer == "0" && self.fraction.is_empty()
+    }
+
+    pub(super) fn magnitude(&self) -> Decimal {
+        Decimal { negative: false, ..self.clone() }
+    }
+
+    fn compare_magnitude(&self, other: &Decimal) -> Ordering {
+        self.integer
+            .len()
+            .cmp(&other.integer.len())
+            .then_with(|| self.integer.cmp(&other.integer))
+            .then_with(|| self.fraction.cmp(&other.fraction))
+    }
+}
+
+impl PartialOrd for Decimal {
+    fn partial_cmp(&self, other: &Decimal) -> Option<Ordering> {
+        Some(match (self.negative, other.negative) {
+            (false, false) => self.compare_magnitude(other),
+            (true, true) => other.compare_magnitude(self),
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+        })
+    }
+}
