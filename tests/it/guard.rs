@@ -424,3 +424,81 @@ impl Places {
         }
     }
 }
+
+#[test]
+fn weights_that_are_no_numbers_and_random_ones_end_without_a_signal() {
+    let folder = folder();
+    let path = folder.path().join("m.gguf");
+    let mut random = Random(11);
+    let mut model = Edited::pocket();
+    for fill in [Some(0xff), Some(0x7f), Some(0x00), None, None] {
+        for (.., data) in &mut model.tensors {
+            data.iter_mut().for_each(|byte| *byte = fill.unwrap_or_else(|| random.bits() as u8));
+        }
+        model.write(&path);
+        let output = answer(&path, folder.path());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(ended_well(&output), "{fill:?}: {:?} {stderr}", output.status);
+    }
+    // All of them NaN: there is no likeliest token, and that is said.
+    for (.., ggml_type, data) in &mut model.tensors {
+        if *ggml_type == GgmlType::F32 {
+            data.fill(0xff);
+        }
+    }
+    model.write(&path);
+    let output = answer(&path, folder.path());
+    assert_eq!(output.status.code(), Some(65));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("finite logit"));
+}
+
+#[test]
+fn a_prompt_of_many_batches_and_one_that_fills_the_context_end_without_a_signal() {
+    // A batch larger than the context's is an assertion in llama.cpp.
+    let folder = folder();
+    let model = pocket::pocket(FileType::Q8_0);
+    for words in [510, 511, 512, 513, 1023, 1024, 1025] {
+        fs::write(folder.path().join("tools.json"), TOOLS).unwrap();
+        let text = "a ".repeat(words);
+        let output = Command::new(env!("CARGO_BIN_EXE_edgecall"))
+            .args(["call", "--threads", "1", "--tools", "tools.json", "--max-tokens", "40", &text, "-m"])
+            .arg(&model)
+            .args(["--ctx", "1024"])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(ended_well(&output), "{words}: {:?}", output.status);
+    }
+}
+
+#[test]
+fn a_vocabulary_without_ends_or_with_giants_is_refused_or_runs() {
+    let folder = folder();
+    let path = folder.path().join("m.gguf");
+    let tokens = |edit: &dyn Fn(&mut Vec<String>)| {
+        let mut model = Edited::pocket();
+        let Value::Array(Array::String(texts)) = model.value_mut("tokenizer.ggml.tokens") else { panic!() };
+        edit(texts);
+        model.write(&path);
+        answer(&path, folder.path())
+    };
+    // The trie of the grammar counts a token's bytes in ten bits.
+    let output = tokens(&|t| t[300] = "x".repeat(1100));
+    assert_eq!(output.status.code(), Some(65));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("token 300 has 1100 bytes"));
+    for edit in [
+        // No mark that a call could begin or a turn could end with.
+        &|t: &mut Vec<String>| (4000..t.len()).for_each(|i| t[i] = format!("plain{i}")) as (),
+        &|t: &mut Vec<String>| t.iter_mut().enumerate().for_each(|(i, t)| *t = format!("x{i}")),
+        // Characters that the byte-level alphabet does not have.
+        &|t: &mut Vec<String>| t.iter_mut().enumerate().for_each(|(i, t)| *t = format!("\u{1F600}{i} \n")),
+        &|t: &mut Vec<String>| t.iter_mut().enumerate().for_each(|(i, t)| *t = format!("<{i}>")),
+        &|t: &mut Vec<String>| t[5] = String::new(),
+    ] as [&dyn Fn(&mut Vec<String>); 5]
+    {
+        let output = tokens(edit);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(ended_well(&output), "{:?} {stderr}", output.status);
+    }
+}
