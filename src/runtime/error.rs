@@ -33,6 +33,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A pipe or a device.
+    #[error("{} is no regular file; a model is mapped into memory, so save it to a file first", path.display())]
+    Irregular {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is no GGUF file, or a broken one.
     #[error("cannot use {} as a model", path.display())]
     Gguf {
@@ -57,11 +63,13 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// llama.cpp does not load the file and gives no reason but in its log.
-    #[error("{}: llama.cpp does not load this model; -v shows its log", path.display())]
+    /// llama.cpp does not load the file.
+    #[error("{}: llama.cpp does not load this model: {reason}", path.display())]
     Load {
         /// The file.
         path: PathBuf,
+        /// What llama.cpp's log says.
+        reason: String,
     },
     /// A text is longer than llama.cpp's tokenizer can count.
     #[error("the text has {bytes} bytes, and at most 2147483647 can be tokenized")]
@@ -101,16 +109,29 @@ pub enum Error {
         /// The most that the model was trained for.
         n_ctx_train: usize,
     },
-    /// llama.cpp makes no context and gives no reason but in its log.
+    /// llama.cpp makes no context.
     #[error(
-        "llama.cpp makes no context of {n_ctx} tokens with a KV cache in {kv_type}; ask for fewer \
-         tokens or another type (-v shows its log)"
+        "llama.cpp makes no context of {n_ctx} tokens with a KV cache in {kv_type}: {reason}; ask for \
+         fewer tokens or another type"
     )]
     Context {
         /// Tokens of the context.
         n_ctx: usize,
         /// The KV cache's type.
         kv_type: &'static str,
+        /// What llama.cpp's log says.
+        reason: String,
+    },
+    /// More threads than the process has CPUs.
+    #[error(
+        "{threads} threads were asked for, and this process may use {most} CPUs: more threads than CPUs \
+         wait for each other instead of computing; ask for at most {most}"
+    )]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// The CPUs that the process may use.
+        most: usize,
     },
     /// More tokens than the context holds.
     #[error("the context of {n_ctx} tokens is full")]
@@ -148,8 +169,9 @@ impl Error {
         match self {
             Error::Cpu { .. } | Error::Context { .. } | Error::Stack { .. } => Kind::Unavailable,
             Error::Open { .. } => Kind::NoInput,
-            Error::ContextTooLong { .. } => Kind::Usage,
+            Error::ContextTooLong { .. } | Error::Threads { .. } => Kind::Usage,
             Error::Folder { .. }
+            | Error::Irregular { .. }
             | Error::Gguf { .. }
             | Error::Model { .. }
             | Error::Path { .. }

@@ -1,5 +1,6 @@
 //! The only module that names llama_cpp_2 or llguidance: a prompt and a grammar in, text out.
 
+mod complaints;
 pub mod constraint;
 pub mod cpu;
 mod error;

@@ -1,6 +1,6 @@
 //! One sequence of tokens in a llama.cpp context: prefill, decode, logits.
 
-use super::{Error, Model, backend, cpu};
+use super::{Error, Model, backend, complaints, cpu};
 use llama_cpp_2::{
     context::{
         LlamaContext,
@@ -90,6 +90,7 @@ impl<'m> Session<'m> {
     /// # Errors
     /// [`Error::PromptTooLong`] when the prompt leaves no room for a single token,
     /// [`Error::ContextTooLong`] when `options.n_ctx` exceeds what the model was trained for,
+    /// [`Error::Threads`] when `options.threads` exceeds the CPUs,
     /// [`Error::Context`] when llama.cpp cannot make one (no memory, a KV type that does not fit the heads).
     pub fn new(
         model: &'m Model,
@@ -98,7 +99,7 @@ impl<'m> Session<'m> {
         options: &Options,
     ) -> Result<Session<'m>, Error> {
         let n_ctx = Session::context_length(model, n_prompt, budget, options)?;
-        let threads = options.threads.map_or_else(cpu::default_threads, NonZeroUsize::get);
+        let threads = cpu::threads(options.threads)?;
         let n_threads = i32::try_from(threads).unwrap_or(i32::MAX);
         let mut params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(u32::try_from(n_ctx).unwrap_or(u32::MAX)))
@@ -116,9 +117,13 @@ impl<'m> Session<'m> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let backend = backend()?;
         let guard = ONE_AT_A_TIME.lock();
-        let context = model.weights.new_context(backend, params);
+        let (context, complaints) = complaints::of(|| model.weights.new_context(backend, params));
         drop(guard);
-        let context = context.map_err(|_| Error::Context { n_ctx, kv_type: options.kv_type.name })?;
+        let context = context.map_err(|_| Error::Context {
+            n_ctx,
+            kv_type: options.kv_type.name,
+            reason: complaints.unwrap_or_else(|| "it gives no reason".to_owned()),
+        })?;
         Ok(Session { context, batch: LlamaBatch::new(N_BATCH, 1), n_ctx, n_past: 0, threads, row: None })
     }
 
