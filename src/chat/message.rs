@@ -467,7 +467,10 @@ mod tests {
                 r#"[{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{\"a\": 1, \"a\": 2}"}}]}]"#,
                 "messages[0].tool_calls[0].function.arguments: not valid JSON: the key \"a\" stands twice in one object at line 1 column 12",
             ),
-            ("{\"messages\": null}", "the messages are null; expected an array of messages, or an object with the key `messages`"),
+            (
+                "{\"messages\": null}",
+                "the messages are null; expected an array of messages, or an object with the key `messages`",
+            ),
             (
                 "[{\"role\": \"user\", \"content\": \"x\"}] x",
                 "the messages are not valid JSON: trailing characters at line 1 column 36",

@@ -33,7 +33,8 @@ struct Heard {
 
 impl Heard {
     fn add(&mut self, level: &Level, text: &str) {
-        let text = EMPTY_WORDS.iter().fold(text.trim(), |text, words| text.strip_prefix(words).unwrap_or(text));
+        let text =
+            EMPTY_WORDS.iter().fold(text.trim(), |text, words| text.strip_prefix(words).unwrap_or(text));
         if text.is_empty() {
             return;
         }

@@ -14,6 +14,7 @@ mod token_env;
 pub mod value;
 mod vocabulary;
 
+pub use crate::gguf::{KV_TYPES, KvType};
 pub use constraint::{Compiler, Constraint};
 pub use error::Error;
 pub use ffi::leave;
@@ -21,7 +22,7 @@ pub use generate::{Completion, Finish};
 pub use guard::Trust;
 pub use model::{Metadata, Model};
 pub use sample::{Sampler, Sampling};
-pub use session::{KV_TYPES, KvType, Options, Session};
+pub use session::{Options, Session};
 pub use vocabulary::Vocabulary;
 
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};

@@ -12,6 +12,7 @@ mod gguf_ggml;
 mod golden;
 mod grammar;
 mod guard;
+mod hazards;
 mod inspect;
 mod layering;
 mod models;
