@@ -8,7 +8,7 @@ use super::{
 use crate::tools::json::Unique;
 use serde::{
     Deserializer,
-    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Value;
 use std::{collections::HashSet, fmt};
@@ -121,7 +121,8 @@ impl<'de> Visitor<'de> for Document<'_> {
                     let Unique(tools) = entries.next_value()?;
                     self.0.conversation.tools = Some(tools).filter(|tools| !tools.is_null());
                 }
-                _ => drop(entries.next_value::<Unique>()?),
+                // A request's other fields are not ours.
+                _ => drop(entries.next_value::<IgnoredAny>()?),
             }
             seen.insert(key);
         }

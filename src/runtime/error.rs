@@ -158,6 +158,12 @@ pub enum Error {
         /// llguidance's reason.
         reason: String,
     },
+    /// The vocabulary cannot spell what the grammar asks for.
+    #[error(
+        "no token of the model's vocabulary goes on where the grammar does; a tokenizer that can spell any text \
+         has a token for each byte, so the file is damaged or made for another purpose"
+    )]
+    DeadEnd,
     /// No token can follow.
     #[error("the model gives no token that the grammar takes a finite logit; is the file damaged?")]
     NoToken,
@@ -180,6 +186,7 @@ impl Error {
             | Error::PromptTooLong { .. }
             | Error::ContextFull { .. }
             | Error::Grammar { .. }
+            | Error::DeadEnd
             | Error::NoToken => Kind::Data,
             Error::Decode { .. } | Error::Constraint { .. } => Kind::Bug,
         }
@@ -194,6 +201,8 @@ impl Error {
     }
 
     pub(super) fn constraint(reason: impl std::fmt::Display) -> Error {
-        Error::Constraint { reason: reason.to_string() }
+        let reason = reason.to_string();
+        // llguidance's name for a mask without a single token.
+        if reason.starts_with("NoExtensionBias") { Error::DeadEnd } else { Error::Constraint { reason } }
     }
 }

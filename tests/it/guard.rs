@@ -807,6 +807,15 @@ fn a_vocabulary_without_ends_or_with_giants_is_refused_or_runs() {
     let output = tokens(&|t| t[300] = "x".repeat(1100));
     assert_eq!(output.status.code(), Some(65));
     assert!(String::from_utf8_lossy(&output.stderr).contains("token 300 has 1100 bytes"));
+    // Nothing begins a JSON object: no token goes on where the grammar does.
+    let output = tokens(&|t| {
+        t.iter_mut()
+            .enumerate()
+            .filter(|(_, t)| t.contains('{'))
+            .for_each(|(i, t)| *t = format!("no brace {i}"))
+    });
+    assert_eq!(output.status.code(), Some(65), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no token of the model's vocabulary goes on"));
     for edit in [
         // No mark that a call could begin or a turn could end with.
         &|t: &mut Vec<String>| (4000..t.len()).for_each(|i| t[i] = format!("plain{i}")) as (),

@@ -65,7 +65,7 @@ fn a_grammar_that_is_at_its_end_takes_nothing_more_and_ends_nothing() {
 #[test]
 fn a_token_outside_the_grammar_is_refused_and_the_constraint_stays_as_it_was() {
     let model = pocket::loaded();
-    let mut grammar = constraint(model, "start: \"abc\"");
+    let mut grammar = constraint(model, "start: /[abc]{3}/");
     let (a, x) = (token(model, "a"), token(model, "x"));
     for outside in [x, -1, i32::MIN] {
         assert!(!grammar.accept(outside).unwrap(), "{outside}");
@@ -76,7 +76,7 @@ fn a_token_outside_the_grammar_is_refused_and_the_constraint_stays_as_it_was() {
     assert!(grammar.accept(a).unwrap());
     // An id that the vocabulary does not have is refused, or an error from then on; nothing is let through.
     for outside in [i32::MAX, model.vocabulary().n_vocab() as i32] {
-        let mut grammar = constraint(model, "start: \"abc\"");
+        let mut grammar = constraint(model, "start: /[abc]{3}/");
         let refused = grammar.accept(outside);
         assert!(!matches!(refused, Ok(true)), "{outside}");
         assert_eq!(grammar.written(), b"");
