@@ -453,7 +453,7 @@ mod tests {
             ),
             (
                 r#"[{"role": "user", "content": "x", "role": "tool"}]"#,
-                "the messages are not valid JSON: the key \"role\" stands twice in one object at line 1 column 42",
+                "the messages are not valid JSON: the key \"role\" stands twice in one object at line 1 column 49",
             ),
             (
                 r#"{"messages": [{"role": "user", "content": "x"}], "messages": []}"#,
@@ -461,7 +461,7 @@ mod tests {
             ),
             (
                 r#"[{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{\"a\": 1, \"a\": 2}"}}]}]"#,
-                "messages[0].tool_calls[0].function.arguments: not valid JSON: the key \"a\" stands twice in one object at line 1 column 12",
+                "messages[0].tool_calls[0].function.arguments: not valid JSON: the key \"a\" stands twice in one object at line 1 column 16",
             ),
             (
                 "{\"messages\": null}",

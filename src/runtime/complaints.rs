@@ -39,7 +39,8 @@ impl Heard {
             return;
         }
         // It quotes names from the file, which may hold anything.
-        let text: String = text.trim().escape_debug().take(MAX_CHARS).collect();
+        let shown = |c: char| if c.is_control() { c.escape_debug().collect() } else { c.to_string() };
+        let text: String = text.trim().chars().take(MAX_CHARS).map(shown).collect();
         let kept = if *level == Level::ERROR { &mut self.errors } else { &mut self.warnings };
         if kept.len() < MAX_KEPT {
             kept.push(text);

@@ -249,7 +249,7 @@ fn what_llama_cpp_refuses_is_refused_with_its_reason() {
         model.write(&path);
         refused(&path, Trust::Unchecked)
     };
-    assert!(said(renamed("nonesuch")).contains("unknown model architecture: \\'nonesuch\\'"));
+    assert!(said(renamed("nonesuch")).contains("unknown model architecture: 'nonesuch'"));
     let text = said(renamed("gemma2").without("gemma2.attention.layer_norm_rms_epsilon"));
     assert!(text.contains("does not load this model: error loading model"), "{text}");
     assert!(text.contains("gemma2.attention.layer_norm_rms_epsilon"), "{text}");
@@ -715,7 +715,7 @@ fn damaged_parts_of_a_split_model_never_end_the_process() {
         // The later parts are all keys and table; of the first the table stands at its end.
         let from = header.saturating_sub(3000);
         for _ in 0..=random.bits() % 3 {
-            let at = if random.bits() % 4 == 0 {
+            let at = if random.bits().is_multiple_of(4) {
                 8 + random.bits() as usize % 64
             } else {
                 from + random.bits() as usize % (header - from)
