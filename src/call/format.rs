@@ -3,13 +3,13 @@
 use super::{Choice, Error, Manner, Request, Think, manner_of, render_with};
 use crate::{
     Result,
-    chat::{RenderOptions, select_template},
+    chat::{self, RenderOptions, select_template},
     runtime::Vocabulary,
     tools::dialect::Dialect,
 };
 use serde_json::{Map, Value};
-use std::borrow::Cow;
-use unicode_normalization::UnicodeNormalization;
+use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// How a conversation is written for a model. The default is what the model's file says.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +87,10 @@ impl Format {
             arguments: self.arguments.clone(),
             ..RenderOptions::default()
         };
-        render_with(self.template(vocabulary, request.tools.is_some())?, request, manner, &options)
+        let template = self.template(vocabulary, request.tools.is_some())?;
+        let prompt = render_with(template, request, manner, &options)?;
+        // A model answers nothing only where it has a BOS token to begin with, and not to the point.
+        if prompt.is_empty() { Err(chat::Error::EmptyPrompt.into()) } else { Ok(prompt) }
     }
 }
 
@@ -99,7 +102,7 @@ impl Format {
 /// [`runtime::Error::TextTooLong`](crate::runtime::Error::TextTooLong).
 pub fn tokenize(vocabulary: &Vocabulary, prompt: &str) -> Result<Vec<i32>> {
     let normalized = match normalizes(vocabulary) {
-        true => Cow::Owned(prompt.nfc().collect::<String>()),
+        true => normalized(vocabulary, prompt),
         false => Cow::Borrowed(prompt),
     };
     let mut tokens = vocabulary.tokenize(&normalized, true)?;
@@ -110,6 +113,41 @@ pub fn tokenize(vocabulary: &Vocabulary, prompt: &str) -> Result<Vec<i32>> {
         tokens.insert(0, bos);
     }
     Ok(tokens)
+}
+
+/// `prompt` in NFC, piece by piece between the special tokens, as `tokenizers` does it: a combining mark
+/// behind `<|im_end|>` does not join its last character.
+fn normalized<'p>(vocabulary: &Vocabulary, prompt: &'p str) -> Cow<'p, str> {
+    if is_nfc_quick(prompt.chars()) == IsNormalized::Yes {
+        return Cow::Borrowed(prompt);
+    }
+    let ids = 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX);
+    let specials = ids.filter(|&id| vocabulary.is_control(id) || vocabulary.is_user_defined(id));
+    let mut by_first_byte: BTreeMap<u8, Vec<Vec<u8>>> = BTreeMap::new();
+    for piece in specials.map(|id| vocabulary.piece(id)).filter(|piece| !piece.is_empty()) {
+        by_first_byte.entry(piece[0]).or_default().push(piece);
+    }
+    // Where one begins with another, the longer one is the token.
+    by_first_byte.values_mut().for_each(|pieces| pieces.sort_by_key(|piece| Reverse(piece.len())));
+    let special_length = |text: &str| {
+        let pieces = by_first_byte.get(text.as_bytes().first()?)?;
+        let found = pieces.iter().find(|piece| text.as_bytes().starts_with(piece))?;
+        text.is_char_boundary(found.len()).then_some(found.len())
+    };
+    let (mut out, mut start, mut at) = (String::with_capacity(prompt.len()), 0, 0);
+    while let Some(next) = prompt[at..].chars().next() {
+        match special_length(&prompt[at..]) {
+            Some(length) => {
+                out.extend(prompt[start..at].nfc());
+                out.push_str(&prompt[at..at + length]);
+                at += length;
+                start = at;
+            }
+            None => at += next.len_utf8(),
+        }
+    }
+    out.extend(prompt[start..].nfc());
+    Cow::Owned(out)
 }
 
 /// Whether the model's tokenizer brings text into NFC, which llama.cpp does not do.

@@ -4,7 +4,6 @@ use super::{Error, Settings, format};
 use crate::{
     Result,
     chat::{Conversation, Role},
-    gguf::GgmlType,
     inspect::{
         machine::Machine,
         memory::{self, Shape},
@@ -169,12 +168,10 @@ pub(super) fn check_memory(model: &Model, n_prompt: usize, settings: &Settings) 
 fn check_fit(model: &Model, n_ctx: usize, options: &Options, machine: Machine) -> Result<()> {
     let header = model.header();
     let weights: u64 = header.tensors.iter().map(|tensor| tensor.byte_len()).fold(0, u64::saturating_add);
-    let (Some(shape), Some(kv_type)) = (Shape::of(header), GgmlType::from_name(options.kv_type.name)) else {
-        return Ok(());
-    };
+    let Some(shape) = Shape::of(header) else { return Ok(()) };
     // The weights are mapped already and may be dropped from memory; what is allocated may not.
     let need = |n_ctx: usize| {
-        let need = memory::memory(weights, &shape, n_ctx as u64, kv_type)?;
+        let need = memory::memory(weights, &shape, n_ctx as u64, options.kv_type.ggml_type)?;
         Some((need.kv_bytes.saturating_add(need.compute_bytes), need.total_bytes))
     };
     let fits = |n_ctx: usize| {

@@ -4,17 +4,15 @@ use std::fmt;
 
 use crate::chat::Role;
 use crate::error::Kind;
+use crate::tools::json::NotUtf8;
 
 /// Why messages or a chat template cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The messages are not text.
-    #[error("the messages are not UTF-8: the byte at offset {offset} fits no character; save them as UTF-8")]
-    Utf8 {
-        /// Byte offset of the first bad byte, counted from the start of the input.
-        offset: usize,
-    },
+    #[error("the messages are {0}")]
+    Utf8(NotUtf8),
     /// The messages are not a JSON document; the cause gives line and column.
     #[error("the messages are not valid JSON")]
     Json {
@@ -45,6 +43,12 @@ pub enum Error {
         /// The reason where text inside the field failed to parse.
         #[source]
         source: Option<serde_json::Error>,
+    },
+    /// More messages than any context holds.
+    #[error("there are more than {limit} messages, and no model's context holds as many; keep the last ones")]
+    TooMany {
+        /// The most that are read.
+        limit: usize,
     },
     /// A whole number that has no exact place in 64 bits.
     #[error(
@@ -110,6 +114,12 @@ pub enum Error {
         /// Which limit it reached.
         limit: String,
     },
+    /// The template wrote nothing at all.
+    #[error(
+        "the chat template writes nothing for this conversation, so there is nothing to answer; look at it with \
+         --print-prompt, or give another one with --chat-template"
+    )]
+    EmptyPrompt,
     /// The system gives no thread to render on.
     #[error("cannot start a thread to render the chat template")]
     Thread {
@@ -161,6 +171,10 @@ pub enum Problem {
     WideInteger(String),
     /// The text is empty where a name is needed.
     EmptyName,
+    /// A tool's result with nothing before it that could have asked for one.
+    Unasked,
+    /// OpenAI's way to write a call before there were `tool_calls`.
+    FunctionCall,
 }
 
 impl fmt::Display for Problem {
@@ -183,6 +197,14 @@ impl fmt::Display for Problem {
                 write!(f, "the integer {literal} does not fit in 64 bits; write it as a string")
             }
             Problem::EmptyName => write!(f, "empty; a name is needed"),
+            Problem::Unasked => write!(
+                f,
+                "a `tool` message holds the result of a call, and no assistant message stands before it; put the \
+                 assistant's message with the call in front"
+            ),
+            Problem::FunctionCall => {
+                write!(f, "this older form of a call is not read by chat templates; write it as `tool_calls`")
+            }
         }
     }
 }

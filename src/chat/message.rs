@@ -1,8 +1,8 @@
 //! Messages in OpenAI's form, read strictly and kept as they were written.
 
+use super::{Error, Problem, read};
+use crate::tools::json;
 use serde_json::{Map, Value};
-
-use crate::chat::{Error, Problem};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,12 +103,11 @@ impl Conversation {
     /// # Errors
     /// The first thing that is wrong, by message and field.
     pub fn parse(input: &[u8]) -> Result<Conversation, Error> {
-        let text = std::str::from_utf8(input).map_err(|e| Error::Utf8 { offset: e.valid_up_to() })?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = json::text(input).map_err(Error::Utf8)?;
         if text.trim().is_empty() {
             return Err(Error::Empty);
         }
-        let document = serde_json::from_str(text).map_err(|source| Error::Json { source })?;
+        let conversation = read::conversation(text)?;
         if let Some((at, literal)) = wide_integer(text) {
             let before = &text[..at];
             return Err(Error::Integer {
@@ -117,7 +116,7 @@ impl Conversation {
                 literal: literal.to_owned(),
             });
         }
-        Conversation::from_value(document)
+        Ok(conversation)
     }
 
     /// Checks a document that is already parsed; see [`Conversation::parse`].
@@ -138,11 +137,8 @@ impl Conversation {
         if list.is_empty() {
             return Err(Error::Empty);
         }
-        let messages = list
-            .into_iter()
-            .enumerate()
-            .map(|(index, value)| message(value).map_err(|flaw| flaw.at(index)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut messages = Vec::new();
+        list.into_iter().try_for_each(|value| push(&mut messages, value))?;
         Ok(Conversation { messages, tools })
     }
 
@@ -151,6 +147,24 @@ impl Conversation {
         self.messages.insert(0, Message::text(Role::System, text));
         self
     }
+}
+
+/// The most messages: a context of a million tokens holds fewer, as each takes some to be marked.
+const MAX_MESSAGES: usize = 1 << 18;
+
+/// Checks the next message and puts it behind the others.
+pub(super) fn push(messages: &mut Vec<Message>, value: Value) -> Result<(), Error> {
+    let index = messages.len();
+    if index >= MAX_MESSAGES {
+        return Err(Error::TooMany { limit: MAX_MESSAGES });
+    }
+    let message = message(value).map_err(|flaw| flaw.at(index))?;
+    // A call may stand in the assistant's text as well, so any of its messages will do.
+    if message.role == Role::Tool && !messages.iter().any(|message| message.role == Role::Assistant) {
+        return Err(Flaw::new(".role", Problem::Unasked).at(index));
+    }
+    messages.push(message);
+    Ok(())
 }
 
 /// What is wrong in a message whose index is not known yet.
@@ -190,6 +204,9 @@ fn message(value: Value) -> Result<Message, Flaw> {
             None | Some(Value::Null | Value::String(_)) => {}
             Some(other) => return Err(Flaw::wrong_type(format!(".{name}"), "a string", other)),
         }
+    }
+    if fields.get("function_call").is_some_and(|call| !call.is_null()) {
+        return Err(Flaw::new(".function_call", Problem::FunctionCall));
     }
     let has_calls = tool_calls(&mut fields)?;
     content(role, has_calls, &mut fields)?;
@@ -303,7 +320,7 @@ fn arguments(slot: &mut Value, at: String) -> Result<(), Flaw> {
     if let Value::String(text) = slot {
         // Some servers write a call without arguments as empty text.
         let text = if text.trim().is_empty() { "{}" } else { text.as_str() };
-        let parsed: Value = serde_json::from_str(text).map_err(|source| Flaw {
+        let parsed = json::parse_unique(text).map_err(|source| Flaw {
             field: at.clone(),
             problem: Problem::NotJson,
             source: Some(source),
@@ -320,7 +337,7 @@ fn arguments(slot: &mut Value, at: String) -> Result<(), Flaw> {
 }
 
 /// The JSON type of `value`, with its article.
-fn json_type(value: &Value) -> &'static str {
+pub(super) fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -427,6 +444,30 @@ mod tests {
                 "messages[0].tool_calls[0].type: a tool call of type `custom` is not supported; only `function` is",
             ),
             (
+                r#"[{"role": "user", "content": "x"}, {"role": "tool", "content": "y"}]"#,
+                "messages[1].role: a `tool` message holds the result of a call, and no assistant message stands before it; put the assistant's message with the call in front",
+            ),
+            (
+                r#"[{"role": "assistant", "content": "", "function_call": {"name": "f"}}]"#,
+                "messages[0].function_call: this older form of a call is not read by chat templates; write it as `tool_calls`",
+            ),
+            (
+                r#"[{"role": "user", "content": "x", "role": "tool"}]"#,
+                "the messages are not valid JSON: the key \"role\" stands twice in one object at line 1 column 49",
+            ),
+            (
+                r#"{"messages": [{"role": "user", "content": "x"}], "messages": []}"#,
+                "the messages are not valid JSON: the key \"messages\" stands twice in one object at line 1 column 59",
+            ),
+            (
+                r#"[{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{\"a\": 1, \"a\": 2}"}}]}]"#,
+                "messages[0].tool_calls[0].function.arguments: not valid JSON: the key \"a\" stands twice in one object at line 1 column 16",
+            ),
+            (
+                "{\"messages\": null}",
+                "the messages are null; expected an array of messages, or an object with the key `messages`",
+            ),
+            (
                 "[{\"role\": \"user\", \"content\": \"x\"}] x",
                 "the messages are not valid JSON: trailing characters at line 1 column 36",
             ),
@@ -442,7 +483,9 @@ mod tests {
     #[test]
     fn text_that_is_not_utf8_is_refused_with_the_offset() {
         let error = Conversation::parse(b"[\xff]").unwrap_err();
-        assert!(matches!(error, Error::Utf8 { offset: 1 }), "{error}");
+        assert!(matches!(error, Error::Utf8(json::NotUtf8 { offset: 1, is_utf16: false })), "{error}");
+        let error = Conversation::parse(b"\xff\xfe[\0]\0").unwrap_err();
+        assert!(error.to_string().contains("UTF-16"), "{error}");
     }
 
     #[test]

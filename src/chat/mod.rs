@@ -7,11 +7,12 @@
 mod error;
 mod message;
 mod python;
+mod read;
 mod template;
 
 pub use error::{Error, Problem};
 pub use message::{Conversation, Message, Role};
-pub use template::{LocalTime, RenderOptions, Template, select_template};
+pub use template::{LocalTime, RenderOptions, Template, select_template, source_date_epoch};
 
 /// The system text that the TFT models were trained with, around a task description.
 ///

@@ -47,6 +47,17 @@ pub struct RenderOptions<'a> {
     pub now: Option<LocalTime>,
 }
 
+/// The seconds since 1970 of the variable `SOURCE_DATE_EPOCH`, for output that is the same each time
+/// (<https://reproducible-builds.org/specs/source-date-epoch>); `None` where it is not set.
+///
+/// # Errors
+/// [`Error::SourceDateEpoch`] where it holds something else than a whole number.
+pub fn source_date_epoch() -> Result<Option<i64>, Error> {
+    let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let value = value.to_string_lossy().into_owned();
+    value.trim().parse().map(Some).map_err(|_| Error::SourceDateEpoch { value })
+}
+
 /// A date and a time of day as the template may write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalTime(jiff::civil::DateTime);
@@ -57,12 +68,10 @@ impl LocalTime {
     /// # Errors
     /// Where the variable holds no number of seconds.
     pub fn now() -> Result<LocalTime, Error> {
-        match std::env::var("SOURCE_DATE_EPOCH") {
-            Ok(value) => {
-                let seconds = value.trim().parse().ok();
-                seconds.and_then(LocalTime::from_epoch).ok_or(Error::SourceDateEpoch { value })
-            }
-            Err(_) => Ok(LocalTime(jiff::Zoned::now().datetime())),
+        let wrong = |seconds: i64| Error::SourceDateEpoch { value: seconds.to_string() };
+        match source_date_epoch()? {
+            Some(seconds) => LocalTime::from_epoch(seconds).ok_or_else(|| wrong(seconds)),
+            None => Ok(LocalTime(jiff::Zoned::now().datetime())),
         }
     }
 

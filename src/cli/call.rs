@@ -17,7 +17,7 @@ use edgecall::{
     runtime::{self, KV_TYPES, KvType, Model, Options, Sampling, Trust, Vocabulary},
     tools::{
         dialect::{self, DIALECTS},
-        explain,
+        explain, json,
         json_schema::{KeyOrder, Status},
     },
 };
@@ -304,8 +304,7 @@ fn prompt(args: &Args) -> anyhow::Result<String> {
     if io::stdin().is_terminal() {
         return joined(prompt, "").ok_or_else(nothing);
     }
-    let piped = String::from_utf8(stdin()?)
-        .map_err(|_| Failure::of(Kind::Data, "the text on stdin is not UTF-8; convert it first"))?;
+    let piped = text(&stdin()?, "the text on stdin")?;
     joined(prompt, &piped).ok_or_else(|| match args.prompt {
         Some(_) => Failure::usage("the prompt is empty, and so is stdin"),
         None => Failure::of(Kind::Data, "stdin is empty, and there is no PROMPT"),
@@ -315,9 +314,17 @@ fn prompt(args: &Args) -> anyhow::Result<String> {
 /// Both texts with a blank line between them, or the one that is not blank.
 fn joined(prompt: &str, piped: &str) -> Option<String> {
     // As the shell's $(...) does: a file's last line feed is no part of the question.
-    let piped = piped.strip_prefix('\u{feff}').unwrap_or(piped).trim_end_matches(['\n', '\r']);
+    let piped = piped.trim_end_matches(['\n', '\r']);
     let parts: Vec<&str> = [prompt, piped].into_iter().filter(|part| !part.trim().is_empty()).collect();
     (!parts.is_empty()).then(|| parts.join("\n\n"))
+}
+
+/// The text in `bytes`, which are those of `what`.
+fn text(bytes: &[u8], what: &str) -> anyhow::Result<String> {
+    match json::text(bytes) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(error) => Err(Failure::of(Kind::Data, format!("{what} is {error}"))),
+    }
 }
 
 /// More than any model's context holds. The file may be a device without an end.
@@ -346,17 +353,14 @@ fn format(args: &Args) -> anyhow::Result<Format> {
     let template = match &args.chat_template {
         None => None,
         Some(path) => {
-            let text = String::from_utf8(read(path)?).map_err(|_| {
-                Failure::of(Kind::Data, format!("{}: the chat template is not UTF-8", path.display()))
-            })?;
-            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            let text = text(&read(path)?, &format!("{}: the chat template", path.display()))?;
             if text.trim().is_empty() {
                 return Err(Failure::of(
                     Kind::Data,
                     format!("{}: the chat template is empty", path.display()),
                 ));
             }
-            Some(text.to_owned())
+            Some(text)
         }
     };
     Ok(Format { template, arguments: args.template_arg.iter().cloned().collect() })
@@ -374,9 +378,7 @@ fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {
 
 fn system(args: &Args) -> anyhow::Result<Option<String>> {
     let Some(path) = &args.task else { return Ok(args.system.clone()) };
-    let text = String::from_utf8(read(path)?).map_err(|_| {
-        Failure::of(Kind::Data, format!("{}: the task description is not UTF-8", path.display()))
-    })?;
+    let text = text(&read(path)?, &format!("{}: the task description", path.display()))?;
     Ok(Some(chat::task_system_text(&text)))
 }
 
@@ -471,7 +473,7 @@ mod tests {
     fn prompt_and_stdin_are_joined_by_a_blank_line() {
         assert_eq!(joined("Sum up:", "one\ntwo\n").unwrap(), "Sum up:\n\none\ntwo");
         assert_eq!(joined("Sum up:", "\n").unwrap(), "Sum up:");
-        assert_eq!(joined("", "\u{feff}  one\r\n").unwrap(), "  one");
+        assert_eq!(joined("", "  one\r\n").unwrap(), "  one");
         assert_eq!(joined(" ", "\n"), None);
     }
 }

@@ -11,7 +11,7 @@ use edgecall::{
     convert::{
         self, Converted, FileType, Override, Plan, Progress, Recipe, Report, Targets, report::TokenCheck,
     },
-    verify,
+    runtime, verify,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -124,13 +124,15 @@ fn check_tokens(checkpoint: &Checkpoint, converted: &Converted) -> anyhow::Resul
     Ok(TokenCheck::made(found.texts, found.tokens, found.seconds))
 }
 
-/// A flag that the first Ctrl-C sets; the second one ends the program where it stands.
+/// A flag that the first Ctrl-C sets; the second one ends the program where it stands, its unfinished
+/// files removed.
 fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);
     let handler = move || {
         if set.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+            convert::abandon();
+            runtime::leave(130);
         }
     };
     ctrlc::set_handler(handler)

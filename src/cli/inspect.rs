@@ -3,8 +3,8 @@
 use super::output::{Format, emit};
 use clap::value_parser;
 use edgecall::{
-    gguf::GgmlType,
-    inspect::{self, Run, WithTensors, memory::KV_TYPES},
+    gguf::{GgmlType, KV_TYPES, KvType},
+    inspect::{self, Run, WithTensors},
 };
 use std::path::PathBuf;
 
@@ -47,9 +47,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 /// The type of the KV cache that a `--kv-type` names.
 fn kv_type(name: &str) -> Result<GgmlType, String> {
-    let known = GgmlType::from_name(name).filter(|kv_type| KV_TYPES.contains(kv_type));
-    known.ok_or_else(|| {
-        let names: Vec<_> = KV_TYPES.iter().map(|kv_type| kv_type.name().to_lowercase()).collect();
+    KvType::named(name).map(|kv| kv.ggml_type).ok_or_else(|| {
+        let names: Vec<_> = KV_TYPES.iter().map(|kv| kv.name).collect();
         format!("the cache can be {}", names.join(", "))
     })
 }

@@ -31,7 +31,7 @@ mod written;
 pub use error::Error;
 pub use model_card::Error as ModelCardError;
 pub use model_id::output_name;
-pub use output::{Output, Targets, manifest_path};
+pub use output::{Output, Targets, abandon, manifest_path};
 pub use plan::{FilePlan, Plan};
 pub use recipe::{FileType, Override, Recipe};
 pub use report::Report;

@@ -3,10 +3,12 @@
 use super::{Error, plan::Plan, source_hash::SMALL_FILES};
 use crate::checkpoint::Checkpoint;
 use std::{
+    collections::BTreeSet,
     fs::{self, File, Permissions},
     io::{self, Write},
     os::unix::fs::{FileExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 use tempfile::NamedTempFile;
 
@@ -114,6 +116,31 @@ pub fn manifest_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// The names of files that are being written, for [`abandon`].
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes the files of every conversion that is under way in this process, and lets none begin another.
+///
+/// To be called right before the process ends without unwinding, as at the second Ctrl-C; the
+/// conversions must not be waited for afterwards.
+pub fn abandon() {
+    let unfinished = unfinished();
+    for path in unfinished.iter() {
+        // A folder that was made for the files goes too, behind them in the order of names; with
+        // anything else in it it stays.
+        let _ = fs::remove_file(path);
+    }
+    for path in unfinished.iter().rev() {
+        let _ = fs::remove_dir(path);
+    }
+    // Whoever wants to write a name now waits until the process has ended.
+    std::mem::forget(unfinished);
+}
+
 /// A GGUF file being written. It is removed when dropped, unless it was renamed.
 #[derive(Debug)]
 pub struct Output {
@@ -161,21 +188,32 @@ pub(super) struct Outputs {
     manifests: Vec<(NamedTempFile, PathBuf)>,
     made_folder: Option<PathBuf>,
     replace: bool,
+    /// What of this stands among the unfinished.
+    registered: Vec<PathBuf>,
 }
 
 impl Outputs {
     /// Creates the files with their headers, at full length.
     pub(super) fn create(plan: &Plan, targets: &Targets) -> Result<Outputs, Error> {
-        let mut outputs =
-            Outputs { files: Vec::new(), manifests: Vec::new(), made_folder: None, replace: targets.replace };
+        let mut outputs = Outputs {
+            files: Vec::new(),
+            manifests: Vec::new(),
+            made_folder: None,
+            replace: targets.replace,
+            registered: Vec::new(),
+        };
         if let Some(folder) = &targets.folder {
             let source = |source| Error::Create { path: parent(folder).to_path_buf(), source };
+            let mut unfinished = unfinished();
             fs::create_dir(folder).map_err(source)?;
+            unfinished.insert(folder.clone());
+            drop(unfinished);
+            outputs.registered.push(folder.clone());
             outputs.made_folder = Some(folder.clone());
         }
         check_space(parent(&targets.paths[0]), plan.files.iter().map(|file| file.file_bytes()).sum())?;
         for (file, target) in plan.files.iter().zip(&targets.paths) {
-            let temp = create_beside(target)?;
+            let temp = outputs.create_beside(target)?;
             let output = Output { temp, target: target.clone(), data_start: file.header_bytes };
             let failed = |source| Error::Write { path: target.clone(), source };
             reserve(output.file(), file.file_bytes()).map_err(failed)?;
@@ -188,12 +226,22 @@ impl Outputs {
     /// Adds a manifest for the file at `target`.
     pub(super) fn add_manifest(&mut self, target: &Path, json: &[u8]) -> Result<(), Error> {
         let path = manifest_path(target);
-        let mut temp = create_beside(&path)?;
+        let mut temp = self.create_beside(&path)?;
         temp.write_all(json)
             .and_then(|()| temp.as_file().sync_all())
             .map_err(|source| Error::Write { path: path.clone(), source })?;
         self.manifests.push((temp, path));
         Ok(())
+    }
+
+    /// Makes a file beside `target` that is removed unless it gets a name.
+    fn create_beside(&mut self, target: &Path) -> Result<NamedTempFile, Error> {
+        // Between the file's beginning and its entry nobody may abandon it.
+        let mut unfinished = unfinished();
+        let temp = create_beside(target)?;
+        unfinished.insert(temp.path().to_path_buf());
+        self.registered.push(temp.path().to_path_buf());
+        Ok(temp)
     }
 
     /// Gives all files their names, or none of them.
@@ -232,6 +280,10 @@ impl Drop for Outputs {
         if let Some(folder) = &self.made_folder {
             // Not empty means that somebody else uses it by now.
             let _ = fs::remove_dir(folder);
+        }
+        let mut unfinished = unfinished();
+        for path in &self.registered {
+            unfinished.remove(path);
         }
     }
 }

@@ -14,12 +14,14 @@
 
 mod error;
 mod ggml_type;
+mod kv_type;
 mod read;
 mod value;
 mod write;
 
 pub use error::{Error, Lookalike, NameProblem, ShapeProblem};
 pub use ggml_type::GgmlType;
+pub use kv_type::{KV_TYPES, KvType};
 pub use read::Gguf;
 pub use value::{Array, Value};
 pub use write::Header;

@@ -16,19 +16,6 @@
 use crate::gguf::{GgmlType, Gguf, Value};
 use serde::Serialize;
 
-/// The types that llama.cpp takes for the KV cache.
-pub const KV_TYPES: &[GgmlType] = &[
-    GgmlType::F32,
-    GgmlType::F16,
-    GgmlType::Bf16,
-    GgmlType::Q8_0,
-    GgmlType::Q5_1,
-    GgmlType::Q5_0,
-    GgmlType::Q4_1,
-    GgmlType::Q4_0,
-    GgmlType::Iq4Nl,
-];
-
 /// How many tokens of a prompt llama.cpp evaluates at once where nothing else is asked for (`n_ubatch`).
 pub const DEFAULT_N_UBATCH: u64 = 512;
 

@@ -31,7 +31,7 @@ pub const DEFAULT_N_CTX: u64 = 4096;
 pub struct Run {
     /// The context in tokens; `None` is the model's, at most [`DEFAULT_N_CTX`].
     pub n_ctx: Option<u64>,
-    /// The type of the KV cache, one of [`memory::KV_TYPES`].
+    /// The type of the KV cache, one of [`KV_TYPES`](crate::gguf::KV_TYPES).
     pub kv_type: GgmlType,
 }
 

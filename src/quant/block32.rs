@@ -1,4 +1,7 @@
 //! What the formats with blocks of 32 weights share: the extremes of a block and the inverse of a scale.
+//!
+//! The walk over the blocks is not shared: handed over as a function, `encode_block` is no longer
+//! compiled into it, and Q4_1 and Q5_1 encode at a fraction of their speed.
 
 use super::vector::Vector;
 
@@ -157,6 +160,14 @@ pub(super) fn unpack_5_bits(fifths: u32, nibbles: &[u8; HALF]) -> [i32; BLOCK_LE
         *quant |= ((fifths >> i & 1) << 4) as i32;
     }
     quants
+}
+
+/// `row` as the codec encodes it.
+#[cfg(test)]
+pub(super) fn encoded(codec: &dyn super::Codec, row: &[f32]) -> Vec<u8> {
+    let mut out = vec![0; codec.ggml_type().row_bytes(row.len() as u64) as usize];
+    codec.encode(row, &mut out);
+    out
 }
 
 /// Blocks whose weights share an order of magnitude, of any order that a model's weights have.

@@ -57,40 +57,35 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Codec;
+    use super::super::block32::encoded;
     use super::super::vector::Portable;
     use super::*;
-
-    fn encoded(row: &[f32]) -> Vec<u8> {
-        let mut out = vec![0; row.len() / BLOCK_LEN * BLOCK_BYTES];
-        Q4_0.encode(row, &mut out);
-        out
-    }
 
     #[test]
     fn the_largest_weight_maps_to_minus_8_whatever_its_sign() {
         let mut row = [0.0; BLOCK_LEN];
         (row[0], row[16], row[1]) = (8.0, -7.0, -8.0);
         // The first of two equal magnitudes decides the sign: the scale is -1.
-        assert_eq!(encoded(&row)[..4], [0x00, 0xbc, 0xf0, 0x8f]);
+        assert_eq!(encoded(&Q4_0, &row)[..4], [0x00, 0xbc, 0xf0, 0x8f]);
     }
 
     #[test]
     fn zeros_have_the_scale_minus_zero_and_the_middle_quant() {
         let mut expected = [0x88; BLOCK_BYTES];
         expected[..2].copy_from_slice(&[0x00, 0x80]);
-        assert_eq!(encoded(&[0.0; BLOCK_LEN]), expected);
+        assert_eq!(encoded(&Q4_0, &[0.0; BLOCK_LEN]), expected);
     }
 
     #[test]
     fn weights_too_small_for_an_inverse_have_zero_quants_as_in_ggml() {
-        assert_eq!(encoded(&[-1e-40; BLOCK_LEN]), [0; BLOCK_BYTES]);
+        assert_eq!(encoded(&Q4_0, &[-1e-40; BLOCK_LEN]), [0; BLOCK_BYTES]);
     }
 
     proptest! {
         #[test]
         fn decoding_returns_each_weight_within_a_step(row in block32::rows()) {
             let mut back = vec![0.0; row.len()];
-            Q4_0.decode(&encoded(&row), &mut back);
+            Q4_0.decode(&encoded(&Q4_0, &row), &mut back);
             // A whole step: the weights of the other sign end at 7 steps, not at 8.
             let step = Block::<Portable>::load(&row).extreme().abs() / 8.0;
             let tolerance = 1.001 * step + 8.0 * block32::rounding_of(step);

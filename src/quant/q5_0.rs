@@ -58,38 +58,33 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Codec;
+    use super::super::block32::encoded;
     use super::super::vector::Portable;
     use super::*;
-
-    fn encoded(row: &[f32]) -> Vec<u8> {
-        let mut out = vec![0; row.len() / BLOCK_LEN * BLOCK_BYTES];
-        Q5_0.encode(row, &mut out);
-        out
-    }
 
     #[test]
     fn the_fifth_bits_stand_apart_in_the_order_of_the_weights() {
         let mut row = [-1.0; BLOCK_LEN];
         (row[0], row[17]) = (-16.0, 15.0);
         // Scale 1: the quants are 0, 15 and 31.
-        assert_eq!(encoded(&row)[..8], [0x00, 0x3c, 0x00, 0x00, 0x02, 0x00, 0xf0, 0xff]);
+        assert_eq!(encoded(&Q5_0, &row)[..8], [0x00, 0x3c, 0x00, 0x00, 0x02, 0x00, 0xf0, 0xff]);
     }
 
     #[test]
     fn zeros_have_the_scale_minus_zero_and_the_middle_quant() {
-        assert_eq!(encoded(&[0.0; BLOCK_LEN])[..7], [0x00, 0x80, 0xff, 0xff, 0xff, 0xff, 0x00]);
+        assert_eq!(encoded(&Q5_0, &[0.0; BLOCK_LEN])[..7], [0x00, 0x80, 0xff, 0xff, 0xff, 0xff, 0x00]);
     }
 
     #[test]
     fn weights_too_small_for_an_inverse_have_zero_quants_as_in_ggml() {
-        assert_eq!(encoded(&[-1e-40; BLOCK_LEN]), [0; BLOCK_BYTES]);
+        assert_eq!(encoded(&Q5_0, &[-1e-40; BLOCK_LEN]), [0; BLOCK_BYTES]);
     }
 
     proptest! {
         #[test]
         fn decoding_returns_each_weight_within_a_step(row in block32::rows()) {
             let mut back = vec![0.0; row.len()];
-            Q5_0.decode(&encoded(&row), &mut back);
+            Q5_0.decode(&encoded(&Q5_0, &row), &mut back);
             // A whole step: the weights of the other sign end at 15 steps, not at 16.
             let step = Block::<Portable>::load(&row).extreme().abs() / 16.0;
             let tolerance = 1.001 * step + 16.0 * block32::rounding_of(step);

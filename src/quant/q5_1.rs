@@ -58,33 +58,28 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Codec;
+    use super::super::block32::encoded;
     use super::super::vector::Portable;
     use super::*;
-
-    fn encoded(row: &[f32]) -> Vec<u8> {
-        let mut out = vec![0; row.len() / BLOCK_LEN * BLOCK_BYTES];
-        Q5_1.encode(row, &mut out);
-        out
-    }
 
     #[test]
     fn the_smallest_weight_maps_to_0_and_the_largest_to_31() {
         let mut row = [-1.0; BLOCK_LEN];
         (row[1], row[17]) = (30.0, 0.0);
         // Scale 1, minimum -1; the quants are 31 for weight 1 and 1 for weight 17.
-        assert_eq!(encoded(&row)[..10], [0x00, 0x3c, 0x00, 0xbc, 0x02, 0x00, 0x00, 0x00, 0x00, 0x1f]);
+        assert_eq!(encoded(&Q5_1, &row)[..10], [0x00, 0x3c, 0x00, 0xbc, 0x02, 0x00, 0x00, 0x00, 0x00, 0x1f]);
     }
 
     #[test]
     fn a_constant_block_is_its_minimum() {
-        assert_eq!(encoded(&[1.0; BLOCK_LEN])[..5], [0x00, 0x00, 0x00, 0x3c, 0x00]);
+        assert_eq!(encoded(&Q5_1, &[1.0; BLOCK_LEN])[..5], [0x00, 0x00, 0x00, 0x3c, 0x00]);
     }
 
     proptest! {
         #[test]
         fn decoding_returns_each_weight_within_a_step(row in block32::rows()) {
             let mut back = vec![0.0; row.len()];
-            Q5_1.decode(&encoded(&row), &mut back);
+            Q5_1.decode(&encoded(&Q5_1, &row), &mut back);
             let (min, max) = Block::<Portable>::load(&row).min_max();
             let step = (max - min) / 31.0;
             let tolerance =

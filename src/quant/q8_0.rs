@@ -54,39 +54,34 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Codec;
+    use super::super::block32::encoded;
     use super::super::vector::Portable;
     use super::*;
-
-    fn encoded(row: &[f32]) -> Vec<u8> {
-        let mut out = vec![0; row.len() / BLOCK_LEN * BLOCK_BYTES];
-        Q8_0.encode(row, &mut out);
-        out
-    }
 
     #[test]
     fn the_largest_weight_maps_to_127_and_keeps_its_sign() {
         let mut row = [0.0; BLOCK_LEN];
         row[3] = -2.0;
-        assert_eq!(encoded(&row)[2 + 3] as i8, -127);
+        assert_eq!(encoded(&Q8_0, &row)[2 + 3] as i8, -127);
     }
 
     #[test]
     fn ties_round_away_from_zero() {
         let mut row = [0.0; BLOCK_LEN];
         row[..4].copy_from_slice(&[127.0, 0.5, -2.5, 0.499_999_97]);
-        assert_eq!(encoded(&row)[2..6], [127, 1, -3i8 as u8, 0]);
+        assert_eq!(encoded(&Q8_0, &row)[2..6], [127, 1, -3i8 as u8, 0]);
     }
 
     #[test]
     fn weights_too_small_for_a_scale_become_zero() {
-        assert_eq!(encoded(&[1e-42; BLOCK_LEN]), [0; BLOCK_BYTES]);
+        assert_eq!(encoded(&Q8_0, &[1e-42; BLOCK_LEN]), [0; BLOCK_BYTES]);
     }
 
     proptest! {
         #[test]
         fn decoding_returns_each_weight_within_a_step(row in block32::rows()) {
             let mut back = vec![0.0; row.len()];
-            Q8_0.decode(&encoded(&row), &mut back);
+            Q8_0.decode(&encoded(&Q8_0, &row), &mut back);
             let step = Block::<Portable>::load(&row).max_magnitude() / 127.0;
             let tolerance = 0.501 * step + 127.0 * block32::rounding_of(step);
             for (x, y) in row.iter().zip(&back) {

@@ -221,7 +221,11 @@ impl<'c> Constraint<'c> {
             // What ends a text is no part of it.
             return self.may_end();
         }
-        let Ok(token) = TokenId::try_from(token) else { return Ok(false) };
+        let n_vocab = self.compiler.env.tok_trie().vocab_size();
+        // llguidance takes an id that is not there for a failure of its own, and gives up.
+        let Some(token) = TokenId::try_from(token).ok().filter(|&token| (token as usize) < n_vocab) else {
+            return Ok(false);
+        };
         let taken = self.matcher.try_consume_tokens(&[token]).map_err(Error::constraint)?;
         self.check()?;
         if taken == 0 {

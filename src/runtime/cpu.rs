@@ -4,7 +4,7 @@
 //! an older one the first matrix product dies of an illegal instruction. Asked first, we can say so.
 
 use super::{Error, ffi};
-use std::thread;
+use std::{num::NonZeroUsize, thread};
 
 /// Refuses a machine that lacks an instruction set that ggml was compiled for.
 ///
@@ -60,6 +60,20 @@ fn has(_: &str) -> bool {
 pub fn default_threads() -> usize {
     let allowed = thread::available_parallelism().map_or(1, usize::from);
     physical_cores().map_or(allowed, |cores| cores.min(allowed)).max(1)
+}
+
+/// The threads to compute with where `asked` are asked for.
+///
+/// ggml's threads wait for each other by spinning: with four on two CPUs a call takes a hundred
+/// times as long as with two.
+///
+/// # Errors
+/// [`Error::Threads`] for more than the CPUs that this process may use.
+pub fn threads(asked: Option<NonZeroUsize>) -> Result<usize, Error> {
+    let Some(threads) = asked.map(NonZeroUsize::get) else { return Ok(default_threads()) };
+    let most = thread::available_parallelism().map_or(1, usize::from);
+    // Two are bearable anywhere.
+    if threads > most.max(2) { Err(Error::Threads { threads, most: most.max(2) }) } else { Ok(threads) }
 }
 
 /// The physical cores behind the CPUs of this process's affinity; `None` where the system does not say.

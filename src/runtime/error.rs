@@ -33,6 +33,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A pipe or a device.
+    #[error("{} is no regular file; a model is mapped into memory, so save it to a file first", path.display())]
+    Irregular {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is no GGUF file, or a broken one.
     #[error("cannot use {} as a model", path.display())]
     Gguf {
@@ -57,11 +63,13 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// llama.cpp does not load the file and gives no reason but in its log.
-    #[error("{}: llama.cpp does not load this model; -v shows its log", path.display())]
+    /// llama.cpp does not load the file.
+    #[error("{}: llama.cpp does not load this model: {reason}", path.display())]
     Load {
         /// The file.
         path: PathBuf,
+        /// What llama.cpp's log says.
+        reason: String,
     },
     /// A text is longer than llama.cpp's tokenizer can count.
     #[error("the text has {bytes} bytes, and at most 2147483647 can be tokenized")]
@@ -101,16 +109,29 @@ pub enum Error {
         /// The most that the model was trained for.
         n_ctx_train: usize,
     },
-    /// llama.cpp makes no context and gives no reason but in its log.
+    /// llama.cpp makes no context.
     #[error(
-        "llama.cpp makes no context of {n_ctx} tokens with a KV cache in {kv_type}; ask for fewer \
-         tokens or another type (-v shows its log)"
+        "llama.cpp makes no context of {n_ctx} tokens with a KV cache in {kv_type}: {reason}; ask for \
+         fewer tokens or another type"
     )]
     Context {
         /// Tokens of the context.
         n_ctx: usize,
         /// The KV cache's type.
         kv_type: &'static str,
+        /// What llama.cpp's log says.
+        reason: String,
+    },
+    /// More threads than the process has CPUs.
+    #[error(
+        "{threads} threads were asked for, and this process may use {most} CPUs: more threads than CPUs \
+         wait for each other instead of computing; ask for at most {most}"
+    )]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// The CPUs that the process may use.
+        most: usize,
     },
     /// More tokens than the context holds.
     #[error("the context of {n_ctx} tokens is full")]
@@ -158,6 +179,12 @@ pub enum Error {
         /// Where it was to go back to.
         n_past: usize,
     },
+    /// No text of the grammar goes on where it is, or none that the vocabulary can spell.
+    #[error(
+        "nothing can follow what is written: keywords of the schema contradict each other there, or the model's \
+         vocabulary has no token for what they ask for"
+    )]
+    DeadEnd,
     /// No token can follow.
     #[error("the model gives no token that the grammar takes a finite logit; is the file damaged?")]
     NoToken,
@@ -170,8 +197,9 @@ impl Error {
             Error::Unsatisfied { .. } | Error::Rewind { .. } => Kind::Negative,
             Error::Cpu { .. } | Error::Context { .. } | Error::Stack { .. } => Kind::Unavailable,
             Error::Open { .. } => Kind::NoInput,
-            Error::ContextTooLong { .. } => Kind::Usage,
+            Error::ContextTooLong { .. } | Error::Threads { .. } => Kind::Usage,
             Error::Folder { .. }
+            | Error::Irregular { .. }
             | Error::Gguf { .. }
             | Error::Model { .. }
             | Error::Path { .. }
@@ -180,6 +208,7 @@ impl Error {
             | Error::PromptTooLong { .. }
             | Error::ContextFull { .. }
             | Error::Grammar { .. }
+            | Error::DeadEnd
             | Error::NoToken => Kind::Data,
             Error::Decode { .. } | Error::Constraint { .. } => Kind::Bug,
         }
@@ -194,6 +223,8 @@ impl Error {
     }
 
     pub(super) fn constraint(reason: impl std::fmt::Display) -> Error {
-        Error::Constraint { reason: reason.to_string() }
+        let reason = reason.to_string();
+        // llguidance's name for a mask without a single token.
+        if reason.starts_with("NoExtensionBias") { Error::DeadEnd } else { Error::Constraint { reason } }
     }
 }

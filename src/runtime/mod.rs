@@ -1,5 +1,6 @@
 //! The only module that names llama_cpp_2 or llguidance: a prompt and a grammar in, text out.
 
+mod complaints;
 pub mod constraint;
 pub mod cpu;
 mod error;
@@ -15,6 +16,7 @@ mod token_env;
 pub mod value;
 mod vocabulary;
 
+pub use crate::gguf::{KV_TYPES, KvType};
 pub use constraint::{Compiler, Constraint};
 pub use error::Error;
 pub use ffi::leave;
@@ -22,7 +24,7 @@ pub use generate::{Completion, Finish};
 pub use guard::Trust;
 pub use model::{Metadata, Model};
 pub use sample::{Sampler, Sampling};
-pub use session::{KV_TYPES, KvType, Options, Session};
+pub use session::{Options, Session};
 pub use vocabulary::Vocabulary;
 
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};

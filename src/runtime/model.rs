@@ -1,7 +1,7 @@
 //! A GGUF file, checked, loaded by llama.cpp, with what a grammar needs to know of its vocabulary.
 
 use super::{
-    Error, Trust, Vocabulary, backend,
+    Error, Trust, Vocabulary, backend, complaints,
     constraint::Compiler,
     guard::{self, Parts},
 };
@@ -132,7 +132,11 @@ fn load(backend: &LlamaBackend, path: &Path, params: &LlamaModelParams) -> Resul
     if path.to_str().is_none_or(|path| path.contains('\0')) {
         return Err(Error::Path { path: path.to_path_buf() });
     }
-    LlamaModel::load_from_file(backend, path, params).map_err(|_| Error::Load { path: path.to_path_buf() })
+    let (model, complaints) = complaints::of(|| LlamaModel::load_from_file(backend, path, params));
+    model.map_err(|_| Error::Load {
+        path: path.to_path_buf(),
+        reason: complaints.unwrap_or_else(|| "it gives no reason".to_owned()),
+    })
 }
 
 impl Metadata {

@@ -1,6 +1,7 @@
 //! One sequence of tokens in a llama.cpp context: prefill, decode, logits.
 
-use super::{Error, Model, backend, cpu};
+use super::{Error, Model, backend, complaints, cpu};
+use crate::gguf::{GgmlType, KvType};
 use llama_cpp_2::{
     context::{
         LlamaContext,
@@ -21,44 +22,9 @@ const CONTEXT_STEP: usize = 256;
 /// The one sequence of a session.
 const SEQ_ID: i32 = 0;
 
-/// How the KV cache stores its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KvType {
-    /// ggml's name in lower case.
-    pub name: &'static str,
-    cache: KvCacheType,
-}
-
-/// Every type that the KV cache can have, the most exact first.
-pub static KV_TYPES: &[KvType] = &[
-    KvType { name: "f32", cache: KvCacheType::F32 },
-    KvType { name: "f16", cache: KvCacheType::F16 },
-    KvType { name: "bf16", cache: KvCacheType::BF16 },
-    KvType { name: "q8_0", cache: KvCacheType::Q8_0 },
-    KvType { name: "q5_1", cache: KvCacheType::Q5_1 },
-    KvType { name: "q5_0", cache: KvCacheType::Q5_0 },
-    KvType { name: "q4_1", cache: KvCacheType::Q4_1 },
-    KvType { name: "q4_0", cache: KvCacheType::Q4_0 },
-];
-
-impl KvType {
-    /// What llama.cpp uses unless told otherwise.
-    pub const DEFAULT: &'static str = "f16";
-
-    /// The type of this name.
-    pub fn named(name: &str) -> Option<KvType> {
-        KV_TYPES.iter().copied().find(|kv| kv.name == name)
-    }
-
-    fn is_quantized(self) -> bool {
-        !matches!(self.cache, KvCacheType::F32 | KvCacheType::F16 | KvCacheType::BF16)
-    }
-}
-
-impl Default for KvType {
-    fn default() -> KvType {
-        KvType { name: KvType::DEFAULT, cache: KvCacheType::F16 }
-    }
+/// llama.cpp multiplies with quantized values only inside flash attention.
+fn needs_flash_attention(kv_type: KvType) -> bool {
+    !matches!(kv_type.ggml_type, GgmlType::F32 | GgmlType::F16 | GgmlType::Bf16)
 }
 
 /// How a session runs.
@@ -92,6 +58,7 @@ impl<'m> Session<'m> {
     /// # Errors
     /// [`Error::PromptTooLong`] when the prompt leaves no room for a single token,
     /// [`Error::ContextTooLong`] when `options.n_ctx` exceeds what the model was trained for,
+    /// [`Error::Threads`] when `options.threads` exceeds the CPUs,
     /// [`Error::Context`] when llama.cpp cannot make one (no memory, a KV type that does not fit the heads).
     pub fn new(
         model: &'m Model,
@@ -100,27 +67,31 @@ impl<'m> Session<'m> {
         options: &Options,
     ) -> Result<Session<'m>, Error> {
         let n_ctx = Session::context_length(model, n_prompt, budget, options)?;
-        let threads = options.threads.map_or_else(cpu::default_threads, NonZeroUsize::get);
+        let threads = cpu::threads(options.threads)?;
         let n_threads = i32::try_from(threads).unwrap_or(i32::MAX);
+        let kv_type = KvCacheType::from(options.kv_type.ggml_type.id() as llama_cpp_sys_2::ggml_type);
         let mut params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(u32::try_from(n_ctx).unwrap_or(u32::MAX)))
             .with_n_batch(N_BATCH as u32)
             .with_n_ubatch(N_BATCH as u32)
             .with_n_threads(n_threads)
             .with_n_threads_batch(n_threads)
-            .with_type_k(options.kv_type.cache)
-            .with_type_v(options.kv_type.cache);
-        if options.kv_type.is_quantized() {
-            // llama.cpp multiplies with quantized values only inside flash attention.
+            .with_type_k(kv_type)
+            .with_type_v(kv_type);
+        if needs_flash_attention(options.kv_type) {
             params = params.with_flash_attention_policy(llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_ENABLED);
         }
         // Making a context writes to the model.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let backend = backend()?;
         let guard = ONE_AT_A_TIME.lock();
-        let context = model.weights.new_context(backend, params);
+        let (context, complaints) = complaints::of(|| model.weights.new_context(backend, params));
         drop(guard);
-        let context = context.map_err(|_| Error::Context { n_ctx, kv_type: options.kv_type.name })?;
+        let context = context.map_err(|_| Error::Context {
+            n_ctx,
+            kv_type: options.kv_type.name,
+            reason: complaints.unwrap_or_else(|| "it gives no reason".to_owned()),
+        })?;
         Ok(Session {
             context,
             batch: LlamaBatch::new(N_BATCH, 1),

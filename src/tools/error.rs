@@ -1,6 +1,6 @@
 //! Why tools cannot be used, or a text is no call of one.
 
-use super::json_schema;
+use super::{json::NotUtf8, json_schema};
 use crate::error::Kind;
 
 /// Why tools cannot be used, or a text is no call of one.
@@ -13,6 +13,17 @@ pub enum Error {
         /// What and where, by line and column.
         #[source]
         source: serde_json::Error,
+    },
+    /// The tools are not UTF-8.
+    #[error("the tools are {0}")]
+    Utf8(NotUtf8),
+    /// The list is longer than any context.
+    #[error("{tools} tools are more than fit any context; give at most {most}")]
+    TooMany {
+        /// How many there are.
+        tools: usize,
+        /// How many there may be.
+        most: usize,
     },
     /// The document holds no list.
     #[error("tools are a JSON array, or an object with one under `tools`, and this is {found}")]

@@ -39,6 +39,47 @@ pub fn parse_unique(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str::<Unique>(text).map(|unique| unique.0)
 }
 
+/// `bytes` as text, without the byte order mark that editors put in front.
+///
+/// # Errors
+/// [`NotUtf8`] with the offset of the first byte that is none.
+pub fn text(bytes: &[u8]) -> Result<&str, NotUtf8> {
+    let is_utf16 = match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        // Text that begins with an ASCII character, and JSON does, has every other byte zero.
+        [0, second, 0, fourth, ..] => *second != 0 && *fourth != 0,
+        [first, 0, third, 0, ..] => *first != 0 && *third != 0,
+        _ => false,
+    };
+    if is_utf16 {
+        return Err(NotUtf8 { offset: 0, is_utf16 });
+    }
+    let text = std::str::from_utf8(bytes).map_err(|e| NotUtf8 { offset: e.valid_up_to(), is_utf16 })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// Bytes that are not text in UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotUtf8 {
+    /// Offset of the first byte that fits no character.
+    pub offset: usize,
+    /// Whether they look like UTF-16.
+    pub is_utf16: bool,
+}
+
+impl fmt::Display for NotUtf8 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_utf16 {
+            true => write!(f, "UTF-16, not UTF-8; save the file as UTF-8"),
+            false => write!(
+                f,
+                "not UTF-8: the byte at offset {} fits no character; save the file as UTF-8",
+                self.offset
+            ),
+        }
+    }
+}
+
 /// The length of the JSON string that `text` begins with, quotes included; `None` if it does not
 /// begin with one or does not hold all of it.
 pub fn string_length(text: &[u8]) -> Option<usize> {
@@ -158,7 +199,7 @@ impl Formatter for Spaced {
 }
 
 /// A value none of whose objects holds a key twice.
-struct Unique(Value);
+pub struct Unique(pub Value);
 
 impl<'de> Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Unique, D::Error> {
@@ -236,6 +277,16 @@ mod tests {
         let error = parse_unique(r#"{"a": [{"b": 1, "b": 2}]}"#).unwrap_err();
         assert!(error.to_string().contains("\"b\" stands twice"));
         assert!(parse_unique("{} {}").is_err());
+    }
+
+    #[test]
+    fn a_mark_in_front_is_no_text_and_utf_16_is_called_by_its_name() {
+        assert_eq!(text(b"\xef\xbb\xbf[]"), Ok("[]"));
+        assert_eq!(text(b"").unwrap(), "");
+        assert_eq!(text(b"[\xff"), Err(NotUtf8 { offset: 1, is_utf16: false }));
+        for utf16 in [&b"\xff\xfe[\0"[..], b"\xfe\xff\0[", b"[\0]\0", b"\0[\0]"] {
+            assert_eq!(text(utf16), Err(NotUtf8 { offset: 0, is_utf16: true }), "{utf16:?}");
+        }
     }
 
     #[test]

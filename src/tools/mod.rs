@@ -17,6 +17,10 @@ pub use tool_call::ToolCall;
 use arguments::Arguments;
 use json_schema::{Compiled, KeyOrder};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+
+/// More tools than any context holds.
+const MAX_TOOLS: usize = 4096;
 
 /// A function that the model may call.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,11 +68,10 @@ impl ToolSet {
     /// `{"type": "function", "function": {...}}` or the bare function object.
     ///
     /// # Errors
-    /// [`Error::Json`] with line and column, else the tool and the field that is wrong.
+    /// [`Error::Utf8`]; [`Error::Json`] with line and column; else the tool and the field that is wrong.
     pub fn parse(text: &[u8]) -> Result<ToolSet, Error> {
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        let document = serde_json::from_slice(text).map_err(|source| Error::Json { source })?;
-        ToolSet::from_value(document)
+        let document = json::parse_unique(json::text(text).map_err(Error::Utf8)?);
+        ToolSet::from_value(document.map_err(|source| Error::Json { source })?)
     }
 
     /// Reads tools from a JSON value, as [`parse`](Self::parse) does.
@@ -87,14 +90,18 @@ impl ToolSet {
         if list.is_empty() {
             return Err(Error::Empty);
         }
+        if list.len() > MAX_TOOLS {
+            return Err(Error::TooMany { tools: list.len(), most: MAX_TOOLS });
+        }
         let tools: Vec<Tool> = list
             .into_iter()
             .enumerate()
             .map(|(i, value)| read_tool(i + 1, value))
             .collect::<Result<_, _>>()?;
+        let mut seen = HashMap::new();
         for (i, tool) in tools.iter().enumerate() {
-            if let Some(first) = tools[..i].iter().position(|other| other.name == tool.name) {
-                return Err(Error::Duplicate { name: tool.name.clone(), first: first + 1, second: i + 1 });
+            if let Some(first) = seen.insert(tool.name.as_str(), i + 1) {
+                return Err(Error::Duplicate { name: tool.name.clone(), first, second: i + 1 });
             }
         }
         Ok(ToolSet { tools })

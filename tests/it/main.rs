@@ -1,5 +1,6 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
+mod bad_input;
 mod call;
 mod chat;
 mod choice;
@@ -12,6 +13,7 @@ mod gguf_ggml;
 mod golden;
 mod grammar;
 mod guard;
+mod hazards;
 mod inspect;
 mod layering;
 mod models;

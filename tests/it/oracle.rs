@@ -21,6 +21,37 @@ fn types_have_the_lengths_and_names_that_ggml_gives_them() {
     }
 }
 
+/// ggml's encoding of `weights` in rows of `row_len`, all of them of the same importance; `None` for
+/// types that ggml has no encoder for.
+pub fn encoded(ggml_type: GgmlType, weights: &[f32], row_len: u64) -> Option<Vec<u8>> {
+    let id = ggml_type.id() as sys::ggml_type;
+    let is_float = matches!(ggml_type, GgmlType::F32 | GgmlType::F16 | GgmlType::Bf16);
+    // SAFETY: ggml looks up its table of types.
+    if !is_float && unsafe { !(*sys::ggml_get_type_traits(id)).is_quantized } {
+        return None;
+    }
+    if matches!(ggml_type, GgmlType::Q8_1 | GgmlType::Q8K) {
+        return None;
+    }
+    let rows = weights.len() as u64 / row_len;
+    let mut out = vec![0; (ggml_type.row_bytes(row_len) * rows) as usize];
+    let importance = vec![1f32; row_len as usize];
+    // SAFETY: `weights` and `out` hold `rows` rows of whole blocks, `importance` is one number a column.
+    let written = unsafe {
+        sys::ggml_quantize_chunk(
+            id,
+            weights.as_ptr(),
+            out.as_mut_ptr().cast(),
+            0,
+            rows as i64,
+            row_len as i64,
+            importance.as_ptr(),
+        )
+    };
+    assert_eq!(written, out.len(), "{ggml_type}");
+    Some(out)
+}
+
 #[cfg(all(target_arch = "x86_64", not(target_feature = "fma")))]
 mod x86_64 {
     use edgecall::quant::{CODECS, Codec};

@@ -242,7 +242,7 @@ fn input_that_is_no_text_or_nothing_is_refused_and_a_byte_order_mark_is_not() {
     assert_eq!(marked.stdout, call(&model, &folder, &["--messages", "m.json", "--print-prompt"]).stdout);
     assert!(!marked.stdout.is_empty());
     for (bytes, message) in
-        [(&b""[..], ""), (b"\xef\xbb\xbf", ""), (b"[]", ""), (b"{}", ""), (b"[\xff]", "line 1 column 2")]
+        [(&b""[..], ""), (b"\xef\xbb\xbf", ""), (b"[]", ""), (b"{}", ""), (b"[\xff]", "the byte at offset 1")]
     {
         fs::write(folder.path().join("tools.json"), bytes).unwrap();
         let (code, said) = refused(&call(&model, &folder, &["hi"]));

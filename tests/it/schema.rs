@@ -66,7 +66,15 @@ fn a_schema_takes_its_values_and_no_others() {
                 &["\"a\"", "\"xa1\\\"\"", "\"a١\\\"\""],
             ),
             (json!({"type": "string", "pattern": "b"}), &["\"abc\"", "\"b\""], &["\"a\"", "\"\""]),
-            (json!({"type": "string", "pattern": "^(?!x)"}), &["\"a\""], &["\"xa\""]),
+            (json!({"type": "string", "pattern": "^(?!x)"}), &["\"a\"", "\"\""], &["\"xa\""]),
+            (
+                json!({"type": "string", "pattern": "^(?=.*[A-Z])(?=.*[0-9])(?!.*(?:[)]|\\())\\S{3,8}$"}),
+                &["\"aA1\"", "\"1-A\\\\\""],
+                &["\"aa1\"", "\"AA\"", "\"aA1)\"", "\"aA1(\"", "\"aA1 \"", "\"aA1456789\""],
+            ),
+            // The alternative stands beside the lookahead.
+            (json!({"type": "string", "pattern": "^(?=a)ab|^c"}), &["\"ab\"", "\"cd\""], &["\"b\""]),
+            (json!({"type": "string", "pattern": "^(?!no$)[a-z]+$"}), &["\"nope\"", "\"on\""], &["\"no\""]),
             (json!({"format": "date"}), &["\"2024-02-29\"", "3"], &["\"2023-02-29\"", "\"2024-13-01\""]),
             (
                 json!({"format": "ipv6"}),

@@ -121,7 +121,7 @@ fn a_number_that_fails_its_check_is_replaced_by_the_next_likely_one() {
 
 #[test]
 fn a_string_that_fails_its_check_goes_on_or_is_replaced() {
-    let schema = json!({"type": "string", "pattern": "^(?=.*z)(?=.*q)[a-z]{1,4}$"});
+    let schema = json!({"type": "string", "pattern": "^(?:(?=.*z)(?=.*q)[a-z]{1,4})$"});
     let (text, ..) = written(schema.clone(), &["\"zap\"", "\"quiz\""], "\"q");
     assert_eq!(text, "\"zapq\"", "the closing quote is refused, not what stands before it");
     let (text, _, rewinds) = written(schema, &["\"zaps\"", "\"quiz\""], "\"xyz");
@@ -186,7 +186,7 @@ fn tokens_that_are_taken_back_count_against_the_budget() {
 fn a_call_is_backed_out_of_where_its_tools_name_is_the_only_way_on() {
     // Both tools can be called; the first one's only argument never passes with what the model likes.
     let tools = ToolSet::from_value(json!([
-        {"name": "f", "parameters": {"properties": {"s": {"type": "string", "pattern": "^(?=b)[a-c]$"}}, "required": ["s"]}},
+        {"name": "f", "parameters": {"properties": {"s": {"type": "string", "pattern": "^(?:(?=b)[a-c])$"}}, "required": ["s"]}},
         {"name": "g", "parameters": {"properties": {"b": {"type": "boolean"}}, "required": ["b"]}},
     ]))
     .unwrap();

@@ -3,12 +3,12 @@
 use super::super::{exit::Failure, output};
 use clap::ValueEnum;
 use edgecall::{
-    Kind,
+    Error, Kind,
     call::{Answer, Choice, End, openai::ChatCompletion},
+    chat,
     tools::{ToolCall, json},
 };
 use std::{
-    env,
     io::{self, Write},
     ops::ControlFlow,
     path::Path,
@@ -42,7 +42,7 @@ pub fn print(answer: &Answer, choice: &Choice, output: OutputArg, model: &Path) 
     match output {
         OutputArg::Openai => {
             let name = model.file_stem().unwrap_or_default().to_string_lossy();
-            let object = ChatCompletion::new(answer, name, created());
+            let object = ChatCompletion::new(answer, name, created()?);
             Ok(output::line(&json::spaced(&object))?)
         }
         OutputArg::Arguments => part("arguments", &|call| call.arguments_text().to_owned()),
@@ -88,9 +88,10 @@ fn say(text: Option<&str>) {
 
 /// Seconds since 1970, or what the environment says in their place, for output that is the same
 /// each time.
-fn created() -> u64 {
-    let pinned = env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
-    pinned.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()))
+fn created() -> anyhow::Result<u64> {
+    let pinned = chat::source_date_epoch().map_err(Error::from)?;
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    Ok(pinned.map_or_else(now, |seconds| seconds.max(0) as u64))
 }
 
 /// Text on its way to stdout.

@@ -5,7 +5,7 @@ use anyhow::Context;
 use edgecall::{
     Error, Kind,
     call::{self, Choice},
-    tools::{ToolSet, arguments::AnswerSchema},
+    tools::{ToolSet, arguments::AnswerSchema, json},
 };
 use serde_json::Value;
 
@@ -96,10 +96,10 @@ fn schema(args: &Args) -> anyhow::Result<Option<AnswerSchema>> {
 /// The schema of `--json-schema`, which may still turn out not to be one.
 pub fn schema_text(args: &Args) -> anyhow::Result<Option<Value>> {
     let Some(path) = &args.json_schema else { return Ok(None) };
-    let text = super::read(path)?;
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    let bytes = super::read(path)?;
     let wrong = |problem: String| Failure::of(Kind::Data, format!("{}: {problem}", path.display()));
-    match serde_json::from_slice(text) {
+    let text = json::text(&bytes).map_err(|error| wrong(format!("the schema is {error}")))?;
+    match json::parse_unique(text) {
         Ok(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(Some(schema)),
         Ok(_) => Err(wrong("a JSON Schema is an object or a boolean".into())),
         Err(error) => Err(wrong(format!("the schema is not valid JSON: {error}"))),

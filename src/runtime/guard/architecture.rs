@@ -368,7 +368,7 @@ fn check_block(table: &mut Table<'_>, a: &Architecture, sizes: &Sizes, block: u6
 }
 
 /// Whether ggml's CPU half has a dot product for the type; with any other it calls a null pointer.
-fn is_multiplied(ggml_type: GgmlType) -> bool {
+pub(super) fn is_multiplied(ggml_type: GgmlType) -> bool {
     use GgmlType as T;
     !matches!(ggml_type, T::Q8_1 | T::Q8K | T::I8 | T::I16 | T::I32 | T::I64 | T::F64)
 }

@@ -116,6 +116,15 @@ pub enum Error {
         /// Those that are checked.
         checked: Vec<&'static str>,
     },
+    /// A model without a tokenizer.
+    #[error(
+        "key `tokenizer.ggml.model` is `{found}`: the model has no tokenizer, so no text can be given to it; \
+         convert it with its tokenizer"
+    )]
+    NoTokenizer {
+        /// What stands there.
+        found: String,
+    },
     /// A split model whose files are not named as llama.cpp looks for them.
     #[error(
         "the file is part {no} of {count}, and its name does not end in `{expected}`; rename the parts back"

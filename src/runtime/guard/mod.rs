@@ -3,10 +3,12 @@
 //! llama.cpp ends the process on much that a file can say: an assertion fails, or a C++ exception
 //! meets nobody. So what the bytes are is checked by [`gguf`](crate::gguf), and what they *mean* here:
 //! for the architectures that `convert` writes, every hyperparameter, every tensor and the
-//! tokenizer. Other architectures pass only where the user trusts the file.
+//! tokenizer. Other architectures pass only where the user trusts the file, and then what they share
+//! with all others is checked.
 
 mod architecture;
 mod error;
+mod foreign;
 mod keys;
 mod split;
 mod tokens;
@@ -22,7 +24,9 @@ pub enum Trust {
     /// Only files that were checked whole are loaded.
     #[default]
     Checked,
-    /// Files of architectures and tokenizers that are not checked are loaded too.
+    /// Files of architectures and tokenizers that are not checked whole are loaded too. What is checked
+    /// of them all the same: the bytes, the tokenizer's arrays, and the hyperparameters that every
+    /// architecture has.
     Unchecked,
 }
 
@@ -32,7 +36,7 @@ pub enum Trust {
 /// The first thing that is wrong, by key.
 pub fn check_vocabulary(gguf: &Gguf, trust: Trust) -> Result<(), Error> {
     check_architecture(gguf, trust)?;
-    tokens::check(gguf, trust == Trust::Unchecked).map(drop)
+    tokens::check(gguf, trust).map(drop)
 }
 
 /// Checks the metadata of a model and the tensors of all its files.
@@ -41,9 +45,10 @@ pub fn check_vocabulary(gguf: &Gguf, trust: Trust) -> Result<(), Error> {
 /// The first thing that is wrong, by key or tensor.
 pub fn check_model(gguf: &Gguf, tensors: &[TensorInfo], trust: Trust) -> Result<(), Error> {
     check_architecture(gguf, trust)?;
-    match tokens::check(gguf, trust == Trust::Unchecked)? {
-        Some(n_vocab) => architecture::check(gguf, tensors, n_vocab),
-        None => Ok(()),
+    let n_vocab = tokens::check(gguf, trust)?;
+    match gguf.architecture() {
+        Some(name) if architecture::is_checked(name) => architecture::check(gguf, tensors, n_vocab),
+        _ => foreign::check(gguf, tensors),
     }
 }
 

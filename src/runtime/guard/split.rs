@@ -10,6 +10,7 @@ use crate::{
 };
 use std::{
     collections::HashSet,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -57,8 +58,11 @@ impl Parts {
 }
 
 fn parse(path: &Path) -> Result<Gguf, Error> {
-    if path.is_dir() {
-        return Err(Error::Folder { path: path.to_path_buf() });
+    // Asked before it is opened: a pipe would be waited for.
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return Err(Error::Folder { path: path.to_path_buf() }),
+        Ok(metadata) if !metadata.is_file() => return Err(Error::Irregular { path: path.to_path_buf() }),
+        _ => {}
     }
     let file = Map::open(path).map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
     Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })

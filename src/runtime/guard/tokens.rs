@@ -1,6 +1,6 @@
 //! The tokenizer's keys: arrays of one length, each text once, ids that exist.
 
-use super::{Error, keys::Keys};
+use super::{Error, Trust, keys::Keys};
 use crate::gguf::{Array, Gguf, Value};
 use std::collections::HashMap;
 
@@ -19,17 +19,20 @@ const NOT_BYTE_LEVEL: [&str; 5] =
 /// ggml's number for tokens that are one byte.
 const BYTE: i32 = 6;
 
-/// Holds the tokenizer's keys against each other, and gives the number of tokens; `None` for a
-/// tokenizer that is not checked, where `trusted` lets it pass.
-pub(super) fn check(gguf: &Gguf, trusted: bool) -> Result<Option<u64>, Error> {
+/// Names of the tokenizer of models that have none; llama.cpp asserts that it is not asked to tokenize.
+const NONE: [&str; 2] = ["none", "no_vocab"];
+
+/// Holds the tokenizer's keys against each other, and gives the number of tokens. Of a tokenizer that
+/// passes by `trust` alone only what all tokenizers have is looked at.
+pub(super) fn check(gguf: &Gguf, trust: Trust) -> Result<u64, Error> {
     let keys = Keys::new(gguf, PREFIX);
     let missing =
         |name: &str, expected: &str| Error::MissingKey { key: keys.key(name), expected: expected.to_owned() };
     let model = keys.text("model")?.ok_or_else(|| missing("model", "gpt2 or llama"))?;
-    if !CHECKED.contains(&model) {
-        if trusted {
-            return Ok(None);
-        }
+    if NONE.contains(&model) {
+        return Err(Error::NoTokenizer { found: model.to_owned() });
+    }
+    if !CHECKED.contains(&model) && trust == Trust::Checked {
         return Err(Error::Tokenizer { found: model.to_owned(), checked: CHECKED.to_vec() });
     }
     let tokens = strings(&keys, "tokens")?.ok_or_else(|| missing("tokens", "an array of strings"))?;
@@ -39,12 +42,13 @@ pub(super) fn check(gguf: &Gguf, trusted: bool) -> Result<Option<u64>, Error> {
     check_types(&keys, tokens)?;
     match model {
         "llama" => check_bytes(&keys, tokens)?,
+        _ if !CHECKED.contains(&model) => {}
         _ => check_merges(
             &keys,
             strings(&keys, "merges")?.ok_or_else(|| missing("merges", "an array of strings"))?,
         )?,
     }
-    if let Some(pre) = keys.text("pre")?.filter(|pre| NOT_BYTE_LEVEL.contains(pre)) {
+    if let Some(pre) = keys.text("pre")?.filter(|pre| model == "gpt2" && NOT_BYTE_LEVEL.contains(pre)) {
         let expected = "a pre-tokenizer for byte-level tokens".to_owned();
         return Err(keys.wrong("pre", &Value::String(pre.to_owned()), expected));
     }
@@ -52,7 +56,7 @@ pub(super) fn check(gguf: &Gguf, trusted: bool) -> Result<Option<u64>, Error> {
         keys.truth(name)?;
     }
     check_special_ids(gguf, tokens.len())?;
-    Ok(Some(tokens.len() as u64))
+    Ok(tokens.len() as u64)
 }
 
 fn strings<'g>(keys: &Keys<'g>, name: &str) -> Result<Option<&'g [String]>, Error> {

@@ -70,6 +70,79 @@ pub(super) fn written(pattern: &str) -> Result<String, Unsupported> {
     Ok(format!("\"(?:{})\"", branches.join("|")))
 }
 
+/// The canonical JSON strings that hold a match of `pattern` as expressions that all have to match, those
+/// with `true` not: lookaheads right after `^` are conditions of their own on the whole text.
+pub(super) fn conditions(pattern: &str) -> Result<Vec<(bool, String)>, Unsupported> {
+    let Some((lookaheads, rest)) = leading_lookaheads(pattern) else {
+        return Ok(vec![(false, written(pattern)?)]);
+    };
+    let rest = (false, written(&format!("^{rest}"))?);
+    let lookaheads = lookaheads.into_iter().map(|(not, inner)| Ok((not, written(&format!("^(?:{inner})"))?)));
+    std::iter::once(Ok(rest)).chain(lookaheads).collect()
+}
+
+/// The lookaheads after the `^` that `pattern` begins with, with `true` for `(?!`, and what follows them;
+/// `None` where there are none, or where they do not concern all of the pattern.
+fn leading_lookaheads(pattern: &str) -> Option<(Vec<(bool, &str)>, &str)> {
+    let mut rest = pattern.strip_prefix('^')?;
+    let mut lookaheads = Vec::new();
+    while let Some(after) = rest.strip_prefix("(?=").or(rest.strip_prefix("(?!")) {
+        let end = group_end(after)?;
+        lookaheads.push((rest.starts_with("(?!"), &after[..end]));
+        rest = &after[end + 1..];
+        if rest.starts_with(['*', '+', '?', '{']) {
+            return None;
+        }
+    }
+    // At the top an alternative would stand beside them, not behind.
+    (!lookaheads.is_empty() && group_end(&format!("{rest})")) == Some(rest.len()) && !has_bar(rest))
+        .then_some((lookaheads, rest))
+}
+
+/// Where the group ends whose inside `text` begins with.
+fn group_end(text: &str) -> Option<usize> {
+    outline(text).find(|(_, depth, c)| *depth == 0 && *c == ')').map(|(at, ..)| at)
+}
+
+/// Whether there is an alternative outside of all groups.
+fn has_bar(text: &str) -> bool {
+    outline(text).any(|(_, depth, c)| depth == 0 && c == '|')
+}
+
+/// The characters of an expression outside of classes and escapes, with their offsets and how many groups
+/// opened in `text` are around them.
+fn outline(text: &str) -> impl Iterator<Item = (usize, usize, char)> {
+    let (mut escaped, mut in_class, mut depth) = (false, false, 0_usize);
+    text.char_indices().filter_map(move |(at, c)| {
+        match c {
+            _ if escaped => {
+                escaped = false;
+                return None;
+            }
+            '\\' => {
+                escaped = true;
+                return None;
+            }
+            ']' if in_class => {
+                in_class = false;
+                return None;
+            }
+            _ if in_class => return None,
+            '[' => {
+                in_class = true;
+                return None;
+            }
+            '(' => depth += 1,
+            ')' if depth > 0 => {
+                depth -= 1;
+                return None;
+            }
+            _ => {}
+        }
+        Some((at, depth, c))
+    })
+}
+
 /// The expression as alternatives between sequences whose anchors stand among their parts: every
 /// alternation that holds an anchor is multiplied out.
 fn sequences(hir: &Hir) -> Result<Vec<Vec<&Hir>>, Unsupported> {

@@ -174,8 +174,11 @@ impl<'a> Compiler<'a, '_> {
     pub(super) fn string_parts(&mut self, shape: &Shape<'a>) -> Option<Vec<String>> {
         let mut parts = Vec::new();
         for (id, text) in &shape.patterns {
-            match pattern::written(text) {
-                Ok(regex) => parts.push(self.terminal(format!("/{regex}/"))),
+            match pattern::conditions(text) {
+                Ok(conditions) => parts.extend(conditions.into_iter().map(|(not, regex)| {
+                    let terminal = self.terminal(format!("/{regex}/"));
+                    if not { format!("~{terminal}") } else { terminal }
+                })),
                 Err(why) => self.relax(*id, "pattern", why.note()),
             }
         }

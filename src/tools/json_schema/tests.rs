@@ -35,6 +35,7 @@ fn what_a_grammar_can_say_is_enforced() {
         (json!({"patternProperties": {"^x": {"type": "integer"}}}), "patternProperties"),
         (json!({"propertyNames": {"maxLength": 3}}), "propertyNames"),
         (json!({"format": "date"}), "format"),
+        (json!({"pattern": "^(?=.*[0-9])(?!.*(?:[()|]|\\))).{4,}$"}), "pattern"),
     ] {
         assert_eq!(status(schema.clone(), keyword), Status::Enforced, "{schema}");
     }
@@ -45,7 +46,7 @@ fn what_it_cannot_say_is_checked_after() {
     for (schema, keyword) in [
         (json!({"type": "array", "uniqueItems": true}), "uniqueItems"),
         (json!({"oneOf": [{"minLength": 2}, {"maxLength": 3}]}), "oneOf"),
-        (json!({"type": "string", "pattern": "^(?=a).*$"}), "pattern"),
+        (json!({"type": "string", "pattern": "^(a|b)\\1$"}), "pattern"),
         (json!({"type": "string", "format": "regex"}), "format"),
         (json!({"type": "integer", "multipleOf": 7}), "multipleOf"),
         (json!({"not": {"minLength": 2}}), "not"),
@@ -106,7 +107,7 @@ fn a_key_is_written_once() {
 
 #[test]
 fn the_byte_that_closes_a_wrong_value_is_vetoed_and_the_reason_kept() {
-    let schema = json!({"properties": {"p": {"type": "string", "pattern": "^(?=a).b"}}});
+    let schema = json!({"properties": {"p": {"type": "string", "pattern": "^(?:(?=a).b)"}}});
     let mut tracker = Tracker::new(standard(&schema).checks, 0);
     assert!(tracker.push(br#"{"p": "x"#));
     assert!(!tracker.allows(b"\""));

@@ -1,0 +1,160 @@
+//! What llama.cpp complains of in its log: its functions themselves say no more than that they failed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use tracing::{
+    Dispatch, Event, Level, Metadata, Subscriber, dispatcher,
+    field::{Field, Visit},
+    span,
+};
+
+/// llama.cpp's events, as llama-cpp-2 names them.
+const TARGET: &str = "llama-cpp-2";
+/// The most complaints that are kept, and the most characters of each: a file may make it say a lot.
+const MAX_KEPT: usize = 4;
+const MAX_CHARS: usize = 300;
+/// What it says whenever it fails, beside the reason or instead of one.
+const EMPTY_WORDS: [&str; 2] = ["failed to load model", "failed to initialize the context: "];
+
+/// Does `work`, and gives what llama.cpp complained of on this thread meanwhile: its errors, or, where
+/// there were none, its last warnings. The log goes where it went before, too.
+pub(super) fn of<T>(work: impl FnOnce() -> T) -> (T, Option<String>) {
+    let heard = Arc::new(Mutex::new(Heard::default()));
+    let listener = Listener { heard: heard.clone(), others: dispatcher::get_default(Dispatch::clone) };
+    let done = dispatcher::with_default(&Dispatch::new(listener), work);
+    let heard = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
+    (done, heard.reason())
+}
+
+#[derive(Default)]
+struct Heard {
+    errors: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Heard {
+    fn add(&mut self, level: &Level, text: &str) {
+        let text =
+            EMPTY_WORDS.iter().fold(text.trim(), |text, words| text.strip_prefix(words).unwrap_or(text));
+        if text.is_empty() {
+            return;
+        }
+        // It quotes names from the file, which may hold anything.
+        let shown = |c: char| if c.is_control() { c.escape_debug().collect() } else { c.to_string() };
+        let text: String = text.trim().chars().take(MAX_CHARS).map(shown).collect();
+        let kept = if *level == Level::ERROR { &mut self.errors } else { &mut self.warnings };
+        if kept.len() < MAX_KEPT {
+            kept.push(text);
+        } else if *level != Level::ERROR {
+            kept.remove(0);
+            kept.push(text);
+        }
+    }
+
+    fn reason(self) -> Option<String> {
+        let said = if self.errors.is_empty() { self.warnings } else { self.errors };
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+}
+
+/// Hears complaints and passes everything on.
+struct Listener {
+    heard: Arc<Mutex<Heard>>,
+    others: Dispatch,
+}
+
+fn is_complaint(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event() && metadata.target() == TARGET && *metadata.level() <= Level::WARN
+}
+
+impl Subscriber for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        is_complaint(metadata) || self.others.enabled(metadata)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let metadata = event.metadata();
+        if is_complaint(metadata) {
+            let mut message = Message(String::new());
+            event.record(&mut message);
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.add(metadata.level(), &message.0);
+        }
+        if self.others.enabled(metadata) {
+            self.others.event(event);
+        }
+    }
+
+    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        self.others.new_span(span)
+    }
+
+    fn record(&self, span: &span::Id, values: &span::Record<'_>) {
+        self.others.record(span, values);
+    }
+
+    fn record_follows_from(&self, span: &span::Id, follows: &span::Id) {
+        self.others.record_follows_from(span, follows);
+    }
+
+    fn enter(&self, span: &span::Id) {
+        self.others.enter(span);
+    }
+
+    fn exit(&self, span: &span::Id) {
+        self.others.exit(span);
+    }
+
+    fn clone_span(&self, span: &span::Id) -> span::Id {
+        self.others.clone_span(span)
+    }
+
+    fn try_close(&self, span: span::Id) -> bool {
+        self.others.try_close(span)
+    }
+}
+
+/// The text of an event.
+struct Message(String);
+
+impl Visit for Message {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            value.clone_into(&mut self.0);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_the_reason_and_warnings_only_where_there_are_none() {
+        let (done, reason) = of(|| {
+            tracing::warn!(target: "llama-cpp-2", "an empty token");
+            tracing::error!(target: "llama-cpp-2", "error loading model: missing tensor 'a\nb'");
+            tracing::error!(target: "llama-cpp-2", "failed to load model");
+            tracing::error!("of somebody else");
+            7
+        });
+        assert_eq!((done, reason.as_deref()), (7, Some("error loading model: missing tensor 'a\\nb'")));
+        let (_, reason) = of(|| (0..9).for_each(|i| tracing::warn!(target: "llama-cpp-2", "warning {i}")));
+        assert_eq!(reason.as_deref(), Some("warning 5; warning 6; warning 7; warning 8"));
+        assert_eq!(of(|| tracing::info!(target: "llama-cpp-2", "fine")).1, None);
+    }
+
+    #[test]
+    fn the_log_goes_on_where_it_went() {
+        let ((), outer) = of(|| {
+            let ((), inner) = of(|| tracing::error!(target: "llama-cpp-2", "heard twice"));
+            assert_eq!(inner.as_deref(), Some("heard twice"));
+        });
+        assert_eq!(outer.as_deref(), Some("heard twice"));
+    }
+}
