@@ -55,6 +55,34 @@ fn a_schema_takes_its_values_and_no_others() {
             ),
             (json!({"type": "number", "multipleOf": 0.25}), &["0.25", "3.5", "7", "-1.75"], &["0.3", "1.26"]),
             (json!({"type": "integer", "multipleOf": 7}), &["14", "0"], &["15"]),
+            (json!({"type": "integer", "minimum": 0, "maximum": 5}), &["-0", "0", "5"], &["-1", "-05", "6"]),
+            (
+                json!({"oneOf": [{"minLength": 2}, {"maxLength": 3}]}),
+                &["\"a\"", "\"abcd\""],
+                &["\"ab\"", "\"abc\"", "1"],
+            ),
+            (
+                json!({"oneOf": [{"type": "integer", "minimum": 0}, {"type": "number", "multipleOf": 0.5}]}),
+                &["7.5", "-0.50", "-3"],
+                &["2", "0", "0.3", "7.50000001"],
+            ),
+            (
+                json!({"oneOf": [
+                    {"properties": {"foo": {"type": "string"}}, "required": ["foo"]},
+                    {"properties": {"bar": {"type": "integer"}}, "required": ["bar"]}]}),
+                &["{\"bar\": 2}", "{\"foo\": \"x\"}", "{\"foo\": \"x\", \"bar\": \"y\"}"],
+                &["{\"foo\": \"x\", \"bar\": 2}", "{\"foo\": 2, \"bar\": \"y\"}", "1"],
+            ),
+            (
+                json!({"type": "string", "not": {"pattern": "^a|b$"}}),
+                &["\"\"", "\"ba\"", "\"c\\\"\""],
+                &["\"ab\"", "\"cb\"", "\"a\""],
+            ),
+            (
+                json!({"type": "string", "pattern": "^[0-9a-f]{2}(-[0-9a-f]{2})$|^[0-9a-f]{4}$"}),
+                &["\"a1-b2\"", "\"a1b2\""],
+                &["\"a1-b2x\"", "\"xa1b2\"", "\"a1b\""],
+            ),
             (
                 json!({"type": "string", "minLength": 2, "maxLength": 3}),
                 &["\"ab\"", "\"\\n\\\"\\u00e9\"", "\"äöü\""],

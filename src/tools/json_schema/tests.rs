@@ -35,6 +35,9 @@ fn what_a_grammar_can_say_is_enforced() {
         (json!({"patternProperties": {"^x": {"type": "integer"}}}), "patternProperties"),
         (json!({"propertyNames": {"maxLength": 3}}), "propertyNames"),
         (json!({"format": "date"}), "format"),
+        (json!({"oneOf": [{"minLength": 2}, {"maxLength": 3}]}), "oneOf"),
+        (json!({"not": {"type": "string", "pattern": "^a"}}), "not"),
+        (json!({"type": "string", "pattern": "^a{2}$|^ab$"}), "pattern"),
     ] {
         assert_eq!(status(schema.clone(), keyword), Status::Enforced, "{schema}");
     }
@@ -44,11 +47,12 @@ fn what_a_grammar_can_say_is_enforced() {
 fn what_it_cannot_say_is_checked_after() {
     for (schema, keyword) in [
         (json!({"type": "array", "uniqueItems": true}), "uniqueItems"),
-        (json!({"oneOf": [{"minLength": 2}, {"maxLength": 3}]}), "oneOf"),
+        (json!({"oneOf": [{"items": {"minimum": 2}}, {"items": {"maximum": 3}}]}), "oneOf"),
         (json!({"type": "string", "pattern": "^(?=a).*$"}), "pattern"),
         (json!({"type": "string", "format": "regex"}), "format"),
         (json!({"type": "integer", "multipleOf": 7}), "multipleOf"),
-        (json!({"not": {"minLength": 2}}), "not"),
+        (json!({"not": {"items": {"minimum": 2}}}), "not"),
+        (json!({"type": "string", "pattern": "a\\b"}), "pattern"),
     ] {
         assert_eq!(status(schema.clone(), keyword), Status::CheckedAfter, "{schema}");
     }
