@@ -291,7 +291,7 @@ impl Closing {
         (self.anchor, self.steps, self.unasked) = (None, 0, 0);
         self.back += 1;
         // The nearest way again first, then one that is not the nearest.
-        self.astray = if self.back % 2 == 0 { ASTRAY } else { 0 };
+        self.astray = if self.back.is_multiple_of(2) { ASTRAY } else { 0 };
         Way::Back(written - back_to)
     }
 }

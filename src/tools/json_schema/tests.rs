@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Compiled, Error, Meaning, Options, Status, Tracker, compile};
+use super::{Compiled, Error, KeyOrder, Meaning, Options, Status, Tracker, compile};
 
 fn standard(schema: &Value) -> Compiled {
     compile(schema, Options::default()).unwrap()
@@ -41,6 +41,24 @@ fn what_a_grammar_can_say_is_enforced() {
     ] {
         assert_eq!(status(schema.clone(), keyword), Status::Enforced, "{schema}");
     }
+}
+
+#[test]
+fn a_dynamic_reference_to_the_only_anchor_of_its_name_is_a_reference() {
+    let tree = json!({"$dynamicAnchor": "node", "type": "object", "required": ["value"], "properties": {
+        "value": {"type": "string"}, "children": {"type": "array", "items": {"$dynamicRef": "#node"}}}});
+    assert_eq!(status(tree.clone(), "$dynamicRef"), Status::Enforced);
+    let mut two = tree;
+    two["$defs"] = json!({"other": {"$dynamicAnchor": "node"}});
+    assert_eq!(status(two, "$dynamicRef"), Status::CheckedAfter);
+}
+
+#[test]
+fn the_report_says_where_the_order_of_keys_is_fixed() {
+    let schema = json!({"properties": {"a": {"properties": {"x": {}, "y": {}}}, "b": {}}});
+    let fixed = Options { key_order: KeyOrder::Schema, ..Options::default() };
+    assert_eq!(compile(&schema, fixed).unwrap().report.in_order, ["#", "#/properties/a"]);
+    assert!(standard(&schema).report.in_order.is_empty());
 }
 
 #[test]
