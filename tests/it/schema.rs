@@ -1,7 +1,10 @@
 //! What the grammar of a schema and the tracker accept together, byte by byte: tables both ways.
 
 use edgecall::{
-    runtime::{Compiler, value::ValueConstraint},
+    runtime::{
+        Compiler,
+        value::{Closing, ValueConstraint, Way},
+    },
     tools::json_schema::{Draft, Error, KeyOrder, Meaning, Options, Status, Tracker, compile},
 };
 use serde_json::{Value, json};
@@ -55,6 +58,34 @@ fn a_schema_takes_its_values_and_no_others() {
             ),
             (json!({"type": "number", "multipleOf": 0.25}), &["0.25", "3.5", "7", "-1.75"], &["0.3", "1.26"]),
             (json!({"type": "integer", "multipleOf": 7}), &["14", "0"], &["15"]),
+            (json!({"type": "integer", "minimum": 0, "maximum": 5}), &["-0", "0", "5"], &["-1", "-05", "6"]),
+            (
+                json!({"oneOf": [{"minLength": 2}, {"maxLength": 3}]}),
+                &["\"a\"", "\"abcd\""],
+                &["\"ab\"", "\"abc\"", "1"],
+            ),
+            (
+                json!({"oneOf": [{"type": "integer", "minimum": 0}, {"type": "number", "multipleOf": 0.5}]}),
+                &["7.5", "-0.50", "-3"],
+                &["2", "0", "0.3", "7.50000001"],
+            ),
+            (
+                json!({"oneOf": [
+                    {"properties": {"foo": {"type": "string"}}, "required": ["foo"]},
+                    {"properties": {"bar": {"type": "integer"}}, "required": ["bar"]}]}),
+                &["{\"bar\": 2}", "{\"foo\": \"x\"}", "{\"foo\": \"x\", \"bar\": \"y\"}"],
+                &["{\"foo\": \"x\", \"bar\": 2}", "{\"foo\": 2, \"bar\": \"y\"}", "1"],
+            ),
+            (
+                json!({"type": "string", "not": {"pattern": "^a|b$"}}),
+                &["\"\"", "\"ba\"", "\"c\\\"\""],
+                &["\"ab\"", "\"cb\"", "\"a\""],
+            ),
+            (
+                json!({"type": "string", "pattern": "^[0-9a-f]{2}(-[0-9a-f]{2})$|^[0-9a-f]{4}$"}),
+                &["\"a1-b2\"", "\"a1b2\""],
+                &["\"a1-b2x\"", "\"xa1b2\"", "\"a1b\""],
+            ),
             (
                 json!({"type": "string", "minLength": 2, "maxLength": 3}),
                 &["\"ab\"", "\"\\n\\\"\\u00e9\"", "\"äöü\""],
@@ -320,4 +351,61 @@ fn conformance_schemas_from_the_wild() {
 fn conformance_the_official_schema_suite() {
     let Some((right, enforced, wrong)) = coverage("json-schema-test-suite.jsonl.xz") else { return };
     assert!(right >= 0.90 && enforced >= 0.44 && wrong == 0, "{right} {enforced} {wrong}");
+}
+
+#[test]
+fn schemas_of_frameworks_take_what_pythons_validator_takes() {
+    let compiler = Compiler::for_bytes().unwrap();
+    let rows = include_str!("../fixtures/framework_schemas.jsonl");
+    for row in rows.lines() {
+        let row: Value = serde_json::from_str(row).unwrap();
+        for test in row["tests"].as_array().unwrap() {
+            let text = spaced(&test["data"]);
+            let verdict = accepts(&compiler, &row["schema"], Options::default(), &text);
+            assert_eq!(Value::Bool(verdict), test["valid"], "{}: {text}", row["name"]);
+        }
+    }
+}
+
+#[test]
+fn a_text_that_is_wound_up_ends_in_a_valid_value() {
+    let compiler = Compiler::for_bytes().unwrap();
+    for schema in [
+        // Keys that are required, in alternatives that the tracker cannot be sure of.
+        json!({"oneOf": [
+            {"type": "object", "properties": {"kind": {"const": "a"}, "of": {"type": "object", "required": ["x", "y"],
+                "properties": {"x": {"type": "string"}, "y": {"type": "integer"}}}}, "required": ["kind", "of"]},
+            {"type": "array", "minItems": 3, "items": {"type": "string", "pattern": "^[0-9a-f]{8}$"}}]}),
+        // An array is refused when it is closed, and has to be begun anew.
+        json!({"type": "array", "contains": {"const": 7}, "maxContains": 0, "minContains": 0}),
+        // Members that nobody names.
+        json!({"type": "object", "minProperties": 9}),
+        json!({"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": true, "minItems": 3}),
+    ] {
+        let compiled = compile(&schema, Options::default()).unwrap();
+        let tracker = Tracker::new(compiled.checks.clone(), 0);
+        let mut constraint = ValueConstraint::new(&compiler, &compiled.lark(), tracker).unwrap();
+        let mut closing = Closing::default();
+        let mut steps = 0;
+        while !constraint.is_complete() {
+            steps += 1;
+            assert!(steps < 1500, "{schema}: {}", String::from_utf8_lossy(constraint.watch().text()));
+            let mask = constraint.mask().unwrap();
+            match constraint.closing(&mut closing, &mask) {
+                Way::Back(tokens) => constraint.rollback(tokens).unwrap(),
+                Way::Choose(nearest) => {
+                    // Any of them will do; which one differs from step to step.
+                    let mut tokens = Vec::new();
+                    nearest.iter_set_entries(|token| tokens.push(token as u32));
+                    let token = tokens[steps * 7 % tokens.len()];
+                    assert!(constraint.try_token(token).unwrap());
+                    if compiler.is_end(token) {
+                        break;
+                    }
+                }
+            }
+        }
+        let value: Value = serde_json::from_slice(constraint.watch().text()).unwrap();
+        assert_eq!(compiled.checks.failure(&value), None, "{schema}");
+    }
 }

@@ -243,7 +243,13 @@ impl Compiler<'_, '_> {
             }
         }
         for dynamic in ["$dynamicRef", "$recursiveRef"] {
-            if self.knows(dynamic) && map.contains_key(dynamic) {
+            if !self.knows(dynamic) {
+                continue;
+            }
+            if let Some(reference) = self.document.static_reference(map, dynamic) {
+                self.mark(id, dynamic, Status::Enforced, "");
+                self.follow(id, reference, flat, seen);
+            } else if map.contains_key(dynamic) {
                 self.dynamic = true;
                 self.relax(id, dynamic, "depends on how the validation got here");
             }

@@ -60,6 +60,10 @@ pub(super) struct Document<'a> {
     entries: Vec<Entry<'a>>,
     by_address: HashMap<usize, Id>,
     pointers: HashMap<usize, String>,
+    /// How many places each `$dynamicAnchor` names; `""` counts the `$recursiveAnchor`s.
+    anchors: HashMap<&'a str, usize>,
+    /// The document holds another with an `$id` of its own.
+    embeds: bool,
     pub(super) draft: Draft,
 }
 
@@ -143,7 +147,10 @@ impl<'a> Document<'a> {
         let (root, resolver, _) = found.into_inner();
         let mut pointers = HashMap::new();
         record(root, &mut String::from("#"), &mut pointers);
-        let mut document = Document { entries: Vec::new(), by_address: HashMap::new(), pointers, draft };
+        let (mut anchors, mut embeds) = (HashMap::new(), false);
+        count_anchors(root, true, &mut anchors, &mut embeds);
+        let (entries, by_address) = (Vec::new(), HashMap::new());
+        let mut document = Document { entries, by_address, pointers, anchors, embeds, draft };
         document.intern(root, resolver);
         Ok(document)
     }
@@ -178,6 +185,18 @@ impl<'a> Document<'a> {
         self.intern(value, resolver)
     }
 
+    /// The reference of a `$dynamicRef` or `$recursiveRef` that leads to one place, however the
+    /// validation got here: there is one anchor of its name, and one resource.
+    pub(super) fn static_reference(&self, map: &'a Map<String, Value>, keyword: &str) -> Option<&'a str> {
+        let reference = map.get(keyword)?.as_str()?;
+        let name = reference.strip_prefix('#')?;
+        let is_static = match keyword {
+            "$dynamicRef" => !name.contains('/') && self.anchors.get(name) == Some(&1),
+            _ => name.is_empty() && !self.anchors.contains_key(""),
+        };
+        (is_static && !self.embeds).then_some(reference)
+    }
+
     /// Follows a reference that stands in `from`.
     pub(super) fn resolve(&mut self, from: Id, reference: &str) -> Target {
         let Ok(found) = self.entries[from].resolver.lookup(reference) else {
@@ -189,6 +208,24 @@ impl<'a> Document<'a> {
         } else {
             Target::Bundled
         }
+    }
+}
+
+/// Counts what dynamic references can lead to, wherever it stands.
+fn count_anchors<'a>(value: &'a Value, root: bool, anchors: &mut HashMap<&'a str, usize>, embeds: &mut bool) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::String(name)) = map.get("$dynamicAnchor") {
+                *anchors.entry(name).or_default() += 1;
+            }
+            if map.get("$recursiveAnchor") == Some(&Value::Bool(true)) {
+                *anchors.entry("").or_default() += 1;
+            }
+            *embeds |= !root && map.get("$id").is_some_and(Value::is_string);
+            map.values().for_each(|child| count_anchors(child, false, anchors, embeds));
+        }
+        Value::Array(items) => items.iter().for_each(|item| count_anchors(item, false, anchors, embeds)),
+        _ => {}
     }
 }
 

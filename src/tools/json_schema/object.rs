@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::Meaning;
 use super::conjunction::{Item, types};
 use super::document::{Id, Target};
 use super::grammar::Compiler;
@@ -13,6 +12,7 @@ use super::pattern::{self, literal, printed};
 use super::presence::Formula;
 use super::report::Status;
 use super::shape::{ObjectPart, Shape};
+use super::{KeyOrder, Meaning};
 
 /// Bits of a rule's parameter.
 pub(super) const BITS: usize = 64;
@@ -140,6 +140,12 @@ impl<'a> Compiler<'a, '_> {
             formulas.push((id, choice, formula));
         }
 
+        if self.options.key_order == KeyOrder::Schema {
+            for part in shape.objects.iter().filter(|p| p.properties.is_some_and(|m| m.len() > 1)) {
+                let pointer = self.document.pointer(part.id).to_string();
+                self.report.in_order.insert(pointer);
+            }
+        }
         let closed = self.is_closed(shape);
         let mut members = Vec::new();
         for key in &keys {

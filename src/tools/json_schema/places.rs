@@ -62,6 +62,14 @@ impl<'a> Compiler<'a, '_> {
                 {
                     place.same.push(node(target));
                 }
+                for keyword in ["$dynamicRef", "$recursiveRef"] {
+                    if let Some(reference) = self.document.static_reference(map, keyword)
+                        && self.knows(keyword)
+                        && let Some(target) = self.target(id, reference)
+                    {
+                        place.same.push(node(target));
+                    }
+                }
                 let value = |word: &str| map.get(word).filter(|_| !only_ref);
                 place.unique = value("uniqueItems") == Some(&Value::Bool(true));
                 if let Some(Value::Array(each)) = value("allOf") {
@@ -134,8 +142,10 @@ impl<'a> Compiler<'a, '_> {
         }
         let mut children = self.below(id, &CONDITIONAL);
         children.extend(self.below(id, &CERTAIN));
-        if let Some(reference) = self.document.value(id).get("$ref").and_then(Value::as_str) {
-            children.extend(self.target(id, reference));
+        for keyword in ["$ref", "$dynamicRef", "$recursiveRef"] {
+            if let Some(reference) = self.document.value(id).get(keyword).and_then(Value::as_str) {
+                children.extend(self.target(id, reference));
+            }
         }
         children.into_iter().any(|child| self.reaches_check(child, seen))
     }

@@ -1,6 +1,6 @@
 //! What becomes of each keyword of a schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -49,6 +49,10 @@ pub struct Line {
 pub struct Report {
     /// The keywords.
     pub lines: Vec<Line>,
+    /// The pointers of the objects whose keys are written in one order only: all that declare keys
+    /// under [`KeyOrder::Schema`](super::KeyOrder::Schema), none otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_order: Vec<String>,
 }
 
 impl Report {
@@ -73,6 +77,9 @@ impl fmt::Display for Report {
             let text = format!("{:pointer$}  {:keyword$}  {:13}  {}", l.pointer, l.keyword, l.status, l.note);
             writeln!(f, "{}", text.trim_end())?;
         }
+        for pointer in &self.in_order {
+            writeln!(f, "{pointer}: keys in the schema's order only")?;
+        }
         Ok(())
     }
 }
@@ -81,6 +88,7 @@ impl fmt::Display for Report {
 #[derive(Default)]
 pub(super) struct Draft {
     lines: BTreeMap<(String, String), (Status, String)>,
+    pub(super) in_order: BTreeSet<String>,
 }
 
 impl Draft {
@@ -109,6 +117,7 @@ impl Draft {
                 .into_iter()
                 .map(|((pointer, keyword), (status, note))| Line { pointer, keyword, status, note })
                 .collect(),
+            in_order: self.in_order.into_iter().collect(),
         }
     }
 }

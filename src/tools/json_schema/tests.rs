@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Compiled, Error, Meaning, Options, Status, Tracker, compile};
+use super::{Compiled, Error, KeyOrder, Meaning, Options, Status, Tracker, compile};
 
 fn standard(schema: &Value) -> Compiled {
     compile(schema, Options::default()).unwrap()
@@ -36,20 +36,42 @@ fn what_a_grammar_can_say_is_enforced() {
         (json!({"propertyNames": {"maxLength": 3}}), "propertyNames"),
         (json!({"format": "date"}), "format"),
         (json!({"pattern": "^(?=.*[0-9])(?!.*(?:[()|]|\\))).{4,}$"}), "pattern"),
+        (json!({"oneOf": [{"minLength": 2}, {"maxLength": 3}]}), "oneOf"),
+        (json!({"not": {"type": "string", "pattern": "^a"}}), "not"),
+        (json!({"type": "string", "pattern": "^a{2}$|^ab$"}), "pattern"),
     ] {
         assert_eq!(status(schema.clone(), keyword), Status::Enforced, "{schema}");
     }
 }
 
 #[test]
+fn a_dynamic_reference_to_the_only_anchor_of_its_name_is_a_reference() {
+    let tree = json!({"$dynamicAnchor": "node", "type": "object", "required": ["value"], "properties": {
+        "value": {"type": "string"}, "children": {"type": "array", "items": {"$dynamicRef": "#node"}}}});
+    assert_eq!(status(tree.clone(), "$dynamicRef"), Status::Enforced);
+    let mut two = tree;
+    two["$defs"] = json!({"other": {"$dynamicAnchor": "node"}});
+    assert_eq!(status(two, "$dynamicRef"), Status::CheckedAfter);
+}
+
+#[test]
+fn the_report_says_where_the_order_of_keys_is_fixed() {
+    let schema = json!({"properties": {"a": {"properties": {"x": {}, "y": {}}}, "b": {}}});
+    let fixed = Options { key_order: KeyOrder::Schema, ..Options::default() };
+    assert_eq!(compile(&schema, fixed).unwrap().report.in_order, ["#", "#/properties/a"]);
+    assert!(standard(&schema).report.in_order.is_empty());
+}
+
+#[test]
 fn what_it_cannot_say_is_checked_after() {
     for (schema, keyword) in [
         (json!({"type": "array", "uniqueItems": true}), "uniqueItems"),
-        (json!({"oneOf": [{"minLength": 2}, {"maxLength": 3}]}), "oneOf"),
+        (json!({"oneOf": [{"items": {"minimum": 2}}, {"items": {"maximum": 3}}]}), "oneOf"),
         (json!({"type": "string", "pattern": "^(a|b)\\1$"}), "pattern"),
         (json!({"type": "string", "format": "regex"}), "format"),
         (json!({"type": "integer", "multipleOf": 7}), "multipleOf"),
-        (json!({"not": {"minLength": 2}}), "not"),
+        (json!({"not": {"items": {"minimum": 2}}}), "not"),
+        (json!({"type": "string", "pattern": "a\\b"}), "pattern"),
     ] {
         assert_eq!(status(schema.clone(), keyword), Status::CheckedAfter, "{schema}");
     }
