@@ -152,6 +152,9 @@ impl<'a> Compiler<'a, '_> {
         let mut escaped = String::new();
         text.chars().for_each(|c| pattern::print_raw(c, &mut escaped));
         let standard = self.options.meaning == Meaning::Standard;
+        if self.limits().integral_fraction && Decimal::parse(&text).is_some_and(|d| d.is_zero()) {
+            return "-?0(?:\\.0{1,8})?".into();
+        }
         let Some(mantissa) = text.split(['e', 'E']).next().filter(|m| *m == text) else {
             return escaped;
         };
