@@ -1,6 +1,7 @@
 //! Calls of random tools with seeded noise for a model: see `soak_calls --help`.
 
 use std::{
+    collections::BTreeMap,
     io::{BufWriter, Write, stdout},
     ops::ControlFlow,
     path::PathBuf,
@@ -264,7 +265,8 @@ struct Tally {
     called: usize,
     calls: usize,
     budget: usize,
-    unsatisfied: usize,
+    // By the keyword that was never satisfied.
+    unsatisfied: BTreeMap<String, usize>,
     refused: usize,
     backed_out: usize,
     tokens: usize,
@@ -291,14 +293,15 @@ fn main() -> Result<()> {
     }
     out.flush()?;
     eprintln!(
-        "{} turns: {} ended in {} calls ({} after backing out), {} at the budget, {} without a value that passes, {} with \
+        "{} turns: {} ended in {} calls ({} after backing out), {} at the budget, {} without a value that passes ({}), {} with \
          a schema that is refused; {} tokens, slowest turn {:.1} s",
         args.turns,
         tally.called,
         tally.calls,
         tally.backed_out,
         tally.budget,
-        tally.unsatisfied,
+        tally.unsatisfied.values().sum::<usize>(),
+        tally.unsatisfied.iter().map(|(keyword, n)| format!("{keyword} {n}")).collect::<Vec<_>>().join(", "),
         tally.refused,
         tally.tokens,
         tally.slowest.as_secs_f64()
@@ -336,8 +339,11 @@ fn one(
     let completion =
         match generate::constrained(&mut noise, &mut constraint, &mut sampler, args.max_tokens, read) {
             Ok(completion) => completion,
-            Err(runtime::Error::Unsatisfied { .. }) => {
-                tally.unsatisfied += 1;
+            Err(runtime::Error::Unsatisfied { refusal, .. }) => {
+                if args.show {
+                    eprintln!("{}: {}: {}", refusal.pointer, refusal.keyword, refusal.message);
+                }
+                *tally.unsatisfied.entry(refusal.keyword).or_default() += 1;
                 return Ok(());
             }
             Err(other) => return Err(other.into()),

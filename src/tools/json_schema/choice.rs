@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::Meaning;
 use super::conjunction::{Choice, Item, types};
 use super::document::{Id, Target};
 use super::format::{self, Format};
@@ -161,7 +162,7 @@ impl<'a> Compiler<'a, '_> {
                     out.extend(product);
                 }
                 "not" => out.push(vec![Item::Schema(self.document.child(id, value))]),
-                "format" => match format::format(value.as_str()?) {
+                "format" => match format::format(value.as_str()?, Meaning::Standard) {
                     Format::Exact(_) => out.push(vec![Item::Against(id, "format")]),
                     Format::Unknown => {}
                     Format::Wider(_) | Format::Unwritten => return None,

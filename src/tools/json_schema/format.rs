@@ -1,6 +1,6 @@
 //! The standard's formats as patterns, and how far each pattern goes.
 
-use super::pattern;
+use super::{Meaning, pattern};
 
 /// What the grammar can do for a format.
 pub(super) enum Format {
@@ -23,8 +23,10 @@ const OCTET: &str = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 const UNRESERVED: &str = "A-Za-z0-9._~\\-";
 const SUB_DELIMS: &str = "!$&'()*+,;=";
 
-/// Looks `name` up.
-pub(super) fn format(name: &str) -> Format {
+/// Looks `name` up. In a tool's arguments there are no leap seconds: the standard has them, and few that
+/// read a time do.
+pub(super) fn format(name: &str, meaning: Meaning) -> Format {
+    let time = || time(meaning == Meaning::Standard);
     match name {
         "date" => Format::Exact(DATE.into()),
         "time" => Format::Exact(time()),
@@ -57,8 +59,12 @@ pub(super) fn written(text: &str) -> String {
     pattern::written(&format!("^(?:{text})$")).expect("the formats' patterns are constants")
 }
 
-/// RFC 3339 `full-time`. Leap seconds are written in the offsets of whole and half hours.
-fn time() -> String {
+/// RFC 3339 `full-time`. Leap seconds, if wanted, are written in the offsets of whole and half hours.
+fn time(with_leap_seconds: bool) -> String {
+    let plain = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,16})?(?:[Zz]|[+\-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
+    if !with_leap_seconds {
+        return format!("(?:{plain})");
+    }
     let mut leap = vec!["23:59:60(?:\\.[0-9]{1,16})?(?:[Zz]|[+\\-]00:00)".to_string()];
     for minutes in (30..24 * 60).step_by(30) {
         let (h, m) = (minutes / 60, minutes % 60);
@@ -72,10 +78,7 @@ fn time() -> String {
             ));
         }
     }
-    format!(
-        "(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{{1,16}})?(?:[Zz]|[+\\-](?:[01][0-9]|2[0-3]):[0-5][0-9])|{})",
-        leap.join("|")
-    )
+    format!("(?:{plain}|{})", leap.join("|"))
 }
 
 /// RFC 3339 appendix A.

@@ -32,7 +32,8 @@ pub(super) fn any(limits: Limits) -> String {
 /// Every number literal without an exponent.
 pub(super) fn plain(limits: Limits) -> String {
     let Limits { integer, fraction, .. } = limits;
-    format!(r"-?(?:0|[1-9][0-9]{{0,{integer}}})(?:\.[0-9]{{1,{fraction}}})?")
+    let point = if fraction > 0 { format!(r"(?:\.[0-9]{{1,{fraction}}})?") } else { String::new() };
+    format!(r"-?(?:0|[1-9][0-9]{{0,{integer}}}){point}")
 }
 
 /// Every integer literal.

@@ -98,7 +98,16 @@ impl<'a> Compiler<'a, '_> {
         for (id, divisor) in &shape.multiples {
             match Decimal::parse(divisor).and_then(|d| multiple::multiples(&d, whole, limits)) {
                 Some(text) => parts.push(self.terminal(format!("/{text}/"))),
-                None => self.relax(*id, "multipleOf", "its last digits do not tell a multiple"),
+                None => {
+                    self.relax(*id, "multipleOf", "its last digits do not tell a multiple");
+                    if self.options.meaning == Meaning::Tool {
+                        // So few digits that every validator, in doubles or not, comes to one verdict.
+                        let places = Decimal::parse(divisor).map_or(0, |divisor| divisor.fraction.len());
+                        let few =
+                            Limits { integer: 14_usize.saturating_sub(places), fraction: places, ..limits };
+                        parts.push(self.terminal(format!("/{}/", number::plain(few))));
+                    }
+                }
             }
         }
         for value in &shape.excluded {
@@ -186,7 +195,7 @@ impl<'a> Compiler<'a, '_> {
             }
         }
         for (id, name) in &shape.formats {
-            match format::format(name) {
+            match format::format(name, self.options.meaning) {
                 Format::Exact(text) => {
                     parts.push(self.terminal(format!("/{}/", format::written(&text))));
                     self.mark(*id, "format", Status::Enforced, "");
@@ -207,7 +216,7 @@ impl<'a> Compiler<'a, '_> {
             left_out.push(self.terminal(format!("/{regex}/")));
         }
         for name in &shape.not_formats {
-            let Format::Exact(text) = format::format(name) else { return None };
+            let Format::Exact(text) = format::format(name, Meaning::Standard) else { return None };
             left_out.push(self.terminal(format!("/{}/", format::written(&text))));
         }
         if shape.max_length.is_some_and(|most| most < shape.min_length) {
