@@ -1,5 +1,6 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
+mod benchmark;
 mod call;
 mod chat;
 mod choice;
