@@ -40,6 +40,36 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A file of rows cannot be made.
+    #[error("cannot write {}", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A row cannot be added.
+    #[error("cannot add to {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Rows of different sweeps were to be joined.
+    #[error("{}: line {line} does not belong to the sweep of {}: {problem}", path.display(), other.display())]
+    OtherKey {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The file that it does not go with.
+        other: PathBuf,
+        /// What differs.
+        problem: String,
+    },
     /// The first 78 pairs mean something only in the published test set.
     #[error("the split first78 is the published 78 rows, and {} is not the published test set; use all359", path.display())]
     NotPublic {
@@ -52,8 +82,10 @@ impl Error {
     /// The class that decides the exit code.
     pub fn kind(&self) -> Kind {
         match self {
-            Error::Line { .. } | Error::File { .. } => Kind::Data,
+            Error::Line { .. } | Error::File { .. } | Error::OtherKey { .. } => Kind::Data,
             Error::Read { .. } => Kind::NoInput,
+            Error::Create { .. } => Kind::CannotCreate,
+            Error::Write { .. } => Kind::Io,
             Error::NotPublic { .. } => Kind::Usage,
         }
     }

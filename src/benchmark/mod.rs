@@ -9,6 +9,7 @@ mod error;
 pub mod json;
 pub mod metric;
 pub mod predictions;
+pub mod stats;
 
 pub use dataset::{Case, Dataset, Job, Split};
 pub use error::Error;
