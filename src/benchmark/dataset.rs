@@ -7,6 +7,7 @@ use super::{
     Error,
     answer::{Call, Rejection, Style},
     json::Json,
+    row::Data,
 };
 use crate::{
     chat::{self, Conversation, Message, Role},
@@ -14,6 +15,7 @@ use crate::{
 };
 use md5::{Digest, Md5};
 use serde_json::{Map, Value};
+use sha2::Sha256;
 use std::{
     fs::File,
     io::Read,
@@ -110,7 +112,7 @@ impl Dataset {
                 source: None,
             });
         }
-        let test_md5 = Md5::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let test_md5 = hex(&Md5::digest(&bytes));
         Ok(Dataset { job, cases, conversations, test_md5, test_path: test.to_path_buf() })
     }
 
@@ -129,6 +131,13 @@ impl Dataset {
             Split::First78 if self.is_public() => Ok(0..PUBLISHED_ROWS),
             Split::First78 => Err(Error::NotPublic { path: self.test_path.clone() }),
         }
+    }
+
+    /// What tells rows of these data from rows of others.
+    pub fn identity(&self) -> Data {
+        let tools = tools::json::spaced(&self.job.tools.sources());
+        let job = Sha256::digest(format!("{}\0{tools}", self.job.task_description));
+        Data { test_md5: self.test_md5.clone(), job_sha256: hex(&job) }
     }
 
     /// What the model is asked in a case: the system message around the task, and the messages so far.
@@ -291,6 +300,10 @@ fn the_call(message: &Message) -> Result<Call, String> {
     };
     Call::from_json(&Json::from(&call["function"]))
         .map_err(|rejection: Rejection| format!("is no call: {rejection}"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

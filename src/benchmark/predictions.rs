@@ -307,7 +307,7 @@ impl Scored {
         };
         let first =
             self.confusion.rows.keys().map(|name| name.chars().count()).max().unwrap_or(0).max(14) + 2;
-        write!(f, "\n{:<first$}", "right \\ called")?;
+        write!(f, "\n{:<first$}", "right, called")?;
         for name in &called {
             write!(f, "  {}", shown(name))?;
         }

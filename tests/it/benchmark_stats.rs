@@ -111,10 +111,11 @@ fn null_candidate(random: &mut Random) -> Vec<Cluster> {
             let rows = 6 + random.below(16);
             let lean = random.coin();
             let sum: f64 = (0..rows)
-                .filter_map(|_| {
-                    (random.below(10) == 0).then(|| if random.below(10) < 7 { lean } else { !lean })
+                .map(|_| match (random.below(10) == 0, (random.below(10) < 7) == lean) {
+                    (false, _) => 0.0,
+                    (true, true) => 1.0,
+                    (true, false) => -1.0,
                 })
-                .map(|better| if better { 1.0 } else { -1.0 })
                 .sum();
             Cluster { sum, rows }
         })
