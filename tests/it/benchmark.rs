@@ -107,6 +107,7 @@ fn conformance_34_conversations_expand_to_359_cases_whose_prompts_have_the_golde
         assert_eq!((dataset.conversations, dataset.cases.len()), (34, 359));
         assert!(dataset.is_public());
         assert_eq!(dataset.split(Split::First78).unwrap(), 0..78);
+        assert_eq!(dataset.identity().test_md5, "1c1b7ce2bf4ef1c262d06dd5fad2c59c");
         let count = |name: &str| dataset.cases.iter().filter(|case| case.gold.name == name).count();
         assert_eq!(
             [count("respond_to_user"), count("ReserveRestaurant"), count("FindRestaurants")],
@@ -219,4 +220,42 @@ fn a_data_set_that_cannot_be_used_is_refused_by_line_and_field() {
     }
     std::fs::remove_file(&job).unwrap();
     assert_eq!(Dataset::open(folder.path()).unwrap_err().kind(), edgecall::Kind::NoInput);
+}
+
+#[test]
+fn the_example_data_set_is_whole_and_has_the_examples_task_and_tools() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/restaurants");
+    let dataset = Dataset::open(&folder.join("benchmark")).unwrap();
+    assert_eq!((dataset.conversations, dataset.cases.len(), dataset.is_public()), (8, 61, false));
+    assert_eq!(dataset.job.task_description, read(&folder.join("task.txt")));
+    let tools = edgecall::tools::ToolSet::parse(read(&folder.join("tools.json")).as_bytes()).unwrap();
+    assert_eq!(dataset.job.tools, tools);
+    let toolbox = metric::Toolbox::new(&tools);
+    for case in &dataset.cases {
+        assert_eq!(toolbox.accepts(&case.gold), Some(true), "{:?}", case.gold);
+    }
+    for name in metric::JUDGE_PROXY_TOOLS {
+        assert!(dataset.cases.iter().filter(|case| case.gold.name == name).count() >= 6, "{name}");
+    }
+}
+
+#[test]
+fn conformance_the_example_data_set_shares_no_sentence_with_the_public_one() {
+    let Some(shared) = shared() else { return };
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/restaurants/benchmark/test.jsonl");
+    let public = read(&shared.join("data/tft/s1-direct/test.jsonl"));
+    let mut checked = 0;
+    for line in read(&ours).lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let messages: Vec<serde_json::Value> =
+            serde_json::from_str(row["question"].as_str().unwrap()).unwrap();
+        for content in messages.iter().filter_map(|message| message["content"].as_str()) {
+            // Short thanks and goodbyes are everybody's.
+            if content.split_whitespace().count() > 5 {
+                assert!(!public.contains(content), "{content}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 20, "{checked}");
 }
