@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A [`Dataset`] expands into [`Case`]s; each answer to one is scored by every metric of [`metric::METRICS`] and becomes
-//! a [`Row`](row::Row) of a file. A [`report`] is made of rows alone: of one run, of a resumed one, or of shards.
+//! a [`Row`] of a file. A [`report`] is made of rows alone: of one run, of a resumed one, or of shards.
 
 pub mod answer;
 pub mod confusion;

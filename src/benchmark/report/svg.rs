@@ -68,11 +68,13 @@ pub(super) fn scatter(points: &[Point], x_title: &str, y_title: &str) -> String 
         HEIGHT - 6.0,
         escaped(y_title)
     );
-    let mut placed = Vec::new();
-    for point in points {
+    let mut placed: Vec<(f64, f64)> = Vec::new();
+    for (i, point) in points.iter().enumerate() {
         let (mut px, py, class) = (x(point.x), y(point.y), escaped(&point.class));
-        // Modes of one file stand beside each other.
-        while placed.iter().any(|(other, _): &(f64, f64)| (other - px).abs() < 5.0) {
+        // Modes of one file stand beside each other; other files keep their place, or their order would be wrong.
+        let same_file =
+            |at: f64| (0..i).any(|j| points[j].label == point.label && (placed[j].0 - at).abs() < 5.0);
+        while same_file(px) {
             px += 6.0;
         }
         placed.push((px, py));
@@ -240,6 +242,34 @@ fn signed(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_smaller_file_never_stands_to_the_right_of_a_larger_one() {
+        let point = |label: &str, x: f64, class: &str| Point {
+            label: label.into(),
+            x,
+            y: 0.5,
+            interval: None,
+            class: class.into(),
+        };
+        let chart = scatter(
+            &[
+                point("f16", 11.7, "free"),
+                point("q4_k_m", 3.79, "free"),
+                point("q4_0", 3.67, "free"),
+                point("q4_0", 3.67, "any"),
+            ],
+            "MB",
+            "%",
+        );
+        let at: Vec<f64> = chart
+            .split("cx=\"")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap().parse().unwrap())
+            .collect();
+        assert!(at[0] > at[1] && at[1] > at[2], "{at:?}");
+        assert!(at[3] > at[2], "the modes of a file do not cover each other: {at:?}");
+    }
 
     #[test]
     fn ticks_are_round_few_and_hold_the_data() {
