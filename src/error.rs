@@ -61,6 +61,9 @@ pub enum Error {
     /// A call that could not be made.
     #[error(transparent)]
     Call(#[from] crate::call::Error),
+    /// A data set or rows that cannot be used.
+    #[error(transparent)]
+    Benchmark(#[from] crate::benchmark::Error),
     /// A written file whose tokenizer does not do what the checkpoint's does.
     #[error(transparent)]
     Verify(#[from] crate::verify::Error),
@@ -86,6 +89,7 @@ impl Error {
             Error::Chat(e) => e.kind(),
             Error::Runtime(e) => e.kind(),
             Error::Call(e) => e.kind(),
+            Error::Benchmark(e) => e.kind(),
             Error::Verify(e) => e.kind(),
             Error::Read { .. } => Kind::NoInput,
         }

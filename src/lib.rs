@@ -31,4 +31,6 @@ pub mod call;
 pub mod inspect;
 pub mod verify;
 
+pub mod benchmark;
+
 pub use error::{Error, Kind, Result};

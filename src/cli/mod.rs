@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, each with its `Args` and its `run`.
 
+mod bench;
 mod call;
 mod convert;
 mod exit;
@@ -29,6 +30,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Make a tool call
     Call(Box<call::Args>),
+    /// Compare quantisations on a tool-calling data set
+    Bench(bench::Args),
 }
 
 /// Parses the command line, runs it, and turns what happened into an exit code.
@@ -39,6 +42,7 @@ pub fn main() -> ExitCode {
         Command::Convert(args) => convert::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Call(args) => call::run(*args),
+        Command::Bench(args) => bench::run(args),
     };
     exit::code(result)
 }

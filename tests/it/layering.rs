@@ -19,7 +19,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("inspect", &["checkpoint", "convert", "gguf", "mmap"]),
     ("verify", &["checkpoint", "convert", "gguf", "mmap", "runtime"]),
     ("call", &["chat", "gguf", "inspect", "runtime", "tools"]),
-    ("error", &["call", "chat", "checkpoint", "convert", "gguf", "inspect", "runtime", "tools", "verify"]),
+    ("benchmark", &["chat", "tools"]),
+    (
+        "error",
+        &[
+            "benchmark",
+            "call",
+            "chat",
+            "checkpoint",
+            "convert",
+            "gguf",
+            "inspect",
+            "runtime",
+            "tools",
+            "verify",
+        ],
+    ),
 ];
 
 /// The crates that only `runtime` may name.

@@ -1,6 +1,10 @@
 //! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
 
 mod bad_input;
+mod benchmark;
+mod benchmark_cli;
+mod benchmark_report;
+mod benchmark_stats;
 mod call;
 mod chat;
 mod choice;

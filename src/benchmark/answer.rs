@@ -1,0 +1,262 @@
+//! What a model answered, as one call or as the reason why it is none.
+
+use super::json::{self, Json, Object};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+const OPEN: &str = "<tool_call>";
+const CLOSE: &str = "</tool_call>";
+
+/// A call: the tool's name, and its arguments in the order written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The tool's name.
+    pub name: String,
+    /// The arguments.
+    pub arguments: Object,
+}
+
+/// How a call is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// As a tuned model writes it: `arguments`, between `<tool_call>` marks.
+    Student,
+    /// As the data's answers are written: `parameters`, bare.
+    Teacher,
+}
+
+/// Why a text counts as no call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rejection {
+    /// There is no text.
+    Empty,
+    /// There is text and no JSON where a call would stand.
+    NoJson,
+    /// The JSON stops where the text ends.
+    Truncated,
+    /// The JSON is malformed, or something else stands beside it.
+    BrokenJson,
+    /// The JSON is no object.
+    NotAnObject,
+    /// The object has no `name`, or one that is no string.
+    NoName,
+    /// The arguments are no object, nor a text that holds one.
+    ArgumentsNotAnObject,
+    /// There is more than one call.
+    SeveralCalls,
+}
+
+impl Rejection {
+    /// Every cause, in the order in which a text is looked at.
+    pub const ALL: [Rejection; 8] = [
+        Rejection::Empty,
+        Rejection::NoJson,
+        Rejection::Truncated,
+        Rejection::BrokenJson,
+        Rejection::NotAnObject,
+        Rejection::NoName,
+        Rejection::ArgumentsNotAnObject,
+        Rejection::SeveralCalls,
+    ];
+
+    /// The cause in a few words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rejection::Empty => "empty",
+            Rejection::NoJson => "no JSON",
+            Rejection::Truncated => "truncated JSON",
+            Rejection::BrokenJson => "broken JSON",
+            Rejection::NotAnObject => "JSON but no object",
+            Rejection::NoName => "no name",
+            Rejection::ArgumentsNotAnObject => "arguments are no object",
+            Rejection::SeveralCalls => "several calls",
+        }
+    }
+
+    /// Whether the text held whole JSON all the same.
+    pub fn is_json(self) -> bool {
+        !matches!(self, Rejection::Empty | Rejection::NoJson | Rejection::Truncated | Rejection::BrokenJson)
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Call {
+    /// Reads the one call in `text`: a `<tool_call>` block, whatever stands around it, or a bare JSON object.
+    ///
+    /// The arguments stand under `arguments` or, where that is missing, `parameters`, as an object or as a text that
+    /// holds one; a call without either has none. The closing mark may be missing.
+    ///
+    /// # Errors
+    /// Why the text is no call. Two calls are none.
+    pub fn parse(text: &str) -> Result<Call, Rejection> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(Rejection::Empty);
+        }
+        match text.split_once(OPEN) {
+            // A bare object may hold the mark in one of its strings.
+            Some((_, block)) if !(text.starts_with('{') && Json::parse(text).is_ok()) => {
+                let (value, rest) = first_value(block)?;
+                let rest = rest.trim_start();
+                let after = match rest.strip_prefix(CLOSE) {
+                    Some(after) => after,
+                    None if rest.is_empty() => rest,
+                    None if rest.starts_with('{') || rest.starts_with(OPEN) => {
+                        return Err(Rejection::SeveralCalls);
+                    }
+                    None => return Err(Rejection::BrokenJson),
+                };
+                if after.contains(OPEN) {
+                    return Err(Rejection::SeveralCalls);
+                }
+                Call::from_json(&value)
+            }
+            _ => {
+                let (value, rest) = first_value(text)?;
+                match rest.trim_start() {
+                    "" => Call::from_json(&value),
+                    more if more.starts_with('{') => Err(Rejection::SeveralCalls),
+                    // A sentence that begins with a number is not JSON with something behind it.
+                    _ if !matches!(value, Json::Object(_)) => Err(Rejection::NoJson),
+                    _ => Err(Rejection::BrokenJson),
+                }
+            }
+        }
+    }
+
+    /// Reads a call from the object that it is written as.
+    ///
+    /// # Errors
+    /// What the object lacks.
+    pub fn from_json(value: &Json) -> Result<Call, Rejection> {
+        let object = value.as_object().ok_or(Rejection::NotAnObject)?;
+        let name = object.get("name").and_then(Json::as_text).ok_or(Rejection::NoName)?;
+        let arguments = match object.get("arguments").or_else(|| object.get("parameters")) {
+            None => Object::new(),
+            Some(Json::Object(arguments)) => arguments.clone(),
+            Some(Json::Text(text)) => match Json::parse(text) {
+                Ok(Json::Object(arguments)) => arguments,
+                _ => return Err(Rejection::ArgumentsNotAnObject),
+            },
+            Some(_) => return Err(Rejection::ArgumentsNotAnObject),
+        };
+        Ok(Call { name: name.to_owned(), arguments })
+    }
+
+    /// The call as the published files write it, keys in their order.
+    pub fn render(&self, style: Style) -> String {
+        let (name, arguments) = (json::quoted(&self.name), json::dumps(&self.arguments));
+        match style {
+            Style::Student => {
+                format!("{OPEN}\n{{\"name\": {name}, \"arguments\": {arguments}}}\n{CLOSE}")
+            }
+            Style::Teacher => format!("{{\"name\": {name}, \"parameters\": {arguments}}}"),
+        }
+    }
+}
+
+/// The text of a `prediction` column: the call that `raw` holds, written canonically, or nothing.
+pub fn prediction(raw: &str, style: Style) -> String {
+    Call::parse(raw).map_or_else(|_| String::new(), |call| call.render(style))
+}
+
+fn first_value(text: &str) -> Result<(Json, &str), Rejection> {
+    let text = text.trim_start();
+    match Json::parse_prefix(text) {
+        Ok((value, end)) => Ok((value, &text[end..])),
+        Err(_) if !text.starts_with(['{', '[', '"']) => Err(Rejection::NoJson),
+        Err(fault) if fault.at_end => Err(Rejection::Truncated),
+        Err(_) => Err(Rejection::BrokenJson),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THAI: &str = r#"{"name": "find", "arguments": {"city": "Leeds", "n": 2.0}}"#;
+
+    #[test]
+    fn one_call_is_read_in_every_form_that_it_may_have() {
+        let expected = Call::parse(THAI).unwrap();
+        assert_eq!(expected.name, "find");
+        for text in [
+            format!("<tool_call>\n{THAI}\n</tool_call>"),
+            format!("<tool_call>{THAI}"),
+            format!("Sure, here it is: <tool_call>\n{THAI}\n</tool_call> That was it."),
+            format!("  {THAI}\u{a0}\n"),
+            THAI.replace("arguments", "parameters"),
+            r#"{"name": "find", "arguments": "{\"city\": \"Leeds\", \"n\": 2}"}"#.into(),
+            r#"{"name": "find", "arguments": {"n": 0, "city": "York", "city": "Leeds", "n": 2}}"#.into(),
+            r#"{"id": 7, "parameters": {}, "arguments": {"n": 2, "city": "Leeds"}, "name": "find"}"#.into(),
+        ] {
+            assert_eq!(Call::parse(&text).as_ref(), Ok(&expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn marks_inside_a_string_are_text() {
+        let call = r#"{"name": "say", "arguments": {"message": "<tool_call> {</tool_call>"}}"#;
+        let bare = Call::parse(call).unwrap();
+        assert_eq!(Call::parse(&format!("<tool_call>\n{call}\n</tool_call>")).unwrap(), bare);
+        assert_eq!(bare.arguments["message"].as_text(), Some("<tool_call> {</tool_call>"));
+    }
+
+    #[test]
+    fn a_call_without_arguments_has_none() {
+        assert!(Call::parse(r#"{"name": "f"}"#).unwrap().arguments.is_empty());
+    }
+
+    #[test]
+    fn every_cause_of_rejection_has_its_text() {
+        let block = format!("<tool_call>\n{THAI}\n</tool_call>");
+        for (text, cause) in [
+            (" \n".into(), Rejection::Empty),
+            ("Enjoy your meal!".into(), Rejection::NoJson),
+            ("3 tables are free.".into(), Rejection::NoJson),
+            ("```json\n{}\n```".into(), Rejection::NoJson),
+            (format!("Here: {THAI}"), Rejection::NoJson),
+            ("<tool_call>\n</tool_call>".into(), Rejection::NoJson),
+            (block[..40].to_owned(), Rejection::Truncated),
+            (THAI[..THAI.len() - 1].to_owned(), Rejection::Truncated),
+            (format!("<tool_call>\n{}\n</tool_call>", &THAI[..THAI.len() - 1]), Rejection::BrokenJson),
+            (format!("<tool_call>\n{THAI} and more\n</tool_call>"), Rejection::BrokenJson),
+            (format!("{THAI} and more"), Rejection::BrokenJson),
+            ("{'name': 'f'}".into(), Rejection::BrokenJson),
+            (format!("[{THAI}]"), Rejection::NotAnObject),
+            ("\"f\"".into(), Rejection::NotAnObject),
+            ("null".into(), Rejection::NotAnObject),
+            ("{}".into(), Rejection::NoName),
+            (r#"{"name": 3, "arguments": {}}"#.into(), Rejection::NoName),
+            (r#"{"name": null}"#.into(), Rejection::NoName),
+            (r#"{"name": "f", "arguments": null}"#.into(), Rejection::ArgumentsNotAnObject),
+            (r#"{"name": "f", "arguments": []}"#.into(), Rejection::ArgumentsNotAnObject),
+            (r#"{"name": "f", "arguments": ""}"#.into(), Rejection::ArgumentsNotAnObject),
+            (r#"{"name": "f", "arguments": "[1]"}"#.into(), Rejection::ArgumentsNotAnObject),
+            (format!("{block}\n{block}"), Rejection::SeveralCalls),
+            (format!("<tool_call>{THAI}<tool_call>{THAI}"), Rejection::SeveralCalls),
+            (format!("<tool_call>{THAI}\n{THAI}</tool_call>"), Rejection::SeveralCalls),
+            (format!("{THAI}\n{THAI}"), Rejection::SeveralCalls),
+        ] {
+            let text: String = text;
+            assert_eq!(Call::parse(&text), Err(cause), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_call_is_written_with_its_keys_in_their_order_and_its_text_unescaped() {
+        let call = Call::parse(r#"{"name":"f","arguments":{"z":"ü\/","a":[1,2.0]}}"#).unwrap();
+        assert_eq!(
+            call.render(Style::Student),
+            "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"z\": \"ü/\", \"a\": [1, 2.0]}}\n</tool_call>"
+        );
+        assert_eq!(call.render(Style::Teacher), r#"{"name": "f", "parameters": {"z": "ü/", "a": [1, 2.0]}}"#);
+        assert_eq!(prediction("Hello", Style::Student), "");
+    }
+}

@@ -1,0 +1,336 @@
+//! A data set in the form of the TFT benchmark: a job (task and tools) and a test set, one conversation a line.
+//!
+//! Each line holds a conversation and the call that ends it. It expands into one case for each call: the ones that
+//! the assistant made on the way, with the messages before them, and the last.
+
+use super::{
+    Error,
+    answer::{Call, Rejection, Style},
+    json::Json,
+    row::Data,
+};
+use crate::{
+    chat::{self, Conversation, Message, Role},
+    tools::{self, ToolSet},
+};
+use md5::{Digest, Md5};
+use serde_json::{Map, Value};
+use sha2::Sha256;
+use std::{
+    fs::File,
+    io::Read,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The MD5 of the published test.jsonl.
+const PUBLIC_TEST_MD5: &str = "1c1b7ce2bf4ef1c262d06dd5fad2c59c";
+
+/// How many of its first pairs the published prediction files hold.
+const PUBLISHED_ROWS: usize = 78;
+
+/// Far more than any test set; the file may be a device without an end.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// What the model is for: the task and the tools, from a `job_description.json`.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The text that goes into the system message.
+    pub task_description: String,
+    /// The tools, in the order in which the prompt shows them.
+    pub tools: ToolSet,
+    /// What a judge should go by, if the job says.
+    pub judge_instructions: Option<String>,
+}
+
+/// One call to predict.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The conversation's line in the test set, counted from 0.
+    pub conversation: usize,
+    /// Which call of its conversation, counted from 0.
+    pub turn: usize,
+    /// The call that the data have here.
+    pub gold: Call,
+    messages: Arc<[Message]>,
+    prefix: usize,
+}
+
+/// Which cases are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Split {
+    /// All of them; 359 in the published test set.
+    #[default]
+    All,
+    /// The 78 for which predictions were published.
+    First78,
+}
+
+/// A job and its test set, checked.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Task and tools.
+    pub job: Job,
+    /// The cases, conversation by conversation.
+    pub cases: Vec<Case>,
+    /// The number of conversations.
+    pub conversations: usize,
+    /// The MD5 of the test set's bytes, in hex.
+    pub test_md5: String,
+    test_path: PathBuf,
+}
+
+impl Dataset {
+    /// Reads `folder/job_description.json` and `folder/test.jsonl`.
+    ///
+    /// # Errors
+    /// As [`Dataset::open_files`].
+    pub fn open(folder: &Path) -> Result<Dataset, Error> {
+        Dataset::open_files(&folder.join("job_description.json"), &folder.join("test.jsonl"))
+    }
+
+    /// Reads a job and a test set, wherever they are.
+    ///
+    /// # Errors
+    /// [`Error::Read`], or the file, line and field that is wrong: every call must be one of the job's tools, every
+    /// case must end with a message that asks for an answer.
+    pub fn open_files(job: &Path, test: &Path) -> Result<Dataset, Error> {
+        let job = Job::open(job)?;
+        let bytes = read(test)?;
+        let text = text(test, &bytes)?;
+        let mut cases = Vec::new();
+        let mut conversations = 0;
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            cases.extend(expand(line, conversations, &job.tools).map_err(|flaw| flaw.at(test, index + 1))?);
+            conversations += 1;
+        }
+        if cases.is_empty() {
+            return Err(Error::File {
+                path: test.to_path_buf(),
+                problem: "there is no conversation in it; one JSON object a line is expected".into(),
+                source: None,
+            });
+        }
+        let test_md5 = hex(&Md5::digest(&bytes));
+        Ok(Dataset { job, cases, conversations, test_md5, test_path: test.to_path_buf() })
+    }
+
+    /// Whether the test set is the published one.
+    pub fn is_public(&self) -> bool {
+        self.test_md5 == PUBLIC_TEST_MD5
+    }
+
+    /// The cases of a split, as a range of [`Dataset::cases`].
+    ///
+    /// # Errors
+    /// [`Error::NotPublic`] for [`Split::First78`] of another test set.
+    pub fn split(&self, split: Split) -> Result<Range<usize>, Error> {
+        match split {
+            Split::All => Ok(0..self.cases.len()),
+            Split::First78 if self.is_public() => Ok(0..PUBLISHED_ROWS),
+            Split::First78 => Err(Error::NotPublic { path: self.test_path.clone() }),
+        }
+    }
+
+    /// What tells rows of these data from rows of others.
+    pub fn identity(&self) -> Data {
+        let tools = tools::json::spaced(&self.job.tools.sources());
+        let job = Sha256::digest(format!("{}\0{tools}", self.job.task_description));
+        Data { test_md5: self.test_md5.clone(), job_sha256: hex(&job) }
+    }
+
+    /// What the model is asked in a case: the system message around the task, and the messages so far.
+    pub fn conversation(&self, case: &Case) -> Conversation {
+        Conversation { messages: case.messages().to_vec(), tools: None }
+            .with_system(chat::task_system_text(&self.job.task_description))
+    }
+}
+
+impl Split {
+    /// Every split by its name on the command line.
+    pub const ALL: [(&'static str, Split); 2] = [("all359", Split::All), ("first78", Split::First78)];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::All => "all359",
+            Split::First78 => "first78",
+        }
+    }
+}
+
+impl Case {
+    /// The messages before the call; the last one is no assistant's.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages[..self.prefix]
+    }
+
+    /// The gold call as the `answer` column has it.
+    pub fn answer(&self, style: Style) -> String {
+        self.gold.render(style)
+    }
+}
+
+impl Job {
+    /// Reads a `job_description.json`.
+    ///
+    /// # Errors
+    /// [`Error::Read`], or the field that is wrong.
+    pub fn open(path: &Path) -> Result<Job, Error> {
+        let bytes = read(path)?;
+        let wrong = |problem: String| Error::File { path: path.to_path_buf(), problem, source: None };
+        let document: Value = serde_json::from_str(text(path, &bytes)?).map_err(|source| Error::File {
+            path: path.to_path_buf(),
+            problem: "not valid JSON".into(),
+            source: Some(Box::new(source)),
+        })?;
+        let Value::Object(mut fields) = document else {
+            return Err(wrong(format!("is {}, not an object", tools::json::type_name(&document))));
+        };
+        let mut string = |key: &str| match fields.shift_remove(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong(format!("`{key}` is {}, not a string", tools::json::type_name(&other)))),
+        };
+        let task_description = string("task_description")?.ok_or_else(|| {
+            wrong("`task_description` is missing; it is the text of the model's system message".into())
+        })?;
+        let judge_instructions = string("llm_as_a_judge_instructions")?;
+        let list = fields
+            .shift_remove("tools")
+            .ok_or_else(|| wrong("`tools` is missing; it is a list in OpenAI's form".into()))?;
+        let tools = ToolSet::from_value(list).map_err(|source| Error::File {
+            path: path.to_path_buf(),
+            problem: "the tools cannot be used".into(),
+            source: Some(Box::new(source)),
+        })?;
+        Ok(Job { task_description, tools, judge_instructions })
+    }
+}
+
+/// What is wrong with a line whose number and file are not known yet.
+struct Flaw {
+    problem: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Flaw {
+    fn new(problem: impl Into<String>) -> Flaw {
+        Flaw { problem: problem.into(), source: None }
+    }
+
+    fn caused(problem: impl Into<String>, source: impl std::error::Error + Send + Sync + 'static) -> Flaw {
+        Flaw { problem: problem.into(), source: Some(Box::new(source)) }
+    }
+
+    fn at(self, path: &Path, line: usize) -> Error {
+        Error::Line { path: path.to_path_buf(), line, problem: self.problem, source: self.source }
+    }
+}
+
+/// The cases of one line.
+fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>, Flaw> {
+    let document: Value = serde_json::from_str(line).map_err(|e| Flaw::caused("not valid JSON", e))?;
+    let Value::Object(fields) = document else {
+        return Err(Flaw::new(format!("is {}, not an object", tools::json::type_name(&document))));
+    };
+    let messages: Arc<[Message]> = Conversation::parse(string_field(&fields, "question")?.as_bytes())
+        .map_err(|e| Flaw::caused("`question` holds no messages", e))?
+        .messages
+        .into();
+    let last = Call::parse(string_field(&fields, "answer")?)
+        .map_err(|rejection| Flaw::new(format!("`answer` is no call: {rejection}")))?;
+    let mut calls = Vec::new();
+    for (index, message) in messages.iter().enumerate() {
+        match message.role() {
+            Role::Assistant => {
+                calls.push((
+                    index,
+                    the_call(message).map_err(|p| Flaw::new(format!("messages[{index}] {p}")))?,
+                ));
+            }
+            Role::System | Role::Developer => {
+                return Err(Flaw::new(format!(
+                    "messages[{index}] is the {}'s; the system message is made of the job's task_description",
+                    message.role().as_str()
+                )));
+            }
+            Role::User | Role::Tool => {}
+        }
+    }
+    calls.push((messages.len(), last));
+    let mut cases = Vec::new();
+    for (turn, (prefix, gold)) in calls.into_iter().enumerate() {
+        let place = if prefix == messages.len() { "`answer`".into() } else { format!("messages[{prefix}]") };
+        if prefix == 0 || messages[prefix - 1].role() == Role::Assistant {
+            return Err(Flaw::new(format!(
+                "nothing is asked before {place}; a user's message must stand there"
+            )));
+        }
+        if tools.get(&gold.name).is_none() {
+            return Err(Flaw::new(format!(
+                "{place} calls `{}`, which is none of the job's tools",
+                gold.name
+            )));
+        }
+        cases.push(Case { conversation, turn, gold, messages: messages.clone(), prefix });
+    }
+    Ok(cases)
+}
+
+fn string_field<'a>(fields: &'a Map<String, Value>, key: &str) -> Result<&'a str, Flaw> {
+    match fields.get(key) {
+        Some(Value::String(text)) => Ok(text),
+        None => Err(Flaw::new(format!("`{key}` is missing"))),
+        Some(other) => Err(Flaw::new(format!(
+            "`{key}` is {}, not a string that holds JSON",
+            tools::json::type_name(other)
+        ))),
+    }
+}
+
+/// The one call of an assistant's message.
+fn the_call(message: &Message) -> Result<Call, String> {
+    let [call] = message.tool_calls() else {
+        return Err(format!(
+            "makes {} calls; a turn of the benchmark is exactly one",
+            message.tool_calls().len()
+        ));
+    };
+    Call::from_json(&Json::from(&call["function"]))
+        .map_err(|rejection: Rejection| format!("is no call: {rejection}"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let wrong = |source| Error::Read { path: path.to_path_buf(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(wrong)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(wrong)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(Error::File {
+            path: path.to_path_buf(),
+            problem: format!("more than {MAX_FILE_BYTES} bytes; no test set has as many"),
+            source: None,
+        });
+    }
+    Ok(bytes)
+}
+
+fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Error> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        Err(error) => {
+            let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+            Err(Error::Line {
+                path: path.to_path_buf(),
+                line,
+                problem: "is not UTF-8; save the file as UTF-8".into(),
+                source: None,
+            })
+        }
+    }
+}

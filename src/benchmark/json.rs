@@ -1,0 +1,463 @@
+//! JSON as Python's `json` module reads, compares and writes it.
+//!
+//! The published scores were made in Python, and the rows with them: `NaN` stands in them, whole numbers have any
+//! length, of two equal keys the last one counts, `2 == 2.0` and `True == 1`. No crate reads that dialect, so this
+//! one does; what `serde_json` accepts, it accepts too.
+
+use indexmap::IndexMap;
+use std::fmt::{self, Write};
+
+/// Levels of nesting; Python gives up near a thousand.
+const MAX_DEPTH: usize = 512;
+
+/// Python reads no whole number with more digits than this.
+const MAX_DIGITS: usize = 4300;
+
+/// The members of an object, in the order in which their keys were first written.
+pub type Object = IndexMap<String, Json>;
+
+/// A value as `json.loads` gives it. Equality is Python's `==`.
+#[derive(Clone, Debug)]
+pub enum Json {
+    /// `None`.
+    Null,
+    /// `True` or `False`.
+    Bool(bool),
+    /// An `int` of any length, as its decimal digits with `-` in front of a negative one.
+    Int(String),
+    /// A `float`, infinities and NaN included.
+    Float(f64),
+    /// A `str`. A surrogate without its other half, which Rust's text cannot hold, is U+FFFD.
+    Text(String),
+    /// A `list`.
+    List(Vec<Json>),
+    /// A `dict`.
+    Object(Object),
+}
+
+/// Why a text is not JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{problem} at byte {offset}", if *at_end { "the text ends early: " } else { "" })]
+pub struct Fault {
+    /// What was expected or is wrong.
+    pub problem: &'static str,
+    /// Where, in bytes from the start.
+    pub offset: usize,
+    /// Whether more text could have mended it.
+    pub at_end: bool,
+}
+
+impl Json {
+    /// Reads the one value that `text` holds, white space around it.
+    ///
+    /// # Errors
+    /// What is wrong and where.
+    pub fn parse(text: &str) -> Result<Json, Fault> {
+        let (value, end) = Json::parse_prefix(text)?;
+        match text[end..].trim_start_matches(WHITE).is_empty() {
+            true => Ok(value),
+            false => Err(Fault { problem: "something stands behind the value", offset: end, at_end: false }),
+        }
+    }
+
+    /// Reads the value that `text` begins with, and tells at which byte it ends.
+    ///
+    /// # Errors
+    /// What is wrong and where.
+    pub fn parse_prefix(text: &str) -> Result<(Json, usize), Fault> {
+        let mut reader = Reader { text, at: 0 };
+        let value = reader.value(0)?;
+        Ok((value, reader.at))
+    }
+
+    /// The text of a string.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Json::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The members of an object.
+    pub fn as_object(&self) -> Option<&Object> {
+        match self {
+            Json::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The number, `true` and `false` being 1 and 0 as in Python.
+    pub fn as_number(&self) -> Option<f64> {
+        match self {
+            Json::Bool(bool) => Some(f64::from(u8::from(*bool))),
+            Json::Int(digits) => digits.parse().ok(),
+            Json::Float(float) => Some(*float),
+            _ => None,
+        }
+    }
+
+    /// What the value is, for a message.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Json::Null => "null",
+            Json::Bool(_) => "a boolean",
+            Json::Int(_) | Json::Float(_) => "a number",
+            Json::Text(_) => "a string",
+            Json::List(_) => "an array",
+            Json::Object(_) => "an object",
+        }
+    }
+
+    /// The same value for `serde_json`; `None` where it holds an infinity or NaN, which JSON has no words for. Whole
+    /// numbers beyond 64 bits become floats.
+    pub fn to_serde(&self) -> Option<serde_json::Value> {
+        use serde_json::{Number, Value};
+        Some(match self {
+            Json::Null => Value::Null,
+            Json::Bool(bool) => Value::Bool(*bool),
+            Json::Int(digits) => match (digits.parse::<i64>(), digits.parse::<u64>()) {
+                (Ok(int), _) => int.into(),
+                (_, Ok(int)) => int.into(),
+                _ => Value::Number(Number::from_f64(digits.parse().ok()?)?),
+            },
+            Json::Float(float) => Value::Number(Number::from_f64(*float)?),
+            Json::Text(text) => Value::String(text.clone()),
+            Json::List(items) => Value::Array(items.iter().map(Json::to_serde).collect::<Option<_>>()?),
+            Json::Object(object) => Value::Object(
+                object
+                    .iter()
+                    .map(|(key, value)| Some((key.clone(), value.to_serde()?)))
+                    .collect::<Option<_>>()?,
+            ),
+        })
+    }
+}
+
+impl From<&serde_json::Value> for Json {
+    fn from(value: &serde_json::Value) -> Json {
+        use serde_json::Value;
+        match value {
+            Value::Null => Json::Null,
+            Value::Bool(bool) => Json::Bool(*bool),
+            Value::Number(number) => match number.as_f64() {
+                Some(float) if number.is_f64() => Json::Float(float),
+                _ => Json::Int(number.to_string()),
+            },
+            Value::String(text) => Json::Text(text.clone()),
+            Value::Array(items) => Json::List(items.iter().map(Json::from).collect()),
+            Value::Object(object) => {
+                Json::Object(object.iter().map(|(key, value)| (key.clone(), value.into())).collect())
+            }
+        }
+    }
+}
+
+/// Python's `==` of what `json.loads` gives: numbers by value whatever their type, booleans as 1 and 0, objects without
+/// regard to the order of keys, and one NaN like the other.
+impl PartialEq for Json {
+    fn eq(&self, other: &Json) -> bool {
+        match (self, other) {
+            (Json::Null, Json::Null) => true,
+            (Json::Text(a), Json::Text(b)) => a == b,
+            (Json::List(a), Json::List(b)) => a == b,
+            (Json::Object(a), Json::Object(b)) => a == b,
+            // `json.loads` gives one and the same object for every NaN, and containers compare objects first.
+            (Json::Float(a), Json::Float(b)) => a == b || (a.is_nan() && b.is_nan()),
+            _ => match (self.whole(), other.whole()) {
+                (Some(a), Some(b)) => a == b,
+                _ => false,
+            },
+        }
+    }
+}
+
+impl Json {
+    /// The digits of a number without a fraction, exactly.
+    fn whole(&self) -> Option<String> {
+        match self {
+            Json::Bool(bool) => Some(u8::from(*bool).to_string()),
+            Json::Int(digits) => Some(digits.clone()),
+            // `{:.0}` writes every digit of a float, however large it is; adding 0 makes -0.0 positive.
+            Json::Float(float) if float.is_finite() && float.fract() == 0.0 => {
+                Some(format!("{:.0}", float + 0.0))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// As `json.dumps(value, ensure_ascii=False)` writes it: a space behind `:` and `,`.
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Json::Null => f.write_str("null"),
+            Json::Bool(bool) => write!(f, "{bool}"),
+            Json::Int(digits) => f.write_str(digits),
+            Json::Float(float) => f.write_str(&float_repr(*float)),
+            Json::Text(text) => f.write_str(&quoted(text)),
+            Json::List(items) => {
+                f.write_char('[')?;
+                for (i, item) in items.iter().enumerate() {
+                    write!(f, "{}{item}", if i == 0 { "" } else { ", " })?;
+                }
+                f.write_char(']')
+            }
+            Json::Object(object) => f.write_str(&dumps(object)),
+        }
+    }
+}
+
+/// An object as `json.dumps(object, ensure_ascii=False)` writes it.
+pub fn dumps(object: &Object) -> String {
+    let members: Vec<String> =
+        object.iter().map(|(key, value)| format!("{}: {value}", quoted(key))).collect();
+    format!("{{{}}}", members.join(", "))
+}
+
+/// `text` as a JSON string.
+pub fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a text is written to memory")
+}
+
+/// As `repr(float)`: the shortest digits that read back, an exponent of at least two digits with its sign.
+fn float_repr(float: f64) -> String {
+    if float.is_nan() {
+        return "NaN".into();
+    }
+    if float.is_infinite() {
+        return if float > 0.0 { "Infinity".into() } else { "-Infinity".into() };
+    }
+    // Rust's debug form switches to an exponent at the same sizes as Python does.
+    let text = format!("{float:?}");
+    match text.split_once('e') {
+        None => text,
+        Some((digits, exponent)) => {
+            let (sign, size) = match exponent.strip_prefix('-') {
+                Some(size) => ('-', size),
+                None => ('+', exponent),
+            };
+            format!("{digits}e{sign}{size:0>2}")
+        }
+    }
+}
+
+const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn fault(&self, problem: &'static str) -> Fault {
+        Fault { problem, offset: self.at, at_end: self.at >= self.text.len() }
+    }
+
+    /// The next byte after white space.
+    fn peek(&mut self) -> Option<u8> {
+        let rest = self.rest();
+        self.at += rest.len() - rest.trim_start_matches(WHITE).len();
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn take(&mut self, word: &str) -> bool {
+        let found = self.rest().starts_with(word);
+        if found {
+            self.at += word.len();
+        }
+        found
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Json, Fault> {
+        if depth > MAX_DEPTH {
+            return Err(Fault { problem: "nested too deeply", offset: self.at, at_end: false });
+        }
+        match self.peek() {
+            Some(b'"') => Ok(Json::Text(self.string()?)),
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.list(depth),
+            _ => {
+                let words = [
+                    ("null", Json::Null),
+                    ("true", Json::Bool(true)),
+                    ("false", Json::Bool(false)),
+                    ("NaN", Json::Float(f64::NAN)),
+                    ("Infinity", Json::Float(f64::INFINITY)),
+                    ("-Infinity", Json::Float(f64::NEG_INFINITY)),
+                ];
+                for (word, value) in words {
+                    if self.take(word) {
+                        return Ok(value);
+                    }
+                    if !self.rest().is_empty() && word.starts_with(self.rest()) {
+                        self.at = self.text.len();
+                        return Err(self.fault("half a word"));
+                    }
+                }
+                self.number()
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Json, Fault> {
+        self.at += 1;
+        let mut object = Object::new();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(Json::Object(object));
+        }
+        loop {
+            if self.peek() != Some(b'"') {
+                return Err(self.fault("a key was expected"));
+            }
+            let key = self.string()?;
+            if self.peek() != Some(b':') {
+                return Err(self.fault("`:` was expected"));
+            }
+            self.at += 1;
+            let value = self.value(depth + 1)?;
+            object.insert(key, value);
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(Json::Object(object));
+                }
+                _ => return Err(self.fault("`,` or `}` was expected")),
+            }
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Json, Fault> {
+        self.at += 1;
+        let mut items = Vec::new();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(Json::List(items));
+        }
+        loop {
+            items.push(self.value(depth + 1)?);
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(Json::List(items));
+                }
+                _ => return Err(self.fault("`,` or `]` was expected")),
+            }
+        }
+    }
+
+    fn string(&mut self) -> Result<String, Fault> {
+        self.at += 1;
+        let mut out = String::new();
+        loop {
+            let rest = self.rest();
+            let plain = rest.find(|c| matches!(c, '"' | '\\' | '\0'..='\u{1f}')).unwrap_or(rest.len());
+            out.push_str(&rest[..plain]);
+            self.at += plain;
+            match self.text.as_bytes().get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(out);
+                }
+                Some(b'\\') => out.push(self.escape()?),
+                Some(_) => return Err(self.fault("a control character must be escaped")),
+                None => return Err(self.fault("the string has no end")),
+            }
+        }
+    }
+
+    /// The character of the escape that stands here.
+    fn escape(&mut self) -> Result<char, Fault> {
+        self.at += 1;
+        let c = match self.text.as_bytes().get(self.at) {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                self.at += 1;
+                let unit = self.hex()?;
+                if let 0xd800..=0xdbff = unit
+                    && self.rest().starts_with("\\u")
+                {
+                    let back = self.at;
+                    self.at += 2;
+                    if let low @ 0xdc00..=0xdfff = self.hex()? {
+                        let code = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+                        return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+                    }
+                    self.at = back;
+                }
+                return Ok(char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            _ => return Err(self.fault("there is no such escape")),
+        };
+        self.at += 1;
+        Ok(c)
+    }
+
+    fn hex(&mut self) -> Result<u32, Fault> {
+        let digits = self.text.as_bytes().get(self.at..self.at + 4);
+        let digits = digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let Some(digits) = digits else {
+            let all_hex = self.rest().len() < 4 && self.rest().bytes().all(|b| b.is_ascii_hexdigit());
+            return Err(Fault { problem: "four hex digits were expected", offset: self.at, at_end: all_hex });
+        };
+        self.at += 4;
+        Ok(digits.iter().fold(0, |code, digit| code * 16 + char::from(*digit).to_digit(16).unwrap_or(0)))
+    }
+
+    fn number(&mut self) -> Result<Json, Fault> {
+        let bytes = self.rest().as_bytes();
+        let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let sign = usize::from(bytes.first() == Some(&b'-'));
+        let whole = match bytes.get(sign) {
+            Some(b'0') => 1,
+            _ => digits(sign),
+        };
+        if whole == 0 {
+            self.at += if sign == bytes.len() { sign } else { 0 };
+            return Err(self.fault("a value was expected"));
+        }
+        let mut end = sign + whole;
+        let mut is_float = false;
+        if bytes.get(end) == Some(&b'.') && digits(end + 1) > 0 {
+            end += 1 + digits(end + 1);
+            is_float = true;
+        }
+        if matches!(bytes.get(end), Some(b'e' | b'E')) {
+            let signed = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+            if bytes.len() > end + 1 + signed && digits(end + 1 + signed) > 0 {
+                end += 1 + signed + digits(end + 1 + signed);
+                is_float = true;
+            }
+        }
+        let literal = self.rest()[..end].to_owned();
+        if !is_float && whole > MAX_DIGITS {
+            return Err(Fault {
+                problem: "a whole number with too many digits",
+                offset: self.at,
+                at_end: false,
+            });
+        }
+        self.at += end;
+        Ok(match is_float {
+            true => Json::Float(literal.parse().map_err(|_| self.fault("a number was expected"))?),
+            false if literal == "-0" => Json::Int("0".into()),
+            false => Json::Int(literal),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,24 @@
+//! Whether the right function was called.
+
+use super::{Metric, Pair, one_if};
+
+/// 1 if the names are equal: an upper bound on what a judge may call good.
+pub struct FunctionName;
+
+impl Metric for FunctionName {
+    fn name(&self) -> &'static str {
+        "function_name"
+    }
+
+    fn about(&self) -> &'static str {
+        "the function called is the reference's"
+    }
+
+    fn is_binary(&self) -> bool {
+        true
+    }
+
+    fn score(&self, pair: &Pair<'_>) -> Option<f64> {
+        one_if(pair.calls().is_some_and(|(gold, predicted)| gold.name == predicted.name))
+    }
+}

@@ -1,0 +1,25 @@
+//! Quantisations compared on a tool-calling data set.
+//!
+//! ```text
+//! dataset -> case -> (a model) -> row -> verdict, report
+//!                       answer, metric    stats
+//! ```
+//!
+//! A [`Dataset`] expands into [`Case`]s; each answer to one is scored by every metric of [`metric::METRICS`] and becomes
+//! a [`Row`] of a file. A [`report`] is made of rows alone: of one run, of a resumed one, or of shards.
+
+pub mod answer;
+pub mod confusion;
+pub mod dataset;
+mod error;
+pub mod json;
+pub mod metric;
+pub mod predictions;
+pub mod report;
+pub mod row;
+pub mod stats;
+pub mod verdict;
+
+pub use dataset::{Case, Dataset, Job, Split};
+pub use error::Error;
+pub use row::{Mode, Row, RowKey};

@@ -1,0 +1,378 @@
+//! Rows -> report.
+
+use super::{
+    ArmReport, CostReport, FunctionReport, Mean, ModeVerdict, Report, SCHEMA_VERSION, ScoreRow,
+    pairing::{self, ArmRows, is_binary},
+};
+use crate::benchmark::{
+    answer::Call,
+    confusion::Confusion,
+    metric::{JUDGE_PROXY_LABEL, METRICS},
+    row::{Cost, Mode, Role, Row, RowFile, sort},
+    stats::{self, Cluster, Random},
+    verdict::{self, Candidate, Margin, Rules, Verdict, decide},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Makes the report of a sweep's rows, in whatever order they are; `None` without rows.
+///
+/// `rules` say how the statistics are drawn; the margin and the primary metric are those of the rows, which were named
+/// before the run.
+pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
+    let mut rows = file.rows.clone();
+    sort(&mut rows);
+    let first = rows.first()?;
+    let rules = Rules { margin: first.margin, ..*rules };
+    let primary = first.primary.clone();
+    let arms = arms(&rows);
+    let metrics = metrics(&rows, &primary);
+    let mut report = Report {
+        schema_version: SCHEMA_VERSION,
+        verdicts: Vec::new(),
+        primary: primary.clone(),
+        rules,
+        data: first.data.clone(),
+        conversations: rows.iter().map(|row| row.conversation).collect::<BTreeSet<_>>().len(),
+        cases: rows.iter().map(Row::case).collect::<BTreeSet<_>>().len(),
+        notes: Vec::new(),
+        arms: arms.iter().map(|arm| arm_report(arm, &metrics, &primary, &rules)).collect(),
+        comparisons: Vec::new(),
+        constraints: Vec::new(),
+        noise_floor: Vec::new(),
+        distances: Vec::new(),
+        flips: Vec::new(),
+        rows: arms.iter().flat_map(score_rows).collect(),
+        environment: file.starts.clone(),
+    };
+    for mode in Mode::ALL {
+        let of_mode: Vec<&ArmRows<'_>> = arms.iter().filter(|arm| mode_of(arm) == mode).collect();
+        if let Some(reference) = reference(&of_mode) {
+            add_mode(&mut report, mode, reference, &of_mode, &metrics);
+        }
+    }
+    add_constraints(&mut report, &arms, &metrics);
+    report.notes = notes(&report, &arms);
+    Some(report)
+}
+
+/// A setting of an arm in words.
+type Setting = fn(&Row) -> String;
+
+/// The settings that may tell arms of one model and mode apart.
+const SETTINGS: [Setting; 6] = [
+    |row| format!("KV {}", row.key.arm.kv_type),
+    |row| format!("{} threads", row.key.arm.threads),
+    |row| format!("n_ubatch {}", row.key.arm.n_ubatch),
+    |row| if row.key.arm.repack { "repacked".into() } else { "not repacked".into() },
+    |row| format!("{} tokens", row.key.arm.max_tokens),
+    |row| row.key.arm.engine.clone(),
+];
+
+/// Rows by arm, in their order, each arm with a label of its own.
+fn arms(rows: &[Row]) -> Vec<ArmRows<'_>> {
+    let mut arms: Vec<ArmRows<'_>> = Vec::new();
+    for row in rows {
+        match arms.last_mut().filter(|arm| arm.rows[0].key.arm == row.key.arm && arm.rows[0].role == row.role)
+        {
+            Some(arm) => arm.rows.push(row),
+            None => arms.push(ArmRows { name: String::new(), label: String::new(), rows: vec![row] }),
+        }
+    }
+    // A setting is part of the name only where arms differ in it.
+    let differing: Vec<&Setting> = SETTINGS
+        .iter()
+        .filter(|setting| arms.iter().map(|arm| setting(arm.rows[0])).collect::<BTreeSet<_>>().len() > 1)
+        .collect();
+    let several_modes = arms.iter().map(mode_of).collect::<BTreeSet<_>>().len() > 1;
+    let mut taken = BTreeSet::new();
+    for arm in &mut arms {
+        let parts = differing.iter().map(|setting| setting(arm.rows[0]));
+        let mut name: Vec<String> = std::iter::once(arm.rows[0].model.clone()).chain(parts).collect();
+        // Two files of one name.
+        if taken.contains(&(mode_of(arm), name.join(", "))) {
+            name.push(arm.rows[0].key.arm.file_sha256.chars().take(8).collect());
+        }
+        arm.name = name.join(", ");
+        arm.label = if several_modes { format!("{}, {}", arm.name, mode_of(arm)) } else { arm.name.clone() };
+        taken.insert((mode_of(arm), arm.name.clone()));
+    }
+    arms
+}
+
+/// The metrics that rows have, the primary one first, then in the order of [`METRICS`].
+fn metrics(rows: &[Row], primary: &str) -> Vec<String> {
+    let present: BTreeSet<&String> = rows.iter().flat_map(|row| row.scores.keys()).collect();
+    let known =
+        METRICS.iter().map(|metric| metric.name()).filter(|name| present.iter().any(|have| have == name));
+    let unknown =
+        present.iter().map(|name| name.as_str()).filter(|name| METRICS.iter().all(|m| m.name() != *name));
+    let mut names = vec![primary.to_owned()];
+    names.extend(known.chain(unknown).filter(|name| *name != primary).map(str::to_owned));
+    names
+}
+
+fn mode_of(arm: &ArmRows<'_>) -> Mode {
+    arm.rows[0].key.arm.mode
+}
+
+/// The arm that others are compared with: the one that was named, else the largest file.
+fn reference<'a, 'r>(of_mode: &[&'a ArmRows<'r>]) -> Option<&'a ArmRows<'r>> {
+    let named = of_mode.iter().find(|arm| arm.rows[0].role == Role::Reference);
+    // Arms are sorted by size within their role.
+    named.or_else(|| of_mode.iter().find(|arm| arm.rows[0].role == Role::Candidate)).copied()
+}
+
+fn add_mode(
+    report: &mut Report,
+    mode: Mode,
+    reference: &ArmRows<'_>,
+    of_mode: &[&ArmRows<'_>],
+    metrics: &[String],
+) {
+    let (primary, rules) = (report.primary.clone(), report.rules);
+    let others = || of_mode.iter().filter(|arm| arm.label != reference.label);
+    let mut candidates = Vec::new();
+    for candidate in others().filter(|arm| arm.rows[0].role != Role::NoiseFloor) {
+        let rows = pairing::paired_scores(&pairing::pairs(reference, candidate), &primary);
+        let file_bytes = candidate.rows[0].file_bytes;
+        candidates.push(Candidate { name: candidate.name.clone(), file_bytes, rows });
+        report.comparisons.extend(pairing::comparisons(reference, candidate, metrics, &rules));
+        report.distances.push(pairing::distance(reference, candidate, &primary));
+        report.flips.extend(pairing::flips(reference, candidate, &primary));
+    }
+    for again in others().filter(|arm| arm.rows[0].role == Role::NoiseFloor) {
+        report.noise_floor.push(pairing::distance(reference, again, &primary));
+    }
+    let verdict = decide(candidates, is_binary(&primary), &rules);
+    report.verdicts.push(ModeVerdict {
+        mode,
+        reference: reference.name.clone(),
+        sentence: sentence(&verdict, &reference.name, &primary, &rules),
+        words: verdict.findings.iter().map(|finding| finding.words(&rules)).collect(),
+        verdict,
+    });
+}
+
+/// The decision as a reader wants it first.
+fn sentence(verdict: &Verdict, reference: &str, primary: &str, rules: &Rules) -> String {
+    let Some(finding) = verdict.findings.first() else {
+        return format!("There is nothing to compare with {reference}.");
+    };
+    let comparison = &finding.comparison;
+    let size = format!("{} rows of {} conversations", comparison.rows, comparison.conversations);
+    let margin = format!("{:.1} points of {primary}", rules.margin * 100.0);
+    if verdict.too_few_conversations {
+        return format!(
+            "No verdict: {size} against {reference}, and it takes {} conversations.",
+            rules.min_conversations
+        );
+    }
+    match &verdict.ship {
+        Some(ship) => {
+            let found = verdict.findings.iter().find(|finding| finding.name == *ship);
+            let how = match found {
+                Some(finding) if finding.worse => "worse, but by no more than",
+                _ => "no loss beyond",
+            };
+            format!("Ship {ship}: {how} {margin} against {reference}, on {size}.")
+        }
+        None => {
+            let worse: Vec<&str> =
+                verdict.findings.iter().filter(|f| f.worse).map(|f| f.name.as_str()).collect();
+            let worse =
+                if worse.is_empty() { String::new() } else { format!(" Worse: {}.", worse.join(", ")) };
+            format!(
+                "Keep {reference}: for no other file do the data rule out a loss beyond {margin}, on {size}.{worse}"
+            )
+        }
+    }
+}
+
+/// Each constrained mode against free decoding with the same file and settings.
+fn add_constraints(report: &mut Report, arms: &[ArmRows<'_>], metrics: &[String]) {
+    let but_for_mode = |arm: &ArmRows<'_>| {
+        let mut key = arm.rows[0].key.arm.clone();
+        key.mode = Mode::Free;
+        (key, arm.rows[0].role)
+    };
+    for constrained in arms.iter().filter(|arm| mode_of(arm) != Mode::Free) {
+        let free = arms
+            .iter()
+            .find(|arm| mode_of(arm) == Mode::Free && but_for_mode(arm) == but_for_mode(constrained));
+        if let Some(free) = free {
+            report.constraints.extend(pairing::comparisons(free, constrained, metrics, &report.rules));
+        }
+    }
+}
+
+fn arm_report(arm: &ArmRows<'_>, metrics: &[String], primary: &str, rules: &Rules) -> ArmReport {
+    let first = arm.rows[0];
+    let mut confusion = Confusion::default();
+    let mut rejected = BTreeMap::new();
+    let mut functions: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for row in &arm.rows {
+        let predicted = Call::parse(&row.prediction);
+        if let Ok(gold) = Call::parse(&row.gold) {
+            confusion.add(&gold, &predicted);
+        }
+        if let Err(cause) = predicted {
+            *rejected.entry(row.rejection.unwrap_or(cause)).or_default() += 1;
+        }
+        functions.entry(row.function()).or_default().extend(row.scores.get(primary));
+    }
+    let drifts = || arm.rows.iter().filter_map(|row| row.drift.as_ref());
+    let tokens: usize = drifts().map(|drift| drift.tokens).sum();
+    let kernels: BTreeSet<&String> = arm.rows.iter().map(|row| &row.key.kernels).collect();
+    ArmReport {
+        label: arm.label.clone(),
+        name: arm.name.clone(),
+        model: first.model.clone(),
+        mode: first.key.arm.mode,
+        role: first.role,
+        file_sha256: first.key.arm.file_sha256.clone(),
+        file_bytes: first.file_bytes,
+        bits_per_weight: first.bits_per_weight,
+        kv_type: first.key.arm.kv_type.clone(),
+        threads: first.key.arm.threads,
+        kernels: kernels.into_iter().cloned().collect(),
+        rows: arm.rows.len(),
+        means: metrics.iter().filter_map(|metric| mean(arm, metric, rules)).collect(),
+        functions: functions
+            .into_iter()
+            .filter_map(|(function, scores)| {
+                Some(FunctionReport { function, rows: scores.len(), mean: stats::mean(&scores)? })
+            })
+            .collect(),
+        rejected,
+        confusion,
+        nll_per_token: (tokens > 0).then(|| drifts().map(|drift| drift.nll).sum::<f64>() / tokens as f64),
+        costs: costs(arm),
+    }
+}
+
+fn mean(arm: &ArmRows<'_>, metric: &str, rules: &Rules) -> Option<Mean> {
+    let mut clusters: BTreeMap<usize, Cluster> = BTreeMap::new();
+    for row in &arm.rows {
+        if let Some(score) = row.scores.get(metric) {
+            let cluster = clusters.entry(row.conversation).or_default();
+            cluster.sum += score;
+            cluster.rows += 1;
+        }
+    }
+    let clusters: Vec<Cluster> = clusters.into_values().collect();
+    let mut picks = Random::new(rules.seed);
+    Some(Mean {
+        metric: metric.to_owned(),
+        rows: clusters.iter().map(|cluster| cluster.rows).sum(),
+        interval: Some(stats::bootstrap(&clusters, rules.draws, &mut || picks.below(clusters.len()))?),
+        mean: stats::delta(&clusters),
+    })
+}
+
+fn costs(arm: &ArmRows<'_>) -> Vec<CostReport> {
+    let mut hosts: BTreeMap<&str, Vec<&Cost>> = BTreeMap::new();
+    for cost in arm.rows.iter().filter_map(|row| row.cost.as_ref()) {
+        hosts.entry(&cost.host).or_default().push(cost);
+    }
+    hosts.into_iter().map(|(host, costs)| host_cost(host, &costs)).collect()
+}
+
+fn host_cost(host: &str, costs: &[&Cost]) -> CostReport {
+    let sorted = |value: fn(&Cost) -> Option<f64>| {
+        let mut values: Vec<f64> = costs.iter().filter_map(|cost| value(cost)).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let sum = |value: fn(&Cost) -> f64| costs.iter().map(|cost| value(cost)).sum::<f64>();
+    let rate = |tokens: f64, seconds: f64| (seconds > 0.0).then(|| tokens / seconds);
+    let wall = sorted(|cost| Some(cost.wall_s));
+    let throttled: Vec<bool> = costs.iter().filter_map(|cost| cost.throttled).collect();
+    CostReport {
+        host: host.to_owned(),
+        calls: costs.len(),
+        wall_s_p50: stats::quantile(&wall, 0.5).unwrap_or(0.0),
+        wall_s_p95: stats::quantile(&wall, 0.95).unwrap_or(0.0),
+        cpu_s: stats::mean(&sorted(|cost| cost.cpu_s)),
+        prefill_tokens_per_s: rate(sum(|cost| cost.computed_tokens as f64), sum(|cost| cost.prefill_s)),
+        decode_tokens_per_s: rate(sum(|cost| cost.generated_tokens as f64), sum(|cost| cost.decode_s)),
+        prompt_tokens: costs.iter().map(|cost| cost.prompt_tokens).sum(),
+        computed_tokens: costs.iter().map(|cost| cost.computed_tokens).sum(),
+        load_s: stats::quantile(&sorted(|cost| cost.load_s), 0.5),
+        peak_resident_bytes: costs.iter().filter_map(|cost| cost.peak_resident_bytes).max(),
+        celsius: sorted(|cost| cost.celsius).last().copied(),
+        throttled: (!throttled.is_empty()).then(|| throttled.contains(&true)),
+    }
+}
+
+fn score_rows(arm: &ArmRows<'_>) -> Vec<ScoreRow> {
+    let row = |row: &&Row| ScoreRow {
+        arm: arm.label.clone(),
+        conversation: row.conversation,
+        turn: row.turn,
+        function: row.function(),
+        scores: row.scores.clone(),
+    };
+    arm.rows.iter().map(row).collect()
+}
+
+/// What must be known to read the figures.
+fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
+    let mut notes = vec![format!(
+        "{} was named as the primary metric before the run; all others are descriptive. Differences are candidate \
+         minus reference, row by row; intervals are 95 % percentile bootstraps over {} conversations ({} draws, seed \
+         {}), a little narrow with so few; p is a sign-flip permutation by conversation, adjusted after Holm for the \
+         candidates of a mode.",
+        report.primary, report.conversations, report.rules.draws, report.rules.seed
+    )];
+    for verdict in &report.verdicts {
+        if arms.iter().any(|arm| {
+            (&arm.name, mode_of(arm)) == (&verdict.reference, verdict.mode)
+                && arm.rows[0].role != Role::Reference
+        }) {
+            notes.push(format!(
+                "No reference was named for the mode {}; {} is the largest file and took its place.",
+                verdict.mode, verdict.reference
+            ));
+        }
+        let short = |finding: &&verdict::Finding| finding.comparison.rows < report.cases;
+        for finding in verdict.verdict.findings.iter().filter(short) {
+            notes.push(format!(
+                "{} ({}) is paired on {} of {} calls; the run is not complete.",
+                finding.name, verdict.mode, finding.comparison.rows, report.cases
+            ));
+        }
+    }
+    let not_tested = |finding: &verdict::Finding| matches!(finding.margin, Margin::NotTested { .. });
+    if report.verdicts.iter().flat_map(|verdict| &verdict.verdict.findings).any(not_tested) {
+        notes.push(
+            "Files are held to the margin from the largest down, and the first failure ends that; smaller files are \
+             not tested after it, whatever their own interval says."
+                .into(),
+        );
+    }
+    for comparison in
+        report.comparisons.iter().filter(|c| c.cross_kernel_pairs > 0 && c.metric == report.primary)
+    {
+        notes.push(format!(
+            "{} of {} pairs of {} were made on different CPU kernels than the reference's, which can flip an answer \
+             by itself.",
+            comparison.cross_kernel_pairs, comparison.comparison.rows, comparison.candidate
+        ));
+    }
+    match report.noise() {
+        Some(noise) => notes.push(format!(
+            "The reference scores otherwise on {:.1} % of rows under other threads, batches or weight layouts: \
+             differences of that size are no quantisation damage.",
+            noise * 100.0
+        )),
+        None => notes.push("The noise floor was not measured.".into()),
+    }
+    if arms.iter().any(|arm| mode_of(arm) == Mode::Schema) {
+        notes
+            .push("ROUGE of schema rows is not comparable: the order of keys alone costs about 0.18.".into());
+    }
+    if arms.iter().any(|arm| arm.rows.iter().any(|row| row.scores.contains_key("judge_proxy"))) {
+        notes.push(format!("judge_proxy: {JUDGE_PROXY_LABEL}"));
+    }
+    notes
+}

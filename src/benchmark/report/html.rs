@@ -1,0 +1,382 @@
+//! The report as one page: no network, no script, readable in light and dark, on paper and on a phone.
+
+use super::{
+    ArmReport, Exporter, Flip, Report, decimals,
+    difference::{Piece, difference},
+    p_value, percent, points,
+    svg::{self, Line, Point},
+    text,
+};
+use crate::benchmark::{confusion::NO_CALL, row::Mode};
+
+/// One self-contained HTML page.
+pub struct Html;
+
+/// Flips that a page lists for each candidate; the JSON has them all.
+const SHOWN_FLIPS: usize = 100;
+
+impl Exporter for Html {
+    fn name(&self) -> &'static str {
+        "html"
+    }
+
+    fn export(&self, report: &Report) -> String {
+        let title = report.verdicts.first().map_or("Benchmark", |verdict| &verdict.sentence);
+        let sections = [
+            verdicts(report),
+            section("Models", &table(&text::arms(report))),
+            charts(report),
+            section("Differences by the primary metric", &table(&text::differences(report))),
+            all_metrics(report),
+            constraints(report),
+            costs(report),
+            distances(report),
+            functions(report),
+            confusions(report),
+            flips(report),
+            notes(report),
+            environment(report),
+        ];
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
+             <style>\n{}</style>\n</head>\n<body>\n{}</body>\n</html>\n",
+            escaped(title),
+            include_str!("page.css"),
+            sections.concat()
+        )
+    }
+}
+
+/// `text` for the inside of an element or an attribute.
+pub(super) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            // Control characters are errors in HTML, and models write some.
+            c if c.is_control() && c != '\n' && c != '\t' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn section(title: &str, body: &str) -> String {
+    format!("<section>\n<h2>{}</h2>\n{body}</section>\n", escaped(title))
+}
+
+fn table(rows: &[Vec<String>]) -> String {
+    let cells = |row: &[String], tag: &str| -> String {
+        row.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect()
+    };
+    let Some((head, body)) = rows.split_first() else { return String::new() };
+    let body: String = body.iter().map(|row| format!("<tr>{}</tr>\n", cells(row, "td"))).collect();
+    format!(
+        "<div class=\"scroll\"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n",
+        cells(head, "th")
+    )
+}
+
+fn verdicts(report: &Report) -> String {
+    let mut out = String::new();
+    for (i, verdict) in report.verdicts.iter().enumerate() {
+        let tag = if i == 0 { "h1" } else { "h2" };
+        out += &format!("<div class=\"verdict\">\n<{tag}>{}</{tag}>\n", escaped(&verdict.sentence));
+        out += &format!(
+            "<p class=\"soft\">Mode <b>{}</b>, reference {}, {} calls of {} conversations.</p>\n<ul>\n",
+            verdict.mode,
+            escaped(&verdict.reference),
+            report.cases,
+            report.conversations
+        );
+        for (finding, words) in verdict.verdict.findings.iter().zip(&verdict.words) {
+            let class = match (finding.worse, verdict.verdict.ship.as_ref() == Some(&finding.name)) {
+                (true, _) => "bad",
+                (_, true) => "good",
+                _ => "",
+            };
+            out += &format!(
+                "<li><b>{}</b>: <span class=\"{class}\">{}</span></li>\n",
+                escaped(&finding.name),
+                escaped(words)
+            );
+        }
+        out += "</ul>\n</div>\n";
+    }
+    out
+}
+
+fn charts(report: &Report) -> String {
+    let primary = |arm: &ArmReport| arm.mean(&report.primary).cloned();
+    let y_title = format!("{} (%)", report.primary);
+    let shown = || report.arms.iter().filter(|arm| arm.role != crate::benchmark::row::Role::NoiseFloor);
+    let point = |arm: &ArmReport, x: f64| {
+        let mean = primary(arm)?;
+        Some(Point {
+            label: arm.name.clone(),
+            x,
+            y: mean.mean,
+            interval: mean.interval,
+            class: arm.mode.name().into(),
+        })
+    };
+    let by_size: Vec<Point> = shown().filter_map(|arm| point(arm, arm.file_bytes as f64 / 1e6)).collect();
+    let timed = shown().flat_map(|arm| arm.costs.iter().map(move |cost| (arm, cost)));
+    let by_time: Vec<Point> = timed.filter_map(|(arm, cost)| point(arm, cost.wall_s_p50)).collect();
+    let lines: Vec<Line> = report
+        .comparisons
+        .iter()
+        .filter(|row| row.metric == report.primary)
+        .map(|row| Line {
+            label: row.candidate.clone(),
+            delta: row.comparison.delta,
+            interval: row.comparison.interval,
+            class: row.mode.name().into(),
+        })
+        .collect();
+    let mut figures = Vec::new();
+    if !by_size.is_empty() {
+        figures
+            .push(figure(&svg::scatter(&by_size, "file size (MB)", &y_title), "Accuracy against file size."));
+    }
+    if !by_time.is_empty() {
+        figures.push(figure(
+            &svg::scatter(&by_time, "seconds per call (median)", &y_title),
+            "Accuracy against the time of a call.",
+        ));
+    }
+    if !lines.is_empty() {
+        let title = format!("difference from the reference, {} (points)", report.primary);
+        figures.push(figure(
+            &svg::forest(&lines, report.rules.margin, &title),
+            "Paired differences with 95 % intervals; the dashed line is the margin. These decide, not the intervals \
+             of single means.",
+        ));
+    }
+    let modes = Mode::ALL.iter().filter(|mode| report.arms.iter().any(|arm| arm.mode == **mode));
+    let keys: String = modes.map(|mode| format!("<span class=\"key {mode}\"></span>{mode}")).collect();
+    section(
+        "Accuracy and cost",
+        &format!(
+            "<p class=\"soft\">Colours are modes: {keys}</p>\n<div class=\"grid-2\">\n{}</div>\n",
+            figures.concat()
+        ),
+    )
+}
+
+fn figure(svg: &str, caption: &str) -> String {
+    format!("<figure class=\"card\">{svg}<figcaption>{}</figcaption></figure>\n", escaped(caption))
+}
+
+fn all_metrics(report: &Report) -> String {
+    let mut rows = vec![
+        ["candidate", "metric", "mean", "reference", "delta", "95 % from", "to", "broken", "fixed", "p"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for row in &report.comparisons {
+        let c = &row.comparison;
+        rows.push(vec![
+            row.candidate.clone(),
+            row.metric.clone(),
+            percent(Some(c.candidate_mean)),
+            percent(Some(c.reference_mean)),
+            points(Some(c.delta)),
+            points(c.interval.map(|interval| interval.low)),
+            points(c.interval.map(|interval| interval.high)),
+            c.broken.to_string(),
+            c.fixed.to_string(),
+            p_value(c.p),
+        ]);
+    }
+    section(
+        "All metrics",
+        &format!(
+            "<details><summary>{} comparisons in points, p not adjusted</summary>{}</details>\n",
+            rows.len() - 1,
+            table(&rows)
+        ),
+    )
+}
+
+fn constraints(report: &Report) -> String {
+    match report.constraints.is_empty() {
+        true => String::new(),
+        false => section("What the constraint changes", &table(&text::constraints(report))),
+    }
+}
+
+fn costs(report: &Report) -> String {
+    match report.arms.iter().all(|arm| arm.costs.is_empty()) {
+        true => String::new(),
+        false => section("Cost, host by host", &table(&text::costs(report))),
+    }
+}
+
+fn distances(report: &Report) -> String {
+    let head = [
+        "answers beside the reference's",
+        "rows",
+        "same output (%)",
+        "other function",
+        "other score",
+        "first differing token",
+        "KL mean (nats)",
+        "KL p99",
+        "top-1 (%)",
+        "NLL/token",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for distance in report.distances.iter().chain(&report.noise_floor) {
+        let share = distance.same_outputs as f64 / distance.rows.max(1) as f64;
+        rows.push(vec![
+            distance.candidate.clone(),
+            distance.rows.to_string(),
+            percent((distance.rows > 0).then_some(share)),
+            distance.name_flips.to_string(),
+            distance.score_flips.to_string(),
+            decimals(distance.first_divergence, 0),
+            decimals(distance.kl_mean, 4),
+            decimals(distance.kl_p99, 4),
+            percent(distance.top1_agreement),
+            decimals(report.arm(&distance.candidate).and_then(|arm| arm.nll_per_token), 4),
+        ]);
+    }
+    if rows.len() == 1 { String::new() } else { section("Drift from the reference", &table(&rows)) }
+}
+
+fn functions(report: &Report) -> String {
+    let mut names: Vec<&str> =
+        report.arms.iter().flat_map(|arm| &arm.functions).map(|function| &*function.function).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut rows = vec![vec![format!("{} (%)", report.primary)]];
+    rows[0].extend(names.iter().map(|name| (*name).to_owned()));
+    for arm in &report.arms {
+        let mut row = vec![arm.label.clone()];
+        for name in &names {
+            let function = arm.functions.iter().find(|function| function.function == *name);
+            row.push(function.map_or("—".into(), |f| format!("{} (n = {})", percent(Some(f.mean)), f.rows)));
+        }
+        rows.push(row);
+    }
+    section("By function", &table(&rows))
+}
+
+fn confusions(report: &Report) -> String {
+    let cards: String = report.arms.iter().map(confusion).collect();
+    section(
+        "Which function was called",
+        &format!(
+            "<p class=\"soft\">Rows: the right function. Columns: the one that was called.</p>\n<div class=\"grid-2\">\n{cards}</div>\n"
+        ),
+    )
+}
+
+fn confusion(arm: &ArmReport) -> String {
+    let called = arm.confusion.called();
+    let shown = |name: &str| if name == NO_CALL { "(no call)".to_owned() } else { escaped(name) };
+    let head: String = called.iter().map(|name| format!("<th>{}</th>", shown(name))).collect();
+    let mut body = String::new();
+    for (gold, row) in &arm.confusion.rows {
+        let total: usize = row.values().sum();
+        let cells = called.iter().map(|name| {
+            let count = arm.confusion.count(gold, name);
+            let share = count as f64 / total.max(1) as f64;
+            let class = if name == gold { " class=\"right\"" } else { "" };
+            format!("<td{class} style=\"background: rgba(var(--shade), {:.2})\">{count}</td>", share * 0.45)
+        });
+        body += &format!("<tr><td>{}</td>{}</tr>\n", escaped(gold), cells.collect::<String>());
+    }
+    format!(
+        "<div class=\"card\"><h3>{}</h3><div class=\"scroll\"><table class=\"confusion\">\
+         <thead><tr><th></th>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div></div>\n",
+        escaped(&arm.label)
+    )
+}
+
+fn flips(report: &Report) -> String {
+    let mut out = String::new();
+    for distance in &report.distances {
+        let all: Vec<&Flip> =
+            report.flips.iter().filter(|flip| flip.candidate == distance.candidate).collect();
+        let other = distance.rows - distance.same_outputs;
+        out += &format!(
+            "<h3>{}</h3>\n<p class=\"soft\">{} answers call another function or score otherwise, of {other} with other \
+             words, of {}.{}</p>\n",
+            escaped(&distance.candidate),
+            all.len(),
+            distance.rows,
+            if all.len() > SHOWN_FLIPS {
+                format!(" The first {SHOWN_FLIPS} are shown.")
+            } else {
+                String::new()
+            }
+        );
+        out.extend(all.into_iter().take(SHOWN_FLIPS).map(flip));
+    }
+    if out.is_empty() { out } else { section("Flips", &out) }
+}
+
+fn flip(flip: &Flip) -> String {
+    let (reference, candidate) = difference(&flip.reference_output, &flip.candidate_output);
+    let class = if flip.candidate_score < flip.reference_score { "bad" } else { "good" };
+    format!(
+        "<details><summary>conversation {}, call {}: <span class=\"{class}\">{:.2} → {:.2}</span></summary>\n\
+         <div class=\"flip\">\n<div><p class=\"soft\">asked last</p><pre>{}</pre></div>\n\
+         <div><p class=\"soft\">right</p><pre>{}</pre></div>\n\
+         <div><p class=\"soft\">reference</p><pre>{}</pre></div>\n\
+         <div><p class=\"soft\">candidate</p><pre>{}</pre></div>\n</div></details>\n",
+        flip.conversation + 1,
+        flip.turn + 1,
+        flip.reference_score,
+        flip.candidate_score,
+        escaped(&flip.prompt_tail),
+        escaped(&flip.gold),
+        marked(&reference),
+        marked(&candidate)
+    )
+}
+
+fn marked(pieces: &[Piece<'_>]) -> String {
+    let piece = |(same, text): &Piece<'_>| match same {
+        true => escaped(text),
+        false => format!("<mark>{}</mark>", escaped(text)),
+    };
+    pieces.iter().map(piece).collect()
+}
+
+fn notes(report: &Report) -> String {
+    let items: String = report.notes.iter().map(|note| format!("<li>{}</li>\n", escaped(note))).collect();
+    section("How to read this", &format!("<ul>\n{items}</ul>\n"))
+}
+
+fn environment(report: &Report) -> String {
+    let mut out = format!(
+        "<p>Test set <code>{}</code>, job <code>{}</code>.</p>\n",
+        escaped(&report.data.test_md5),
+        escaped(&report.data.job_sha256)
+    );
+    for start in &report.environment {
+        out += &format!("<pre>{}</pre>\n<ul>\n", escaped(&start.command.join(" ")));
+        for (name, value) in &start.environment {
+            out += &format!("<li>{}: {}</li>\n", escaped(name), escaped(value));
+        }
+        out += "</ul>\n";
+    }
+    let files = report.arms.iter().map(|arm| {
+        format!(
+            "<li>{}: <code>{}</code>, {}</li>\n",
+            escaped(&arm.label),
+            escaped(&arm.file_sha256),
+            escaped(&arm.kernels.join(", "))
+        )
+    });
+    out += &format!("<ul>\n{}</ul>\n", files.collect::<String>());
+    section("Environment", &out)
+}

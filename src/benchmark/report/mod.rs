@@ -1,0 +1,321 @@
+//! A report made of rows alone, and the forms in which it is written.
+//!
+//! To add a form: a file here, and a line in [`EXPORTERS`].
+
+mod collect;
+mod difference;
+mod html;
+mod json;
+mod markdown;
+mod pairing;
+mod svg;
+mod text;
+
+pub use collect::collect;
+
+use super::{
+    answer::Rejection,
+    confusion::Confusion,
+    row::{Data, Mode, Role, Start},
+    stats::Interval,
+    verdict::{Comparison, Rules, Verdict},
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The version of the report's JSON.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A way to write a report.
+pub trait Exporter: Sync {
+    /// The name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// The report as text, with its last line feed.
+    fn export(&self, report: &Report) -> String;
+}
+
+/// Every form, the one for terminals first.
+pub static EXPORTERS: &[&dyn Exporter] = &[&text::Text, &json::Json, &markdown::Markdown, &html::Html];
+
+/// The form of this name.
+pub fn exporter(name: &str) -> Option<&'static dyn Exporter> {
+    EXPORTERS.iter().copied().find(|exporter| exporter.name() == name)
+}
+
+/// What a sweep found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The decisions, one for each mode.
+    pub verdicts: Vec<ModeVerdict>,
+    /// The metric that decides, named before the run.
+    pub primary: String,
+    /// How it was decided.
+    pub rules: Rules,
+    /// The data.
+    pub data: Data,
+    /// Conversations with a row.
+    pub conversations: usize,
+    /// Calls with a row.
+    pub cases: usize,
+    /// What must be known to read the figures.
+    pub notes: Vec<String>,
+    /// Each model in each mode.
+    pub arms: Vec<ArmReport>,
+    /// Each candidate against its reference, metric by metric.
+    pub comparisons: Vec<MetricComparison>,
+    /// Each constrained mode against free decoding with the same model: descriptive.
+    pub constraints: Vec<MetricComparison>,
+    /// How far the reference differs from itself under other conditions.
+    pub noise_floor: Vec<Distance>,
+    /// How far each candidate's answers are from its reference's, labels aside.
+    pub distances: Vec<Distance>,
+    /// Answers that call another function or score otherwise than the reference's.
+    pub flips: Vec<Flip>,
+    /// Every score.
+    pub rows: Vec<ScoreRow>,
+    /// How the rows were made, and on what.
+    pub environment: Vec<Start>,
+}
+
+/// The decision in one mode.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModeVerdict {
+    /// The mode.
+    pub mode: Mode,
+    /// The reference's name.
+    pub reference: String,
+    /// The decision in a sentence.
+    pub sentence: String,
+    /// What it rests on.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Each finding in words, in the verdict's order.
+    pub words: Vec<String>,
+}
+
+/// A model in a mode.
+#[derive(Clone, Debug, Serialize)]
+pub struct ArmReport {
+    /// What it is called, unlike every other.
+    pub label: String,
+    /// The same without the mode.
+    pub name: String,
+    /// The model.
+    pub model: String,
+    /// The mode.
+    pub mode: Mode,
+    /// What it is for.
+    pub role: Role,
+    /// The SHA-256 of the file.
+    pub file_sha256: String,
+    /// The size of the file.
+    pub file_bytes: u64,
+    /// Bits for each weight.
+    pub bits_per_weight: Option<f64>,
+    /// The type of the KV cache.
+    pub kv_type: String,
+    /// Threads.
+    pub threads: usize,
+    /// The kernels that computed its rows.
+    pub kernels: Vec<String>,
+    /// Its rows.
+    pub rows: usize,
+    /// Its means, the primary metric first.
+    pub means: Vec<Mean>,
+    /// The same by function of the reference.
+    pub functions: Vec<FunctionReport>,
+    /// Answers that are no call, by cause.
+    pub rejected: BTreeMap<Rejection, usize>,
+    /// Which function was called where which was right.
+    pub confusion: Confusion,
+    /// Nats for each token of the reference answers, if measured.
+    pub nll_per_token: Option<f64>,
+    /// What it cost, host by host.
+    pub costs: Vec<CostReport>,
+}
+
+/// The mean of a metric.
+#[derive(Clone, Debug, Serialize)]
+pub struct Mean {
+    /// The metric.
+    pub metric: String,
+    /// Rows that it says something about.
+    pub rows: usize,
+    /// The mean.
+    pub mean: f64,
+    /// Its 95 % interval, conversations drawn; never compare two of these, compare pairs.
+    pub interval: Option<Interval>,
+}
+
+/// An arm on the calls of one function.
+#[derive(Clone, Debug, Serialize)]
+pub struct FunctionReport {
+    /// The function.
+    pub function: String,
+    /// Its rows.
+    pub rows: usize,
+    /// The mean of the primary metric.
+    pub mean: f64,
+}
+
+/// What an arm cost on one host.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CostReport {
+    /// The host.
+    pub host: String,
+    /// Calls that were measured.
+    pub calls: usize,
+    /// The median of the seconds for a call.
+    pub wall_s_p50: f64,
+    /// Their 95th percentile.
+    pub wall_s_p95: f64,
+    /// The mean of the CPU's seconds for a call.
+    pub cpu_s: Option<f64>,
+    /// Tokens of the prompts that were computed each second.
+    pub prefill_tokens_per_s: Option<f64>,
+    /// Tokens of the answers that were made each second.
+    pub decode_tokens_per_s: Option<f64>,
+    /// Tokens of all prompts.
+    pub prompt_tokens: usize,
+    /// Of those, the ones that had to be computed.
+    pub computed_tokens: usize,
+    /// Seconds of loading, the median.
+    pub load_s: Option<f64>,
+    /// The most memory that the process held.
+    pub peak_resident_bytes: Option<u64>,
+    /// The highest temperature.
+    pub celsius: Option<f64>,
+    /// Whether the CPU was ever held back.
+    pub throttled: Option<bool>,
+}
+
+/// A candidate against another arm by one metric.
+#[derive(Clone, Debug, Serialize)]
+pub struct MetricComparison {
+    /// The candidate's label.
+    pub candidate: String,
+    /// The label of what it is compared with.
+    pub reference: String,
+    /// The mode of the candidate.
+    pub mode: Mode,
+    /// The metric.
+    pub metric: String,
+    /// Pairs whose two sides were made on different kernels.
+    pub cross_kernel_pairs: usize,
+    /// The difference.
+    #[serde(flatten)]
+    pub comparison: Comparison,
+}
+
+/// How far one arm's answers are from another's.
+#[derive(Clone, Debug, Serialize)]
+pub struct Distance {
+    /// The arm.
+    pub candidate: String,
+    /// The other.
+    pub reference: String,
+    /// Rows that both have.
+    pub rows: usize,
+    /// Rows with the same output, letter by letter.
+    pub same_outputs: usize,
+    /// Rows that call another function, or none where the other does.
+    pub name_flips: usize,
+    /// Rows whose primary score differs.
+    pub score_flips: usize,
+    /// The median place of the first token that differs, counted from 0, where one does and tokens were kept.
+    pub first_divergence: Option<f64>,
+    /// The mean of KL(reference || candidate) over all positions, in nats.
+    pub kl_mean: Option<f64>,
+    /// Its 99th percentile.
+    pub kl_p99: Option<f64>,
+    /// The share of positions at which both have the same likeliest token.
+    pub top1_agreement: Option<f64>,
+}
+
+/// An answer that differs in substance from the reference's.
+#[derive(Clone, Debug, Serialize)]
+pub struct Flip {
+    /// The candidate's label.
+    pub candidate: String,
+    /// The label of what it is compared with.
+    pub reference: String,
+    /// The conversation, counted from 0.
+    pub conversation: usize,
+    /// The call of the conversation, counted from 0.
+    pub turn: usize,
+    /// The last message of the prompt.
+    pub prompt_tail: String,
+    /// The right call.
+    pub gold: String,
+    /// What the reference wrote.
+    pub reference_output: String,
+    /// Its primary score.
+    pub reference_score: f64,
+    /// What the candidate wrote.
+    pub candidate_output: String,
+    /// Its primary score.
+    pub candidate_score: f64,
+}
+
+/// The scores of one row.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScoreRow {
+    /// The arm's label.
+    pub arm: String,
+    /// The conversation, counted from 0.
+    pub conversation: usize,
+    /// The call of the conversation, counted from 0.
+    pub turn: usize,
+    /// The function of the right call.
+    pub function: String,
+    /// The scores by metric.
+    pub scores: BTreeMap<String, f64>,
+}
+
+impl Report {
+    /// The arm of this label.
+    pub fn arm(&self, label: &str) -> Option<&ArmReport> {
+        self.arms.iter().find(|arm| arm.label == label)
+    }
+
+    /// The largest share of rows whose primary score the reference itself does not keep under other conditions.
+    pub fn noise(&self) -> Option<f64> {
+        let share = |distance: &Distance| distance.score_flips as f64 / distance.rows.max(1) as f64;
+        self.noise_floor.iter().map(share).max_by(f64::total_cmp)
+    }
+}
+
+impl ArmReport {
+    /// The mean of a metric.
+    pub fn mean(&self, metric: &str) -> Option<&Mean> {
+        self.means.iter().find(|mean| mean.metric == metric)
+    }
+}
+
+/// A share as points with a sign, or a dash.
+fn points(share: Option<f64>) -> String {
+    share.map_or("—".into(), |share| format!("{:+.1}", share * 100.0 + 0.0))
+}
+
+/// A share in per cent.
+fn percent(share: Option<f64>) -> String {
+    share.map_or("—".into(), |share| format!("{:.1}", share * 100.0))
+}
+
+/// A number with decimals, or a dash.
+fn decimals(value: Option<f64>, n: usize) -> String {
+    value.map_or("—".into(), |value| format!("{value:.n$}"))
+}
+
+/// A p, never as 0.
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "<0.001".into() } else { format!("{p:.3}") }
+}
+
+/// Bytes in MB of a million, as disks and downloads count.
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / 1e6)
+}

@@ -1,0 +1,148 @@
+//! Rows of two arms side by side.
+
+use super::{Distance, Flip, MetricComparison};
+use crate::benchmark::{
+    answer::Call,
+    metric,
+    row::Row,
+    stats,
+    verdict::{PairedRow, Rules, compare},
+};
+use std::collections::BTreeMap;
+
+/// The rows of an arm, and what it is called.
+pub(super) struct ArmRows<'a> {
+    /// Unlike that of every other arm of its mode.
+    pub(super) name: String,
+    /// The name, with the mode where there are several.
+    pub(super) label: String,
+    pub(super) rows: Vec<&'a Row>,
+}
+
+/// The rows that two arms have both, reference first.
+pub(super) fn pairs<'a>(reference: &ArmRows<'a>, candidate: &ArmRows<'a>) -> Vec<(&'a Row, &'a Row)> {
+    let by_case: BTreeMap<(usize, usize), &Row> =
+        reference.rows.iter().map(|row| (row.case(), *row)).collect();
+    let pair = |row: &&'a Row| Some((*by_case.get(&row.case())?, *row));
+    candidate.rows.iter().filter_map(pair).collect()
+}
+
+/// The scores of pairs that have one on both sides.
+pub(super) fn paired_scores(pairs: &[(&Row, &Row)], metric: &str) -> Vec<PairedRow> {
+    let scores = |(reference, candidate): &(&Row, &Row)| {
+        Some(PairedRow {
+            conversation: reference.conversation,
+            reference: *reference.scores.get(metric)?,
+            candidate: *candidate.scores.get(metric)?,
+        })
+    };
+    pairs.iter().filter_map(scores).collect()
+}
+
+/// One comparison for each metric that both arms have.
+pub(super) fn comparisons(
+    reference: &ArmRows<'_>,
+    candidate: &ArmRows<'_>,
+    metrics: &[String],
+    rules: &Rules,
+) -> Vec<MetricComparison> {
+    let pairs = pairs(reference, candidate);
+    let Some((_, first)) = pairs.first() else { return Vec::new() };
+    let cross_kernel_pairs = pairs.iter().filter(|(a, b)| a.key.kernels != b.key.kernels).count();
+    metrics
+        .iter()
+        .filter_map(|metric| {
+            let scores = paired_scores(&pairs, metric);
+            (!scores.is_empty()).then(|| MetricComparison {
+                candidate: candidate.label.clone(),
+                reference: reference.label.clone(),
+                mode: first.key.arm.mode,
+                metric: metric.clone(),
+                cross_kernel_pairs,
+                comparison: compare(&scores, is_binary(metric), rules),
+            })
+        })
+        .collect()
+}
+
+/// Whether a metric scores 0 or 1 only.
+pub(super) fn is_binary(metric: &str) -> bool {
+    metric::named(metric).is_some_and(|metric| metric.is_binary())
+}
+
+/// How far the answers are apart.
+pub(super) fn distance(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary: &str) -> Distance {
+    let pairs = pairs(reference, candidate);
+    let mut first_divergences: Vec<f64> = pairs
+        .iter()
+        .filter_map(|(a, b)| first_divergence(&a.tokens, &b.tokens))
+        .map(|at| at as f64)
+        .collect();
+    first_divergences.sort_by(f64::total_cmp);
+    let drifts = || candidate.rows.iter().filter_map(|row| row.drift.as_ref());
+    let mut kl: Vec<f64> = drifts().flat_map(|drift| &drift.kl).copied().collect();
+    kl.sort_by(f64::total_cmp);
+    let with_top1 = || drifts().filter_map(|drift| Some((drift.top1_agreeing?, drift.tokens)));
+    let positions: usize = with_top1().map(|(_, tokens)| tokens).sum();
+    let agreeing: usize = with_top1().map(|(agreeing, _)| agreeing).sum();
+    Distance {
+        candidate: candidate.label.clone(),
+        reference: reference.label.clone(),
+        rows: pairs.len(),
+        same_outputs: pairs.iter().filter(|(a, b)| a.raw_output == b.raw_output).count(),
+        name_flips: pairs.iter().filter(|(a, b)| called(a) != called(b)).count(),
+        score_flips: pairs.iter().filter(|(a, b)| a.scores.get(primary) != b.scores.get(primary)).count(),
+        first_divergence: stats::quantile(&first_divergences, 0.5),
+        kl_mean: stats::mean(&kl),
+        kl_p99: stats::quantile(&kl, 0.99),
+        top1_agreement: (positions > 0).then(|| agreeing as f64 / positions as f64),
+    }
+}
+
+/// The pairs that differ in the function called or in the primary score.
+pub(super) fn flips(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary: &str) -> Vec<Flip> {
+    let score = |row: &Row| row.scores.get(primary).copied().unwrap_or(0.0);
+    pairs(reference, candidate)
+        .into_iter()
+        .filter(|(a, b)| score(a) != score(b) || called(a) != called(b))
+        .map(|(a, b)| Flip {
+            candidate: candidate.label.clone(),
+            reference: reference.label.clone(),
+            conversation: b.conversation,
+            turn: b.turn,
+            prompt_tail: b.prompt_tail.clone(),
+            gold: b.gold.clone(),
+            reference_output: a.raw_output.clone(),
+            reference_score: score(a),
+            candidate_output: b.raw_output.clone(),
+            candidate_score: score(b),
+        })
+        .collect()
+}
+
+/// The function that a row calls, if it calls one.
+fn called(row: &Row) -> Option<String> {
+    Call::parse(&row.prediction).ok().map(|call| call.name)
+}
+
+/// The first place at which two runs of tokens differ; `None` where they are the same or were not kept.
+fn first_divergence(a: &[i32], b: &[i32]) -> Option<usize> {
+    if a.is_empty() || b.is_empty() || a == b {
+        return None;
+    }
+    let common = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    Some(common)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_divergence;
+
+    #[test]
+    fn runs_differ_first_where_a_token_does_or_one_of_them_ends() {
+        assert_eq!(first_divergence(&[1, 2, 3], &[1, 5, 3]), Some(1));
+        assert_eq!(first_divergence(&[1, 2], &[1, 2, 3]), Some(2));
+        assert_eq!(first_divergence(&[1, 2], &[1, 2]), None);
+        assert_eq!(first_divergence(&[], &[1]), None);
+    }
+}

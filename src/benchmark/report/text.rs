@@ -1,0 +1,200 @@
+//! The report for a terminal.
+
+use super::{ArmReport, Exporter, Report, decimals, megabytes, p_value, percent, points};
+use crate::benchmark::row::{Mode, Role};
+
+/// Tables of fixed width.
+pub struct Text;
+
+impl Exporter for Text {
+    fn name(&self) -> &'static str {
+        "text"
+    }
+
+    fn export(&self, report: &Report) -> String {
+        let mut out = String::new();
+        let mode = |mode: Mode| if report.verdicts.len() > 1 { format!("{mode}: ") } else { String::new() };
+        for verdict in &report.verdicts {
+            out += &format!("{}{}\n", mode(verdict.mode), verdict.sentence);
+        }
+        out.push('\n');
+        out += &aligned(&arms(report));
+        out.push('\n');
+        out += &aligned(&differences(report));
+        for verdict in &report.verdicts {
+            for (finding, words) in verdict.verdict.findings.iter().zip(&verdict.words) {
+                out += &format!("\n{}{}: {words}", mode(verdict.mode), finding.name);
+            }
+        }
+        out.push('\n');
+        if report.arms.iter().any(|arm| !arm.costs.is_empty()) {
+            out.push('\n');
+            out += &aligned(&costs(report));
+        }
+        if !report.constraints.is_empty() {
+            out.push('\n');
+            out += &aligned(&constraints(report));
+        }
+        for note in &report.notes {
+            out += &format!("\n{note}\n");
+        }
+        out
+    }
+}
+
+/// The arms with their primary mean and what drifts.
+pub(super) fn arms(report: &Report) -> Vec<Vec<String>> {
+    let mut table = vec![
+        [
+            "model",
+            "mode",
+            "MB",
+            "bits/weight",
+            "rows",
+            &report.primary,
+            "function",
+            "no call",
+            "same output",
+            "KL (nats)",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
+    for arm in &report.arms {
+        let distance = report
+            .distances
+            .iter()
+            .chain(&report.noise_floor)
+            .find(|distance| distance.candidate == arm.label);
+        let same = distance.map(|distance| distance.same_outputs as f64 / distance.rows.max(1) as f64);
+        table.push(vec![
+            format!("{}{}", arm.name, role(arm)),
+            arm.mode.to_string(),
+            megabytes(arm.file_bytes),
+            decimals(arm.bits_per_weight, 2),
+            arm.rows.to_string(),
+            percent(arm.mean(&report.primary).map(|mean| mean.mean)),
+            percent(arm.mean("function_name").map(|mean| mean.mean)),
+            arm.rejected.values().sum::<usize>().to_string(),
+            percent(same),
+            decimals(distance.and_then(|distance| distance.kl_mean), 4),
+        ]);
+    }
+    table
+}
+
+fn role(arm: &ArmReport) -> &'static str {
+    match arm.role {
+        Role::Reference => " (reference)",
+        Role::Candidate => "",
+        Role::NoiseFloor => " (noise floor)",
+    }
+}
+
+/// The differences by the primary metric, in points.
+pub(super) fn differences(report: &Report) -> Vec<Vec<String>> {
+    let head = [
+        &*format!("{} (points)", report.primary),
+        "mode",
+        "delta",
+        "95 % from",
+        "to",
+        "broken",
+        "fixed",
+        "noise",
+        "p",
+        "p (Holm)",
+        "p (McNemar)",
+    ];
+    let mut table = vec![head.map(str::to_owned).to_vec()];
+    let findings =
+        report.verdicts.iter().flat_map(|v| v.verdict.findings.iter().map(|finding| (v.mode, finding)));
+    for (mode, finding) in findings {
+        let comparison = &finding.comparison;
+        table.push(vec![
+            finding.name.clone(),
+            mode.to_string(),
+            points(Some(comparison.delta)),
+            points(comparison.interval.map(|interval| interval.low)),
+            points(comparison.interval.map(|interval| interval.high)),
+            comparison.broken.to_string(),
+            comparison.fixed.to_string(),
+            percent(report.noise()),
+            p_value(comparison.p),
+            p_value(finding.p_adjusted),
+            comparison.p_mcnemar.map_or("—".into(), p_value),
+        ]);
+    }
+    table
+}
+
+/// What calls cost.
+pub(super) fn costs(report: &Report) -> Vec<Vec<String>> {
+    let head = [
+        "model",
+        "host",
+        "calls",
+        "s/call p50",
+        "s/call p95",
+        "CPU s/call",
+        "prefill tok/s",
+        "decode tok/s",
+        "load s",
+        "peak MB",
+        "°C",
+        "throttled",
+    ];
+    let mut table = vec![head.map(str::to_owned).to_vec()];
+    for (arm, cost) in report.arms.iter().flat_map(|arm| arm.costs.iter().map(move |cost| (arm, cost))) {
+        table.push(vec![
+            arm.label.clone(),
+            if cost.host.is_empty() { "—".into() } else { cost.host.clone() },
+            cost.calls.to_string(),
+            format!("{:.2}", cost.wall_s_p50),
+            format!("{:.2}", cost.wall_s_p95),
+            decimals(cost.cpu_s, 2),
+            decimals(cost.prefill_tokens_per_s, 1),
+            decimals(cost.decode_tokens_per_s, 1),
+            decimals(cost.load_s, 2),
+            cost.peak_resident_bytes.map_or("—".into(), megabytes),
+            decimals(cost.celsius, 0),
+            cost.throttled.map_or("—", |yes| if yes { "yes" } else { "no" }).into(),
+        ]);
+    }
+    table
+}
+
+/// What a constraint changes.
+pub(super) fn constraints(report: &Report) -> Vec<Vec<String>> {
+    let head = ["constraint against free (points)", "metric", "delta", "95 % from", "to", "broken", "fixed"];
+    let mut table = vec![head.map(str::to_owned).to_vec()];
+    for row in report.constraints.iter().filter(|row| row.metric == report.primary) {
+        table.push(vec![
+            row.candidate.clone(),
+            row.metric.clone(),
+            points(Some(row.comparison.delta)),
+            points(row.comparison.interval.map(|interval| interval.low)),
+            points(row.comparison.interval.map(|interval| interval.high)),
+            row.comparison.broken.to_string(),
+            row.comparison.fixed.to_string(),
+        ]);
+    }
+    table
+}
+
+/// A table with its first column to the left and all others to the right.
+fn aligned(table: &[Vec<String>]) -> String {
+    let columns = table.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        table.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column {
+            0 => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    table.iter().map(line).collect()
+}

@@ -1,0 +1,509 @@
+//! What a run writes down: one JSON object a line, a header for each start and a row for each answer.
+//!
+//! Rows are only ever added at the end. A run that is killed leaves at most one torn line, the last; it is dropped when
+//! the file is read and overwritten when the run goes on.
+
+use super::{
+    Error,
+    answer::{Call, Rejection},
+    metric::{METRICS, Pair, Toolbox},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::{File, OpenOptions},
+    io::{Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+/// The version of this form.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Far more than any sweep writes; the file may be a device without an end.
+const MAX_FILE_BYTES: u64 = 4 << 30;
+
+/// How tokens are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Any token, as the published scores were made.
+    Free,
+    /// A call, its keys in any order: what `edgecall call` does.
+    Any,
+    /// A call, its keys in the schema's order.
+    Schema,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Mode; 3] = [Mode::Free, Mode::Any, Mode::Schema];
+
+    /// The name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Free => "free",
+            Mode::Any => "any",
+            Mode::Schema => "schema",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// All that an answer depends on beside the prompt and the CPU's kernels: rows of one arm belong together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Arm {
+    /// The SHA-256 of the model file, in hex.
+    pub file_sha256: String,
+    /// How tokens were chosen.
+    pub mode: Mode,
+    /// The most tokens of an answer.
+    pub max_tokens: usize,
+    /// The type of the KV cache.
+    pub kv_type: String,
+    /// Whether weights were repacked for the CPU.
+    pub repack: bool,
+    /// Threads that computed.
+    pub threads: usize,
+    /// Tokens that were evaluated at once at most.
+    pub n_ubatch: usize,
+    /// The engine and its build.
+    pub engine: String,
+}
+
+/// All that an answer depends on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RowKey {
+    /// Model and settings.
+    #[serde(flatten)]
+    pub arm: Arm,
+    /// The SHA-256 of the prompt's text, in hex.
+    pub prompt_sha256: String,
+    /// The kernels of the CPU that computed.
+    pub kernels: String,
+}
+
+/// The data that a sweep runs on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Data {
+    /// The MD5 of the test set, in hex.
+    pub test_md5: String,
+    /// The SHA-256 of task and tools, in hex.
+    pub job_sha256: String,
+}
+
+/// What an arm is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// All others are compared with it.
+    Reference,
+    /// It is compared.
+    Candidate,
+    /// The reference's file once more under other conditions: what differs is no quantisation.
+    NoiseFloor,
+}
+
+/// How far a model's probabilities are from the reference's, along given tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Negative log-likelihood of the tokens, summed, in nats.
+    pub nll: f64,
+    /// The tokens.
+    pub tokens: usize,
+    /// KL(reference || this) at each of them, in nats, over the whole vocabulary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kl: Vec<f64>,
+    /// Tokens at which both have the same likeliest token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top1_agreeing: Option<usize>,
+}
+
+/// What an answer cost, on the host that computed it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cost {
+    /// The host.
+    pub host: String,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Of those, the ones that had to be computed.
+    pub computed_tokens: usize,
+    /// Tokens of the answer.
+    pub generated_tokens: usize,
+    /// Seconds of prefill.
+    pub prefill_s: f64,
+    /// Seconds of decoding.
+    pub decode_s: f64,
+    /// Seconds from the request to the answer.
+    pub wall_s: f64,
+    /// Seconds of CPU, all threads together.
+    pub cpu_s: Option<f64>,
+    /// Seconds that loading the model took.
+    pub load_s: Option<f64>,
+    /// The most memory that the process held, in bytes.
+    pub peak_resident_bytes: Option<u64>,
+    /// The CPU's temperature, in degrees Celsius.
+    pub celsius: Option<f64>,
+    /// The CPU's frequency, in MHz.
+    pub mhz: Option<f64>,
+    /// Whether the CPU was held back.
+    pub throttled: Option<bool>,
+}
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What it depends on.
+    pub key: RowKey,
+    /// The data it is from.
+    pub data: Data,
+    /// What the model is called.
+    pub model: String,
+    /// The size of its file.
+    pub file_bytes: u64,
+    /// Bits for each weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_per_weight: Option<f64>,
+    /// What its arm is for.
+    pub role: Role,
+    /// The metric that decides, named before the run.
+    pub primary: String,
+    /// The loss that one could live with, named before the run.
+    pub margin: f64,
+    /// The conversation, counted from 0.
+    pub conversation: usize,
+    /// The call of the conversation, counted from 0.
+    pub turn: usize,
+    /// The last message of the prompt.
+    pub prompt_tail: String,
+    /// The reference call.
+    pub gold: String,
+    /// The call that was made, written canonically; nothing if there was none.
+    pub prediction: String,
+    /// What the model wrote.
+    pub raw_output: String,
+    /// The same as tokens.
+    #[serde(default)]
+    pub tokens: Vec<i32>,
+    /// Whether the model stopped by itself, and if not, why.
+    pub finish: String,
+    /// Its scores by metric; a metric that says nothing about the row is left out.
+    pub scores: ByName<f64>,
+    /// The cause, if it was no call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejection: Option<Rejection>,
+    /// Distances from the reference, if they were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+    /// Its cost, if it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+}
+
+/// Values by name, sorted.
+pub type ByName<T> = BTreeMap<String, T>;
+
+impl Row {
+    /// The call that it answers, told from all others of its arm.
+    pub fn case(&self) -> (usize, usize) {
+        (self.conversation, self.turn)
+    }
+
+    /// The function of the reference call; nothing if that is no call.
+    pub fn function(&self) -> String {
+        Call::parse(&self.gold).map_or_else(|_| String::new(), |call| call.name)
+    }
+
+    /// Scores the row by every metric. `with_proxy` where the data are those that the judge's proxy was fitted to.
+    pub fn rescore(&mut self, tools: &Toolbox, with_proxy: bool) {
+        let pair = Pair::new(&self.gold, &self.prediction, Some(&self.raw_output), Some(tools));
+        self.rejection = pair.raw.err();
+        self.scores = METRICS
+            .iter()
+            .filter(|metric| with_proxy || metric.name() != "judge_proxy")
+            .filter_map(|metric| Some((metric.name().to_owned(), metric.score(&pair)?)))
+            .collect();
+    }
+}
+
+/// How a run was started.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The command line.
+    pub command: Vec<String>,
+    /// Facts about machine and build, by name.
+    pub environment: ByName<String>,
+}
+
+/// One line of a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Record {
+    /// A run began.
+    Start(Start),
+    /// An answer was made.
+    Row(Box<Row>),
+}
+
+/// What a file holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RowFile {
+    /// The starts, in the order of the file.
+    pub starts: Vec<Start>,
+    /// The rows, in the order of the file.
+    pub rows: Vec<Row>,
+    /// The line of each row, counted from 1.
+    pub lines: Vec<usize>,
+    /// Bytes up to the end of the last whole line.
+    pub whole_bytes: u64,
+    /// Whether a torn line follows them.
+    pub torn: bool,
+}
+
+impl RowFile {
+    /// Reads a file of rows; a last line without its line feed is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Read`], and [`Error::Line`] for a whole line that is no record or of another version.
+    pub fn read(path: &Path) -> Result<RowFile, Error> {
+        let unreadable = |source| Error::Read { path: path.to_path_buf(), source };
+        let mut bytes = Vec::new();
+        File::open(path)
+            .map_err(unreadable)?
+            .take(MAX_FILE_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(Error::File {
+                path: path.to_path_buf(),
+                problem: format!("more than {MAX_FILE_BYTES} bytes of rows"),
+                source: None,
+            });
+        }
+        RowFile::parse(path, &bytes)
+    }
+
+    /// Reads rows from bytes; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`RowFile::read`].
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<RowFile, Error> {
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let mut file = RowFile { whole_bytes: whole as u64, torn: whole < bytes.len(), ..RowFile::default() };
+        for (index, line) in bytes[..whole].split(|byte| *byte == b'\n').enumerate() {
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let wrong = |problem: String, source: Option<serde_json::Error>| Error::Line {
+                path: path.to_path_buf(),
+                line: index + 1,
+                problem,
+                source: source.map(|source| Box::new(source) as _),
+            };
+            #[derive(Deserialize)]
+            struct Version {
+                schema_version: u32,
+            }
+            match serde_json::from_slice(line) {
+                Ok(Version { schema_version: SCHEMA_VERSION }) => {}
+                Ok(Version { schema_version: other }) => {
+                    let problem = format!("is of version {other}, and this program reads {SCHEMA_VERSION}");
+                    return Err(wrong(problem, None));
+                }
+                Err(error) => return Err(wrong("is no record of a benchmark run".into(), Some(error))),
+            }
+            match serde_json::from_slice(line) {
+                Ok(Record::Start(start)) => file.starts.push(start),
+                Ok(Record::Row(row)) => {
+                    file.rows.push(*row);
+                    file.lines.push(index + 1);
+                }
+                Err(error) => return Err(wrong("is no record of a benchmark run".into(), Some(error))),
+            }
+        }
+        Ok(file)
+    }
+
+    /// The rows that a run need not make again, by arm and case. Kernels do not count: a run that goes on elsewhere
+    /// keeps what it has, and the report marks pairs that were made on different ones.
+    pub fn done(&self) -> BTreeMap<(Arm, usize, usize), &Row> {
+        self.rows.iter().map(|row| ((row.key.arm.clone(), row.conversation, row.turn), row)).collect()
+    }
+}
+
+/// Adds records to the end of a file.
+pub struct RowWriter {
+    file: File,
+    path: PathBuf,
+}
+
+impl RowWriter {
+    /// Makes a new file.
+    ///
+    /// # Errors
+    /// [`Error::Create`] if it is there already or cannot be made.
+    pub fn create(path: &Path) -> Result<RowWriter, Error> {
+        let file = OpenOptions::new().append(true).create_new(true).open(path);
+        let file = file.map_err(|source| Error::Create { path: path.to_path_buf(), source })?;
+        Ok(RowWriter { file, path: path.to_path_buf() })
+    }
+
+    /// Opens a file to go on, with what it holds; a torn last line is cut off. A file that is not there is made.
+    ///
+    /// # Errors
+    /// As [`RowFile::read`] and [`RowWriter::create`].
+    pub fn resume(path: &Path) -> Result<(RowWriter, RowFile), Error> {
+        if !path.exists() {
+            return Ok((RowWriter::create(path)?, RowFile::default()));
+        }
+        let rows = RowFile::read(path)?;
+        let failed = |source| Error::Create { path: path.to_path_buf(), source };
+        let mut file = OpenOptions::new().write(true).open(path).map_err(failed)?;
+        file.set_len(rows.whole_bytes).map_err(failed)?;
+        file.seek(SeekFrom::End(0)).map_err(failed)?;
+        Ok((RowWriter { file, path: path.to_path_buf() }, rows))
+    }
+
+    /// Adds one record, in one write.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn append(&mut self, record: &Record) -> Result<(), Error> {
+        let failed = |source| Error::Write { path: self.path.clone(), source };
+        let mut line = serde_json::to_vec(record).map_err(|e| failed(e.into()))?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(failed)
+    }
+}
+
+/// Joins the files of a sweep that was spread over machines, rows in an order that does not depend on theirs.
+///
+/// All files must have their rows from the same data and, as each shard runs all models and modes, from the same arms
+/// as the file with the most of them. A row that two files have must be the same answer to the same prompt.
+///
+/// # Errors
+/// [`Error::OtherKey`] with the file, the line and what differs.
+pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
+    let arms_of = |file: &RowFile| {
+        let mut arms: Vec<Arm> = file.rows.iter().map(|row| row.key.arm.clone()).collect();
+        arms.sort_unstable();
+        arms.dedup();
+        arms
+    };
+    let mut base: (Option<&Path>, Vec<Arm>) = (None, Vec::new());
+    for (path, file) in files {
+        let arms = arms_of(file);
+        if arms.len() > base.1.len() {
+            base = (Some(path), arms);
+        }
+    }
+    let mut merged: BTreeMap<(Arm, usize, usize), Row> = BTreeMap::new();
+    let mut first: Option<(&Path, &Row)> = None;
+    for (path, file) in files {
+        for (row, line) in file.rows.iter().zip(&file.lines) {
+            let refuse = |other: &Path, problem: String| Error::OtherKey {
+                path: path.clone(),
+                line: *line,
+                other: other.to_path_buf(),
+                problem,
+            };
+            let (first_path, first_row) = *first.get_or_insert((path, row));
+            if let Some(problem) = other_sweep(first_row, row) {
+                return Err(refuse(first_path, problem));
+            }
+            let (base_path, arms) = (base.0.unwrap_or(path), &base.1);
+            if !arms.contains(&row.key.arm) {
+                return Err(refuse(base_path, other_arm(arms, &row.key.arm)));
+            }
+            let identity = (row.key.arm.clone(), row.conversation, row.turn);
+            match merged.get(&identity) {
+                None => {
+                    merged.insert(identity, row.clone());
+                }
+                Some(had) if had.key.prompt_sha256 != row.key.prompt_sha256 => {
+                    return Err(refuse(base_path, case_words(row) + " was asked with another prompt"));
+                }
+                Some(had) if had.raw_output != row.raw_output => {
+                    return Err(refuse(base_path, case_words(row) + " was answered differently"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    let mut rows: Vec<Row> = merged.into_values().collect();
+    sort(&mut rows);
+    let mut starts: Vec<Start> = Vec::new();
+    for start in files.iter().flat_map(|(_, file)| &file.starts) {
+        if !starts.contains(start) {
+            starts.push(start.clone());
+        }
+    }
+    Ok(RowFile { starts, lines: (1..=rows.len()).collect(), rows, ..RowFile::default() })
+}
+
+/// Brings rows into the order of a report: the reference first, then the largest file first, mode by mode.
+pub fn sort(rows: &mut [Row]) {
+    rows.sort_by(|a, b| {
+        let key = |row: &Row| (row.key.arm.mode, row.role, std::cmp::Reverse(row.file_bytes));
+        key(a)
+            .cmp(&key(b))
+            .then_with(|| a.model.cmp(&b.model))
+            .then_with(|| a.key.arm.cmp(&b.key.arm))
+            .then_with(|| a.case().cmp(&b.case()))
+    });
+}
+
+fn case_words(row: &Row) -> String {
+    format!("call {} of conversation {} by {}", row.turn, row.conversation, row.model)
+}
+
+/// What makes two rows parts of different sweeps.
+fn other_sweep(a: &Row, b: &Row) -> Option<String> {
+    if a.data.test_md5 != b.data.test_md5 {
+        return Some("the test set is another one".into());
+    }
+    if a.data.job_sha256 != b.data.job_sha256 {
+        return Some("task or tools are others".into());
+    }
+    if a.primary != b.primary {
+        return Some(format!("the primary metric is {}, not {}", b.primary, a.primary));
+    }
+    (a.margin != b.margin).then(|| format!("the margin is {}, not {}", b.margin, a.margin))
+}
+
+/// What an arm has otherwise than the one of `arms` that is most like it.
+fn other_arm(arms: &[Arm], arm: &Arm) -> String {
+    let fields = |arm: &Arm| {
+        [
+            ("model file", arm.file_sha256.clone()),
+            ("mode", arm.mode.to_string()),
+            ("max tokens", arm.max_tokens.to_string()),
+            ("KV type", arm.kv_type.clone()),
+            ("repack", arm.repack.to_string()),
+            ("threads", arm.threads.to_string()),
+            ("n_ubatch", arm.n_ubatch.to_string()),
+            ("engine", arm.engine.clone()),
+        ]
+    };
+    let differing = |other: &Arm| -> Vec<String> {
+        let pairs = fields(arm).into_iter().zip(fields(other));
+        pairs
+            .filter(|(a, b)| a != b)
+            .map(|((name, ours), (_, theirs))| format!("{name} {ours}, not {theirs}"))
+            .collect()
+    };
+    arms.iter().map(differing).min_by_key(Vec::len).unwrap_or_default().join("; ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! `edgecall bench`: one file a part.
+
+mod merge;
+mod report;
+mod score;
+
+use super::exit::Failure;
+use clap::Subcommand;
+use edgecall::{Error, benchmark::row::RowFile};
+use std::path::PathBuf;
+
+/// The arguments of `edgecall bench`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make any report from the rows of a run
+    Report(report::Args),
+    /// Join the rows of a run that was spread over machines
+    Merge(merge::Args),
+    /// Score a file of predictions
+    Score(score::Args),
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Command::Report(args) => report::run(args),
+        Command::Merge(args) => merge::run(args),
+        Command::Score(args) => score::run(args),
+    }
+}
+
+/// The rows of each file.
+fn read_rows(paths: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, RowFile)>> {
+    let read = |path: &PathBuf| Ok((path.clone(), RowFile::read(path).map_err(Error::from)?));
+    paths.iter().map(read).collect()
+}

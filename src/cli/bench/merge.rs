@@ -1,0 +1,32 @@
+//! `edgecall bench merge`.
+
+use super::read_rows;
+use edgecall::{
+    Error,
+    benchmark::row::{self, Record, RowWriter},
+};
+use std::path::PathBuf;
+
+/// The arguments of `edgecall bench merge`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Join these shards of one sweep
+    #[arg(value_name = "SHARD.jsonl", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Write the rows to this file, which must not be there yet
+    #[arg(short, long, value_name = "RUN.jsonl")]
+    output: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let files = read_rows(&args.files)?;
+    let merged = row::merge(&files).map_err(Error::from)?;
+    let mut writer = RowWriter::create(&args.output).map_err(Error::from)?;
+    let starts = merged.starts.into_iter().map(Record::Start);
+    for record in starts.chain(merged.rows.into_iter().map(|row| Record::Row(Box::new(row)))) {
+        writer.append(&record).map_err(Error::from)?;
+    }
+    Ok(())
+}

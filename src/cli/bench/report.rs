@@ -1,0 +1,73 @@
+//! `edgecall bench report`.
+
+use super::read_rows;
+use crate::cli::output;
+use anyhow::Context;
+use edgecall::{
+    Kind,
+    benchmark::{report, row, verdict::Rules},
+};
+use std::path::PathBuf;
+
+/// The arguments of `edgecall bench report`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Report these rows; several files are joined as shards of one sweep
+    #[arg(value_name = "RUN.jsonl", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Print one JSON document, every score included
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+
+    /// Print Markdown
+    #[arg(long)]
+    markdown: bool,
+
+    /// Write a page with charts to this file
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
+
+    /// Draw the bootstraps and sign flips from this seed
+    #[arg(long, value_name = "SEED", default_value_t = Rules::default().seed)]
+    seed: u64,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let files = read_rows(&args.files)?;
+    let rows = row::merge(&files).map_err(edgecall::Error::from)?;
+    let rules = Rules { seed: args.seed, ..Rules::default() };
+    let report = report::collect(&rows, &rules).ok_or_else(|| {
+        super::Failure::of(Kind::Data, "there are no rows to report; a run writes one for each answer")
+    })?;
+    if let Some(path) = &args.html {
+        let page = exported("html", &report);
+        write_beside(path, &page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let form = match (args.json, args.markdown) {
+        (true, _) => "json",
+        (_, true) => "markdown",
+        _ => "text",
+    };
+    Ok(output::text(&exported(form, &report))?)
+}
+
+fn exported(form: &str, report: &report::Report) -> String {
+    report::exporter(form).expect("the form is one of EXPORTERS").export(report)
+}
+
+/// Writes a file beside its place and renames it, so that a killed run leaves no half page.
+fn write_beside(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
+    let cannot = |e: std::io::Error| super::Failure::of(Kind::CannotCreate, e.to_string());
+    let mut builder = tempfile::Builder::new();
+    // As any new file; a temporary one is for its owner only.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(cannot)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path).map_err(|e| cannot(e.error))?;
+    Ok(())
+}

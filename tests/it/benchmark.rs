@@ -1,0 +1,261 @@
+//! Scores equal the published ones, and the expansion and its prompts are those of the published benchmark.
+
+use std::path::Path;
+
+use edgecall::{
+    benchmark::{
+        Dataset, Split,
+        answer::{self, Call, Style},
+        json::Json,
+        metric::{self, Pair},
+        predictions,
+    },
+    chat::{RenderOptions, Template},
+};
+use nltk_porter::{Mode, PorterStemmer};
+use sha2::{Digest, Sha256};
+
+use crate::shared::shared;
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+#[test]
+fn conformance_every_published_row_scores_as_published_to_ten_decimals() {
+    let Some(shared) = shared() else { return };
+    for (name, judge_proxy, published) in [
+        ("base", 0.949, [0.5353, 0.0513, 0.0513, 0.5137]),
+        ("tuned", 0.885, [0.7692, 0.1282, 0.1282, 0.6889]),
+    ] {
+        let path = shared.join(format!("data/tft/predictions/{name}-model-predictions-download.jsonl"));
+        let rows = predictions::read(&path, read(&path).as_bytes()).unwrap();
+        let scored = predictions::score(name, &rows, None);
+        assert_eq!((scored.rows, scored.differences.len()), (78, 0), "{:?}", scored.differences);
+        let published_metrics = ["staged_tool_call", "binary_tool_call", "tool_call_equivalence", "rouge"];
+        for (metric, mean) in published_metrics.into_iter().zip(published) {
+            let summary = scored.metrics.iter().find(|summary| summary.name == metric).unwrap();
+            assert_eq!(summary.agreeing_rows, Some(78));
+            assert_eq!(format!("{:.4}", summary.mean.unwrap()), format!("{mean:.4}"), "{name} {metric}");
+        }
+        let proxy = metric::named("judge_proxy").unwrap();
+        let agreeing = rows.iter().filter(|row| {
+            let pair = Pair::new(&row.answer, &row.prediction, None, None);
+            proxy.score(&pair) == row.scores.get("llm-as-a-judge").copied()
+        });
+        assert_eq!(format!("{:.3}", agreeing.count() as f64 / 78.0), format!("{judge_proxy:.3}"));
+    }
+}
+
+#[test]
+fn conformance_the_worked_examples_score_as_worked_out() {
+    let Some(shared) = shared() else { return };
+    let text = read(&shared.join("data/tft/worked_examples.jsonl"));
+    let mut checked = 0;
+    for line in text.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let field = |key: &str| row[key].as_str().unwrap();
+        assert_eq!(answer::prediction(field("raw_output"), Style::Student), field("prediction"), "{line}");
+        let pair = Pair::new(field("answer"), field("prediction"), Some(field("raw_output")), None);
+        for name in ["rouge", "tool_call_equivalence", "binary_tool_call", "staged_tool_call", "judge_proxy"]
+        {
+            let score = metric::named(name).unwrap().score(&pair).unwrap();
+            assert!(metric::agree(score, row[name].as_f64().unwrap()), "{name} {score}: {line}");
+        }
+        let raw = Pair::new(field("answer"), field("raw_output"), None, None);
+        let rouge = metric::named("rouge").unwrap().score(&raw).unwrap();
+        assert!(metric::agree(rouge, row["rouge_on_raw_text"].as_f64().unwrap()), "{rouge}: {line}");
+        checked += 1;
+    }
+    assert_eq!(checked, 13);
+}
+
+#[test]
+fn conformance_words_are_stemmed_as_nltk_stems_them() {
+    let Some(shared) = shared() else { return };
+    let stemmer = PorterStemmer::new(Mode::Nltk);
+    let fixture = read(&shared.join("data/tft/stem_fixture.tsv"));
+    let pairs: Vec<(&str, &str)> = fixture.lines().map(|line| line.split_once('\t').unwrap()).collect();
+    assert_eq!(pairs.len(), 692);
+    for (word, stem) in pairs {
+        // As rouge-score does, words of up to three characters stay as they are.
+        let stemmed = if word.len() > 3 { stemmer.stem(word) } else { word.to_owned() };
+        assert_eq!(stemmed, stem, "{word}");
+    }
+}
+
+#[test]
+fn conformance_34_conversations_expand_to_359_cases_whose_prompts_have_the_golden_hashes() {
+    let Some(shared) = shared() else { return };
+    let tft = shared.join("data/tft");
+    let template = Template::new(&read(&shared.join("data/qwen3/chat_template.jinja"))).unwrap();
+    let options = RenderOptions {
+        add_generation_prompt: true,
+        enable_thinking: Some(false),
+        ..RenderOptions::default()
+    };
+    for (job, golden) in [
+        ("s1-direct", "35a9d814678985b210554018368334fff13c93b720570b4be714698c085e9836"),
+        ("s4-direct", "7923ac071cd69c7d974ad4de987da409153e21b6046169662445797e05697547"),
+        ("predictions", "ea98b50a6af2c0225ca114f055c94343f30e0865aa455b2e93b52438d3653933"),
+    ] {
+        let dataset = Dataset::open_files(
+            &tft.join(job).join("job_description.json"),
+            &tft.join("s1-direct/test.jsonl"),
+        )
+        .unwrap();
+        assert_eq!((dataset.conversations, dataset.cases.len()), (34, 359));
+        assert!(dataset.is_public());
+        assert_eq!(dataset.split(Split::First78).unwrap(), 0..78);
+        assert_eq!(dataset.identity().test_md5, "1c1b7ce2bf4ef1c262d06dd5fad2c59c");
+        let count = |name: &str| dataset.cases.iter().filter(|case| case.gold.name == name).count();
+        assert_eq!(
+            [count("respond_to_user"), count("ReserveRestaurant"), count("FindRestaurants")],
+            [287, 44, 28]
+        );
+        let tools = serde_json::Value::Array(dataset.job.tools.sources());
+        let prompts: Vec<String> = dataset
+            .cases
+            .iter()
+            .map(|case| template.render(&dataset.conversation(case), Some(&tools), &options).unwrap())
+            .collect();
+        let hash: String =
+            Sha256::digest(prompts.join("\0")).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash, golden, "{job}");
+    }
+}
+
+#[test]
+fn conformance_the_first_78_cases_are_those_of_the_published_predictions() {
+    let Some(shared) = shared() else { return };
+    let tft = shared.join("data/tft");
+    let dataset = Dataset::open(&tft.join("s1-direct")).unwrap();
+    let path = tft.join("predictions/tuned-model-predictions-download.jsonl");
+    let published = read(&path);
+    let cases = &dataset.cases[dataset.split(Split::First78).unwrap()];
+    for (case, line) in cases.iter().zip(published.lines()) {
+        let row = Json::parse(line).unwrap();
+        let row = row.as_object().unwrap();
+        assert_eq!(Some(&*case.answer(Style::Student)), row["answer"].as_text());
+        let question = Json::parse(row["question"].as_text().unwrap()).unwrap();
+        let Json::List(messages) = question else { panic!("no list: {line}") };
+        assert_eq!(messages.len(), case.messages().len());
+        let last = messages.last().unwrap().as_object().unwrap();
+        assert_eq!(last["content"].as_text(), case.messages().last().unwrap().content());
+        assert_eq!(Call::parse(row["answer"].as_text().unwrap()).unwrap(), case.gold);
+    }
+}
+
+#[test]
+fn odd_rows_score_as_python_scores_them() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/benchmark/metrics.jsonl");
+    let rows = predictions::read(&path, read(&path).as_bytes()).unwrap();
+    let scored = predictions::score("metrics.jsonl", &rows, None);
+    assert!(scored.differences.is_empty(), "{scored}");
+    assert_eq!(scored.rows, 95);
+    for name in ["rouge", "staged_tool_call", "binary_tool_call", "tool_call_equivalence"] {
+        let summary = scored.metrics.iter().find(|summary| summary.name == name).unwrap();
+        assert_eq!(summary.agreeing_rows, Some(95));
+    }
+}
+
+#[test]
+fn a_data_set_that_cannot_be_used_is_refused_by_line_and_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = folder.path().join("job_description.json");
+    let test = folder.path().join("test.jsonl");
+    let good_job = r#"{"task_description": "t", "tools": [{"name": "f"}]}"#;
+    std::fs::write(&job, good_job).unwrap();
+    let line = |messages: &str, answer: &str| {
+        serde_json::json!({"question": messages, "answer": answer, "context": null}).to_string()
+    };
+    let user = r#"[{"role": "user", "content": "x"}]"#;
+    let call = r#"{"name": "f", "parameters": {}}"#;
+    let assistant = r#"{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}"#;
+    let good = line(user, call);
+    for (text, expected) in [
+        (String::new(), "test.jsonl: there is no conversation in it"),
+        (format!("{good}\n\n{{"), "test.jsonl: line 3: not valid JSON: EOF"),
+        ("7".into(), "line 1: is a number, not an object"),
+        (r#"{"answer": "{}"}"#.into(), "line 1: `question` is missing"),
+        (r#"{"question": [], "answer": "{}"}"#.into(), "`question` is an array, not a string"),
+        (line("[]", call), "line 1: `question` holds no messages: there are no messages"),
+        (line(user, "hello"), "`answer` is no call: no JSON"),
+        (line(user, r#"{"name": "g"}"#), "`answer` calls `g`, which is none of the job's tools"),
+        (line(&format!("[{assistant}]"), call), "nothing is asked before messages[0]"),
+        (line(&user.replace("}]", &format!("}}, {assistant}]")), call), "nothing is asked before `answer`"),
+        (
+            line(
+                &user.replace(
+                    "}]",
+                    r#"}, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "y"}]"#,
+                ),
+                call,
+            ),
+            "messages[1] makes 0 calls",
+        ),
+        (line(&user.replace("user", "system"), call), "messages[0] is the system's"),
+    ] {
+        std::fs::write(&test, &text).unwrap();
+        let error = Dataset::open(folder.path()).unwrap_err();
+        let source = std::error::Error::source(&error).map(|e| format!(": {e}")).unwrap_or_default();
+        let message = format!("{error}{source}");
+        assert!(message.contains(expected), "{message}\nshould say\n{expected}");
+        assert_eq!(error.kind(), edgecall::Kind::Data);
+    }
+    std::fs::write(&test, format!("{good}\n")).unwrap();
+    let dataset = Dataset::open(folder.path()).unwrap();
+    assert_eq!((dataset.cases.len(), dataset.is_public()), (1, false));
+    assert_eq!(dataset.split(Split::First78).unwrap_err().kind(), edgecall::Kind::Usage);
+    for (text, expected) in [
+        ("[]", "is an array, not an object"),
+        (r#"{"tools": []}"#, "`task_description` is missing"),
+        (r#"{"task_description": 1}"#, "`task_description` is a number"),
+        (r#"{"task_description": "t"}"#, "`tools` is missing"),
+        (r#"{"task_description": "t", "tools": []}"#, "the tools cannot be used"),
+    ] {
+        std::fs::write(&job, text).unwrap();
+        let message = Dataset::open(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("job_description.json") && message.contains(expected), "{message}");
+    }
+    std::fs::remove_file(&job).unwrap();
+    assert_eq!(Dataset::open(folder.path()).unwrap_err().kind(), edgecall::Kind::NoInput);
+}
+
+#[test]
+fn the_example_data_set_is_whole_and_has_the_examples_task_and_tools() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/restaurants");
+    let dataset = Dataset::open(&folder.join("benchmark")).unwrap();
+    assert_eq!((dataset.conversations, dataset.cases.len(), dataset.is_public()), (8, 61, false));
+    assert_eq!(dataset.job.task_description, read(&folder.join("task.txt")));
+    let tools = edgecall::tools::ToolSet::parse(read(&folder.join("tools.json")).as_bytes()).unwrap();
+    assert_eq!(dataset.job.tools, tools);
+    let toolbox = metric::Toolbox::new(&tools);
+    for case in &dataset.cases {
+        assert_eq!(toolbox.accepts(&case.gold), Some(true), "{:?}", case.gold);
+    }
+    for name in metric::JUDGE_PROXY_TOOLS {
+        assert!(dataset.cases.iter().filter(|case| case.gold.name == name).count() >= 6, "{name}");
+    }
+}
+
+#[test]
+fn conformance_the_example_data_set_shares_no_sentence_with_the_public_one() {
+    let Some(shared) = shared() else { return };
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/restaurants/benchmark/test.jsonl");
+    let public = read(&shared.join("data/tft/s1-direct/test.jsonl"));
+    let mut checked = 0;
+    for line in read(&ours).lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let messages: Vec<serde_json::Value> =
+            serde_json::from_str(row["question"].as_str().unwrap()).unwrap();
+        for content in messages.iter().filter_map(|message| message["content"].as_str()) {
+            // Short thanks and goodbyes are everybody's.
+            if content.split_whitespace().count() > 5 {
+                assert!(!public.contains(content), "{content}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 20, "{checked}");
+}

@@ -1,0 +1,356 @@
+//! Reports are made of rows alone, in whatever order and files these come.
+
+use std::process::Command;
+
+use edgecall::benchmark::{
+    metric::Toolbox,
+    report::{EXPORTERS, Report, collect, exporter},
+    row::{
+        Arm, ByName, Cost, Data, Drift, Mode, Record, Role, Row, RowFile, RowKey, RowWriter, SCHEMA_VERSION,
+        Start, merge,
+    },
+    stats::Random,
+    verdict::{Margin, Rules},
+};
+use serde_json::json;
+
+const RULES: Rules = Rules { margin: 0.03, alpha: 0.05, draws: 1000, seed: 1, min_conversations: 20 };
+
+/// A model of the sweep: its size, and how many of a thousand answers it gets wrong where F16 is right.
+struct Model {
+    name: &'static str,
+    file_bytes: u64,
+    role: Role,
+    broken: usize,
+}
+
+const MODELS: [Model; 4] = [
+    Model { name: "tft-F16.gguf", file_bytes: 3_447_000_000, role: Role::Reference, broken: 0 },
+    Model { name: "tft-Q8_0.gguf", file_bytes: 1_834_000_000, role: Role::Candidate, broken: 0 },
+    Model { name: "tft-Q4_K_M.gguf", file_bytes: 1_107_000_000, role: Role::Candidate, broken: 12 },
+    Model { name: "tft-Q2_K.gguf", file_bytes: 700_000_000, role: Role::Candidate, broken: 300 },
+];
+
+fn tools() -> Toolbox {
+    let tool = |name: &str, key: &str| json!({"name": name, "parameters": {"properties": {key: {"type": "string"}}, "required": [key]}});
+    let tools = json!([tool("respond_to_user", "message"), tool("FindRestaurants", "city")]);
+    Toolbox::new(&edgecall::tools::ToolSet::from_value(tools).unwrap())
+}
+
+/// The rows of `conversations` conversations of ten calls, every model in every mode.
+fn sweep(conversations: usize, modes: &[Mode]) -> Vec<Row> {
+    let tools = tools();
+    let mut rows = Vec::new();
+    for model in &MODELS {
+        for mode in modes {
+            for case in 0..conversations * 10 {
+                rows.push(row(model, *mode, case, &tools));
+            }
+        }
+    }
+    rows
+}
+
+fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
+    // The same hard cases for every model, so that a worse one breaks what a better one gets right.
+    let luck = Random::new(case as u64).below(1000);
+    let (name, key) =
+        if case % 10 == 3 { ("FindRestaurants", "city") } else { ("respond_to_user", "message") };
+    let call = |name: &str, key: &str, value: &str| {
+        format!(
+            "<tool_call>\n{{\"name\": \"{name}\", \"arguments\": {{\"{key}\": \"{value}\"}}}}\n</tool_call>"
+        )
+    };
+    let gold = call(name, key, &format!("<b>Café</b> & \\\"{case}\\\""));
+    let raw_output = match luck {
+        // What the reference gets wrong, all get wrong.
+        0..100 => call(name, key, "somewhere"),
+        _ if luck - 100 < model.broken && luck.is_multiple_of(7) => "I would like to".into(),
+        _ if luck - 100 < model.broken && luck.is_multiple_of(2) => {
+            call("FindRestaurants", "city", "<script>alert(1)</script>")
+        }
+        _ if luck - 100 < model.broken => call(name, key, "nowhere"),
+        _ => gold.clone(),
+    };
+    let (conversation, turn) = (case / 10, case % 10);
+    let mut row = Row {
+        schema_version: SCHEMA_VERSION,
+        key: RowKey {
+            arm: Arm {
+                file_sha256: format!("{:064x}", model.file_bytes),
+                mode,
+                max_tokens: 512,
+                kv_type: "f16".into(),
+                repack: true,
+                threads: 4,
+                n_ubatch: 512,
+                engine: "llama.cpp b1".into(),
+            },
+            prompt_sha256: format!("{case:064x}"),
+            kernels: "NEON".into(),
+        },
+        data: Data { test_md5: "abc".into(), job_sha256: "def".into() },
+        model: model.name.into(),
+        file_bytes: model.file_bytes,
+        bits_per_weight: Some(model.file_bytes as f64 * 8.0 / 1.72e9),
+        role: model.role,
+        primary: "staged_tool_call".into(),
+        margin: 0.03,
+        conversation,
+        turn,
+        prompt_tail: "Is there <i>anything</i> open?".into(),
+        prediction: edgecall::benchmark::answer::prediction(
+            &raw_output,
+            edgecall::benchmark::answer::Style::Student,
+        ),
+        gold,
+        tokens: raw_output.bytes().map(i32::from).collect(),
+        raw_output,
+        finish: "stop".into(),
+        scores: ByName::new(),
+        rejection: None,
+        drift: Some(Drift {
+            nll: 10.0 + model.broken as f64 / 100.0,
+            tokens: 20,
+            kl: vec![model.broken as f64 / 5000.0; 20],
+            top1_agreeing: Some(20 - model.broken / 100),
+        }),
+        cost: Some(Cost {
+            host: "pi-5".into(),
+            prompt_tokens: 1500,
+            computed_tokens: 120,
+            generated_tokens: 20,
+            prefill_s: 2.0,
+            decode_s: model.file_bytes as f64 / 5e8,
+            wall_s: 2.0 + model.file_bytes as f64 / 5e8,
+            ..Cost::default()
+        }),
+    };
+    row.rescore(tools, false);
+    row
+}
+
+fn file(rows: Vec<Row>) -> RowFile {
+    let start = Start {
+        schema_version: SCHEMA_VERSION,
+        command: ["edgecall", "bench", "tft", "--data", "tft"].map(str::to_owned).to_vec(),
+        environment: ByName::from([("cpu".into(), "Cortex-A76".into())]),
+    };
+    RowFile { starts: vec![start], lines: (1..=rows.len()).collect(), rows, ..RowFile::default() }
+}
+
+fn report(rows: Vec<Row>) -> Report {
+    collect(&file(rows), &RULES).unwrap()
+}
+
+#[test]
+fn the_verdict_is_the_smallest_file_that_passed() {
+    let report = report(sweep(34, &[Mode::Free]));
+    let verdict = &report.verdicts[0];
+    assert_eq!(verdict.reference, "tft-F16.gguf");
+    assert_eq!(
+        verdict.sentence,
+        "Ship tft-Q4_K_M.gguf: no loss beyond 3.0 points of staged_tool_call against tft-F16.gguf, on 340 rows of 34 \
+         conversations."
+    );
+    let findings = &verdict.verdict.findings;
+    assert_eq!(findings.iter().map(|f| f.worse).collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(findings[0].margin, Margin::Within);
+    assert!(matches!(findings[2].margin, Margin::NotResolved { .. }));
+    assert_eq!((report.cases, report.conversations, report.arms.len()), (340, 34, 4));
+    // No row of the reference's file differs from the reference, and few of the small file's do not.
+    assert_eq!(report.distances[0].same_outputs, 340);
+    assert!(report.flips.iter().any(|flip| flip.candidate == "tft-Q2_K.gguf"));
+    assert!(report.arm("tft-Q2_K.gguf").unwrap().rejected.values().sum::<usize>() > 0);
+}
+
+#[test]
+fn a_report_depends_on_its_rows_and_not_on_their_order_or_files() {
+    let rows = sweep(21, &[Mode::Free, Mode::Any]);
+    let whole = report(rows.clone());
+    let mut shuffled = rows.clone();
+    let mut random = Random::new(9);
+    for i in (1..shuffled.len()).rev() {
+        shuffled.swap(i, random.below(i + 1));
+    }
+    let shards: Vec<_> = (0..3)
+        .map(|shard| {
+            let of_shard = shuffled.iter().filter(|row| row.conversation % 3 == shard).cloned().collect();
+            (format!("{shard}.jsonl").into(), file(of_shard))
+        })
+        .collect();
+    let merged = collect(&merge(&shards).unwrap(), &RULES).unwrap();
+    for exporter in EXPORTERS {
+        assert_eq!(exporter.export(&whole), exporter.export(&merged), "{}", exporter.name());
+    }
+}
+
+#[test]
+fn too_few_conversations_give_no_verdict() {
+    let report = report(sweep(8, &[Mode::Free]));
+    assert_eq!(
+        report.verdicts[0].sentence,
+        "No verdict: 80 rows of 8 conversations against tft-F16.gguf, and it takes 20 conversations."
+    );
+    assert!(report.verdicts[0].verdict.ship.is_none());
+}
+
+#[test]
+fn modes_and_noise_are_told_apart_and_other_kernels_are_marked() {
+    let mut rows = sweep(20, &[Mode::Free, Mode::Schema]);
+    let again: Vec<Row> = rows
+        .iter()
+        .filter(|row| row.role == Role::Reference && row.key.arm.mode == Mode::Free)
+        .map(|row| {
+            let mut row = row.clone();
+            (row.role, row.key.arm.threads) = (Role::NoiseFloor, 1);
+            if row.conversation == 5 {
+                row.raw_output = "Hm".into();
+                row.prediction = String::new();
+                row.rescore(&tools(), false);
+            }
+            row
+        })
+        .collect();
+    rows.extend(again);
+    for row in rows.iter_mut().filter(|row| row.model.contains("Q8_0") && row.conversation < 2) {
+        row.key.kernels = "SVE".into();
+    }
+    let report = report(rows);
+    assert_eq!(report.verdicts.len(), 2);
+    assert_eq!(report.verdicts[0].reference, "tft-F16.gguf, 4 threads");
+    assert_eq!(report.noise_floor.len(), 1);
+    assert_eq!((report.noise_floor[0].rows, report.noise_floor[0].score_flips), (200, 10));
+    assert_eq!(report.noise(), Some(0.05));
+    assert_eq!(report.constraints.iter().filter(|row| row.metric == report.primary).count(), 4);
+    assert!(report.constraints.iter().all(|row| row.comparison.delta == 0.0));
+    let notes = report.notes.join("\n");
+    assert!(
+        notes
+            .contains("20 of 200 pairs of tft-Q8_0.gguf, 4 threads, free were made on different CPU kernels"),
+        "{notes}"
+    );
+    assert!(
+        notes.contains("ROUGE of schema rows") && notes.contains("otherwise on 5.0 % of rows"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn the_json_holds_what_it_takes_to_redo_the_statistics() {
+    let report = report(sweep(21, &[Mode::Free]));
+    let json: serde_json::Value = serde_json::from_str(&exporter("json").unwrap().export(&report)).unwrap();
+    assert_eq!(json["schema_version"], 1);
+    let scores = |arm: &str| -> Vec<f64> {
+        let rows = json["rows"].as_array().unwrap().iter().filter(|row| row["arm"] == arm);
+        rows.map(|row| row["scores"]["staged_tool_call"].as_f64().unwrap()).collect()
+    };
+    let (reference, candidate) = (scores("tft-F16.gguf"), scores("tft-Q2_K.gguf"));
+    let delta: f64 = candidate.iter().zip(&reference).map(|(c, r)| c - r).sum::<f64>() / 210.0;
+    let comparison = json["comparisons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|c| c["candidate"] == "tft-Q2_K.gguf" && c["metric"] == "staged_tool_call")
+        .unwrap();
+    assert!((comparison["delta"].as_f64().unwrap() - delta).abs() < 1e-12);
+    assert_eq!(json["rules"]["seed"], 1);
+    assert_eq!(json["environment"][0]["environment"]["cpu"], "Cortex-A76");
+}
+
+#[test]
+fn the_page_needs_no_network_and_shows_what_models_write_as_text() {
+    let page = exporter("html").unwrap().export(&report(sweep(21, &[Mode::Free, Mode::Any])));
+    for sign in ["<script", "http://", "https://", "@import", "url(", "<b>Caf", "<i>anything"] {
+        assert!(!page.contains(sign), "{sign}");
+    }
+    for sign in [
+        "<svg",
+        "prefers-color-scheme: dark",
+        "&lt;i&gt;anything&lt;/i&gt;",
+        "<mark>",
+        "bench tft --data tft",
+        "Cortex-A76",
+    ] {
+        assert!(page.contains(sign), "{sign}");
+    }
+    let first_heading = page.split("<h1>").nth(1).unwrap();
+    assert!(first_heading.starts_with("Ship ") || first_heading.starts_with("No "), "{first_heading:.80}");
+    for (open, close) in [
+        ("<section>", "</section>"),
+        ("<table", "</table>"),
+        ("<svg", "</svg>"),
+        ("<div", "</div>"),
+        ("<details", "</details>"),
+    ] {
+        assert_eq!(page.matches(open).count(), page.matches(close).count(), "{open}");
+    }
+    assert!(!page.contains("NaN") && !page.contains("inf"), "a figure has no place");
+}
+
+#[test]
+fn markdown_tables_have_as_many_cells_in_every_row() {
+    let text = exporter("markdown").unwrap().export(&report(sweep(21, &[Mode::Free])));
+    let mut last = None;
+    for line in text.lines() {
+        let cells = line.starts_with('|').then(|| line.replace("\\|", "").matches('|').count());
+        if let (Some(now), Some(before)) = (cells, last) {
+            assert_eq!(now, before, "{line}");
+        }
+        last = cells;
+    }
+    assert!(text.contains("staged\\_tool\\_call"));
+}
+
+#[test]
+fn reports_and_merged_files_are_made_on_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let rows = sweep(21, &[Mode::Free]);
+    for shard in 0..2 {
+        let mut writer = RowWriter::create(&at(&format!("{shard}.jsonl"))).unwrap();
+        for row in rows.iter().filter(|row| row.conversation % 2 == shard) {
+            writer.append(&Record::Row(Box::new(row.clone()))).unwrap();
+        }
+    }
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
+        let output = command.arg("bench").args(args).current_dir(folder.path()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    assert_eq!(
+        run(&["merge", "0.jsonl", "1.jsonl", "-o", "run.jsonl"]),
+        (Some(0), String::new(), String::new())
+    );
+    let (code, _, stderr) = run(&["merge", "0.jsonl", "-o", "run.jsonl"]);
+    assert_eq!(code, Some(73));
+    assert!(stderr.starts_with("error: cannot write run.jsonl: "), "{stderr}");
+    let (code, text, _) = run(&["report", "run.jsonl", "--html", "run.html"]);
+    assert_eq!(code, Some(0));
+    assert!(text.starts_with("Ship tft-"), "{text}");
+    assert!(std::fs::read_to_string(at("run.html")).unwrap().starts_with("<!doctype html>"));
+    assert_eq!(run(&["report", "0.jsonl", "1.jsonl"]).1, text, "shards need not be merged first");
+    let (_, json, _) = run(&["report", "--json", "run.jsonl"]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["cases"], 210);
+    assert!(run(&["report", "--markdown", "run.jsonl"]).1.starts_with("# Benchmark\n"));
+
+    std::fs::write(at("empty.jsonl"), "{\"kind\":\"start\",\"schema_").unwrap();
+    let (code, _, stderr) = run(&["report", "empty.jsonl"]);
+    assert_eq!(code, Some(65));
+    assert!(stderr.contains("there are no rows to report"), "{stderr}");
+    let mut other = rows[0].clone();
+    other.key.arm.threads = 8;
+    RowWriter::create(&at("other.jsonl")).unwrap().append(&Record::Row(Box::new(other))).unwrap();
+    let (code, _, stderr) = run(&["report", "run.jsonl", "other.jsonl"]);
+    assert_eq!(code, Some(65));
+    assert!(
+        stderr.contains("other.jsonl: line 1 does not belong to the sweep of run.jsonl: threads 8, not 4"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn the_terminals_report_reads_as_it_should() {
+    insta::assert_snapshot!(exporter("text").unwrap().export(&report(sweep(34, &[Mode::Free]))));
+}
