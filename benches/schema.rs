@@ -1,12 +1,18 @@
-//! How long the schemas take that have long limits: each has to be ready in milliseconds.
+//! How long the schemas take that have long limits, and what the grammar of a call costs: each has to be
+//! ready in milliseconds. The vocabulary is that of the model in EDGECALL_MODEL, else single bytes.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use edgecall::{
-    runtime::Compiler,
-    tools::json_schema::{Options, compile},
+    call,
+    runtime::{Compiler, Vocabulary},
+    tools::{
+        ToolSet, dialect,
+        json_schema::{KeyOrder, Options, compile},
+        turn::Turn,
+    },
 };
 use serde_json::{Value, json};
-use std::hint::black_box;
+use std::{env, hint::black_box, path::Path};
 
 fn object(keys: usize, required: usize) -> Value {
     let properties: serde_json::Map<String, Value> =
@@ -71,8 +77,89 @@ fn schemas() -> Vec<(&'static str, Value)> {
     ]
 }
 
+fn vocabulary() -> Compiler {
+    match env::var_os("EDGECALL_MODEL") {
+        Some(path) => {
+            let vocabulary = Vocabulary::load(Path::new(&path)).expect("EDGECALL_MODEL names a model");
+            Compiler::for_vocabulary(vocabulary).expect("a model's vocabulary can be used")
+        }
+        None => Compiler::for_bytes().expect("the byte tokenizer needs nothing"),
+    }
+}
+
+/// A hundred tools with twelve keys each.
+fn hundred_tools() -> Vec<u8> {
+    let tools: Vec<Value> =
+        (0..100).map(|i| json!({"name": format!("tool_{i}"), "parameters": object(12, 4)})).collect();
+    Value::from(tools).to_string().into_bytes()
+}
+
+/// A call's tokens, the marks around it as a model writes them.
+fn tokens(compiler: &Compiler, call: &str) -> Vec<u32> {
+    let inner = call.strip_prefix("<tool_call>").and_then(|rest| rest.strip_suffix("</tool_call>"));
+    match (inner, compiler.mark("<tool_call>"), compiler.mark("</tool_call>")) {
+        (Some(inner), Some(open), Some(close)) => {
+            [&[open], &compiler.tokenize(inner.as_bytes())[..], &[close]].concat()
+        }
+        _ => compiler.tokenize(call.as_bytes()),
+    }
+}
+
+/// From the tools' text to the first mask, and a call from its first token to its last.
+fn calls(c: &mut Criterion) {
+    let compiler = vocabulary();
+    let dialect = dialect::named("hermes").expect("it is among the dialects");
+    let restaurants = include_bytes!("../examples/restaurants/tools.json").to_vec();
+    let reservation = "<tool_call>\n{\"name\": \"ReserveRestaurant\", \"arguments\": {\"city\": \"Oakland\", \
+        \"date\": \"2019-03-08\", \"party_size\": \"4\", \"restaurant_name\": \"Paper Lantern\", \
+        \"time\": \"19:30\"}}\n</tool_call>";
+    let hundredth = "<tool_call>\n{\"name\": \"tool_99\", \"arguments\": {\"key_3\": \"a\", \"key_0\": \"b\", \
+        \"key_1\": \"c\", \"key_2\": \"d\"}}\n</tool_call>";
+    let mut group = c.benchmark_group("call");
+    group.sample_size(20);
+    for (name, tools, text) in
+        [("the benchmark's tools", restaurants, reservation), ("100 tools", hundred_tools(), hundredth)]
+    {
+        let tokens = tokens(&compiler, text);
+        let turn = || {
+            let tools = ToolSet::parse(black_box(&tools)).expect("they are tools");
+            call::check_tools(&tools, KeyOrder::Any).expect("their schemas can be used");
+            Turn::new(&tools, dialect, KeyOrder::Any).expect("their names can be written")
+        };
+        group.bench_function(format!("{name}: to the first token"), |b| {
+            b.iter(|| drop(call::constraint(&compiler, &turn()).expect("it is a grammar")));
+        });
+        group.bench_function(format!("{name}: the rest, {} tokens without masks", tokens.len()), |b| {
+            let turn = turn();
+            b.iter_batched(
+                || call::constraint(&compiler, &turn).expect("it is a grammar"),
+                |mut constraint| {
+                    for &token in &tokens {
+                        assert!(constraint.accept(token as i32).expect("it is no failure"));
+                    }
+                },
+                criterion::BatchSize::PerIteration,
+            );
+        });
+        group.bench_function(format!("{name}: the rest, with a mask for each token"), |b| {
+            let turn = turn();
+            b.iter_batched(
+                || call::constraint(&compiler, &turn).expect("it is a grammar"),
+                |mut constraint| {
+                    for &token in &tokens {
+                        black_box(constraint.grammar_mask().expect("it is no failure"));
+                        assert!(constraint.accept(token as i32).expect("it is no failure"));
+                    }
+                },
+                criterion::BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
 fn ready(c: &mut Criterion) {
-    let compiler = Compiler::for_bytes().expect("the byte tokenizer needs nothing");
+    let compiler = vocabulary();
     let mut group = c.benchmark_group("schema");
     group.sample_size(20);
     for (name, schema) in schemas() {
@@ -86,5 +173,5 @@ fn ready(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, ready);
+criterion_group!(benches, ready, calls);
 criterion_main!(benches);

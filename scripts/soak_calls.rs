@@ -32,6 +32,9 @@ struct Args {
     /// Where the noise starts
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Leave these turns out
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    skip: u64,
     /// Take the tokenizer of this model instead of single bytes
     #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL")]
     model: Option<PathBuf>,
@@ -285,11 +288,15 @@ fn main() -> Result<()> {
     };
     let mut out = BufWriter::new(stdout().lock());
     let mut tally = Tally::default();
-    for turn in 0..args.turns {
+    for turn in args.skip..args.skip + args.turns {
         let started = Instant::now();
         one(&args, turn, &compiler, n_vocab, &mut tally, &mut out)
             .with_context(|| format!("turn {turn} of seed {}", args.seed))?;
-        tally.slowest = tally.slowest.max(started.elapsed());
+        let time = started.elapsed();
+        if args.show {
+            eprintln!("turn {turn}: {:.2} s", time.as_secs_f64());
+        }
+        tally.slowest = tally.slowest.max(time);
     }
     out.flush()?;
     eprintln!(
@@ -344,6 +351,11 @@ fn one(
                     eprintln!("{}: {}: {}", refusal.pointer, refusal.keyword, refusal.message);
                 }
                 *tally.unsatisfied.entry(refusal.keyword).or_default() += 1;
+                return Ok(());
+            }
+            // Keywords that contradict each other where no compiler sees it.
+            Err(runtime::Error::DeadEnd) => {
+                tally.refused += 1;
                 return Ok(());
             }
             Err(other) => return Err(other.into()),

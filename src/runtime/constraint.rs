@@ -10,7 +10,7 @@ use super::{
     token_env::TokenEnv,
     value::{Place, Refusal, Watch, closing_tokens},
 };
-use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
+use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar, earley::SlicedBiasComputer};
 use std::sync::{Arc, OnceLock};
 use toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokenId};
 
@@ -42,8 +42,9 @@ impl Compiler {
 
     fn new(env: TokEnv) -> Result<Compiler, Error> {
         let capabilities = InferenceCapabilities { ff_tokens: true, ..Default::default() };
-        // Slices speed up masks, cost start-up time, and with the greedy token tried first masks are rare.
-        let mut factory = ParserFactory::new(&env, capabilities, &[]).map_err(Error::grammar)?;
+        // Slices make masks inside strings cheaper; that they cost start-up time was not seen.
+        let mut factory = ParserFactory::new(&env, capabilities, &SlicedBiasComputer::general_slices())
+            .map_err(Error::grammar)?;
         factory.quiet();
         // Errors are for people; the whole grammar and the tokens so far are not.
         let limits = factory.limits_mut();
@@ -323,6 +324,13 @@ impl<'c> Constraint<'c> {
 pub struct Mask(SimpleVob);
 
 impl Mask {
+    /// Takes `token` out of the set.
+    pub fn disallow(&mut self, token: i32) {
+        if let Some(token) = TokenId::try_from(token).ok().filter(|&token| (token as usize) < self.0.len()) {
+            self.0.disallow_token(token);
+        }
+    }
+
     /// Whether `token` is in the set.
     pub fn allows(&self, token: usize) -> bool {
         token < self.0.len() && self.0.is_allowed(token as TokenId)

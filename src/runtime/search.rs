@@ -8,7 +8,6 @@
 
 use super::{
     Constraint, Error, Sampler,
-    constraint::Mask,
     sequence::Sequence,
     value::{Place, Refusal, Scalar},
 };
@@ -27,6 +26,15 @@ pub(super) struct Search {
     // Why a value was refused last, and the text before its end.
     refusal: Option<(Refusal, Vec<u8>)>,
     failed: Option<Failed>,
+}
+
+/// What became of a token that was offered.
+enum Offer {
+    Taken,
+    /// It cannot follow.
+    Refused,
+    /// It would close a value that fails its check.
+    Failed,
 }
 
 /// A value whose end was refused, while it is open.
@@ -95,25 +103,41 @@ impl Search {
         let is_turn = self.failed.as_ref().is_some_and(|failed| failed.at == self.tokens.len());
         // The model's own choice is nearly always one that can follow, and then the mask over the
         // whole vocabulary need not be computed.
-        let mut mask = None;
-        loop {
-            let allowed = |id| mask.as_ref().is_none_or(|mask: &Mask| mask.allows(id as usize));
-            let pick = sampler.pick(logits, |id| allowed(id) && !self.was_tried(id))?;
-            let Some(token) = pick else { return Ok(None) };
-            if constraint.accept(token)? {
-                return Ok(Some(self.take(token, constraint)));
-            }
-            self.refuse(token);
-            if let Some(refusal) = constraint.refusal() {
-                self.refusal = Some((refusal, constraint.written().to_vec()));
-                if !is_turn {
-                    return Ok(None);
-                }
-            }
-            if mask.is_none() {
-                mask = Some(if is_turn { constraint.mask()? } else { constraint.grammar_mask()? });
+        if let Some(token) = sampler.pick(logits, |id| !self.was_tried(id))? {
+            match self.offer(token, is_turn, constraint)? {
+                Offer::Taken => return Ok(Some(token)),
+                Offer::Failed => return Ok(None),
+                Offer::Refused => {}
             }
         }
+        let mut mask = if is_turn { constraint.mask()? } else { constraint.grammar_mask()? };
+        self.tried.last().into_iter().flatten().for_each(|&token| mask.disallow(token));
+        while let Some(token) = sampler.pick(logits, |id| mask.allows(id as usize))? {
+            match self.offer(token, is_turn, constraint)? {
+                Offer::Taken => return Ok(Some(token)),
+                Offer::Failed => return Ok(None),
+                Offer::Refused => mask.disallow(token),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Hands `token` to the constraint.
+    fn offer(&mut self, token: i32, is_turn: bool, constraint: &mut Constraint<'_>) -> Result<Offer, Error> {
+        if constraint.accept(token)? {
+            if !constraint.is_end(token) {
+                self.tokens.push(token);
+                self.decoded += 1;
+            }
+            self.settle(constraint.place());
+            return Ok(Offer::Taken);
+        }
+        if let Some(tried) = self.tried.last_mut() {
+            tried.push(token);
+        }
+        let Some(refusal) = constraint.refusal() else { return Ok(Offer::Refused) };
+        self.refusal = Some((refusal, constraint.written().to_vec()));
+        Ok(if is_turn { Offer::Refused } else { Offer::Failed })
     }
 
     /// Goes back to the last place that has a turn left and something else that may follow; sequence
@@ -168,15 +192,6 @@ impl Search {
         Err(self.unsatisfied())
     }
 
-    fn take(&mut self, token: i32, constraint: &Constraint<'_>) -> i32 {
-        if !constraint.is_end(token) {
-            self.tokens.push(token);
-            self.decoded += 1;
-        }
-        self.settle(constraint.place());
-        token
-    }
-
     /// Forgets the value that failed where another one is written now.
     fn settle(&mut self, place: Place) {
         self.failed = self.failed.take().filter(|failed| failed.is_open(place));
@@ -184,12 +199,6 @@ impl Search {
 
     fn was_tried(&self, token: i32) -> bool {
         self.tried.last().is_some_and(|tried| tried.contains(&token))
-    }
-
-    fn refuse(&mut self, token: i32) {
-        if let Some(tried) = self.tried.last_mut() {
-            tried.push(token);
-        }
     }
 
     fn unsatisfied(&mut self) -> Error {

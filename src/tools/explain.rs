@@ -25,6 +25,9 @@ pub struct ToolReport {
     pub status: Status,
     /// The keywords by JSON pointer.
     pub keywords: Vec<Line>,
+    /// The pointers of the objects whose keys are written in the schema's order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_order: Vec<String>,
 }
 
 /// What becomes of each keyword of `tools`, those included that cannot be used.
@@ -63,7 +66,8 @@ impl Explanation {
 
 impl ToolReport {
     fn new(name: &str, report: Report) -> ToolReport {
-        ToolReport { name: name.to_owned(), status: report.status(), keywords: report.lines }
+        let status = report.status();
+        ToolReport { name: name.to_owned(), status, keywords: report.lines, in_order: report.in_order }
     }
 }
 
@@ -92,12 +96,14 @@ impl fmt::Display for Explanation {
             let plain = |text: &str| text.replace(char::is_control, " ");
             for line in &tool.keywords {
                 let status = line.status.to_string();
+                let in_order = line.keyword == "properties" && tool.in_order.contains(&line.pointer);
+                let note = if in_order { "keys in the schema's order" } else { &line.note };
                 rows.push([
                     plain(&tool.name),
                     plain(&line.pointer),
                     plain(&line.keyword),
                     status,
-                    plain(&line.note),
+                    plain(note),
                 ]);
             }
             if tool.keywords.is_empty() {

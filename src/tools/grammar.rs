@@ -67,14 +67,19 @@ impl CallGrammar {
             [only] => Some(only),
             tools => self.called(written).map(|(tool, _)| &tools[tool]),
         };
-        let Some(tool) = tool else {
-            let names: Vec<String> =
-                self.tools.iter().map(|tool| literal(&self.frame.written_name(tool.name()))).collect();
-            return Ok((format!("{open}({}) {middle}{ANYTHING}", names.join(" | ")), String::new()));
-        };
+        let Some(tool) = tool else { return Ok((self.head(open, marks), String::new())) };
         let Compiled { value, rules, .. } = tool.compiled(self.key_order)?;
         let name = literal(&self.frame.written_name(tool.name()));
         Ok((format!("{open}{name}{middle}{value} {close}"), rules.clone()))
+    }
+
+    /// A call up to its arguments, whichever tool it calls, and anything behind that: tokens reach across
+    /// the place where the next stage begins, and should be held to as much of it as is known here.
+    pub(super) fn head(&self, open: &str, marks: Marks<'_>) -> String {
+        let middle = parts(self.frame.middle, marks);
+        let names: Vec<String> =
+            self.tools.iter().map(|tool| literal(&self.frame.written_name(tool.name()))).collect();
+        format!("{open}({}) {middle}{ANYTHING}", names.join(" | "))
     }
 
     /// What stands around a call.

@@ -7,7 +7,7 @@
 use super::{
     Error, ToolSet,
     dialect::{Between, Dialect, Frame, Part},
-    grammar::{ANYTHING, CallGrammar, Marks, Staged, literal, literal_if_any, parts},
+    grammar::{CallGrammar, Marks, Staged, literal, literal_if_any, parts},
     json,
     json_schema::{Checks, KeyOrder},
 };
@@ -161,8 +161,8 @@ impl Staged for Turn {
         let place = self.place(written);
         let lead = literal_if_any(self.lead);
         if !place.calls {
-            let mark = parts(&[self.mark()], marks);
-            return Ok(format!("start: {lead}(/(?s:.+)/ | /(?s:.*)/ {mark}{ANYTHING})\n"));
+            let call = self.call.head(&parts(self.call.frame().open, marks), marks);
+            return Ok(format!("start: {lead}(/(?s:.+)/ | /(?s:.*)/ {call})\n"));
         }
         let frame = self.call.frame();
         let mut settled = lead + &literal_if_any(&String::from_utf8_lossy(place.text));
@@ -175,7 +175,8 @@ impl Staged for Turn {
                 open.clone_from(&between_open);
             }
             if place.done.len() + 1 < self.most {
-                close = format!("({close}| {between_close}{between_open}{ANYTHING})");
+                let next = self.call.head(&between_open, marks);
+                close = format!("({close}| {between_close}{next})");
             }
         }
         let current = place.current.map(|current| self.alone(current)).unwrap_or_default();
