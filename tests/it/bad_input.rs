@@ -1,7 +1,7 @@
 //! What `call` is given by mistake: each case is refused by what is wrong and where, with its exit
 //! code, and nothing on stdout.
 
-use crate::pocket;
+use crate::{pocket, room};
 use edgecall::{call, convert::FileType};
 use serde_json::json;
 use std::{
@@ -18,19 +18,6 @@ fn folder() -> TempDir {
         json!([{"name": "f", "parameters": {"properties": {"a": {"type": "string", "maxLength": 3}}}}]);
     fs::write(folder.path().join("tools.json"), tools.to_string()).unwrap();
     folder
-}
-
-fn edgecall(folder: &TempDir, model: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_edgecall"))
-        .args(["call", "--threads", "1", "--tools", "tools.json", "-m"])
-        .arg(model)
-        .args(arguments)
-        .current_dir(folder.path())
-        .env_remove("EDGECALL_MODEL")
-        .env_remove("SOURCE_DATE_EPOCH")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
 }
 
 /// Asserts that it ended with `code`, said each of `parts`, and printed nothing.
@@ -72,15 +59,15 @@ fn messages_that_are_none_are_refused_by_what_is_wrong_and_where() {
         (br#"[{"role": "user", "content": "x", "n": 1e999}]"#.to_vec(), &["number out of range at line 1"]),
     ] {
         fs::write(folder.path().join("m.json"), input).unwrap();
-        check(&edgecall(&folder, &model, &["--messages", "m.json"]), 65, parts);
+        check(&room::call(&model, &folder, &["--messages", "m.json"]), 65, parts);
     }
-    check(&edgecall(&folder, &model, &["--messages", "none.json"]), 66, &["cannot read none.json"]);
-    check(&edgecall(&folder, &model, &["--messages", "."]), 66, &["cannot read .", "directory"]);
+    check(&room::call(&model, &folder, &["--messages", "none.json"]), 66, &["cannot read none.json"]);
+    check(&room::call(&model, &folder, &["--messages", "."]), 66, &["cannot read .", "directory"]);
     for text in
         [hello, &marked, r#"{"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]}"#]
     {
         fs::write(folder.path().join("m.json"), text).unwrap();
-        let output = edgecall(&folder, &model, &["--messages", "m.json"]);
+        let output = room::call(&model, &folder, &["--messages", "m.json"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
@@ -128,7 +115,7 @@ fn a_model_that_is_none_is_refused_by_what_it_is() {
         (path("text.gguf"), 65, &["not a GGUF file"]),
         (safetensors, 65, &["it looks like safetensors", "edgecall convert"]),
     ] {
-        check(&edgecall(&folder, &model, &["hi"]), code, parts);
+        check(&room::call(&model, &folder, &["hi"]), code, parts);
     }
 }
 
@@ -149,7 +136,7 @@ fn flags_that_cannot_be_are_usage_errors() {
         &["--parallel", "0"],
         &["--kv-type", "q9"],
     ] {
-        check(&edgecall(&folder, &model, &[&["hi"], arguments].concat()), 2, &["error: "]);
+        check(&room::call(&model, &folder, &[&["hi"], arguments].concat()), 2, &["error: "]);
     }
     for threads in ["0", "100000", "18446744073709551615", "x"] {
         let output = Command::new(env!("CARGO_BIN_EXE_edgecall"))
@@ -161,8 +148,12 @@ fn flags_that_cannot_be_are_usage_errors() {
             .unwrap();
         check(&output, 2, &["threads"]);
     }
-    check(&edgecall(&folder, &model, &["hi", "--ctx", "1"]), 65, &["the context has 1"]);
-    check(&edgecall(&folder, &model, &["hi", "--ctx", "16"]), 65, &["the context 16", "messages[0] (user)"]);
+    check(&room::call(&model, &folder, &["hi", "--ctx", "1"]), 65, &["the context has 1"]);
+    check(
+        &room::call(&model, &folder, &["hi", "--ctx", "16"]),
+        65,
+        &["the context 16", "messages[0] (user)"],
+    );
 }
 
 #[test]
@@ -180,7 +171,7 @@ fn a_template_that_writes_nothing_or_never_ends_is_refused() {
     ] {
         fs::write(folder.path().join("t.jinja"), template).unwrap();
         let arguments = ["hi", "--chat-template", "t.jinja", "--dialect", "hermes"];
-        check(&edgecall(&folder, &model, &arguments), 65, &[part]);
+        check(&room::call(&model, &folder, &arguments), 65, &[part]);
     }
 }
 

@@ -22,13 +22,15 @@ fn folder() -> TempDir {
     folder
 }
 
-fn call(model: &Path, folder: &TempDir, arguments: &[&str]) -> Output {
+/// `edgecall call` with `tools.json` in `folder`.
+pub fn call(model: &Path, folder: &TempDir, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_edgecall"))
         .args(["call", "--threads", "1", "--tools", "tools.json", "-m"])
         .arg(model)
         .args(arguments)
         .current_dir(folder.path())
         .env_remove("EDGECALL_MODEL")
+        .env_remove("SOURCE_DATE_EPOCH")
         .stdin(Stdio::null())
         .output()
         .unwrap()
