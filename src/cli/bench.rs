@@ -1,5 +1,6 @@
 //! `edgecall bench`: one file a part.
 
+mod checkpoint;
 mod merge;
 mod report;
 mod score;

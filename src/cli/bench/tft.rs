@@ -1,7 +1,10 @@
 //! `edgecall bench tft`.
 
-use super::report::{exported, write_beside};
-use crate::cli::{exit::Failure, output};
+use super::{
+    checkpoint,
+    report::{exported, write_beside},
+};
+use crate::cli::{convert::file_types, exit::Failure, output};
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
@@ -14,6 +17,7 @@ use edgecall::{
         run::{self, Contender, Settings, Sweep},
         verdict::Rules,
     },
+    convert::{self, FileType},
     runtime::{self, KV_TYPES, KvType, Options},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -40,8 +44,21 @@ pub struct Args {
     job: Option<PathBuf>,
 
     /// Let this model answer (repeatable)
-    #[arg(short, long = "model", value_name = "MODEL.gguf", required = true)]
+    #[arg(short, long = "model", value_name = "MODEL.gguf", required_unless_present = "checkpoint")]
     models: Vec<PathBuf>,
+
+    /// Convert this checkpoint first, and let the files answer
+    #[arg(long, value_name = "CHECKPOINT_DIR")]
+    checkpoint: Option<PathBuf>,
+
+    /// With --checkpoint: compare these types; F16 is always made
+    #[arg(long, value_name = "TYPE", value_delimiter = ',', default_value = "f16,q8_0,q4_k_m,q4_0")]
+    #[arg(value_parser = file_types(), ignore_case = true)]
+    types: Vec<FileType>,
+
+    /// With --checkpoint: write the files into this folder
+    #[arg(long, value_name = "DIR", default_value = "bench-tft-models")]
+    models_dir: PathBuf,
 
     /// Compare the others with this model [default: the F32 file, else F16, else the first]
     #[arg(long, value_name = "MODEL.gguf")]
@@ -170,6 +187,11 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.modes.dedup();
     let dataset = dataset(&args)?;
     let cases = cases(&args, &dataset)?;
+    exit_on_interrupt()?;
+    refuse_overwriting(&args)?;
+    if let Some(dir) = &args.checkpoint {
+        args.models.extend(checkpoint::convert(dir, &args.types, &args.models_dir, args.resume)?);
+    }
     let paths = paths(&args)?;
     let contenders = paths.iter().map(|path| Contender::load(path)).collect::<Result<Vec<_>, _>>()?;
     run::check_distinct(&contenders).map_err(Error::from)?;
@@ -199,6 +221,26 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     })?;
     write_reports(&args, &report)?;
     check_gates(&args, &report)
+}
+
+/// Rows are all there: a Ctrl-C loses the one in flight, and the files of a conversion that is not done.
+fn exit_on_interrupt() -> anyhow::Result<()> {
+    let handler = || {
+        convert::abandon();
+        let _ = writeln!(io::stderr(), "error: interrupted; go on with --resume");
+        runtime::leave(130)
+    };
+    ctrlc::set_handler(handler).map_err(io::Error::other).context("cannot watch for Ctrl-C")
+}
+
+/// Refuses rows that are there already, before anything takes time.
+fn refuse_overwriting(args: &Args) -> anyhow::Result<()> {
+    let out = out(args);
+    if args.resume || !out.exists() {
+        return Ok(());
+    }
+    let way_on = "go on with it by --resume, or name another with --out";
+    Err(Failure::of(Kind::CannotCreate, format!("{} is there already; {way_on}", out.display())))
 }
 
 fn dataset(args: &Args) -> anyhow::Result<Dataset> {
@@ -244,15 +286,6 @@ fn out(args: &Args) -> PathBuf {
 }
 
 fn make_rows(args: &Args, sweep: &Sweep<'_>, out: &Path) -> anyhow::Result<()> {
-    if !args.resume && out.exists() {
-        return Err(Failure::of(
-            Kind::CannotCreate,
-            format!(
-                "{} is there already; go on with it by --resume, or name another with --out",
-                out.display()
-            ),
-        ));
-    }
     let (mut writer, done) = RowWriter::resume(out).map_err(Error::from)?;
     let start = Start {
         schema_version: SCHEMA_VERSION,
