@@ -70,6 +70,35 @@ pub enum Error {
         /// What differs.
         problem: String,
     },
+    /// Two of the models are one file.
+    #[error("{} and {} are the same model, byte for byte; name it once", a.display(), b.display())]
+    SameModel {
+        /// One path.
+        a: PathBuf,
+        /// The other.
+        b: PathBuf,
+    },
+    /// A model whose answers the metrics cannot read.
+    #[error(
+        "{}: the model writes calls as {dialect}, which the benchmark does not read; it reads {}",
+        path.display(), read.join(", ")
+    )]
+    Dialect {
+        /// The model's file.
+        path: PathBuf,
+        /// How it writes calls.
+        dialect: &'static str,
+        /// What is read.
+        read: &'static [&'static str],
+    },
+    /// A model in several files.
+    #[error("{}: the model is split into {parts} files; join them with llama-gguf-split --merge", path.display())]
+    Split {
+        /// The first file.
+        path: PathBuf,
+        /// How many there are.
+        parts: u64,
+    },
     /// The first 78 pairs mean something only in the published test set.
     #[error("the split first78 is the published 78 rows, and {} is not the published test set; use all359", path.display())]
     NotPublic {
@@ -86,7 +115,8 @@ impl Error {
             Error::Read { .. } => Kind::NoInput,
             Error::Create { .. } => Kind::CannotCreate,
             Error::Write { .. } => Kind::Io,
-            Error::NotPublic { .. } => Kind::Usage,
+            Error::Dialect { .. } | Error::Split { .. } => Kind::Data,
+            Error::NotPublic { .. } | Error::SameModel { .. } => Kind::Usage,
         }
     }
 }

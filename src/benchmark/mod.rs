@@ -17,6 +17,7 @@ pub mod metric;
 pub mod predictions;
 pub mod report;
 pub mod row;
+pub mod run;
 pub mod stats;
 pub mod verdict;
 

@@ -1,8 +1,10 @@
 //! `edgecall bench`: one file a part.
 
+mod checkpoint;
 mod merge;
 mod report;
 mod score;
+mod tft;
 
 use super::exit::Failure;
 use clap::Subcommand;
@@ -18,6 +20,8 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Let models answer a data set, and compare them
+    Tft(Box<tft::Args>),
     /// Make any report from the rows of a run
     Report(report::Args),
     /// Join the rows of a run that was spread over machines
@@ -29,6 +33,7 @@ enum Command {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
+        Command::Tft(args) => tft::run(*args),
         Command::Report(args) => report::run(args),
         Command::Merge(args) => merge::run(args),
         Command::Score(args) => score::run(args),

@@ -78,7 +78,7 @@ pub struct Args {
 }
 
 /// The types by their names, so that clap lists them.
-fn file_types() -> impl TypedValueParser<Value = FileType> {
+pub fn file_types() -> impl TypedValueParser<Value = FileType> {
     let names = FileType::ALL.iter().map(|file_type| file_type.name());
     PossibleValuesParser::new(names).try_map(|name| name.parse::<FileType>())
 }

@@ -17,6 +17,13 @@ pub fn check() -> Result<(), Error> {
     if missing.is_empty() { Ok(()) } else { Err(Error::Cpu { missing }) }
 }
 
+/// The instruction sets that ggml's kernels use here, such as `AVX2+BMI2+FMA`: other ones round otherwise.
+pub fn kernels() -> String {
+    let used: Vec<&str> =
+        ffi::compiled_features().iter().filter(|(_, used)| *used).map(|(name, _)| *name).collect();
+    if used.is_empty() { format!("{} baseline", std::env::consts::ARCH) } else { used.join("+") }
+}
+
 fn missing(compiled: &[(&'static str, bool)], has: impl Fn(&str) -> bool) -> Vec<&'static str> {
     compiled.iter().filter(|(name, used)| *used && !has(name)).map(|(name, _)| *name).collect()
 }

@@ -24,11 +24,14 @@ pub use generate::{Completion, Finish};
 pub use guard::Trust;
 pub use model::{Metadata, Model};
 pub use sample::{Sampler, Sampling};
-pub use session::{Options, Session};
+pub use session::{N_BATCH as N_UBATCH, Options, Session};
 pub use vocabulary::Vocabulary;
 
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};
 use std::sync::OnceLock;
+
+/// What computes and what constrains, with the versions that Cargo.toml pins: others give other bits.
+pub const ENGINE: &str = "llama-cpp-sys-2 0.1.161, llguidance 1.9.1";
 
 /// The llama.cpp backend, started at the first call and kept for the life of the process.
 ///
@@ -45,4 +48,18 @@ pub fn backend() -> Result<&'static LlamaBackend, Error> {
         send_logs_to_tracing(LogOptions::default());
         LlamaBackend::init().expect("only this function starts the backend, and only once")
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_engine_is_named_as_it_is_pinned() {
+        let manifest = include_str!("../../Cargo.toml");
+        for part in super::ENGINE.split(", ") {
+            let (name, version) = part.split_once(' ').unwrap();
+            let pin = format!("\"={version}\"");
+            let line = manifest.lines().find(|line| line.starts_with(&format!("{name} ="))).unwrap();
+            assert!(line.contains(&pin), "{line}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// The most tokens in one decode.
-const N_BATCH: usize = 512;
+pub const N_BATCH: usize = 512;
 /// llama.cpp rounds contexts up to this.
 const CONTEXT_STEP: usize = 256;
 /// The one sequence of a session.
@@ -171,6 +171,30 @@ impl<'m> Session<'m> {
         self.n_past = n_past - 1;
         self.tokens.truncate(self.n_past);
         self.decode(&[last])
+    }
+
+    /// Takes back all but the first `n_past` tokens and decodes nothing: what stays is bit for bit as it was
+    /// computed. There are no logits until the next [`Session::append`].
+    ///
+    /// # Errors
+    /// [`Error::Rewind`] when the model's memory cannot be cut there; cut to 0 it always can.
+    pub fn cut(&mut self, n_past: usize) -> Result<(), Error> {
+        if n_past >= self.n_past {
+            return Ok(());
+        }
+        self.row = None;
+        match u32::try_from(n_past).ok().filter(|&from| from > 0) {
+            None => self.context.clear_kv_cache(),
+            from => {
+                let cut = self.context.clear_kv_cache_seq(Some(SEQ_ID as u32), from, None);
+                if !matches!(cut, Ok(true)) {
+                    return Err(Error::Rewind { n_past });
+                }
+            }
+        }
+        self.n_past = n_past;
+        self.tokens.truncate(n_past);
+        Ok(())
     }
 
     fn decode(&mut self, tokens: &[i32]) -> Result<(), Error> {

@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("inspect", &["checkpoint", "convert", "gguf", "mmap"]),
     ("verify", &["checkpoint", "convert", "gguf", "mmap", "runtime"]),
     ("call", &["chat", "gguf", "inspect", "runtime", "tools"]),
-    ("benchmark", &["chat", "tools"]),
+    ("benchmark", &["call", "chat", "gguf", "runtime", "tools"]),
     (
         "error",
         &[

@@ -4,6 +4,7 @@ mod bad_input;
 mod benchmark;
 mod benchmark_cli;
 mod benchmark_report;
+mod benchmark_run;
 mod benchmark_stats;
 mod call;
 mod chat;

@@ -53,12 +53,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(output::text(&exported(form, &report))?)
 }
 
-fn exported(form: &str, report: &report::Report) -> String {
+/// The report in the form of this name.
+pub fn exported(form: &str, report: &report::Report) -> String {
     report::exporter(form).expect("the form is one of EXPORTERS").export(report)
 }
 
 /// Writes a file beside its place and renames it, so that a killed run leaves no half page.
-fn write_beside(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
+pub fn write_beside(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
     let cannot = |e: std::io::Error| super::Failure::of(Kind::CannotCreate, e.to_string());

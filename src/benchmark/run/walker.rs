@@ -1,0 +1,188 @@
+//! One model on its way through the cases: prompts rendered, a context that keeps what prompts share.
+
+use super::{
+    Contender, Settings,
+    cost::{self, Watch},
+    pieces::Prefix,
+};
+use crate::{
+    Result,
+    benchmark::{Case, Dataset, Error, Mode, answer::Style, row::Cost},
+    call::{self, Format, Request, Think},
+    runtime::{self, Completion, Finish, Sampler, Sampling, Session, generate},
+    tools::{ToolSet, dialect::Dialect, json_schema::KeyOrder, turn::Turn},
+};
+use sha2::{Digest, Sha256};
+use std::ops::ControlFlow;
+
+/// The ways to write calls that [`Call::parse`](crate::benchmark::answer::Call::parse) reads.
+const READ: &[&str] = &["hermes", "llama3", "generic"];
+
+/// What a model reads in one case.
+pub(super) struct Prompt {
+    text: String,
+    tokens: Vec<i32>,
+    pub(super) sha256: String,
+}
+
+/// What a model wrote in one case.
+pub(super) struct Answered {
+    pub(super) text: String,
+    pub(super) tokens: Vec<i32>,
+    pub(super) finish: &'static str,
+    pub(super) cost: Cost,
+}
+
+/// One model on its way through the cases.
+pub(super) struct Walker<'m> {
+    pub(super) contender: &'m Contender,
+    pub(super) prompts: Vec<Prompt>,
+    pub(super) threads: usize,
+    dialect: &'static dyn Dialect,
+    prefix: Prefix<'m>,
+    max_tokens: usize,
+    host: String,
+}
+
+impl<'m> Walker<'m> {
+    /// Renders the prompts of all cases and makes a context in which the longest has room: it is the same whichever
+    /// of the cases are run.
+    pub(super) fn new(
+        contender: &'m Contender,
+        dataset: &Dataset,
+        settings: &Settings,
+    ) -> Result<Walker<'m>> {
+        let model = &contender.model;
+        let format = Format::default();
+        let manner = match dataset.cases.first() {
+            Some(case) => {
+                let conversation = dataset.conversation(case);
+                let request = Request::new(&conversation, Some(&dataset.job.tools));
+                format.manner(model.vocabulary(), &request, None)?
+            }
+            None => None,
+        };
+        let Some(manner) = manner else { return Err(call::Error::NoTemplate.into()) };
+        if !READ.contains(&manner.dialect.name()) {
+            let dialect = manner.dialect.name();
+            return Err(Error::Dialect { path: contender.path.clone(), dialect, read: READ }.into());
+        }
+        let render = |case: &Case| {
+            let conversation = dataset.conversation(case);
+            let request = Request::new(&conversation, Some(&dataset.job.tools));
+            let text = format.render(model.vocabulary(), &request, Some(&manner), Think::Off)?;
+            let tokens = call::tokenize_prompt(model, &text)?;
+            let sha256 = super::hex(&Sha256::digest(&text));
+            Ok(Prompt { text, tokens, sha256 })
+        };
+        let prompts = dataset.cases.iter().map(render).collect::<Result<Vec<Prompt>>>()?;
+        let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
+        let session = Session::new(model, longest, settings.max_tokens, &settings.session)?;
+        Ok(Walker {
+            contender,
+            prompts,
+            threads: session.threads(),
+            dialect: manner.dialect,
+            prefix: Prefix::new(session),
+            max_tokens: settings.max_tokens,
+            host: cost::host(),
+        })
+    }
+
+    /// Forgets what the last walk left behind the system message.
+    pub(super) fn begin_conversation(&mut self) {
+        let vocabulary = self.contender.model.vocabulary();
+        self.prefix.begin_conversation(|token| vocabulary.is_eog(token));
+    }
+
+    /// Evaluates the prompt of a case and gives the number of tokens that had to be computed.
+    pub(super) fn evaluate(&mut self, case: usize) -> Result<usize> {
+        let vocabulary = self.contender.model.vocabulary();
+        Ok(self.prefix.evaluate(&self.prompts[case].tokens, |token| vocabulary.is_eog(token))?)
+    }
+
+    /// The logits after all that was evaluated.
+    pub(super) fn logits(&mut self) -> &[f32] {
+        self.prefix.session().logits()
+    }
+
+    /// Decodes one token after the prompt.
+    pub(super) fn step(&mut self, token: i32) -> Result<()> {
+        Ok(self.prefix.session().append(&[token])?)
+    }
+
+    /// The right answer as this model would write it, and the token that ends it; `None` where its text does not
+    /// begin at a token of its own behind the prompt, or where the model writes calls otherwise.
+    pub(super) fn gold(&self, case: usize, dataset: &Dataset) -> Result<Option<Vec<i32>>> {
+        let model = &self.contender.model;
+        let prompt = &self.prompts[case];
+        let (Some(eos), "hermes") = (model.vocabulary().eos(), self.dialect.name()) else { return Ok(None) };
+        let whole = prompt.text.clone() + &dataset.cases[case].answer(Style::Student);
+        let mut tokens = call::tokenize_prompt(model, &whole)?;
+        if !tokens.starts_with(&prompt.tokens) {
+            return Ok(None);
+        }
+        tokens.drain(..prompt.tokens.len());
+        tokens.push(eos);
+        Ok(Some(tokens))
+    }
+
+    /// Lets the model answer a case.
+    pub(super) fn answer(&mut self, case: usize, mode: Mode, tools: &ToolSet) -> Result<Answered> {
+        let watch = Watch::start();
+        let computed_tokens = self.evaluate(case)?;
+        let prefill_s = watch.wall_s();
+        let (text, tokens, decoded, finish, decode_s) = match self.generate(mode, tools) {
+            Ok(completion) => {
+                let finish = finish_name(completion.finish);
+                let decode_s = completion.time.as_secs_f64();
+                (completion.text, completion.tokens, completion.decoded, finish, decode_s)
+            }
+            Err(crate::Error::Runtime(runtime::Error::Unsatisfied { written, .. })) => {
+                (written, Vec::new(), 0, "unsatisfied", watch.wall_s() - prefill_s)
+            }
+            Err(other) => return Err(other),
+        };
+        let cost = Cost {
+            host: self.host.clone(),
+            prompt_tokens: self.prompts[case].tokens.len(),
+            computed_tokens,
+            generated_tokens: decoded,
+            prefill_s,
+            decode_s,
+            wall_s: watch.wall_s(),
+            cpu_s: Some(watch.cpu_s()),
+            load_s: Some(self.contender.model.load_time().as_secs_f64()),
+            ..Cost::default()
+        };
+        Ok(Answered { text: String::from_utf8_lossy(&text).into_owned(), tokens, finish, cost })
+    }
+
+    fn generate(&mut self, mode: Mode, tools: &ToolSet) -> Result<Completion> {
+        let model = &self.contender.model;
+        let mut sampler = Sampler::new(Sampling::default());
+        let (session, budget) = (self.prefix.session(), self.max_tokens);
+        let key_order = match mode {
+            Mode::Free => {
+                let until = None;
+                let vocabulary = model.vocabulary();
+                return Ok(generate::free(session, vocabulary, &mut sampler, budget, until, |_| false)?);
+            }
+            Mode::Any => KeyOrder::Any,
+            Mode::Schema => KeyOrder::Schema,
+        };
+        let turn = Turn::new(tools, self.dialect, key_order)?;
+        let mut constraint = call::constraint(model.compiler()?, &turn)?;
+        let reader = |_: &[u8]| ControlFlow::Continue(());
+        Ok(generate::constrained(session, &mut constraint, &mut sampler, budget, reader)?)
+    }
+}
+
+fn finish_name(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Stop => "stop",
+        Finish::Budget => "budget",
+        Finish::Context => "context",
+        Finish::Dismissed => "dismissed",
+    }
+}

@@ -1,0 +1,40 @@
+//! A checkpoint -> the files that are compared.
+
+use crate::cli::exit::Failure;
+use edgecall::{
+    Error,
+    checkpoint::Checkpoint,
+    convert::{self, FileType, Plan, Recipe, Targets},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+};
+
+/// Converts the checkpoint into `folder`, F16 included whatever `types` say, and gives the files. With `resume`, files
+/// that are all there are taken as they are.
+///
+/// # Errors
+/// What a conversion reports; no type beside F16.
+pub fn convert(dir: &Path, types: &[FileType], folder: &Path, resume: bool) -> anyhow::Result<Vec<PathBuf>> {
+    let mut file_types = types.to_vec();
+    if !file_types.contains(&FileType::F16) {
+        file_types.insert(0, FileType::F16);
+    }
+    if file_types.len() == 1 {
+        return Err(Failure::usage("there is nothing to compare F16 with; give --types more than f16"));
+    }
+    let checkpoint = Checkpoint::open(dir).map_err(Error::from)?;
+    let recipe = Recipe { file_types, ..Recipe::default() };
+    let plan = Plan::new(&checkpoint, recipe).map_err(Error::from)?;
+    let targets = Targets::new(&checkpoint, &plan, Some(folder), resume).map_err(Error::from)?;
+    let paths = targets.paths().to_vec();
+    if resume && paths.iter().all(|path| path.is_file()) {
+        return Ok(paths);
+    }
+    let never = AtomicBool::new(false);
+    let converted =
+        convert::convert(&checkpoint, &plan, &targets, None, &mut (), &never).map_err(Error::from)?;
+    converted.publish().map_err(Error::from)?;
+    Ok(paths)
+}

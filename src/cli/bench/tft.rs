@@ -1,0 +1,369 @@
+//! `edgecall bench tft`.
+
+use super::{
+    checkpoint,
+    report::{exported, write_beside},
+};
+use crate::cli::{convert::file_types, exit::Failure, output};
+use anyhow::Context;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use edgecall::{
+    Error, Kind,
+    benchmark::{
+        Dataset, Mode, Split,
+        metric::METRICS,
+        report::{self, Report},
+        row::{self, Record, RowFile, RowWriter, SCHEMA_VERSION, Start},
+        run::{self, Contender, Settings, Sweep},
+        verdict::Rules,
+    },
+    convert::{self, FileType},
+    runtime::{self, KV_TYPES, KvType, Options},
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal, Write},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+/// The arguments of `edgecall bench tft`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder with job_description.json and test.jsonl
+    #[arg(long, value_name = "DIR", required_unless_present_all = ["job", "test"])]
+    data: Option<PathBuf>,
+
+    /// Take the test set from this file
+    #[arg(long, value_name = "TEST.jsonl")]
+    test: Option<PathBuf>,
+
+    /// Take task and tools from this file
+    #[arg(long, value_name = "JOB.json")]
+    job: Option<PathBuf>,
+
+    /// Let this model answer (repeatable)
+    #[arg(short, long = "model", value_name = "MODEL.gguf", required_unless_present = "checkpoint")]
+    models: Vec<PathBuf>,
+
+    /// Convert this checkpoint first, and let the files answer
+    #[arg(long, value_name = "CHECKPOINT_DIR")]
+    checkpoint: Option<PathBuf>,
+
+    /// With --checkpoint: compare these types; F16 is always made
+    #[arg(long, value_name = "TYPE", value_delimiter = ',', default_value = "f16,q8_0,q4_k_m,q4_0")]
+    #[arg(value_parser = file_types(), ignore_case = true)]
+    types: Vec<FileType>,
+
+    /// With --checkpoint: write the files into this folder
+    #[arg(long, value_name = "DIR", default_value = "bench-tft-models")]
+    models_dir: PathBuf,
+
+    /// Compare the others with this model [default: the F32 file, else F16, else the first]
+    #[arg(long, value_name = "MODEL.gguf")]
+    reference: Option<PathBuf>,
+
+    /// Choose tokens freely, or hold them to a call with its keys in any or the schema's order
+    #[arg(long = "mode", value_name = "MODE", value_delimiter = ',', default_value = "any")]
+    #[arg(value_parser = modes())]
+    modes: Vec<Mode>,
+
+    /// Run all calls, or the 78 with published predictions
+    #[arg(long, value_name = "SPLIT", default_value = "all359", value_parser = splits())]
+    split: Split,
+
+    /// Run the first N calls only
+    #[arg(long, value_name = "N")]
+    limit: Option<NonZeroUsize>,
+
+    /// Run every Nth conversation, beginning with the Ith: 1/3, 2/3 and 3/3 are all
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    shard: Option<(usize, usize)>,
+
+    /// End an answer after this many tokens
+    #[arg(long, value_name = "N", default_value = "512")]
+    max_tokens: NonZeroUsize,
+
+    /// Keep the KV cache in this type
+    #[arg(long, value_name = "TYPE", default_value = KvType::DEFAULT)]
+    #[arg(value_parser = PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name)))]
+    kv_type: String,
+
+    /// Compute with this many threads [default: physical cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+
+    /// Do not measure probabilities along the right answers
+    #[arg(long)]
+    no_drift: bool,
+
+    /// Decide by this metric
+    #[arg(long, value_name = "METRIC", default_value = "staged_tool_call", value_parser = metrics())]
+    primary: String,
+
+    /// Accept a loss of this many points
+    #[arg(long, value_name = "POINTS", default_value = "3", value_parser = points)]
+    margin: f64,
+
+    /// Add the rows to this file [default: bench-tft.jsonl, of a shard bench-tft-IofN.jsonl]
+    #[arg(short, long, value_name = "RUN.jsonl")]
+    out: Option<PathBuf>,
+
+    /// Go on with a run that was ended
+    #[arg(long)]
+    resume: bool,
+
+    /// Write the report as JSON to this file, every score included
+    #[arg(long, value_name = "FILE.json")]
+    json: Option<PathBuf>,
+
+    /// Write it as Markdown to this file
+    #[arg(long, value_name = "FILE.md")]
+    markdown: Option<PathBuf>,
+
+    /// Write it as a page with charts to this file
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
+
+    /// End with 1 if a model is worse than the reference
+    #[arg(long)]
+    fail_if_worse: bool,
+
+    /// End with 1 if the mean of this metric is below X for any model (repeatable)
+    #[arg(long, value_name = "METRIC=X", value_parser = gate)]
+    fail_under: Vec<(String, f64)>,
+
+    /// Print to stderr how many tokens of the prompts were computed
+    #[arg(long)]
+    timings: bool,
+}
+
+fn modes() -> impl TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(Mode::ALL.map(Mode::name))
+        .map(|name| Mode::ALL.into_iter().find(|mode| mode.name() == name).expect("clap takes no other name"))
+}
+
+fn splits() -> impl TypedValueParser<Value = Split> {
+    PossibleValuesParser::new(Split::ALL.map(|(name, _)| name)).map(|name| {
+        let found = Split::ALL.into_iter().find(|(known, _)| *known == name);
+        found.expect("clap takes no other name").1
+    })
+}
+
+fn metrics() -> PossibleValuesParser {
+    PossibleValuesParser::new(METRICS.iter().map(|metric| metric.name()))
+}
+
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match numbers {
+        Some((i, n)) if (1..=n).contains(&i) => Ok((i, n)),
+        _ => Err("expected I/N with I from 1 to N, such as 2/3".into()),
+    }
+}
+
+fn points(text: &str) -> Result<f64, String> {
+    let points = text.parse().ok().filter(|points: &f64| *points > 0.0 && *points < 100.0);
+    points.ok_or_else(|| "expected points between 0 and 100, such as 3".into())
+}
+
+fn gate(text: &str) -> Result<(String, f64), String> {
+    let parts = text.split_once('=').and_then(|(name, x)| Some((name, x.parse().ok()?)));
+    let Some((name, least)) = parts.filter(|(_, x): &(_, f64)| (0.0..=1.0).contains(x)) else {
+        return Err("expected METRIC=X with X from 0 to 1, such as staged_tool_call=0.7".into());
+    };
+    let names: Vec<&str> = METRICS.iter().map(|metric| metric.name()).collect();
+    match names.contains(&name) {
+        true => Ok((name.to_owned(), least)),
+        false => Err(format!("`{name}` is no metric; there are {}", names.join(", "))),
+    }
+}
+
+/// Runs the command.
+pub fn run(mut args: Args) -> anyhow::Result<()> {
+    runtime::cpu::check().map_err(Error::from)?;
+    args.modes.sort_unstable();
+    args.modes.dedup();
+    let dataset = dataset(&args)?;
+    let cases = cases(&args, &dataset)?;
+    exit_on_interrupt()?;
+    refuse_overwriting(&args)?;
+    if let Some(dir) = &args.checkpoint {
+        args.models.extend(checkpoint::convert(dir, &args.types, &args.models_dir, args.resume)?);
+    }
+    let paths = paths(&args)?;
+    let contenders = paths.iter().map(|path| Contender::load(path)).collect::<Result<Vec<_>, _>>()?;
+    run::check_distinct(&contenders).map_err(Error::from)?;
+    let reference = match &args.reference {
+        Some(path) => paths.iter().position(|other| same(other, path)).expect("it was put among them"),
+        None => run::reference(&contenders.iter().map(Contender::file_type).collect::<Vec<_>>()),
+    };
+    let settings = Settings {
+        modes: args.modes.clone(),
+        max_tokens: args.max_tokens.get(),
+        session: Options {
+            n_ctx: None,
+            threads: args.threads,
+            kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
+        },
+        primary: args.primary.clone(),
+        margin: args.margin / 100.0,
+        drift: !args.no_drift,
+    };
+    let sweep = Sweep { dataset: &dataset, cases, contenders: &contenders, reference, settings };
+    let out = out(&args);
+    make_rows(&args, &sweep, &out)?;
+    let rows = RowFile::read(&out).map_err(Error::from)?;
+    let rows = row::merge(&[(out, rows)]).map_err(Error::from)?;
+    let report = report::collect(&rows, &Rules::default()).ok_or_else(|| {
+        Failure::of(Kind::Data, "this shard has no conversations; there are fewer than shards")
+    })?;
+    write_reports(&args, &report)?;
+    check_gates(&args, &report)
+}
+
+/// Rows are all there: a Ctrl-C loses the one in flight, and the files of a conversion that is not done.
+fn exit_on_interrupt() -> anyhow::Result<()> {
+    let handler = || {
+        convert::abandon();
+        let _ = writeln!(io::stderr(), "error: interrupted; go on with --resume");
+        runtime::leave(130)
+    };
+    ctrlc::set_handler(handler).map_err(io::Error::other).context("cannot watch for Ctrl-C")
+}
+
+/// Refuses rows that are there already, before anything takes time.
+fn refuse_overwriting(args: &Args) -> anyhow::Result<()> {
+    let out = out(args);
+    if args.resume || !out.exists() {
+        return Ok(());
+    }
+    let way_on = "go on with it by --resume, or name another with --out";
+    Err(Failure::of(Kind::CannotCreate, format!("{} is there already; {way_on}", out.display())))
+}
+
+fn dataset(args: &Args) -> anyhow::Result<Dataset> {
+    let beside = |name: &str| args.data.as_ref().map(|folder| folder.join(name)).unwrap_or_default();
+    let job = args.job.clone().unwrap_or_else(|| beside("job_description.json"));
+    let test = args.test.clone().unwrap_or_else(|| beside("test.jsonl"));
+    Ok(Dataset::open_files(&job, &test).map_err(Error::from)?)
+}
+
+/// The cases that are run.
+fn cases(args: &Args, dataset: &Dataset) -> anyhow::Result<Vec<usize>> {
+    let split = dataset.split(args.split).map_err(Error::from)?;
+    let limit = args.limit.map_or(usize::MAX, NonZeroUsize::get);
+    let (i, n) = args.shard.unwrap_or((1, 1));
+    let is_ours = |case: &usize| dataset.cases[*case].conversation % n == i - 1;
+    Ok(split.take(limit).filter(is_ours).collect())
+}
+
+/// The models, the reference among them.
+fn paths(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for path in &args.models {
+        if paths.iter().any(|other| same(other, path)) {
+            return Err(Failure::usage(format!("{} is named twice; name each model once", path.display())));
+        }
+        paths.push(path.clone());
+    }
+    let unnamed = args.reference.as_ref().filter(|path| !paths.iter().any(|other| same(other, path)));
+    paths.extend(unnamed.cloned());
+    Ok(paths)
+}
+
+/// Whether two paths lead to one file.
+fn same(a: &Path, b: &Path) -> bool {
+    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+fn out(args: &Args) -> PathBuf {
+    args.out.clone().unwrap_or_else(|| match args.shard {
+        Some((i, n)) => format!("bench-tft-{i}of{n}.jsonl").into(),
+        None => "bench-tft.jsonl".into(),
+    })
+}
+
+fn make_rows(args: &Args, sweep: &Sweep<'_>, out: &Path) -> anyhow::Result<()> {
+    let (mut writer, done) = RowWriter::resume(out).map_err(Error::from)?;
+    let start = Start {
+        schema_version: SCHEMA_VERSION,
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        environment: environment(),
+    };
+    writer.append(&Record::Start(start)).map_err(Error::from)?;
+    let bar = bar(sweep.row_count());
+    bar.set_position(done.rows.len() as u64);
+    let tokens = sweep.run(out, &done, &mut |row| {
+        bar.set_message(format!("{}, {}", row.model, row.key.arm.mode));
+        writer.append(&Record::Row(Box::new(row)))?;
+        bar.inc(1);
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    if args.timings {
+        let (computed, in_all) = (tokens.computed, tokens.in_all);
+        // A closed stderr has nobody to read it.
+        let _ = writeln!(io::stderr(), "prompt tokens computed: {computed} of {in_all}");
+    }
+    Ok(())
+}
+
+/// Facts about machine and build.
+fn environment() -> BTreeMap<String, String> {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("model name") || line.starts_with("Model"))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    });
+    let facts = [
+        ("edgecall", Some(env!("CARGO_PKG_VERSION").to_owned())),
+        ("engine", Some(runtime::ENGINE.to_owned())),
+        ("kernels", Some(runtime::cpu::kernels())),
+        ("host", Some(run::host())),
+        ("system", Some(format!("{} {}", std::env::consts::OS, std::env::consts::ARCH))),
+        ("cpu", cpu),
+    ];
+    facts.into_iter().filter_map(|(name, fact)| Some((name.to_owned(), fact?))).collect()
+}
+
+/// A progress bar on stderr, for people who look at it.
+fn bar(rows: usize) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg:24} {wide_bar} {pos} of {len} rows {eta:>4}");
+    let bar = ProgressBar::with_draw_target(Some(rows as u64), ProgressDrawTarget::stderr());
+    bar.with_style(style.expect("the template is a constant"))
+}
+
+fn write_reports(args: &Args, report: &Report) -> anyhow::Result<()> {
+    let files = [("json", &args.json), ("markdown", &args.markdown), ("html", &args.html)];
+    for (form, path) in files.into_iter().filter_map(|(form, path)| Some((form, path.as_ref()?))) {
+        let cannot = || format!("cannot write {}", path.display());
+        write_beside(path, &exported(form, report)).with_context(cannot)?;
+    }
+    Ok(output::text(&exported("text", report))?)
+}
+
+/// Fails where a gate is not reached.
+fn check_gates(args: &Args, report: &Report) -> anyhow::Result<()> {
+    let mut failed = Vec::new();
+    if args.fail_if_worse {
+        for verdict in &report.verdicts {
+            let worse = verdict.verdict.findings.iter().filter(|finding| finding.worse);
+            failed.extend(
+                worse.map(|f| format!("{} is worse than {} ({})", f.name, verdict.reference, verdict.mode)),
+            );
+        }
+    }
+    for (metric, least) in &args.fail_under {
+        let means = report.arms.iter().filter_map(|arm| Some((&arm.label, arm.mean(metric)?.mean)));
+        failed.extend(
+            means
+                .filter(|(_, mean)| mean < least)
+                .map(|(label, mean)| format!("{metric} of {label} is {mean:.4}, below {least}")),
+        );
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Failure::of(Kind::Negative, failed.join("; "))) }
+}

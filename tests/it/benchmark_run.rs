@@ -1,0 +1,248 @@
+//! Models answer a data set: the same rows whatever came before, after a kill, and in shards.
+
+use crate::pocket::{loaded, pocket};
+use edgecall::{
+    benchmark::{
+        Dataset, Mode, Row,
+        answer::Call,
+        row::{Role, RowFile},
+        run::{Contender, Settings, Sweep, check_distinct, pieces::Prefix},
+    },
+    call::{self, Format, Request, Think},
+    convert::FileType,
+    runtime::{Options, Session},
+};
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/restaurants/benchmark")
+}
+
+fn options() -> Options {
+    Options { threads: std::num::NonZeroUsize::new(1), ..Options::default() }
+}
+
+fn rows(contenders: &[Contender], dataset: &Dataset, cases: &[usize], modes: &[Mode]) -> Vec<Row> {
+    let settings = Settings {
+        modes: modes.to_vec(),
+        max_tokens: 96,
+        session: options(),
+        primary: "staged_tool_call".into(),
+        margin: 0.03,
+        drift: true,
+    };
+    let sweep = Sweep { dataset, cases: cases.to_vec(), contenders, reference: 0, settings };
+    let mut rows = Vec::new();
+    let mut sink = |mut row: Row| {
+        row.cost = None;
+        rows.push(row);
+        Ok(())
+    };
+    sweep.run(Path::new("none.jsonl"), &RowFile::default(), &mut sink).unwrap();
+    rows
+}
+
+#[test]
+fn a_row_is_the_same_alone_and_after_others() {
+    let dataset = Dataset::open(&data()).unwrap();
+    let load = |file_type| Contender::load(&pocket(file_type)).unwrap();
+    let contenders = [load(FileType::F16), load(FileType::Q4KM)];
+    let second = dataset.cases.iter().position(|case| case.conversation == 1).unwrap();
+    let all: Vec<usize> = (second - 2..second + 3).collect();
+    let modes = [Mode::Free, Mode::Any, Mode::Schema];
+    let after_others = rows(&contenders, &dataset, &all, &modes);
+    assert_eq!(after_others.len(), all.len() * 6);
+    let last = second + 2;
+    let last_case = (1, dataset.cases[last].turn);
+    // Another order of everything that comes before, too.
+    for modes in [&modes[..], &[Mode::Schema], &[Mode::Free]] {
+        let alone = rows(&contenders, &dataset, &[last], modes);
+        assert_eq!(alone.len(), modes.len() * 2);
+        for row in alone {
+            let same = |other: &&Row| other.key == row.key && other.case() == last_case;
+            assert_eq!(after_others.iter().find(same), Some(&row));
+        }
+    }
+    for row in &after_others {
+        let drift = row.drift.as_ref().unwrap();
+        assert!(drift.nll.is_finite() && drift.nll > 0.0 && drift.tokens > 10);
+        let positions = if row.role == Role::Reference { 0 } else { drift.tokens };
+        assert_eq!(drift.kl.len(), positions);
+        if row.key.arm.mode != Mode::Free {
+            assert!(Call::parse(&row.raw_output).is_ok(), "{}", row.raw_output);
+        }
+    }
+    let kl: Vec<f64> =
+        after_others.iter().filter_map(|row| row.drift.as_ref()).flat_map(|d| d.kl.clone()).collect();
+    assert!(kl.iter().all(|kl| *kl >= 0.0) && kl.iter().any(|kl| *kl > 1e-6));
+}
+
+#[test]
+fn the_logits_after_a_prompt_do_not_depend_on_what_was_computed_before() {
+    let model = loaded();
+    let dataset = Dataset::open(&data()).unwrap();
+    let format = Format::default();
+    let prompts: Vec<Vec<i32>> = dataset.cases[..9]
+        .iter()
+        .map(|case| {
+            let conversation = dataset.conversation(case);
+            let request = Request::new(&conversation, Some(&dataset.job.tools));
+            let manner = format.manner(model.vocabulary(), &request, None).unwrap();
+            let text = format.render(model.vocabulary(), &request, manner.as_ref(), Think::Off).unwrap();
+            call::tokenize_prompt(model, &text).unwrap()
+        })
+        .collect();
+    let longest = prompts.iter().map(Vec::len).max().unwrap();
+    let prefix = || Prefix::new(Session::new(model, longest, 64, &options()).unwrap());
+    let ends_turn = |token| model.vocabulary().is_eog(token);
+    let (mut used, mut computed) = (prefix(), 0);
+    for prompt in &prompts {
+        computed += used.evaluate(prompt, ends_turn).unwrap();
+        let logits = used.session().logits().to_vec();
+        let mut fresh = prefix();
+        assert_eq!(fresh.evaluate(prompt, ends_turn).unwrap(), prompt.len());
+        assert!(fresh.session().logits().iter().zip(&logits).all(|(a, b)| a.to_bits() == b.to_bits()));
+        // What is generated leaves nothing behind, even where it is what the next prompt says.
+        used.session().append(&prompts[8][prompt.len().min(prompts[8].len() - 1)..]).unwrap_or_default();
+        used.session().rewind(prompt.len()).unwrap();
+        used.session().append(&[1, 2, 3]).unwrap();
+    }
+    let in_all: usize = prompts.iter().map(Vec::len).sum();
+    assert!(computed < in_all / 4, "{computed} of {in_all}");
+}
+
+#[test]
+fn an_answer_is_the_one_that_call_gives() {
+    let dataset = Dataset::open(&data()).unwrap();
+    let contenders = [Contender::load(&pocket(FileType::F16)).unwrap()];
+    for row in rows(&contenders, &dataset, &[0, 1], &[Mode::Any]) {
+        let case = &dataset.cases[row.turn];
+        let settings = call::Settings {
+            think: Think::Off,
+            sampling: Default::default(),
+            max_tokens: 96,
+            dialect: None,
+            session: options(),
+            force: false,
+        };
+        let answer =
+            call::call(&contenders[0].model, &dataset.job.tools, &dataset.conversation(case), &settings)
+                .unwrap();
+        let called = Call::parse(&row.raw_output).unwrap();
+        assert_eq!(called.name, answer.calls[0].name());
+        assert_eq!(row.finish, "stop");
+    }
+}
+
+#[test]
+fn one_file_under_two_names_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (pocket(FileType::Q4KM), folder.path().join("copy.gguf"));
+    fs::copy(&a, &b).unwrap();
+    let contenders = [a, b].map(|path| Contender::load(&path).unwrap());
+    let error = check_distinct(&contenders).unwrap_err();
+    assert!(error.to_string().contains("copy.gguf are the same model"), "{error}");
+}
+
+/// `edgecall bench tft` on the first 18 calls, which three conversations hold.
+fn tft(out: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
+    command
+        .args(["bench", "tft", "--limit", "18", "--threads", "1", "--max-tokens", "96", "--data"])
+        .arg(data());
+    command.arg("-m").arg(pocket(FileType::F16)).arg("-m").arg(pocket(FileType::Q4KM));
+    command.arg("--out").arg(out).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn succeeded(output: Output) -> Output {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// The report of rows without times and what the host is like.
+fn report(rows: &Path) -> Value {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_edgecall")).args(["bench", "report", "--json"]).arg(rows).output();
+    let mut report: Value = serde_json::from_slice(&succeeded(output.unwrap()).stdout).unwrap();
+    report["environment"] = Value::Null;
+    for arm in report["arms"].as_array_mut().unwrap() {
+        arm["costs"] = Value::Null;
+    }
+    report
+}
+
+#[test]
+fn a_killed_run_that_goes_on_and_shards_that_are_joined_give_the_report_of_an_unbroken_run() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let place = |name: &str| folder.path().join(name);
+    succeeded(tft(&place("whole.jsonl"), &[]).output().unwrap());
+    let whole = report(&place("whole.jsonl"));
+    assert_eq!((whole["cases"].as_u64(), whole["conversations"].as_u64()), (Some(18), Some(3)));
+
+    // Killed at some moment between the first row and the last.
+    let killed = place("killed.jsonl");
+    let random = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos() as usize;
+    let (lines, delay) = (2 + random % 30, Duration::from_micros((random / 30 % 50_000) as u64));
+    let mut child = tft(&killed, &[]).spawn().unwrap();
+    let written = || fs::read(&killed).map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'\n').count());
+    while written() < lines && child.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(2));
+    }
+    thread::sleep(delay);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = written();
+    assert!(before < 1 + 18 * 2, "killed after {before} lines");
+    // As if the kill had come in the middle of a write.
+    let torn = b"{\"kind\":\"row\",\"schema_version\":1,\"ke";
+    fs::write(&killed, [&fs::read(&killed).unwrap()[..], torn].concat()).unwrap();
+    let without = tft(&killed, &[]).output().unwrap();
+    assert_eq!(without.status.code(), Some(73), "a file that is there is never begun anew");
+    succeeded(tft(&killed, &["--resume"]).output().unwrap());
+    assert_eq!(written(), 2 + 18 * 2, "one more start and the rows that were missing");
+    assert_eq!(report(&killed), whole, "killed after {before} lines");
+
+    let shards = ["1/3", "2/3", "3/3"].map(|shard| {
+        let out = place(&format!("{}.jsonl", &shard[..1]));
+        succeeded(tft(&out, &["--shard", shard]).output().unwrap());
+        out
+    });
+    let merge = Command::new(env!("CARGO_BIN_EXE_edgecall"))
+        .args(["bench", "merge", "--output"])
+        .arg(place("merged.jsonl"))
+        .args(&shards)
+        .output();
+    succeeded(merge.unwrap());
+    assert_eq!(report(&place("merged.jsonl")), whole);
+
+    let other = tft(&killed, &["--resume", "--margin", "5"]).output().unwrap();
+    assert_eq!(other.status.code(), Some(65));
+    let stderr = String::from_utf8(other.stderr).unwrap();
+    assert!(
+        stderr.contains("does not belong to the sweep of this run: the margin is 3 points, not 5"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_gate_that_is_not_reached_ends_with_1_and_the_report_is_there() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let page = folder.path().join("page.html");
+    // No model of this size says every message as the data do.
+    let gate = ["--shard", "3/3", "--no-drift", "--fail-under", "rouge=1", "--html"];
+    let output = tft(&folder.path().join("rows.jsonl"), &gate).arg(&page).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let (stdout, stderr) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(stderr.starts_with("error: rouge of pocket-"), "{stderr}");
+    assert!(stdout.contains("pocket-F16 (reference)"), "{stdout}");
+    assert!(fs::read_to_string(&page).unwrap().contains("</html>"));
+}
