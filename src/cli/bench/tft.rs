@@ -186,6 +186,11 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.modes.sort_unstable();
     args.modes.dedup();
     let dataset = dataset(&args)?;
+    if args.primary == "judge_proxy" && !dataset.is_public() {
+        return Err(Failure::usage(
+            "judge_proxy is fitted to the published test set, and this is another; take another --primary",
+        ));
+    }
     let cases = cases(&args, &dataset)?;
     exit_on_interrupt()?;
     refuse_overwriting(&args)?;
