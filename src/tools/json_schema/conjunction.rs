@@ -2,7 +2,7 @@
 //!
 //! A value has to satisfy every [`Item`] of a conjunction. `$ref` and `allOf` only add items; each
 //! `anyOf`, `oneOf`, `if`, `not` and dependency is a [`Choice`] between further conjunctions, unless
-//! it speaks of nothing but the presence of keys ([`Formula`]).
+//! it speaks of nothing but the presence of keys ([`Formula`](super::presence::Formula)).
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
