@@ -8,9 +8,8 @@ use super::{
     Error, Tool, ToolSet,
     arguments::AnswerSchema,
     dialect::{Dialect, Frame, Part},
-    json_schema::{Checks, Compiled, KeyOrder},
+    json_schema::{self, Checks, Compiled, KeyOrder},
 };
-use serde_json::Value;
 use std::sync::Arc;
 
 /// The grammar of a call of one of some tools, written in one dialect.
@@ -186,7 +185,7 @@ pub(super) fn literal_if_any(text: &str) -> String {
     if text.is_empty() { String::new() } else { literal(text) }
 }
 
-/// A Lark string, which is a JSON string, and a space.
+/// A Lark string and a space.
 pub(super) fn literal(text: &str) -> String {
-    format!("{} ", Value::from(text))
+    json_schema::literal(text) + " "
 }

@@ -133,6 +133,17 @@ fn text_may_stand_before_a_call_or_instead_of_it_but_never_hold_half_of_one() {
 }
 
 #[test]
+fn a_call_before_another_and_text_before_a_call_may_hold_any_character() {
+    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).unwrap().or_text().up_to(2);
+    for odd in ["\u{7f}", "\u{85}", "\u{2028}", "\u{feff}", "\u{10ffff}", "\\u0001", "\\\"", "\\n", "/", "é"]
+    {
+        let call = f(&format!("{{\"a\": \"x{odd}y\"}}"));
+        let said = if odd.starts_with('\\') { "\r\t\u{1}" } else { odd };
+        hold(&turn, &[(&format!("{call}\n{call}"), true), (&format!("{said}{call}\n{call}"), true)]);
+    }
+}
+
+#[test]
 fn several_calls_are_written_in_the_dialects_own_form() {
     for (name, two_calls, wrong) in [
         (

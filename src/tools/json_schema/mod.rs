@@ -32,6 +32,7 @@ mod tracker;
 use std::sync::Arc;
 
 pub use check::{Checks, Failure};
+pub(crate) use pattern::literal;
 pub use referencing::Draft;
 pub use report::{Line, Report, Status};
 use serde_json::Value;

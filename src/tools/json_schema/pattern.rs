@@ -391,7 +391,7 @@ pub(super) fn printed(text: &str) -> String {
 }
 
 /// A literal of the grammar language that stands for `text`.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
