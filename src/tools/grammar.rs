@@ -1,6 +1,6 @@
 //! Tools -> the grammar of one call, in llguidance's dialect of Lark.
 //!
-//! The frame is the dialect's, the arguments are what [`json_schema`](super::json_schema) makes of a
+//! The frame is the dialect's, the arguments are what [`json_schema`] makes of a
 //! tool's parameters. One tool is one grammar. Of several only the names are in the first grammar,
 //! and what follows the one that is written is the second: a hundred tools cost what one costs.
 
