@@ -15,6 +15,7 @@
 
 pub mod error;
 pub mod mmap;
+pub mod random;
 
 pub mod checkpoint;
 pub mod gguf;

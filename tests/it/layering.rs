@@ -9,17 +9,18 @@ use std::{
 /// Each module and what it may use. `error` may be used by all (for `Kind`), and gathers the leaf errors.
 const ARROWS: &[(&str, &[&str])] = &[
     ("mmap", &[]),
+    ("random", &[]),
     ("gguf", &[]),
     ("quant", &["gguf"]),
     ("checkpoint", &["mmap"]),
     ("convert", &["checkpoint", "gguf", "mmap", "quant"]),
     ("tools", &[]),
     ("chat", &["tools"]),
-    ("runtime", &["gguf", "mmap"]),
+    ("runtime", &["gguf", "mmap", "random"]),
     ("inspect", &["checkpoint", "convert", "gguf", "mmap"]),
     ("verify", &["checkpoint", "convert", "gguf", "mmap", "runtime"]),
     ("call", &["chat", "gguf", "inspect", "runtime", "tools"]),
-    ("benchmark", &["call", "chat", "gguf", "runtime", "tools"]),
+    ("benchmark", &["call", "chat", "gguf", "random", "runtime", "tools"]),
     (
         "error",
         &[
