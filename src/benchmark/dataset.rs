@@ -302,7 +302,8 @@ fn the_call(message: &Message) -> Result<Call, String> {
         .map_err(|rejection: Rejection| format!("is no call: {rejection}"))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// `bytes` as checksums are written.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -295,7 +295,3 @@ impl Run<'_> {
 fn tail(case: &Case) -> String {
     case.messages().last().and_then(|message| message.content()).unwrap_or_default().to_owned()
 }
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -7,7 +7,10 @@ use self::{
     answer::{OutputArg, Stream},
     ask::Ask,
 };
-use super::{exit::Failure, output};
+use super::{
+    exit::{self, Failure},
+    output,
+};
 use anyhow::Context;
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
@@ -202,7 +205,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return Err(Failure::usage("there is no model; give -m MODEL.gguf"));
     };
     runtime::cpu::check().map_err(Error::from)?;
-    exit_on_interrupt()?;
+    // Nothing is half written.
+    exit::leave_on_interrupt("interrupted", || ())?;
     let mut conversation = conversation(&args)?;
     let ask = Ask::read(&args, conversation.tools.take())?;
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
@@ -261,17 +265,6 @@ fn explain_tools(args: &Args) -> anyhow::Result<()> {
         )),
         _ => Ok(()),
     }
-}
-
-/// A thread waits for the signal and ends the process: nothing is half written, and a prefill may
-/// take minutes.
-fn exit_on_interrupt() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
-        let _ = writeln!(io::stderr(), "error: interrupted");
-        runtime::leave(130)
-    })
-    .map_err(io::Error::other)
-    .context("cannot watch for Ctrl-C")
 }
 
 fn conversation(args: &Args) -> anyhow::Result<Conversation> {

@@ -1,6 +1,7 @@
 //! What happened -> an exit code, and one message on stderr.
 
-use edgecall::Kind;
+use anyhow::Context;
+use edgecall::{Kind, runtime};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -44,6 +45,19 @@ pub fn code(result: anyhow::Result<()>) -> ExitCode {
     // A closed stderr leaves nobody to tell; the exit code still says it.
     let _ = writeln!(io::stderr(), "error: {error:#}");
     ExitCode::from(number(kind(&error)))
+}
+
+/// A thread waits for Ctrl-C, does `before`, says `message` and ends the process: a prefill may take minutes.
+///
+/// # Errors
+/// A signal that cannot be waited for.
+pub fn leave_on_interrupt(message: &'static str, before: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+    let handler = move || {
+        before();
+        let _ = writeln!(io::stderr(), "error: {message}");
+        runtime::leave(130)
+    };
+    ctrlc::set_handler(handler).map_err(io::Error::other).context("cannot watch for Ctrl-C")
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{
     Error, json,
-    json_schema::{self, Compiled, KeyOrder, Meaning, Options},
+    json_schema::{self, Checks, Compiled, KeyOrder, Meaning, Options},
 };
 use serde_json::{Map, Value};
 use std::{
@@ -41,6 +41,16 @@ impl Arguments {
         let options = Options { meaning: Meaning::Tool, key_order, ..Options::default() };
         let compiled = with_room(&Value::Object(schema), options)?;
         Ok(cell.get_or_init(|| compiled))
+    }
+}
+
+impl Arguments {
+    /// The checks, which are the same in any order of keys.
+    pub(super) fn checks(&self) -> Result<&Checks, json_schema::Error> {
+        match self.compiled.iter().find_map(OnceLock::get) {
+            Some(compiled) => Ok(&compiled.checks),
+            None => Ok(&self.compiled(KeyOrder::Any)?.checks),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A finished call held against its tool once more: what the grammar promised, looked at from outside.
 
-use super::{Error, ToolCall, ToolSet, json_schema::KeyOrder};
+use super::{Error, ToolCall, ToolSet};
 use serde_json::Value;
 
 /// Holds the arguments of `call` against the whole schema of its tool, by a full validator.
@@ -12,8 +12,7 @@ use serde_json::Value;
 pub fn check(tools: &ToolSet, call: &ToolCall) -> Result<(), Error> {
     let mismatch = |problem: String| Error::Mismatch { tool: call.name().to_owned(), problem };
     let tool = tools.get(call.name()).ok_or_else(|| mismatch("there is no such tool".into()))?;
-    // The checks are the same in any order.
-    match tool.compiled(KeyOrder::Any)?.checks.failure(&Value::Object(call.arguments().clone())) {
+    match tool.checks()?.failure(&Value::Object(call.arguments().clone())) {
         Some(failure) => Err(mismatch(failure.to_string())),
         None => Ok(()),
     }

@@ -15,7 +15,7 @@ pub use error::Error;
 pub use tool_call::ToolCall;
 
 use arguments::Arguments;
-use json_schema::{Compiled, KeyOrder};
+use json_schema::{Checks, Compiled, KeyOrder};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -47,8 +47,19 @@ impl Tool {
     /// # Errors
     /// [`Error::Parameters`] with the tool's name.
     pub fn compiled(&self, key_order: KeyOrder) -> Result<&Compiled, Error> {
-        let compiled = self.arguments.compiled(key_order);
-        compiled.map_err(|source| Error::Parameters { tool: self.name.clone(), source: Box::new(source) })
+        self.arguments.compiled(key_order).map_err(|source| self.refused(source))
+    }
+
+    /// The full validator of the arguments.
+    ///
+    /// # Errors
+    /// As [`compiled`](Self::compiled).
+    pub fn checks(&self) -> Result<&Checks, Error> {
+        self.arguments.checks().map_err(|source| self.refused(source))
+    }
+
+    fn refused(&self, source: json_schema::Error) -> Error {
+        Error::Parameters { tool: self.name.clone(), source: Box::new(source) }
     }
 
     /// The tool as it was given, in OpenAI's form: what a chat template shows to the model.

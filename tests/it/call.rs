@@ -1,6 +1,9 @@
 //! A call from end to end: the pocket model, converted by the library, and the command around it.
 
-use crate::{pocket, shared::shared};
+use crate::{
+    pocket::{self, settings},
+    shared::shared,
+};
 use edgecall::{
     Error, Kind,
     call::{self, Format, Request, Settings, Think},
@@ -56,18 +59,6 @@ fn booking() -> Value {
         said("Please confirm: a table for 2 at Zachary's in Oakland on March 8th at 7 pm."),
         user("Yes, that is right."),
     ])
-}
-
-/// One thread: more of them wait for each other by spinning, and tests share the machine.
-fn settings() -> Settings {
-    Settings {
-        think: Think::Off,
-        sampling: Sampling::default(),
-        max_tokens: 512,
-        dialect: None,
-        session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
-        force: false,
-    }
 }
 
 fn ask(model: &Model, messages: Value, settings: &Settings) -> Result<ToolCall, Box<Error>> {

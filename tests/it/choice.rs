@@ -2,14 +2,14 @@
 
 use crate::{
     call::{command, folder, run},
-    pocket,
+    pocket::{self, settings},
 };
 use edgecall::{
     Error, Kind,
     call::{self, Answer, Choice, End, Format, Request, Settings, Think, openai::ChatCompletion},
     chat::Conversation,
     convert::FileType,
-    runtime::{Compiler, Constraint, Options, Sampling, constraint::Fixed},
+    runtime::{Compiler, Constraint, Sampling, constraint::Fixed},
     tools::{
         ToolCall, ToolSet,
         arguments::AnswerSchema,
@@ -274,17 +274,6 @@ fn search() -> Conversation {
     Conversation::from_value(json!([{"role": "user", "content": text}]))
         .unwrap()
         .with_system(edgecall::chat::task_system_text(&example("task.txt")))
-}
-
-fn settings() -> Settings {
-    Settings {
-        think: Think::Off,
-        sampling: Sampling::default(),
-        max_tokens: 512,
-        dialect: None,
-        session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
-        force: false,
-    }
 }
 
 fn ask(request: &Request<'_>, settings: &Settings) -> Result<Answer, Box<Error>> {

@@ -1,14 +1,17 @@
 //! How calls are written: the dialect that a chat template teaches, each dialect's grammar both ways,
 //! tools told as text, and a real model that nobody here made.
 
-use crate::{pocket, shared::shared};
+use crate::{
+    pocket::{self, settings},
+    shared::shared,
+};
 use edgecall::{
     Error, Kind,
     call::{self, Format, Request, Settings, Think},
     chat::{Conversation, RenderOptions},
     convert::FileType,
     gguf::{Gguf, Header, Value as Metadata},
-    runtime::{Compiler, Model, Options, Sampling},
+    runtime::{Compiler, Model, Sampling},
     tools::{
         ToolCall, ToolSet, check,
         dialect::{self, DIALECTS, Dialect},
@@ -19,7 +22,6 @@ use edgecall::{
 use serde_json::{Value, json};
 use std::{
     fs,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -476,17 +478,6 @@ fn a_mark_is_one_token_where_the_vocabulary_has_it_and_else_its_text() {
     let id = compiler.mark("<tool_call>").unwrap();
     assert!(first("hermes").starts_with(&format!("start: <[{id}]> ")), "{}", first("hermes"));
     assert!(first("mistral").starts_with("start: \"[TOOL_CALLS]\" "), "{}", first("mistral"));
-}
-
-fn settings() -> Settings {
-    Settings {
-        think: Think::Off,
-        sampling: Sampling::default(),
-        max_tokens: 512,
-        dialect: None,
-        session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
-        force: false,
-    }
 }
 
 fn question(text: &str) -> Conversation {

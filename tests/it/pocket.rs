@@ -1,11 +1,13 @@
 //! The pocket model, converted once for all tests of this process.
 
 use edgecall::{
+    call::{Settings, Think},
     checkpoint::Checkpoint,
     convert::{self, FileType, Plan, Recipe, Targets},
-    runtime::Model,
+    runtime::{Model, Options, Sampling},
 };
 use std::{
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{OnceLock, atomic::AtomicBool},
 };
@@ -35,4 +37,17 @@ pub fn pocket(file_type: FileType) -> PathBuf {
 pub fn loaded() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
     MODEL.get_or_init(|| Model::load(&pocket(FileType::F16)).unwrap())
+}
+
+/// How tests call it: greedily, and with one thread, since more of them wait for each other by spinning and
+/// tests share the machine.
+pub fn settings() -> Settings {
+    Settings {
+        think: Think::Off,
+        sampling: Sampling::default(),
+        max_tokens: 512,
+        dialect: None,
+        session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
+        force: false,
+    }
 }

@@ -313,10 +313,8 @@ fn large() -> Place {
     place
 }
 
-#[test]
-fn ctrl_c_ends_with_130_and_leaves_nothing_behind() {
-    let place = large();
-    let before = place.entries();
+/// A conversion of `place` that has begun to write.
+fn converting(place: &Place, before: &[std::path::PathBuf]) -> (std::process::Child, rustix::process::Pid) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_edgecall"))
         .args(["convert", "model", "-o", "out", "-t", "q6_k,q5_k_m,f32", "--threads", "1"])
         .current_dir(place.path(""))
@@ -328,6 +326,14 @@ fn ctrl_c_ends_with_130_and_leaves_nothing_behind() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+    (child, pid)
+}
+
+#[test]
+fn ctrl_c_ends_with_130_and_leaves_nothing_behind() {
+    let place = large();
+    let before = place.entries();
+    let (child, pid) = converting(&place, &before);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
@@ -339,17 +345,7 @@ fn a_second_ctrl_c_does_not_wait_and_leaves_nothing_behind_either() {
     let place = large();
     let before = place.entries();
     for pause_ms in [0, 1, 3, 10] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_edgecall"))
-            .args(["convert", "model", "-o", "out", "-t", "q6_k,q5_k_m,f32", "--threads", "1"])
-            .current_dir(place.path(""))
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        while place.entries() == before {
-            assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+        let (child, pid) = converting(&place, &before);
         for _ in 0..2 {
             // The first one may have ended it already.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);

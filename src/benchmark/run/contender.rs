@@ -1,6 +1,11 @@
 //! A model file that takes part: loaded, hashed, named.
 
-use crate::{Result, benchmark::Error, gguf::Gguf, runtime::Model};
+use crate::{
+    Result,
+    benchmark::{Error, dataset::hex},
+    gguf::Gguf,
+    runtime::Model,
+};
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
@@ -77,7 +82,7 @@ fn hash(path: &Path) -> std::io::Result<(String, u64)> {
     loop {
         let n = file.read(&mut chunk)?;
         if n == 0 {
-            return Ok((super::hex(&hash.finalize()), bytes));
+            return Ok((hex(&hash.finalize()), bytes));
         }
         hash.update(&chunk[..n]);
         bytes += n as u64;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Result,
-    benchmark::{Case, Dataset, Error, Mode, answer::Style, row::Cost},
+    benchmark::{Case, Dataset, Error, Mode, answer::Style, dataset::hex, row::Cost},
     call::{self, Format, Request, Think},
     runtime::{self, Completion, Finish, Sampler, Sampling, Session, generate},
     tools::{ToolSet, dialect::Dialect, json_schema::KeyOrder, turn::Turn},
@@ -72,7 +72,7 @@ impl<'m> Walker<'m> {
             let request = Request::new(&conversation, Some(&dataset.job.tools));
             let text = format.render(model.vocabulary(), &request, Some(&manner), Think::Off)?;
             let tokens = call::tokenize_prompt(model, &text)?;
-            let sha256 = super::hex(&Sha256::digest(&text));
+            let sha256 = hex(&Sha256::digest(&text));
             Ok(Prompt { text, tokens, sha256 })
         };
         let prompts = dataset.cases.iter().map(render).collect::<Result<Vec<Prompt>>>()?;

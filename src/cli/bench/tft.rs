@@ -4,7 +4,11 @@ use super::{
     checkpoint,
     report::{exported, write_beside},
 };
-use crate::cli::{convert::file_types, exit::Failure, output};
+use crate::cli::{
+    convert::file_types,
+    exit::{self, Failure},
+    output,
+};
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
@@ -192,7 +196,8 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         ));
     }
     let cases = cases(&args, &dataset)?;
-    exit_on_interrupt()?;
+    // Rows are all there: a Ctrl-C loses the one in flight, and the files of a conversion that is not done.
+    exit::leave_on_interrupt("interrupted; go on with --resume", convert::abandon)?;
     refuse_overwriting(&args)?;
     if let Some(dir) = &args.checkpoint {
         args.models.extend(checkpoint::convert(dir, &args.types, &args.models_dir, args.resume)?);
@@ -226,16 +231,6 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     })?;
     write_reports(&args, &report)?;
     check_gates(&args, &report)
-}
-
-/// Rows are all there: a Ctrl-C loses the one in flight, and the files of a conversion that is not done.
-fn exit_on_interrupt() -> anyhow::Result<()> {
-    let handler = || {
-        convert::abandon();
-        let _ = writeln!(io::stderr(), "error: interrupted; go on with --resume");
-        runtime::leave(130)
-    };
-    ctrlc::set_handler(handler).map_err(io::Error::other).context("cannot watch for Ctrl-C")
 }
 
 /// Refuses rows that are there already, before anything takes time.

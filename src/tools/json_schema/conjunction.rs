@@ -10,6 +10,8 @@ use std::rc::Rc;
 use referencing::Draft;
 use serde_json::Value;
 
+use crate::tools::json;
+
 use super::document::{Id, Target, not_here};
 use super::grammar::Compiler;
 use super::report::Status;
@@ -228,7 +230,7 @@ impl Compiler<'_, '_> {
             }
             Value::Object(map) => map,
             other => {
-                let found = kind(other);
+                let found = json::type_name(other);
                 self.refuse(id, "", &format!("a schema is an object or a boolean, not {found}"));
                 return;
             }
@@ -335,16 +337,5 @@ impl Compiler<'_, '_> {
 
     pub(super) fn before_2019(&self) -> bool {
         matches!(self.document.draft, Draft::Draft4 | Draft::Draft6 | Draft::Draft7)
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
     }
 }
