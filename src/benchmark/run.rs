@@ -6,7 +6,6 @@
 mod contender;
 mod cost;
 mod drift;
-pub mod pieces;
 mod walker;
 
 pub use contender::{Contender, check_distinct, reference};

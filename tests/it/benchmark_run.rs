@@ -6,11 +6,11 @@ use edgecall::{
         Dataset, Mode, Row,
         answer::Call,
         row::{Role, RowFile},
-        run::{Contender, Settings, Sweep, check_distinct, pieces::Prefix},
+        run::{Contender, Settings, Sweep, check_distinct},
     },
     call::{self, Format, Request, Think},
     convert::FileType,
-    runtime::{Options, Session},
+    runtime::{Options, Prefix, Session},
 };
 use serde_json::Value;
 use std::{

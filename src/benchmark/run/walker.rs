@@ -3,13 +3,12 @@
 use super::{
     Contender, Settings,
     cost::{self, Watch},
-    pieces::Prefix,
 };
 use crate::{
     Result,
     benchmark::{Case, Dataset, Error, Mode, answer::Style, dataset::hex, row::Cost},
     call::{self, Format, Request, Think},
-    runtime::{self, Completion, Finish, Sampler, Sampling, Session, generate},
+    runtime::{self, Completion, Finish, Prefix, Sampler, Sampling, Session, generate},
     tools::{ToolSet, dialect::Dialect, json_schema::KeyOrder, turn::Turn},
 };
 use sha2::{Digest, Sha256};

@@ -5,7 +5,7 @@
 //! What the last prompt left in the context is used again up to a cut that both have, and no further; what was
 //! generated never is.
 
-use crate::runtime::{Error, Session};
+use super::{Error, Session};
 
 /// The most tokens in one piece.
 const PIECE: usize = 256;
