@@ -140,11 +140,10 @@ pub enum Error {
         n_ctx: usize,
     },
     /// llama.cpp failed to compute.
-    #[error("llama.cpp failed to decode; -v shows its log")]
+    #[error("llama.cpp failed to decode (its code {code}); -v shows its log")]
     Decode {
-        /// llama.cpp's reason.
-        #[source]
-        source: llama_cpp_2::DecodeError,
+        /// What `llama_decode` returned.
+        code: i32,
     },
     /// A grammar does not compile.
     #[error("the grammar does not compile: {reason}")]

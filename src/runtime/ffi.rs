@@ -2,6 +2,10 @@
 
 #![allow(unsafe_code)]
 
+mod context;
+
+pub use context::{Context, Params};
+
 use llama_cpp_sys_2 as sys;
 
 /// Keeps ggml from attaching a debugger to this process when one of its assertions fails.

@@ -1,26 +1,16 @@
 //! One sequence of tokens in a llama.cpp context: prefill, decode, logits.
 
-use super::{Error, Model, backend, complaints, cpu};
+use super::{
+    Error, Model, backend, complaints, cpu,
+    ffi::{Context, Params},
+};
 use crate::gguf::{GgmlType, KvType};
-use llama_cpp_2::{
-    context::{
-        LlamaContext,
-        params::{KvCacheType, LlamaContextParams},
-    },
-    llama_batch::LlamaBatch,
-    token::LlamaToken,
-};
-use std::{
-    num::{NonZeroU32, NonZeroUsize},
-    sync::Mutex,
-};
+use std::{num::NonZeroUsize, sync::Mutex};
 
 /// The most tokens in one decode.
 pub const N_BATCH: usize = 512;
 /// llama.cpp rounds contexts up to this.
 const CONTEXT_STEP: usize = 256;
-/// The one sequence of a session.
-const SEQ_ID: i32 = 0;
 
 /// llama.cpp multiplies with quantized values only inside flash attention.
 fn needs_flash_attention(kv_type: KvType) -> bool {
@@ -40,15 +30,15 @@ pub struct Options {
 
 /// A context with the tokens that were decoded in it.
 pub struct Session<'m> {
-    context: LlamaContext<'m>,
-    batch: LlamaBatch<'static>,
+    context: Context<'m>,
+    n_vocab: usize,
     n_ctx: usize,
     n_past: usize,
     // What was decoded, one for each place in the context.
     tokens: Vec<i32>,
     threads: usize,
-    // The row of the last batch that has logits.
-    row: Option<i32>,
+    // The row of the last decode that the logits are read from.
+    row: Option<usize>,
 }
 
 impl<'m> Session<'m> {
@@ -68,33 +58,28 @@ impl<'m> Session<'m> {
     ) -> Result<Session<'m>, Error> {
         let n_ctx = Session::context_length(model, n_prompt, budget, options)?;
         let threads = cpu::threads(options.threads)?;
-        let n_threads = i32::try_from(threads).unwrap_or(i32::MAX);
-        let kv_type = KvCacheType::from(options.kv_type.ggml_type.id() as llama_cpp_sys_2::ggml_type);
-        let mut params = LlamaContextParams::default()
-            .with_n_ctx(NonZeroU32::new(u32::try_from(n_ctx).unwrap_or(u32::MAX)))
-            .with_n_batch(N_BATCH as u32)
-            .with_n_ubatch(N_BATCH as u32)
-            .with_n_threads(n_threads)
-            .with_n_threads_batch(n_threads)
-            .with_type_k(kv_type)
-            .with_type_v(kv_type);
-        if needs_flash_attention(options.kv_type) {
-            params = params.with_flash_attention_policy(llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_ENABLED);
-        }
+        let params = Params {
+            n_ctx: u32::try_from(n_ctx).unwrap_or(u32::MAX),
+            n_batch: N_BATCH as u32,
+            n_ubatch: N_BATCH as u32,
+            threads,
+            kv_type: options.kv_type.ggml_type.id(),
+            flash_attention: needs_flash_attention(options.kv_type),
+        };
         // Making a context writes to the model.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let backend = backend()?;
+        backend()?;
         let guard = ONE_AT_A_TIME.lock();
-        let (context, complaints) = complaints::of(|| model.weights.new_context(backend, params));
+        let (context, complaints) = complaints::of(|| Context::new(&model.weights, &params));
         drop(guard);
-        let context = context.map_err(|_| Error::Context {
+        let context = context.ok_or_else(|| Error::Context {
             n_ctx,
             kv_type: options.kv_type.name,
             reason: complaints.unwrap_or_else(|| "it gives no reason".to_owned()),
         })?;
         Ok(Session {
             context,
-            batch: LlamaBatch::new(N_BATCH, 1),
+            n_vocab: model.vocabulary().n_vocab(),
             n_ctx,
             n_past: 0,
             tokens: Vec::new(),
@@ -140,7 +125,7 @@ impl<'m> Session<'m> {
             return Err(Error::ContextFull { n_ctx: self.n_ctx });
         }
         // llama.cpp may have made less of n_batch, and ends the process on a larger batch.
-        let n_batch = N_BATCH.min(self.context.n_batch() as usize);
+        let n_batch = N_BATCH.min(self.context.n_batch());
         for chunk in tokens.chunks(n_batch) {
             self.decode(chunk)?;
         }
@@ -149,7 +134,7 @@ impl<'m> Session<'m> {
 
     /// The logits after the last token, one for each token of the vocabulary; empty before the first.
     pub fn logits(&self) -> &[f32] {
-        self.row.map_or(&[], |row| self.context.get_logits_ith(row))
+        self.row.and_then(|row| self.context.logits(row, self.n_vocab)).unwrap_or_default()
     }
 
     /// Takes back all but the first `n_past` tokens, at least one; the logits are then those after the
@@ -163,9 +148,7 @@ impl<'m> Session<'m> {
             return Err(Error::Rewind { n_past });
         };
         self.row = None;
-        let from = u32::try_from(n_past - 1).ok();
-        let cut = self.context.clear_kv_cache_seq(Some(SEQ_ID as u32), from, None);
-        if !matches!(cut, Ok(true)) {
+        if !self.context.cut(n_past - 1) {
             return Err(Error::Rewind { n_past });
         }
         self.n_past = n_past - 1;
@@ -183,14 +166,10 @@ impl<'m> Session<'m> {
             return Ok(());
         }
         self.row = None;
-        match u32::try_from(n_past).ok().filter(|&from| from > 0) {
-            None => self.context.clear_kv_cache(),
-            from => {
-                let cut = self.context.clear_kv_cache_seq(Some(SEQ_ID as u32), from, None);
-                if !matches!(cut, Ok(true)) {
-                    return Err(Error::Rewind { n_past });
-                }
-            }
+        if n_past == 0 {
+            self.context.clear();
+        } else if !self.context.cut(n_past) {
+            return Err(Error::Rewind { n_past });
         }
         self.n_past = n_past;
         self.tokens.truncate(n_past);
@@ -199,18 +178,11 @@ impl<'m> Session<'m> {
 
     fn decode(&mut self, tokens: &[i32]) -> Result<(), Error> {
         self.row = None;
-        self.batch.clear();
         let last = tokens.len() - 1;
-        for (i, &token) in tokens.iter().enumerate() {
-            let position = (self.n_past + i) as i32;
-            self.batch
-                .add(LlamaToken(token), position, &[SEQ_ID], i == last)
-                .expect("a chunk is no longer than the batch");
-        }
-        self.context.decode(&mut self.batch).map_err(|source| Error::Decode { source })?;
+        self.context.decode(tokens, self.n_past, |row| row == last).map_err(|code| Error::Decode { code })?;
         self.n_past += tokens.len();
         self.tokens.extend_from_slice(tokens);
-        self.row = Some(last as i32);
+        self.row = Some(last);
         Ok(())
     }
 }
