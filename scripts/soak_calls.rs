@@ -12,7 +12,9 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use edgecall::{
     call,
-    runtime::{self, Compiler, Finish, Sampler, Sampling, Trust, Vocabulary, generate, sequence::Sequence},
+    runtime::{
+        self, Compiler, Finish, Pace, Sampler, Sampling, Trust, Vocabulary, generate, sequence::Sequence,
+    },
     tools::{
         ToolSet,
         dialect::{self, DIALECTS},
@@ -343,23 +345,29 @@ fn one(
     let mut noise = Noise::new(compiler, n_vocab, random.next());
     let mut sampler = Sampler::new(Sampling::default());
     let read = |_: &[u8]| ControlFlow::Continue(());
-    let completion =
-        match generate::constrained(&mut noise, &mut constraint, &mut sampler, args.max_tokens, read) {
-            Ok(completion) => completion,
-            Err(runtime::Error::Unsatisfied { refusal, .. }) => {
-                if args.show {
-                    eprintln!("{}: {}: {}", refusal.pointer, refusal.keyword, refusal.message);
-                }
-                *tally.unsatisfied.entry(refusal.keyword).or_default() += 1;
-                return Ok(());
+    let completion = match generate::constrained(
+        &mut noise,
+        &mut constraint,
+        &mut sampler,
+        args.max_tokens,
+        Pace::Forced,
+        read,
+    ) {
+        Ok(completion) => completion,
+        Err(runtime::Error::Unsatisfied { refusal, .. }) => {
+            if args.show {
+                eprintln!("{}: {}: {}", refusal.pointer, refusal.keyword, refusal.message);
             }
-            // Keywords that contradict each other where no compiler sees it.
-            Err(runtime::Error::DeadEnd) => {
-                tally.refused += 1;
-                return Ok(());
-            }
-            Err(other) => return Err(other.into()),
-        };
+            *tally.unsatisfied.entry(refusal.keyword).or_default() += 1;
+            return Ok(());
+        }
+        // Keywords that contradict each other where no compiler sees it.
+        Err(runtime::Error::DeadEnd) => {
+            tally.refused += 1;
+            return Ok(());
+        }
+        Err(other) => return Err(other.into()),
+    };
     tally.tokens += completion.decoded;
     let text = String::from_utf8(completion.text)?;
     if args.show {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Result,
-    runtime::{self, Completion, Finish, Model, Sampler, Session, generate},
+    runtime::{self, Completion, Finish, Model, Pace, Sampler, Session, generate},
     tools::dialect::Dialect,
 };
 use sha2::{Digest, Sha256};
@@ -86,7 +86,14 @@ pub(super) fn respond(
         if fresh.is_empty() { ControlFlow::Continue(()) } else { reader(fresh) }
     };
     let budget = settings.max_tokens - timings.generated_tokens;
-    let completion = match generate::constrained(&mut session, &mut constraint, &mut sampler, budget, show) {
+    let completion = match generate::constrained(
+        &mut session,
+        &mut constraint,
+        &mut sampler,
+        budget,
+        Pace::Forced,
+        show,
+    ) {
         Ok(completion) => completion,
         Err(runtime::Error::Unsatisfied { attempts, refusal, written }) => {
             let partial = String::from_utf8_lossy(&written).into_owned();

@@ -211,6 +211,56 @@ impl<'c> Constraint<'c> {
         self.matcher.compute_mask_or_eos().map(Mask).map_err(Error::constraint)
     }
 
+    /// The tokens that come next whatever the model says: those that the tokenizer gives for the text so far and what
+    /// the grammar leaves no choice about, as far as nothing that follows can change them. Empty where there is a
+    /// choice.
+    ///
+    /// # Errors
+    /// [`Error::Constraint`] when the matcher fails.
+    pub fn forced(&mut self) -> Result<Vec<i32>, Error> {
+        if self.matcher.is_stopped() {
+            return Ok(Vec::new());
+        }
+        let mut forced = self.matcher.compute_ff_tokens();
+        if !forced.is_empty() {
+            let bytes = self.matcher.compute_ff_bytes();
+            let length = self.canonical(&bytes, &forced);
+            forced.truncate(length);
+        }
+        self.check()?;
+        Ok(forced.into_iter().map(|token| token as i32).collect())
+    }
+
+    /// How many of `forced` the tokenizer gives for the text so far with `bytes` behind it. The matcher looks at the
+    /// last token of the text only.
+    fn canonical(&self, bytes: &[u8], forced: &[TokenId]) -> usize {
+        let trie = self.compiler.env.tok_trie();
+        // Nothing is merged across a mark.
+        let mark = self.tokens.iter().rposition(|&token| trie.is_special_token(token));
+        let before = &self.tokens[mark.map_or(0, |mark| mark + 1)..];
+        let text = [&trie.decode_raw(before), bytes].concat();
+        let (tokens, _) = self.compiler.env.tokenize_bytes_marker(&text);
+        match tokens.strip_prefix(before) {
+            Some(next) => next.iter().zip(forced).take_while(|(a, b)| a == b).count(),
+            // What the model wrote is cut otherwise than the tokenizer would cut it.
+            None => forced.len(),
+        }
+    }
+
+    /// How many of `tokens`, one after another, the grammar in force would take.
+    ///
+    /// # Errors
+    /// [`Error::Constraint`] when the matcher fails.
+    pub fn takes(&mut self, tokens: &[i32]) -> Result<usize, Error> {
+        let n_vocab = self.compiler.env.tok_trie().vocab_size();
+        let known = |&&token: &&i32| TokenId::try_from(token).is_ok_and(|token| (token as usize) < n_vocab);
+        let tokens: Vec<TokenId> = tokens.iter().take_while(known).map(|&token| token as TokenId).collect();
+        if tokens.is_empty() || self.matcher.is_stopped() {
+            return Ok(0);
+        }
+        self.matcher.validate_tokens(&tokens).map_err(Error::constraint)
+    }
+
     /// Takes `token` if it may follow, else changes nothing and gives `false`.
     ///
     /// # Errors

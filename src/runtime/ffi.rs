@@ -4,7 +4,7 @@
 
 mod context;
 
-pub use context::{Context, Params};
+pub use context::{Context, Params, can_be_cut};
 
 use llama_cpp_sys_2 as sys;
 

@@ -3,6 +3,7 @@
 mod complaints;
 pub mod constraint;
 pub mod cpu;
+pub mod draft;
 mod error;
 mod ffi;
 pub mod generate;
@@ -19,9 +20,10 @@ mod vocabulary;
 
 pub use crate::gguf::{KV_TYPES, KvType};
 pub use constraint::{Compiler, Constraint};
+pub use draft::Drafter;
 pub use error::Error;
 pub use ffi::leave;
-pub use generate::{Completion, Finish};
+pub use generate::{Completion, Finish, Pace, Steps};
 pub use guard::Trust;
 pub use model::{Metadata, Model};
 pub use prefix::{Prefix, piece_ends};

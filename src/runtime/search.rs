@@ -122,6 +122,40 @@ impl Search {
         Ok(None)
     }
 
+    /// Takes what the grammar leaves no choice about, at most `most` tokens, into text and `pending`.
+    ///
+    /// Where a value failed nothing is forced: what is tried then need not be the tokenizer's.
+    ///
+    /// # Errors
+    /// What [`Constraint::forced`] and [`Constraint::accept`] report.
+    pub(super) fn force(
+        &mut self,
+        constraint: &mut Constraint<'_>,
+        most: usize,
+        pending: &mut Vec<i32>,
+    ) -> Result<(), Error> {
+        let most = pending.len() + most;
+        while self.failed.is_none() && pending.len() < most {
+            let forced = constraint.forced()?;
+            self.tried.resize_with(self.tokens.len() + 1, Vec::new);
+            if forced.is_empty() || self.was_tried(forced[0]) {
+                return Ok(());
+            }
+            let room = most - pending.len();
+            for token in forced.into_iter().take(room) {
+                // A check may refuse what the grammar asks for; then the way on is the search's.
+                if !constraint.accept(token)? {
+                    return Ok(());
+                }
+                self.tokens.push(token);
+                self.decoded += 1;
+                self.tried.push(Vec::new());
+                pending.push(token);
+            }
+        }
+        Ok(())
+    }
+
     /// Hands `token` to the constraint.
     fn offer(&mut self, token: i32, is_turn: bool, constraint: &mut Constraint<'_>) -> Result<Offer, Error> {
         if constraint.accept(token)? {

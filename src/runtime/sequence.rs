@@ -13,6 +13,21 @@ pub trait Sequence {
     /// No room, or a failure of the model.
     fn append(&mut self, tokens: &[i32]) -> Result<(), Error>;
 
+    /// Appends `tokens` and computes `draft`, a guess at what follows, together with them where it can. Gives the
+    /// number of tokens that were computed, those of the draft included.
+    ///
+    /// # Errors
+    /// As [`Sequence::append`].
+    fn append_drafted(&mut self, tokens: &[i32], draft: &[i32]) -> Result<usize, Error> {
+        let _ = draft;
+        self.append(tokens).map(|()| tokens.len())
+    }
+
+    /// What was computed as a guess and may still turn out to come next.
+    fn ahead(&self) -> &[i32] {
+        &[]
+    }
+
     /// Takes back all but the first `n_past` tokens, at least one.
     ///
     /// # Errors
@@ -33,6 +48,14 @@ impl Sequence for Session<'_> {
 
     fn append(&mut self, tokens: &[i32]) -> Result<(), Error> {
         Session::append(self, tokens)
+    }
+
+    fn append_drafted(&mut self, tokens: &[i32], draft: &[i32]) -> Result<usize, Error> {
+        Session::append_drafted(self, tokens, draft)
+    }
+
+    fn ahead(&self) -> &[i32] {
+        Session::ahead(self)
     }
 
     fn rewind(&mut self, n_past: usize) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use super::{
     Error, Model, backend, complaints, cpu,
-    ffi::{Context, Params},
+    ffi::{self, Context, Params},
 };
 use crate::gguf::{GgmlType, KvType};
 use std::{num::NonZeroUsize, sync::Mutex};
@@ -39,6 +39,9 @@ pub struct Session<'m> {
     threads: usize,
     // The row of the last decode that the logits are read from.
     row: Option<usize>,
+    // Guesses that were decoded behind `tokens` and are not part of the text yet; the rows after `row` are theirs.
+    ahead: Vec<i32>,
+    can_draft: bool,
 }
 
 impl<'m> Session<'m> {
@@ -85,6 +88,8 @@ impl<'m> Session<'m> {
             tokens: Vec::new(),
             threads,
             row: None,
+            ahead: Vec::new(),
+            can_draft: ffi::can_be_cut(&model.weights),
         })
     }
 
@@ -121,15 +126,49 @@ impl<'m> Session<'m> {
     /// # Errors
     /// [`Error::ContextFull`] when they do not fit, [`Error::Decode`] when llama.cpp fails.
     pub fn append(&mut self, tokens: &[i32]) -> Result<(), Error> {
+        self.append_drafted(tokens, &[]).map(drop)
+    }
+
+    /// Appends `tokens` as [`Session::append`] does and decodes `draft`, a guess at what follows, together with them.
+    /// Where the tokens that come next are those that were guessed, they cost nothing. Gives the number of tokens
+    /// that were decoded, those of the draft included.
+    ///
+    /// A draft that has no room in the context or beside `tokens` in one batch is cut; where the model's memory cannot
+    /// be taken back there is none.
+    ///
+    /// # Errors
+    /// As [`Session::append`].
+    pub fn append_drafted(&mut self, tokens: &[i32], draft: &[i32]) -> Result<usize, Error> {
+        let known = self.ahead.iter().zip(tokens).take_while(|(guess, token)| guess == token).count();
         if tokens.len() > self.n_ctx - self.n_past {
             return Err(Error::ContextFull { n_ctx: self.n_ctx });
         }
+        if known > 0 {
+            self.tokens.extend(self.ahead.drain(..known));
+            self.n_past += known;
+            self.row = self.row.map(|row| row + known);
+        }
+        let tokens = &tokens[known..];
+        if tokens.is_empty() {
+            return Ok(0);
+        }
+        self.forget_guesses()?;
         // llama.cpp may have made less of n_batch, and ends the process on a larger batch.
         let n_batch = N_BATCH.min(self.context.n_batch());
-        for chunk in tokens.chunks(n_batch) {
-            self.decode(chunk)?;
+        let mut chunks = tokens.chunks(n_batch).peekable();
+        let mut decoded = 0;
+        while let Some(chunk) = chunks.next() {
+            let room = (self.n_ctx - self.n_past - chunk.len()).min(n_batch - chunk.len());
+            let guesses = if chunks.peek().is_none() && self.can_draft { room.min(draft.len()) } else { 0 };
+            self.decode(chunk, &draft[..guesses])?;
+            decoded += chunk.len() + guesses;
         }
-        Ok(())
+        Ok(decoded)
+    }
+
+    /// What was decoded as a guess and may still turn out to come next.
+    pub fn ahead(&self) -> &[i32] {
+        &self.ahead
     }
 
     /// The logits after the last token, one for each token of the vocabulary; empty before the first.
@@ -148,12 +187,13 @@ impl<'m> Session<'m> {
             return Err(Error::Rewind { n_past });
         };
         self.row = None;
+        self.ahead.clear();
         if !self.context.cut(n_past - 1) {
             return Err(Error::Rewind { n_past });
         }
         self.n_past = n_past - 1;
         self.tokens.truncate(self.n_past);
-        self.decode(&[last])
+        self.decode(&[last], &[])
     }
 
     /// Takes back all but the first `n_past` tokens and decodes nothing: what stays is bit for bit as it was
@@ -163,9 +203,10 @@ impl<'m> Session<'m> {
     /// [`Error::Rewind`] when the model's memory cannot be cut there; cut to 0 it always can.
     pub fn cut(&mut self, n_past: usize) -> Result<(), Error> {
         if n_past >= self.n_past {
-            return Ok(());
+            return self.forget_guesses();
         }
         self.row = None;
+        self.ahead.clear();
         if n_past == 0 {
             self.context.clear();
         } else if !self.context.cut(n_past) {
@@ -176,12 +217,29 @@ impl<'m> Session<'m> {
         Ok(())
     }
 
-    fn decode(&mut self, tokens: &[i32]) -> Result<(), Error> {
+    /// Takes back what was decoded as a guess.
+    fn forget_guesses(&mut self) -> Result<(), Error> {
+        if self.ahead.is_empty() {
+            return Ok(());
+        }
+        self.ahead.clear();
+        if self.context.cut(self.n_past) { Ok(()) } else { Err(Error::Rewind { n_past: self.n_past }) }
+    }
+
+    fn decode(&mut self, tokens: &[i32], guesses: &[i32]) -> Result<(), Error> {
         self.row = None;
         let last = tokens.len() - 1;
-        self.context.decode(tokens, self.n_past, |row| row == last).map_err(|code| Error::Decode { code })?;
+        let together;
+        let all = if guesses.is_empty() {
+            tokens
+        } else {
+            together = [tokens, guesses].concat();
+            &together
+        };
+        self.context.decode(all, self.n_past, |row| row >= last).map_err(|code| Error::Decode { code })?;
         self.n_past += tokens.len();
         self.tokens.extend_from_slice(tokens);
+        self.ahead.extend_from_slice(guesses);
         self.row = Some(last);
         Ok(())
     }

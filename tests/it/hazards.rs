@@ -6,7 +6,7 @@ use edgecall::{
     Kind,
     gguf::KV_TYPES,
     runtime::{
-        self, Completion, Constraint, Error, KvType, Model, Options, Sampler, Sampling, Session, Trust,
+        self, Completion, Constraint, Error, KvType, Model, Options, Pace, Sampler, Sampling, Session, Trust,
         constraint::Fixed, generate, sequence::Sequence,
     },
 };
@@ -57,8 +57,9 @@ fn a_grammar_that_is_at_its_end_takes_nothing_more_and_ends_nothing() {
     session.append(&[a]).unwrap();
     let mut grammar = constraint(model, "start: \"a\"");
     let mut sampler = Sampler::new(Sampling::default());
-    let done =
-        generate::constrained(&mut session, &mut grammar, &mut sampler, 100, |_| ControlFlow::Continue(()));
+    let done = generate::constrained(&mut session, &mut grammar, &mut sampler, 100, Pace::Forced, |_| {
+        ControlFlow::Continue(())
+    });
     assert_eq!(done.unwrap().text, b"a");
 }
 
@@ -98,7 +99,7 @@ fn one_token(
     grammar: &mut Constraint<'_>,
 ) -> Result<Completion, Error> {
     let mut given = Given { logits, n_past: 0 };
-    generate::constrained(&mut given, grammar, sampler, 1, |_| ControlFlow::Continue(()))
+    generate::constrained(&mut given, grammar, sampler, 1, Pace::Forced, |_| ControlFlow::Continue(()))
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn a_matcher_that_gives_up_is_an_error_and_never_free_text() {
         }
     }
     // Nothing that the grammar takes has a number for a logit: an error, not another token.
-    let mut grammar = constraint(model, "start: \"abc\"");
+    let mut grammar = constraint(model, "start: /[abc]{3}/");
     let logits = vec![f32::NAN; model.vocabulary().n_vocab()];
     let chosen = one_token(&mut Sampler::new(Sampling::default()), logits, &mut grammar);
     assert!(matches!(chosen, Err(Error::NoToken)));
@@ -329,12 +330,14 @@ fn an_empty_grammar_text_and_a_budget_of_nothing_end_at_once() {
     session.append(&[a]).unwrap();
     let mut sampler = Sampler::new(Sampling::default());
     let mut grammar = constraint(model, "start: \"\"");
-    let done =
-        generate::constrained(&mut session, &mut grammar, &mut sampler, 5, |_| ControlFlow::Continue(()));
+    let done = generate::constrained(&mut session, &mut grammar, &mut sampler, 5, Pace::Forced, |_| {
+        ControlFlow::Continue(())
+    });
     assert_eq!(done.unwrap().text, b"");
     let mut grammar = constraint(model, "start: \"abc\"");
-    let done =
-        generate::constrained(&mut session, &mut grammar, &mut sampler, 0, |_| ControlFlow::Continue(()));
+    let done = generate::constrained(&mut session, &mut grammar, &mut sampler, 0, Pace::Forced, |_| {
+        ControlFlow::Continue(())
+    });
     assert_eq!(done.unwrap().finish, runtime::Finish::Budget);
 }
 

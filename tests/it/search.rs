@@ -4,7 +4,7 @@
 use edgecall::{
     Kind, call,
     runtime::{
-        self, Compiler, Completion, Constraint, Finish, Sampler, Sampling, generate, sequence::Sequence,
+        self, Compiler, Completion, Constraint, Finish, Pace, Sampler, Sampling, generate, sequence::Sequence,
     },
     tools::{
         ToolSet, arguments::AnswerSchema, dialect, grammar::JsonAnswer, json_schema::KeyOrder, turn::Turn,
@@ -84,7 +84,7 @@ fn generate(
     budget: usize,
 ) -> Result<Completion, runtime::Error> {
     let mut sampler = Sampler::new(Sampling::default());
-    generate::constrained(wishes, constraint, &mut sampler, budget, |text| {
+    generate::constrained(wishes, constraint, &mut sampler, budget, Pace::Forced, |text| {
         // What a reader sees is what stands: never behind or ahead of the sequence by more than a token.
         assert!(!text.is_empty());
         ControlFlow::Continue(())

@@ -8,7 +8,7 @@ use crate::{
     Result,
     benchmark::{Case, Dataset, Error, Mode, answer::Style, dataset::hex, row::Cost},
     call::{self, Format, Request, Think},
-    runtime::{self, Completion, Finish, Prefix, Sampler, Sampling, Session, generate},
+    runtime::{self, Completion, Finish, Pace, Prefix, Sampler, Sampling, Session, generate},
     tools::{ToolSet, dialect::Dialect, json_schema::KeyOrder, turn::Turn},
 };
 use sha2::{Digest, Sha256};
@@ -173,7 +173,7 @@ impl<'m> Walker<'m> {
         let turn = Turn::new(tools, self.dialect, key_order)?;
         let mut constraint = call::constraint(model.compiler()?, &turn)?;
         let reader = |_: &[u8]| ControlFlow::Continue(());
-        Ok(generate::constrained(session, &mut constraint, &mut sampler, budget, reader)?)
+        Ok(generate::constrained(session, &mut constraint, &mut sampler, budget, Pace::Forced, reader)?)
     }
 }
 

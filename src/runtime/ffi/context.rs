@@ -146,6 +146,18 @@ impl Drop for Context<'_> {
     }
 }
 
+/// Whether the memory of a context of `model` can be cut at any token: neither a recurrent state nor a window that
+/// slides over the tokens can.
+pub fn can_be_cut(model: &LlamaModel) -> bool {
+    let raw = model_pointer(model);
+    // SAFETY: each reads a number of a live model.
+    unsafe {
+        !sys::llama_model_is_recurrent(raw)
+            && !sys::llama_model_is_hybrid(raw)
+            && sys::llama_model_n_swa(raw) == 0
+    }
+}
+
 /// The model behind llama-cpp-2's wrapper.
 fn model_pointer(model: &LlamaModel) -> *mut sys::llama_model {
     const { assert!(size_of::<LlamaModel>() == size_of::<*mut sys::llama_model>()) };
