@@ -246,7 +246,7 @@ impl Run<'_> {
             kv_type: settings.session.kv_type.name.to_owned(),
             repack: true,
             threads: walker.threads,
-            n_ubatch: runtime::N_UBATCH,
+            n_ubatch: settings.session.n_ubatch(),
             engine: format!("edgecall {}, {}", env!("CARGO_PKG_VERSION"), runtime::ENGINE),
         }
     }

@@ -17,7 +17,7 @@ use edgecall::{
     Error, Kind,
     call::{self, Format, Request, Settings, Think, Timings},
     chat::{self, Conversation, Message, Role},
-    runtime::{self, KV_TYPES, KvType, Model, Options, Sampling, Trust, Vocabulary},
+    runtime::{self, KV_TYPES, KvType, LoadOptions, Model, Options, Sampling, Trust, Vocabulary},
     tools::{
         dialect::{self, DIALECTS},
         explain, json,
@@ -141,6 +141,10 @@ pub struct Args {
     #[arg(long, value_name = "TYPE", default_value = KvType::DEFAULT, value_parser = kv_types())]
     kv_type: String,
 
+    /// Rearrange weights for this CPU's kernels: faster, and a copy in memory; auto does
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    repack: RepackArg,
+
     /// Draw tokens at this temperature; 0 takes the likeliest
     #[arg(long, value_name = "T", default_value = "0", value_parser = temperature)]
     temperature: f32,
@@ -179,6 +183,13 @@ enum ThinkArg {
     On,
     Off,
     Auto,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RepackArg {
+    Auto,
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -225,7 +236,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let manner = format.manner(&vocabulary, &request, settings.dialect)?;
         return Ok(output::text(&format.render(&vocabulary, &request, manner.as_ref(), settings.think)?)?);
     }
-    let model = Model::load_with(path, trust).map_err(Error::from)?;
+    let load = LoadOptions { trust, repack: args.repack != RepackArg::Off };
+    let model = Model::load_with(path, load).map_err(Error::from)?;
     let mut stream = Stream::default();
     let mut reader = |text: &str| match args.stream {
         true => stream.push(text),
@@ -395,6 +407,7 @@ fn settings(args: &Args) -> Settings {
             n_ctx: args.ctx,
             threads: args.threads,
             kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
+            n_ubatch: None,
         },
         force: args.force,
     }

@@ -6,7 +6,9 @@ mod context;
 
 pub use context::{Context, Params, can_be_cut};
 
+use llama_cpp_2::{llama_backend::LlamaBackend, model::LlamaModel};
 use llama_cpp_sys_2 as sys;
+use std::{ffi::CStr, mem, ptr::NonNull};
 
 /// Keeps ggml from attaching a debugger to this process when one of its assertions fails.
 ///
@@ -17,6 +19,20 @@ pub fn forbid_backtraces() {
     // What is left is another C library that reads its environment in this very moment, in a
     // process that starts its first model; libc's getenv then races as with any setenv.
     unsafe { std::env::set_var("GGML_NO_BACKTRACE", "1") }
+}
+
+/// Loads a model with its weights as the file has them, none rearranged for the CPU's kernels; `None` where llama.cpp
+/// does not load it.
+pub fn load_as_stored(_: &LlamaBackend, path: &CStr, use_mmap: bool) -> Option<LlamaModel> {
+    // SAFETY: takes nothing and returns a plain structure, whose pointers are null or to constants.
+    let mut params = unsafe { sys::llama_model_default_params() };
+    params.use_extra_bufts = false;
+    params.load_mode = if use_mmap { sys::LLAMA_LOAD_MODE_MMAP } else { sys::LLAMA_LOAD_MODE_NONE };
+    // SAFETY: the path is a C string, the parameters are llama.cpp's own but for two of them, and a backend exists.
+    let model = NonNull::new(unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) })?;
+    // SAFETY: `LlamaModel` is `repr(transparent)` around a transparent wrapper of this very pointer, in the version that
+    // Cargo.toml pins, and made from one by its own loader; it is the only owner and frees the model when dropped.
+    Some(unsafe { mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(model) })
 }
 
 /// Ends the process at once with this exit code.

@@ -25,10 +25,10 @@ pub use error::Error;
 pub use ffi::leave;
 pub use generate::{Completion, Finish, Pace, Steps};
 pub use guard::Trust;
-pub use model::{Metadata, Model};
+pub use model::{LoadOptions, Metadata, Model};
 pub use prefix::{Prefix, piece_ends};
 pub use sample::{Sampler, Sampling};
-pub use session::{N_BATCH as N_UBATCH, Options, Session};
+pub use session::{N_BATCH, Options, Session};
 pub use vocabulary::Vocabulary;
 
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};

@@ -3,14 +3,13 @@
 use super::{
     Error, Trust, Vocabulary, backend, complaints,
     constraint::Compiler,
+    ffi,
     guard::{self, Parts},
 };
 use crate::gguf::{Array, Gguf};
-use llama_cpp_2::{
-    llama_backend::LlamaBackend,
-    model::{LlamaModel, params::LlamaModelParams},
-};
+use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
 use std::{
+    ffi::{CStr, CString},
     path::Path,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -24,6 +23,22 @@ pub struct Model {
     load_time: Duration,
     // Or why there is none.
     compiler: OnceLock<Result<Compiler, String>>,
+}
+
+/// How a model is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// How far the file is trusted.
+    pub trust: Trust,
+    /// Whether llama.cpp may rearrange weights for this CPU's kernels. That is faster, takes memory beside the map,
+    /// and other kernels add up in another order: the same file answers in other bits.
+    pub repack: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> LoadOptions {
+        LoadOptions { trust: Trust::Checked, repack: true }
+    }
 }
 
 /// What the file says about itself and the runtime's users ask for.
@@ -50,20 +65,25 @@ impl Model {
     /// A file that is missing, no GGUF, cut short, at odds with itself, of an architecture that is not
     /// checked, or that llama.cpp does not load; a machine that cannot run this build.
     pub fn load(path: &Path) -> Result<Model, Error> {
-        Model::load_with(path, Trust::Checked)
+        Model::load_with(path, LoadOptions::default())
     }
 
-    /// Loads the model at `path` like [`Model::load`], with `trust` in the file.
+    /// Loads the model at `path` like [`Model::load`], as `options` say.
     ///
     /// # Errors
     /// As [`Model::load`].
-    pub fn load_with(path: &Path, trust: Trust) -> Result<Model, Error> {
+    pub fn load_with(path: &Path, options: LoadOptions) -> Result<Model, Error> {
         let started = Instant::now();
         let backend = backend()?;
         let mut parts = Parts::read(path)?;
-        parts.check(path, trust)?;
-        let params = LlamaModelParams::default().with_use_mmap(parts.is_mappable);
-        let weights = Arc::new(load(backend, path, &params)?);
+        parts.check(path, options.trust)?;
+        let weights = Arc::new(load(path, |text| match options.repack {
+            true => {
+                let params = LlamaModelParams::default().with_use_mmap(parts.is_mappable);
+                LlamaModel::load_from_file(backend, path, &params).ok()
+            }
+            false => ffi::load_as_stored(backend, text, parts.is_mappable),
+        })?);
         let vocabulary = Vocabulary::of(weights.clone(), Metadata::of(&parts.first));
         parts.first.metadata.retain(|(_, value)| value.as_array().is_none_or(|a| a.len() <= MAX_KEPT));
         let header = Gguf { tensors: parts.tensors, ..parts.first };
@@ -123,17 +143,17 @@ pub(super) fn load_vocabulary(path: &Path, trust: Trust) -> Result<(LlamaModel, 
     let parts = Parts::read_first(path)?;
     guard::check_vocabulary(&parts, trust).map_err(|flaw| Error::refused(path, flaw))?;
     let params = LlamaModelParams::default().with_vocab_only(true).with_use_mmap(parts.is_mappable());
-    Ok((load(backend, path, &params)?, Metadata::of(&parts)))
+    let model = load(path, |_| LlamaModel::load_from_file(backend, path, &params).ok())?;
+    Ok((model, Metadata::of(&parts)))
 }
 
-/// Loads a file that was checked.
-fn load(backend: &LlamaBackend, path: &Path, params: &LlamaModelParams) -> Result<LlamaModel, Error> {
-    // llama.cpp takes a C string in UTF-8.
-    if path.to_str().is_none_or(|path| path.contains('\0')) {
+/// Loads a file that was checked, by `load`, which gets its path as llama.cpp takes it: a C string in UTF-8.
+fn load(path: &Path, load: impl FnOnce(&CStr) -> Option<LlamaModel>) -> Result<LlamaModel, Error> {
+    let Some(text) = path.to_str().and_then(|path| CString::new(path).ok()) else {
         return Err(Error::Path { path: path.to_path_buf() });
-    }
-    let (model, complaints) = complaints::of(|| LlamaModel::load_from_file(backend, path, params));
-    model.map_err(|_| Error::Load {
+    };
+    let (model, complaints) = complaints::of(|| load(&text));
+    model.ok_or_else(|| Error::Load {
         path: path.to_path_buf(),
         reason: complaints.unwrap_or_else(|| "it gives no reason".to_owned()),
     })

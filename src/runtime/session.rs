@@ -26,6 +26,15 @@ pub struct Options {
     pub threads: Option<NonZeroUsize>,
     /// The KV cache's type.
     pub kv_type: KvType,
+    /// The most tokens that llama.cpp computes at once, a decode of more in several goes; `None` is [`N_BATCH`].
+    pub n_ubatch: Option<NonZeroUsize>,
+}
+
+impl Options {
+    /// The most tokens that llama.cpp computes at once: what was asked for, at most [`N_BATCH`].
+    pub fn n_ubatch(&self) -> usize {
+        self.n_ubatch.map_or(N_BATCH, |n| n.get().min(N_BATCH))
+    }
 }
 
 /// A context with the tokens that were decoded in it.
@@ -64,7 +73,7 @@ impl<'m> Session<'m> {
         let params = Params {
             n_ctx: u32::try_from(n_ctx).unwrap_or(u32::MAX),
             n_batch: N_BATCH as u32,
-            n_ubatch: N_BATCH as u32,
+            n_ubatch: options.n_ubatch() as u32,
             threads,
             kv_type: options.kv_type.ggml_type.id(),
             flash_attention: needs_flash_attention(options.kv_type),

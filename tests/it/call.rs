@@ -9,7 +9,7 @@ use edgecall::{
     call::{self, Format, Request, Settings, Think},
     chat::Conversation,
     convert::FileType,
-    runtime::{KvType, Model, Options, Sampler, Sampling, Session, generate},
+    runtime::{KvType, LoadOptions, Model, Options, Sampler, Sampling, Session, generate},
     tools::{ToolCall, ToolSet, check, json_schema::KeyOrder},
 };
 use serde_json::{Value, json};
@@ -202,6 +202,39 @@ fn a_session_refuses_more_tokens_than_it_holds_and_takes_more_than_a_batch() {
     assert_eq!(session.n_past(), 1_000);
     session.append(&[100; 24]).unwrap();
     assert!(session.append(&[100]).is_err());
+}
+
+/// The logits after 300 tokens, computed in one decode.
+fn logits(model: &Model, options: &Options) -> Vec<f32> {
+    let mut session = Session::new(model, 300, 4, options).unwrap();
+    session.append(&(0..300).map(|i| 100 + i % 50).collect::<Vec<_>>()).unwrap();
+    session.logits().to_vec()
+}
+
+#[test]
+fn weights_that_are_not_repacked_and_smaller_batches_give_other_bits_and_the_same_logits_but_for_rounding() {
+    let close = |a: &[f32], b: &[f32]| {
+        let most = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(a.len() == b.len() && most < 0.2, "{most}");
+    };
+    let load = |file_type, repack| {
+        Model::load_with(&pocket::pocket(file_type), LoadOptions { repack, ..LoadOptions::default() })
+            .unwrap()
+    };
+    let options = settings().session;
+    // No kernel wants F16 rearranged; those of x86-64 with AVX2 want Q4_K.
+    let stored = logits(&load(FileType::F16, false), &options);
+    assert_eq!(stored, logits(pocket::loaded(), &options));
+    let (packed, stored_q4) = (load(FileType::Q4KM, true), load(FileType::Q4KM, false));
+    let (packed, stored_q4) = (logits(&packed, &options), logits(&stored_q4, &options));
+    close(&packed, &stored_q4);
+    if cfg!(target_arch = "x86_64") {
+        assert_ne!(packed, stored_q4);
+    }
+    let n_ubatch = |n| Options { n_ubatch: NonZeroUsize::new(n), ..options };
+    assert_eq!(logits(pocket::loaded(), &n_ubatch(100_000)), stored);
+    assert_eq!(logits(pocket::loaded(), &n_ubatch(1)).len(), stored.len());
+    close(&logits(pocket::loaded(), &n_ubatch(64)), &stored);
 }
 
 /// Below this distance the two likeliest tokens may change places between two implementations.

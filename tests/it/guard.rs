@@ -5,7 +5,7 @@ use edgecall::{
     Kind,
     convert::FileType,
     gguf::{Array, GgmlType, Value},
-    runtime::{self, Model, Trust, Vocabulary},
+    runtime::{self, LoadOptions, Model, Trust, Vocabulary},
 };
 use std::{
     fs,
@@ -27,7 +27,9 @@ fn refusal(model: &Edited) -> String {
 }
 
 fn refused(path: &Path, trust: Trust) -> String {
-    let Err(error) = Model::load_with(path, trust) else { panic!("{} was loaded", path.display()) };
+    let Err(error) = Model::load_with(path, LoadOptions { trust, ..LoadOptions::default() }) else {
+        panic!("{} was loaded", path.display())
+    };
     assert_eq!(error.kind(), Kind::Data, "{error}");
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);

@@ -6,8 +6,8 @@ use edgecall::{
     Kind,
     gguf::KV_TYPES,
     runtime::{
-        self, Completion, Constraint, Error, KvType, Model, Options, Pace, Sampler, Sampling, Session, Trust,
-        constraint::Fixed, generate, sequence::Sequence,
+        self, Completion, Constraint, Error, KvType, LoadOptions, Model, Options, Pace, Sampler, Sampling,
+        Session, Trust, constraint::Fixed, generate, sequence::Sequence,
     },
 };
 use std::{
@@ -302,7 +302,9 @@ fn the_backend_starts_once_whoever_asks_and_never_starts_a_debugger() {
 fn a_file_that_vanishes_or_was_never_there_is_an_error_in_every_profile() {
     let missing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-such-model.gguf");
     for trust in [Trust::Checked, Trust::Unchecked] {
-        let Err(error) = Model::load_with(&missing, trust) else { panic!("loaded") };
+        let Err(error) = Model::load_with(&missing, LoadOptions { trust, ..LoadOptions::default() }) else {
+            panic!("loaded")
+        };
         assert_eq!(error.kind(), Kind::NoInput);
     }
 }

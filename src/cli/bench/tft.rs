@@ -216,6 +216,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
             n_ctx: None,
             threads: args.threads,
             kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
+            n_ubatch: None,
         },
         primary: args.primary.clone(),
         margin: args.margin / 100.0,
