@@ -11,7 +11,7 @@ mod thought;
 mod told;
 mod watch;
 
-pub use format::Format;
+pub use format::{Format, tokenize};
 pub use request::{Answer, Choice, End, Request};
 pub use respond::Reader;
 pub use room::{Part, Parts};

@@ -18,6 +18,7 @@ pub mod predictions;
 pub mod report;
 pub mod row;
 pub mod run;
+pub mod speed;
 pub mod stats;
 pub mod verdict;
 

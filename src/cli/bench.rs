@@ -4,6 +4,7 @@ mod checkpoint;
 mod merge;
 mod report;
 mod score;
+mod speed;
 mod tft;
 
 use super::exit::Failure;
@@ -28,6 +29,8 @@ enum Command {
     Merge(merge::Args),
     /// Score a file of predictions
     Score(score::Args),
+    /// Measure how fast a model makes calls, or how many steps they take
+    Speed(speed::Args),
 }
 
 /// Runs the command.
@@ -37,6 +40,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Command::Report(args) => report::run(args),
         Command::Merge(args) => merge::run(args),
         Command::Score(args) => score::run(args),
+        Command::Speed(args) => speed::run(args),
     }
 }
 

@@ -17,8 +17,13 @@ const MAX_DRAFT: usize = 8;
 /// How far to guess.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reach {
-    /// Up to this many tokens, wherever there is anything to go by.
-    Tokens(usize),
+    /// Up to so many tokens, wherever enough of the text stands elsewhere.
+    Tokens {
+        /// How many of the last tokens have to stand there, 2 to 6.
+        matched: usize,
+        /// The most tokens of a guess.
+        most: usize,
+    },
     /// As far as it saves more than it costs.
     Worth(Costs),
 }
@@ -29,6 +34,7 @@ pub struct Costs {
     // Seconds, and how many decodes they are the mean of, by the number of tokens less one.
     seen: Vec<(f64, u32)>,
     slope: f64,
+    learns: bool,
 }
 
 impl Costs {
@@ -40,7 +46,12 @@ impl Costs {
 
     /// What is to be expected where nothing was measured: each further token costs `slope` decodes.
     pub fn expected(slope: f64) -> Costs {
-        Costs { seen: vec![(0.0, 0); Costs::MOST], slope }
+        Costs { seen: vec![(0.0, 0); Costs::MOST], slope, learns: true }
+    }
+
+    /// Costs that stay as they are, whatever is measured: each further token costs `slope` decodes.
+    pub fn fixed(slope: f64) -> Costs {
+        Costs { learns: false, ..Costs::expected(slope) }
     }
 
     /// What is to be expected of this CPU and its kernels.
@@ -75,6 +86,9 @@ impl Costs {
     pub fn learn(&mut self, tokens: usize, time: Duration) {
         let Some((mean, count)) = tokens.checked_sub(1).and_then(|at| self.seen.get_mut(at)) else { return };
         let seconds = time.as_secs_f64();
+        if !self.learns {
+            return;
+        }
         // A decode that waited for the CPU says nothing of its cost.
         if *count >= Costs::FEW && seconds > 3.0 * *mean {
             return;
@@ -175,7 +189,7 @@ impl Drafter {
     pub fn costs(&self) -> Option<&Costs> {
         match &self.reach {
             Reach::Worth(costs) => Some(costs),
-            Reach::Tokens(_) => None,
+            Reach::Tokens { .. } => None,
         }
     }
 
@@ -187,7 +201,10 @@ impl Drafter {
         self.text.extend_from_slice(&generated[kept..]);
         let mut guesses = self.guesses();
         let length = match &self.reach {
-            Reach::Tokens(most) => guesses.len().min(*most),
+            Reach::Tokens { matched, most } => match guesses.first() {
+                Some(first) if first.grounds.matched >= *matched => guesses.len().min(*most),
+                _ => 0,
+            },
             Reach::Worth(costs) => self.worth(&guesses, pending, costs),
         };
         guesses.truncate(length);

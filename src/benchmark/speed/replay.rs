@@ -1,0 +1,265 @@
+//! The right answers of a data set, written token by token as if a model chose them: how many steps they take.
+//!
+//! No weights are needed, so the figures are the same on every machine. They tell what forced tokens and guesses are
+//! worth; what a step costs is another matter.
+
+use crate::{
+    Result,
+    benchmark::{Dataset, answer::Style},
+    call::{self, Format, Request, Think},
+    runtime::{
+        self, Compiler, Pace, Sampler, Sampling, Steps, Vocabulary,
+        draft::{Costs, Drafter, Reach},
+        generate,
+        sequence::Sequence,
+    },
+    tools::{json_schema::KeyOrder, turn::Turn},
+};
+use serde::Serialize;
+use std::{fmt, ops::ControlFlow};
+
+/// What one more token in a decode may cost, in decodes of one: where memory is the limit, on a small ARM board, and
+/// where arithmetic is.
+pub const SLOPES: [f64; 3] = [0.12, 0.22, 0.67];
+
+/// How many steps the answers take, by what is decoded together.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replay {
+    /// The answers that were replayed.
+    pub answers: usize,
+    /// Their tokens, without the ones that end a turn.
+    pub tokens: usize,
+    /// Answers that the grammar does not take, left out.
+    pub refused: usize,
+    /// Answers that the grammar takes and that came out otherwise; forced tokens contradicted them.
+    pub contradicted: usize,
+    /// One row for each way to decode.
+    pub policies: Vec<Policy>,
+}
+
+/// What one way to decode comes to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Policy {
+    /// What is decoded together.
+    pub name: String,
+    /// Decodes for each token.
+    pub steps_per_token: f64,
+    /// Tokens in those decodes, wrong guesses included, for each token.
+    pub evaluated_per_token: f64,
+    /// Decodes of one token that the same time would do, for each token, by [`SLOPES`]; `None` where the way itself
+    /// depends on the slope and was made for another.
+    pub cost_per_token: [Option<f64>; 3],
+}
+
+/// The ways to decode: a name, how far to guess, whether earlier answers are looked at, the slope it is made for.
+type Way = (String, Option<Reach>, bool, Option<f64>);
+
+fn ways() -> Vec<Way> {
+    let lookup = |matched, most| Some(Reach::Tokens { matched, most });
+    let mut ways = vec![
+        ("forced tokens".to_owned(), None, false, None),
+        ("+ lookup, n >= 3, 1 token".to_owned(), lookup(3, 1), false, None),
+        ("+ lookup, n >= 2, 2 tokens".to_owned(), lookup(2, 2), false, None),
+        ("+ lookup, n >= 2, 4 tokens".to_owned(), lookup(2, 4), false, None),
+        ("+ earlier answers, n >= 2, 2 tokens".to_owned(), lookup(2, 2), true, None),
+    ];
+    ways.extend(SLOPES.map(|slope| {
+        (format!("auto at {slope}"), Some(Reach::Worth(Costs::fixed(slope))), true, Some(slope))
+    }));
+    ways
+}
+
+/// An answer and the prompt that it follows.
+struct Answer {
+    conversation: usize,
+    prompt: Vec<i32>,
+    tokens: Vec<i32>,
+}
+
+/// Replays the answers of `dataset` in the tokens of `vocabulary`, tools in any key order.
+///
+/// Earlier answers are those of the conversations that ended before.
+///
+/// # Errors
+/// A model without a chat template, and what rendering and the grammar report.
+pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
+    let format = Format::default();
+    let mut answers = Vec::new();
+    let mut dialect = None;
+    for case in &dataset.cases {
+        let conversation = dataset.conversation(case);
+        let request = Request::new(&conversation, Some(&dataset.job.tools));
+        let manner = format.manner(vocabulary, &request, None)?.ok_or(call::Error::NoTemplate)?;
+        let text = format.render(vocabulary, &request, Some(&manner), Think::Off)?;
+        dialect = Some(manner.dialect);
+        let prompt = call::tokenize(vocabulary, &text)?;
+        let tokens = vocabulary.tokenize(&case.answer(Style::Student), true)?;
+        answers.push(Answer { conversation: case.conversation, prompt, tokens });
+    }
+    let compiler = Compiler::for_vocabulary(vocabulary.clone())?;
+    let Some(dialect) = dialect else { return Err(call::Error::NoTemplate.into()) };
+    let turn = Turn::new(&dataset.job.tools, dialect, KeyOrder::Any)?;
+
+    let in_all = answers.len();
+    let mut taken = Vec::new();
+    for answer in answers {
+        let mut constraint = call::constraint(&compiler, &turn)?;
+        let mut follows = true;
+        for &token in &answer.tokens {
+            follows = follows && constraint.accept(token)?;
+        }
+        if follows && constraint.is_complete() {
+            taken.push(answer);
+        }
+    }
+    let tokens: usize = taken.iter().map(|answer| answer.tokens.len()).sum();
+    let each = |count: f64| count / tokens.max(1) as f64;
+    let mut replay = Replay {
+        answers: taken.len(),
+        tokens,
+        refused: in_all - taken.len(),
+        contradicted: 0,
+        policies: vec![Policy {
+            name: "one by one".to_owned(),
+            steps_per_token: 1.0,
+            evaluated_per_token: 1.0,
+            cost_per_token: [Some(1.0); 3],
+        }],
+    };
+    for (name, reach, with_earlier, slope) in ways() {
+        let mut steps = Steps::default();
+        let mut drafter = reach.map(|reach| Drafter::new(&[], Vec::new(), reach));
+        let (mut earlier, mut contradicted) = (Vec::new(), 0);
+        for conversation in taken.chunk_by(|a, b| a.conversation == b.conversation) {
+            for answer in conversation {
+                let mut constraint = call::constraint(&compiler, &turn)?;
+                let pace = match &mut drafter {
+                    None => Pace::Forced,
+                    Some(drafter) => {
+                        drafter
+                            .begin(&answer.prompt, if with_earlier { earlier.clone() } else { Vec::new() });
+                        Pace::Drafted(drafter)
+                    }
+                };
+                let mut script = Script::new(&answer.tokens, vocabulary.n_vocab());
+                let mut sampler = Sampler::new(Sampling::default());
+                let budget = answer.tokens.len();
+                let reader = |_: &[u8]| ControlFlow::Continue(());
+                let done =
+                    generate::constrained(&mut script, &mut constraint, &mut sampler, budget, pace, reader)?;
+                contradicted += usize::from(done.tokens != answer.tokens);
+                steps += done.steps;
+            }
+            earlier.extend(conversation.iter().map(|answer| answer.tokens.clone()));
+        }
+        replay.contradicted = replay.contradicted.max(contradicted);
+        let (decodes, rows) = (steps.decodes as f64, steps.rows as f64);
+        let cost = |at: f64| each(decodes + at * (rows - decodes));
+        let made_for = |at: f64| slope.is_none_or(|slope| slope == at);
+        replay.policies.push(Policy {
+            name,
+            steps_per_token: each(decodes),
+            evaluated_per_token: each(rows),
+            cost_per_token: SLOPES.map(|at| made_for(at).then(|| cost(at))),
+        });
+    }
+    Ok(replay)
+}
+
+/// A model that wants to write one answer and nothing else.
+struct Script<'a> {
+    answer: &'a [i32],
+    logits: Vec<f32>,
+    n_past: usize,
+    ahead: Vec<i32>,
+}
+
+impl<'a> Script<'a> {
+    fn new(answer: &'a [i32], n_vocab: usize) -> Script<'a> {
+        let mut script = Script { answer, logits: vec![0.0; n_vocab], n_past: 0, ahead: Vec::new() };
+        script.want(1.0);
+        script
+    }
+
+    fn want(&mut self, logit: f32) {
+        let token = self.answer.get(self.n_past).and_then(|&token| usize::try_from(token).ok());
+        if let Some(logit_of) = token.and_then(|token| self.logits.get_mut(token)) {
+            *logit_of = logit;
+        }
+    }
+
+    fn go_to(&mut self, n_past: usize) {
+        self.want(0.0);
+        self.n_past = n_past;
+        self.want(1.0);
+    }
+}
+
+impl Sequence for Script<'_> {
+    fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    fn append(&mut self, tokens: &[i32]) -> Result<(), runtime::Error> {
+        self.append_drafted(tokens, &[]).map(drop)
+    }
+
+    fn append_drafted(&mut self, tokens: &[i32], draft: &[i32]) -> Result<usize, runtime::Error> {
+        let known = self.ahead.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        self.ahead.drain(..known);
+        self.go_to(self.n_past + tokens.len());
+        if known == tokens.len() {
+            return Ok(0);
+        }
+        self.ahead = draft.to_vec();
+        Ok(tokens.len() - known + draft.len())
+    }
+
+    fn ahead(&self) -> &[i32] {
+        &self.ahead
+    }
+
+    fn rewind(&mut self, n_past: usize) -> Result<(), runtime::Error> {
+        self.ahead.clear();
+        self.go_to(n_past);
+        Ok(())
+    }
+
+    fn n_past(&self) -> usize {
+        self.n_past
+    }
+
+    fn n_ctx(&self) -> usize {
+        usize::MAX
+    }
+}
+
+impl fmt::Display for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Replay { answers, tokens, refused, contradicted, .. } = self;
+        writeln!(
+            f,
+            "{answers} answers of {tokens} tokens; {refused} refused by the grammar, {contradicted} changed"
+        )?;
+        writeln!(f)?;
+        let at = SLOPES.map(|slope| format!("cost at {slope}"));
+        writeln!(
+            f,
+            "{:<38}{:>12}{:>17}{:>14}{:>14}{:>14}",
+            "decoded together", "steps/token", "evaluated/token", at[0], at[1], at[2]
+        )?;
+        let rows: Vec<String> = self.policies.iter().map(Policy::to_string).collect();
+        write!(f, "{}", rows.join("\n"))
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Policy { name, steps_per_token, evaluated_per_token, cost_per_token } = self;
+        write!(f, "{name:<38}{steps_per_token:>12.3}{evaluated_per_token:>17.3}")?;
+        cost_per_token.iter().try_for_each(|cost| match cost {
+            Some(cost) => write!(f, "{cost:>14.3}"),
+            None => write!(f, "{:>14}", "—"),
+        })
+    }
+}
