@@ -22,13 +22,16 @@ use crate::{
     chat::{Conversation, RenderOptions, Template},
     error::Kind,
     runtime::{
-        self, Compiler, Completion, Constraint, Finish, Model, Sampling, constraint::Grammar, value::Refusal,
+        self, Compiler, Completion, Constraint, Drafter, Finish, Model, Sampling, Steps,
+        constraint::Grammar,
+        draft::{Costs, Reach},
+        value::Refusal,
     },
     tools::{self, ToolSet, dialect::Dialect, grammar::Staged, json_schema::KeyOrder},
 };
 use respond::{Prompt, respond};
 use serde_json::Value;
-use std::{ops::ControlFlow, thread, time::Duration};
+use std::{num::NonZeroUsize, ops::ControlFlow, thread, time::Duration};
 use watch::Values;
 
 /// An answer that was not finished.
@@ -215,6 +218,29 @@ pub enum Think {
     Auto,
 }
 
+/// How far an answer is guessed ahead, from what stands in the conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Draft {
+    /// As far as it saves more than it costs on this machine.
+    #[default]
+    Auto,
+    /// Not at all.
+    Off,
+    /// By up to so many tokens at a time.
+    Tokens(NonZeroUsize),
+}
+
+impl Draft {
+    fn drafter(self, text: &[i32]) -> Option<Drafter> {
+        let reach = match self {
+            Draft::Off => return None,
+            Draft::Auto => Reach::Worth(Costs::of_this_cpu()),
+            Draft::Tokens(most) => Reach::Tokens { matched: 2, most: most.get() },
+        };
+        Some(Drafter::new(text, Vec::new(), reach))
+    }
+}
+
 /// How a call is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -230,6 +256,11 @@ pub struct Settings {
     pub session: runtime::Options,
     /// Makes the context even where the memory seems too small for it.
     pub force: bool,
+    /// Decodes each token of the answer by itself. What is decoded together adds up otherwise, so that of two
+    /// tokens that are nearly as likely the other one may come out.
+    pub exact: bool,
+    /// How far the answer is guessed ahead; not at all where it is `exact`.
+    pub draft: Draft,
 }
 
 /// Where the time of a call went.
@@ -247,6 +278,8 @@ pub struct Timings {
     pub prompt_tokens: usize,
     /// Tokens generated, thoughts included.
     pub generated_tokens: usize,
+    /// The decodes that they took.
+    pub steps: Steps,
     /// The context's length in tokens.
     pub n_ctx: usize,
     /// Threads that computed.
@@ -351,6 +384,7 @@ impl Timings {
     fn add(&mut self, completion: &Completion) {
         self.decode += completion.time;
         self.generated_tokens += completion.decoded;
+        self.steps += completion.steps;
     }
 }
 

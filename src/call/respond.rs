@@ -61,10 +61,12 @@ pub(super) fn respond(
     let limits = Limits { end, call, whatever: form.is_call() && call.is_some() && thought_end.is_some() };
     let mut id = Sha256::new();
     let mut thought = None;
+    let mut text_so_far = prompt.tokens.to_vec();
     if let Some(thinking) = thought::think(model, &mut session, &mut sampler, prompt.text, &limits, settings)?
     {
         timings.add(&thinking);
         id.update(&thinking.text);
+        text_so_far.extend_from_slice(&thinking.tokens);
         if thinking.finish != Finish::Stop {
             return Err(Error::cut_off(&thinking, what, settings, &timings).into());
         }
@@ -86,23 +88,23 @@ pub(super) fn respond(
         if fresh.is_empty() { ControlFlow::Continue(()) } else { reader(fresh) }
     };
     let budget = settings.max_tokens - timings.generated_tokens;
-    let completion = match generate::constrained(
-        &mut session,
-        &mut constraint,
-        &mut sampler,
-        budget,
-        Pace::Forced,
-        show,
-    ) {
-        Ok(completion) => completion,
-        Err(runtime::Error::Unsatisfied { attempts, refusal, written }) => {
-            let partial = String::from_utf8_lossy(&written).into_owned();
-            let what = form.subject(&written);
-            let cut = Box::new(Cut { partial, timings });
-            return Err(Error::Unsatisfied { what, attempts, refusal, cut }.into());
-        }
-        Err(other) => return Err(other.into()),
+    let mut drafter = settings.draft.drafter(&text_so_far);
+    let pace = match &mut drafter {
+        _ if settings.exact => Pace::Exact,
+        None => Pace::Forced,
+        Some(drafter) => Pace::Drafted(drafter),
     };
+    let completion =
+        match generate::constrained(&mut session, &mut constraint, &mut sampler, budget, pace, show) {
+            Ok(completion) => completion,
+            Err(runtime::Error::Unsatisfied { attempts, refusal, written }) => {
+                let partial = String::from_utf8_lossy(&written).into_owned();
+                let what = form.subject(&written);
+                let cut = Box::new(Cut { partial, timings });
+                return Err(Error::Unsatisfied { what, attempts, refusal, cut }.into());
+            }
+            Err(other) => return Err(other.into()),
+        };
     timings.add(&completion);
 
     let (end, text) = match completion.finish {

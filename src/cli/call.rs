@@ -15,9 +15,11 @@ use anyhow::Context;
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
     Error, Kind,
-    call::{self, Format, Request, Settings, Think, Timings},
+    call::{self, Draft, Format, Request, Settings, Think, Timings},
     chat::{self, Conversation, Message, Role},
-    runtime::{self, KV_TYPES, KvType, LoadOptions, Model, Options, Sampling, Trust, Vocabulary},
+    runtime::{
+        self, KV_TYPES, KvType, LoadOptions, Model, Options, Sampling, Trust, Vocabulary, draft::MAX_DRAFT,
+    },
     tools::{
         dialect::{self, DIALECTS},
         explain, json,
@@ -124,6 +126,14 @@ pub struct Args {
     /// Close a call that these tokens cut off, if it has all keys that it needs
     #[arg(long)]
     close_at_budget: bool,
+
+    /// Guess N tokens ahead from the conversation, as many as it is worth (auto), or none (off)
+    #[arg(long, value_name = "N", default_value = "auto", value_parser = draft)]
+    draft: Draft,
+
+    /// Decode each token of the answer by itself: slower, and the yardstick for the rest
+    #[arg(long, conflicts_with = "draft")]
+    exact: bool,
 
     /// Make room for this many tokens [default: prompt and budget]
     #[arg(long, value_name = "N")]
@@ -410,6 +420,8 @@ fn settings(args: &Args) -> Settings {
             n_ubatch: None,
         },
         force: args.force,
+        exact: args.exact,
+        draft: args.draft,
     }
 }
 
@@ -435,6 +447,19 @@ fn kv_types() -> PossibleValuesParser {
 
 fn dialects() -> PossibleValuesParser {
     PossibleValuesParser::new(DIALECTS.iter().map(|dialect| dialect.name()))
+}
+
+fn draft(text: &str) -> Result<Draft, String> {
+    match text {
+        "auto" => Ok(Draft::Auto),
+        "off" | "0" => Ok(Draft::Off),
+        _ => match text.parse() {
+            Ok(most) if (1..=MAX_DRAFT).contains(&most) => {
+                Ok(NonZeroUsize::new(most).map_or(Draft::Off, Draft::Tokens))
+            }
+            _ => Err(format!("a number from 1 to {MAX_DRAFT}, auto or off is expected")),
+        },
+    }
 }
 
 fn temperature(text: &str) -> Result<f32, String> {
@@ -467,6 +492,12 @@ impl fmt::Display for TimingTable<'_> {
         writeln!(f, "{:<8}{:>10.1}{:>10}{:>10}", "grammar", ms(t.grammar), "—", "—")?;
         row(f, "prefill", t.prefill, t.prompt_tokens)?;
         row(f, "decode", t.decode, t.generated_tokens)?;
+        let steps = &t.steps;
+        writeln!(
+            f,
+            "{} tokens in {} decodes: {} forced, {} of {} guesses came true",
+            t.generated_tokens, steps.decodes, steps.forced, steps.accepted, steps.drafted
+        )?;
         writeln!(f, "context of {} tokens, {} threads", t.n_ctx, t.threads)
     }
 }

@@ -12,7 +12,7 @@ const MAX_MATCH: usize = 6;
 /// The shortest.
 const MIN_MATCH: usize = 2;
 /// The most tokens of one guess.
-const MAX_DRAFT: usize = 8;
+pub const MAX_DRAFT: usize = 8;
 
 /// How far to guess.
 #[derive(Clone, Debug, PartialEq)]

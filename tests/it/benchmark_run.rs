@@ -131,6 +131,8 @@ fn an_answer_is_the_one_that_call_gives() {
             dialect: None,
             session: options(),
             force: false,
+            exact: false,
+            draft: call::Draft::Off,
         };
         let answer =
             call::call(&contenders[0].model, &dataset.job.tools, &dataset.conversation(case), &settings)

@@ -23,6 +23,7 @@ mod inspect;
 mod layering;
 mod models;
 mod oracle;
+mod pace;
 mod place;
 mod pocket;
 mod quantizer;

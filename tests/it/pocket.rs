@@ -1,7 +1,7 @@
 //! The pocket model, converted once for all tests of this process.
 
 use edgecall::{
-    call::{Settings, Think},
+    call::{Draft, Settings, Think},
     checkpoint::Checkpoint,
     convert::{self, FileType, Plan, Recipe, Targets},
     runtime::{Model, Options, Sampling},
@@ -48,6 +48,8 @@ pub fn settings() -> Settings {
         max_tokens: 512,
         dialect: None,
         session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
+        exact: false,
+        draft: Draft::Auto,
         force: false,
     }
 }
