@@ -28,6 +28,7 @@ mod pocket;
 mod quantizer;
 mod refused;
 mod room;
+mod saved;
 mod schema;
 mod search;
 mod shared;
