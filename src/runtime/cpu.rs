@@ -26,7 +26,8 @@ pub fn kernels() -> String {
 
 /// Those of the instruction sets that ggml knows which this CPU has: the C library chooses its functions by them.
 pub fn features() -> String {
-    let has: Vec<&str> = ffi::compiled_features().iter().map(|(name, _)| *name).filter(|name| has(name)).collect();
+    let has: Vec<&str> =
+        ffi::compiled_features().iter().map(|(name, _)| *name).filter(|name| has(name)).collect();
     format!("{} with {}", std::env::consts::ARCH, has.join("+"))
 }
 

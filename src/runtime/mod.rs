@@ -24,7 +24,7 @@ pub use draft::Drafter;
 pub use error::Error;
 pub use ffi::leave;
 pub use generate::{Completion, Finish, Pace, Steps};
-pub use guard::Trust;
+pub use guard::{FileStat, ModelFile, Trust};
 pub use model::{LoadOptions, Metadata, Model};
 pub use prefix::{Evaluated, Prefix, Shelf, piece_ends};
 pub use sample::{Sampler, Sampling};

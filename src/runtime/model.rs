@@ -4,7 +4,7 @@ use super::{
     Error, Trust, Vocabulary, backend, complaints,
     constraint::Compiler,
     ffi,
-    guard::{self, Parts},
+    guard::{self, ModelFile, Parts},
 };
 use crate::gguf::{Array, Gguf};
 use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
@@ -20,6 +20,7 @@ pub struct Model {
     pub(super) weights: Arc<LlamaModel>,
     vocabulary: Vocabulary,
     header: Gguf,
+    files: Vec<ModelFile>,
     load_time: Duration,
     // Or why there is none.
     compiler: OnceLock<Result<Compiler, String>>,
@@ -87,8 +88,8 @@ impl Model {
         let vocabulary = Vocabulary::of(weights.clone(), Metadata::of(&parts.first));
         parts.first.metadata.retain(|(_, value)| value.as_array().is_none_or(|a| a.len() <= MAX_KEPT));
         let header = Gguf { tensors: parts.tensors, ..parts.first };
-        let load_time = started.elapsed();
-        Ok(Model { weights, vocabulary, header, load_time, compiler: OnceLock::new() })
+        let (files, load_time) = (parts.files, started.elapsed());
+        Ok(Model { weights, vocabulary, header, files, load_time, compiler: OnceLock::new() })
     }
 
     /// The tokenizer.
@@ -105,6 +106,17 @@ impl Model {
     /// each part's own.
     pub fn header(&self) -> &Gguf {
         &self.header
+    }
+
+    /// The model's files as they were when they were checked, the first one first.
+    pub fn files(&self) -> &[ModelFile] {
+        &self.files
+    }
+
+    /// Whether what the model remembers is a state for each token, to be cut and put back between any two. Surely so
+    /// for the architectures that are checked; others may have a window, or one state for all.
+    pub fn remembers_by_token(&self) -> bool {
+        guard::is_checked(self.header.architecture())
     }
 
     /// The longest context that the model was trained for, in tokens.

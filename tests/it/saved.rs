@@ -72,7 +72,8 @@ fn states_that_were_put_back_piece_by_piece_give_the_logits_of_a_prompt_that_was
         let evaluated = first.evaluate_with(&prompt, ends_turn, &mut shelf).unwrap();
         assert_eq!((evaluated.computed, evaluated.restored), (462, 0));
         assert_eq!(logits(&mut first), expected, "{kv_type}: taking states out changes nothing");
-        let kept: Vec<(usize, usize)> = shelf.states.iter().map(|(k, (start, _))| (*start, k.len())).collect();
+        let kept: Vec<(usize, usize)> =
+            shelf.states.iter().map(|(k, (start, _))| (*start, k.len())).collect();
         assert_eq!(kept, [(0, 3), (3, 259), (259, 403), (403, 420)], "{kv_type}");
 
         for (most, restored) in [(None, 420), (Some(403), 403), (Some(259), 259), (Some(3), 3)] {
