@@ -7,9 +7,11 @@ use super::{
 };
 use crate::{
     Result,
-    runtime::{self, Completion, Finish, Model, Pace, Sampler, Session, generate},
-    tools::dialect::Dialect,
+    runtime::{self, Completion, Evaluated, Finish, Model, Pace, Prefix, Sampler, Session, generate},
+    saved::Store,
+    tools::{ToolSet, dialect::Dialect},
 };
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{ops::ControlFlow, time::Instant};
 
@@ -32,11 +34,12 @@ pub(super) fn respond(
     prompt: &Prompt<'_>,
     request: &Request<'_>,
     settings: &Settings,
+    store: Option<&Store>,
     reader: &mut Reader<'_>,
 ) -> Result<Answer> {
     let mut form = Form::of(request, prompt.dialect)?;
     let n_prompt = prompt.tokens.len();
-    let mut session = Session::new(model, n_prompt, settings.max_tokens, &settings.session)?;
+    let session = Session::new(model, n_prompt, settings.max_tokens, &settings.session)?;
     let mut timings = Timings {
         load: model.load_time(),
         prompt_tokens: n_prompt,
@@ -48,8 +51,12 @@ pub(super) fn respond(
     let what = if form.is_call() { "call" } else { "answer" };
 
     let started = Instant::now();
-    session.append(prompt.tokens)?;
-    timings.prefill = started.elapsed();
+    let mut prefix = Prefix::new(session);
+    let evaluated = evaluate(model, &mut prefix, prompt.tokens, store)?;
+    timings.restore = evaluated.restore_time;
+    timings.restored_tokens = evaluated.restored;
+    timings.prefill = started.elapsed().saturating_sub(evaluated.restore_time);
+    let session = prefix.session();
 
     let started = Instant::now();
     let compiler = model.compiler()?;
@@ -61,8 +68,7 @@ pub(super) fn respond(
     let limits = Limits { end, call, whatever: form.is_call() && call.is_some() && thought_end.is_some() };
     let mut id = Sha256::new();
     let mut thought = None;
-    if let Some(thinking) = thought::think(model, &mut session, &mut sampler, prompt.text, &limits, settings)?
-    {
+    if let Some(thinking) = thought::think(model, session, &mut sampler, prompt.text, &limits, settings)? {
         timings.add(&thinking);
         id.update(&thinking.text);
         if thinking.finish != Finish::Stop {
@@ -86,23 +92,17 @@ pub(super) fn respond(
         if fresh.is_empty() { ControlFlow::Continue(()) } else { reader(fresh) }
     };
     let budget = settings.max_tokens - timings.generated_tokens;
-    let completion = match generate::constrained(
-        &mut session,
-        &mut constraint,
-        &mut sampler,
-        budget,
-        Pace::Forced,
-        show,
-    ) {
-        Ok(completion) => completion,
-        Err(runtime::Error::Unsatisfied { attempts, refusal, written }) => {
-            let partial = String::from_utf8_lossy(&written).into_owned();
-            let what = form.subject(&written);
-            let cut = Box::new(Cut { partial, timings });
-            return Err(Error::Unsatisfied { what, attempts, refusal, cut }.into());
-        }
-        Err(other) => return Err(other.into()),
-    };
+    let completion =
+        match generate::constrained(session, &mut constraint, &mut sampler, budget, Pace::Forced, show) {
+            Ok(completion) => completion,
+            Err(runtime::Error::Unsatisfied { attempts, refusal, written }) => {
+                let partial = String::from_utf8_lossy(&written).into_owned();
+                let what = form.subject(&written);
+                let cut = Box::new(Cut { partial, timings });
+                return Err(Error::Unsatisfied { what, attempts, refusal, cut }.into());
+            }
+            Err(other) => return Err(other.into()),
+        };
     timings.add(&completion);
 
     let (end, text) = match completion.finish {
@@ -117,11 +117,41 @@ pub(super) fn respond(
     };
     let (content, calls) =
         form.read(&text).map_err(|source| Error::Invalid { source, partial: text.clone() })?;
+    if completion.finish == Finish::Stop {
+        remember(model, request, store, &completion.tokens);
+    }
     id.update(settings.sampling.seed.to_le_bytes());
     prompt.tokens.iter().for_each(|token| id.update(token.to_le_bytes()));
     id.update(&text);
     let id = id.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Answer { id, content, calls, thought, end, timings })
+}
+
+/// Evaluates a prompt in its fixed pieces, so that its bits are the same whether states of them were kept or not.
+fn evaluate(
+    model: &Model,
+    prefix: &mut Prefix<'_>,
+    prompt: &[i32],
+    store: Option<&Store>,
+) -> Result<Evaluated> {
+    let ends_turn = |token| model.vocabulary().is_eog(token);
+    match store.and_then(|store| store.shelf(model, prefix.session())) {
+        Some(mut shelf) => Ok(prefix.evaluate_with(prompt, ends_turn, &mut shelf)?),
+        None => Ok(Evaluated { computed: prefix.evaluate(prompt, ends_turn)?, ..Evaluated::default() }),
+    }
+}
+
+/// Logs what was answered with the tools of `request`: later answers often say the same.
+fn remember(model: &Model, request: &Request<'_>, store: Option<&Store>, tokens: &[i32]) {
+    let (Some(store), Some(tools)) = (store, request.tools) else { return };
+    if let Some(key) = store.answers_key(model, &answers_about(tools)) {
+        store.add_answer(&key, tokens);
+    }
+}
+
+/// What tells the answers of these tools from those of others.
+fn answers_about(tools: &ToolSet) -> String {
+    Value::Array(tools.sources()).to_string()
 }
 
 fn completion_text(completion: &Completion) -> String {

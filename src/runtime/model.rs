@@ -4,12 +4,14 @@ use super::{
     Error, Trust, Vocabulary, backend, complaints,
     constraint::Compiler,
     ffi,
-    guard::{self, ModelFile, Parts},
+    fingerprint::{self, ModelFile},
+    guard::{self, Parts},
 };
 use crate::gguf::{Array, Gguf};
 use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
 use std::{
     ffi::{CStr, CString},
+    io,
     path::Path,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -24,6 +26,8 @@ pub struct Model {
     load_time: Duration,
     // Or why there is none.
     compiler: OnceLock<Result<Compiler, String>>,
+    fingerprint: OnceLock<[u8; 32]>,
+    options: LoadOptions,
 }
 
 /// How a model is loaded.
@@ -89,7 +93,8 @@ impl Model {
         parts.first.metadata.retain(|(_, value)| value.as_array().is_none_or(|a| a.len() <= MAX_KEPT));
         let header = Gguf { tensors: parts.tensors, ..parts.first };
         let (files, load_time) = (parts.files, started.elapsed());
-        Ok(Model { weights, vocabulary, header, files, load_time, compiler: OnceLock::new() })
+        let (compiler, fingerprint) = (OnceLock::new(), OnceLock::new());
+        Ok(Model { weights, vocabulary, header, files, load_time, compiler, fingerprint, options })
     }
 
     /// The tokenizer.
@@ -113,10 +118,30 @@ impl Model {
         &self.files
     }
 
-    /// Whether what the model remembers is a state for each token, to be cut and put back between any two. Surely so
-    /// for the architectures that are checked; others may have a window, or one state for all.
+    /// Stands for the model's files, computed at the first call: their size, inode and time of change, the header with
+    /// the tensor table, and 64 blocks of 4 KiB of each.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no longer the one that was loaded.
+    pub fn fingerprint(&self) -> io::Result<[u8; 32]> {
+        let computed = match self.fingerprint.get() {
+            Some(&known) => known,
+            None => fingerprint::fingerprint(&self.files)?,
+        };
+        // Asked last, and each time: what was read before was then of this file.
+        fingerprint::check_unchanged(&self.files)?;
+        Ok(*self.fingerprint.get_or_init(|| computed))
+    }
+
+    /// Whether what the model remembers is a state for each token, to be taken out and put back between any two: not
+    /// so for a recurrent state, nor for a window that slides over the tokens.
     pub fn remembers_by_token(&self) -> bool {
-        guard::is_checked(self.header.architecture())
+        ffi::can_be_cut(&self.weights)
+    }
+
+    /// How llama.cpp holds the weights.
+    pub fn load_options(&self) -> LoadOptions {
+        self.options
     }
 
     /// The longest context that the model was trained for, in tokens.

@@ -27,10 +27,14 @@ use std::{
     thread::JoinHandle,
 };
 
+/// A slow memory card reads so many bytes a second.
+const MEMORY_CARD_BYTES_PER_S: f64 = 40e6;
+
 /// The folder, and what may be kept in it.
 pub struct Store {
     folder: Folder,
     keeps_history: bool,
+    read_bytes_per_s: f64,
     // Dropping the store waits for them, so that a process does not end while it writes.
     writers: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -38,7 +42,19 @@ pub struct Store {
 impl Store {
     /// What is kept below `folder`; nothing is touched before it is needed.
     pub fn new(folder: &Path) -> Store {
-        Store { folder: Folder::below(folder), keeps_history: true, writers: Mutex::default() }
+        Store {
+            folder: Folder::below(folder),
+            keeps_history: true,
+            read_bytes_per_s: MEMORY_CARD_BYTES_PER_S,
+            writers: Mutex::default(),
+        }
+    }
+
+    /// The same on a disk that reads so many bytes a second, where a slow memory card is assumed else. A state is kept
+    /// only where computing it again takes three times as long as reading it.
+    pub fn on_a_disk_of(mut self, bytes_per_s: f64) -> Store {
+        self.read_bytes_per_s = bytes_per_s;
+        self
     }
 
     /// The same without a log of answers, neither read nor written.

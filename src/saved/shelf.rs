@@ -26,8 +26,6 @@ use std::{
 
 /// What computing a state again costs at least, in times of reading it, where it is kept.
 const WORTH: u32 = 3;
-/// A slow memory card reads so many bytes a second.
-const READ_BYTES_PER_S: f64 = 40e6;
 /// What is read says something about the disk from so many bytes on.
 const TELLING_BYTES: u64 = 1 << 20;
 
@@ -69,7 +67,8 @@ impl Store {
             tracing::info!("no state is kept: this model's memory cannot be cut between tokens");
             return None;
         }
-        let key = Key::of(model, &[session.setting().as_bytes()])
+        let repack = if model.load_options().repack { "repacked" } else { "as stored" };
+        let key = Key::of(model, &[session.setting().as_bytes(), repack.as_bytes()])
             .inspect_err(|error| tracing::warn!(%error, "no state is kept"))
             .ok()?;
         Some(PrefixShelf {
@@ -115,10 +114,12 @@ impl PrefixShelf<'_> {
     }
 
     fn read_time(&self, bytes: usize) -> Duration {
-        let seen = self.read_bytes as f64 / self.read_time.as_secs_f64();
+        let assumed = self.store.read_bytes_per_s;
         // What comes out of the page cache says nothing about the disk, unless that is slower still.
-        let rate =
-            if self.read_bytes < TELLING_BYTES { READ_BYTES_PER_S } else { READ_BYTES_PER_S.min(seen) };
+        let rate = match self.read_bytes {
+            TELLING_BYTES.. => assumed.min(self.read_bytes as f64 / self.read_time.as_secs_f64()),
+            _ => assumed,
+        };
         Duration::from_secs_f64(bytes as f64 / rate.max(1.0))
     }
 }
@@ -203,7 +204,9 @@ impl Store {
                 waiting.fetch_sub(job.state.len() as u64, Ordering::Relaxed);
             }
         });
-        self.writers.lock().unwrap_or_else(PoisonError::into_inner).push(writer);
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        writers.retain(|writer| !writer.is_finished());
+        writers.push(writer);
         sender
     }
 }

@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runtime", &["gguf", "mmap", "random"]),
     ("inspect", &["checkpoint", "convert", "gguf", "mmap"]),
     ("verify", &["checkpoint", "convert", "gguf", "mmap", "runtime"]),
-    ("saved", &["inspect", "mmap", "runtime"]),
+    ("saved", &["inspect", "runtime"]),
     ("call", &["chat", "gguf", "inspect", "runtime", "saved", "tools"]),
     ("benchmark", &["call", "chat", "gguf", "random", "runtime", "tools"]),
     (

@@ -25,6 +25,7 @@ mod models;
 mod oracle;
 mod place;
 mod pocket;
+mod program;
 mod quantizer;
 mod refused;
 mod room;

@@ -17,7 +17,6 @@ pub use error::Error;
 
 use crate::gguf::{Gguf, TensorInfo};
 pub(super) use split::Parts;
-pub use split::{FileStat, ModelFile};
 
 /// How far a model file is trusted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,11 +50,6 @@ pub fn check_model(gguf: &Gguf, tensors: &[TensorInfo], trust: Trust) -> Result<
         Some(name) if architecture::is_checked(name) => architecture::check(gguf, tensors, n_vocab),
         _ => foreign::check(gguf, tensors),
     }
-}
-
-/// Whether files of this architecture were checked whole; then their memory is a state for each token, too.
-pub(super) fn is_checked(architecture: Option<&str>) -> bool {
-    architecture.is_some_and(architecture::is_checked)
 }
 
 fn check_architecture(gguf: &Gguf, trust: Trust) -> Result<(), Error> {

@@ -6,12 +6,11 @@ use super::{Error as Flaw, Trust, keys::shown};
 use crate::{
     gguf::{Gguf, TensorInfo, Value},
     mmap::Map,
-    runtime::Error,
+    runtime::{Error, FileStat, ModelFile},
 };
 use std::{
     collections::HashSet,
-    fs, io,
-    os::unix::fs::MetadataExt,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -25,40 +24,6 @@ pub struct Parts {
     pub is_mappable: bool,
     /// The files.
     pub files: Vec<ModelFile>,
-}
-
-/// A file of a model, as it was when it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// What tells it from another one at the same place.
-    pub stat: FileStat,
-    /// Where the tensors' data begin, in bytes from its start.
-    pub data_start: u64,
-}
-
-/// What the system says about a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileStat {
-    /// Its length.
-    pub bytes: u64,
-    /// Its inode.
-    pub inode: u64,
-    /// When it was changed last, in nanoseconds since 1970.
-    pub modified_ns: i128,
-}
-
-impl FileStat {
-    /// Asks the system.
-    ///
-    /// # Errors
-    /// The system's error.
-    pub fn of(path: &Path) -> io::Result<FileStat> {
-        let metadata = fs::metadata(path)?;
-        let modified_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-        Ok(FileStat { bytes: metadata.len(), inode: metadata.ino(), modified_ns })
-    }
 }
 
 impl Parts {

@@ -42,8 +42,9 @@ impl Context<'_> {
     pub fn restore(&mut self, range: Range<usize>, state: &[u8]) -> bool {
         let context = self.raw.as_ptr();
         // SAFETY: llama.cpp reads no more than the length that is handed over with the pointer.
-        let read =
-            unsafe { sys::llama_state_seq_set_data_ext(context, state.as_ptr(), state.len(), PASSAGE, WHOLE) };
+        let read = unsafe {
+            sys::llama_state_seq_set_data_ext(context, state.as_ptr(), state.len(), PASSAGE, WHOLE)
+        };
         // SAFETY: a live context's memory.
         let (first, last) = unsafe {
             let memory = sys::llama_get_memory(context);
