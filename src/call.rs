@@ -27,6 +27,7 @@ use crate::{
         draft::{Costs, Reach},
         value::Refusal,
     },
+    saved::Store,
     tools::{self, ToolSet, dialect::Dialect, grammar::Staged, json_schema::KeyOrder},
 };
 use respond::{Prompt, respond};
@@ -231,13 +232,13 @@ pub enum Draft {
 }
 
 impl Draft {
-    fn drafter(self, text: &[i32]) -> Option<Drafter> {
+    fn drafter(self, text: &[i32], earlier: Option<Vec<Vec<i32>>>) -> Option<Drafter> {
         let reach = match self {
             Draft::Off => return None,
             Draft::Auto => Reach::Worth(Costs::of_this_cpu()),
             Draft::Tokens(most) => Reach::Tokens { matched: 2, most: most.get() },
         };
-        Some(Drafter::new(text, Vec::new(), reach))
+        Some(Drafter::new(text, earlier.unwrap_or_default(), reach))
     }
 }
 
@@ -270,12 +271,16 @@ pub struct Timings {
     pub load: Duration,
     /// Compiling the grammar, and waiting for the token trie, which is built beside the prompt.
     pub grammar: Duration,
-    /// Evaluating the prompt.
+    /// Putting back the states of the prompt's beginning that earlier calls saved.
+    pub restore: Duration,
+    /// Evaluating the rest of the prompt.
     pub prefill: Duration,
     /// Generating.
     pub decode: Duration,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
+    /// Those of them whose state was put back.
+    pub restored_tokens: usize,
     /// Tokens generated, thoughts included.
     pub generated_tokens: usize,
     /// The decodes that they took.
@@ -353,10 +358,26 @@ pub fn ask(
     settings: &Settings,
     reader: &mut Reader<'_>,
 ) -> Result<Answer> {
+    ask_with(model, format, request, settings, None, reader)
+}
+
+/// Lets `model` answer like [`ask`], with what earlier calls kept in `store`, and keeps there what later ones can use.
+/// The answer is the same, whatever is there.
+///
+/// # Errors
+/// As [`ask`]; nothing about the store is one.
+pub fn ask_with(
+    model: &Model,
+    format: &Format,
+    request: &Request<'_>,
+    settings: &Settings,
+    store: Option<&Store>,
+    reader: &mut Reader<'_>,
+) -> Result<Answer> {
     thread::scope(|scope| {
         // The token trie is built while the prompt is written and evaluated.
         scope.spawn(|| drop(model.compiler()));
-        answer(model, format, request, settings, reader)
+        answer(model, format, request, settings, store, reader)
     })
 }
 
@@ -365,6 +386,7 @@ fn answer(
     format: &Format,
     request: &Request<'_>,
     settings: &Settings,
+    store: Option<&Store>,
     reader: &mut Reader<'_>,
 ) -> Result<Answer> {
     let (tools, conversation) = (request.tools, request.conversation);
@@ -377,7 +399,7 @@ fn answer(
     room::check_prompt(model, tools, conversation, tokens.len(), &settings.session)?;
     room::check_memory(model, tokens.len(), settings)?;
     let dialect = manner.map(|manner| manner.dialect);
-    respond(model, &Prompt { text: &text, tokens: &tokens, dialect }, request, settings, reader)
+    respond(model, &Prompt { text: &text, tokens: &tokens, dialect }, request, settings, store, reader)
 }
 
 impl Timings {

@@ -76,6 +76,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A file that cannot be removed.
+    #[error("cannot remove {}", path.display())]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 impl Error {
@@ -92,6 +101,7 @@ impl Error {
             Error::Benchmark(e) => e.kind(),
             Error::Verify(e) => e.kind(),
             Error::Read { .. } => Kind::NoInput,
+            Error::Remove { .. } => Kind::Io,
         }
     }
 

@@ -28,8 +28,10 @@ pub mod tools;
 
 pub mod runtime;
 
-pub mod call;
 pub mod inspect;
+pub mod saved;
+
+pub mod call;
 pub mod verify;
 
 pub mod benchmark;

@@ -18,6 +18,7 @@ fn transcripts_hold() {
     assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
     trycmd::TestCases::new()
         .env("EDGECALL_MODEL", model.to_str().unwrap())
+        .env("XDG_CACHE_HOME", folder.path().join("cache").to_str().unwrap())
         .env("COLUMNS", "100")
         .case("tests/cli/*.trycmd");
 }

@@ -7,9 +7,11 @@ use super::{
 };
 use crate::{
     Result,
-    runtime::{self, Completion, Finish, Model, Pace, Sampler, Session, generate},
-    tools::dialect::Dialect,
+    runtime::{self, Completion, Evaluated, Finish, Model, Pace, Prefix, Sampler, Session, generate},
+    saved::{Key, Store},
+    tools::{ToolSet, dialect::Dialect},
 };
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{ops::ControlFlow, time::Instant};
 
@@ -32,11 +34,12 @@ pub(super) fn respond(
     prompt: &Prompt<'_>,
     request: &Request<'_>,
     settings: &Settings,
+    store: Option<&Store>,
     reader: &mut Reader<'_>,
 ) -> Result<Answer> {
     let mut form = Form::of(request, prompt.dialect)?;
     let n_prompt = prompt.tokens.len();
-    let mut session = Session::new(model, n_prompt, settings.max_tokens, &settings.session)?;
+    let session = Session::new(model, n_prompt, settings.max_tokens, &settings.session)?;
     let mut timings = Timings {
         load: model.load_time(),
         prompt_tokens: n_prompt,
@@ -48,8 +51,12 @@ pub(super) fn respond(
     let what = if form.is_call() { "call" } else { "answer" };
 
     let started = Instant::now();
-    session.append(prompt.tokens)?;
-    timings.prefill = started.elapsed();
+    let mut prefix = Prefix::new(session);
+    let evaluated = evaluate(model, &mut prefix, prompt.tokens, store)?;
+    timings.restore = evaluated.restore_time;
+    timings.restored_tokens = evaluated.restored;
+    timings.prefill = started.elapsed().saturating_sub(evaluated.restore_time);
+    let session = prefix.session();
 
     let started = Instant::now();
     let compiler = model.compiler()?;
@@ -62,8 +69,7 @@ pub(super) fn respond(
     let mut id = Sha256::new();
     let mut thought = None;
     let mut text_so_far = prompt.tokens.to_vec();
-    if let Some(thinking) = thought::think(model, &mut session, &mut sampler, prompt.text, &limits, settings)?
-    {
+    if let Some(thinking) = thought::think(model, session, &mut sampler, prompt.text, &limits, settings)? {
         timings.add(&thinking);
         id.update(&thinking.text);
         text_so_far.extend_from_slice(&thinking.tokens);
@@ -88,23 +94,26 @@ pub(super) fn respond(
         if fresh.is_empty() { ControlFlow::Continue(()) } else { reader(fresh) }
     };
     let budget = settings.max_tokens - timings.generated_tokens;
-    let mut drafter = settings.draft.drafter(&text_so_far);
+    let answers = answers(model, request, store);
+    let mut drafter = match settings.exact {
+        true => None,
+        false => settings.draft.drafter(&text_so_far, answers.as_ref().map(Answers::read)),
+    };
     let pace = match &mut drafter {
         _ if settings.exact => Pace::Exact,
         None => Pace::Forced,
         Some(drafter) => Pace::Drafted(drafter),
     };
-    let completion =
-        match generate::constrained(&mut session, &mut constraint, &mut sampler, budget, pace, show) {
-            Ok(completion) => completion,
-            Err(runtime::Error::Unsatisfied { attempts, refusal, written }) => {
-                let partial = String::from_utf8_lossy(&written).into_owned();
-                let what = form.subject(&written);
-                let cut = Box::new(Cut { partial, timings });
-                return Err(Error::Unsatisfied { what, attempts, refusal, cut }.into());
-            }
-            Err(other) => return Err(other.into()),
-        };
+    let completion = match generate::constrained(session, &mut constraint, &mut sampler, budget, pace, show) {
+        Ok(completion) => completion,
+        Err(runtime::Error::Unsatisfied { attempts, refusal, written }) => {
+            let partial = String::from_utf8_lossy(&written).into_owned();
+            let what = form.subject(&written);
+            let cut = Box::new(Cut { partial, timings });
+            return Err(Error::Unsatisfied { what, attempts, refusal, cut }.into());
+        }
+        Err(other) => return Err(other.into()),
+    };
     timings.add(&completion);
 
     let (end, text) = match completion.finish {
@@ -119,11 +128,57 @@ pub(super) fn respond(
     };
     let (content, calls) =
         form.read(&text).map_err(|source| Error::Invalid { source, partial: text.clone() })?;
+    if completion.finish == Finish::Stop {
+        // Later answers often say the same.
+        answers.inspect(|answers| answers.add(&completion.tokens));
+    }
     id.update(settings.sampling.seed.to_le_bytes());
     prompt.tokens.iter().for_each(|token| id.update(token.to_le_bytes()));
     id.update(&text);
     let id = id.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Answer { id, content, calls, thought, end, timings })
+}
+
+/// Evaluates a prompt in its fixed pieces, so that its bits are the same whether states of them were kept or not.
+fn evaluate(
+    model: &Model,
+    prefix: &mut Prefix<'_>,
+    prompt: &[i32],
+    store: Option<&Store>,
+) -> Result<Evaluated> {
+    let ends_turn = |token| model.vocabulary().is_eog(token);
+    match store.and_then(|store| store.shelf(model, prefix.session())) {
+        Some(mut shelf) => Ok(prefix.evaluate_with(prompt, ends_turn, &mut shelf)?),
+        None => Ok(Evaluated { computed: prefix.evaluate(prompt, ends_turn)?, ..Evaluated::default() }),
+    }
+}
+
+/// The log of what was answered with some tools.
+struct Answers<'s> {
+    store: &'s Store,
+    key: Key,
+}
+
+impl Answers<'_> {
+    fn read(&self) -> Vec<Vec<i32>> {
+        self.store.answers(&self.key)
+    }
+
+    fn add(&self, tokens: &[i32]) {
+        self.store.add_answer(&self.key, tokens);
+    }
+}
+
+/// The log of what was answered with the tools of `request`.
+fn answers<'s>(model: &Model, request: &Request<'_>, store: Option<&'s Store>) -> Option<Answers<'s>> {
+    let (store, tools) = (store?, request.tools?);
+    let key = store.answers_key(model, &answers_about(tools))?;
+    Some(Answers { store, key })
+}
+
+/// What tells the answers of these tools from those of others.
+fn answers_about(tools: &ToolSet) -> String {
+    Value::Array(tools.sources()).to_string()
 }
 
 fn completion_text(completion: &Completion) -> String {

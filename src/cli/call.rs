@@ -8,6 +8,7 @@ use self::{
     ask::Ask,
 };
 use super::{
+    cache::CACHE_DIR,
     exit::{self, Failure},
     output,
 };
@@ -20,6 +21,7 @@ use edgecall::{
     runtime::{
         self, KV_TYPES, KvType, LoadOptions, Model, Options, Sampling, Trust, Vocabulary, draft::MAX_DRAFT,
     },
+    saved::Store,
     tools::{
         dialect::{self, DIALECTS},
         explain, json,
@@ -183,6 +185,19 @@ pub struct Args {
     #[arg(long, conflicts_with = "output")]
     stream: bool,
 
+    /// Keep prompts' beginnings and answers for later calls in this folder [default: edgecall in the
+    /// user's cache folder]
+    #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true)]
+    cache_dir: Option<PathBuf>,
+
+    /// Keep nothing for later calls, and use nothing that earlier ones kept
+    #[arg(long)]
+    no_cache: bool,
+
+    /// Keep no log of answers for later calls, and use none
+    #[arg(long)]
+    no_history: bool,
+
     /// Print times, token counts and the context to stderr
     #[arg(long)]
     timings: bool,
@@ -253,7 +268,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         true => stream.push(text),
         false => ControlFlow::Continue(()),
     };
-    let answer = call::ask(&model, &format, &request, &settings, &mut reader);
+    let store = store(&args);
+    let answer = call::ask_with(&model, &format, &request, &settings, store.as_ref(), &mut reader);
     let answer = answer.inspect_err(|error| show_partial(error, args.timings))?;
     let printed = match args.stream {
         true => stream.finish().map_err(Into::into),
@@ -263,7 +279,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.timings {
         show_timings(&answer.timings);
     }
+    // Whoever waits for the answer has it; what is kept may still be on its way to the disk.
+    drop(store);
     printed
+}
+
+fn store(args: &Args) -> Option<Store> {
+    if args.no_cache {
+        return None;
+    }
+    let store = Store::new(&args.cache_dir.clone().or_else(Store::default_folder)?);
+    Some(if args.no_history { store.without_history() } else { store })
 }
 
 /// Prints what becomes of each keyword; tools that cannot be used are in the table too.
@@ -490,7 +516,8 @@ impl fmt::Display for TimingTable<'_> {
         writeln!(f, "{:<8}{:>10}{:>10}{:>10}", "step", "ms", "tokens", "tokens/s")?;
         writeln!(f, "{:<8}{:>10.1}{:>10}{:>10}", "load", ms(t.load), "—", "—")?;
         writeln!(f, "{:<8}{:>10.1}{:>10}{:>10}", "grammar", ms(t.grammar), "—", "—")?;
-        row(f, "prefill", t.prefill, t.prompt_tokens)?;
+        row(f, "restore", t.restore, t.restored_tokens)?;
+        row(f, "prefill", t.prefill, t.prompt_tokens - t.restored_tokens)?;
         row(f, "decode", t.decode, t.generated_tokens)?;
         let steps = &t.steps;
         writeln!(

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, each with its `Args` and its `run`.
 
 mod bench;
+mod cache;
 mod call;
 mod convert;
 mod exit;
@@ -32,6 +33,8 @@ enum Command {
     Call(Box<call::Args>),
     /// Compare quantisations on a tool-calling data set
     Bench(bench::Args),
+    /// Show or remove what calls keep for later calls
+    Cache(cache::Args),
 }
 
 /// Parses the command line, runs it, and turns what happened into an exit code.
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Call(args) => call::run(*args),
         Command::Bench(args) => bench::run(args),
+        Command::Cache(args) => cache::run(args),
     };
     exit::code(result)
 }

@@ -24,6 +24,13 @@ pub fn kernels() -> String {
     if used.is_empty() { format!("{} baseline", std::env::consts::ARCH) } else { used.join("+") }
 }
 
+/// Those of the instruction sets that ggml knows which this CPU has: the C library chooses its functions by them.
+pub fn features() -> String {
+    let has: Vec<&str> =
+        ffi::compiled_features().iter().map(|(name, _)| *name).filter(|name| has(name)).collect();
+    format!("{} with {}", std::env::consts::ARCH, has.join("+"))
+}
+
 fn missing(compiled: &[(&'static str, bool)], has: impl Fn(&str) -> bool) -> Vec<&'static str> {
     compiled.iter().filter(|(name, used)| *used && !has(name)).map(|(name, _)| *name).collect()
 }

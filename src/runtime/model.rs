@@ -4,12 +4,14 @@ use super::{
     Error, Trust, Vocabulary, backend, complaints,
     constraint::Compiler,
     ffi,
+    fingerprint::{self, ModelFile},
     guard::{self, Parts},
 };
 use crate::gguf::{Array, Gguf};
 use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
 use std::{
     ffi::{CStr, CString},
+    io,
     path::Path,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -20,9 +22,12 @@ pub struct Model {
     pub(super) weights: Arc<LlamaModel>,
     vocabulary: Vocabulary,
     header: Gguf,
+    files: Vec<ModelFile>,
     load_time: Duration,
     // Or why there is none.
     compiler: OnceLock<Result<Compiler, String>>,
+    fingerprint: OnceLock<[u8; 32]>,
+    options: LoadOptions,
 }
 
 /// How a model is loaded.
@@ -87,8 +92,9 @@ impl Model {
         let vocabulary = Vocabulary::of(weights.clone(), Metadata::of(&parts.first));
         parts.first.metadata.retain(|(_, value)| value.as_array().is_none_or(|a| a.len() <= MAX_KEPT));
         let header = Gguf { tensors: parts.tensors, ..parts.first };
-        let load_time = started.elapsed();
-        Ok(Model { weights, vocabulary, header, load_time, compiler: OnceLock::new() })
+        let (files, load_time) = (parts.files, started.elapsed());
+        let (compiler, fingerprint) = (OnceLock::new(), OnceLock::new());
+        Ok(Model { weights, vocabulary, header, files, load_time, compiler, fingerprint, options })
     }
 
     /// The tokenizer.
@@ -105,6 +111,37 @@ impl Model {
     /// each part's own.
     pub fn header(&self) -> &Gguf {
         &self.header
+    }
+
+    /// The model's files as they were when they were checked, the first one first.
+    pub fn files(&self) -> &[ModelFile] {
+        &self.files
+    }
+
+    /// Stands for the model's files, computed at the first call: their size, inode and time of change, the header with
+    /// the tensor table, and 64 blocks of 4 KiB of each.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no longer the one that was loaded.
+    pub fn fingerprint(&self) -> io::Result<[u8; 32]> {
+        let computed = match self.fingerprint.get() {
+            Some(&known) => known,
+            None => fingerprint::fingerprint(&self.files)?,
+        };
+        // Asked last, and each time: what was read before was then of this file.
+        fingerprint::check_unchanged(&self.files)?;
+        Ok(*self.fingerprint.get_or_init(|| computed))
+    }
+
+    /// Whether what the model remembers is a state for each token, to be taken out and put back between any two: not
+    /// so for a recurrent state, nor for a window that slides over the tokens.
+    pub fn remembers_by_token(&self) -> bool {
+        ffi::can_be_cut(&self.weights)
+    }
+
+    /// How llama.cpp holds the weights.
+    pub fn load_options(&self) -> LoadOptions {
+        self.options
     }
 
     /// The longest context that the model was trained for, in tokens.

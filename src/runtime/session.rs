@@ -1,5 +1,7 @@
 //! One sequence of tokens in a llama.cpp context: prefill, decode, logits.
 
+mod state;
+
 use super::{
     Error, Model, backend, complaints, cpu,
     ffi::{self, Context, Params},
@@ -46,6 +48,7 @@ pub struct Session<'m> {
     // What was decoded, one for each place in the context.
     tokens: Vec<i32>,
     threads: usize,
+    options: Options,
     // The row of the last decode that the logits are read from.
     row: Option<usize>,
     // Guesses that were decoded behind `tokens` and are not part of the text yet; the rows after `row` are theirs.
@@ -96,6 +99,7 @@ impl<'m> Session<'m> {
             n_past: 0,
             tokens: Vec::new(),
             threads,
+            options: *options,
             row: None,
             ahead: Vec::new(),
             can_draft: ffi::can_be_cut(&model.weights),

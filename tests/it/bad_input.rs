@@ -139,7 +139,7 @@ fn flags_that_cannot_be_are_usage_errors() {
         check(&room::call(&model, &folder, &[&["hi"], arguments].concat()), 2, &["error: "]);
     }
     for threads in ["0", "100000", "18446744073709551615", "x"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_edgecall"))
+        let output = crate::program::edgecall()
             .args(["call", "--tools", "tools.json", "hi", "--threads", threads, "-m"])
             .arg(&model)
             .current_dir(folder.path())
@@ -179,7 +179,7 @@ fn a_template_that_writes_nothing_or_never_ends_is_refused() {
 fn the_pinned_time_is_a_number_for_whoever_reads_it() {
     let (folder, model) = (folder(), pocket::pocket(FileType::Q8_0));
     let at = |value: &str| {
-        Command::new(env!("CARGO_BIN_EXE_edgecall"))
+        crate::program::edgecall()
             .args(["call", "--threads", "1", "--tools", "tools.json", "hi", "--output", "openai", "-m"])
             .arg(&model)
             .current_dir(folder.path())

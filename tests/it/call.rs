@@ -17,7 +17,7 @@ use std::{
     io::Write,
     num::NonZeroUsize,
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Output, Stdio},
 };
 
 fn example(name: &str) -> String {
@@ -280,7 +280,7 @@ fn conformance_the_pocket_models_greedy_answers_are_those_of_transformers() {
 }
 
 pub fn command(model: &Path, folder: &Path, arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_edgecall"))
+    crate::program::edgecall()
         .args(["call", "--threads", "1", "-m"])
         .arg(model)
         .args(arguments)

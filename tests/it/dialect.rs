@@ -23,7 +23,6 @@ use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 fn named(name: &str) -> &'static dyn Dialect {
@@ -545,7 +544,7 @@ fn bos_is_undefined_where_the_model_adds_none_and_stands_once_where_it_does() {
 
 fn edgecall(model: &Path, folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     fs::write(folder.join("tools.json"), serde_json::to_vec(&find().sources()).unwrap()).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_edgecall"))
+    let output = crate::program::edgecall()
         .args(["call", "--threads", "1", "--tools", "tools.json", "-m"])
         .arg(model)
         .args(arguments)

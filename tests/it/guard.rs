@@ -427,7 +427,7 @@ const TOOLS: &str =
 /// A call with the model at `path`: few tokens, one thread.
 fn answer(path: &Path, folder: &Path) -> Output {
     fs::write(folder.join("tools.json"), TOOLS).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_edgecall"))
+    crate::program::edgecall()
         .args(["call", "--threads", "1", "--tools", "tools.json", "hi", "-m"])
         .arg(path)
         .current_dir(folder)
@@ -782,7 +782,7 @@ fn a_prompt_of_many_batches_and_one_that_fills_the_context_end_without_a_signal(
     for words in [510, 511, 512, 513, 1023, 1024, 1025] {
         fs::write(folder.path().join("tools.json"), TOOLS).unwrap();
         let text = "a ".repeat(words);
-        let output = Command::new(env!("CARGO_BIN_EXE_edgecall"))
+        let output = crate::program::edgecall()
             .args(["call", "--threads", "1", "--tools", "tools.json", "--max-tokens", "40", &text, "-m"])
             .arg(&model)
             .args(["--ctx", "1024"])

@@ -19,7 +19,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runtime", &["gguf", "mmap", "random"]),
     ("inspect", &["checkpoint", "convert", "gguf", "mmap"]),
     ("verify", &["checkpoint", "convert", "gguf", "mmap", "runtime"]),
-    ("call", &["chat", "gguf", "inspect", "runtime", "tools"]),
+    ("saved", &["inspect", "runtime"]),
+    ("call", &["chat", "gguf", "inspect", "runtime", "saved", "tools"]),
     ("benchmark", &["call", "chat", "gguf", "random", "runtime", "tools"]),
     (
         "error",

@@ -24,7 +24,7 @@ fn folder() -> TempDir {
 
 /// `edgecall call` with `tools.json` in `folder`.
 pub fn call(model: &Path, folder: &TempDir, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_edgecall"))
+    crate::program::edgecall()
         .args(["call", "--threads", "1", "--tools", "tools.json", "-m"])
         .arg(model)
         .args(arguments)

@@ -4,6 +4,8 @@
 //! threads llama.cpp starts new ones for each decode and leaves it to the system where they run; ggml's barriers spin,
 //! so two threads that end up on one CPU wait a whole time slice for each other, hundreds of times a token.
 
+mod state;
+
 use super::super::cpu;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
@@ -47,6 +49,9 @@ impl<'m> Context<'m> {
         raw_params.n_ctx = params.n_ctx;
         raw_params.n_batch = params.n_batch;
         raw_params.n_ubatch = params.n_ubatch;
+        // The second sequence is the way of states in and out; it shares the memory of the first.
+        raw_params.n_seq_max = 2;
+        raw_params.kv_unified = true;
         raw_params.n_threads = i32::try_from(params.threads).unwrap_or(i32::MAX);
         raw_params.n_threads_batch = raw_params.n_threads;
         raw_params.type_k = params.kv_type as sys::ggml_type;

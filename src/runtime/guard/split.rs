@@ -6,7 +6,7 @@ use super::{Error as Flaw, Trust, keys::shown};
 use crate::{
     gguf::{Gguf, TensorInfo, Value},
     mmap::Map,
-    runtime::Error,
+    runtime::{Error, FileStat, ModelFile},
 };
 use std::{
     collections::HashSet,
@@ -22,12 +22,15 @@ pub struct Parts {
     pub tensors: Vec<TensorInfo>,
     /// Whether every file can be mapped.
     pub is_mappable: bool,
+    /// The files.
+    pub files: Vec<ModelFile>,
 }
 
 impl Parts {
     /// Reads the model file at `path`, and its other parts where it is the first of several.
     pub fn read(path: &Path) -> Result<Parts, Error> {
-        let mut first = parse(path)?;
+        let (mut first, file) = parse_file(path)?;
+        let mut files = vec![file];
         let mut is_mappable = first.is_mappable();
         let mut tensors = std::mem::take(&mut first.tensors);
         let refuse = |flaw| Error::refused(path, flaw);
@@ -36,19 +39,20 @@ impl Parts {
         if count > 1 {
             let names = names(path, no, count).map_err(refuse)?;
             for (index, path) in names.iter().enumerate().skip(1) {
-                let part = parse(path)?;
+                let (part, file) = parse_file(path)?;
+                files.push(file);
                 check_part(&part, index as u64, count).map_err(|flaw| Error::refused(path, flaw))?;
                 is_mappable &= part.is_mappable();
                 tensors.extend(part.tensors);
             }
             check_whole(&first, &tensors).map_err(refuse)?;
         }
-        Ok(Parts { first, tensors, is_mappable })
+        Ok(Parts { first, tensors, is_mappable, files })
     }
 
     /// Reads the model file at `path` alone.
     pub fn read_first(path: &Path) -> Result<Gguf, Error> {
-        parse(path)
+        Ok(parse_file(path)?.0)
     }
 
     /// Checks what the files say.
@@ -57,15 +61,19 @@ impl Parts {
     }
 }
 
-fn parse(path: &Path) -> Result<Gguf, Error> {
+fn parse_file(path: &Path) -> Result<(Gguf, ModelFile), Error> {
+    let open = |source| Error::Open { path: path.to_path_buf(), source };
     // Asked before it is opened: a pipe would be waited for.
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err(Error::Folder { path: path.to_path_buf() }),
         Ok(metadata) if !metadata.is_file() => return Err(Error::Irregular { path: path.to_path_buf() }),
         _ => {}
     }
-    let file = Map::open(path).map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
-    Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })
+    let stat = FileStat::of(path).map_err(open)?;
+    let file = Map::open(path).map_err(open)?;
+    let gguf = Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })?;
+    let data_start = gguf.data_start;
+    Ok((gguf, ModelFile { path: path.to_path_buf(), stat, data_start }))
 }
 
 fn part_number(gguf: &Gguf, key: &str) -> Result<Option<u64>, Flaw> {

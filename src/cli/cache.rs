@@ -1,0 +1,62 @@
+//! `edgecall cache`.
+
+use super::{exit::Failure, output};
+use clap::Subcommand;
+use edgecall::{Kind, saved::Store};
+use std::path::PathBuf;
+
+/// The variable that names the folder, for `call` too.
+pub const CACHE_DIR: &str = "EDGECALL_CACHE_DIR";
+
+/// The arguments of `edgecall cache`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+
+    /// Look in this folder [default: edgecall in the user's cache folder]
+    #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true, global = true)]
+    cache_dir: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List what is kept, what was used last first
+    List {
+        /// Read all of it, and hold it against its checksums
+        #[arg(long)]
+        verify: bool,
+
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove all that is kept
+    Clear {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let Some(folder) = args.cache_dir.or_else(Store::default_folder) else {
+        return Err(Failure::usage("there is no cache folder, for HOME is not set; give --cache-dir DIR"));
+    };
+    let store = Store::new(&folder);
+    match args.action {
+        Action::Clear { json } => Ok(output::emit(&store.clear()?, output::Format::from_flag(json))?),
+        Action::List { verify, json } => {
+            let listing = store.list(verify)?;
+            output::emit(&listing, output::Format::from_flag(json))?;
+            if verify && listing.files.iter().any(|file| file.flaw.is_some()) {
+                return Err(Failure::of(
+                    Kind::Negative,
+                    "some files are bad; calls will ignore and replace them",
+                ));
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The state of a range of tokens, out of a context and into one.
+//!
+//! llama.cpp gives the state of a whole sequence only. So the tokens of the range become a second sequence as well,
+//! whose state is that of the range; and a state goes into the second sequence first and is then shared with the
+//! first. The tokens take the same places in memory as if they had been decoded one piece after another.
+
+use super::{Context, SEQ_ID};
+use llama_cpp_sys_2 as sys;
+use std::ops::Range;
+
+/// The sequence that states pass through; empty between the calls of this file.
+const PASSAGE: i32 = 1;
+/// All of a sequence's state, on the host.
+const WHOLE: sys::llama_state_seq_flags = 0;
+
+impl Context<'_> {
+    /// The state of the tokens at `range`, if `wants` says that so many bytes are wanted, and llama.cpp gives it.
+    pub fn state(&mut self, range: Range<usize>, wants: impl FnOnce(usize) -> bool) -> Option<Vec<u8>> {
+        let (start, end) = (i32::try_from(range.start).ok()?, i32::try_from(range.end).ok()?);
+        let context = self.raw.as_ptr();
+        // SAFETY: a live context with two sequences in one memory; llama.cpp checks the positions.
+        unsafe { sys::llama_memory_seq_cp(sys::llama_get_memory(context), SEQ_ID, PASSAGE, start, end) };
+        // SAFETY: a live context.
+        let bytes = unsafe { sys::llama_state_seq_get_size_ext(context, PASSAGE, WHOLE) };
+        let state = wants(bytes).then(|| {
+            let mut state = vec![0; bytes];
+            // SAFETY: llama.cpp writes no more than the length that is handed over with the pointer.
+            let written = unsafe {
+                sys::llama_state_seq_get_data_ext(context, state.as_mut_ptr(), bytes, PASSAGE, WHOLE)
+            };
+            (written > 0 && written == bytes).then_some(state)
+        });
+        self.clear_passage();
+        state.flatten()
+    }
+
+    /// Puts the `state` of tokens into the memory that stood at `range`; `false` where llama.cpp does not take it or
+    /// it is of other positions, and then nothing has changed.
+    ///
+    /// llama.cpp holds every length in it against its end and every shape against the context's, so bytes of another
+    /// origin are refused or are other numbers.
+    pub fn restore(&mut self, range: Range<usize>, state: &[u8]) -> bool {
+        let context = self.raw.as_ptr();
+        // SAFETY: llama.cpp reads no more than the length that is handed over with the pointer.
+        let read = unsafe {
+            sys::llama_state_seq_set_data_ext(context, state.as_ptr(), state.len(), PASSAGE, WHOLE)
+        };
+        // SAFETY: a live context's memory.
+        let (first, last) = unsafe {
+            let memory = sys::llama_get_memory(context);
+            (sys::llama_memory_seq_pos_min(memory, PASSAGE), sys::llama_memory_seq_pos_max(memory, PASSAGE))
+        };
+        let at = |position: i32, expected: usize| usize::try_from(position) == Ok(expected);
+        let taken = read > 0 && read == state.len() && at(first, range.start) && at(last, range.end - 1);
+        if taken {
+            // SAFETY: as in `state`.
+            unsafe { sys::llama_memory_seq_cp(sys::llama_get_memory(context), PASSAGE, SEQ_ID, -1, -1) };
+        }
+        self.clear_passage();
+        taken
+    }
+
+    fn clear_passage(&mut self) {
+        // SAFETY: a live context's memory; a whole sequence can always be taken out.
+        unsafe { sys::llama_memory_seq_rm(sys::llama_get_memory(self.raw.as_ptr()), PASSAGE, -1, -1) };
+    }
+}

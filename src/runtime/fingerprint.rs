@@ -1,0 +1,133 @@
+//! What tells a model's files from others, without reading all of them.
+
+use crate::mmap::Map;
+use sha2::{Digest, Sha256};
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+use xxhash_rust::xxh3::Xxh3;
+
+/// So many blocks of a file are looked at beside its header, spread over it evenly.
+const SAMPLES: u64 = 64;
+const SAMPLE_BYTES: u64 = 4096;
+
+/// A file of a model, as it was when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What tells it from another one at the same place.
+    pub stat: FileStat,
+    /// Where the tensors' data begin, in bytes from its start.
+    pub data_start: u64,
+}
+
+/// What the system says about a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStat {
+    /// Its length.
+    pub bytes: u64,
+    /// Its inode.
+    pub inode: u64,
+    /// When it was changed last: seconds since 1970, and nanoseconds.
+    pub modified: (i64, i64),
+}
+
+impl FileStat {
+    /// Asks the system.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn of(path: &Path) -> io::Result<FileStat> {
+        let metadata = fs::metadata(path)?;
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Ok(FileStat { bytes: metadata.len(), inode: metadata.ino(), modified })
+    }
+}
+
+/// Whether the files are those that were read.
+///
+/// # Errors
+/// One that is not, or cannot be asked about.
+pub(super) fn check_unchanged(files: &[ModelFile]) -> io::Result<()> {
+    let changed = |file: &&ModelFile| FileStat::of(&file.path).ok() != Some(file.stat);
+    match files.iter().find(changed) {
+        Some(file) => Err(io::Error::other(format!("{} is no longer what was loaded", file.path.display()))),
+        None => Ok(()),
+    }
+}
+
+/// 32 bytes that stand for the files: the size, inode and time of change of each, its header with the tensor table,
+/// and 64 blocks of 4 KiB.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn fingerprint(files: &[ModelFile]) -> io::Result<[u8; 32]> {
+    let mut all = Sha256::new();
+    for file in files {
+        let FileStat { bytes, inode, modified } = file.stat;
+        for number in [bytes, inode, modified.0 as u64, modified.1 as u64, file.data_start] {
+            all.update(number.to_le_bytes());
+        }
+        all.update(content(file)?.to_le_bytes());
+    }
+    Ok(all.finalize().into())
+}
+
+/// XXH3-128, at the speed of memory: a header of a large vocabulary has megabytes.
+fn content(file: &ModelFile) -> io::Result<u128> {
+    let map = Map::open(&file.path)?;
+    let data_start = usize::try_from(file.data_start).unwrap_or(usize::MAX);
+    let (header, data) = map.split_at(map.len().min(data_start));
+    let mut hash = Xxh3::new();
+    hash.update(header);
+    let step = (data.len() as u64 / SAMPLES).max(1);
+    for start in (0..SAMPLES).map(|index| (index * step) as usize) {
+        let start = start.min(data.len());
+        hash.update(&data[start..data.len().min(start + SAMPLE_BYTES as usize)]);
+    }
+    Ok(hash.digest128())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &Path) -> ModelFile {
+        ModelFile { path: path.to_path_buf(), stat: FileStat::of(path).unwrap(), data_start: 1_000 }
+    }
+
+    #[test]
+    fn a_change_in_the_header_or_in_a_sampled_block_and_a_touch_change_the_fingerprint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.gguf");
+        let mut bytes = vec![0; 2_000_000];
+        fs::write(&path, &bytes).unwrap();
+        let as_read = file(&path);
+        let first = fingerprint(std::slice::from_ref(&as_read)).unwrap();
+        assert_eq!(fingerprint(std::slice::from_ref(&as_read)).unwrap(), first);
+        for at in [0, 999, 1_000, 1_000 + 1_999_000 / 64 * 63] {
+            bytes[at] ^= 1;
+            fs::write(&path, &bytes).unwrap();
+            // The same stat: what differs is the content.
+            assert_ne!(fingerprint(std::slice::from_ref(&as_read)).unwrap(), first, "byte {at}");
+            bytes[at] ^= 1;
+        }
+        fs::write(&path, &bytes).unwrap();
+        fs::File::open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert!(check_unchanged(std::slice::from_ref(&as_read)).is_err());
+        assert_ne!(fingerprint(&[file(&path)]).unwrap(), first);
+    }
+
+    #[test]
+    fn small_and_empty_files_have_fingerprints() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.gguf");
+        for length in [0, 10, 1_000, 1_001, 1_040] {
+            fs::write(&path, vec![1; length]).unwrap();
+            assert!(fingerprint(&[file(&path)]).is_ok());
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The file of one state: whose it is, the tokens, checksums, the bytes.
+//!
+//! All numbers are little-endian.
+//!
+//! | at | bytes | |
+//! |---|---|---|
+//! | 0 | 8 | `ECSTATE\n` |
+//! | 8 | 4 | the format, 1 |
+//! | 12 | 4 | where the piece starts: the number of tokens before it |
+//! | 16 | 4 | the number of tokens, the piece's included |
+//! | 20 | 4 | length of the label |
+//! | 24 | 8 | length of the state |
+//! | 32 | 32 | the key of model and setting |
+//! | 64 | 16 | XXH3-128 of the state |
+//! | 80 | | label: the model's name for people; tokens, 4 bytes each |
+//! | | 16 | XXH3-128 of all before it |
+//! | | | the state |
+//!
+//! The checksum is there for disks that lie and writes that were cut short, at the speed of memory; against other users
+//! there are the folder's rights.
+
+use super::Key;
+use std::io::{self, Read};
+use xxhash_rust::xxh3::xxh3_128;
+
+const MAGIC: [u8; 8] = *b"ECSTATE\n";
+const FORMAT: u32 = 1;
+const FIXED_BYTES: usize = 80;
+const SUM_BYTES: usize = 16;
+/// The longest label that is written.
+const MAX_LABEL_BYTES: usize = 255;
+
+/// What a file says about its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub key: Key,
+    /// The model's name, for people.
+    pub label: String,
+    /// From the beginning of the prompt to the end of the piece.
+    pub tokens: Vec<i32>,
+    /// Where the piece starts.
+    pub start: usize,
+    pub state_bytes: u64,
+    state_sum: u128,
+}
+
+/// Why a file is not used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Flaw {
+    #[error("it cannot be read")]
+    Unreadable(#[from] io::Error),
+    #[error("it is none of ours")]
+    Foreign,
+    #[error("it is of format {found}")]
+    Format { found: u32 },
+    #[error("it has {found} bytes where its head says {expected}")]
+    Length { expected: u64, found: u64 },
+    #[error("its head is damaged")]
+    Head,
+    #[error("its state is damaged")]
+    State,
+    #[error("it belongs to another model or setting, or to other tokens")]
+    Other,
+    #[error("llama.cpp does not take its state")]
+    Refused,
+}
+
+impl Head {
+    /// The head of the file of `state`, whose piece runs from `start` to the end of `tokens`.
+    pub fn new(key: Key, label: &str, tokens: &[i32], start: usize, state: &[u8]) -> Head {
+        let label = label.chars().take(MAX_LABEL_BYTES / 4).collect();
+        let (state_bytes, state_sum) = (state.len() as u64, xxh3_128(state));
+        Head { key, label, tokens: tokens.to_vec(), start, state_bytes, state_sum }
+    }
+
+    /// The bytes that stand before the state.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(FIXED_BYTES + self.label.len() + 4 * self.tokens.len() + SUM_BYTES);
+        out.extend(MAGIC);
+        // A prompt has fewer tokens than an i32 counts, and so do the label's bytes.
+        for number in [FORMAT, self.start as u32, self.tokens.len() as u32, self.label.len() as u32] {
+            out.extend(number.to_le_bytes());
+        }
+        out.extend(self.state_bytes.to_le_bytes());
+        out.extend(self.key.0);
+        out.extend(self.state_sum.to_le_bytes());
+        out.extend(self.label.as_bytes());
+        self.tokens.iter().for_each(|token| out.extend(token.to_le_bytes()));
+        let sum = xxh3_128(&out);
+        out.extend(sum.to_le_bytes());
+        out
+    }
+
+    /// Reads the head of a file of `file_bytes`; the state is what is left in `file`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn read(file: &mut impl Read, file_bytes: u64) -> Result<Head, Flaw> {
+        let mut bytes = vec![0; FIXED_BYTES];
+        if file_bytes < bytes.len() as u64 {
+            return Err(Flaw::Foreign);
+        }
+        file.read_exact(&mut bytes)?;
+        if bytes[..8] != MAGIC {
+            return Err(Flaw::Foreign);
+        }
+        let number = |at: usize| u32::from_le_bytes(fixed(&bytes[at..at + 4]));
+        if number(8) != FORMAT {
+            return Err(Flaw::Format { found: number(8) });
+        }
+        let (start, tokens, label) = (number(12) as usize, number(16) as usize, number(20) as usize);
+        let state_bytes = u64::from_le_bytes(fixed(&bytes[24..32]));
+        let state_sum = u128::from_le_bytes(fixed(&bytes[64..80]));
+        let key = Key(fixed(&bytes[32..64]));
+        // Two numbers below 2^32 and small ones: no sum of them overflows but that with the state's length.
+        let head_bytes = (FIXED_BYTES + label + SUM_BYTES) as u64 + 4 * tokens as u64;
+        let expected = head_bytes.saturating_add(state_bytes);
+        if expected != file_bytes {
+            return Err(Flaw::Length { expected, found: file_bytes });
+        }
+        // So the file has as many bytes as are asked for here.
+        bytes.resize(head_bytes as usize, 0);
+        file.read_exact(&mut bytes[FIXED_BYTES..])?;
+        let (content, sum) = bytes.split_at(bytes.len() - SUM_BYTES);
+        if xxh3_128(content) != u128::from_le_bytes(fixed(sum)) || start >= tokens {
+            return Err(Flaw::Head);
+        }
+        let (label, ids) = content[FIXED_BYTES..].split_at(label);
+        let tokens = ids.chunks_exact(4).map(|id| i32::from_le_bytes(fixed(id))).collect();
+        let label = String::from_utf8_lossy(label).into_owned();
+        Ok(Head { key, label, tokens, start, state_bytes, state_sum })
+    }
+
+    /// Reads the state behind the head into `state`, in place of what is there.
+    ///
+    /// # Errors
+    /// A file that ends early, or bytes that are not those that were written.
+    pub fn read_state(&self, file: &mut impl Read, state: &mut Vec<u8>) -> Result<(), Flaw> {
+        state.resize(usize::try_from(self.state_bytes).map_err(|_| Flaw::State)?, 0);
+        file.read_exact(state)?;
+        if xxh3_128(state) == self.state_sum { Ok(()) } else { Err(Flaw::State) }
+    }
+}
+
+fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().expect("the slice is as long as its array")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = Key([7; 32]);
+
+    fn written() -> (Head, Vec<u8>, Vec<u8>) {
+        let state: Vec<u8> = (0..1_000_u32).map(|i| (i * 31) as u8).collect();
+        let head = Head::new(KEY, "model.gguf", &[5, 6, -1, 8], 1, &state);
+        let file = [head.encode(), state.clone()].concat();
+        (head, state, file)
+    }
+
+    fn read(mut file: &[u8]) -> Result<(Head, Vec<u8>), Flaw> {
+        let (bytes, mut state) = (file.len() as u64, Vec::new());
+        let head = Head::read(&mut file, bytes)?;
+        head.read_state(&mut file, &mut state)?;
+        Ok((head, state))
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let (head, state, file) = written();
+        assert_eq!(read(&file).unwrap(), (head, state));
+    }
+
+    #[test]
+    fn a_file_cut_short_anywhere_or_with_more_behind_it_is_refused() {
+        let (.., mut file) = written();
+        for length in 0..file.len() {
+            assert!(read(&file[..length]).is_err(), "{length}");
+        }
+        file.push(0);
+        assert!(matches!(read(&file), Err(Flaw::Length { .. })));
+    }
+
+    #[test]
+    fn a_file_that_ends_while_it_is_read_is_refused() {
+        let (.., file) = written();
+        for length in 0..file.len() {
+            let mut rest = &file[..length];
+            let head = Head::read(&mut rest, file.len() as u64);
+            let state = head.and_then(|head| head.read_state(&mut rest, &mut Vec::new()));
+            assert!(matches!(state, Err(Flaw::Unreadable(_))), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_bit_that_was_flipped_anywhere_is_seen() {
+        let (.., file) = written();
+        for bit in 0..file.len() * 8 {
+            let mut flipped = file.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn lengths_beyond_the_file_ask_for_no_memory() {
+        let (.., mut file) = written();
+        for at in [16, 20, 24, 28] {
+            let was: [u8; 4] = fixed(&file[at..at + 4]);
+            file[at..at + 4].copy_from_slice(&[0xff; 4]);
+            assert!(matches!(read(&file), Err(Flaw::Length { .. })), "{at}");
+            file[at..at + 4].copy_from_slice(&was);
+        }
+    }
+
+    #[test]
+    fn another_format_is_named() {
+        let (.., mut file) = written();
+        file[8] = 2;
+        assert!(matches!(read(&file), Err(Flaw::Format { found: 2 })));
+        assert!(matches!(
+            read(b"GGUF, but long enough to hold a head: this text goes on and on and on and on .."),
+            Err(Flaw::Foreign)
+        ));
+    }
+}

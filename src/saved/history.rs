@@ -1,0 +1,174 @@
+//! A log of the answers that were given with the same model and the same tools, newest last.
+//!
+//! One line an answer: 16 hexadecimal digits of XXH3-64, a space, and the token ids with spaces between them. A line
+//! whose sum is wrong is skipped, so two processes may append at once and a crash may cut the last one short.
+
+use super::{Key, Store, folder::HISTORY};
+use crate::runtime::Model;
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    time::SystemTime,
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The most that one log may take; then its older half goes.
+pub const MAX_BYTES: usize = 64 << 10;
+
+impl Store {
+    /// Stands for the answers that `model` gives where it is shown `tools`. `None`, with a line in the log, where no
+    /// log is kept or the model's file was replaced.
+    pub fn answers_key(&self, model: &Model, tools: &str) -> Option<Key> {
+        if !self.keeps_history {
+            return None;
+        }
+        Key::of(model, &[b"answers", tools.as_bytes()])
+            .inspect_err(|error| tracing::warn!(%error, "no log of answers"))
+            .ok()
+    }
+
+    /// The token ids of the answers that were given under `key`, the oldest first; none where there is no log.
+    pub fn answers(&self, key: &Key) -> Vec<Vec<i32>> {
+        let path = self.folder.file(&key.name(&[]), HISTORY);
+        if !self.keeps_history || self.folder.check().is_err() {
+            return Vec::new();
+        }
+        read(&path).unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "the log of answers cannot be read");
+            Vec::new()
+        })
+    }
+
+    /// Adds an answer to the log of `key`. Where it cannot be written, the log of this program says so.
+    pub fn add_answer(&self, key: &Key, tokens: &[i32]) {
+        if !self.keeps_history || tokens.is_empty() {
+            return;
+        }
+        let path = self.folder.file(&key.name(&[]), HISTORY);
+        let added = self.folder.prepare().and_then(|()| self.add(&path, line(tokens)));
+        if let Err(error) = added {
+            tracing::warn!(path = %path.display(), %error, "an answer cannot be logged");
+        }
+    }
+
+    fn add(&self, path: &Path, line: String) -> io::Result<()> {
+        if line.len() > MAX_BYTES / 2 {
+            return Ok(());
+        }
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        // In one write: lines of two processes do not run into each other.
+        file.write_all(line.as_bytes())?;
+        if file.metadata()?.len() <= MAX_BYTES as u64 {
+            return Ok(());
+        }
+        let kept = newest(&read(path)?, MAX_BYTES / 2);
+        self.folder.write(path, &[kept.as_bytes()], SystemTime::now())
+    }
+}
+
+fn line(tokens: &[i32]) -> String {
+    let ids: Vec<String> = tokens.iter().map(i32::to_string).collect();
+    let ids = ids.join(" ");
+    format!("{:016x} {ids}\n", xxh3_64(ids.as_bytes()))
+}
+
+pub(super) fn read(path: &Path) -> io::Result<Vec<Vec<i32>>> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // Twice as large by two processes at most, unless it is none of ours.
+        Ok(metadata) if metadata.len() > 4 * MAX_BYTES as u64 => return Ok(Vec::new()),
+        _ => {}
+    }
+    let bytes = fs::read(path)?;
+    Ok(bytes.split(|&byte| byte == b'\n').filter_map(answer).collect())
+}
+
+/// The token ids of a line, if it is one that was written here.
+fn answer(line: &[u8]) -> Option<Vec<i32>> {
+    let (sum, ids) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    if sum.len() != 16 || u64::from_str_radix(sum, 16).ok()? != xxh3_64(ids.as_bytes()) {
+        return None;
+    }
+    ids.split(' ').map(|id| id.parse().ok()).collect()
+}
+
+/// The lines of the last answers that fit `bytes`.
+fn newest(answers: &[Vec<i32>], bytes: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut left = bytes;
+    for line in answers.iter().rev().map(|tokens| line(tokens)) {
+        let Some(rest) = left.checked_sub(line.len()) else { break };
+        left = rest;
+        lines.push(line);
+    }
+    lines.into_iter().rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = Key([3; 32]);
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        (folder, store)
+    }
+
+    #[test]
+    fn answers_are_read_in_the_order_in_which_they_were_given() {
+        let (_folder, store) = store();
+        assert!(store.answers(&KEY).is_empty());
+        store.add_answer(&KEY, &[1, 22, 333]);
+        store.add_answer(&KEY, &[4]);
+        store.add_answer(&KEY, &[]);
+        assert_eq!(store.answers(&KEY), [vec![1, 22, 333], vec![4]]);
+        assert!(store.answers(&Key([4; 32])).is_empty());
+    }
+
+    #[test]
+    fn a_damaged_line_is_skipped_and_the_others_are_read() {
+        let (_folder, store) = store();
+        (0..5).for_each(|i| store.add_answer(&KEY, &[i, 100 + i]));
+        let path = store.folder.file(&KEY.name(&[]), HISTORY);
+        let whole = fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, &damaged).unwrap();
+            let read = store.answers(&KEY);
+            assert!((3..=4).contains(&read.len()), "byte {at}: {read:?}");
+            assert!(read.iter().all(|answer| answer.len() == 2 && answer[1] == 100 + answer[0]), "{read:?}");
+        }
+        fs::write(&path, [&whole[..whole.len() - 3], b"\xff\n"].concat()).unwrap();
+        store.add_answer(&KEY, &[9]);
+        assert_eq!(store.answers(&KEY).last().unwrap(), &[9]);
+    }
+
+    #[test]
+    fn a_log_that_grows_too_long_keeps_the_newest() {
+        let (_folder, store) = store();
+        let given = 5_000;
+        (0..given).for_each(|i| store.add_answer(&KEY, &[i; 8]));
+        let path = store.folder.file(&KEY.name(&[]), HISTORY);
+        assert!(fs::metadata(&path).unwrap().len() <= MAX_BYTES as u64);
+        let read = store.answers(&KEY);
+        assert_eq!(read.last().unwrap(), &[given - 1; 8]);
+        assert!(read.len() > 500 && read.windows(2).all(|pair| pair[0][0] + 1 == pair[1][0]));
+        store.add_answer(&KEY, &vec![1; MAX_BYTES]);
+        assert_eq!(store.answers(&KEY).len(), read.len(), "an answer larger than the log is none for it");
+    }
+
+    #[test]
+    fn without_history_nothing_is_read_or_written() {
+        let (folder, store) = store();
+        store.add_answer(&KEY, &[1]);
+        let store = Store::new(folder.path()).without_history();
+        store.add_answer(&KEY, &[2]);
+        assert!(store.answers(&KEY).is_empty());
+        assert_eq!(Store::new(folder.path()).answers(&KEY), [[1]]);
+    }
+}

@@ -1,0 +1,39 @@
+//! What a state is good for: the same model, computed the same way.
+
+use crate::runtime::Model;
+use sha2::{Digest, Sha256};
+use std::io;
+
+/// Stands for a model and facts about how it is run or what it is shown, 32 bytes; others have others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key(pub(super) [u8; 32]);
+
+impl Key {
+    /// That of `model` and `facts`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no longer the one that was loaded.
+    pub(super) fn of(model: &Model, facts: &[&[u8]]) -> io::Result<Key> {
+        let mut hash = Sha256::new();
+        hash.update(model.fingerprint()?);
+        for fact in facts {
+            hash.update((fact.len() as u64).to_le_bytes());
+            hash.update(fact);
+        }
+        Ok(Key(hash.finalize().into()))
+    }
+
+    /// The name of what has this key and stands behind `tokens`: 32 hexadecimal digits.
+    pub(super) fn name(&self, tokens: &[i32]) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.0);
+        tokens.iter().for_each(|token| hash.update(token.to_le_bytes()));
+        hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A model's name for people.
+pub(super) fn label(model: &Model) -> String {
+    let name = model.files().first().and_then(|file| file.path.file_name());
+    name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}

@@ -1,0 +1,225 @@
+//! The states of prompts' beginnings on disk: read at once, written by a thread of their own.
+
+use super::{
+    Key, Store,
+    entry::{Flaw, Head},
+    folder::{self, Folder, STATE},
+    key,
+};
+use crate::{
+    inspect::machine::Machine,
+    runtime::{Model, Session, Shelf},
+};
+use std::{
+    collections::HashSet,
+    fs::File,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Sender},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// What computing a state again costs at least, in times of reading it, where it is kept.
+const WORTH: u32 = 3;
+/// What is read says something about the disk from so many bytes on.
+const TELLING_BYTES: u64 = 1 << 20;
+
+/// The states that one run of a model can use.
+pub struct PrefixShelf<'s> {
+    store: &'s Store,
+    key: Key,
+    label: String,
+    began: SystemTime,
+    // How many of its states this run has used or written.
+    used: u32,
+    in_use: HashSet<PathBuf>,
+    buffer: Vec<u8>,
+    read_bytes: u64,
+    read_time: Duration,
+    writer: Option<Sender<Job>>,
+    // Bytes that wait to be written, and how many may.
+    waiting: Arc<AtomicU64>,
+    most_waiting: u64,
+}
+
+/// A state on its way to the disk. The checksums are the writer's work too.
+struct Job {
+    path: PathBuf,
+    key: Key,
+    label: String,
+    tokens: Vec<i32>,
+    start: usize,
+    state: Vec<u8>,
+    used: SystemTime,
+    in_use: HashSet<PathBuf>,
+}
+
+impl Store {
+    /// The states for `session`, in which `model` runs. `None`, with a line in the log, where nothing can be kept for
+    /// it: a model whose memory is more than one state for each token, or a file that was replaced.
+    pub fn shelf<'s>(&'s self, model: &Model, session: &Session<'_>) -> Option<PrefixShelf<'s>> {
+        if !model.remembers_by_token() {
+            tracing::info!("no state is kept: this model's memory cannot be cut between tokens");
+            return None;
+        }
+        let repack = if model.load_options().repack { "repacked" } else { "as stored" };
+        let key = Key::of(model, &[session.setting().as_bytes(), repack.as_bytes()])
+            .inspect_err(|error| tracing::warn!(%error, "no state is kept"))
+            .ok()?;
+        Some(PrefixShelf {
+            store: self,
+            key,
+            label: key::label(model),
+            began: SystemTime::now(),
+            used: 0,
+            in_use: HashSet::new(),
+            buffer: Vec::new(),
+            read_bytes: 0,
+            read_time: Duration::ZERO,
+            writer: None,
+            waiting: Arc::default(),
+            most_waiting: Machine::this().map_or(256 << 20, |machine| machine.available_bytes / 4),
+        })
+    }
+}
+
+impl PrefixShelf<'_> {
+    fn path(&self, tokens: &[i32]) -> PathBuf {
+        self.store.folder.file(&self.key.name(tokens), STATE)
+    }
+
+    /// When this run used its next state. The first of a prompt counts as the latest: without it the others are
+    /// worth nothing.
+    fn next_use(&mut self) -> SystemTime {
+        self.used += 1;
+        self.began.checked_sub(Duration::from_millis(self.used.into())).unwrap_or(self.began)
+    }
+
+    fn read(&mut self, file: &mut File, tokens: &[i32], start: usize) -> Result<(), Flaw> {
+        let bytes = file.metadata()?.len();
+        let head = Head::read(file, bytes)?;
+        if head.key != self.key || head.start != start || head.tokens != tokens {
+            return Err(Flaw::Other);
+        }
+        let began = Instant::now();
+        head.read_state(file, &mut self.buffer)?;
+        self.read_time += began.elapsed();
+        self.read_bytes += head.state_bytes;
+        Ok(())
+    }
+
+    fn read_time(&self, bytes: usize) -> Duration {
+        let assumed = self.store.read_bytes_per_s;
+        // What comes out of the page cache says nothing about the disk, unless that is slower still.
+        let rate = match self.read_bytes {
+            TELLING_BYTES.. => assumed.min(self.read_bytes as f64 / self.read_time.as_secs_f64()),
+            _ => assumed,
+        };
+        Duration::from_secs_f64(bytes as f64 / rate.max(1.0))
+    }
+}
+
+impl Shelf for PrefixShelf<'_> {
+    fn take(&mut self, tokens: &[i32], start: usize, restore: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        let path = self.path(tokens);
+        // Of a folder that others can write to, nothing is believed.
+        if start == 0 && self.store.folder.check().is_err() {
+            return false;
+        }
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "a saved state cannot be opened");
+                return false;
+            }
+        };
+        let read = self.read(&mut file, tokens, start);
+        let taken = read.and_then(|()| if restore(&self.buffer) { Ok(()) } else { Err(Flaw::Refused) });
+        match taken {
+            Ok(()) => {
+                folder::touch(&file, self.next_use());
+                self.in_use.insert(path);
+                true
+            }
+            Err(flaw) => {
+                tracing::warn!(path = %path.display(), %flaw, "a saved state is ignored and removed");
+                let _ = folder::remove(&path);
+                false
+            }
+        }
+    }
+
+    fn wants(&mut self, bytes: usize, time: Duration) -> bool {
+        let waiting = self.waiting.load(Ordering::Relaxed).saturating_add(bytes as u64);
+        let wanted = time >= self.read_time(bytes) * WORTH && waiting <= self.most_waiting;
+        tracing::debug!(bytes, ms = time.as_secs_f64() * 1e3, wanted, "a state to keep");
+        wanted
+    }
+
+    fn put(&mut self, tokens: &[i32], start: usize, state: Vec<u8>) {
+        let path = self.path(tokens);
+        self.in_use.insert(path.clone());
+        self.waiting.fetch_add(state.len() as u64, Ordering::Relaxed);
+        let job = Job {
+            path,
+            key: self.key,
+            label: self.label.clone(),
+            tokens: tokens.to_vec(),
+            start,
+            state,
+            used: self.next_use(),
+            in_use: self.in_use.clone(),
+        };
+        let (store, waiting) = (self.store, &self.waiting);
+        let writer = self.writer.get_or_insert_with(|| store.start_writer(waiting.clone()));
+        // One that has given up wants no more.
+        let _ = writer.send(job);
+    }
+}
+
+impl Store {
+    fn start_writer(&self, waiting: Arc<AtomicU64>) -> Sender<Job> {
+        let (sender, jobs) = mpsc::channel::<Job>();
+        let folder = self.folder.clone();
+        let writer = thread::spawn(move || {
+            for job in jobs {
+                match job.write(&folder) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        tracing::info!("a state is not kept: there is no room for it");
+                        return;
+                    }
+                    Err(error) => {
+                        let folder = folder.path().display();
+                        tracing::warn!(%folder, %error, "a state cannot be kept");
+                        return;
+                    }
+                }
+                waiting.fetch_sub(job.state.len() as u64, Ordering::Relaxed);
+            }
+        });
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        writers.retain(|writer| !writer.is_finished());
+        writers.push(writer);
+        sender
+    }
+}
+
+impl Job {
+    /// Whether there was room.
+    fn write(&self, folder: &Folder) -> io::Result<bool> {
+        folder.prepare()?;
+        let head = Head::new(self.key, &self.label, &self.tokens, self.start, &self.state).encode();
+        if !folder.make_room((head.len() + self.state.len()) as u64, &self.in_use)? {
+            return Ok(false);
+        }
+        folder.write(&self.path, &[&head, &self.state], self.used)?;
+        Ok(true)
+    }
+}
