@@ -10,6 +10,7 @@ use std::{
 const ARROWS: &[(&str, &[&str])] = &[
     ("mmap", &[]),
     ("random", &[]),
+    ("http", &["random"]),
     ("gguf", &[]),
     ("quant", &["gguf"]),
     ("checkpoint", &["mmap"]),
@@ -20,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("inspect", &["checkpoint", "convert", "gguf", "mmap"]),
     ("verify", &["checkpoint", "convert", "gguf", "mmap", "runtime"]),
     ("call", &["chat", "gguf", "inspect", "runtime", "tools"]),
-    ("benchmark", &["call", "chat", "gguf", "random", "runtime", "tools"]),
+    ("benchmark", &["call", "chat", "gguf", "http", "random", "runtime", "tools"]),
     (
         "error",
         &[
@@ -30,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "checkpoint",
             "convert",
             "gguf",
+            "http",
             "inspect",
             "runtime",
             "tools",
