@@ -5,6 +5,7 @@ use super::{
     answer::Rejection,
     confusion::{Confusion, NO_CALL},
     json::{Json, Object},
+    judge,
     metric::{self, JUDGE_PROXY_LABEL, JUDGE_PROXY_TOOLS, METRICS, Metric, Pair, Toolbox},
 };
 use indexmap::IndexMap;
@@ -16,13 +17,15 @@ const SCORE_COLUMNS: [&str; 5] =
     ["rouge", "binary_tool_call", "tool_call_equivalence", "staged_tool_call", "judge_proxy"];
 
 /// The column that no formula gives.
-const JUDGE_COLUMN: &str = "llm-as-a-judge";
+pub const JUDGE_COLUMN: &str = "llm-as-a-judge";
 
 /// One row of a file.
 #[derive(Clone, Debug)]
 pub struct Prediction {
     /// The line, counted from 1.
     pub line: usize,
+    /// The messages before the call, as JSON, where the file has them.
+    pub question: Option<String>,
     /// The reference.
     pub answer: String,
     /// The answer; nothing where there was no call.
@@ -93,6 +96,7 @@ fn row(line: usize, fields: &Object) -> Result<Prediction, String> {
     }
     Ok(Prediction {
         line,
+        question: fields.get("question").and_then(Json::as_text).map(str::to_owned),
         answer: text("answer")?.ok_or("`answer` is null, and there is nothing to compare with")?,
         prediction: text("prediction")?.unwrap_or_default(),
         raw_output,
@@ -179,6 +183,8 @@ pub fn score(file: &str, rows: &[Prediction], tools: Option<&Toolbox>) -> Scored
     let mut metrics: Vec<Summary> = METRICS
         .iter()
         .filter(|metric| proxy_applies || metric.name() != "judge_proxy")
+        // What needs a model that is asked says nothing here.
+        .filter(|metric| metric.name() != judge::METRIC)
         .map(|metric| summary(*metric, rows, &pairs, &mut differences))
         .collect();
     let judged: Vec<f64> = rows.iter().filter_map(|row| row.scores.get(JUDGE_COLUMN).copied()).collect();
