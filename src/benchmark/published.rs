@@ -42,9 +42,15 @@ pub fn checkpoint(name: &str) -> Option<String> {
 pub fn of(row: &Row) -> Option<Published> {
     let (test_md5, job_sha256) = DATA;
     let checkpoint = row.checkpoint.clone().filter(|_| row.data.test_md5 == test_md5)?;
-    let (_, mean) = SCENARIOS.iter().find(|(scenario, _)| checkpoint.contains(&format!("-{scenario}-")))?;
+    let mean = staged(&checkpoint)?;
     let same_job = row.data.job_sha256 == job_sha256;
-    Some(Published { checkpoint, metric: "staged_tool_call", mean: *mean, same_job })
+    Some(Published { checkpoint, metric: "staged_tool_call", mean, same_job })
+}
+
+/// The mean staged tool-call score on the card of a checkpoint from [`checkpoint`].
+pub fn staged(checkpoint: &str) -> Option<f64> {
+    let known = SCENARIOS.iter().find(|(scenario, _)| checkpoint.contains(&format!("-{scenario}-")));
+    known.map(|(_, mean)| *mean)
 }
 
 /// What must be known to read published scores; none where there are none.

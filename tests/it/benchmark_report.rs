@@ -354,6 +354,32 @@ fn reports_and_merged_files_are_made_on_the_command_line() {
 }
 
 #[test]
+fn published_scores_stand_beside_ours_where_checkpoint_and_test_set_are_known() {
+    let mut rows = sweep(21, &[Mode::Free]);
+    let name = "distillabs/tft-benchmark-s4-direct-Qwen3-1.7B".to_owned();
+    for row in rows.iter_mut().filter(|row| row.model.contains("Q8_0")) {
+        row.checkpoint = Some(name.clone());
+    }
+    // Another test set has no published scores.
+    assert!(
+        EXPORTERS.iter().all(|exporter| !exporter.export(&report(rows.clone())).contains("ublished scores"))
+    );
+    for row in &mut rows {
+        row.data.test_md5 = "1c1b7ce2bf4ef1c262d06dd5fad2c59c".into();
+    }
+    let report = report(rows);
+    let published = report.arm("tft-Q8_0.gguf").unwrap().published.as_ref().unwrap();
+    assert_eq!((&*published.checkpoint, published.mean, published.same_job), (&*name, 0.66, false));
+    assert!(report.arm("tft-F16.gguf").unwrap().published.is_none());
+    for exporter in EXPORTERS {
+        let text = exporter.export(&report).replace('\\', "");
+        let shown = if exporter.name() == "json" { "\"mean\": 0.66" } else { "66.0 staged_tool_call" };
+        assert!(text.contains(shown), "{}", exporter.name());
+        assert!(text.contains("Task or tools of this run are not those"), "{}", exporter.name());
+    }
+}
+
+#[test]
 fn the_terminals_report_reads_as_it_should() {
     insta::assert_snapshot!(exporter("text").unwrap().export(&report(sweep(34, &[Mode::Free]))));
 }

@@ -3,6 +3,9 @@
 use crate::http::{Client, Error, Place};
 use serde_json::Value;
 
+/// The most characters that are kept of it.
+const MOST: usize = 300;
+
 /// What the server behind `client` says of itself and of `model`, in words.
 ///
 /// Asked are the list of models, which all servers have, llama-server's properties and vLLM's version; what a server
@@ -34,5 +37,10 @@ pub fn identify(client: &Client, model: &str) -> Result<String, Error> {
     let said = |path: &str| client.get(Place::Root, path).unwrap_or(Value::Null);
     words.extend(said("/version")["version"].as_str().map(|version| format!("version {version}")));
     words.extend(said("/props")["build_info"].as_str().map(|build| format!("build {build}")));
-    Ok(if words.is_empty() { "a server that says nothing of itself".into() } else { words.join(", ") })
+    if words.is_empty() {
+        return Ok("a server that says nothing of itself".into());
+    }
+    // It ends up on terminals, and in every row.
+    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    Ok(words.join(", ").chars().map(plain).take(MOST).collect())
 }

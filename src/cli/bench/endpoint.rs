@@ -31,11 +31,11 @@ pub struct Args {
     endpoint_model: Option<String>,
 
     /// Compare the others with the server's model
-    #[arg(long, requires = "endpoint", conflicts_with = "reference")]
+    #[arg(long, requires = "endpoint", conflicts_with_all = ["reference", "endpoint_chat"])]
     endpoint_reference: bool,
 
     /// Write its prompts with this template, or a GGUF file's [default: the reference's]
-    #[arg(long, value_name = "FILE", requires = "endpoint")]
+    #[arg(long, value_name = "FILE", requires = "endpoint", conflicts_with = "endpoint_chat")]
     chat_template: Option<PathBuf>,
 }
 
