@@ -64,6 +64,9 @@ pub enum Error {
     /// A data set or rows that cannot be used.
     #[error(transparent)]
     Benchmark(#[from] crate::benchmark::Error),
+    /// A server that gives no answer.
+    #[error(transparent)]
+    Http(#[from] crate::http::Error),
     /// A written file whose tokenizer does not do what the checkpoint's does.
     #[error(transparent)]
     Verify(#[from] crate::verify::Error),
@@ -99,6 +102,7 @@ impl Error {
             Error::Runtime(e) => e.kind(),
             Error::Call(e) => e.kind(),
             Error::Benchmark(e) => e.kind(),
+            Error::Http(e) => e.kind(),
             Error::Verify(e) => e.kind(),
             Error::Read { .. } => Kind::NoInput,
             Error::Remove { .. } => Kind::Io,

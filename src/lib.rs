@@ -14,6 +14,7 @@
 #![deny(unsafe_code, missing_docs, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod error;
+pub mod http;
 pub mod mmap;
 pub mod random;
 

@@ -11,10 +11,13 @@
 pub mod answer;
 pub mod confusion;
 pub mod dataset;
+pub mod endpoint;
 mod error;
 pub mod json;
+pub mod judge;
 pub mod metric;
 pub mod predictions;
+pub mod published;
 pub mod report;
 pub mod row;
 pub mod run;

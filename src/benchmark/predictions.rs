@@ -5,6 +5,7 @@ use super::{
     answer::Rejection,
     confusion::{Confusion, NO_CALL},
     json::{Json, Object},
+    judge,
     metric::{self, JUDGE_PROXY_LABEL, JUDGE_PROXY_TOOLS, METRICS, Metric, Pair, Toolbox},
 };
 use indexmap::IndexMap;
@@ -16,13 +17,15 @@ const SCORE_COLUMNS: [&str; 5] =
     ["rouge", "binary_tool_call", "tool_call_equivalence", "staged_tool_call", "judge_proxy"];
 
 /// The column that no formula gives.
-const JUDGE_COLUMN: &str = "llm-as-a-judge";
+pub const JUDGE_COLUMN: &str = "llm-as-a-judge";
 
 /// One row of a file.
 #[derive(Clone, Debug)]
 pub struct Prediction {
     /// The line, counted from 1.
     pub line: usize,
+    /// The messages before the call, as JSON, where the file has them.
+    pub question: Option<String>,
     /// The reference.
     pub answer: String,
     /// The answer; nothing where there was no call.
@@ -54,7 +57,13 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Prediction>, Error> {
         }
         let value = Json::parse(line).map_err(|e| wrong("not valid JSON".into(), Some(Box::new(e) as _)))?;
         let Some(fields) = value.as_object() else {
-            return Err(wrong(format!("is {}; one JSON object a line is expected", value.type_name()), None));
+            return Err(wrong(
+                format!(
+                    "is {}; one JSON object a line is expected (`jq -c '.[]'` makes that of a list)",
+                    value.type_name()
+                ),
+                None,
+            ));
         };
         rows.push(row(index + 1, fields).map_err(|problem| wrong(problem, None))?);
     }
@@ -84,6 +93,9 @@ fn row(line: usize, fields: &Object) -> Result<Prediction, String> {
             None | Some(Json::Null) => {}
             Some(value) => match value.as_number() {
                 Some(score) if score.is_nan() => {}
+                Some(score) if score.is_infinite() => {
+                    return Err(format!("`{column}` is infinite, and no score is"));
+                }
                 Some(score) => {
                     scores.insert(column, score);
                 }
@@ -93,6 +105,7 @@ fn row(line: usize, fields: &Object) -> Result<Prediction, String> {
     }
     Ok(Prediction {
         line,
+        question: fields.get("question").and_then(Json::as_text).map(str::to_owned),
         answer: text("answer")?.ok_or("`answer` is null, and there is nothing to compare with")?,
         prediction: text("prediction")?.unwrap_or_default(),
         raw_output,
@@ -179,6 +192,8 @@ pub fn score(file: &str, rows: &[Prediction], tools: Option<&Toolbox>) -> Scored
     let mut metrics: Vec<Summary> = METRICS
         .iter()
         .filter(|metric| proxy_applies || metric.name() != "judge_proxy")
+        // What needs a model that is asked says nothing here.
+        .filter(|metric| metric.name() != judge::METRIC)
         .map(|metric| summary(*metric, rows, &pairs, &mut differences))
         .collect();
     let judged: Vec<f64> = rows.iter().filter_map(|row| row.scores.get(JUDGE_COLUMN).copied()).collect();
@@ -256,6 +271,12 @@ fn mean(scores: &[f64]) -> Option<f64> {
 /// Differences that a person is shown; `--json` has them all.
 const SHOWN_DIFFERENCES: usize = 20;
 
+/// Functions that a table shows; `--json` has them all.
+const SHOWN_FUNCTIONS: usize = 16;
+
+/// Letters of a function's name in a table.
+const SHOWN_LETTERS: usize = 40;
+
 impl fmt::Display for Scored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let four = |value: Option<f64>| value.map_or("—".into(), |value| format!("{value:.4}"));
@@ -301,18 +322,33 @@ impl fmt::Display for Scored {
 impl Scored {
     fn write_confusion(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let called = self.confusion.called();
+        let functions = called.len().max(self.confusion.rows.len());
+        if functions > SHOWN_FUNCTIONS {
+            return writeln!(
+                f,
+                "\n{functions} functions are too many for a table of which was called; --json has it"
+            );
+        }
+        // Names come from the file, and a terminal obeys some characters.
+        let printable = |name: &str| -> String {
+            let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+            let mut text: String = name.chars().map(plain).take(SHOWN_LETTERS).collect();
+            text.extend((name.chars().count() > SHOWN_LETTERS).then_some('…'));
+            text
+        };
         let shown = |name: &str| match name {
             NO_CALL => "(no call)".to_owned(),
-            name => name.to_owned(),
+            name => printable(name),
         };
         let first =
-            self.confusion.rows.keys().map(|name| name.chars().count()).max().unwrap_or(0).max(14) + 2;
+            self.confusion.rows.keys().map(|name| printable(name).chars().count()).max().unwrap_or(0).max(14)
+                + 2;
         write!(f, "\n{:<first$}", "right, called")?;
         for name in &called {
             write!(f, "  {}", shown(name))?;
         }
         for gold in self.confusion.rows.keys() {
-            write!(f, "\n{gold:<first$}")?;
+            write!(f, "\n{:<first$}", printable(gold))?;
             for name in &called {
                 write!(f, "  {:>1$}", self.confusion.count(gold, name), shown(name).chars().count())?;
             }
@@ -363,6 +399,10 @@ mod tests {
                 r#"{"answer": "", "prediction": "", "rouge": "0.5"}"#.into(),
                 "`rouge` is a string, not a number",
             ),
+            (
+                r#"{"answer": "", "prediction": "", "rouge": -1e999}"#.into(),
+                "`rouge` is infinite, and no score is",
+            ),
             ("\n \n".into(), "p.jsonl: there are no rows"),
         ] {
             let message = rows(&text).unwrap_err();
@@ -370,6 +410,25 @@ mod tests {
         }
         let error = read(Path::new("p.jsonl"), b"\xff").unwrap_err();
         assert!(error.to_string().contains("line 1: is not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn names_of_functions_are_shown_without_what_a_terminal_obeys_and_only_if_they_fit() {
+        let shown = |names: &[String]| {
+            let row = |name: &String| {
+                let call = serde_json::json!({"name": name, "arguments": {}}).to_string();
+                serde_json::json!({"answer": call, "prediction": call}).to_string()
+            };
+            let text: Vec<String> = names.iter().map(row).collect();
+            score("p.jsonl", &rows(&text.join("\n")).unwrap(), None).to_string()
+        };
+        let hostile = shown(&["\u{1b}[31m\n\0".into(), "n".repeat(5000)]);
+        assert!(hostile.contains("\u{fffd}[31m\u{fffd}\u{fffd}"), "{hostile}");
+        assert!(
+            !hostile.contains(['\u{1b}', '\0']) && hostile.lines().all(|line| line.chars().count() < 200)
+        );
+        let many: Vec<String> = (0..400).map(|i| format!("f{i}")).collect();
+        assert!(shown(&many).contains("400 functions are too many for a table"));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What a run writes down: one JSON object a line, a header for each start and a row for each answer.
 //!
-//! Rows are only ever added at the end. A run that is killed leaves at most one torn line, the last; it is dropped when
-//! the file is read and overwritten when the run goes on.
+//! A run only ever adds rows at the end. One that is killed leaves at most one torn line, the last; it is dropped when
+//! the file is read and overwritten when the run goes on. Verdicts of a judge are put into rows that are there: the file
+//! is written anew beside its place.
 
 use super::{
     Error,
     answer::{Call, Rejection},
+    judge::Judged,
     metric::{METRICS, Pair, Toolbox},
 };
 use serde::{Deserialize, Serialize};
@@ -74,6 +76,30 @@ pub struct Arm {
     pub n_ubatch: usize,
     /// The engine and its build.
     pub engine: String,
+    /// Who computed, where that was a server: file and settings are then not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Served>,
+}
+
+/// A model behind a server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Served {
+    /// What the server calls the model.
+    pub model: String,
+    /// What the server says of itself and of the model.
+    pub server: String,
+    /// Who wrote the prompts.
+    pub rendering: Rendering,
+}
+
+/// Who wrote the prompts that a server answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rendering {
+    /// This program: the prompt's hash is that of local rows.
+    Ours,
+    /// The server, which may have held the model to a form, too.
+    Server,
 }
 
 /// All that an answer depends on.
@@ -167,7 +193,10 @@ pub struct Row {
     pub data: Data,
     /// What the model is called.
     pub model: String,
-    /// The size of its file.
+    /// The checkpoint that it is of, where that is one with published scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// The size of its file; 0 behind a server.
     pub file_bytes: u64,
     /// Bits for each weight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,6 +229,9 @@ pub struct Row {
     /// The cause, if it was no call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejection: Option<Rejection>,
+    /// What a judge said of it, if one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Judged>,
     /// Distances from the reference, if they were measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
@@ -334,6 +366,29 @@ impl RowFile {
         Ok(file)
     }
 
+    /// Writes the file anew, its rows changed: beside its place, and then renamed, so that a kill leaves the old one.
+    ///
+    /// # Errors
+    /// [`Error::Create`] and [`Error::Write`].
+    pub fn rewrite(&self, path: &Path) -> Result<(), Error> {
+        let cannot = |source| Error::Create { path: path.to_path_buf(), source };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
+        let file = tempfile::NamedTempFile::new_in(folder).map_err(cannot)?;
+        // As the old one; a temporary file is for its owner only.
+        if let Ok(old) = std::fs::metadata(path) {
+            file.as_file().set_permissions(old.permissions()).map_err(cannot)?;
+        }
+        let (file, beside) = file.into_parts();
+        let mut writer = RowWriter { file, path: path.to_path_buf() };
+        for start in &self.starts {
+            writer.append(&Record::Start(start.clone()))?;
+        }
+        for row in &self.rows {
+            writer.append(&Record::Row(Box::new(row.clone())))?;
+        }
+        beside.persist(path).map_err(|e| cannot(e.error))
+    }
+
     /// The rows that a run need not make again, by arm and case. Kernels do not count: a run that goes on elsewhere
     /// keeps what it has, and the report marks pairs that were made on different ones.
     pub fn done(&self) -> BTreeMap<(Arm, usize, usize), &Row> {
@@ -389,22 +444,26 @@ impl RowWriter {
 /// Joins the files of a sweep that was spread over machines, rows in an order that does not depend on theirs.
 ///
 /// All files must have their rows from the same data and, as each shard runs all models and modes, from the same arms
-/// as the file with the most of them. A row that two files have must be the same answer to the same prompt.
+/// as the file with the most of them, those of servers taken by themselves. A row that two files have must be the same answer to the same prompt.
 ///
 /// # Errors
 /// [`Error::OtherKey`] with the file, the line and what differs.
 pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
-    let arms_of = |file: &RowFile| {
+    // Rows of servers are made in runs of their own, wherever the server can be reached from.
+    let arms_of = |file: &RowFile, served: bool| {
         let mut arms: Vec<Arm> = file.rows.iter().map(|row| row.key.arm.clone()).collect();
+        arms.retain(|arm| arm.endpoint.is_some() == served);
         arms.sort_unstable();
         arms.dedup();
         arms
     };
-    let mut base: (Option<&Path>, Vec<Arm>) = (None, Vec::new());
+    let mut bases: [(Option<&Path>, Vec<Arm>); 2] = Default::default();
     for (path, file) in files {
-        let arms = arms_of(file);
-        if arms.len() > base.1.len() {
-            base = (Some(path), arms);
+        for (served, base) in [false, true].into_iter().zip(&mut bases) {
+            let arms = arms_of(file, served);
+            if arms.len() > base.1.len() {
+                *base = (Some(path), arms);
+            }
         }
     }
     let mut merged: BTreeMap<(Arm, usize, usize), Row> = BTreeMap::new();
@@ -421,6 +480,7 @@ pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
             if let Some(problem) = other_sweep(first_row, row) {
                 return Err(refuse(first_path, problem));
             }
+            let base = &bases[usize::from(row.key.arm.endpoint.is_some())];
             let (base_path, arms) = (base.0.unwrap_or(path), &base.1);
             if !arms.contains(&row.key.arm) {
                 return Err(refuse(base_path, other_arm(arms, &row.key.arm)));
@@ -493,6 +553,7 @@ fn other_arm(arms: &[Arm], arm: &Arm) -> String {
             ("threads", arm.threads.to_string()),
             ("n_ubatch", arm.n_ubatch.to_string()),
             ("engine", arm.engine.clone()),
+            ("endpoint", arm.endpoint.as_ref().map_or("none".into(), |served| served.model.clone())),
         ]
     };
     let differing = |other: &Arm| -> Vec<String> {

@@ -52,6 +52,8 @@ pub struct Sweep<'s> {
     pub contenders: &'s [Contender],
     /// The one that the others are compared with.
     pub reference: usize,
+    /// Whether the reference is behind a server: then none of these is it, and there are no logits to compare with.
+    pub reference_elsewhere: bool,
     /// What all rows have in common.
     pub settings: Settings,
 }
@@ -169,6 +171,7 @@ impl Run<'_> {
             key,
             data: self.data.clone(),
             model: walker.contender.name.clone(),
+            checkpoint: walker.contender.checkpoint(),
             file_bytes: walker.contender.file_bytes,
             bits_per_weight: walker.contender.bits_per_weight,
             role: self.role(index),
@@ -184,6 +187,7 @@ impl Run<'_> {
             finish: answered.finish.to_owned(),
             scores: BTreeMap::new(),
             rejection: None,
+            judge: None,
             drift,
             cost: Some(answered.cost),
         };
@@ -220,7 +224,8 @@ impl Run<'_> {
             for index in 0..self.walkers.len() {
                 let Some(token) = with_token(&index) else { continue };
                 // The same tokens, so the same vocabulary as far as the answer goes.
-                let comparable = index != reference && golds[index] == golds[reference];
+                let comparable =
+                    index != reference && !self.sweep.reference_elsewhere && golds[index] == golds[reference];
                 let against = comparable.then_some(&*reference_logits);
                 let walker = &mut self.walkers[index];
                 along[index].add(walker.logits(), against, token);
@@ -248,11 +253,13 @@ impl Run<'_> {
             threads: walker.threads,
             n_ubatch: settings.session.n_ubatch(),
             engine: format!("edgecall {}, {}", env!("CARGO_PKG_VERSION"), runtime::ENGINE),
+            endpoint: None,
         }
     }
 
     fn role(&self, index: usize) -> Role {
-        if index == self.sweep.reference { Role::Reference } else { Role::Candidate }
+        let is_reference = index == self.sweep.reference && !self.sweep.reference_elsewhere;
+        if is_reference { Role::Reference } else { Role::Candidate }
     }
 
     /// Refuses to add to rows of another sweep.
@@ -291,6 +298,6 @@ impl Run<'_> {
 }
 
 /// The last message of the prompt.
-fn tail(case: &Case) -> String {
+pub(super) fn tail(case: &Case) -> String {
     case.messages().last().and_then(|message| message.content()).unwrap_or_default().to_owned()
 }

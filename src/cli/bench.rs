@@ -1,7 +1,11 @@
 //! `edgecall bench`: one file a part.
 
+mod calibrate_judge;
 mod checkpoint;
+mod endpoint;
+mod judge;
 mod merge;
+mod network;
 mod report;
 mod score;
 mod speed;
@@ -31,6 +35,8 @@ enum Command {
     Score(score::Args),
     /// Measure how fast a model makes calls, or how many steps they take
     Speed(speed::Args),
+    /// Hold a judge's verdicts against published ones
+    CalibrateJudge(Box<calibrate_judge::Args>),
 }
 
 /// Runs the command.
@@ -41,6 +47,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Command::Merge(args) => merge::run(args),
         Command::Score(args) => score::run(args),
         Command::Speed(args) => speed::run(args),
+        Command::CalibrateJudge(args) => calibrate_judge::run(*args),
     }
 }
 

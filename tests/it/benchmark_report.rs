@@ -85,12 +85,14 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
                 threads: 4,
                 n_ubatch: 512,
                 engine: "llama.cpp b1".into(),
+                endpoint: None,
             },
             prompt_sha256: format!("{case:064x}"),
             kernels: "NEON".into(),
         },
         data: Data { test_md5: "abc".into(), job_sha256: "def".into() },
         model: model.name.into(),
+        checkpoint: None,
         file_bytes: model.file_bytes,
         bits_per_weight: Some(model.file_bytes as f64 * 8.0 / 1.72e9),
         role: model.role,
@@ -109,6 +111,7 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
         finish: "stop".into(),
         scores: ByName::new(),
         rejection: None,
+        judge: None,
         drift: Some(Drift {
             nll: 10.0 + model.broken as f64 / 100.0,
             tokens: 20,
@@ -348,6 +351,32 @@ fn reports_and_merged_files_are_made_on_the_command_line() {
         stderr.contains("other.jsonl: line 1 does not belong to the sweep of run.jsonl: threads 8, not 4"),
         "{stderr}"
     );
+}
+
+#[test]
+fn published_scores_stand_beside_ours_where_checkpoint_and_test_set_are_known() {
+    let mut rows = sweep(21, &[Mode::Free]);
+    let name = "distillabs/tft-benchmark-s4-direct-Qwen3-1.7B".to_owned();
+    for row in rows.iter_mut().filter(|row| row.model.contains("Q8_0")) {
+        row.checkpoint = Some(name.clone());
+    }
+    // Another test set has no published scores.
+    assert!(
+        EXPORTERS.iter().all(|exporter| !exporter.export(&report(rows.clone())).contains("ublished scores"))
+    );
+    for row in &mut rows {
+        row.data.test_md5 = "1c1b7ce2bf4ef1c262d06dd5fad2c59c".into();
+    }
+    let report = report(rows);
+    let published = report.arm("tft-Q8_0.gguf").unwrap().published.as_ref().unwrap();
+    assert_eq!((&*published.checkpoint, published.mean, published.same_job), (&*name, 0.66, false));
+    assert!(report.arm("tft-F16.gguf").unwrap().published.is_none());
+    for exporter in EXPORTERS {
+        let text = exporter.export(&report).replace('\\', "");
+        let shown = if exporter.name() == "json" { "\"mean\": 0.66" } else { "66.0 staged_tool_call" };
+        assert!(text.contains(shown), "{}", exporter.name());
+        assert!(text.contains("Task or tools of this run are not those"), "{}", exporter.name());
+    }
 }
 
 #[test]

@@ -38,7 +38,14 @@ fn rows(contenders: &[Contender], dataset: &Dataset, cases: &[usize], modes: &[M
         margin: 0.03,
         drift: true,
     };
-    let sweep = Sweep { dataset, cases: cases.to_vec(), contenders, reference: 0, settings };
+    let sweep = Sweep {
+        dataset,
+        cases: cases.to_vec(),
+        contenders,
+        reference: 0,
+        reference_elsewhere: false,
+        settings,
+    };
     let mut rows = Vec::new();
     let mut sink = |mut row: Row| {
         row.cost = None;

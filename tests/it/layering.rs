@@ -10,6 +10,7 @@ use std::{
 const ARROWS: &[(&str, &[&str])] = &[
     ("mmap", &[]),
     ("random", &[]),
+    ("http", &["random"]),
     ("gguf", &[]),
     ("quant", &["gguf"]),
     ("checkpoint", &["mmap"]),
@@ -21,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("verify", &["checkpoint", "convert", "gguf", "mmap", "runtime"]),
     ("saved", &["inspect", "runtime"]),
     ("call", &["chat", "gguf", "inspect", "runtime", "saved", "tools"]),
-    ("benchmark", &["call", "chat", "gguf", "random", "runtime", "tools"]),
+    ("benchmark", &["call", "chat", "gguf", "http", "random", "runtime", "tools"]),
     (
         "error",
         &[
@@ -31,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "checkpoint",
             "convert",
             "gguf",
+            "http",
             "inspect",
             "runtime",
             "tools",

@@ -1,6 +1,9 @@
 //! `models/MODELS.toml` says what is true of the shapes it names.
 
-use edgecall::inspect::{Report, Run, inspect};
+use edgecall::{
+    benchmark::published,
+    inspect::{Report, Run, inspect},
+};
 use serde_json::json;
 use std::{collections::BTreeMap, fs, path::Path};
 use toml::{Table, Value};
@@ -19,6 +22,17 @@ fn every_model_has_a_shape_and_a_licence() {
         let shape = model["shape"].as_str().unwrap();
         assert!(table["shape"].get(shape).is_some(), "{shape}");
         assert!(model["licence"].is_str() && model["id"].as_str().unwrap().contains('/'));
+    }
+}
+
+#[test]
+fn a_published_score_is_the_one_that_reports_show() {
+    let table = models();
+    let scored = table["model"].as_array().unwrap().iter().filter(|model| model.get("tft_staged").is_some());
+    for model in scored {
+        let checkpoint = published::checkpoint(model["id"].as_str().unwrap()).unwrap();
+        assert_eq!(checkpoint, model["id"].as_str().unwrap());
+        assert_eq!(published::staged(&checkpoint), model["tft_staged"].as_float());
     }
 }
 

@@ -8,6 +8,7 @@ mod equivalence;
 mod function_name;
 mod json_validity;
 mod judge_proxy;
+mod llm_judge;
 mod rouge;
 mod schema_validity;
 mod staged;
@@ -82,6 +83,7 @@ pub static METRICS: &[&dyn Metric] = &[
     &json_validity::JsonValidity,
     &schema_validity::SchemaValidity,
     &judge_proxy::JudgeProxy,
+    &llm_judge::LlmJudge,
 ];
 
 /// The metric of this name.

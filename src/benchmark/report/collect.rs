@@ -1,14 +1,16 @@
 //! Rows -> report.
 
 use super::{
-    ArmReport, CostReport, FunctionReport, Mean, ModeVerdict, Report, SCHEMA_VERSION, ScoreRow,
+    ArmReport, CostReport, FunctionReport, Mean, ModeVerdict, Report, SCHEMA_VERSION, ScoreRow, judging,
     pairing::{self, ArmRows, is_binary},
 };
 use crate::benchmark::{
     answer::Call,
     confusion::Confusion,
+    judge,
     metric::{JUDGE_PROXY_LABEL, METRICS},
-    row::{Cost, Mode, Role, Row, RowFile, sort},
+    published,
+    row::{Cost, Mode, Rendering, Role, Row, RowFile, sort},
     stats::{self, Cluster, Random},
     verdict::{self, Candidate, Margin, Rules, Verdict, decide},
 };
@@ -38,6 +40,7 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
         arms: arms.iter().map(|arm| arm_report(arm, &metrics, &primary, &rules)).collect(),
         comparisons: Vec::new(),
         constraints: Vec::new(),
+        judges: judging::judges(&rows),
         noise_floor: Vec::new(),
         distances: Vec::new(),
         flips: Vec::new(),
@@ -79,18 +82,28 @@ fn arms(rows: &[Row]) -> Vec<ArmRows<'_>> {
         }
     }
     // A setting is part of the name only where arms differ in it.
+    let local = || arms.iter().filter(|arm| arm.endpoint().is_none());
     let differing: Vec<&Setting> = SETTINGS
         .iter()
-        .filter(|setting| arms.iter().map(|arm| setting(arm.rows[0])).collect::<BTreeSet<_>>().len() > 1)
+        .filter(|setting| local().map(|arm| setting(arm.rows[0])).collect::<BTreeSet<_>>().len() > 1)
         .collect();
     let several_modes = arms.iter().map(mode_of).collect::<BTreeSet<_>>().len() > 1;
     let mut taken = BTreeSet::new();
     for arm in &mut arms {
-        let parts = differing.iter().map(|setting| setting(arm.rows[0]));
-        let mut name: Vec<String> = std::iter::once(arm.rows[0].model.clone()).chain(parts).collect();
-        // Two files of one name.
+        let mut name = vec![arm.rows[0].model.clone()];
+        match arm.endpoint() {
+            None => name.extend(differing.iter().map(|setting| setting(arm.rows[0]))),
+            Some(served) => name.push(match served.rendering {
+                Rendering::Ours => "over HTTP".into(),
+                Rendering::Server => "over HTTP, the server's prompt".into(),
+            }),
+        }
+        // Two files of one name, or two servers.
         if taken.contains(&(mode_of(arm), name.join(", "))) {
-            name.push(arm.rows[0].key.arm.file_sha256.chars().take(8).collect());
+            name.push(match arm.endpoint() {
+                None => arm.rows[0].key.arm.file_sha256.chars().take(8).collect(),
+                Some(served) => served.server.clone(),
+            });
         }
         arm.name = name.join(", ");
         arm.label = if several_modes { format!("{}, {}", arm.name, mode_of(arm)) } else { arm.name.clone() };
@@ -115,11 +128,15 @@ fn mode_of(arm: &ArmRows<'_>) -> Mode {
     arm.rows[0].key.arm.mode
 }
 
-/// The arm that others are compared with: the one that was named, else the largest file.
+/// The arm that others are compared with: the one that was named, else the largest file. One whose prompts a server
+/// wrote is none.
 fn reference<'a, 'r>(of_mode: &[&'a ArmRows<'r>]) -> Option<&'a ArmRows<'r>> {
-    let named = of_mode.iter().find(|arm| arm.rows[0].role == Role::Reference);
+    let with = |role| move |arm: &&&ArmRows<'_>| arm.rows[0].role == role && arm.has_our_prompt();
+    // A server's model is one only where that was said, a file also where nothing was.
+    let served = of_mode.iter().filter(with(Role::Reference)).find(|arm| arm.endpoint().is_some());
+    let named = served.or_else(|| of_mode.iter().find(with(Role::Reference)));
     // Arms are sorted by size within their role.
-    named.or_else(|| of_mode.iter().find(|arm| arm.rows[0].role == Role::Candidate)).copied()
+    named.or_else(|| of_mode.iter().find(with(Role::Candidate))).copied()
 }
 
 fn add_mode(
@@ -135,7 +152,10 @@ fn add_mode(
     for candidate in others().filter(|arm| arm.rows[0].role != Role::NoiseFloor) {
         let rows = pairing::paired_scores(&pairing::pairs(reference, candidate), &primary);
         let file_bytes = candidate.rows[0].file_bytes;
-        candidates.push(Candidate { name: candidate.name.clone(), file_bytes, rows });
+        // What answers from elsewhere is no file that could be shipped.
+        if candidate.endpoint().is_none() {
+            candidates.push(Candidate { name: candidate.name.clone(), file_bytes, rows });
+        }
         report.comparisons.extend(pairing::comparisons(reference, candidate, metrics, &rules));
         report.distances.push(pairing::distance(reference, candidate, &primary));
         report.flips.extend(pairing::flips(reference, candidate, &primary));
@@ -156,7 +176,7 @@ fn add_mode(
 /// The decision as a reader wants it first.
 fn sentence(verdict: &Verdict, reference: &str, primary: &str, rules: &Rules) -> String {
     let Some(finding) = verdict.findings.first() else {
-        return format!("There is nothing to compare with {reference}.");
+        return format!("No verdict: there is no other file to compare with {reference}.");
     };
     let comparison = &finding.comparison;
     let size = format!("{} rows of {} conversations", comparison.rows, comparison.conversations);
@@ -222,13 +242,15 @@ fn arm_report(arm: &ArmRows<'_>, metrics: &[String], primary: &str, rules: &Rule
     }
     let drifts = || arm.rows.iter().filter_map(|row| row.drift.as_ref());
     let tokens: usize = drifts().map(|drift| drift.tokens).sum();
-    let kernels: BTreeSet<&String> = arm.rows.iter().map(|row| &row.key.kernels).collect();
+    let kernels: BTreeSet<&String> =
+        arm.rows.iter().map(|row| &row.key.kernels).filter(|kernels| !kernels.is_empty()).collect();
     ArmReport {
         label: arm.label.clone(),
         name: arm.name.clone(),
         model: first.model.clone(),
         mode: first.key.arm.mode,
         role: first.role,
+        endpoint: arm.endpoint().cloned(),
         file_sha256: first.key.arm.file_sha256.clone(),
         file_bytes: first.file_bytes,
         bits_per_weight: first.bits_per_weight,
@@ -245,6 +267,7 @@ fn arm_report(arm: &ArmRows<'_>, metrics: &[String], primary: &str, rules: &Rule
             .collect(),
         rejected,
         confusion,
+        published: published::of(first),
         nll_per_token: (tokens > 0).then(|| drifts().map(|drift| drift.nll).sum::<f64>() / tokens as f64),
         costs: costs(arm),
     }
@@ -335,9 +358,13 @@ fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
             ));
         }
         let short = |finding: &&verdict::Finding| finding.comparison.rows < report.cases;
+        let why = match &*report.primary {
+            judge::METRIC => "the others have no verdict on one side, or no row",
+            _ => "the run is not complete",
+        };
         for finding in verdict.verdict.findings.iter().filter(short) {
             notes.push(format!(
-                "{} ({}) is paired on {} of {} calls; the run is not complete.",
+                "{} ({}) is paired on {} of {} calls; {why}.",
                 finding.name, verdict.mode, finding.comparison.rows, report.cases
             ));
         }
@@ -359,6 +386,25 @@ fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
             comparison.cross_kernel_pairs, comparison.comparison.rows, comparison.candidate
         ));
     }
+    for arm in arms {
+        let Some(served) = arm.endpoint() else { continue };
+        let (name, server) = (&arm.label, &served.server);
+        notes.push(match served.rendering {
+            Rendering::Ours => format!(
+                "{name}: a server answered ({server}). It was sent our prompt as text, and asked for the likeliest \
+                 tokens; how it cut the text into tokens, and with what kernels and in what batches it computed, is \
+                 its own, and can flip an answer by itself. It gives no logits, so there are no NLL and no KL. Seconds \
+                 are those from here, the way there included. It is no file, so it is compared and gets no verdict."
+            ),
+            Rendering::Server => format!(
+                "{name}: a server answered ({server}) and wrote the prompts itself from messages and tools; neither \
+                 the prompt nor what constrained the answer was ours. Its differences are descriptive: no verdict \
+                 rests on them."
+            ),
+        });
+    }
+    notes.extend(report.judges.iter().map(judging::Judging::words));
+    notes.extend(published::note(report.arms.iter().filter_map(|arm| arm.published.as_ref())));
     match report.noise() {
         Some(noise) => notes.push(format!(
             "The reference scores otherwise on {:.1} % of rows under other threads, batches or weight layouts: \

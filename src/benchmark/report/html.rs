@@ -125,7 +125,10 @@ fn charts(report: &Report) -> String {
             class: arm.mode.name().into(),
         })
     };
-    let by_size: Vec<Point> = shown().filter_map(|arm| point(arm, arm.file_bytes as f64 / 1e6)).collect();
+    let by_size: Vec<Point> = shown()
+        .filter(|arm| arm.file_bytes > 0)
+        .filter_map(|arm| point(arm, arm.file_bytes as f64 / 1e6))
+        .collect();
     let timed = shown().flat_map(|arm| arm.costs.iter().map(move |cost| (arm, cost)));
     let by_time: Vec<Point> = timed.filter_map(|(arm, cost)| point(arm, cost.wall_s_p50)).collect();
     let lines: Vec<Line> = report
@@ -369,13 +372,14 @@ fn environment(report: &Report) -> String {
         }
         out += "</ul>\n";
     }
-    let files = report.arms.iter().map(|arm| {
-        format!(
+    let files = report.arms.iter().map(|arm| match &arm.endpoint {
+        Some(served) => format!("<li>{}: {}</li>\n", escaped(&arm.label), escaped(&served.server)),
+        None => format!(
             "<li>{}: <code>{}</code>, {}</li>\n",
             escaped(&arm.label),
             escaped(&arm.file_sha256),
             escaped(&arm.kernels.join(", "))
-        )
+        ),
     });
     out += &format!("<ul>\n{}</ul>\n", files.collect::<String>());
     section("Environment", &out)

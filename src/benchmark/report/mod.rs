@@ -6,17 +6,20 @@ mod collect;
 mod difference;
 mod html;
 mod json;
+mod judging;
 mod markdown;
 mod pairing;
 mod svg;
 mod text;
 
 pub use collect::collect;
+pub use judging::Judging;
 
 use super::{
     answer::Rejection,
     confusion::Confusion,
-    row::{Data, Mode, Role, Start},
+    published::Published,
+    row::{Data, Mode, Role, Served, Start},
     stats::Interval,
     verdict::{Comparison, Rules, Verdict},
 };
@@ -68,6 +71,9 @@ pub struct Report {
     pub comparisons: Vec<MetricComparison>,
     /// Each constrained mode against free decoding with the same model: descriptive.
     pub constraints: Vec<MetricComparison>,
+    /// How verdicts were made, one for each judge that was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub judges: Vec<Judging>,
     /// How far the reference differs from itself under other conditions.
     pub noise_floor: Vec<Distance>,
     /// How far each candidate's answers are from its reference's, labels aside.
@@ -109,9 +115,12 @@ pub struct ArmReport {
     pub mode: Mode,
     /// What it is for.
     pub role: Role,
+    /// Who computed, where that was a server; file and settings are then empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Served>,
     /// The SHA-256 of the file.
     pub file_sha256: String,
-    /// The size of the file.
+    /// The size of the file; 0 for a server.
     pub file_bytes: u64,
     /// Bits for each weight.
     pub bits_per_weight: Option<f64>,
@@ -131,6 +140,9 @@ pub struct ArmReport {
     pub rejected: BTreeMap<Rejection, usize>,
     /// Which function was called where which was right.
     pub confusion: Confusion,
+    /// What was published for the checkpoint, where it and the data are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
     /// Nats for each token of the reference answers, if measured.
     pub nll_per_token: Option<f64>,
     /// What it cost, host by host.
@@ -315,7 +327,7 @@ fn p_value(p: f64) -> String {
     if p < 0.001 { "<0.001".into() } else { format!("{p:.3}") }
 }
 
-/// Bytes in MB of a million, as disks and downloads count.
+/// Bytes in MB of a million, as disks and downloads count; a dash for no file.
 fn megabytes(bytes: u64) -> String {
-    format!("{:.1}", bytes as f64 / 1e6)
+    if bytes == 0 { "—".into() } else { format!("{:.1}", bytes as f64 / 1e6) }
 }

@@ -4,7 +4,7 @@ use super::{Distance, Flip, MetricComparison};
 use crate::benchmark::{
     answer::Call,
     metric,
-    row::Row,
+    row::{Rendering, Row, Served},
     stats,
     verdict::{PairedRow, Rules, compare},
 };
@@ -17,6 +17,18 @@ pub(super) struct ArmRows<'a> {
     /// The name, with the mode where there are several.
     pub(super) label: String,
     pub(super) rows: Vec<&'a Row>,
+}
+
+impl ArmRows<'_> {
+    /// Who computed, where that was a server.
+    pub(super) fn endpoint(&self) -> Option<&Served> {
+        self.rows[0].key.arm.endpoint.as_ref()
+    }
+
+    /// Whether the prompts were written here.
+    pub(super) fn has_our_prompt(&self) -> bool {
+        self.endpoint().is_none_or(|served| served.rendering == Rendering::Ours)
+    }
 }
 
 /// The rows that two arms have both, reference first.
@@ -48,7 +60,12 @@ pub(super) fn comparisons(
 ) -> Vec<MetricComparison> {
     let pairs = pairs(reference, candidate);
     let Some((_, first)) = pairs.first() else { return Vec::new() };
-    let cross_kernel_pairs = pairs.iter().filter(|(a, b)| a.key.kernels != b.key.kernels).count();
+    // A server says nothing of its kernels; the notes say that.
+    let known = |kernels: &str| !kernels.is_empty();
+    let differ = |(a, b): &&(&Row, &Row)| {
+        known(&a.key.kernels) && known(&b.key.kernels) && a.key.kernels != b.key.kernels
+    };
+    let cross_kernel_pairs = pairs.iter().filter(differ).count();
     metrics
         .iter()
         .filter_map(|metric| {

@@ -1,7 +1,10 @@
 //! The report for a terminal.
 
-use super::{ArmReport, Exporter, Report, decimals, megabytes, p_value, percent, points};
-use crate::benchmark::row::{Mode, Role};
+use super::{ArmReport, Exporter, Mean, Report, decimals, megabytes, p_value, percent, points};
+use crate::benchmark::{
+    judge,
+    row::{Mode, Role},
+};
 
 /// Tables of fixed width.
 pub struct Text;
@@ -60,6 +63,11 @@ pub(super) fn arms(report: &Report) -> Vec<Vec<String>> {
         .map(str::to_owned)
         .to_vec(),
     ];
+    let has_judge =
+        report.primary != judge::METRIC && report.arms.iter().any(|arm| arm.mean(judge::METRIC).is_some());
+    let has_published = report.arms.iter().any(|arm| arm.published.is_some());
+    table[0].extend(has_judge.then(|| format!("{} (95 %)", judge::METRIC)));
+    table[0].extend(has_published.then(|| "published".to_owned()));
     for arm in &report.arms {
         let distance = report
             .distances
@@ -68,7 +76,7 @@ pub(super) fn arms(report: &Report) -> Vec<Vec<String>> {
             .find(|distance| distance.candidate == arm.label);
         let same = distance.map(|distance| distance.same_outputs as f64 / distance.rows.max(1) as f64);
         table.push(vec![
-            format!("{}{}", arm.name, role(arm)),
+            format!("{}{}", arm.name, role(report, arm)),
             arm.mode.to_string(),
             megabytes(arm.file_bytes),
             decimals(arm.bits_per_weight, 2),
@@ -79,13 +87,33 @@ pub(super) fn arms(report: &Report) -> Vec<Vec<String>> {
             percent(same),
             decimals(distance.and_then(|distance| distance.kl_mean), 4),
         ]);
+        let row = table.last_mut().expect("it was added");
+        row.extend(has_judge.then(|| arm.mean(judge::METRIC).map_or("—".into(), with_interval)));
+        row.extend(has_published.then(|| {
+            arm.published
+                .as_ref()
+                .map_or("—".into(), |known| format!("{} {}", percent(Some(known.mean)), known.metric))
+        }));
     }
     table
 }
 
-fn role(arm: &ArmReport) -> &'static str {
+/// A mean in per cent with its interval.
+fn with_interval(mean: &Mean) -> String {
+    let percent = |share: f64| format!("{:.1}", share * 100.0);
+    match mean.interval {
+        Some(i) => format!("{} ({} to {})", percent(mean.mean), percent(i.low), percent(i.high)),
+        None => percent(mean.mean),
+    }
+}
+
+fn role(report: &Report, arm: &ArmReport) -> &'static str {
     match arm.role {
-        Role::Reference => " (reference)",
+        // Of two that were named, in files of two runs, one is.
+        Role::Reference if report.verdicts.iter().all(|v| v.mode != arm.mode || v.reference == arm.name) => {
+            " (reference)"
+        }
+        Role::Reference => "",
         Role::Candidate => "",
         Role::NoiseFloor => " (noise floor)",
     }
@@ -122,6 +150,24 @@ pub(super) fn differences(report: &Report) -> Vec<Vec<String>> {
             percent(report.noise()),
             p_value(comparison.p),
             p_value(finding.p_adjusted),
+            comparison.p_mcnemar.map_or("—".into(), p_value),
+        ]);
+    }
+    // Those without a verdict: descriptive, so nothing is adjusted for them.
+    let is_served = |label: &str| report.arm(label).is_some_and(|arm| arm.endpoint.is_some());
+    for row in report.comparisons.iter().filter(|c| c.metric == report.primary && is_served(&c.candidate)) {
+        let comparison = &row.comparison;
+        table.push(vec![
+            report.arm(&row.candidate).map_or_else(String::new, |arm| arm.name.clone()),
+            row.mode.to_string(),
+            points(Some(comparison.delta)),
+            points(comparison.interval.map(|interval| interval.low)),
+            points(comparison.interval.map(|interval| interval.high)),
+            comparison.broken.to_string(),
+            comparison.fixed.to_string(),
+            percent(report.noise()),
+            p_value(comparison.p),
+            "—".into(),
             comparison.p_mcnemar.map_or("—".into(), p_value),
         ]);
     }

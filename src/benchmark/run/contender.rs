@@ -2,7 +2,7 @@
 
 use crate::{
     Result,
-    benchmark::{Error, dataset::hex},
+    benchmark::{Error, dataset::hex, published},
     gguf::Gguf,
     runtime::Model,
 };
@@ -47,6 +47,12 @@ impl Contender {
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let bits_per_weight = bits_per_weight(model.header());
         Ok(Contender { path: path.to_path_buf(), name, model, sha256, file_bytes, bits_per_weight })
+    }
+
+    /// The checkpoint with published scores that it was made of, if the names in its file say so.
+    pub fn checkpoint(&self) -> Option<String> {
+        let keys = ["general.name", "general.source.repo_url", "general.source.url", "general.repo_url"];
+        keys.iter().filter_map(|key| self.model.header().str(key)).find_map(published::checkpoint)
     }
 
     /// `general.file_type`: what the file says most of its weights are.

@@ -12,7 +12,7 @@ mod wilson;
 
 pub use bootstrap::{Interval, bootstrap};
 pub use holm::holm;
-pub use kappa::cohens_kappa;
+pub use kappa::{cohens_kappa, kappa_interval};
 pub use margin::{conversations_needed, supported_margin};
 pub use mcnemar::mcnemar_exact;
 pub use quantile::{mean, quantile};

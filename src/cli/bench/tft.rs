@@ -1,7 +1,7 @@
 //! `edgecall bench tft`.
 
 use super::{
-    checkpoint,
+    checkpoint, endpoint, judge, network,
     report::{exported, write_beside},
 };
 use crate::cli::{
@@ -14,7 +14,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
     Error, Kind,
     benchmark::{
-        Dataset, Mode, Split,
+        Dataset, Mode, Row, Split,
+        endpoint::Endpoint,
+        judge::METRIC,
         metric::METRICS,
         report::{self, Report},
         row::{self, Record, RowFile, RowWriter, SCHEMA_VERSION, Start},
@@ -48,7 +50,8 @@ pub struct Args {
     job: Option<PathBuf>,
 
     /// Let this model answer (repeatable)
-    #[arg(short, long = "model", value_name = "MODEL.gguf", required_unless_present = "checkpoint")]
+    #[arg(short, long = "model", value_name = "MODEL.gguf")]
+    #[arg(required_unless_present_any = ["checkpoint", "endpoint", "endpoint_chat"])]
     models: Vec<PathBuf>,
 
     /// Convert this checkpoint first, and let the files answer
@@ -68,8 +71,9 @@ pub struct Args {
     #[arg(long, value_name = "MODEL.gguf")]
     reference: Option<PathBuf>,
 
-    /// Choose tokens freely, or hold them to a call with its keys in any or the schema's order
-    #[arg(long = "mode", value_name = "MODE", value_delimiter = ',', default_value = "any")]
+    /// Choose tokens freely, or hold them to a call with its keys in any or the schema's order [default: any; with a
+    /// server free]
+    #[arg(long = "mode", value_name = "MODE", value_delimiter = ',')]
     #[arg(value_parser = modes())]
     modes: Vec<Mode>,
 
@@ -141,6 +145,15 @@ pub struct Args {
     /// Print to stderr how many tokens of the prompts were computed
     #[arg(long)]
     timings: bool,
+
+    #[command(flatten)]
+    endpoint: endpoint::Args,
+
+    #[command(flatten)]
+    judge: judge::Args,
+
+    #[command(flatten)]
+    network: network::Args,
 }
 
 fn modes() -> impl TypedValueParser<Value = Mode> {
@@ -187,18 +200,29 @@ fn gate(text: &str) -> Result<(String, f64), String> {
 /// Runs the command.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     runtime::cpu::check().map_err(Error::from)?;
-    args.modes.sort_unstable();
-    args.modes.dedup();
+    let has_models = !args.models.is_empty() || args.checkpoint.is_some();
+    args.modes = args.endpoint.modes(&args.modes, has_models)?;
     let dataset = dataset(&args)?;
     if args.primary == "judge_proxy" && !dataset.is_public() {
         return Err(Failure::usage(
             "judge_proxy is fitted to the published test set, and this is another; take another --primary",
         ));
     }
+    if args.primary == METRIC && !args.judge.is_asked() {
+        return Err(Failure::usage(
+            "llm_judge takes a judge; name one with --judge URL and --judge-model NAME",
+        ));
+    }
     let cases = cases(&args, &dataset)?;
     // Rows are all there: a Ctrl-C loses the one in flight, and the files of a conversion that is not done.
     exit::leave_on_interrupt("interrupted; go on with --resume", convert::abandon)?;
     refuse_overwriting(&args)?;
+    let judge = args.judge.prepare(
+        &args.network,
+        dataset.job.judge_instructions.as_deref(),
+        &place(&args.job, &args.data, "job_description.json"),
+    )?;
+    let mut server = args.endpoint.connect(&args.network, has_models)?;
     if let Some(dir) = &args.checkpoint {
         args.models.extend(checkpoint::convert(dir, &args.types, &args.models_dir, args.resume)?);
     }
@@ -222,9 +246,21 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         margin: args.margin / 100.0,
         drift: !args.no_drift,
     };
-    let sweep = Sweep { dataset: &dataset, cases, contenders: &contenders, reference, settings };
+    args.endpoint.complete(&mut server, contenders.get(reference))?;
+    let endpoint = server.as_ref().map(|server| server.endpoint(&dataset, cases.clone(), &settings));
+    let sweep = Sweep {
+        dataset: &dataset,
+        cases,
+        contenders: &contenders,
+        reference,
+        reference_elsewhere: args.endpoint.is_reference(),
+        settings,
+    };
     let out = out(&args);
-    make_rows(&args, &sweep, &out)?;
+    make_rows(&args, &sweep, endpoint.as_ref(), &out)?;
+    if let Some(judge) = judge {
+        judge.judge_file(&out, &dataset)?;
+    }
     let rows = RowFile::read(&out).map_err(Error::from)?;
     let rows = row::merge(&[(out, rows)]).map_err(Error::from)?;
     let report = report::collect(&rows, &Rules::default()).ok_or_else(|| {
@@ -245,10 +281,15 @@ fn refuse_overwriting(args: &Args) -> anyhow::Result<()> {
 }
 
 fn dataset(args: &Args) -> anyhow::Result<Dataset> {
-    let beside = |name: &str| args.data.as_ref().map(|folder| folder.join(name)).unwrap_or_default();
-    let job = args.job.clone().unwrap_or_else(|| beside("job_description.json"));
-    let test = args.test.clone().unwrap_or_else(|| beside("test.jsonl"));
+    let job = place(&args.job, &args.data, "job_description.json");
+    let test = place(&args.test, &args.data, "test.jsonl");
     Ok(Dataset::open_files(&job, &test).map_err(Error::from)?)
+}
+
+/// The file that was named, else the one of this name in the folder.
+fn place(named: &Option<PathBuf>, folder: &Option<PathBuf>, name: &str) -> PathBuf {
+    let beside = || folder.as_ref().map(|folder| folder.join(name)).unwrap_or_default();
+    named.clone().unwrap_or_else(beside)
 }
 
 /// The cases that are run.
@@ -286,7 +327,12 @@ fn out(args: &Args) -> PathBuf {
     })
 }
 
-fn make_rows(args: &Args, sweep: &Sweep<'_>, out: &Path) -> anyhow::Result<()> {
+fn make_rows(
+    args: &Args,
+    sweep: &Sweep<'_>,
+    endpoint: Option<&Endpoint<'_>>,
+    out: &Path,
+) -> anyhow::Result<()> {
     let (mut writer, done) = RowWriter::resume(out).map_err(Error::from)?;
     let start = Start {
         schema_version: SCHEMA_VERSION,
@@ -294,14 +340,18 @@ fn make_rows(args: &Args, sweep: &Sweep<'_>, out: &Path) -> anyhow::Result<()> {
         environment: environment(),
     };
     writer.append(&Record::Start(start)).map_err(Error::from)?;
-    let bar = bar(sweep.row_count());
+    let bar = bar(sweep.row_count() + endpoint.map_or(0, Endpoint::row_count));
     bar.set_position(done.rows.len() as u64);
-    let tokens = sweep.run(out, &done, &mut |row| {
+    let mut sink = |row: Row| {
         bar.set_message(format!("{}, {}", row.model, row.key.arm.mode));
         writer.append(&Record::Row(Box::new(row)))?;
         bar.inc(1);
         Ok(())
-    })?;
+    };
+    let tokens = sweep.run(out, &done, &mut sink)?;
+    if let Some(endpoint) = endpoint {
+        endpoint.run(out, &done, &mut sink)?;
+    }
     bar.finish_and_clear();
     if args.timings {
         let (computed, in_all) = (tokens.computed, tokens.in_all);

@@ -1,0 +1,124 @@
+//! Prompts for models that are not here: the chat template, and the text around what the model writes.
+
+use crate::{
+    Result,
+    benchmark::{Case, Dataset, Error, dataset::hex},
+    call::{self, Format, Manner, Request, manner_of},
+    chat::RenderOptions,
+    runtime::Vocabulary,
+};
+use sha2::{Digest, Sha256};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// Far longer than any chat template; the file may be a device without an end.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// Texts that end a turn in the model families that are known.
+const ENDS: [&str; 7] =
+    ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "</s>"];
+
+/// A chat template with what it needs of its model's vocabulary.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// Where it is from, for messages.
+    path: PathBuf,
+    text: String,
+    /// The text of the token that the model's own tokenizer puts in front.
+    bos: Option<String>,
+    eos: Option<String>,
+    ends: Vec<String>,
+}
+
+/// One prompt.
+pub(super) struct Prompt {
+    /// The text that is sent.
+    pub(super) sent: String,
+    /// The SHA-256 of the prompt, in hex.
+    pub(super) sha256: String,
+}
+
+impl Template {
+    /// Reads a template: that of a GGUF file, or a file of Jinja. Of a model in Jinja alone no token is known; servers put
+    /// one in front themselves where the model wants it.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is neither.
+    pub fn open(path: &Path) -> Result<Template> {
+        let unreadable = |source| Error::Read { path: path.to_path_buf(), source };
+        let mut file = File::open(path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        file.by_ref().take(4).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes == b"GGUF" {
+            return Template::of(&Vocabulary::load(path)?, path);
+        }
+        file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+        let wrong = |problem: &str| Error::File { path: path.into(), problem: problem.into(), source: None };
+        let text =
+            String::from_utf8(bytes).map_err(|_| wrong("is neither GGUF nor a chat template in UTF-8"))?;
+        if text.trim().is_empty() {
+            return Err(wrong("the chat template is empty").into());
+        }
+        let ends = ENDS.iter().filter(|end| text.contains(**end)).map(|end| (*end).to_owned()).collect();
+        Ok(Template { path: path.to_path_buf(), text, bos: None, eos: None, ends })
+    }
+
+    /// The template of a model that is here; `path` is for messages.
+    ///
+    /// # Errors
+    /// A model without one.
+    pub fn of(vocabulary: &Vocabulary, path: &Path) -> Result<Template> {
+        let text = Format::default().template(vocabulary, true)?.to_owned();
+        let piece = |token: Option<i32>| {
+            token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())
+        };
+        let ends_turn = |end: &str| {
+            let tokens = vocabulary.tokenize(end, true).unwrap_or_default();
+            matches!(tokens[..], [token] if vocabulary.is_eog(token))
+        };
+        let mut ends: Vec<String> =
+            [piece(vocabulary.eos()), piece(vocabulary.eot())].into_iter().flatten().collect();
+        ends.extend(ENDS.iter().filter(|end| ends_turn(end)).map(|end| (*end).to_owned()));
+        let mut seen = std::collections::BTreeSet::new();
+        ends.retain(|end| !end.is_empty() && seen.insert(end.clone()));
+        Ok(Template {
+            path: path.to_path_buf(),
+            text,
+            bos: piece(vocabulary.bos().filter(|_| vocabulary.adds_bos())),
+            eos: piece(vocabulary.eos()),
+            ends,
+        })
+    }
+
+    /// The file that it is from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The texts that end an answer; what OpenAI takes at most.
+    pub(super) fn ends(&self) -> &[String] {
+        &self.ends[..self.ends.len().min(4)]
+    }
+
+    /// The prompt of a case: what a model here would read, hash included.
+    pub(super) fn prompt(&self, dataset: &Dataset, case: &Case) -> Result<Prompt> {
+        let conversation = dataset.conversation(case);
+        let request = Request::new(&conversation, Some(&dataset.job.tools));
+        let manner: Manner = manner_of(&self.text, None)?;
+        let options = RenderOptions {
+            add_generation_prompt: true,
+            enable_thinking: Some(false),
+            bos_token: self.bos.as_deref(),
+            eos_token: self.eos.as_deref(),
+            ..RenderOptions::default()
+        };
+        let text = call::render_with(&self.text, &request, Some(&manner), &options)?;
+        let sha256 = hex(&Sha256::digest(&text));
+        // Servers put this token in front themselves, and two of them are none that the model knows.
+        let sent = self.bos.as_deref().and_then(|bos| text.strip_prefix(bos)).map(str::to_owned);
+        Ok(Prompt { sent: sent.unwrap_or(text), sha256 })
+    }
+}

@@ -1,0 +1,195 @@
+//! What a server is sent, and what is read of its answer.
+
+use super::count;
+use crate::{
+    Result,
+    benchmark::{Case, Dataset, dataset::hex, json::quoted},
+    http::{Client, Error},
+    tools::json::spaced,
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// The marks of a call that a server must not take out of the text.
+const MARKS: [&str; 2] = ["<tool_call>", "</tool_call>"];
+
+/// A request for one answer.
+pub(super) struct Asked {
+    path: &'static str,
+    body: Value,
+    ends: Vec<String>,
+    /// The SHA-256 of the prompt, or of messages and tools where the server writes the prompt, in hex.
+    pub(super) sha256: String,
+}
+
+/// What came back.
+pub(super) struct Answered {
+    pub(super) text: String,
+    pub(super) finish: String,
+    pub(super) prompt_tokens: usize,
+    pub(super) computed_tokens: usize,
+    pub(super) generated_tokens: usize,
+    pub(super) seconds: f64,
+}
+
+impl Asked {
+    /// Our prompt, for `/completions`.
+    pub(super) fn completion(
+        model: &str,
+        prompt: String,
+        sha256: String,
+        max_tokens: usize,
+        ends: &[String],
+    ) -> Asked {
+        let mut body = greedy(model, max_tokens);
+        body["prompt"] = prompt.into();
+        body["stop"] = json!(ends);
+        // vLLM's words for leaving the marks of a call in the text, and llama-server's.
+        body["skip_special_tokens"] = false.into();
+        body["spaces_between_special_tokens"] = false.into();
+        body["preserved_tokens"] = json!(MARKS);
+        Asked { path: "/completions", body, ends: ends.to_vec(), sha256 }
+    }
+
+    /// Messages and tools, for `/chat/completions`.
+    pub(super) fn chat(model: &str, dataset: &Dataset, case: &Case, max_tokens: usize) -> Asked {
+        let messages = Value::Array(messages(dataset, case));
+        let tools = Value::Array(dataset.job.tools.sources());
+        let sha256 = hex(&Sha256::digest(format!("{}\0{}", spaced(&messages), spaced(&tools))));
+        let mut body = greedy(model, max_tokens);
+        body["messages"] = messages;
+        body["tools"] = tools;
+        body["tool_choice"] = "auto".into();
+        body["chat_template_kwargs"] = json!({"enable_thinking": false});
+        Asked { path: "/chat/completions", body, ends: Vec::new(), sha256 }
+    }
+
+    pub(super) fn send(&self, client: &Client) -> Result<Answered> {
+        let reply = client.post(self.path, &self.body)?;
+        let incomplete = |missing| Error::Incomplete {
+            url: format!("{}{}", client.base(), self.path),
+            missing,
+            begins: reply.json.to_string().chars().take(200).collect(),
+        };
+        let choice = &reply.json["choices"][0];
+        let text = match self.path {
+            "/completions" => {
+                let text = choice["text"].as_str().ok_or_else(|| incomplete("`choices[0].text`"))?;
+                let end = self.ends.iter().find_map(|end| text.strip_suffix(end.as_str()));
+                end.unwrap_or(text).to_owned()
+            }
+            _ => {
+                let message = choice["message"].as_object();
+                said(message.ok_or_else(|| incomplete("`choices[0].message`"))?)
+            }
+        };
+        let usage = &reply.json["usage"];
+        let prompt_tokens = count(&usage["prompt_tokens"]);
+        Ok(Answered {
+            text,
+            finish: match choice["finish_reason"].as_str() {
+                Some("stop" | "tool_calls") => "stop".into(),
+                Some("length") => "budget".into(),
+                other => other.unwrap_or("unknown").to_owned(),
+            },
+            prompt_tokens,
+            computed_tokens: prompt_tokens
+                - count(&usage["prompt_tokens_details"]["cached_tokens"]).min(prompt_tokens),
+            generated_tokens: count(&usage["completion_tokens"]),
+            seconds: reply.seconds,
+        })
+    }
+}
+
+/// Always the likeliest token, whatever the server's or the model's defaults are.
+fn greedy(model: &str, max_tokens: usize) -> Value {
+    json!({
+        "model": model,
+        "max_tokens": max_tokens,
+        "temperature": 0,
+        "top_p": 1,
+        "presence_penalty": 0,
+        "frequency_penalty": 0,
+        // vLLM's word for it, which takes its default from the model's generation_config, and llama-server's.
+        "repetition_penalty": 1,
+        "repeat_penalty": 1,
+        "seed": 0,
+        "stream": false,
+    })
+}
+
+/// The messages of a case in OpenAI's form, where arguments are text and every call has an id.
+fn messages(dataset: &Dataset, case: &Case) -> Vec<Value> {
+    let conversation = dataset.conversation(case);
+    let message = |(i, message): (usize, &crate::chat::Message)| {
+        let mut fields = message.fields().clone();
+        if let Some(Value::Array(calls)) = fields.get_mut("tool_calls") {
+            for (j, call) in calls.iter_mut().enumerate() {
+                let arguments = &mut call["function"]["arguments"];
+                if !arguments.is_string() {
+                    *arguments = spaced(arguments).into();
+                }
+                if !call["id"].is_string() {
+                    call["id"] = format!("call_{i}_{j}").into();
+                }
+                call["type"] = "function".into();
+            }
+        }
+        Value::Object(fields)
+    };
+    conversation.messages.iter().enumerate().map(message).collect()
+}
+
+/// What a message says, with its calls written as a model writes them.
+fn said(message: &serde_json::Map<String, Value>) -> String {
+    let content = message.get("content").and_then(Value::as_str).unwrap_or_default();
+    let call = |call: &Value| {
+        let function = &call["function"];
+        let name = function["name"].as_str().map_or("null".into(), quoted);
+        let arguments = match &function["arguments"] {
+            Value::Null => "{}".into(),
+            // A text that holds no object is no call, and must not become one.
+            Value::String(text) => match serde_json::from_str::<Value>(text) {
+                // As it was written: a number that was parsed may be written otherwise.
+                Ok(Value::Object(_)) => text.clone(),
+                _ => quoted(text),
+            },
+            other => spaced(other),
+        };
+        format!("<tool_call>\n{{\"name\": {name}, \"arguments\": {arguments}}}\n</tool_call>")
+    };
+    let calls = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten().map(call);
+    let parts: Vec<String> =
+        std::iter::once(content.to_owned()).filter(|content| !content.is_empty()).chain(calls).collect();
+    parts.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::benchmark::answer::{Call, Rejection};
+
+    fn read(message: Value) -> Result<Call, Rejection> {
+        Call::parse(&said(message.as_object().unwrap()))
+    }
+
+    #[test]
+    fn calls_of_a_message_are_read_as_those_of_a_model() {
+        let call = |arguments: Value| json!({"function": {"name": "find", "arguments": arguments}});
+        let found = read(json!({"content": null, "tool_calls": [call(json!("{\"n\": 2.0}"))]})).unwrap();
+        assert_eq!(
+            found,
+            read(json!({"tool_calls": [call(json!({"n": 2.0}))], "content": "Let me see."})).unwrap()
+        );
+        assert_eq!(read(json!({"content": "Hello!"})), Err(Rejection::NoJson));
+        assert_eq!(read(json!({"content": null})), Err(Rejection::Empty));
+        let twice = json!({"tool_calls": [call(json!("{}")), call(json!("{}"))]});
+        assert_eq!(read(twice), Err(Rejection::SeveralCalls));
+        for broken in ["{\"n\": ", "[1]", ""] {
+            let message = json!({"tool_calls": [call(json!(broken))]});
+            assert_eq!(read(message), Err(Rejection::ArgumentsNotAnObject), "{broken}");
+        }
+        assert_eq!(read(json!({"tool_calls": [{"function": {}}]})), Err(Rejection::NoName));
+        assert!(read(json!({"tool_calls": [call(Value::Null)]})).unwrap().arguments.is_empty());
+    }
+}

@@ -1,0 +1,105 @@
+//! `edgecall bench calibrate-judge`.
+
+use super::{judge, network};
+use crate::cli::{
+    exit::{self, Failure},
+    output::{Format, emit},
+};
+use edgecall::{
+    Error, Kind,
+    benchmark::{
+        Job,
+        judge::calibration::calibrate,
+        predictions::{self, Prediction},
+        verdict::Rules,
+    },
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The arguments of `edgecall bench calibrate-judge`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder with job_description.json and files of predictions, *.jsonl, with published verdicts
+    #[arg(long, value_name = "DIR", required_unless_present_all = ["job", "files"])]
+    data: Option<PathBuf>,
+
+    /// Take the criteria from this file
+    #[arg(long, value_name = "JOB.json")]
+    job: Option<PathBuf>,
+
+    /// Take these files of predictions
+    #[arg(value_name = "PREDICTIONS.jsonl")]
+    files: Vec<PathBuf>,
+
+    /// Take the first N rows of each file only
+    #[arg(long, value_name = "N")]
+    limit: Option<std::num::NonZeroUsize>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    judge: judge::Args,
+
+    #[command(flatten)]
+    network: network::Args,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    if !args.judge.is_asked() {
+        return Err(Failure::usage(
+            "there is no judge to calibrate; name one with --judge URL and --judge-model NAME",
+        ));
+    }
+    let beside = || args.data.as_ref().map(|folder| folder.join("job_description.json")).unwrap_or_default();
+    let job_path = args.job.clone().unwrap_or_else(beside);
+    let job = Job::open(&job_path).map_err(Error::from)?;
+    let files = files(&args)?;
+    let judge = args.judge.prepare(&args.network, job.judge_instructions.as_deref(), &job_path)?;
+    exit::leave_on_interrupt(
+        "interrupted; votes so far are kept, and the same command goes on with them",
+        || (),
+    )?;
+    let judge = judge.expect("it was named");
+    let Rules { draws, seed, .. } = Rules::default();
+    let calibration = judge.sit(|judge, progress| calibrate(judge, &files, draws, seed, progress))?;
+    Ok(emit(&calibration, Format::from_flag(args.json))?)
+}
+
+/// The rows of each file.
+fn files(args: &Args) -> anyhow::Result<Vec<(String, Vec<Prediction>)>> {
+    let paths = match (&args.data, args.files.is_empty()) {
+        (Some(folder), true) => in_folder(folder)?,
+        _ => args.files.clone(),
+    };
+    let limit = args.limit.map_or(usize::MAX, std::num::NonZeroUsize::get);
+    let read = |path: &PathBuf| {
+        let bytes = fs::read(path).map_err(|source| Error::read(path, source))?;
+        let mut rows = predictions::read(path, &bytes).map_err(Error::from)?;
+        rows.truncate(limit);
+        Ok((path.display().to_string(), rows))
+    };
+    paths.iter().map(read).collect()
+}
+
+/// The files of predictions in a folder, by name.
+fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let unreadable = |source| Error::read(folder, source);
+    let entries: Vec<_> =
+        fs::read_dir(folder).map_err(unreadable)?.collect::<Result<_, _>>().map_err(unreadable)?;
+    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
+    paths.sort();
+    match paths.is_empty() {
+        true => Err(Failure::of(
+            Kind::NoInput,
+            format!("{} has no file of predictions, *.jsonl", folder.display()),
+        )),
+        false => Ok(paths),
+    }
+}

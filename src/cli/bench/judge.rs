@@ -1,0 +1,180 @@
+//! A model that grades.
+
+use super::network;
+use crate::cli::exit::Failure;
+use clap::builder::TypedValueParser;
+use edgecall::{
+    Error,
+    benchmark::{
+        Dataset,
+        judge::{Cache, Judge, Manner},
+        row::RowFile,
+    },
+    http::Client,
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    env,
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+/// The arguments that name a judge.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Judge")]
+pub struct Args {
+    /// Let a model of this server grade calls; a key is taken from EDGECALL_JUDGE_API_KEY or EDGECALL_API_KEY
+    #[arg(long, value_name = "URL", requires = "judge_model")]
+    judge: Option<String>,
+
+    /// Ask that server for this model
+    #[arg(long, value_name = "NAME", requires = "judge")]
+    judge_model: Option<String>,
+
+    /// Ask this often about each call, and take what most votes say
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..100).try_map(odd))]
+    judge_votes: usize,
+
+    /// Let the judge choose tokens this freely [default: 0; for several votes 0.7]
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    judge_temperature: Option<f64>,
+
+    /// End a verdict, thoughts included, after this many tokens
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = clap::value_parser!(u32).range(16..))]
+    judge_max_tokens: u32,
+
+    /// Ask about this many calls at a time
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=256))]
+    judge_concurrency: u32,
+
+    /// Keep votes in this file, and take those that are there [default: in the user's cache folder]
+    #[arg(long, value_name = "FILE.jsonl")]
+    judge_cache: Option<PathBuf>,
+}
+
+fn odd(n: u32) -> Result<usize, String> {
+    if n % 2 == 1 {
+        Ok(n as usize)
+    } else {
+        Err("an even number of votes can be split; take an odd one".into())
+    }
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    let temperature = text.parse().ok().filter(|temperature: &f64| (0.0..=2.0).contains(temperature));
+    temperature.ok_or_else(|| "expected a number from 0 to 2, such as 0.7".into())
+}
+
+/// A server that can be asked for verdicts.
+pub struct Bench {
+    client: Client,
+    manner: Manner,
+    criteria: String,
+    votes: usize,
+    concurrency: usize,
+    cache: PathBuf,
+}
+
+impl Args {
+    /// Whether a judge was named.
+    pub fn is_asked(&self) -> bool {
+        self.judge.is_some()
+    }
+
+    /// The judge, who goes by `criteria`; `job` is the file that should hold them.
+    ///
+    /// # Errors
+    /// An address or a key that is none; criteria that are missing; no folder for the cache.
+    pub fn prepare(
+        &self,
+        network: &network::Args,
+        criteria: Option<&str>,
+        job: &Path,
+    ) -> anyhow::Result<Option<Bench>> {
+        let (Some(url), Some(model)) = (&self.judge, &self.judge_model) else { return Ok(None) };
+        let Some(criteria) = criteria.filter(|text| !text.trim().is_empty()) else {
+            return Err(Failure::usage(format!(
+                "{} has no `llm_as_a_judge_instructions`, and a judge goes by them; write what makes a call good there",
+                job.display()
+            )));
+        };
+        let temperature = self.judge_temperature.unwrap_or(if self.judge_votes > 1 { 0.7 } else { 0.0 });
+        if self.judge_votes > 1 && temperature == 0.0 {
+            return Err(Failure::usage("at temperature 0 all votes are one; raise --judge-temperature"));
+        }
+        let client = network.client(url, &["EDGECALL_JUDGE_API_KEY", "EDGECALL_API_KEY"])?;
+        let max_tokens = self.judge_max_tokens as usize;
+        Ok(Some(Bench {
+            client,
+            manner: Manner::new(model, criteria, temperature, max_tokens),
+            criteria: criteria.to_owned(),
+            votes: self.judge_votes,
+            concurrency: self.judge_concurrency as usize,
+            cache: match &self.judge_cache {
+                Some(path) => path.clone(),
+                None => cache_folder()?.join("judge.jsonl"),
+            },
+        }))
+    }
+}
+
+fn cache_folder() -> anyhow::Result<PathBuf> {
+    let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
+    let folder = folder
+        .ok_or_else(|| Failure::usage("there is no HOME to keep votes in; name a file with --judge-cache"))?;
+    Ok(folder.join("edgecall"))
+}
+
+impl Bench {
+    /// Does `with` the judge and a progress bar for its votes.
+    ///
+    /// # Errors
+    /// A cache that cannot be opened, and what `with` reports.
+    pub fn sit<T>(
+        &self,
+        with: impl FnOnce(&Judge<'_>, &(dyn Fn(usize, usize) + Sync)) -> Result<T, Error>,
+    ) -> anyhow::Result<T> {
+        let cache = Mutex::new(Cache::open(&self.cache).map_err(Error::from)?);
+        let judge = Judge {
+            client: &self.client,
+            manner: self.manner.clone(),
+            criteria: self.criteria.clone(),
+            votes: self.votes,
+            concurrency: self.concurrency,
+            cache,
+        };
+        let bar = bar();
+        let progress = |done: usize, all: usize| {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        };
+        let result = with(&judge, &progress);
+        bar.finish_and_clear();
+        Ok(result?)
+    }
+
+    /// Puts verdicts into the rows of the file at `path`.
+    ///
+    /// # Errors
+    /// As [`Bench::sit`]; a file that cannot be written.
+    pub fn judge_file(&self, path: &Path, dataset: &Dataset) -> anyhow::Result<()> {
+        let mut file = RowFile::read(path).map_err(Error::from)?;
+        let changed = self.sit(|judge, progress| judge.judge_rows(&mut file.rows, dataset, progress))?;
+        if changed > 0 {
+            file.rewrite(path).map_err(Error::from)?;
+        }
+        Ok(())
+    }
+}
+
+/// A progress bar on stderr, for people who look at it.
+fn bar() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("verdicts {wide_bar} {pos} of {len} {eta:>4}");
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    bar.with_style(style.expect("the template is a constant"))
+}

@@ -1,0 +1,350 @@
+//! JSON over HTTP: one request at a time, made again where that may help.
+//!
+//! A request that fails for a reason that may pass (a broken connection, a server that is busy or starts) is made again
+//! after a pause that doubles each time, with jitter, or after the one that the server asks for. Redirects are not
+//! followed: a key would go to whoever is named. What the server said ends up in errors, the key never does.
+
+mod error;
+mod key;
+mod patience;
+
+pub use error::Error;
+pub use key::Key;
+pub use patience::Patience;
+
+use serde_json::Value;
+use std::{
+    io,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use ureq::{
+    Agent, Body,
+    http::{HeaderMap, Response, StatusCode, Uri, header},
+    tls::{RootCerts, TlsConfig},
+};
+
+/// Far more than any answer; a server may send without an end.
+const MAX_BODY_BYTES: u64 = 64 << 20;
+
+/// A server at a base address, with all that a request to it needs. Threads may share it.
+pub struct Client {
+    agent: Agent,
+    base: String,
+    origin: String,
+    key: Option<Key>,
+    patience: Patience,
+    pauses: Mutex<patience::Pauses>,
+    retries: AtomicUsize,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The body.
+    pub json: Value,
+    /// Seconds from the request that succeeded to its answer; tries before it and pauses do not count.
+    pub seconds: f64,
+}
+
+/// What a failed try asks for.
+enum Failed {
+    /// Another try after a pause, of this length if the server named one.
+    ForNow(Error, Option<Duration>),
+    /// Nothing: another try would fail as well.
+    ForGood(Error),
+}
+
+impl Client {
+    /// A client for the OpenAI-compatible server at `url`: its base address with or without `/v1`, or the address of one
+    /// of its methods. Without a path it gets `/v1`.
+    ///
+    /// # Errors
+    /// [`Error::Url`] for what is no such address, or holds a name, a password or a query, where keys are put; what
+    /// [`Key::is_for`] says of a key that must not go there is no error: the key is left out.
+    pub fn new(url: &str, key: Option<Key>, patience: Patience) -> Result<Client, Error> {
+        let (base, origin, host) = base(url)?;
+        let is_local = matches!(&*host, "localhost" | "127.0.0.1" | "[::1]");
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let mut config = Agent::config_builder()
+            .timeout_global(Some(patience.timeout))
+            .timeout_connect(Some(patience.timeout.min(Duration::from_secs(30))))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("edgecall/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls);
+        if is_local {
+            // A proxy does not know this machine's servers.
+            config = config.proxy(None);
+        }
+        let key = key.filter(|key| key.is_for(base.starts_with("https://"), is_local));
+        let pauses = Mutex::new(patience::Pauses::new(&patience));
+        let retries = AtomicUsize::new(0);
+        Ok(Client { agent: config.build().new_agent(), base, origin, key, patience, pauses, retries })
+    }
+
+    /// The base address, which ends without a slash.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Requests that were made again so far.
+    pub fn retries(&self) -> usize {
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Sends `body` to `path` below the base address.
+    ///
+    /// # Errors
+    /// The last try's, where none succeeded.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Reply, Error> {
+        let url = format!("{}{path}", self.base);
+        let bytes = body.to_string();
+        let mut tries = 1;
+        loop {
+            let send = || {
+                let mut request = self.agent.post(&url).content_type("application/json");
+                if let Some(key) = &self.key {
+                    request = request.header(header::AUTHORIZATION, key.bearer());
+                }
+                request.send(&bytes)
+            };
+            match self.attempt(&url, tries, send) {
+                Ok(reply) => return Ok(reply),
+                Err(Failed::ForNow(_, asked)) if tries <= self.patience.retries => {
+                    tries += 1;
+                    self.retries.fetch_add(1, Ordering::Relaxed);
+                    let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+                    let pause = pauses.next(tries - 2, asked);
+                    drop(pauses);
+                    tracing::info!(url, tries, pause_s = pause.as_secs_f64(), "trying again");
+                    thread::sleep(pause);
+                }
+                Err(Failed::ForNow(error, _) | Failed::ForGood(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Asks for `path` below the base address, or below the server's root, once.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn get(&self, place: Place, path: &str) -> Result<Value, Error> {
+        let start = match place {
+            Place::Base => &self.base,
+            Place::Root => &self.origin,
+        };
+        let url = format!("{start}{path}");
+        let send = || {
+            let mut request = self.agent.get(&url);
+            if let Some(key) = &self.key {
+                request = request.header(header::AUTHORIZATION, key.bearer());
+            }
+            request.call()
+        };
+        match self.attempt(&url, 1, send) {
+            Ok(reply) => Ok(reply.json),
+            Err(Failed::ForNow(error, _) | Failed::ForGood(error)) => Err(error),
+        }
+    }
+
+    /// One request and its answer.
+    fn attempt(
+        &self,
+        url: &str,
+        tries: u32,
+        send: impl FnOnce() -> Result<Response<Body>, ureq::Error>,
+    ) -> Result<Reply, Failed> {
+        let start = Instant::now();
+        let failed = |source| self.failed(url, tries, source);
+        let mut response = send().map_err(failed)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.body_mut().with_config().limit(MAX_BODY_BYTES).read_to_vec().map_err(failed)?;
+        let seconds = start.elapsed().as_secs_f64();
+        if status.is_redirection() {
+            let to = text(&headers, header::LOCATION);
+            return Err(Failed::ForGood(Error::Redirect {
+                url: url.to_owned(),
+                status: status.as_u16(),
+                to,
+            }));
+        }
+        if !status.is_success() {
+            return Err(self.refused(url, tries, status, &headers, &body));
+        }
+        match serde_json::from_slice(&body) {
+            Ok(json) => Ok(Reply { json, seconds }),
+            Err(source) => {
+                let content_type = text(&headers, header::CONTENT_TYPE);
+                let is_json = content_type.contains("json");
+                let begins = self.excerpt(&String::from_utf8_lossy(&body));
+                let error = Error::NotJson { url: url.to_owned(), content_type, begins, tries, source };
+                // Broken JSON may be half an answer; a page is another server's.
+                Err(if is_json { Failed::ForNow(error, None) } else { Failed::ForGood(error) })
+            }
+        }
+    }
+
+    /// A request without an answer.
+    fn failed(&self, url: &str, tries: u32, source: ureq::Error) -> Failed {
+        let url = url.to_owned();
+        match source {
+            ureq::Error::Timeout(_) => {
+                Failed::ForNow(Error::TimedOut { url, after: self.patience.timeout, tries }, None)
+            }
+            ureq::Error::BodyExceedsLimit(limit) => Failed::ForGood(Error::TooLong { url, limit }),
+            ureq::Error::Io(ref cause) if cause.kind() == io::ErrorKind::InvalidData => {
+                // What rustls says of a certificate that is not to be trusted.
+                Failed::ForGood(Error::Unreachable { url, tries, source: Box::new(source) })
+            }
+            ureq::Error::Io(_)
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::HostNotFound
+            | ureq::Error::Protocol(_) => {
+                Failed::ForNow(Error::Unreachable { url, tries, source: Box::new(source) }, None)
+            }
+            other => Failed::ForGood(Error::Unreachable { url, tries, source: Box::new(other) }),
+        }
+    }
+
+    /// An answer that says no.
+    fn refused(&self, url: &str, tries: u32, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failed {
+        let said = self.excerpt(&said(body));
+        let error = Error::Status {
+            url: url.to_owned(),
+            status: status.as_u16(),
+            said,
+            with_key: self.key.as_ref().map(Key::name),
+            tries,
+        };
+        match status.as_u16() {
+            408 | 425 | 429 | 500 | 502 | 503 | 504 => {
+                Failed::ForNow(error, patience::retry_after(&text(headers, header::RETRY_AFTER)))
+            }
+            _ => Failed::ForGood(error),
+        }
+    }
+
+    /// The beginning of what a server said, in one line and without the key.
+    fn excerpt(&self, text: &str) -> String {
+        const MOST: usize = 300;
+        let text = match &self.key {
+            Some(key) => key.cut_out(text),
+            None => text.to_owned(),
+        };
+        let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).collect();
+        let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        match line.char_indices().nth(MOST) {
+            Some((end, _)) => format!("{}...", &line[..end]),
+            None => line,
+        }
+    }
+}
+
+/// Where a path begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Below the base address, `/v1` included.
+    Base,
+    /// Below the server's name.
+    Root,
+}
+
+/// A header's text; nothing if there is none.
+fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// The message in the body of an error, in whichever form; else the body.
+fn said(body: &[u8]) -> String {
+    let whole = || String::from_utf8_lossy(body).into_owned();
+    let Ok(json) = serde_json::from_slice::<Value>(body) else { return whole() };
+    let places = [&json["error"]["message"], &json["error"], &json["message"], &json["detail"]];
+    places.into_iter().find_map(Value::as_str).map_or_else(whole, str::to_owned)
+}
+
+/// The base address, the same without its path, and the host.
+fn base(url: &str) -> Result<(String, String, String), Error> {
+    let wrong = |shown: &str, problem| Error::Url { url: shown.to_owned(), problem };
+    // A password must not reach a terminal or a log either.
+    if url.split(['/', '?', '#']).nth(2).is_some_and(|authority| authority.contains('@')) {
+        return Err(wrong(
+            "the URL",
+            "holds a name or a password; leave them out and put the key into the environment",
+        ));
+    }
+    if url.contains(['?', '#']) {
+        return Err(wrong(
+            "the URL",
+            "holds `?` or `#`; give the base address alone and put the key into the environment",
+        ));
+    }
+    let malformed = || wrong(url, "is no address; give one such as http://localhost:8080/v1");
+    let parsed: Uri = url.parse().map_err(|_| malformed())?;
+    let (Some(scheme), Some(authority)) = (parsed.scheme_str(), parsed.authority()) else {
+        return Err(malformed());
+    };
+    if !matches!(scheme, "http" | "https") {
+        return Err(wrong(url, "does not begin with http:// or https://"));
+    }
+    let mut path = parsed.path().trim_end_matches('/');
+    for method in ["/chat/completions", "/completions", "/models"] {
+        path = path.strip_suffix(method).unwrap_or(path);
+    }
+    let path = if path.is_empty() { "/v1" } else { path };
+    let origin = format!("{scheme}://{authority}");
+    Ok((format!("{origin}{path}"), origin, authority.host().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_address_is_found_in_whatever_was_given() {
+        for (url, expected) in [
+            ("http://localhost:8080", "http://localhost:8080/v1"),
+            ("http://localhost:8080/", "http://localhost:8080/v1"),
+            ("https://api.example.org/v1/", "https://api.example.org/v1"),
+            ("https://api.example.org/v1/chat/completions", "https://api.example.org/v1"),
+            ("http://[::1]:80/v1/completions", "http://[::1]:80/v1"),
+            ("https://example.org/openai/deployments/x", "https://example.org/openai/deployments/x"),
+        ] {
+            assert_eq!(base(url).unwrap().0, expected, "{url}");
+        }
+        assert_eq!(base("https://a.example:8/x/v1").unwrap().1, "https://a.example:8");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_and_no_password_is_repeated() {
+        for (url, expected) in [
+            ("localhost:8080", "is no address"),
+            ("ftp://localhost/v1", "does not begin with http://"),
+            ("http://", "is no address"),
+            ("http://me:secret@host/v1", "the URL holds a name or a password"),
+            ("http://host/v1?api_key=secret", "the URL holds `?`"),
+        ] {
+            let message = base(url).unwrap_err().to_string();
+            assert!(message.contains(expected) && !message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_message_of_an_error_is_found_in_every_form() {
+        for (body, expected) in [
+            (r#"{"error": {"message": "no such model", "code": 404}}"#, "no such model"),
+            (r#"{"error": "no such model"}"#, "no such model"),
+            (r#"{"message": "no such model"}"#, "no such model"),
+            (r#"{"detail": "no such model"}"#, "no such model"),
+            (r#"{"detail": ["x"]}"#, r#"{"detail": ["x"]}"#),
+            ("Bad Gateway", "Bad Gateway"),
+        ] {
+            assert_eq!(said(body.as_bytes()), expected);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A server's key: from the environment, and to nowhere but the header.
+
+use super::Error;
+use std::{env, fmt};
+
+/// A key that servers ask for. It is never shown, not even by `{:?}`.
+#[derive(Clone)]
+pub struct Key {
+    name: &'static str,
+    secret: String,
+    /// Whether the key may go anywhere that the user names.
+    anywhere: bool,
+}
+
+impl Key {
+    /// The key that the first of these variables holds, else the one in `OPENAI_API_KEY`; none if all are empty.
+    ///
+    /// # Errors
+    /// [`Error::Key`] for one that cannot be written into a header.
+    pub fn from_env(names: &[&'static str]) -> Result<Option<Key>, Error> {
+        let known = names.iter().map(|name| (*name, true)).chain([("OPENAI_API_KEY", false)]);
+        for (name, anywhere) in known {
+            let Some(value) = env::var_os(name) else { continue };
+            let value = value.to_str().map(str::trim).ok_or(Error::Key { name })?;
+            if value.is_empty() {
+                continue;
+            }
+            return Key::new(name, value, anywhere).map(Some);
+        }
+        Ok(None)
+    }
+
+    fn new(name: &'static str, secret: &str, anywhere: bool) -> Result<Key, Error> {
+        match secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(Key { name, secret: secret.to_owned(), anywhere }),
+            false => Err(Error::Key { name }),
+        }
+    }
+
+    /// The variable that it is from.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether it may go to a server: over TLS or to this machine any may; in the clear over a network only one that was
+    /// set for this program, since `OPENAI_API_KEY` was set for another server.
+    pub fn is_for(&self, is_tls: bool, is_local: bool) -> bool {
+        self.anywhere || is_tls || is_local
+    }
+
+    /// The value of the header.
+    pub(super) fn bearer(&self) -> String {
+        format!("Bearer {}", self.secret)
+    }
+
+    /// `text` with dashes where the key stands.
+    pub(super) fn cut_out(&self, text: &str) -> String {
+        text.replace(&self.secret, "---")
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_not_shown() {
+        let key = Key::new("EDGECALL_API_KEY", "sk-secret", true).unwrap();
+        assert_eq!(format!("{key:?}"), "Key(EDGECALL_API_KEY)");
+        assert_eq!(key.cut_out("Incorrect API key: sk-secret."), "Incorrect API key: ---.");
+        let error = Key::new("EDGECALL_API_KEY", "sk-se\ncret", true).unwrap_err();
+        assert!(
+            error.to_string().contains("EDGECALL_API_KEY") && !error.to_string().contains("sk-"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn another_servers_key_stays_off_the_network_in_the_clear() {
+        let key = |anywhere| Key::new("OPENAI_API_KEY", "k", anywhere).unwrap();
+        assert!(!key(false).is_for(false, false));
+        assert!(key(false).is_for(true, false) && key(false).is_for(false, true));
+        assert!(key(true).is_for(false, false));
+    }
+}

@@ -1,0 +1,278 @@
+//! Judges behind servers: verdicts, votes, a cache, calibration.
+
+use crate::{
+    pocket::pocket,
+    server::{Answer, Request, Server},
+    shared::shared,
+};
+use edgecall::{benchmark::row::RowFile, convert::FileType};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+fn folder() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+fn edgecall(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
+    for key in ["EDGECALL_API_KEY", "EDGECALL_JUDGE_API_KEY", "OPENAI_API_KEY"] {
+        command.env_remove(key);
+    }
+    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// `edgecall bench tft` on the first 9 calls, graded.
+fn tft(folder: &Path, judge: &Server, more: &[&str]) -> Command {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/restaurants/benchmark");
+    let mut command =
+        edgecall(&["bench", "tft", "--limit", "9", "--threads", "1", "--max-tokens", "96", "--no-drift"]);
+    command
+        .arg("--data")
+        .arg(data)
+        .arg("-m")
+        .arg(pocket(FileType::Q4KM))
+        .arg("--out")
+        .arg(folder.join("rows.jsonl"));
+    command.args(["--judge", &judge.url(), "--judge-model", "grader", "--judge-cache"]);
+    command.arg(folder.join("votes.jsonl")).args(more);
+    command
+}
+
+fn succeeded(output: Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn says(text: &str) -> Answer {
+    let choice = json!({"message": {"role": "assistant", "content": text}, "finish_reason": "stop"});
+    Answer::json(&json!({"choices": [choice]}))
+}
+
+/// What stands in a block of the question.
+fn block<'r>(request: &'r Request, name: &str) -> &'r str {
+    let text = request.body["messages"][1]["content"].as_str().unwrap();
+    let (_, rest) = text.split_once(&format!("<{name}>\n")).unwrap();
+    rest.split_once(&format!("\n</{name}>")).unwrap().0
+}
+
+fn name_of(call: &str) -> String {
+    let call: Value = serde_json::from_str(call).unwrap();
+    assert!(call["parameters"].is_object(), "written as the criteria speak of it: {call}");
+    call["name"].as_str().unwrap().to_owned()
+}
+
+/// Good where the function is the right one.
+fn by_name(request: &Request) -> Answer {
+    let same = name_of(block(request, "reference")) == name_of(block(request, "prediction"));
+    says(if same { "Same function.\n**VERDICT: good**" } else { "Another function.\nverdict: BAD" })
+}
+
+#[test]
+fn rows_are_graded_once_and_the_report_has_the_mean_with_its_interval() {
+    let folder = folder();
+    let judge = Server::start(|request, n| match n {
+        0 => Answer::status(429, "retry-after: 0\r\n", "slow down"),
+        1 => Answer::of(200, "", "application/json", "{\"choices\": [{\"mess"),
+        2 => says("I cannot decide."),
+        _ => by_name(request),
+    });
+    let one_at_a_time = ["--judge-concurrency", "1"];
+    let stdout = succeeded(tft(folder.path(), &judge, &one_at_a_time).output().unwrap());
+    assert!(stdout.contains("llm_judge (95 %)"), "{stdout}");
+    assert!(stdout.contains("llm_judge: grader graded 9 rows"), "{stdout}");
+    assert!(stdout.contains("1 of 9 votes could not be read, and 1 rows without a verdict"), "{stdout}");
+    let rows = RowFile::read(&folder.path().join("rows.jsonl")).unwrap();
+    let mut scored = 0;
+    for row in &rows.rows {
+        let judged = row.judge.as_ref().unwrap();
+        assert_eq!((&*judged.manner.model, judged.votes.len()), ("grader", 1));
+        let by_name = row.scores["function_name"];
+        assert!(row.scores.get("llm_judge").is_none_or(|score| *score == by_name));
+        scored += usize::from(row.scores.contains_key("llm_judge"));
+    }
+    assert_eq!(scored, 8, "the reply without a verdict is left out");
+    let seen = judge.seen();
+    assert_eq!(seen.len(), 11);
+    assert!(block(&seen[5], "criteria").starts_with("Both sides are JSON tool calls"));
+    assert_eq!(seen[5].body["temperature"], 0.0);
+    assert!(seen[5].body["messages"][0]["content"].as_str().unwrap().ends_with("VERDICT: bad."));
+
+    // Nothing is asked again: neither with the rows, nor for new ones of the same answers.
+    succeeded(tft(folder.path(), &judge, &["--resume"]).output().unwrap());
+    fs::remove_file(folder.path().join("rows.jsonl")).unwrap();
+    let again = succeeded(tft(folder.path(), &judge, &["--primary", "llm_judge"]).output().unwrap());
+    assert_eq!(judge.seen().len(), 11);
+    assert!(again.contains("primary metric"), "{again}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(folder.path().join("votes.jsonl")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600, "replies repeat conversations");
+}
+
+#[test]
+fn several_votes_are_cast_and_most_of_them_decide() {
+    let folder = folder();
+    // The second vote is always against, the third says nothing about half of the rows.
+    let judge = Server::start(|request, _| match request.body["seed"].as_u64().unwrap() {
+        0 => says("VERDICT: good"),
+        1 => says("VERDICT: bad"),
+        _ if block(request, "conversation").len().is_multiple_of(2) => says("Hm."),
+        _ => says("VERDICT: good"),
+    });
+    let stdout = succeeded(tft(folder.path(), &judge, &["--judge-votes", "3"]).output().unwrap());
+    assert!(stdout.contains("Votes differ on 9 rows"), "{stdout}");
+    let rows = RowFile::read(&folder.path().join("rows.jsonl")).unwrap();
+    for row in &rows.rows {
+        let votes = &row.judge.as_ref().unwrap().votes;
+        assert_eq!(votes[..2], [Some(true), Some(false)]);
+        assert_eq!(row.scores.get("llm_judge").copied(), votes[2].map(|_| 1.0));
+    }
+    assert!(judge.seen().iter().all(|request| request.body["temperature"] == 0.7));
+    for (more, expected) in [
+        (["--judge-votes", "2"], "an even number of votes can be split"),
+        (["--judge-temperature", "3"], "from 0 to 2"),
+    ] {
+        let output = tft(folder.path(), &judge, &more).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains(expected));
+    }
+}
+
+#[test]
+fn votes_outlive_a_server_that_fails_and_a_run_that_is_killed() {
+    let folder = folder();
+    let failing = Server::start(|request, n| match n {
+        0..4 => by_name(request),
+        _ => Answer::status(500, "", "out of memory"),
+    });
+    let one = ["--judge-concurrency", "1", "--retries", "0"];
+    let output = tft(folder.path(), &failing, &one).output().unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("status 500, tried once: out of memory"));
+    let votes = || fs::read_to_string(folder.path().join("votes.jsonl")).unwrap().lines().count();
+    assert_eq!(votes(), 4);
+
+    let slow = Server::start(|request, _| by_name(request).after(Duration::from_millis(30)));
+    let mut child = tft(folder.path(), &slow, &["--resume", "--judge-concurrency", "1"]).spawn().unwrap();
+    while votes() < 6 && child.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = votes();
+    assert!((6..9).contains(&before), "{before}");
+    let rest = Server::start(|request, _| by_name(request));
+    succeeded(tft(folder.path(), &rest, &["--resume"]).output().unwrap());
+    assert_eq!(rest.seen().len(), 9 - before);
+    let rows = RowFile::read(&folder.path().join("rows.jsonl")).unwrap();
+    assert!(rows.rows.iter().all(|row| row.scores["llm_judge"] == row.scores["function_name"]));
+}
+
+/// A folder with the criteria and a file of rows (published verdict, right function, function called).
+fn labelled(rows: &[(Value, &str, &str)]) -> TempDir {
+    let folder = folder();
+    let job =
+        json!({"task_description": "t", "tools": [{"name": "f"}], "llm_as_a_judge_instructions": "Be fair."});
+    fs::write(folder.path().join("job_description.json"), job.to_string()).unwrap();
+    let call = |name: &str| match name {
+        "" => String::new(),
+        name => format!("<tool_call>\n{{\"name\": \"{name}\", \"arguments\": {{}}}}\n</tool_call>"),
+    };
+    let line = |(i, (label, gold, called)): (usize, &(Value, &str, &str))| {
+        // Two rows a conversation.
+        let question = json!([{"role": "user", "content": format!("conversation {}", i / 2)}]).to_string();
+        let row = json!({"question": question, "answer": call(gold), "prediction": call(called), "llm-as-a-judge": label});
+        format!("{row}\n")
+    };
+    let text: String = rows.iter().enumerate().map(line).collect();
+    fs::write(folder.path().join("predictions.jsonl"), text).unwrap();
+    folder
+}
+
+fn calibrate(folder: &Path, judge: &Server, more: &[&str]) -> Output {
+    let mut command =
+        edgecall(&["bench", "calibrate-judge", "--judge", &judge.url(), "--judge-model", "grader"]);
+    let votes: PathBuf = folder.join("votes.cache");
+    command.arg("--judge-cache").arg(votes).args(more).output().unwrap()
+}
+
+#[test]
+fn a_judge_is_held_against_published_verdicts() {
+    let mut rows = Vec::new();
+    rows.extend(vec![(json!(1), "f", "f"); 20]);
+    rows.extend(vec![(json!(0), "f", "f"); 5]);
+    rows.extend(vec![(json!(1.0), "f", "g"); 10]);
+    rows.extend(vec![(json!(0), "f", "g"); 14]);
+    // No call, no published verdict.
+    rows.extend([(json!(0), "f", ""), (Value::Null, "f", "f")]);
+    let folder = labelled(&rows);
+    let judge = Server::start(|request, _| by_name(request));
+    let data = folder.path().to_str().unwrap();
+    let output = succeeded(calibrate(folder.path(), &judge, &["--data", data, "--json"]));
+    let report: Value = serde_json::from_str(&output).unwrap();
+    let file = &report["files"][0];
+    assert_eq!((&file["rows"], &file["without_verdict"]), (&json!(50), &json!(0)));
+    assert_eq!(file["confusion"], json!({"good_good": 20, "good_bad": 10, "bad_good": 5, "bad_bad": 15}));
+    // The worked example of the article on Cohen's kappa: 35 of 50 agree, chance alone gives 0.5.
+    assert!((file["agreement"].as_f64().unwrap() - 0.7).abs() < 1e-12);
+    assert!((file["kappa"].as_f64().unwrap() - 0.4).abs() < 1e-12);
+    let interval = &file["kappa_interval"];
+    assert!(interval["low"].as_f64().unwrap() < 0.4 && interval["high"].as_f64().unwrap() > 0.4);
+    assert_eq!((&file["published_mean"], &file["judge_mean"]), (&json!(0.6), &json!(0.5)));
+    // The same question has the same answer.
+    assert!(judge.seen().len() < 50, "{}", judge.seen().len());
+    let table = succeeded(calibrate(folder.path(), &judge, &["--data", data]));
+    assert!(table.contains("-0.1000") && table.contains("0.400"), "{table}");
+}
+
+#[test]
+fn what_cannot_be_calibrated_is_said_with_its_line() {
+    let judge = Server::start(|request, _| by_name(request));
+    let none = labelled(&[(Value::Null, "f", "f")]);
+    let data = none.path().to_str().unwrap();
+    let check = |more: &[&str], code: i32, expected: &str| {
+        let output = calibrate(none.path(), &judge, more);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
+    };
+    check(&["--data", data], 65, "there is no row with a verdict");
+    let row = r#"{"answer": "", "prediction": "", "llm-as-a-judge": 1, "question": 7}"#;
+    fs::write(none.path().join("predictions.jsonl"), format!("\n{row}\n")).unwrap();
+    check(&["--data", data], 65, "line 2: `question` is missing");
+    fs::write(none.path().join("predictions.jsonl"), row.replace('7', "\"[\"")).unwrap();
+    check(&["--data", data], 65, "line 1: `question` holds no messages");
+    let job = json!({"task_description": "t", "tools": [{"name": "f"}]});
+    fs::write(none.path().join("job_description.json"), job.to_string()).unwrap();
+    check(&["--data", data], 2, "has no `llm_as_a_judge_instructions`");
+    let output = edgecall(&["bench", "calibrate-judge", "--data", data]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("name one with --judge URL"));
+    assert!(judge.seen().is_empty());
+}
+
+#[test]
+fn conformance_a_judge_that_looks_at_names_alone_agrees_as_often_as_was_measured() {
+    let Some(shared) = shared() else { return };
+    let folder = folder();
+    let judge = Server::start(|request, _| by_name(request));
+    let data = shared.join("data/tft/predictions");
+    let output = calibrate(folder.path(), &judge, &["--json", "--data", data.to_str().unwrap()]);
+    let report: Value = serde_json::from_str(&succeeded(output)).unwrap();
+    // From the table of proxies: agreement, and the judge's mean minus the published one.
+    for (file, agreement, shift) in [(0, 0.936, 0.064), (1, 0.872, 0.128)] {
+        let file = &report["files"][file];
+        assert_eq!((&file["rows"], &file["without_verdict"]), (&json!(78), &json!(0)));
+        let number = |key: &str| file[key].as_f64().unwrap();
+        assert!((number("agreement") - agreement).abs() < 0.0005, "{file}");
+        assert!((number("judge_mean") - number("published_mean") - shift).abs() < 0.0005, "{file}");
+    }
+    assert_eq!(report["pooled"]["rows"], 156);
+}

@@ -1,0 +1,131 @@
+//! A server on this machine that answers as a test tells it to, badly if need be.
+
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// A request as it came in.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub path: String,
+    /// The lines of the header, names in small letters.
+    pub header: Vec<String>,
+    /// The body, null if it has none.
+    pub body: Value,
+}
+
+/// What is written back, before the connection is closed.
+pub struct Answer {
+    bytes: Vec<u8>,
+    /// Time that passes first.
+    after: Duration,
+}
+
+impl Answer {
+    /// An answer with this status and type.
+    pub fn of(status: u16, more: &str, content_type: &str, body: &str) -> Answer {
+        let head = format!(
+            "HTTP/1.1 {status} Whatever\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\nconnection: close\r\n{more}\r\n",
+            body.len()
+        );
+        Answer { bytes: [head.as_bytes(), body.as_bytes()].concat(), after: Duration::ZERO }
+    }
+
+    pub fn json(value: &Value) -> Answer {
+        Answer::of(200, "", "application/json", &value.to_string())
+    }
+
+    pub fn status(status: u16, more: &str, said: &str) -> Answer {
+        let body = serde_json::json!({"error": {"message": said}}).to_string();
+        Answer::of(status, more, "application/json", &body)
+    }
+
+    /// The same without its last bytes.
+    pub fn cut(mut self, bytes: usize) -> Answer {
+        self.bytes.truncate(self.bytes.len() - bytes);
+        self
+    }
+
+    pub fn after(mut self, after: Duration) -> Answer {
+        self.after = after;
+        self
+    }
+}
+
+/// The server; it listens as long as the process lives.
+pub struct Server {
+    port: u16,
+    seen: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Server {
+    /// Starts one; `answer` gets each request and how many came before it.
+    pub fn start(answer: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (answer, requests, count) = (Arc::new(answer), seen.clone(), Arc::new(AtomicUsize::new(0)));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (answer, requests, count) = (answer.clone(), requests.clone(), count.clone());
+                thread::spawn(move || {
+                    let mut stream = stream.unwrap();
+                    let Some(request) = read(&stream) else { return };
+                    requests.lock().unwrap().push(request.clone());
+                    let answer = answer(&request, count.fetch_add(1, Ordering::SeqCst));
+                    thread::sleep(answer.after);
+                    // The other side may have given up.
+                    let _ = stream.write_all(&answer.bytes);
+                });
+            }
+        });
+        Server { port, seen }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/v1", self.port)
+    }
+
+    /// The requests so far.
+    pub fn seen(&self) -> Vec<Request> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The requests so far whose path ends so.
+    pub fn seen_at(&self, path: &str) -> Vec<Request> {
+        self.seen().into_iter().filter(|request| request.path.ends_with(path)).collect()
+    }
+}
+
+fn read(stream: &TcpStream) -> Option<Request> {
+    let mut reader = BufReader::new(stream);
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        match line.trim_end() {
+            "" => break,
+            line => lines.push(line.to_owned()),
+        }
+    }
+    let path = lines.first()?.split(' ').nth(1)?.to_owned();
+    let header: Vec<String> = lines[1..]
+        .iter()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| format!("{}:{value}", name.to_lowercase()))
+        .collect();
+    let length = header.iter().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body).ok()?;
+    Some(Request { path, header, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+}
