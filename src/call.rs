@@ -232,13 +232,14 @@ pub enum Draft {
 }
 
 impl Draft {
-    fn drafter(self, text: &[i32], earlier: Option<Vec<Vec<i32>>>) -> Option<Drafter> {
+    /// Whoever guesses what follows `text`, also from `earlier` answers with the same tools, the oldest first.
+    pub fn drafter(self, text: &[i32], earlier: Vec<Vec<i32>>) -> Option<Drafter> {
         let reach = match self {
             Draft::Off => return None,
             Draft::Auto => Reach::Worth(Costs::of_this_cpu()),
             Draft::Tokens(most) => Reach::Tokens { matched: 2, most: most.get() },
         };
-        Some(Drafter::new(text, earlier.unwrap_or_default(), reach))
+        Some(Drafter::new(text, earlier, reach))
     }
 }
 

@@ -9,7 +9,7 @@ mod drift;
 mod walker;
 
 pub use contender::{Contender, check_distinct, reference};
-pub use cost::host;
+pub use cost::{Watch, host};
 pub use drift::Along;
 
 use super::{

@@ -97,7 +97,9 @@ pub(super) fn respond(
     let answers = answers(model, request, store);
     let mut drafter = match settings.exact {
         true => None,
-        false => settings.draft.drafter(&text_so_far, answers.as_ref().map(Answers::read)),
+        false => {
+            settings.draft.drafter(&text_so_far, answers.as_ref().map(Answers::read).unwrap_or_default())
+        }
     };
     let pace = match &mut drafter {
         _ if settings.exact => Pace::Exact,

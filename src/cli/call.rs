@@ -467,7 +467,7 @@ fn show_timings(timings: &Timings) {
     let _ = write!(io::stderr(), "{}", TimingTable(timings));
 }
 
-fn kv_types() -> PossibleValuesParser {
+pub fn kv_types() -> PossibleValuesParser {
     PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name))
 }
 
@@ -475,7 +475,7 @@ fn dialects() -> PossibleValuesParser {
     PossibleValuesParser::new(DIALECTS.iter().map(|dialect| dialect.name()))
 }
 
-fn draft(text: &str) -> Result<Draft, String> {
+pub fn draft(text: &str) -> Result<Draft, String> {
     match text {
         "auto" => Ok(Draft::Auto),
         "off" | "0" => Ok(Draft::Off),

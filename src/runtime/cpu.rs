@@ -31,6 +31,15 @@ pub fn features() -> String {
     format!("{} with {}", std::env::consts::ARCH, has.join("+"))
 }
 
+/// The instruction sets that this CPU has and ggml was not compiled for.
+pub fn unused_features() -> Vec<&'static str> {
+    ffi::compiled_features()
+        .iter()
+        .filter(|(name, used)| !*used && has(name))
+        .map(|(name, _)| *name)
+        .collect()
+}
+
 fn missing(compiled: &[(&'static str, bool)], has: impl Fn(&str) -> bool) -> Vec<&'static str> {
     compiled.iter().filter(|(name, used)| *used && !has(name)).map(|(name, _)| *name).collect()
 }

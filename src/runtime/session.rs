@@ -71,6 +71,16 @@ impl<'m> Session<'m> {
         budget: usize,
         options: &Options,
     ) -> Result<Session<'m>, Error> {
+        Session::with_threads(model, n_prompt, budget, options, true)
+    }
+
+    fn with_threads(
+        model: &'m Model,
+        n_prompt: usize,
+        budget: usize,
+        options: &Options,
+        keep_threads: bool,
+    ) -> Result<Session<'m>, Error> {
         let n_ctx = Session::context_length(model, n_prompt, budget, options)?;
         let threads = cpu::threads(options.threads)?;
         let params = Params {
@@ -78,6 +88,7 @@ impl<'m> Session<'m> {
             n_batch: N_BATCH as u32,
             n_ubatch: options.n_ubatch() as u32,
             threads,
+            keep_threads,
             kv_type: options.kv_type.ggml_type.id(),
             flash_attention: needs_flash_attention(options.kv_type),
         };
@@ -104,6 +115,20 @@ impl<'m> Session<'m> {
             ahead: Vec::new(),
             can_draft: ffi::can_be_cut(&model.weights),
         })
+    }
+
+    /// The same with threads as llama.cpp makes them by itself, new ones for each decode: what a session is compared
+    /// with.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn bare(
+        model: &'m Model,
+        n_prompt: usize,
+        budget: usize,
+        options: &Options,
+    ) -> Result<Session<'m>, Error> {
+        Session::with_threads(model, n_prompt, budget, options, false)
     }
 
     /// The length of the context that [`Session::new`] makes, in tokens.

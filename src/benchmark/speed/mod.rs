@@ -1,5 +1,44 @@
 //! How many steps calls take, and how long.
 
+mod calls;
+mod ceiling;
+mod measure;
 mod replay;
 
+pub use calls::{Calls, Manners, calls};
+pub use ceiling::Ceiling;
+pub use measure::{Measured, Rate, measure};
 pub use replay::{Replay, SLOPES, replay};
+
+use super::Dataset;
+use crate::{
+    Result,
+    call::{self, Format, Request, Think},
+    runtime::Vocabulary,
+    tools::dialect::Dialect,
+};
+
+/// The prompts of all cases in tokens, and how the model writes calls.
+fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn Dialect, Vec<Vec<i32>>)> {
+    let format = Format::default();
+    let mut manner = None;
+    let mut prompts = Vec::new();
+    for case in &dataset.cases {
+        let conversation = dataset.conversation(case);
+        let request = Request::new(&conversation, Some(&dataset.job.tools));
+        if manner.is_none() {
+            manner = format.manner(vocabulary, &request, None)?;
+        }
+        let text = format.render(vocabulary, &request, manner.as_ref(), Think::Off)?;
+        prompts.push(call::tokenize(vocabulary, &text)?);
+    }
+    match manner {
+        Some(manner) => Ok((manner.dialect, prompts)),
+        None => Err(call::Error::NoTemplate.into()),
+    }
+}
+
+/// The value in the middle, or between the two in the middle; `None` of nothing.
+fn median(values: &[f64]) -> Option<f64> {
+    super::stats::quantile(values, 0.5)
+}

@@ -3,10 +3,11 @@
 //! No weights are needed, so the figures are the same on every machine. They tell what forced tokens and guesses are
 //! worth; what a step costs is another matter.
 
+use super::prompts;
 use crate::{
     Result,
     benchmark::{Dataset, answer::Style},
-    call::{self, Format, Request, Think},
+    call,
     runtime::{
         self, Compiler, Pace, Sampler, Sampling, Steps, Vocabulary,
         draft::{Costs, Drafter, Reach},
@@ -21,6 +22,13 @@ use std::{fmt, ops::ControlFlow};
 /// What one more token in a decode may cost, in decodes of one: where memory is the limit, on a small ARM board, and
 /// where arithmetic is.
 pub const SLOPES: [f64; 3] = [0.12, 0.22, 0.67];
+
+/// An answer and the prompt that it follows.
+struct Answer {
+    conversation: usize,
+    prompt: Vec<i32>,
+    tokens: Vec<i32>,
+}
 
 /// How many steps the answers take, by what is decoded together.
 #[derive(Clone, Debug, Serialize)]
@@ -69,13 +77,6 @@ fn ways() -> Vec<Way> {
     ways
 }
 
-/// An answer and the prompt that it follows.
-struct Answer {
-    conversation: usize,
-    prompt: Vec<i32>,
-    tokens: Vec<i32>,
-}
-
 /// Replays the answers of `dataset` in the tokens of `vocabulary`, tools in any key order.
 ///
 /// Earlier answers are those of the conversations that ended before.
@@ -83,33 +84,21 @@ struct Answer {
 /// # Errors
 /// A model without a chat template, and what rendering and the grammar report.
 pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
-    let format = Format::default();
-    let mut answers = Vec::new();
-    let mut dialect = None;
-    for case in &dataset.cases {
-        let conversation = dataset.conversation(case);
-        let request = Request::new(&conversation, Some(&dataset.job.tools));
-        let manner = format.manner(vocabulary, &request, None)?.ok_or(call::Error::NoTemplate)?;
-        let text = format.render(vocabulary, &request, Some(&manner), Think::Off)?;
-        dialect = Some(manner.dialect);
-        let prompt = call::tokenize(vocabulary, &text)?;
-        let tokens = vocabulary.tokenize(&case.answer(Style::Student), true)?;
-        answers.push(Answer { conversation: case.conversation, prompt, tokens });
-    }
+    let (dialect, prompts) = prompts(dataset, vocabulary)?;
     let compiler = Compiler::for_vocabulary(vocabulary.clone())?;
-    let Some(dialect) = dialect else { return Err(call::Error::NoTemplate.into()) };
     let turn = Turn::new(&dataset.job.tools, dialect, KeyOrder::Any)?;
 
-    let in_all = answers.len();
+    let in_all = prompts.len();
     let mut taken = Vec::new();
-    for answer in answers {
+    for (case, prompt) in dataset.cases.iter().zip(prompts) {
+        let tokens = vocabulary.tokenize(&case.answer(Style::Student), true)?;
         let mut constraint = call::constraint(&compiler, &turn)?;
         let mut follows = true;
-        for &token in &answer.tokens {
+        for &token in &tokens {
             follows = follows && constraint.accept(token)?;
         }
         if follows && constraint.is_complete() {
-            taken.push(answer);
+            taken.push(Answer { conversation: case.conversation, prompt, tokens });
         }
     }
     let tokens: usize = taken.iter().map(|answer| answer.tokens.len()).sum();

@@ -1,27 +1,75 @@
 //! `edgecall bench speed`.
 
-use crate::cli::output::{Format, emit};
+use crate::cli::{
+    call::{draft, kv_types},
+    exit::{self, Failure},
+    output::{Format, emit},
+};
 use edgecall::{
     Error,
-    benchmark::{Dataset, speed},
-    runtime::{self, Trust, Vocabulary},
+    benchmark::{
+        Dataset,
+        speed::{self, Manners},
+    },
+    call::Draft,
+    runtime::{self, KvType, LoadOptions, Model, Options, Trust, Vocabulary},
 };
-use std::path::PathBuf;
+use std::{
+    io::{self, IsTerminal, Write},
+    num::NonZeroUsize,
+    path::PathBuf,
+};
 
 /// The arguments of `edgecall bench speed`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The model
+    /// Measure this model
     #[arg(short, long, value_name = "MODEL.gguf")]
     model: PathBuf,
 
-    /// Replay the right answers of a data set, without weights, and count the steps that they take
+    /// Make the calls of a data set one after another, and measure them
+    #[arg(long, requires = "data", conflicts_with = "replay")]
+    calls: bool,
+
+    /// Count the steps that the right answers of a data set take; needs no weights, and is the same anywhere
     #[arg(long, requires = "data")]
     replay: bool,
 
-    /// Folder with job_description.json and test.jsonl
+    /// With --calls or --replay: folder with job_description.json and test.jsonl
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+
+    /// With --calls: make the first N calls only
+    #[arg(long, value_name = "N", requires = "calls")]
+    limit: Option<NonZeroUsize>,
+
+    /// With --calls: guess N tokens ahead, as many as it is worth (auto), or none (off)
+    #[arg(long, value_name = "N", default_value = "auto", value_parser = draft)]
+    draft: Draft,
+
+    /// With --calls: decode each token by itself
+    #[arg(long, conflicts_with = "draft", requires = "calls")]
+    exact: bool,
+
+    /// With --calls: end a call after this many tokens
+    #[arg(long, value_name = "N", default_value = "512")]
+    max_tokens: NonZeroUsize,
+
+    /// Keep the KV cache in this type
+    #[arg(long, value_name = "TYPE", default_value = KvType::DEFAULT, value_parser = kv_types())]
+    kv_type: String,
+
+    /// Compute with this many threads [default: physical cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+
+    /// Take the weights as the file has them, not rearranged for this CPU
+    #[arg(long)]
+    no_repack: bool,
+
+    /// Load a model of an architecture that is not checked first
+    #[arg(long)]
+    trust_model: bool,
 
     /// Print one JSON document
     #[arg(long)]
@@ -31,11 +79,48 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     runtime::cpu::check().map_err(Error::from)?;
-    let Some(folder) = args.data.filter(|_| args.replay) else {
-        return Err(super::Failure::usage("only --replay"));
+    exit::leave_on_interrupt("interrupted", || ())?;
+    let format = Format::from_flag(args.json);
+    let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
+    let dataset = match &args.data {
+        Some(folder) => Some(Dataset::open(folder).map_err(Error::from)?),
+        None => None,
     };
-    let dataset = Dataset::open(&folder).map_err(Error::from)?;
-    let vocabulary = Vocabulary::load_with(&args.model, Trust::Checked).map_err(Error::from)?;
-    let replay = speed::replay(&dataset, &vocabulary)?;
-    Ok(emit(&replay, Format::from_flag(args.json))?)
+    if let Some(dataset) = dataset.as_ref().filter(|_| args.replay) {
+        let vocabulary = Vocabulary::load_with(&args.model, trust).map_err(Error::from)?;
+        return Ok(emit(&speed::replay(dataset, &vocabulary)?, format)?);
+    }
+    let options = LoadOptions { trust, repack: !args.no_repack };
+    let model = Model::load_with(&args.model, options).map_err(Error::from)?;
+    let session = Options {
+        threads: args.threads,
+        kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
+        ..Options::default()
+    };
+    match &dataset {
+        Some(dataset) if args.calls => {
+            let manners = Manners {
+                exact: args.exact,
+                draft: args.draft,
+                max_tokens: args.max_tokens.get(),
+                limit: args.limit.map_or(usize::MAX, NonZeroUsize::get),
+                session,
+            };
+            Ok(emit(&speed::calls(dataset, &model, &manners)?, format)?)
+        }
+        Some(_) => Err(Failure::usage("--data is for --calls and --replay; give one of them")),
+        None => {
+            let is_seen = io::stderr().is_terminal();
+            let progress = |what: &str| {
+                if is_seen {
+                    let _ = write!(io::stderr(), "\r\x1b[K{what}");
+                }
+            };
+            let measured = speed::measure(&model, &session, progress);
+            if is_seen {
+                let _ = write!(io::stderr(), "\r\x1b[K");
+            }
+            Ok(emit(&measured?, format)?)
+        }
+    }
 }

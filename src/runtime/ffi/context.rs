@@ -22,6 +22,8 @@ pub struct Params {
     pub n_ubatch: u32,
     /// The threads that compute.
     pub threads: usize,
+    /// Whether they stay between decodes, each on a CPU of its own.
+    pub keep_threads: bool,
     /// The type of the KV cache, ggml's number.
     pub kv_type: u32,
     /// Whether flash attention is used where llama.cpp would not by itself.
@@ -64,7 +66,9 @@ impl<'m> Context<'m> {
         // SAFETY: plain numbers; freed when the context is dropped.
         let batch = unsafe { sys::llama_batch_init(params.n_batch as i32, 0, 1) };
         let mut context = Context { raw, batch, pool: None, model: PhantomData };
-        if let Some(pool) = Pool::new(params.threads) {
+        if params.keep_threads
+            && let Some(pool) = Pool::new(params.threads)
+        {
             // SAFETY: the pool lives as long as the context, which is freed first.
             unsafe { sys::llama_attach_threadpool(raw.as_ptr(), pool.raw.as_ptr(), pool.raw.as_ptr()) };
             context.pool = Some(pool);

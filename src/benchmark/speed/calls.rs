@@ -1,0 +1,178 @@
+//! The calls of a data set, made one after another as `edgecall call` makes them, and what they took.
+
+use super::prompts;
+use crate::{
+    Result,
+    benchmark::{
+        Dataset,
+        answer::{Style, prediction},
+        metric::{self, Pair, Toolbox},
+        run::Watch,
+        stats::quantile,
+    },
+    call::{self, Draft},
+    runtime::{self, Finish, Model, Options, Pace, Prefix, Sampler, Sampling, Session, Steps, generate},
+    tools::{check, json_schema::KeyOrder, turn::Turn},
+};
+use serde::Serialize;
+use std::{fmt, ops::ControlFlow};
+
+/// How the calls are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Manners {
+    /// One token a decode, no guesses.
+    pub exact: bool,
+    /// How far to guess.
+    pub draft: Draft,
+    /// The most tokens of a call.
+    pub max_tokens: usize,
+    /// The calls that are made, the first ones.
+    pub limit: usize,
+    /// Threads and KV cache.
+    pub session: Options,
+}
+
+/// What the calls took, loading not counted.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Calls {
+    /// The calls.
+    pub calls: usize,
+    /// Those that their tool's schema takes.
+    pub valid: usize,
+    /// The mean of `staged_tool_call`.
+    pub staged_tool_call: f64,
+    /// Tokens of the prompts.
+    pub prompt_tokens: usize,
+    /// Of those, the ones that were computed: what a prompt begins with in common with the one before is kept.
+    pub computed_tokens: usize,
+    /// Tokens of the calls.
+    pub generated_tokens: usize,
+    /// Decodes behind the prompts.
+    pub decodes: usize,
+    /// Tokens that the grammar left no choice about.
+    pub forced: usize,
+    /// Tokens that were guessed.
+    pub drafted: usize,
+    /// Guesses that came true.
+    pub accepted: usize,
+    /// Seconds in all.
+    pub wall_s: f64,
+    /// Seconds of CPU, all threads together.
+    pub cpu_s: f64,
+    /// Seconds of prefill.
+    pub prefill_s: f64,
+    /// Seconds of everything else: grammar, decodes, checks.
+    pub outside_prefill_s: f64,
+    /// The same for each token of the calls, in milliseconds.
+    pub outside_prefill_ms_per_token: f64,
+    /// Decodes for each token of the calls.
+    pub decodes_per_token: f64,
+    /// Seconds for a call, in the middle.
+    pub call_s_p50: f64,
+    /// Seconds for a call that 19 of 20 stay below.
+    pub call_s_p95: f64,
+}
+
+/// Makes the calls of `dataset` with `model`, each held to a call with its keys in any order.
+///
+/// A conversation's answers are there to guess from when it has ended, as the log of `edgecall call` would have them.
+///
+/// # Errors
+/// A model that cannot be run or has no chat template.
+pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Calls> {
+    let vocabulary = model.vocabulary();
+    let (dialect, prompts) = prompts(dataset, vocabulary)?;
+    let compiler = model.compiler()?;
+    let toolbox = Toolbox::new(&dataset.job.tools);
+    let staged = metric::named("staged_tool_call").expect("the published metrics are there");
+    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+    let mut prefix = Prefix::new(Session::new(model, longest, manners.max_tokens, &manners.session)?);
+    let mut drafter = if manners.exact { None } else { manners.draft.drafter(&[], Vec::new()) };
+    let (mut earlier, mut this, mut conversation) = (Vec::new(), Vec::new(), 0);
+    let (mut done, mut steps, mut seconds) = (Calls::default(), Steps::default(), Vec::new());
+    for (case, prompt) in dataset.cases.iter().zip(&prompts).take(manners.limit) {
+        if case.conversation != conversation {
+            earlier.append(&mut this);
+            conversation = case.conversation;
+        }
+        let watch = Watch::start();
+        done.computed_tokens += prefix.evaluate(prompt, |token| vocabulary.is_eog(token))?;
+        let prefill_s = watch.wall_s();
+        let turn = Turn::new(&dataset.job.tools, dialect, KeyOrder::Any)?;
+        let mut constraint = call::constraint(compiler, &turn)?;
+        let pace = match &mut drafter {
+            None if manners.exact => Pace::Exact,
+            None => Pace::Forced,
+            Some(drafter) => {
+                drafter.begin(prompt, earlier.clone());
+                Pace::Drafted(drafter)
+            }
+        };
+        let mut sampler = Sampler::new(Sampling::default());
+        let (session, budget) = (prefix.session(), manners.max_tokens);
+        let reader = |_: &[u8]| ControlFlow::Continue(());
+        let written =
+            match generate::constrained(session, &mut constraint, &mut sampler, budget, pace, reader) {
+                Ok(written) => {
+                    done.generated_tokens += written.decoded;
+                    steps += written.steps;
+                    Some(written).filter(|written| written.finish == Finish::Stop)
+                }
+                Err(runtime::Error::Unsatisfied { .. }) => None,
+                Err(other) => return Err(other.into()),
+            };
+        let text = written.as_ref().map(|written| String::from_utf8_lossy(&written.text).into_owned());
+        let text = text.unwrap_or_default();
+        let called = dialect.parse(&text).ok().filter(|call| check::check(&dataset.job.tools, call).is_ok());
+        seconds.push(watch.wall_s());
+        done.calls += 1;
+        done.valid += usize::from(called.is_some());
+        done.wall_s += watch.wall_s();
+        done.cpu_s += watch.cpu_s();
+        done.prefill_s += prefill_s;
+        let (gold, predicted) = (case.answer(Style::Student), prediction(&text, Style::Student));
+        let score = staged.score(&Pair::new(&gold, &predicted, Some(&text), Some(&toolbox)));
+        done.staged_tool_call += score.unwrap_or(0.0);
+        this.extend(written.map(|written| written.tokens));
+        done.prompt_tokens += prompt.len();
+    }
+    seconds.sort_by(f64::total_cmp);
+    let tokens = done.generated_tokens.max(1) as f64;
+    let outside_prefill_s = done.wall_s - done.prefill_s;
+    Ok(Calls {
+        staged_tool_call: done.staged_tool_call / done.calls.max(1) as f64,
+        decodes: steps.decodes,
+        forced: steps.forced,
+        drafted: steps.drafted,
+        accepted: steps.accepted,
+        outside_prefill_s,
+        outside_prefill_ms_per_token: outside_prefill_s * 1e3 / tokens,
+        decodes_per_token: steps.decodes as f64 / tokens,
+        call_s_p50: quantile(&seconds, 0.5).unwrap_or(0.0),
+        call_s_p95: quantile(&seconds, 0.95).unwrap_or(0.0),
+        ..done
+    })
+}
+
+impl fmt::Display for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row =
+            |f: &mut fmt::Formatter<'_>, what: &str, value: String| writeln!(f, "{what:<34}{value:>14}");
+        row(f, "calls", self.calls.to_string())?;
+        row(f, "valid", self.valid.to_string())?;
+        row(f, "staged_tool_call", format!("{:.4}", self.staged_tool_call))?;
+        row(f, "prompt tokens", self.prompt_tokens.to_string())?;
+        row(f, "  computed", self.computed_tokens.to_string())?;
+        row(f, "tokens of the calls", self.generated_tokens.to_string())?;
+        row(f, "  forced by the grammar", self.forced.to_string())?;
+        row(f, "  guessed and right", format!("{} of {}", self.accepted, self.drafted))?;
+        row(f, "decodes", self.decodes.to_string())?;
+        row(f, "  for each token", format!("{:.3}", self.decodes_per_token))?;
+        row(f, "seconds", format!("{:.2}", self.wall_s))?;
+        row(f, "  of CPU", format!("{:.2}", self.cpu_s))?;
+        row(f, "  of prefill", format!("{:.2}", self.prefill_s))?;
+        row(f, "ms outside prefill for each token", format!("{:.3}", self.outside_prefill_ms_per_token))?;
+        row(f, "seconds for a call, p50", format!("{:.3}", self.call_s_p50))?;
+        write!(f, "{:<34}{:>14.3}", "seconds for a call, p95", self.call_s_p95)
+    }
+}

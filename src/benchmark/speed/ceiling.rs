@@ -1,0 +1,130 @@
+//! What this machine's memory and arithmetic allow, measured with loops of our own.
+
+use serde::Serialize;
+use std::{
+    hint::black_box,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What the memory and the arithmetic of all threads allow.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Ceiling {
+    /// Bytes that are read from memory in a second.
+    pub bytes_per_s: f64,
+    /// Multiplications and additions of 8-bit whole numbers in a second, as the kernels of quantised rows make them.
+    pub multiply_adds_per_s: f64,
+}
+
+/// Far more than any cache holds.
+const MEMORY: usize = 256 << 20;
+/// What a core's first cache holds.
+const CACHED: usize = 8 << 10;
+/// How long each loop runs.
+const TIME: Duration = Duration::from_millis(300);
+
+impl Ceiling {
+    /// Measures with `threads` at once.
+    pub fn measure(threads: usize) -> Ceiling {
+        let words: Vec<u64> = (0..(MEMORY / 8) as u64).collect();
+        let share = words.len().div_ceil(threads.max(1));
+        let bytes_per_s = at_once(threads, |thread| {
+            let mine = &words[(thread * share).min(words.len())..((thread + 1) * share).min(words.len())];
+            let started = Instant::now();
+            let mut read = 0;
+            while started.elapsed() < TIME {
+                black_box(sum(black_box(mine)));
+                read += size_of_val(mine);
+            }
+            read as f64 / started.elapsed().as_secs_f64()
+        });
+        let multiply_adds_per_s = at_once(threads, |_| {
+            let (a, b) = (vec![3_u8; CACHED], vec![5_i8; CACHED]);
+            let started = Instant::now();
+            let mut made = 0;
+            while started.elapsed() < TIME {
+                for _ in 0..64 {
+                    black_box(dot(black_box(&a), black_box(&b)));
+                    made += CACHED;
+                }
+            }
+            made as f64 / started.elapsed().as_secs_f64()
+        });
+        Ceiling { bytes_per_s, multiply_adds_per_s }
+    }
+}
+
+/// Four sums, so that none waits for the last addition.
+fn sum(words: &[u64]) -> u64 {
+    let mut sums = [0_u64; 16];
+    for chunk in words.chunks_exact(16) {
+        sums.iter_mut().zip(chunk).for_each(|(sum, word)| *sum = sum.wrapping_add(*word));
+    }
+    sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))
+}
+
+/// The sum of the products of 8-bit numbers, with the widest instructions that the kernels of every build here use.
+fn dot(a: &[u8], b: &[i8]) -> i32 {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        return x86_64::dot(a, b);
+    }
+    a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod x86_64 {
+    use std::arch::x86_64::*;
+
+    pub(super) fn dot(a: &[u8], b: &[i8]) -> i32 {
+        // SAFETY: whoever calls has asked the CPU for AVX2.
+        unsafe { dot_avx2(a, b) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn dot_avx2(a: &[u8], b: &[i8]) -> i32 {
+        let ones = _mm256_set1_epi16(1);
+        // Four sums, so that none waits for the last addition.
+        let mut sums = [_mm256_setzero_si256(); 4];
+        for (a, b) in a.chunks_exact(128).zip(b.chunks_exact(128)) {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: 32 bytes from 32 * i on are inside of a chunk of 128.
+                let (a, b) = unsafe {
+                    (
+                        _mm256_loadu_si256(a.as_ptr().add(32 * i).cast()),
+                        _mm256_loadu_si256(b.as_ptr().add(32 * i).cast()),
+                    )
+                };
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
+            }
+        }
+        let sum = _mm256_add_epi32(_mm256_add_epi32(sums[0], sums[1]), _mm256_add_epi32(sums[2], sums[3]));
+        let halves = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+        let pairs = _mm_add_epi32(halves, _mm_shuffle_epi32::<0b_01_00_11_10>(halves));
+        _mm_cvtsi128_si32(_mm_add_epi32(pairs, _mm_shuffle_epi32::<0b_10_11_00_01>(pairs)))
+    }
+}
+
+/// The sum of what `work` gives on each of `threads`, all at the same time.
+fn at_once(threads: usize, work: impl Fn(usize) -> f64 + Sync) -> f64 {
+    thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> = (0..threads.max(1)).map(|thread| scope.spawn(move || work(thread))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap_or(0.0)).sum()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loops_compute_what_they_are_timed_for() {
+        let a: Vec<u8> = (0..256).map(|i| (i % 11) as u8).collect();
+        let b: Vec<i8> = (0..256).map(|i| (i % 7) as i8 - 3).collect();
+        let expected: i32 = a.iter().zip(&b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
+        assert_eq!(dot(&a, &b), expected);
+        assert_eq!(sum(&(0..160).collect::<Vec<u64>>()), 160 * 159 / 2);
+    }
+}

@@ -1,0 +1,373 @@
+//! How fast a model runs here: prefill, decode, decodes of several tokens, masks, and whole calls.
+
+use super::{Ceiling, median};
+use crate::{
+    Result,
+    call::{self, Format, Request, Think},
+    chat::Conversation,
+    runtime::{
+        Constraint, Model, N_BATCH, Options, Pace, Sampler, Sampling, Session, cpu, draft::Costs, generate,
+    },
+    tools::{ToolSet, json_schema::KeyOrder, turn::Turn},
+};
+use serde::Serialize;
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+/// Prompts of these lengths are evaluated, and tokens decoded behind them.
+const LENGTHS: [usize; 3] = [128, 512, 1024];
+/// Tokens that are decoded in a row.
+const DECODED: usize = 24;
+/// The most tokens that are decoded together.
+const MOST_ROWS: usize = 8;
+/// How often things are measured that noise would spoil.
+const ROUNDS: usize = 3;
+
+/// Tokens in a second behind or over some tokens.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Rate {
+    /// The tokens that were there before, or that were evaluated.
+    pub tokens: usize,
+    /// Tokens in a second, the median of a few rounds.
+    pub tokens_per_s: f64,
+    /// The same of llama.cpp alone: `llama_decode` in a loop, with threads as it makes them.
+    pub bare_tokens_per_s: f64,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measured {
+    /// Threads that computed.
+    pub threads: usize,
+    /// Seconds to load the model, mapped.
+    pub load_s: f64,
+    /// Prefill.
+    pub prefill: Vec<Rate>,
+    /// Decode, one token at a time.
+    pub decode: Vec<Rate>,
+    /// What decodes of 1, 2, 3 ... tokens cost, in decodes of one.
+    pub rows: Vec<f64>,
+    /// A call of the built-in example.
+    pub call: CallTimes,
+    /// What memory and arithmetic allow.
+    pub ceiling: Ceiling,
+    /// Bytes of weights that a decode reads.
+    pub bytes_per_token: u64,
+    /// Multiplications that a token takes.
+    pub multiply_adds_per_token: u64,
+    /// What the CPU has and this build does not use.
+    pub unused_features: Vec<&'static str>,
+    /// How decodes of several tokens were measured, for whoever guesses ahead.
+    #[serde(skip)]
+    pub costs: Costs,
+}
+
+/// What a call of the built-in example took.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct CallTimes {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Seconds until the first token that the model chose, the prompt evaluated from its beginning.
+    pub first_token_cold_s: f64,
+    /// The same where all of the prompt but its last message was evaluated before.
+    pub first_token_warm_s: f64,
+    /// Seconds for the whole call, cold.
+    pub call_s: f64,
+    /// Tokens of the call.
+    pub generated_tokens: usize,
+    /// Decodes for each of them, guesses included.
+    pub decodes_per_token: f64,
+    /// Share of the tokens that the grammar left no choice about.
+    pub forced: f64,
+    /// Share of the guesses that came true.
+    pub accepted: f64,
+    /// Milliseconds to find out which tokens the grammar takes, the median over the call.
+    pub mask_ms_p50: f64,
+    /// The most that 99 of 100 take.
+    pub mask_ms_p99: f64,
+    /// Tokens in a second where a call is decoded one token at a time with its grammar, against the same tokens
+    /// decoded without: 1 is as fast.
+    pub constrained: f64,
+}
+
+/// Measures `model`; `progress` hears what comes next.
+///
+/// # Errors
+/// A model that cannot be run, or that has no chat template.
+pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str)) -> Result<Measured> {
+    let n_ctx_train = model.n_ctx_train();
+    let lengths: Vec<usize> = LENGTHS.into_iter().filter(|length| length + 256 <= n_ctx_train).collect();
+    let longest = lengths.last().copied().unwrap_or(n_ctx_train.saturating_sub(256).max(1));
+    let tokens = ordinary_tokens(model, longest + DECODED * (ROUNDS + 1) + MOST_ROWS * 64);
+    let n_ctx = NonZeroUsize::new((longest + 256).min(n_ctx_train));
+    let options = Options { n_ctx, ..*options };
+    let mut ours = Session::new(model, 1, 1, &options)?;
+    let mut bare = Session::bare(model, 1, 1, &options)?;
+    let threads = ours.threads();
+
+    let mut prefill = Vec::new();
+    let mut decode = Vec::new();
+    for &length in &lengths {
+        progress(&format!("prefill of {length} tokens"));
+        prefill.push(side_by_side(length, &mut ours, &mut bare, |session| {
+            session.cut(0)?;
+            let started = Instant::now();
+            for piece in tokens[..length].chunks(N_BATCH) {
+                session.append(piece)?;
+            }
+            Ok(length as f64 / started.elapsed().as_secs_f64())
+        })?);
+        progress(&format!("decode behind {length} tokens"));
+        decode.push(side_by_side(length, &mut ours, &mut bare, |session| {
+            session.cut(length)?;
+            let started = Instant::now();
+            for token in &tokens[length..length + DECODED] {
+                session.append(&[*token])?;
+                std::hint::black_box(session.logits().first());
+            }
+            Ok(DECODED as f64 / started.elapsed().as_secs_f64())
+        })?);
+    }
+    drop(bare);
+
+    progress("decodes of several tokens");
+    let (rows, costs) = rows(&mut ours, &tokens)?;
+    drop(ours);
+    progress("a call");
+    let call = call_times(model, &Options { n_ctx: None, ..options })?;
+    progress("memory and arithmetic");
+    let ceiling = Ceiling::measure(threads);
+    let (bytes_per_token, multiply_adds_per_token) = weights_of_a_token(model);
+    Ok(Measured {
+        threads,
+        load_s: model.load_time().as_secs_f64(),
+        prefill,
+        decode,
+        rows,
+        call,
+        ceiling,
+        bytes_per_token,
+        multiply_adds_per_token,
+        unused_features: cpu::unused_features(),
+        costs,
+    })
+}
+
+/// Lets both sides run by turns and takes the medians.
+fn side_by_side<'m>(
+    tokens: usize,
+    ours: &mut Session<'m>,
+    bare: &mut Session<'m>,
+    mut run: impl FnMut(&mut Session<'m>) -> Result<f64, crate::runtime::Error>,
+) -> Result<Rate> {
+    let (mut our_rates, mut bare_rates) = (Vec::new(), Vec::new());
+    // What is computed first pays for pages that are read and caches that are cold.
+    for round in 0..=ROUNDS {
+        let (our_rate, bare_rate) = (run(ours)?, run(bare)?);
+        if round > 0 {
+            our_rates.push(our_rate);
+            bare_rates.push(bare_rate);
+        }
+    }
+    let middle = |rates: &[f64]| median(rates).unwrap_or(0.0);
+    Ok(Rate { tokens, tokens_per_s: middle(&our_rates), bare_tokens_per_s: middle(&bare_rates) })
+}
+
+/// What decodes of 1 to 8 tokens cost behind a few hundred others.
+fn rows(session: &mut Session<'_>, tokens: &[i32]) -> Result<(Vec<f64>, Costs)> {
+    let behind = session.n_past().min(256);
+    session.cut(behind)?;
+    let mut costs = Costs::of_this_cpu();
+    let mut times = vec![Vec::new(); MOST_ROWS];
+    for _ in 0..8 {
+        for rows in 1..=MOST_ROWS {
+            session.cut(behind)?;
+            let started = Instant::now();
+            session.append(&tokens[behind..behind + rows])?;
+            let time = started.elapsed();
+            costs.learn(rows, time);
+            times[rows - 1].push(time.as_secs_f64());
+        }
+    }
+    let medians: Vec<f64> = times.iter().map(|times| median(times).unwrap_or(0.0)).collect();
+    Ok((medians.iter().map(|time| time / medians[0]).collect(), costs))
+}
+
+/// The example's tools, in OpenAI's form.
+const TOOLS: &str = include_str!("../../../examples/restaurants/tools.json");
+/// The example's conversation.
+const CONVERSATION: &str = include_str!("../../../examples/restaurants/conversation.json");
+
+fn call_times(model: &Model, options: &Options) -> Result<CallTimes> {
+    let tools = ToolSet::parse(TOOLS.as_bytes())?;
+    let conversation = Conversation::parse(CONVERSATION.as_bytes())?;
+    let request = Request::new(&conversation, Some(&tools));
+    let format = Format::default();
+    let vocabulary = model.vocabulary();
+    let manner = format.manner(vocabulary, &request, None)?.ok_or(call::Error::NoTemplate)?;
+    let prompt =
+        call::tokenize(vocabulary, &format.render(vocabulary, &request, Some(&manner), Think::Off)?)?;
+    let turn = Turn::new(&tools, manner.dialect, KeyOrder::Any)?;
+    let compiler = model.compiler()?;
+    let reader = |_: &[u8]| ControlFlow::Continue(());
+    let budget = 512;
+    let mut session = Session::new(model, prompt.len(), budget, options)?;
+    let run = |session: &mut Session<'_>, pace: Pace<'_>, kept: usize| -> Result<_> {
+        session.cut(kept)?;
+        let started = Instant::now();
+        for piece in prompt[kept..].chunks(N_BATCH) {
+            session.append(piece)?;
+        }
+        let prefill = started.elapsed();
+        let mut constraint = call::constraint(compiler, &turn)?;
+        let mut first = Duration::ZERO;
+        let see = |written: &[u8]| {
+            if first.is_zero() && started.elapsed() > prefill {
+                first = started.elapsed();
+            }
+            reader(written)
+        };
+        let mut sampler = Sampler::new(Sampling::default());
+        let done = generate::constrained(session, &mut constraint, &mut sampler, budget, pace, see)?;
+        Ok((done, first.as_secs_f64(), started.elapsed().as_secs_f64()))
+    };
+    let mut drafter = call::Draft::Auto.drafter(&prompt, Vec::new());
+    let pace = drafter.as_mut().map_or(Pace::Forced, Pace::Drafted);
+    let (done, first_token_cold_s, call_s) = run(&mut session, pace, 0)?;
+    let last_turn = prompt.iter().rposition(|&token| vocabulary.is_eog(token)).map_or(0, |at| at + 1);
+    let before = prompt[..last_turn.saturating_sub(1)].iter().rposition(|&token| vocabulary.is_eog(token));
+    let (_, first_token_warm_s, _) = run(&mut session, Pace::Forced, before.map_or(0, |at| at + 1))?;
+
+    // The same tokens with the grammar and without, by turns.
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (exact, _, _) = run(&mut session, Pace::Exact, prompt.len() - 1)?;
+        with.push(exact.time.as_secs_f64() / exact.steps.decodes.max(1) as f64);
+        session.cut(prompt.len())?;
+        let started = Instant::now();
+        for token in &exact.tokens[..exact.steps.decodes.min(exact.tokens.len())] {
+            session.append(&[*token])?;
+            std::hint::black_box(session.logits().first());
+        }
+        without.push(started.elapsed().as_secs_f64() / exact.steps.decodes.max(1) as f64);
+    }
+    let masks = mask_times(&mut call::constraint(compiler, &turn)?, &done.tokens)?;
+    let generated = done.tokens.len().max(1) as f64;
+    Ok(CallTimes {
+        prompt_tokens: prompt.len(),
+        first_token_cold_s,
+        first_token_warm_s,
+        call_s,
+        generated_tokens: done.tokens.len(),
+        decodes_per_token: done.steps.decodes as f64 / generated,
+        forced: done.steps.forced as f64 / generated,
+        accepted: done.steps.accepted as f64 / done.steps.drafted.max(1) as f64,
+        mask_ms_p50: crate::benchmark::stats::quantile(&masks, 0.5).unwrap_or(0.0) * 1e3,
+        mask_ms_p99: crate::benchmark::stats::quantile(&masks, 0.99).unwrap_or(0.0) * 1e3,
+        constrained: median(&without).unwrap_or(0.0) / median(&with).unwrap_or(1.0),
+    })
+}
+
+/// Seconds for the mask before each of `tokens`, sorted.
+fn mask_times(constraint: &mut Constraint<'_>, tokens: &[i32]) -> Result<Vec<f64>> {
+    let mut times = Vec::new();
+    for &token in tokens {
+        let started = Instant::now();
+        std::hint::black_box(constraint.mask()?.allows(0));
+        times.push(started.elapsed().as_secs_f64());
+        if !constraint.accept(token)? {
+            break;
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
+/// Tokens of text, over and over: which ones they are makes no difference to the time.
+fn ordinary_tokens(model: &Model, count: usize) -> Vec<i32> {
+    let vocabulary = model.vocabulary();
+    let ids = 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX);
+    let is_ordinary = |id: &i32| !vocabulary.is_control(*id) && !vocabulary.is_eog(*id);
+    let some: Vec<i32> = ids.filter(is_ordinary).take(997).collect();
+    some.into_iter().cycle().take(count).collect()
+}
+
+/// The bytes of weights that one token reads, and the multiplications that it takes: every matrix, the embedding only
+/// where it serves as the output, too.
+fn weights_of_a_token(model: &Model) -> (u64, u64) {
+    let header = model.header();
+    let has_output = header.tensors.iter().any(|tensor| tensor.name == "output.weight");
+    let is_read = |name: &str| name != "token_embd.weight" || !has_output;
+    let read = header.tensors.iter().filter(|tensor| tensor.dims.len() > 1 && is_read(&tensor.name));
+    read.fold((0, 0), |(bytes, products), tensor| {
+        let range = header.tensor_range(tensor);
+        (bytes + (range.end - range.start), products + tensor.dims.iter().product::<u64>())
+    })
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Measured { threads, load_s, ceiling, call, .. } = self;
+        writeln!(f, "{threads} threads; loaded in {load_s:.2} s")?;
+        writeln!(f)?;
+        let decode_most = ceiling.bytes_per_s / self.bytes_per_token.max(1) as f64;
+        let prefill_most = ceiling.multiply_adds_per_s / self.multiply_adds_per_token.max(1) as f64;
+        writeln!(
+            f,
+            "{:<22}{:>12}{:>22}{:>8}{:>22}",
+            "", "tokens/s", "llama.cpp alone", "ratio", "of what is possible"
+        )?;
+        for (what, rates, most) in
+            [("prefill of", &self.prefill, prefill_most), ("decode behind", &self.decode, decode_most)]
+        {
+            for Rate { tokens, tokens_per_s, bare_tokens_per_s } in rates {
+                let (ratio, share) = (tokens_per_s / bare_tokens_per_s, 100.0 * tokens_per_s / most);
+                let what = format!("{what} {tokens}");
+                writeln!(
+                    f,
+                    "{what:<22}{tokens_per_s:>12.1}{bare_tokens_per_s:>22.1}{ratio:>8.3}{share:>20.0} %"
+                )?;
+            }
+        }
+        writeln!(
+            f,
+            "possible: {:.1} GB/s of memory for decode, {:.0} billion 8-bit products a second for prefill",
+            ceiling.bytes_per_s / 1e9,
+            ceiling.multiply_adds_per_s / 1e9
+        )?;
+        writeln!(f)?;
+        let costs: Vec<String> = self.rows.iter().map(|cost| format!("{cost:.2}")).collect();
+        writeln!(f, "decodes of 1 to {} tokens cost {}", costs.len(), costs.join(", "))?;
+        writeln!(f, "masks take {:.2} ms (p50), {:.2} ms (p99)", call.mask_ms_p50, call.mask_ms_p99)?;
+        writeln!(f, "tokens of a call are decoded at {:.1} % of the speed of any", 100.0 * call.constrained)?;
+        writeln!(
+            f,
+            "a call of {} tokens behind {}: {:.3} s, its first token after {:.3} s, {:.3} s where the rest is known",
+            call.generated_tokens,
+            call.prompt_tokens,
+            call.call_s,
+            call.first_token_cold_s,
+            call.first_token_warm_s
+        )?;
+        write!(
+            f,
+            "  {:.3} decodes for each token; {:.0} % forced, {:.0} % of the guesses right",
+            call.decodes_per_token,
+            100.0 * call.forced,
+            100.0 * call.accepted
+        )?;
+        if !self.unused_features.is_empty() {
+            write!(
+                f,
+                "\nthis CPU has {}, which this build does not use; built on this machine with \
+                 RUSTFLAGS=-Ctarget-cpu=native it would",
+                self.unused_features.join(", ")
+            )?;
+        }
+        Ok(())
+    }
+}
