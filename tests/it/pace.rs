@@ -1,11 +1,16 @@
 //! Forced tokens and guesses change how fast an answer is written, never what it says.
 
-use crate::pocket;
+use crate::{pocket, shared};
 use edgecall::{
-    call,
+    benchmark::{
+        Dataset,
+        answer::{Style, prediction},
+        metric::{self, Pair, Toolbox},
+    },
+    call::{self, Format, Request, Think},
     random::SplitMix64,
     runtime::{
-        self, Compiler, Completion, Finish, Pace, Sampler, Sampling,
+        self, Compiler, Completion, Finish, Options, Pace, Prefix, Sampler, Sampling, Session,
         draft::{Costs, Drafter, Reach},
         generate,
         sequence::Sequence,
@@ -16,7 +21,7 @@ use edgecall::{
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use std::ops::ControlFlow;
+use std::{num::NonZeroUsize, ops::ControlFlow};
 
 /// A model whose wishes are noise, but always the same after the same text, and that grows tired of writing.
 struct Noise {
@@ -232,4 +237,85 @@ fn a_forced_end_takes_no_step_and_a_budget_ends_forced_tokens_too() {
                 .unwrap();
         assert_eq!((cut.finish, cut.tokens.len()), (Finish::Budget, budget));
     }
+}
+
+/// How far apart the logits of two tokens may be that are as good as equally likely: so much does a logit move with the
+/// number of tokens that are decoded together.
+const NEAR_TIE: f32 = 0.7;
+
+#[test]
+fn conformance_calls_differ_from_exact_ones_at_near_ties_only() {
+    let Some(shared) = shared::shared() else { return };
+    let dataset = Dataset::open(&shared.join("data/tft/s1-direct")).unwrap();
+    let model = pocket::loaded();
+    let vocabulary = model.vocabulary();
+    let ends_turn = |token| vocabulary.is_eog(token);
+    let format = Format::default();
+    let prompts: Vec<Vec<i32>> = dataset
+        .cases
+        .iter()
+        .map(|case| {
+            let conversation = dataset.conversation(case);
+            let request = Request::new(&conversation, Some(&dataset.job.tools));
+            let manner = format.manner(vocabulary, &request, None).unwrap();
+            let text = format.render(vocabulary, &request, manner.as_ref(), Think::Off).unwrap();
+            call::tokenize(vocabulary, &text).unwrap()
+        })
+        .collect();
+    let longest = prompts.iter().map(Vec::len).max().unwrap();
+    let options = Options { threads: NonZeroUsize::new(1), ..Options::default() };
+    let mut prefix = Prefix::new(Session::new(model, longest, 512, &options).unwrap());
+    let turn = Turn::new(&dataset.job.tools, dialect::named("hermes").unwrap(), KeyOrder::Any).unwrap();
+    let reader = |_: &[u8]| ControlFlow::Continue(());
+    let toolbox = Toolbox::new(&dataset.job.tools);
+    let score = |gold: &str, text: &[u8]| {
+        let text = String::from_utf8_lossy(text).into_owned();
+        let predicted = prediction(&text, Style::Student);
+        let pair = Pair::new(gold, &predicted, Some(&text), Some(&toolbox));
+        metric::named("staged_tool_call").unwrap().score(&pair).unwrap()
+    };
+    let mut drafter = Drafter::new(&[], Vec::new(), Reach::Tokens { matched: 2, most: 4 });
+    let (mut earlier, mut differing, mut widest) = (Vec::new(), 0, 0.0_f32);
+    let (mut exact_score, mut drafted_score) = (0.0, 0.0);
+    let (mut exact_decodes, mut drafted_decodes) = (0, 0);
+    for (case, prompt) in dataset.cases.iter().zip(&prompts) {
+        let mut run = |pace: Pace<'_>| {
+            prefix.evaluate(prompt, ends_turn).unwrap();
+            let mut constraint = call::constraint(model.compiler().unwrap(), &turn).unwrap();
+            let mut sampler = Sampler::new(Sampling::default());
+            generate::constrained(prefix.session(), &mut constraint, &mut sampler, 512, pace, reader).unwrap()
+        };
+        let exact = run(Pace::Exact);
+        drafter.begin(prompt, earlier.clone());
+        let drafted = run(Pace::Drafted(&mut drafter));
+        exact_decodes += exact.steps.decodes;
+        drafted_decodes += drafted.steps.decodes;
+        let gold = case.answer(Style::Student);
+        exact_score += score(&gold, &exact.text);
+        drafted_score += score(&gold, &drafted.text);
+        let same = exact.tokens.iter().zip(&drafted.tokens).take_while(|(a, b)| a == b).count();
+        if same < exact.tokens.len() || same < drafted.tokens.len() {
+            differing += 1;
+            // The logits at the first token that differs, one token a decode.
+            prefix.evaluate(prompt, ends_turn).unwrap();
+            for token in &exact.tokens[..same] {
+                prefix.session().append(&[*token]).unwrap();
+            }
+            let logits = prefix.session().logits();
+            let gap = logits[exact.tokens[same] as usize] - logits[drafted.tokens[same] as usize];
+            assert!((0.0..NEAR_TIE).contains(&gap), "{gap} at token {same} of {gold}");
+            widest = widest.max(gap);
+        }
+        earlier.push(exact.tokens);
+    }
+    let calls = prompts.len() as f64;
+    println!(
+        "{differing} of {calls} calls differ, at gaps of up to {widest}; staged_tool_call {:.4} exact, {:.4} drafted; \
+         {exact_decodes} decodes exact, {drafted_decodes} drafted",
+        exact_score / calls,
+        drafted_score / calls
+    );
+    assert!(differing * 20 < prompts.len(), "{differing}");
+    assert!((exact_score - drafted_score).abs() < 0.01 * calls);
+    assert!(drafted_decodes * 2 < exact_decodes);
 }

@@ -20,6 +20,8 @@ use std::{fmt, ops::ControlFlow};
 /// How the calls are made.
 #[derive(Clone, Copy, Debug)]
 pub struct Manners {
+    /// No grammar: what a call takes at least, one token a decode.
+    pub free: bool,
     /// One token a decode, no guesses.
     pub exact: bool,
     /// How far to guess.
@@ -71,6 +73,17 @@ pub struct Calls {
     pub call_s_p50: f64,
     /// Seconds for a call that 19 of 20 stay below.
     pub call_s_p95: f64,
+    /// What was written, call by call.
+    pub each: Vec<Each>,
+}
+
+/// What was written in one case.
+#[derive(Clone, Debug, Serialize)]
+pub struct Each {
+    /// The SHA-256 of the prompt, in hex.
+    pub prompt_sha256: String,
+    /// The answer, marks as their text; empty where it was cut off.
+    pub text: String,
 }
 
 /// Makes the calls of `dataset` with `model`, each held to a call with its keys in any order.
@@ -85,7 +98,7 @@ pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Call
     let compiler = model.compiler()?;
     let toolbox = Toolbox::new(&dataset.job.tools);
     let staged = metric::named("staged_tool_call").expect("the published metrics are there");
-    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+    let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
     let mut prefix = Prefix::new(Session::new(model, longest, manners.max_tokens, &manners.session)?);
     let mut drafter = if manners.exact { None } else { manners.draft.drafter(&[], Vec::new()) };
     let (mut earlier, mut this, mut conversation) = (Vec::new(), Vec::new(), 0);
@@ -96,24 +109,28 @@ pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Call
             conversation = case.conversation;
         }
         let watch = Watch::start();
-        done.computed_tokens += prefix.evaluate(prompt, |token| vocabulary.is_eog(token))?;
+        done.computed_tokens += prefix.evaluate(&prompt.tokens, |token| vocabulary.is_eog(token))?;
         let prefill_s = watch.wall_s();
-        let turn = Turn::new(&dataset.job.tools, dialect, KeyOrder::Any)?;
-        let mut constraint = call::constraint(compiler, &turn)?;
         let pace = match &mut drafter {
             None if manners.exact => Pace::Exact,
             None => Pace::Forced,
             Some(drafter) => {
-                drafter.begin(prompt, earlier.clone());
+                drafter.begin(&prompt.tokens, earlier.clone());
                 Pace::Drafted(drafter)
             }
         };
         let mut sampler = Sampler::new(Sampling::default());
         let (session, budget) = (prefix.session(), manners.max_tokens);
-        let reader = |_: &[u8]| ControlFlow::Continue(());
-        let written =
-            match generate::constrained(session, &mut constraint, &mut sampler, budget, pace, reader) {
-                Ok(written) => {
+        let written = if manners.free {
+            generate::free(session, vocabulary, &mut sampler, budget, None, |_| false)
+        } else {
+            let turn = Turn::new(&dataset.job.tools, dialect, KeyOrder::Any)?;
+            let mut constraint = call::constraint(compiler, &turn)?;
+            let reader = |_: &[u8]| ControlFlow::Continue(());
+            generate::constrained(session, &mut constraint, &mut sampler, budget, pace, reader)
+        };
+        let written = match written {
+            Ok(written) => {
                     done.generated_tokens += written.decoded;
                     steps += written.steps;
                     Some(written).filter(|written| written.finish == Finish::Stop)
@@ -134,7 +151,8 @@ pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Call
         let score = staged.score(&Pair::new(&gold, &predicted, Some(&text), Some(&toolbox)));
         done.staged_tool_call += score.unwrap_or(0.0);
         this.extend(written.map(|written| written.tokens));
-        done.prompt_tokens += prompt.len();
+        done.prompt_tokens += prompt.tokens.len();
+        done.each.push(Each { prompt_sha256: prompt.sha256.clone(), text });
     }
     seconds.sort_by(f64::total_cmp);
     let tokens = done.generated_tokens.max(1) as f64;

@@ -5,21 +5,29 @@ mod ceiling;
 mod measure;
 mod replay;
 
-pub use calls::{Calls, Manners, calls};
+pub use calls::{Calls, Each, Manners, calls};
 pub use ceiling::Ceiling;
 pub use measure::{Measured, Rate, measure};
 pub use replay::{Replay, SLOPES, replay};
 
-use super::Dataset;
+use super::{Dataset, dataset::hex};
 use crate::{
     Result,
     call::{self, Format, Request, Think},
     runtime::Vocabulary,
     tools::dialect::Dialect,
 };
+use sha2::{Digest, Sha256};
 
-/// The prompts of all cases in tokens, and how the model writes calls.
-fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn Dialect, Vec<Vec<i32>>)> {
+/// A prompt in tokens.
+struct Prompt {
+    tokens: Vec<i32>,
+    /// The SHA-256 of its text, in hex.
+    sha256: String,
+}
+
+/// The prompts of all cases, and how the model writes calls.
+fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn Dialect, Vec<Prompt>)> {
     let format = Format::default();
     let mut manner = None;
     let mut prompts = Vec::new();
@@ -30,7 +38,8 @@ fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn D
             manner = format.manner(vocabulary, &request, None)?;
         }
         let text = format.render(vocabulary, &request, manner.as_ref(), Think::Off)?;
-        prompts.push(call::tokenize(vocabulary, &text)?);
+        let tokens = call::tokenize(vocabulary, &text)?;
+        prompts.push(Prompt { tokens, sha256: hex(&Sha256::digest(&text)) });
     }
     match manner {
         Some(manner) => Ok((manner.dialect, prompts)),

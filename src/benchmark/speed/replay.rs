@@ -98,7 +98,7 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
             follows = follows && constraint.accept(token)?;
         }
         if follows && constraint.is_complete() {
-            taken.push(Answer { conversation: case.conversation, prompt, tokens });
+            taken.push(Answer { conversation: case.conversation, prompt: prompt.tokens, tokens });
         }
     }
     let tokens: usize = taken.iter().map(|answer| answer.tokens.len()).sum();

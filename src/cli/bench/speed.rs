@@ -51,6 +51,10 @@ pub struct Args {
     #[arg(long, conflicts_with = "draft", requires = "calls")]
     exact: bool,
 
+    /// With --calls: let the model write freely, without a grammar
+    #[arg(long, conflicts_with_all = ["exact", "draft"], requires = "calls")]
+    free: bool,
+
     /// With --calls: end a call after this many tokens
     #[arg(long, value_name = "N", default_value = "512")]
     max_tokens: NonZeroUsize,
@@ -100,6 +104,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     match &dataset {
         Some(dataset) if args.calls => {
             let manners = Manners {
+                free: args.free,
                 exact: args.exact,
                 draft: args.draft,
                 max_tokens: args.max_tokens.get(),
