@@ -1,18 +1,22 @@
 //! Models answer a data set: the same rows whatever came before, after a kill, and in shards.
 
-use crate::pocket::{loaded, pocket};
+use crate::{
+    edited::Edited,
+    pocket::{loaded, pocket},
+};
 use edgecall::{
     benchmark::{
         Dataset, Mode, Row,
         answer::Call,
         row::{Role, RowFile},
-        run::{Contender, Settings, Sweep, check_distinct},
+        run::{Contender, Lane, Settings, Sweep, check_distinct},
     },
     call::{self, Format, Request, Think},
     convert::FileType,
     runtime::{Options, Prefix, Session},
 };
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -33,19 +37,17 @@ fn rows(contenders: &[Contender], dataset: &Dataset, cases: &[usize], modes: &[M
     let settings = Settings {
         modes: modes.to_vec(),
         max_tokens: 96,
-        session: options(),
         primary: "staged_tool_call".into(),
         margin: 0.03,
         drift: true,
     };
-    let sweep = Sweep {
-        dataset,
-        cases: cases.to_vec(),
-        contenders,
-        reference: 0,
-        reference_elsewhere: false,
-        settings,
+    let lane = |(index, contender)| Lane {
+        contender,
+        session: options(),
+        role: if index == 0 { Role::Reference } else { Role::Candidate },
     };
+    let lanes = contenders.iter().enumerate().map(lane).collect();
+    let sweep = Sweep { dataset, cases: cases.to_vec(), lanes, settings };
     let mut rows = Vec::new();
     let mut sink = |mut row: Row| {
         row.cost = None;
@@ -192,6 +194,7 @@ fn report(rows: &Path) -> Value {
 fn a_killed_run_that_goes_on_and_shards_that_are_joined_give_the_report_of_an_unbroken_run() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let place = |name: &str| folder.path().join(name);
+    let tft = |out: &Path, more: &[&str]| tft(out, &[&["--speed", "0"], more].concat());
     succeeded(tft(&place("whole.jsonl"), &[]).output().unwrap());
     let whole = report(&place("whole.jsonl"));
     assert_eq!((whole["cases"].as_u64(), whole["conversations"].as_u64()), (Some(18), Some(3)));
@@ -246,7 +249,7 @@ fn a_gate_that_is_not_reached_ends_with_1_and_the_report_is_there() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let page = folder.path().join("page.html");
     // No model of this size says every message as the data do.
-    let gate = ["--shard", "3/3", "--no-drift", "--fail-under", "rouge=1", "--html"];
+    let gate = ["--shard", "3/3", "--no-drift", "--speed", "0", "--fail-under", "rouge=1", "--html"];
     let output = tft(&folder.path().join("rows.jsonl"), &gate).arg(&page).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let (stdout, stderr) =
@@ -254,4 +257,76 @@ fn a_gate_that_is_not_reached_ends_with_1_and_the_report_is_there() {
     assert!(stderr.starts_with("error: rouge of pocket-"), "{stderr}");
     assert!(stdout.contains("pocket-F16 (reference)"), "{stdout}");
     assert!(fs::read_to_string(&page).unwrap().contains("</html>"));
+}
+
+/// The records of a kind in a file of rows.
+fn records(path: &Path, kind: &str) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.filter(|record| record["kind"] == kind).collect()
+}
+
+#[test]
+fn the_reference_answers_again_under_other_conditions_and_calls_are_measured_in_turns() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let out = folder.path().join("rows.jsonl");
+    // One conversation of the first three.
+    let more =
+        ["--shard", "2/3", "--noise-floor", "--speed", "1", "--kv-type", "f16,q8_0", "--repack", "on,off"];
+    let report = succeeded(tft(&out, &more).output().unwrap());
+    let (rows, speeds) = (records(&out, "row"), records(&out, "speed"));
+    let cases = rows.iter().filter(|row| row["role"] == "reference").count();
+    let count = |role: &str| rows.iter().filter(|row| row["role"] == role).count();
+    // Two models, two caches, two ways of repacking; one of the eight is the reference.
+    assert_eq!((count("candidate"), speeds.len()), (cases * 7, cases * 8));
+    let two_cpus = thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
+    // That the reference is repacked or not is compared anyway.
+    assert_eq!(count("noise_floor"), cases * (1 + usize::from(two_cpus)));
+    for row in rows.iter().filter(|row| row["role"] == "noise_floor") {
+        let key = &row["key"];
+        let changed =
+            [key["threads"] != 1, key["n_ubatch"] != 512, key["repack"] != true, key["kv_type"] != "f16"];
+        assert_eq!(changed.iter().filter(|changed| **changed).count(), 1, "{key}");
+    }
+    for speed in &speeds {
+        let cost = &speed["cost"];
+        assert!(cost["wall_s"].as_f64().unwrap() > 0.0 && cost["cpu_s"].as_f64().unwrap() > 0.0);
+        // Weights, KV cache and buffers of one model, and far from those of eight.
+        let peak = cost["peak_resident_bytes"].as_u64().unwrap();
+        assert!((20 << 20..200 << 20).contains(&peak), "{peak}");
+    }
+    // One conversation, one mode: the arms follow each other, each with all of its calls.
+    let arms: Vec<&Value> = speeds.iter().map(|speed| &speed["arm"]).collect();
+    assert_eq!(1 + arms.windows(2).filter(|pair| pair[0] != pair[1]).count(), 8);
+    let text = String::from_utf8(report.stdout).unwrap();
+    assert!(text.contains("n_ubatch 64") && text.contains("it is compared as a candidate"), "{text}");
+
+    // Everything is there: nothing is measured or answered again.
+    let before = fs::metadata(&out).unwrap().len();
+    succeeded(tft(&out, &[&more[..], &["--resume"]].concat()).output().unwrap());
+    assert_eq!((records(&out, "row").len(), records(&out, "speed").len()), (rows.len(), speeds.len()));
+    assert!(fs::metadata(&out).unwrap().len() > before, "a start is written down all the same");
+
+    // A measured call that is lost is measured again with its whole conversation.
+    let text = fs::read_to_string(&out).unwrap();
+    let is_speed = |line: &&str| line.contains("\"kind\":\"speed\"");
+    let lost = text.lines().count() - 1 - text.lines().rev().position(|line| is_speed(&line)).unwrap();
+    let kept: Vec<&str> =
+        text.lines().enumerate().filter(|(at, _)| *at != lost).map(|(_, line)| line).collect();
+    fs::write(&out, kept.join("\n") + "\n").unwrap();
+    succeeded(tft(&out, &[&more[..], &["--resume"]].concat()).output().unwrap());
+    assert_eq!(records(&out, "speed").len(), speeds.len() - 1 + cases);
+}
+
+#[test]
+fn a_split_model_takes_part_and_has_the_hash_of_all_its_parts() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let parts = Edited::pocket().write_parts(folder.path(), "m", 3);
+    let contender = Contender::load(&parts[0]).unwrap();
+    let whole: Vec<u8> = parts.iter().flat_map(|part| fs::read(part).unwrap()).collect();
+    let sha256: String = Sha256::digest(&whole).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(contender.sha256, sha256);
+    assert_eq!((contender.file_bytes, &*contender.name), (whole.len() as u64, "m"));
+    let alone = Contender::load(&pocket(FileType::Q8_0)).unwrap();
+    assert_eq!(contender.bits_per_weight, alone.bits_per_weight);
 }

@@ -1,18 +1,19 @@
 //! One model on its way through the cases: prompts rendered, a context that keeps what prompts share.
 
 use super::{
-    Contender, Settings,
+    Contender, Lane, Settings,
     cost::{self, Watch},
+    renderer::Renderer,
 };
 use crate::{
     Result,
     benchmark::{Case, Dataset, Error, Mode, answer::Style, dataset::hex, row::Cost},
-    call::{self, Format, Request, Think},
+    call,
     runtime::{self, Completion, Finish, Pace, Prefix, Sampler, Sampling, Session, generate},
     tools::{ToolSet, dialect::Dialect, json_schema::KeyOrder, turn::Turn},
 };
 use sha2::{Digest, Sha256};
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, rc::Rc};
 
 /// The ways to write calls that [`Call::parse`](crate::benchmark::answer::Call::parse) reads.
 const READ: &[&str] = &["hermes", "llama3", "generic"];
@@ -34,8 +35,9 @@ pub(super) struct Answered {
 
 /// One model on its way through the cases.
 pub(super) struct Walker<'m> {
+    pub(super) lane: Lane<'m>,
     pub(super) contender: &'m Contender,
-    pub(super) prompts: Vec<Prompt>,
+    pub(super) prompts: Rc<[Prompt]>,
     pub(super) threads: usize,
     dialect: &'static dyn Dialect,
     prefix: Prefix<'m>,
@@ -44,44 +46,41 @@ pub(super) struct Walker<'m> {
 }
 
 impl<'m> Walker<'m> {
-    /// Renders the prompts of all cases and makes a context in which the longest has room: it is the same whichever
-    /// of the cases are run.
+    /// Renders the prompts of all cases, or takes those of a walker with the same file, and makes a context in which
+    /// the longest has room: it is the same whichever of the cases are run.
     pub(super) fn new(
-        contender: &'m Contender,
+        lane: Lane<'m>,
+        others: &[Walker<'_>],
         dataset: &Dataset,
         settings: &Settings,
     ) -> Result<Walker<'m>> {
+        let contender = lane.contender;
         let model = &contender.model;
-        let format = Format::default();
-        let manner = match dataset.cases.first() {
-            Some(case) => {
-                let conversation = dataset.conversation(case);
-                let request = Request::new(&conversation, Some(&dataset.job.tools));
-                format.manner(model.vocabulary(), &request, None)?
-            }
-            None => None,
-        };
-        let Some(manner) = manner else { return Err(call::Error::NoTemplate.into()) };
-        if !READ.contains(&manner.dialect.name()) {
-            let dialect = manner.dialect.name();
+        let renderer = Renderer::new(model.vocabulary(), dataset)?;
+        let dialect = renderer.dialect();
+        if !READ.contains(&dialect.name()) {
+            let dialect = dialect.name();
             return Err(Error::Dialect { path: contender.path.clone(), dialect, read: READ }.into());
         }
         let render = |case: &Case| {
-            let conversation = dataset.conversation(case);
-            let request = Request::new(&conversation, Some(&dataset.job.tools));
-            let text = format.render(model.vocabulary(), &request, Some(&manner), Think::Off)?;
+            let text = renderer.prompt(case)?;
             let tokens = call::tokenize_prompt(model, &text)?;
             let sha256 = hex(&Sha256::digest(&text));
             Ok(Prompt { text, tokens, sha256 })
         };
-        let prompts = dataset.cases.iter().map(render).collect::<Result<Vec<Prompt>>>()?;
+        let same_file = others.iter().find(|other| other.contender.sha256 == contender.sha256);
+        let prompts = match same_file {
+            Some(other) => other.prompts.clone(),
+            None => dataset.cases.iter().map(render).collect::<Result<Rc<[Prompt]>>>()?,
+        };
         let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
-        let session = Session::new(model, longest, settings.max_tokens, &settings.session)?;
+        let session = Session::new(model, longest, settings.max_tokens, &lane.session)?;
         Ok(Walker {
+            lane,
             contender,
             prompts,
             threads: session.threads(),
-            dialect: manner.dialect,
+            dialect,
             prefix: Prefix::new(session),
             max_tokens: settings.max_tokens,
             host: cost::host(),
