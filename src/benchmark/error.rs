@@ -79,19 +79,6 @@ pub enum Error {
         /// The other.
         b: PathBuf,
     },
-    /// A model whose answers the metrics cannot read.
-    #[error(
-        "{}: the model writes calls as {dialect}, which the benchmark does not read; it reads {}",
-        path.display(), read.join(", ")
-    )]
-    Dialect {
-        /// The model's file.
-        path: PathBuf,
-        /// How it writes calls.
-        dialect: &'static str,
-        /// What is read.
-        read: &'static [&'static str],
-    },
     /// The models of a sweep do not fit the memory of this machine together.
     #[error(
         "the models and their contexts of {n_ctx} tokens take {need_mib} MiB beside the mapped weights, {all_mib} MiB in \
@@ -128,7 +115,6 @@ impl Error {
             Error::Create { .. } => Kind::CannotCreate,
             Error::Write { .. } => Kind::Io,
             Error::Memory { .. } => Kind::Unavailable,
-            Error::Dialect { .. } => Kind::Data,
             Error::NotPublic { .. } | Error::SameModel { .. } => Kind::Usage,
         }
     }

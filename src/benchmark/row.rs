@@ -256,7 +256,12 @@ impl Row {
 
     /// Scores the row by every metric. `with_proxy` where the data are those that the judge's proxy was fitted to.
     pub fn rescore(&mut self, tools: &Toolbox, with_proxy: bool) {
-        let pair = Pair::new(&self.gold, &self.prediction, Some(&self.raw_output), Some(tools));
+        self.rescore_read_as(&self.raw_output.clone(), tools, with_proxy);
+    }
+
+    /// Scores the row by every metric, `read` being what the model wrote in a form that metrics read.
+    pub fn rescore_read_as(&mut self, read: &str, tools: &Toolbox, with_proxy: bool) {
+        let pair = Pair::new(&self.gold, &self.prediction, Some(read), Some(tools));
         self.rejection = pair.raw.err();
         self.scores = METRICS
             .iter()

@@ -162,6 +162,7 @@ impl Run<'_> {
         let walker = &mut self.walkers[index];
         let dataset = self.sweep.dataset;
         let answered = walker.answer(case, mode, &dataset.job.tools)?;
+        let read = walker.read_as(&answered.text).into_owned();
         self.tokens.computed += answered.cost.computed_tokens;
         self.tokens.in_all += answered.cost.prompt_tokens;
         let case = &dataset.cases[case];
@@ -181,7 +182,7 @@ impl Run<'_> {
             turn: case.turn,
             prompt_tail: tail(case),
             gold: case.answer(Style::Student),
-            prediction: prediction(&answered.text, Style::Student),
+            prediction: prediction(&read, Style::Student),
             raw_output: answered.text,
             tokens: answered.tokens,
             finish: answered.finish.to_owned(),
@@ -191,7 +192,7 @@ impl Run<'_> {
             drift,
             cost: Some(answered.cost),
         };
-        row.rescore(&self.toolbox, dataset.is_public());
+        row.rescore_read_as(&read, &self.toolbox, dataset.is_public());
         Ok(row)
     }
 

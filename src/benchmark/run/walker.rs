@@ -7,15 +7,22 @@ use super::{
 };
 use crate::{
     Result,
-    benchmark::{Case, Dataset, Error, Mode, answer::Style, dataset::hex, row::Cost},
+    benchmark::{
+        Case, Dataset, Mode,
+        answer::{Call, Style},
+        dataset::hex,
+        json::{self, Json},
+        row::Cost,
+    },
     call,
     runtime::{self, Completion, Finish, Pace, Prefix, Sampler, Sampling, Session, generate},
-    tools::{ToolSet, dialect::Dialect, json_schema::KeyOrder, turn::Turn},
+    tools::{ToolCall, ToolSet, dialect::Dialect, json_schema::KeyOrder, turn::Turn},
 };
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::{ops::ControlFlow, rc::Rc};
+use std::{borrow::Cow, ops::ControlFlow, rc::Rc};
 
-/// The ways to write calls that [`Call::parse`](crate::benchmark::answer::Call::parse) reads.
+/// The ways to write calls that [`Call::parse`] reads.
 const READ: &[&str] = &["hermes", "llama3", "generic"];
 
 /// What a model reads in one case.
@@ -58,10 +65,6 @@ impl<'m> Walker<'m> {
         let model = &contender.model;
         let renderer = Renderer::new(model.vocabulary(), dataset)?;
         let dialect = renderer.dialect();
-        if !READ.contains(&dialect.name()) {
-            let dialect = dialect.name();
-            return Err(Error::Dialect { path: contender.path.clone(), dialect, read: READ }.into());
-        }
         let render = |case: &Case| {
             let text = renderer.prompt(case)?;
             let tokens = call::tokenize_prompt(model, &text)?;
@@ -109,13 +112,38 @@ impl<'m> Walker<'m> {
         Ok(self.prefix.session().append(&[token])?)
     }
 
+    /// What the model wrote as the metrics read it: its own text where they can, else the call that its dialect finds in
+    /// it, written canonically.
+    pub(super) fn read_as<'w>(&self, written: &'w str) -> Cow<'w, str> {
+        if READ.contains(&self.dialect.name()) {
+            return Cow::Borrowed(written);
+        }
+        match self.dialect.parse(written) {
+            Ok(call) => {
+                let arguments = Json::from(&Value::Object(call.arguments().clone()));
+                let arguments = arguments.as_object().cloned().unwrap_or_default();
+                Cow::Owned(Call { name: call.name().to_owned(), arguments }.render(Style::Student))
+            }
+            Err(_) => Cow::Borrowed(written),
+        }
+    }
+
     /// The right answer as this model would write it, and the token that ends it; `None` where its text does not
-    /// begin at a token of its own behind the prompt, or where the model writes calls otherwise.
+    /// begin at a token of its own behind the prompt, or where its arguments do not stand in JSON.
     pub(super) fn gold(&self, case: usize, dataset: &Dataset) -> Result<Option<Vec<i32>>> {
         let model = &self.contender.model;
         let prompt = &self.prompts[case];
-        let (Some(eos), "hermes") = (model.vocabulary().eos(), self.dialect.name()) else { return Ok(None) };
-        let whole = prompt.text.clone() + &dataset.cases[case].answer(Style::Student);
+        let Some(eos) = model.vocabulary().eos() else { return Ok(None) };
+        let gold = &dataset.cases[case].gold;
+        let answer = match self.dialect.name() {
+            // As the published models were tuned, line ends included.
+            "hermes" => gold.render(Style::Student),
+            _ => match ToolCall::from_text(&gold.name, &json::dumps(&gold.arguments)) {
+                Ok(call) => self.dialect.write(&call),
+                Err(_) => return Ok(None),
+            },
+        };
+        let whole = prompt.text.clone() + &answer;
         let mut tokens = call::tokenize_prompt(model, &whole)?;
         if !tokens.starts_with(&prompt.tokens) {
             return Ok(None);
