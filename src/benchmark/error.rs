@@ -1,5 +1,6 @@
 //! Why a data set or a file of rows cannot be used.
 
+use super::run::room::Needs;
 use crate::error::Kind;
 use std::path::PathBuf;
 
@@ -78,26 +79,24 @@ pub enum Error {
         /// The other.
         b: PathBuf,
     },
-    /// A model whose answers the metrics cannot read.
+    /// The models of a sweep do not fit the memory of this machine together.
     #[error(
-        "{}: the model writes calls as {dialect}, which the benchmark does not read; it reads {}",
-        path.display(), read.join(", ")
+        "the models and their contexts of {n_ctx} tokens take {need_mib} MiB beside the mapped weights, {all_mib} MiB in \
+         all, and this machine has {available_mib} MiB available of {total_mib}:\n{needs}"
     )]
-    Dialect {
-        /// The model's file.
-        path: PathBuf,
-        /// How it writes calls.
-        dialect: &'static str,
-        /// What is read.
-        read: &'static [&'static str],
-    },
-    /// A model in several files.
-    #[error("{}: the model is split into {parts} files; join them with llama-gguf-split --merge", path.display())]
-    Split {
-        /// The first file.
-        path: PathBuf,
-        /// How many there are.
-        parts: u64,
+    Memory {
+        /// Tokens of each context.
+        n_ctx: usize,
+        /// What would be allocated.
+        need_mib: u64,
+        /// The same with the mapped weights.
+        all_mib: u64,
+        /// What the machine can give.
+        available_mib: u64,
+        /// What the machine has.
+        total_mib: u64,
+        /// What each model needs.
+        needs: Needs,
     },
     /// The first 78 pairs mean something only in the published test set.
     #[error("the split first78 is the published 78 rows, and {} is not the published test set; use all359", path.display())]
@@ -115,7 +114,7 @@ impl Error {
             Error::Read { .. } => Kind::NoInput,
             Error::Create { .. } => Kind::CannotCreate,
             Error::Write { .. } => Kind::Io,
-            Error::Dialect { .. } | Error::Split { .. } => Kind::Data,
+            Error::Memory { .. } => Kind::Unavailable,
             Error::NotPublic { .. } | Error::SameModel { .. } => Kind::Usage,
         }
     }

@@ -1,16 +1,23 @@
 //! Models answering the cases of a data set, row by row.
 //!
-//! Conversation by conversation all models take their turns, each in every mode. Nothing that runs here depends on
+//! Conversation by conversation all lanes take their turns, each in every mode. Nothing that runs here depends on
 //! time or on what ran before: the same file, engine, kernels, KV type and threads give the same rows.
 
 mod contender;
 mod cost;
 mod drift;
+mod lane;
+mod meter;
+mod renderer;
+pub mod room;
+mod sensors;
 mod walker;
 
 pub use contender::{Contender, check_distinct, reference};
 pub use cost::{Watch, host};
 pub use drift::Along;
+pub use lane::{Condition, Lane};
+pub use meter::Meter;
 
 use super::{
     Case, Dataset, Error, Mode, Row, RowKey,
@@ -18,10 +25,7 @@ use super::{
     metric::Toolbox,
     row::{Arm, Data, Drift, Role, RowFile, SCHEMA_VERSION},
 };
-use crate::{
-    Result,
-    runtime::{self, Options},
-};
+use crate::{Result, runtime};
 use std::{collections::BTreeMap, path::Path};
 use walker::Walker;
 
@@ -32,8 +36,6 @@ pub struct Settings {
     pub modes: Vec<Mode>,
     /// The most tokens of an answer.
     pub max_tokens: usize,
-    /// Threads and KV cache; the context's length follows from the data.
-    pub session: Options,
     /// The metric that decides.
     pub primary: String,
     /// The loss that one could live with, as a share.
@@ -48,12 +50,8 @@ pub struct Sweep<'s> {
     pub dataset: &'s Dataset,
     /// The cases that are run, as indices of [`Dataset::cases`], conversation by conversation.
     pub cases: Vec<usize>,
-    /// The models.
-    pub contenders: &'s [Contender],
-    /// The one that the others are compared with.
-    pub reference: usize,
-    /// Whether the reference is behind a server: then none of these is it, and there are no logits to compare with.
-    pub reference_elsewhere: bool,
+    /// Who answers, and under which conditions.
+    pub lanes: Vec<Lane<'s>>,
     /// What all rows have in common.
     pub settings: Settings,
 }
@@ -73,7 +71,7 @@ type Done<'d> = BTreeMap<(Arm, usize, usize), &'d Row>;
 impl Sweep<'_> {
     /// How many rows it makes.
     pub fn row_count(&self) -> usize {
-        self.cases.len() * self.contenders.len() * self.settings.modes.len()
+        self.cases.len() * self.lanes.len() * self.settings.modes.len()
     }
 
     /// Makes the rows that `done`, the file at `path`, does not have yet and hands each to `sink`, in order.
@@ -86,11 +84,13 @@ impl Sweep<'_> {
         done: &RowFile,
         sink: &mut dyn FnMut(Row) -> Result<()>,
     ) -> Result<PromptTokens> {
-        let walkers =
-            self.contenders.iter().map(|contender| Walker::new(contender, self.dataset, &self.settings));
+        let mut walkers = Vec::with_capacity(self.lanes.len());
+        for lane in &self.lanes {
+            walkers.push(Walker::new(*lane, &walkers, self.dataset, &self.settings)?);
+        }
         let mut run = Run {
             sweep: self,
-            walkers: walkers.collect::<Result<Vec<_>>>()?,
+            walkers,
             data: self.dataset.identity(),
             toolbox: Toolbox::new(&self.dataset.job.tools),
             tokens: PromptTokens::default(),
@@ -162,6 +162,7 @@ impl Run<'_> {
         let walker = &mut self.walkers[index];
         let dataset = self.sweep.dataset;
         let answered = walker.answer(case, mode, &dataset.job.tools)?;
+        let read = walker.read_as(&answered.text).into_owned();
         self.tokens.computed += answered.cost.computed_tokens;
         self.tokens.in_all += answered.cost.prompt_tokens;
         let case = &dataset.cases[case];
@@ -174,14 +175,14 @@ impl Run<'_> {
             checkpoint: walker.contender.checkpoint(),
             file_bytes: walker.contender.file_bytes,
             bits_per_weight: walker.contender.bits_per_weight,
-            role: self.role(index),
+            role: walker.lane.role,
             primary: settings.primary.clone(),
             margin: settings.margin,
             conversation: case.conversation,
             turn: case.turn,
             prompt_tail: tail(case),
             gold: case.answer(Style::Student),
-            prediction: prediction(&answered.text, Style::Student),
+            prediction: prediction(&read, Style::Student),
             raw_output: answered.text,
             tokens: answered.tokens,
             finish: answered.finish.to_owned(),
@@ -191,20 +192,20 @@ impl Run<'_> {
             drift,
             cost: Some(answered.cost),
         };
-        row.rescore(&self.toolbox, dataset.is_public());
+        row.rescore_read_as(&read, &self.toolbox, dataset.is_public());
         Ok(row)
     }
 
-    /// Walks all models along the right answer of a case together, the reference with those that are `wanted`.
+    /// Walks all lanes along the right answer of a case together, the reference with those that are `wanted`.
     fn drift(&mut self, case: usize, wanted: &[bool]) -> Result<Vec<Option<Drift>>> {
         let mut drifts = vec![None; self.walkers.len()];
         if !wanted.contains(&true) {
             return Ok(drifts);
         }
-        let reference = self.sweep.reference;
+        let reference = self.walkers.iter().position(|walker| walker.lane.role == Role::Reference);
         let mut golds = Vec::new();
         for (index, walker) in self.walkers.iter_mut().enumerate() {
-            let gold = match wanted[index] || index == reference {
+            let gold = match wanted[index] || reference == Some(index) {
                 true => walker.gold(case, self.sweep.dataset)?,
                 false => None,
             };
@@ -217,16 +218,14 @@ impl Run<'_> {
         let most = golds.iter().flatten().map(Vec::len).max().unwrap_or(0);
         for at in 0..most {
             let with_token = |index: &usize| golds[*index].as_ref().and_then(|gold| gold.get(at)).copied();
-            let reference_logits = match with_token(&reference) {
-                Some(_) => self.walkers[reference].logits().to_vec(),
-                None => Vec::new(),
-            };
+            let in_step = reference.filter(|reference| with_token(reference).is_some());
+            let reference_logits = in_step.map(|reference| self.walkers[reference].logits().to_vec());
             for index in 0..self.walkers.len() {
                 let Some(token) = with_token(&index) else { continue };
                 // The same tokens, so the same vocabulary as far as the answer goes.
                 let comparable =
-                    index != reference && !self.sweep.reference_elsewhere && golds[index] == golds[reference];
-                let against = comparable.then_some(&*reference_logits);
+                    in_step.is_some_and(|reference| index != reference && golds[index] == golds[reference]);
+                let against = reference_logits.as_deref().filter(|_| comparable);
                 let walker = &mut self.walkers[index];
                 along[index].add(walker.logits(), against, token);
                 // Nothing is read after the last one.
@@ -243,23 +242,7 @@ impl Run<'_> {
 
     fn arm(&self, index: usize, mode: Mode) -> Arm {
         let walker = &self.walkers[index];
-        let settings = &self.sweep.settings;
-        Arm {
-            file_sha256: walker.contender.sha256.clone(),
-            mode,
-            max_tokens: settings.max_tokens,
-            kv_type: settings.session.kv_type.name.to_owned(),
-            repack: true,
-            threads: walker.threads,
-            n_ubatch: settings.session.n_ubatch(),
-            engine: format!("edgecall {}, {}", env!("CARGO_PKG_VERSION"), runtime::ENGINE),
-            endpoint: None,
-        }
-    }
-
-    fn role(&self, index: usize) -> Role {
-        let is_reference = index == self.sweep.reference && !self.sweep.reference_elsewhere;
-        if is_reference { Role::Reference } else { Role::Candidate }
+        walker.lane.arm(mode, self.sweep.settings.max_tokens, walker.threads)
     }
 
     /// Refuses to add to rows of another sweep.
@@ -268,6 +251,8 @@ impl Run<'_> {
         for (row, &line) in done.rows.iter().zip(&done.lines) {
             let index =
                 self.walkers.iter().position(|walker| walker.contender.sha256 == row.key.arm.file_sha256);
+            let mode = row.key.arm.mode;
+            let lane = (0..self.walkers.len()).find(|&lane| self.arm(lane, mode) == row.key.arm);
             let prompt = || {
                 let case = self
                     .sweep
@@ -283,8 +268,8 @@ impl Run<'_> {
                 format!("the primary metric is {}, not {}", row.primary, settings.primary)
             } else if row.margin != settings.margin {
                 format!("the margin is {} points, not {}", row.margin * 100.0, settings.margin * 100.0)
-            } else if index.is_some_and(|index| self.role(index) != row.role) {
-                "the reference is another model".to_owned()
+            } else if lane.is_some_and(|lane| self.walkers[lane].lane.role != row.role) {
+                "the reference is another model, or other conditions are compared".to_owned()
             } else if prompt().is_some_and(|sha256| *sha256 != row.key.prompt_sha256) {
                 "the prompt is written otherwise".to_owned()
             } else {

@@ -2,8 +2,10 @@
 
 mod calibrate_judge;
 mod checkpoint;
+mod conditions;
 mod endpoint;
 mod judge;
+mod measure;
 mod merge;
 mod network;
 mod report;
@@ -37,6 +39,9 @@ enum Command {
     Speed(speed::Args),
     /// Hold a judge's verdicts against published ones
     CalibrateJudge(Box<calibrate_judge::Args>),
+    /// Measure calls of one model, as `tft` says on stdin
+    #[command(hide = true)]
+    Measure(Box<measure::Args>),
 }
 
 /// Runs the command.
@@ -48,6 +53,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Command::Score(args) => score::run(args),
         Command::Speed(args) => speed::run(args),
         Command::CalibrateJudge(args) => calibrate_judge::run(*args),
+        Command::Measure(args) => measure::run(*args),
     }
 }
 

@@ -97,6 +97,16 @@ impl Model {
         Ok(Model { weights, vocabulary, header, files, load_time, compiler, fingerprint, options })
     }
 
+    /// The header of the model at `path` as [`Model::header`] has it, without loading anything or checking more than
+    /// that it is one.
+    ///
+    /// # Errors
+    /// A file that is missing, no GGUF, cut short or at odds with itself.
+    pub fn read_header(path: &Path) -> Result<Gguf, Error> {
+        let parts = Parts::read(path)?;
+        Ok(Gguf { tensors: parts.tensors, ..parts.first })
+    }
+
     /// The tokenizer.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary

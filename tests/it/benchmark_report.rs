@@ -7,7 +7,7 @@ use edgecall::benchmark::{
     report::{EXPORTERS, Report, collect, exporter},
     row::{
         Arm, ByName, Cost, Data, Drift, Mode, Record, Role, Row, RowFile, RowKey, RowWriter, SCHEMA_VERSION,
-        Start, merge,
+        Speed, Start, merge,
     },
     stats::Random,
     verdict::{Margin, Rules},
@@ -138,8 +138,24 @@ fn file(rows: Vec<Row>) -> RowFile {
         schema_version: SCHEMA_VERSION,
         command: ["edgecall", "bench", "tft", "--data", "tft"].map(str::to_owned).to_vec(),
         environment: ByName::from([("cpu".into(), "Cortex-A76".into())]),
+        ..Start::default()
     };
-    RowFile { starts: vec![start], lines: (1..=rows.len()).collect(), rows, ..RowFile::default() }
+    // Every third conversation was measured, twice as fast as it answered.
+    let measured = rows.iter().filter(|row| row.role != Role::NoiseFloor && row.conversation % 3 == 0);
+    let speed = |row: &Row| {
+        let cost = row.cost.clone().unwrap();
+        Speed {
+            schema_version: SCHEMA_VERSION,
+            arm: row.key.arm.clone(),
+            kernels: row.key.kernels.clone(),
+            data: row.data.clone(),
+            conversation: row.conversation,
+            turn: row.turn,
+            cost: Cost { wall_s: cost.wall_s / 2.0, mhz: Some(2400.0), throttled: Some(false), ..cost },
+        }
+    };
+    let speeds = measured.map(speed).collect();
+    RowFile { starts: vec![start], lines: (1..=rows.len()).collect(), rows, speeds, ..RowFile::default() }
 }
 
 fn report(rows: Vec<Row>) -> Report {
@@ -219,22 +235,35 @@ fn modes_and_noise_are_told_apart_and_other_kernels_are_marked() {
     for row in rows.iter_mut().filter(|row| row.model.contains("Q8_0") && row.conversation < 2) {
         row.key.kernels = "SVE".into();
     }
-    let report = report(rows);
+    let mut file = file(rows);
+    file.starts[0].skipped = ByName::from([("repack".into(), "it is not wanted".into())]);
+    let report = collect(&file, &RULES).unwrap();
     assert_eq!(report.verdicts.len(), 2);
-    assert_eq!(report.verdicts[0].reference, "tft-F16.gguf, 4 threads");
-    assert_eq!(report.noise_floor.len(), 1);
-    assert_eq!((report.noise_floor[0].rows, report.noise_floor[0].score_flips), (200, 10));
-    assert_eq!(report.noise(), Some(0.05));
+    assert_eq!(report.verdicts[0].reference, "tft-F16.gguf");
+    // Each condition in each mode, those that were not measured with their reasons.
+    assert_eq!(report.noise_floor.len(), 6);
+    let threads = &report.noise_floor[0];
+    assert_eq!((&*threads.condition, threads.changed_to.as_deref()), ("threads", Some("1 thread")));
+    assert_eq!((threads.output_flips(), threads.score_flips()), (Some(0.05), Some(0.05)));
+    assert!(threads.delta.unwrap() < 0.0 && threads.reason.is_none());
+    let reasons: Vec<&str> =
+        report.noise_floor[1..3].iter().filter_map(|noise| noise.reason.as_deref()).collect();
+    assert_eq!(reasons, ["it was not asked for", "it is not wanted"]);
+    assert_eq!((report.noise(Mode::Free), report.noise(Mode::Schema)), (Some(0.05), None));
+    assert!(report.arms.iter().any(|arm| arm.label == "tft-F16.gguf, 1 thread, free"));
+    for exporter in EXPORTERS {
+        let text = exporter.export(&report);
+        assert!(text.contains("1 thread") && text.contains("it is not wanted"), "{}", exporter.name());
+    }
     assert_eq!(report.constraints.iter().filter(|row| row.metric == report.primary).count(), 4);
     assert!(report.constraints.iter().all(|row| row.comparison.delta == 0.0));
     let notes = report.notes.join("\n");
     assert!(
-        notes
-            .contains("20 of 200 pairs of tft-Q8_0.gguf, 4 threads, free were made on different CPU kernels"),
+        notes.contains("20 of 200 pairs of tft-Q8_0.gguf, free were made on different CPU kernels"),
         "{notes}"
     );
     assert!(
-        notes.contains("ROUGE of schema rows") && notes.contains("otherwise on 5.0 % of rows"),
+        notes.contains("ROUGE of schema rows") && notes.contains("something else on up to 5.0 % of rows"),
         "{notes}"
     );
 }

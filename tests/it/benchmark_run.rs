@@ -1,18 +1,25 @@
 //! Models answer a data set: the same rows whatever came before, after a kill, and in shards.
 
-use crate::pocket::{loaded, pocket};
+use crate::{
+    edited::Edited,
+    fixture::Random,
+    pocket::{loaded, pocket},
+};
 use edgecall::{
     benchmark::{
         Dataset, Mode, Row,
         answer::Call,
+        report,
         row::{Role, RowFile},
-        run::{Contender, Settings, Sweep, check_distinct},
+        run::{Contender, Lane, Settings, Sweep, check_distinct},
+        verdict::{Margin, Rules},
     },
     call::{self, Format, Request, Think},
     convert::FileType,
-    runtime::{Options, Prefix, Session},
+    runtime::{Options, Prefix, Session, piece_ends},
 };
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -29,23 +36,21 @@ fn options() -> Options {
     Options { threads: std::num::NonZeroUsize::new(1), ..Options::default() }
 }
 
-fn rows(contenders: &[Contender], dataset: &Dataset, cases: &[usize], modes: &[Mode]) -> Vec<Row> {
+pub fn rows(contenders: &[Contender], dataset: &Dataset, cases: &[usize], modes: &[Mode]) -> Vec<Row> {
     let settings = Settings {
         modes: modes.to_vec(),
         max_tokens: 96,
-        session: options(),
         primary: "staged_tool_call".into(),
         margin: 0.03,
         drift: true,
     };
-    let sweep = Sweep {
-        dataset,
-        cases: cases.to_vec(),
-        contenders,
-        reference: 0,
-        reference_elsewhere: false,
-        settings,
+    let lane = |(index, contender)| Lane {
+        contender,
+        session: options(),
+        role: if index == 0 { Role::Reference } else { Role::Candidate },
     };
+    let lanes = contenders.iter().enumerate().map(lane).collect();
+    let sweep = Sweep { dataset, cases: cases.to_vec(), lanes, settings };
     let mut rows = Vec::new();
     let mut sink = |mut row: Row| {
         row.cost = None;
@@ -91,21 +96,25 @@ fn a_row_is_the_same_alone_and_after_others() {
     assert!(kl.iter().all(|kl| *kl >= 0.0) && kl.iter().any(|kl| *kl > 1e-6));
 }
 
-#[test]
-fn the_logits_after_a_prompt_do_not_depend_on_what_was_computed_before() {
+/// The tokens of the first nine prompts.
+fn prompts() -> Vec<Vec<i32>> {
     let model = loaded();
     let dataset = Dataset::open(&data()).unwrap();
     let format = Format::default();
-    let prompts: Vec<Vec<i32>> = dataset.cases[..9]
-        .iter()
-        .map(|case| {
-            let conversation = dataset.conversation(case);
-            let request = Request::new(&conversation, Some(&dataset.job.tools));
-            let manner = format.manner(model.vocabulary(), &request, None).unwrap();
-            let text = format.render(model.vocabulary(), &request, manner.as_ref(), Think::Off).unwrap();
-            call::tokenize_prompt(model, &text).unwrap()
-        })
-        .collect();
+    let prompt = |case| {
+        let conversation = dataset.conversation(case);
+        let request = Request::new(&conversation, Some(&dataset.job.tools));
+        let manner = format.manner(model.vocabulary(), &request, None).unwrap();
+        let text = format.render(model.vocabulary(), &request, manner.as_ref(), Think::Off).unwrap();
+        call::tokenize_prompt(model, &text).unwrap()
+    };
+    dataset.cases[..9].iter().map(prompt).collect()
+}
+
+#[test]
+fn the_logits_after_a_prompt_do_not_depend_on_what_was_computed_before() {
+    let model = loaded();
+    let prompts = prompts();
     let longest = prompts.iter().map(Vec::len).max().unwrap();
     let prefix = || Prefix::new(Session::new(model, longest, 64, &options()).unwrap());
     let ends_turn = |token| model.vocabulary().is_eog(token);
@@ -177,7 +186,7 @@ fn succeeded(output: Output) -> Output {
 }
 
 /// The report of rows without times and what the host is like.
-fn report(rows: &Path) -> Value {
+fn report_of(rows: &Path) -> Value {
     let output =
         Command::new(env!("CARGO_BIN_EXE_edgecall")).args(["bench", "report", "--json"]).arg(rows).output();
     let mut report: Value = serde_json::from_slice(&succeeded(output.unwrap()).stdout).unwrap();
@@ -192,8 +201,9 @@ fn report(rows: &Path) -> Value {
 fn a_killed_run_that_goes_on_and_shards_that_are_joined_give_the_report_of_an_unbroken_run() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let place = |name: &str| folder.path().join(name);
+    let tft = |out: &Path, more: &[&str]| tft(out, &[&["--speed", "0"], more].concat());
     succeeded(tft(&place("whole.jsonl"), &[]).output().unwrap());
-    let whole = report(&place("whole.jsonl"));
+    let whole = report_of(&place("whole.jsonl"));
     assert_eq!((whole["cases"].as_u64(), whole["conversations"].as_u64()), (Some(18), Some(3)));
 
     // Killed at some moment between the first row and the last.
@@ -217,7 +227,7 @@ fn a_killed_run_that_goes_on_and_shards_that_are_joined_give_the_report_of_an_un
     assert_eq!(without.status.code(), Some(73), "a file that is there is never begun anew");
     succeeded(tft(&killed, &["--resume"]).output().unwrap());
     assert_eq!(written(), 2 + 18 * 2, "one more start and the rows that were missing");
-    assert_eq!(report(&killed), whole, "killed after {before} lines");
+    assert_eq!(report_of(&killed), whole, "killed after {before} lines");
 
     let shards = ["1/3", "2/3", "3/3"].map(|shard| {
         let out = place(&format!("{}.jsonl", &shard[..1]));
@@ -230,7 +240,7 @@ fn a_killed_run_that_goes_on_and_shards_that_are_joined_give_the_report_of_an_un
         .args(&shards)
         .output();
     succeeded(merge.unwrap());
-    assert_eq!(report(&place("merged.jsonl")), whole);
+    assert_eq!(report_of(&place("merged.jsonl")), whole);
 
     let other = tft(&killed, &["--resume", "--margin", "5"]).output().unwrap();
     assert_eq!(other.status.code(), Some(65));
@@ -246,7 +256,7 @@ fn a_gate_that_is_not_reached_ends_with_1_and_the_report_is_there() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let page = folder.path().join("page.html");
     // No model of this size says every message as the data do.
-    let gate = ["--shard", "3/3", "--no-drift", "--fail-under", "rouge=1", "--html"];
+    let gate = ["--shard", "3/3", "--no-drift", "--speed", "0", "--fail-under", "rouge=1", "--html"];
     let output = tft(&folder.path().join("rows.jsonl"), &gate).arg(&page).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let (stdout, stderr) =
@@ -255,3 +265,191 @@ fn a_gate_that_is_not_reached_ends_with_1_and_the_report_is_there() {
     assert!(stdout.contains("pocket-F16 (reference)"), "{stdout}");
     assert!(fs::read_to_string(&page).unwrap().contains("</html>"));
 }
+
+/// The records of a kind in a file of rows.
+fn records(path: &Path, kind: &str) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.filter(|record| record["kind"] == kind).collect()
+}
+
+#[test]
+fn the_reference_answers_again_under_other_conditions_and_calls_are_measured_in_turns() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let out = folder.path().join("rows.jsonl");
+    // One conversation of the first three.
+    let more =
+        ["--shard", "2/3", "--noise-floor", "--speed", "1", "--kv-type", "f16,q8_0", "--repack", "on,off"];
+    let report = succeeded(tft(&out, &more).output().unwrap());
+    let (rows, speeds) = (records(&out, "row"), records(&out, "speed"));
+    let cases = rows.iter().filter(|row| row["role"] == "reference").count();
+    let count = |role: &str| rows.iter().filter(|row| row["role"] == role).count();
+    // Two models, two caches, two ways of repacking; one of the eight is the reference.
+    assert_eq!((count("candidate"), speeds.len()), (cases * 7, cases * 8));
+    let two_cpus = thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
+    // That the reference is repacked or not is compared anyway.
+    assert_eq!(count("noise_floor"), cases * (1 + usize::from(two_cpus)));
+    for row in rows.iter().filter(|row| row["role"] == "noise_floor") {
+        let key = &row["key"];
+        let changed =
+            [key["threads"] != 1, key["n_ubatch"] != 512, key["repack"] != true, key["kv_type"] != "f16"];
+        assert_eq!(changed.iter().filter(|changed| **changed).count(), 1, "{key}");
+    }
+    for speed in &speeds {
+        let cost = &speed["cost"];
+        assert!(cost["wall_s"].as_f64().unwrap() > 0.0 && cost["cpu_s"].as_f64().unwrap() > 0.0);
+        // Weights, KV cache and buffers of one model, and far from those of eight.
+        let peak = cost["peak_resident_bytes"].as_u64().unwrap();
+        assert!((20 << 20..200 << 20).contains(&peak), "{peak}");
+    }
+    // One conversation, one mode: the arms follow each other, each with all of its calls.
+    let arms: Vec<&Value> = speeds.iter().map(|speed| &speed["arm"]).collect();
+    assert_eq!(1 + arms.windows(2).filter(|pair| pair[0] != pair[1]).count(), 8);
+    let text = String::from_utf8(report.stdout).unwrap();
+    assert!(text.contains("n_ubatch 64") && text.contains("it is compared as a candidate"), "{text}");
+
+    // Everything is there: nothing is measured or answered again.
+    let before = fs::metadata(&out).unwrap().len();
+    succeeded(tft(&out, &[&more[..], &["--resume"]].concat()).output().unwrap());
+    assert_eq!((records(&out, "row").len(), records(&out, "speed").len()), (rows.len(), speeds.len()));
+    assert!(fs::metadata(&out).unwrap().len() > before, "a start is written down all the same");
+
+    // A measured call that is lost is measured again with its whole conversation.
+    let text = fs::read_to_string(&out).unwrap();
+    let is_speed = |line: &&str| line.contains("\"kind\":\"speed\"");
+    let lost = text.lines().count() - 1 - text.lines().rev().position(|line| is_speed(&line)).unwrap();
+    let kept: Vec<&str> =
+        text.lines().enumerate().filter(|(at, _)| *at != lost).map(|(_, line)| line).collect();
+    fs::write(&out, kept.join("\n") + "\n").unwrap();
+    succeeded(tft(&out, &[&more[..], &["--resume"]].concat()).output().unwrap());
+    assert_eq!(records(&out, "speed").len(), speeds.len() - 1 + cases);
+}
+
+#[test]
+fn a_split_model_takes_part_and_has_the_hash_of_all_its_parts() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let parts = Edited::pocket().write_parts(folder.path(), "m", 3);
+    let contender = Contender::load(&parts[0]).unwrap();
+    let whole: Vec<u8> = parts.iter().flat_map(|part| fs::read(part).unwrap()).collect();
+    let sha256: String = Sha256::digest(&whole).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(contender.sha256, sha256);
+    assert_eq!((contender.file_bytes, &*contender.name), (whole.len() as u64, "m"));
+    let alone = Contender::load(&pocket(FileType::Q8_0)).unwrap();
+    assert_eq!(contender.bits_per_weight, alone.bits_per_weight);
+}
+
+#[test]
+fn a_model_of_another_dialect_is_read_by_it_and_walked_along_the_answer_as_it_would_write_it() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dataset = Dataset::open(&data()).unwrap();
+    let call = r#"{{ '{"name": "' + call.name + '", "arguments": ' + (call.arguments | tojson) + '}' }}"#;
+    for (dialect, begin, call) in [
+        ("mistral", "[TOOL_CALLS][{\"name\": \"", format!("[TOOL_CALLS][{call}]")),
+        (
+            "functionary",
+            "<function=",
+            "<function={{ call.name }}>{{ call.arguments | tojson }}</function>".into(),
+        ),
+    ] {
+        let template = Value::from(crate::dialect::CHATML.replace("CALL", &call));
+        let template = edgecall::gguf::Value::String(template.as_str().unwrap().into());
+        let path = folder.path().join(format!("{dialect}.gguf"));
+        Edited::pocket().set("tokenizer.chat_template", template).write(&path);
+        let contenders = [Contender::load(&path).unwrap()];
+        let rows = rows(&contenders, &dataset, &[0, 1, 2], &[Mode::Any]);
+        for row in &rows {
+            assert!(row.raw_output.starts_with(begin), "{}", row.raw_output);
+            let called = Call::parse(&row.prediction).unwrap();
+            assert!(row.raw_output.contains(&called.name) && row.rejection.is_none(), "{row:?}");
+            assert_eq!((row.scores["json_validity"], row.scores["schema_validity"]), (1.0, 1.0), "{dialect}");
+            let drift = row.drift.as_ref().unwrap();
+            assert!(drift.tokens > 10 && drift.nll.is_finite() && drift.nll > 0.0);
+        }
+    }
+}
+
+/// The logits after prompts, each evaluated by `evaluate` in one session, are those of a session of their own.
+fn same_bits(mut evaluate: impl FnMut(&mut Session<'_>, &mut Vec<i32>, &[i32])) -> bool {
+    let model = loaded();
+    let prompts = prompts();
+    let longest = prompts.iter().map(Vec::len).max().unwrap();
+    let session = || Session::new(model, longest, 64, &options()).unwrap();
+    let (mut used, mut held) = (session(), Vec::new());
+    prompts.iter().all(|prompt| {
+        evaluate(&mut used, &mut held, prompt);
+        let mut fresh = Prefix::new(session());
+        fresh.evaluate(prompt, |token| model.vocabulary().is_eog(token)).unwrap();
+        fresh.session().logits().iter().zip(used.logits()).all(|(a, b)| a.to_bits() == b.to_bits())
+    })
+}
+
+#[test]
+fn a_prefix_that_were_kept_anywhere_or_cut_otherwise_would_give_other_bits() {
+    let ends_turn = |token: i32| loaded().vocabulary().is_eog(token);
+    let common = |held: &[i32], prompt: &[i32]| held.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+    // The rule as it is, written out once more: the check can pass.
+    assert!(same_bits(|session, held, prompt| {
+        let ends = piece_ends(prompt, ends_turn);
+        let kept =
+            ends.iter().copied().filter(|&end| end <= common(held, prompt) && end < prompt.len()).max();
+        let mut start = kept.unwrap_or(0);
+        session.cut(start).unwrap();
+        for end in ends.into_iter().filter(|&end| end > kept.unwrap_or(0)) {
+            session.append(&prompt[start..end]).unwrap();
+            start = end;
+        }
+        *held = prompt.to_vec();
+    }));
+    // Everything that two prompts share is kept, and the rest is one piece.
+    assert!(!same_bits(|session, held, prompt| {
+        let start = common(held, prompt).min(prompt.len() - 1);
+        session.cut(start).unwrap();
+        session.append(&prompt[start..]).unwrap();
+        *held = prompt.to_vec();
+    }));
+    // Kept at a cut, but the pieces are counted from there and half as long.
+    assert!(!same_bits(|session, held, prompt| {
+        let ends = piece_ends(prompt, ends_turn);
+        let kept =
+            ends.iter().copied().filter(|&end| end <= common(held, prompt) && end < prompt.len()).max();
+        session.cut(kept.unwrap_or(0)).unwrap();
+        for piece in prompt[kept.unwrap_or(0)..].chunks(128) {
+            session.append(piece).unwrap();
+        }
+        *held = prompt.to_vec();
+    }));
+}
+
+#[test]
+fn conformance_noise_in_the_weights_is_called_worse_and_f16_no_loss() {
+    let Some(shared) = crate::shared::shared() else { return };
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    // Every matrix with noise of half its own size.
+    let mut noisy = Edited::pocket_in(FileType::F32);
+    let mut random = Random(20_260_101);
+    for (_, dims, _, data) in noisy.tensors.iter_mut().filter(|tensor| tensor.1.len() > 1) {
+        let weights: Vec<f32> =
+            data.chunks_exact(4).map(|w| f32::from_le_bytes(w.try_into().unwrap())).collect();
+        assert_eq!(weights.len() as u64, dims.iter().product::<u64>());
+        let size = (weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32).sqrt();
+        *data = weights.iter().flat_map(|w| (w + NOISE * size * random.normal()).to_le_bytes()).collect();
+    }
+    let path = folder.path().join("noisy.gguf");
+    noisy.write(&path);
+    let dataset = Dataset::open(&shared.join("data/tft/s1-direct")).unwrap();
+    // The first two calls of each of the 34 conversations.
+    let cases: Vec<usize> = (0..dataset.cases.len()).filter(|&case| dataset.cases[case].turn < 2).collect();
+    let paths = [pocket(FileType::F32), pocket(FileType::F16), path];
+    let contenders = paths.map(|path| Contender::load(&path).unwrap());
+    let rows = rows(&contenders, &dataset, &cases, &[Mode::Any]);
+    let file = RowFile { lines: (1..=rows.len()).collect(), rows, ..RowFile::default() };
+    let report = report::collect(&file, &Rules::default()).unwrap();
+    let found = |name: &str| report.verdicts[0].verdict.findings.iter().find(|f| f.name == name).unwrap();
+    let (f16, noisy) = (found("pocket-F16"), found("noisy"));
+    println!("{:?}\n{:?}", noisy.comparison, f16.comparison);
+    assert!(noisy.worse && noisy.p_adjusted < 0.01 && noisy.margin != Margin::Within, "{noisy:?}");
+    assert!(!f16.worse && f16.margin == Margin::Within, "{f16:?}");
+}
+
+/// The deviation of the noise, of each matrix's own.
+const NOISE: f32 = 0.5;

@@ -45,7 +45,7 @@ fn taught(template: &str) -> Result<(&'static str, bool), String> {
 }
 
 // ChatML, in which a call is written in a way that is put in place of CALL.
-const CHATML: &str = "\
+pub const CHATML: &str = "\
 {%- if tools %}<|im_start|>system\n{{ tools | tojson }}<|im_end|>\n{% endif %}
 {%- for m in messages %}<|im_start|>{{ m.role }}\n
 {%- if m.tool_calls %}{% set call = m.tool_calls[0].function %}CALL{% else %}{{ m.content }}{% endif -%}

@@ -20,7 +20,12 @@ pub struct Edited {
 impl Edited {
     /// The pocket model in Q8_0.
     pub fn pocket() -> Edited {
-        let file = fs::read(pocket::pocket(FileType::Q8_0)).unwrap();
+        Edited::pocket_in(FileType::Q8_0)
+    }
+
+    /// The pocket model in this type.
+    pub fn pocket_in(file_type: FileType) -> Edited {
+        let file = fs::read(pocket::pocket(file_type)).unwrap();
         let gguf = Gguf::parse(&file).unwrap();
         let bytes = |name: &str| gguf.tensor_bytes(&file, name).unwrap().to_vec();
         let tensors =

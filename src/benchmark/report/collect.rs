@@ -2,6 +2,7 @@
 
 use super::{
     ArmReport, CostReport, FunctionReport, Mean, ModeVerdict, Report, SCHEMA_VERSION, ScoreRow, judging,
+    noise::{self, NoiseFloor},
     pairing::{self, ArmRows, is_binary},
 };
 use crate::benchmark::{
@@ -10,7 +11,7 @@ use crate::benchmark::{
     judge,
     metric::{JUDGE_PROXY_LABEL, METRICS},
     published,
-    row::{Cost, Mode, Rendering, Role, Row, RowFile, sort},
+    row::{Cost, Mode, Rendering, Role, Row, RowFile, Speed, sort},
     stats::{self, Cluster, Random},
     verdict::{self, Candidate, Margin, Rules, Verdict, decide},
 };
@@ -37,7 +38,13 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
         conversations: rows.iter().map(|row| row.conversation).collect::<BTreeSet<_>>().len(),
         cases: rows.iter().map(Row::case).collect::<BTreeSet<_>>().len(),
         notes: Vec::new(),
-        arms: arms.iter().map(|arm| arm_report(arm, &metrics, &primary, &rules)).collect(),
+        arms: arms
+            .iter()
+            .map(|arm| ArmReport {
+                costs: costs(arm, &file.speeds),
+                ..arm_report(arm, &metrics, &primary, &rules)
+            })
+            .collect(),
         comparisons: Vec::new(),
         constraints: Vec::new(),
         judges: judging::judges(&rows),
@@ -47,10 +54,13 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
         rows: arms.iter().flat_map(score_rows).collect(),
         environment: file.starts.clone(),
     };
+    let skipped = file.starts.iter().flat_map(|start| start.skipped.clone()).collect();
     for mode in Mode::ALL {
         let of_mode: Vec<&ArmRows<'_>> = arms.iter().filter(|arm| mode_of(arm) == mode).collect();
         if let Some(reference) = reference(&of_mode) {
             add_mode(&mut report, mode, reference, &of_mode, &metrics);
+            let noise = noise::noise_floor(mode, reference, &of_mode, &skipped, &primary);
+            report.noise_floor.extend(noise);
         }
     }
     add_constraints(&mut report, &arms, &metrics);
@@ -59,14 +69,29 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
 }
 
 /// A setting of an arm in words.
-type Setting = fn(&Row) -> String;
+pub(super) type Setting = fn(&Row) -> String;
+
+pub(super) fn threads(row: &Row) -> String {
+    match row.key.arm.threads {
+        1 => "1 thread".into(),
+        n => format!("{n} threads"),
+    }
+}
+
+pub(super) fn n_ubatch(row: &Row) -> String {
+    format!("n_ubatch {}", row.key.arm.n_ubatch)
+}
+
+pub(super) fn repack(row: &Row) -> String {
+    if row.key.arm.repack { "repacked".into() } else { "not repacked".into() }
+}
 
 /// The settings that may tell arms of one model and mode apart.
 const SETTINGS: [Setting; 6] = [
     |row| format!("KV {}", row.key.arm.kv_type),
-    |row| format!("{} threads", row.key.arm.threads),
-    |row| format!("n_ubatch {}", row.key.arm.n_ubatch),
-    |row| if row.key.arm.repack { "repacked".into() } else { "not repacked".into() },
+    threads,
+    n_ubatch,
+    repack,
     |row| format!("{} tokens", row.key.arm.max_tokens),
     |row| row.key.arm.engine.clone(),
 ];
@@ -81,17 +106,19 @@ fn arms(rows: &[Row]) -> Vec<ArmRows<'_>> {
             None => arms.push(ArmRows { name: String::new(), label: String::new(), rows: vec![row] }),
         }
     }
-    // A setting is part of the name only where arms differ in it.
-    let local = || arms.iter().filter(|arm| arm.endpoint().is_none());
-    let differing: Vec<&Setting> = SETTINGS
-        .iter()
-        .filter(|setting| local().map(|arm| setting(arm.rows[0])).collect::<BTreeSet<_>>().len() > 1)
-        .collect();
+    // A setting is part of the name only where arms differ in it, those of the noise floor apart: they exist to differ.
+    let is_local = |arm: &&ArmRows<'_>| arm.endpoint().is_none() && arm.rows[0].role != Role::NoiseFloor;
+    let local = || arms.iter().filter(is_local).map(|arm| arm.rows[0]);
+    let differing: Vec<&Setting> =
+        SETTINGS.iter().filter(|setting| local().map(setting).collect::<BTreeSet<_>>().len() > 1).collect();
     let several_modes = arms.iter().map(mode_of).collect::<BTreeSet<_>>().len() > 1;
     let mut taken = BTreeSet::new();
-    for arm in &mut arms {
+    let varied: Vec<Option<&Row>> =
+        arms.iter().map(|arm| noise::varied(arm, &arms).map(|arm| arm.rows[0])).collect();
+    for (arm, varied) in arms.iter_mut().zip(varied) {
         let mut name = vec![arm.rows[0].model.clone()];
         match arm.endpoint() {
+            None if arm.rows[0].role == Role::NoiseFloor => name = vec![noise::name(arm.rows[0], varied)],
             None => name.extend(differing.iter().map(|setting| setting(arm.rows[0]))),
             Some(served) => name.push(match served.rendering {
                 Rendering::Ours => "over HTTP".into(),
@@ -124,7 +151,7 @@ fn metrics(rows: &[Row], primary: &str) -> Vec<String> {
     names
 }
 
-fn mode_of(arm: &ArmRows<'_>) -> Mode {
+pub(super) fn mode_of(arm: &ArmRows<'_>) -> Mode {
     arm.rows[0].key.arm.mode
 }
 
@@ -159,9 +186,6 @@ fn add_mode(
         report.comparisons.extend(pairing::comparisons(reference, candidate, metrics, &rules));
         report.distances.push(pairing::distance(reference, candidate, &primary));
         report.flips.extend(pairing::flips(reference, candidate, &primary));
-    }
-    for again in others().filter(|arm| arm.rows[0].role == Role::NoiseFloor) {
-        report.noise_floor.push(pairing::distance(reference, again, &primary));
     }
     let verdict = decide(candidates, is_binary(&primary), &rules);
     report.verdicts.push(ModeVerdict {
@@ -215,7 +239,8 @@ fn add_constraints(report: &mut Report, arms: &[ArmRows<'_>], metrics: &[String]
         key.mode = Mode::Free;
         (key, arm.rows[0].role)
     };
-    for constrained in arms.iter().filter(|arm| mode_of(arm) != Mode::Free) {
+    let compared = |arm: &&ArmRows<'_>| mode_of(arm) != Mode::Free && arm.rows[0].role != Role::NoiseFloor;
+    for constrained in arms.iter().filter(compared) {
         let free = arms
             .iter()
             .find(|arm| mode_of(arm) == Mode::Free && but_for_mode(arm) == but_for_mode(constrained));
@@ -269,7 +294,7 @@ fn arm_report(arm: &ArmRows<'_>, metrics: &[String], primary: &str, rules: &Rule
         confusion,
         published: published::of(first),
         nll_per_token: (tokens > 0).then(|| drifts().map(|drift| drift.nll).sum::<f64>() / tokens as f64),
-        costs: costs(arm),
+        costs: Vec::new(),
     }
 }
 
@@ -292,9 +317,14 @@ fn mean(arm: &ArmRows<'_>, metric: &str, rules: &Rules) -> Option<Mean> {
     })
 }
 
-fn costs(arm: &ArmRows<'_>) -> Vec<CostReport> {
+/// What the pass that measured speed found. The rows' own times are not looked at: one model was alone with a cold
+/// CPU, and another was not.
+fn costs(arm: &ArmRows<'_>, speeds: &[Speed]) -> Vec<CostReport> {
     let mut hosts: BTreeMap<&str, Vec<&Cost>> = BTreeMap::new();
-    for cost in arm.rows.iter().filter_map(|row| row.cost.as_ref()) {
+    let measured = speeds.iter().filter(|speed| speed.arm == arm.rows[0].key.arm).map(|speed| &speed.cost);
+    // Nobody can take turns with a server.
+    let served = arm.rows.iter().filter(|_| arm.endpoint().is_some()).filter_map(|row| row.cost.as_ref());
+    for cost in measured.chain(served) {
         hosts.entry(&cost.host).or_default().push(cost);
     }
     hosts.into_iter().map(|(host, costs)| host_cost(host, &costs)).collect()
@@ -323,6 +353,7 @@ fn host_cost(host: &str, costs: &[&Cost]) -> CostReport {
         load_s: stats::quantile(&sorted(|cost| cost.load_s), 0.5),
         peak_resident_bytes: costs.iter().filter_map(|cost| cost.peak_resident_bytes).max(),
         celsius: sorted(|cost| cost.celsius).last().copied(),
+        mhz: sorted(|cost| cost.mhz).first().copied(),
         throttled: (!throttled.is_empty()).then(|| throttled.contains(&true)),
     }
 }
@@ -336,6 +367,25 @@ fn score_rows(arm: &ArmRows<'_>) -> Vec<ScoreRow> {
         scores: row.scores.clone(),
     };
     arm.rows.iter().map(row).collect()
+}
+
+/// What the noise floor says, or how to have it.
+fn noise_note(report: &Report) -> String {
+    let largest = |share: fn(&NoiseFloor) -> Option<f64>| {
+        report.noise_floor.iter().filter_map(share).max_by(f64::total_cmp)
+    };
+    match (largest(NoiseFloor::output_flips), largest(NoiseFloor::score_flips)) {
+        (Some(outputs), Some(scores)) => format!(
+            "Noise: with other threads, batches or weight layouts the reference itself writes something else on up to \
+             {:.1} % of rows and scores otherwise on up to {:.1} %. Differences of that size are no quantisation \
+             damage.",
+            outputs * 100.0,
+            scores * 100.0
+        ),
+        _ => "The noise floor was not measured; a run with --noise-floor lets the reference answer again under other \
+              conditions."
+            .into(),
+    }
 }
 
 /// What must be known to read the figures.
@@ -405,13 +455,15 @@ fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
     }
     notes.extend(report.judges.iter().map(judging::Judging::words));
     notes.extend(published::note(report.arms.iter().filter_map(|arm| arm.published.as_ref())));
-    match report.noise() {
-        Some(noise) => notes.push(format!(
-            "The reference scores otherwise on {:.1} % of rows under other threads, batches or weight layouts: \
-             differences of that size are no quantisation damage.",
-            noise * 100.0
-        )),
-        None => notes.push("The noise floor was not measured.".into()),
+    notes.push(noise_note(report));
+    if report.arms.iter().any(|arm| !arm.costs.is_empty()) {
+        notes.push(
+            "Cost was measured apart from the answers: each model in a process of its own, taking turns conversation \
+             by conversation. What a prompt shares with the last one is not computed again. Files were in the page \
+             cache when they were loaded; peak memory includes the mapped weights. °C is the highest, MHz the lowest \
+             that was seen."
+                .into(),
+        );
     }
     if arms.iter().any(|arm| mode_of(arm) == Mode::Schema) {
         notes

@@ -28,6 +28,7 @@ impl Exporter for Html {
             charts(report),
             section("Differences by the primary metric", &table(&text::differences(report))),
             all_metrics(report),
+            noise_floor(report),
             constraints(report),
             costs(report),
             distances(report),
@@ -114,7 +115,7 @@ fn verdicts(report: &Report) -> String {
 fn charts(report: &Report) -> String {
     let primary = |arm: &ArmReport| arm.mean(&report.primary).cloned();
     let y_title = format!("{} (%)", report.primary);
-    let shown = || report.arms.iter().filter(|arm| arm.role != crate::benchmark::row::Role::NoiseFloor);
+    let shown = || report.compared();
     let point = |arm: &ArmReport, x: f64| {
         let mean = primary(arm)?;
         Some(Point {
@@ -207,6 +208,13 @@ fn all_metrics(report: &Report) -> String {
     )
 }
 
+fn noise_floor(report: &Report) -> String {
+    match report.noise_floor.is_empty() {
+        true => String::new(),
+        false => section("Noise floor", &table(&text::noise_floor(report))),
+    }
+}
+
 fn constraints(report: &Report) -> String {
     match report.constraints.is_empty() {
         true => String::new(),
@@ -235,7 +243,7 @@ fn distances(report: &Report) -> String {
         "NLL/token",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for distance in report.distances.iter().chain(&report.noise_floor) {
+    for distance in &report.distances {
         let share = distance.same_outputs as f64 / distance.rows.max(1) as f64;
         rows.push(vec![
             distance.candidate.clone(),
@@ -255,12 +263,12 @@ fn distances(report: &Report) -> String {
 
 fn functions(report: &Report) -> String {
     let mut names: Vec<&str> =
-        report.arms.iter().flat_map(|arm| &arm.functions).map(|function| &*function.function).collect();
+        report.compared().flat_map(|arm| &arm.functions).map(|function| &*function.function).collect();
     names.sort_unstable();
     names.dedup();
     let mut rows = vec![vec![format!("{} (%)", report.primary)]];
     rows[0].extend(names.iter().map(|name| (*name).to_owned()));
-    for arm in &report.arms {
+    for arm in report.compared() {
         let mut row = vec![arm.label.clone()];
         for name in &names {
             let function = arm.functions.iter().find(|function| function.function == *name);
@@ -272,7 +280,7 @@ fn functions(report: &Report) -> String {
 }
 
 fn confusions(report: &Report) -> String {
-    let cards: String = report.arms.iter().map(confusion).collect();
+    let cards: String = report.compared().map(confusion).collect();
     section(
         "Which function was called",
         &format!(

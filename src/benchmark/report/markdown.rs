@@ -24,6 +24,9 @@ impl Exporter for Markdown {
         if report.arms.iter().any(|arm| !arm.costs.is_empty()) {
             out += &table(&text::costs(report));
         }
+        if !report.noise_floor.is_empty() {
+            out += &table(&text::noise_floor(report));
+        }
         if !report.constraints.is_empty() {
             out += &table(&text::constraints(report));
         }

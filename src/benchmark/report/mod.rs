@@ -8,12 +8,14 @@ mod html;
 mod json;
 mod judging;
 mod markdown;
+mod noise;
 mod pairing;
 mod svg;
 mod text;
 
 pub use collect::collect;
 pub use judging::Judging;
+pub use noise::NoiseFloor;
 
 use super::{
     answer::Rejection,
@@ -74,8 +76,8 @@ pub struct Report {
     /// How verdicts were made, one for each judge that was asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub judges: Vec<Judging>,
-    /// How far the reference differs from itself under other conditions.
-    pub noise_floor: Vec<Distance>,
+    /// How far the reference is from itself under other conditions.
+    pub noise_floor: Vec<NoiseFloor>,
     /// How far each candidate's answers are from its reference's, labels aside.
     pub distances: Vec<Distance>,
     /// Answers that call another function or score otherwise than the reference's.
@@ -196,10 +198,12 @@ pub struct CostReport {
     pub computed_tokens: usize,
     /// Seconds of loading, the median.
     pub load_s: Option<f64>,
-    /// The most memory that the process held.
+    /// The most memory that a process with this model alone held, mapped weights included.
     pub peak_resident_bytes: Option<u64>,
     /// The highest temperature.
     pub celsius: Option<f64>,
+    /// The lowest frequency of the fastest CPU, in MHz.
+    pub mhz: Option<f64>,
     /// Whether the CPU was ever held back.
     pub throttled: Option<bool>,
 }
@@ -293,10 +297,9 @@ impl Report {
         self.arms.iter().find(|arm| arm.label == label)
     }
 
-    /// The largest share of rows whose primary score the reference itself does not keep under other conditions.
-    pub fn noise(&self) -> Option<f64> {
-        let share = |distance: &Distance| distance.score_flips as f64 / distance.rows.max(1) as f64;
-        self.noise_floor.iter().map(share).max_by(f64::total_cmp)
+    /// The arms that are compared: all but those of the noise floor.
+    pub fn compared(&self) -> impl Iterator<Item = &ArmReport> {
+        self.arms.iter().filter(|arm| arm.role != Role::NoiseFloor)
     }
 }
 

@@ -34,6 +34,10 @@ impl Exporter for Text {
             out.push('\n');
             out += &aligned(&costs(report));
         }
+        if !report.noise_floor.is_empty() {
+            out.push('\n');
+            out += &aligned(&noise_floor(report));
+        }
         if !report.constraints.is_empty() {
             out.push('\n');
             out += &aligned(&constraints(report));
@@ -68,12 +72,8 @@ pub(super) fn arms(report: &Report) -> Vec<Vec<String>> {
     let has_published = report.arms.iter().any(|arm| arm.published.is_some());
     table[0].extend(has_judge.then(|| format!("{} (95 %)", judge::METRIC)));
     table[0].extend(has_published.then(|| "published".to_owned()));
-    for arm in &report.arms {
-        let distance = report
-            .distances
-            .iter()
-            .chain(&report.noise_floor)
-            .find(|distance| distance.candidate == arm.label);
+    for arm in report.compared() {
+        let distance = report.distances.iter().find(|distance| distance.candidate == arm.label);
         let same = distance.map(|distance| distance.same_outputs as f64 / distance.rows.max(1) as f64);
         table.push(vec![
             format!("{}{}", arm.name, role(report, arm)),
@@ -114,8 +114,7 @@ fn role(report: &Report, arm: &ArmReport) -> &'static str {
             " (reference)"
         }
         Role::Reference => "",
-        Role::Candidate => "",
-        Role::NoiseFloor => " (noise floor)",
+        Role::Candidate | Role::NoiseFloor => "",
     }
 }
 
@@ -129,7 +128,7 @@ pub(super) fn differences(report: &Report) -> Vec<Vec<String>> {
         "to",
         "broken",
         "fixed",
-        "noise",
+        "noise (%)",
         "p",
         "p (Holm)",
         "p (McNemar)",
@@ -147,7 +146,7 @@ pub(super) fn differences(report: &Report) -> Vec<Vec<String>> {
             points(comparison.interval.map(|interval| interval.high)),
             comparison.broken.to_string(),
             comparison.fixed.to_string(),
-            percent(report.noise()),
+            percent(report.noise(mode)),
             p_value(comparison.p),
             p_value(finding.p_adjusted),
             comparison.p_mcnemar.map_or("—".into(), p_value),
@@ -165,7 +164,7 @@ pub(super) fn differences(report: &Report) -> Vec<Vec<String>> {
             points(comparison.interval.map(|interval| interval.high)),
             comparison.broken.to_string(),
             comparison.fixed.to_string(),
-            percent(report.noise()),
+            percent(report.noise(row.mode)),
             p_value(comparison.p),
             "—".into(),
             comparison.p_mcnemar.map_or("—".into(), p_value),
@@ -188,6 +187,7 @@ pub(super) fn costs(report: &Report) -> Vec<Vec<String>> {
         "load s",
         "peak MB",
         "°C",
+        "MHz",
         "throttled",
     ];
     let mut table = vec![head.map(str::to_owned).to_vec()];
@@ -196,15 +196,50 @@ pub(super) fn costs(report: &Report) -> Vec<Vec<String>> {
             arm.label.clone(),
             if cost.host.is_empty() { "—".into() } else { cost.host.clone() },
             cost.calls.to_string(),
-            format!("{:.2}", cost.wall_s_p50),
-            format!("{:.2}", cost.wall_s_p95),
-            decimals(cost.cpu_s, 2),
+            format!("{:.3}", cost.wall_s_p50),
+            format!("{:.3}", cost.wall_s_p95),
+            decimals(cost.cpu_s, 3),
             decimals(cost.prefill_tokens_per_s, 1),
             decimals(cost.decode_tokens_per_s, 1),
             decimals(cost.load_s, 2),
             cost.peak_resident_bytes.map_or("—".into(), megabytes),
             decimals(cost.celsius, 0),
+            decimals(cost.mhz, 0),
             cost.throttled.map_or("—", |yes| if yes { "yes" } else { "no" }).into(),
+        ]);
+    }
+    table
+}
+
+/// The reference beside itself.
+pub(super) fn noise_floor(report: &Report) -> Vec<Vec<String>> {
+    let head = [
+        "noise floor: reference again",
+        "mode",
+        "rows",
+        "other output (%)",
+        "other score (%)",
+        "other function (%)",
+        "delta (points)",
+        "KL (nats)",
+        "KL p99",
+        "not measured, as",
+    ];
+    let mut table = vec![head.map(str::to_owned).to_vec()];
+    for noise in &report.noise_floor {
+        let distance = noise.distance.as_ref();
+        let functions = distance.map(|distance| distance.name_flips as f64 / distance.rows.max(1) as f64);
+        table.push(vec![
+            noise.changed_to.clone().unwrap_or_else(|| noise.condition.clone()),
+            noise.mode.to_string(),
+            distance.map_or("—".into(), |distance| distance.rows.to_string()),
+            percent(noise.output_flips()),
+            percent(noise.score_flips()),
+            percent(functions),
+            points(noise.delta),
+            decimals(distance.and_then(|distance| distance.kl_mean), 6),
+            decimals(distance.and_then(|distance| distance.kl_p99), 6),
+            noise.reason.clone().unwrap_or_default(),
         ]);
     }
     table

@@ -4,7 +4,7 @@ use crate::{
     Result,
     benchmark::{Error, dataset::hex, published},
     gguf::Gguf,
-    runtime::Model,
+    runtime::{LoadOptions, Model, ModelFile},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -20,13 +20,15 @@ const CHUNK: usize = 1 << 20;
 pub struct Contender {
     /// Its file.
     pub path: PathBuf,
-    /// The file's name without its ending.
+    /// The file's name without its ending, and without a part's number.
     pub name: String,
     /// The model.
     pub model: Model,
-    /// The SHA-256 of the file, in hex.
+    /// How it was loaded.
+    pub loaded: LoadOptions,
+    /// The SHA-256 of the file, in hex; of a split model that of all parts, one after another.
     pub sha256: String,
-    /// The size of the file.
+    /// The size of the file, or of all parts.
     pub file_bytes: u64,
     /// Bits for each weight.
     pub bits_per_weight: Option<f64>,
@@ -36,17 +38,52 @@ impl Contender {
     /// Loads and hashes the model at `path`.
     ///
     /// # Errors
-    /// What [`Model::load`] reports, [`Error::Split`], and a file that cannot be read.
+    /// What [`Model::load`] reports, and a file that cannot be read.
     pub fn load(path: &Path) -> Result<Contender> {
-        let model = Model::load(path)?;
-        if let Some(parts) = model.header().u64("split.count").filter(|&parts| parts > 1) {
-            return Err(Error::Split { path: path.to_path_buf(), parts }.into());
-        }
-        let (sha256, file_bytes) =
-            hash(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
-        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Contender::load_with(path, LoadOptions::default())
+    }
+
+    /// Loads and hashes the model at `path`, as `options` say.
+    ///
+    /// # Errors
+    /// As [`Contender::load`].
+    pub fn load_with(path: &Path, options: LoadOptions) -> Result<Contender> {
+        let contender = Contender::unhashed(path, options)?;
+        Ok(Contender { sha256: hash(contender.model.files())?, ..contender })
+    }
+
+    /// Loads the model at `path` without its hash, which takes as long as the file is: to measure calls with it.
+    ///
+    /// # Errors
+    /// As [`Contender::load`].
+    pub fn unhashed(path: &Path, options: LoadOptions) -> Result<Contender> {
+        let model = Model::load_with(path, options)?;
         let bits_per_weight = bits_per_weight(model.header());
-        Ok(Contender { path: path.to_path_buf(), name, model, sha256, file_bytes, bits_per_weight })
+        Ok(Contender {
+            path: path.to_path_buf(),
+            name: name(path),
+            file_bytes: model.files().iter().map(|file| file.stat.bytes).sum(),
+            model,
+            loaded: options,
+            sha256: String::new(),
+            bits_per_weight,
+        })
+    }
+
+    /// The same file once more, its weights repacked or not.
+    ///
+    /// # Errors
+    /// What [`Model::load`] reports.
+    pub fn with_repack(&self, repack: bool) -> Result<Contender> {
+        let loaded = LoadOptions { repack, ..self.loaded };
+        Ok(Contender {
+            model: Model::load_with(&self.path, loaded)?,
+            loaded,
+            path: self.path.clone(),
+            name: self.name.clone(),
+            sha256: self.sha256.clone(),
+            ..*self
+        })
     }
 
     /// The checkpoint with published scores that it was made of, if the names in its file say so.
@@ -82,31 +119,54 @@ pub fn reference(file_types: &[Option<u64>]) -> usize {
     first(0).or_else(|| first(1)).unwrap_or(0)
 }
 
-fn hash(path: &Path) -> std::io::Result<(String, u64)> {
-    let mut file = File::open(path)?;
-    let (mut hash, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK]);
-    loop {
-        let n = file.read(&mut chunk)?;
-        if n == 0 {
-            return Ok((hex(&hash.finalize()), bytes));
-        }
-        hash.update(&chunk[..n]);
-        bytes += n as u64;
+/// What the file is called, without its ending and without the number of a split model's first part.
+fn name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let digits = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let whole = stem.rsplit_once("-of-").filter(|(_, count)| digits(count));
+    match whole.and_then(|(front, _)| front.rsplit_once('-')) {
+        Some((name, number)) if digits(number) && !name.is_empty() => name.to_owned(),
+        _ => stem,
     }
 }
 
+/// The SHA-256 of all files, one after another, in hex.
+fn hash(files: &[ModelFile]) -> Result<String, Error> {
+    let (mut hash, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
+    for ModelFile { path, .. } in files {
+        let mut file = File::open(path).map_err(unreadable(path))?;
+        loop {
+            match file.read(&mut chunk).map_err(unreadable(path))? {
+                0 => break,
+                n => hash.update(&chunk[..n]),
+            }
+        }
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    |source| Error::Read { path: path.to_path_buf(), source }
+}
+
 fn bits_per_weight(header: &Gguf) -> Option<f64> {
-    let sizes = header.tensors.iter().map(|tensor| {
-        let range = header.tensor_range(tensor);
-        (tensor.dims.iter().product::<u64>(), range.end - range.start)
-    });
+    let sizes = header.tensors.iter().map(|tensor| (tensor.dims.iter().product::<u64>(), tensor.byte_len()));
     let (weights, bytes) = sizes.fold((0, 0), |sum, tensor| (sum.0 + tensor.0, sum.1 + tensor.1));
     (weights > 0).then(|| bytes as f64 * 8.0 / weights as f64)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::reference;
+    use super::{name, reference};
+    use std::path::Path;
+
+    #[test]
+    fn a_split_model_is_called_by_the_name_of_the_whole() {
+        let name = |path: &str| name(Path::new(path));
+        assert_eq!(name("m/pocket-Q8_0-00001-of-00003.gguf"), "pocket-Q8_0");
+        assert_eq!(name("pocket-Q8_0.gguf"), "pocket-Q8_0");
+        assert_eq!(name("best-of-00003.gguf"), "best-of-00003");
+    }
 
     #[test]
     fn the_reference_is_f32_else_f16_else_the_first() {

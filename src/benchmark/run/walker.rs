@@ -1,20 +1,28 @@
 //! One model on its way through the cases: prompts rendered, a context that keeps what prompts share.
 
 use super::{
-    Contender, Settings,
+    Contender, Lane, Settings,
     cost::{self, Watch},
+    renderer::Renderer,
 };
 use crate::{
     Result,
-    benchmark::{Case, Dataset, Error, Mode, answer::Style, dataset::hex, row::Cost},
-    call::{self, Format, Request, Think},
+    benchmark::{
+        Case, Dataset, Mode,
+        answer::{Call, Style},
+        dataset::hex,
+        json::{self, Json},
+        row::Cost,
+    },
+    call,
     runtime::{self, Completion, Finish, Pace, Prefix, Sampler, Sampling, Session, generate},
-    tools::{ToolSet, dialect::Dialect, json_schema::KeyOrder, turn::Turn},
+    tools::{ToolCall, ToolSet, dialect::Dialect, json_schema::KeyOrder, turn::Turn},
 };
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::ops::ControlFlow;
+use std::{borrow::Cow, ops::ControlFlow, rc::Rc};
 
-/// The ways to write calls that [`Call::parse`](crate::benchmark::answer::Call::parse) reads.
+/// The ways to write calls that [`Call::parse`] reads.
 const READ: &[&str] = &["hermes", "llama3", "generic"];
 
 /// What a model reads in one case.
@@ -34,8 +42,9 @@ pub(super) struct Answered {
 
 /// One model on its way through the cases.
 pub(super) struct Walker<'m> {
+    pub(super) lane: Lane<'m>,
     pub(super) contender: &'m Contender,
-    pub(super) prompts: Vec<Prompt>,
+    pub(super) prompts: Rc<[Prompt]>,
     pub(super) threads: usize,
     dialect: &'static dyn Dialect,
     prefix: Prefix<'m>,
@@ -44,44 +53,37 @@ pub(super) struct Walker<'m> {
 }
 
 impl<'m> Walker<'m> {
-    /// Renders the prompts of all cases and makes a context in which the longest has room: it is the same whichever
-    /// of the cases are run.
+    /// Renders the prompts of all cases, or takes those of a walker with the same file, and makes a context in which
+    /// the longest has room: it is the same whichever of the cases are run.
     pub(super) fn new(
-        contender: &'m Contender,
+        lane: Lane<'m>,
+        others: &[Walker<'_>],
         dataset: &Dataset,
         settings: &Settings,
     ) -> Result<Walker<'m>> {
+        let contender = lane.contender;
         let model = &contender.model;
-        let format = Format::default();
-        let manner = match dataset.cases.first() {
-            Some(case) => {
-                let conversation = dataset.conversation(case);
-                let request = Request::new(&conversation, Some(&dataset.job.tools));
-                format.manner(model.vocabulary(), &request, None)?
-            }
-            None => None,
-        };
-        let Some(manner) = manner else { return Err(call::Error::NoTemplate.into()) };
-        if !READ.contains(&manner.dialect.name()) {
-            let dialect = manner.dialect.name();
-            return Err(Error::Dialect { path: contender.path.clone(), dialect, read: READ }.into());
-        }
+        let renderer = Renderer::new(model.vocabulary(), dataset)?;
+        let dialect = renderer.dialect();
         let render = |case: &Case| {
-            let conversation = dataset.conversation(case);
-            let request = Request::new(&conversation, Some(&dataset.job.tools));
-            let text = format.render(model.vocabulary(), &request, Some(&manner), Think::Off)?;
+            let text = renderer.prompt(case)?;
             let tokens = call::tokenize_prompt(model, &text)?;
             let sha256 = hex(&Sha256::digest(&text));
             Ok(Prompt { text, tokens, sha256 })
         };
-        let prompts = dataset.cases.iter().map(render).collect::<Result<Vec<Prompt>>>()?;
+        let same_file = others.iter().find(|other| other.contender.sha256 == contender.sha256);
+        let prompts = match same_file {
+            Some(other) => other.prompts.clone(),
+            None => dataset.cases.iter().map(render).collect::<Result<Rc<[Prompt]>>>()?,
+        };
         let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
-        let session = Session::new(model, longest, settings.max_tokens, &settings.session)?;
+        let session = Session::new(model, longest, settings.max_tokens, &lane.session)?;
         Ok(Walker {
+            lane,
             contender,
             prompts,
             threads: session.threads(),
-            dialect: manner.dialect,
+            dialect,
             prefix: Prefix::new(session),
             max_tokens: settings.max_tokens,
             host: cost::host(),
@@ -110,13 +112,38 @@ impl<'m> Walker<'m> {
         Ok(self.prefix.session().append(&[token])?)
     }
 
+    /// What the model wrote as the metrics read it: its own text where they can, else the call that its dialect finds in
+    /// it, written canonically.
+    pub(super) fn read_as<'w>(&self, written: &'w str) -> Cow<'w, str> {
+        if READ.contains(&self.dialect.name()) {
+            return Cow::Borrowed(written);
+        }
+        match self.dialect.parse(written) {
+            Ok(call) => {
+                let arguments = Json::from(&Value::Object(call.arguments().clone()));
+                let arguments = arguments.as_object().cloned().unwrap_or_default();
+                Cow::Owned(Call { name: call.name().to_owned(), arguments }.render(Style::Student))
+            }
+            Err(_) => Cow::Borrowed(written),
+        }
+    }
+
     /// The right answer as this model would write it, and the token that ends it; `None` where its text does not
-    /// begin at a token of its own behind the prompt, or where the model writes calls otherwise.
+    /// begin at a token of its own behind the prompt, or where its arguments do not stand in JSON.
     pub(super) fn gold(&self, case: usize, dataset: &Dataset) -> Result<Option<Vec<i32>>> {
         let model = &self.contender.model;
         let prompt = &self.prompts[case];
-        let (Some(eos), "hermes") = (model.vocabulary().eos(), self.dialect.name()) else { return Ok(None) };
-        let whole = prompt.text.clone() + &dataset.cases[case].answer(Style::Student);
+        let Some(eos) = model.vocabulary().eos() else { return Ok(None) };
+        let gold = &dataset.cases[case].gold;
+        let answer = match self.dialect.name() {
+            // As the published models were tuned, line ends included.
+            "hermes" => gold.render(Style::Student),
+            _ => match ToolCall::from_text(&gold.name, &json::dumps(&gold.arguments)) {
+                Ok(call) => self.dialect.write(&call),
+                Err(_) => return Ok(None),
+            },
+        };
+        let whole = prompt.text.clone() + &answer;
         let mut tokens = call::tokenize_prompt(model, &whole)?;
         if !tokens.starts_with(&prompt.tokens) {
             return Ok(None);

@@ -25,7 +25,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let merged = row::merge(&files).map_err(Error::from)?;
     let mut writer = RowWriter::create(&args.output).map_err(Error::from)?;
     let starts = merged.starts.into_iter().map(Record::Start);
-    for record in starts.chain(merged.rows.into_iter().map(|row| Record::Row(Box::new(row)))) {
+    let rows = merged.rows.into_iter().map(|row| Record::Row(Box::new(row)));
+    let speeds = merged.speeds.into_iter().map(|speed| Record::Speed(Box::new(speed)));
+    for record in starts.chain(rows).chain(speeds) {
         writer.append(&record).map_err(Error::from)?;
     }
     Ok(())

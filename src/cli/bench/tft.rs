@@ -1,7 +1,11 @@
 //! `edgecall bench tft`.
 
 use super::{
-    checkpoint, endpoint, judge, network,
+    checkpoint,
+    conditions::Conditions,
+    endpoint, judge,
+    measure::Pass,
+    network,
     report::{exported, write_beside},
 };
 use crate::cli::{
@@ -19,12 +23,12 @@ use edgecall::{
         judge::METRIC,
         metric::METRICS,
         report::{self, Report},
-        row::{self, Record, RowFile, RowWriter, SCHEMA_VERSION, Start},
-        run::{self, Contender, Settings, Sweep},
+        row::{self, ByName, Record, RowFile, RowWriter, SCHEMA_VERSION, Start},
+        run::{self, Settings, Sweep},
         verdict::Rules,
     },
     convert::{self, FileType},
-    runtime::{self, KV_TYPES, KvType, Options},
+    runtime,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -93,14 +97,12 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "512")]
     max_tokens: NonZeroUsize,
 
-    /// Keep the KV cache in this type
-    #[arg(long, value_name = "TYPE", default_value = KvType::DEFAULT)]
-    #[arg(value_parser = PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name)))]
-    kv_type: String,
+    #[command(flatten)]
+    conditions: Conditions,
 
-    /// Compute with this many threads [default: physical cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    /// Measure what calls cost on the first N conversations, models taking turns
+    #[arg(long, value_name = "N", default_value = "3")]
+    speed: usize,
 
     /// Do not measure probabilities along the right answers
     #[arg(long)]
@@ -217,47 +219,37 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     // Rows are all there: a Ctrl-C loses the one in flight, and the files of a conversion that is not done.
     exit::leave_on_interrupt("interrupted; go on with --resume", convert::abandon)?;
     refuse_overwriting(&args)?;
-    let judge = args.judge.prepare(
-        &args.network,
-        dataset.job.judge_instructions.as_deref(),
-        &place(&args.job, &args.data, "job_description.json"),
-    )?;
+    let judge =
+        args.judge.prepare(&args.network, dataset.job.judge_instructions.as_deref(), &data_files(&args).0)?;
     let mut server = args.endpoint.connect(&args.network, has_models)?;
     if let Some(dir) = &args.checkpoint {
         args.models.extend(checkpoint::convert(dir, &args.types, &args.models_dir, args.resume)?);
     }
     let paths = paths(&args)?;
-    let contenders = paths.iter().map(|path| Contender::load(path)).collect::<Result<Vec<_>, _>>()?;
-    run::check_distinct(&contenders).map_err(Error::from)?;
-    let reference = match &args.reference {
-        Some(path) => paths.iter().position(|other| same(other, path)).expect("it was put among them"),
-        None => run::reference(&contenders.iter().map(Contender::file_type).collect::<Vec<_>>()),
-    };
+    let is_reference = |path: &Path| args.reference.as_ref().is_some_and(|named| same(path, named));
+    let field = args.conditions.field(
+        &paths,
+        is_reference,
+        args.endpoint.is_reference(),
+        (&dataset, args.max_tokens.get()),
+    )?;
     let settings = Settings {
         modes: args.modes.clone(),
         max_tokens: args.max_tokens.get(),
-        session: Options {
-            n_ctx: None,
-            threads: args.threads,
-            kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
-            n_ubatch: None,
-        },
         primary: args.primary.clone(),
         margin: args.margin / 100.0,
         drift: !args.no_drift,
     };
-    args.endpoint.complete(&mut server, contenders.get(reference))?;
+    args.endpoint.complete(&mut server, field.reference())?;
     let endpoint = server.as_ref().map(|server| server.endpoint(&dataset, cases.clone(), &settings));
-    let sweep = Sweep {
-        dataset: &dataset,
-        cases,
-        contenders: &contenders,
-        reference,
-        reference_elsewhere: args.endpoint.is_reference(),
-        settings,
-    };
+    let sweep = Sweep { dataset: &dataset, cases, lanes: field.lanes(), settings };
     let out = out(&args);
-    make_rows(&args, &sweep, endpoint.as_ref(), &out)?;
+    make_rows(&args, &sweep, endpoint.as_ref(), &field.skipped, &out)?;
+    let pass = Pass::of(&sweep, args.speed)?;
+    // Their memory is for the processes that measure.
+    drop(sweep);
+    drop(field);
+    measure(&args, &pass, &dataset, &out)?;
     if let Some(judge) = judge {
         judge.judge_file(&out, &dataset)?;
     }
@@ -281,9 +273,26 @@ fn refuse_overwriting(args: &Args) -> anyhow::Result<()> {
 }
 
 fn dataset(args: &Args) -> anyhow::Result<Dataset> {
+    let (job, test) = data_files(args);
+    Ok(Dataset::open_files(&job, &test).map_err(Error::from)?)
+}
+
+/// The files that the data are in: task and tools, and the test set.
+fn data_files(args: &Args) -> (PathBuf, PathBuf) {
     let job = place(&args.job, &args.data, "job_description.json");
     let test = place(&args.test, &args.data, "test.jsonl");
-    Ok(Dataset::open_files(&job, &test).map_err(Error::from)?)
+    (job, test)
+}
+
+fn measure(args: &Args, pass: &Pass, dataset: &Dataset, out: &Path) -> anyhow::Result<()> {
+    let (job, test) = data_files(args);
+    let bar = bar(pass.turns(), "turns");
+    pass.run(dataset, (&job, &test), out, &mut |model| {
+        bar.set_message(format!("speed of {model}"));
+        bar.inc(1);
+    })?;
+    bar.finish_and_clear();
+    Ok(())
 }
 
 /// The file that was named, else the one of this name in the folder.
@@ -331,6 +340,7 @@ fn make_rows(
     args: &Args,
     sweep: &Sweep<'_>,
     endpoint: Option<&Endpoint<'_>>,
+    skipped: &ByName<String>,
     out: &Path,
 ) -> anyhow::Result<()> {
     let (mut writer, done) = RowWriter::resume(out).map_err(Error::from)?;
@@ -338,9 +348,10 @@ fn make_rows(
         schema_version: SCHEMA_VERSION,
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
         environment: environment(),
+        skipped: skipped.clone(),
     };
     writer.append(&Record::Start(start)).map_err(Error::from)?;
-    let bar = bar(sweep.row_count() + endpoint.map_or(0, Endpoint::row_count));
+    let bar = bar(sweep.row_count() + endpoint.map_or(0, Endpoint::row_count), "rows");
     bar.set_position(done.rows.len() as u64);
     let mut sink = |row: Row| {
         bar.set_message(format!("{}, {}", row.model, row.key.arm.mode));
@@ -379,12 +390,13 @@ fn environment() -> BTreeMap<String, String> {
 }
 
 /// A progress bar on stderr, for people who look at it.
-fn bar(rows: usize) -> ProgressBar {
+fn bar(length: usize, what: &str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{msg:24} {wide_bar} {pos} of {len} rows {eta:>4}");
-    let bar = ProgressBar::with_draw_target(Some(rows as u64), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{msg:24} {wide_bar} {pos} of {len} {prefix} {eta:>4}");
+    let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr());
+    bar.set_prefix(what.to_owned());
     bar.with_style(style.expect("the template is a constant"))
 }
 

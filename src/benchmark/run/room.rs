@@ -1,0 +1,200 @@
+//! Whether all models of a sweep, and a context for each lane, fit the memory; asked before any is loaded.
+
+use super::renderer::Renderer;
+use crate::{
+    Result,
+    benchmark::{Dataset, Error},
+    call,
+    gguf::{GgmlType, Gguf},
+    inspect::{
+        machine::Machine,
+        memory::{self, Shape},
+    },
+    runtime::{Options, Trust, Vocabulary},
+};
+use std::{fmt, path::Path};
+
+/// A model that is about to be loaded.
+#[derive(Clone, Copy)]
+pub struct Load<'p> {
+    /// Its file.
+    pub path: &'p Path,
+    /// The header of all its parts.
+    pub header: &'p Gguf,
+    /// Whether its weights will be repacked.
+    pub repack: bool,
+}
+
+/// What one model needs, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The file.
+    pub name: String,
+    /// The weights as they are mapped; they may be dropped from memory and read again.
+    pub mapped: u64,
+    /// The weights that may be copied for the CPU's kernels, at most.
+    pub copied: u64,
+    /// KV caches and compute buffers of its lanes.
+    pub contexts: u64,
+    /// How many these are.
+    pub lanes: usize,
+}
+
+/// The needs of all models, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs(pub Vec<Need>);
+
+/// Types that llama.cpp has rearranged forms of, on one CPU or another.
+const REPACKED: [GgmlType; 5] = [GgmlType::Q4_0, GgmlType::Q4K, GgmlType::Q5K, GgmlType::Q6K, GgmlType::Q8_0];
+
+/// About the tokens of the context that the longest case of the data needs with an answer of `max_tokens`, by the
+/// vocabulary of the model at `path`.
+///
+/// # Errors
+/// A model without a vocabulary or a chat template.
+pub fn context_length(path: &Path, trust: Trust, dataset: &Dataset, max_tokens: usize) -> Result<usize> {
+    let vocabulary = Vocabulary::load_with(path, trust)?;
+    let renderer = Renderer::new(&vocabulary, dataset)?;
+    let mut longest = String::new();
+    for case in &dataset.cases {
+        let text = renderer.prompt(case)?;
+        if text.len() > longest.len() {
+            longest = text;
+        }
+    }
+    Ok(call::tokenize(&vocabulary, &longest)?.len().saturating_add(max_tokens))
+}
+
+/// Refuses `loads` with a context of `n_ctx` tokens for each of `lanes`, which name their load, where `machine` has no
+/// memory for them.
+///
+/// What is allocated must be available; together with the mapped weights, which every token goes through, it must not
+/// be more than there is, or they are read from the disk again and again.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn check(
+    loads: &[Load<'_>],
+    lanes: &[(usize, Options)],
+    n_ctx: usize,
+    machine: Machine,
+) -> Result<(), Error> {
+    let needs: Vec<Need> = loads.iter().enumerate().map(|(at, load)| need(load, at, lanes, n_ctx)).collect();
+    let sum = |bytes: fn(&Need) -> u64| needs.iter().map(bytes).fold(0, u64::saturating_add);
+    let allocated = sum(|need| need.copied.saturating_add(need.contexts));
+    // Two loads of one file share its map.
+    let is_first = |at: usize| loads[..at].iter().all(|other| other.path != loads[at].path);
+    let mapped = (0..loads.len()).filter(|&at| is_first(at)).map(|at| needs[at].mapped);
+    let total = mapped.fold(allocated, u64::saturating_add);
+    if allocated <= machine.available_bytes && total <= machine.total_bytes {
+        return Ok(());
+    }
+    Err(Error::Memory {
+        n_ctx,
+        need_mib: allocated.div_ceil(1 << 20),
+        all_mib: total.div_ceil(1 << 20),
+        available_mib: machine.available_bytes >> 20,
+        total_mib: machine.total_bytes >> 20,
+        needs: Needs(needs),
+    })
+}
+
+fn need(load: &Load<'_>, at: usize, lanes: &[(usize, Options)], n_ctx: usize) -> Need {
+    let bytes = |repacked: bool| {
+        let tensors = load.header.tensors.iter();
+        let tensors = tensors.filter(|tensor| {
+            load.repack && REPACKED.contains(&tensor.ggml_type) == repacked || !load.repack && !repacked
+        });
+        tensors.map(|tensor| tensor.byte_len()).fold(0, u64::saturating_add)
+    };
+    let shape = Shape::of(load.header);
+    let own = || lanes.iter().filter(|(load, _)| *load == at);
+    let context = |options: &Options| {
+        // What cannot be told is not counted.
+        let Some(shape) = &shape else { return 0 };
+        let kv = memory::kv_bytes(shape, n_ctx as u64, options.kv_type.ggml_type).unwrap_or(0);
+        kv.saturating_add(memory::compute_bytes(shape, n_ctx as u64, options.n_ubatch() as u64))
+    };
+    Need {
+        name: load.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        mapped: bytes(false),
+        copied: bytes(true),
+        contexts: own().map(|(_, options)| context(options)).fold(0, u64::saturating_add),
+        lanes: own().count(),
+    }
+}
+
+impl fmt::Display for Needs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        for need in &self.0 {
+            let (mapped, copied, contexts) = (mib(need.mapped), mib(need.copied), mib(need.contexts));
+            let contexts_of =
+                if need.lanes == 1 { "a context".into() } else { format!("{} contexts", need.lanes) };
+            writeln!(
+                f,
+                "  {}: {mapped} MiB mapped, {copied} MiB repacked, {contexts} MiB for {contexts_of}",
+                need.name
+            )?;
+        }
+        write!(
+            f,
+            "compare fewer at a time, the others later with the same --out and --resume; leave --noise-floor out, take a \
+             smaller --kv-type, or try all the same with --force"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gguf::{TensorInfo, Value};
+    use std::path::PathBuf;
+
+    fn header(ggml_type: GgmlType) -> Gguf {
+        let number = |name: &str, value: u32| (format!("qwen3.{name}"), Value::U32(value));
+        let metadata = vec![
+            ("general.architecture".to_owned(), Value::String("qwen3".into())),
+            number("block_count", 28),
+            number("embedding_length", 2048),
+            number("feed_forward_length", 6144),
+            number("attention.head_count", 16),
+            number("attention.head_count_kv", 8),
+            number("attention.key_length", 128),
+            number("attention.value_length", 128),
+        ];
+        let tensor =
+            TensorInfo { name: "token_embd.weight".into(), dims: vec![2048, 151_936], ggml_type, offset: 0 };
+        Gguf { version: 3, metadata, tensors: vec![tensor], alignment: 32, data_start: 0 }
+    }
+
+    #[test]
+    fn models_that_fit_one_by_one_may_not_fit_together() {
+        let headers = [header(GgmlType::F16), header(GgmlType::Q8_0)];
+        let paths = ["m/a-F16.gguf", "m/a-Q8_0.gguf"].map(PathBuf::from);
+        let load = |at: usize| Load { path: &paths[at], header: &headers[at], repack: true };
+        let lanes = [(0, Options::default()), (1, Options::default())];
+        let machine = |mib: u64| Machine { total_bytes: (mib + 1000) << 20, available_bytes: mib << 20 };
+        // 4096 tokens: 448 MiB of cache each and about 330 of buffers, and 315 MiB of Q8_0 once more.
+        assert!(check(&[load(0)], &lanes[..1], 4096, machine(900)).is_ok());
+        let error = check(&[load(0), load(1)], &lanes, 4096, machine(900)).unwrap_err();
+        let text = error.to_string();
+        for part in [
+            "a-F16.gguf: 594 MiB mapped, 0 MiB repacked",
+            "a-Q8_0.gguf: 0 MiB mapped, 316 MiB repacked",
+            "900",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(check(&[load(0), load(1)], &lanes, 4096, machine(2_200)).is_ok());
+        // Repacked and not is one map.
+        let stored = Load { repack: false, ..load(0) };
+        let Error::Memory { all_mib, need_mib, .. } =
+            check(&[load(0), stored], &lanes, 4096, machine(1)).unwrap_err()
+        else {
+            panic!()
+        };
+        // Each is rounded up by itself.
+        assert!((593..=594).contains(&(all_mib - need_mib)));
+    }
+}

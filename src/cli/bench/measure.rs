@@ -1,0 +1,286 @@
+//! The pass of `edgecall bench tft` that measures what calls cost, and the process that each lane has for it.
+
+use crate::cli::{exit::Failure, output};
+use anyhow::Context;
+use clap::builder::PossibleValuesParser;
+use edgecall::{
+    Error, Kind,
+    benchmark::{
+        Dataset, Mode,
+        row::{Arm, Cost, Record, Role, RowFile, RowWriter, SCHEMA_VERSION, Speed, SpeedKey},
+        run::{self, Contender, Lane, Meter, Settings, Sweep},
+    },
+    runtime::{self, KV_TYPES, KvType, LoadOptions, Options, Trust},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeSet,
+    io::{self, BufRead, BufReader, Write},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+/// What a process is asked for: one line, answered by one line with the costs.
+#[derive(Serialize, Deserialize)]
+struct Turn {
+    mode: Mode,
+    cases: Vec<usize>,
+}
+
+/// The arguments of the process that measures one lane.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Measure this model
+    #[arg(short, long)]
+    model: PathBuf,
+    /// Take task and tools from this file
+    #[arg(long)]
+    job: PathBuf,
+    /// Take the test set from this file
+    #[arg(long)]
+    test: PathBuf,
+    /// Keep the KV cache in this type
+    #[arg(long, value_parser = PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name)))]
+    kv_type: String,
+    /// Compute with the weights as the file has them
+    #[arg(long)]
+    no_repack: bool,
+    /// Load the model whatever its architecture
+    #[arg(long)]
+    trust_model: bool,
+    /// Compute with this many threads
+    #[arg(long)]
+    threads: NonZeroUsize,
+    /// End an answer after this many tokens
+    #[arg(long)]
+    max_tokens: usize,
+    /// Begin where this call is
+    #[arg(long)]
+    first: usize,
+}
+
+/// Runs the process: turns on stdin, costs on stdout.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    runtime::cpu::check().map_err(Error::from)?;
+    let dataset = Dataset::open_files(&args.job, &args.test).map_err(Error::from)?;
+    let known = |case: &usize| *case < dataset.cases.len();
+    let no_case = || Failure::of(Kind::Bug, "there is no such call");
+    let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
+    let contender = Contender::unhashed(&args.model, LoadOptions { trust, repack: !args.no_repack })?;
+    let session = Options {
+        threads: Some(args.threads),
+        kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
+        ..Options::default()
+    };
+    let lane = Lane { contender: &contender, session, role: Role::Candidate };
+    let settings = Settings {
+        modes: Vec::new(),
+        max_tokens: args.max_tokens,
+        primary: String::new(),
+        margin: 0.0,
+        drift: false,
+    };
+    let first = Some(args.first).filter(known).ok_or_else(no_case)?;
+    let mut meter = Meter::new(lane, &dataset, &settings, first)?;
+    for line in io::stdin().lock().lines() {
+        let turn: Turn = serde_json::from_str(&line?).context("a turn is not understood")?;
+        if !turn.cases.iter().all(known) {
+            return Err(no_case());
+        }
+        let costs = meter.conversation(&turn.cases, turn.mode)?;
+        output::text(&(serde_json::to_string(&costs)? + "\n"))?;
+    }
+    Ok(())
+}
+
+/// The pass: who is measured, and on which calls.
+pub struct Pass {
+    runners: Vec<Runner>,
+    modes: Vec<Mode>,
+    // The cases of each conversation.
+    conversations: Vec<Vec<usize>>,
+    max_tokens: usize,
+}
+
+/// What it takes to start the process of a lane.
+struct Runner {
+    model: PathBuf,
+    name: String,
+    loaded: LoadOptions,
+    kv_type: &'static str,
+    threads: usize,
+    // In the order of the modes.
+    arms: Vec<Arm>,
+}
+
+impl Pass {
+    /// All lanes of a sweep but those of the noise floor, on its first `conversations`.
+    ///
+    /// # Errors
+    /// More threads than there are CPUs.
+    pub fn of(sweep: &Sweep<'_>, conversations: usize) -> anyhow::Result<Pass> {
+        let settings = &sweep.settings;
+        let compared = sweep.lanes.iter().filter(|lane| lane.role != Role::NoiseFloor);
+        let runner = |lane: &Lane<'_>| {
+            let threads = lane.threads()?;
+            Ok(Runner {
+                model: lane.contender.path.clone(),
+                name: lane.contender.name.clone(),
+                loaded: lane.contender.loaded,
+                kv_type: lane.session.kv_type.name,
+                threads,
+                arms: settings
+                    .modes
+                    .iter()
+                    .map(|&mode| lane.arm(mode, settings.max_tokens, threads))
+                    .collect(),
+            })
+        };
+        let cases = &sweep.dataset.cases;
+        let by_conversation = sweep
+            .cases
+            .chunk_by(|&a, &b| cases[a].conversation == cases[b].conversation)
+            .map(<[usize]>::to_vec);
+        Ok(Pass {
+            runners: compared.map(runner).collect::<Result<_, Error>>()?,
+            modes: settings.modes.clone(),
+            conversations: by_conversation.take(conversations).collect(),
+            max_tokens: settings.max_tokens,
+        })
+    }
+
+    /// Adds what is missing to the file at `out`; `said` hears of each turn before it begins.
+    ///
+    /// # Errors
+    /// A process that cannot be started or ends early; a file that cannot be written.
+    pub fn run(
+        &self,
+        dataset: &Dataset,
+        (job, test): (&Path, &Path),
+        out: &Path,
+        said: &mut dyn FnMut(&str),
+    ) -> anyhow::Result<()> {
+        let (mut writer, file) = RowWriter::resume(out).map_err(Error::from)?;
+        let turns = self.missing(dataset, &file);
+        let Some(&first) = self.conversations.first().and_then(|cases| cases.first()) else { return Ok(()) };
+        let mut processes = Vec::new();
+        for (index, runner) in self.runners.iter().enumerate() {
+            let is_needed = turns.iter().any(|&(_, _, of)| of == index);
+            let process = is_needed.then(|| runner.start(job, test, self.max_tokens, first)).transpose()?;
+            processes.push(process);
+        }
+        let (data, kernels) = (dataset.identity(), runtime::cpu::kernels());
+        for (cases, mode, index) in turns {
+            let (Some(process), runner) = (&mut processes[index], &self.runners[index]) else { continue };
+            said(&runner.name);
+            let turn = Turn { mode: self.modes[mode], cases: cases.to_vec() };
+            let costs = process.take(&turn).with_context(|| {
+                format!("measuring {} came to an end; --resume goes on, --speed 0 leaves it out", runner.name)
+            })?;
+            for (&case, cost) in cases.iter().zip(costs) {
+                let case = &dataset.cases[case];
+                let speed = Speed {
+                    schema_version: SCHEMA_VERSION,
+                    arm: runner.arms[mode].clone(),
+                    kernels: kernels.clone(),
+                    data: data.clone(),
+                    conversation: case.conversation,
+                    turn: case.turn,
+                    cost,
+                };
+                writer.append(&Record::Speed(Box::new(speed))).map_err(Error::from)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many turns there are in all.
+    pub fn turns(&self) -> usize {
+        self.conversations.len() * self.modes.len() * self.runners.len()
+    }
+
+    /// The turns that the file does not have from this host: cases, index of the mode, index of the runner. Whoever
+    /// is first in one conversation is last in the next.
+    fn missing(&self, dataset: &Dataset, file: &RowFile) -> Vec<(&[usize], usize, usize)> {
+        let done: BTreeSet<SpeedKey> = file.speeds.iter().map(Speed::key).collect();
+        let host = run::host();
+        let mut turns = Vec::new();
+        for (at, cases) in self.conversations.iter().enumerate() {
+            for mode in 0..self.modes.len() {
+                for turn in 0..self.runners.len() {
+                    let index = (at + turn) % self.runners.len();
+                    let is_done = |&case: &usize| {
+                        let case = &dataset.cases[case];
+                        let arm = self.runners[index].arms[mode].clone();
+                        done.contains(&(arm, host.clone(), case.conversation, case.turn))
+                    };
+                    if !cases.iter().all(is_done) {
+                        turns.push((&cases[..], mode, index));
+                    }
+                }
+            }
+        }
+        turns
+    }
+}
+
+/// A process that measures one lane.
+struct Process {
+    child: Child,
+    asks: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Runner {
+    fn start(&self, job: &Path, test: &Path, max_tokens: usize, first: usize) -> anyhow::Result<Process> {
+        let program = std::env::current_exe().context("cannot find this program to start it again")?;
+        let mut command = Command::new(program);
+        command
+            .args(["bench", "measure", "--model"])
+            .arg(&self.model)
+            .arg("--job")
+            .arg(job)
+            .arg("--test")
+            .arg(test);
+        command.args(["--kv-type", self.kv_type, "--threads", &self.threads.to_string()]);
+        command.args(["--max-tokens", &max_tokens.to_string(), "--first", &first.to_string()]);
+        command.args((!self.loaded.repack).then_some("--no-repack"));
+        command.args((self.loaded.trust == Trust::Unchecked).then_some("--trust-model"));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start a process to measure in")?;
+        let (asks, answers) = (child.stdin.take(), child.stdout.take());
+        Ok(Process {
+            child,
+            asks: asks.expect("stdin is piped"),
+            answers: BufReader::new(answers.expect("stdout is piped")),
+        })
+    }
+}
+
+impl Process {
+    /// Lets it run one turn.
+    fn take(&mut self, turn: &Turn) -> anyhow::Result<Vec<Cost>> {
+        let mut line = serde_json::to_string(turn)? + "\n";
+        self.asks.write_all(line.as_bytes()).map_err(|e| Failure::of(Kind::Unavailable, e.to_string()))?;
+        line.clear();
+        self.answers.read_line(&mut line)?;
+        if line.is_empty() {
+            let status = self.child.wait()?;
+            return Err(Failure::of(Kind::Unavailable, format!("its process ended with {status}")));
+        }
+        let costs: Vec<Cost> = serde_json::from_str(&line).context("its process answered something else")?;
+        Ok(costs)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It waits for a turn, and there is none any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
