@@ -344,7 +344,7 @@ fn a_model_of_another_dialect_is_read_by_it_and_walked_along_the_answer_as_it_wo
     let dataset = Dataset::open(&data()).unwrap();
     let call = r#"{{ '{"name": "' + call.name + '", "arguments": ' + (call.arguments | tojson) + '}' }}"#;
     for (dialect, begin, call) in [
-        ("mistral", "[TOOL_CALLS][{\"name\": \"", format!("[TOOL_CALLS][{call}]")),
+        ("mistral", "[TOOL_CALLS]", format!("[TOOL_CALLS][{call}]")),
         (
             "functionary",
             "<function=",
@@ -453,3 +453,30 @@ fn conformance_noise_in_the_weights_is_called_worse_and_f16_no_loss() {
 
 /// The deviation of the noise, of each matrix's own.
 const NOISE: f32 = 0.5;
+
+#[test]
+fn a_checkpoint_is_converted_first_f16_included_and_not_again() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (models, out) = (folder.path().join("models"), folder.path().join("rows.jsonl"));
+    let tft = |more: &[&str]| {
+        let output = crate::program::edgecall()
+            .args(["bench", "tft", "--types", "q8_0", "--limit", "1", "--threads", "1", "--speed", "0"])
+            .arg("--checkpoint")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket"))
+            .arg("--models-dir")
+            .arg(&models)
+            .arg("--data")
+            .arg(data())
+            .arg("--out")
+            .arg(&out)
+            .args(more)
+            .output();
+        String::from_utf8(succeeded(output.unwrap()).stdout).unwrap()
+    };
+    let report = tft(&[]);
+    assert!(report.contains("pocket-F16 (reference)") && report.contains("pocket-Q8_0 "), "{report}");
+    let made = |name: &str| fs::metadata(models.join(name)).unwrap().modified().unwrap();
+    let before = (made("pocket-F16.gguf"), made("pocket-Q8_0.gguf"));
+    assert_eq!((tft(&["--resume"]), records(&out, "row").len()), (report, 2));
+    assert_eq!((made("pocket-F16.gguf"), made("pocket-Q8_0.gguf")), before);
+}
