@@ -375,13 +375,17 @@ fn noise_note(report: &Report) -> String {
         report.noise_floor.iter().filter_map(share).max_by(f64::total_cmp)
     };
     match (largest(NoiseFloor::output_flips), largest(NoiseFloor::score_flips)) {
-        (Some(outputs), Some(scores)) => format!(
-            "Noise: with other threads, batches or weight layouts the reference itself writes something else on up to \
-             {:.1} % of rows and scores otherwise on up to {:.1} %. Differences of that size are no quantisation \
-             damage.",
-            outputs * 100.0,
-            scores * 100.0
-        ),
+        (Some(outputs), Some(scores)) => {
+            let changes: BTreeSet<&str> =
+                report.noise_floor.iter().filter_map(|noise| noise.changed_to.as_deref()).collect();
+            format!(
+                "Noise: answering again ({}) the reference itself writes something else on up to {:.1} % of rows and \
+                 scores otherwise on up to {:.1} %. Differences of that size are no quantisation damage.",
+                changes.into_iter().collect::<Vec<_>>().join("; "),
+                outputs * 100.0,
+                scores * 100.0
+            )
+        }
         _ => "The noise floor was not measured; a run with --noise-floor lets the reference answer again under other \
               conditions."
             .into(),
