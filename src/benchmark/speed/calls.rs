@@ -131,13 +131,13 @@ pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Call
         };
         let written = match written {
             Ok(written) => {
-                    done.generated_tokens += written.decoded;
-                    steps += written.steps;
-                    Some(written).filter(|written| written.finish == Finish::Stop)
-                }
-                Err(runtime::Error::Unsatisfied { .. }) => None,
-                Err(other) => return Err(other.into()),
-            };
+                done.generated_tokens += written.decoded;
+                steps += written.steps;
+                Some(written).filter(|written| written.finish == Finish::Stop)
+            }
+            Err(runtime::Error::Unsatisfied { .. }) => None,
+            Err(other) => return Err(other.into()),
+        };
         let text = written.as_ref().map(|written| String::from_utf8_lossy(&written.text).into_owned());
         let text = text.unwrap_or_default();
         let called = dialect.parse(&text).ok().filter(|call| check::check(&dataset.job.tools, call).is_ok());
