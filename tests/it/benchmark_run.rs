@@ -344,7 +344,7 @@ fn a_model_of_another_dialect_is_read_by_it_and_walked_along_the_answer_as_it_wo
     let dataset = Dataset::open(&data()).unwrap();
     let call = r#"{{ '{"name": "' + call.name + '", "arguments": ' + (call.arguments | tojson) + '}' }}"#;
     for (dialect, begin, call) in [
-        ("mistral", "[TOOL_CALLS][{\"name\": \"", format!("[TOOL_CALLS][{call}]")),
+        ("mistral", "[TOOL_CALLS]", format!("[TOOL_CALLS][{call}]")),
         (
             "functionary",
             "<function=",
@@ -442,14 +442,50 @@ fn conformance_noise_in_the_weights_is_called_worse_and_f16_no_loss() {
     let paths = [pocket(FileType::F32), pocket(FileType::F16), path];
     let contenders = paths.map(|path| Contender::load(&path).unwrap());
     let rows = rows(&contenders, &dataset, &cases, &[Mode::Any]);
-    let file = RowFile { lines: (1..=rows.len()).collect(), rows, ..RowFile::default() };
-    let report = report::collect(&file, &Rules::default()).unwrap();
-    let found = |name: &str| report.verdicts[0].verdict.findings.iter().find(|f| f.name == name).unwrap();
-    let (f16, noisy) = (found("pocket-F16"), found("noisy"));
-    println!("{:?}\n{:?}", noisy.comparison, f16.comparison);
-    assert!(noisy.worse && noisy.p_adjusted < 0.01 && noisy.margin != Margin::Within, "{noisy:?}");
-    assert!(!f16.worse && f16.margin == Margin::Within, "{f16:?}");
+    // Each by itself: a large file that fails ends the test of smaller ones.
+    let found = |name: &str| {
+        let taken = |row: &&Row| row.role == Role::Reference || row.model == name;
+        let rows: Vec<Row> = rows.iter().filter(taken).cloned().collect();
+        let file = RowFile { lines: (1..=rows.len()).collect(), rows, ..RowFile::default() };
+        let mut report = report::collect(&file, &Rules::default()).unwrap();
+        let verdict = report.verdicts.remove(0).verdict;
+        println!("{:?}", verdict.findings[0].comparison);
+        verdict
+    };
+    let noisy = found("noisy");
+    let finding = &noisy.findings[0];
+    assert!(finding.worse && finding.p_adjusted < 0.01 && finding.margin != Margin::Within, "{finding:?}");
+    assert_eq!(noisy.ship, None);
+    let f16 = found("pocket-F16");
+    assert!(!f16.findings[0].worse && f16.ship.as_deref() == Some("pocket-F16"), "{f16:?}");
 }
 
 /// The deviation of the noise, of each matrix's own.
 const NOISE: f32 = 0.5;
+
+#[test]
+fn a_checkpoint_is_converted_first_f16_included_and_not_again() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (models, out) = (folder.path().join("models"), folder.path().join("rows.jsonl"));
+    let tft = |more: &[&str]| {
+        let output = crate::program::edgecall()
+            .args(["bench", "tft", "--types", "q8_0", "--limit", "1", "--threads", "1", "--speed", "0"])
+            .arg("--checkpoint")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket"))
+            .arg("--models-dir")
+            .arg(&models)
+            .arg("--data")
+            .arg(data())
+            .arg("--out")
+            .arg(&out)
+            .args(more)
+            .output();
+        String::from_utf8(succeeded(output.unwrap()).stdout).unwrap()
+    };
+    let report = tft(&[]);
+    assert!(report.contains("pocket-F16 (reference)") && report.contains("pocket-Q8_0 "), "{report}");
+    let made = |name: &str| fs::metadata(models.join(name)).unwrap().modified().unwrap();
+    let before = (made("pocket-F16.gguf"), made("pocket-Q8_0.gguf"));
+    assert_eq!((tft(&["--resume"]), records(&out, "row").len()), (report, 2));
+    assert_eq!((made("pocket-F16.gguf"), made("pocket-Q8_0.gguf")), before);
+}

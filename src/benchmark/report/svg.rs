@@ -25,7 +25,7 @@ const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 340.0;
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 24.0;
-const TOP: f64 = 16.0;
+const TOP: f64 = 34.0;
 const BOTTOM: f64 = 48.0;
 
 /// `points` with shares upwards, in per cent.
@@ -61,11 +61,10 @@ pub(super) fn scatter(points: &[Point], x_title: &str, y_title: &str) -> String 
     }
     out += &format!(
         "<text class=\"axis\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
-         <text class=\"axis\" x=\"{LEFT}\" y=\"{:.1}\">{}</text>",
+         <text class=\"axis\" x=\"0\" y=\"14\">{}</text>",
         WIDTH - RIGHT,
         HEIGHT - 6.0,
         escaped(x_title),
-        HEIGHT - 6.0,
         escaped(y_title)
     );
     let mut placed: Vec<(f64, f64)> = Vec::new();
@@ -125,7 +124,7 @@ impl Label {
         let free = |label: &Label| {
             let inside = label.left > LEFT
                 && label.right < WIDTH
-                && label.middle > 8.0
+                && label.middle > TOP - 8.0
                 && label.middle < HEIGHT - BOTTOM;
             let apart = |other: &Label| {
                 label.right < other.left

@@ -214,16 +214,16 @@ pub(super) fn costs(report: &Report) -> Vec<Vec<String>> {
 /// The reference beside itself.
 pub(super) fn noise_floor(report: &Report) -> Vec<Vec<String>> {
     let head = [
-        "noise floor: reference again",
+        "reference once more",
         "mode",
         "rows",
         "other output (%)",
-        "other score (%)",
-        "other function (%)",
-        "delta (points)",
+        "score (%)",
+        "function (%)",
+        "delta",
         "KL (nats)",
         "KL p99",
-        "not measured, as",
+        "not measured",
     ];
     let mut table = vec![head.map(str::to_owned).to_vec()];
     for noise in &report.noise_floor {
