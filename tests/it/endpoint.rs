@@ -165,6 +165,18 @@ fn a_run_that_a_server_ended_goes_on_where_it_was_and_only_with_the_same_server(
         "the server was `vllm, 7 parameters, version 0.99` and is `vllm, 7 parameters, version 1.0`",
     );
 
+    // A template that says something else is another prompt.
+    let jinja = at("template.jinja");
+    fs::write(&jinja, "{{ tools | tojson }}{% for m in messages %}<|im_start|>{{ m.role }}\n{% for c in m.tool_calls or [] %}\
+                       <tool_call>\n{{ c.function | tojson }}\n</tool_call>{% endfor %}{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n").unwrap();
+    let url = whole.url();
+    let args = ["--endpoint", &url, "--endpoint-model", "big", "--resume", "--chat-template"];
+    failed(
+        tft(&at("rows.jsonl"), &args).arg(&jinja).output().unwrap(),
+        65,
+        "the prompt is written otherwise",
+    );
+
     // Shards, and rows of files that were made elsewhere.
     for shard in ["1/2", "2/2"] {
         succeeded(run(&whole, &at(&shard[..1]), &["--shard", shard, "--endpoint-reference"]));
