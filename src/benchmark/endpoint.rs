@@ -71,18 +71,19 @@ impl Endpoint<'_> {
         self.check(path, done)?;
         let (done, arm) = (done.done(), self.arm());
         let toolbox = Toolbox::new(&self.dataset.job.tools);
+        let mut plain = false;
         for &index in &self.cases {
             let case = &self.dataset.cases[index];
             if !done.contains_key(&(arm.clone(), case.conversation, case.turn)) {
-                sink(self.row(case, &arm, &toolbox)?)?;
+                sink(self.row(case, &arm, &toolbox, &mut plain)?)?;
             }
         }
         Ok(())
     }
 
-    fn row(&self, case: &Case, arm: &Arm, toolbox: &Toolbox) -> Result<Row> {
-        let asked = self.asked(case)?;
-        let answered = asked.send(self.client)?;
+    fn row(&self, case: &Case, arm: &Arm, toolbox: &Toolbox, plain: &mut bool) -> Result<Row> {
+        let mut asked = self.asked(case)?;
+        let answered = asked.send(self.client, plain)?;
         let read = match self.prompts {
             Prompts::Ours(template) => run::read_as(template.dialect(), &answered.text).into_owned(),
             Prompts::Servers => answered.text.clone(),

@@ -231,6 +231,23 @@ fn a_server_that_writes_the_prompts_is_compared_and_decides_nothing() {
 }
 
 #[test]
+fn a_server_that_knows_openais_fields_alone_gets_no_others() {
+    let folder = folder();
+    let server = Server::start(|request, _| {
+        about(request).unwrap_or_else(|| match request.body.get("repeat_penalty") {
+            Some(_) => Answer::status(400, "", "Unrecognized request argument supplied: repeat_penalty"),
+            None => completion(CALL),
+        })
+    });
+    let args = ["--endpoint", &server.url(), "--endpoint-model", "big", "--chat-template"];
+    succeeded(tft(&folder.path().join("rows"), &args).arg(pocket(FileType::Q4KM)).output().unwrap());
+    let asked = server.seen_at("/completions");
+    assert_eq!(asked.len(), 10, "one refusal, and it is remembered");
+    assert!(asked[1..].iter().all(|request| request.body.get("skip_special_tokens").is_none()));
+    assert!(asked[1..].iter().all(|request| request.body["temperature"] == 0));
+}
+
+#[test]
 fn answers_that_are_none_end_the_run_with_what_was_said() {
     let folder = folder();
     let template = pocket(FileType::Q4KM);
