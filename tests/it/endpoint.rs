@@ -89,6 +89,7 @@ fn rows_of_a_server_meet_local_rows_of_the_same_prompts_in_one_report() {
     let output = tft(&rows, &["--endpoint", &server.url(), "--endpoint-model", "big", "-m", model, "--html"])
         .arg(&html)
         .env("EDGECALL_API_KEY", "sk-never-shown")
+        .env("RUST_LOG", "trace")
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -126,6 +127,12 @@ fn rows_of_a_server_meet_local_rows_of_the_same_prompts_in_one_report() {
     }
     let written = [fs::read_to_string(&rows).unwrap(), fs::read_to_string(&html).unwrap(), stdout, stderr];
     assert!(written.iter().all(|text| !text.contains("sk-never-shown")));
+    // A dump of the request would have the key in pieces.
+    assert!(
+        written[3].contains("trying again") && !written[3].to_lowercase().contains("authori"),
+        "{}",
+        written[3]
+    );
 }
 
 #[test]
