@@ -19,6 +19,7 @@ pub use drift::Along;
 pub use lane::{Condition, Lane};
 pub use meter::Meter;
 pub(super) use sensors::peak_resident_bytes;
+pub(super) use walker::read_as;
 
 use super::{
     Case, Dataset, Error, Mode, Row, RowKey,
