@@ -72,3 +72,73 @@ impl BiasComputer for Masks {
         self.env.tok_trie()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use llguidance::{
+        Matcher,
+        api::TopLevelGrammar,
+        toktrie::{ApproximateTokEnv, TokRxInfo, TokenId},
+    };
+
+    /// Bytes, and words that lie in one slice, in another, and in none.
+    fn env() -> TokEnv {
+        let mut words: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
+        let more = [
+            "the",
+            " quick",
+            "brown ",
+            "\":",
+            "\"}",
+            "  ",
+            "\n\n",
+            "\\n",
+            "a much longer word than that",
+            "{\"a\": \"",
+        ];
+        words.extend(more.iter().map(|word| word.as_bytes().to_vec()));
+        words.push(b"\xff<|end|>".to_vec());
+        let end = words.len() as u32 - 1;
+        Arc::new(ApproximateTokEnv::new(TokTrie::from(&TokRxInfo::new(words.len() as u32, end), &words)))
+    }
+
+    fn matcher(env: &TokEnv, masks: Option<&Arc<Masks>>) -> Matcher {
+        let capabilities = InferenceCapabilities::default();
+        let factory = ParserFactory::new(env, capabilities, &SlicedBiasComputer::general_slices()).unwrap();
+        let lark = r#"start: "{\"a\": \"" /[^"\\]{0,60}/ "\", \"b\": " /[0-9]+/ "}""#.to_owned();
+        let mut parser = factory.create_parser(TopLevelGrammar::from_lark(lark)).unwrap();
+        if let Some(masks) = masks {
+            parser.bias_computer = masks.clone();
+        }
+        Matcher::new(Ok(parser))
+    }
+
+    #[test]
+    fn masks_without_slices_and_with_slices_that_are_cut_later_are_llguidances_own() {
+        let env = env();
+        let masks = Arc::new(Masks::new(env.clone()));
+        let text = "{\"a\": \"the quick brown fox, a much longer word than that\", \"b\": 12}";
+        let tokens: Vec<TokenId> = env.tok_trie().greedy_tokenize(text.as_bytes());
+        for round in 0..12 {
+            let (mut ours, mut theirs) = (matcher(&env, Some(&masks)), matcher(&env, None));
+            for &token in &tokens {
+                let (mine, expected) = (ours.compute_mask().unwrap(), theirs.compute_mask().unwrap());
+                assert!(expected.is_allowed(token));
+                assert_eq!(mine, expected, "round {round}, before {:?}", env.tok_trie().token_str(token));
+                ours.consume_token(token).unwrap();
+                theirs.consume_token(token).unwrap();
+            }
+        }
+        assert!(masks.computed.load(Ordering::Relaxed) > MANY);
+        let waited = (0..1_000).any(|_| {
+            thread::sleep(std::time::Duration::from_millis(10));
+            masks.slices.get().is_some()
+        });
+        assert!(waited, "slices were cut");
+        assert_eq!(
+            matcher(&env, Some(&masks)).compute_mask().unwrap(),
+            matcher(&env, None).compute_mask().unwrap()
+        );
+    }
+}
