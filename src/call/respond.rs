@@ -13,7 +13,10 @@ use crate::{
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::{ops::ControlFlow, time::Instant};
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 /// Who reads a text while it is written, piece by piece, and says when it is enough.
 pub type Reader<'r> = dyn FnMut(&str) -> ControlFlow<()> + 'r;
@@ -26,6 +29,8 @@ pub(super) struct Prompt<'p> {
     pub tokens: &'p [i32],
     /// How the model writes calls.
     pub dialect: Option<&'static dyn Dialect>,
+    /// How long it took to write.
+    pub time: Duration,
 }
 
 /// Lets the model answer `prompt`.
@@ -39,9 +44,13 @@ pub(super) fn respond(
 ) -> Result<Answer> {
     let mut form = Form::of(request, prompt.dialect)?;
     let n_prompt = prompt.tokens.len();
+    let started = Instant::now();
     let session = Session::new(model, n_prompt, settings.max_tokens, &settings.session)?;
     let mut timings = Timings {
-        load: model.load_time(),
+        check: model.check_time(),
+        load: model.load_time() - model.check_time(),
+        prompt: prompt.time,
+        context: started.elapsed(),
         prompt_tokens: n_prompt,
         n_ctx: session.n_ctx(),
         threads: session.threads(),
@@ -149,10 +158,13 @@ fn evaluate(
     store: Option<&Store>,
 ) -> Result<Evaluated> {
     let ends_turn = |token| model.vocabulary().is_eog(token);
-    match store.and_then(|store| store.shelf(model, prefix.session())) {
-        Some(mut shelf) => Ok(prefix.evaluate_with(prompt, ends_turn, &mut shelf)?),
-        None => Ok(Evaluated { computed: prefix.evaluate(prompt, ends_turn)?, ..Evaluated::default() }),
-    }
+    let started = Instant::now();
+    let Some(mut shelf) = store.and_then(|store| store.shelf(model, prefix.session())) else {
+        return Ok(Evaluated { computed: prefix.evaluate(prompt, ends_turn)?, ..Evaluated::default() });
+    };
+    let opened = started.elapsed();
+    let evaluated = prefix.evaluate_with(prompt, ends_turn, &mut shelf)?;
+    Ok(Evaluated { restore_time: opened + evaluated.restore_time, ..evaluated })
 }
 
 /// The log of what was answered with some tools.

@@ -66,6 +66,19 @@ impl Folder {
         Ok(())
     }
 
+    /// Whether there is something here that can be believed; a folder that cannot is named in the log.
+    pub fn is_believed(&self) -> bool {
+        match self.check() {
+            Ok(()) => true,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::warn!(folder = %self.path.display(), %error, "what is kept is not used");
+                }
+                false
+            }
+        }
+    }
+
     /// Makes the folder where it is missing, for this user alone.
     ///
     /// # Errors
