@@ -58,7 +58,8 @@ fn main() {
         parts.time("header, checked", || guard::check_vocabulary(&gguf, Trust::Checked).unwrap());
         drop((gguf, map));
         let vocabulary = parts.time("vocabulary, header and llama.cpp's", || Vocabulary::load(path).unwrap());
-        let messages = json!([{"role": "user", "content": "I would like to eat Thai food in San José tonight"}]);
+        let messages =
+            json!([{"role": "user", "content": "I would like to eat Thai food in San José tonight"}]);
         let conversation = Conversation::from_value(messages).unwrap();
         let (format, request) = (Format::default(), Request::new(&conversation, Some(&tools)));
         let manner = parts.time("template, probed", || format.manner(&vocabulary, &request, None).unwrap());
@@ -66,8 +67,8 @@ fn main() {
             format.render(&vocabulary, &request, manner.as_ref(), Think::Off).unwrap()
         });
         parts.time("prompt, cut into tokens", || vocabulary.tokenize(&prompt, true).unwrap());
-        let compiler =
-            parts.time("token trie, beside the prompt", || Compiler::for_vocabulary(vocabulary.clone()).unwrap());
+        let compiler = parts
+            .time("token trie, beside the prompt", || Compiler::for_vocabulary(vocabulary.clone()).unwrap());
         drop(compiler);
     }
     let mut out = std::io::stdout().lock();

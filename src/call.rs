@@ -237,11 +237,12 @@ pub enum Draft {
 }
 
 impl Draft {
-    /// Whoever guesses what follows `text`, also from `earlier` answers with the same tools, the oldest first.
-    pub fn drafter(self, text: &[i32], earlier: Vec<Vec<i32>>) -> Option<Drafter> {
+    /// Whoever guesses what follows `text`, also from `earlier` answers with the same tools, the oldest first; `costs` are
+    /// those that were learnt on this machine.
+    pub fn drafter(self, text: &[i32], earlier: Vec<Vec<i32>>, costs: Option<Costs>) -> Option<Drafter> {
         let reach = match self {
             Draft::Off => return None,
-            Draft::Auto => Reach::Worth(Costs::of_this_cpu()),
+            Draft::Auto => Reach::Worth(costs.unwrap_or_else(Costs::of_this_cpu)),
             Draft::Tokens(most) => Reach::Tokens { matched: 2, most: most.get() },
         };
         Some(Drafter::new(text, earlier, reach))

@@ -7,7 +7,9 @@ use super::{
 };
 use crate::{
     Result,
-    runtime::{self, Completion, Evaluated, Finish, Model, Pace, Prefix, Sampler, Session, generate},
+    runtime::{
+        self, Completion, Drafter, Evaluated, Finish, Model, Pace, Prefix, Sampler, Session, generate,
+    },
     saved::{Key, Store},
     tools::{ToolSet, dialect::Dialect},
 };
@@ -104,10 +106,13 @@ pub(super) fn respond(
     };
     let budget = settings.max_tokens - timings.generated_tokens;
     let answers = answers(model, request, store);
+    let costs_key = store.and_then(|store| store.costs_key(model, session));
     let mut drafter = match settings.exact {
         true => None,
         false => {
-            settings.draft.drafter(&text_so_far, answers.as_ref().map(Answers::read).unwrap_or_default())
+            let earlier = answers.as_ref().map(Answers::read).unwrap_or_default();
+            let costs = store.zip(costs_key).and_then(|(store, key)| store.costs(&key));
+            settings.draft.drafter(&text_so_far, earlier, costs)
         }
     };
     let pace = match &mut drafter {
@@ -142,6 +147,11 @@ pub(super) fn respond(
     if completion.finish == Finish::Stop {
         // Later answers often say the same.
         answers.inspect(|answers| answers.add(&completion.tokens));
+        if let (Some(store), Some(key), Some(costs)) =
+            (store, costs_key, drafter.as_ref().and_then(Drafter::costs))
+        {
+            store.keep_costs(&key, costs);
+        }
     }
     id.update(settings.sampling.seed.to_le_bytes());
     prompt.tokens.iter().for_each(|token| id.update(token.to_le_bytes()));

@@ -13,6 +13,8 @@ use std::{
 pub(super) const STATE: &str = "state";
 /// What logs of answers are called at their end.
 pub(super) const HISTORY: &str = "answers";
+/// What files of the costs of decodes are called at their end.
+pub(super) const COSTS: &str = "costs";
 /// What files are called at their beginning while they are written.
 const UNFINISHED: &str = ".unfinished-";
 /// A file that has been unfinished for so long was left behind by a process that was killed.
@@ -120,7 +122,7 @@ impl Folder {
             let entry = entry?;
             let path = entry.path();
             let ending = path.extension().and_then(|ending| ending.to_str());
-            if !matches!(ending, Some(STATE | HISTORY)) {
+            if !matches!(ending, Some(STATE | HISTORY | COSTS)) {
                 continue;
             }
             // Another process may have taken it away since.

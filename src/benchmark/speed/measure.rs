@@ -145,7 +145,7 @@ pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str))
     let (rows, costs) = rows(&mut ours, &tokens)?;
     drop(ours);
     progress("a call");
-    let call = call_times(model, &Options { n_ctx: None, ..options })?;
+    let call = call_times(model, &Options { n_ctx: None, ..options }, &costs)?;
     progress("memory and arithmetic");
     let ceiling = Ceiling::measure(threads);
     let (bytes_per_token, multiply_adds_per_token) = weights_of_a_token(model);
@@ -210,7 +210,7 @@ const TOOLS: &str = include_str!("../../../examples/restaurants/tools.json");
 /// The example's conversation.
 const CONVERSATION: &str = include_str!("../../../examples/restaurants/conversation.json");
 
-fn call_times(model: &Model, options: &Options) -> Result<CallTimes> {
+fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTimes> {
     let tools = ToolSet::parse(TOOLS.as_bytes())?;
     let conversation = Conversation::parse(CONVERSATION.as_bytes())?;
     let request = Request::new(&conversation, Some(&tools));
@@ -244,7 +244,7 @@ fn call_times(model: &Model, options: &Options) -> Result<CallTimes> {
         let done = generate::constrained(session, &mut constraint, &mut sampler, budget, pace, see)?;
         Ok((done, first.as_secs_f64(), started.elapsed().as_secs_f64()))
     };
-    let mut drafter = call::Draft::Auto.drafter(&prompt, Vec::new());
+    let mut drafter = call::Draft::Auto.drafter(&prompt, Vec::new(), Some(costs.clone()));
     let pace = drafter.as_mut().map_or(Pace::Forced, Pace::Drafted);
     let (done, first_token_cold_s, call_s) = run(&mut session, pace, 0)?;
     let last_turn = prompt.iter().rposition(|&token| vocabulary.is_eog(token)).map_or(0, |at| at + 1);
