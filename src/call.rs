@@ -32,7 +32,12 @@ use crate::{
 };
 use respond::{Prompt, respond};
 use serde_json::Value;
-use std::{num::NonZeroUsize, ops::ControlFlow, thread, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    ops::ControlFlow,
+    thread,
+    time::{Duration, Instant},
+};
 use watch::Values;
 
 /// An answer that was not finished.
@@ -232,11 +237,12 @@ pub enum Draft {
 }
 
 impl Draft {
-    /// Whoever guesses what follows `text`, also from `earlier` answers with the same tools, the oldest first.
-    pub fn drafter(self, text: &[i32], earlier: Vec<Vec<i32>>) -> Option<Drafter> {
+    /// Whoever guesses what follows `text`, also from `earlier` answers with the same tools, the oldest first; `costs` are
+    /// those that were learnt on this machine.
+    pub fn drafter(self, text: &[i32], earlier: Vec<Vec<i32>>, costs: Option<Costs>) -> Option<Drafter> {
         let reach = match self {
             Draft::Off => return None,
-            Draft::Auto => Reach::Worth(Costs::of_this_cpu()),
+            Draft::Auto => Reach::Worth(costs.unwrap_or_else(Costs::of_this_cpu)),
             Draft::Tokens(most) => Reach::Tokens { matched: 2, most: most.get() },
         };
         Some(Drafter::new(text, earlier, reach))
@@ -268,9 +274,15 @@ pub struct Settings {
 /// Where the time of a call went.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timings {
-    /// Loading the model.
+    /// Reading and checking the model's header.
+    pub check: Duration,
+    /// What llama.cpp takes to load the model: mapping, rearranging weights, its vocabulary.
     pub load: Duration,
-    /// Compiling the grammar, and waiting for the token trie, which is built beside the prompt.
+    /// Writing the prompt and cutting it into tokens.
+    pub prompt: Duration,
+    /// What llama.cpp takes to make a context.
+    pub context: Duration,
+    /// Compiling the grammar, and waiting for the token trie, which is built beside all from the prompt on.
     pub grammar: Duration,
     /// Putting back the states of the prompt's beginning that earlier calls saved.
     pub restore: Duration,
@@ -390,6 +402,7 @@ fn answer(
     store: Option<&Store>,
     reader: &mut Reader<'_>,
 ) -> Result<Answer> {
+    let started = Instant::now();
     let (tools, conversation) = (request.tools, request.conversation);
     let check_bytes = |bytes| room::check_bytes(model, bytes, &settings.session);
     check_bytes(room::least_bytes(conversation))?;
@@ -400,7 +413,8 @@ fn answer(
     room::check_prompt(model, tools, conversation, tokens.len(), &settings.session)?;
     room::check_memory(model, tokens.len(), settings)?;
     let dialect = manner.map(|manner| manner.dialect);
-    respond(model, &Prompt { text: &text, tokens: &tokens, dialect }, request, settings, store, reader)
+    let prompt = Prompt { text: &text, tokens: &tokens, dialect, time: started.elapsed() };
+    respond(model, &prompt, request, settings, store, reader)
 }
 
 impl Timings {

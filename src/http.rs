@@ -200,7 +200,7 @@ impl Client {
             ureq::Error::BodyExceedsLimit(limit) => Failed::ForGood(Error::TooLong { url, limit }),
             ureq::Error::Io(ref cause) if cause.kind() == io::ErrorKind::InvalidData => {
                 // What rustls says of a certificate that is not to be trusted.
-                Failed::ForGood(Error::Unreachable { url, tries, source: Box::new(source) })
+                Failed::ForGood(Error::Untrusted { url, source: Box::new(source) })
             }
             ureq::Error::Io(_)
             | ureq::Error::ConnectionFailed

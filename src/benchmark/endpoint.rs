@@ -71,18 +71,23 @@ impl Endpoint<'_> {
         self.check(path, done)?;
         let (done, arm) = (done.done(), self.arm());
         let toolbox = Toolbox::new(&self.dataset.job.tools);
+        let mut plain = false;
         for &index in &self.cases {
             let case = &self.dataset.cases[index];
             if !done.contains_key(&(arm.clone(), case.conversation, case.turn)) {
-                sink(self.row(case, &arm, &toolbox)?)?;
+                sink(self.row(case, &arm, &toolbox, &mut plain)?)?;
             }
         }
         Ok(())
     }
 
-    fn row(&self, case: &Case, arm: &Arm, toolbox: &Toolbox) -> Result<Row> {
-        let asked = self.asked(case)?;
-        let answered = asked.send(self.client)?;
+    fn row(&self, case: &Case, arm: &Arm, toolbox: &Toolbox, plain: &mut bool) -> Result<Row> {
+        let mut asked = self.asked(case)?;
+        let answered = asked.send(self.client, plain)?;
+        let read = match self.prompts {
+            Prompts::Ours(template) => run::read_as(template.dialect(), &answered.text).into_owned(),
+            Prompts::Servers => answered.text.clone(),
+        };
         let cost = Cost {
             host: run::host(),
             prompt_tokens: answered.prompt_tokens,
@@ -106,7 +111,7 @@ impl Endpoint<'_> {
             turn: case.turn,
             prompt_tail: run::tail(case),
             gold: case.answer(Style::Student),
-            prediction: prediction(&answered.text, Style::Student),
+            prediction: prediction(&read, Style::Student),
             raw_output: answered.text,
             tokens: Vec::new(),
             finish: answered.finish,
@@ -116,7 +121,7 @@ impl Endpoint<'_> {
             drift: None,
             cost: Some(cost),
         };
-        row.rescore(toolbox, self.dataset.is_public());
+        row.rescore_read_as(&read, toolbox, self.dataset.is_public());
         Ok(row)
     }
 
@@ -140,8 +145,13 @@ impl Endpoint<'_> {
     }
 
     /// Refuses to add to rows of another sweep, or of another server under the same name.
-    fn check(&self, path: &Path, done: &RowFile) -> Result<(), Error> {
+    fn check(&self, path: &Path, done: &RowFile) -> Result<()> {
         let (data, arm) = (self.dataset.identity(), self.arm());
+        let cases = &self.dataset.cases;
+        let prompt = |row: &Row| {
+            let case = cases.iter().find(|case| (case.conversation, case.turn) == row.case());
+            case.map(|case| self.asked(case).map(|asked| asked.sha256)).transpose()
+        };
         for (row, &line) in done.rows.iter().zip(&done.lines) {
             let served = row.key.arm.endpoint.as_ref();
             let same_model = served.filter(|served| {
@@ -156,11 +166,15 @@ impl Endpoint<'_> {
                 format!("the server was `{}` and is `{}`", served.server, self.server)
             } else if same_model.is_some() && row.role != self.role {
                 "the reference is another model".to_owned()
+            } else if same_model.is_some()
+                && prompt(row)?.is_some_and(|ours: String| ours != row.key.prompt_sha256)
+            {
+                "the prompt is written otherwise".to_owned()
             } else {
                 continue;
             };
             let (path, other) = (path.to_path_buf(), "this run".into());
-            return Err(Error::OtherKey { path, line, other, problem });
+            return Err(Error::OtherKey { path, line, other, problem }.into());
         }
         Ok(())
     }

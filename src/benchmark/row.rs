@@ -326,6 +326,9 @@ pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
                 Some(had) if had.raw_output != row.raw_output => {
                     return Err(refuse(base_path, case_words(row) + " was answered differently"));
                 }
+                Some(had) if had.judge.is_none() && row.judge.is_some() => {
+                    merged.insert(identity, row.clone());
+                }
                 Some(_) => {}
             }
         }

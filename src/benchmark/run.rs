@@ -18,6 +18,8 @@ pub use cost::{Watch, host};
 pub use drift::Along;
 pub use lane::{Condition, Lane};
 pub use meter::Meter;
+pub(super) use sensors::peak_resident_bytes;
+pub(super) use walker::read_as;
 
 use super::{
     Case, Dataset, Error, Mode, Row, RowKey,

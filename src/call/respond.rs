@@ -7,13 +7,18 @@ use super::{
 };
 use crate::{
     Result,
-    runtime::{self, Completion, Evaluated, Finish, Model, Pace, Prefix, Sampler, Session, generate},
+    runtime::{
+        self, Completion, Drafter, Evaluated, Finish, Model, Pace, Prefix, Sampler, Session, generate,
+    },
     saved::{Key, Store},
     tools::{ToolSet, dialect::Dialect},
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::{ops::ControlFlow, time::Instant};
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 /// Who reads a text while it is written, piece by piece, and says when it is enough.
 pub type Reader<'r> = dyn FnMut(&str) -> ControlFlow<()> + 'r;
@@ -26,6 +31,8 @@ pub(super) struct Prompt<'p> {
     pub tokens: &'p [i32],
     /// How the model writes calls.
     pub dialect: Option<&'static dyn Dialect>,
+    /// How long it took to write.
+    pub time: Duration,
 }
 
 /// Lets the model answer `prompt`.
@@ -39,9 +46,13 @@ pub(super) fn respond(
 ) -> Result<Answer> {
     let mut form = Form::of(request, prompt.dialect)?;
     let n_prompt = prompt.tokens.len();
+    let started = Instant::now();
     let session = Session::new(model, n_prompt, settings.max_tokens, &settings.session)?;
     let mut timings = Timings {
-        load: model.load_time(),
+        check: model.check_time(),
+        load: model.load_time() - model.check_time(),
+        prompt: prompt.time,
+        context: started.elapsed(),
         prompt_tokens: n_prompt,
         n_ctx: session.n_ctx(),
         threads: session.threads(),
@@ -95,10 +106,13 @@ pub(super) fn respond(
     };
     let budget = settings.max_tokens - timings.generated_tokens;
     let answers = answers(model, request, store);
+    let costs_key = store.and_then(|store| store.costs_key(model, session));
     let mut drafter = match settings.exact {
         true => None,
         false => {
-            settings.draft.drafter(&text_so_far, answers.as_ref().map(Answers::read).unwrap_or_default())
+            let earlier = answers.as_ref().map(Answers::read).unwrap_or_default();
+            let costs = store.zip(costs_key).and_then(|(store, key)| store.costs(&key));
+            settings.draft.drafter(&text_so_far, earlier, costs)
         }
     };
     let pace = match &mut drafter {
@@ -133,6 +147,11 @@ pub(super) fn respond(
     if completion.finish == Finish::Stop {
         // Later answers often say the same.
         answers.inspect(|answers| answers.add(&completion.tokens));
+        if let (Some(store), Some(key), Some(costs)) =
+            (store, costs_key, drafter.as_ref().and_then(Drafter::costs))
+        {
+            store.keep_costs(&key, costs);
+        }
     }
     id.update(settings.sampling.seed.to_le_bytes());
     prompt.tokens.iter().for_each(|token| id.update(token.to_le_bytes()));
@@ -149,10 +168,13 @@ fn evaluate(
     store: Option<&Store>,
 ) -> Result<Evaluated> {
     let ends_turn = |token| model.vocabulary().is_eog(token);
-    match store.and_then(|store| store.shelf(model, prefix.session())) {
-        Some(mut shelf) => Ok(prefix.evaluate_with(prompt, ends_turn, &mut shelf)?),
-        None => Ok(Evaluated { computed: prefix.evaluate(prompt, ends_turn)?, ..Evaluated::default() }),
-    }
+    let started = Instant::now();
+    let Some(mut shelf) = store.and_then(|store| store.shelf(model, prefix.session())) else {
+        return Ok(Evaluated { computed: prefix.evaluate(prompt, ends_turn)?, ..Evaluated::default() });
+    };
+    let opened = started.elapsed();
+    let evaluated = prefix.evaluate_with(prompt, ends_turn, &mut shelf)?;
+    Ok(Evaluated { restore_time: opened + evaluated.restore_time, ..evaluated })
 }
 
 /// The log of what was answered with some tools.

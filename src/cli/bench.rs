@@ -13,7 +13,6 @@ mod score;
 mod speed;
 mod tft;
 
-use super::exit::Failure;
 use clap::Subcommand;
 use edgecall::{Error, benchmark::row::RowFile};
 use std::path::PathBuf;

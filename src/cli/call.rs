@@ -34,7 +34,7 @@ use std::{
     num::NonZeroUsize,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The arguments of `edgecall call`.
@@ -232,8 +232,8 @@ impl Args {
     }
 }
 
-/// Runs the command.
-pub fn run(args: Args) -> anyhow::Result<()> {
+/// Runs the command of a program that was started at `started`.
+pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     if args.explain_tools {
         return explain_tools(&args);
     }
@@ -263,6 +263,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let load = LoadOptions { trust, repack: args.repack != RepackArg::Off };
     let model = Model::load_with(path, load).map_err(Error::from)?;
+    let start = started.elapsed().saturating_sub(model.load_time());
     let mut stream = Stream::default();
     let mut reader = |text: &str| match args.stream {
         true => stream.push(text),
@@ -270,14 +271,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let store = store(&args);
     let answer = call::ask_with(&model, &format, &request, &settings, store.as_ref(), &mut reader);
-    let answer = answer.inspect_err(|error| show_partial(error, args.timings))?;
+    let answer = answer.inspect_err(|error| show_partial(error, args.timings.then_some(start)))?;
     let printed = match args.stream {
         true => stream.finish().map_err(Into::into),
         false => answer::print(&answer, &ask.choice, args.output, path),
     };
     answer::comment(&answer, args.output);
     if args.timings {
-        show_timings(&answer.timings);
+        show_timings(start, &answer.timings);
     }
     // Whoever waits for the answer has it; what is kept may still be on its way to the disk.
     drop(store);
@@ -452,19 +453,19 @@ fn settings(args: &Args) -> Settings {
 }
 
 /// What the model wrote before it failed, for the reader of the message that follows.
-fn show_partial(error: &Error, with_timings: bool) {
+fn show_partial(error: &Error, timed_from: Option<Duration>) {
     let Error::Call(error) = error else { return };
     if let Some(partial) = error.partial() {
         let _ = writeln!(io::stderr(), "{partial}");
     }
-    if let Some(cut) = error.cut().filter(|_| with_timings) {
-        show_timings(&cut.timings);
+    if let (Some(cut), Some(start)) = (error.cut(), timed_from) {
+        show_timings(start, &cut.timings);
     }
 }
 
-fn show_timings(timings: &Timings) {
+fn show_timings(start: Duration, timings: &Timings) {
     // A closed stderr has nobody to read them.
-    let _ = write!(io::stderr(), "{}", TimingTable(timings));
+    let _ = write!(io::stderr(), "{}", TimingTable { start, timings });
 }
 
 pub fn kv_types() -> PossibleValuesParser {
@@ -502,11 +503,15 @@ fn probability(text: &str) -> Result<f32, String> {
     }
 }
 
-struct TimingTable<'a>(&'a Timings);
+struct TimingTable<'a> {
+    /// From the program's start to the model's loading: arguments, conversation, tools.
+    start: Duration,
+    timings: &'a Timings,
+}
 
 impl fmt::Display for TimingTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = self.0;
+        let t = self.timings;
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let row = |f: &mut fmt::Formatter<'_>, step: &str, time: Duration, tokens: usize| {
             let per_s = tokens as f64 / time.as_secs_f64();
@@ -514,10 +519,19 @@ impl fmt::Display for TimingTable<'_> {
             writeln!(f, "{step:<8}{:>10.1}{tokens:>10}{per_s:>10}", ms(time))
         };
         writeln!(f, "{:<8}{:>10}{:>10}{:>10}", "step", "ms", "tokens", "tokens/s")?;
-        writeln!(f, "{:<8}{:>10.1}{:>10}{:>10}", "load", ms(t.load), "—", "—")?;
-        writeln!(f, "{:<8}{:>10.1}{:>10}{:>10}", "grammar", ms(t.grammar), "—", "—")?;
+        let steps = [
+            ("start", self.start),
+            ("check", t.check),
+            ("load", t.load),
+            ("prompt", t.prompt),
+            ("context", t.context),
+        ];
+        for (step, time) in steps {
+            writeln!(f, "{step:<8}{:>10.1}{:>10}{:>10}", ms(time), "—", "—")?;
+        }
         row(f, "restore", t.restore, t.restored_tokens)?;
         row(f, "prefill", t.prefill, t.prompt_tokens - t.restored_tokens)?;
+        writeln!(f, "{:<8}{:>10.1}{:>10}{:>10}", "grammar", ms(t.grammar), "—", "—")?;
         row(f, "decode", t.decode, t.generated_tokens)?;
         let steps = &t.steps;
         writeln!(

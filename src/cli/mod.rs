@@ -9,7 +9,7 @@ mod inspect;
 mod output;
 
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Instant};
 
 /// Convert a tuned checkpoint to GGUF, and make tool calls with it
 #[derive(Parser)]
@@ -39,12 +39,13 @@ enum Command {
 
 /// Parses the command line, runs it, and turns what happened into an exit code.
 pub fn main() -> ExitCode {
+    let started = Instant::now();
     let cli = Cli::parse();
     output::start_log(cli.verbose);
     let result = match cli.command {
         Command::Convert(args) => convert::run(args),
         Command::Inspect(args) => inspect::run(args),
-        Command::Call(args) => call::run(*args),
+        Command::Call(args) => call::run(*args, started),
         Command::Bench(args) => bench::run(args),
         Command::Cache(args) => cache::run(args),
     };

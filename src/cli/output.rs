@@ -69,5 +69,9 @@ pub fn start_log(verbose: u8) {
         _ => LevelFilter::TRACE,
     };
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().finish();
+    // Not `init`, which takes the records of the crate `log`, too: the HTTP client writes requests there byte by byte,
+    // and a server's key is in them.
+    tracing::subscriber::set_global_default(log).expect("the log is started once");
 }

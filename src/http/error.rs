@@ -32,6 +32,17 @@ pub enum Error {
         #[source]
         source: Box<ureq::Error>,
     },
+    /// The server's certificate is not to be trusted.
+    #[error(
+        "{url} shows a certificate that is not trusted; name that of a private authority in SSL_CERT_FILE"
+    )]
+    Untrusted {
+        /// The address.
+        url: String,
+        /// The reason.
+        #[source]
+        source: Box<ureq::Error>,
+    },
     /// The answer did not come in time.
     #[error(
         "no answer from {url} within {} s, {}; allow more with --timeout",
@@ -46,7 +57,7 @@ pub enum Error {
         tries: u32,
     },
     /// The server refuses the request or failed.
-    #[error("{url} answered with status {status}, {}: {said}{}", tried(*tries), hint(*status, *with_key))]
+    #[error("{url} answered with status {status}, {}: {}{}", tried(*tries), words(said), hint(*status, *with_key))]
     Status {
         /// The address.
         url: String,
@@ -124,6 +135,10 @@ impl Error {
 
 fn tried(tries: u32) -> String {
     if tries == 1 { "tried once".into() } else { format!("tried {tries} times") }
+}
+
+fn words(said: &str) -> &str {
+    if said.is_empty() { "without a word" } else { said }
 }
 
 /// What to do about a status.

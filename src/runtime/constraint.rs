@@ -7,17 +7,19 @@
 
 use super::{
     Error, Vocabulary,
+    masks::Masks,
     token_env::TokenEnv,
     value::{Place, Refusal, Watch, closing_tokens},
 };
-use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar, earley::SlicedBiasComputer};
+use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
 use std::sync::{Arc, OnceLock};
-use toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokenId};
+use toktrie::{ApproximateTokEnv, SimpleVob, TokEnv, TokenId};
 
 /// Compiles grammars for one vocabulary.
 pub struct Compiler {
     factory: ParserFactory,
     env: TokEnv,
+    masks: Arc<Masks>,
     // The tokens that a watch has to be asked about, once a mask was wanted.
     closing: OnceLock<SimpleVob>,
 }
@@ -29,7 +31,8 @@ impl Compiler {
     /// # Errors
     /// [`Error::Grammar`] if llguidance cannot start.
     pub fn for_bytes() -> Result<Compiler, Error> {
-        Compiler::new(ApproximateTokEnv::single_byte_env())
+        let env = ApproximateTokEnv::single_byte_env();
+        Ok(Compiler::new(Masks::factory(&env)?, env))
     }
 
     /// A compiler for a model's tokens.
@@ -37,14 +40,14 @@ impl Compiler {
     /// # Errors
     /// [`Error::Grammar`] if llguidance cannot use the vocabulary.
     pub fn for_vocabulary(vocabulary: Vocabulary) -> Result<Compiler, Error> {
-        Compiler::new(Arc::new(TokenEnv::new(vocabulary)?))
+        let env = Arc::new(TokenEnv::without_trie(vocabulary));
+        let as_dyn: TokEnv = env.clone();
+        let factory = Masks::factory(&as_dyn)?;
+        env.build_trie()?;
+        Ok(Compiler::new(factory, as_dyn))
     }
 
-    fn new(env: TokEnv) -> Result<Compiler, Error> {
-        let capabilities = InferenceCapabilities { ff_tokens: true, ..Default::default() };
-        // Slices make masks inside strings cheaper; that they cost start-up time was not seen.
-        let mut factory = ParserFactory::new(&env, capabilities, &SlicedBiasComputer::general_slices())
-            .map_err(Error::grammar)?;
+    fn new(mut factory: ParserFactory, env: TokEnv) -> Compiler {
         factory.quiet();
         // Errors are for people; the whole grammar and the tokens so far are not.
         let limits = factory.limits_mut();
@@ -55,7 +58,8 @@ impl Compiler {
         limits.step_max_items = 2_000_000;
         limits.max_items_in_row = 20_000;
         limits.max_grammar_size = 5_000_000;
-        Ok(Compiler { factory, env, closing: OnceLock::new() })
+        let masks = Arc::new(Masks::new(env.clone()));
+        Compiler { factory, env, masks, closing: OnceLock::new() }
     }
 
     /// The id of the mark whose text this is, if the vocabulary has one: `<tool_call>` as one token.
@@ -83,10 +87,11 @@ impl Compiler {
     /// # Errors
     /// [`Error::Grammar`] with llguidance's reason.
     pub fn compile(&self, lark: &str) -> Result<Matcher, Error> {
-        let parser = self
+        let mut parser = self
             .factory
             .create_parser(TopLevelGrammar::from_lark(lark.to_owned()))
             .map_err(Error::grammar)?;
+        parser.bias_computer = self.masks.clone();
         let mut matcher = Matcher::new(Ok(parser));
         if let Some(warning) = matcher.grammar_warnings().into_iter().next() {
             return Err(Error::Grammar { reason: warning });

@@ -4,7 +4,7 @@
 //! an older one the first matrix product dies of an illegal instruction. Asked first, we can say so.
 
 use super::{Error, ffi};
-use std::{num::NonZeroUsize, thread};
+use std::{num::NonZeroUsize, thread, time::Duration};
 
 /// Refuses a machine that lacks an instruction set that ggml was compiled for.
 ///
@@ -29,6 +29,13 @@ pub fn features() -> String {
     let has: Vec<&str> =
         ffi::compiled_features().iter().map(|(name, _)| *name).filter(|name| has(name)).collect();
     format!("{} with {}", std::env::consts::ARCH, has.join("+"))
+}
+
+/// What the calling thread has computed until now. Unlike a clock on the wall it does not count the time in which others
+/// had the CPU.
+pub fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 /// The instruction sets that this CPU has and ggml was not compiled for.

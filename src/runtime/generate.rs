@@ -1,6 +1,8 @@
 //! The loop: choose a token, hold it against the constraint, decode it, until there is nothing more to say.
 
-use super::{Constraint, Drafter, Error, Sampler, Session, Vocabulary, search::Search, sequence::Sequence};
+use super::{
+    Constraint, Drafter, Error, Sampler, Session, Vocabulary, cpu, search::Search, sequence::Sequence,
+};
 use std::{
     ops::{AddAssign, ControlFlow},
     time::{Duration, Instant},
@@ -166,9 +168,9 @@ fn decode(
         Pace::Drafted(drafter) => {
             let mut draft = drafter.draft(search.tokens(), new);
             draft.truncate(constraint.takes(&draft)?);
-            let started = Instant::now();
+            let started = cpu::thread_time();
             let rows = sequence.append_drafted(pending, &draft)?;
-            drafter.took(rows, started.elapsed());
+            drafter.took(rows, cpu::thread_time().saturating_sub(started));
             steps.decodes += 1;
             steps.rows += rows;
             steps.drafted += rows.saturating_sub(new);

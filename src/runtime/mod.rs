@@ -9,6 +9,7 @@ mod ffi;
 mod fingerprint;
 pub mod generate;
 pub mod guard;
+mod masks;
 mod model;
 mod prefix;
 mod sample;

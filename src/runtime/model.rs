@@ -7,13 +7,14 @@ use super::{
     fingerprint::{self, ModelFile},
     guard::{self, Parts},
 };
-use crate::gguf::{Array, Gguf};
+use crate::gguf::{Array, Gguf, Value};
 use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
 use std::{
     ffi::{CStr, CString},
     io,
     path::Path,
     sync::{Arc, OnceLock},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -23,6 +24,7 @@ pub struct Model {
     vocabulary: Vocabulary,
     header: Gguf,
     files: Vec<ModelFile>,
+    check_time: Duration,
     load_time: Duration,
     // Or why there is none.
     compiler: OnceLock<Result<Compiler, String>>,
@@ -82,6 +84,7 @@ impl Model {
         let backend = backend()?;
         let mut parts = Parts::read(path)?;
         parts.check(path, options.trust)?;
+        let check_time = started.elapsed();
         let weights = Arc::new(load(path, |text| match options.repack {
             true => {
                 let params = LlamaModelParams::default().with_use_mmap(parts.is_mappable);
@@ -90,11 +93,25 @@ impl Model {
             false => ffi::load_as_stored(backend, text, parts.is_mappable),
         })?);
         let vocabulary = Vocabulary::of(weights.clone(), Metadata::of(&parts.first));
-        parts.first.metadata.retain(|(_, value)| value.as_array().is_none_or(|a| a.len() <= MAX_KEPT));
+        let is_kept = |value: &Value| value.as_array().is_none_or(|array| array.len() <= MAX_KEPT);
+        let (kept, large) = parts.first.metadata.into_iter().partition(|(_, value)| is_kept(value));
+        parts.first.metadata = kept;
+        // Some hundred thousand strings, and nobody waits for their end.
+        thread::spawn(move || drop::<Vec<(String, Value)>>(large));
         let header = Gguf { tensors: parts.tensors, ..parts.first };
         let (files, load_time) = (parts.files, started.elapsed());
         let (compiler, fingerprint) = (OnceLock::new(), OnceLock::new());
-        Ok(Model { weights, vocabulary, header, files, load_time, compiler, fingerprint, options })
+        Ok(Model {
+            weights,
+            vocabulary,
+            header,
+            files,
+            check_time,
+            load_time,
+            compiler,
+            fingerprint,
+            options,
+        })
     }
 
     /// The header of the model at `path` as [`Model::header`] has it, without loading anything or checking more than
@@ -159,7 +176,12 @@ impl Model {
         self.weights.n_ctx_train() as usize
     }
 
-    /// How long [`Model::load`] took.
+    /// How long it took to read and check the files' headers.
+    pub fn check_time(&self) -> Duration {
+        self.check_time
+    }
+
+    /// How long [`Model::load`] took, [`Model::check_time`] included.
     pub fn load_time(&self) -> Duration {
         self.load_time
     }

@@ -5,22 +5,32 @@
 //! come only where the grammar names them.
 
 use super::{Error, Vocabulary};
+use std::sync::OnceLock;
 use toktrie::{INVALID_TOKEN, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 
 /// llama.cpp's tokenizer behind llguidance's interface.
 pub(super) struct TokenEnv {
     vocabulary: Vocabulary,
-    trie: TokTrie,
+    trie: OnceLock<TokTrie>,
+    // Stands in until the trie is built.
+    none: TokTrie,
 }
 
 impl TokenEnv {
-    /// Builds the trie: tens of milliseconds for a large vocabulary, so once per model.
+    /// One whose trie has a single token, until [`TokenEnv::build_trie`].
+    pub(super) fn without_trie(vocabulary: Vocabulary) -> TokenEnv {
+        let none = TokTrie::from(&TokRxInfo::new(1, INVALID_TOKEN), &[vec![b'a']]);
+        TokenEnv { vocabulary, trie: OnceLock::new(), none }
+    }
+
+    /// Builds the trie: a tenth of a second for a large vocabulary, so once per model.
     ///
     /// # Errors
     /// [`Error::Grammar`] when the trie does not take the tokens.
-    pub(super) fn new(vocabulary: Vocabulary) -> Result<TokenEnv, Error> {
+    pub(super) fn build_trie(&self) -> Result<(), Error> {
+        let vocabulary = &self.vocabulary;
         let ids = 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX);
-        let words: Vec<Vec<u8>> = ids.clone().map(|id| word(&vocabulary, id)).collect();
+        let words: Vec<Vec<u8>> = ids.clone().map(|id| word(vocabulary, id)).collect();
         check(&words)?;
         let ends: Vec<TokenId> = ids.filter(|&id| vocabulary.is_eog(id)).map(|id| id as TokenId).collect();
         // The first of them is what llguidance calls *the* end; any of them is accepted as one.
@@ -31,7 +41,9 @@ impl TokenEnv {
             ordered.extend(ends.into_iter().filter(|&id| id != eos));
             trie = trie.with_eos_tokens(&ordered);
         }
-        Ok(TokenEnv { vocabulary, trie })
+        // Built twice, both are the same.
+        let _ = self.trie.set(trie);
+        Ok(())
     }
 
     fn tokenize_text(&self, text: &str) -> Vec<TokenId> {
@@ -40,21 +52,21 @@ impl TokenEnv {
         let tokens: Vec<TokenId> = tokens.into_iter().map(|id| id as TokenId).collect();
         // A user-defined token in the text, or a tokenizer that puts a space before it, would give
         // other bytes than were asked for.
-        if self.trie.decode_raw(&tokens) == text.as_bytes() {
+        if self.tok_trie().decode_raw(&tokens) == text.as_bytes() {
             tokens
         } else {
-            self.trie.greedy_tokenize(text.as_bytes())
+            self.tok_trie().greedy_tokenize(text.as_bytes())
         }
     }
 }
 
 impl TokenizerEnv for TokenEnv {
     fn tok_trie(&self) -> &TokTrie {
-        &self.trie
+        self.trie.get().unwrap_or(&self.none)
     }
 
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
-        self.trie.tokenize_with_greedy_fallback(bytes, |text| self.tokenize_text(text))
+        self.tok_trie().tokenize_with_greedy_fallback(bytes, |text| self.tokenize_text(text))
     }
 
     fn tokenize_is_canonical(&self) -> bool {

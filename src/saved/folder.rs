@@ -13,6 +13,8 @@ use std::{
 pub(super) const STATE: &str = "state";
 /// What logs of answers are called at their end.
 pub(super) const HISTORY: &str = "answers";
+/// What files of the costs of decodes are called at their end.
+pub(super) const COSTS: &str = "costs";
 /// What files are called at their beginning while they are written.
 const UNFINISHED: &str = ".unfinished-";
 /// A file that has been unfinished for so long was left behind by a process that was killed.
@@ -66,6 +68,19 @@ impl Folder {
         Ok(())
     }
 
+    /// Whether there is something here that can be believed; a folder that cannot is named in the log.
+    pub fn is_believed(&self) -> bool {
+        match self.check() {
+            Ok(()) => true,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::warn!(folder = %self.path.display(), %error, "what is kept is not used");
+                }
+                false
+            }
+        }
+    }
+
     /// Makes the folder where it is missing, for this user alone.
     ///
     /// # Errors
@@ -107,7 +122,7 @@ impl Folder {
             let entry = entry?;
             let path = entry.path();
             let ending = path.extension().and_then(|ending| ending.to_str());
-            if !matches!(ending, Some(STATE | HISTORY)) {
+            if !matches!(ending, Some(STATE | HISTORY | COSTS)) {
                 continue;
             }
             // Another process may have taken it away since.

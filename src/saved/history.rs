@@ -32,7 +32,7 @@ impl Store {
     /// The token ids of the answers that were given under `key`, the oldest first; none where there is no log.
     pub fn answers(&self, key: &Key) -> Vec<Vec<i32>> {
         let path = self.folder.file(&key.name(&[]), HISTORY);
-        if !self.keeps_history || self.folder.check().is_err() {
+        if !self.keeps_history || !self.folder.is_believed() {
             return Vec::new();
         }
         read(&path).unwrap_or_else(|error| {

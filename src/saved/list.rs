@@ -3,7 +3,7 @@
 use super::{
     Store,
     entry::{Flaw, Head},
-    folder::{Kept, STATE, remove},
+    folder::{COSTS, Kept, STATE, remove},
 };
 use crate::{Error, Result};
 use serde::Serialize;
@@ -93,6 +93,9 @@ impl Store {
             age_s,
             flaw: None,
         };
+        if kept.path.extension().is_some_and(|ending| ending == COSTS) {
+            return listed;
+        }
         if kept.path.extension().is_none_or(|ending| ending != STATE) {
             let tokens = super::history::read(&kept.path).map(|answers| answers.iter().map(Vec::len).sum());
             return Listed { tokens: tokens.ok(), ..listed };
@@ -133,6 +136,7 @@ impl fmt::Display for Listing {
             let what = match (&file.flaw, &file.model) {
                 (Some(flaw), _) => format!("bad: {flaw} ({})", file.name),
                 (None, Some(_)) => "prefix".to_owned(),
+                (None, None) if file.tokens.is_none() => "costs of decodes".to_owned(),
                 (None, None) => "answers".to_owned(),
             };
             let model = file.model.as_deref().unwrap_or("—");

@@ -7,6 +7,7 @@
 //! A state is used only where it is certain what it is: a file holds the key of the model and the setting, the tokens
 //! and checksums over all of it, and every one of them is held against what is expected before llama.cpp sees a byte.
 
+mod costs;
 mod entry;
 mod folder;
 mod history;

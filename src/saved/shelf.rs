@@ -35,6 +35,8 @@ pub struct PrefixShelf<'s> {
     key: Key,
     label: String,
     began: SystemTime,
+    // Of a folder that others can write to, nothing is.
+    believes: bool,
     // How many of its states this run has used or written.
     used: u32,
     in_use: HashSet<PathBuf>,
@@ -76,6 +78,7 @@ impl Store {
             key,
             label: key::label(model),
             began: SystemTime::now(),
+            believes: self.folder.is_believed(),
             used: 0,
             in_use: HashSet::new(),
             buffer: Vec::new(),
@@ -126,11 +129,10 @@ impl PrefixShelf<'_> {
 
 impl Shelf for PrefixShelf<'_> {
     fn take(&mut self, tokens: &[i32], start: usize, restore: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        let path = self.path(tokens);
-        // Of a folder that others can write to, nothing is believed.
-        if start == 0 && self.store.folder.check().is_err() {
+        if !self.believes {
             return false;
         }
+        let path = self.path(tokens);
         let mut file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return false,

@@ -6,8 +6,8 @@ use edgecall::benchmark::{
     metric::Toolbox,
     report::{EXPORTERS, Report, collect, exporter},
     row::{
-        Arm, ByName, Cost, Data, Drift, Mode, Record, Role, Row, RowFile, RowKey, RowWriter, SCHEMA_VERSION,
-        Speed, Start, merge,
+        Arm, ByName, Cost, Data, Drift, Mode, Record, Rendering, Role, Row, RowFile, RowKey, RowWriter,
+        SCHEMA_VERSION, Served, Speed, Start, merge,
     },
     stats::Random,
     verdict::{Margin, Rules},
@@ -379,6 +379,33 @@ fn reports_and_merged_files_are_made_on_the_command_line() {
     assert!(
         stderr.contains("other.jsonl: line 1 does not belong to the sweep of run.jsonl: threads 8, not 4"),
         "{stderr}"
+    );
+}
+
+#[test]
+fn a_server_that_was_sent_other_prompts_is_marked() {
+    let mut rows = sweep(21, &[Mode::Free]);
+    for row in rows.iter_mut().filter(|row| row.model.contains("Q8_0")) {
+        let (model, server) = ("big".into(), "vllm".into());
+        row.key.arm.endpoint = Some(Served { model, server, rendering: Rendering::Ours });
+        row.file_bytes = 0;
+        if row.conversation == 3 {
+            row.key.prompt_sha256 = "other".into();
+        }
+    }
+    let report = report(rows);
+    let candidates: Vec<&str> = report.verdicts[0].verdict.findings.iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(candidates, ["tft-Q4_K_M.gguf", "tft-Q2_K.gguf"], "a server is nothing to ship");
+    let notes = report.notes.join("\n");
+    assert!(
+        notes.contains(
+            "10 of 210 pairs of tft-F16.gguf and tft-Q8_0.gguf, over HTTP were asked with different prompts"
+        ),
+        "{notes}"
+    );
+    let page = exporter("html").unwrap().export(&report);
+    assert!(
+        page.contains("tft-Q8_0.gguf, over HTTP: vllm") && !page.contains("NaN") && !page.contains("inf")
     );
 }
 

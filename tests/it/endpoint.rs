@@ -89,6 +89,7 @@ fn rows_of_a_server_meet_local_rows_of_the_same_prompts_in_one_report() {
     let output = tft(&rows, &["--endpoint", &server.url(), "--endpoint-model", "big", "-m", model, "--html"])
         .arg(&html)
         .env("EDGECALL_API_KEY", "sk-never-shown")
+        .env("RUST_LOG", "trace")
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -126,6 +127,12 @@ fn rows_of_a_server_meet_local_rows_of_the_same_prompts_in_one_report() {
     }
     let written = [fs::read_to_string(&rows).unwrap(), fs::read_to_string(&html).unwrap(), stdout, stderr];
     assert!(written.iter().all(|text| !text.contains("sk-never-shown")));
+    // A dump of the request would have the key in pieces.
+    assert!(
+        written[3].contains("trying again") && !written[3].to_lowercase().contains("authori"),
+        "{}",
+        written[3]
+    );
 }
 
 #[test]
@@ -147,7 +154,7 @@ fn a_run_that_a_server_ended_goes_on_where_it_was_and_only_with_the_same_server(
     failed(
         run(&broken, &at("rows.jsonl"), &["--retries", "0"]),
         69,
-        "/v1/completions answered with status 500, tried once: out of memory",
+        "the server ended the run; go on with --resume: http",
     );
     let has = |name: &str| RowFile::read(&at(name)).unwrap().rows.len();
     assert_eq!(has("rows.jsonl"), 4);
@@ -163,6 +170,18 @@ fn a_run_that_a_server_ended_goes_on_where_it_was_and_only_with_the_same_server(
         run(&other, &at("rows.jsonl"), &["--resume"]),
         65,
         "the server was `vllm, 7 parameters, version 0.99` and is `vllm, 7 parameters, version 1.0`",
+    );
+
+    // A template that says something else is another prompt.
+    let jinja = at("template.jinja");
+    fs::write(&jinja, "{{ tools | tojson }}{% for m in messages %}<|im_start|>{{ m.role }}\n{% for c in m.tool_calls or [] %}\
+                       <tool_call>\n{{ c.function | tojson }}\n</tool_call>{% endfor %}{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n").unwrap();
+    let url = whole.url();
+    let args = ["--endpoint", &url, "--endpoint-model", "big", "--resume", "--chat-template"];
+    failed(
+        tft(&at("rows.jsonl"), &args).arg(&jinja).output().unwrap(),
+        65,
+        "the prompt is written otherwise",
     );
 
     // Shards, and rows of files that were made elsewhere.
@@ -216,6 +235,23 @@ fn a_server_that_writes_the_prompts_is_compared_and_decides_nothing() {
     assert!(call["function"]["arguments"].is_string() && call["id"].is_string(), "{call}");
     assert_eq!(body["tools"][0]["type"], "function");
     assert_eq!(body["chat_template_kwargs"], json!({"enable_thinking": false}));
+}
+
+#[test]
+fn a_server_that_knows_openais_fields_alone_gets_no_others() {
+    let folder = folder();
+    let server = Server::start(|request, _| {
+        about(request).unwrap_or_else(|| match request.body.get("repeat_penalty") {
+            Some(_) => Answer::status(400, "", "Unrecognized request argument supplied: repeat_penalty"),
+            None => completion(CALL),
+        })
+    });
+    let args = ["--endpoint", &server.url(), "--endpoint-model", "big", "--chat-template"];
+    succeeded(tft(&folder.path().join("rows"), &args).arg(pocket(FileType::Q4KM)).output().unwrap());
+    let asked = server.seen_at("/completions");
+    assert_eq!(asked.len(), 10, "one refusal, and it is remembered");
+    assert!(asked[1..].iter().all(|request| request.body.get("skip_special_tokens").is_none()));
+    assert!(asked[1..].iter().all(|request| request.body["temperature"] == 0));
 }
 
 #[test]

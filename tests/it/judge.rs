@@ -118,6 +118,41 @@ fn rows_are_graded_once_and_the_report_has_the_mean_with_its_interval() {
 }
 
 #[test]
+fn rows_that_are_there_are_graded_for_a_report_and_only_with_their_own_data() {
+    let folder = folder();
+    let judge = Server::start(|request, _| by_name(request));
+    let rows = folder.path().join("rows.jsonl");
+    let model = pocket(FileType::Q4KM);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let data = root.join("examples/restaurants/benchmark");
+    let mut run = edgecall(&["bench", "tft", "--limit", "3", "--threads", "1", "--no-drift", "-m"]);
+    succeeded(run.arg(model).arg("--data").arg(&data).arg("--out").arg(&rows).output().unwrap());
+    let before = fs::read(&rows).unwrap();
+    let report = |data: Option<&Path>| {
+        let mut command =
+            edgecall(&["bench", "report", "--json", "--judge", &judge.url(), "--judge-model", "grader"]);
+        command.arg("--judge-cache").arg(folder.path().join("votes.jsonl")).arg(&rows);
+        data.map(|data| command.arg("--data").arg(data));
+        command.output().unwrap()
+    };
+    let graded: Value = serde_json::from_str(&succeeded(report(Some(&data)))).unwrap();
+    assert_eq!((&graded["judges"][0]["rows"], &graded["judges"][0]["model"]), (&json!(3), &json!("grader")));
+    let has_mean = |mean: &Value| mean["metric"] == "llm_judge" && mean["interval"].is_object();
+    assert!(graded["arms"][0]["means"].as_array().unwrap().iter().any(has_mean));
+    assert_eq!(fs::read(&rows).unwrap(), before, "the rows stay as they are");
+    assert_eq!(report(None).status.code(), Some(2));
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let job = fs::read_to_string(data.join("job_description.json")).unwrap();
+    fs::write(other.join("job_description.json"), job).unwrap();
+    let lines = fs::read_to_string(data.join("test.jsonl")).unwrap();
+    fs::write(other.join("test.jsonl"), lines.lines().next().unwrap()).unwrap();
+    let output = report(Some(&other));
+    assert_eq!(output.status.code(), Some(65));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the rows are of other data"));
+}
+
+#[test]
 fn several_votes_are_cast_and_most_of_them_decide() {
     let folder = folder();
     // The second vote is always against, the third says nothing about half of the rows.

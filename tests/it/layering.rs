@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("verify", &["checkpoint", "convert", "gguf", "mmap", "runtime"]),
     ("saved", &["inspect", "runtime"]),
     ("call", &["chat", "gguf", "inspect", "runtime", "saved", "tools"]),
-    ("benchmark", &["call", "chat", "gguf", "http", "inspect", "random", "runtime", "tools"]),
+    ("benchmark", &["call", "chat", "gguf", "http", "inspect", "random", "runtime", "saved", "tools"]),
     (
         "error",
         &[

@@ -8,9 +8,10 @@ use edgecall::{
         metric::{self, Pair, Toolbox},
     },
     call::{self, Format, Request, Think},
+    convert::FileType,
     random::SplitMix64,
     runtime::{
-        self, Compiler, Completion, Finish, Options, Pace, Prefix, Sampler, Sampling, Session,
+        self, Compiler, Completion, Finish, Model, Options, Pace, Prefix, Sampler, Sampling, Session,
         draft::{Costs, Drafter, Reach},
         generate,
         sequence::Sequence,
@@ -247,7 +248,7 @@ const NEAR_TIE: f32 = 0.7;
 fn conformance_calls_differ_from_exact_ones_at_near_ties_only() {
     let Some(shared) = shared::shared() else { return };
     let dataset = Dataset::open(&shared.join("data/tft/s1-direct")).unwrap();
-    let model = pocket::loaded();
+    let model = &Model::load(&pocket::pocket(FileType::Q8_0)).unwrap();
     let vocabulary = model.vocabulary();
     let ends_turn = |token| vocabulary.is_eog(token);
     let format = Format::default();

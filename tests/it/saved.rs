@@ -134,6 +134,13 @@ fn a_state_of_another_length_place_or_type_is_not_taken_and_changes_nothing() {
     assert_eq!(session.n_past(), 259);
     assert!(session.logits().is_empty());
     assert!(!prefix(model, "q8_0").session().restore(&prompt[..3], &shelf.states[&prompt[..3]].1));
+
+    // The smallest context: nothing goes in or out.
+    let smallest = Options { n_ctx: NonZeroUsize::new(1), ..options("f16") };
+    let mut smallest = Session::new(model, 0, 1, &smallest).unwrap();
+    assert!(!smallest.restore(&prompt[..1], state));
+    smallest.append(&prompt[..1]).unwrap();
+    assert!(smallest.state(0..1, |_| true).is_none());
 }
 
 /// A store on a disk so fast that every state is worth keeping.

@@ -6,6 +6,7 @@ use crate::{
     call::{self, Format, Manner, Request, manner_of},
     chat::RenderOptions,
     runtime::Vocabulary,
+    tools::dialect::Dialect,
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -31,6 +32,7 @@ pub struct Template {
     bos: Option<String>,
     eos: Option<String>,
     ends: Vec<String>,
+    manner: Manner,
 }
 
 /// One prompt.
@@ -63,7 +65,8 @@ impl Template {
             return Err(wrong("the chat template is empty").into());
         }
         let ends = ENDS.iter().filter(|end| text.contains(**end)).map(|end| (*end).to_owned()).collect();
-        Ok(Template { path: path.to_path_buf(), text, bos: None, eos: None, ends })
+        let manner = manner_of(&text, None)?;
+        Ok(Template { path: path.to_path_buf(), text, bos: None, eos: None, ends, manner })
     }
 
     /// The template of a model that is here; `path` is for messages.
@@ -84,9 +87,11 @@ impl Template {
         ends.extend(ENDS.iter().filter(|end| ends_turn(end)).map(|end| (*end).to_owned()));
         let mut seen = std::collections::BTreeSet::new();
         ends.retain(|end| !end.is_empty() && seen.insert(end.clone()));
+        let manner = manner_of(&text, None)?;
         Ok(Template {
             path: path.to_path_buf(),
             text,
+            manner,
             bos: piece(vocabulary.bos().filter(|_| vocabulary.adds_bos())),
             eos: piece(vocabulary.eos()),
             ends,
@@ -98,6 +103,11 @@ impl Template {
         &self.path
     }
 
+    /// How a model with this template writes calls.
+    pub(super) fn dialect(&self) -> &'static dyn Dialect {
+        self.manner.dialect
+    }
+
     /// The texts that end an answer; what OpenAI takes at most.
     pub(super) fn ends(&self) -> &[String] {
         &self.ends[..self.ends.len().min(4)]
@@ -107,7 +117,6 @@ impl Template {
     pub(super) fn prompt(&self, dataset: &Dataset, case: &Case) -> Result<Prompt> {
         let conversation = dataset.conversation(case);
         let request = Request::new(&conversation, Some(&dataset.job.tools));
-        let manner: Manner = manner_of(&self.text, None)?;
         let options = RenderOptions {
             add_generation_prompt: true,
             enable_thinking: Some(false),
@@ -115,7 +124,7 @@ impl Template {
             eos_token: self.eos.as_deref(),
             ..RenderOptions::default()
         };
-        let text = call::render_with(&self.text, &request, Some(&manner), &options)?;
+        let text = call::render_with(&self.text, &request, Some(&self.manner), &options)?;
         let sha256 = hex(&Sha256::digest(&text));
         // Servers put this token in front themselves, and two of them are none that the model knows.
         let sent = self.bos.as_deref().and_then(|bos| text.strip_prefix(bos)).map(str::to_owned);

@@ -13,6 +13,16 @@ use sha2::{Digest, Sha256};
 /// The marks of a call that a server must not take out of the text.
 const MARKS: [&str; 2] = ["<tool_call>", "</tool_call>"];
 
+/// Fields that OpenAI's own form does not have; a server that knows that form alone refuses them.
+const EXTENSIONS: [&str; 6] = [
+    "skip_special_tokens",
+    "spaces_between_special_tokens",
+    "preserved_tokens",
+    "repetition_penalty",
+    "repeat_penalty",
+    "chat_template_kwargs",
+];
+
 /// A request for one answer.
 pub(super) struct Asked {
     path: &'static str,
@@ -64,8 +74,27 @@ impl Asked {
         Asked { path: "/chat/completions", body, ends: Vec::new(), sha256 }
     }
 
-    pub(super) fn send(&self, client: &Client) -> Result<Answered> {
-        let reply = client.post(self.path, &self.body)?;
+    /// Sends it and reads the answer; with `plain`, which a server that refuses a field of [`EXTENSIONS`] by its name
+    /// sets, without them.
+    pub(super) fn send(&mut self, client: &Client, plain: &mut bool) -> Result<Answered> {
+        let strip = |body: &mut Value| {
+            body.as_object_mut()
+                .into_iter()
+                .for_each(|fields| fields.retain(|key, _| !EXTENSIONS.contains(&&**key)));
+        };
+        if *plain {
+            strip(&mut self.body);
+        }
+        let reply = match client.post(self.path, &self.body) {
+            Err(Error::Status { status: 400 | 422, said, .. })
+                if !*plain && EXTENSIONS.iter().any(|field| said.contains(field)) =>
+            {
+                *plain = true;
+                strip(&mut self.body);
+                client.post(self.path, &self.body)?
+            }
+            reply => reply?,
+        };
         let incomplete = |missing| Error::Incomplete {
             url: format!("{}{}", client.base(), self.path),
             missing,

@@ -457,6 +457,7 @@ fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
             ),
         });
     }
+    notes.extend(prompt_notes(report, arms));
     notes.extend(report.judges.iter().map(judging::Judging::words));
     notes.extend(published::note(report.arms.iter().filter_map(|arm| arm.published.as_ref())));
     notes.push(noise_note(report));
@@ -475,6 +476,28 @@ fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
     }
     if arms.iter().any(|arm| arm.rows.iter().any(|row| row.scores.contains_key("judge_proxy"))) {
         notes.push(format!("judge_proxy: {JUDGE_PROXY_LABEL}"));
+    }
+    notes
+}
+
+/// Where a server was sent other prompts than what it is compared with.
+fn prompt_notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for comparison in report.comparisons.iter().filter(|c| c.metric == report.primary) {
+        let arm = |label: &str| arms.iter().find(|arm| arm.label == label);
+        let (Some(a), Some(b)) = (arm(&comparison.reference), arm(&comparison.candidate)) else { continue };
+        let is_served = a.endpoint().is_some() || b.endpoint().is_some();
+        let pairs = pairing::pairs(a, b);
+        let others = pairing::other_prompts(&pairs);
+        if is_served && a.has_our_prompt() && b.has_our_prompt() && others > 0 {
+            notes.push(format!(
+                "{others} of {} pairs of {} and {} were asked with different prompts, so models are not all that differs; \
+                 give both the same template (--chat-template).",
+                pairs.len(),
+                a.label,
+                b.label
+            ));
+        }
     }
     notes
 }

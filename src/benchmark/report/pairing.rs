@@ -121,7 +121,7 @@ pub(super) fn flips(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary: &
     let score = |row: &Row| row.scores.get(primary).copied().unwrap_or(0.0);
     pairs(reference, candidate)
         .into_iter()
-        .filter(|(a, b)| score(a) != score(b) || called(a) != called(b))
+        .filter(|(a, b)| has_flipped(a, b, primary))
         .map(|(a, b)| Flip {
             candidate: candidate.label.clone(),
             reference: reference.label.clone(),
@@ -135,6 +135,17 @@ pub(super) fn flips(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary: &
             candidate_score: score(b),
         })
         .collect()
+}
+
+/// Whether two answers call different functions, or score differently where both have a score.
+fn has_flipped(a: &Row, b: &Row, primary: &str) -> bool {
+    let scores = a.scores.get(primary).zip(b.scores.get(primary));
+    called(a) != called(b) || scores.is_some_and(|(a, b)| a != b)
+}
+
+/// The pairs of two arms that were asked with different prompts.
+pub(super) fn other_prompts(pairs: &[(&Row, &Row)]) -> usize {
+    pairs.iter().filter(|(a, b)| a.key.prompt_sha256 != b.key.prompt_sha256).count()
 }
 
 /// The function that a row calls, if it calls one.

@@ -108,7 +108,7 @@ fn number(path: &Path, radix: u32) -> Option<u64> {
 }
 
 /// The most memory that this process held until now, mapped files included, in bytes.
-pub(super) fn peak_resident_bytes() -> Option<u64> {
+pub(in crate::benchmark) fn peak_resident_bytes() -> Option<u64> {
     peak_of(&fs::read_to_string("/proc/self/status").ok()?)
 }
 

@@ -112,20 +112,9 @@ impl<'m> Walker<'m> {
         Ok(self.prefix.session().append(&[token])?)
     }
 
-    /// What the model wrote as the metrics read it: its own text where they can, else the call that its dialect finds in
-    /// it, written canonically.
+    /// What the model wrote as the metrics read it.
     pub(super) fn read_as<'w>(&self, written: &'w str) -> Cow<'w, str> {
-        if READ.contains(&self.dialect.name()) {
-            return Cow::Borrowed(written);
-        }
-        match self.dialect.parse(written) {
-            Ok(call) => {
-                let arguments = Json::from(&Value::Object(call.arguments().clone()));
-                let arguments = arguments.as_object().cloned().unwrap_or_default();
-                Cow::Owned(Call { name: call.name().to_owned(), arguments }.render(Style::Student))
-            }
-            Err(_) => Cow::Borrowed(written),
-        }
+        read_as(self.dialect, written)
     }
 
     /// The right answer as this model would write it, and the token that ends it; `None` where its text does not
@@ -201,6 +190,22 @@ impl<'m> Walker<'m> {
         let mut constraint = call::constraint(model.compiler()?, &turn)?;
         let reader = |_: &[u8]| ControlFlow::Continue(());
         Ok(generate::constrained(session, &mut constraint, &mut sampler, budget, Pace::Forced, reader)?)
+    }
+}
+
+/// What a model that writes calls in this dialect wrote, as the metrics read it: its own text where they can, else the
+/// call that the dialect finds in it, written canonically.
+pub(in crate::benchmark) fn read_as<'w>(dialect: &dyn Dialect, written: &'w str) -> Cow<'w, str> {
+    if READ.contains(&dialect.name()) {
+        return Cow::Borrowed(written);
+    }
+    match dialect.parse(written) {
+        Ok(call) => {
+            let arguments = Json::from(&Value::Object(call.arguments().clone()));
+            let arguments = arguments.as_object().cloned().unwrap_or_default();
+            Cow::Owned(Call { name: call.name().to_owned(), arguments }.render(Style::Student))
+        }
+        Err(_) => Cow::Borrowed(written),
     }
 }
 

@@ -100,7 +100,7 @@ pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Call
     let staged = metric::named("staged_tool_call").expect("the published metrics are there");
     let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
     let mut prefix = Prefix::new(Session::new(model, longest, manners.max_tokens, &manners.session)?);
-    let mut drafter = if manners.exact { None } else { manners.draft.drafter(&[], Vec::new()) };
+    let mut drafter = if manners.exact { None } else { manners.draft.drafter(&[], Vec::new(), None) };
     let (mut earlier, mut this, mut conversation) = (Vec::new(), Vec::new(), 0);
     let (mut done, mut steps, mut seconds) = (Calls::default(), Steps::default(), Vec::new());
     for (case, prompt) in dataset.cases.iter().zip(&prompts).take(manners.limit) {
@@ -131,13 +131,13 @@ pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Call
         };
         let written = match written {
             Ok(written) => {
-                    done.generated_tokens += written.decoded;
-                    steps += written.steps;
-                    Some(written).filter(|written| written.finish == Finish::Stop)
-                }
-                Err(runtime::Error::Unsatisfied { .. }) => None,
-                Err(other) => return Err(other.into()),
-            };
+                done.generated_tokens += written.decoded;
+                steps += written.steps;
+                Some(written).filter(|written| written.finish == Finish::Stop)
+            }
+            Err(runtime::Error::Unsatisfied { .. }) => None,
+            Err(other) => return Err(other.into()),
+        };
         let text = written.as_ref().map(|written| String::from_utf8_lossy(&written.text).into_owned());
         let text = text.unwrap_or_default();
         let called = dialect.parse(&text).ok().filter(|call| check::check(&dataset.job.tools, call).is_ok());

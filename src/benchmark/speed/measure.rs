@@ -3,11 +3,14 @@
 use super::{Ceiling, median};
 use crate::{
     Result,
+    benchmark::run::peak_resident_bytes,
     call::{self, Format, Request, Think},
     chat::Conversation,
     runtime::{
-        Constraint, Model, N_BATCH, Options, Pace, Sampler, Sampling, Session, cpu, draft::Costs, generate,
+        Constraint, Model, N_BATCH, Options, Pace, Prefix, Sampler, Sampling, Session, cpu, draft::Costs,
+        generate,
     },
+    saved::Store,
     tools::{ToolSet, json_schema::KeyOrder, turn::Turn},
 };
 use serde::Serialize;
@@ -59,6 +62,8 @@ pub struct Measured {
     pub bytes_per_token: u64,
     /// Multiplications that a token takes.
     pub multiply_adds_per_token: u64,
+    /// The most memory that the process held, mapped weights included, in bytes.
+    pub peak_resident_bytes: Option<u64>,
     /// What the CPU has and this build does not use.
     pub unused_features: Vec<&'static str>,
     /// How decodes of several tokens were measured, for whoever guesses ahead.
@@ -75,6 +80,8 @@ pub struct CallTimes {
     pub first_token_cold_s: f64,
     /// The same where all of the prompt but its last message was evaluated before.
     pub first_token_warm_s: f64,
+    /// The same where its state was read from the disk.
+    pub first_token_saved_s: Option<f64>,
     /// Seconds for the whole call, cold.
     pub call_s: f64,
     /// Tokens of the call.
@@ -138,7 +145,7 @@ pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str))
     let (rows, costs) = rows(&mut ours, &tokens)?;
     drop(ours);
     progress("a call");
-    let call = call_times(model, &Options { n_ctx: None, ..options })?;
+    let call = call_times(model, &Options { n_ctx: None, ..options }, &costs)?;
     progress("memory and arithmetic");
     let ceiling = Ceiling::measure(threads);
     let (bytes_per_token, multiply_adds_per_token) = weights_of_a_token(model);
@@ -152,6 +159,7 @@ pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str))
         ceiling,
         bytes_per_token,
         multiply_adds_per_token,
+        peak_resident_bytes: peak_resident_bytes(),
         unused_features: cpu::unused_features(),
         costs,
     })
@@ -186,9 +194,9 @@ fn rows(session: &mut Session<'_>, tokens: &[i32]) -> Result<(Vec<f64>, Costs)> 
     for _ in 0..8 {
         for rows in 1..=MOST_ROWS {
             session.cut(behind)?;
-            let started = Instant::now();
+            let started = cpu::thread_time();
             session.append(&tokens[behind..behind + rows])?;
-            let time = started.elapsed();
+            let time = cpu::thread_time().saturating_sub(started);
             costs.learn(rows, time);
             times[rows - 1].push(time.as_secs_f64());
         }
@@ -202,7 +210,7 @@ const TOOLS: &str = include_str!("../../../examples/restaurants/tools.json");
 /// The example's conversation.
 const CONVERSATION: &str = include_str!("../../../examples/restaurants/conversation.json");
 
-fn call_times(model: &Model, options: &Options) -> Result<CallTimes> {
+fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTimes> {
     let tools = ToolSet::parse(TOOLS.as_bytes())?;
     let conversation = Conversation::parse(CONVERSATION.as_bytes())?;
     let request = Request::new(&conversation, Some(&tools));
@@ -222,11 +230,12 @@ fn call_times(model: &Model, options: &Options) -> Result<CallTimes> {
         for piece in prompt[kept..].chunks(N_BATCH) {
             session.append(piece)?;
         }
-        let prefill = started.elapsed();
         let mut constraint = call::constraint(compiler, &turn)?;
-        let mut first = Duration::ZERO;
+        let (mut first, mut reads) = (Duration::ZERO, 0);
         let see = |written: &[u8]| {
-            if first.is_zero() && started.elapsed() > prefill {
+            reads += 1;
+            // What a call begins with is forced and read first.
+            if reads == 2 {
                 first = started.elapsed();
             }
             reader(written)
@@ -235,12 +244,14 @@ fn call_times(model: &Model, options: &Options) -> Result<CallTimes> {
         let done = generate::constrained(session, &mut constraint, &mut sampler, budget, pace, see)?;
         Ok((done, first.as_secs_f64(), started.elapsed().as_secs_f64()))
     };
-    let mut drafter = call::Draft::Auto.drafter(&prompt, Vec::new());
+    let mut drafter = call::Draft::Auto.drafter(&prompt, Vec::new(), Some(costs.clone()));
     let pace = drafter.as_mut().map_or(Pace::Forced, Pace::Drafted);
     let (done, first_token_cold_s, call_s) = run(&mut session, pace, 0)?;
     let last_turn = prompt.iter().rposition(|&token| vocabulary.is_eog(token)).map_or(0, |at| at + 1);
     let before = prompt[..last_turn.saturating_sub(1)].iter().rposition(|&token| vocabulary.is_eog(token));
     let (_, first_token_warm_s, _) = run(&mut session, Pace::Forced, before.map_or(0, |at| at + 1))?;
+
+    let first_token_saved_s = saved_time(model, &prompt, budget, options, &turn)?;
 
     // The same tokens with the grammar and without, by turns.
     let (mut with, mut without) = (Vec::new(), Vec::new());
@@ -261,6 +272,7 @@ fn call_times(model: &Model, options: &Options) -> Result<CallTimes> {
         prompt_tokens: prompt.len(),
         first_token_cold_s,
         first_token_warm_s,
+        first_token_saved_s,
         call_s,
         generated_tokens: done.tokens.len(),
         decodes_per_token: done.steps.decodes as f64 / generated,
@@ -270,6 +282,43 @@ fn call_times(model: &Model, options: &Options) -> Result<CallTimes> {
         mask_ms_p99: crate::benchmark::stats::quantile(&masks, 0.99).unwrap_or(0.0) * 1e3,
         constrained: median(&without).unwrap_or(0.0) / median(&with).unwrap_or(1.0),
     })
+}
+
+/// Seconds until the first token of a call whose prompt's state is on disk, in the page cache; `None` where no state of
+/// this model can be kept.
+fn saved_time(
+    model: &Model,
+    prompt: &[i32],
+    budget: usize,
+    options: &Options,
+    turn: &Turn,
+) -> Result<Option<f64>> {
+    let Ok(folder) = tempfile::tempdir() else { return Ok(None) };
+    // Whether keeping a state is worth it is not the question here.
+    let store = Store::new(folder.path()).on_a_disk_of(f64::INFINITY);
+    let vocabulary = model.vocabulary();
+    let mut seconds = None;
+    for _ in 0..2 {
+        let started = Instant::now();
+        let mut prefix = Prefix::new(Session::new(model, prompt.len(), budget, options)?);
+        let Some(mut shelf) = store.shelf(model, prefix.session()) else { return Ok(None) };
+        let evaluated = prefix.evaluate_with(prompt, |token| vocabulary.is_eog(token), &mut shelf)?;
+        let mut constraint = call::constraint(model.compiler()?, turn)?;
+        let mut sampler = Sampler::new(Sampling::default());
+        // What a call begins with is forced and read first.
+        let mut reads = 0;
+        let stop = |_: &[u8]| {
+            reads += 1;
+            if reads == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        generate::constrained(prefix.session(), &mut constraint, &mut sampler, 64, Pace::Forced, stop)?;
+        if evaluated.restored > 0 {
+            seconds = Some(started.elapsed().as_secs_f64());
+        }
+        drop(shelf);
+        store.finish();
+    }
+    Ok(seconds)
 }
 
 /// Seconds for the mask before each of `tokens`, sorted.
@@ -346,13 +395,18 @@ impl fmt::Display for Measured {
         writeln!(f, "tokens of a call are decoded at {:.1} % of the speed of any", 100.0 * call.constrained)?;
         writeln!(
             f,
-            "a call of {} tokens behind {}: {:.3} s, its first token after {:.3} s, {:.3} s where the rest is known",
-            call.generated_tokens,
-            call.prompt_tokens,
-            call.call_s,
-            call.first_token_cold_s,
-            call.first_token_warm_s
+            "a call of {} tokens behind {}: {:.3} s",
+            call.generated_tokens, call.prompt_tokens, call.call_s
         )?;
+        write!(
+            f,
+            "  first token after {:.3} s, {:.3} s where all but the last message is in memory",
+            call.first_token_cold_s, call.first_token_warm_s
+        )?;
+        match call.first_token_saved_s {
+            Some(saved) => writeln!(f, ", {saved:.3} s where it is on disk")?,
+            None => writeln!(f)?,
+        }
         write!(
             f,
             "  {:.3} decodes for each token; {:.0} % forced, {:.0} % of the guesses right",
@@ -360,6 +414,13 @@ impl fmt::Display for Measured {
             100.0 * call.forced,
             100.0 * call.accepted
         )?;
+        if let Some(peak) = self.peak_resident_bytes {
+            write!(
+                f,
+                "\nat most {:.0} MiB in memory, the mapped file included",
+                peak as f64 / f64::from(1 << 20)
+            )?;
+        }
         if !self.unused_features.is_empty() {
             write!(
                 f,

@@ -11,10 +11,10 @@ use edgecall::{
         row::RowFile,
     },
     http::Client,
+    saved::Store,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    env,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::Mutex,
@@ -120,11 +120,8 @@ impl Args {
 }
 
 fn cache_folder() -> anyhow::Result<PathBuf> {
-    let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
-    let folder = folder
-        .ok_or_else(|| Failure::usage("there is no HOME to keep votes in; name a file with --judge-cache"))?;
-    Ok(folder.join("edgecall"))
+    Store::default_folder()
+        .ok_or_else(|| Failure::usage("there is no HOME to keep votes in; name a file with --judge-cache"))
 }
 
 impl Bench {

@@ -25,6 +25,8 @@ impl Args {
         let patience = Patience {
             timeout: Duration::from_secs(self.timeout.into()),
             retries: self.retries,
+            // Shards that a server failed together should not come back together; nothing else depends on it.
+            seed: std::process::id().into(),
             ..Patience::default()
         };
         Ok(Client::new(url, Key::from_env(keys)?, patience)?)

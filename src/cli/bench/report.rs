@@ -1,11 +1,15 @@
 //! `edgecall bench report`.
 
-use super::read_rows;
-use crate::cli::output;
+use super::{judge, network, read_rows};
+use crate::cli::{exit::Failure, output};
 use anyhow::Context;
 use edgecall::{
-    Kind,
-    benchmark::{report, row, verdict::Rules},
+    Error, Kind,
+    benchmark::{
+        Dataset, report,
+        row::{self, RowFile},
+        verdict::Rules,
+    },
 };
 use std::path::PathBuf;
 
@@ -31,15 +35,26 @@ pub struct Args {
     /// Draw the bootstraps and sign flips from this seed
     #[arg(long, value_name = "SEED", default_value_t = Rules::default().seed)]
     seed: u64,
+
+    /// With --judge: the folder with the data of the rows
+    #[arg(long, value_name = "DIR", requires = "judge")]
+    data: Option<PathBuf>,
+
+    #[command(flatten)]
+    judge: judge::Args,
+
+    #[command(flatten)]
+    network: network::Args,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let files = read_rows(&args.files)?;
-    let rows = row::merge(&files).map_err(edgecall::Error::from)?;
+    let mut rows = row::merge(&files).map_err(Error::from)?;
+    judge_rows(&args, &mut rows)?;
     let rules = Rules { seed: args.seed, ..Rules::default() };
     let report = report::collect(&rows, &rules).ok_or_else(|| {
-        super::Failure::of(Kind::Data, "there are no rows to report; a run writes one for each answer")
+        Failure::of(Kind::Data, "there are no rows to report; a run writes one for each answer")
     })?;
     if let Some(path) = &args.html {
         let page = exported("html", &report);
@@ -53,6 +68,30 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(output::text(&exported(form, &report))?)
 }
 
+/// Lets the judge that was named grade the rows; the files stay as they are.
+fn judge_rows(args: &Args, rows: &mut RowFile) -> anyhow::Result<()> {
+    if !args.judge.is_asked() {
+        return Ok(());
+    }
+    let Some(folder) = &args.data else {
+        return Err(Failure::usage(
+            "a judge reads the conversations; name the folder of the data with --data",
+        ));
+    };
+    let dataset = Dataset::open(folder).map_err(Error::from)?;
+    if rows.rows.iter().any(|row| row.data != dataset.identity()) {
+        let problem =
+            format!("the rows are of other data than {}; name the folder of theirs", folder.display());
+        return Err(Failure::of(Kind::Data, problem));
+    }
+    let criteria = dataset.job.judge_instructions.as_deref();
+    let judge = args.judge.prepare(&args.network, criteria, &folder.join("job_description.json"))?;
+    if let Some(judge) = judge {
+        judge.sit(|judge, progress| judge.judge_rows(&mut rows.rows, &dataset, progress))?;
+    }
+    Ok(())
+}
+
 /// The report in the form of this name.
 pub fn exported(form: &str, report: &report::Report) -> String {
     report::exporter(form).expect("the form is one of EXPORTERS").export(report)
@@ -62,7 +101,7 @@ pub fn exported(form: &str, report: &report::Report) -> String {
 pub fn write_beside(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
-    let cannot = |e: std::io::Error| super::Failure::of(Kind::CannotCreate, e.to_string());
+    let cannot = |e: std::io::Error| Failure::of(Kind::CannotCreate, e.to_string());
     let mut builder = tempfile::Builder::new();
     // As any new file; a temporary one is for its owner only.
     #[cfg(unix)]

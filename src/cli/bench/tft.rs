@@ -251,7 +251,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     drop(field);
     measure(&args, &pass, &dataset, &out)?;
     if let Some(judge) = judge {
-        judge.judge_file(&out, &dataset)?;
+        judge.judge_file(&out, &dataset).context("the judge ended the run; go on with --resume")?;
     }
     let rows = RowFile::read(&out).map_err(Error::from)?;
     let rows = row::merge(&[(out, rows)]).map_err(Error::from)?;
@@ -361,7 +361,7 @@ fn make_rows(
     };
     let tokens = sweep.run(out, &done, &mut sink)?;
     if let Some(endpoint) = endpoint {
-        endpoint.run(out, &done, &mut sink)?;
+        endpoint.run(out, &done, &mut sink).context("the server ended the run; go on with --resume")?;
     }
     bar.finish_and_clear();
     if args.timings {

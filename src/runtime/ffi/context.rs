@@ -35,6 +35,7 @@ pub struct Context<'m> {
     raw: NonNull<sys::llama_context>,
     batch: sys::llama_batch,
     pool: Option<Pool>,
+    n_seq_max: u32,
     model: PhantomData<&'m LlamaModel>,
 }
 
@@ -51,8 +52,9 @@ impl<'m> Context<'m> {
         raw_params.n_ctx = params.n_ctx;
         raw_params.n_batch = params.n_batch;
         raw_params.n_ubatch = params.n_ubatch;
-        // The second sequence is the way of states in and out; it shares the memory of the first.
-        raw_params.n_seq_max = 2;
+        // The second sequence is the way of states in and out; it shares the memory of the first. llama.cpp reserves
+        // logits for each sequence, and asserts that a batch, which is no longer than the context, has as many rows.
+        raw_params.n_seq_max = params.n_ctx.clamp(1, 2);
         raw_params.kv_unified = true;
         raw_params.n_threads = i32::try_from(params.threads).unwrap_or(i32::MAX);
         raw_params.n_threads_batch = raw_params.n_threads;
@@ -65,7 +67,8 @@ impl<'m> Context<'m> {
         let raw = NonNull::new(unsafe { sys::llama_init_from_model(model_pointer(model), raw_params) })?;
         // SAFETY: plain numbers; freed when the context is dropped.
         let batch = unsafe { sys::llama_batch_init(params.n_batch as i32, 0, 1) };
-        let mut context = Context { raw, batch, pool: None, model: PhantomData };
+        let n_seq_max = raw_params.n_seq_max;
+        let mut context = Context { raw, batch, pool: None, n_seq_max, model: PhantomData };
         if params.keep_threads
             && let Some(pool) = Pool::new(params.threads)
         {

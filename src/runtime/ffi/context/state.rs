@@ -17,6 +17,9 @@ impl Context<'_> {
     /// The state of the tokens at `range`, if `wants` says that so many bytes are wanted, and llama.cpp gives it.
     pub fn state(&mut self, range: Range<usize>, wants: impl FnOnce(usize) -> bool) -> Option<Vec<u8>> {
         let (start, end) = (i32::try_from(range.start).ok()?, i32::try_from(range.end).ok()?);
+        if !self.has_passage() {
+            return None;
+        }
         let context = self.raw.as_ptr();
         // SAFETY: a live context with two sequences in one memory; llama.cpp checks the positions.
         unsafe { sys::llama_memory_seq_cp(sys::llama_get_memory(context), SEQ_ID, PASSAGE, start, end) };
@@ -40,6 +43,9 @@ impl Context<'_> {
     /// llama.cpp holds every length in it against its end and every shape against the context's, so bytes of another
     /// origin are refused or are other numbers.
     pub fn restore(&mut self, range: Range<usize>, state: &[u8]) -> bool {
+        if !self.has_passage() {
+            return false;
+        }
         let context = self.raw.as_ptr();
         // SAFETY: llama.cpp reads no more than the length that is handed over with the pointer.
         let read = unsafe {
@@ -58,6 +64,11 @@ impl Context<'_> {
         }
         self.clear_passage();
         taken
+    }
+
+    /// A context of one token has no second sequence.
+    fn has_passage(&self) -> bool {
+        self.n_seq_max > PASSAGE as u32
     }
 
     fn clear_passage(&mut self) {

@@ -1,0 +1,98 @@
+//! What decodes of several tokens cost in one setting, as far as calls have found out.
+//!
+//! One line: 16 hexadecimal digits of XXH3-64, a space, and the numbers. A line whose sum is wrong is as good as none.
+
+use super::{Key, Store, folder::COSTS};
+use crate::runtime::{Model, Session, draft::Costs};
+use std::{fs, time::SystemTime};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// No such line is as long.
+const MAX_BYTES: u64 = 4096;
+
+impl Store {
+    /// Stands for what decodes of `model` cost in `session`'s setting on this machine. `None`, with a line in the log,
+    /// where the model's file was replaced.
+    pub fn costs_key(&self, model: &Model, session: &Session<'_>) -> Option<Key> {
+        let repack = if model.load_options().repack { "repacked" } else { "as stored" };
+        // A home may be shared by machines that are alike but for their speed.
+        let host = rustix::system::uname();
+        let setting = session.setting();
+        let facts: [&[u8]; 4] = [b"costs", setting.as_bytes(), repack.as_bytes(), host.nodename().to_bytes()];
+        Key::of(model, &facts)
+            .inspect_err(|error| tracing::warn!(%error, "no costs of decodes are kept"))
+            .ok()
+    }
+
+    /// What was learnt under `key`; `None` where there is nothing that can be believed.
+    pub fn costs(&self, key: &Key) -> Option<Costs> {
+        self.folder.check().ok()?;
+        let path = self.folder.file(&key.name(&[]), COSTS);
+        if fs::metadata(&path).ok()?.len() > MAX_BYTES {
+            return None;
+        }
+        read(&fs::read_to_string(path).ok()?)
+    }
+
+    /// Keeps `costs` under `key`. Where they cannot be written, the log of this program says so.
+    pub fn keep_costs(&self, key: &Key, costs: &Costs) {
+        let path = self.folder.file(&key.name(&[]), COSTS);
+        let written = self
+            .folder
+            .prepare()
+            .and_then(|()| self.folder.write(&path, &[line(costs).as_bytes()], SystemTime::now()));
+        if let Err(error) = written {
+            tracing::warn!(path = %path.display(), %error, "the costs of decodes cannot be kept");
+        }
+    }
+}
+
+fn line(costs: &Costs) -> String {
+    let numbers = costs.to_line();
+    format!("{:016x} {numbers}\n", xxh3_64(numbers.as_bytes()))
+}
+
+fn read(line: &str) -> Option<Costs> {
+    let (sum, numbers) = line.strip_suffix('\n')?.split_once(' ')?;
+    let is_ours = sum.len() == 16 && u64::from_str_radix(sum, 16).ok()? == xxh3_64(numbers.as_bytes());
+    Costs::from_line(numbers).filter(|_| is_ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const KEY: Key = Key([7; 32]);
+
+    #[test]
+    fn costs_come_back_as_they_were_and_a_changed_file_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        assert_eq!(store.costs(&KEY), None);
+        let mut costs = Costs::expected(0.5);
+        for round in 0..20 {
+            costs.learn(1, Duration::from_millis(10));
+            costs.learn(3, Duration::from_millis(14 + round % 3));
+        }
+        assert!((costs.of(3) - 1.5).abs() < 0.05, "{}", costs.of(3));
+        store.keep_costs(&KEY, &costs);
+        assert_eq!(store.costs(&KEY), Some(costs.clone()));
+        assert_eq!(store.list(true).unwrap().files.len(), 1);
+
+        let path = store.folder.file(&KEY.name(&[]), COSTS);
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&path, &bad).unwrap();
+            assert_eq!(store.costs(&KEY), None, "{at}");
+            fs::write(&path, &good[..at]).unwrap();
+            assert_eq!(store.costs(&KEY), None, "{at}");
+        }
+        store.keep_costs(&KEY, &costs);
+        assert_eq!(store.costs(&KEY), Some(costs));
+        store.clear().unwrap();
+        assert_eq!(store.costs(&KEY), None);
+    }
+}
