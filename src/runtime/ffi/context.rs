@@ -200,8 +200,9 @@ impl Pool {
         };
         // SAFETY: fills the struct.
         unsafe { sys::ggml_threadpool_params_init(&mut params, i32::try_from(threads).ok()?) };
-        // Who waits for work sleeps: on a busy machine, and on a battery, that is worth the microseconds.
-        params.poll = 0;
+        // Who waits for work asks for it for the few milliseconds between two decodes, and then sleeps. To be woken for
+        // each decode costs a tenth of the speed of a small model, and more where other programs want the CPU.
+        params.poll = 1;
         let cpus = cpu::one_for_each(threads);
         let cpus = cpus.filter(|cpus| cpus.iter().all(|&cpu| cpu < params.cpumask.len()));
         for &cpu in cpus.iter().flatten() {
