@@ -82,6 +82,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    if args.data.is_some() && !args.calls && !args.replay {
+        return Err(Failure::usage("--data is for --calls and --replay; give one of them"));
+    }
     runtime::cpu::check().map_err(Error::from)?;
     exit::leave_on_interrupt("interrupted", || ())?;
     let format = Format::from_flag(args.json);
@@ -102,7 +105,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         ..Options::default()
     };
     match &dataset {
-        Some(dataset) if args.calls => {
+        Some(dataset) => {
             let manners = Manners {
                 free: args.free,
                 exact: args.exact,
@@ -113,7 +116,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             };
             Ok(emit(&speed::calls(dataset, &model, &manners)?, format)?)
         }
-        Some(_) => Err(Failure::usage("--data is for --calls and --replay; give one of them")),
         None => {
             let is_seen = io::stderr().is_terminal();
             let progress = |what: &str| {
