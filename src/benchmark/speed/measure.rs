@@ -234,7 +234,8 @@ fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTim
     let turn = Turn::new(&tools, manner.dialect, KeyOrder::Any)?;
     let compiler = model.compiler()?;
     let reader = |_: &[u8]| ControlFlow::Continue(());
-    let budget = 512;
+    // Twice what a good model needs; one that does not come to an end is not waited for.
+    let budget = 128;
     let mut session = Session::new(model, prompt.len(), budget, options)?;
     let run = |session: &mut Session<'_>, pace: Pace<'_>, kept: usize| -> Result<_> {
         session.cut(kept)?;
