@@ -375,7 +375,8 @@ pub fn ask(
 }
 
 /// Lets `model` answer like [`ask`], with what earlier calls kept in `store`, and keeps there what later ones can use.
-/// The answer is the same, whatever is there.
+/// Earlier answers are guessed from, which may turn the choice between two tokens that are nearly as likely; else the
+/// answer is the same, whatever is there.
 ///
 /// # Errors
 /// As [`ask`]; nothing about the store is one.

@@ -14,12 +14,9 @@ impl Store {
     /// Stands for what decodes of `model` cost in `session`'s setting on this machine. `None`, with a line in the log,
     /// where the model's file was replaced.
     pub fn costs_key(&self, model: &Model, session: &Session<'_>) -> Option<Key> {
-        let repack = if model.load_options().repack { "repacked" } else { "as stored" };
         // A home may be shared by machines that are alike but for their speed.
         let host = rustix::system::uname();
-        let setting = session.setting();
-        let facts: [&[u8]; 4] = [b"costs", setting.as_bytes(), repack.as_bytes(), host.nodename().to_bytes()];
-        Key::of(model, &facts)
+        Key::of_run(model, session, &[b"costs", host.nodename().to_bytes()])
             .inspect_err(|error| tracing::warn!(%error, "no costs of decodes are kept"))
             .ok()
     }

@@ -1,6 +1,6 @@
 //! What a state is good for: the same model, computed the same way.
 
-use crate::runtime::Model;
+use crate::runtime::{Model, Session};
 use sha2::{Digest, Sha256};
 use std::io;
 
@@ -21,6 +21,16 @@ impl Key {
             hash.update(fact);
         }
         Ok(Key(hash.finalize().into()))
+    }
+
+    /// That of `model` as it is run in `session`, and further `facts`.
+    ///
+    /// # Errors
+    /// As [`Key::of`].
+    pub(super) fn of_run(model: &Model, session: &Session<'_>, facts: &[&[u8]]) -> io::Result<Key> {
+        let setting = session.setting();
+        let repack = if model.load_options().repack { "repacked" } else { "as stored" };
+        Key::of(model, &[&[setting.as_bytes(), repack.as_bytes()], facts].concat())
     }
 
     /// The name of what has this key and stands behind `tokens`: 32 hexadecimal digits.

@@ -69,8 +69,7 @@ impl Store {
             tracing::info!("no state is kept: this model's memory cannot be cut between tokens");
             return None;
         }
-        let repack = if model.load_options().repack { "repacked" } else { "as stored" };
-        let key = Key::of(model, &[session.setting().as_bytes(), repack.as_bytes()])
+        let key = Key::of_run(model, session, &[])
             .inspect_err(|error| tracing::warn!(%error, "no state is kept"))
             .ok()?;
         Some(PrefixShelf {

@@ -54,7 +54,7 @@ impl Ceiling {
     }
 }
 
-/// Four sums, so that none waits for the last addition.
+/// The sum of `words`, wrapped, in sixteen parts, so that no addition waits for the last one.
 fn sum(words: &[u64]) -> u64 {
     let mut sums = [0_u64; 16];
     for chunk in words.chunks_exact(16) {

@@ -3,7 +3,7 @@
 use super::{Ceiling, median};
 use crate::{
     Result,
-    benchmark::run::peak_resident_bytes,
+    benchmark::{run::peak_resident_bytes, stats::quantile},
     call::{self, Format, Request, Think},
     chat::Conversation,
     runtime::{
@@ -68,9 +68,6 @@ pub struct Measured {
     pub peak_resident_bytes: Option<u64>,
     /// What the CPU has and this build does not use.
     pub unused_features: Vec<&'static str>,
-    /// How decodes of several tokens were measured, for whoever guesses ahead.
-    #[serde(skip)]
-    pub costs: Costs,
 }
 
 /// What a call of the built-in example took.
@@ -163,7 +160,6 @@ pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str))
         multiply_adds_per_token,
         peak_resident_bytes: peak_resident_bytes(),
         unused_features: cpu::unused_features(),
-        costs,
     })
 }
 
@@ -295,8 +291,8 @@ fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTim
         decodes_per_token: done.steps.decodes as f64 / generated,
         forced: done.steps.forced as f64 / generated,
         accepted: done.steps.accepted as f64 / done.steps.drafted.max(1) as f64,
-        mask_ms_p50: crate::benchmark::stats::quantile(&masks, 0.5).unwrap_or(0.0) * 1e3,
-        mask_ms_p99: crate::benchmark::stats::quantile(&masks, 0.99).unwrap_or(0.0) * 1e3,
+        mask_ms_p50: quantile(&masks, 0.5).unwrap_or(0.0) * 1e3,
+        mask_ms_p99: quantile(&masks, 0.99).unwrap_or(0.0) * 1e3,
         constrained: median(&without).unwrap_or(0.0) / median(&with).unwrap_or(1.0),
     })
 }

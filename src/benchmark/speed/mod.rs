@@ -10,7 +10,7 @@ pub use ceiling::Ceiling;
 pub use measure::{Measured, Rate, measure};
 pub use replay::{Replay, SLOPES, replay};
 
-use super::{Dataset, dataset::hex};
+use super::{Dataset, dataset::hex, stats::quantile};
 use crate::{
     Result,
     call::{self, Format, Request, Think},
@@ -49,5 +49,19 @@ fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn D
 
 /// The value in the middle, or between the two in the middle; `None` of nothing.
 fn median(values: &[f64]) -> Option<f64> {
-    super::stats::quantile(values, 0.5)
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    quantile(&sorted, 0.5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_is_in_the_middle_by_size_whenever_it_was_measured() {
+        assert_eq!(median(&[3.0, 9.0, 1.0]), Some(3.0));
+        assert_eq!(median(&[8.0, 1.0, 2.0, 4.0]), Some(3.0));
+        assert_eq!(median(&[]), None);
+    }
 }
