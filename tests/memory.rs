@@ -93,13 +93,23 @@ fn logged(what: &str) -> f64 {
 }
 
 /// The KV cache and the compute buffer of a context.
-fn allocated(model: *mut llama::llama_model, n_ctx: u32, n_ubatch: u32, kv_type: GgmlType) -> (f64, f64) {
+fn allocated(
+    model: *mut llama::llama_model,
+    n_ctx: u32,
+    n_ubatch: u32,
+    kv_type: GgmlType,
+    flash_attention: bool,
+) -> (f64, f64) {
     LOG.lock().unwrap().clear();
     // SAFETY: the model lives, and the context is freed once.
     unsafe {
         let mut params = llama::llama_context_default_params();
         (params.n_ctx, params.n_ubatch) = (n_ctx, n_ubatch);
         (params.type_k, params.type_v) = (kv_type.id(), kv_type.id());
+        params.flash_attn_type = match flash_attention {
+            true => llama::LLAMA_FLASH_ATTN_TYPE_ENABLED,
+            false => llama::LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        };
         let context = llama::llama_init_from_model(model, params);
         assert!(!context.is_null(), "{}", LOG.lock().unwrap());
         llama::llama_free(context);
@@ -170,20 +180,25 @@ fn the_stated_memory_is_what_llama_cpp_allocates() {
         assert!(!loaded.is_null(), "{}", LOG.lock().unwrap());
         let weights: u64 = gguf.tensors.iter().map(|tensor| tensor.byte_len()).sum();
         assert!((logged("model buffer size") - weights as f64).abs() < 0.02 * weights as f64 + 8192.0);
-        for (n_ctx, n_ubatch, kv_type) in [
-            (4096, 512, GgmlType::F16),
-            (1000, 512, GgmlType::Q8_0),
-            (256, 512, GgmlType::F16),
-            (16_384, 128, GgmlType::Q4_0),
+        for (n_ctx, n_ubatch, kv_type, flash_attention) in [
+            (4096, 512, GgmlType::F16, true),
+            (1000, 512, GgmlType::Q8_0, true),
+            (256, 512, GgmlType::F16, true),
+            (16_384, 128, GgmlType::Q4_0, true),
+            (4096, 512, GgmlType::F16, false),
+            (1280, 512, GgmlType::F16, false),
+            (256, 512, GgmlType::F16, false),
+            (2048, 64, GgmlType::F32, false),
         ] {
-            let (kv, compute) = allocated(loaded, n_ctx, n_ubatch, kv_type);
+            let (kv, compute) = allocated(loaded, n_ctx, n_ubatch, kv_type, flash_attention);
             let stated = memory::kv_bytes(&shape, n_ctx.into(), kv_type).unwrap() as f64;
             assert!((kv - stated).abs() <= 8192.0, "KV cache: {kv} allocated, {stated} stated");
-            let stated = memory::compute_bytes(&shape, n_ctx.into(), n_ubatch.into()) as f64;
+            let stated = memory::compute_bytes(&shape, n_ctx.into(), n_ubatch.into(), flash_attention) as f64;
             // Never much too little; a mask that finds room in another tensor's place may be counted twice.
             assert!(
                 (compute * 0.99..=compute * 1.05 + 1024.0 * 1024.0).contains(&stated),
-                "compute buffer: {compute} allocated, {stated} stated for {shape:?} at {n_ctx}, {n_ubatch}"
+                "compute buffer: {compute} allocated, {stated} stated for {shape:?} at {n_ctx}, {n_ubatch}, flash \
+                 attention {flash_attention}"
             );
         }
         // SAFETY: no context is left that uses it.

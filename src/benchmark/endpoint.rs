@@ -191,6 +191,7 @@ impl Arm {
             repack: false,
             threads: 0,
             n_ubatch: 0,
+            flash_attention: false,
             engine: format!("edgecall {}", env!("CARGO_PKG_VERSION")),
             endpoint: Some(served),
         }

@@ -74,11 +74,18 @@ pub struct Arm {
     pub threads: usize,
     /// Tokens that were evaluated at once at most.
     pub n_ubatch: usize,
+    /// Whether attention was computed by flash attention, as it was in rows that do not say.
+    #[serde(default = "yes")]
+    pub flash_attention: bool,
     /// The engine and its build.
     pub engine: String,
     /// Who computed, where that was a server: file and settings are then not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Served>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A model behind a server.
@@ -386,6 +393,7 @@ fn other_arm(arms: &[Arm], arm: &Arm) -> String {
             ("repack", arm.repack.to_string()),
             ("threads", arm.threads.to_string()),
             ("n_ubatch", arm.n_ubatch.to_string()),
+            ("flash attention", arm.flash_attention.to_string()),
             ("engine", arm.engine.clone()),
             ("endpoint", arm.endpoint.as_ref().map_or("none".into(), |served| served.model.clone())),
         ]

@@ -171,7 +171,8 @@ fn check_fit(model: &Model, n_ctx: usize, options: &Options, machine: Machine) -
     let Some(shape) = Shape::of(header) else { return Ok(()) };
     // The weights are mapped already and may be dropped from memory; what is allocated may not.
     let need = |n_ctx: usize| {
-        let need = memory::memory(weights, &shape, n_ctx as u64, options.kv_type.ggml_type)?;
+        let (kv_type, flash_attention) = (options.kv_type.ggml_type, options.uses_flash_attention());
+        let need = memory::memory(weights, &shape, n_ctx as u64, kv_type, flash_attention)?;
         Some((need.kv_bytes.saturating_add(need.compute_bytes), need.total_bytes))
     };
     let fits = |n_ctx: usize| {

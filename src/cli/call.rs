@@ -9,6 +9,7 @@ use self::{
 };
 use super::{
     cache::CACHE_DIR,
+    context::ContextArgs,
     exit::{self, Failure},
     output,
 };
@@ -18,9 +19,7 @@ use edgecall::{
     Error, Kind,
     call::{self, Draft, Format, Request, Settings, Think, Timings},
     chat::{self, Conversation, Message, Role},
-    runtime::{
-        self, KV_TYPES, KvType, LoadOptions, Model, Options, Sampling, Trust, Vocabulary, draft::MAX_DRAFT,
-    },
+    runtime::{self, LoadOptions, Model, Options, Sampling, Trust, Vocabulary, draft::MAX_DRAFT},
     saved::Store,
     tools::{
         dialect::{self, DIALECTS},
@@ -145,13 +144,8 @@ pub struct Args {
     #[arg(long)]
     force: bool,
 
-    /// Compute with this many threads [default: physical cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
-
-    /// Keep the KV cache in this type
-    #[arg(long, value_name = "TYPE", default_value = KvType::DEFAULT, value_parser = kv_types())]
-    kv_type: String,
+    #[command(flatten)]
+    context: ContextArgs,
 
     /// Rearrange weights for this CPU's kernels: faster, and a copy in memory; auto does
     #[arg(long, value_name = "WHEN", default_value = "auto")]
@@ -440,12 +434,7 @@ fn settings(args: &Args) -> Settings {
         },
         max_tokens: args.max_tokens.get(),
         dialect: args.dialect.as_deref().and_then(dialect::named),
-        session: Options {
-            n_ctx: args.ctx,
-            threads: args.threads,
-            kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
-            n_ubatch: None,
-        },
+        session: Options { n_ctx: args.ctx, ..args.context.options() },
         force: args.force,
         exact: args.exact,
         draft: args.draft,
@@ -466,10 +455,6 @@ fn show_partial(error: &Error, timed_from: Option<Duration>) {
 fn show_timings(start: Duration, timings: &Timings) {
     // A closed stderr has nobody to read them.
     let _ = write!(io::stderr(), "{}", TimingTable { start, timings });
-}
-
-pub fn kv_types() -> PossibleValuesParser {
-    PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name))
 }
 
 fn dialects() -> PossibleValuesParser {

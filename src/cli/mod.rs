@@ -3,6 +3,7 @@
 mod bench;
 mod cache;
 mod call;
+mod context;
 mod convert;
 mod exit;
 mod inspect;

@@ -73,6 +73,11 @@ ggml_types! {
 }
 
 impl GgmlType {
+    /// Whether its numbers are floats that stand alone, not in blocks with a scale.
+    pub fn is_float(self) -> bool {
+        matches!(self, GgmlType::F64 | GgmlType::F32 | GgmlType::F16 | GgmlType::Bf16)
+    }
+
     /// The type of this name, in upper or lower case.
     pub fn from_name(name: &str) -> Option<GgmlType> {
         GgmlType::ALL.iter().copied().find(|ggml_type| ggml_type.name().eq_ignore_ascii_case(name))

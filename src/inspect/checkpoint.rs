@@ -106,7 +106,9 @@ impl CheckpointReport {
 
     fn size(&self, file: &FilePlan, shape: Option<&Shape>) -> SizeRow {
         let weights_bytes = file.tensor_bytes();
-        let memory = shape.and_then(|shape| memory::memory(weights_bytes, shape, self.n_ctx, self.kv_type));
+        let memory = shape.and_then(|shape| {
+            memory::memory(weights_bytes, shape, self.n_ctx, self.kv_type, !self.kv_type.is_float())
+        });
         SizeRow {
             file_type: file.file_type.name(),
             file_bytes: file.file_bytes(),

@@ -7,8 +7,8 @@
 //!   models whose layers all keep the whole context (Qwen3, Qwen2, Llama), an upper bound where some
 //!   keep a window.
 //! - *Compute buffer*: llama.cpp's scratch space, mostly one row of logits for each token of a batch.
-//!   The formula was fitted to what the pinned llama.cpp allocates for Qwen3 shapes with flash
-//!   attention on, and `tests/memory.rs` holds it to that.
+//!   The formulas were fitted to what the pinned llama.cpp allocates for Qwen3 shapes, with flash attention
+//!   and without, and `tests/memory.rs` holds them to that.
 //!
 //! Left out are the vocabulary, the chat template and the grammar, some tens of MiB with a vocabulary
 //! of 150,000 tokens.
@@ -29,6 +29,10 @@ const N_CTX_STEP: u64 = 256;
 pub struct Shape {
     /// How many key-value heads the layers have, all layers together.
     pub kv_heads: u64,
+    /// How many query heads a layer has, the most where they differ.
+    pub heads: u64,
+    /// How many key-value heads a layer has, the most where they differ.
+    pub layer_kv_heads: u64,
     /// The length of a head's key.
     pub key_length: u64,
     /// The length of a head's value.
@@ -61,6 +65,8 @@ impl Shape {
         let head_length = || largest(heads).filter(|&n| n > 0).map(|n_head| embedding_length / n_head);
         Some(Shape {
             kv_heads: over_layers(kv_heads, block_count)?,
+            heads: largest(heads)?,
+            layer_kv_heads: largest(kv_heads)?,
             key_length: gguf.u64(&key("attention.key_length")).or_else(head_length)?,
             value_length: gguf.u64(&key("attention.value_length")).or_else(head_length)?,
             embedding_length,
@@ -109,15 +115,25 @@ pub fn kv_bytes(shape: &Shape, n_ctx: u64, kv_type: GgmlType) -> Option<u64> {
 }
 
 /// About the bytes of llama.cpp's compute buffer when prompts are evaluated `n_ubatch` tokens at a time.
-pub fn compute_bytes(shape: &Shape, n_ctx: u64, n_ubatch: u64) -> u64 {
+///
+/// Without flash attention the scores of all heads are kept for one layer at a time.
+pub fn compute_bytes(shape: &Shape, n_ctx: u64, n_ubatch: u64, flash_attention: bool) -> u64 {
     let n_ctx = rounded(n_ctx);
     let n = n_ubatch.min(n_ctx);
     let times = |a: u64, b: u64| a.saturating_mul(b);
     // Floats a token, as measured: the logits beside what the last layer leaves, or the inside of a layer.
     let head = shape.vocabulary.saturating_add(times(6, shape.embedding_length));
     let layer = times(5, shape.embedding_length).saturating_add(times(3, shape.feed_forward_length));
-    // The attention mask is an f16 for each pair of a batch's token and a cached one.
-    times(times(4, n), head.max(layer)).saturating_add(times(times(2, n), n_ctx))
+    if flash_attention {
+        // The attention mask is an f16 for each pair of a batch's token and a cached one.
+        return times(times(4, n), head.max(layer)).saturating_add(times(times(2, n), n_ctx));
+    }
+    // A layer's scores are there beside its queries, keys and values; the mask has floats.
+    let queries = times(shape.heads, shape.key_length);
+    let keys_and_values = times(shape.layer_kv_heads, shape.key_length.saturating_add(shape.value_length));
+    let scores = [times(shape.heads, n_ctx), times(3, shape.embedding_length), times(3, queries)];
+    let largest = scores.into_iter().fold(0, u64::saturating_add).max(head).max(layer);
+    times(times(4, n), largest.saturating_add(keys_and_values).saturating_add(n_ctx))
 }
 
 fn rounded(n_ctx: u64) -> u64 {
@@ -139,9 +155,15 @@ pub struct Memory {
 
 /// What a model with these weights needs at a context of `n_ctx` tokens; `None` where the KV type's
 /// blocks do not divide a head.
-pub fn memory(weights_bytes: u64, shape: &Shape, n_ctx: u64, kv_type: GgmlType) -> Option<Memory> {
+pub fn memory(
+    weights_bytes: u64,
+    shape: &Shape,
+    n_ctx: u64,
+    kv_type: GgmlType,
+    flash_attention: bool,
+) -> Option<Memory> {
     let kv_bytes = kv_bytes(shape, n_ctx, kv_type)?;
-    let compute_bytes = compute_bytes(shape, n_ctx, DEFAULT_N_UBATCH);
+    let compute_bytes = compute_bytes(shape, n_ctx, DEFAULT_N_UBATCH, flash_attention);
     let total_bytes = weights_bytes.saturating_add(kv_bytes).saturating_add(compute_bytes);
     Some(Memory { weights_bytes, kv_bytes, compute_bytes, total_bytes })
 }
@@ -152,6 +174,8 @@ mod tests {
 
     const QWEN3_1_7B: Shape = Shape {
         kv_heads: 28 * 8,
+        heads: 16,
+        layer_kv_heads: 8,
         key_length: 128,
         value_length: 128,
         embedding_length: 2048,
@@ -184,12 +208,14 @@ mod tests {
     fn a_hostile_shape_saturates() {
         let shape = Shape {
             kv_heads: u64::MAX,
+            heads: u64::MAX,
+            layer_kv_heads: u64::MAX,
             key_length: u64::MAX,
             value_length: u64::MAX,
             embedding_length: u64::MAX,
             feed_forward_length: u64::MAX,
             vocabulary: u64::MAX,
         };
-        assert_eq!(memory(u64::MAX, &shape, u64::MAX, GgmlType::F16).unwrap().total_bytes, u64::MAX);
+        assert_eq!(memory(u64::MAX, &shape, u64::MAX, GgmlType::F16, false).unwrap().total_bytes, u64::MAX);
     }
 }

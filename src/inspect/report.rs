@@ -242,7 +242,9 @@ impl Need {
         run: Run,
     ) -> Need {
         let n_ctx = run.n_ctx(context_length);
-        let memory = shape.and_then(|shape| memory::memory(weights_bytes, shape, n_ctx, run.kv_type));
+        let memory = shape.and_then(|shape| {
+            memory::memory(weights_bytes, shape, n_ctx, run.kv_type, !run.kv_type.is_float())
+        });
         let machine = Machine::this();
         Need {
             n_ctx,

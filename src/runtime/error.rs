@@ -122,6 +122,14 @@ pub enum Error {
         /// What llama.cpp's log says.
         reason: String,
     },
+    /// A quantized KV cache without flash attention.
+    #[error(
+        "a KV cache in {kv_type} takes flash attention, which was turned off; turn it on, or keep the cache in f16"
+    )]
+    FlashAttention {
+        /// The KV cache's type.
+        kv_type: &'static str,
+    },
     /// More threads than the process has CPUs.
     #[error(
         "{threads} threads were asked for, and this process may use {most} CPUs: more threads than CPUs \
@@ -196,7 +204,9 @@ impl Error {
             Error::Unsatisfied { .. } | Error::Rewind { .. } => Kind::Negative,
             Error::Cpu { .. } | Error::Context { .. } | Error::Stack { .. } => Kind::Unavailable,
             Error::Open { .. } => Kind::NoInput,
-            Error::ContextTooLong { .. } | Error::Threads { .. } => Kind::Usage,
+            Error::ContextTooLong { .. } | Error::Threads { .. } | Error::FlashAttention { .. } => {
+                Kind::Usage
+            }
             Error::Folder { .. }
             | Error::Irregular { .. }
             | Error::Gguf { .. }

@@ -31,7 +31,7 @@ pub use guard::Trust;
 pub use model::{LoadOptions, Metadata, Model};
 pub use prefix::{Evaluated, Prefix, Shelf, piece_ends};
 pub use sample::{Sampler, Sampling};
-pub use session::{N_BATCH, Options, Session};
+pub use session::{FlashAttention, N_BATCH, Options, Session};
 pub use vocabulary::Vocabulary;
 
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};

@@ -6,7 +6,7 @@ use super::{
     Error, Model, backend, complaints, cpu,
     ffi::{self, Context, Params},
 };
-use crate::gguf::{GgmlType, KvType};
+use crate::gguf::KvType;
 use std::{num::NonZeroUsize, sync::Mutex};
 
 /// The most tokens in one decode.
@@ -14,9 +14,32 @@ pub const N_BATCH: usize = 512;
 /// llama.cpp rounds contexts up to this.
 const CONTEXT_STEP: usize = 256;
 
-/// llama.cpp multiplies with quantized values only inside flash attention.
-fn needs_flash_attention(kv_type: KvType) -> bool {
-    !matches!(kv_type.ggml_type, GgmlType::F32 | GgmlType::F16 | GgmlType::Bf16)
+/// How attention is computed: with one kernel that keeps no scores (flash attention), or as products of matrices with
+/// a table of the scores between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FlashAttention {
+    /// Only where the KV cache is quantized, which the products do not take. On a CPU they are the faster way to decode:
+    /// flash attention goes through the cache once for each row and head.
+    #[default]
+    Auto,
+    /// Always: less memory where the context is long, and a faster prefill.
+    On,
+    /// Never.
+    Off,
+}
+
+impl FlashAttention {
+    /// Every way.
+    pub const ALL: [FlashAttention; 3] = [FlashAttention::Auto, FlashAttention::On, FlashAttention::Off];
+
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FlashAttention::Auto => "auto",
+            FlashAttention::On => "on",
+            FlashAttention::Off => "off",
+        }
+    }
 }
 
 /// How a session runs.
@@ -30,9 +53,20 @@ pub struct Options {
     pub kv_type: KvType,
     /// The most tokens that llama.cpp computes at once, a decode of more in several goes; `None` is [`N_BATCH`].
     pub n_ubatch: Option<NonZeroUsize>,
+    /// How attention is computed.
+    pub flash_attention: FlashAttention,
 }
 
 impl Options {
+    /// Whether attention is computed by flash attention.
+    pub fn uses_flash_attention(&self) -> bool {
+        match self.flash_attention {
+            FlashAttention::Auto => !self.kv_type.ggml_type.is_float(),
+            FlashAttention::On => true,
+            FlashAttention::Off => false,
+        }
+    }
+
     /// The most tokens that llama.cpp computes at once: what was asked for, at most [`N_BATCH`].
     pub fn n_ubatch(&self) -> usize {
         self.n_ubatch.map_or(N_BATCH, |n| n.get().min(N_BATCH))
@@ -64,6 +98,7 @@ impl<'m> Session<'m> {
     /// [`Error::PromptTooLong`] when the prompt leaves no room for a single token,
     /// [`Error::ContextTooLong`] when `options.n_ctx` exceeds what the model was trained for,
     /// [`Error::Threads`] when `options.threads` exceeds the CPUs,
+    /// [`Error::FlashAttention`] when `options` want a quantized KV cache without flash attention,
     /// [`Error::Context`] when llama.cpp cannot make one (no memory, a KV type that does not fit the heads).
     pub fn new(
         model: &'m Model,
@@ -83,6 +118,9 @@ impl<'m> Session<'m> {
     ) -> Result<Session<'m>, Error> {
         let n_ctx = Session::context_length(model, n_prompt, budget, options)?;
         let threads = cpu::threads(options.threads)?;
+        if !options.uses_flash_attention() && !options.kv_type.ggml_type.is_float() {
+            return Err(Error::FlashAttention { kv_type: options.kv_type.name });
+        }
         let params = Params {
             n_ctx: u32::try_from(n_ctx).unwrap_or(u32::MAX),
             n_batch: N_BATCH as u32,
@@ -90,7 +128,7 @@ impl<'m> Session<'m> {
             threads,
             keep_threads,
             kv_type: options.kv_type.ggml_type.id(),
-            flash_attention: needs_flash_attention(options.kv_type),
+            flash_attention: options.uses_flash_attention(),
         };
         // Making a context writes to the model.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());

@@ -84,6 +84,7 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
                 repack: true,
                 threads: 4,
                 n_ubatch: 512,
+                flash_attention: false,
                 engine: "llama.cpp b1".into(),
                 endpoint: None,
             },

@@ -6,8 +6,8 @@ use edgecall::{
     Kind,
     gguf::KV_TYPES,
     runtime::{
-        self, Completion, Constraint, Error, KvType, LoadOptions, Model, Options, Pace, Sampler, Sampling,
-        Session, Trust, constraint::Fixed, generate, sequence::Sequence,
+        self, Completion, Constraint, Error, FlashAttention, KvType, LoadOptions, Model, Options, Pace,
+        Sampler, Sampling, Session, Trust, constraint::Fixed, generate, sequence::Sequence,
     },
 };
 use std::{
@@ -257,9 +257,26 @@ fn every_kv_type_runs_and_a_budget_of_any_size_is_bounded_by_the_model() {
     let model = pocket::loaded();
     let a = token(model, "a");
     for &kv_type in KV_TYPES {
-        let mut session = Session::new(model, 3, 5, &Options { kv_type, ..options() }).unwrap();
-        session.append(&[a; 3]).unwrap();
-        assert!(session.logits().iter().all(|logit| logit.is_finite()), "{}", kv_type.name);
+        for flash_attention in FlashAttention::ALL {
+            let options = Options { kv_type, flash_attention, ..options() };
+            let mut session = match Session::new(model, 3, 5, &options) {
+                Ok(session) => session,
+                Err(error) => {
+                    assert!(
+                        flash_attention == FlashAttention::Off && !kv_type.ggml_type.is_float(),
+                        "{error}"
+                    );
+                    assert!(matches!(error, Error::FlashAttention { .. }) && error.kind() == Kind::Usage);
+                    continue;
+                }
+            };
+            session.append(&[a; 3]).unwrap();
+            assert!(
+                session.logits().iter().all(|logit| logit.is_finite()),
+                "{} {flash_attention:?}",
+                kv_type.name
+            );
+        }
     }
     for budget in [0, 1, usize::MAX - 2, usize::MAX] {
         let n_ctx = Session::context_length(model, 3, budget, &options()).unwrap();

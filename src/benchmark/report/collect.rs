@@ -87,11 +87,12 @@ pub(super) fn repack(row: &Row) -> String {
 }
 
 /// The settings that may tell arms of one model and mode apart.
-const SETTINGS: [Setting; 6] = [
+const SETTINGS: [Setting; 7] = [
     |row| format!("KV {}", row.key.arm.kv_type),
     threads,
     n_ubatch,
     repack,
+    |row| if row.key.arm.flash_attention { "flash attention".into() } else { "no flash attention".into() },
     |row| format!("{} tokens", row.key.arm.max_tokens),
     |row| row.key.arm.engine.clone(),
 ];

@@ -18,6 +18,7 @@ fn row(model: &str, conversation: usize, turn: usize, right: bool) -> Row {
                 repack: true,
                 threads: 4,
                 n_ubatch: 512,
+                flash_attention: false,
                 engine: "llama.cpp b1".into(),
                 endpoint: None,
             },

@@ -38,6 +38,7 @@ impl Lane<'_> {
             repack: self.contender.loaded.repack,
             threads,
             n_ubatch: self.session.n_ubatch(),
+            flash_attention: self.session.uses_flash_attention(),
             engine: format!("edgecall {}, {}", env!("CARGO_PKG_VERSION"), runtime::ENGINE),
             endpoint: None,
         }

@@ -113,7 +113,8 @@ fn need(load: &Load<'_>, at: usize, lanes: &[(usize, Options)], n_ctx: usize) ->
         // What cannot be told is not counted.
         let Some(shape) = &shape else { return 0 };
         let kv = memory::kv_bytes(shape, n_ctx as u64, options.kv_type.ggml_type).unwrap_or(0);
-        kv.saturating_add(memory::compute_bytes(shape, n_ctx as u64, options.n_ubatch() as u64))
+        let (n_ubatch, flash_attention) = (options.n_ubatch() as u64, options.uses_flash_attention());
+        kv.saturating_add(memory::compute_bytes(shape, n_ctx as u64, n_ubatch, flash_attention))
     };
     Need {
         name: load.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),

@@ -1,5 +1,6 @@
 //! Under which conditions models answer: the axes of a sweep beside models and modes.
 
+use crate::cli::context::{flash_attention, kv_types};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
     benchmark::{
@@ -8,7 +9,7 @@ use edgecall::{
         run::{self, Condition, Contender, Lane, room},
     },
     inspect::machine::Machine,
-    runtime::{KV_TYPES, KvType, LoadOptions, Model, Options, Trust},
+    runtime::{FlashAttention, KvType, LoadOptions, Model, Options, Trust},
 };
 use std::{
     num::NonZeroUsize,
@@ -28,8 +29,14 @@ pub struct Conditions {
 
     /// Keep the KV cache in these types; the reference in the first
     #[arg(long = "kv-type", value_name = "TYPE", value_delimiter = ',', default_value = KvType::DEFAULT)]
-    #[arg(value_parser = PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name)))]
+    #[arg(value_parser = kv_types())]
     kv_types: Vec<String>,
+
+    /// Compute attention without a table of scores: long contexts take less memory, decoding takes
+    /// longer; auto does only where the KV cache is quantized
+    #[arg(long, value_name = "WHEN", default_value = FlashAttention::Auto.name())]
+    #[arg(value_parser = flash_attention())]
+    flash_attn: FlashAttention,
 
     /// Rearrange weights for this CPU's kernels, or compute with them as the file has them, or
     /// both; the reference as the first says
@@ -155,6 +162,7 @@ impl Conditions {
         let session = |kv_type: &String| Options {
             threads: self.threads,
             kv_type: KvType::named(kv_type).expect("clap takes no other name"),
+            flash_attention: self.flash_attn,
             ..Options::default()
         };
         let role = if elsewhere { Role::Candidate } else { Role::Reference };

@@ -1,8 +1,11 @@
 //! The pass of `edgecall bench tft` that measures what calls cost, and the process that each lane has for it.
 
-use crate::cli::{exit::Failure, output};
+use crate::cli::{
+    context::{flash_attention, kv_types},
+    exit::Failure,
+    output,
+};
 use anyhow::Context;
-use clap::builder::PossibleValuesParser;
 use edgecall::{
     Error, Kind,
     benchmark::{
@@ -10,7 +13,7 @@ use edgecall::{
         row::{Arm, Cost, Record, Role, RowFile, RowWriter, SCHEMA_VERSION, Speed, SpeedKey},
         run::{self, Contender, Lane, Meter, Settings, Sweep},
     },
-    runtime::{self, KV_TYPES, KvType, LoadOptions, Options, Trust},
+    runtime::{self, FlashAttention, KvType, LoadOptions, Options, Trust},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -41,8 +44,11 @@ pub struct Args {
     #[arg(long)]
     test: PathBuf,
     /// Keep the KV cache in this type
-    #[arg(long, value_parser = PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name)))]
+    #[arg(long, value_parser = kv_types())]
     kv_type: String,
+    /// Compute attention by flash attention, or not
+    #[arg(long, value_parser = flash_attention())]
+    flash_attn: FlashAttention,
     /// Compute with the weights as the file has them
     #[arg(long)]
     no_repack: bool,
@@ -71,6 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let session = Options {
         threads: Some(args.threads),
         kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
+        flash_attention: args.flash_attn,
         ..Options::default()
     };
     let lane = Lane { contender: &contender, session, role: Role::Candidate };
@@ -108,7 +115,7 @@ struct Runner {
     model: PathBuf,
     name: String,
     loaded: LoadOptions,
-    kv_type: &'static str,
+    session: Options,
     threads: usize,
     // In the order of the modes.
     arms: Vec<Arm>,
@@ -128,7 +135,7 @@ impl Pass {
                 model: lane.contender.path.clone(),
                 name: lane.contender.name.clone(),
                 loaded: lane.contender.loaded,
-                kv_type: lane.session.kv_type.name,
+                session: lane.session,
                 threads,
                 arms: settings
                     .modes
@@ -243,7 +250,8 @@ impl Runner {
             .arg(job)
             .arg("--test")
             .arg(test);
-        command.args(["--kv-type", self.kv_type, "--threads", &self.threads.to_string()]);
+        command.args(["--kv-type", self.session.kv_type.name, "--threads", &self.threads.to_string()]);
+        command.args(["--flash-attn", self.session.flash_attention.name()]);
         command.args(["--max-tokens", &max_tokens.to_string(), "--first", &first.to_string()]);
         command.args((!self.loaded.repack).then_some("--no-repack"));
         command.args((self.loaded.trust == Trust::Unchecked).then_some("--trust-model"));

@@ -1,7 +1,8 @@
 //! `edgecall bench speed`.
 
 use crate::cli::{
-    call::{draft, kv_types},
+    call::draft,
+    context::ContextArgs,
     exit::{self, Failure},
     output::{Format, emit},
 };
@@ -12,7 +13,7 @@ use edgecall::{
         speed::{self, Manners},
     },
     call::Draft,
-    runtime::{self, KvType, LoadOptions, Model, Options, Trust, Vocabulary},
+    runtime::{self, LoadOptions, Model, Trust, Vocabulary},
 };
 use std::{
     io::{self, IsTerminal, Write},
@@ -59,13 +60,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "512")]
     max_tokens: NonZeroUsize,
 
-    /// Keep the KV cache in this type
-    #[arg(long, value_name = "TYPE", default_value = KvType::DEFAULT, value_parser = kv_types())]
-    kv_type: String,
-
-    /// Compute with this many threads [default: physical cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    context: ContextArgs,
 
     /// Take the weights as the file has them, not rearranged for this CPU
     #[arg(long)]
@@ -99,11 +95,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let options = LoadOptions { trust, repack: !args.no_repack };
     let model = Model::load_with(&args.model, options).map_err(Error::from)?;
-    let session = Options {
-        threads: args.threads,
-        kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
-        ..Options::default()
-    };
+    let session = args.context.options();
     match &dataset {
         Some(dataset) => {
             let manners = Manners {

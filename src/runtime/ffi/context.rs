@@ -26,7 +26,7 @@ pub struct Params {
     pub keep_threads: bool,
     /// The type of the KV cache, ggml's number.
     pub kv_type: u32,
-    /// Whether flash attention is used where llama.cpp would not by itself.
+    /// Whether attention is computed by the kernel that keeps no table of scores.
     pub flash_attention: bool,
 }
 
@@ -60,9 +60,10 @@ impl<'m> Context<'m> {
         raw_params.n_threads_batch = raw_params.n_threads;
         raw_params.type_k = params.kv_type as sys::ggml_type;
         raw_params.type_v = params.kv_type as sys::ggml_type;
-        if params.flash_attention {
-            raw_params.flash_attn_type = sys::LLAMA_FLASH_ATTN_TYPE_ENABLED;
-        }
+        raw_params.flash_attn_type = match params.flash_attention {
+            true => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
+            false => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        };
         // SAFETY: the model outlives the context, by 'm; whoever calls sees to it that no other thread does.
         let raw = NonNull::new(unsafe { sys::llama_init_from_model(model_pointer(model), raw_params) })?;
         // SAFETY: plain numbers; freed when the context is dropped.

@@ -43,7 +43,7 @@ impl Session<'_> {
              {}; pieces of {PIECE} after ends of turns",
             cpu::kernels(),
             cpu::features(),
-            if super::needs_flash_attention(self.options.kv_type) { "on" } else { "auto" },
+            if self.options.uses_flash_attention() { "on" } else { "off" },
             self.options.kv_type.name,
             self.threads,
             self.options.n_ubatch(),
