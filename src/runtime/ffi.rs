@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+pub mod barrier;
 mod context;
 
 pub use context::{Context, Params, can_be_cut};

@@ -24,6 +24,8 @@ pub use crate::gguf::{KV_TYPES, KvType};
 pub use constraint::{Compiler, Constraint};
 pub use draft::Drafter;
 pub use error::Error;
+#[cfg(target_os = "linux")]
+pub use ffi::barrier;
 pub use ffi::leave;
 pub use fingerprint::{FileStat, ModelFile};
 pub use generate::{Completion, Finish, Pace, Steps};

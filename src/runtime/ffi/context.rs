@@ -7,6 +7,8 @@
 mod state;
 
 use super::super::cpu;
+#[cfg(target_os = "linux")]
+use super::barrier;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
 use std::{marker::PhantomData, ptr::NonNull};
@@ -183,6 +185,9 @@ struct Pool {
     raw: NonNull<sys::ggml_threadpool>,
     // Where the thread computes that calls llama.cpp; `None` where threads go where the system puts them.
     callers: Option<usize>,
+    // Where they wait for each other, if this program has its own barrier.
+    #[cfg(target_os = "linux")]
+    barrier: Option<barrier::Registered>,
 }
 
 impl Pool {
@@ -216,7 +221,12 @@ impl Pool {
         // It pins whoever calls it, too.
         before.restore();
         // ggml gives the CPUs to its own threads first, in order.
-        Some(Pool { raw, callers: cpus.and_then(|cpus| cpus.last().copied()) })
+        Some(Pool {
+            raw,
+            callers: cpus.and_then(|cpus| cpus.last().copied()),
+            #[cfg(target_os = "linux")]
+            barrier: barrier::Registered::new(raw.as_ptr(), u32::try_from(threads).ok()?, true),
+        })
     }
 
     /// Keeps the calling thread on its CPU until the guard is dropped.
@@ -227,6 +237,8 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        #[cfg(target_os = "linux")]
+        drop(self.barrier.take());
         // SAFETY: made by `new`; the context that used it is gone.
         unsafe { sys::ggml_threadpool_free(self.raw.as_ptr()) }
     }
