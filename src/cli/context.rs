@@ -46,3 +46,8 @@ pub fn flash_attention() -> impl TypedValueParser<Value = FlashAttention> {
         named.expect("clap takes no other name")
     })
 }
+
+/// Takes on or off.
+pub fn on_or_off() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["on", "off"]).map(|word| word == "on")
+}

@@ -1,6 +1,6 @@
 //! How fast a model runs here: prefill, decode, decodes of several tokens, masks, and whole calls.
 
-use super::{Ceiling, median};
+use super::{Ceiling, Start, median};
 use crate::{
     Result,
     benchmark::{run::peak_resident_bytes, stats::quantile},
@@ -15,7 +15,6 @@ use crate::{
 };
 use serde::Serialize;
 use std::{
-    fmt,
     num::NonZeroUsize,
     ops::ControlFlow,
     time::{Duration, Instant},
@@ -28,9 +27,9 @@ const DECODED: usize = 24;
 /// The most tokens that are decoded together.
 const MOST_ROWS: usize = 8;
 /// How often things are measured that noise would spoil.
-const ROUNDS: usize = 3;
-/// What takes longer is not repeated.
-const LONG: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 4;
+/// What takes longer, all rounds together, is not repeated.
+const LONG: Duration = Duration::from_secs(12);
 
 /// Tokens in a second behind or over some tokens.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -66,6 +65,8 @@ pub struct Measured {
     pub multiply_adds_per_token: u64,
     /// The most memory that the process held, mapped weights included, in bytes.
     pub peak_resident_bytes: Option<u64>,
+    /// What it takes to start with the weights repacked and as the file has them, each in a process of its own.
+    pub starts: Vec<Start>,
     /// What the CPU has and this build does not use.
     pub unused_features: Vec<&'static str>,
 }
@@ -114,6 +115,12 @@ pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str))
     let mut ours = Session::new(model, 1, 1, &options)?;
     let mut bare = Session::bare(model, 1, 1, &options)?;
     let threads = ours.threads();
+    // Who is first would pay for the pages of the file.
+    progress("the weights");
+    for session in [&mut ours, &mut bare] {
+        session.append(&tokens[..64.min(longest)])?;
+        session.append(&tokens[..1])?;
+    }
 
     let mut prefill = Vec::new();
     let mut decode = Vec::new();
@@ -159,11 +166,12 @@ pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str))
         bytes_per_token,
         multiply_adds_per_token,
         peak_resident_bytes: peak_resident_bytes(),
+        starts: Vec::new(),
         unused_features: cpu::unused_features(),
     })
 }
 
-/// Lets both sides run by turns and takes the medians.
+/// Lets both sides run by turns, now one first and now the other, and takes the medians.
 fn side_by_side<'m>(
     tokens: usize,
     ours: &mut Session<'m>,
@@ -172,16 +180,17 @@ fn side_by_side<'m>(
 ) -> Result<Rate> {
     let (mut our_rates, mut bare_rates) = (Vec::new(), Vec::new());
     let started = Instant::now();
-    for round in 0..=ROUNDS {
-        let (our_rate, bare_rate) = (run(ours)?, run(bare)?);
-        // What is computed first pays for pages that are read and caches that are cold; in a second that is little.
-        if round == 0 && started.elapsed() < LONG {
-            continue;
+    for round in 0..ROUNDS {
+        let (our_rate, bare_rate);
+        if round % 2 == 0 {
+            (our_rate, bare_rate) = (run(ours)?, run(bare)?);
+        } else {
+            bare_rate = run(bare)?;
+            our_rate = run(ours)?;
         }
         our_rates.push(our_rate);
         bare_rates.push(bare_rate);
-        // On a slow machine once has to do.
-        if started.elapsed() > LONG * 2 {
+        if started.elapsed() > LONG {
             break;
         }
     }
@@ -197,7 +206,7 @@ fn rows(session: &mut Session<'_>, tokens: &[i32]) -> Result<(Vec<f64>, Costs)> 
     let mut times = vec![Vec::new(); MOST_ROWS];
     let started = Instant::now();
     for _ in 0..8 {
-        if started.elapsed() > LONG * 8 {
+        if started.elapsed() > LONG {
             break;
         }
         for rows in 1..=MOST_ROWS {
@@ -266,7 +275,7 @@ fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTim
     let (mut with, mut without) = (Vec::new(), Vec::new());
     let started = Instant::now();
     for _ in 0..ROUNDS {
-        if started.elapsed() > LONG * 4 {
+        if started.elapsed() > LONG {
             break;
         }
         let (exact, _, _) = run(&mut session, Pace::Exact, prompt.len() - 1)?;
@@ -350,7 +359,7 @@ fn mask_times(constraint: &mut Constraint<'_>, tokens: &[i32]) -> Result<Vec<f64
 }
 
 /// Tokens of text, over and over: which ones they are makes no difference to the time.
-fn ordinary_tokens(model: &Model, count: usize) -> Vec<i32> {
+pub(super) fn ordinary_tokens(model: &Model, count: usize) -> Vec<i32> {
     let vocabulary = model.vocabulary();
     let ids = 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX);
     let is_ordinary = |id: &i32| !vocabulary.is_control(*id) && !vocabulary.is_eog(*id);
@@ -369,79 +378,4 @@ fn weights_of_a_token(model: &Model) -> (u64, u64) {
         let range = header.tensor_range(tensor);
         (bytes + (range.end - range.start), products + tensor.dims.iter().product::<u64>())
     })
-}
-
-impl fmt::Display for Measured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Measured { threads, load_s, ceiling, call, .. } = self;
-        writeln!(f, "{threads} threads; loaded in {load_s:.2} s")?;
-        writeln!(f)?;
-        let decode_most = ceiling.bytes_per_s / self.bytes_per_token.max(1) as f64;
-        let prefill_most = ceiling.multiply_adds_per_s / self.multiply_adds_per_token.max(1) as f64;
-        writeln!(
-            f,
-            "{:<22}{:>12}{:>22}{:>8}{:>22}",
-            "", "tokens/s", "llama.cpp alone", "ratio", "of what is possible"
-        )?;
-        for (what, rates, most) in
-            [("prefill of", &self.prefill, prefill_most), ("decode behind", &self.decode, decode_most)]
-        {
-            for Rate { tokens, tokens_per_s, bare_tokens_per_s } in rates {
-                let (ratio, share) = (tokens_per_s / bare_tokens_per_s, 100.0 * tokens_per_s / most);
-                let what = format!("{what} {tokens}");
-                writeln!(
-                    f,
-                    "{what:<22}{tokens_per_s:>12.1}{bare_tokens_per_s:>22.1}{ratio:>8.3}{share:>20.0} %"
-                )?;
-            }
-        }
-        writeln!(
-            f,
-            "possible: {:.1} GB/s of memory for decode, {:.0} billion 8-bit products a second for prefill",
-            ceiling.bytes_per_s / 1e9,
-            ceiling.multiply_adds_per_s / 1e9
-        )?;
-        writeln!(f)?;
-        let costs: Vec<String> = self.rows.iter().map(|cost| format!("{cost:.2}")).collect();
-        writeln!(f, "decodes of 1 to {} tokens cost {}", costs.len(), costs.join(", "))?;
-        writeln!(f, "masks take {:.2} ms (p50), {:.2} ms (p99)", call.mask_ms_p50, call.mask_ms_p99)?;
-        writeln!(f, "tokens of a call are decoded at {:.1} % of the speed of any", 100.0 * call.constrained)?;
-        writeln!(
-            f,
-            "a call of {} tokens behind {}: {:.3} s",
-            call.generated_tokens, call.prompt_tokens, call.call_s
-        )?;
-        write!(
-            f,
-            "  first token after {:.3} s, {:.3} s where all but the last message is in memory",
-            call.first_token_cold_s, call.first_token_warm_s
-        )?;
-        match call.first_token_saved_s {
-            Some(saved) => writeln!(f, ", {saved:.3} s where it is on disk")?,
-            None => writeln!(f)?,
-        }
-        write!(
-            f,
-            "  {:.3} decodes for each token; {:.0} % forced, {:.0} % of the guesses right",
-            call.decodes_per_token,
-            100.0 * call.forced,
-            100.0 * call.accepted
-        )?;
-        if let Some(peak) = self.peak_resident_bytes {
-            write!(
-                f,
-                "\nat most {:.0} MiB in memory, the mapped file included",
-                peak as f64 / f64::from(1 << 20)
-            )?;
-        }
-        if !self.unused_features.is_empty() {
-            write!(
-                f,
-                "\nthis CPU has {}, which this build does not use; built on this machine with \
-                 RUSTFLAGS=-Ctarget-cpu=native it would",
-                self.unused_features.join(", ")
-            )?;
-        }
-        Ok(())
-    }
 }

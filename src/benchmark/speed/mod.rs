@@ -4,11 +4,14 @@ mod calls;
 mod ceiling;
 mod measure;
 mod replay;
+mod start;
+mod table;
 
 pub use calls::{Calls, Each, Manners, calls};
 pub use ceiling::Ceiling;
 pub use measure::{Measured, Rate, measure};
 pub use replay::{Replay, SLOPES, replay};
+pub use start::{Start, start};
 
 use super::{Dataset, dataset::hex, stats::quantile};
 use crate::{

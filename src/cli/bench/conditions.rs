@@ -1,6 +1,6 @@
 //! Under which conditions models answer: the axes of a sweep beside models and modes.
 
-use crate::cli::context::{flash_attention, kv_types};
+use crate::cli::context::{flash_attention, kv_types, on_or_off};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
     benchmark::{
@@ -53,10 +53,6 @@ pub struct Conditions {
     #[arg(long, value_name = "CONDITION", value_delimiter = ',', num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_values = Condition::ALL.map(Condition::name), value_parser = conditions())]
     noise_floor: Vec<Condition>,
-}
-
-fn on_or_off() -> impl TypedValueParser<Value = bool> {
-    PossibleValuesParser::new(["on", "off"]).map(|word| word == "on")
 }
 
 fn conditions() -> impl TypedValueParser<Value = Condition> {

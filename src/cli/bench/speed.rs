@@ -2,23 +2,26 @@
 
 use crate::cli::{
     call::draft,
-    context::ContextArgs,
+    context::{ContextArgs, on_or_off},
     exit::{self, Failure},
     output::{Format, emit},
 };
+use clap::ArgAction;
 use edgecall::{
     Error,
     benchmark::{
         Dataset,
-        speed::{self, Manners},
+        speed::{self, Manners, Start},
     },
     call::Draft,
     runtime::{self, LoadOptions, Model, Trust, Vocabulary},
 };
 use std::{
+    env,
     io::{self, IsTerminal, Write},
     num::NonZeroUsize,
     path::PathBuf,
+    process::{Command, Stdio},
 };
 
 /// The arguments of `edgecall bench speed`.
@@ -63,9 +66,15 @@ pub struct Args {
     #[command(flatten)]
     context: ContextArgs,
 
-    /// Take the weights as the file has them, not rearranged for this CPU
-    #[arg(long)]
-    no_repack: bool,
+    /// Rearrange weights for this CPU's kernels, or compute with them as the file has them
+    #[arg(long, value_name = "WHETHER", default_value = "on")]
+    #[arg(value_parser = on_or_off(), action = ArgAction::Set)]
+    repack: bool,
+
+    /// Measure what it takes to start only: what the command runs for itself, once with the weights
+    /// repacked and once without
+    #[arg(long, hide = true, conflicts_with_all = ["calls", "replay"])]
+    start: bool,
 
     /// Load a model of an architecture that is not checked first
     #[arg(long)]
@@ -93,7 +102,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let vocabulary = Vocabulary::load_with(&args.model, trust).map_err(Error::from)?;
         return Ok(emit(&speed::replay(dataset, &vocabulary)?, format)?);
     }
-    let options = LoadOptions { trust, repack: !args.no_repack };
+    let options = LoadOptions { trust, repack: args.repack };
     let model = Model::load_with(&args.model, options).map_err(Error::from)?;
     let session = args.context.options();
     match &dataset {
@@ -108,6 +117,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             };
             Ok(emit(&speed::calls(dataset, &model, &manners)?, format)?)
         }
+        None if args.start => Ok(emit(&speed::start(&model, &session)?, format)?),
         None => {
             let is_seen = io::stderr().is_terminal();
             let progress = |what: &str| {
@@ -115,11 +125,35 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                     let _ = write!(io::stderr(), "\r\x1b[K{what}");
                 }
             };
-            let measured = speed::measure(&model, &session, progress);
+            let measured = speed::measure(&model, &session, progress).map(|mut measured| {
+                drop(model);
+                progress("weights repacked and as the file has them");
+                measured.starts = [true, false].into_iter().filter_map(|repack| args.start(repack)).collect();
+                measured
+            });
             if is_seen {
                 let _ = write!(io::stderr(), "\r\x1b[K");
             }
             Ok(emit(&measured?, format)?)
         }
+    }
+}
+
+impl Args {
+    /// What a process of its own takes to start; `None`, with a line in the log, where it fails.
+    fn start(&self, repack: bool) -> Option<Start> {
+        let context = self.context.options();
+        let mut command = Command::new(env::current_exe().ok()?);
+        command.args(["bench", "speed", "--start", "--json", "-m"]).arg(&self.model);
+        command.args(["--repack", if repack { "on" } else { "off" }, "--kv-type", context.kv_type.name]);
+        command.args(["--flash-attn", context.flash_attention.name()]);
+        command.args(context.threads.map(|threads| format!("--threads={threads}")));
+        command.args(self.trust_model.then_some("--trust-model"));
+        let done = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+        let start = done.ok().and_then(|done| serde_json::from_slice(&done.stdout).ok());
+        if start.is_none() {
+            tracing::warn!(repack, "what it takes to start could not be measured");
+        }
+        start
     }
 }
