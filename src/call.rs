@@ -290,6 +290,8 @@ pub struct Timings {
     pub prefill: Duration,
     /// Generating.
     pub decode: Duration,
+    /// When the model had chosen the first token.
+    pub first_choice: Option<Instant>,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Those of them whose state was put back.
@@ -421,6 +423,7 @@ fn answer(
 impl Timings {
     fn add(&mut self, completion: &Completion) {
         self.decode += completion.time;
+        self.first_choice = self.first_choice.or(completion.first_choice);
         self.generated_tokens += completion.decoded;
         self.steps += completion.steps;
     }

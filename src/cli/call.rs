@@ -2,10 +2,12 @@
 
 mod answer;
 mod ask;
+mod timings;
 
 use self::{
     answer::{OutputArg, Stream},
     ask::Ask,
+    timings::Start,
 };
 use super::{
     cache::CACHE_DIR,
@@ -17,7 +19,7 @@ use anyhow::Context;
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
     Error, Kind,
-    call::{self, Draft, Format, Request, Settings, Think, Timings},
+    call::{self, Draft, Format, Request, Settings, Think},
     chat::{self, Conversation, Message, Role},
     runtime::{self, LoadOptions, Model, Options, Sampling, Trust, Vocabulary, draft::MAX_DRAFT},
     saved::Store,
@@ -28,12 +30,12 @@ use edgecall::{
     },
 };
 use std::{
-    fmt, fs,
+    fs,
     io::{self, IsTerminal, Read, Write},
     num::NonZeroUsize,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// The arguments of `edgecall call`.
@@ -257,7 +259,7 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     }
     let load = LoadOptions { trust, repack: args.repack != RepackArg::Off };
     let model = Model::load_with(path, load).map_err(Error::from)?;
-    let start = started.elapsed().saturating_sub(model.load_time());
+    let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()) };
     let mut stream = Stream::default();
     let mut reader = |text: &str| match args.stream {
         true => stream.push(text),
@@ -272,7 +274,7 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     };
     answer::comment(&answer, args.output);
     if args.timings {
-        show_timings(start, &answer.timings);
+        timings::show(start, &answer.timings);
     }
     // Whoever waits for the answer has it; what is kept may still be on its way to the disk.
     drop(store);
@@ -442,19 +444,14 @@ fn settings(args: &Args) -> Settings {
 }
 
 /// What the model wrote before it failed, for the reader of the message that follows.
-fn show_partial(error: &Error, timed_from: Option<Duration>) {
+fn show_partial(error: &Error, timed_from: Option<Start>) {
     let Error::Call(error) = error else { return };
     if let Some(partial) = error.partial() {
         let _ = writeln!(io::stderr(), "{partial}");
     }
     if let (Some(cut), Some(start)) = (error.cut(), timed_from) {
-        show_timings(start, &cut.timings);
+        timings::show(start, &cut.timings);
     }
-}
-
-fn show_timings(start: Duration, timings: &Timings) {
-    // A closed stderr has nobody to read them.
-    let _ = write!(io::stderr(), "{}", TimingTable { start, timings });
 }
 
 fn dialects() -> PossibleValuesParser {
@@ -485,46 +482,6 @@ fn probability(text: &str) -> Result<f32, String> {
     match text.parse() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
         _ => Err("a number from 0 to 1 is expected".into()),
-    }
-}
-
-struct TimingTable<'a> {
-    /// From the program's start to the model's loading: arguments, conversation, tools.
-    start: Duration,
-    timings: &'a Timings,
-}
-
-impl fmt::Display for TimingTable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = self.timings;
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        let row = |f: &mut fmt::Formatter<'_>, step: &str, time: Duration, tokens: usize| {
-            let per_s = tokens as f64 / time.as_secs_f64();
-            let per_s = if per_s.is_finite() { format!("{per_s:.1}") } else { "—".into() };
-            writeln!(f, "{step:<8}{:>10.1}{tokens:>10}{per_s:>10}", ms(time))
-        };
-        writeln!(f, "{:<8}{:>10}{:>10}{:>10}", "step", "ms", "tokens", "tokens/s")?;
-        let steps = [
-            ("start", self.start),
-            ("check", t.check),
-            ("load", t.load),
-            ("prompt", t.prompt),
-            ("context", t.context),
-        ];
-        for (step, time) in steps {
-            writeln!(f, "{step:<8}{:>10.1}{:>10}{:>10}", ms(time), "—", "—")?;
-        }
-        row(f, "restore", t.restore, t.restored_tokens)?;
-        row(f, "prefill", t.prefill, t.prompt_tokens - t.restored_tokens)?;
-        writeln!(f, "{:<8}{:>10.1}{:>10}{:>10}", "grammar", ms(t.grammar), "—", "—")?;
-        row(f, "decode", t.decode, t.generated_tokens)?;
-        let steps = &t.steps;
-        writeln!(
-            f,
-            "{} tokens in {} decodes: {} forced, {} of {} guesses came true",
-            t.generated_tokens, steps.decodes, steps.forced, steps.accepted, steps.drafted
-        )?;
-        writeln!(f, "context of {} tokens, {} threads", t.n_ctx, t.threads)
     }
 }
 

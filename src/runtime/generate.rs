@@ -34,6 +34,8 @@ pub struct Completion {
     pub finish: Finish,
     /// How long it took, prefill not counted.
     pub time: Duration,
+    /// When the model had chosen the first of them; `None` where it chose none.
+    pub first_choice: Option<Instant>,
     /// What it took.
     pub steps: Steps,
 }
@@ -94,6 +96,7 @@ pub fn constrained(
     let started = Instant::now();
     let mut search = Search::default();
     let mut steps = Steps::default();
+    let mut first_choice = None;
     // What is written and not yet decoded.
     let mut pending = Vec::new();
     let finish = loop {
@@ -121,6 +124,7 @@ pub fn constrained(
             search.back_out(sequence, constraint)?;
             continue;
         };
+        first_choice.get_or_insert_with(Instant::now);
         if constraint.is_end(token) {
             break Finish::Stop;
         }
@@ -134,7 +138,7 @@ pub fn constrained(
     }
     let (tokens, decoded) = (search.tokens().to_vec(), search.decoded());
     let text = constraint.written().to_vec();
-    Ok(Completion { tokens, decoded, text, finish, time: started.elapsed(), steps })
+    Ok(Completion { tokens, decoded, text, finish, time: started.elapsed(), first_choice, steps })
 }
 
 /// Decodes what is `pending`, the end of the text of `search`.
@@ -195,6 +199,7 @@ pub fn free(
     let started = Instant::now();
     let mut tokens = Vec::new();
     let mut text = Vec::new();
+    let mut first_choice = None;
     let finish = loop {
         if until.is_some_and(|until| text.ends_with(until.as_bytes())) {
             break Finish::Stop;
@@ -206,6 +211,7 @@ pub fn free(
             break Finish::Context;
         }
         let token = sampler.choose(session.logits())?;
+        first_choice.get_or_insert_with(Instant::now);
         if vocabulary.is_eog(token) || stops_before(token) {
             break Finish::Stop;
         }
@@ -214,5 +220,6 @@ pub fn free(
         session.append(&[token])?;
     };
     let steps = Steps { decodes: tokens.len(), rows: tokens.len(), ..Steps::default() };
-    Ok(Completion { decoded: tokens.len(), tokens, text, finish, time: started.elapsed(), steps })
+    let time = started.elapsed();
+    Ok(Completion { decoded: tokens.len(), tokens, text, finish, time, first_choice, steps })
 }

@@ -227,6 +227,11 @@ const TOOLS: &str = include_str!("../../../examples/restaurants/tools.json");
 /// The example's conversation.
 const CONVERSATION: &str = include_str!("../../../examples/restaurants/conversation.json");
 
+/// Reads along and wants all.
+fn go_on(_: &[u8]) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
 fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTimes> {
     let tools = ToolSet::parse(TOOLS.as_bytes())?;
     let conversation = Conversation::parse(CONVERSATION.as_bytes())?;
@@ -238,7 +243,6 @@ fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTim
         call::tokenize(vocabulary, &format.render(vocabulary, &request, Some(&manner), Think::Off)?)?;
     let turn = Turn::new(&tools, manner.dialect, KeyOrder::Any)?;
     let compiler = model.compiler()?;
-    let reader = |_: &[u8]| ControlFlow::Continue(());
     // Twice what a good model needs; one that does not come to an end is not waited for.
     let budget = 128;
     let mut session = Session::new(model, prompt.len(), budget, options)?;
@@ -249,17 +253,9 @@ fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTim
             session.append(piece)?;
         }
         let mut constraint = call::constraint(compiler, &turn)?;
-        let (mut first, mut reads) = (Duration::ZERO, 0);
-        let see = |written: &[u8]| {
-            reads += 1;
-            // What a call begins with is forced and read first.
-            if reads == 2 {
-                first = started.elapsed();
-            }
-            reader(written)
-        };
         let mut sampler = Sampler::new(Sampling::default());
-        let done = generate::constrained(session, &mut constraint, &mut sampler, budget, pace, see)?;
+        let done = generate::constrained(session, &mut constraint, &mut sampler, budget, pace, go_on)?;
+        let first = done.first_choice.map_or(Duration::ZERO, |at| at - started);
         Ok((done, first.as_secs_f64(), started.elapsed().as_secs_f64()))
     };
     let mut drafter = call::Draft::Auto.drafter(&prompt, Vec::new(), Some(costs.clone()));
@@ -327,15 +323,10 @@ fn saved_time(
         let evaluated = prefix.evaluate_with(prompt, |token| vocabulary.is_eog(token), &mut shelf)?;
         let mut constraint = call::constraint(model.compiler()?, turn)?;
         let mut sampler = Sampler::new(Sampling::default());
-        // What a call begins with is forced and read first.
-        let mut reads = 0;
-        let stop = |_: &[u8]| {
-            reads += 1;
-            if reads == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        generate::constrained(prefix.session(), &mut constraint, &mut sampler, 64, Pace::Forced, stop)?;
-        if evaluated.restored > 0 {
-            seconds = Some(started.elapsed().as_secs_f64());
+        let session = prefix.session();
+        let done = generate::constrained(session, &mut constraint, &mut sampler, 64, Pace::Forced, go_on)?;
+        if let Some(at) = done.first_choice.filter(|_| evaluated.restored > 0) {
+            seconds = Some((at - started).as_secs_f64());
         }
         drop(shelf);
         store.finish();
