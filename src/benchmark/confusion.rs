@@ -17,9 +17,13 @@ pub const NO_CALL: &str = "";
 impl Confusion {
     /// Counts one pair.
     pub fn add(&mut self, gold: &Call, predicted: &Result<Call, Rejection>) {
-        let called = predicted.as_ref().map_or(NO_CALL, |call| &call.name);
-        let row = self.rows.entry(gold.name.clone()).or_default();
-        *row.entry(called.to_owned()).or_default() += 1;
+        self.add_names(Some(&gold.name), predicted.as_ref().ok().map(|call| &*call.name));
+    }
+
+    /// Counts one pair of names, either of them none where there was no call.
+    pub fn add_names(&mut self, gold: Option<&str>, called: Option<&str>) {
+        let row = self.rows.entry(gold.unwrap_or(NO_CALL).to_owned()).or_default();
+        *row.entry(called.unwrap_or(NO_CALL).to_owned()).or_default() += 1;
     }
 
     /// The functions that were called, sorted; [`NO_CALL`] first.

@@ -2,6 +2,9 @@
 //!
 //! Each line holds a conversation and the call that ends it. It expands into one case for each call: the ones that
 //! the assistant made on the way, with the messages before them, and the last.
+//!
+//! A test set may have no answers. Then it has no right calls at all: what the assistant called on the way is a log of
+//! some model, which nobody said was right, so those calls are asked for again and scored by nothing.
 
 use super::{
     Error,
@@ -51,8 +54,8 @@ pub struct Case {
     pub conversation: usize,
     /// Which call of its conversation, counted from 0.
     pub turn: usize,
-    /// The call that the data have here.
-    pub gold: Call,
+    /// The call that is right here; none in data without labels.
+    pub gold: Option<Call>,
     messages: Arc<[Message]>,
     prefix: usize,
 }
@@ -76,6 +79,8 @@ pub struct Dataset {
     pub cases: Vec<Case>,
     /// The number of conversations.
     pub conversations: usize,
+    /// Whether the data say which calls are right: every line has its `answer`, or none has.
+    pub labelled: bool,
     /// The MD5 of the test set's bytes, in hex.
     pub test_md5: String,
     test_path: PathBuf,
@@ -94,16 +99,23 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Read`], or the file, line and field that is wrong: every call must be one of the job's tools, every
-    /// case must end with a message that asks for an answer.
+    /// case must end with a message that asks for an answer, and all lines must have an answer or none.
     pub fn open_files(job: &Path, test: &Path) -> Result<Dataset, Error> {
         let job = Job::open(job)?;
         let bytes = read(test)?;
         let text = text(test, &bytes)?;
-        let mut cases = Vec::new();
-        let mut conversations = 0;
+        let (mut cases, mut conversations) = (Vec::new(), 0);
+        let (mut with, mut without) = (Vec::new(), Vec::new());
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            cases.extend(expand(line, conversations, &job.tools).map_err(|flaw| flaw.at(test, index + 1))?);
+            let of_line = expand(line, conversations, &job.tools).map_err(|flaw| flaw.at(test, index + 1))?;
+            let is_labelled = of_line.iter().all(|case| case.gold.is_some());
+            let lines = if is_labelled { &mut with } else { &mut without };
+            lines.push(index + 1);
+            cases.extend(of_line);
             conversations += 1;
+        }
+        if let (Some(first), Some(line)) = (with.first(), without.first()) {
+            return Err(mixed(without.len(), with.len(), *first).at(test, *line));
         }
         if cases.is_empty() {
             return Err(Error::File {
@@ -113,12 +125,24 @@ impl Dataset {
             });
         }
         let test_md5 = hex(&Md5::digest(&bytes));
-        Ok(Dataset { job, cases, conversations, test_md5, test_path: test.to_path_buf() })
+        let labelled = without.is_empty();
+        Ok(Dataset { job, cases, conversations, labelled, test_md5, test_path: test.to_path_buf() })
     }
 
     /// Whether the test set is the published one.
     pub fn is_public(&self) -> bool {
         self.test_md5 == PUBLIC_TEST_MD5
+    }
+
+    /// Refuses data without labels.
+    ///
+    /// # Errors
+    /// [`Error::NoLabels`], in which `what` is what needs them.
+    pub fn require_labels(&self, what: &str) -> Result<(), Error> {
+        match self.labelled {
+            true => Ok(()),
+            false => Err(Error::NoLabels { what: what.to_owned(), path: self.test_path.clone() }),
+        }
     }
 
     /// The cases of a split, as a range of [`Dataset::cases`].
@@ -166,9 +190,9 @@ impl Case {
         &self.messages[..self.prefix]
     }
 
-    /// The gold call as the `answer` column has it.
-    pub fn answer(&self, style: Style) -> String {
-        self.gold.render(style)
+    /// The right call as the `answer` column has it; none in data without labels.
+    pub fn answer(&self, style: Style) -> Option<String> {
+        self.gold.as_ref().map(|gold| gold.render(style))
     }
 }
 
@@ -229,6 +253,17 @@ impl Flaw {
     }
 }
 
+/// What is wrong with the first of `without` lines that have no answer, where `with` lines have one.
+fn mixed(without: usize, with: usize, first: usize) -> Flaw {
+    let lines = |n: usize| if n == 1 { "1 line has".to_owned() } else { format!("{n} lines have") };
+    Flaw::new(format!(
+        "`answer` is missing or null ({} none), and line {first} has one ({} one); give every line its answer, or none to \
+         compare models without right answers",
+        lines(without),
+        lines(with)
+    ))
+}
+
 /// The cases of one line.
 fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>, Flaw> {
     let document: Value = serde_json::from_str(line).map_err(|e| Flaw::caused("not valid JSON", e))?;
@@ -239,16 +274,20 @@ fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>,
         .map_err(|e| Flaw::caused("`question` holds no messages", e))?
         .messages
         .into();
-    let last = Call::parse(string_field(&fields, "answer")?)
-        .map_err(|rejection| Flaw::new(format!("`answer` is no call: {rejection}")))?;
+    let last = match fields.get("answer") {
+        None | Some(Value::Null) => None,
+        Some(_) => Some(
+            Call::parse(string_field(&fields, "answer")?)
+                .map_err(|rejection| Flaw::new(format!("`answer` is no call: {rejection}")))?,
+        ),
+    };
+    let is_labelled = last.is_some();
     let mut calls = Vec::new();
     for (index, message) in messages.iter().enumerate() {
         match message.role() {
             Role::Assistant => {
-                calls.push((
-                    index,
-                    the_call(message).map_err(|p| Flaw::new(format!("messages[{index}] {p}")))?,
-                ));
+                let call = the_call(message).map_err(|p| Flaw::new(format!("messages[{index}] {p}")))?;
+                calls.push((index, Some(call)));
             }
             Role::System | Role::Developer => {
                 return Err(Flaw::new(format!(
@@ -259,21 +298,24 @@ fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>,
             Role::User | Role::Tool => {}
         }
     }
-    calls.push((messages.len(), last));
+    // A log may end with what the assistant said, and then nothing is asked behind it.
+    let is_asked = messages.last().is_some_and(|message| message.role() != Role::Assistant);
+    if is_labelled || is_asked {
+        calls.push((messages.len(), last));
+    }
     let mut cases = Vec::new();
-    for (turn, (prefix, gold)) in calls.into_iter().enumerate() {
+    for (turn, (prefix, call)) in calls.into_iter().enumerate() {
         let place = if prefix == messages.len() { "`answer`".into() } else { format!("messages[{prefix}]") };
         if prefix == 0 || messages[prefix - 1].role() == Role::Assistant {
             return Err(Flaw::new(format!(
                 "nothing is asked before {place}; a user's message must stand there"
             )));
         }
-        if tools.get(&gold.name).is_none() {
-            return Err(Flaw::new(format!(
-                "{place} calls `{}`, which is none of the job's tools",
-                gold.name
-            )));
+        if let Some(Call { name, .. }) = call.as_ref().filter(|call| tools.get(&call.name).is_none()) {
+            return Err(Flaw::new(format!("{place} calls `{name}`, which is none of the job's tools")));
         }
+        // Without the last call's label the others are none either: they are what was called, right or not.
+        let gold = call.filter(|_| is_labelled);
         cases.push(Case { conversation, turn, gold, messages: messages.clone(), prefix });
     }
     Ok(cases)

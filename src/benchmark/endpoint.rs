@@ -110,7 +110,7 @@ impl Endpoint<'_> {
             conversation: case.conversation,
             turn: case.turn,
             prompt_tail: run::tail(case),
-            gold: case.answer(Style::Student),
+            gold: case.answer(Style::Student).unwrap_or_default(),
             prediction: prediction(&read, Style::Student),
             raw_output: answered.text,
             tokens: Vec::new(),

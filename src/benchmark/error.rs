@@ -98,6 +98,14 @@ pub enum Error {
         /// What each model needs.
         needs: Needs,
     },
+    /// Something needs right answers that the data do not have.
+    #[error("{what} needs right answers, and no line of {} has an `answer`", path.display())]
+    NoLabels {
+        /// What needs them.
+        what: String,
+        /// The test set.
+        path: PathBuf,
+    },
     /// The first 78 pairs mean something only in the published test set.
     #[error("the split first78 is the published 78 rows, and {} is not the published test set; use all359", path.display())]
     NotPublic {
@@ -115,7 +123,7 @@ impl Error {
             Error::Create { .. } => Kind::CannotCreate,
             Error::Write { .. } => Kind::Io,
             Error::Memory { .. } => Kind::Unavailable,
-            Error::NotPublic { .. } | Error::SameModel { .. } => Kind::Usage,
+            Error::NotPublic { .. } | Error::SameModel { .. } | Error::NoLabels { .. } => Kind::Usage,
         }
     }
 }

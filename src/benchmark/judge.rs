@@ -92,7 +92,7 @@ struct Ballot<'q> {
 }
 
 impl Judge<'_> {
-    /// Puts verdicts into the rows that have none of this judge's, in `row.judge` and as [`METRIC`] among the scores, and
+    /// Puts verdicts into the rows with a right answer that have none of this judge's, in `row.judge` and as [`METRIC`] among the scores, and
     /// gives the number of rows that changed. `progress` is called after each vote that was asked for, with the number of
     /// those that are done and of all.
     ///
@@ -110,7 +110,7 @@ impl Judge<'_> {
             row.judge.as_ref().is_some_and(|had| had.manner == self.manner && had.votes.len() == self.votes)
         };
         let open: Vec<usize> = (0..rows.len())
-            .filter(|&i| !is_judged(&rows[i]) && cases.contains_key(&rows[i].case()))
+            .filter(|&i| rows[i].is_labelled() && !is_judged(&rows[i]) && cases.contains_key(&rows[i].case()))
             .collect();
         let question = |row: &Row| {
             let (Ok(gold), Ok(predicted)) = (Call::parse(&row.gold), Call::parse(&row.prediction)) else {

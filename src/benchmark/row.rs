@@ -142,9 +142,29 @@ pub enum Role {
     NoiseFloor,
 }
 
+/// The texts along which probabilities are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trail {
+    /// The right answers.
+    #[default]
+    Gold,
+    /// What the reference wrote in the same mode, where the data have no right answers.
+    Reference,
+}
+
+impl Trail {
+    fn is_gold(&self) -> bool {
+        *self == Trail::Gold
+    }
+}
+
 /// How far a model's probabilities are from the reference's, along given tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
+    /// Along what.
+    #[serde(default, skip_serializing_if = "Trail::is_gold")]
+    pub along: Trail,
     /// Negative log-likelihood of the tokens, summed, in nats.
     pub nll: f64,
     /// The tokens.
@@ -220,7 +240,7 @@ pub struct Row {
     pub turn: usize,
     /// The last message of the prompt.
     pub prompt_tail: String,
-    /// The reference call.
+    /// The right call; nothing in data without labels.
     pub gold: String,
     /// The call that was made, written canonically; nothing if there was none.
     pub prediction: String,
@@ -256,9 +276,14 @@ impl Row {
         (self.conversation, self.turn)
     }
 
-    /// The function of the reference call; nothing if that is no call.
-    pub fn function(&self) -> String {
-        Call::parse(&self.gold).map_or_else(|_| String::new(), |call| call.name)
+    /// Whether the data say which call is right.
+    pub fn is_labelled(&self) -> bool {
+        !self.gold.is_empty()
+    }
+
+    /// The function of the right call, if there is one.
+    pub fn function(&self) -> Option<String> {
+        Call::parse(&self.gold).ok().map(|call| call.name)
     }
 
     /// Scores the row by every metric. `with_proxy` where the data are those that the judge's proxy was fitted to.
@@ -273,6 +298,7 @@ impl Row {
         self.scores = METRICS
             .iter()
             .filter(|metric| with_proxy || metric.name() != "judge_proxy")
+            .filter(|metric| self.is_labelled() || !metric.needs_label())
             .filter_map(|metric| Some((metric.name().to_owned(), metric.score(&pair)?)))
             .collect();
     }

@@ -25,7 +25,7 @@ use super::{
     Case, Dataset, Error, Mode, Row, RowKey,
     answer::{Style, prediction},
     metric::Toolbox,
-    row::{Arm, Data, Drift, Role, RowFile, SCHEMA_VERSION},
+    row::{Arm, Data, Drift, Role, RowFile, SCHEMA_VERSION, Trail},
 };
 use crate::{Result, runtime};
 use std::{collections::BTreeMap, path::Path};
@@ -42,7 +42,7 @@ pub struct Settings {
     pub primary: String,
     /// The loss that one could live with, as a share.
     pub margin: f64,
-    /// Whether probabilities are measured along the right answers too.
+    /// Whether probabilities are measured too: along the right answers or, without those, what the reference wrote.
     pub drift: bool,
 }
 
@@ -69,6 +69,12 @@ pub struct PromptTokens {
 
 /// Rows that are there already, by arm, conversation and turn.
 type Done<'d> = BTreeMap<(Arm, usize, usize), &'d Row>;
+
+/// How far each lane is from the reference, by case.
+type Drifts = BTreeMap<usize, Vec<Option<Drift>>>;
+
+/// Takes the rows, in order.
+type Sink<'s> = dyn FnMut(Row) -> Result<()> + 's;
 
 impl Sweep<'_> {
     /// How many rows it makes.
@@ -117,42 +123,121 @@ struct Run<'s> {
 }
 
 impl Run<'_> {
-    fn conversation(
-        &mut self,
-        cases: &[usize],
-        done: &Done<'_>,
-        sink: &mut dyn FnMut(Row) -> Result<()>,
-    ) -> Result<()> {
-        let is_missing = |run: &Self, walker: usize, mode: Mode, case: usize| {
-            let Case { conversation, turn, .. } = run.sweep.dataset.cases[case];
-            !done.contains_key(&(run.arm(walker, mode), conversation, turn))
-        };
-        let modes = &self.sweep.settings.modes;
-        let wanted = |run: &Self, case: usize| -> Vec<bool> {
-            let any_mode = |walker| modes.iter().any(|&mode| is_missing(run, walker, mode, case));
-            (0..run.walkers.len()).map(any_mode).collect()
-        };
-        let mut drifts: BTreeMap<usize, Vec<Option<Drift>>> = BTreeMap::new();
-        if self.sweep.settings.drift {
-            self.walkers.iter_mut().for_each(Walker::begin_conversation);
-            for &case in cases {
-                let wanted = wanted(self, case);
-                drifts.insert(case, self.drift(case, &wanted)?);
+    fn conversation(&mut self, cases: &[usize], done: &Done<'_>, sink: &mut Sink<'_>) -> Result<()> {
+        let sweep = self.sweep;
+        let (modes, drift) = (&sweep.settings.modes, sweep.settings.drift);
+        match self.reference() {
+            Some(reference) if drift && !sweep.dataset.labelled => {
+                self.along_reference(reference, cases, done, sink)
             }
-        }
-        for walker in 0..self.walkers.len() {
-            for &mode in modes {
-                self.walkers[walker].begin_conversation();
-                for &case in cases {
-                    if is_missing(self, walker, mode, case) {
-                        let drift = drifts.get(&case).and_then(|drifts| drifts[walker].clone());
-                        let row = self.row(walker, mode, case, drift)?;
-                        sink(row)?;
+            _ => {
+                let drifts = if drift { self.along_gold(cases, done)? } else { Drifts::new() };
+                for walker in 0..self.walkers.len() {
+                    for &mode in modes {
+                        self.answers(walker, mode, cases, done, &drifts, sink)?;
                     }
                 }
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes the rows of a conversation for data without right answers: the reference writes first, and the others are
+    /// walked along what it wrote.
+    fn along_reference(
+        &mut self,
+        reference: usize,
+        cases: &[usize],
+        done: &Done<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        let sweep = self.sweep;
+        let mut written: BTreeMap<(Mode, usize), Row> = BTreeMap::new();
+        let alone: Vec<bool> = (0..self.walkers.len()).map(|walker| walker == reference).collect();
+        for &mode in &sweep.settings.modes {
+            self.walkers[reference].begin_conversation();
+            for &case in cases {
+                let row = match done.get(&self.identity(reference, mode, case)) {
+                    Some(row) => (*row).clone(),
+                    None => {
+                        let mut row = self.row(reference, mode, case, None)?;
+                        row.drift = self.drift(case, &alone, Some(&row))?.swap_remove(reference);
+                        sink(row.clone())?;
+                        row
+                    }
+                };
+                written.insert((mode, case), row);
+            }
+        }
+        let others = || (0..alone.len()).filter(|&walker| walker != reference);
+        let mut drifts = Vec::with_capacity(sweep.settings.modes.len());
+        for &mode in &sweep.settings.modes {
+            self.walkers.iter_mut().for_each(Walker::begin_conversation);
+            let mut of_mode = Drifts::new();
+            for &case in cases {
+                let mut wanted: Vec<bool> =
+                    (0..alone.len()).map(|walker| self.is_missing(walker, mode, case, done)).collect();
+                wanted[reference] = false;
+                of_mode.insert(case, self.drift(case, &wanted, Some(&written[&(mode, case)]))?);
+            }
+            drifts.push(of_mode);
+        }
+        for walker in others() {
+            for (&mode, drifts) in sweep.settings.modes.iter().zip(&drifts) {
+                self.answers(walker, mode, cases, done, drifts, sink)?;
             }
         }
         Ok(())
+    }
+
+    /// How far the lanes with a missing row are from the reference along the right answers of a conversation.
+    fn along_gold(&mut self, cases: &[usize], done: &Done<'_>) -> Result<Drifts> {
+        let sweep = self.sweep;
+        self.walkers.iter_mut().for_each(Walker::begin_conversation);
+        let mut drifts = Drifts::new();
+        for &case in cases {
+            let any_mode =
+                |walker| sweep.settings.modes.iter().any(|&mode| self.is_missing(walker, mode, case, done));
+            let wanted: Vec<bool> = (0..self.walkers.len()).map(any_mode).collect();
+            drifts.insert(case, self.drift(case, &wanted, None)?);
+        }
+        Ok(drifts)
+    }
+
+    /// Makes the missing rows of one lane in one mode.
+    fn answers(
+        &mut self,
+        walker: usize,
+        mode: Mode,
+        cases: &[usize],
+        done: &Done<'_>,
+        drifts: &Drifts,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        self.walkers[walker].begin_conversation();
+        for &case in cases {
+            if self.is_missing(walker, mode, case, done) {
+                let drift = drifts.get(&case).and_then(|drifts| drifts[walker].clone());
+                let row = self.row(walker, mode, case, drift)?;
+                sink(row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The lane that the others are compared with, if it is none of a server's.
+    fn reference(&self) -> Option<usize> {
+        self.walkers.iter().position(|walker| walker.lane.role == Role::Reference)
+    }
+
+    fn is_missing(&self, walker: usize, mode: Mode, case: usize, done: &Done<'_>) -> bool {
+        !done.contains_key(&self.identity(walker, mode, case))
+    }
+
+    /// What tells a row from all others of the sweep.
+    fn identity(&self, walker: usize, mode: Mode, case: usize) -> (Arm, usize, usize) {
+        let Case { conversation, turn, .. } = self.sweep.dataset.cases[case];
+        (self.arm(walker, mode), conversation, turn)
     }
 
     fn row(&mut self, index: usize, mode: Mode, case: usize, drift: Option<Drift>) -> Result<Row> {
@@ -183,7 +268,7 @@ impl Run<'_> {
             conversation: case.conversation,
             turn: case.turn,
             prompt_tail: tail(case),
-            gold: case.answer(Style::Student),
+            gold: case.answer(Style::Student).unwrap_or_default(),
             prediction: prediction(&read, Style::Student),
             raw_output: answered.text,
             tokens: answered.tokens,
@@ -198,46 +283,49 @@ impl Run<'_> {
         Ok(row)
     }
 
-    /// Walks all lanes along the right answer of a case together, the reference with those that are `wanted`.
-    fn drift(&mut self, case: usize, wanted: &[bool]) -> Result<Vec<Option<Drift>>> {
+    /// Walks all lanes together along what is `written` in answer to a case, or else along the right answer, the
+    /// reference with those that are `wanted`.
+    fn drift(&mut self, case: usize, wanted: &[bool], written: Option<&Row>) -> Result<Vec<Option<Drift>>> {
         let mut drifts = vec![None; self.walkers.len()];
         if !wanted.contains(&true) {
             return Ok(drifts);
         }
-        let reference = self.walkers.iter().position(|walker| walker.lane.role == Role::Reference);
-        let mut golds = Vec::new();
+        let reference = self.reference();
+        let mut texts = Vec::new();
         for (index, walker) in self.walkers.iter_mut().enumerate() {
-            let gold = match wanted[index] || reference == Some(index) {
-                true => walker.gold(case, self.sweep.dataset)?,
-                false => None,
+            let text = match written {
+                _ if !wanted[index] && reference != Some(index) => None,
+                Some(row) => walker.as_written(case, row)?,
+                None => walker.gold(case, self.sweep.dataset)?,
             };
-            if gold.is_some() {
+            if text.is_some() {
                 walker.evaluate(case)?;
             }
-            golds.push(gold);
+            texts.push(text);
         }
         let mut along = vec![Along::default(); self.walkers.len()];
-        let most = golds.iter().flatten().map(Vec::len).max().unwrap_or(0);
+        let most = texts.iter().flatten().map(Vec::len).max().unwrap_or(0);
         for at in 0..most {
-            let with_token = |index: &usize| golds[*index].as_ref().and_then(|gold| gold.get(at)).copied();
+            let with_token = |index: &usize| texts[*index].as_ref().and_then(|text| text.get(at)).copied();
             let in_step = reference.filter(|reference| with_token(reference).is_some());
             let reference_logits = in_step.map(|reference| self.walkers[reference].logits().to_vec());
             for index in 0..self.walkers.len() {
                 let Some(token) = with_token(&index) else { continue };
                 // The same tokens, so the same vocabulary as far as the answer goes.
                 let comparable =
-                    in_step.is_some_and(|reference| index != reference && golds[index] == golds[reference]);
+                    in_step.is_some_and(|reference| index != reference && texts[index] == texts[reference]);
                 let against = reference_logits.as_deref().filter(|_| comparable);
                 let walker = &mut self.walkers[index];
                 along[index].add(walker.logits(), against, token);
                 // Nothing is read after the last one.
-                if golds[index].as_ref().is_some_and(|gold| at + 1 < gold.len()) {
+                if texts[index].as_ref().is_some_and(|text| at + 1 < text.len()) {
                     walker.step(token)?;
                 }
             }
         }
+        let trail = if written.is_some() { Trail::Reference } else { Trail::Gold };
         for (index, along) in along.into_iter().enumerate() {
-            drifts[index] = (wanted[index] && golds[index].is_some()).then(|| along.finish());
+            drifts[index] = (wanted[index] && texts[index].is_some()).then(|| along.finish(trail));
         }
         Ok(drifts)
     }

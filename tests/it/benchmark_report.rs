@@ -7,7 +7,7 @@ use edgecall::benchmark::{
     report::{EXPORTERS, Report, collect, exporter},
     row::{
         Arm, ByName, Cost, Data, Drift, Mode, Record, Rendering, Role, Row, RowFile, RowKey, RowWriter,
-        SCHEMA_VERSION, Served, Speed, Start, merge,
+        SCHEMA_VERSION, Served, Speed, Start, Trail, merge,
     },
     stats::Random,
     verdict::{Margin, Rules},
@@ -114,6 +114,7 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
         rejection: None,
         judge: None,
         drift: Some(Drift {
+            along: Trail::Gold,
             nll: 10.0 + model.broken as f64 / 100.0,
             tokens: 20,
             kl: vec![model.broken as f64 / 5000.0; 20],
@@ -434,6 +435,79 @@ fn published_scores_stand_beside_ours_where_checkpoint_and_test_set_are_known() 
         assert!(text.contains(shown), "{}", exporter.name());
         assert!(text.contains("Task or tools of this run are not those"), "{}", exporter.name());
     }
+}
+
+/// A sweep over data without right answers.
+fn unlabelled(conversations: usize, modes: &[Mode]) -> Vec<Row> {
+    let tools = tools();
+    let mut rows = sweep(conversations, modes);
+    for row in &mut rows {
+        row.gold = String::new();
+        row.rescore(&tools, false);
+        row.drift.as_mut().unwrap().along = Trail::Reference;
+    }
+    rows
+}
+
+#[test]
+fn without_right_answers_nothing_is_decided_and_what_differs_is_shown() {
+    let report = report(unlabelled(34, &[Mode::Free, Mode::Any]));
+    assert!(!report.labelled && report.flips.iter().all(|flip| flip.gold.is_none()));
+    for verdict in &report.verdicts {
+        assert!(verdict.verdict.ship.is_none() && verdict.verdict.findings.is_empty());
+        let says = "No verdict: the test set has no answers, so nothing says which calls are right. Of 340 calls of 34 \
+                    conversations the same is made as by tft-F16.gguf: by tft-Q8_0.gguf on 100.0 %, ";
+        assert!(verdict.sentence.starts_with(says), "{}", verdict.sentence);
+    }
+    let worst = report.distances.iter().find(|d| d.candidate == "tft-Q2_K.gguf, any").unwrap();
+    let others = report.flips.iter().filter(|flip| flip.candidate == worst.candidate).count();
+    // Every call that differs is listed, those with another function first.
+    assert_eq!((others, worst.score_flips), (worst.rows - worst.same_calls, None));
+    assert!(worst.name_flips > 0 && worst.name_flips < others);
+    let first: Vec<bool> = report
+        .flips
+        .iter()
+        .filter(|flip| flip.candidate == worst.candidate)
+        .map(|flip| flip.other_function)
+        .collect();
+    assert!(first[..worst.name_flips].iter().all(|other| *other) && !first[worst.name_flips]);
+    let interval = worst.same_calls_interval.unwrap();
+    let share = worst.same_calls as f64 / worst.rows as f64;
+    assert!(interval.low < share && share < interval.high);
+    let arm = report.arm("tft-Q2_K.gguf, any").unwrap();
+    assert_eq!(arm.nll_per_token, None);
+    assert!((arm.reference_nll_per_token.unwrap() - 13.0 / 20.0).abs() < 1e-12);
+    assert!(arm.mean("staged_tool_call").is_none() && arm.mean("schema_validity").is_some());
+
+    let json: serde_json::Value = serde_json::from_str(&exporter("json").unwrap().export(&report)).unwrap();
+    assert_eq!(json["labelled"], false);
+    let means = json["arms"][0]["means"].as_array().unwrap();
+    let mean = |metric: &str| &means.iter().find(|mean| mean["metric"] == metric).unwrap()["mean"];
+    for metric in ["staged_tool_call", "binary_tool_call", "tool_call_equivalence", "rouge", "function_name"]
+    {
+        assert!(mean(metric).is_null(), "{metric}");
+    }
+    assert!(mean("json_validity").is_number());
+    assert!(json["rows"][0]["function"].is_null() && json["flips"][0]["reference_score"].is_null());
+    for exporter in EXPORTERS {
+        let text = exporter.export(&report).replace('\\', "");
+        for sign in ["No verdict: the test set has no answers", "No line of the test set has an `answer`"] {
+            assert!(text.contains(sign), "{}: {sign}", exporter.name());
+        }
+        for sign in ["Ship ", "Keep ", "worse than", "no loss", "NaN", "named as the primary metric"] {
+            assert!(!text.contains(sign), "{}: {sign}", exporter.name());
+        }
+    }
+    let page = exporter("html").unwrap().export(&report);
+    assert!(page.contains("another function") && page.contains("the function that the reference called"));
+    for absent in ["<p class=\"soft\">right</p>", "By function", "Differences by the primary metric"] {
+        assert!(!page.contains(absent), "{absent}");
+    }
+}
+
+#[test]
+fn the_terminals_report_without_right_answers_reads_as_it_should() {
+    insta::assert_snapshot!(exporter("text").unwrap().export(&report(unlabelled(34, &[Mode::Free]))));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use edgecall::{
         Dataset, Mode, Row,
         answer::Call,
         report,
-        row::{Role, RowFile},
+        row::{Role, RowFile, Trail},
         run::{Contender, Lane, Settings, Sweep, check_distinct},
         verdict::{Margin, Rules},
     },
@@ -157,6 +157,138 @@ fn an_answer_is_the_one_that_call_gives() {
         assert_eq!(called.name, answer.calls[0].name());
         assert_eq!(row.finish, "stop");
     }
+}
+
+/// The example data without right answers.
+fn unlabelled(folder: &Path) -> PathBuf {
+    let to = folder.join("unlabelled");
+    fs::create_dir(&to).unwrap();
+    fs::copy(data().join("job_description.json"), to.join("job_description.json")).unwrap();
+    let lines = fs::read_to_string(data().join("test.jsonl")).unwrap();
+    let stripped = lines.lines().map(|line| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().remove("answer").unwrap();
+        format!("{line}\n")
+    });
+    fs::write(to.join("test.jsonl"), stripped.collect::<String>()).unwrap();
+    to
+}
+
+#[test]
+fn without_right_answers_models_are_walked_along_what_the_reference_wrote_in_the_same_mode() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dataset = Dataset::open(&unlabelled(folder.path())).unwrap();
+    assert_eq!((dataset.labelled, dataset.cases.len()), (false, 61));
+    let load = |file_type| Contender::load(&pocket(file_type)).unwrap();
+    let contenders = [load(FileType::F16), load(FileType::Q4KM)];
+    let cases: Vec<usize> = (0..9).collect();
+    let modes = [Mode::Free, Mode::Schema];
+    let made = rows(&contenders, &dataset, &cases, &modes);
+    assert_eq!(made.len(), 9 * 4);
+    let vocabulary = contenders[0].model.vocabulary();
+    for row in &made {
+        assert!(row.gold.is_empty() && row.function().is_none());
+        let scores: Vec<&str> = row.scores.keys().map(String::as_str).collect();
+        assert_eq!(scores, ["json_validity", "schema_validity"]);
+        let reference = made.iter().find(|other| {
+            other.role == Role::Reference
+                && other.key.arm.mode == row.key.arm.mode
+                && other.case() == row.case()
+        });
+        let reference = reference.unwrap();
+        assert_eq!(vocabulary.bytes(&reference.tokens), reference.raw_output.as_bytes());
+        // Its tokens and the end, where it came to one.
+        let along = reference.tokens.len() + usize::from(reference.finish == "stop");
+        let drift = row.drift.as_ref().unwrap();
+        assert_eq!((drift.along, drift.tokens), (Trail::Reference, along));
+        assert_eq!(drift.kl.len(), if row.role == Role::Reference { 0 } else { along });
+    }
+    let sum = |role: Role, mode: Mode| -> f64 {
+        let of = made.iter().filter(|row| row.role == role && row.key.arm.mode == mode);
+        of.map(|row| row.drift.as_ref().unwrap().nll).sum()
+    };
+    // The reference chose each of these tokens as its likeliest, so no other model finds them likelier by much.
+    assert!(sum(Role::Reference, Mode::Free) < sum(Role::Candidate, Mode::Free));
+    // What a mode makes the reference write is what the mode is walked along.
+    assert!((sum(Role::Reference, Mode::Free) - sum(Role::Reference, Mode::Schema)).abs() > 0.1);
+    // The same whatever came before.
+    let last = dataset.cases[8].turn;
+    for row in rows(&contenders, &dataset, &[8], &[Mode::Schema]) {
+        let same = |other: &&Row| other.key == row.key && other.case() == (row.conversation, last);
+        assert_eq!(made.iter().find(same), Some(&row));
+    }
+}
+
+#[test]
+fn a_run_without_right_answers_goes_on_is_spread_and_joined_and_decides_nothing() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let data = unlabelled(folder.path());
+    let tft = |out: &str, more: &[&str]| {
+        let mut command = tft(&place(out), &["--speed", "0", "--mode", "free,any"]);
+        // The last one counts.
+        command.arg("--test").arg(data.join("test.jsonl")).args(more);
+        command.output().unwrap()
+    };
+    let page = place("page.html");
+    let text = succeeded(tft("whole.jsonl", &["--html", page.to_str().unwrap()]));
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.starts_with("free: No verdict: the test set has no answers"), "{text}");
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("<title>No verdict: ") && !page.contains("NaN"));
+    let whole = report_of(&place("whole.jsonl"));
+    assert_eq!((&whole["labelled"], whole["cases"].as_u64()), (&Value::Bool(false), Some(18)));
+    let distances = whole["distances"].as_array().unwrap();
+    assert_eq!(distances.len(), 2);
+    assert!(distances.iter().all(|d| d["kl_mean"].as_f64().unwrap() > 0.0 && d["score_flips"].is_null()));
+
+    // As if it had been killed: among the reference's first rows, and in the second conversation.
+    let lines = fs::read_to_string(place("whole.jsonl")).unwrap();
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), 1 + 18 * 4);
+    for kept in [9, 40] {
+        let name = format!("cut-{kept}.jsonl");
+        fs::write(place(&name), lines[..kept].join("\n") + "\n").unwrap();
+        succeeded(tft(&name, &["--resume"]));
+        assert_eq!(report_of(&place(&name)), whole, "{kept}");
+        let again = fs::read_to_string(place(&name)).unwrap();
+        assert_eq!(again.lines().count(), lines.len() + 1);
+    }
+    let shards = ["1/2", "2/2"].map(|shard| {
+        let name = format!("{}.jsonl", &shard[..1]);
+        succeeded(tft(&name, &["--shard", shard]));
+        place(&name)
+    });
+    let merge = Command::new(env!("CARGO_BIN_EXE_edgecall"))
+        .args(["bench", "merge", "--output"])
+        .arg(place("merged.jsonl"))
+        .args(&shards)
+        .output();
+    succeeded(merge.unwrap());
+    assert_eq!(report_of(&place("merged.jsonl")), whole);
+
+    let judge = ["--judge", "http://localhost:1", "--judge-model", "grader"];
+    for (more, expected) in [
+        (&["--fail-if-worse"][..], "--fail-if-worse needs right answers, and no line of "),
+        (&["--fail-under", "rouge=0.1"], "--fail-under rouge needs right answers"),
+        (
+            &["--primary", "schema_validity"],
+            "--primary names what decides, and a decision needs right answers",
+        ),
+        (&judge, "a judge, who compares with them, needs right answers"),
+    ] {
+        let output = tft("refused.jsonl", more);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
+        assert!(!place("refused.jsonl").exists(), "it is said before anything is run");
+    }
+    let mut judged = Command::new(env!("CARGO_BIN_EXE_edgecall"));
+    judged.args(["bench", "report"]).arg(place("whole.jsonl")).args(judge).arg("--data").arg(&data);
+    let output = judged.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    // What needs no right answer can be asked for.
+    succeeded(tft("whole.jsonl", &["--resume", "--fail-under", "schema_validity=0.5"]));
 }
 
 #[test]

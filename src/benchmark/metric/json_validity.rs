@@ -18,6 +18,10 @@ impl Metric for JsonValidity {
         true
     }
 
+    fn needs_label(&self) -> bool {
+        false
+    }
+
     fn score(&self, pair: &Pair<'_>) -> Option<f64> {
         one_if(pair.raw.map_or_else(|rejection| rejection.is_json(), |()| true))
     }

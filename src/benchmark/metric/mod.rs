@@ -68,6 +68,11 @@ pub trait Metric: Sync {
     /// Whether a row scores 0 or 1 and nothing between.
     fn is_binary(&self) -> bool;
 
+    /// Whether it compares with the right answer.
+    fn needs_label(&self) -> bool {
+        true
+    }
+
     /// The score from 0 to 1; `None` where the metric says nothing about the row.
     fn score(&self, pair: &Pair<'_>) -> Option<f64>;
 }

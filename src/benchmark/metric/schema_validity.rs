@@ -18,6 +18,10 @@ impl Metric for SchemaValidity {
         true
     }
 
+    fn needs_label(&self) -> bool {
+        false
+    }
+
     fn score(&self, pair: &Pair<'_>) -> Option<f64> {
         let tools = pair.tools?;
         match &pair.predicted {

@@ -1,17 +1,19 @@
 //! Rows -> report.
 
 use super::{
-    ArmReport, CostReport, FunctionReport, Mean, ModeVerdict, Report, SCHEMA_VERSION, ScoreRow, judging,
+    ArmReport, CostReport, Distance, FunctionReport, Mean, MetricComparison, ModeVerdict, Report,
+    SCHEMA_VERSION, ScoreRow, judging,
     noise::{self, NoiseFloor},
     pairing::{self, ArmRows, is_binary},
+    percent,
 };
 use crate::benchmark::{
     answer::Call,
     confusion::Confusion,
     judge,
-    metric::{JUDGE_PROXY_LABEL, METRICS},
+    metric::{JUDGE_PROXY_LABEL, METRICS, Metric},
     published,
-    row::{Cost, Mode, Rendering, Role, Row, RowFile, Speed, sort},
+    row::{Cost, Mode, Rendering, Role, Row, RowFile, Speed, Trail, sort},
     stats::{self, Cluster, Random},
     verdict::{self, Candidate, Margin, Rules, Verdict, decide},
 };
@@ -28,10 +30,12 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
     let rules = Rules { margin: first.margin, ..*rules };
     let primary = first.primary.clone();
     let arms = arms(&rows);
-    let metrics = metrics(&rows, &primary);
+    let labelled = rows.iter().any(Row::is_labelled);
+    let metrics = metrics(&rows, &primary, labelled);
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
         verdicts: Vec::new(),
+        labelled,
         primary: primary.clone(),
         rules,
         data: first.data.clone(),
@@ -59,7 +63,7 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
         let of_mode: Vec<&ArmRows<'_>> = arms.iter().filter(|arm| mode_of(arm) == mode).collect();
         if let Some(reference) = reference(&of_mode) {
             add_mode(&mut report, mode, reference, &of_mode, &metrics);
-            let noise = noise::noise_floor(mode, reference, &of_mode, &skipped, &primary);
+            let noise = noise::noise_floor(mode, reference, &of_mode, &skipped, &primary, &rules);
             report.noise_floor.extend(noise);
         }
     }
@@ -140,11 +144,17 @@ fn arms(rows: &[Row]) -> Vec<ArmRows<'_>> {
     arms
 }
 
-/// The metrics that rows have, the primary one first, then in the order of [`METRICS`].
-fn metrics(rows: &[Row], primary: &str) -> Vec<String> {
+/// The metrics that rows have, the primary one first, then in the order of [`METRICS`]; without right answers also those
+/// that need them, so that a reader sees what is missing.
+fn metrics(rows: &[Row], primary: &str, labelled: bool) -> Vec<String> {
     let present: BTreeSet<&String> = rows.iter().flat_map(|row| row.scores.keys()).collect();
-    let known =
-        METRICS.iter().map(|metric| metric.name()).filter(|name| present.iter().any(|have| have == name));
+    let is_missing = |metric: &dyn Metric| {
+        !labelled && metric.needs_label() && ![judge::METRIC, "judge_proxy"].contains(&metric.name())
+    };
+    let known = METRICS
+        .iter()
+        .filter(|metric| is_missing(**metric) || present.iter().any(|have| *have == metric.name()))
+        .map(|metric| metric.name());
     let unknown =
         present.iter().map(|name| name.as_str()).filter(|name| METRICS.iter().all(|m| m.name() != *name));
     let mut names = vec![primary.to_owned()];
@@ -176,26 +186,52 @@ fn add_mode(
 ) {
     let (primary, rules) = (report.primary.clone(), report.rules);
     let others = || of_mode.iter().filter(|arm| arm.label != reference.label);
-    let mut candidates = Vec::new();
+    let (mut candidates, labelled) = (Vec::new(), report.labelled);
     for candidate in others().filter(|arm| arm.rows[0].role != Role::NoiseFloor) {
         let rows = pairing::paired_scores(&pairing::pairs(reference, candidate), &primary);
         let file_bytes = candidate.rows[0].file_bytes;
         // What answers from elsewhere is no file that could be shipped.
-        if candidate.endpoint().is_none() {
+        if candidate.endpoint().is_none() && labelled {
             candidates.push(Candidate { name: candidate.name.clone(), file_bytes, rows });
         }
         report.comparisons.extend(pairing::comparisons(reference, candidate, metrics, &rules));
-        report.distances.push(pairing::distance(reference, candidate, &primary));
+        report.distances.push(pairing::distance(reference, candidate, &primary, &rules));
         report.flips.extend(pairing::flips(reference, candidate, &primary));
     }
     let verdict = decide(candidates, is_binary(&primary), &rules);
     report.verdicts.push(ModeVerdict {
         mode,
         reference: reference.name.clone(),
-        sentence: sentence(&verdict, &reference.name, &primary, &rules),
+        sentence: match labelled {
+            true => sentence(&verdict, &reference.name, &primary, &rules),
+            false => sentence_without_labels(report, mode, reference),
+        },
         words: verdict.findings.iter().map(|finding| finding.words(&rules)).collect(),
         verdict,
     });
+}
+
+/// What can be said first where nothing says which answers are right.
+fn sentence_without_labels(report: &Report, mode: Mode, reference: &ArmRows<'_>) -> String {
+    let same = |(arm, distance): (&ArmReport, &Distance)| {
+        let share = distance.same_call_share()?;
+        Some(format!("by {} on {} %", arm.name, percent(Some(share))))
+    };
+    let same: Vec<String> = report.distances_of(mode).filter_map(same).collect();
+    let seen = match same.is_empty() {
+        true => String::new(),
+        false => {
+            let conversations: BTreeSet<usize> = reference.rows.iter().map(|row| row.conversation).collect();
+            format!(
+                " Of {} calls of {} conversations the same is made as by {}: {}.",
+                reference.rows.len(),
+                conversations.len(),
+                reference.name,
+                same.join(", ")
+            )
+        }
+    };
+    format!("No verdict: the test set has no answers, so nothing says which calls are right.{seen}")
 }
 
 /// The decision as a reader wants it first.
@@ -264,10 +300,14 @@ fn arm_report(arm: &ArmRows<'_>, metrics: &[String], primary: &str, rules: &Rule
         if let Err(cause) = predicted {
             *rejected.entry(row.rejection.unwrap_or(cause)).or_default() += 1;
         }
-        functions.entry(row.function()).or_default().extend(row.scores.get(primary));
+        functions.entry(row.function().unwrap_or_default()).or_default().extend(row.scores.get(primary));
     }
-    let drifts = || arm.rows.iter().filter_map(|row| row.drift.as_ref());
-    let tokens: usize = drifts().map(|drift| drift.tokens).sum();
+    let nll_per_token = |along: Trail| {
+        let drifts =
+            || arm.rows.iter().filter_map(|row| row.drift.as_ref()).filter(|drift| drift.along == along);
+        let tokens: usize = drifts().map(|drift| drift.tokens).sum();
+        (tokens > 0).then(|| drifts().map(|drift| drift.nll).sum::<f64>() / tokens as f64)
+    };
     let kernels: BTreeSet<&String> =
         arm.rows.iter().map(|row| &row.key.kernels).filter(|kernels| !kernels.is_empty()).collect();
     ArmReport {
@@ -284,7 +324,7 @@ fn arm_report(arm: &ArmRows<'_>, metrics: &[String], primary: &str, rules: &Rule
         threads: first.key.arm.threads,
         kernels: kernels.into_iter().cloned().collect(),
         rows: arm.rows.len(),
-        means: metrics.iter().filter_map(|metric| mean(arm, metric, rules)).collect(),
+        means: metrics.iter().map(|metric| mean(arm, metric, rules)).collect(),
         functions: functions
             .into_iter()
             .filter_map(|(function, scores)| {
@@ -294,12 +334,13 @@ fn arm_report(arm: &ArmRows<'_>, metrics: &[String], primary: &str, rules: &Rule
         rejected,
         confusion,
         published: published::of(first),
-        nll_per_token: (tokens > 0).then(|| drifts().map(|drift| drift.nll).sum::<f64>() / tokens as f64),
+        nll_per_token: nll_per_token(Trail::Gold),
+        reference_nll_per_token: nll_per_token(Trail::Reference),
         costs: Vec::new(),
     }
 }
 
-fn mean(arm: &ArmRows<'_>, metric: &str, rules: &Rules) -> Option<Mean> {
+fn mean(arm: &ArmRows<'_>, metric: &str, rules: &Rules) -> Mean {
     let mut clusters: BTreeMap<usize, Cluster> = BTreeMap::new();
     for row in &arm.rows {
         if let Some(score) = row.scores.get(metric) {
@@ -310,12 +351,12 @@ fn mean(arm: &ArmRows<'_>, metric: &str, rules: &Rules) -> Option<Mean> {
     }
     let clusters: Vec<Cluster> = clusters.into_values().collect();
     let mut picks = Random::new(rules.seed);
-    Some(Mean {
+    Mean {
         metric: metric.to_owned(),
         rows: clusters.iter().map(|cluster| cluster.rows).sum(),
-        interval: Some(stats::bootstrap(&clusters, rules.draws, &mut || picks.below(clusters.len()))?),
-        mean: stats::delta(&clusters),
-    })
+        interval: stats::bootstrap(&clusters, rules.draws, &mut || picks.below(clusters.len())),
+        mean: (!clusters.is_empty()).then(|| stats::delta(&clusters)),
+    }
 }
 
 /// What the pass that measured speed found. The rows' own times are not looked at: one model was alone with a cold
@@ -375,16 +416,20 @@ fn noise_note(report: &Report) -> String {
     let largest = |share: fn(&NoiseFloor) -> Option<f64>| {
         report.noise_floor.iter().filter_map(share).max_by(f64::total_cmp)
     };
-    match (largest(NoiseFloor::output_flips), largest(NoiseFloor::score_flips)) {
-        (Some(outputs), Some(scores)) => {
+    let (otherwise, flips) = match report.labelled {
+        true => ("scores otherwise", largest(NoiseFloor::score_flips)),
+        false => ("makes another call", largest(NoiseFloor::call_flips)),
+    };
+    match (largest(NoiseFloor::output_flips), flips) {
+        (Some(outputs), Some(flips)) => {
             let changes: BTreeSet<&str> =
                 report.noise_floor.iter().filter_map(|noise| noise.changed_to.as_deref()).collect();
             format!(
                 "Noise: answering again ({}) the reference itself writes something else on up to {:.1} % of rows and \
-                 scores otherwise on up to {:.1} %. Differences of that size are no quantisation damage.",
+                 {otherwise} on up to {:.1} %. Differences of that size are no quantisation damage.",
                 changes.into_iter().collect::<Vec<_>>().join("; "),
                 outputs * 100.0,
-                scores * 100.0
+                flips * 100.0
             )
         }
         _ => "The noise floor was not measured; a run with --noise-floor lets the reference answer again under other \
@@ -393,15 +438,35 @@ fn noise_note(report: &Report) -> String {
     }
 }
 
-/// What must be known to read the figures.
-fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
-    let mut notes = vec![format!(
+/// How it was decided.
+fn decided_note(report: &Report) -> String {
+    format!(
         "{} was named as the primary metric before the run; all others are descriptive. Differences are candidate \
          minus reference, row by row; intervals are 95 % percentile bootstraps over {} conversations ({} draws, seed \
          {}), a little narrow with so few; p is a sign-flip permutation by conversation, adjusted after Holm for the \
          candidates of a mode.",
         report.primary, report.conversations, report.rules.draws, report.rules.seed
-    )];
+    )
+}
+
+/// What there is to look at where nothing was decided.
+fn undecided_note(report: &Report) -> String {
+    format!(
+        "No line of the test set has an `answer`, so whatever compares with right answers is a dash, and no file is called \
+         worse or fit to ship. Calls that the assistant makes within a conversation are a log of some model, not right \
+         answers: each was asked for again. What can be seen is how far a candidate is from the reference, which may be \
+         wrong itself: look at the calls that differ (the page lists them, other functions first, and so does the JSON), \
+         at KL, and at what the noise floor says of differences of that size. The same call is the same function with \
+         the same arguments in whatever order; intervals are 95 % percentile bootstraps over {} conversations ({} draws, \
+         seed {}). KL, top-1 and NLL are along what the reference wrote in the same mode; that NLL is none of right \
+         answers, and lower is not better. For a verdict give every line its `answer`; it takes {} conversations.",
+        report.conversations, report.rules.draws, report.rules.seed, report.rules.min_conversations
+    )
+}
+
+/// What must be known to read the figures.
+fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
+    let mut notes = vec![if report.labelled { decided_note(report) } else { undecided_note(report) }];
     for verdict in &report.verdicts {
         if arms.iter().any(|arm| {
             (&arm.name, mode_of(arm)) == (&verdict.reference, verdict.mode)
@@ -424,6 +489,12 @@ fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
             ));
         }
     }
+    for distance in report.distances.iter().filter(|d| !report.labelled && d.rows < report.cases) {
+        notes.push(format!(
+            "{} is compared on {} of {} calls; the run is not complete.",
+            distance.candidate, distance.rows, report.cases
+        ));
+    }
     let not_tested = |finding: &verdict::Finding| matches!(finding.margin, Margin::NotTested { .. });
     if report.verdicts.iter().flat_map(|verdict| &verdict.verdict.findings).any(not_tested) {
         notes.push(
@@ -432,9 +503,7 @@ fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
                 .into(),
         );
     }
-    for comparison in
-        report.comparisons.iter().filter(|c| c.cross_kernel_pairs > 0 && c.metric == report.primary)
-    {
+    for comparison in one_each(report).filter(|c| c.cross_kernel_pairs > 0) {
         notes.push(format!(
             "{} of {} pairs of {} were made on different CPU kernels than the reference's, which can flip an answer \
              by itself.",
@@ -471,7 +540,7 @@ fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
                 .into(),
         );
     }
-    if arms.iter().any(|arm| mode_of(arm) == Mode::Schema) {
+    if report.labelled && arms.iter().any(|arm| mode_of(arm) == Mode::Schema) {
         notes
             .push("ROUGE of schema rows is not comparable: the order of keys alone costs about 0.18.".into());
     }
@@ -481,10 +550,16 @@ fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
     notes
 }
 
+/// One comparison of each candidate.
+fn one_each(report: &Report) -> impl Iterator<Item = &MetricComparison> {
+    let mut seen = BTreeSet::new();
+    report.comparisons.iter().filter(move |comparison| seen.insert(&comparison.candidate))
+}
+
 /// Where a server was sent other prompts than what it is compared with.
 fn prompt_notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
-    for comparison in report.comparisons.iter().filter(|c| c.metric == report.primary) {
+    for comparison in one_each(report) {
         let arm = |label: &str| arms.iter().find(|arm| arm.label == label);
         let (Some(a), Some(b)) = (arm(&comparison.reference), arm(&comparison.candidate)) else { continue };
         let is_served = a.endpoint().is_some() || b.endpoint().is_some();

@@ -1,13 +1,16 @@
 //! The report as one page: no network, no script, readable in light and dark, on paper and on a phone.
 
 use super::{
-    ArmReport, Exporter, Flip, Report, decimals,
+    ArmReport, Exporter, Flip, Report,
     difference::{Piece, difference},
     p_value, percent, points,
     svg::{self, Line, Point},
     text,
 };
-use crate::benchmark::{confusion::NO_CALL, row::Mode};
+use crate::benchmark::{
+    confusion::{Confusion, NO_CALL},
+    row::Mode,
+};
 
 /// One self-contained HTML page.
 pub struct Html;
@@ -26,7 +29,7 @@ impl Exporter for Html {
             verdicts(report),
             section("Models", &table(&text::arms(report))),
             charts(report),
-            section("Differences by the primary metric", &table(&text::differences(report))),
+            differences(report),
             all_metrics(report),
             noise_floor(report),
             constraints(report),
@@ -95,16 +98,12 @@ fn verdicts(report: &Report) -> String {
             report.cases,
             report.conversations
         );
-        for (finding, words) in verdict.verdict.findings.iter().zip(&verdict.words) {
-            let class = match (finding.worse, verdict.verdict.ship.as_ref() == Some(&finding.name)) {
-                (true, _) => "bad",
-                (_, true) => "good",
-                _ => "",
-            };
+        for found in report.findings(verdict) {
+            let class = found.good.map_or("", |good| if good { "good" } else { "bad" });
             out += &format!(
                 "<li><b>{}</b>: <span class=\"{class}\">{}</span></li>\n",
-                escaped(&finding.name),
-                escaped(words)
+                escaped(found.name),
+                escaped(&found.words)
             );
         }
         out += "</ul>\n</div>\n";
@@ -113,18 +112,24 @@ fn verdicts(report: &Report) -> String {
 }
 
 fn charts(report: &Report) -> String {
-    let primary = |arm: &ArmReport| arm.mean(&report.primary).cloned();
-    let y_title = format!("{} (%)", report.primary);
+    let (heading, quality, y_title) = match report.labelled {
+        true => ("Accuracy and cost", "Accuracy", format!("{} (%)", report.primary)),
+        false => {
+            ("Drift and cost", "Rows with the reference's call", "same call as the reference (%)".into())
+        }
+    };
     let shown = || report.compared();
+    let height = |arm: &ArmReport| {
+        if report.labelled {
+            let mean = arm.mean(&report.primary)?;
+            return Some((mean.mean?, mean.interval));
+        }
+        let distance = report.distances.iter().find(|distance| distance.candidate == arm.label)?;
+        Some((distance.same_call_share()?, distance.same_calls_interval))
+    };
     let point = |arm: &ArmReport, x: f64| {
-        let mean = primary(arm)?;
-        Some(Point {
-            label: arm.name.clone(),
-            x,
-            y: mean.mean,
-            interval: mean.interval,
-            class: arm.mode.name().into(),
-        })
+        let (y, interval) = height(arm)?;
+        Some(Point { label: arm.name.clone(), x, y, interval, class: arm.mode.name().into() })
     };
     let by_size: Vec<Point> = shown()
         .filter(|arm| arm.file_bytes > 0)
@@ -145,13 +150,13 @@ fn charts(report: &Report) -> String {
         .collect();
     let mut figures = Vec::new();
     if !by_size.is_empty() {
-        figures
-            .push(figure(&svg::scatter(&by_size, "file size (MB)", &y_title), "Accuracy against file size."));
+        let caption = format!("{quality} against file size.");
+        figures.push(figure(&svg::scatter(&by_size, "file size (MB)", &y_title), &caption));
     }
     if !by_time.is_empty() {
         figures.push(figure(
             &svg::scatter(&by_time, "seconds per call (median)", &y_title),
-            "Accuracy against the time of a call.",
+            &format!("{quality} against the time of a call."),
         ));
     }
     if !lines.is_empty() {
@@ -162,10 +167,13 @@ fn charts(report: &Report) -> String {
              of single means.",
         ));
     }
+    if figures.is_empty() {
+        return String::new();
+    }
     let modes = Mode::ALL.iter().filter(|mode| report.arms.iter().any(|arm| arm.mode == **mode));
     let keys: String = modes.map(|mode| format!("<span class=\"key {mode}\"></span>{mode}")).collect();
     section(
-        "Accuracy and cost",
+        heading,
         &format!(
             "<p class=\"soft\">Colours are modes: {keys}</p>\n<div class=\"grid-2\">\n{}</div>\n",
             figures.concat()
@@ -175,6 +183,13 @@ fn charts(report: &Report) -> String {
 
 fn figure(svg: &str, caption: &str) -> String {
     format!("<figure class=\"card\">{svg}<figcaption>{}</figcaption></figure>\n", escaped(caption))
+}
+
+fn differences(report: &Report) -> String {
+    match report.labelled {
+        true => section("Differences by the primary metric", &table(&text::differences(report))),
+        false => String::new(),
+    }
 }
 
 fn all_metrics(report: &Report) -> String {
@@ -230,35 +245,10 @@ fn costs(report: &Report) -> String {
 }
 
 fn distances(report: &Report) -> String {
-    let head = [
-        "answers beside the reference's",
-        "rows",
-        "same output (%)",
-        "other function",
-        "other score",
-        "first differing token",
-        "KL mean (nats)",
-        "KL p99",
-        "top-1 (%)",
-        "NLL/token",
-    ];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for distance in &report.distances {
-        let share = distance.same_outputs as f64 / distance.rows.max(1) as f64;
-        rows.push(vec![
-            distance.candidate.clone(),
-            distance.rows.to_string(),
-            percent((distance.rows > 0).then_some(share)),
-            distance.name_flips.to_string(),
-            distance.score_flips.to_string(),
-            decimals(distance.first_divergence, 0),
-            decimals(distance.kl_mean, 4),
-            decimals(distance.kl_p99, 4),
-            percent(distance.top1_agreement),
-            decimals(report.arm(&distance.candidate).and_then(|arm| arm.nll_per_token), 4),
-        ]);
+    match report.distances.is_empty() {
+        true => String::new(),
+        false => section("Drift from the reference", &table(&text::distances(report))),
     }
-    if rows.len() == 1 { String::new() } else { section("Drift from the reference", &table(&rows)) }
 }
 
 fn functions(report: &Report) -> String {
@@ -266,6 +256,9 @@ fn functions(report: &Report) -> String {
         report.compared().flat_map(|arm| &arm.functions).map(|function| &*function.function).collect();
     names.sort_unstable();
     names.dedup();
+    if names.is_empty() {
+        return String::new();
+    }
     let mut rows = vec![vec![format!("{} (%)", report.primary)]];
     rows[0].extend(names.iter().map(|name| (*name).to_owned()));
     for arm in report.compared() {
@@ -280,34 +273,47 @@ fn functions(report: &Report) -> String {
 }
 
 fn confusions(report: &Report) -> String {
-    let cards: String = report.compared().map(confusion).collect();
+    let (cards, rows): (String, &str) = match report.labelled {
+        true => {
+            let cards = report.compared().map(|arm| confusion(&arm.label, &arm.confusion));
+            (cards.collect(), "the right function")
+        }
+        false => {
+            let cards =
+                report.distances.iter().map(|distance| confusion(&distance.candidate, &distance.called));
+            (cards.collect(), "the function that the reference called")
+        }
+    };
+    if cards.is_empty() {
+        return cards;
+    }
     section(
         "Which function was called",
         &format!(
-            "<p class=\"soft\">Rows: the right function. Columns: the one that was called.</p>\n<div class=\"grid-2\">\n{cards}</div>\n"
+            "<p class=\"soft\">Rows: {rows}. Columns: the one that was called.</p>\n<div class=\"grid-2\">\n{cards}</div>\n"
         ),
     )
 }
 
-fn confusion(arm: &ArmReport) -> String {
-    let called = arm.confusion.called();
+fn confusion(label: &str, confusion: &Confusion) -> String {
+    let called = confusion.called();
     let shown = |name: &str| if name == NO_CALL { "(no call)".to_owned() } else { escaped(name) };
     let head: String = called.iter().map(|name| format!("<th>{}</th>", shown(name))).collect();
     let mut body = String::new();
-    for (gold, row) in &arm.confusion.rows {
+    for (gold, row) in &confusion.rows {
         let total: usize = row.values().sum();
         let cells = called.iter().map(|name| {
-            let count = arm.confusion.count(gold, name);
+            let count = confusion.count(gold, name);
             let share = count as f64 / total.max(1) as f64;
             let class = if name == gold { " class=\"right\"" } else { "" };
             format!("<td{class} style=\"background: rgba(var(--shade), {:.2})\">{count}</td>", share * 0.45)
         });
-        body += &format!("<tr><td>{}</td>{}</tr>\n", escaped(gold), cells.collect::<String>());
+        body += &format!("<tr><td>{}</td>{}</tr>\n", shown(gold), cells.collect::<String>());
     }
     format!(
         "<div class=\"card\"><h3>{}</h3><div class=\"scroll\"><table class=\"confusion\">\
          <thead><tr><th></th>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div></div>\n",
-        escaped(&arm.label)
+        escaped(label)
     )
 }
 
@@ -317,9 +323,12 @@ fn flips(report: &Report) -> String {
         let all: Vec<&Flip> =
             report.flips.iter().filter(|flip| flip.candidate == distance.candidate).collect();
         let other = distance.rows - distance.same_outputs;
+        let what = match report.labelled {
+            true => "answers call another function or score otherwise",
+            false => "answers make another call, those with another function first",
+        };
         out += &format!(
-            "<h3>{}</h3>\n<p class=\"soft\">{} answers call another function or score otherwise, of {other} with other \
-             words, of {}.{}</p>\n",
+            "<h3>{}</h3>\n<p class=\"soft\">{} {what}, of {other} with other words, of {}.{}</p>\n",
             escaped(&distance.candidate),
             all.len(),
             distance.rows,
@@ -336,19 +345,25 @@ fn flips(report: &Report) -> String {
 
 fn flip(flip: &Flip) -> String {
     let (reference, candidate) = difference(&flip.reference_output, &flip.candidate_output);
-    let class = if flip.candidate_score < flip.reference_score { "bad" } else { "good" };
+    let outcome = match flip.reference_score.zip(flip.candidate_score) {
+        Some((before, after)) => {
+            let class = if after < before { "bad" } else { "good" };
+            format!("<span class=\"{class}\">{before:.2} → {after:.2}</span>")
+        }
+        None if flip.other_function => "another function".into(),
+        None => "other arguments".into(),
+    };
+    let right = flip.gold.as_ref().map_or(String::new(), |gold| {
+        format!("<div><p class=\"soft\">right</p><pre>{}</pre></div>\n", escaped(gold))
+    });
     format!(
-        "<details><summary>conversation {}, call {}: <span class=\"{class}\">{:.2} → {:.2}</span></summary>\n\
+        "<details><summary>conversation {}, call {}: {outcome}</summary>\n\
          <div class=\"flip\">\n<div><p class=\"soft\">asked last</p><pre>{}</pre></div>\n\
-         <div><p class=\"soft\">right</p><pre>{}</pre></div>\n\
-         <div><p class=\"soft\">reference</p><pre>{}</pre></div>\n\
+         {right}<div><p class=\"soft\">reference</p><pre>{}</pre></div>\n\
          <div><p class=\"soft\">candidate</p><pre>{}</pre></div>\n</div></details>\n",
         flip.conversation + 1,
         flip.turn + 1,
-        flip.reference_score,
-        flip.candidate_score,
         escaped(&flip.prompt_tail),
-        escaped(&flip.gold),
         marked(&reference),
         marked(&candidate)
     )

@@ -14,13 +14,13 @@ impl Exporter for Markdown {
         let mut out = String::from("# Benchmark\n\n");
         for verdict in &report.verdicts {
             out += &format!("**{}** (mode `{}`)\n\n", escaped(&verdict.sentence), verdict.mode);
-            for (finding, words) in verdict.verdict.findings.iter().zip(&verdict.words) {
-                out += &format!("- {}: {}\n", escaped(&finding.name), escaped(words));
+            for found in report.findings(verdict) {
+                out += &format!("- {}: {}\n", escaped(found.name), escaped(&found.words));
             }
             out.push('\n');
         }
         out += &table(&text::arms(report));
-        out += &table(&text::differences(report));
+        out += &table(&if report.labelled { text::differences(report) } else { text::distances(report) });
         if report.arms.iter().any(|arm| !arm.costs.is_empty()) {
             out += &table(&text::costs(report));
         }

@@ -55,6 +55,8 @@ pub struct Report {
     pub schema_version: u32,
     /// The decisions, one for each mode.
     pub verdicts: Vec<ModeVerdict>,
+    /// Whether the data say which calls are right; if not, whatever needs that is null, and nothing is decided.
+    pub labelled: bool,
     /// The metric that decides, named before the run.
     pub primary: String,
     /// How it was decided.
@@ -145,8 +147,10 @@ pub struct ArmReport {
     /// What was published for the checkpoint, where it and the data are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
-    /// Nats for each token of the reference answers, if measured.
+    /// Nats for each token of the right answers, if measured.
     pub nll_per_token: Option<f64>,
+    /// Nats for each token of what the reference wrote, where the data have no right answers.
+    pub reference_nll_per_token: Option<f64>,
     /// What it cost, host by host.
     pub costs: Vec<CostReport>,
 }
@@ -158,8 +162,8 @@ pub struct Mean {
     pub metric: String,
     /// Rows that it says something about.
     pub rows: usize,
-    /// The mean.
-    pub mean: f64,
+    /// The mean; none without such rows.
+    pub mean: Option<f64>,
     /// Its 95 % interval, conversations drawn; never compare two of these, compare pairs.
     pub interval: Option<Interval>,
 }
@@ -237,10 +241,16 @@ pub struct Distance {
     pub rows: usize,
     /// Rows with the same output, letter by letter.
     pub same_outputs: usize,
+    /// Rows with the same call: the same function with the same arguments in whatever order, or no call on both sides.
+    pub same_calls: usize,
+    /// The 95 % interval of their share, conversations drawn.
+    pub same_calls_interval: Option<Interval>,
     /// Rows that call another function, or none where the other does.
     pub name_flips: usize,
-    /// Rows whose primary score differs.
-    pub score_flips: usize,
+    /// Rows by the function that the other calls and the one that is called in its place.
+    pub called: Confusion,
+    /// Rows whose primary score differs; none without right answers.
+    pub score_flips: Option<usize>,
     /// The median place of the first token that differs, counted from 0, where one does and tokens were kept.
     pub first_divergence: Option<f64>,
     /// The mean of KL(reference || candidate) over all positions, in nats.
@@ -251,7 +261,8 @@ pub struct Distance {
     pub top1_agreement: Option<f64>,
 }
 
-/// An answer that differs in substance from the reference's.
+/// An answer that differs in substance from the reference's: in its function or score or, without right answers, in its
+/// call.
 #[derive(Clone, Debug, Serialize)]
 pub struct Flip {
     /// The candidate's label.
@@ -264,16 +275,18 @@ pub struct Flip {
     pub turn: usize,
     /// The last message of the prompt.
     pub prompt_tail: String,
-    /// The right call.
-    pub gold: String,
+    /// The right call, if the data have it.
+    pub gold: Option<String>,
+    /// Whether the two call different functions.
+    pub other_function: bool,
     /// What the reference wrote.
     pub reference_output: String,
-    /// Its primary score.
-    pub reference_score: f64,
+    /// Its primary score; none without right answers.
+    pub reference_score: Option<f64>,
     /// What the candidate wrote.
     pub candidate_output: String,
-    /// Its primary score.
-    pub candidate_score: f64,
+    /// Its primary score; none without right answers.
+    pub candidate_score: Option<f64>,
 }
 
 /// The scores of one row.
@@ -285,8 +298,8 @@ pub struct ScoreRow {
     pub conversation: usize,
     /// The call of the conversation, counted from 0.
     pub turn: usize,
-    /// The function of the right call.
-    pub function: String,
+    /// The function of the right call, if the data have it.
+    pub function: Option<String>,
     /// The scores by metric.
     pub scores: BTreeMap<String, f64>,
 }
@@ -297,16 +310,77 @@ impl Report {
         self.arms.iter().find(|arm| arm.label == label)
     }
 
+    /// What was found in a mode, candidate by candidate.
+    fn findings<'r>(&'r self, verdict: &'r ModeVerdict) -> Vec<Found<'r>> {
+        if self.labelled {
+            let found = verdict.verdict.findings.iter().zip(&verdict.words);
+            return found
+                .map(|(finding, words)| Found {
+                    name: &finding.name,
+                    words: words.clone(),
+                    good: match (finding.worse, verdict.verdict.ship.as_ref() == Some(&finding.name)) {
+                        (true, _) => Some(false),
+                        (_, ship) => ship.then_some(true),
+                    },
+                })
+                .collect();
+        }
+        let found = self.distances_of(verdict.mode);
+        found.map(|(arm, distance)| Found { name: &arm.name, words: distance.words(), good: None }).collect()
+    }
+
+    /// How far the arms of a mode are from its reference, each with its arm.
+    fn distances_of(&self, mode: Mode) -> impl Iterator<Item = (&ArmReport, &Distance)> {
+        self.distances.iter().filter_map(move |distance| {
+            let arm = self.arm(&distance.candidate)?;
+            (arm.mode == mode).then_some((arm, distance))
+        })
+    }
+
     /// The arms that are compared: all but those of the noise floor.
     pub fn compared(&self) -> impl Iterator<Item = &ArmReport> {
         self.arms.iter().filter(|arm| arm.role != Role::NoiseFloor)
     }
 }
 
+/// A line of what was found.
+struct Found<'r> {
+    name: &'r str,
+    words: String,
+    /// Whether it is good or bad, if it is either.
+    good: Option<bool>,
+}
+
 impl ArmReport {
-    /// The mean of a metric.
+    /// The mean of a metric, if the metric says something about any row.
     pub fn mean(&self, metric: &str) -> Option<&Mean> {
-        self.means.iter().find(|mean| mean.metric == metric)
+        self.means.iter().find(|mean| mean.metric == metric && mean.mean.is_some())
+    }
+}
+
+impl Distance {
+    /// The share of rows with the same call.
+    fn same_call_share(&self) -> Option<f64> {
+        (self.rows > 0).then(|| self.same_calls as f64 / self.rows as f64)
+    }
+
+    /// The share of rows with the same output, letter by letter.
+    fn same_output_share(&self) -> Option<f64> {
+        (self.rows > 0).then(|| self.same_outputs as f64 / self.rows as f64)
+    }
+
+    /// How far it is, in words.
+    fn words(&self) -> String {
+        let range = self.same_calls_interval.map_or(String::new(), |interval| {
+            format!(" ({} to {})", percent(Some(interval.low)), percent(Some(interval.high)))
+        });
+        let kl = self.kl_mean.map_or(String::new(), |kl| format!(", KL {kl:.4} nats"));
+        format!(
+            "the same call on {} %{range} of {} rows, another function on {}{kl}",
+            percent(self.same_call_share()),
+            self.rows,
+            self.name_flips
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
 use crate::benchmark::{
     row::{ByName, Mode, Role, Row},
     run::Condition,
+    verdict::Rules,
 };
 use serde::Serialize;
 
@@ -50,6 +51,7 @@ pub(super) fn noise_floor(
     of_mode: &[&ArmRows<'_>],
     skipped: &ByName<String>,
     primary: &str,
+    rules: &Rules,
 ) -> Vec<NoiseFloor> {
     let file = |arm: &ArmRows<'_>| arm.rows[0].key.arm.file_sha256.clone();
     let again: Vec<_> = of_mode
@@ -71,7 +73,7 @@ pub(super) fn noise_floor(
             mode,
             condition: condition.name().into(),
             changed_to: arm.map(|arm| condition.setting()(arm.rows[0])),
-            distance: arm.map(|arm| pairing::distance(reference, arm, primary)),
+            distance: arm.map(|arm| pairing::distance(reference, arm, primary, rules)),
             delta,
             reason: arm.is_none().then_some(reason),
         }
@@ -95,7 +97,7 @@ pub(super) fn varied<'a, 'r>(arm: &ArmRows<'r>, arms: &'a [ArmRows<'r>]) -> Opti
 impl NoiseFloor {
     /// The share of rows with another output, letter by letter.
     pub fn output_flips(&self) -> Option<f64> {
-        self.share(|distance| distance.rows - distance.same_outputs)
+        self.share(|distance| Some(distance.rows - distance.same_outputs))
     }
 
     /// The share of rows with another primary score.
@@ -103,9 +105,14 @@ impl NoiseFloor {
         self.share(|distance| distance.score_flips)
     }
 
-    fn share(&self, count: fn(&Distance) -> usize) -> Option<f64> {
+    /// The share of rows with another call.
+    pub fn call_flips(&self) -> Option<f64> {
+        self.share(|distance| Some(distance.rows - distance.same_calls))
+    }
+
+    fn share(&self, count: fn(&Distance) -> Option<usize>) -> Option<f64> {
         let distance = self.distance.as_ref().filter(|distance| distance.rows > 0)?;
-        Some(count(distance) as f64 / distance.rows as f64)
+        Some(count(distance)? as f64 / distance.rows as f64)
     }
 }
 

@@ -3,9 +3,10 @@
 use super::{Distance, Flip, MetricComparison};
 use crate::benchmark::{
     answer::Call,
+    confusion::Confusion,
     metric,
     row::{Rendering, Row, Served},
-    stats,
+    stats::{self, Cluster, Random},
     verdict::{PairedRow, Rules, compare},
 };
 use std::collections::BTreeMap;
@@ -88,7 +89,12 @@ pub(super) fn is_binary(metric: &str) -> bool {
 }
 
 /// How far the answers are apart.
-pub(super) fn distance(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary: &str) -> Distance {
+pub(super) fn distance(
+    reference: &ArmRows<'_>,
+    candidate: &ArmRows<'_>,
+    primary: &str,
+    rules: &Rules,
+) -> Distance {
     let pairs = pairs(reference, candidate);
     let mut first_divergences: Vec<f64> = pairs
         .iter()
@@ -102,13 +108,28 @@ pub(super) fn distance(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary
     let with_top1 = || drifts().filter_map(|drift| Some((drift.top1_agreeing?, drift.tokens)));
     let positions: usize = with_top1().map(|(_, tokens)| tokens).sum();
     let agreeing: usize = with_top1().map(|(agreeing, _)| agreeing).sum();
+    let mut functions = Confusion::default();
+    let mut clusters: BTreeMap<usize, Cluster> = BTreeMap::new();
+    for (a, b) in &pairs {
+        functions.add_names(called(a).as_deref(), called(b).as_deref());
+        let cluster = clusters.entry(b.conversation).or_default();
+        cluster.sum += f64::from(u8::from(call(a) == call(b)));
+        cluster.rows += 1;
+    }
+    let clusters: Vec<Cluster> = clusters.into_values().collect();
+    let mut picks = Random::new(rules.seed);
+    let is_labelled = pairs.iter().any(|(_, row)| row.is_labelled());
+    let score_flips = pairs.iter().filter(|(a, b)| a.scores.get(primary) != b.scores.get(primary)).count();
     Distance {
         candidate: candidate.label.clone(),
         reference: reference.label.clone(),
         rows: pairs.len(),
         same_outputs: pairs.iter().filter(|(a, b)| a.raw_output == b.raw_output).count(),
+        same_calls: pairs.iter().filter(|(a, b)| call(a) == call(b)).count(),
+        same_calls_interval: stats::bootstrap(&clusters, rules.draws, &mut || picks.below(clusters.len())),
         name_flips: pairs.iter().filter(|(a, b)| called(a) != called(b)).count(),
-        score_flips: pairs.iter().filter(|(a, b)| a.scores.get(primary) != b.scores.get(primary)).count(),
+        called: functions,
+        score_flips: is_labelled.then_some(score_flips),
         first_divergence: stats::quantile(&first_divergences, 0.5),
         kl_mean: stats::mean(&kl),
         kl_p99: stats::quantile(&kl, 0.99),
@@ -116,10 +137,14 @@ pub(super) fn distance(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary
     }
 }
 
-/// The pairs that differ in the function called or in the primary score.
+/// The pairs that differ in the function called or in the primary score; without right answers those that differ in the
+/// call, other functions first.
 pub(super) fn flips(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary: &str) -> Vec<Flip> {
-    let score = |row: &Row| row.scores.get(primary).copied().unwrap_or(0.0);
-    pairs(reference, candidate)
+    let score = |row: &Row| match row.is_labelled() {
+        true => Some(row.scores.get(primary).copied().unwrap_or(0.0)),
+        false => None,
+    };
+    let mut flips: Vec<Flip> = pairs(reference, candidate)
         .into_iter()
         .filter(|(a, b)| has_flipped(a, b, primary))
         .map(|(a, b)| Flip {
@@ -128,17 +153,26 @@ pub(super) fn flips(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary: &
             conversation: b.conversation,
             turn: b.turn,
             prompt_tail: b.prompt_tail.clone(),
-            gold: b.gold.clone(),
+            gold: b.is_labelled().then(|| b.gold.clone()),
+            other_function: called(a) != called(b),
             reference_output: a.raw_output.clone(),
             reference_score: score(a),
             candidate_output: b.raw_output.clone(),
             candidate_score: score(b),
         })
-        .collect()
+        .collect();
+    if flips.iter().all(|flip| flip.gold.is_none()) {
+        flips.sort_by_key(|flip| !flip.other_function);
+    }
+    flips
 }
 
-/// Whether two answers call different functions, or score differently where both have a score.
+/// Whether two answers call different functions, or score differently where both have a score; without right answers
+/// whether they are different calls.
 fn has_flipped(a: &Row, b: &Row, primary: &str) -> bool {
+    if !b.is_labelled() {
+        return call(a) != call(b);
+    }
     let scores = a.scores.get(primary).zip(b.scores.get(primary));
     called(a) != called(b) || scores.is_some_and(|(a, b)| a != b)
 }
@@ -148,9 +182,14 @@ pub(super) fn other_prompts(pairs: &[(&Row, &Row)]) -> usize {
     pairs.iter().filter(|(a, b)| a.key.prompt_sha256 != b.key.prompt_sha256).count()
 }
 
+/// The call that a row makes, if it makes one.
+fn call(row: &Row) -> Option<Call> {
+    Call::parse(&row.prediction).ok()
+}
+
 /// The function that a row calls, if it calls one.
 fn called(row: &Row) -> Option<String> {
-    Call::parse(&row.prediction).ok().map(|call| call.name)
+    call(row).map(|call| call.name)
 }
 
 /// The first place at which two runs of tokens differ; `None` where they are the same or were not kept.

@@ -1,6 +1,6 @@
 //! The report for a terminal.
 
-use super::{ArmReport, Exporter, Mean, Report, decimals, megabytes, p_value, percent, points};
+use super::{ArmReport, Distance, Exporter, Mean, Report, decimals, megabytes, p_value, percent, points};
 use crate::benchmark::{
     judge,
     row::{Mode, Role},
@@ -23,10 +23,10 @@ impl Exporter for Text {
         out.push('\n');
         out += &aligned(&arms(report));
         out.push('\n');
-        out += &aligned(&differences(report));
+        out += &aligned(&if report.labelled { differences(report) } else { distances(report) });
         for verdict in &report.verdicts {
-            for (finding, words) in verdict.verdict.findings.iter().zip(&verdict.words) {
-                out += &format!("\n{}{}: {words}", mode(verdict.mode), finding.name);
+            for found in report.findings(verdict) {
+                out += &format!("\n{}{}: {}", mode(verdict.mode), found.name, found.words);
             }
         }
         out.push('\n');
@@ -74,17 +74,16 @@ pub(super) fn arms(report: &Report) -> Vec<Vec<String>> {
     table[0].extend(has_published.then(|| "published".to_owned()));
     for arm in report.compared() {
         let distance = report.distances.iter().find(|distance| distance.candidate == arm.label);
-        let same = distance.map(|distance| distance.same_outputs as f64 / distance.rows.max(1) as f64);
         table.push(vec![
             format!("{}{}", arm.name, role(report, arm)),
             arm.mode.to_string(),
             megabytes(arm.file_bytes),
             decimals(arm.bits_per_weight, 2),
             arm.rows.to_string(),
-            percent(arm.mean(&report.primary).map(|mean| mean.mean)),
-            percent(arm.mean("function_name").map(|mean| mean.mean)),
+            percent(arm.mean(&report.primary).and_then(|mean| mean.mean)),
+            percent(arm.mean("function_name").and_then(|mean| mean.mean)),
             arm.rejected.values().sum::<usize>().to_string(),
-            percent(same),
+            percent(distance.and_then(Distance::same_output_share)),
             decimals(distance.and_then(|distance| distance.kl_mean), 4),
         ]);
         let row = table.last_mut().expect("it was added");
@@ -100,9 +99,10 @@ pub(super) fn arms(report: &Report) -> Vec<Vec<String>> {
 
 /// A mean in per cent with its interval.
 fn with_interval(mean: &Mean) -> String {
-    let percent = |share: f64| format!("{:.1}", share * 100.0);
     match mean.interval {
-        Some(i) => format!("{} ({} to {})", percent(mean.mean), percent(i.low), percent(i.high)),
+        Some(i) => {
+            format!("{} ({} to {})", percent(mean.mean), percent(Some(i.low)), percent(Some(i.high)))
+        }
         None => percent(mean.mean),
     }
 }
@@ -168,6 +168,67 @@ pub(super) fn differences(report: &Report) -> Vec<Vec<String>> {
             p_value(comparison.p),
             "—".into(),
             comparison.p_mcnemar.map_or("—".into(), p_value),
+        ]);
+    }
+    table
+}
+
+/// How far answers are from the reference's.
+pub(super) fn distances(report: &Report) -> Vec<Vec<String>> {
+    let along = if report.labelled { "NLL/token" } else { "NLL/token of the reference's text" };
+    let head = [
+        "beside the reference",
+        "mode",
+        "rows",
+        "same output (%)",
+        "same call (%)",
+        "95 % from",
+        "to",
+        "noise (%)",
+        "other function",
+        "other score",
+        "first differing token",
+        "KL mean (nats)",
+        "KL p99",
+        "top-1 (%)",
+        along,
+    ];
+    let mut table = vec![head.map(str::to_owned).to_vec()];
+    let mut last: Option<&str> = None;
+    let nll = |arm: &ArmReport| match report.labelled {
+        true => arm.nll_per_token,
+        false => arm.reference_nll_per_token,
+    };
+    for distance in &report.distances {
+        let Some(arm) = report.arm(&distance.candidate) else { continue };
+        let interval = distance.same_calls_interval;
+        // What the others' NLL is to be held against.
+        let reference = report.arm(&distance.reference).filter(|_| last != Some(&*distance.reference));
+        if let Some(reference) = reference.filter(|reference| nll(reference).is_some()) {
+            let mut row = vec!["—".to_owned(); table[0].len()];
+            row[0] = format!("{} (reference)", reference.name);
+            row[1] = reference.mode.to_string();
+            row[2] = reference.rows.to_string();
+            *row.last_mut().expect("there are columns") = decimals(nll(reference), 4);
+            table.push(row);
+        }
+        last = Some(&distance.reference);
+        table.push(vec![
+            arm.name.clone(),
+            arm.mode.to_string(),
+            distance.rows.to_string(),
+            percent(distance.same_output_share()),
+            percent(distance.same_call_share()),
+            percent(interval.map(|interval| interval.low)),
+            percent(interval.map(|interval| interval.high)),
+            percent(report.noise(arm.mode)),
+            distance.name_flips.to_string(),
+            distance.score_flips.map_or("—".into(), |flips| flips.to_string()),
+            decimals(distance.first_divergence, 0),
+            decimals(distance.kl_mean, 4),
+            decimals(distance.kl_p99, 4),
+            percent(distance.top1_agreement),
+            decimals(nll(arm), 4),
         ]);
     }
     table
@@ -249,7 +310,7 @@ pub(super) fn noise_floor(report: &Report) -> Vec<Vec<String>> {
 pub(super) fn constraints(report: &Report) -> Vec<Vec<String>> {
     let head = ["constraint against free (points)", "metric", "delta", "95 % from", "to", "broken", "fixed"];
     let mut table = vec![head.map(str::to_owned).to_vec()];
-    for row in report.constraints.iter().filter(|row| row.metric == report.primary) {
+    for row in report.constraints.iter().filter(|row| row.metric == report.primary || !report.labelled) {
         table.push(vec![
             row.candidate.clone(),
             row.metric.clone(),

@@ -44,7 +44,13 @@ fn row(model: &str, conversation: usize, turn: usize, right: bool) -> Row {
         scores: ByName::from([("staged_tool_call".into(), if right { 1.0 } else { 0.75 })]),
         rejection: None,
         judge: None,
-        drift: Some(Drift { nll: 1.0 / 3.0, tokens: 2, kl: vec![0.1, 0.2], top1_agreeing: Some(2) }),
+        drift: Some(Drift {
+            along: Trail::Gold,
+            nll: 1.0 / 3.0,
+            tokens: 2,
+            kl: vec![0.1, 0.2],
+            top1_agreeing: Some(2),
+        }),
         cost: Some(Cost { host: "pi".into(), wall_s: 0.1, ..Cost::default() }),
     }
 }
@@ -192,5 +198,5 @@ fn scores_can_be_made_again_from_what_a_row_keeps() {
     (row.raw_output, row.prediction) = ("Hello".into(), String::new());
     row.rescore(&tools, true);
     assert_eq!(row.rejection, Some(Rejection::NoJson));
-    assert_eq!((row.scores["judge_proxy"], row.function()), (0.0, "f".into()));
+    assert_eq!((row.scores["judge_proxy"], row.function()), (0.0, Some("f".into())));
 }

@@ -1,6 +1,6 @@
 //! How far models' probabilities are from the reference's along given tokens.
 
-use crate::benchmark::row::Drift;
+use crate::benchmark::row::{Drift, Trail};
 
 /// Probabilities after one token, as logarithms.
 struct LogProbabilities<'l> {
@@ -52,10 +52,10 @@ impl Along {
         }
     }
 
-    /// What a row keeps of it.
-    pub fn finish(self) -> Drift {
+    /// What a row keeps of a walk along such texts.
+    pub fn finish(self, along: Trail) -> Drift {
         let top1_agreeing = (!self.kl.is_empty()).then_some(self.agreeing);
-        Drift { nll: self.nll, tokens: self.tokens, kl: self.kl, top1_agreeing }
+        Drift { along, nll: self.nll, tokens: self.tokens, kl: self.kl, top1_agreeing }
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
         // Adding the same to all logits changes no probability.
         along.add(&logs(q).map(|logit| logit + 7.0), Some(&logs(p)), 2);
         along.add(&logs(p), Some(&logs(p)), 0);
-        let drift = along.finish();
+        let drift = along.finish(Trail::Gold);
         assert!((drift.nll - 2.0 * 2f64.ln()).abs() < 1e-6);
         // 0.5 ln 2 + 0 - 0.25 ln 2.
         assert!((drift.kl[0] - 0.25 * 2f64.ln()).abs() < 1e-6 && drift.kl[1].abs() < 1e-9, "{drift:?}");
@@ -96,7 +96,7 @@ mod tests {
     fn without_a_reference_there_is_no_divergence() {
         let mut along = Along::default();
         along.add(&logs([0.5, 0.25, 0.25]), None, 1);
-        let drift = along.finish();
+        let drift = along.finish(Trail::Gold);
         assert!(drift.kl.is_empty() && drift.top1_agreeing.is_none());
         assert!((drift.nll - 4f64.ln()).abs() < 1e-6);
     }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Result,
     benchmark::{
-        Case, Dataset, Mode,
+        Case, Dataset, Mode, Row,
         answer::{Call, Style},
         dataset::hex,
         json::{self, Json},
@@ -120,10 +120,8 @@ impl<'m> Walker<'m> {
     /// The right answer as this model would write it, and the token that ends it; `None` where its text does not
     /// begin at a token of its own behind the prompt, or where its arguments do not stand in JSON.
     pub(super) fn gold(&self, case: usize, dataset: &Dataset) -> Result<Option<Vec<i32>>> {
-        let model = &self.contender.model;
-        let prompt = &self.prompts[case];
-        let Some(eos) = model.vocabulary().eos() else { return Ok(None) };
-        let gold = &dataset.cases[case].gold;
+        let Some(eos) = self.contender.model.vocabulary().eos() else { return Ok(None) };
+        let Some(gold) = &dataset.cases[case].gold else { return Ok(None) };
         let answer = match self.dialect.name() {
             // As the published models were tuned, line ends included.
             "hermes" => gold.render(Style::Student),
@@ -132,13 +130,39 @@ impl<'m> Walker<'m> {
                 Err(_) => return Ok(None),
             },
         };
-        let whole = prompt.text.clone() + &answer;
-        let mut tokens = call::tokenize_prompt(model, &whole)?;
+        let Some(mut tokens) = self.behind_prompt(case, &answer)? else { return Ok(None) };
+        tokens.push(eos);
+        Ok(Some(tokens))
+    }
+
+    /// What `row` says, another model's answer to the same case, as tokens of this model, and the token that ends it
+    /// if that model ended it; `None` where its text does not begin at a token of its own behind the prompt.
+    pub(super) fn as_written(&self, case: usize, row: &Row) -> Result<Option<Vec<i32>>> {
+        let vocabulary = self.contender.model.vocabulary();
+        // The very tokens, where they mean the same here: the text alone could be cut otherwise.
+        let same_text = String::from_utf8_lossy(&vocabulary.bytes(&row.tokens)) == row.raw_output;
+        let tokens = match !row.tokens.is_empty() && same_text {
+            true => Some(row.tokens.clone()),
+            false => self.behind_prompt(case, &row.raw_output)?,
+        };
+        let Some(mut tokens) = tokens else { return Ok(None) };
+        // Cut into more tokens than there the text may not fit the context.
+        tokens.truncate(self.max_tokens);
+        if row.finish == finish_name(Finish::Stop) {
+            let Some(eos) = vocabulary.eos() else { return Ok(None) };
+            tokens.push(eos);
+        }
+        Ok((!tokens.is_empty()).then_some(tokens))
+    }
+
+    /// The tokens of a text behind the prompt of a case, if it begins at a token of its own.
+    fn behind_prompt(&self, case: usize, text: &str) -> Result<Option<Vec<i32>>> {
+        let prompt = &self.prompts[case];
+        let mut tokens = call::tokenize_prompt(&self.contender.model, &(prompt.text.clone() + text))?;
         if !tokens.starts_with(&prompt.tokens) {
             return Ok(None);
         }
         tokens.drain(..prompt.tokens.len());
-        tokens.push(eos);
         Ok(Some(tokens))
     }
 

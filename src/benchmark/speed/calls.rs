@@ -41,8 +41,8 @@ pub struct Calls {
     pub calls: usize,
     /// Those that their tool's schema takes.
     pub valid: usize,
-    /// The mean of `staged_tool_call`.
-    pub staged_tool_call: f64,
+    /// The mean of `staged_tool_call`; none in data without right answers.
+    pub staged_tool_call: Option<f64>,
     /// Tokens of the prompts.
     pub prompt_tokens: usize,
     /// Of those, the ones that were computed: what a prompt begins with in common with the one before is kept.
@@ -147,9 +147,11 @@ pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Call
         done.wall_s += watch.wall_s();
         done.cpu_s += watch.cpu_s();
         done.prefill_s += prefill_s;
-        let (gold, predicted) = (case.answer(Style::Student), prediction(&text, Style::Student));
-        let score = staged.score(&Pair::new(&gold, &predicted, Some(&text), Some(&toolbox)));
-        done.staged_tool_call += score.unwrap_or(0.0);
+        if let Some(gold) = case.answer(Style::Student) {
+            let predicted = prediction(&text, Style::Student);
+            let score = staged.score(&Pair::new(&gold, &predicted, Some(&text), Some(&toolbox)));
+            *done.staged_tool_call.get_or_insert(0.0) += score.unwrap_or(0.0);
+        }
         this.extend(written.map(|written| written.tokens));
         done.prompt_tokens += prompt.tokens.len();
         done.each.push(Each { prompt_sha256: prompt.sha256.clone(), text });
@@ -158,7 +160,7 @@ pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Call
     let tokens = done.generated_tokens.max(1) as f64;
     let outside_prefill_s = done.wall_s - done.prefill_s;
     Ok(Calls {
-        staged_tool_call: done.staged_tool_call / done.calls.max(1) as f64,
+        staged_tool_call: done.staged_tool_call.map(|sum| sum / done.calls.max(1) as f64),
         decodes: steps.decodes,
         forced: steps.forced,
         drafted: steps.drafted,
@@ -178,7 +180,7 @@ impl fmt::Display for Calls {
             |f: &mut fmt::Formatter<'_>, what: &str, value: String| writeln!(f, "{what:<34}{value:>14}");
         row(f, "calls", self.calls.to_string())?;
         row(f, "valid", self.valid.to_string())?;
-        row(f, "staged_tool_call", format!("{:.4}", self.staged_tool_call))?;
+        row(f, "staged_tool_call", self.staged_tool_call.map_or("—".into(), |mean| format!("{mean:.4}")))?;
         row(f, "prompt tokens", self.prompt_tokens.to_string())?;
         row(f, "  computed", self.computed_tokens.to_string())?;
         row(f, "tokens of the calls", self.generated_tokens.to_string())?;

@@ -84,6 +84,7 @@ fn ways() -> Vec<Way> {
 /// # Errors
 /// A model without a chat template, and what rendering and the grammar report.
 pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
+    dataset.require_labels("a replay")?;
     let (dialect, prompts) = prompts(dataset, vocabulary)?;
     let compiler = Compiler::for_vocabulary(vocabulary.clone())?;
     let turn = Turn::new(&dataset.job.tools, dialect, KeyOrder::Any)?;
@@ -91,7 +92,8 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
     let in_all = prompts.len();
     let mut taken = Vec::new();
     for (case, prompt) in dataset.cases.iter().zip(prompts) {
-        let tokens = vocabulary.tokenize(&case.answer(Style::Student), true)?;
+        let answer = case.answer(Style::Student).unwrap_or_default();
+        let tokens = vocabulary.tokenize(&answer, true)?;
         let mut constraint = call::constraint(&compiler, &turn)?;
         let mut follows = true;
         for &token in &tokens {

@@ -84,6 +84,7 @@ fn judge_rows(args: &Args, rows: &mut RowFile) -> anyhow::Result<()> {
             format!("the rows are of other data than {}; name the folder of theirs", folder.display());
         return Err(Failure::of(Kind::Data, problem));
     }
+    dataset.require_labels("a judge, who compares with them,").map_err(Error::from)?;
     let criteria = dataset.job.judge_instructions.as_deref();
     let judge = args.judge.prepare(&args.network, criteria, &folder.join("job_description.json"))?;
     if let Some(judge) = judge {

@@ -21,7 +21,7 @@ use edgecall::{
         Dataset, Mode, Row, Split,
         endpoint::Endpoint,
         judge::METRIC,
-        metric::METRICS,
+        metric::{self, METRICS},
         report::{self, Report},
         row::{self, ByName, Record, RowFile, RowWriter, SCHEMA_VERSION, Start},
         run::{self, Settings, Sweep},
@@ -108,9 +108,9 @@ pub struct Args {
     #[arg(long)]
     no_drift: bool,
 
-    /// Decide by this metric
-    #[arg(long, value_name = "METRIC", default_value = "staged_tool_call", value_parser = metrics())]
-    primary: String,
+    /// Decide by this metric [default: staged_tool_call]
+    #[arg(long, value_name = "METRIC", value_parser = metrics())]
+    primary: Option<String>,
 
     /// Accept a loss of this many points
     #[arg(long, value_name = "POINTS", default_value = "3", value_parser = points)]
@@ -205,16 +205,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let has_models = !args.models.is_empty() || args.checkpoint.is_some();
     args.modes = args.endpoint.modes(&args.modes, has_models)?;
     let dataset = dataset(&args)?;
-    if args.primary == "judge_proxy" && !dataset.is_public() {
-        return Err(Failure::usage(
-            "judge_proxy is fitted to the published test set, and this is another; take another --primary",
-        ));
-    }
-    if args.primary == METRIC && !args.judge.is_asked() {
-        return Err(Failure::usage(
-            "llm_judge takes a judge; name one with --judge URL and --judge-model NAME",
-        ));
-    }
+    check_metrics(&args, &dataset)?;
     let cases = cases(&args, &dataset)?;
     // Rows are all there: a Ctrl-C loses the one in flight, and the files of a conversion that is not done.
     exit::leave_on_interrupt("interrupted; go on with --resume", convert::abandon)?;
@@ -236,7 +227,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let settings = Settings {
         modes: args.modes.clone(),
         max_tokens: args.max_tokens.get(),
-        primary: args.primary.clone(),
+        primary: primary(&args).to_owned(),
         margin: args.margin / 100.0,
         drift: !args.no_drift,
     };
@@ -260,6 +251,44 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     })?;
     write_reports(&args, &report)?;
     check_gates(&args, &report)
+}
+
+/// The metric that decides.
+fn primary(args: &Args) -> &str {
+    args.primary.as_deref().unwrap_or("staged_tool_call")
+}
+
+/// Refuses what cannot be measured here, rather than let it pass.
+fn check_metrics(args: &Args, dataset: &Dataset) -> anyhow::Result<()> {
+    let require = |what: &str| dataset.require_labels(what).map_err(Error::from);
+    if args.primary.is_some() {
+        require("--primary names what decides, and a decision")?;
+    }
+    if args.fail_if_worse {
+        require("--fail-if-worse")?;
+    }
+    if args.judge.is_asked() {
+        require("a judge, who compares with them,")?;
+    }
+    for (name, _) in &args.fail_under {
+        if metric::named(name).is_some_and(|metric| metric.needs_label()) {
+            require(&format!("--fail-under {name}"))?;
+        }
+    }
+    let gates = args.fail_under.iter().map(|(name, _)| ("--fail-under", name.as_str()));
+    for (option, name) in gates.chain([("--primary", primary(args))]) {
+        if name == "judge_proxy" && !dataset.is_public() {
+            return Err(Failure::usage(format!(
+                "judge_proxy is fitted to the published test set, and this is another; take another {option}"
+            )));
+        }
+        if name == METRIC && !args.judge.is_asked() {
+            return Err(Failure::usage(
+                "llm_judge takes a judge; name one with --judge URL and --judge-model NAME",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses rows that are there already, before anything takes time.
@@ -421,12 +450,14 @@ fn check_gates(args: &Args, report: &Report) -> anyhow::Result<()> {
         }
     }
     for (metric, least) in &args.fail_under {
-        let means = report.arms.iter().filter_map(|arm| Some((&arm.label, arm.mean(metric)?.mean)));
-        failed.extend(
-            means
-                .filter(|(_, mean)| mean < least)
-                .map(|(label, mean)| format!("{metric} of {label} is {mean:.4}, below {least}")),
-        );
+        failed.extend(report.arms.iter().filter_map(|arm| {
+            let label = &arm.label;
+            match arm.mean(metric).and_then(|mean| mean.mean) {
+                Some(mean) if mean >= *least => None,
+                Some(mean) => Some(format!("{metric} of {label} is {mean:.4}, below {least}")),
+                None => Some(format!("{metric} of {label} could not be measured on any row")),
+            }
+        }));
     }
     if failed.is_empty() { Ok(()) } else { Err(Failure::of(Kind::Negative, failed.join("; "))) }
 }
