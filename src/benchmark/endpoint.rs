@@ -193,6 +193,7 @@ impl Arm {
             n_ubatch: 0,
             flash_attention: false,
             engine: format!("edgecall {}", env!("CARGO_PKG_VERSION")),
+            rules: 0,
             endpoint: Some(served),
         }
     }

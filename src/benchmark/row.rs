@@ -77,8 +77,12 @@ pub struct Arm {
     /// Whether attention was computed by flash attention, as it was in rows that do not say.
     #[serde(default = "yes")]
     pub flash_attention: bool,
-    /// The engine and its build.
+    /// This program's version, and the engine's build.
     pub engine: String,
+    /// [`RULES`](super::run::RULES), as it was when the row was made; 0 in rows from before there was a number, and where
+    /// a server computed.
+    #[serde(default)]
+    pub rules: u32,
     /// Who computed, where that was a server: file and settings are then not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Served>,
@@ -306,7 +310,7 @@ impl Row {
 
 /// Joins the files of a sweep that was spread over machines, rows in an order that does not depend on theirs.
 ///
-/// All files must have their rows from the same data and, as each shard runs all models and modes, from the same arms
+/// All files must have their rows from the same data, made by the same [`RULES`](super::run::RULES), and, as each shard runs all models and modes, from the same arms
 /// as the file with the most of them, those of servers taken by themselves. A row that two files have must be the same answer to the same prompt.
 ///
 /// # Errors
@@ -331,6 +335,7 @@ pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
     }
     let mut merged: BTreeMap<(Arm, usize, usize), Row> = BTreeMap::new();
     let mut first: Option<(&Path, &Row)> = None;
+    let mut first_here: Option<(&Path, &Row)> = None;
     for (path, file) in files {
         for (row, line) in file.rows.iter().zip(&file.lines) {
             let refuse = |other: &Path, problem: String| Error::OtherKey {
@@ -342,6 +347,12 @@ pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
             let (first_path, first_row) = *first.get_or_insert((path, row));
             if let Some(problem) = other_sweep(first_row, row) {
                 return Err(refuse(first_path, problem));
+            }
+            if row.key.arm.endpoint.is_none() {
+                let (path, local) = *first_here.get_or_insert((path, row));
+                if local.key.arm.rules != row.key.arm.rules {
+                    return Err(refuse(path, other_rules(local.key.arm.rules, row.key.arm.rules)));
+                }
             }
             let base = &bases[usize::from(row.key.arm.endpoint.is_some())];
             let (base_path, arms) = (base.0.unwrap_or(path), &base.1);
@@ -392,6 +403,19 @@ pub fn sort(rows: &mut [Row]) {
 
 fn case_words(row: &Row) -> String {
     format!("call {} of conversation {} by {}", row.turn, row.conversation, row.model)
+}
+
+/// Says that rows were made by other rules than `ours`.
+pub(super) fn other_rules(ours: u32, theirs: u32) -> String {
+    let named = |rules: u32| match rules {
+        0 => "rules from before they had a number".to_owned(),
+        rules => format!("rules {rules}"),
+    };
+    format!(
+        "its tokens were made by {}, not {}: what differs between rows of both need not be the model",
+        named(theirs),
+        named(ours)
+    )
 }
 
 /// What makes two rows parts of different sweeps.

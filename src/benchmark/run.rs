@@ -16,7 +16,7 @@ mod walker;
 pub use contender::{Contender, check_distinct, reference};
 pub use cost::{Watch, host};
 pub use drift::Along;
-pub use lane::{Condition, Lane};
+pub use lane::{Condition, Lane, RULES};
 pub use meter::Meter;
 pub(super) use sensors::peak_resident_bytes;
 pub(super) use walker::read_as;
@@ -25,7 +25,7 @@ use super::{
     Case, Dataset, Error, Mode, Row, RowKey,
     answer::{Style, prediction},
     metric::Toolbox,
-    row::{Arm, Data, Drift, Role, RowFile, SCHEMA_VERSION, Trail},
+    row::{Arm, Data, Drift, Role, RowFile, SCHEMA_VERSION, Trail, other_rules},
 };
 use crate::{Result, runtime};
 use std::{collections::BTreeMap, path::Path};
@@ -354,6 +354,8 @@ impl Run<'_> {
             };
             let problem = if row.data != self.data {
                 "the data are others".to_owned()
+            } else if row.key.arm.endpoint.is_none() && row.key.arm.rules != RULES {
+                other_rules(RULES, row.key.arm.rules) + "; begin another file with --out"
             } else if row.primary != settings.primary {
                 format!("the primary metric is {}, not {}", row.primary, settings.primary)
             } else if row.margin != settings.margin {

@@ -86,6 +86,7 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
                 n_ubatch: 512,
                 flash_attention: false,
                 engine: "llama.cpp b1".into(),
+                rules: 1,
                 endpoint: None,
             },
             prompt_sha256: format!("{case:064x}"),

@@ -11,7 +11,7 @@ use edgecall::{
         answer::Call,
         report,
         row::{Role, RowFile, Trail},
-        run::{Contender, Lane, Settings, Sweep, check_distinct},
+        run::{Contender, Lane, RULES, Settings, Sweep, check_distinct},
         verdict::{Margin, Rules},
     },
     call::{self, Format, Request, Think},
@@ -373,6 +373,30 @@ fn a_killed_run_that_goes_on_and_shards_that_are_joined_give_the_report_of_an_un
         .output();
     succeeded(merge.unwrap());
     assert_eq!(report_of(&place("merged.jsonl")), whole);
+
+    // Rows of a program that made tokens otherwise, or before that was written down.
+    let text = fs::read_to_string(&killed).unwrap();
+    for (rules, said) in [("\"rules\":99,", "rules 99"), ("", "rules from before they had a number")] {
+        let old = place("old.jsonl");
+        let ours = format!("\"rules\":{RULES},");
+        fs::write(&old, text.replace(&ours, rules)).unwrap();
+        assert_eq!(report_of(&old)["verdicts"], whole["verdicts"], "they are still reported");
+        let refused = tft(&old, &["--resume"]).output().unwrap();
+        let stderr = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(65), "{stderr}");
+        assert!(stderr.contains(&format!("its tokens were made by {said}, not rules {RULES}")), "{stderr}");
+        assert!(stderr.contains("begin another file with --out"), "{stderr}");
+        let merge = Command::new(env!("CARGO_BIN_EXE_edgecall"))
+            .args(["bench", "merge", "--output"])
+            .arg(place("mixed.jsonl"))
+            .args([&killed, &old])
+            .output()
+            .unwrap();
+        assert_eq!(merge.status.code(), Some(65));
+        assert!(
+            String::from_utf8_lossy(&merge.stderr).contains(&format!("made by {said}, not rules {RULES}"))
+        );
+    }
 
     let other = tft(&killed, &["--resume", "--margin", "5"]).output().unwrap();
     assert_eq!(other.status.code(), Some(65));

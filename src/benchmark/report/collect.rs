@@ -322,6 +322,8 @@ fn arm_report(arm: &ArmRows<'_>, metrics: &[String], primary: &str, rules: &Rule
         bits_per_weight: first.bits_per_weight,
         kv_type: first.key.arm.kv_type.clone(),
         threads: first.key.arm.threads,
+        engine: first.key.arm.engine.clone(),
+        rules: first.key.arm.rules,
         kernels: kernels.into_iter().cloned().collect(),
         rows: arm.rows.len(),
         means: metrics.iter().map(|metric| mean(arm, metric, rules)).collect(),

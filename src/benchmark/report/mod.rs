@@ -132,6 +132,10 @@ pub struct ArmReport {
     pub kv_type: String,
     /// Threads.
     pub threads: usize,
+    /// The version of edgecall that ran it, and the engine's build.
+    pub engine: String,
+    /// The number of the rules by which its tokens were made; 0 where a server made them.
+    pub rules: u32,
     /// The kernels that computed its rows.
     pub kernels: Vec<String>,
     /// Its rows.

@@ -20,6 +20,7 @@ fn row(model: &str, conversation: usize, turn: usize, right: bool) -> Row {
                 n_ubatch: 512,
                 flash_attention: false,
                 engine: "llama.cpp b1".into(),
+                rules: 1,
                 endpoint: None,
             },
             prompt_sha256: format!("sha of {conversation} {turn}"),
@@ -169,6 +170,8 @@ fn rows_of_another_sweep_are_refused_with_what_differs() {
         (|row| row.key.arm.mode = Mode::Any, "mode any, not free"),
         (|row| row.key.arm.file_sha256 = "x".into(), "model file x, not sha of q4"),
         (|row| row.key.arm.engine = "llama.cpp b2".into(), "engine llama.cpp b2, not llama.cpp b1"),
+        (|row| row.key.arm.rules = 2, "made by rules 2, not rules 1"),
+        (|row| row.key.arm.rules = 0, "made by rules from before they had a number, not rules 1"),
         (|row| row.data.test_md5 = "u".into(), "the test set is another one"),
         (|row| row.data.job_sha256 = "u".into(), "task or tools are others"),
         (|row| row.primary = "rouge".into(), "the primary metric is rouge, not staged_tool_call"),
@@ -185,6 +188,35 @@ fn rows_of_another_sweep_are_refused_with_what_differs() {
         );
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[test]
+fn rows_from_before_rules_had_a_number_are_read_and_are_one_sweep() {
+    let text = |mut row: Row| {
+        row.key.arm.rules = 0;
+        String::from_utf8(bytes(&[Record::Row(Box::new(row))])).unwrap().replace(r#""rules":0,"#, "")
+    };
+    let old = text(row("q4", 0, 0, true)) + &text(row("q8", 0, 0, true));
+    assert!(!old.contains("rules"));
+    let old = parse(old.as_bytes()).unwrap();
+    assert!(old.rows.iter().all(|row| row.key.arm.rules == 0));
+    let at = |name: &str, file: &RowFile| (PathBuf::from(name), file.clone());
+    assert_eq!(merge(&[at("old.jsonl", &old)]).unwrap().rows.len(), 2);
+    // A server's rows have no rules, whatever those of the rows that they meet.
+    let mut served = row("big", 0, 0, true);
+    served.key.arm =
+        Arm::served(Served { model: "big".into(), server: "vllm".into(), rendering: Rendering::Ours }, 512);
+    let new = RowFile { rows: vec![served, row("q4", 0, 0, true)], lines: vec![1, 2], ..RowFile::default() };
+    assert_eq!(merge(&[at("new.jsonl", &new)]).unwrap().rows.len(), 2);
+    // One file that was pasted together is found out, too.
+    let mut both = old.clone();
+    both.rows.extend(new.rows);
+    both.lines.extend([3, 4]);
+    let message = merge(&[at("both.jsonl", &both)]).unwrap_err().to_string();
+    assert!(
+        message.starts_with("both.jsonl: line 4 does not belong to the sweep of both.jsonl: "),
+        "{message}"
+    );
 }
 
 #[test]

@@ -8,6 +8,14 @@ use crate::{
 };
 use std::{num::NonZeroUsize, thread};
 
+/// The number of the rules by which tokens are made here, part of every row's key: rows of other rules are never mixed.
+///
+/// Raise it with any change after which the same file, prompt and settings may give other tokens or other probabilities:
+/// where prompts are cut into pieces, when cells of the cache are reused, which tokens the grammar forces or allows and
+/// how they are decoded, how the likeliest of equal tokens is chosen, along what probabilities are walked. What the key
+/// tells apart anyway needs no new number: the engine's build, the prompt's text, settings.
+pub const RULES: u32 = 1;
+
 /// A model under certain conditions.
 #[derive(Clone, Copy)]
 pub struct Lane<'s> {
@@ -40,6 +48,7 @@ impl Lane<'_> {
             n_ubatch: self.session.n_ubatch(),
             flash_attention: self.session.uses_flash_attention(),
             engine: format!("edgecall {}, {}", env!("CARGO_PKG_VERSION"), runtime::ENGINE),
+            rules: RULES,
             endpoint: None,
         }
     }
