@@ -1,5 +1,9 @@
 //! Files of predictions in the published form: one row a line with `answer`, `prediction` and, if it has them, scores.
 
+mod graded;
+
+pub use graded::{Graded, Verdict, grade};
+
 use super::{
     Error,
     answer::Rejection,
@@ -8,6 +12,7 @@ use super::{
     judge,
     metric::{self, JUDGE_PROXY_LABEL, JUDGE_PROXY_TOOLS, METRICS, Metric, Pair, Toolbox},
 };
+use crate::chat::{Conversation, Message};
 use indexmap::IndexMap;
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, path::Path};
@@ -34,6 +39,26 @@ pub struct Prediction {
     pub raw_output: Option<String>,
     /// The scores in the file by column; those that are missing, null or NaN are left out.
     pub scores: IndexMap<&'static str, f64>,
+}
+
+impl Prediction {
+    /// The messages before the call; `path` is the file's, for messages.
+    ///
+    /// # Errors
+    /// [`Error::Line`] where the file does not have them.
+    pub fn messages(&self, path: &Path) -> Result<Vec<Message>, Error> {
+        let wrong = |problem: &str, source| Error::Line {
+            path: path.to_path_buf(),
+            line: self.line,
+            problem: problem.into(),
+            source,
+        };
+        let text = self.question.as_ref();
+        let text =
+            text.ok_or_else(|| wrong("`question` is missing, and a judge needs the conversation", None))?;
+        let conversation = Conversation::parse(text.as_bytes());
+        Ok(conversation.map_err(|e| wrong("`question` holds no messages", Some(Box::new(e) as _)))?.messages)
+    }
 }
 
 /// Reads rows, blank lines between them allowed. `path` is for messages.
@@ -132,6 +157,9 @@ pub struct Scored {
     pub references_without_call: Vec<usize>,
     /// Which function was called where which was right.
     pub confusion: Confusion,
+    /// What a judge said, if one was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Graded>,
 }
 
 /// A metric over a file.
@@ -223,6 +251,7 @@ pub fn score(file: &str, rows: &[Prediction], tools: Option<&Toolbox>) -> Scored
             .map(|(row, _)| row.line)
             .collect(),
         confusion,
+        judge: None,
     }
 }
 
@@ -315,11 +344,41 @@ impl fmt::Display for Scored {
         if self.metrics.iter().any(|metric| metric.name == "judge_proxy") {
             write!(f, "\njudge_proxy: {JUDGE_PROXY_LABEL}")?;
         }
+        if let Some(graded) = &self.judge {
+            if let Some(interval) = graded.interval {
+                write!(
+                    f,
+                    "\n{}: {:.4} to {:.4} is the 95 % interval of its mean, conversations drawn ({} draws, seed {}).",
+                    judge::METRIC,
+                    interval.low,
+                    interval.high,
+                    graded.draws,
+                    graded.seed
+                )?;
+            }
+            write!(f, "\n{}", graded.judging.words())?;
+        }
         Ok(())
     }
 }
 
 impl Scored {
+    /// Adds what a judge said.
+    pub fn with_verdicts(mut self, graded: Graded) -> Scored {
+        let about = metric::named(judge::METRIC).map_or("", |metric| metric.about());
+        self.metrics.push(Summary {
+            name: judge::METRIC,
+            about,
+            mean: graded.mean,
+            rows: graded.judging.rows - graded.judging.without_verdict,
+            published_mean: None,
+            published_rows: 0,
+            agreeing_rows: None,
+        });
+        self.judge = Some(graded);
+        self
+    }
+
     fn write_confusion(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let called = self.confusion.called();
         let functions = called.len().max(self.confusion.rows.len());

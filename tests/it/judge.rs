@@ -268,6 +268,89 @@ fn a_judge_is_held_against_published_verdicts() {
     assert!(table.contains("-0.1000") && table.contains("0.400"), "{table}");
 }
 
+/// `edgecall bench score` on the file of predictions in a folder, graded.
+fn score(folder: &Path, judge: &Server, more: &[&str]) -> Output {
+    let mut command = edgecall(&["bench", "score", "--judge", &judge.url(), "--judge-model", "grader"]);
+    command.arg(folder.join("predictions.jsonl")).arg("--job").arg(folder.join("job_description.json"));
+    command.arg("--judge-cache").arg(folder.join("votes.cache")).args(more).output().unwrap()
+}
+
+#[test]
+fn predictions_of_a_file_are_graded_by_a_server_that_misbehaves() {
+    let mut rows = vec![(Value::Null, "f", "f"); 6];
+    rows.extend(vec![(Value::Null, "f", "g"); 3]);
+    rows.push((Value::Null, "f", ""));
+    let folder = labelled(&rows);
+    let judge = Server::start(|request, n| match n {
+        0 => Answer::status(500, "", "out of memory"),
+        1 => by_name(request).cut(40),
+        2 => Answer::of(200, "", "application/json", "{\"choices\": [{\"mess"),
+        3 => Answer::status(429, "retry-after: 0\r\n", "slow down"),
+        4 => says("I cannot decide."),
+        _ => by_name(request).after(Duration::from_millis(20)),
+    });
+    let one_at_a_time = ["--judge-concurrency", "1", "--json"];
+    let scored: Value =
+        serde_json::from_str(&succeeded(score(folder.path(), &judge, &one_at_a_time))).unwrap();
+    let metrics = scored["metrics"].as_array().unwrap();
+    let llm_judge = metrics.iter().find(|metric| metric["name"] == "llm_judge").unwrap();
+    // Two rows a conversation, and both put the same question: the first of them has no verdict that can be read. The
+    // answer that is no call is bad without asking.
+    assert_eq!(llm_judge["rows"], 8);
+    assert_eq!(llm_judge["mean"], 0.5);
+    let graded = &scored["judge"];
+    assert_eq!(
+        (&graded["model"], &graded["rows"], &graded["without_verdict"]),
+        (&json!("grader"), &json!(10), &json!(2))
+    );
+    let verdicts: Vec<&Value> = graded["verdicts"].as_array().unwrap().iter().map(|v| &v["good"]).collect();
+    let (good, bad) = (json!(true), json!(false));
+    assert_eq!(verdicts, [&Value::Null, &Value::Null, &good, &good, &good, &good, &bad, &bad, &bad, &bad]);
+    assert_eq!(graded["verdicts"][9]["line"], 10);
+    let (low, high) =
+        (graded["interval"]["low"].as_f64().unwrap(), graded["interval"]["high"].as_f64().unwrap());
+    assert!(low < 0.5 && high > 0.5, "{low} {high}");
+    // Five questions, and four requests that failed; the table costs none.
+    let asked = judge.seen().len();
+    assert_eq!(asked, 4 + 5);
+    let table = succeeded(score(folder.path(), &judge, &[]));
+    assert_eq!(judge.seen().len(), asked);
+    assert!(table.contains("llm_judge                    8  0.5000"), "{table}");
+    assert!(table.contains("llm_judge: grader graded 10 rows by the criteria"), "{table}");
+    assert!(table.contains("is the 95 % interval of its mean, conversations drawn"), "{table}");
+    // Votes are taken as `bench tft` takes them.
+    let three = succeeded(score(folder.path(), &judge, &["--judge-votes", "3"]));
+    assert!(three.contains("Votes differ on 0 rows"), "{three}");
+}
+
+#[test]
+fn what_cannot_be_graded_is_said_with_its_line() {
+    let judge = Server::start(|_, _| Answer::status(500, "", "out of memory"));
+    let folder = labelled(&[(Value::Null, "f", "f")]);
+    let check = |output: Output, code: i32, expected: &str| {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(expected) && output.stdout.is_empty(), "{stderr}");
+    };
+    check(score(folder.path(), &judge, &["--retries", "0"]), 69, "status 500, tried once: out of memory");
+    let asked = judge.seen().len();
+    let file = folder.path().join("predictions.jsonl");
+    let without = edgecall(&["bench", "score", file.to_str().unwrap(), "--judge", &judge.url()])
+        .args(["--judge-model", "grader"])
+        .output();
+    check(without.unwrap(), 2, "name the file that has them with --job JOB.json");
+    fs::write(&file, "\n{\"answer\": \"\", \"prediction\": \"\"}\n").unwrap();
+    check(
+        score(folder.path(), &judge, &[]),
+        65,
+        "line 2: `question` is missing, and a judge needs the conversation",
+    );
+    let job = json!({"task_description": "t", "tools": [{"name": "f"}]});
+    fs::write(folder.path().join("job_description.json"), job.to_string()).unwrap();
+    check(score(folder.path(), &judge, &[]), 2, "has no `llm_as_a_judge_instructions`");
+    assert_eq!(judge.seen().len(), asked);
+}
+
 #[test]
 fn what_cannot_be_calibrated_is_said_with_its_line() {
     let judge = Server::start(|request, _| by_name(request));

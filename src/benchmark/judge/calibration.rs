@@ -9,7 +9,6 @@ use crate::{
         predictions::{JUDGE_COLUMN, Prediction},
         stats::{Interval, Random, cohens_kappa, kappa_interval, wilson},
     },
-    chat::Conversation,
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, path::Path};
@@ -141,18 +140,7 @@ pub fn calibrate(
 
 /// The row's conversation, told by its first message, and its question; none where it has no call to ask about.
 fn question(judge: &Judge<'_>, file: &str, row: &Prediction) -> Result<(String, Option<Question>)> {
-    let wrong = |problem: &str, source| Error::Line {
-        path: Path::new(file).to_path_buf(),
-        line: row.line,
-        problem: problem.into(),
-        source,
-    };
-    let text = row.question.as_ref();
-    let text =
-        text.ok_or_else(|| wrong("`question` is missing, and a judge needs the conversation", None))?;
-    let messages = Conversation::parse(text.as_bytes())
-        .map_err(|e| wrong("`question` holds no messages", Some(Box::new(e) as _)))?
-        .messages;
+    let messages = row.messages(Path::new(file))?;
     let first = messages.first().and_then(|message| message.content()).unwrap_or_default().to_owned();
     let (Ok(gold), Ok(predicted)) = (Call::parse(&row.answer), Call::parse(&row.prediction)) else {
         return Ok((first, None));

@@ -1,6 +1,10 @@
 //! How verdicts of a judge were made, and how steady they are.
 
-use crate::benchmark::{judge::Manner, row::Row, stats};
+use crate::benchmark::{
+    judge::{Judged, Manner},
+    row::Row,
+    stats,
+};
 use serde::Serialize;
 
 /// The verdicts of one judge.
@@ -31,29 +35,11 @@ pub(super) fn judges(rows: &[Row]) -> Vec<Judging> {
             manners.push(&judged.manner);
         }
     }
-    manners.into_iter().map(|manner| judging(manner, rows)).collect()
-}
-
-fn judging(manner: &Manner, rows: &[Row]) -> Judging {
-    let judged: Vec<_> =
-        rows.iter().filter_map(|row| row.judge.as_ref()).filter(|judged| judged.manner == *manner).collect();
-    let all = || judged.iter().flat_map(|judged| &judged.votes);
-    let is_split = |votes: &[Option<bool>]| votes.contains(&Some(true)) && votes.contains(&Some(false));
-    let repeats = judged.iter().map(|judged| judged.votes.len()).max().unwrap_or(0);
-    let mean_of = |repeat: usize| {
-        let votes = judged.iter().filter_map(|judged| *judged.votes.get(repeat)?);
-        stats::mean(&votes.map(|good| if good { 1.0 } else { 0.0 }).collect::<Vec<_>>())
+    let of = |manner: &Manner| -> Vec<&Judged> {
+        let judged = rows.iter().filter_map(|row| row.judge.as_ref());
+        judged.filter(|judged| judged.manner == *manner).collect()
     };
-    let means: Vec<f64> = (0..repeats).filter_map(mean_of).collect();
-    Judging {
-        manner: manner.clone(),
-        rows: judged.len(),
-        without_verdict: judged.iter().filter(|judged| judged.verdict().is_none()).count(),
-        votes: all().count(),
-        unreadable_votes: all().filter(|vote| vote.is_none()).count(),
-        split_rows: judged.iter().filter(|judged| is_split(&judged.votes)).count(),
-        repeat_sd: deviation(&means),
-    }
+    manners.into_iter().map(|manner| Judging::of(manner, &of(manner))).collect()
 }
 
 /// The standard deviation of a sample.
@@ -64,8 +50,29 @@ fn deviation(values: &[f64]) -> Option<f64> {
 }
 
 impl Judging {
+    /// What is to be said of these verdicts, all made in this manner.
+    pub fn of(manner: &Manner, judged: &[&Judged]) -> Judging {
+        let all = || judged.iter().flat_map(|judged| &judged.votes);
+        let is_split = |votes: &[Option<bool>]| votes.contains(&Some(true)) && votes.contains(&Some(false));
+        let repeats = judged.iter().map(|judged| judged.votes.len()).max().unwrap_or(0);
+        let mean_of = |repeat: usize| {
+            let votes = judged.iter().filter_map(|judged| *judged.votes.get(repeat)?);
+            stats::mean(&votes.map(|good| if good { 1.0 } else { 0.0 }).collect::<Vec<_>>())
+        };
+        let means: Vec<f64> = (0..repeats).filter_map(mean_of).collect();
+        Judging {
+            manner: manner.clone(),
+            rows: judged.len(),
+            without_verdict: judged.iter().filter(|judged| judged.verdict().is_none()).count(),
+            votes: all().count(),
+            unreadable_votes: all().filter(|vote| vote.is_none()).count(),
+            split_rows: judged.iter().filter(|judged| is_split(&judged.votes)).count(),
+            repeat_sd: deviation(&means),
+        }
+    }
+
     /// What must be known to read its means.
-    pub(super) fn words(&self) -> String {
+    pub fn words(&self) -> String {
         let Manner { model, wrapper, criteria_sha256, temperature, max_tokens } = &self.manner;
         let repeats = match self.repeat_sd {
             Some(sd) => format!(

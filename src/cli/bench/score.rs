@@ -1,13 +1,14 @@
 //! `edgecall bench score`.
 
+use super::{judge, network};
 use crate::cli::{
-    exit::Failure,
+    exit::{self, Failure},
     output::{Format, emit},
 };
 use anyhow::Context;
 use edgecall::{
     Error, Kind,
-    benchmark::{Job, metric::Toolbox, predictions},
+    benchmark::{Job, metric::Toolbox, predictions, verdict::Rules},
 };
 use std::{
     fs,
@@ -22,13 +23,19 @@ pub struct Args {
     #[arg(value_name = "FILE.jsonl")]
     file: PathBuf,
 
-    /// Take defaults and schemas from this job description
+    /// Take defaults, schemas and what a judge goes by from this job description
     #[arg(long, value_name = "JOB.json")]
     job: Option<PathBuf>,
 
-    /// Print one JSON document, every differing score included
+    /// Print one JSON document, every differing score and every verdict included
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    judge: judge::Args,
+
+    #[command(flatten)]
+    network: network::Args,
 }
 
 /// Far more than any file of predictions; the input may be a device without an end.
@@ -36,10 +43,9 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let tools = match &args.job {
-        Some(path) => Some(Toolbox::new(&Job::open(path).map_err(Error::from)?.tools)),
-        None => None,
-    };
+    let job = args.job.as_ref().map(|path| Job::open(path)).transpose().map_err(Error::from)?;
+    let tools = job.as_ref().map(|job| Toolbox::new(&job.tools));
+    let judge = judge(&args, job.as_ref())?;
     let (path, bytes) = if args.file.as_os_str() == "-" {
         (Path::new("stdin"), bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?)
     } else {
@@ -48,8 +54,31 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         (&*args.file, bounded(file, &args.file.display().to_string()).map_err(unreadable)?)
     };
     let rows = predictions::read(path, &bytes?).map_err(Error::from)?;
-    let scored = predictions::score(&path.display().to_string(), &rows, tools.as_ref());
+    let mut scored = predictions::score(&path.display().to_string(), &rows, tools.as_ref());
+    if let Some(judge) = judge {
+        exit::leave_on_interrupt(
+            "interrupted; votes so far are kept, and the same command goes on with them",
+            || (),
+        )?;
+        let Rules { draws, seed, .. } = Rules::default();
+        let graded =
+            judge.sit(|judge, progress| predictions::grade(judge, path, &rows, (draws, seed), progress))?;
+        scored = scored.with_verdicts(graded);
+    }
     Ok(emit(&scored, Format::from_flag(args.json))?)
+}
+
+/// The judge that was named.
+fn judge(args: &Args, job: Option<&Job>) -> anyhow::Result<Option<judge::Bench>> {
+    if !args.judge.is_asked() {
+        return Ok(None);
+    }
+    let (Some(job), Some(path)) = (job, &args.job) else {
+        return Err(Failure::usage(
+            "a judge goes by the criteria of a job; name the file that has them with --job JOB.json",
+        ));
+    };
+    args.judge.prepare(&args.network, job.judge_instructions.as_deref(), path)
 }
 
 fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
