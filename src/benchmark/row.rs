@@ -92,6 +92,13 @@ fn yes() -> bool {
     true
 }
 
+impl Arm {
+    /// What all shards have the same arms of: the models that are here, or one that a server has, prompted in one way.
+    fn group(&self) -> Option<(String, Rendering)> {
+        self.endpoint.as_ref().map(|served| (served.model.clone(), served.rendering))
+    }
+}
+
 /// A model behind a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Served {
@@ -311,25 +318,25 @@ impl Row {
 /// Joins the files of a sweep that was spread over machines, rows in an order that does not depend on theirs.
 ///
 /// All files must have their rows from the same data, made by the same [`RULES`](super::run::RULES), and, as each shard runs all models and modes, from the same arms
-/// as the file with the most of them, those of servers taken by themselves. A row that two files have must be the same answer to the same prompt.
+/// as the file with the most of them, those of each server's model taken by themselves. A row that two files have must be the same answer to the same prompt.
 ///
 /// # Errors
 /// [`Error::OtherKey`] with the file, the line and what differs.
 pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
     // Rows of servers are made in runs of their own, wherever the server can be reached from.
-    let arms_of = |file: &RowFile, served: bool| {
+    let mut bases: BTreeMap<_, (&Path, Vec<Arm>)> = BTreeMap::new();
+    for (path, file) in files {
         let mut arms: Vec<Arm> = file.rows.iter().map(|row| row.key.arm.clone()).collect();
-        arms.retain(|arm| arm.endpoint.is_some() == served);
         arms.sort_unstable();
         arms.dedup();
-        arms
-    };
-    let mut bases: [(Option<&Path>, Vec<Arm>); 2] = Default::default();
-    for (path, file) in files {
-        for (served, base) in [false, true].into_iter().zip(&mut bases) {
-            let arms = arms_of(file, served);
+        let mut groups: BTreeMap<_, Vec<Arm>> = BTreeMap::new();
+        for arm in arms {
+            groups.entry(arm.group()).or_default().push(arm);
+        }
+        for (group, arms) in groups {
+            let base = bases.entry(group).or_insert((path, Vec::new()));
             if arms.len() > base.1.len() {
-                *base = (Some(path), arms);
+                *base = (path, arms);
             }
         }
     }
@@ -354,8 +361,7 @@ pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
                     return Err(refuse(path, other_rules(local.key.arm.rules, row.key.arm.rules)));
                 }
             }
-            let base = &bases[usize::from(row.key.arm.endpoint.is_some())];
-            let (base_path, arms) = (base.0.unwrap_or(path), &base.1);
+            let (base_path, arms) = &bases[&row.key.arm.group()];
             if !arms.contains(&row.key.arm) {
                 return Err(refuse(base_path, other_arm(arms, &row.key.arm)));
             }
@@ -445,7 +451,7 @@ fn other_arm(arms: &[Arm], arm: &Arm) -> String {
             ("n_ubatch", arm.n_ubatch.to_string()),
             ("flash attention", arm.flash_attention.to_string()),
             ("engine", arm.engine.clone()),
-            ("endpoint", arm.endpoint.as_ref().map_or("none".into(), |served| served.model.clone())),
+            ("server", arm.endpoint.as_ref().map_or("none".into(), |served| served.server.clone())),
         ]
     };
     let differing = |other: &Arm| -> Vec<String> {

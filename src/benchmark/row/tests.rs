@@ -220,6 +220,27 @@ fn rows_from_before_rules_had_a_number_are_read_and_are_one_sweep() {
 }
 
 #[test]
+fn models_of_several_servers_are_joined_and_one_that_changed_is_refused() {
+    let served = |conversation: usize, model: &str, server: &str, rendering: Rendering| {
+        let mut row = row("q4", conversation, 0, true);
+        let served = Served { model: model.into(), server: server.into(), rendering };
+        row.key.arm = Arm::served(served, 512);
+        row
+    };
+    let ours = [row("q4", 0, 0, true), served(0, "big", "vllm 1", Rendering::Ours)];
+    for other in [
+        served(0, "big", "vllm 1", Rendering::Server),
+        served(0, "bigger", "sglang", Rendering::Ours),
+        served(1, "big", "vllm 1", Rendering::Ours),
+    ] {
+        assert_eq!(merge(&files(&[&ours, &[other]])).unwrap().rows.len(), 3);
+    }
+    let message =
+        merge(&files(&[&ours, &[served(1, "big", "vllm 2", Rendering::Ours)]])).unwrap_err().to_string();
+    assert_eq!(message, "1.jsonl: line 1 does not belong to the sweep of 0.jsonl: server vllm 2, not vllm 1");
+}
+
+#[test]
 fn scores_can_be_made_again_from_what_a_row_keeps() {
     let tools = serde_json::json!([{"name": "f", "parameters": {"properties": {"a": {"type": "string"}}}}]);
     let tools = Toolbox::new(&crate::tools::ToolSet::from_value(tools).unwrap());
