@@ -214,24 +214,17 @@ fn add_mode(
 /// What can be said first where nothing says which answers are right.
 fn sentence_without_labels(report: &Report, mode: Mode, reference: &ArmRows<'_>) -> String {
     let same = |(arm, distance): (&ArmReport, &Distance)| {
-        let share = distance.same_call_share()?;
-        Some(format!("by {} on {} %", arm.name, percent(Some(share))))
+        Some(format!("{} {} %", arm.name, percent(Some(distance.same_call_share()?))))
     };
     let same: Vec<String> = report.distances_of(mode).filter_map(same).collect();
-    let seen = match same.is_empty() {
-        true => String::new(),
-        false => {
-            let conversations: BTreeSet<usize> = reference.rows.iter().map(|row| row.conversation).collect();
-            format!(
-                " Of {} calls of {} conversations the same is made as by {}: {}.",
-                reference.rows.len(),
-                conversations.len(),
-                reference.name,
-                same.join(", ")
-            )
-        }
-    };
-    format!("No verdict: the test set has no answers, so nothing says which calls are right.{seen}")
+    match same.is_empty() {
+        true => "No verdict: the test set has no answers.".into(),
+        false => format!(
+            "No verdict: the test set has no answers. The same call as {}: {}.",
+            reference.name,
+            same.join("; ")
+        ),
+    }
 }
 
 /// The decision as a reader wants it first.
@@ -533,7 +526,7 @@ fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
     notes.extend(report.judges.iter().map(judging::Judging::words));
     notes.extend(published::note(report.arms.iter().filter_map(|arm| arm.published.as_ref())));
     notes.push(noise_note(report));
-    if report.arms.iter().any(|arm| !arm.costs.is_empty()) {
+    if report.arms.iter().any(|arm| arm.endpoint.is_none() && !arm.costs.is_empty()) {
         notes.push(
             "Cost was measured apart from the answers: each model in a process of its own, taking turns conversation \
              by conversation. What a prompt shares with the last one is not computed again. Files were in the page \

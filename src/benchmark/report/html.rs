@@ -24,17 +24,24 @@ impl Exporter for Html {
     }
 
     fn export(&self, report: &Report) -> String {
-        let title = report.verdicts.first().map_or("Benchmark", |verdict| &verdict.sentence);
+        let title = report.verdicts.first().map(|verdict| verdict.sentence.as_str());
+        let title = title.or(report.nothing_to_compare()).unwrap_or("Benchmark");
+        let drift = tabulated("Drift from the reference", text::distances(report));
+        // Without right answers it is what there is to see.
+        let (first, later) = match report.labelled {
+            true => (tabulated("Differences by the primary metric", text::differences(report)), drift),
+            false => (drift, String::new()),
+        };
         let sections = [
             verdicts(report),
-            section("Models", &table(&text::arms(report))),
+            tabulated("Models", text::arms(report)),
             charts(report),
-            differences(report),
+            first,
             all_metrics(report),
-            noise_floor(report),
-            constraints(report),
-            costs(report),
-            distances(report),
+            tabulated("Noise floor", text::noise_floor(report)),
+            tabulated("What the constraint changes", text::constraints(report)),
+            tabulated("Cost, host by host", text::costs(report)),
+            later,
             functions(report),
             confusions(report),
             flips(report),
@@ -74,9 +81,28 @@ fn section(title: &str, body: &str) -> String {
     format!("<section>\n<h2>{}</h2>\n{body}</section>\n", escaped(title))
 }
 
+/// A sentence with what stands between backticks as code.
+fn with_code(text: &str) -> String {
+    let piece = |(i, piece): (usize, &str)| match i % 2 {
+        0 => escaped(piece),
+        _ => format!("<code>{}</code>", escaped(piece)),
+    };
+    if text.matches('`').count() % 2 == 1 {
+        return escaped(text);
+    }
+    text.split('`').enumerate().map(piece).collect()
+}
+
+/// A section with a table, if that has a row.
+fn tabulated(title: &str, rows: Vec<Vec<String>>) -> String {
+    if rows.len() > 1 { section(title, &table(&rows)) } else { String::new() }
+}
+
 fn table(rows: &[Vec<String>]) -> String {
     let cells = |row: &[String], tag: &str| -> String {
-        row.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect()
+        let unit_kept = |cell: &String| escaped(cell).replace(" %", "&nbsp;%").replace(" (", "&nbsp;(");
+        let text = |cell| if tag == "th" { unit_kept(cell) } else { escaped(cell) };
+        row.iter().map(|cell| format!("<{tag}>{}</{tag}>", text(cell))).collect()
     };
     let Some((head, body)) = rows.split_first() else { return String::new() };
     let body: String = body.iter().map(|row| format!("<tr>{}</tr>\n", cells(row, "td"))).collect();
@@ -87,7 +113,9 @@ fn table(rows: &[Vec<String>]) -> String {
 }
 
 fn verdicts(report: &Report) -> String {
-    let mut out = String::new();
+    let nothing = report.nothing_to_compare();
+    let mut out =
+        nothing.map_or(String::new(), |words| format!("<div class=\"verdict\">\n<h1>{words}</h1>\n</div>\n"));
     for (i, verdict) in report.verdicts.iter().enumerate() {
         let tag = if i == 0 { "h1" } else { "h2" };
         out += &format!("<div class=\"verdict\">\n<{tag}>{}</{tag}>\n", escaped(&verdict.sentence));
@@ -185,13 +213,6 @@ fn figure(svg: &str, caption: &str) -> String {
     format!("<figure class=\"card\">{svg}<figcaption>{}</figcaption></figure>\n", escaped(caption))
 }
 
-fn differences(report: &Report) -> String {
-    match report.labelled {
-        true => section("Differences by the primary metric", &table(&text::differences(report))),
-        false => String::new(),
-    }
-}
-
 fn all_metrics(report: &Report) -> String {
     let mut rows = vec![
         ["candidate", "metric", "mean", "reference", "delta", "95 % from", "to", "broken", "fixed", "p"]
@@ -213,6 +234,9 @@ fn all_metrics(report: &Report) -> String {
             p_value(c.p),
         ]);
     }
+    if rows.len() == 1 {
+        return String::new();
+    }
     section(
         "All metrics",
         &format!(
@@ -221,34 +245,6 @@ fn all_metrics(report: &Report) -> String {
             table(&rows)
         ),
     )
-}
-
-fn noise_floor(report: &Report) -> String {
-    match report.noise_floor.is_empty() {
-        true => String::new(),
-        false => section("Noise floor", &table(&text::noise_floor(report))),
-    }
-}
-
-fn constraints(report: &Report) -> String {
-    match report.constraints.is_empty() {
-        true => String::new(),
-        false => section("What the constraint changes", &table(&text::constraints(report))),
-    }
-}
-
-fn costs(report: &Report) -> String {
-    match report.arms.iter().all(|arm| arm.costs.is_empty()) {
-        true => String::new(),
-        false => section("Cost, host by host", &table(&text::costs(report))),
-    }
-}
-
-fn distances(report: &Report) -> String {
-    match report.distances.is_empty() {
-        true => String::new(),
-        false => section("Drift from the reference", &table(&text::distances(report))),
-    }
 }
 
 fn functions(report: &Report) -> String {
@@ -323,20 +319,19 @@ fn flips(report: &Report) -> String {
         let all: Vec<&Flip> =
             report.flips.iter().filter(|flip| flip.candidate == distance.candidate).collect();
         let other = distance.rows - distance.same_outputs;
-        let what = match report.labelled {
-            true => "answers call another function or score otherwise",
-            false => "answers make another call, those with another function first",
+        let (what, order) = match report.labelled {
+            true => ("Another function or score", ""),
+            false => ("Another call", ", those with another function first"),
+        };
+        let cut = match all.len() > SHOWN_FLIPS {
+            true => format!(" The first {SHOWN_FLIPS} are shown."),
+            false => String::new(),
         };
         out += &format!(
-            "<h3>{}</h3>\n<p class=\"soft\">{} {what}, of {other} with other words, of {}.{}</p>\n",
+            "<h3>{}</h3>\n<p class=\"soft\">{what} in {} of {} answers{order}; other words in {other}.{cut}</p>\n",
             escaped(&distance.candidate),
             all.len(),
-            distance.rows,
-            if all.len() > SHOWN_FLIPS {
-                format!(" The first {SHOWN_FLIPS} are shown.")
-            } else {
-                String::new()
-            }
+            distance.rows
         );
         out.extend(all.into_iter().take(SHOWN_FLIPS).map(flip));
     }
@@ -378,7 +373,7 @@ fn marked(pieces: &[Piece<'_>]) -> String {
 }
 
 fn notes(report: &Report) -> String {
-    let items: String = report.notes.iter().map(|note| format!("<li>{}</li>\n", escaped(note))).collect();
+    let items: String = report.notes.iter().map(|note| format!("<li>{}</li>\n", with_code(note))).collect();
     section("How to read this", &format!("<ul>\n{items}</ul>\n"))
 }
 

@@ -12,6 +12,7 @@ impl Exporter for Markdown {
 
     fn export(&self, report: &Report) -> String {
         let mut out = String::from("# Benchmark\n\n");
+        out += &report.nothing_to_compare().map_or(String::new(), |words| format!("**{words}**\n\n"));
         for verdict in &report.verdicts {
             out += &format!("**{}** (mode `{}`)\n\n", escaped(&verdict.sentence), verdict.mode);
             for found in report.findings(verdict) {
@@ -21,16 +22,9 @@ impl Exporter for Markdown {
         }
         out += &table(&text::arms(report));
         out += &table(&if report.labelled { text::differences(report) } else { text::distances(report) });
-        if report.arms.iter().any(|arm| !arm.costs.is_empty()) {
-            out += &table(&text::costs(report));
-        }
-        if !report.noise_floor.is_empty() {
-            out += &table(&text::noise_floor(report));
-        }
-        if !report.constraints.is_empty() {
-            out += &table(&text::constraints(report));
-        }
-        out += "## All metrics\n\n";
+        out += &table(&text::costs(report));
+        out += &table(&text::noise_floor(report));
+        out += &table(&text::constraints(report));
         let mut metrics =
             vec![["model", "metric", "reference", "delta (points)", "95 %"].map(str::to_owned).to_vec()];
         for row in &report.comparisons {
@@ -44,7 +38,10 @@ impl Exporter for Markdown {
                     .map_or("—".into(), |i| format!("{} to {}", points(Some(i.low)), points(Some(i.high)))),
             ]);
         }
-        out += &table(&metrics);
+        if metrics.len() > 1 {
+            out += "## All metrics\n\n";
+            out += &table(&metrics);
+        }
         out += "## Notes\n\n";
         for note in &report.notes {
             out += &format!("- {}\n", escaped(note));
@@ -64,7 +61,7 @@ impl Exporter for Markdown {
 }
 
 fn table(rows: &[Vec<String>]) -> String {
-    let Some(head) = rows.first() else { return String::new() };
+    let [head, _, ..] = rows else { return String::new() };
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let mut out = line(head.iter().map(|cell| escaped(cell)).collect());
     out += &line((0..head.len()).map(|column| if column == 0 { "---" } else { "---:" }.to_owned()).collect());

@@ -314,6 +314,12 @@ impl Report {
         self.arms.iter().find(|arm| arm.label == label)
     }
 
+    /// What stands first, where there is no decision in any mode to stand there.
+    fn nothing_to_compare(&self) -> Option<&'static str> {
+        let words = "No verdict: no model here was sent our prompts, so there is nothing to compare with.";
+        self.verdicts.is_empty().then_some(words)
+    }
+
     /// What was found in a mode, candidate by candidate.
     fn findings<'r>(&'r self, verdict: &'r ModeVerdict) -> Vec<Found<'r>> {
         if self.labelled {

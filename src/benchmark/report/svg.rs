@@ -94,12 +94,14 @@ pub(super) fn scatter(points: &[Point], x_title: &str, y_title: &str) -> String 
             continue;
         }
         labelled.push(&point.label);
-        let label = Label::beside(*place, point.label.chars().count(), &boxes, &placed);
+        let text = shortened(&point.label, 30);
+        let label = Label::beside(*place, text.chars().count(), &boxes, &placed);
         out += &format!(
-            "<text class=\"label\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            label.left,
+            "<text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{}\">{}</text>",
+            if label.ends_at_point { label.right } else { label.left },
             label.middle + 4.0,
-            escaped(&point.label)
+            if label.ends_at_point { "end" } else { "start" },
+            escaped(&text)
         );
         boxes.push(label);
     }
@@ -111,16 +113,21 @@ struct Label {
     left: f64,
     right: f64,
     middle: f64,
+    /// Whether it stands to the left of its point, where its end is what must not move.
+    ends_at_point: bool,
 }
 
 impl Label {
     /// The nearest place beside a point that is free of labels and points and inside the chart.
     fn beside((x, y): (f64, f64), letters: usize, labels: &[Label], points: &[(f64, f64)]) -> Label {
-        let width = letters as f64 * 7.0;
-        let at = |left: f64, middle: f64| Label { left, right: left + width, middle };
+        let width = letters as f64 * 7.3;
+        let right_of =
+            |middle: f64| Label { left: x + 10.0, right: x + 10.0 + width, middle, ends_at_point: false };
+        let left_of =
+            |middle: f64| Label { left: x - 10.0 - width, right: x - 10.0, middle, ends_at_point: true };
         let places = [0.0, -14.0, 14.0, -28.0, 28.0, -42.0, 42.0, -56.0, 56.0, -70.0, 70.0]
             .into_iter()
-            .flat_map(|dy| [at(x + 10.0, y + dy), at(x - 10.0 - width, y + dy)]);
+            .flat_map(|dy| [right_of(y + dy), left_of(y + dy)]);
         let free = |label: &Label| {
             let inside = label.left > LEFT
                 && label.right < WIDTH
@@ -136,7 +143,7 @@ impl Label {
             };
             inside && labels.iter().all(apart) && !points.iter().any(covers)
         };
-        places.into_iter().find(free).unwrap_or_else(|| at(x + 10.0, y))
+        places.into_iter().find(free).unwrap_or_else(|| right_of(y))
     }
 }
 
@@ -187,7 +194,7 @@ pub(super) fn forest(lines: &[Line], margin: f64, title: &str) -> String {
             x(line.delta) - 4.5,
             at - 4.5,
             at + 4.0,
-            escaped(&shortened(&line.label))
+            escaped(&shortened(&line.label, 25))
         );
     }
     out + "</svg>"
@@ -200,15 +207,16 @@ fn open(height: f64, title: &str) -> String {
     )
 }
 
-/// A label that fits beside the plot; its end tells files apart.
-fn shortened(label: &str) -> String {
-    const FIT: usize = 27;
+/// A label of at most `fit` letters, its middle left out: its beginning is the model, its end tells how that was run.
+fn shortened(label: &str, fit: usize) -> String {
     let count = label.chars().count();
-    if count <= FIT {
-        label.to_owned()
-    } else {
-        "…".to_owned() + &label.chars().skip(count - FIT + 1).collect::<String>()
+    if count <= fit {
+        return label.to_owned();
     }
+    let (head, tail) = (fit / 2 - 1, fit - fit / 2);
+    let start: String = label.chars().take(head).collect();
+    let end: String = label.chars().skip(count - tail).collect();
+    format!("{}…{}", start.trim_end(), end.trim_start())
 }
 
 /// Four to nine round numbers that hold `low` and `high` between them.
@@ -268,6 +276,14 @@ mod tests {
             .collect();
         assert!(at[0] > at[1] && at[1] > at[2], "{at:?}");
         assert!(at[3] > at[2], "the modes of a file do not cover each other: {at:?}");
+    }
+
+    #[test]
+    fn a_long_label_keeps_both_of_its_ends() {
+        assert_eq!(shortened("pocket-Q4_0, any", 25), "pocket-Q4_0, any");
+        let long = shortened("pocket-Q4_0-served, over HTTP, the server's prompt", 30);
+        assert_eq!(long, "pocket-Q4_0-se…server's prompt");
+        assert!(long.chars().count() <= 30);
     }
 
     #[test]

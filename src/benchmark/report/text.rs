@@ -20,27 +20,19 @@ impl Exporter for Text {
         for verdict in &report.verdicts {
             out += &format!("{}{}\n", mode(verdict.mode), verdict.sentence);
         }
-        out.push('\n');
-        out += &aligned(&arms(report));
-        out.push('\n');
-        out += &aligned(&if report.labelled { differences(report) } else { distances(report) });
+        out += &report.nothing_to_compare().map_or(String::new(), |words| format!("{words}\n"));
+        add(&mut out, &arms(report));
+        add(&mut out, &if report.labelled { differences(report) } else { distances(report) });
         for verdict in &report.verdicts {
             for found in report.findings(verdict) {
                 out += &format!("\n{}{}: {}", mode(verdict.mode), found.name, found.words);
             }
         }
-        out.push('\n');
-        if report.arms.iter().any(|arm| !arm.costs.is_empty()) {
+        if out.ends_with(|c| c != '\n') {
             out.push('\n');
-            out += &aligned(&costs(report));
         }
-        if !report.noise_floor.is_empty() {
-            out.push('\n');
-            out += &aligned(&noise_floor(report));
-        }
-        if !report.constraints.is_empty() {
-            out.push('\n');
-            out += &aligned(&constraints(report));
+        for table in [costs(report), noise_floor(report), constraints(report)] {
+            add(&mut out, &table);
         }
         for note in &report.notes {
             out += &format!("\n{note}\n");
@@ -322,6 +314,14 @@ pub(super) fn constraints(report: &Report) -> Vec<Vec<String>> {
         ]);
     }
     table
+}
+
+/// Adds a table behind an empty line, if it has a row.
+fn add(out: &mut String, table: &[Vec<String>]) {
+    if table.len() > 1 {
+        out.push('\n');
+        *out += &aligned(table);
+    }
 }
 
 /// A table with its first column to the left and all others to the right.
