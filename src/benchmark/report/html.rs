@@ -100,7 +100,9 @@ fn tabulated(title: &str, rows: Vec<Vec<String>>) -> String {
 
 fn table(rows: &[Vec<String>]) -> String {
     let cells = |row: &[String], tag: &str| -> String {
-        let unit_kept = |cell: &String| escaped(cell).replace(" %", "&nbsp;%").replace(" (", "&nbsp;(");
+        let unit_kept = |cell: &String| {
+            escaped(cell).replace(" %", "&nbsp;%").replace(" (", "&nbsp;(").replace("top-1", "top&#8209;1")
+        };
         let text = |cell| if tag == "th" { unit_kept(cell) } else { escaped(cell) };
         row.iter().map(|cell| format!("<{tag}>{}</{tag}>", text(cell))).collect()
     };
