@@ -14,13 +14,14 @@ mod watch;
 pub use format::{Format, tokenize};
 pub use request::{Answer, Choice, End, Request};
 pub use respond::Reader;
-pub use room::{Part, Parts};
+pub use room::{Part, Parts, foresee};
 pub use taught::{Manner, manner_of};
 
 use crate::{
     Result,
     chat::{Conversation, RenderOptions, Template},
     error::Kind,
+    inspect::fit::Shortage,
     runtime::{
         self, Compiler, Completion, Constraint, Drafter, Finish, Model, Sampling, Steps,
         constraint::Grammar,
@@ -145,25 +146,11 @@ pub enum Error {
         /// Where they are, and what would fit.
         parts: Parts,
     },
-    /// The context does not fit the memory of this machine.
-    #[error(
-        "a context of {n_ctx} tokens takes {need_mib} MiB beside {weights_mib} MiB of weights, and this machine has \
-         {available_mib} MiB available of {total_mib}; {}, choose a smaller --kv-type, or try all the same with --force",
-        if *fitting > 0 { format!("--ctx {fitting} would fit") } else { "free some memory".to_owned() }
-    )]
+    /// What has to be allocated does not fit the memory of this machine.
+    #[error("{shortage}\n--force tries all the same")]
     Memory {
-        /// Tokens of the context.
-        n_ctx: usize,
-        /// What it would allocate.
-        need_mib: u64,
-        /// What the machine can give.
-        available_mib: u64,
-        /// The model's weights, mapped.
-        weights_mib: u64,
-        /// What the machine has.
-        total_mib: u64,
-        /// The largest context that would fit, in steps of 256 tokens; 0 for none.
-        fitting: usize,
+        /// What is needed, what there is, and what would fit.
+        shortage: Box<Shortage>,
     },
 }
 
@@ -262,7 +249,7 @@ pub struct Settings {
     pub dialect: Option<&'static dyn Dialect>,
     /// Context, threads, KV cache.
     pub session: runtime::Options,
-    /// Makes the context even where the memory seems too small for it.
+    /// Runs the model even where the memory seems too small for it.
     pub force: bool,
     /// Decodes each token of the answer by itself. What is decoded together adds up otherwise, so that of two
     /// tokens that are nearly as likely the other one may come out.

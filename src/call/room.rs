@@ -4,15 +4,16 @@ use super::{Error, Settings, format};
 use crate::{
     Result,
     chat::{Conversation, Role},
+    gguf::Gguf,
     inspect::{
+        fit::{Outlook, Planned, Shortage},
         machine::Machine,
-        memory::{self, Shape},
     },
-    runtime::{Model, Options, Session, Vocabulary},
+    runtime::{FlashAttention, LoadOptions, Model, Options, Session, Vocabulary},
     tools::ToolSet,
 };
 use serde_json::Value;
-use std::fmt;
+use std::{fmt, fs, path::Path};
 
 /// Bringing text into NFC makes at most three bytes one.
 const NFC_SHRINKS: usize = 3;
@@ -158,45 +159,63 @@ fn parts(
     Ok(Parts { parts: system, template_tokens, fitting_messages })
 }
 
+/// Whether the model at `path` will fit this machine, before it is loaded: `None` where it does, a shortage where it runs
+/// all the same, slowly. What nobody waits for is not looked at: a file that is small for the memory, and all where
+/// `settings` force it. So is one that cannot be read, which loading it refuses.
+///
+/// # Errors
+/// [`Error::Memory`] where what has to be allocated does not fit, whatever is asked.
+pub fn foresee(path: &Path, load: LoadOptions, settings: &Settings) -> Result<Option<Shortage>> {
+    let Some(machine) = Machine::this().filter(|_| !settings.force) else { return Ok(None) };
+    let is_part = path.file_name().is_some_and(|name| name.to_string_lossy().contains("-of-"));
+    let is_small = |bytes: u64| bytes < machine.available_bytes / SMALL;
+    if !is_part && fs::metadata(path).is_ok_and(|metadata| is_small(metadata.len())) {
+        return Ok(None);
+    }
+    let Ok(header) = Model::read_header(path) else { return Ok(None) };
+    let trained = header.architecture().and_then(|name| header.u64(&format!("{name}.context_length")));
+    let asked = settings.session.n_ctx.map_or(settings.max_tokens, usize::from) as u64;
+    let n_ctx = asked.min(trained.unwrap_or(u64::MAX));
+    allocated(planned(&header, load.repack, settings, (0, n_ctx)).shortage(machine))
+}
+
+/// A file that is smaller than the memory that is there by this factor fits with all that it needs, but for contexts that
+/// are checked by themselves.
+const SMALL: u64 = 4;
+
 /// Refuses a context that this machine has no memory for, where its need can be told.
 pub(super) fn check_memory(model: &Model, n_prompt: usize, settings: &Settings) -> Result<()> {
     let n_ctx = Session::context_length(model, n_prompt, settings.max_tokens, &settings.session)?;
     let Some(machine) = Machine::this().filter(|_| !settings.force) else { return Ok(()) };
-    check_fit(model, n_ctx, &settings.session, machine)
+    let context = (n_prompt as u64, n_ctx as u64);
+    let planned = planned(model.header(), model.load_options().repack, settings, context);
+    // The copies are made by now.
+    let copied = planned.needed().map_or(0, |needed| needed.copied);
+    let available_bytes = machine.available_bytes.saturating_add(copied);
+    allocated(planned.shortage(Machine { available_bytes, ..machine })).map(drop)
 }
 
-fn check_fit(model: &Model, n_ctx: usize, options: &Options, machine: Machine) -> Result<()> {
-    let header = model.header();
-    let weights: u64 = header.tensors.iter().map(|tensor| tensor.byte_len()).fold(0, u64::saturating_add);
-    let Some(shape) = Shape::of(header) else { return Ok(()) };
-    // The weights are mapped already and may be dropped from memory; what is allocated may not.
-    let need = |n_ctx: usize| {
-        let (kv_type, flash_attention) = (options.kv_type.ggml_type, options.uses_flash_attention());
-        let need = memory::memory(weights, &shape, n_ctx as u64, kv_type, flash_attention)?;
-        Some((need.kv_bytes.saturating_add(need.compute_bytes), need.total_bytes))
+fn planned<'g>(
+    header: &'g Gguf,
+    repack: bool,
+    settings: &Settings,
+    (n_prompt, n_ctx): (u64, u64),
+) -> Planned<'g> {
+    let Options { kv_type, n_ctx: asked, flash_attention, .. } = settings.session;
+    let flash_attention = match flash_attention {
+        FlashAttention::Auto => None,
+        FlashAttention::On => Some(true),
+        FlashAttention::Off => Some(false),
     };
-    let fits = |n_ctx: usize| {
-        need(n_ctx).is_none_or(|(allocated, total)| {
-            allocated <= machine.available_bytes && total <= machine.total_bytes
-        })
-    };
-    if fits(n_ctx) {
-        return Ok(());
+    Planned { header, repack, kv_type, flash_attention, n_prompt, n_ctx, n_ctx_is_asked: asked.is_some() }
+}
+
+/// A shortage that only makes things slow; one that ends the process is an error.
+fn allocated(shortage: Option<Shortage>) -> Result<Option<Shortage>> {
+    match shortage {
+        Some(shortage) if shortage.outlook == Outlook::CannotBe => {
+            Err(Error::Memory { shortage: Box::new(shortage) }.into())
+        }
+        other => Ok(other),
     }
-    let (mut fitting, mut too_many) = (0, n_ctx);
-    while too_many - fitting > 256 {
-        let middle = fitting + (too_many - fitting) / 2;
-        if fits(middle) { fitting = middle } else { too_many = middle }
-    }
-    let (allocated, _) = need(n_ctx).unwrap_or((u64::MAX, u64::MAX));
-    let fitting = fitting / 256 * 256;
-    Err(Error::Memory {
-        n_ctx,
-        need_mib: allocated.div_ceil(1 << 20),
-        available_mib: machine.available_bytes >> 20,
-        weights_mib: weights >> 20,
-        total_mib: machine.total_bytes >> 20,
-        fitting,
-    }
-    .into())
 }

@@ -23,7 +23,7 @@ pub struct Args {
 enum Action {
     /// List what is kept, what was used last first
     List {
-        /// Read all of it, and hold it against its checksums
+        /// Read all of it and the models that it was made with, and hold it against checksums
         #[arg(long)]
         verify: bool,
 
@@ -50,13 +50,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Action::List { verify, json } => {
             let listing = store.list(verify)?;
             output::emit(&listing, output::Format::from_flag(json))?;
-            if verify && listing.files.iter().any(|file| file.flaw.is_some()) {
-                return Err(Failure::of(
-                    Kind::Negative,
-                    "some files are bad; calls will ignore and replace them",
-                ));
+            match listing.complaint().filter(|_| verify) {
+                Some(complaint) => Err(Failure::of(Kind::Negative, complaint)),
+                None => Ok(()),
             }
-            Ok(())
         }
     }
 }

@@ -142,7 +142,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     ctx: Option<NonZeroUsize>,
 
-    /// Make the context even where the memory seems too small
+    /// Run the model even where the memory seems too small
     #[arg(long)]
     force: bool,
 
@@ -258,6 +258,10 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         return Ok(output::text(&format.render(&vocabulary, &request, manner.as_ref(), settings.think)?)?);
     }
     let load = LoadOptions { trust, repack: args.repack != RepackArg::Off };
+    if let Some(shortage) = call::foresee(path, load, &settings)? {
+        // Whoever closed stderr is not told.
+        let _ = writeln!(io::stderr(), "warning: {shortage}");
+    }
     let model = Model::load_with(path, load).map_err(Error::from)?;
     let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()) };
     let mut stream = Stream::default();

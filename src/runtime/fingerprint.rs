@@ -3,7 +3,8 @@
 use crate::mmap::Map;
 use sha2::{Digest, Sha256};
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -12,6 +13,8 @@ use xxhash_rust::xxh3::Xxh3;
 /// So many blocks of a file are looked at beside its header, spread over it evenly.
 const SAMPLES: u64 = 64;
 const SAMPLE_BYTES: u64 = 4096;
+/// So many bytes of a file are read at once to be hashed.
+const HASHED_AT_ONCE: usize = 1 << 18;
 
 /// A file of a model, as it was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,28 @@ impl FileStat {
     }
 }
 
+impl ModelFile {
+    /// The SHA-256 of all of it. Reads the whole file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that is not the one that was asked about from the first byte to the last.
+    pub fn sha256(&self) -> io::Result<[u8; 32]> {
+        let mut file = File::open(&self.path)?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; HASHED_AT_ONCE];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(bytes) => hash.update(&buffer[..bytes]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        check_unchanged(std::slice::from_ref(self))?;
+        Ok(hash.finalize().into())
+    }
+}
+
 /// Whether the files are those that were read.
 ///
 /// # Errors
@@ -64,7 +89,7 @@ pub(super) fn check_unchanged(files: &[ModelFile]) -> io::Result<()> {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub(super) fn fingerprint(files: &[ModelFile]) -> io::Result<[u8; 32]> {
+pub fn fingerprint(files: &[ModelFile]) -> io::Result<[u8; 32]> {
     let mut all = Sha256::new();
     for file in files {
         let FileStat { bytes, inode, modified } = file.stat;

@@ -27,7 +27,7 @@ pub use error::Error;
 #[cfg(target_os = "linux")]
 pub use ffi::barrier;
 pub use ffi::leave;
-pub use fingerprint::{FileStat, ModelFile};
+pub use fingerprint::{FileStat, ModelFile, fingerprint};
 pub use generate::{Completion, Finish, Pace, Steps};
 pub use guard::Trust;
 pub use model::{LoadOptions, Metadata, Model};

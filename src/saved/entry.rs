@@ -5,27 +5,28 @@
 //! | at | bytes | |
 //! |---|---|---|
 //! | 0 | 8 | `ECSTATE\n` |
-//! | 8 | 4 | the format, 1 |
+//! | 8 | 4 | the format, 2 |
 //! | 12 | 4 | where the piece starts: the number of tokens before it |
 //! | 16 | 4 | the number of tokens, the piece's included |
 //! | 20 | 4 | length of the label |
 //! | 24 | 8 | length of the state |
 //! | 32 | 32 | the key of model and setting |
-//! | 64 | 16 | XXH3-128 of the state |
-//! | 80 | | label: the model's name for people; tokens, 4 bytes each |
+//! | 64 | 32 | the fingerprint of the model's files, which is in the key too |
+//! | 96 | 16 | XXH3-128 of the state |
+//! | 112 | | label: the model's name for people; tokens, 4 bytes each |
 //! | | 16 | XXH3-128 of all before it |
 //! | | | the state |
 //!
 //! The checksum is there for disks that lie and writes that were cut short, at the speed of memory; against other users
 //! there are the folder's rights.
 
-use super::Key;
+use super::{Key, ModelId};
 use std::io::{self, Read};
 use xxhash_rust::xxh3::xxh3_128;
 
 const MAGIC: [u8; 8] = *b"ECSTATE\n";
-const FORMAT: u32 = 1;
-const FIXED_BYTES: usize = 80;
+const FORMAT: u32 = 2;
+const FIXED_BYTES: usize = 112;
 const SUM_BYTES: usize = 16;
 /// The longest label that is written.
 const MAX_LABEL_BYTES: usize = 255;
@@ -34,6 +35,8 @@ const MAX_LABEL_BYTES: usize = 255;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub key: Key,
+    /// What the state was made with.
+    pub model: ModelId,
     /// The model's name, for people.
     pub label: String,
     /// From the beginning of the prompt to the end of the piece.
@@ -67,10 +70,16 @@ pub(super) enum Flaw {
 
 impl Head {
     /// The head of the file of `state`, whose piece runs from `start` to the end of `tokens`.
-    pub fn new(key: Key, label: &str, tokens: &[i32], start: usize, state: &[u8]) -> Head {
+    pub fn new(
+        (key, model): (Key, ModelId),
+        label: &str,
+        tokens: &[i32],
+        start: usize,
+        state: &[u8],
+    ) -> Head {
         let label = label.chars().take(MAX_LABEL_BYTES / 4).collect();
         let (state_bytes, state_sum) = (state.len() as u64, xxh3_128(state));
-        Head { key, label, tokens: tokens.to_vec(), start, state_bytes, state_sum }
+        Head { key, model, label, tokens: tokens.to_vec(), start, state_bytes, state_sum }
     }
 
     /// The bytes that stand before the state.
@@ -83,6 +92,7 @@ impl Head {
         }
         out.extend(self.state_bytes.to_le_bytes());
         out.extend(self.key.0);
+        out.extend(self.model.0);
         out.extend(self.state_sum.to_le_bytes());
         out.extend(self.label.as_bytes());
         self.tokens.iter().for_each(|token| out.extend(token.to_le_bytes()));
@@ -110,8 +120,8 @@ impl Head {
         }
         let (start, tokens, label) = (number(12) as usize, number(16) as usize, number(20) as usize);
         let state_bytes = u64::from_le_bytes(fixed(&bytes[24..32]));
-        let state_sum = u128::from_le_bytes(fixed(&bytes[64..80]));
-        let key = Key(fixed(&bytes[32..64]));
+        let state_sum = u128::from_le_bytes(fixed(&bytes[96..112]));
+        let (key, model) = (Key(fixed(&bytes[32..64])), ModelId(fixed(&bytes[64..96])));
         // Two numbers below 2^32 and small ones: no sum of them overflows but that with the state's length.
         let head_bytes = (FIXED_BYTES + label + SUM_BYTES) as u64 + 4 * tokens as u64;
         let expected = head_bytes.saturating_add(state_bytes);
@@ -128,7 +138,7 @@ impl Head {
         let (label, ids) = content[FIXED_BYTES..].split_at(label);
         let tokens = ids.chunks_exact(4).map(|id| i32::from_le_bytes(fixed(id))).collect();
         let label = String::from_utf8_lossy(label).into_owned();
-        Ok(Head { key, label, tokens, start, state_bytes, state_sum })
+        Ok(Head { key, model, label, tokens, start, state_bytes, state_sum })
     }
 
     /// Reads the state behind the head into `state`, in place of what is there.
@@ -151,10 +161,11 @@ mod tests {
     use super::*;
 
     const KEY: Key = Key([7; 32]);
+    const MODEL: ModelId = ModelId([8; 32]);
 
     fn written() -> (Head, Vec<u8>, Vec<u8>) {
         let state: Vec<u8> = (0..1_000_u32).map(|i| (i * 31) as u8).collect();
-        let head = Head::new(KEY, "model.gguf", &[5, 6, -1, 8], 1, &state);
+        let head = Head::new((KEY, MODEL), "model.gguf", &[5, 6, -1, 8], 1, &state);
         let file = [head.encode(), state.clone()].concat();
         (head, state, file)
     }
@@ -217,11 +228,8 @@ mod tests {
     #[test]
     fn another_format_is_named() {
         let (.., mut file) = written();
-        file[8] = 2;
-        assert!(matches!(read(&file), Err(Flaw::Format { found: 2 })));
-        assert!(matches!(
-            read(b"GGUF, but long enough to hold a head: this text goes on and on and on and on .."),
-            Err(Flaw::Foreign)
-        ));
+        file[8] = 1;
+        assert!(matches!(read(&file), Err(Flaw::Format { found: 1 })));
+        assert!(matches!(read(&b"GGUF".repeat(100)), Err(Flaw::Foreign)));
     }
 }

@@ -15,6 +15,8 @@ pub(super) const STATE: &str = "state";
 pub(super) const HISTORY: &str = "answers";
 /// What files of the costs of decodes are called at their end.
 pub(super) const COSTS: &str = "costs";
+/// What notes of models are called at their end.
+pub(super) const MODEL: &str = "model";
 /// What files are called at their beginning while they are written.
 const UNFINISHED: &str = ".unfinished-";
 /// A file that has been unfinished for so long was left behind by a process that was killed.
@@ -122,7 +124,7 @@ impl Folder {
             let entry = entry?;
             let path = entry.path();
             let ending = path.extension().and_then(|ending| ending.to_str());
-            if !matches!(ending, Some(STATE | HISTORY | COSTS)) {
+            if !matches!(ending, Some(STATE | HISTORY | COSTS | MODEL)) {
                 continue;
             }
             // Another process may have taken it away since.

@@ -38,8 +38,24 @@ impl Key {
         let mut hash = Sha256::new();
         hash.update(self.0);
         tokens.iter().for_each(|token| hash.update(token.to_le_bytes()));
-        hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize()[..16])
     }
+}
+
+/// Stands for the files of a model: their [fingerprint](crate::runtime::fingerprint).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ModelId(pub [u8; 32]);
+
+impl ModelId {
+    /// The name of what is kept about it: 32 hexadecimal digits.
+    pub fn name(&self) -> String {
+        hex(&self.0[..16])
+    }
+}
+
+/// `bytes` in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A model's name for people.

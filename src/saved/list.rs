@@ -1,13 +1,14 @@
 //! What is kept, for people: listed, verified, cleared.
 
 use super::{
-    Store,
+    ModelId, ModelListed, ModelState, Store,
     entry::{Flaw, Head},
-    folder::{COSTS, Kept, STATE, remove},
+    folder::{COSTS, Kept, MODEL, STATE, remove},
+    note::Note,
 };
 use crate::{Error, Result};
 use serde::Serialize;
-use std::{fmt, fs::File, io, path::PathBuf, time::SystemTime};
+use std::{collections::BTreeSet, fmt, fs::File, io, path::PathBuf, time::SystemTime};
 
 /// All that is kept.
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +19,22 @@ pub struct Listing {
     pub bytes: u64,
     /// The files, the one used last first.
     pub files: Vec<Listed>,
+    /// The models that the states were made with.
+    pub models: Vec<ModelListed>,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// The state of a piece of a prompt.
+    Prefix,
+    /// A log of answers.
+    Answers,
+    /// What decodes cost.
+    Costs,
+    /// Which files a model has that states were made with.
+    Model,
 }
 
 /// One file.
@@ -25,8 +42,12 @@ pub struct Listing {
 pub struct Listed {
     /// Its name in the folder.
     pub name: String,
-    /// The model's name; `None` for a log of answers.
+    /// What it holds, by its name.
+    pub what: What,
+    /// The model's name; `None` for a log of answers and for costs.
     pub model: Option<String>,
+    /// Which of [`Listing::models`] a state was made with, by [`ModelListed::id`].
+    pub model_id: Option<String>,
     /// The tokens from the prompt's beginning to the end of what it holds; for a log of answers, theirs.
     pub tokens: Option<usize>,
     /// The first of the tokens whose state it holds.
@@ -49,15 +70,22 @@ pub struct Cleared {
 }
 
 impl Store {
-    /// What is kept. `verify` reads every state and holds it against its checksum; else only heads are read.
+    /// What is kept. To `verify`, every state is read and held against its checksum, and every model that states were
+    /// made with is hashed whole and held against what was noted; else only heads are read.
     ///
     /// # Errors
     /// A folder that is there and cannot be listed.
     pub fn list(&self, verify: bool) -> Result<Listing> {
-        let mut files: Vec<Listed> = self.kept()?.iter().map(|kept| self.listed(kept, verify)).collect();
-        files.reverse();
+        let mut made_with = BTreeSet::new();
+        let mut files = Vec::new();
+        for kept in self.kept()?.iter().rev() {
+            let (file, model) = self.listed(kept, verify);
+            files.push(file);
+            made_with.extend(model);
+        }
         let bytes = files.iter().map(|file| file.bytes).sum();
-        Ok(Listing { folder: self.path().to_path_buf(), bytes, files })
+        let models = made_with.into_iter().map(|id| self.listed_model(&id, verify)).collect();
+        Ok(Listing { folder: self.path().to_path_buf(), bytes, files, models })
     }
 
     /// Takes away everything that is kept, and nothing else.
@@ -81,32 +109,43 @@ impl Store {
         }
     }
 
-    fn listed(&self, kept: &Kept, verify: bool) -> Listed {
+    fn listed(&self, kept: &Kept, verify: bool) -> (Listed, Option<ModelId>) {
         let name = kept.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let age_s = SystemTime::now().duration_since(kept.used).map_or(0, |age| age.as_secs());
+        let what = match kept.path.extension().and_then(|ending| ending.to_str()) {
+            Some(STATE) => What::Prefix,
+            Some(COSTS) => What::Costs,
+            Some(MODEL) => What::Model,
+            _ => What::Answers,
+        };
         let listed = Listed {
             name,
+            what,
             model: None,
+            model_id: None,
             tokens: None,
             first_token: None,
             bytes: kept.bytes,
             age_s,
             flaw: None,
         };
-        if kept.path.extension().is_some_and(|ending| ending == COSTS) {
-            return listed;
-        }
-        if kept.path.extension().is_none_or(|ending| ending != STATE) {
-            let tokens = super::history::read(&kept.path).map(|answers| answers.iter().map(Vec::len).sum());
-            return Listed { tokens: tokens.ok(), ..listed };
-        }
-        match self.read_head(kept, verify) {
-            Err(flaw) => Listed { flaw: Some(flaw.to_string()), ..listed },
-            Ok(head) => Listed {
-                model: Some(head.label),
-                tokens: Some(head.tokens.len()),
-                first_token: Some(head.start),
-                ..listed
+        match what {
+            What::Costs => (listed, None),
+            What::Answers => {
+                let tokens = super::history::read(&kept.path).map(|all| all.iter().map(Vec::len).sum());
+                (Listed { tokens: tokens.ok(), ..listed }, None)
+            }
+            What::Model => match Note::read(&kept.path) {
+                Some(note) => (Listed { model: note.name(), ..listed }, None),
+                None => (Listed { flaw: Some(Flaw::Head.to_string()), ..listed }, None),
+            },
+            What::Prefix => match self.read_head(kept, verify) {
+                Err(flaw) => (Listed { flaw: Some(flaw.to_string()), ..listed }, None),
+                Ok(head) => {
+                    let (tokens, first_token) = (Some(head.tokens.len()), Some(head.start));
+                    let (model, model_id) = (Some(head.label), Some(head.model.name()));
+                    (Listed { model, model_id, tokens, first_token, ..listed }, Some(head.model))
+                }
             },
         }
     }
@@ -124,6 +163,31 @@ impl Store {
     }
 }
 
+impl Listing {
+    /// What became of the model that the state in `file` was made with, where that was looked at.
+    fn state_of(&self, file: &Listed) -> Option<ModelState> {
+        self.models.iter().find(|model| Some(&model.id) == file.model_id.as_ref())?.state
+    }
+
+    /// What is wrong, in one sentence; `None` where nothing is, as far as it was looked at.
+    pub fn complaint(&self) -> Option<String> {
+        let doubtful = |file: &&Listed| self.state_of(file).is_some_and(ModelState::is_doubtful);
+        let bad = self.files.iter().filter(|file| file.flaw.is_some()).count();
+        let doubtful = self.files.iter().filter(doubtful).count();
+        let mut parts = Vec::new();
+        if bad > 0 {
+            parts.push("some files are bad; calls will ignore and replace them".to_owned());
+        }
+        if doubtful > 0 {
+            parts.push(format!(
+                "{doubtful} states cannot be shown to be those of the model on the disk; mend what stands beside it, \
+                 and remove them with `edgecall cache clear`"
+            ));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}
+
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<36}{:>13}{:>10}{:>10}  what", "model", "tokens", "MiB", "age")?;
@@ -133,21 +197,44 @@ impl fmt::Display for Listing {
                 (None, Some(tokens)) => tokens.to_string(),
                 _ => "—".to_owned(),
             };
-            let what = match (&file.flaw, &file.model) {
+            let what = match (&file.flaw, file.what) {
                 (Some(flaw), _) => format!("bad: {flaw} ({})", file.name),
-                (None, Some(_)) => "prefix".to_owned(),
-                (None, None) if file.tokens.is_none() => "costs of decodes".to_owned(),
-                (None, None) => "answers".to_owned(),
+                (None, What::Prefix) => match self.state_of(file) {
+                    Some(state) => format!("prefix, model {state}"),
+                    None => "prefix".to_owned(),
+                },
+                (None, What::Answers) => "answers".to_owned(),
+                (None, What::Costs) => "costs of decodes".to_owned(),
+                (None, What::Model) => "where the model is".to_owned(),
             };
             let model = file.model.as_deref().unwrap_or("—");
-            // The file may say anything.
-            let model: String = model.chars().filter(|c| !c.is_control()).take(35).collect();
+            let model: String = shown(model).chars().take(35).collect();
             let mib = file.bytes as f64 / f64::from(1 << 20);
             writeln!(f, "{model:<36}{tokens:>13}{mib:>10.2}{:>10}  {what}", age(file.age_s))?;
         }
         let mib = self.bytes as f64 / f64::from(1 << 20);
-        write!(f, "{} files, {mib:.2} MiB in {}", self.files.len(), self.folder.display())
+        write!(f, "{} files, {mib:.2} MiB in {}", self.files.len(), self.folder.display())?;
+        let mut seen = self.models.iter().filter_map(|model| Some((model, model.state?))).peekable();
+        if seen.peek().is_some() {
+            write!(f, "\n\n{:<12}{:>10}  hashed whole", "model", "MiB")?;
+        }
+        for (model, state) in seen {
+            if model.files.is_empty() {
+                write!(f, "\n{state:<12}{:>10}  {}", "—", model.id)?;
+            }
+            for file in &model.files {
+                let mib = file.bytes as f64 / f64::from(1 << 20);
+                write!(f, "\n{state:<12}{mib:>10.2}  {}", shown(&file.path.to_string_lossy()))?;
+            }
+            write!(f, "\n{:<24}{}", "", shown(model.reason.as_deref().unwrap_or_default()))?;
+        }
+        Ok(())
     }
+}
+
+/// A text without what could steer a terminal: files may say anything.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 impl fmt::Display for Cleared {

@@ -13,14 +13,18 @@ mod folder;
 mod history;
 mod key;
 mod list;
+mod models;
+mod note;
 mod shelf;
 
 pub use history::MAX_BYTES as MAX_HISTORY_BYTES;
 pub use key::Key;
-pub use list::{Cleared, Listed, Listing};
+pub use list::{Cleared, Listed, Listing, What};
+pub use models::{ModelFileListed, ModelListed, ModelState};
 pub use shelf::PrefixShelf;
 
 use folder::Folder;
+use key::ModelId;
 use std::{
     env,
     path::{Path, PathBuf},

@@ -1,10 +1,11 @@
 //! The states of prompts' beginnings on disk: read at once, written by a thread of their own.
 
 use super::{
-    Key, Store,
+    Key, ModelId, Store,
     entry::{Flaw, Head},
     folder::{self, Folder, STATE},
     key,
+    note::Note,
 };
 use crate::{
     inspect::machine::Machine,
@@ -33,7 +34,11 @@ const TELLING_BYTES: u64 = 1 << 20;
 pub struct PrefixShelf<'s> {
     store: &'s Store,
     key: Key,
+    model: ModelId,
     label: String,
+    note: Arc<Note>,
+    // Whether it was seen to that the note is there.
+    is_noted: bool,
     began: SystemTime,
     // Of a folder that others can write to, nothing is.
     believes: bool,
@@ -52,7 +57,7 @@ pub struct PrefixShelf<'s> {
 /// A state on its way to the disk. The checksums are the writer's work too.
 struct Job {
     path: PathBuf,
-    key: Key,
+    key: (Key, ModelId),
     label: String,
     tokens: Vec<i32>,
     start: usize,
@@ -69,13 +74,16 @@ impl Store {
             tracing::info!("no state is kept: this model's memory cannot be cut between tokens");
             return None;
         }
-        let key = Key::of_run(model, session, &[])
-            .inspect_err(|error| tracing::warn!(%error, "no state is kept"))
-            .ok()?;
+        let ids = || Ok((Key::of_run(model, session, &[])?, ModelId(model.fingerprint()?)));
+        let (key, id) =
+            ids().inspect_err(|error: &io::Error| tracing::warn!(%error, "no state is kept")).ok()?;
         Some(PrefixShelf {
             store: self,
             key,
+            model: id,
             label: key::label(model),
+            note: Arc::new(Note::of(model.files())),
+            is_noted: false,
             began: SystemTime::now(),
             believes: self.folder.is_believed(),
             used: 0,
@@ -105,7 +113,7 @@ impl PrefixShelf<'_> {
     fn read(&mut self, file: &mut File, tokens: &[i32], start: usize) -> Result<(), Flaw> {
         let bytes = file.metadata()?.len();
         let head = Head::read(file, bytes)?;
-        if head.key != self.key || head.start != start || head.tokens != tokens {
+        if (head.key, head.model) != (self.key, self.model) || head.start != start || head.tokens != tokens {
             return Err(Flaw::Other);
         }
         let began = Instant::now();
@@ -113,6 +121,14 @@ impl PrefixShelf<'_> {
         self.read_time += began.elapsed();
         self.read_bytes += head.state_bytes;
         Ok(())
+    }
+
+    /// Sees to it that a note says which files the states that are used were made from. It counts as used after all of
+    /// them, so that it is not taken away before.
+    fn note(&mut self) {
+        if !std::mem::replace(&mut self.is_noted, true) {
+            self.note.keep(&self.store.folder, &self.model, self.began);
+        }
     }
 
     fn read_time(&self, bytes: usize) -> Duration {
@@ -146,6 +162,7 @@ impl Shelf for PrefixShelf<'_> {
             Ok(()) => {
                 folder::touch(&file, self.next_use());
                 self.in_use.insert(path);
+                self.note();
                 true
             }
             Err(flaw) => {
@@ -169,7 +186,7 @@ impl Shelf for PrefixShelf<'_> {
         self.waiting.fetch_add(state.len() as u64, Ordering::Relaxed);
         let job = Job {
             path,
-            key: self.key,
+            key: (self.key, self.model),
             label: self.label.clone(),
             tokens: tokens.to_vec(),
             start,
@@ -178,20 +195,31 @@ impl Shelf for PrefixShelf<'_> {
             in_use: self.in_use.clone(),
         };
         let (store, waiting) = (self.store, &self.waiting);
-        let writer = self.writer.get_or_insert_with(|| store.start_writer(waiting.clone()));
+        let note = (!self.is_noted).then(|| (self.model, self.note.clone(), self.began));
+        let writer = self.writer.get_or_insert_with(|| store.start_writer(waiting.clone(), note));
+        self.is_noted = true;
         // One that has given up wants no more.
         let _ = writer.send(job);
     }
 }
 
 impl Store {
-    fn start_writer(&self, waiting: Arc<AtomicU64>) -> Sender<Job> {
+    /// A thread that writes what it is sent, and behind the first state the note of its model.
+    fn start_writer(
+        &self,
+        waiting: Arc<AtomicU64>,
+        mut note: Option<(ModelId, Arc<Note>, SystemTime)>,
+    ) -> Sender<Job> {
         let (sender, jobs) = mpsc::channel::<Job>();
         let folder = self.folder.clone();
         let writer = thread::spawn(move || {
             for job in jobs {
                 match job.write(&folder) {
-                    Ok(true) => {}
+                    Ok(true) => {
+                        if let Some((id, note, used)) = note.take() {
+                            note.keep(&folder, &id, used);
+                        }
+                    }
                     Ok(false) => {
                         tracing::info!("a state is not kept: there is no room for it");
                         return;

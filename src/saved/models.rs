@@ -1,0 +1,216 @@
+//! Whether the models that states were made with are still what they were, from the first byte to the last.
+//!
+//! The key of a state goes by a model's header and samples of its weights: to read gigabytes before each call would cost
+//! more than the state saves. So whoever verifies reads them. The first time the hash of each file is noted; from then
+//! on, and where `edgecall convert` wrote its report beside the file, there is something to compare with.
+
+use super::{
+    ModelId, Store,
+    key::hex,
+    note::{Note, Noted},
+};
+use crate::runtime::{FileStat, ModelFile, fingerprint};
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// A report with the hashes of more tensors than this is none.
+const MAX_REPORT_BYTES: u64 = 64 << 20;
+
+/// A model that states were made with.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelListed {
+    /// Stands for its files: 32 hexadecimal digits.
+    pub id: String,
+    /// Its files, the first one first; none where no note says which.
+    pub files: Vec<ModelFileListed>,
+    /// What became of them; `None` where they were not looked at.
+    pub state: Option<ModelState>,
+    /// The same for people.
+    pub reason: Option<String>,
+}
+
+/// A file of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelFileListed {
+    /// Where it was when states were made with it last.
+    pub path: PathBuf,
+    /// How long it was.
+    pub bytes: u64,
+    /// The SHA-256 of all of it as it is now, or, where that was not looked at, as it was noted.
+    pub sha256: Option<String>,
+}
+
+/// What became of the files that states were made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelState {
+    /// Every byte is as it was when it was hashed first, or as `edgecall convert` wrote it.
+    Same,
+    /// Size, times and samples are as they were. There is no hash of the whole to compare with: this is the first.
+    HashedFirst,
+    /// Size, times and samples are as they were, and other bytes are not. Calls use the states all the same.
+    Altered,
+    /// Another file is there, or it was touched. Calls do not use the states.
+    Replaced,
+    /// Nothing is there.
+    Missing,
+    /// Something is there and cannot be read.
+    Unreadable,
+    /// No note says which files they were.
+    Unknown,
+}
+
+impl ModelState {
+    /// Whether calls may use states of which nobody can say that they are right.
+    pub fn is_doubtful(self) -> bool {
+        matches!(self, ModelState::Altered | ModelState::Unreadable | ModelState::Unknown)
+    }
+}
+
+impl fmt::Display for ModelState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            ModelState::Same => "same",
+            ModelState::HashedFirst => "first hash",
+            ModelState::Altered => "altered",
+            ModelState::Replaced => "replaced",
+            ModelState::Missing => "gone",
+            ModelState::Unreadable => "unreadable",
+            ModelState::Unknown => "unknown",
+        })
+    }
+}
+
+impl Store {
+    /// What is noted of the model, and, to `verify`, how its files compare with that.
+    pub(super) fn listed_model(&self, id: &ModelId, verify: bool) -> ModelListed {
+        let note = Note::read(&Note::path(&self.folder, id));
+        let files = note.iter().flat_map(|note| &note.files);
+        let files = files
+            .map(|noted| ModelFileListed {
+                path: noted.path.clone(),
+                bytes: noted.file().stat.bytes,
+                sha256: noted.sha256.clone(),
+            })
+            .collect();
+        let listed = ModelListed { id: id.name(), files, state: None, reason: None };
+        match note {
+            _ if !verify => listed,
+            Some(note) => self.verified(id, note, listed),
+            None => listed.found(
+                ModelState::Unknown,
+                "it is not noted which files they were; the next call that uses the states notes it",
+            ),
+        }
+    }
+
+    fn verified(&self, id: &ModelId, mut note: Note, mut listed: ModelListed) -> ModelListed {
+        let now = match compare_stat(&note.files) {
+            Ok(now) => now,
+            Err((state, reason)) => return listed.found(state, reason),
+        };
+        match fingerprint(&now) {
+            Ok(found) if found == id.0 => {}
+            Ok(_) => return listed.found(ModelState::Replaced, TOUCHED),
+            Err(error) => return listed.found(ModelState::Unreadable, error.to_string()),
+        }
+        let (mut is_compared, mut is_news) = (true, false);
+        let mut reasons = Vec::new();
+        for (at, file) in now.iter().enumerate() {
+            let sha256 = match file.sha256() {
+                Ok(sha256) => sha256,
+                Err(error) => return listed.found(ModelState::Unreadable, error.to_string()),
+            };
+            let found = hex(&sha256);
+            let noted = note.files[at].sha256.clone();
+            let report = report_path(&file.path);
+            let reported = reported(&report, file.stat.bytes);
+            listed.files[at].sha256 = Some(found.clone());
+            if noted.as_ref().is_some_and(|noted| *noted != found) {
+                return listed.found(ModelState::Altered, format!("{} than at the first hash", ALTERED));
+            }
+            if reported.as_ref().is_some_and(|reported| *reported != found) {
+                let report = report.display();
+                return listed.found(ModelState::Altered, format!("{ALTERED} than {report} says"));
+            }
+            match (&noted, reported) {
+                (None, None) => is_compared = false,
+                (_, Some(_)) => reasons.push(format!("as {} says", report.display())),
+                (Some(_), None) => reasons.push("as at the first hash".to_owned()),
+            }
+            is_news |= noted.is_none();
+            note.hashed(at, sha256);
+        }
+        let written = match is_news {
+            true => note.write(&self.folder, id, SystemTime::now()),
+            false => Ok(()),
+        };
+        reasons.dedup();
+        match (is_compared, written) {
+            (true, _) => listed.found(ModelState::Same, reasons.join(", ")),
+            (false, Ok(())) => {
+                listed.found(ModelState::HashedFirst, "noted, to be compared with from now on")
+            }
+            (false, Err(error)) => {
+                listed.found(ModelState::HashedFirst, format!("it cannot be noted: {error}"))
+            }
+        }
+    }
+}
+
+const TOUCHED: &str = "another file, or touched since; calls do not use its states";
+const ALTERED: &str =
+    "calls use its states, for size, time of change and samples are the same, and it has other bytes";
+
+impl ModelListed {
+    fn found(self, state: ModelState, reason: impl Into<String>) -> ModelListed {
+        ModelListed { state: Some(state), reason: Some(reason.into()), ..self }
+    }
+}
+
+/// The files as they are now, if the system says the same of each as it did.
+fn compare_stat(files: &[Noted]) -> Result<Vec<ModelFile>, (ModelState, String)> {
+    let now = |noted: &Noted| {
+        let file = noted.file();
+        match FileStat::of(&file.path) {
+            Ok(stat) if stat == file.stat => Ok(file),
+            Ok(_) => Err((ModelState::Replaced, TOUCHED.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err((
+                ModelState::Missing,
+                "nothing is there; calls use its states where it was moved on this disk".to_owned(),
+            )),
+            Err(error) => Err((ModelState::Unreadable, error.to_string())),
+        }
+    };
+    files.iter().map(now).collect()
+}
+
+/// Where `edgecall convert` puts what it says of the file at `path`.
+fn report_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".json");
+    PathBuf::from(name)
+}
+
+/// The SHA-256 of a file of `bytes` by the report at `path`; `None` where there is none about such a file.
+fn reported(path: &Path, bytes: u64) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Report {
+        file: Written,
+    }
+    #[derive(Deserialize)]
+    struct Written {
+        file_bytes: u64,
+        sha256: String,
+    }
+    let metadata = fs::metadata(path).ok()?;
+    if !metadata.is_file() || metadata.len() > MAX_REPORT_BYTES {
+        return None;
+    }
+    let report: Report = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    (report.file.file_bytes == bytes).then_some(report.file.sha256)
+}

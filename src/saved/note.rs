@@ -1,0 +1,163 @@
+//! The note of a model that states were made with: where its files are, and the hash of each once it was taken.
+//!
+//! One line: 16 hexadecimal digits of XXH3-64, a space, and JSON. A line whose sum is wrong is as good as none.
+
+use super::{
+    ModelId,
+    folder::{Folder, MODEL},
+    key::hex,
+};
+use crate::runtime::{FileStat, ModelFile};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// No such line is as long.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The files of a model as they were when states were made with it, the first one first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Note {
+    pub files: Vec<Noted>,
+}
+
+/// One of the files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Noted {
+    pub path: PathBuf,
+    bytes: u64,
+    inode: u64,
+    modified: (i64, i64),
+    data_start: u64,
+    /// Of the whole file, in hexadecimal, once somebody has taken it.
+    pub sha256: Option<String>,
+}
+
+impl Noted {
+    /// The file as it was.
+    pub fn file(&self) -> ModelFile {
+        let stat = FileStat { bytes: self.bytes, inode: self.inode, modified: self.modified };
+        ModelFile { path: self.path.clone(), stat, data_start: self.data_start }
+    }
+}
+
+impl Note {
+    /// The note of `files`, none of them hashed.
+    pub fn of(files: &[ModelFile]) -> Note {
+        let noted = |file: &ModelFile| {
+            let FileStat { bytes, inode, modified } = file.stat;
+            let (path, data_start) = (file.path.clone(), file.data_start);
+            Noted { path, bytes, inode, modified, data_start, sha256: None }
+        };
+        Note { files: files.iter().map(noted).collect() }
+    }
+
+    /// Sees to it that this note of `id` is in `folder`, with the hashes that are there, last used at `used`. Where it
+    /// cannot be written, the log of this program says so.
+    pub fn keep(&self, folder: &Folder, id: &ModelId, used: SystemTime) {
+        let there = Note::read(&Note::path(folder, id));
+        let mut note = self.clone();
+        for (at, file) in note.files.iter_mut().enumerate() {
+            // The file that has the states now, not what a link leads to later.
+            file.path = fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
+            // The same fingerprint: a file that was moved keeps its hash.
+            let known = there.as_ref().and_then(|there| there.files.get(at));
+            file.sha256 = known.and_then(|known| known.sha256.clone());
+        }
+        if there.as_ref() == Some(&note) {
+            if let Ok(file) = File::open(Note::path(folder, id)) {
+                super::folder::touch(&file, used);
+            }
+        } else if let Err(error) = note.write(folder, id, used) {
+            let folder = folder.path().display();
+            tracing::warn!(%folder, %error, "it cannot be noted which model states were made with");
+        }
+    }
+
+    /// Writes this note of `id`, in place of what is there.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn write(&self, folder: &Folder, id: &ModelId, used: SystemTime) -> io::Result<()> {
+        let json = serde_json::to_string(self).map_err(io::Error::from)?;
+        let line = format!("{:016x} {json}\n", xxh3_64(json.as_bytes()));
+        folder.prepare()?;
+        folder.write(&Note::path(folder, id), &[line.as_bytes()], used)
+    }
+
+    /// Reads the note at `path`; `None` where there is none that can be believed.
+    pub fn read(path: &Path) -> Option<Note> {
+        if fs::metadata(path).ok()?.len() > MAX_BYTES {
+            return None;
+        }
+        let line = fs::read_to_string(path).ok()?;
+        let (sum, json) = line.strip_suffix('\n')?.split_once(' ')?;
+        let is_ours = sum.len() == 16 && u64::from_str_radix(sum, 16).ok()? == xxh3_64(json.as_bytes());
+        serde_json::from_str(json).ok().filter(|note: &Note| is_ours && !note.files.is_empty())
+    }
+
+    /// The model's name, for people.
+    pub fn name(&self) -> Option<String> {
+        let name = self.files.first()?.path.file_name()?;
+        Some(name.to_string_lossy().into_owned())
+    }
+
+    /// Where the note of `id` is.
+    pub fn path(folder: &Folder, id: &ModelId) -> PathBuf {
+        folder.file(&id.name(), MODEL)
+    }
+
+    /// Notes the hash of the file at this place.
+    pub fn hashed(&mut self, at: usize, sha256: [u8; 32]) {
+        self.files[at].sha256 = Some(hex(&sha256));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const ID: ModelId = ModelId([5; 32]);
+
+    #[test]
+    fn a_note_keeps_its_hashes_when_the_model_is_moved_and_a_changed_one_is_none() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = Folder::below(parent.path());
+        let path = parent.path().canonicalize().unwrap().join("a.gguf");
+        fs::write(&path, "weights").unwrap();
+        let file = ModelFile { stat: FileStat::of(&path).unwrap(), path: path.clone(), data_start: 3 };
+        let then = SystemTime::now() - Duration::from_secs(900);
+        Note::of(std::slice::from_ref(&file)).keep(&folder, &ID, then);
+        let kept = Note::path(&folder, &ID);
+        let mut note = Note::read(&kept).unwrap();
+        assert_eq!((note.files[0].file(), &note.files[0].sha256), (file.clone(), &None));
+
+        note.hashed(0, [0xab; 32]);
+        note.write(&folder, &ID, then).unwrap();
+        let moved = parent.path().canonicalize().unwrap().join("b.gguf");
+        fs::rename(&path, &moved).unwrap();
+        let file = ModelFile { path: moved.clone(), ..file };
+        Note::of(std::slice::from_ref(&file)).keep(&folder, &ID, then);
+        let note = Note::read(&kept).unwrap();
+        assert_eq!((&note.files[0].path, note.files[0].sha256.as_deref()), (&moved, Some(&*"ab".repeat(32))));
+        let now = SystemTime::now();
+        Note::of(&[file]).keep(&folder, &ID, now);
+        assert!(fs::metadata(&kept).unwrap().modified().unwrap() >= now - Duration::from_secs(1));
+
+        let good = fs::read(&kept).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&kept, &bad).unwrap();
+            assert_eq!(Note::read(&kept), None, "{at}");
+            fs::write(&kept, &good[..at]).unwrap();
+            assert_eq!(Note::read(&kept), None, "{at}");
+        }
+    }
+}
