@@ -159,24 +159,36 @@ fn parts(
     Ok(Parts { parts: system, template_tokens, fitting_messages })
 }
 
-/// Whether the model at `path` will fit this machine, before it is loaded: `None` where it does, a shortage where it runs
-/// all the same, slowly. What nobody waits for is not looked at: a file that is small for the memory, and all where
-/// `settings` force it. So is one that cannot be read, which loading it refuses.
+/// How the model at `path` will fit this machine, before it is loaded: how to load it, which is `load` but where that
+/// `may_choose` not to rearrange weights for the CPU and their copies are too much; and a shortage where it runs all the
+/// same, slowly. What nobody waits for is not looked at: a file that is small for the memory, and all where `settings`
+/// force it. So is one that cannot be read, which loading it refuses.
 ///
 /// # Errors
 /// [`Error::Memory`] where what has to be allocated does not fit, whatever is asked.
-pub fn foresee(path: &Path, load: LoadOptions, settings: &Settings) -> Result<Option<Shortage>> {
-    let Some(machine) = Machine::this().filter(|_| !settings.force) else { return Ok(None) };
+pub fn foresee(
+    path: &Path,
+    load: LoadOptions,
+    may_choose: bool,
+    settings: &Settings,
+) -> Result<(LoadOptions, Option<Shortage>)> {
+    let Some(machine) = Machine::this().filter(|_| !settings.force) else { return Ok((load, None)) };
     let is_part = path.file_name().is_some_and(|name| name.to_string_lossy().contains("-of-"));
     let is_small = |bytes: u64| bytes < machine.available_bytes / SMALL;
     if !is_part && fs::metadata(path).is_ok_and(|metadata| is_small(metadata.len())) {
-        return Ok(None);
+        return Ok((load, None));
     }
-    let Ok(header) = Model::read_header(path) else { return Ok(None) };
+    let Ok(header) = Model::read_header(path) else { return Ok((load, None)) };
     let trained = header.architecture().and_then(|name| header.u64(&format!("{name}.context_length")));
     let asked = settings.session.n_ctx.map_or(settings.max_tokens, usize::from) as u64;
     let n_ctx = asked.min(trained.unwrap_or(u64::MAX));
-    allocated(planned(&header, load.repack, settings, (0, n_ctx)).shortage(machine))
+    let planned = planned(&header, load.repack, settings, (0, n_ctx));
+    let repack = load.repack && !(may_choose && planned.is_better_as_stored(machine));
+    if repack != load.repack {
+        tracing::info!("weights are not rearranged for this CPU: there is no memory for the copies");
+    }
+    let shortage = Planned { repack, ..planned }.shortage(machine);
+    Ok((LoadOptions { repack, ..load }, allocated(shortage)?))
 }
 
 /// A file that is smaller than the memory that is there by this factor fits with all that it needs, but for contexts that

@@ -149,7 +149,8 @@ pub struct Args {
     #[command(flatten)]
     context: ContextArgs,
 
-    /// Rearrange weights for this CPU's kernels: faster, and a copy in memory; auto does
+    /// Rearrange weights for this CPU's kernels: faster, and a copy in memory; auto does where there
+    /// is room for the copy
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     repack: RepackArg,
 
@@ -258,7 +259,8 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         return Ok(output::text(&format.render(&vocabulary, &request, manner.as_ref(), settings.think)?)?);
     }
     let load = LoadOptions { trust, repack: args.repack != RepackArg::Off };
-    if let Some(shortage) = call::foresee(path, load, &settings)? {
+    let (load, shortage) = call::foresee(path, load, args.repack == RepackArg::Auto, &settings)?;
+    if let Some(shortage) = shortage {
         // Whoever closed stderr is not told.
         let _ = writeln!(io::stderr(), "warning: {shortage}");
     }
