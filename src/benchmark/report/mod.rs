@@ -245,7 +245,8 @@ pub struct Distance {
     pub rows: usize,
     /// Rows with the same output, letter by letter.
     pub same_outputs: usize,
-    /// Rows with the same call: the same function with the same arguments in whatever order, or no call on both sides.
+    /// Rows with the same call: the same function with the same arguments in whatever order or, where neither side makes a
+    /// call, the same text.
     pub same_calls: usize,
     /// The 95 % interval of their share, conversations drawn.
     pub same_calls_interval: Option<Interval>,

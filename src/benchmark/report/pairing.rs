@@ -113,7 +113,7 @@ pub(super) fn distance(
     for (a, b) in &pairs {
         functions.add_names(called(a).as_deref(), called(b).as_deref());
         let cluster = clusters.entry(b.conversation).or_default();
-        cluster.sum += f64::from(u8::from(call(a) == call(b)));
+        cluster.sum += f64::from(u8::from(same_call(a, b)));
         cluster.rows += 1;
     }
     let clusters: Vec<Cluster> = clusters.into_values().collect();
@@ -125,7 +125,7 @@ pub(super) fn distance(
         reference: reference.label.clone(),
         rows: pairs.len(),
         same_outputs: pairs.iter().filter(|(a, b)| a.raw_output == b.raw_output).count(),
-        same_calls: pairs.iter().filter(|(a, b)| call(a) == call(b)).count(),
+        same_calls: pairs.iter().filter(|(a, b)| same_call(a, b)).count(),
         same_calls_interval: stats::bootstrap(&clusters, rules.draws, &mut || picks.below(clusters.len())),
         name_flips: pairs.iter().filter(|(a, b)| called(a) != called(b)).count(),
         called: functions,
@@ -171,7 +171,7 @@ pub(super) fn flips(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary: &
 /// whether they are different calls.
 fn has_flipped(a: &Row, b: &Row, primary: &str) -> bool {
     if !b.is_labelled() {
-        return call(a) != call(b);
+        return !same_call(a, b);
     }
     let scores = a.scores.get(primary).zip(b.scores.get(primary));
     called(a) != called(b) || scores.is_some_and(|(a, b)| a != b)
@@ -180,6 +180,14 @@ fn has_flipped(a: &Row, b: &Row, primary: &str) -> bool {
 /// The pairs of two arms that were asked with different prompts.
 pub(super) fn other_prompts(pairs: &[(&Row, &Row)]) -> usize {
     pairs.iter().filter(|(a, b)| a.key.prompt_sha256 != b.key.prompt_sha256).count()
+}
+
+/// Whether two answers make the same call or, where neither makes one, are the same text.
+fn same_call(a: &Row, b: &Row) -> bool {
+    match (call(a), call(b)) {
+        (None, None) => a.raw_output == b.raw_output,
+        (a, b) => a == b,
+    }
 }
 
 /// The call that a row makes, if it makes one.
