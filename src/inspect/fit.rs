@@ -14,8 +14,6 @@ use crate::{
 };
 use std::fmt;
 
-/// Types that llama.cpp copies for the kernels of every CPU that this program runs well on. Others are copied on some.
-const COPIED: [GgmlType; 2] = [GgmlType::Q4_0, GgmlType::Q4K];
 /// The types of file that are tried, the one nearest to the checkpoint first.
 const FILE_TYPES: [FileType; 4] = [FileType::Q8_0, FileType::Q6K, FileType::Q4KM, FileType::Q4_0];
 /// The types of KV cache that are tried, in the order in which they are worth trying.
@@ -129,7 +127,8 @@ impl Planned<'_> {
     fn needed_with(&self, weights: impl Iterator<Item = (GgmlType, u64)>) -> Option<Needed> {
         let (mut mapped, mut copied) = (0_u64, 0_u64);
         for (ggml_type, bytes) in weights {
-            let place = if self.repack && COPIED.contains(&ggml_type) { &mut copied } else { &mut mapped };
+            let place =
+                if self.repack && memory::REPACKED.contains(&ggml_type) { &mut copied } else { &mut mapped };
             *place = place.saturating_add(bytes);
         }
         let Some(shape) = Shape::of(self.header) else {
@@ -292,23 +291,12 @@ impl fmt::Display for Shortage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gguf::Value;
 
     const MIB: u64 = 1 << 20;
 
     /// Qwen3-1.7B's shape, in one type but for the norms.
     fn header(file_type: FileType) -> Gguf {
-        let number = |name: &str, value: u32| (format!("qwen3.{name}"), Value::U32(value));
-        let metadata = vec![
-            ("general.architecture".to_owned(), Value::String("qwen3".into())),
-            number("block_count", 28),
-            number("embedding_length", 2048),
-            number("feed_forward_length", 6144),
-            number("attention.head_count", 16),
-            number("attention.head_count_kv", 8),
-            number("attention.key_length", 128),
-            number("attention.value_length", 128),
-        ];
+        let metadata = memory::qwen3_1_7b_keys();
         let mut tensors = vec![("token_embd.weight".to_owned(), vec![2048, 151_936])];
         for block in 0..28 {
             let mut push = |name: &str, dims: &[u64]| {

@@ -22,6 +22,12 @@ pub const DEFAULT_N_UBATCH: u64 = 512;
 /// llama.cpp rounds a context up to whole multiples of this many tokens.
 const N_CTX_STEP: u64 = 256;
 
+/// Types whose weights llama.cpp copies in a rearranged form for the kernels of every CPU that this program runs well on.
+pub const REPACKED: [GgmlType; 2] = [GgmlType::Q4_0, GgmlType::Q4K];
+/// Types that it does that with for one CPU or another, those of [`REPACKED`] included.
+pub const REPACKED_SOMEWHERE: [GgmlType; 5] =
+    [GgmlType::Q4_0, GgmlType::Q4K, GgmlType::Q5K, GgmlType::Q6K, GgmlType::Q8_0];
+
 /// The numbers of a model that decide what it needs beside its weights.
 ///
 /// Every product of them saturates: they may come from a hostile file.
@@ -166,6 +172,22 @@ pub fn memory(
     let compute_bytes = compute_bytes(shape, n_ctx, DEFAULT_N_UBATCH, flash_attention);
     let total_bytes = weights_bytes.saturating_add(kv_bytes).saturating_add(compute_bytes);
     Some(Memory { weights_bytes, kv_bytes, compute_bytes, total_bytes })
+}
+
+/// The keys that tell the shape of a Qwen3-1.7B.
+#[cfg(test)]
+pub(crate) fn qwen3_1_7b_keys() -> Vec<(String, Value)> {
+    let number = |name: &str, value: u32| (format!("qwen3.{name}"), Value::U32(value));
+    vec![
+        ("general.architecture".to_owned(), Value::String("qwen3".into())),
+        number("block_count", 28),
+        number("embedding_length", 2048),
+        number("feed_forward_length", 6144),
+        number("attention.head_count", 16),
+        number("attention.head_count_kv", 8),
+        number("attention.key_length", 128),
+        number("attention.value_length", 128),
+    ]
 }
 
 #[cfg(test)]

@@ -259,13 +259,7 @@ fn a_run_without_right_answers_goes_on_is_spread_and_joined_and_decides_nothing(
         succeeded(tft(&name, &["--shard", shard]));
         place(&name)
     });
-    let merge = Command::new(env!("CARGO_BIN_EXE_edgecall"))
-        .args(["bench", "merge", "--output"])
-        .arg(place("merged.jsonl"))
-        .args(&shards)
-        .output();
-    succeeded(merge.unwrap());
-    assert_eq!(report_of(&place("merged.jsonl")), whole);
+    assert_eq!(report_of(&merged(&shards, place("merged.jsonl"))), whole);
 
     let judge = ["--judge", "http://localhost:1", "--judge-model", "grader"];
     for (more, expected) in [
@@ -317,6 +311,14 @@ fn succeeded(output: Output) -> Output {
     output
 }
 
+/// Joins rows into the file `out`.
+fn merged(shards: &[PathBuf], out: PathBuf) -> PathBuf {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
+    command.args(["bench", "merge", "--output"]).arg(&out).args(shards);
+    succeeded(command.output().unwrap());
+    out
+}
+
 /// The report of rows without times and what the host is like.
 fn report_of(rows: &Path) -> Value {
     let output =
@@ -366,13 +368,7 @@ fn a_killed_run_that_goes_on_and_shards_that_are_joined_give_the_report_of_an_un
         succeeded(tft(&out, &["--shard", shard]).output().unwrap());
         out
     });
-    let merge = Command::new(env!("CARGO_BIN_EXE_edgecall"))
-        .args(["bench", "merge", "--output"])
-        .arg(place("merged.jsonl"))
-        .args(&shards)
-        .output();
-    succeeded(merge.unwrap());
-    assert_eq!(report_of(&place("merged.jsonl")), whole);
+    assert_eq!(report_of(&merged(&shards, place("merged.jsonl"))), whole);
 
     // Rows of a program that made tokens otherwise, or before that was written down.
     let text = fs::read_to_string(&killed).unwrap();

@@ -5,7 +5,7 @@ use crate::{
     Result,
     benchmark::{Dataset, Error},
     call,
-    gguf::{GgmlType, Gguf},
+    gguf::Gguf,
     inspect::{
         machine::Machine,
         memory::{self, Shape},
@@ -43,9 +43,6 @@ pub struct Need {
 /// The needs of all models, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs(pub Vec<Need>);
-
-/// Types that llama.cpp has rearranged forms of, on one CPU or another.
-const REPACKED: [GgmlType; 5] = [GgmlType::Q4_0, GgmlType::Q4K, GgmlType::Q5K, GgmlType::Q6K, GgmlType::Q8_0];
 
 /// About the tokens of the context that the longest case of the data needs with an answer of `max_tokens`, by the
 /// vocabulary of the model at `path`.
@@ -103,7 +100,8 @@ fn need(load: &Load<'_>, at: usize, lanes: &[(usize, Options)], n_ctx: usize) ->
     let bytes = |repacked: bool| {
         let tensors = load.header.tensors.iter();
         let tensors = tensors.filter(|tensor| {
-            load.repack && REPACKED.contains(&tensor.ggml_type) == repacked || !load.repack && !repacked
+            let may_be = memory::REPACKED_SOMEWHERE.contains(&tensor.ggml_type);
+            load.repack && may_be == repacked || !load.repack && !repacked
         });
         tensors.map(|tensor| tensor.byte_len()).fold(0, u64::saturating_add)
     };
@@ -149,21 +147,11 @@ impl fmt::Display for Needs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gguf::{TensorInfo, Value};
+    use crate::gguf::{GgmlType, TensorInfo};
     use std::path::PathBuf;
 
     fn header(ggml_type: GgmlType) -> Gguf {
-        let number = |name: &str, value: u32| (format!("qwen3.{name}"), Value::U32(value));
-        let metadata = vec![
-            ("general.architecture".to_owned(), Value::String("qwen3".into())),
-            number("block_count", 28),
-            number("embedding_length", 2048),
-            number("feed_forward_length", 6144),
-            number("attention.head_count", 16),
-            number("attention.head_count_kv", 8),
-            number("attention.key_length", 128),
-            number("attention.value_length", 128),
-        ];
+        let metadata = memory::qwen3_1_7b_keys();
         let tensor =
             TensorInfo { name: "token_embd.weight".into(), dims: vec![2048, 151_936], ggml_type, offset: 0 };
         Gguf { version: 3, metadata, tensors: vec![tensor], alignment: 32, data_start: 0 }
