@@ -11,6 +11,7 @@ mod thought;
 mod told;
 mod watch;
 
+pub use form::words_in_tokens;
 pub use format::{Format, tokenize};
 pub use request::{Answer, Choice, End, Request};
 pub use respond::Reader;
@@ -36,6 +37,7 @@ use serde_json::Value;
 use std::{
     num::NonZeroUsize,
     ops::ControlFlow,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -226,7 +228,12 @@ pub enum Draft {
 impl Draft {
     /// Whoever guesses what follows `text`, also from `earlier` answers with the same tools, the oldest first; `costs` are
     /// those that were learnt on this machine.
-    pub fn drafter(self, text: &[i32], earlier: Vec<Vec<i32>>, costs: Option<Costs>) -> Option<Drafter> {
+    pub fn drafter(
+        self,
+        text: &[i32],
+        earlier: impl Into<Arc<Vec<Vec<i32>>>>,
+        costs: Option<Costs>,
+    ) -> Option<Drafter> {
         let reach = match self {
             Draft::Off => return None,
             Draft::Auto => Reach::Worth(costs.unwrap_or_else(Costs::of_this_cpu)),

@@ -3,7 +3,7 @@
 use super::{Choice, Request, constraint};
 use crate::{
     Result,
-    runtime::{Compiler, Constraint, constraint::Fixed},
+    runtime::{Compiler, Constraint, Vocabulary, constraint::Fixed},
     tools::{
         self, ToolCall, ToolSet,
         arguments::AnswerSchema,
@@ -11,6 +11,7 @@ use crate::{
         dialect::Dialect,
         grammar::{self, JsonAnswer},
         turn::Turn,
+        words::{self, Word},
     },
 };
 
@@ -77,6 +78,17 @@ impl<'r> Form<'r> {
         }
     }
 
+    /// What tools or schema name and `prompt` does not, in tokens as it stands in an answer, to be guessed at.
+    pub fn words(&self, vocabulary: &Vocabulary, prompt: &str) -> Result<Vec<Vec<i32>>> {
+        match &self.kind {
+            Kind::Calls { tools, dialect, .. } => {
+                words_in_tokens(vocabulary, &words::of_tools(tools, *dialect), prompt)
+            }
+            Kind::Json { schema, .. } => words_in_tokens(vocabulary, schema.words(), prompt),
+            Kind::Text { .. } => Ok(Vec::new()),
+        }
+    }
+
     /// What a reader sees of a text that is being written: nothing of calls or JSON, which are
     /// worth nothing before they are whole.
     pub fn readable<'w>(&self, written: &'w [u8]) -> &'w str {
@@ -137,6 +149,16 @@ impl<'r> Form<'r> {
             }
         }
     }
+}
+
+/// Those of `words` that do not stand in `prompt`, in tokens with what is around them in an answer: what
+/// [`Drafter::with_words`](crate::runtime::Drafter::with_words) takes.
+///
+/// # Errors
+/// [`TextTooLong`](crate::runtime::Error::TextTooLong).
+pub fn words_in_tokens(vocabulary: &Vocabulary, words: &[Word], prompt: &str) -> Result<Vec<Vec<i32>>> {
+    // With marks: a call may begin with one.
+    words::not_in(prompt, words).map(|word| Ok(vocabulary.tokenize(&word.text(), true)?)).collect()
 }
 
 /// What a call in this dialect begins with.

@@ -112,7 +112,11 @@ pub(super) fn respond(
         false => {
             let earlier = answers.as_ref().map(Answers::read).unwrap_or_default();
             let costs = store.zip(costs_key).and_then(|(store, key)| store.costs(&key));
-            settings.draft.drafter(&text_so_far, earlier, costs)
+            let drafter = settings.draft.drafter(&text_so_far, earlier, costs);
+            match drafter {
+                Some(drafter) => Some(drafter.with_words(form.words(model.vocabulary(), prompt.text)?)),
+                None => None,
+            }
         }
     };
     let pace = match &mut drafter {

@@ -1,11 +1,12 @@
-//! Guesses at what a model writes next, taken from what stands in the conversation and in earlier answers.
+//! Guesses at what a model writes next, taken from what stands in the conversation, in earlier answers and in the
+//! schema of the answer.
 //!
 //! Names, times and whole messages of an answer are mostly copied. Where the last tokens of the text stand somewhere
 //! before, what followed them there is a guess at what follows here. Decoded together with the next token a guess costs
 //! part of a decode, and where it comes true it saves a whole one: how far to guess is a matter of both.
 
 use super::cpu;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// The longest end of the text that is looked for.
 const MAX_MATCH: usize = 6;
@@ -129,8 +130,8 @@ impl Costs {
 struct Grounds {
     /// How many of the last tokens stand there, too.
     matched: usize,
-    /// Whether it stands in an earlier answer; else in the conversation.
-    answered: bool,
+    /// Where they stand.
+    source: Source,
     /// Whether everything that is known goes on the same way: 0 for no, 1 for a single place, 2 for several.
     agreement: usize,
 }
@@ -138,11 +139,25 @@ struct Grounds {
 impl Grounds {
     fn index(self) -> usize {
         let matched = self.matched.clamp(MIN_MATCH, MAX_MATCH) - MIN_MATCH;
-        (matched * 2 + usize::from(self.answered)) * 3 + self.agreement
+        (matched * SOURCES.len() + self.source as usize) * 3 + self.agreement
     }
 }
 
-const GROUNDS: usize = (MAX_MATCH - MIN_MATCH + 1) * 2 * 3;
+/// Where guesses are taken from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Source {
+    /// The conversation, and what was generated.
+    #[default]
+    Text,
+    /// An earlier answer.
+    Answer,
+    /// The words of the answer's schema.
+    Words,
+}
+
+const SOURCES: [Source; 3] = [Source::Text, Source::Answer, Source::Words];
+
+const GROUNDS: usize = (MAX_MATCH - MIN_MATCH + 1) * SOURCES.len() * 3;
 
 /// A token that was guessed, and what it went by.
 #[derive(Clone, Copy, Debug)]
@@ -157,7 +172,9 @@ pub struct Drafter {
     // The conversation and what was generated.
     text: Vec<i32>,
     prompt: usize,
-    earlier: Vec<Vec<i32>>,
+    earlier: Arc<Vec<Vec<i32>>>,
+    // What the schema of the answer names, as it stands in an answer; the first one goes before the others.
+    words: Arc<Vec<Vec<i32>>>,
     // How many guesses came true, and how many there were, by grounds.
     kept: [(f64, f64); GROUNDS],
     // The last guess, and where it was made.
@@ -166,22 +183,36 @@ pub struct Drafter {
 
 impl Drafter {
     /// Guesses for an answer to `prompt`; `earlier` are answers that were given with the same tools, the oldest first.
-    pub fn new(prompt: &[i32], earlier: Vec<Vec<i32>>, reach: Reach) -> Drafter {
+    pub fn new(prompt: &[i32], earlier: impl Into<Arc<Vec<Vec<i32>>>>, reach: Reach) -> Drafter {
         let kept = std::array::from_fn(|index| {
             let agreement = index % 3;
-            let answered = index / 3 % 2 == 1;
-            let matched = index / 6 + MIN_MATCH;
-            let chance = expected_chance(Grounds { matched, answered, agreement });
+            let source = SOURCES[index / 3 % SOURCES.len()];
+            let matched = index / 3 / SOURCES.len() + MIN_MATCH;
+            let chance = expected_chance(Grounds { matched, source, agreement });
             (chance * PRIOR, PRIOR)
         });
-        Drafter { reach, text: prompt.to_vec(), prompt: prompt.len(), earlier, kept, last: (0, Vec::new()) }
+        Drafter {
+            reach,
+            text: prompt.to_vec(),
+            prompt: prompt.len(),
+            earlier: earlier.into(),
+            words: Arc::default(),
+            kept,
+            last: (0, Vec::new()),
+        }
+    }
+
+    /// The same with what the schema of the answer names, each in tokens as it stands in an answer with what comes before
+    /// it there. Where several would do, the first is taken. They are looked at only where nothing else is known.
+    pub fn with_words(self, words: impl Into<Arc<Vec<Vec<i32>>>>) -> Drafter {
+        Drafter { words: words.into(), ..self }
     }
 
     /// The next answer of the same kind: what was learnt stays.
-    pub fn begin(&mut self, prompt: &[i32], earlier: Vec<Vec<i32>>) {
+    pub fn begin(&mut self, prompt: &[i32], earlier: impl Into<Arc<Vec<Vec<i32>>>>) {
         self.text = prompt.to_vec();
         self.prompt = prompt.len();
-        self.earlier = earlier;
+        self.earlier = earlier.into();
         self.last.1.clear();
     }
 
@@ -193,13 +224,22 @@ impl Drafter {
         }
     }
 
-    /// A guess at what follows `generated`; `pending` tokens are decoded with it anyway.
-    pub fn draft(&mut self, generated: &[i32], pending: usize) -> Vec<i32> {
+    /// A guess at what follows `generated`; `pending` tokens are decoded with it anyway. `takes` says of a token whether
+    /// it may come next: where it may not, something else is guessed.
+    ///
+    /// # Errors
+    /// Those of `takes`.
+    pub fn draft<E>(
+        &mut self,
+        generated: &[i32],
+        pending: usize,
+        takes: impl FnMut(i32) -> Result<bool, E>,
+    ) -> Result<Vec<i32>, E> {
         self.settle(generated);
         let kept = self.text[self.prompt..].iter().zip(generated).take_while(|(a, b)| a == b).count();
         self.text.truncate(self.prompt + kept);
         self.text.extend_from_slice(&generated[kept..]);
-        let mut guesses = self.guesses();
+        let mut guesses = self.guesses(takes)?;
         let length = match &self.reach {
             Reach::Tokens { matched, most } => match guesses.first() {
                 Some(first) if first.grounds.matched >= *matched => guesses.len().min(*most),
@@ -210,7 +250,7 @@ impl Drafter {
         guesses.truncate(length);
         let tokens = guesses.iter().map(|guess| guess.token).collect();
         self.last = (generated.len(), guesses);
-        tokens
+        Ok(tokens)
     }
 
     /// Learns from how the last guess turned out: the text is `generated` now.
@@ -250,13 +290,45 @@ impl Drafter {
     }
 
     /// What followed the end of the text where it stands elsewhere, most of all where most of it stands.
-    fn guesses(&self) -> Vec<Guess> {
+    fn guesses<E>(&self, mut takes: impl FnMut(i32) -> Result<bool, E>) -> Result<Vec<Guess>, E> {
         let own = self.text.len().saturating_sub(1);
-        let sources = self.earlier.iter().map(|answer| (&**answer, answer.len(), true));
+        let sources = self.earlier.iter().map(|answer| (&**answer, answer.len(), Source::Answer));
         // The latest comes last: of equal places it says most.
-        let sources = std::iter::once((&*self.text, own, false)).chain(sources);
+        let sources = std::iter::once((&*self.text, own, Source::Text)).chain(sources);
+        let mut places = self.places(sources, &mut takes)?;
+        if places.is_empty() {
+            let words = self.words.iter().rev().map(|words| (&**words, words.len(), Source::Words));
+            places = self.places(words, &mut takes)?;
+        }
+        let longest = places.iter().map(|place| place.matched).max().unwrap_or(0);
+        let mut guesses = Vec::new();
+        for further in 0..MAX_DRAFT {
+            let Some(best) = places.iter().max_by_key(|place| votes(&places, place.next[0])) else { break };
+            let (token, source) = (best.next[0], best.source);
+            let agreement = match (places.len(), places.iter().all(|place| place.next[0] == token)) {
+                (1, _) => 1,
+                (_, true) => 2,
+                (_, false) => 0,
+            };
+            let matched = longest + further;
+            guesses.push(Guess { token, grounds: Grounds { matched, source, agreement } });
+            places.retain_mut(|place| {
+                let agrees = place.next[0] == token;
+                place.next = &place.next[1..];
+                agrees && !place.next.is_empty()
+            });
+        }
+        Ok(guesses)
+    }
+
+    /// The places in `sources` where most of the text's end stands, of those that a token follows which may follow here.
+    fn places<'t, E>(
+        &self,
+        sources: impl Iterator<Item = (&'t [i32], usize, Source)>,
+        mut takes: impl FnMut(i32) -> Result<bool, E>,
+    ) -> Result<Vec<Place<'t>>, E> {
         let mut places: Vec<Place<'_>> = Vec::new();
-        for (tokens, ends, answered) in sources {
+        for (tokens, ends, source) in sources {
             for at in 1..=ends.min(tokens.len().saturating_sub(1)) {
                 let matched = tokens[..at]
                     .iter()
@@ -266,39 +338,42 @@ impl Drafter {
                     .take_while(|(a, b)| a == b)
                     .count();
                 if matched >= MIN_MATCH {
-                    places.push(Place { next: &tokens[at..], matched, answered });
+                    places.push(Place { next: &tokens[at..], matched, source });
                 }
             }
         }
-        let longest = places.iter().map(|place| place.matched).max().unwrap_or(0);
-        places.retain(|place| place.matched == longest);
-        let mut guesses = Vec::new();
-        for further in 0..MAX_DRAFT {
-            let Some(best) = places.iter().max_by_key(|place| votes(&places, place.next[0])) else { break };
-            let (token, answered) = (best.next[0], best.answered);
-            let agreement = match (places.len(), places.iter().all(|place| place.next[0] == token)) {
-                (1, _) => 1,
-                (_, true) => 2,
-                (_, false) => 0,
-            };
-            let matched = longest + further;
-            guesses.push(Guess { token, grounds: Grounds { matched, answered, agreement } });
-            places.retain_mut(|place| {
-                let agrees = place.next[0] == token;
-                place.next = &place.next[1..];
-                agrees && !place.next.is_empty()
-            });
+        let mut asked: Vec<(i32, bool)> = Vec::new();
+        for longest in (MIN_MATCH..=MAX_MATCH).rev() {
+            let mut these: Vec<Place<'_>> = Vec::new();
+            for place in places.iter().filter(|place| place.matched == longest) {
+                let token = place.next[0];
+                let taken = match asked.iter().find(|(asked, _)| *asked == token) {
+                    Some((_, taken)) => *taken,
+                    None => {
+                        let taken = takes(token)?;
+                        asked.push((token, taken));
+                        taken
+                    }
+                };
+                if taken {
+                    these.push(*place);
+                }
+            }
+            if !these.is_empty() {
+                return Ok(these);
+            }
         }
-        guesses
+        Ok(Vec::new())
     }
 }
 
 /// A place where the end of the text stands.
+#[derive(Clone, Copy)]
 struct Place<'t> {
     /// What follows there, at least one token.
     next: &'t [i32],
     matched: usize,
-    answered: bool,
+    source: Source,
 }
 
 fn votes(places: &[Place<'_>], token: i32) -> usize {
@@ -312,5 +387,13 @@ const PRIOR: f64 = 8.0;
 fn expected_chance(grounds: Grounds) -> f64 {
     let by_match = [0.45, 0.6, 0.7, 0.8, 0.88][grounds.matched.clamp(MIN_MATCH, MAX_MATCH) - MIN_MATCH];
     let doubt = [0.7, 0.95, 1.05][grounds.agreement];
-    f64::min(by_match * doubt + if grounds.answered { 0.08 } else { 0.0 }, 0.97)
+    let chance = match grounds.source {
+        Source::Text => by_match * doubt,
+        Source::Answer => by_match * doubt + 0.08,
+        // The first of several keys or values is a guess whatever stands before it, and nothing says that the only one
+        // is meant.
+        Source::Words if grounds.agreement == 0 => 0.3,
+        Source::Words => by_match * 0.7,
+    };
+    f64::min(chance, 0.97)
 }

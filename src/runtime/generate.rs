@@ -170,7 +170,8 @@ fn decode(
             sequence.append(pending)?;
         }
         Pace::Drafted(drafter) => {
-            let mut draft = drafter.draft(search.tokens(), new);
+            let takes = |token| Ok(constraint.takes(&[token])? > 0);
+            let mut draft = drafter.draft(search.tokens(), new, takes)?;
             draft.truncate(constraint.takes(&draft)?);
             let started = cpu::thread_time();
             let rows = sequence.append_drafted(pending, &draft)?;

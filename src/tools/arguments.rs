@@ -3,6 +3,7 @@
 use super::{
     Error, json,
     json_schema::{self, Checks, Compiled, KeyOrder, Meaning, Options},
+    words::{self, Word},
 };
 use serde_json::{Map, Value};
 use std::{
@@ -64,6 +65,7 @@ impl PartialEq for Arguments {
 #[derive(Clone, Debug)]
 pub struct AnswerSchema {
     compiled: Compiled,
+    words: Vec<Word>,
 }
 
 impl AnswerSchema {
@@ -74,7 +76,7 @@ impl AnswerSchema {
     pub fn new(schema: &Value, key_order: KeyOrder) -> Result<AnswerSchema, Error> {
         let options = Options { key_order, ..Options::default() };
         match with_room(schema, options) {
-            Ok(compiled) => Ok(AnswerSchema { compiled }),
+            Ok(compiled) => Ok(AnswerSchema { compiled, words: words::of_schema(schema) }),
             Err(error) => Err(Error::AnswerSchema { source: Box::new(error) }),
         }
     }
@@ -82,6 +84,11 @@ impl AnswerSchema {
     /// The grammar of the answer and its checks.
     pub fn compiled(&self) -> &Compiled {
         &self.compiled
+    }
+
+    /// What the schema names, as [`words`] has it.
+    pub fn words(&self) -> &[Word] {
+        &self.words
     }
 
     /// Holds a written answer against the whole schema, by a full validator.

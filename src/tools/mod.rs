@@ -10,6 +10,7 @@ pub mod json;
 pub mod json_schema;
 mod tool_call;
 pub mod turn;
+pub mod words;
 
 pub use error::Error;
 pub use tool_call::ToolCall;

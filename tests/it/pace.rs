@@ -11,7 +11,7 @@ use edgecall::{
     convert::FileType,
     random::SplitMix64,
     runtime::{
-        self, Compiler, Completion, Finish, Model, Options, Pace, Prefix, Sampler, Sampling, Session,
+        self, Compiler, Completion, Finish, Model, Options, Pace, Prefix, Sampler, Sampling, Session, Steps,
         draft::{Costs, Drafter, Reach},
         generate,
         sequence::Sequence,
@@ -163,6 +163,119 @@ fn hostile_guesses_change_no_text_and_let_nothing_invalid_through() {
     }
     // It was no walk in the park: guesses came true, and others did not.
     assert!(ended > 40 && right > 2_000 && guessed > right + 1_000, "{ended} {right} {guessed}");
+}
+
+/// A model that wants to write one text and nothing else.
+struct Script<'a> {
+    wanted: &'a [i32],
+    n_past: usize,
+    ahead: Vec<i32>,
+    logits: Vec<f32>,
+}
+
+impl<'a> Script<'a> {
+    fn new(wanted: &'a [i32], n_vocab: usize) -> Script<'a> {
+        let mut script = Script { wanted, n_past: 0, ahead: Vec::new(), logits: vec![0.0; n_vocab] };
+        script.go_to(0);
+        script
+    }
+
+    fn go_to(&mut self, n_past: usize) {
+        self.n_past = n_past;
+        self.logits.fill(0.0);
+        if let Some(&token) = self.wanted.get(n_past) {
+            self.logits[token as usize] = 1.0;
+        }
+    }
+}
+
+impl Sequence for Script<'_> {
+    fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    fn append(&mut self, tokens: &[i32]) -> Result<(), runtime::Error> {
+        self.append_drafted(tokens, &[]).map(drop)
+    }
+
+    fn append_drafted(&mut self, tokens: &[i32], draft: &[i32]) -> Result<usize, runtime::Error> {
+        let known = self.ahead.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        self.ahead.drain(..known);
+        self.go_to(self.n_past + tokens.len());
+        if known == tokens.len() {
+            return Ok(0);
+        }
+        self.ahead = draft.to_vec();
+        Ok(tokens.len() - known + draft.len())
+    }
+
+    fn ahead(&self) -> &[i32] {
+        &self.ahead
+    }
+
+    fn rewind(&mut self, n_past: usize) -> Result<(), runtime::Error> {
+        self.ahead.clear();
+        self.go_to(n_past);
+        Ok(())
+    }
+
+    fn n_past(&self) -> usize {
+        self.n_past
+    }
+
+    fn n_ctx(&self) -> usize {
+        4096
+    }
+}
+
+#[test]
+fn what_a_schema_names_is_guessed_where_the_prompt_does_not_say_it() {
+    let model = pocket::loaded();
+    let (vocabulary, compiler) = (model.vocabulary(), model.compiler().unwrap());
+    let schema = json!({"type": "object", "additionalProperties": false, "properties": {
+        "title": {"type": "string"},
+        "priority": {"enum": ["medium", "high", "low"]},
+        "assignee": {"type": "string"},
+        "estimate": {"type": "integer"},
+        "status": {"enum": ["waiting for review", "working on it", "done"]},
+        "labels": {"type": "array", "items": {"enum": ["backend", "frontend"]}},
+        "blocked": {"type": "boolean", "default": false}}});
+    let answer_schema = AnswerSchema::new(&schema, KeyOrder::Any).unwrap();
+    let text = r#"{"title": "The door is open", "priority": "medium", "assignee": "Ann", "estimate": 3, "status": "working on it", "labels": ["backend"], "blocked": false}"#;
+    let wanted = vocabulary.tokenize(text, false).unwrap();
+    let write = |pace: Pace<'_>| {
+        let answer = JsonAnswer::new(&answer_schema);
+        let mut constraint = call::constraint(compiler, &answer).unwrap();
+        let mut script = Script::new(&wanted, vocabulary.n_vocab());
+        let mut sampler = Sampler::new(Sampling::default());
+        let reader = |_: &[u8]| ControlFlow::Continue(());
+        let done =
+            generate::constrained(&mut script, &mut constraint, &mut sampler, 512, pace, reader).unwrap();
+        assert_eq!(String::from_utf8_lossy(&done.text), text);
+        done.steps
+    };
+    let prompt = "Make a ticket of it: the door is open.";
+    let words = call::words_in_tokens(vocabulary, answer_schema.words(), prompt).unwrap();
+    let shown = format!("{prompt} {schema}");
+    let none = call::words_in_tokens(vocabulary, answer_schema.words(), &shown).unwrap();
+    assert!(none.iter().all(|word| !String::from_utf8_lossy(&vocabulary.bytes(word)).contains("title")));
+    let asked = vocabulary.tokenize(prompt, false).unwrap();
+    let both = |reach: Reach| {
+        let without = write(Pace::Drafted(&mut Drafter::new(&asked, Vec::new(), reach.clone())));
+        let mut drafter = Drafter::new(&asked, Vec::new(), reach).with_words(words.clone());
+        let with = write(Pace::Drafted(&mut drafter));
+        println!("{without:?} without words, {with:?} with them");
+        (without, with)
+    };
+    let (without, with) = both(Reach::Tokens { matched: 2, most: 2 });
+    assert!(with.decodes < without.decodes, "{with:?} {without:?}");
+    // Where tokens in a decode are cheap it pays, and where they are not it costs nothing.
+    for slope in [0.12, 0.22, 0.67] {
+        let (without, with) = both(Reach::Worth(Costs::fixed(slope)));
+        let cost = |steps: &Steps| steps.decodes as f64 + slope * (steps.rows - steps.decodes) as f64;
+        println!("at {slope}: {:.1} without, {:.1} with", cost(&without), cost(&with));
+        assert!(with.decodes < without.decodes || slope > 0.5 && cost(&with) <= cost(&without), "{slope}");
+    }
 }
 
 fn tools() -> ToolSet {

@@ -15,7 +15,7 @@ use crate::{
     tools::{check, json_schema::KeyOrder, turn::Turn},
 };
 use serde::Serialize;
-use std::{fmt, ops::ControlFlow};
+use std::{fmt, ops::ControlFlow, sync::Arc};
 
 /// How the calls are made.
 #[derive(Clone, Copy, Debug)]
@@ -101,11 +101,11 @@ pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Call
     let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
     let mut prefix = Prefix::new(Session::new(model, longest, manners.max_tokens, &manners.session)?);
     let mut drafter = if manners.exact { None } else { manners.draft.drafter(&[], Vec::new(), None) };
-    let (mut earlier, mut this, mut conversation) = (Vec::new(), Vec::new(), 0);
+    let (mut earlier, mut this, mut conversation) = (Arc::new(Vec::new()), Vec::new(), 0);
     let (mut done, mut steps, mut seconds) = (Calls::default(), Steps::default(), Vec::new());
     for (case, prompt) in dataset.cases.iter().zip(&prompts).take(manners.limit) {
         if case.conversation != conversation {
-            earlier.append(&mut this);
+            Arc::make_mut(&mut earlier).append(&mut this);
             conversation = case.conversation;
         }
         let watch = Watch::start();

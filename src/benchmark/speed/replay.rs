@@ -17,7 +17,7 @@ use crate::{
     tools::{json_schema::KeyOrder, turn::Turn},
 };
 use serde::Serialize;
-use std::{fmt, ops::ControlFlow};
+use std::{fmt, ops::ControlFlow, sync::Arc};
 
 /// What one more token in a decode may cost, in decodes of one: where memory is the limit, on a small ARM board, and
 /// where arithmetic is.
@@ -120,15 +120,15 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
     for (name, reach, with_earlier, slope) in ways() {
         let mut steps = Steps::default();
         let mut drafter = reach.map(|reach| Drafter::new(&[], Vec::new(), reach));
-        let (mut earlier, mut contradicted) = (Vec::new(), 0);
+        let (mut earlier, mut contradicted) = (Arc::new(Vec::new()), 0);
         for conversation in taken.chunk_by(|a, b| a.conversation == b.conversation) {
             for answer in conversation {
                 let mut constraint = call::constraint(&compiler, &turn)?;
                 let pace = match &mut drafter {
                     None => Pace::Forced,
                     Some(drafter) => {
-                        drafter
-                            .begin(&answer.prompt, if with_earlier { earlier.clone() } else { Vec::new() });
+                        let earlier = if with_earlier { earlier.clone() } else { Arc::default() };
+                        drafter.begin(&answer.prompt, earlier);
                         Pace::Drafted(drafter)
                     }
                 };
@@ -141,7 +141,7 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
                 contradicted += usize::from(done.tokens != answer.tokens);
                 steps += done.steps;
             }
-            earlier.extend(conversation.iter().map(|answer| answer.tokens.clone()));
+            Arc::make_mut(&mut earlier).extend(conversation.iter().map(|answer| answer.tokens.clone()));
         }
         replay.contradicted = replay.contradicted.max(contradicted);
         let (decodes, rows) = (steps.decodes as f64, steps.rows as f64);

@@ -1,0 +1,189 @@
+//! What a schema names, as it stands in an answer: keys, the values of enums, the names of tools.
+//!
+//! An answer goes on with one of them more often than chance has it, so they can be guessed at. Each stands behind the
+//! text that comes before it in an answer, for a guess goes by that. Nothing here is promised to be complete.
+
+use super::{ToolSet, dialect::Dialect, dialect::Frame, json};
+use serde_json::{Map, Value};
+
+/// A schema may name more, and no answer holds all of it.
+const MAX_WORDS: usize = 2_000;
+/// A value that is longer is no word.
+const MAX_BYTES: usize = 256;
+/// How deep schemas and references are followed.
+const MAX_DEPTH: usize = 16;
+/// What stands before a key: the start of an object in a member, in a list and behind another one, and the end of a
+/// value before it, of a string, of a number or a word, of an object, of a list.
+const BEFORE_KEY: [&str; 7] = ["\": {", "[{", "}, {", "\", ", ", ", "}, ", "], "];
+
+/// Something that a schema names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// What comes before it in an answer.
+    pub before: String,
+    /// As it is written: a key or a value in JSON, a tool's name as the dialect has it.
+    pub word: String,
+    /// What comes behind it.
+    pub behind: &'static str,
+}
+
+impl Word {
+    /// The word with what is around it.
+    pub fn text(&self) -> String {
+        format!("{}{}{}", self.before, self.word, self.behind)
+    }
+}
+
+/// Those of `words` that do not stand in `prompt`. What does is guessed at by what is around it there, which says more.
+pub fn not_in<'w>(prompt: &str, words: &'w [Word]) -> impl Iterator<Item = &'w Word> {
+    let same_word = |a: &Word, b: &Word| a.word == b.word;
+    // A key comes several times, behind different texts.
+    let unseen = move |words: &&[Word]| !prompt.contains(&words[0].word);
+    words.chunk_by(same_word).filter(unseen).flatten()
+}
+
+/// The words of calls of `tools` in `dialect`, those that are named first in front.
+pub fn of_tools(tools: &ToolSet, dialect: &dyn Dialect) -> Vec<Word> {
+    let frame = dialect.frame();
+    let before = Frame::text(frame.open);
+    let name = |word: String| Word { before: before.clone(), word, behind: "" };
+    let names = tools.iter().map(|tool| name(frame.written_name(tool.name())));
+    let mut words: Vec<Word> = names.take(MAX_WORDS).collect();
+    for tool in tools.iter() {
+        add(&mut words, tool.parameters());
+    }
+    words
+}
+
+/// The words of an answer of `schema`, those that are named first in front.
+pub fn of_schema(schema: &Value) -> Vec<Word> {
+    let mut words = Vec::new();
+    if let Value::Object(schema) = schema {
+        add(&mut words, schema);
+    }
+    words
+}
+
+fn add(words: &mut Vec<Word>, root: &Map<String, Value>) {
+    Walk { words, root }.schema(root, None, 0);
+}
+
+struct Walk<'w> {
+    words: &'w mut Vec<Word>,
+    root: &'w Map<String, Value>,
+}
+
+impl Walk<'_> {
+    fn push(&mut self, before: &str, word: String, behind: &'static str) {
+        if self.words.len() < MAX_WORDS && before.len() + word.len() <= MAX_BYTES {
+            self.words.push(Word { before: before.to_owned(), word, behind });
+        }
+    }
+
+    /// Adds what `schema` names; its values stand behind `before`, where that is known.
+    fn schema(&mut self, schema: &Map<String, Value>, before: Option<&str>, depth: usize) {
+        if depth > MAX_DEPTH || self.words.len() >= MAX_WORDS {
+            return;
+        }
+        let referred = schema.get("$ref").and_then(Value::as_str).and_then(|place| self.at(place));
+        if let Some(referred) = referred {
+            self.schema(&referred, before, depth + 1);
+        }
+        if let Some(before) = before {
+            let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+            for value in schema.get("const").into_iter().chain(schema.get("default")).chain(listed) {
+                self.push(before, json::spaced(value), "");
+            }
+        }
+        for (key, member) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let key = json::spaced(key);
+            BEFORE_KEY.iter().for_each(|before| self.push(before, key.clone(), ": "));
+            self.value(member, Some(&format!("{key}: ")), depth);
+        }
+        for branches in ["anyOf", "oneOf", "allOf"] {
+            for branch in schema.get(branches).and_then(Value::as_array).into_iter().flatten() {
+                self.value(branch, before, depth);
+            }
+        }
+        if let Some(items) = schema.get("items") {
+            let first = before.map(|before| format!("{before}["));
+            self.value(items, first.as_deref(), depth);
+            self.value(items, Some("\", "), depth);
+        }
+        if let Some(member) = schema.get("additionalProperties") {
+            self.value(member, None, depth);
+        }
+    }
+
+    fn value(&mut self, schema: &Value, before: Option<&str>, depth: usize) {
+        if let Value::Object(schema) = schema {
+            self.schema(schema, before, depth + 1);
+        }
+    }
+
+    /// The schema at a place of the same document.
+    fn at(&self, place: &str) -> Option<Map<String, Value>> {
+        let mut steps = place.strip_prefix("#/")?.split('/');
+        let unescaped = |step: &str| step.replace("~1", "/").replace("~0", "~");
+        let first = self.root.get(&unescaped(steps.next()?))?;
+        steps.try_fold(first, |value, step| value.get(unescaped(step)))?.as_object().cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::dialect;
+    use serde_json::json;
+
+    #[test]
+    fn keys_and_values_stand_behind_what_comes_before_them_in_an_answer() {
+        let schema = json!({"type": "object", "properties": {
+            "unit": {"enum": ["celsius", "kelvin"]},
+            "days": {"type": "integer", "default": 3},
+            "tags": {"type": "array", "items": {"$ref": "#/$defs/tag"}}},
+            "$defs": {"tag": {"const": "a b"}}});
+        let all = of_schema(&schema);
+        let words: Vec<String> = all.iter().map(Word::text).collect();
+        for expected in [
+            "\": {\"unit\": ",
+            "\", \"days\": ",
+            "}, \"tags\": ",
+            "\"unit\": \"celsius\"",
+            "\"unit\": \"kelvin\"",
+            "\"days\": 3",
+            "\"tags\": [\"a b\"",
+        ] {
+            assert!(words.iter().any(|word| word == expected), "{expected}: {words:?}");
+        }
+        let place = |word: &str| words.iter().position(|found| found == word);
+        assert!(place("\"unit\": \"celsius\"") < place("\"unit\": \"kelvin\""));
+        let unseen: Vec<&str> = not_in("The \"unit\" is \"kelvin\".", &all).map(|word| &*word.word).collect();
+        assert!(unseen.contains(&"\"celsius\"") && unseen.contains(&"\"days\""), "{unseen:?}");
+        assert!(!unseen.contains(&"\"unit\"") && !unseen.contains(&"\"kelvin\""), "{unseen:?}");
+    }
+
+    #[test]
+    fn a_tool_is_named_as_the_dialect_writes_it() {
+        let tools = ToolSet::from_value(json!([{"name": "look", "parameters": {
+            "type": "object", "properties": {"what": {"type": "string"}}}}]))
+        .unwrap();
+        let hermes = dialect::named("hermes").unwrap();
+        let words: Vec<String> = of_tools(&tools, hermes).iter().map(Word::text).collect();
+        assert_eq!(words[0], "<tool_call>\n{\"name\": \"look\"");
+        assert!(words.contains(&"\": {\"what\": ".to_owned()), "{words:?}");
+    }
+
+    #[test]
+    fn schemas_without_an_end_have_a_bounded_number_of_words() {
+        let endless = json!({"properties": {"child": {"$ref": "#"}, "next": {"$ref": "#/properties/next"}},
+            "items": {"$ref": "#/items"}});
+        assert!(of_schema(&endless).len() < MAX_WORDS);
+        let many: Vec<String> = (0..10_000).map(|n| format!("value {n}")).collect();
+        assert_eq!(of_schema(&json!({"properties": {"k": {"enum": many}}})).len(), MAX_WORDS);
+        assert!(
+            of_schema(&json!({"properties": {"k": {"const": "x".repeat(5_000)}}})).len() == BEFORE_KEY.len()
+        );
+        assert!(of_schema(&json!(true)).is_empty());
+    }
+}
