@@ -392,7 +392,7 @@ fn expected_chance(grounds: Grounds) -> f64 {
         Source::Answer => by_match * doubt + 0.08,
         // The first of several keys or values is a guess whatever stands before it, and nothing says that the only one
         // is meant.
-        Source::Words if grounds.agreement == 0 => 0.3,
+        Source::Words if grounds.agreement == 0 => 0.2,
         Source::Words => by_match * 0.7,
     };
     f64::min(chance, 0.97)

@@ -274,7 +274,8 @@ fn what_a_schema_names_is_guessed_where_the_prompt_does_not_say_it() {
         let (without, with) = both(Reach::Worth(Costs::fixed(slope)));
         let cost = |steps: &Steps| steps.decodes as f64 + slope * (steps.rows - steps.decodes) as f64;
         println!("at {slope}: {:.1} without, {:.1} with", cost(&without), cost(&with));
-        assert!(with.decodes < without.decodes || slope > 0.5 && cost(&with) <= cost(&without), "{slope}");
+        assert!(cost(&with) <= cost(&without), "{slope}: {with:?} {without:?}");
+        assert!(with.decodes < without.decodes || slope > 0.2, "{with:?} {without:?}");
     }
 }
 
