@@ -15,8 +15,8 @@ use std::{
     sync::atomic::{AtomicPtr, AtomicU32, Ordering},
 };
 
-/// How often a thread looks before it sleeps: about 0.1 ms, several times what threads that run are apart.
-const SPINS: u32 = 2000;
+/// How often a thread looks before it sleeps: about half a millisecond, more than threads that run are apart.
+const SPINS: u32 = 10_000;
 
 /// Pools of threads that can exist at one time; graphs of those beyond are computed by one thread.
 const MOST_POOLS: usize = 64;
