@@ -1,11 +1,8 @@
-//! What decodes of several tokens cost in one setting, as far as calls have found out.
-//!
-//! One line: 16 hexadecimal digits of XXH3-64, a space, and the numbers. A line whose sum is wrong is as good as none.
+//! What decodes of several tokens cost in one setting, as far as calls have found out: a [`line`] of numbers.
 
-use super::{Key, Store, folder::COSTS};
+use super::{Key, Store, folder::COSTS, line};
 use crate::runtime::{Model, Session, draft::Costs};
-use std::{fs, time::SystemTime};
-use xxhash_rust::xxh3::xxh3_64;
+use std::time::SystemTime;
 
 /// No such line is as long.
 const MAX_BYTES: u64 = 4096;
@@ -25,40 +22,25 @@ impl Store {
     pub fn costs(&self, key: &Key) -> Option<Costs> {
         self.folder.check().ok()?;
         let path = self.folder.file(&key.name(&[]), COSTS);
-        if fs::metadata(&path).ok()?.len() > MAX_BYTES {
-            return None;
-        }
-        read(&fs::read_to_string(path).ok()?)
+        Costs::from_line(&line::read(&path, MAX_BYTES)?)
     }
 
     /// Keeps `costs` under `key`. Where they cannot be written, the log of this program says so.
     pub fn keep_costs(&self, key: &Key, costs: &Costs) {
         let path = self.folder.file(&key.name(&[]), COSTS);
-        let written = self
-            .folder
-            .prepare()
-            .and_then(|()| self.folder.write(&path, &[line(costs).as_bytes()], SystemTime::now()));
+        let written = self.folder.prepare().and_then(|()| {
+            self.folder.write(&path, &[line::sealed(&costs.to_line()).as_bytes()], SystemTime::now())
+        });
         if let Err(error) = written {
             tracing::warn!(path = %path.display(), %error, "the costs of decodes cannot be kept");
         }
     }
 }
 
-fn line(costs: &Costs) -> String {
-    let numbers = costs.to_line();
-    format!("{:016x} {numbers}\n", xxh3_64(numbers.as_bytes()))
-}
-
-fn read(line: &str) -> Option<Costs> {
-    let (sum, numbers) = line.strip_suffix('\n')?.split_once(' ')?;
-    let is_ours = sum.len() == 16 && u64::from_str_radix(sum, 16).ok()? == xxh3_64(numbers.as_bytes());
-    Costs::from_line(numbers).filter(|_| is_ours)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::{fs, time::Duration};
 
     const KEY: Key = Key([7; 32]);
 

@@ -12,6 +12,7 @@ mod entry;
 mod folder;
 mod history;
 mod key;
+mod line;
 mod list;
 mod models;
 mod note;

@@ -1,11 +1,11 @@
-//! The note of a model that states were made with: where its files are, and the hash of each once it was taken.
-//!
-//! One line: 16 hexadecimal digits of XXH3-64, a space, and JSON. A line whose sum is wrong is as good as none.
+//! The note of a model that states were made with: where its files are, and the hash of each once it was taken:
+//! a [`line`] of JSON.
 
 use super::{
     ModelId,
     folder::{Folder, MODEL},
     key::hex,
+    line,
 };
 use crate::runtime::{FileStat, ModelFile};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,6 @@ use std::{
     path::{Path, PathBuf},
     time::SystemTime,
 };
-use xxhash_rust::xxh3::xxh3_64;
 
 /// No such line is as long.
 const MAX_BYTES: u64 = 1 << 20;
@@ -85,20 +84,14 @@ impl Note {
     /// The system's error.
     pub fn write(&self, folder: &Folder, id: &ModelId, used: SystemTime) -> io::Result<()> {
         let json = serde_json::to_string(self).map_err(io::Error::from)?;
-        let line = format!("{:016x} {json}\n", xxh3_64(json.as_bytes()));
         folder.prepare()?;
-        folder.write(&Note::path(folder, id), &[line.as_bytes()], used)
+        folder.write(&Note::path(folder, id), &[line::sealed(&json).as_bytes()], used)
     }
 
     /// Reads the note at `path`; `None` where there is none that can be believed.
     pub fn read(path: &Path) -> Option<Note> {
-        if fs::metadata(path).ok()?.len() > MAX_BYTES {
-            return None;
-        }
-        let line = fs::read_to_string(path).ok()?;
-        let (sum, json) = line.strip_suffix('\n')?.split_once(' ')?;
-        let is_ours = sum.len() == 16 && u64::from_str_radix(sum, 16).ok()? == xxh3_64(json.as_bytes());
-        serde_json::from_str(json).ok().filter(|note: &Note| is_ours && !note.files.is_empty())
+        let json = line::read(path, MAX_BYTES)?;
+        serde_json::from_str(&json).ok().filter(|note: &Note| !note.files.is_empty())
     }
 
     /// The model's name, for people.
