@@ -70,3 +70,74 @@ impl Sequence for Session<'_> {
         Session::n_ctx(self)
     }
 }
+
+/// A text that is known beforehand, in the place of a model: one that wants to write it and nothing else.
+///
+/// It counts what a decode would compute, as a context does, and has no end.
+pub struct Script<'a> {
+    text: &'a [i32],
+    logits: Vec<f32>,
+    n_past: usize,
+    ahead: Vec<i32>,
+}
+
+impl<'a> Script<'a> {
+    /// The `text`, of which nothing is written yet, for a vocabulary of `n_vocab` tokens.
+    pub fn new(text: &'a [i32], n_vocab: usize) -> Script<'a> {
+        let mut script = Script { text, logits: vec![0.0; n_vocab], n_past: 0, ahead: Vec::new() };
+        script.want(1.0);
+        script
+    }
+
+    fn want(&mut self, logit: f32) {
+        let token = self.text.get(self.n_past).and_then(|&token| usize::try_from(token).ok());
+        if let Some(logit_of) = token.and_then(|token| self.logits.get_mut(token)) {
+            *logit_of = logit;
+        }
+    }
+
+    fn go_to(&mut self, n_past: usize) {
+        self.want(0.0);
+        self.n_past = n_past;
+        self.want(1.0);
+    }
+}
+
+impl Sequence for Script<'_> {
+    fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    fn append(&mut self, tokens: &[i32]) -> Result<(), Error> {
+        self.append_drafted(tokens, &[]).map(drop)
+    }
+
+    fn append_drafted(&mut self, tokens: &[i32], draft: &[i32]) -> Result<usize, Error> {
+        let known = self.ahead.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        self.ahead.drain(..known);
+        self.go_to(self.n_past + tokens.len());
+        if known == tokens.len() {
+            return Ok(0);
+        }
+        self.ahead = draft.to_vec();
+        Ok(tokens.len() - known + draft.len())
+    }
+
+    fn ahead(&self) -> &[i32] {
+        &self.ahead
+    }
+
+    fn rewind(&mut self, n_past: usize) -> Result<(), Error> {
+        self.ahead.clear();
+        self.go_to(n_past);
+        Ok(())
+    }
+
+    fn n_past(&self) -> usize {
+        self.n_past
+    }
+
+    fn n_ctx(&self) -> usize {
+        usize::MAX
+    }
+}

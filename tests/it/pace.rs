@@ -14,7 +14,7 @@ use edgecall::{
         self, Compiler, Completion, Finish, Model, Options, Pace, Prefix, Sampler, Sampling, Session, Steps,
         draft::{Costs, Drafter, Reach},
         generate,
-        sequence::Sequence,
+        sequence::{Script, Sequence},
     },
     tools::{
         ToolSet, arguments::AnswerSchema, dialect, grammar::JsonAnswer, json_schema::KeyOrder, turn::Turn,
@@ -163,69 +163,6 @@ fn hostile_guesses_change_no_text_and_let_nothing_invalid_through() {
     }
     // It was no walk in the park: guesses came true, and others did not.
     assert!(ended > 40 && right > 2_000 && guessed > right + 1_000, "{ended} {right} {guessed}");
-}
-
-/// A model that wants to write one text and nothing else.
-struct Script<'a> {
-    wanted: &'a [i32],
-    n_past: usize,
-    ahead: Vec<i32>,
-    logits: Vec<f32>,
-}
-
-impl<'a> Script<'a> {
-    fn new(wanted: &'a [i32], n_vocab: usize) -> Script<'a> {
-        let mut script = Script { wanted, n_past: 0, ahead: Vec::new(), logits: vec![0.0; n_vocab] };
-        script.go_to(0);
-        script
-    }
-
-    fn go_to(&mut self, n_past: usize) {
-        self.n_past = n_past;
-        self.logits.fill(0.0);
-        if let Some(&token) = self.wanted.get(n_past) {
-            self.logits[token as usize] = 1.0;
-        }
-    }
-}
-
-impl Sequence for Script<'_> {
-    fn logits(&self) -> &[f32] {
-        &self.logits
-    }
-
-    fn append(&mut self, tokens: &[i32]) -> Result<(), runtime::Error> {
-        self.append_drafted(tokens, &[]).map(drop)
-    }
-
-    fn append_drafted(&mut self, tokens: &[i32], draft: &[i32]) -> Result<usize, runtime::Error> {
-        let known = self.ahead.iter().zip(tokens).take_while(|(a, b)| a == b).count();
-        self.ahead.drain(..known);
-        self.go_to(self.n_past + tokens.len());
-        if known == tokens.len() {
-            return Ok(0);
-        }
-        self.ahead = draft.to_vec();
-        Ok(tokens.len() - known + draft.len())
-    }
-
-    fn ahead(&self) -> &[i32] {
-        &self.ahead
-    }
-
-    fn rewind(&mut self, n_past: usize) -> Result<(), runtime::Error> {
-        self.ahead.clear();
-        self.go_to(n_past);
-        Ok(())
-    }
-
-    fn n_past(&self) -> usize {
-        self.n_past
-    }
-
-    fn n_ctx(&self) -> usize {
-        4096
-    }
 }
 
 #[test]

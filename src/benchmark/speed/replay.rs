@@ -9,10 +9,10 @@ use crate::{
     benchmark::{Dataset, answer::Style},
     call,
     runtime::{
-        self, Compiler, Pace, Sampler, Sampling, Steps, Vocabulary,
+        Compiler, Pace, Sampler, Sampling, Steps, Vocabulary,
         draft::{Costs, Drafter, Reach},
         generate,
-        sequence::Sequence,
+        sequence::Script,
     },
     tools::{json_schema::KeyOrder, turn::Turn},
 };
@@ -155,74 +155,6 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
         });
     }
     Ok(replay)
-}
-
-/// A model that wants to write one answer and nothing else.
-struct Script<'a> {
-    answer: &'a [i32],
-    logits: Vec<f32>,
-    n_past: usize,
-    ahead: Vec<i32>,
-}
-
-impl<'a> Script<'a> {
-    fn new(answer: &'a [i32], n_vocab: usize) -> Script<'a> {
-        let mut script = Script { answer, logits: vec![0.0; n_vocab], n_past: 0, ahead: Vec::new() };
-        script.want(1.0);
-        script
-    }
-
-    fn want(&mut self, logit: f32) {
-        let token = self.answer.get(self.n_past).and_then(|&token| usize::try_from(token).ok());
-        if let Some(logit_of) = token.and_then(|token| self.logits.get_mut(token)) {
-            *logit_of = logit;
-        }
-    }
-
-    fn go_to(&mut self, n_past: usize) {
-        self.want(0.0);
-        self.n_past = n_past;
-        self.want(1.0);
-    }
-}
-
-impl Sequence for Script<'_> {
-    fn logits(&self) -> &[f32] {
-        &self.logits
-    }
-
-    fn append(&mut self, tokens: &[i32]) -> Result<(), runtime::Error> {
-        self.append_drafted(tokens, &[]).map(drop)
-    }
-
-    fn append_drafted(&mut self, tokens: &[i32], draft: &[i32]) -> Result<usize, runtime::Error> {
-        let known = self.ahead.iter().zip(tokens).take_while(|(a, b)| a == b).count();
-        self.ahead.drain(..known);
-        self.go_to(self.n_past + tokens.len());
-        if known == tokens.len() {
-            return Ok(0);
-        }
-        self.ahead = draft.to_vec();
-        Ok(tokens.len() - known + draft.len())
-    }
-
-    fn ahead(&self) -> &[i32] {
-        &self.ahead
-    }
-
-    fn rewind(&mut self, n_past: usize) -> Result<(), runtime::Error> {
-        self.ahead.clear();
-        self.go_to(n_past);
-        Ok(())
-    }
-
-    fn n_past(&self) -> usize {
-        self.n_past
-    }
-
-    fn n_ctx(&self) -> usize {
-        usize::MAX
-    }
 }
 
 impl fmt::Display for Replay {
