@@ -9,11 +9,11 @@ use crate::{
         fit::{Outlook, Planned, Shortage},
         machine::Machine,
     },
-    runtime::{FlashAttention, LoadOptions, Model, Options, Session, Vocabulary},
+    runtime::{LoadOptions, Model, Options, Session, Vocabulary},
     tools::ToolSet,
 };
 use serde_json::Value;
-use std::{fmt, fs, path::Path};
+use std::fmt;
 
 /// Bringing text into NFC makes at most three bytes one.
 const NFC_SHRINKS: usize = 3;
@@ -159,30 +159,27 @@ fn parts(
     Ok(Parts { parts: system, template_tokens, fitting_messages })
 }
 
-/// How the model at `path` will fit this machine, before it is loaded: how to load it, which is `load` but where that
+/// How the model of `header` will fit this machine, before it is loaded: how to load it, which is `load` but where that
 /// `may_choose` not to rearrange weights for the CPU and their copies are too much; and a shortage where it runs all the
-/// same, slowly. What nobody waits for is not looked at: a file that is small for the memory, and all where `settings`
-/// force it. So is one that cannot be read, which loading it refuses.
+/// same, slowly. Neither is looked at where the weights are small for the memory, nor where `settings` force the model.
 ///
 /// # Errors
 /// [`Error::Memory`] where what has to be allocated does not fit, whatever is asked.
 pub fn foresee(
-    path: &Path,
+    header: &Gguf,
     load: LoadOptions,
     may_choose: bool,
     settings: &Settings,
 ) -> Result<(LoadOptions, Option<Shortage>)> {
     let Some(machine) = Machine::this().filter(|_| !settings.force) else { return Ok((load, None)) };
-    let is_part = path.file_name().is_some_and(|name| name.to_string_lossy().contains("-of-"));
-    let is_small = |bytes: u64| bytes < machine.available_bytes / SMALL;
-    if !is_part && fs::metadata(path).is_ok_and(|metadata| is_small(metadata.len())) {
+    let weights = header.tensors.iter().map(|tensor| tensor.byte_len()).fold(0, u64::saturating_add);
+    if weights < machine.available_bytes / SMALL {
         return Ok((load, None));
     }
-    let Ok(header) = Model::read_header(path) else { return Ok((load, None)) };
     let trained = header.architecture().and_then(|name| header.u64(&format!("{name}.context_length")));
     let asked = settings.session.n_ctx.map_or(settings.max_tokens, usize::from) as u64;
     let n_ctx = asked.min(trained.unwrap_or(u64::MAX));
-    let planned = planned(&header, load.repack, settings, (0, n_ctx));
+    let planned = planned(header, load.repack, settings, (0, n_ctx));
     let repack = load.repack && !(may_choose && planned.is_better_as_stored(machine));
     if repack != load.repack {
         tracing::info!("weights are not rearranged for this CPU: there is no memory for the copies");
@@ -191,8 +188,8 @@ pub fn foresee(
     Ok((LoadOptions { repack, ..load }, allocated(shortage)?))
 }
 
-/// A file that is smaller than the memory that is there by this factor fits with all that it needs, but for contexts that
-/// are checked by themselves.
+/// Weights that are smaller than the memory that is there by this factor fit with all that they need, but for contexts
+/// that are checked by themselves.
 const SMALL: u64 = 4;
 
 /// Refuses a context that this machine has no memory for, where its need can be told.
@@ -214,11 +211,6 @@ fn planned<'g>(
     (n_prompt, n_ctx): (u64, u64),
 ) -> Planned<'g> {
     let Options { kv_type, n_ctx: asked, flash_attention, .. } = settings.session;
-    let flash_attention = match flash_attention {
-        FlashAttention::Auto => None,
-        FlashAttention::On => Some(true),
-        FlashAttention::Off => Some(false),
-    };
     Planned { header, repack, kv_type, flash_attention, n_prompt, n_ctx, n_ctx_is_asked: asked.is_some() }
 }
 

@@ -259,12 +259,14 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         return Ok(output::text(&format.render(&vocabulary, &request, manner.as_ref(), settings.think)?)?);
     }
     let load = LoadOptions { trust, repack: args.repack != RepackArg::Off };
-    let (load, shortage) = call::foresee(path, load, args.repack == RepackArg::Auto, &settings)?;
-    if let Some(shortage) = shortage {
-        // Whoever closed stderr is not told.
-        let _ = writeln!(io::stderr(), "warning: {shortage}");
-    }
-    let model = Model::load_with(path, load).map_err(Error::from)?;
+    let model = Model::load_as(path, load, |header| {
+        let (load, shortage) = call::foresee(header, load, args.repack == RepackArg::Auto, &settings)?;
+        if let Some(shortage) = shortage {
+            // Whoever closed stderr is not told.
+            let _ = writeln!(io::stderr(), "warning: {shortage}");
+        }
+        Ok::<_, Error>(load)
+    })?;
     let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()) };
     let mut stream = Stream::default();
     let mut reader = |text: &str| match args.stream {

@@ -1,4 +1,4 @@
-//! The types that llama.cpp takes for the KV cache: the one table of them.
+//! The types that llama.cpp takes for the KV cache: the one table of them; and how attention is computed with them.
 
 use super::GgmlType;
 
@@ -37,6 +37,43 @@ impl KvType {
 impl Default for KvType {
     fn default() -> KvType {
         KvType { name: KvType::DEFAULT, ggml_type: GgmlType::F16 }
+    }
+}
+
+/// How attention is computed: with one kernel that keeps no scores (flash attention), or as products of matrices with
+/// a table of the scores between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FlashAttention {
+    /// Only where the KV cache is quantized, which the products do not take. On a CPU they are the faster way to decode:
+    /// flash attention goes through the cache once for each row and head.
+    #[default]
+    Auto,
+    /// Always: less memory where the context is long, and a faster prefill.
+    On,
+    /// Never.
+    Off,
+}
+
+impl FlashAttention {
+    /// Every way.
+    pub const ALL: [FlashAttention; 3] = [FlashAttention::Auto, FlashAttention::On, FlashAttention::Off];
+
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FlashAttention::Auto => "auto",
+            FlashAttention::On => "on",
+            FlashAttention::Off => "off",
+        }
+    }
+
+    /// Whether flash attention is used with a KV cache of this type.
+    pub fn is_used(self, kv_type: GgmlType) -> bool {
+        match self {
+            FlashAttention::Auto => !kv_type.is_float(),
+            FlashAttention::On => true,
+            FlashAttention::Off => false,
+        }
     }
 }
 

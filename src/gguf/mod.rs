@@ -21,7 +21,7 @@ mod write;
 
 pub use error::{Error, Lookalike, NameProblem, ShapeProblem};
 pub use ggml_type::GgmlType;
-pub use kv_type::{KV_TYPES, KvType};
+pub use kv_type::{FlashAttention, KV_TYPES, KvType};
 pub use read::Gguf;
 pub use value::{Array, Value};
 pub use write::Header;

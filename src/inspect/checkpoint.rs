@@ -10,7 +10,7 @@ use super::{
 use crate::{
     checkpoint::{Checkpoint, Config, RopeScaling},
     convert::{FilePlan, FileType, Head, Plan, Recipe},
-    gguf::{GgmlType, Gguf},
+    gguf::{FlashAttention, GgmlType, Gguf},
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, error::Error, iter, path::PathBuf};
@@ -107,7 +107,7 @@ impl CheckpointReport {
     fn size(&self, file: &FilePlan, shape: Option<&Shape>) -> SizeRow {
         let weights_bytes = file.tensor_bytes();
         let memory = shape.and_then(|shape| {
-            memory::memory(weights_bytes, shape, self.n_ctx, self.kv_type, !self.kv_type.is_float())
+            memory::memory(weights_bytes, shape, self.n_ctx, self.kv_type, FlashAttention::Auto)
         });
         SizeRow {
             file_type: file.file_type.name(),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     convert::{FileType, recipe},
-    gguf::{GgmlType, Gguf, KvType, TensorInfo},
+    gguf::{FlashAttention, GgmlType, Gguf, KvType, TensorInfo},
 };
 use std::fmt;
 
@@ -31,7 +31,7 @@ pub struct Planned<'g> {
     /// The KV cache's type.
     pub kv_type: KvType,
     /// Whether attention is computed by flash attention; `None` where the KV cache is quantized, which takes no other.
-    pub flash_attention: Option<bool>,
+    pub flash_attention: FlashAttention,
     /// Tokens of the prompt, as far as they are known.
     pub n_prompt: u64,
     /// Tokens of the context.
@@ -135,8 +135,7 @@ impl Planned<'_> {
             return Some(Needed { mapped, copied, kv: 0, compute: 0 });
         };
         let kv_type = self.kv_type.ggml_type;
-        let flash_attention = self.flash_attention.unwrap_or(!kv_type.is_float());
-        let context = memory::memory(0, &shape, self.n_ctx, kv_type, flash_attention)?;
+        let context = memory::memory(0, &shape, self.n_ctx, kv_type, self.flash_attention)?;
         Some(Needed { mapped, copied, kv: context.kv_bytes, compute: context.compute_bytes })
     }
 
@@ -168,11 +167,12 @@ impl Planned<'_> {
         if needed.copied > 0 && as_stored.needed().is_some_and(|needed| helps(&needed)) {
             remedies.push(Remedy::AsStored);
         }
-        let flash = Planned { flash_attention: Some(true), ..*self }.needed();
+        let flash = Planned { flash_attention: FlashAttention::On, ..*self }.needed();
         if let Some(flash) = flash.filter(|flash| flash.compute < needed.compute && helps(flash)) {
             remedies.push(Remedy::FlashAttention(flash.compute));
         }
-        let is_taken = |kv_type: &KvType| self.flash_attention != Some(false) || kv_type.ggml_type.is_float();
+        let is_taken =
+            |kv_type: &KvType| self.flash_attention != FlashAttention::Off || kv_type.ggml_type.is_float();
         let kv_types = KV_TYPES.iter().filter_map(|name| KvType::named(name)).filter(is_taken);
         let smaller = kv_types.filter_map(|kv_type| {
             let needed = Planned { kv_type, ..*self }.needed().filter(|with| with.kv < needed.kv)?;
@@ -329,7 +329,7 @@ mod tests {
         let kv_type = KvType::default();
         let (n_prompt, n_ctx) = (1000, 4096);
         // With it the buffers are about 330 MiB whatever the type of the cache.
-        let flash_attention = Some(true);
+        let flash_attention = FlashAttention::On;
         Planned { header, repack: true, kv_type, flash_attention, n_prompt, n_ctx, n_ctx_is_asked: false }
     }
 
@@ -409,13 +409,13 @@ mod tests {
         let long = Planned { n_prompt: 4000, ..planned }.shortage(machine(650)).unwrap();
         assert!(!long.to_string().contains("--ctx"), "{long}");
         // The products need a table of scores, which flash attention does not, and take no quantized cache.
-        let products = Planned { flash_attention: Some(false), ..planned };
+        let products = Planned { flash_attention: FlashAttention::Off, ..planned };
         let buffers = products.needed().unwrap().compute;
         assert!(buffers > planned.needed().unwrap().compute, "{buffers}");
         let shortage = products.shortage(machine(776)).unwrap();
         let named = |what: &str| shortage.to_string().contains(what);
         assert!(named("--flash-attn on") && !named("--kv-type"), "{shortage}");
-        let auto = Planned { flash_attention: None, ..planned };
+        let auto = Planned { flash_attention: FlashAttention::Auto, ..planned };
         assert_eq!(auto.needed(), products.needed());
         // The smallest machine: nothing helps, and that is said.
         let none = planned.shortage(Machine { total_bytes: 20 * MIB, available_bytes: 10 * MIB }).unwrap();

@@ -13,7 +13,7 @@
 //! Left out are the vocabulary, the chat template and the grammar, some tens of MiB with a vocabulary
 //! of 150,000 tokens.
 
-use crate::gguf::{GgmlType, Gguf, Value};
+use crate::gguf::{FlashAttention, GgmlType, Gguf, Value};
 use serde::Serialize;
 
 /// How many tokens of a prompt llama.cpp evaluates at once where nothing else is asked for (`n_ubatch`).
@@ -166,10 +166,10 @@ pub fn memory(
     shape: &Shape,
     n_ctx: u64,
     kv_type: GgmlType,
-    flash_attention: bool,
+    flash_attention: FlashAttention,
 ) -> Option<Memory> {
     let kv_bytes = kv_bytes(shape, n_ctx, kv_type)?;
-    let compute_bytes = compute_bytes(shape, n_ctx, DEFAULT_N_UBATCH, flash_attention);
+    let compute_bytes = compute_bytes(shape, n_ctx, DEFAULT_N_UBATCH, flash_attention.is_used(kv_type));
     let total_bytes = weights_bytes.saturating_add(kv_bytes).saturating_add(compute_bytes);
     Some(Memory { weights_bytes, kv_bytes, compute_bytes, total_bytes })
 }
@@ -238,6 +238,9 @@ mod tests {
             feed_forward_length: u64::MAX,
             vocabulary: u64::MAX,
         };
-        assert_eq!(memory(u64::MAX, &shape, u64::MAX, GgmlType::F16, false).unwrap().total_bytes, u64::MAX);
+        assert_eq!(
+            memory(u64::MAX, &shape, u64::MAX, GgmlType::F16, FlashAttention::Auto).unwrap().total_bytes,
+            u64::MAX
+        );
     }
 }

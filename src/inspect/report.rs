@@ -6,7 +6,7 @@ use super::{
     memory::{self, Memory, Shape},
     table,
 };
-use crate::gguf::{GgmlType, TensorInfo};
+use crate::gguf::{FlashAttention, GgmlType, TensorInfo};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -242,9 +242,8 @@ impl Need {
         run: Run,
     ) -> Need {
         let n_ctx = run.n_ctx(context_length);
-        let memory = shape.and_then(|shape| {
-            memory::memory(weights_bytes, shape, n_ctx, run.kv_type, !run.kv_type.is_float())
-        });
+        let memory = shape
+            .and_then(|shape| memory::memory(weights_bytes, shape, n_ctx, run.kv_type, FlashAttention::Auto));
         let machine = Machine::this();
         Need {
             n_ctx,

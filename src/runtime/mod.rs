@@ -20,7 +20,7 @@ mod token_env;
 pub mod value;
 mod vocabulary;
 
-pub use crate::gguf::{KV_TYPES, KvType};
+pub use crate::gguf::{FlashAttention, KV_TYPES, KvType};
 pub use constraint::{Compiler, Constraint};
 pub use draft::Drafter;
 pub use error::Error;
@@ -33,7 +33,7 @@ pub use guard::Trust;
 pub use model::{LoadOptions, Metadata, Model};
 pub use prefix::{Evaluated, Prefix, Shelf, piece_ends};
 pub use sample::{Sampler, Sampling};
-pub use session::{FlashAttention, N_BATCH, Options, Session};
+pub use session::{N_BATCH, Options, Session};
 pub use vocabulary::Vocabulary;
 
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};

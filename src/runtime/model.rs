@@ -80,10 +80,25 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn load_with(path: &Path, options: LoadOptions) -> Result<Model, Error> {
+        Model::load_as(path, options, |_| Ok(options))
+    }
+
+    /// Loads the model at `path` like [`Model::load_with`], but as `choose` says when it has seen the model's header: it
+    /// was checked as far as `options` trust it.
+    ///
+    /// # Errors
+    /// As [`Model::load`], and those of `choose`.
+    pub fn load_as<E: From<Error>>(
+        path: &Path,
+        options: LoadOptions,
+        choose: impl FnOnce(&Gguf) -> Result<LoadOptions, E>,
+    ) -> Result<Model, E> {
         let started = Instant::now();
         let backend = backend()?;
-        let mut parts = Parts::read(path)?;
+        let parts = Parts::read(path)?;
         parts.check(path, options.trust)?;
+        let mut header = Gguf { tensors: parts.tensors, ..parts.first };
+        let options = choose(&header)?;
         let check_time = started.elapsed();
         let weights = Arc::new(load(path, |text| match options.repack {
             true => {
@@ -92,13 +107,12 @@ impl Model {
             }
             false => ffi::load_as_stored(backend, text, parts.is_mappable),
         })?);
-        let vocabulary = Vocabulary::of(weights.clone(), Metadata::of(&parts.first));
+        let vocabulary = Vocabulary::of(weights.clone(), Metadata::of(&header));
         let is_kept = |value: &Value| value.as_array().is_none_or(|array| array.len() <= MAX_KEPT);
-        let (kept, large) = parts.first.metadata.into_iter().partition(|(_, value)| is_kept(value));
-        parts.first.metadata = kept;
+        let (kept, large) = header.metadata.into_iter().partition(|(_, value)| is_kept(value));
+        header.metadata = kept;
         // Some hundred thousand strings, and nobody waits for their end.
         thread::spawn(move || drop::<Vec<(String, Value)>>(large));
-        let header = Gguf { tensors: parts.tensors, ..parts.first };
         let (files, load_time) = (parts.files, started.elapsed());
         let (compiler, fingerprint) = (OnceLock::new(), OnceLock::new());
         Ok(Model {

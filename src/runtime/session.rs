@@ -6,41 +6,13 @@ use super::{
     Error, Model, backend, complaints, cpu,
     ffi::{self, Context, Params},
 };
-use crate::gguf::KvType;
+use crate::gguf::{FlashAttention, KvType};
 use std::{num::NonZeroUsize, sync::Mutex};
 
 /// The most tokens in one decode.
 pub const N_BATCH: usize = 512;
 /// llama.cpp rounds contexts up to this.
 const CONTEXT_STEP: usize = 256;
-
-/// How attention is computed: with one kernel that keeps no scores (flash attention), or as products of matrices with
-/// a table of the scores between.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FlashAttention {
-    /// Only where the KV cache is quantized, which the products do not take. On a CPU they are the faster way to decode:
-    /// flash attention goes through the cache once for each row and head.
-    #[default]
-    Auto,
-    /// Always: less memory where the context is long, and a faster prefill.
-    On,
-    /// Never.
-    Off,
-}
-
-impl FlashAttention {
-    /// Every way.
-    pub const ALL: [FlashAttention; 3] = [FlashAttention::Auto, FlashAttention::On, FlashAttention::Off];
-
-    /// The name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            FlashAttention::Auto => "auto",
-            FlashAttention::On => "on",
-            FlashAttention::Off => "off",
-        }
-    }
-}
 
 /// How a session runs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,11 +32,7 @@ pub struct Options {
 impl Options {
     /// Whether attention is computed by flash attention.
     pub fn uses_flash_attention(&self) -> bool {
-        match self.flash_attention {
-            FlashAttention::Auto => !self.kv_type.ggml_type.is_float(),
-            FlashAttention::On => true,
-            FlashAttention::Off => false,
-        }
+        self.flash_attention.is_used(self.kv_type.ggml_type)
     }
 
     /// The most tokens that llama.cpp computes at once: what was asked for, at most [`N_BATCH`].
