@@ -1,4 +1,4 @@
-//! What decodes of several tokens cost in one setting, as far as calls have found out: a [`line`] of numbers.
+//! What decodes of several tokens cost in one setting, as far as calls have found out: a [`mod@line`] of numbers.
 
 use super::{Key, Store, folder::COSTS, line};
 use crate::runtime::{Model, Session, draft::Costs};

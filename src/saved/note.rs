@@ -1,5 +1,5 @@
 //! The note of a model that states were made with: where its files are, and the hash of each once it was taken:
-//! a [`line`] of JSON.
+//! a [`mod@line`] of JSON.
 
 use super::{
     ModelId,
