@@ -2,11 +2,13 @@
 
 mod answer;
 mod ask;
+mod input;
 mod timings;
 
 use self::{
     answer::{OutputArg, Stream},
     ask::Ask,
+    input::{conversation, read, text},
     timings::Start,
 };
 use super::{
@@ -15,26 +17,23 @@ use super::{
     exit::{self, Failure},
     output,
 };
-use anyhow::Context;
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
     Error, Kind,
     call::{self, Draft, Format, Request, Settings, Think},
-    chat::{self, Conversation, Message, Role},
     runtime::{self, LoadOptions, Model, Options, Sampling, Trust, Vocabulary, draft::MAX_DRAFT},
     saved::Store,
     tools::{
         dialect::{self, DIALECTS},
-        explain, json,
+        explain,
         json_schema::{KeyOrder, Status},
     },
 };
 use std::{
-    fs,
-    io::{self, IsTerminal, Read, Write},
+    io::{self, Write},
     num::NonZeroUsize,
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Instant,
 };
 
@@ -320,81 +319,6 @@ fn explain_tools(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-fn conversation(args: &Args) -> anyhow::Result<Conversation> {
-    let conversation = match &args.messages {
-        Some(path) if path.as_os_str() == "-" => messages(Path::new("stdin"), &stdin()?)?,
-        Some(path) => messages(path, &read(path)?)?,
-        None => Conversation { messages: vec![Message::text(Role::User, prompt(args)?)], tools: None },
-    };
-    let Some(system) = system(args)? else { return Ok(conversation) };
-    if conversation.messages.iter().any(|message| matches!(message.role(), Role::System | Role::Developer)) {
-        return Err(Failure::usage(
-            "the messages have a system message of their own; take it out, or --system and --task away",
-        ));
-    }
-    Ok(conversation.with_system(system))
-}
-
-fn messages(path: &Path, text: &[u8]) -> anyhow::Result<Conversation> {
-    Conversation::parse(text).map_err(Error::from).with_context(|| path.display().to_string())
-}
-
-/// PROMPT and the text on stdin.
-fn prompt(args: &Args) -> anyhow::Result<String> {
-    let prompt = args.prompt.as_deref().unwrap_or("");
-    let nothing = || {
-        Failure::usage(
-            "there is nothing to answer; give a PROMPT, --messages MESSAGES.json, or text on stdin",
-        )
-    };
-    if io::stdin().is_terminal() {
-        return joined(prompt, "").ok_or_else(nothing);
-    }
-    let piped = text(&stdin()?, "the text on stdin")?;
-    joined(prompt, &piped).ok_or_else(|| match args.prompt {
-        Some(_) => Failure::usage("the prompt is empty, and so is stdin"),
-        None => Failure::of(Kind::Data, "stdin is empty, and there is no PROMPT"),
-    })
-}
-
-/// Both texts with a blank line between them, or the one that is not blank.
-fn joined(prompt: &str, piped: &str) -> Option<String> {
-    // As the shell's $(...) does: a file's last line feed is no part of the question.
-    let piped = piped.trim_end_matches(['\n', '\r']);
-    let parts: Vec<&str> = [prompt, piped].into_iter().filter(|part| !part.trim().is_empty()).collect();
-    (!parts.is_empty()).then(|| parts.join("\n\n"))
-}
-
-/// The text in `bytes`, which are those of `what`.
-fn text(bytes: &[u8], what: &str) -> anyhow::Result<String> {
-    match json::text(bytes) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(error) => Err(Failure::of(Kind::Data, format!("{what} is {error}"))),
-    }
-}
-
-/// More than any model's context holds. The file may be a device without an end.
-const MAX_INPUT_BYTES: u64 = 1 << 30;
-
-fn stdin() -> anyhow::Result<Vec<u8>> {
-    bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?
-}
-
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let file = fs::File::open(path).map_err(|source| Error::read(path, source))?;
-    bounded(file, &path.display().to_string()).map_err(|source| Error::read(path, source))?
-}
-
-fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    input.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_INPUT_BYTES {
-        let message = format!("{name} has more than {MAX_INPUT_BYTES} bytes, and no context holds as many");
-        return Ok(Err(Failure::of(Kind::Data, message)));
-    }
-    Ok(Ok(bytes))
-}
-
 fn format(args: &Args) -> anyhow::Result<Format> {
     let template = match &args.chat_template {
         None => None,
@@ -420,12 +344,6 @@ fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {
     }
     let value = serde_json::from_str(json).map_err(|e| format!("{e}; {FORM}"))?;
     Ok((key.to_owned(), value))
-}
-
-fn system(args: &Args) -> anyhow::Result<Option<String>> {
-    let Some(path) = &args.task else { return Ok(args.system.clone()) };
-    let text = text(&read(path)?, &format!("{}: the task description", path.display()))?;
-    Ok(Some(chat::task_system_text(&text)))
 }
 
 fn settings(args: &Args) -> Settings {
@@ -490,18 +408,5 @@ fn probability(text: &str) -> Result<f32, String> {
     match text.parse() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
         _ => Err("a number from 0 to 1 is expected".into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::joined;
-
-    #[test]
-    fn prompt_and_stdin_are_joined_by_a_blank_line() {
-        assert_eq!(joined("Sum up:", "one\ntwo\n").unwrap(), "Sum up:\n\none\ntwo");
-        assert_eq!(joined("Sum up:", "\n").unwrap(), "Sum up:");
-        assert_eq!(joined("", "  one\r\n").unwrap(), "  one");
-        assert_eq!(joined(" ", "\n"), None);
     }
 }

@@ -12,6 +12,7 @@ mod noise;
 mod pairing;
 mod svg;
 mod text;
+mod words;
 
 pub use collect::collect;
 pub use judging::Judging;

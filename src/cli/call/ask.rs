@@ -1,6 +1,6 @@
 //! What is asked for: tools and their choice, text, or JSON of a schema.
 
-use super::{super::exit::Failure, Args, answer::OutputArg};
+use super::{super::exit::Failure, Args, answer::OutputArg, input::read};
 use anyhow::Context;
 use edgecall::{
     Error, Kind,
@@ -76,7 +76,7 @@ impl Ask {
 pub fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option<ToolSet>> {
     match (&args.tools, with_messages) {
         (Some(path), None) => {
-            let text = super::read(path)?;
+            let text = read(path)?;
             let tools = ToolSet::parse(&text).map_err(Error::from);
             tools.map(Some).with_context(|| path.display().to_string())
         }
@@ -96,7 +96,7 @@ fn schema(args: &Args) -> anyhow::Result<Option<AnswerSchema>> {
 /// The schema of `--json-schema`, which may still turn out not to be one.
 pub fn schema_text(args: &Args) -> anyhow::Result<Option<Value>> {
     let Some(path) = &args.json_schema else { return Ok(None) };
-    let bytes = super::read(path)?;
+    let bytes = read(path)?;
     let wrong = |problem: String| Failure::of(Kind::Data, format!("{}: {problem}", path.display()));
     let text = json::text(&bytes).map_err(|error| wrong(format!("the schema is {error}")))?;
     match json::parse_unique(text) {

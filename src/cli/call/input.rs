@@ -1,0 +1,110 @@
+//! What `edgecall call` is asked: from its arguments, from files and from stdin.
+
+use super::{super::exit::Failure, Args};
+use anyhow::Context;
+use edgecall::{
+    Error, Kind,
+    chat::{self, Conversation, Message, Role},
+    tools::json,
+};
+use std::{
+    fs,
+    io::{self, IsTerminal, Read},
+    path::Path,
+};
+
+/// The conversation that the arguments and stdin give.
+pub fn conversation(args: &Args) -> anyhow::Result<Conversation> {
+    let conversation = match &args.messages {
+        Some(path) if path.as_os_str() == "-" => messages(Path::new("stdin"), &stdin()?)?,
+        Some(path) => messages(path, &read(path)?)?,
+        None => Conversation { messages: vec![Message::text(Role::User, prompt(args)?)], tools: None },
+    };
+    let Some(system) = system(args)? else { return Ok(conversation) };
+    if conversation.messages.iter().any(|message| matches!(message.role(), Role::System | Role::Developer)) {
+        return Err(Failure::usage(
+            "the messages have a system message of their own; take it out, or --system and --task away",
+        ));
+    }
+    Ok(conversation.with_system(system))
+}
+
+fn messages(path: &Path, text: &[u8]) -> anyhow::Result<Conversation> {
+    Conversation::parse(text).map_err(Error::from).with_context(|| path.display().to_string())
+}
+
+/// PROMPT and the text on stdin.
+fn prompt(args: &Args) -> anyhow::Result<String> {
+    let prompt = args.prompt.as_deref().unwrap_or("");
+    let nothing = || {
+        Failure::usage(
+            "there is nothing to answer; give a PROMPT, --messages MESSAGES.json, or text on stdin",
+        )
+    };
+    if io::stdin().is_terminal() {
+        return joined(prompt, "").ok_or_else(nothing);
+    }
+    let piped = text(&stdin()?, "the text on stdin")?;
+    joined(prompt, &piped).ok_or_else(|| match args.prompt {
+        Some(_) => Failure::usage("the prompt is empty, and so is stdin"),
+        None => Failure::of(Kind::Data, "stdin is empty, and there is no PROMPT"),
+    })
+}
+
+/// Both texts with a blank line between them, or the one that is not blank.
+fn joined(prompt: &str, piped: &str) -> Option<String> {
+    // As the shell's $(...) does: a file's last line feed is no part of the question.
+    let piped = piped.trim_end_matches(['\n', '\r']);
+    let parts: Vec<&str> = [prompt, piped].into_iter().filter(|part| !part.trim().is_empty()).collect();
+    (!parts.is_empty()).then(|| parts.join("\n\n"))
+}
+
+/// The text in `bytes`, which are those of `what`.
+pub fn text(bytes: &[u8], what: &str) -> anyhow::Result<String> {
+    match json::text(bytes) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(error) => Err(Failure::of(Kind::Data, format!("{what} is {error}"))),
+    }
+}
+
+/// More than any model's context holds. The file may be a device without an end.
+const MAX_INPUT_BYTES: u64 = 1 << 30;
+
+fn stdin() -> anyhow::Result<Vec<u8>> {
+    bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?
+}
+
+/// The file at `path`, which may be as long as anything that is read here.
+pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let file = fs::File::open(path).map_err(|source| Error::read(path, source))?;
+    bounded(file, &path.display().to_string()).map_err(|source| Error::read(path, source))?
+}
+
+fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    input.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_INPUT_BYTES {
+        let message = format!("{name} has more than {MAX_INPUT_BYTES} bytes, and no context holds as many");
+        return Ok(Err(Failure::of(Kind::Data, message)));
+    }
+    Ok(Ok(bytes))
+}
+
+fn system(args: &Args) -> anyhow::Result<Option<String>> {
+    let Some(path) = &args.task else { return Ok(args.system.clone()) };
+    let text = text(&read(path)?, &format!("{}: the task description", path.display()))?;
+    Ok(Some(chat::task_system_text(&text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joined;
+
+    #[test]
+    fn prompt_and_stdin_are_joined_by_a_blank_line() {
+        assert_eq!(joined("Sum up:", "one\ntwo\n").unwrap(), "Sum up:\n\none\ntwo");
+        assert_eq!(joined("Sum up:", "\n").unwrap(), "Sum up:");
+        assert_eq!(joined("", "  one\r\n").unwrap(), "  one");
+        assert_eq!(joined(" ", "\n"), None);
+    }
+}
