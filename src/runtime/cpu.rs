@@ -6,15 +6,45 @@
 use super::{Error, ffi};
 use std::{num::NonZeroUsize, thread, time::Duration};
 
-/// Refuses a machine that lacks an instruction set that ggml was compiled for.
+/// Refuses a machine that lacks an instruction set that ggml was compiled for, and a build with ggml's kernels for AMX.
+///
+/// Some compilers drop what those kernels write into the configuration of the tiles, and then the first product ends
+/// the process (llama.cpp's pull request 26954). Which compiler it was cannot be told from here.
 ///
 /// Cheap; each command that will touch llama.cpp calls it before anything else.
 ///
 /// # Errors
-/// [`Error::Cpu`] with what is missing.
+/// [`Error::Cpu`] with what is missing, [`Error::Amx`].
 pub fn check() -> Result<(), Error> {
     let missing = missing(&ffi::compiled_features(), has);
-    if missing.is_empty() { Ok(()) } else { Err(Error::Cpu { missing }) }
+    if !missing.is_empty() {
+        return Err(Error::Cpu { missing });
+    }
+    if ffi::is_compiled_for_amx() {
+        return Err(Error::Amx { command: build_command(features_here()) });
+    }
+    Ok(())
+}
+
+/// The command that builds edgecall on this machine so that ggml uses `features`.
+pub fn build_command<'f>(features: impl IntoIterator<Item = &'f str>) -> String {
+    const INSTALL: &str = "cargo install --path . --locked";
+    // On x86-64 `target-cpu=native` would bring the kernels for AMX where there is AMX. That these variables are set now
+    // is not seen by a build that is there already, so this one goes elsewhere.
+    let option = |feature| match feature {
+        "AVX-VNNI" => Some("GGML_AVX_VNNI=ON"),
+        "AVX-512F" => Some("GGML_AVX512=ON"),
+        "AVX-512 VBMI" => Some("GGML_AVX512_VBMI=ON"),
+        "AVX-512 VNNI" => Some("GGML_AVX512_VNNI=ON"),
+        _ => None,
+    };
+    match cfg!(target_arch = "x86_64") {
+        true => {
+            let options: Vec<&str> = features.into_iter().filter_map(option).collect();
+            format!("{} {INSTALL} --target-dir target/cpu", options.join(" "))
+        }
+        false => format!("RUSTFLAGS=-Ctarget-cpu=native {INSTALL}"),
+    }
 }
 
 /// The instruction sets that ggml's kernels use here, such as `AVX2+BMI2+FMA`: other ones round otherwise.
@@ -26,9 +56,11 @@ pub fn kernels() -> String {
 
 /// Those of the instruction sets that ggml knows which this CPU has: the C library chooses its functions by them.
 pub fn features() -> String {
-    let has: Vec<&str> =
-        ffi::compiled_features().iter().map(|(name, _)| *name).filter(|name| has(name)).collect();
-    format!("{} with {}", std::env::consts::ARCH, has.join("+"))
+    format!("{} with {}", std::env::consts::ARCH, features_here().collect::<Vec<_>>().join("+"))
+}
+
+fn features_here() -> impl Iterator<Item = &'static str> {
+    ffi::compiled_features().into_iter().map(|(name, _)| name).filter(|name| has(name))
 }
 
 /// What the calling thread has computed until now. Unlike a clock on the wall it does not count the time in which others
@@ -61,7 +93,14 @@ fn has(feature: &str) -> bool {
         "F16C" => is_x86_feature_detected!("f16c"),
         "FMA" => is_x86_feature_detected!("fma"),
         "AVX-VNNI" => is_x86_feature_detected!("avxvnni"),
-        "AVX-512F" => is_x86_feature_detected!("avx512f"),
+        // ggml's option of this name takes all of them.
+        "AVX-512F" => {
+            is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512cd")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bw")
+        }
         "AVX-512 VBMI" => is_x86_feature_detected!("avx512vbmi"),
         "AVX-512 VNNI" => is_x86_feature_detected!("avx512vnni"),
         _ => false,
@@ -213,6 +252,16 @@ mod tests {
     fn only_what_was_compiled_in_and_is_not_there_is_missing() {
         let compiled = [("AVX", true), ("AVX2", true), ("AVX-512F", false)];
         assert_eq!(missing(&compiled, |name| name == "AVX"), ["AVX2"]);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_command_to_build_with_names_ggmls_options() {
+        let command = build_command(["AVX2", "AVX-VNNI", "AVX-512F", "AVX-512 VNNI"]);
+        assert!(
+            command.starts_with("GGML_AVX_VNNI=ON GGML_AVX512=ON GGML_AVX512_VNNI=ON cargo install "),
+            "{command}"
+        );
     }
 
     #[test]

@@ -18,6 +18,15 @@ pub enum Error {
         /// What is missing, as the CPU's vendor calls it.
         missing: Vec<&'static str>,
     },
+    /// The C++ half was compiled for AMX.
+    #[error(
+        "this build has llama.cpp's kernels for AMX, with which some compilers make programs that crash; build it without \
+         target-cpu=native: {command}"
+    )]
+    Amx {
+        /// The command that builds for whatever else the CPU has.
+        command: String,
+    },
     /// The model file is missing or cannot be read.
     #[error("cannot read the model {}", path.display())]
     Open {
@@ -202,7 +211,9 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::Unsatisfied { .. } | Error::Rewind { .. } => Kind::Negative,
-            Error::Cpu { .. } | Error::Context { .. } | Error::Stack { .. } => Kind::Unavailable,
+            Error::Cpu { .. } | Error::Amx { .. } | Error::Context { .. } | Error::Stack { .. } => {
+                Kind::Unavailable
+            }
             Error::Open { .. } => Kind::NoInput,
             Error::ContextTooLong { .. } | Error::Threads { .. } | Error::FlashAttention { .. } => {
                 Kind::Usage

@@ -71,6 +71,18 @@ pub fn compiled_features() -> [(&'static str, bool); 10] {
     ]
 }
 
+/// Whether ggml has kernels for AMX.
+#[cfg(target_arch = "x86_64")]
+pub fn is_compiled_for_amx() -> bool {
+    compiled_for!(ggml_cpu_has_amx_int8)
+}
+
+/// No other architecture has it.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn is_compiled_for_amx() -> bool {
+    false
+}
+
 /// The aarch64 features that ggml's CPU kernels were compiled for.
 #[cfg(target_arch = "aarch64")]
 pub fn compiled_features() -> [(&'static str, bool); 4] {

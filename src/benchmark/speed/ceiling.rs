@@ -12,7 +12,8 @@ use std::{
 pub struct Ceiling {
     /// Bytes that are read from memory in a second.
     pub bytes_per_s: f64,
-    /// Multiplications and additions of 8-bit whole numbers in a second, as the kernels of quantised rows make them.
+    /// Multiplications and additions of 8-bit whole numbers in a second, as the kernels of quantised rows make them, with
+    /// the widest instructions that the CPU has, whether or not llama.cpp was compiled for them.
     pub multiply_adds_per_s: f64,
 }
 
@@ -63,11 +64,11 @@ fn sum(words: &[u64]) -> u64 {
     sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))
 }
 
-/// The sum of the products of 8-bit numbers, with the widest instructions that the kernels of every build here use.
+/// The sum of the products of 8-bit numbers, with the widest instructions that this CPU has for them.
 fn dot(a: &[u8], b: &[i8]) -> i32 {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        return x86_64::dot(a, b);
+    if let Some(dot) = x86_64::dot(a, b) {
+        return dot;
     }
     a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
 }
@@ -77,15 +78,54 @@ fn dot(a: &[u8], b: &[i8]) -> i32 {
 mod x86_64 {
     use std::arch::x86_64::*;
 
-    pub(super) fn dot(a: &[u8], b: &[i8]) -> i32 {
-        // SAFETY: whoever calls has asked the CPU for AVX2.
-        unsafe { dot_avx2(a, b) }
+    /// `None` on a CPU without AVX2.
+    pub(super) fn dot(a: &[u8], b: &[i8]) -> Option<i32> {
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
+            // SAFETY: the CPU was asked.
+            return Some(unsafe { dot_avx512vnni(a, b) });
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("avxvnni") {
+            // SAFETY: the CPU was asked.
+            return Some(unsafe { dot_avxvnni(a, b) });
+        }
+        // SAFETY: the CPU was asked.
+        is_x86_feature_detected!("avx2").then(|| unsafe { dot_avx2(a, b) })
+    }
+
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub(super) fn dot_avx512vnni(a: &[u8], b: &[i8]) -> i32 {
+        // Several sums, so that none waits for the last addition.
+        let mut sums = [_mm512_setzero_si512(); 4];
+        for (a, b) in a.chunks_exact(256).zip(b.chunks_exact(256)) {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: 64 bytes from 64 * i on are inside of a chunk of 256.
+                let (a, b) = unsafe {
+                    (
+                        _mm512_loadu_si512(a.as_ptr().add(64 * i).cast()),
+                        _mm512_loadu_si512(b.as_ptr().add(64 * i).cast()),
+                    )
+                };
+                *sum = _mm512_dpbusd_epi32(*sum, a, b);
+            }
+        }
+        sums.into_iter().map(|sum| _mm512_reduce_add_epi32(sum)).sum()
+    }
+
+    #[target_feature(enable = "avx2,avxvnni")]
+    pub(super) fn dot_avxvnni(a: &[u8], b: &[i8]) -> i32 {
+        dot_256(a, b, |sum, a, b| _mm256_dpbusd_avx_epi32(sum, a, b))
     }
 
     #[target_feature(enable = "avx2")]
-    fn dot_avx2(a: &[u8], b: &[i8]) -> i32 {
+    pub(super) fn dot_avx2(a: &[u8], b: &[i8]) -> i32 {
         let ones = _mm256_set1_epi16(1);
-        // Four sums, so that none waits for the last addition.
+        dot_256(a, b, |sum, a, b| _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones)))
+    }
+
+    /// The same 32 bytes at a time, `add` adding their products to a sum.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn dot_256(a: &[u8], b: &[i8], add: impl Fn(__m256i, __m256i, __m256i) -> __m256i) -> i32 {
         let mut sums = [_mm256_setzero_si256(); 4];
         for (a, b) in a.chunks_exact(128).zip(b.chunks_exact(128)) {
             for (i, sum) in sums.iter_mut().enumerate() {
@@ -96,7 +136,7 @@ mod x86_64 {
                         _mm256_loadu_si256(b.as_ptr().add(32 * i).cast()),
                     )
                 };
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
+                *sum = add(*sum, a, b);
             }
         }
         let sum = _mm256_add_epi32(_mm256_add_epi32(sums[0], sums[1]), _mm256_add_epi32(sums[2], sums[3]));
@@ -125,6 +165,24 @@ mod tests {
         let b: Vec<i8> = (0..256).map(|i| (i % 7) as i8 - 3).collect();
         let expected: i32 = a.iter().zip(&b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
         assert_eq!(dot(&a, &b), expected);
+        #[cfg(target_arch = "x86_64")]
+        #[allow(unsafe_code)]
+        {
+            let mut dots = Vec::new();
+            // SAFETY: the CPU was asked for each.
+            unsafe {
+                if is_x86_feature_detected!("avx2") {
+                    dots.push(x86_64::dot_avx2(&a, &b));
+                }
+                if is_x86_feature_detected!("avxvnni") {
+                    dots.push(x86_64::dot_avxvnni(&a, &b));
+                }
+                if is_x86_feature_detected!("avx512vnni") {
+                    dots.push(x86_64::dot_avx512vnni(&a, &b));
+                }
+            }
+            assert!(dots.iter().all(|dot| *dot == expected), "{dots:?} {expected}");
+        }
         assert_eq!(sum(&(0..160).collect::<Vec<u64>>()), 160 * 159 / 2);
     }
 }

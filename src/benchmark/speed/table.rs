@@ -1,6 +1,7 @@
 //! What was measured, as a table for people.
 
 use super::{Measured, Rate};
+use crate::runtime::cpu;
 use std::fmt;
 
 impl fmt::Display for Measured {
@@ -72,9 +73,9 @@ impl fmt::Display for Measured {
         if !self.unused_features.is_empty() {
             write!(
                 f,
-                "\nthis CPU has {}, which this build does not use; built on this machine with \
-                 RUSTFLAGS=-Ctarget-cpu=native it would",
-                self.unused_features.join(", ")
+                "\nthis CPU has {}, which this build does not use; one that does:\n  {}",
+                self.unused_features.join(", "),
+                cpu::build_command(self.unused_features.iter().copied())
             )?;
         }
         Ok(())
