@@ -1,6 +1,6 @@
 //! Whether a prompt fits the context, and the context the memory; asked before either is made.
 
-use super::{Error, Settings, format};
+use super::{Error, Request, Settings, format};
 use crate::{
     Result,
     chat::{Conversation, Role},
@@ -163,29 +163,58 @@ fn parts(
 /// `may_choose` not to rearrange weights for the CPU and their copies are too much; and a shortage where it runs all the
 /// same, slowly. Neither is looked at where the weights are small for the memory, nor where `settings` force the model.
 ///
+/// Without the vocabulary the prompt's length is an estimate, so what is refused here is what no prompt would fit beside.
+///
 /// # Errors
 /// [`Error::Memory`] where what has to be allocated does not fit, whatever is asked.
 pub fn foresee(
     header: &Gguf,
     load: LoadOptions,
     may_choose: bool,
+    request: &Request<'_>,
     settings: &Settings,
 ) -> Result<(LoadOptions, Option<Shortage>)> {
-    let Some(machine) = Machine::this().filter(|_| !settings.force) else { return Ok((load, None)) };
+    match Machine::this().filter(|_| !settings.force) {
+        Some(machine) => foresee_on(machine, header, load, may_choose, request, settings),
+        None => Ok((load, None)),
+    }
+}
+
+fn foresee_on(
+    machine: Machine,
+    header: &Gguf,
+    load: LoadOptions,
+    may_choose: bool,
+    request: &Request<'_>,
+    settings: &Settings,
+) -> Result<(LoadOptions, Option<Shortage>)> {
     let weights = header.tensors.iter().map(|tensor| tensor.byte_len()).fold(0, u64::saturating_add);
     if weights < machine.available_bytes / SMALL {
         return Ok((load, None));
     }
     let trained = header.architecture().and_then(|name| header.u64(&format!("{name}.context_length")));
-    let asked = settings.session.n_ctx.map_or(settings.max_tokens, usize::from) as u64;
-    let n_ctx = asked.min(trained.unwrap_or(u64::MAX));
-    let planned = planned(header, load.repack, settings, (0, n_ctx));
-    let repack = load.repack && !(may_choose && planned.is_better_as_stored(machine));
+    let context = |n_prompt: u64| {
+        let least = n_prompt.saturating_add(settings.max_tokens as u64);
+        let asked = settings.session.n_ctx.map(|n_ctx| usize::from(n_ctx) as u64);
+        (n_prompt, asked.unwrap_or(least).min(trained.unwrap_or(u64::MAX)))
+    };
+    let expected = planned(header, load.repack, settings, context(expected_tokens(request)));
+    let repack = load.repack && !(may_choose && expected.is_better_as_stored(machine));
     if repack != load.repack {
         tracing::info!("weights are not rearranged for this CPU: there is no memory for the copies");
     }
-    let shortage = Planned { repack, ..planned }.shortage(machine);
-    Ok((LoadOptions { repack, ..load }, allocated(shortage)?))
+    let least = allocated(planned(header, repack, settings, context(0)).shortage(machine))?;
+    let slow = Planned { repack, ..expected }.shortage(machine).filter(|s| s.outlook == Outlook::FromDisk);
+    Ok((LoadOptions { repack, ..load }, slow.or(least)))
+}
+
+/// About how many tokens the prompt has, by the length of its texts.
+fn expected_tokens(request: &Request<'_>) -> u64 {
+    /// Of English and of JSON in the vocabularies of today.
+    const BYTES_PER_TOKEN: usize = 4;
+    let messages = request.conversation.messages.iter().filter_map(|message| message.content()).map(str::len);
+    let tools = request.tools.into_iter().flat_map(ToolSet::iter).map(|tool| tool.source().to_string().len());
+    (messages.chain(tools).sum::<usize>() / BYTES_PER_TOKEN) as u64
 }
 
 /// Weights that are smaller than the memory that is there by this factor fit with all that they need, but for contexts
@@ -221,5 +250,51 @@ fn allocated(shortage: Option<Shortage>) -> Result<Option<Shortage>> {
             Err(Error::Memory { shortage: Box::new(shortage) }.into())
         }
         other => Ok(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        call::{Draft, Think},
+        chat::Message,
+        convert::FileType,
+        gguf::FlashAttention,
+        inspect::fit::tests::header,
+        runtime::{Sampling, Trust},
+    };
+
+    #[test]
+    fn weights_are_used_as_stored_where_their_copies_leave_no_room_for_the_prompt() {
+        const MIB: u64 = 1 << 20;
+        let header = header(FileType::Q4KM);
+        let session = Options { flash_attention: FlashAttention::On, ..Options::default() };
+        let settings = Settings {
+            think: Think::Off,
+            sampling: Sampling::default(),
+            max_tokens: 256,
+            dialect: None,
+            session,
+            exact: false,
+            draft: Draft::Auto,
+            force: false,
+        };
+        let load = LoadOptions { trust: Trust::Checked, repack: true };
+        let foreseen = |words: usize, available: u64, may_choose: bool| {
+            let conversation =
+                Conversation { messages: vec![Message::text(Role::User, "four".repeat(words))], tools: None };
+            let request = Request::new(&conversation, None);
+            let machine = Machine { total_bytes: 4000 * MIB, available_bytes: available * MIB };
+            let (load, shortage) =
+                foresee_on(machine, &header, load, may_choose, &request, &settings).unwrap();
+            (load.repack, shortage.is_some())
+        };
+        // 646 MiB of copies, 405 of other weights, 28 of cache for 256 tokens, 112 for 1,024 more, and 330 of buffers.
+        assert_eq!(foreseen(1, 1050, true), (true, true));
+        assert_eq!(foreseen(1024, 1050, true), (false, true));
+        assert_eq!(foreseen(1024, 1050, false), (true, true), "the prompt may be shorter than it looks");
+        assert_eq!(foreseen(1024, 2000, true), (true, false));
+        assert_eq!(foreseen(1024, 5000, true), (true, false));
     }
 }

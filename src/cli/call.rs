@@ -259,7 +259,8 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     }
     let load = LoadOptions { trust, repack: args.repack != RepackArg::Off };
     let model = Model::load_as(path, load, |header| {
-        let (load, shortage) = call::foresee(header, load, args.repack == RepackArg::Auto, &settings)?;
+        let (load, shortage) =
+            call::foresee(header, load, args.repack == RepackArg::Auto, &request, &settings)?;
         if let Some(shortage) = shortage {
             // Whoever closed stderr is not told.
             let _ = writeln!(io::stderr(), "warning: {shortage}");

@@ -289,13 +289,13 @@ impl fmt::Display for Shortage {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
 
     /// Qwen3-1.7B's shape, in one type but for the norms.
-    fn header(file_type: FileType) -> Gguf {
+    pub(crate) fn header(file_type: FileType) -> Gguf {
         let metadata = memory::qwen3_1_7b_keys();
         let mut tensors = vec![("token_embd.weight".to_owned(), vec![2048, 151_936])];
         for block in 0..28 {
