@@ -13,8 +13,9 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use edgecall::{
     runtime::{
-        Compiler, Vocabulary,
-        value::{Closing, ValueConstraint, Way},
+        Compiler, Constraint, Vocabulary,
+        closing::{Closing, Way},
+        constraint::Fixed,
     },
     tools::json_schema::{Compiled, Draft, Error, Options, Report, Status, Tracker, compile},
 };
@@ -189,8 +190,15 @@ fn judge(row: &Row<'_>, compiler: &Compiler, args: &Args) -> Result<Outcome> {
     if args.explain {
         println!("{}\n{}\n{}", row.schema, compiled.lark(), compiled.report);
     }
-    let lark = compiled.lark();
-    let mut constraint = match ValueConstraint::new(compiler, &lark, watch(&compiled, args)) {
+    let constrain = || {
+        let constraint = Constraint::new(compiler, Box::new(Fixed(compiled.lark())))?;
+        let tracker = Tracker::new(compiled.checks.clone(), 0);
+        Ok::<_, edgecall::runtime::Error>(match args.grammar_only {
+            true => constraint,
+            false => constraint.watched(Box::new(tracker)),
+        })
+    };
+    let mut constraint = match constrain() {
         Ok(constraint) => constraint,
         Err(error) => {
             outcome.reason = format!("llguidance: {error}");
@@ -213,13 +221,13 @@ fn judge(row: &Row<'_>, compiler: &Compiler, args: &Args) -> Result<Outcome> {
                 }
                 outcome.mask_us.push(begin.elapsed().as_secs_f64() * 1e6);
             }
-            match constraint.try_token(*token) {
+            match constraint.accept(*token as i32) {
                 Ok(true) => {}
                 Ok(false) => {
                     accepted = false;
                     if case.valid && outcome.reason.is_empty() {
                         let so_far = String::from_utf8_lossy(&compiler.bytes(&tokens[..=k])).into_owned();
-                        let why = constraint.watch().0.refusal().map(|f| f.to_string()).unwrap_or_default();
+                        let why = constraint.refusal().map_or_else(String::new, |refusal| refusal.message);
                         outcome.reason = format!("refused at: {so_far} {why}");
                     }
                     break;
@@ -241,47 +249,14 @@ fn judge(row: &Row<'_>, compiler: &Compiler, args: &Args) -> Result<Outcome> {
             outcome.reason = format!("accepted: {text}");
         }
         outcome.tests[i] = accepted;
-        constraint = ValueConstraint::new(compiler, &lark, watch(&compiled, args))?;
+        constraint = constrain()?;
     }
     if let Some(seed) = args.noise
         && (args.noise_all || outcome.status == "checked")
     {
-        outcome.noise = Some(generate(&compiled, constraint, compiler, seed, args.wind_up)?);
+        outcome.noise = Some(generate(&compiled, constraint, seed, args.wind_up)?);
     }
     Ok(outcome)
-}
-
-/// The tracker, or none of its checks.
-struct Watched(Tracker, bool);
-
-fn watch(compiled: &Compiled, args: &Args) -> Watched {
-    Watched(Tracker::new(compiled.checks.clone(), 0), args.grammar_only)
-}
-
-impl edgecall::runtime::value::Watch for Watched {
-    fn push(&mut self, bytes: &[u8]) -> bool {
-        self.1 || self.0.push(bytes)
-    }
-    fn allows(&mut self, bytes: &[u8]) -> bool {
-        self.1 || self.0.allows(bytes)
-    }
-    fn may_end(&mut self) -> bool {
-        self.1 || self.0.may_end()
-    }
-    fn distance(&mut self, bytes: &[u8]) -> Option<(usize, u16)> {
-        self.0.distance(bytes)
-    }
-    fn rollback(&mut self, pushes: usize) {
-        if !self.1 {
-            self.0.rollback(pushes);
-        }
-    }
-    fn value_start(&self) -> usize {
-        if self.1 { 0 } else { self.0.value_start() }
-    }
-    fn container_start(&self) -> usize {
-        if self.1 { 0 } else { self.0.container_start() }
-    }
 }
 
 fn word(report: &Report) -> &'static str {
@@ -316,13 +291,7 @@ fn compact(text: &str) -> Result<String> {
 }
 
 /// Tokens by seeded noise until the value is closed, backing out of dead ends.
-fn generate(
-    compiled: &Compiled,
-    mut constraint: ValueConstraint<Watched>,
-    compiler: &Compiler,
-    seed: u64,
-    wind_up: usize,
-) -> Result<Noise> {
+fn generate(compiled: &Compiled, mut constraint: Constraint<'_>, seed: u64, wind_up: usize) -> Result<Noise> {
     const BUDGET: usize = 2000;
     const ATTEMPTS: usize = 32;
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -333,20 +302,18 @@ fn generate(
         state
     };
     // What has been tried at each place.
-    let mut tried: Vec<Vec<u32>> = vec![Vec::new()];
+    let mut tried: Vec<Vec<i32>> = vec![Vec::new()];
     let (mut attempts, mut decoded) = (0, 0);
     let mut closing = Closing::default();
     while !constraint.is_complete() {
         if decoded >= BUDGET {
-            return Ok(Noise::Budget(
-                String::from_utf8_lossy(&compiler.bytes(constraint.tokens())).into_owned(),
-            ));
+            return Ok(Noise::Budget(String::from_utf8_lossy(constraint.written()).into_owned()));
         }
         let mut mask = constraint.mask()?;
         let here = tried.last().cloned().unwrap_or_default();
-        here.iter().for_each(|token| mask.disallow_token(*token));
+        here.iter().for_each(|token| mask.disallow(*token));
         if decoded >= wind_up {
-            match constraint.closing(&mut closing, &mask) {
+            match constraint.closing(&mut closing, mask) {
                 Way::Choose(nearest) => mask = nearest,
                 Way::Back(tokens) => {
                     constraint.rollback(tokens)?;
@@ -357,22 +324,14 @@ fn generate(
                 }
             }
         }
-        let mut best: Option<(u64, u32)> = None;
-        mask.iter_set_entries(|token| {
-            let token = token as u32;
-            let score = noise();
-            if best.is_none_or(|(s, _)| score > s) {
-                best = Some((score, token));
-            }
-        });
-        match best {
-            Some((_, token)) => {
+        match mask.tokens().into_iter().max_by_key(|_| noise()) {
+            Some(token) => {
                 if let Some(last) = tried.last_mut() {
                     last.push(token);
                 }
                 decoded += 1;
-                if constraint.try_token(token)? {
-                    if compiler.is_end(token) {
+                if constraint.accept(token)? {
+                    if constraint.is_end(token) {
                         break;
                     }
                     tried.push(Vec::new());
@@ -380,24 +339,23 @@ fn generate(
             }
             None => {
                 attempts += 1;
-                if attempts > ATTEMPTS || constraint.tokens().is_empty() {
-                    let text = String::from_utf8_lossy(&compiler.bytes(constraint.tokens())).into_owned();
-                    return Ok(Noise::DeadEnd(text));
+                let written = constraint.n_tokens();
+                if attempts > ATTEMPTS || written == 0 {
+                    return Ok(Noise::DeadEnd(String::from_utf8_lossy(constraint.written()).into_owned()));
                 }
-                let start = constraint.value_start();
-                let back = (constraint.checkpoint() - start.min(constraint.checkpoint() - 1)).max(1);
+                let back = (written - constraint.value_start().min(written - 1)).max(1);
                 constraint.rollback(back)?;
                 tried.truncate(tried.len() - back);
             }
         }
     }
-    let text = constraint.watch().0.text().to_vec();
-    match serde_json::from_slice::<Value>(&text) {
+    let text = constraint.written();
+    match serde_json::from_slice::<Value>(text) {
         Ok(value) => match compiled.checks.failure(&value) {
             None => Ok(Noise::Valid(decoded)),
             Some(failure) => Ok(Noise::Invalid(failure.to_string())),
         },
-        Err(error) => Ok(Noise::Invalid(format!("{error}: {}", String::from_utf8_lossy(&text)))),
+        Err(error) => Ok(Noise::Invalid(format!("{error}: {}", String::from_utf8_lossy(text)))),
     }
 }
 

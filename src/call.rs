@@ -27,7 +27,7 @@ use crate::{
         self, Compiler, Completion, Constraint, Drafter, Finish, Model, Sampling, Steps,
         constraint::Grammar,
         draft::{Costs, Reach},
-        value::Refusal,
+        watch::Refusal,
     },
     saved::Store,
     tools::{self, ToolSet, dialect::Dialect, grammar::Staged, json_schema::KeyOrder},

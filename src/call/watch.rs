@@ -1,7 +1,7 @@
 //! The checks of the values in an answer, as the watch over what the runtime writes.
 
 use crate::{
-    runtime::value::{Place, Refusal, Scalar, Watch},
+    runtime::watch::{Place, Refusal, Scalar, Watch},
     tools::{grammar::Staged, json_schema::Tracker},
 };
 

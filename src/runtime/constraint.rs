@@ -7,9 +7,10 @@
 
 use super::{
     Error, Vocabulary,
+    closing::{Closing, Way},
     masks::Masks,
     token_env::TokenEnv,
-    value::{Place, Refusal, Watch, closing_tokens},
+    watch::{Place, Refusal, Watch, closing_tokens},
 };
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
 use std::sync::{Arc, OnceLock};
@@ -321,6 +322,27 @@ impl<'c> Constraint<'c> {
         self.watch.as_ref().map_or_else(Place::default, |watch| watch.place())
     }
 
+    /// Where to go on so that the text comes to its end soon, `mask` being the tokens that may follow; without a watch, any
+    /// of them. `closing` remembers which ways led nowhere.
+    pub fn closing(&mut self, closing: &mut Closing, mask: Mask) -> Way {
+        match &mut self.watch {
+            Some(watch) => {
+                closing.step(self.compiler.env.tok_trie(), &mut **watch, &mask.0, self.tokens.len())
+            }
+            None => Way::Choose(mask),
+        }
+    }
+
+    /// How many tokens stood when the innermost value that is watched and open began.
+    pub fn value_start(&self) -> usize {
+        self.watch.as_ref().map_or(0, |watch| watch.value_start())
+    }
+
+    /// How many tokens the text has.
+    pub fn n_tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
     /// Takes the last `tokens` tokens back.
     ///
     /// # Errors
@@ -376,9 +398,19 @@ impl<'c> Constraint<'c> {
 }
 
 /// A set of tokens, one bit each.
+#[derive(Debug)]
 pub struct Mask(SimpleVob);
 
 impl Mask {
+    pub(super) fn of(tokens: SimpleVob) -> Mask {
+        Mask(tokens)
+    }
+
+    /// The tokens of the set.
+    pub fn tokens(&self) -> Vec<i32> {
+        self.0.to_list().into_iter().map(|token| token as i32).collect()
+    }
+
     /// Takes `token` out of the set.
     pub fn disallow(&mut self, token: i32) {
         if let Some(token) = TokenId::try_from(token).ok().filter(|&token| (token as usize) < self.0.len()) {

@@ -183,7 +183,7 @@ pub enum Error {
         /// How many were tried.
         attempts: usize,
         /// Why the last of them was refused.
-        refusal: Box<super::value::Refusal>,
+        refusal: Box<super::watch::Refusal>,
         /// The text before the end of that value.
         written: Vec<u8>,
     },

@@ -1,5 +1,6 @@
 //! The only module that names llama_cpp_2 or llguidance: a prompt and a grammar in, text out.
 
+pub mod closing;
 mod complaints;
 pub mod constraint;
 pub mod cpu;
@@ -17,8 +18,8 @@ mod search;
 pub mod sequence;
 mod session;
 mod token_env;
-pub mod value;
 mod vocabulary;
+pub mod watch;
 
 pub use crate::gguf::{FlashAttention, KV_TYPES, KvType};
 pub use constraint::{Compiler, Constraint};

@@ -9,7 +9,7 @@
 use super::{
     Constraint, Error, Sampler,
     sequence::Sequence,
-    value::{Place, Refusal, Scalar},
+    watch::{Place, Refusal, Scalar},
 };
 
 /// How often a value that failed its check is replaced by another.

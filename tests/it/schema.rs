@@ -2,23 +2,30 @@
 
 use edgecall::{
     runtime::{
-        Compiler,
-        value::{Closing, ValueConstraint, Way},
+        Compiler, Constraint,
+        closing::{Closing, Way},
+        constraint::Fixed,
     },
-    tools::json_schema::{Draft, Error, KeyOrder, Meaning, Options, Status, Tracker, compile},
+    tools::json_schema::{Compiled, Draft, Error, KeyOrder, Meaning, Options, Status, Tracker, compile},
 };
 use serde_json::{Value, json};
 
-fn accepts(compiler: &Compiler, schema: &Value, options: Options, text: &str) -> bool {
-    let compiled = compile(schema, options).unwrap();
+/// What `call` holds an answer against whose schema this is.
+fn constraint<'c>(compiler: &'c Compiler, compiled: &Compiled) -> Constraint<'c> {
     let tracker = Tracker::new(compiled.checks.clone(), 0);
-    let mut constraint = ValueConstraint::new(compiler, &compiled.lark(), tracker).unwrap();
-    for token in compiler.tokenize(text.as_bytes()) {
-        if !constraint.try_token(token).unwrap() {
-            return false;
-        }
-    }
-    constraint.may_end().unwrap()
+    Constraint::new(compiler, Box::new(Fixed(compiled.lark()))).unwrap().watched(Box::new(tracker))
+}
+
+fn takes(compiler: &Compiler, compiled: &Compiled, text: &str) -> bool {
+    let mut constraint = constraint(compiler, compiled);
+    let tokens = compiler.tokenize(text.as_bytes());
+    // A matcher that gives up takes nothing.
+    tokens.into_iter().all(|token| constraint.accept(token as i32).unwrap_or(false))
+        && constraint.may_end().unwrap()
+}
+
+fn accepts(compiler: &Compiler, schema: &Value, options: Options, text: &str) -> bool {
+    takes(compiler, &compile(schema, options).unwrap(), text)
 }
 
 fn table(options: Options, rows: &[(Value, &[&str], &[&str])]) {
@@ -307,14 +314,8 @@ fn coverage(file: &str) -> Option<(f64, f64, usize)> {
             Err(Error::AcceptsNothing { .. }) => None,
             Err(_) => continue,
         };
-        let accepted = |text: &str| {
-            let Some(compiled) = &compiled else { return false };
-            let tracker = Tracker::new(compiled.checks.clone(), 0);
-            let mut constraint = ValueConstraint::new(&compiler, &compiled.lark(), tracker).unwrap();
-            let tokens = compiler.tokenize(text.as_bytes());
-            tokens.into_iter().all(|t| constraint.try_token(t).unwrap_or(false))
-                && constraint.may_end().unwrap()
-        };
+        let accepted =
+            |text: &str| compiled.as_ref().is_some_and(|compiled| takes(&compiler, compiled, text));
         let mut fits = true;
         for test in tests {
             let (valid, got) = (test["valid"] == true, accepted(&spaced(&test["data"])));
@@ -383,29 +384,27 @@ fn a_text_that_is_wound_up_ends_in_a_valid_value() {
         json!({"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": true, "minItems": 3}),
     ] {
         let compiled = compile(&schema, Options::default()).unwrap();
-        let tracker = Tracker::new(compiled.checks.clone(), 0);
-        let mut constraint = ValueConstraint::new(&compiler, &compiled.lark(), tracker).unwrap();
+        let mut constraint = constraint(&compiler, &compiled);
         let mut closing = Closing::default();
         let mut steps = 0;
         while !constraint.is_complete() {
             steps += 1;
-            assert!(steps < 1500, "{schema}: {}", String::from_utf8_lossy(constraint.watch().text()));
+            assert!(steps < 1500, "{schema}: {}", String::from_utf8_lossy(constraint.written()));
             let mask = constraint.mask().unwrap();
-            match constraint.closing(&mut closing, &mask) {
+            match constraint.closing(&mut closing, mask) {
                 Way::Back(tokens) => constraint.rollback(tokens).unwrap(),
                 Way::Choose(nearest) => {
                     // Any of them will do; which one differs from step to step.
-                    let mut tokens = Vec::new();
-                    nearest.iter_set_entries(|token| tokens.push(token as u32));
+                    let tokens = nearest.tokens();
                     let token = tokens[steps * 7 % tokens.len()];
-                    assert!(constraint.try_token(token).unwrap());
-                    if compiler.is_end(token) {
+                    assert!(constraint.accept(token).unwrap());
+                    if constraint.is_end(token) {
                         break;
                     }
                 }
             }
         }
-        let value: Value = serde_json::from_slice(constraint.watch().text()).unwrap();
+        let value: Value = serde_json::from_slice(constraint.written()).unwrap();
         assert_eq!(compiled.checks.failure(&value), None, "{schema}");
     }
 }
