@@ -62,13 +62,11 @@ impl Endpoint<'_> {
         self.cases.len()
     }
 
-    /// Makes the rows that `done`, the file at `path`, does not have yet and hands each to `sink`, in order.
+    /// Makes the rows that `done` does not have yet and hands each to `sink`, in order; [`Endpoint::check`] comes first.
     ///
     /// # Errors
-    /// [`Error::OtherKey`] where the rows of `done` are another sweep's or another server's, a prompt that cannot be
-    /// written, a server that gives no answer, and what `sink` says.
-    pub fn run(&self, path: &Path, done: &RowFile, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
-        self.check(path, done)?;
+    /// A prompt that cannot be written, a server that gives no answer, and what `sink` says.
+    pub fn run(&self, done: &RowFile, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
         let (done, arm) = (done.done(), self.arm());
         let toolbox = Toolbox::new(&self.dataset.job.tools);
         let mut plain = false;
@@ -144,8 +142,12 @@ impl Endpoint<'_> {
         Arm::served(served, self.max_tokens)
     }
 
-    /// Refuses to add to rows of another sweep, or of another server under the same name.
-    fn check(&self, path: &Path, done: &RowFile) -> Result<()> {
+    /// Refuses to add to `done`, the rows of the file at `path`, where they are of another sweep, or of another server under
+    /// the same name.
+    ///
+    /// # Errors
+    /// [`Error::OtherKey`], and a prompt that cannot be written.
+    pub fn check(&self, path: &Path, done: &RowFile) -> Result<()> {
         let (data, arm) = (self.dataset.identity(), self.arm());
         let cases = &self.dataset.cases;
         let prompt = |row: &Row| {

@@ -82,21 +82,16 @@ impl Sweep<'_> {
         self.cases.len() * self.lanes.len() * self.settings.modes.len()
     }
 
-    /// Makes the rows that `done`, the file at `path`, does not have yet and hands each to `sink`, in order.
+    /// Makes ready to go on with `done`, the rows of the file at `path`.
     ///
     /// # Errors
-    /// [`Error::OtherKey`] where the rows of `done` are another sweep's; a model that cannot be run; what `sink` says.
-    pub fn run(
-        &self,
-        path: &Path,
-        done: &RowFile,
-        sink: &mut dyn FnMut(Row) -> Result<()>,
-    ) -> Result<PromptTokens> {
+    /// [`Error::OtherKey`] where the rows of `done` are another sweep's; a model that cannot be run.
+    pub fn begin(&self, path: &Path, done: &RowFile) -> Result<Run<'_>> {
         let mut walkers = Vec::with_capacity(self.lanes.len());
         for lane in &self.lanes {
             walkers.push(Walker::new(*lane, &walkers, self.dataset, &self.settings)?);
         }
-        let mut run = Run {
+        let run = Run {
             sweep: self,
             walkers,
             data: self.dataset.identity(),
@@ -104,17 +99,12 @@ impl Sweep<'_> {
             tokens: PromptTokens::default(),
         };
         run.check(path, done)?;
-        let done = done.done();
-        let cases = &self.dataset.cases;
-        for conversation in self.cases.chunk_by(|&a, &b| cases[a].conversation == cases[b].conversation) {
-            run.conversation(conversation, &done, sink)?;
-        }
-        Ok(run.tokens)
+        Ok(run)
     }
 }
 
 /// A sweep under way.
-struct Run<'s> {
+pub struct Run<'s> {
     sweep: &'s Sweep<'s>,
     walkers: Vec<Walker<'s>>,
     data: Data,
@@ -123,6 +113,20 @@ struct Run<'s> {
 }
 
 impl Run<'_> {
+    /// Makes the rows that `done` does not have yet and hands each to `sink`, in order.
+    ///
+    /// # Errors
+    /// A model that cannot be run; what `sink` says.
+    pub fn rows(mut self, done: &RowFile, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<PromptTokens> {
+        let done = done.done();
+        let cases = &self.sweep.dataset.cases;
+        let same = |&a: &usize, &b: &usize| cases[a].conversation == cases[b].conversation;
+        for conversation in self.sweep.cases.chunk_by(same) {
+            self.conversation(conversation, &done, sink)?;
+        }
+        Ok(self.tokens)
+    }
+
     fn conversation(&mut self, cases: &[usize], done: &Done<'_>, sink: &mut Sink<'_>) -> Result<()> {
         let sweep = self.sweep;
         let (modes, drift) = (&sweep.settings.modes, sweep.settings.drift);

@@ -54,7 +54,8 @@ pub fn rows(contenders: &[Contender], dataset: &Dataset, cases: &[usize], modes:
         rows.push(row);
         Ok(())
     };
-    sweep.run(Path::new("none.jsonl"), &RowFile::default(), &mut sink).unwrap();
+    let none = RowFile::default();
+    sweep.begin(Path::new("none.jsonl"), &none).unwrap().rows(&none, &mut sink).unwrap();
     rows
 }
 

@@ -372,7 +372,18 @@ fn make_rows(
     skipped: &ByName<String>,
     out: &Path,
 ) -> anyhow::Result<()> {
+    let is_new = !out.exists();
     let (mut writer, done) = RowWriter::resume(out).map_err(Error::from)?;
+    let checked = || {
+        let run = sweep.begin(out, &done)?;
+        endpoint.map_or(Ok(()), |endpoint| endpoint.check(out, &done)).map(|()| run)
+    };
+    let run = checked().inspect_err(|_| {
+        if is_new {
+            // Else the next try would be told that it is there already.
+            let _ = std::fs::remove_file(out);
+        }
+    })?;
     let start = Start {
         schema_version: SCHEMA_VERSION,
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
@@ -388,9 +399,9 @@ fn make_rows(
         bar.inc(1);
         Ok(())
     };
-    let tokens = sweep.run(out, &done, &mut sink)?;
+    let tokens = run.rows(&done, &mut sink)?;
     if let Some(endpoint) = endpoint {
-        endpoint.run(out, &done, &mut sink).context("the server ended the run; go on with --resume")?;
+        endpoint.run(&done, &mut sink).context("the server ended the run; go on with --resume")?;
     }
     bar.finish_and_clear();
     if args.timings {
