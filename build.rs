@@ -1,12 +1,249 @@
-//! Lets the program put its own barrier in the place of ggml's, where the linker can do that.
+//! Compiles ggml's CPU kernels several times, each for other instructions, so that the program can choose when it runs.
+//!
+//! llama-cpp-sys-2 compiles them once, for one set of instructions. Here the sources that it brings are compiled again
+//! for each variant of `src/runtime/kernels/table.rs`; all names of a variant but one are made local, so that any number
+//! of them can stand in one program, and that one is renamed. `src/runtime/kernels/choice.c` then defines the function
+//! that ggml's registry asks, which leaves llama-cpp-sys-2's own kernels out of the program.
+//!
+//! Which variants: `EDGECALL_BUILD_KERNELS`, see [`wanted`]. Elsewhere than on Linux none is compiled, and the kernels
+//! are llama-cpp-sys-2's.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+#[path = "src/runtime/kernels/table.rs"]
+#[allow(dead_code, reason = "the library uses the rest")]
+mod table;
+
+use table::Kernels;
+
+/// The C sources of ggml-cpu but `ggml-cpu.c`, below its folder; those of the architecture come in addition.
+const C_SOURCES: &[&str] = &["quants.c"];
+/// The C++ sources.
+const CXX_SOURCES: &[&str] = &[
+    "ggml-cpu.cpp",
+    "repack.cpp",
+    "hbm.cpp",
+    "traits.cpp",
+    "amx/amx.cpp",
+    "amx/mmq.cpp",
+    "tiled/tiled.cpp",
+    "tiled/tiled-kernel.cpp",
+    "binary-ops.cpp",
+    "unary-ops.cpp",
+    "vec.cpp",
+    "ops.cpp",
+    "llamafile/sgemm.cpp",
+];
+/// The options that llama-cpp-sys-2's own build of ggml-cpu has, beside those of the architecture.
+const DEFINES: &[(&str, Option<&str>)] = &[
+    ("GGML_SCHED_MAX_COPIES", Some("4")),
+    ("GGML_USE_CPU_REPACK", None),
+    ("GGML_USE_LLAMAFILE", None),
+    ("_GNU_SOURCE", None),
+    ("_XOPEN_SOURCE", Some("600")),
+    ("NDEBUG", None),
+];
+
+const SOURCES: &str = "src/runtime/kernels";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-check-cfg=cfg(own_barrier)");
-    // GNU ld and lld both do; the first definition of a name is the program's.
-    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
-        println!("cargo:rustc-cfg=own_barrier");
-        println!("cargo:rustc-link-arg-bins=-Wl,-z,muldefs");
-        println!("cargo:rustc-link-arg-bins=-Wl,--wrap=ggml_graph_compute");
+    println!("cargo:rerun-if-changed={SOURCES}");
+    println!("cargo:rerun-if-env-changed=EDGECALL_BUILD_KERNELS");
+    println!("cargo:rustc-check-cfg=cfg(kernels_of_ggml)");
+    let out = PathBuf::from(variable("OUT_DIR"));
+    let arch = variable("CARGO_CFG_TARGET_ARCH");
+    // Making names local takes GNU's or LLVM's tools for ELF.
+    let can_choose = variable("CARGO_CFG_TARGET_OS") == "linux" && table::variants(&arch).next().is_some();
+    if !can_choose {
+        println!("cargo:rustc-cfg=kernels_of_ggml");
+        return;
     }
+    let ggml = Ggml::find(&arch);
+    let wanted = wanted(&arch);
+    let objects: Vec<PathBuf> =
+        wanted.iter().map(|variant| ggml.compile(variant, &out.join(variant.name))).collect();
+    let mut archive = cc::Build::new();
+    archive.define("EDGECALL_LOWEST_KERNELS", symbol(wanted[0]).as_str());
+    archive.file(Path::new(SOURCES).join("choice.c")).objects(objects).compile("edgecall_kernels");
+    fs::write(out.join("kernels.rs"), declarations(&wanted))
+        .expect("OUT_DIR is cargo's for us to write into");
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"))
+}
+
+/// The variants to compile, slowest first: `all`, names with commas between them, or `native`, which is the default
+/// where the build is for the machine that it runs on: the best that this CPU can run, and for a program that is
+/// carried elsewhere the one of AVX2 or any ARM CPU.
+fn wanted(arch: &str) -> Vec<&'static Kernels> {
+    let is_for_this_machine = variable("HOST") == variable("TARGET");
+    let asked = env::var("EDGECALL_BUILD_KERNELS").ok().filter(|asked| !asked.is_empty());
+    let all: Vec<&Kernels> = table::variants(arch).collect();
+    let names: Vec<&str> = match asked.as_deref() {
+        None if !is_for_this_machine => return all,
+        Some("all") => return all,
+        Some("native") | None => {
+            let runs = |variant: &&&Kernels| variant.features.iter().all(|feature| table::has(feature));
+            let best = all.iter().rev().find(runs).unwrap_or(&all[0]).name;
+            vec!["avx2", "armv8.0", best]
+        }
+        Some(names) => names.split(',').map(str::trim).collect(),
+    };
+    if let Some(unknown) =
+        names.iter().find(|name| !table::VARIANTS.iter().any(|variant| variant.name == **name))
+    {
+        let known: Vec<&str> = all.iter().map(|variant| variant.name).collect();
+        panic!(
+            "EDGECALL_BUILD_KERNELS: there are no kernels named `{unknown}`; known: all, native, {}",
+            known.join(", ")
+        );
+    }
+    let wanted: Vec<&Kernels> = all.iter().copied().filter(|variant| names.contains(&variant.name)).collect();
+    assert!(!wanted.is_empty(), "EDGECALL_BUILD_KERNELS: none of the kernels named is for {arch}");
+    wanted
+}
+
+/// The name of the function that gives a variant's kernels.
+fn symbol(variant: &Kernels) -> String {
+    format!("edgecall_kernels_{}", variant.name.replace(['.', '-'], "_"))
+}
+
+/// Rust's view of what was compiled.
+fn declarations(variants: &[&Kernels]) -> String {
+    let functions: String = variants
+        .iter()
+        .map(|variant| format!("    fn {}() -> *mut sys::ggml_backend_reg;\n", symbol(variant)))
+        .collect();
+    let rows: String =
+        variants.iter().map(|variant| format!("    ({:?}, {}),\n", variant.name, symbol(variant))).collect();
+    format!(
+        "unsafe extern \"C\" {{\n{functions}}}\n\npub static COMPILED: &[(&str, Registry)] = &[\n{rows}];\n"
+    )
+}
+
+/// The sources of ggml that llama-cpp-sys-2 was built from.
+#[derive(Debug)]
+struct Ggml {
+    /// `ggml/src`.
+    source: PathBuf,
+    /// The folder below `ggml-cpu/arch`.
+    arch: &'static str,
+}
+
+impl Ggml {
+    fn find(arch: &str) -> Ggml {
+        // What llama-cpp-sys-2 says of itself is a folder below its own OUT_DIR, where cmake's cache names the sources.
+        let said = PathBuf::from(variable("DEP_LLAMA_GGML_CMAKE_DIR"));
+        let cache =
+            said.ancestors().map(|folder| folder.join("build/CMakeCache.txt")).find(|cache| cache.is_file());
+        let cache =
+            cache.unwrap_or_else(|| panic!("there is no build/CMakeCache.txt above {}", said.display()));
+        let text = fs::read_to_string(&cache).unwrap_or_else(|error| panic!("{}: {error}", cache.display()));
+        let home = text.lines().find_map(|line| line.strip_prefix("CMAKE_HOME_DIRECTORY:INTERNAL="));
+        let home = home.unwrap_or_else(|| panic!("{} names no CMAKE_HOME_DIRECTORY", cache.display()));
+        let arch = if arch == "aarch64" { "arm" } else { "x86" };
+        Ggml { source: Path::new(home).join("ggml/src"), arch }
+    }
+
+    /// One object with all of a variant's code, in which only its entry is visible.
+    fn compile(&self, variant: &Kernels, out: &Path) -> PathBuf {
+        let visible = out.join(format!("{}.o", symbol(variant)));
+        // This script runs again when other variants are wanted; those that are there need not be compiled again.
+        let made_of = [
+            include_str!("build.rs"),
+            include_str!("src/runtime/kernels/barrier.c"),
+            &format!("{self:?} {variant:?}"),
+        ];
+        let stamp = out.join("made-of");
+        if visible.is_file() && fs::read_to_string(&stamp).is_ok_and(|text| text == made_of.concat()) {
+            return visible;
+        }
+        let cpu = self.source.join("ggml-cpu");
+        fs::create_dir_all(out).expect("OUT_DIR is cargo's for us to write into");
+        let threads = out.join("threads.c");
+        fs::write(&threads, self.with_our_barrier()).expect("OUT_DIR is cargo's for us to write into");
+        let arch = cpu.join("arch").join(self.arch);
+        let mut c = self.compiler(variant, out);
+        c.file(&threads).files(C_SOURCES.iter().map(|file| cpu.join(file))).file(arch.join("quants.c"));
+        let mut cxx = self.compiler(variant, out);
+        // What the C++ library marks as unique in a program could not be made local.
+        cxx.cpp(true)
+            .flag_if_supported("-fno-gnu-unique")
+            .files(CXX_SOURCES.iter().map(|file| cpu.join(file)))
+            .file(arch.join("repack.cpp"));
+        let mut objects = c.std("gnu11").compile_intermediates();
+        objects.extend(cxx.std("gnu++17").compile_intermediates());
+
+        let compiler = c.get_compiler();
+        let whole = out.join("whole.o");
+        // Functions that several variants have in common (templates of the C++ library) must not be shared between
+        // them: they are compiled for other instructions.
+        let mut link = compiler.to_command();
+        run(link.args(["-r", "-nostdlib", "-Wl,--force-group-allocation", "-o"]).arg(&whole).args(&objects));
+        let objcopy = tool("OBJCOPY", "objcopy", &compiler);
+        let rename = format!("--redefine-sym=ggml_backend_cpu_reg={}", symbol(variant));
+        run(Command::new(&objcopy).arg(rename).arg(&whole));
+        let hide = format!("--keep-global-symbol={}", symbol(variant));
+        run(Command::new(&objcopy).arg(hide).args([&whole, &visible]));
+        fs::write(stamp, made_of.concat()).expect("OUT_DIR is cargo's for us to write into");
+        visible
+    }
+
+    fn compiler(&self, variant: &Kernels, out: &Path) -> cc::Build {
+        let mut build = cc::Build::new();
+        build.out_dir(out).opt_level(3).debug(false).warnings(false).cargo_metadata(false).flag("-w");
+        build.includes([self.source.clone(), self.source.join("ggml-cpu"), self.source.join("../include")]);
+        for (name, value) in DEFINES {
+            build.define(name, *value);
+        }
+        for option in variant.options {
+            build.flag(option);
+        }
+        build
+    }
+
+    /// `ggml-cpu.c` with `barrier.c` in the place of its barrier.
+    fn with_our_barrier(&self) -> String {
+        const ITS: &str = "void ggml_barrier(struct ggml_threadpool * tp) {";
+        let path = self.source.join("ggml-cpu/ggml-cpu.c");
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(
+            text.matches(ITS).count(),
+            1,
+            "{} defines its barrier otherwise than it did",
+            path.display()
+        );
+        let text = text.replacen(
+            ITS,
+            "static inline void ggml_barrier_that_spins(struct ggml_threadpool * tp) {",
+            1,
+        );
+        format!("{text}\n{}", include_str!("src/runtime/kernels/barrier.c"))
+    }
+}
+
+/// A tool that goes with a compiler: what the environment variable says, or what the compiler names.
+fn tool(variable: &str, name: &str, compiler: &cc::Tool) -> PathBuf {
+    println!("cargo:rerun-if-env-changed={variable}");
+    if let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()) {
+        return path.into();
+    }
+    let named = Command::new(compiler.path()).arg(format!("-print-prog-name={name}")).output().ok();
+    let named = named.and_then(|output| String::from_utf8(output.stdout).ok());
+    named
+        .map(|path| PathBuf::from(path.trim()))
+        .filter(|path| !path.as_os_str().is_empty())
+        .unwrap_or_else(|| name.into())
+}
+
+fn run(command: &mut Command) {
+    let status =
+        command.status().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}; install binutils"));
+    assert!(status.success(), "{command:?} failed: {status}");
 }

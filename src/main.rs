@@ -1,7 +1,5 @@
 //! The `edgecall` command.
 
-#[cfg(own_barrier)]
-mod barrier;
 mod cli;
 
 fn main() -> std::process::ExitCode {

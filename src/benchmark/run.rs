@@ -248,7 +248,7 @@ impl Run<'_> {
         let key = RowKey {
             arm: self.arm(index, mode),
             prompt_sha256: self.walkers[index].prompts[case].sha256.clone(),
-            kernels: runtime::cpu::kernels(),
+            kernels: runtime::kernels::name().to_owned(),
         };
         let walker = &mut self.walkers[index];
         let dataset = self.sweep.dataset;

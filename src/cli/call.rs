@@ -236,7 +236,7 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     let Some(path) = &args.model else {
         return Err(Failure::usage("there is no model; give -m MODEL.gguf"));
     };
-    runtime::cpu::check().map_err(Error::from)?;
+    runtime::kernels::active().map_err(Error::from)?;
     // Nothing is half written.
     exit::leave_on_interrupt("interrupted", || ())?;
     let mut conversation = conversation(&args)?;

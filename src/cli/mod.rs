@@ -22,6 +22,12 @@ struct Cli {
     /// Log more to stderr: -v info, -vv debug, -vvv trace (or set RUST_LOG)
     #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = 100)]
     verbose: u8,
+
+    /// Compute with these kernels of ggml: their names are in the error for an unknown one [default: auto, the best that
+    /// this CPU can run]
+    #[arg(long, value_name = "NAME", env = "EDGECALL_KERNELS", hide_env_values = true)]
+    #[arg(global = true, display_order = 101)]
+    kernels: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -43,6 +49,9 @@ pub fn main() -> ExitCode {
     let started = Instant::now();
     let cli = Cli::parse();
     output::start_log(cli.verbose);
+    if let Some(name) = cli.kernels.as_deref().filter(|name| !name.is_empty()) {
+        edgecall::runtime::kernels::ask_for(name);
+    }
     let result = match cli.command {
         Command::Convert(args) => convert::run(args),
         Command::Inspect(args) => inspect::run(args),

@@ -1,66 +1,11 @@
-//! What this CPU can do, against what the C++ half was compiled for.
-//!
-//! llama.cpp's default x86-64 build uses AVX2, FMA, F16C and BMI2 without asking the machine, so on
-//! an older one the first matrix product dies of an illegal instruction. Asked first, we can say so.
+//! The CPUs of this machine: what they can do, and which of them this process may use.
 
-use super::{Error, ffi};
+use super::{Error, kernels};
 use std::{num::NonZeroUsize, thread, time::Duration};
-
-/// Refuses a machine that lacks an instruction set that ggml was compiled for, and a build with ggml's kernels for AMX.
-///
-/// Some compilers drop what those kernels write into the configuration of the tiles, and then the first product ends
-/// the process (llama.cpp's pull request 26954). Which compiler it was cannot be told from here.
-///
-/// Cheap; each command that will touch llama.cpp calls it before anything else.
-///
-/// # Errors
-/// [`Error::Cpu`] with what is missing, [`Error::Amx`].
-pub fn check() -> Result<(), Error> {
-    let missing = missing(&ffi::compiled_features(), has);
-    if !missing.is_empty() {
-        return Err(Error::Cpu { missing });
-    }
-    if ffi::is_compiled_for_amx() {
-        return Err(Error::Amx { command: build_command(features_here()) });
-    }
-    Ok(())
-}
-
-/// The command that builds edgecall on this machine so that ggml uses `features`.
-pub fn build_command<'f>(features: impl IntoIterator<Item = &'f str>) -> String {
-    const INSTALL: &str = "cargo install --path . --locked";
-    // On x86-64 `target-cpu=native` would bring the kernels for AMX where there is AMX. That these variables are set now
-    // is not seen by a build that is there already, so this one goes elsewhere.
-    let option = |feature| match feature {
-        "AVX-VNNI" => Some("GGML_AVX_VNNI=ON"),
-        "AVX-512F" => Some("GGML_AVX512=ON"),
-        "AVX-512 VBMI" => Some("GGML_AVX512_VBMI=ON"),
-        "AVX-512 VNNI" => Some("GGML_AVX512_VNNI=ON"),
-        _ => None,
-    };
-    match cfg!(target_arch = "x86_64") {
-        true => {
-            let options: Vec<&str> = features.into_iter().filter_map(option).collect();
-            format!("{} {INSTALL} --target-dir target/cpu", options.join(" "))
-        }
-        false => format!("RUSTFLAGS=-Ctarget-cpu=native {INSTALL}"),
-    }
-}
-
-/// The instruction sets that ggml's kernels use here, such as `AVX2+BMI2+FMA`: other ones round otherwise.
-pub fn kernels() -> String {
-    let used: Vec<&str> =
-        ffi::compiled_features().iter().filter(|(_, used)| *used).map(|(name, _)| *name).collect();
-    if used.is_empty() { format!("{} baseline", std::env::consts::ARCH) } else { used.join("+") }
-}
 
 /// Those of the instruction sets that ggml knows which this CPU has: the C library chooses its functions by them.
 pub fn features() -> String {
-    format!("{} with {}", std::env::consts::ARCH, features_here().collect::<Vec<_>>().join("+"))
-}
-
-fn features_here() -> impl Iterator<Item = &'static str> {
-    ffi::compiled_features().into_iter().map(|(name, _)| name).filter(|name| has(name))
+    format!("{} with {}", std::env::consts::ARCH, kernels::features().join("+"))
 }
 
 /// What the calling thread has computed until now. Unlike a clock on the wall it does not count the time in which others
@@ -68,60 +13,6 @@ fn features_here() -> impl Iterator<Item = &'static str> {
 pub fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-}
-
-/// The instruction sets that this CPU has and ggml was not compiled for.
-pub fn unused_features() -> Vec<&'static str> {
-    ffi::compiled_features()
-        .iter()
-        .filter(|(name, used)| !*used && has(name))
-        .map(|(name, _)| *name)
-        .collect()
-}
-
-fn missing(compiled: &[(&'static str, bool)], has: impl Fn(&str) -> bool) -> Vec<&'static str> {
-    compiled.iter().filter(|(name, used)| *used && !has(name)).map(|(name, _)| *name).collect()
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has(feature: &str) -> bool {
-    match feature {
-        "SSSE3" => is_x86_feature_detected!("ssse3"),
-        "AVX" => is_x86_feature_detected!("avx"),
-        "AVX2" => is_x86_feature_detected!("avx2"),
-        "BMI2" => is_x86_feature_detected!("bmi2"),
-        "F16C" => is_x86_feature_detected!("f16c"),
-        "FMA" => is_x86_feature_detected!("fma"),
-        "AVX-VNNI" => is_x86_feature_detected!("avxvnni"),
-        // ggml's option of this name takes all of them.
-        "AVX-512F" => {
-            is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512cd")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512bw")
-        }
-        "AVX-512 VBMI" => is_x86_feature_detected!("avx512vbmi"),
-        "AVX-512 VNNI" => is_x86_feature_detected!("avx512vnni"),
-        _ => false,
-    }
-}
-
-#[cfg(target_arch = "aarch64")]
-fn has(feature: &str) -> bool {
-    use std::arch::is_aarch64_feature_detected;
-    match feature {
-        "dotprod" => is_aarch64_feature_detected!("dotprod"),
-        "fp16" => is_aarch64_feature_detected!("fp16"),
-        "i8mm" => is_aarch64_feature_detected!("i8mm"),
-        "SVE" => is_aarch64_feature_detected!("sve"),
-        _ => false,
-    }
-}
-
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn has(_: &str) -> bool {
-    false
 }
 
 /// One thread for each physical core that this process may use: its affinity and its cgroup's quota
@@ -249,22 +140,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_compiled_in_and_is_not_there_is_missing() {
-        let compiled = [("AVX", true), ("AVX2", true), ("AVX-512F", false)];
-        assert_eq!(missing(&compiled, |name| name == "AVX"), ["AVX2"]);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[test]
-    fn the_command_to_build_with_names_ggmls_options() {
-        let command = build_command(["AVX2", "AVX-VNNI", "AVX-512F", "AVX-512 VNNI"]);
-        assert!(
-            command.starts_with("GGML_AVX_VNNI=ON GGML_AVX512=ON GGML_AVX512_VNNI=ON cargo install "),
-            "{command}"
-        );
-    }
-
-    #[test]
     fn threads_are_at_least_one_and_at_most_the_cpus_of_this_process() {
         let threads = default_threads();
         assert!((1..=thread::available_parallelism().unwrap().get()).contains(&threads));
@@ -293,12 +168,5 @@ mod tests {
         assert_eq!(allowed(), [last]);
         drop(pinned);
         assert_eq!(allowed(), before);
-    }
-
-    #[test]
-    fn every_feature_that_the_build_can_use_has_a_test_for_it() {
-        // An unknown name counts as missing: then no build with that feature would ever start.
-        // The machine that compiled ggml for itself has them all.
-        assert!(check().is_ok(), "{:?}", check());
     }
 }

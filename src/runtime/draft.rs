@@ -5,7 +5,7 @@
 //! before, what followed them there is a guess at what follows here. Decoded together with the next token a guess costs
 //! part of a decode, and where it comes true it saves a whole one: how far to guess is a matter of both.
 
-use super::cpu;
+use super::kernels;
 use std::{sync::Arc, time::Duration};
 
 /// The longest end of the text that is looked for.
@@ -60,8 +60,8 @@ impl Costs {
     /// A machine whose arithmetic is fast for its memory reads the weights once for several tokens. Measured on
     /// x86-64 with AVX2; the others are expectations, and the first calls correct them.
     pub fn of_this_cpu() -> Costs {
-        let kernels = cpu::kernels();
-        let has = |feature: &str| kernels.split('+').any(|name| name == feature);
+        let kernels = kernels::active();
+        let has = |feature| kernels.as_ref().is_ok_and(|kernels| kernels.features.contains(&feature));
         let slope = if has("i8mm") || has("AVX-512 VNNI") {
             0.15
         } else if has("dotprod") || has("AVX-VNNI") {

@@ -8,24 +8,23 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The machine lacks instructions that the C++ half was compiled for.
-    #[error(
-        "this build needs a CPU with {}, and this one has not; build edgecall on this machine, with \
-         the matching GGML_* variables set to OFF",
-        missing.join(", ")
-    )]
+    /// The CPU cannot run the kernels that are asked for, or any of this program.
+    #[error("the kernels `{name}` need a CPU with {}, and this one has not; {way_on}", missing.join(", "))]
     Cpu {
+        /// The kernels.
+        name: &'static str,
         /// What is missing, as the CPU's vendor calls it.
         missing: Vec<&'static str>,
+        /// The way on.
+        way_on: String,
     },
-    /// The C++ half was compiled for AMX.
-    #[error(
-        "this build has llama.cpp's kernels for AMX, with which some compilers make programs that crash; build it without \
-         target-cpu=native: {command}"
-    )]
-    Amx {
-        /// The command that builds for whatever else the CPU has.
-        command: String,
+    /// Kernels are asked for that this program does not have.
+    #[error("there are no kernels named `{name}` in this program; it has {}", compiled.join(", "))]
+    Kernels {
+        /// The name that is asked for.
+        name: String,
+        /// Those that it has.
+        compiled: Vec<&'static str>,
     },
     /// The model file is missing or cannot be read.
     #[error("cannot read the model {}", path.display())]
@@ -211,13 +210,12 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::Unsatisfied { .. } | Error::Rewind { .. } => Kind::Negative,
-            Error::Cpu { .. } | Error::Amx { .. } | Error::Context { .. } | Error::Stack { .. } => {
-                Kind::Unavailable
-            }
+            Error::Cpu { .. } | Error::Context { .. } | Error::Stack { .. } => Kind::Unavailable,
             Error::Open { .. } => Kind::NoInput,
-            Error::ContextTooLong { .. } | Error::Threads { .. } | Error::FlashAttention { .. } => {
-                Kind::Usage
-            }
+            Error::Kernels { .. }
+            | Error::ContextTooLong { .. }
+            | Error::Threads { .. }
+            | Error::FlashAttention { .. } => Kind::Usage,
             Error::Folder { .. }
             | Error::Irregular { .. }
             | Error::Gguf { .. }

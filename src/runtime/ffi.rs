@@ -2,9 +2,8 @@
 
 #![allow(unsafe_code)]
 
-#[cfg(target_os = "linux")]
-pub mod barrier;
 mod context;
+pub mod kernels;
 
 pub use context::{Context, Params, can_be_cut};
 
@@ -44,58 +43,4 @@ pub fn load_as_stored(_: &LlamaBackend, path: &CStr, use_mmap: bool) -> Option<L
 pub fn leave(code: u8) -> ! {
     // SAFETY: takes a number and does not return; nothing of this process runs after it.
     unsafe { libc::_exit(i32::from(code)) }
-}
-
-/// Whether ggml's CPU kernels were compiled for a feature: each of these only returns a constant.
-macro_rules! compiled_for {
-    ($name:ident) => {
-        // SAFETY: takes nothing, touches nothing, returns a constant of the build.
-        unsafe { sys::$name() != 0 }
-    };
-}
-
-/// The x86-64 features that ggml's CPU kernels were compiled for.
-#[cfg(target_arch = "x86_64")]
-pub fn compiled_features() -> [(&'static str, bool); 10] {
-    [
-        ("SSSE3", compiled_for!(ggml_cpu_has_ssse3)),
-        ("AVX", compiled_for!(ggml_cpu_has_avx)),
-        ("AVX2", compiled_for!(ggml_cpu_has_avx2)),
-        ("BMI2", compiled_for!(ggml_cpu_has_bmi2)),
-        ("F16C", compiled_for!(ggml_cpu_has_f16c)),
-        ("FMA", compiled_for!(ggml_cpu_has_fma)),
-        ("AVX-VNNI", compiled_for!(ggml_cpu_has_avx_vnni)),
-        ("AVX-512F", compiled_for!(ggml_cpu_has_avx512)),
-        ("AVX-512 VBMI", compiled_for!(ggml_cpu_has_avx512_vbmi)),
-        ("AVX-512 VNNI", compiled_for!(ggml_cpu_has_avx512_vnni)),
-    ]
-}
-
-/// Whether ggml has kernels for AMX.
-#[cfg(target_arch = "x86_64")]
-pub fn is_compiled_for_amx() -> bool {
-    compiled_for!(ggml_cpu_has_amx_int8)
-}
-
-/// No other architecture has it.
-#[cfg(not(target_arch = "x86_64"))]
-pub fn is_compiled_for_amx() -> bool {
-    false
-}
-
-/// The aarch64 features that ggml's CPU kernels were compiled for.
-#[cfg(target_arch = "aarch64")]
-pub fn compiled_features() -> [(&'static str, bool); 4] {
-    [
-        ("dotprod", compiled_for!(ggml_cpu_has_dotprod)),
-        ("fp16", compiled_for!(ggml_cpu_has_fp16_va)),
-        ("i8mm", compiled_for!(ggml_cpu_has_matmul_int8)),
-        ("SVE", compiled_for!(ggml_cpu_has_sve)),
-    ]
-}
-
-/// Elsewhere ggml's kernels are compiled for the baseline.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub fn compiled_features() -> [(&'static str, bool); 0] {
-    []
 }

@@ -10,6 +10,7 @@ mod ffi;
 mod fingerprint;
 pub mod generate;
 pub mod guard;
+pub mod kernels;
 mod masks;
 mod model;
 mod prefix;
@@ -25,8 +26,6 @@ pub use crate::gguf::{FlashAttention, KV_TYPES, KvType};
 pub use constraint::{Compiler, Constraint};
 pub use draft::Drafter;
 pub use error::Error;
-#[cfg(target_os = "linux")]
-pub use ffi::barrier;
 pub use ffi::leave;
 pub use fingerprint::{FileStat, ModelFile, fingerprint};
 pub use generate::{Completion, Finish, Pace, Steps};
@@ -49,10 +48,10 @@ pub const ENGINE: &str = "llama-cpp-sys-2 0.1.161, llguidance 1.9.1";
 /// failed assertion in ggml ends the process without starting a debugger on it.
 ///
 /// # Errors
-/// [`Error::Cpu`] on a machine without the instructions that ggml was compiled for.
+/// Those of [`kernels::active`].
 pub fn backend() -> Result<&'static LlamaBackend, Error> {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
-    cpu::check()?;
+    kernels::active()?;
     Ok(BACKEND.get_or_init(|| {
         ffi::forbid_backtraces();
         send_logs_to_tracing(LogOptions::default());

@@ -26,6 +26,7 @@ mod hazards;
 mod http;
 mod inspect;
 mod judge;
+mod kernels;
 mod layering;
 mod models;
 mod oracle;

@@ -8,7 +8,7 @@ use crate::{
     chat::Conversation,
     runtime::{
         Constraint, Model, N_BATCH, Options, Pace, Prefix, Sampler, Sampling, Session, cpu, draft::Costs,
-        generate,
+        generate, kernels,
     },
     saved::Store,
     tools::{ToolSet, json_schema::KeyOrder, turn::Turn},
@@ -67,7 +67,9 @@ pub struct Measured {
     pub peak_resident_bytes: Option<u64>,
     /// What it takes to start with the weights repacked and as the file has them, each in a process of its own.
     pub starts: Vec<Start>,
-    /// What the CPU has and this build does not use.
+    /// The kernels that computed.
+    pub kernels: &'static str,
+    /// What the CPU has and these kernels do not use.
     pub unused_features: Vec<&'static str>,
 }
 
@@ -167,7 +169,8 @@ pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str))
         multiply_adds_per_token,
         peak_resident_bytes: peak_resident_bytes(),
         starts: Vec::new(),
-        unused_features: cpu::unused_features(),
+        kernels: kernels::name(),
+        unused_features: kernels::active()?.unused(),
     })
 }
 

@@ -68,7 +68,7 @@ pub struct Args {
 
 /// Runs the process: turns on stdin, costs on stdout.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    runtime::cpu::check().map_err(Error::from)?;
+    runtime::kernels::active().map_err(Error::from)?;
     let dataset = Dataset::open_files(&args.job, &args.test).map_err(Error::from)?;
     let known = |case: &usize| *case < dataset.cases.len();
     let no_case = || Failure::of(Kind::Bug, "there is no such call");
@@ -177,7 +177,7 @@ impl Pass {
             let process = is_needed.then(|| runner.start(job, test, self.max_tokens, first)).transpose()?;
             processes.push(process);
         }
-        let (data, kernels) = (dataset.identity(), runtime::cpu::kernels());
+        let (data, kernels) = (dataset.identity(), runtime::kernels::name().to_owned());
         for (cases, mode, index) in turns {
             let (Some(process), runner) = (&mut processes[index], &self.runners[index]) else { continue };
             said(&runner.name);
@@ -252,6 +252,7 @@ impl Runner {
             .arg(test);
         command.args(["--kv-type", self.session.kv_type.name, "--threads", &self.threads.to_string()]);
         command.args(["--flash-attn", self.session.flash_attention.name()]);
+        command.args(["--kernels", runtime::kernels::name()]);
         command.args(["--max-tokens", &max_tokens.to_string(), "--first", &first.to_string()]);
         command.args((!self.loaded.repack).then_some("--no-repack"));
         command.args((self.loaded.trust == Trust::Unchecked).then_some("--trust-model"));

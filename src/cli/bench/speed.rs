@@ -14,7 +14,7 @@ use edgecall::{
         speed::{self, Manners, Start},
     },
     call::Draft,
-    runtime::{self, LoadOptions, Model, Trust, Vocabulary},
+    runtime::{LoadOptions, Model, Trust, Vocabulary, kernels},
 };
 use std::{
     env,
@@ -90,7 +90,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.data.is_some() && !args.calls && !args.replay {
         return Err(Failure::usage("--data is for --calls and --replay; give one of them"));
     }
-    runtime::cpu::check().map_err(Error::from)?;
+    kernels::active().map_err(Error::from)?;
     exit::leave_on_interrupt("interrupted", || ())?;
     let format = Format::from_flag(args.json);
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
@@ -147,6 +147,7 @@ impl Args {
         command.args(["bench", "speed", "--start", "--json", "-m"]).arg(&self.model);
         command.args(["--repack", if repack { "on" } else { "off" }, "--kv-type", context.kv_type.name]);
         command.args(["--flash-attn", context.flash_attention.name()]);
+        command.args(["--kernels", kernels::name()]);
         command.args(context.threads.map(|threads| format!("--threads={threads}")));
         command.args(self.trust_model.then_some("--trust-model"));
         let done = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();

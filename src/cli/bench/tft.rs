@@ -201,7 +201,7 @@ fn gate(text: &str) -> Result<(String, f64), String> {
 
 /// Runs the command.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
-    runtime::cpu::check().map_err(Error::from)?;
+    runtime::kernels::active().map_err(Error::from)?;
     let has_models = !args.models.is_empty() || args.checkpoint.is_some();
     args.modes = args.endpoint.modes(&args.modes, has_models)?;
     let dataset = dataset(&args)?;
@@ -421,7 +421,7 @@ fn environment() -> BTreeMap<String, String> {
     let facts = [
         ("edgecall", Some(env!("CARGO_PKG_VERSION").to_owned())),
         ("engine", Some(runtime::ENGINE.to_owned())),
-        ("kernels", Some(runtime::cpu::kernels())),
+        ("kernels", Some(runtime::kernels::name().to_owned())),
         ("host", Some(run::host())),
         ("system", Some(format!("{} {}", std::env::consts::OS, std::env::consts::ARCH))),
         ("cpu", cpu),

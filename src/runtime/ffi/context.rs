@@ -7,8 +7,7 @@
 mod state;
 
 use super::super::cpu;
-#[cfg(target_os = "linux")]
-use super::barrier;
+use super::kernels::Threads;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
 use std::{marker::PhantomData, ptr::NonNull};
@@ -76,7 +75,9 @@ impl<'m> Context<'m> {
             && let Some(pool) = Pool::new(params.threads)
         {
             // SAFETY: the pool lives as long as the context, which is freed first.
-            unsafe { sys::llama_attach_threadpool(raw.as_ptr(), pool.raw.as_ptr(), pool.raw.as_ptr()) };
+            unsafe {
+                sys::llama_attach_threadpool(raw.as_ptr(), pool.threads.as_ptr(), pool.threads.as_ptr())
+            };
             context.pool = Some(pool);
         }
         Some(context)
@@ -182,12 +183,9 @@ fn model_pointer(model: &LlamaModel) -> *mut sys::llama_model {
 
 /// ggml's threads: kept between decodes, asleep while there is nothing to do, each on a CPU of its own.
 struct Pool {
-    raw: NonNull<sys::ggml_threadpool>,
+    threads: Threads,
     // Where the thread computes that calls llama.cpp; `None` where threads go where the system puts them.
     callers: Option<usize>,
-    // Where they wait for each other, if this program has its own barrier.
-    #[cfg(target_os = "linux")]
-    barrier: Option<barrier::Registered>,
 }
 
 impl Pool {
@@ -207,7 +205,8 @@ impl Pool {
         // SAFETY: fills the struct.
         unsafe { sys::ggml_threadpool_params_init(&mut params, i32::try_from(threads).ok()?) };
         // Who waits for work asks for it for the few milliseconds between two decodes, and then sleeps. To be woken for
-        // each decode costs a tenth of the speed of a small model, and more where other programs want the CPU.
+        // each decode costs a tenth of the speed of a small model, and more where other programs want the CPU. That it is
+        // below ggml's default also has threads sleep that wait for each other (`kernels/barrier.c`).
         params.poll = 1;
         let cpus = cpu::one_for_each(threads);
         let cpus = cpus.filter(|cpus| cpus.iter().all(|&cpu| cpu < params.cpumask.len()));
@@ -216,30 +215,15 @@ impl Pool {
             params.strict_cpu = true;
         }
         let before = cpu::Affinity::of_this_thread();
-        // SAFETY: reads the struct.
-        let raw = NonNull::new(unsafe { sys::ggml_threadpool_new(&mut params) })?;
+        let pool = Threads::new(&mut params)?;
         // It pins whoever calls it, too.
         before.restore();
         // ggml gives the CPUs to its own threads first, in order.
-        Some(Pool {
-            raw,
-            callers: cpus.and_then(|cpus| cpus.last().copied()),
-            #[cfg(target_os = "linux")]
-            barrier: barrier::Registered::new(raw.as_ptr(), u32::try_from(threads).ok()?, true),
-        })
+        Some(Pool { threads: pool, callers: cpus.and_then(|cpus| cpus.last().copied()) })
     }
 
     /// Keeps the calling thread on its CPU until the guard is dropped.
     fn pin_caller(&self) -> Option<cpu::Pinned> {
         self.callers.and_then(cpu::Pinned::to)
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        #[cfg(target_os = "linux")]
-        drop(self.barrier.take());
-        // SAFETY: made by `new`; the context that used it is gone.
-        unsafe { sys::ggml_threadpool_free(self.raw.as_ptr()) }
     }
 }

@@ -2,7 +2,7 @@
 //! tokens had been decoded.
 
 use super::Session;
-use crate::runtime::{ENGINE, N_BATCH, cpu, prefix::PIECE};
+use crate::runtime::{ENGINE, N_BATCH, cpu, kernels, prefix::PIECE};
 use std::ops::Range;
 
 impl Session<'_> {
@@ -41,7 +41,7 @@ impl Session<'_> {
         format!(
             "{ENGINE}; {} on {}; flash attention {}; kv {}; rope of the model; {} threads; batches of {N_BATCH} by \
              {}; pieces of {PIECE} after ends of turns",
-            cpu::kernels(),
+            kernels::name(),
             cpu::features(),
             if self.options.uses_flash_attention() { "on" } else { "off" },
             self.options.kv_type.name,

@@ -1,0 +1,210 @@
+//! ggml's CPU kernels, compiled for several sets of instructions: the best that this CPU can run, or those that are
+//! asked for, compute.
+//!
+//! Kernels differ in speed, and in the last bits of what they compute.
+
+mod table;
+
+pub use table::Kernels;
+
+use super::{Error, ffi};
+use std::{
+    collections::BTreeSet,
+    sync::{OnceLock, RwLock},
+};
+
+/// The name that stands for the best kernels that the CPU can run.
+pub const AUTO: &str = "auto";
+
+/// Name of the kernels that are asked for.
+static ASKED: RwLock<Option<String>> = RwLock::new(None);
+/// Those that compute.
+static ACTIVE: OnceLock<&'static Kernels> = OnceLock::new();
+
+impl Kernels {
+    /// The instructions that these kernels need and this CPU has not.
+    pub fn missing(&self) -> Vec<&'static str> {
+        self.features.iter().copied().filter(|feature| !table::has(feature)).collect()
+    }
+
+    /// `true` if this CPU can run them.
+    pub fn is_supported(&self) -> bool {
+        self.missing().is_empty()
+    }
+
+    /// The instruction sets of this CPU, as far as ggml knows them, that these kernels do not use.
+    pub fn unused(&self) -> Vec<&'static str> {
+        features().into_iter().filter(|feature| !self.features.contains(feature)).collect()
+    }
+}
+
+/// The kernels in this program, slowest first.
+pub fn compiled() -> Vec<&'static Kernels> {
+    let named = |name: &str| table::VARIANTS.iter().find(|kernels| kernels.name == name);
+    let compiled: Vec<&Kernels> = ffi::kernels::compiled().filter_map(named).collect();
+    if compiled.is_empty() { vec![&OF_GGML] } else { compiled }
+}
+
+/// The kernels of llama-cpp-sys-2's own build, where there are no others.
+static OF_GGML: Kernels = Kernels {
+    name: "ggml",
+    arch: std::env::consts::ARCH,
+    features: if cfg!(target_arch = "x86_64") {
+        &["SSE4.2", "AVX", "AVX2", "BMI2", "F16C", "FMA"]
+    } else {
+        &[]
+    },
+    options: &[],
+};
+
+/// The instruction sets that this CPU has, of those that some kernels of ggml use.
+pub fn features() -> Vec<&'static str> {
+    let known = table::variants(std::env::consts::ARCH).flat_map(|kernels| kernels.features.iter().copied());
+    let mut seen = BTreeSet::new();
+    known.filter(|feature| table::has(feature) && seen.insert(*feature)).collect()
+}
+
+/// Asks for kernels by their name, or by [`AUTO`] for the best that this CPU can run. What is wrong with it comes out
+/// when kernels are needed; after that it is too late to ask for others.
+pub fn ask_for(name: &str) {
+    let mut asked = ASKED.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+    *asked = (name != AUTO).then(|| name.to_owned());
+}
+
+/// The kernels that compute: from the first call on always the same.
+///
+/// # Errors
+/// [`Error::Cpu`] where this CPU cannot run them, [`Error::Kernels`] where this program does not have those that are
+/// asked for.
+pub fn active() -> Result<&'static Kernels, Error> {
+    if let Some(active) = ACTIVE.get() {
+        return Ok(active);
+    }
+    let asked = ASKED.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let kernels = choose(asked.as_deref(), &compiled(), table::has)?;
+    Ok(ACTIVE.get_or_init(|| {
+        ffi::kernels::choose(kernels.name);
+        kernels
+    }))
+}
+
+/// The kernels of this name, or the last that a CPU with what `has` says can run.
+fn choose(
+    asked: Option<&str>,
+    compiled: &[&'static Kernels],
+    has: impl Fn(&str) -> bool,
+) -> Result<&'static Kernels, Error> {
+    let runs = |kernels: &Kernels| kernels.features.iter().all(|feature| has(feature));
+    let best = compiled.iter().rev().copied().find(|kernels| runs(kernels));
+    let wanted = match asked {
+        Some(name) => compiled.iter().copied().find(|kernels| kernels.name == name).ok_or_else(|| {
+            let compiled = compiled.iter().map(|kernels| kernels.name).collect();
+            Error::Kernels { name: name.to_owned(), compiled }
+        })?,
+        None => best.unwrap_or(compiled[0]),
+    };
+    if runs(wanted) {
+        return Ok(wanted);
+    }
+    let way_on = match best {
+        Some(best) => format!("`{}` are the best that it can run", best.name),
+        None => "this program has none that it can run: take a package, or build edgecall on this machine"
+            .to_owned(),
+    };
+    let missing = wanted.features.iter().copied().filter(|feature| !has(feature)).collect();
+    Err(Error::Cpu { name: wanted.name, missing, way_on })
+}
+
+/// Name of the kernels that compute, or would if they were asked for now: rows and saved states carry it, since others
+/// round otherwise.
+pub fn name() -> &'static str {
+    active().map_or("none", |kernels| kernels.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(names: &[&str]) -> Vec<&'static Kernels> {
+        names
+            .iter()
+            .map(|name| table::VARIANTS.iter().find(|kernels| kernels.name == *name).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_cpu_gets_the_last_kernels_that_it_can_run() {
+        let compiled = named(&["sse4.2", "avx2", "avx512", "avx512-vnni"]);
+        let haswell = ["SSE4.2", "AVX", "AVX2", "BMI2", "F16C", "FMA"];
+        let skylake = [&haswell[..], &["AVX-512"]].concat();
+        let on =
+            |features: &[&str]| choose(None, &compiled, |feature| features.contains(&feature)).unwrap().name;
+        assert_eq!(on(&["SSE4.2"]), "sse4.2");
+        // AVX alone, and AVX2 without FMA as a virtual machine may show it.
+        assert_eq!(on(&["SSE4.2", "AVX", "AVX2"]), "sse4.2");
+        assert_eq!(on(&haswell), "avx2");
+        assert_eq!(on(&skylake), "avx512");
+        assert_eq!(on(&[&skylake[..], &["AVX-512 VNNI", "AVX-512 BF16"]].concat()), "avx512-vnni");
+    }
+
+    #[test]
+    fn kernels_that_cannot_run_here_are_refused_with_the_best_that_can() {
+        let compiled = named(&["sse4.2", "avx2"]);
+        let error =
+            choose(Some("avx2"), &compiled, |feature| feature == "SSE4.2" || feature == "AVX").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the kernels `avx2` need a CPU with AVX2, BMI2, F16C, FMA, and this one has not; `sse4.2` are the best that \
+             it can run"
+        );
+        let error = choose(None, &named(&["avx2"]), |_| false).unwrap_err();
+        assert!(error.to_string().ends_with("build edgecall on this machine"), "{error}");
+    }
+
+    #[test]
+    fn kernels_that_this_program_does_not_have_are_refused_with_those_that_it_has() {
+        let error = choose(Some("avx512"), &named(&["sse4.2", "avx2"]), |_| true).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there are no kernels named `avx512` in this program; it has sse4.2, avx2"
+        );
+    }
+
+    #[test]
+    fn what_the_registry_computes_with_is_what_was_chosen() {
+        let active = active().unwrap();
+        assert!(active.is_supported());
+        // ggml's own words for what these kernels were compiled for.
+        let compiled_for = ffi::kernels::features_of_ggml();
+        let has = |name: &str| compiled_for.iter().any(|feature| feature == name);
+        for (ours, its) in [
+            ("AVX", "AVX"),
+            ("AVX2", "AVX2"),
+            ("FMA", "FMA"),
+            ("AVX-VNNI", "AVX_VNNI"),
+            ("AVX-512", "AVX512"),
+            ("AVX-512 VNNI", "AVX512_VNNI"),
+            ("AVX-512 BF16", "AVX512_BF16"),
+            ("dotprod", "DOTPROD"),
+            ("i8mm", "MATMUL_INT8"),
+            ("SVE", "SVE"),
+        ] {
+            assert_eq!(
+                active.features.contains(&ours),
+                has(its),
+                "{ours} in {}: {compiled_for:?}",
+                active.name
+            );
+        }
+    }
+
+    #[test]
+    fn every_name_of_a_feature_is_known() {
+        // One that is not counts as missing, and then its kernels would never be chosen.
+        for kernels in table::variants(std::env::consts::ARCH) {
+            assert!(kernels.features.windows(2).all(|pair| pair[0] != pair[1]), "{}", kernels.name);
+        }
+        let names: BTreeSet<&str> = table::VARIANTS.iter().map(|kernels| kernels.name).collect();
+        assert_eq!(names.len(), table::VARIANTS.len());
+    }
+}

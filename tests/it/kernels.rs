@@ -1,0 +1,94 @@
+//! Whichever kernels compute: the same call, named in rows and states, and chosen or refused by name.
+
+use crate::{pocket, program};
+use edgecall::{convert::FileType, runtime::kernels};
+use std::process::{Output, Stdio};
+
+const PROMPT: &str = "Find me a Thai place in San Jose";
+
+/// A call of the example's tools on the small model.
+fn call(kernels: &str, more: &[&str]) -> Output {
+    program::edgecall()
+        .args(["call", "--threads", "2", "--tools", "examples/restaurants/tools.json"])
+        .args(["--task", "examples/restaurants/task.txt", "--kernels", kernels, PROMPT, "-m"])
+        .arg(pocket::pocket(FileType::Q8_0))
+        .args(more)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Names of the kernels in this program that this CPU can run.
+fn runnable() -> Vec<&'static str> {
+    kernels::compiled()
+        .into_iter()
+        .filter(|kernels| kernels.is_supported())
+        .map(|kernels| kernels.name)
+        .collect()
+}
+
+#[test]
+fn all_kernels_make_the_same_call_where_no_two_tokens_are_nearly_as_likely() {
+    let mut calls = Vec::new();
+    for name in runnable() {
+        let output = call(name, &["--no-cache", "--exact"]);
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        calls.push(String::from_utf8(output.stdout).unwrap());
+    }
+    assert!(!calls.is_empty());
+    assert!(calls.iter().all(|call| call == &calls[0]), "{calls:?}");
+}
+
+#[test]
+fn a_state_of_other_kernels_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let cached = ["--timings", "--cache-dir", folder.path().to_str().unwrap()];
+    for name in runnable() {
+        let restored = |output: &Output| {
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{name}: {text}");
+            text.lines().find(|line| line.contains("restored")).map(ToOwned::to_owned)
+        };
+        assert_eq!(restored(&call(name, &cached)), None, "{name} took a state that others left");
+        assert!(restored(&call(name, &cached)).is_some(), "{name} did not take its own state");
+    }
+}
+
+#[test]
+fn kernels_that_are_not_there_are_a_usage_error_that_names_those_that_are() {
+    let output = call("avx9", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.starts_with("error: there are no kernels named `avx9` in this program; it has "), "{text}");
+    assert!(runnable().iter().all(|name| text.contains(name)), "{text}");
+}
+
+#[test]
+fn the_environment_chooses_too_and_an_empty_value_leaves_the_choice() {
+    for (value, code) in [("avx9", 2), ("", 0), ("auto", 0)] {
+        let output = program::edgecall()
+            .args([
+                "call",
+                "--no-cache",
+                "--max-tokens",
+                "200",
+                "--tools",
+                "examples/restaurants/tools.json",
+                "hi",
+                "-m",
+            ])
+            .arg(pocket::pocket(FileType::Q8_0))
+            .env("EDGECALL_KERNELS", value)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "`{value}`: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
