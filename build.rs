@@ -20,8 +20,8 @@ mod table;
 
 use table::Kernels;
 
-/// The C sources of ggml-cpu but `ggml-cpu.c`, below its folder; those of the architecture come in addition.
-const C_SOURCES: &[&str] = &["quants.c"];
+/// The C sources of ggml-cpu, below its folder; those of the architecture come in addition.
+const C_SOURCES: &[&str] = &["ggml-cpu.c", "quants.c"];
 /// The C++ sources.
 const CXX_SOURCES: &[&str] = &[
     "ggml-cpu.cpp",
@@ -46,6 +46,37 @@ const DEFINES: &[(&str, Option<&str>)] = &[
     ("_GNU_SOURCE", None),
     ("_XOPEN_SOURCE", Some("600")),
     ("NDEBUG", None),
+];
+
+/// A function of ggml's that one of ours stands for.
+struct Replacement {
+    /// The file that defines it, below ggml-cpu.
+    file: &'static str,
+    /// The beginning of its definition, once in that file.
+    definition: &'static str,
+    /// What it begins with afterwards: it stays, under another name.
+    renamed: &'static str,
+    /// The text with our function, which goes behind the file's.
+    ours: &'static str,
+    /// Instructions that ours needs: it is for kernels that have them.
+    needs: Option<&'static str>,
+}
+
+const REPLACEMENTS: &[Replacement] = &[
+    Replacement {
+        file: "ggml-cpu.c",
+        definition: "\nvoid ggml_barrier(",
+        renamed: "\nstatic inline void ggml_barrier_that_spins(",
+        ours: include_str!("src/runtime/kernels/barrier.c"),
+        needs: None,
+    },
+    Replacement {
+        file: "arch/x86/repack.cpp",
+        definition: "\nvoid ggml_gemm_q4_K_8x8_q8_K(",
+        renamed: "\nstatic inline void ggml_gemm_q4_K_8x8_q8_K_of_ggml(",
+        ours: include_str!("src/runtime/kernels/gemm_q4_k.cpp"),
+        needs: Some("AVX-512 VNNI"),
+    },
 ];
 
 const SOURCES: &str = "src/runtime/kernels";
@@ -155,28 +186,23 @@ impl Ggml {
     fn compile(&self, variant: &Kernels, out: &Path) -> PathBuf {
         let visible = out.join(format!("{}.o", symbol(variant)));
         // This script runs again when other variants are wanted; those that are there need not be compiled again.
-        let made_of = [
-            include_str!("build.rs"),
-            include_str!("src/runtime/kernels/barrier.c"),
-            &format!("{self:?} {variant:?}"),
-        ];
+        let ours = REPLACEMENTS.iter().map(|replacement| replacement.ours);
+        let made_of: String =
+            [include_str!("build.rs"), &format!("{self:?} {variant:?}")].into_iter().chain(ours).collect();
         let stamp = out.join("made-of");
-        if visible.is_file() && fs::read_to_string(&stamp).is_ok_and(|text| text == made_of.concat()) {
+        if visible.is_file() && fs::read_to_string(&stamp).is_ok_and(|text| text == made_of) {
             return visible;
         }
-        let cpu = self.source.join("ggml-cpu");
         fs::create_dir_all(out).expect("OUT_DIR is cargo's for us to write into");
-        let threads = out.join("threads.c");
-        fs::write(&threads, self.with_our_barrier()).expect("OUT_DIR is cargo's for us to write into");
-        let arch = cpu.join("arch").join(self.arch);
+        let of_the_architecture = |file: &str| format!("arch/{}/{file}", self.arch);
         let mut c = self.compiler(variant, out);
-        c.file(&threads).files(C_SOURCES.iter().map(|file| cpu.join(file))).file(arch.join("quants.c"));
+        c.files(C_SOURCES.iter().map(|file| self.source_file(file, variant, out)));
+        c.file(self.source_file(&of_the_architecture("quants.c"), variant, out));
         let mut cxx = self.compiler(variant, out);
         // What the C++ library marks as unique in a program could not be made local.
-        cxx.cpp(true)
-            .flag_if_supported("-fno-gnu-unique")
-            .files(CXX_SOURCES.iter().map(|file| cpu.join(file)))
-            .file(arch.join("repack.cpp"));
+        cxx.cpp(true).flag_if_supported("-fno-gnu-unique");
+        cxx.files(CXX_SOURCES.iter().map(|file| self.source_file(file, variant, out)));
+        cxx.file(self.source_file(&of_the_architecture("repack.cpp"), variant, out));
         let mut objects = c.std("gnu11").compile_intermediates();
         objects.extend(cxx.std("gnu++17").compile_intermediates());
 
@@ -191,14 +217,21 @@ impl Ggml {
         run(Command::new(&objcopy).arg(rename).arg(&whole));
         let hide = format!("--keep-global-symbol={}", symbol(variant));
         run(Command::new(&objcopy).arg(hide).args([&whole, &visible]));
-        fs::write(stamp, made_of.concat()).expect("OUT_DIR is cargo's for us to write into");
+        fs::write(stamp, made_of).expect("OUT_DIR is cargo's for us to write into");
         visible
     }
 
     fn compiler(&self, variant: &Kernels, out: &Path) -> cc::Build {
         let mut build = cc::Build::new();
         build.out_dir(out).opt_level(3).debug(false).warnings(false).cargo_metadata(false).flag("-w");
-        build.includes([self.source.clone(), self.source.join("ggml-cpu"), self.source.join("../include")]);
+        let cpu = self.source.join("ggml-cpu");
+        // The architecture's folder is for what its files include by a path from there, when they are copied elsewhere.
+        build.includes([
+            &self.source,
+            &cpu,
+            &cpu.join("arch").join(self.arch),
+            &self.source.join("../include"),
+        ]);
         for (name, value) in DEFINES {
             build.define(name, *value);
         }
@@ -208,23 +241,26 @@ impl Ggml {
         build
     }
 
-    /// `ggml-cpu.c` with `barrier.c` in the place of its barrier.
-    fn with_our_barrier(&self) -> String {
-        const ITS: &str = "void ggml_barrier(struct ggml_threadpool * tp) {";
-        let path = self.source.join("ggml-cpu/ggml-cpu.c");
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert_eq!(
-            text.matches(ITS).count(),
-            1,
-            "{} defines its barrier otherwise than it did",
-            path.display()
-        );
-        let text = text.replacen(
-            ITS,
-            "static inline void ggml_barrier_that_spins(struct ggml_threadpool * tp) {",
-            1,
-        );
-        format!("{text}\n{}", include_str!("src/runtime/kernels/barrier.c"))
+    /// A source file of ggml-cpu, or a copy in `out` in which functions of ours stand for some of it.
+    fn source_file(&self, file: &str, variant: &Kernels, out: &Path) -> PathBuf {
+        let path = self.source.join("ggml-cpu").join(file);
+        let is_for = |replacement: &&Replacement| {
+            let has = |feature: &str| variant.features.contains(&feature);
+            replacement.file == file && replacement.needs.is_none_or(has)
+        };
+        let mut replacements = REPLACEMENTS.iter().filter(is_for).peekable();
+        if replacements.peek().is_none() {
+            return path;
+        }
+        let mut text =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for Replacement { definition, renamed, ours, .. } in replacements {
+            assert_eq!(text.matches(definition).count(), 1, "{}: {definition}", path.display());
+            text = text.replacen(definition, renamed, 1) + "\n" + ours;
+        }
+        let copy = out.join(file.replace('/', "-"));
+        fs::write(&copy, text).expect("OUT_DIR is cargo's for us to write into");
+        copy
     }
 }
 
