@@ -323,5 +323,5 @@ fn setup_lets_no_more_compilers_run_than_memory_allows() {
     };
     assert!((1..1_000_000).contains(&jobs("CARGO_BUILD_JOBS")), "{exports}");
     assert_eq!(jobs("CARGO_BUILD_JOBS"), jobs("CMAKE_BUILD_PARALLEL_LEVEL"));
-    assert!(said.contains("compilers at once, not 1000000"), "{said}");
+    assert!(said.contains(", not 1000000; "), "{said}");
 }
