@@ -11,7 +11,10 @@ import re
 import sys
 from decimal import Decimal
 
-import jsonschema
+try:
+    import jsonschema
+except ImportError as error:
+    sys.exit(f"fuzz_schemas: {error}; pip install 'jsonschema[format]'")
 
 # Python's email wants an @ and nothing else, its hostname may end with a dot: what RFC 5321 and
 # 1123 say instead. (Its time refuses leap seconds, so there are none here.)
@@ -344,6 +347,8 @@ def tests(maker, schema, count):
 
 
 def main():
+    if len(sys.argv) < 3 or not all(argument.isdigit() for argument in sys.argv[1:]):
+        sys.exit("usage: fuzz_schemas.py SCHEMAS SEED [TEXTS]")
     count, first = int(sys.argv[1]), int(sys.argv[2])
     texts = int(sys.argv[3]) if len(sys.argv) > 3 else 12
     for i in range(count):

@@ -13,6 +13,9 @@
 
 #![deny(unsafe_code, missing_docs, clippy::print_stdout, clippy::print_stderr)]
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("edgecall needs a 64-bit system; on a Raspberry Pi: the 64-bit Raspberry Pi OS");
+
 pub mod error;
 pub mod http;
 pub mod mmap;

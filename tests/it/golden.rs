@@ -1,6 +1,7 @@
 //! The reference's own output, tensor by tensor and key by key: golden lists of llama.cpp's converter and
 //! quantizer for checkpoints that are made from a seed.
 
+use crate::program::python;
 use crate::shared::shared;
 use edgecall::{
     checkpoint::Checkpoint,
@@ -289,16 +290,15 @@ pub fn generated(golden: &Path, name: &str) -> Option<PathBuf> {
     if dir.is_dir() {
         return Some(dir);
     }
-    let has_numpy =
-        Command::new("python3").args(["-c", "import numpy"]).output().is_ok_and(|o| o.status.success());
+    let has_numpy = python().args(["-c", "import numpy"]).output().is_ok_and(|o| o.status.success());
     if !has_numpy {
         assert_ne!(
             std::env::var("CI").as_deref(),
             Ok("true"),
-            "the golden checkpoints are made with python3 and numpy, and CI must not skip conformance: \
-             pip install numpy"
+            "the golden checkpoints are made with numpy, and CI must not skip conformance: \
+             eval \"$(scripts/setup --dev)\""
         );
-        println!("skipped: python3 has no numpy");
+        println!("skipped: EDGECALL_PYTHON (else python3) has no numpy");
         return None;
     }
     let (_, tokenizer, arguments) = CHECKPOINTS
@@ -311,7 +311,7 @@ pub fn generated(golden: &Path, name: &str) -> Option<PathBuf> {
     };
     // Made beside its place and renamed, so that an interrupted run leaves no half checkpoint.
     let half = tempfile::tempdir_in(&cache).unwrap();
-    let mut command = Command::new("python3");
+    let mut command = python();
     command.arg(golden.join("gen_ckpt.py")).arg("--tokenizer").arg(tokenizer).arg("--out").arg(half.path());
     run(command.args(arguments.split_whitespace()));
     fs::rename(half.keep(), &dir).unwrap();
@@ -322,7 +322,7 @@ fn mini_tokenizer(golden: &Path, cache: &Path) -> PathBuf {
     let dir = cache.join("mini-tok");
     if !dir.is_dir() {
         let half = tempfile::tempdir_in(cache).unwrap();
-        let mut command = Command::new("python3");
+        let mut command = python();
         run(command.arg(golden.join("mini_tok.py")).arg(golden.join("../data/qwen3")).arg(half.path()));
         fs::rename(half.keep(), &dir).unwrap();
     }

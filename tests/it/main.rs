@@ -40,6 +40,7 @@ mod room;
 mod saved;
 mod saved_model;
 mod schema;
+mod scripts;
 mod search;
 mod server;
 mod shared;

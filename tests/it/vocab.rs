@@ -1,5 +1,6 @@
 //! The `tokenizer.*` keys are the reference converter's: held against its lists in `../shared/golden`.
 
+use crate::program::python;
 use crate::shared::shared;
 use edgecall::checkpoint::tokenizer::Tokenizer;
 use edgecall::convert::pretokenizer::{self, Evidence};
@@ -148,7 +149,7 @@ fn sha256(bytes: &[u8]) -> String {
 /// Qwen3's tokenizer cut to 512 tokens, as `golden/README.md` makes it.
 fn mini_tok(shared: &Path) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mini-tok-{}", std::process::id()));
-    let status = std::process::Command::new("python3")
+    let status = python()
         .arg(shared.join("golden/mini_tok.py"))
         .arg(shared.join("data/qwen3"))
         .arg(&folder)
