@@ -42,3 +42,20 @@ impl std::ops::Deref for Map {
         self.bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_is_as_long_as_its_file_whatever_the_size_of_a_page() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        // Pages have 4, 16 or 64 KiB: these lengths are a multiple of none, of some and of all.
+        for length in [0, 1, 4_095, 4_097, 12_288, 16_383, 16_385, 40_961, 65_535, 65_536, 65_537, 200_003] {
+            let bytes: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+            std::fs::write(&path, &bytes).unwrap();
+            assert!(Map::open(&path).unwrap().bytes() == bytes, "{length} bytes");
+        }
+    }
+}

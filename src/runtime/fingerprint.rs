@@ -147,6 +147,20 @@ mod tests {
     }
 
     #[test]
+    fn the_last_byte_counts_in_a_file_that_fills_no_whole_page() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.gguf");
+        // The last sample begins at the last 64th of the data and has 4 KiB, so it reaches the end of such a file.
+        let mut bytes = vec![0; 1_000 + 64 * 4_001 + 63];
+        fs::write(&path, &bytes).unwrap();
+        let as_read = file(&path);
+        let first = fingerprint(std::slice::from_ref(&as_read)).unwrap();
+        *bytes.last_mut().unwrap() = 1;
+        fs::write(&path, &bytes).unwrap();
+        assert_ne!(fingerprint(&[as_read]).unwrap(), first);
+    }
+
+    #[test]
     fn small_and_empty_files_have_fingerprints() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.gguf");
