@@ -79,6 +79,20 @@ fn kind(error: &anyhow::Error) -> Kind {
     Kind::Io
 }
 
+/// The exit codes and their meanings, as the manual page lists them.
+pub const MEANINGS: [(u8, &str); 10] = [
+    (0, "Done: a call, a file, an answer."),
+    (1, "No call within the tokens allowed or none that passes its checks; a gate of bench not reached."),
+    (2, "Wrong arguments."),
+    (65, "An input is malformed, unsupported or too long."),
+    (66, "An input is missing."),
+    (69, "A CPU feature or the engine is not available."),
+    (70, "A bug: please report it."),
+    (73, "An output cannot be created."),
+    (74, "Reading or writing failed."),
+    (130, "Interrupted."),
+];
+
 /// `sysexits.h`, where it has a word for it.
 fn number(kind: Kind) -> u8 {
     match kind {
@@ -91,5 +105,27 @@ fn number(kind: Kind) -> u8 {
         Kind::CannotCreate => 73,
         Kind::Io => 74,
         Kind::Interrupted => 130,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_code_has_a_meaning() {
+        let kinds = [
+            Kind::Negative,
+            Kind::Usage,
+            Kind::Data,
+            Kind::NoInput,
+            Kind::Unavailable,
+            Kind::Bug,
+            Kind::CannotCreate,
+            Kind::Io,
+            Kind::Interrupted,
+        ];
+        let numbers: Vec<u8> = std::iter::once(0).chain(kinds.map(number)).collect();
+        assert_eq!(numbers, MEANINGS.map(|(number, _)| number));
     }
 }

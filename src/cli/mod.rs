@@ -3,10 +3,12 @@
 mod bench;
 mod cache;
 mod call;
+mod completions;
 mod context;
 mod convert;
 mod exit;
 mod inspect;
+mod man;
 mod output;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +44,11 @@ enum Command {
     Bench(bench::Args),
     /// Show or remove what calls keep for later calls
     Cache(cache::Args),
+    /// Print the script that completes this command in a shell
+    Completions(completions::Args),
+    /// Write the manual pages, one a command
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 /// Parses the command line, runs it, and turns what happened into an exit code.
@@ -58,6 +65,8 @@ pub fn main() -> ExitCode {
         Command::Call(args) => call::run(*args, started),
         Command::Bench(args) => bench::run(args),
         Command::Cache(args) => cache::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     };
     exit::code(result)
 }

@@ -31,6 +31,7 @@ mod layering;
 mod models;
 mod oracle;
 mod pace;
+mod package;
 mod place;
 mod pocket;
 mod program;
