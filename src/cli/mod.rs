@@ -25,8 +25,8 @@ struct Cli {
     #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = 100)]
     verbose: u8,
 
-    /// Compute with these kernels of ggml: their names are in the error for an unknown one [default: auto, the best that
-    /// this CPU can run]
+    /// Compute with these CPU kernels, not with the best that this CPU can run; `edgecall doctor` lists
+    /// them
     #[arg(long, value_name = "NAME", env = "EDGECALL_KERNELS", hide_env_values = true)]
     #[arg(global = true, display_order = 101)]
     kernels: Option<String>,
