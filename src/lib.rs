@@ -18,6 +18,7 @@ compile_error!("edgecall needs a 64-bit system; on a Raspberry Pi: the 64-bit Ra
 
 pub mod error;
 pub mod http;
+pub mod machine;
 pub mod mmap;
 pub mod random;
 
@@ -39,5 +40,6 @@ pub mod call;
 pub mod verify;
 
 pub mod benchmark;
+pub mod doctor;
 
 pub use error::{Error, Kind, Result};

@@ -1,9 +1,11 @@
-//! The token check: does the written file's tokenizer do what the checkpoint's does?
+//! The token check: does the written file's tokenizer do what the checkpoint's does? And what the file's model says, for
+//! a later check that it says the same elsewhere ([`answers`]).
 //!
 //! Joins the two halves of the crate that otherwise never meet: `tokenizer.json` through the `tokenizers`
 //! crate on one side, the GGUF file through llama.cpp on the other. Both get the text as `tokenizer.json`'s
 //! normaliser leaves it, since llama.cpp does not normalise.
 
+pub mod answers;
 mod probes;
 
 use crate::checkpoint::tokenizer::{self, Tokenizer};
@@ -96,8 +98,24 @@ pub enum Error {
     /// The checkpoint's tokenizer failed.
     #[error("the checkpoint's tokenizer failed in the token check")]
     Tokenizer(#[from] tokenizer::Error),
-    /// llama.cpp cannot load the vocabulary.
-    #[error("the written file cannot be used for the token check")]
+    /// The file is larger than the memory.
+    #[error("the file has {} MiB and {} MiB of memory are available", file_bytes >> 20, available_bytes >> 20)]
+    NoMemory {
+        /// The file.
+        file_bytes: u64,
+        /// The memory.
+        available_bytes: u64,
+    },
+    /// The model makes nothing of a prompt.
+    #[error("the model answers the prompt `{prompt}` with {flaw}")]
+    NoAnswer {
+        /// The prompt's name.
+        prompt: &'static str,
+        /// What it answers with.
+        flaw: &'static str,
+    },
+    /// llama.cpp cannot load the file.
+    #[error("the written file cannot be checked")]
     Runtime(#[from] runtime::Error),
 }
 
@@ -109,7 +127,9 @@ impl Error {
             Error::Gguf { source, .. } => source.kind(),
             Error::Tokenizer(e) => e.kind(),
             Error::Runtime(e) => e.kind(),
+            Error::NoMemory { .. } => Kind::Unavailable,
             Error::NoTokens { .. }
+            | Error::NoAnswer { .. }
             | Error::SpecialId { .. }
             | Error::SharedText { .. }
             | Error::Mismatch { .. } => Kind::Data,

@@ -10,7 +10,6 @@ mod lane;
 mod meter;
 mod renderer;
 pub mod room;
-mod sensors;
 mod walker;
 
 pub use contender::{Contender, check_distinct, reference};
@@ -18,7 +17,6 @@ pub use cost::{Watch, host};
 pub use drift::Along;
 pub use lane::{Condition, Lane, RULES};
 pub use meter::Meter;
-pub(super) use sensors::peak_resident_bytes;
 pub(super) use walker::read_as;
 
 use super::{

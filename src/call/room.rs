@@ -5,10 +5,8 @@ use crate::{
     Result,
     chat::{Conversation, Role},
     gguf::Gguf,
-    inspect::{
-        fit::{Outlook, Planned, Shortage},
-        machine::Machine,
-    },
+    inspect::fit::{Outlook, Planned, Shortage},
+    machine::Machine,
     runtime::{LoadOptions, Model, Options, Session, Vocabulary},
     tools::ToolSet,
 };

@@ -21,6 +21,7 @@ use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
     Error, Kind,
     call::{self, Draft, Format, Request, Settings, Think},
+    machine::Thermometer,
     runtime::{self, LoadOptions, Model, Options, Sampling, Trust, Vocabulary, draft::MAX_DRAFT},
     saved::Store,
     tools::{
@@ -257,6 +258,7 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         let manner = format.manner(&vocabulary, &request, settings.dialect)?;
         return Ok(output::text(&format.render(&vocabulary, &request, manner.as_ref(), settings.think)?)?);
     }
+    let thermometer = args.timings.then(Thermometer::start);
     let load = LoadOptions { trust, repack: args.repack != RepackArg::Off };
     let model = Model::load_as(path, load, |header| {
         let (load, shortage) =
@@ -267,7 +269,7 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         }
         Ok::<_, Error>(load)
     })?;
-    let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()) };
+    let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()), thermometer };
     let mut stream = Stream::default();
     let mut reader = |text: &str| match args.stream {
         true => stream.push(text),
@@ -275,14 +277,14 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     };
     let store = store(&args);
     let answer = call::ask_with(&model, &format, &request, &settings, store.as_ref(), &mut reader);
-    let answer = answer.inspect_err(|error| show_partial(error, args.timings.then_some(start)))?;
+    let answer = answer.inspect_err(|error| show_partial(error, args.timings.then_some(&start)))?;
     let printed = match args.stream {
         true => stream.finish().map_err(Into::into),
         false => answer::print(&answer, &ask.choice, args.output, path),
     };
     answer::comment(&answer, args.output);
     if args.timings {
-        timings::show(start, &answer.timings);
+        timings::show(&start, &answer.timings);
     }
     // Whoever waits for the answer has it; what is kept may still be on its way to the disk.
     drop(store);
@@ -371,7 +373,7 @@ fn settings(args: &Args) -> Settings {
 }
 
 /// What the model wrote before it failed, for the reader of the message that follows.
-fn show_partial(error: &Error, timed_from: Option<Start>) {
+fn show_partial(error: &Error, timed_from: Option<&Start>) {
     let Error::Call(error) = error else { return };
     if let Some(partial) = error.partial() {
         let _ = writeln!(io::stderr(), "{partial}");

@@ -9,9 +9,11 @@ use edgecall::{
     Error, Kind,
     checkpoint::{Checkpoint, tokenizer::Tokenizer},
     convert::{
-        self, Converted, FileType, Override, Plan, Progress, Recipe, Report, Targets, report::TokenCheck,
+        self, Converted, FileType, Override, Plan, Progress, Recipe, Report, Targets,
+        report::{AnswersMade, TokenCheck},
     },
-    runtime, verify,
+    runtime,
+    verify::{self, answers},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -56,9 +58,13 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pre: Option<String>,
 
-    /// Skip the check that llama.cpp makes the same tokens
+    /// Skip the check that llama.cpp makes the same tokens; the manifest then has no answers either
     #[arg(long)]
     no_check: bool,
+
+    /// Leave out of the manifest what the model answers to fixed prompts, which doctor compares with
+    #[arg(long)]
+    no_answers: bool,
 
     /// Use so many threads (default: all)
     #[arg(long, value_name = "N")]
@@ -103,15 +109,21 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut bar = Bar::new(format);
-    let converted = convert::convert(&checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)
+    let mut converted = convert::convert(&checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)
         .map_err(Error::from)?;
-    bar.0.finish_and_clear();
     let token_check = if args.no_check { None } else { Some(check_tokens(&checkpoint, &converted)?) };
+    let (answers, warnings) = match args.no_check || args.no_answers {
+        true => (None, Vec::new()),
+        false => add_answers(&mut converted, args.threads, &mut bar, &interrupt),
+    };
+    bar.0.finish_and_clear();
     if interrupt.load(Ordering::Relaxed) {
         return Err(Error::from(convert::Error::Interrupted).into());
     }
     let mut report = converted.publish().map_err(Error::from)?;
     report.token_check = token_check;
+    report.answers = answers;
+    report.warnings.extend(warnings);
     output::emit(&report, format)?;
     Ok(())
 }
@@ -122,6 +134,46 @@ fn check_tokens(checkpoint: &Checkpoint, converted: &Converted) -> anyhow::Resul
     let file = &converted.files()[0];
     let found = verify::tokens(file.path(), &tokenizer).map_err(Error::from)?;
     Ok(TokenCheck::made(found.texts, found.tokens, found.seconds))
+}
+
+/// Asks each file's model the fixed prompts. A machine that cannot run a model can still convert it: then the manifest has
+/// no answers, and a warning says why.
+fn add_answers(
+    converted: &mut Converted,
+    threads: Option<NonZero<usize>>,
+    bar: &mut Bar,
+    interrupt: &AtomicBool,
+) -> (Option<AnswersMade>, Vec<String>) {
+    let mut made = AnswersMade { files: 0, tokens: 0, wall_s: 0.0 };
+    let mut warnings = Vec::new();
+    for index in 0..converted.files().len() {
+        let file = &converted.files()[index];
+        bar.begin_prompts(answers::PROMPTS.len());
+        let go_on = |answered: usize| {
+            bar.advance_to(answered as u64);
+            !interrupt.load(Ordering::Relaxed)
+        };
+        match verify::answers::answers(file.path(), answer_threads(threads), go_on) {
+            Ok(Some((answers, report))) => {
+                made.files += 1;
+                made.tokens += report.tokens;
+                made.wall_s += report.seconds;
+                converted.add_answers(index, answers);
+            }
+            Ok(None) => break,
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                warnings.push(format!("{}: the manifest has no answers: {error:#}", file.target().display()));
+            }
+        }
+    }
+    (Some(made).filter(|made| made.files > 0), warnings)
+}
+
+/// The threads that were asked for, as far as a model can be run with them: a conversion may have more than there are
+/// CPUs.
+fn answer_threads(asked: Option<NonZero<usize>>) -> Option<NonZero<usize>> {
+    asked.filter(|&threads| runtime::cpu::threads(Some(threads)).is_ok())
 }
 
 /// A flag that the first Ctrl-C sets; the second one ends the program where it stands, its unfinished
@@ -153,6 +205,13 @@ impl Bar {
         );
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         Bar(bar.with_style(style.expect("the template is a constant")))
+    }
+
+    /// The model is asked so many prompts.
+    fn begin_prompts(&mut self, count: usize) {
+        let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos:>3} of {len} prompts {eta:>4}");
+        self.0.set_style(style.expect("the template is a constant"));
+        self.begin("answers", count as u64);
     }
 }
 

@@ -6,10 +6,12 @@ mod call;
 mod completions;
 mod context;
 mod convert;
+mod doctor;
 mod exit;
 mod inspect;
 mod man;
 mod output;
+mod progress;
 
 use clap::{Parser, Subcommand};
 use std::{process::ExitCode, time::Instant};
@@ -44,6 +46,8 @@ enum Command {
     Bench(bench::Args),
     /// Show or remove what calls keep for later calls
     Cache(cache::Args),
+    /// Examine this machine, and whether a model runs rightly and fast on it
+    Doctor(doctor::Args),
     /// Print the script that completes this command in a shell
     Completions(completions::Args),
     /// Write the manual pages, one a command
@@ -67,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Cache(args) => cache::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
+        Command::Doctor(args) => doctor::run(args),
     };
     exit::code(result)
 }

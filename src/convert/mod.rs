@@ -38,7 +38,7 @@ pub use report::Report;
 pub use tensors::{Head, ModelTensor, Origin};
 
 use crate::checkpoint::Checkpoint;
-use manifest::Manifest;
+use manifest::{Answers, Manifest};
 use output::Outputs;
 use std::{num::NonZero, sync::atomic::AtomicBool, time::Instant};
 
@@ -105,6 +105,13 @@ impl Converted {
     /// The files, where they are now.
     pub fn files(&self) -> &[Output] {
         &self.outputs.files
+    }
+
+    /// Has the manifest of the file at this index of [`Converted::files`] say what its model answers.
+    pub fn add_answers(&mut self, file: usize, answers: Answers) {
+        if let Some(manifest) = self.manifests.get_mut(file) {
+            manifest.answers = Some(answers);
+        }
     }
 
     /// Writes the manifests and gives all files their names.

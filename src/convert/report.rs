@@ -30,6 +30,8 @@ pub struct Report {
     pub cost: Option<Cost>,
     /// The check that llama.cpp makes the checkpoint's tokens; `None` where it was not made.
     pub token_check: Option<TokenCheck>,
+    /// What the models said to fixed prompts; `None` where they were not asked.
+    pub answers: Option<AnswersMade>,
 }
 
 /// One written or planned file.
@@ -110,6 +112,17 @@ pub struct TokenCheck {
     pub peak_resident_bytes: Option<u64>,
 }
 
+/// Answers that stand in the manifests. They are computed behind everything else and counted by themselves.
+#[derive(Clone, Debug, Serialize)]
+pub struct AnswersMade {
+    /// How many files have them.
+    pub files: usize,
+    /// How many tokens the prompts have, all files together.
+    pub tokens: usize,
+    /// Seconds, loading included.
+    pub wall_s: f64,
+}
+
 impl TokenCheck {
     /// A check that has just been made.
     pub fn made(texts: usize, tokens: usize, wall_s: f64) -> TokenCheck {
@@ -131,6 +144,7 @@ impl Report {
             warnings: warnings(plan),
             cost: None,
             token_check: None,
+            answers: None,
         }
     }
 
@@ -288,9 +302,8 @@ impl fmt::Display for Report {
                 peak(cost.peak_resident_bytes),
             )?,
         }
-        match &self.token_check {
-            None => Ok(()),
-            Some(check) => write!(
+        if let Some(check) = &self.token_check {
+            write!(
                 f,
                 "\ntokens: llama.cpp's and the checkpoint's are the same in {} texts ({} tokens), {:.1} s, peak memory \
                  {} resident",
@@ -298,6 +311,15 @@ impl fmt::Display for Report {
                 grouped(check.tokens as u64),
                 check.wall_s,
                 peak(check.peak_resident_bytes),
+            )?;
+        }
+        match &self.answers {
+            None => Ok(()),
+            Some(made) => write!(
+                f,
+                "\nanswers to {} tokens of prompts are in the manifest, for `edgecall doctor` to compare with, {:.1} s",
+                grouped(made.tokens as u64),
+                made.wall_s
             ),
         }
     }

@@ -3,7 +3,6 @@
 use super::{
     Run,
     file::{chat_template, facts, tokenizer},
-    machine::Machine,
     memory::{self, Memory, Shape},
     report::{ChatTemplate, Facts, Fit, Rope, TensorRow, Tokenizer, TypeRow},
 };
@@ -11,6 +10,7 @@ use crate::{
     checkpoint::{Checkpoint, Config, RopeScaling},
     convert::{FilePlan, FileType, Head, Plan, Recipe},
     gguf::{FlashAttention, GgmlType, Gguf},
+    machine::Machine,
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, error::Error, iter, path::PathBuf};

@@ -4,13 +4,11 @@
 //! rearranged for the CPU) must be there, or the system ends the process. The other weights are *mapped*: where there is
 //! no room for all of them the system drops some and reads them again for every token, which is slow and works.
 
-use super::{
-    machine::Machine,
-    memory::{self, Shape, largest},
-};
+use super::memory::{self, Shape, largest};
 use crate::{
     convert::{FileType, recipe},
     gguf::{FlashAttention, GgmlType, Gguf, KvType, TensorInfo},
+    machine::Machine,
 };
 use std::fmt;
 

@@ -1,7 +1,6 @@
 //! What a GGUF file or a checkpoint is, and what it needs to run.
 
 pub mod fit;
-pub mod machine;
 pub mod memory;
 
 mod checkpoint;

@@ -2,11 +2,13 @@
 
 use super::{
     CheckpointReport, FileReport, Run,
-    machine::Machine,
     memory::{self, Memory, Shape},
     table,
 };
-use crate::gguf::{FlashAttention, GgmlType, TensorInfo};
+use crate::{
+    gguf::{FlashAttention, GgmlType, TensorInfo},
+    machine::Machine,
+};
 use serde::{Serialize, Serializer};
 use std::fmt;
 

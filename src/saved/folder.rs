@@ -173,11 +173,11 @@ impl Folder {
 
 /// The most that the files may take on a disk with `free` bytes left beside them: 2 GiB, or a tenth of what would be
 /// free without them.
-fn limit(free: u64, kept: u64) -> u64 {
+pub(super) fn limit(free: u64, kept: u64) -> u64 {
     MAX_BYTES.min(free.saturating_add(kept) / 10)
 }
 
-fn free_bytes(path: &Path) -> io::Result<u64> {
+pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(path)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

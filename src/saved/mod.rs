@@ -17,12 +17,14 @@ mod list;
 mod models;
 mod note;
 mod shelf;
+mod state;
 
 pub use history::MAX_BYTES as MAX_HISTORY_BYTES;
 pub use key::Key;
 pub use list::{Cleared, Listed, Listing, What};
 pub use models::{ModelFileListed, ModelListed, ModelState};
 pub use shelf::PrefixShelf;
+pub use state::FolderState;
 
 use folder::Folder;
 use key::ModelId;

@@ -8,7 +8,7 @@ use super::{
     note::Note,
 };
 use crate::{
-    inspect::machine::Machine,
+    machine::Machine,
     runtime::{Model, Session, Shelf},
 };
 use std::{

@@ -49,8 +49,12 @@ fn a_state_of_other_kernels_is_not_used() {
             let output = call(name, &cached);
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.success(), "{name}: {text}");
-            let row = text.lines().find(|line| line.starts_with("restore")).expect("--timings has a row for it");
-            row.split_whitespace().nth(2).and_then(|tokens| tokens.parse::<usize>().ok()).expect("a count of tokens")
+            let row =
+                text.lines().find(|line| line.starts_with("restore")).expect("--timings has a row for it");
+            row.split_whitespace()
+                .nth(2)
+                .and_then(|tokens| tokens.parse::<usize>().ok())
+                .expect("a count of tokens")
         };
         assert_eq!(restored(), 0, "{name} took a state that others left");
         assert!(restored() > 500, "{name} did not take its own state");

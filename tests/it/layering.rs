@@ -10,6 +10,7 @@ use std::{
 const ARROWS: &[(&str, &[&str])] = &[
     ("mmap", &[]),
     ("random", &[]),
+    ("machine", &[]),
     ("http", &["random"]),
     ("gguf", &[]),
     ("quant", &["gguf"]),
@@ -18,11 +19,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tools", &[]),
     ("chat", &["tools"]),
     ("runtime", &["gguf", "mmap", "random"]),
-    ("inspect", &["checkpoint", "convert", "gguf", "mmap"]),
-    ("verify", &["checkpoint", "convert", "gguf", "mmap", "runtime"]),
-    ("saved", &["inspect", "runtime"]),
-    ("call", &["chat", "gguf", "inspect", "runtime", "saved", "tools"]),
-    ("benchmark", &["call", "chat", "gguf", "http", "inspect", "random", "runtime", "saved", "tools"]),
+    ("inspect", &["checkpoint", "convert", "gguf", "machine", "mmap"]),
+    ("verify", &["checkpoint", "convert", "gguf", "machine", "mmap", "runtime"]),
+    ("saved", &["machine", "runtime"]),
+    ("call", &["chat", "gguf", "inspect", "machine", "runtime", "saved", "tools"]),
+    (
+        "benchmark",
+        &["call", "chat", "gguf", "http", "inspect", "machine", "random", "runtime", "saved", "tools"],
+    ),
+    ("doctor", &["benchmark", "convert", "gguf", "inspect", "machine", "runtime", "saved", "verify"]),
     (
         "error",
         &[

@@ -14,6 +14,7 @@ mod choice_calls;
 mod convert;
 mod dialect;
 mod dialect_calls;
+mod doctor;
 mod edited;
 mod endpoint;
 mod fixture;

@@ -3,21 +3,17 @@
 //! A process of its own runs each lane, so that the memory it holds is the model's; lanes take turns, conversation by
 //! conversation, so that a CPU that grows hot slows them all alike.
 
-use super::{
-    Lane, Settings,
-    sensors::{self, Sensors},
-    walker::Walker,
-};
+use super::{Lane, Settings, walker::Walker};
 use crate::{
     Result,
     benchmark::{Dataset, Mode, row::Cost},
+    machine::{self, Heat, Thermometer},
 };
 
 /// One lane whose calls are measured.
 pub struct Meter<'s> {
     walker: Walker<'s>,
     dataset: &'s Dataset,
-    sensors: Sensors,
 }
 
 impl<'s> Meter<'s> {
@@ -29,7 +25,7 @@ impl<'s> Meter<'s> {
     pub fn new(lane: Lane<'s>, dataset: &'s Dataset, settings: &Settings, case: usize) -> Result<Meter<'s>> {
         let mut walker = Walker::new(lane, &[], dataset, settings)?;
         walker.evaluate(case)?;
-        Ok(Meter { walker, dataset, sensors: Sensors::here() })
+        Ok(Meter { walker, dataset })
     }
 
     /// Answers the cases of one conversation, in order, and gives the cost of each.
@@ -40,13 +36,14 @@ impl<'s> Meter<'s> {
         self.walker.begin_conversation();
         let mut costs = Vec::with_capacity(cases.len());
         for &case in cases {
-            let before = self.sensors.throttling();
+            let thermometer = Thermometer::start();
             let answered = self.walker.answer(case, mode, &self.dataset.job.tools)?;
+            let Heat { celsius, mhz, throttled } = thermometer.read();
             costs.push(Cost {
-                peak_resident_bytes: sensors::peak_resident_bytes(),
-                celsius: self.sensors.celsius(),
-                mhz: self.sensors.mhz(),
-                throttled: self.sensors.throttling().since(before),
+                peak_resident_bytes: machine::peak_resident_bytes(),
+                celsius,
+                mhz,
+                throttled,
                 ..answered.cost
             });
         }

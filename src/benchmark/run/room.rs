@@ -6,10 +6,8 @@ use crate::{
     benchmark::{Dataset, Error},
     call,
     gguf::Gguf,
-    inspect::{
-        machine::Machine,
-        memory::{self, Shape},
-    },
+    inspect::memory::{self, Shape},
+    machine::Machine,
     runtime::{Options, Trust, Vocabulary},
 };
 use std::{fmt, path::Path};

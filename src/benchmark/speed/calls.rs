@@ -11,6 +11,7 @@ use crate::{
         stats::quantile,
     },
     call::{self, Draft},
+    machine::{Heat, Thermometer},
     runtime::{self, Finish, Model, Options, Pace, Prefix, Sampler, Sampling, Session, Steps, generate},
     tools::{check, json_schema::KeyOrder, turn::Turn},
 };
@@ -73,6 +74,8 @@ pub struct Calls {
     pub call_s_p50: f64,
     /// Seconds for a call that 19 of 20 stay below.
     pub call_s_p95: f64,
+    /// The CPU's temperature and frequency behind it, and whether it was held back meanwhile.
+    pub heat: Heat,
     /// What was written, call by call.
     pub each: Vec<Each>,
 }
@@ -86,13 +89,19 @@ pub struct Each {
     pub text: String,
 }
 
-/// Makes the calls of `dataset` with `model`, each held to a call with its keys in any order.
+/// Makes the calls of `dataset` with `model`, each held to a call with its keys in any order; `progress` hears before each
+/// how many are made, of how many.
 ///
 /// A conversation's answers are there to guess from when it has ended, as the log of `edgecall call` would have them.
 ///
 /// # Errors
 /// A model that cannot be run or has no chat template.
-pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Calls> {
+pub fn calls(
+    dataset: &Dataset,
+    model: &Model,
+    manners: &Manners,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Calls> {
     let vocabulary = model.vocabulary();
     let (dialect, prompts) = prompts(dataset, vocabulary)?;
     let compiler = model.compiler()?;
@@ -103,7 +112,9 @@ pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Call
     let mut drafter = if manners.exact { None } else { manners.draft.drafter(&[], Vec::new(), None) };
     let (mut earlier, mut this, mut conversation) = (Arc::new(Vec::new()), Vec::new(), 0);
     let (mut done, mut steps, mut seconds) = (Calls::default(), Steps::default(), Vec::new());
+    let thermometer = Thermometer::start();
     for (case, prompt) in dataset.cases.iter().zip(&prompts).take(manners.limit) {
+        progress(done.calls, prompts.len().min(manners.limit));
         if case.conversation != conversation {
             Arc::make_mut(&mut earlier).append(&mut this);
             conversation = case.conversation;
@@ -170,6 +181,7 @@ pub fn calls(dataset: &Dataset, model: &Model, manners: &Manners) -> Result<Call
         decodes_per_token: steps.decodes as f64 / tokens,
         call_s_p50: quantile(&seconds, 0.5).unwrap_or(0.0),
         call_s_p95: quantile(&seconds, 0.95).unwrap_or(0.0),
+        heat: thermometer.read(),
         ..done
     })
 }
@@ -193,6 +205,10 @@ impl fmt::Display for Calls {
         row(f, "  of prefill", format!("{:.2}", self.prefill_s))?;
         row(f, "ms outside prefill for each token", format!("{:.3}", self.outside_prefill_ms_per_token))?;
         row(f, "seconds for a call, p50", format!("{:.3}", self.call_s_p50))?;
-        write!(f, "{:<34}{:>14.3}", "seconds for a call, p95", self.call_s_p95)
+        write!(f, "{:<34}{:>14.3}", "seconds for a call, p95", self.call_s_p95)?;
+        match self.heat.words() {
+            Some(heat) => write!(f, "\n{heat}"),
+            None => Ok(()),
+        }
     }
 }

@@ -27,7 +27,12 @@ const TIME: Duration = Duration::from_millis(300);
 impl Ceiling {
     /// Measures with `threads` at once.
     pub fn measure(threads: usize) -> Ceiling {
-        let words: Vec<u64> = (0..(MEMORY / 8) as u64).collect();
+        Ceiling::measure_with(threads, MEMORY)
+    }
+
+    /// The same, reading over so many bytes of memory.
+    pub fn measure_with(threads: usize, memory_bytes: usize) -> Ceiling {
+        let words: Vec<u64> = (0..(memory_bytes / 8).max(16) as u64).collect();
         let share = words.len().div_ceil(threads.max(1));
         let bytes_per_s = at_once(threads, |thread| {
             let mine = &words[(thread * share).min(words.len())..((thread + 1) * share).min(words.len())];
@@ -45,8 +50,9 @@ impl Ceiling {
             let mut made = 0;
             while started.elapsed() < TIME {
                 for _ in 0..64 {
-                    black_box(dot(black_box(&a), black_box(&b)));
-                    made += CACHED;
+                    let dot = dot(black_box(&a), black_box(&b));
+                    black_box(dot.sum);
+                    made += dot.made;
                 }
             }
             made as f64 / started.elapsed().as_secs_f64()
@@ -64,13 +70,99 @@ fn sum(words: &[u64]) -> u64 {
     sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))
 }
 
-/// The sum of the products of 8-bit numbers, with the widest instructions that this CPU has for them.
-fn dot(a: &[u8], b: &[i8]) -> i32 {
+/// A sum of products, and how many the CPU made for it.
+struct Dot {
+    sum: i32,
+    made: usize,
+}
+
+/// The sum of the products of 8-bit numbers, with the widest instructions that this CPU has for them. Those of `a` are
+/// below 128: ARM's instructions take them as signed.
+fn dot(a: &[u8], b: &[i8]) -> Dot {
     #[cfg(target_arch = "x86_64")]
-    if let Some(dot) = x86_64::dot(a, b) {
+    if let Some(sum) = x86_64::dot(a, b) {
+        return Dot { sum, made: a.len() };
+    }
+    #[cfg(target_arch = "aarch64")]
+    if let Some(dot) = aarch64::dot(a, b) {
         return dot;
     }
-    a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+    let sum = a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
+    Dot { sum, made: a.len() }
+}
+
+#[cfg(target_arch = "aarch64")]
+#[allow(unsafe_code)]
+mod aarch64 {
+    use super::Dot;
+    use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
+
+    /// `None` on a CPU without dot products of bytes.
+    pub(super) fn dot(a: &[u8], b: &[i8]) -> Option<Dot> {
+        if is_aarch64_feature_detected!("i8mm") {
+            // SAFETY: the CPU was asked. It makes twice the products that are asked for.
+            return Some(Dot { sum: unsafe { dot_i8mm(a, b) }, made: 2 * a.len() });
+        }
+        // SAFETY: the CPU was asked.
+        let sum = is_aarch64_feature_detected!("dotprod").then(|| unsafe { dot_dotprod(a, b) })?;
+        Some(Dot { sum, made: a.len() })
+    }
+
+    #[target_feature(enable = "neon,dotprod")]
+    pub(super) fn dot_dotprod(a: &[u8], b: &[i8]) -> i32 {
+        sums(a, b, |sum, a, b| sdot(sum, a, b)).into_iter().map(|sum| vaddvq_s32(sum)).sum()
+    }
+
+    /// Two rows of eight numbers by two others at a time, of whose four products the two between rows at the same place
+    /// are wanted.
+    #[target_feature(enable = "neon,i8mm")]
+    pub(super) fn dot_i8mm(a: &[u8], b: &[i8]) -> i32 {
+        let sums = sums(a, b, |sum, a, b| smmla(sum, a, b));
+        sums.into_iter().map(|sum| vgetq_lane_s32::<0>(sum) + vgetq_lane_s32::<3>(sum)).sum()
+    }
+
+    /// Sums of what `add` adds of 16 bytes at a time; several, so that none waits for the last addition.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn sums(
+        a: &[u8],
+        b: &[i8],
+        add: impl Fn(int32x4_t, int8x16_t, int8x16_t) -> int32x4_t,
+    ) -> [int32x4_t; 8] {
+        let mut sums = [vdupq_n_s32(0); 8];
+        for (a, b) in a.chunks_exact(128).zip(b.chunks_exact(128)) {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: 16 bytes from 16 * i on are inside of a chunk of 128.
+                let (a, b) =
+                    unsafe { (vld1q_s8(a.as_ptr().add(16 * i).cast()), vld1q_s8(b.as_ptr().add(16 * i))) };
+                *sum = add(*sum, a, b);
+            }
+        }
+        sums
+    }
+
+    // The standard library has both instructions in unstable functions only.
+    #[inline]
+    #[target_feature(enable = "neon,dotprod")]
+    fn sdot(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+        // SAFETY: it reads and writes these registers and nothing else.
+        unsafe {
+            asm!("sdot {0:v}.4s, {1:v}.16b, {2:v}.16b", inout(vreg) sum, in(vreg) a, in(vreg) b,
+                options(pure, nomem, nostack, preserves_flags));
+        }
+        sum
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon,i8mm")]
+    fn smmla(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+        // SAFETY: it reads and writes these registers and nothing else.
+        unsafe {
+            asm!("smmla {0:v}.4s, {1:v}.16b, {2:v}.16b", inout(vreg) sum, in(vreg) a, in(vreg) b,
+                options(pure, nomem, nostack, preserves_flags));
+        }
+        sum
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -164,7 +256,7 @@ mod tests {
         let a: Vec<u8> = (0..256).map(|i| (i % 11) as u8).collect();
         let b: Vec<i8> = (0..256).map(|i| (i % 7) as i8 - 3).collect();
         let expected: i32 = a.iter().zip(&b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
-        assert_eq!(dot(&a, &b), expected);
+        assert_eq!(dot(&a, &b).sum, expected);
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code)]
         {
@@ -182,6 +274,20 @@ mod tests {
                 }
             }
             assert!(dots.iter().all(|dot| *dot == expected), "{dots:?} {expected}");
+        }
+        #[cfg(target_arch = "aarch64")]
+        #[allow(unsafe_code)]
+        {
+            use std::arch::is_aarch64_feature_detected;
+            // SAFETY: the CPU was asked for each.
+            unsafe {
+                if is_aarch64_feature_detected!("dotprod") {
+                    assert_eq!(aarch64::dot_dotprod(&a, &b), expected);
+                }
+                if is_aarch64_feature_detected!("i8mm") {
+                    assert_eq!(aarch64::dot_i8mm(&a, &b), expected);
+                }
+            }
         }
         assert_eq!(sum(&(0..160).collect::<Vec<u64>>()), 160 * 159 / 2);
     }

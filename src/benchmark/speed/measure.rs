@@ -3,9 +3,10 @@
 use super::{Ceiling, Start, median};
 use crate::{
     Result,
-    benchmark::{run::peak_resident_bytes, stats::quantile},
+    benchmark::stats::quantile,
     call::{self, Format, Request, Think},
     chat::Conversation,
+    machine::{Heat, Thermometer, peak_resident_bytes},
     runtime::{
         Constraint, Model, N_BATCH, Options, Pace, Prefix, Sampler, Sampling, Session, cpu, draft::Costs,
         generate, kernels,
@@ -65,6 +66,8 @@ pub struct Measured {
     pub multiply_adds_per_token: u64,
     /// The most memory that the process held, mapped weights included, in bytes.
     pub peak_resident_bytes: Option<u64>,
+    /// The CPU's temperature and frequency behind it, and whether it was held back meanwhile.
+    pub heat: Heat,
     /// What it takes to start with the weights repacked and as the file has them, each in a process of its own.
     pub starts: Vec<Start>,
     /// The kernels that computed.
@@ -108,6 +111,7 @@ pub struct CallTimes {
 /// # Errors
 /// A model that cannot be run, or that has no chat template.
 pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str)) -> Result<Measured> {
+    let thermometer = Thermometer::start();
     let n_ctx_train = model.n_ctx_train();
     let lengths: Vec<usize> = LENGTHS.into_iter().filter(|length| length + 256 <= n_ctx_train).collect();
     let longest = lengths.last().copied().unwrap_or(n_ctx_train.saturating_sub(256).max(1));
@@ -168,6 +172,7 @@ pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str))
         bytes_per_token,
         multiply_adds_per_token,
         peak_resident_bytes: peak_resident_bytes(),
+        heat: thermometer.read(),
         starts: Vec::new(),
         kernels: kernels::name(),
         unused_features: kernels::active()?.unused(),
@@ -353,7 +358,7 @@ fn mask_times(constraint: &mut Constraint<'_>, tokens: &[i32]) -> Result<Vec<f64
 }
 
 /// Tokens of text, over and over: which ones they are makes no difference to the time.
-pub(super) fn ordinary_tokens(model: &Model, count: usize) -> Vec<i32> {
+pub(crate) fn ordinary_tokens(model: &Model, count: usize) -> Vec<i32> {
     let vocabulary = model.vocabulary();
     let ids = 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX);
     let is_ordinary = |id: &i32| !vocabulary.is_control(*id) && !vocabulary.is_eog(*id);
@@ -363,7 +368,7 @@ pub(super) fn ordinary_tokens(model: &Model, count: usize) -> Vec<i32> {
 
 /// The bytes of weights that one token reads, and the multiplications that it takes: every matrix, the embedding only
 /// where it serves as the output, too.
-fn weights_of_a_token(model: &Model) -> (u64, u64) {
+pub(crate) fn weights_of_a_token(model: &Model) -> (u64, u64) {
     let header = model.header();
     let has_output = header.tensors.iter().any(|tensor| tensor.name == "output.weight");
     let is_read = |name: &str| name != "token_embd.weight" || !has_output;

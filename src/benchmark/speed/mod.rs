@@ -10,6 +10,7 @@ mod table;
 pub use calls::{Calls, Each, Manners, calls};
 pub use ceiling::Ceiling;
 pub use measure::{Measured, Rate, measure};
+pub(crate) use measure::{ordinary_tokens, weights_of_a_token};
 pub use replay::{Replay, SLOPES, replay};
 pub use start::{Start, start};
 
@@ -51,7 +52,7 @@ fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn D
 }
 
 /// The value in the middle, or between the two in the middle; `None` of nothing.
-fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     quantile(&sorted, 0.5)

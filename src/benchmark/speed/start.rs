@@ -3,7 +3,7 @@
 use super::measure::ordinary_tokens;
 use crate::{
     Result,
-    benchmark::run::peak_resident_bytes,
+    machine::peak_resident_bytes,
     runtime::{Model, N_BATCH, Options, Session},
 };
 use serde::{Deserialize, Serialize};

@@ -29,7 +29,7 @@ impl fmt::Display for Measured {
         }
         writeln!(
             f,
-            "possible: {:.1} GB/s of memory for decode, {:.0} billion 8-bit products a second for prefill",
+            "possible: {:.1} GB/s of memory for decode, {:.1} billion 8-bit products a second for prefill",
             ceiling.bytes_per_s / 1e9,
             ceiling.multiply_adds_per_s / 1e9
         )?;
@@ -65,6 +65,9 @@ impl fmt::Display for Measured {
                 "\nat most {:.0} MiB in memory, the mapped file included",
                 peak as f64 / f64::from(1 << 20)
             )?;
+        }
+        if let Some(heat) = self.heat.words() {
+            write!(f, "\n{heat}")?;
         }
         for start in &self.starts {
             write!(f, "\n{start}")?;

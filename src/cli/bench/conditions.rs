@@ -8,7 +8,7 @@ use edgecall::{
         row::{ByName, Role},
         run::{self, Condition, Contender, Lane, room},
     },
-    inspect::machine::Machine,
+    machine::Machine,
     runtime::{FlashAttention, KvType, LoadOptions, Model, Options, Trust},
 };
 use std::{

@@ -5,6 +5,7 @@ use crate::cli::{
     context::{ContextArgs, on_or_off},
     exit::{self, Failure},
     output::{Format, emit},
+    progress::Line,
 };
 use clap::ArgAction;
 use edgecall::{
@@ -18,7 +19,6 @@ use edgecall::{
 };
 use std::{
     env,
-    io::{self, IsTerminal, Write},
     num::NonZeroUsize,
     path::PathBuf,
     process::{Command, Stdio},
@@ -102,6 +102,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let vocabulary = Vocabulary::load_with(&args.model, trust).map_err(Error::from)?;
         return Ok(emit(&speed::replay(dataset, &vocabulary)?, format)?);
     }
+    let mut line = Line::new();
+    line.show("loading");
     let options = LoadOptions { trust, repack: args.repack };
     let model = Model::load_with(&args.model, options).map_err(Error::from)?;
     let session = args.context.options();
@@ -115,25 +117,30 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 limit: args.limit.map_or(usize::MAX, NonZeroUsize::get),
                 session,
             };
-            Ok(emit(&speed::calls(dataset, &model, &manners)?, format)?)
+            let progress = |made, of| line.show(&format!("call {} of {of}", made + 1));
+            let calls = speed::calls(dataset, &model, &manners, progress);
+            drop(line);
+            Ok(emit(&calls?, format)?)
         }
-        None if args.start => Ok(emit(&speed::start(&model, &session)?, format)?),
+        None if args.start => {
+            drop(line);
+            Ok(emit(&speed::start(&model, &session)?, format)?)
+        }
         None => {
-            let is_seen = io::stderr().is_terminal();
-            let progress = |what: &str| {
-                if is_seen {
-                    let _ = write!(io::stderr(), "\r\x1b[K{what}");
-                }
-            };
-            let measured = speed::measure(&model, &session, progress).map(|mut measured| {
+            let measured = speed::measure(&model, &session, |step| line.show(step)).map(|mut measured| {
                 drop(model);
-                progress("weights repacked and as the file has them");
-                measured.starts = [true, false].into_iter().filter_map(|repack| args.start(repack)).collect();
+                let start = |repack: bool| {
+                    line.show(if repack {
+                        "a start with weights repacked"
+                    } else {
+                        "a start with weights as stored"
+                    });
+                    args.start(repack)
+                };
+                measured.starts = [true, false].into_iter().filter_map(start).collect();
                 measured
             });
-            if is_seen {
-                let _ = write!(io::stderr(), "\r\x1b[K");
-            }
+            drop(line);
             Ok(emit(&measured?, format)?)
         }
     }

@@ -1,6 +1,6 @@
 //! What a call's steps took, as a table for people.
 
-use edgecall::call::Timings;
+use edgecall::{call::Timings, machine::Thermometer};
 use std::{
     fmt,
     io::{self, Write},
@@ -8,22 +8,23 @@ use std::{
 };
 
 /// How the program began.
-#[derive(Clone, Copy)]
 pub struct Start {
     /// When.
     pub at: Instant,
     /// What it took until the model's loading: arguments, conversation, tools.
     pub took: Duration,
+    /// The sensors then, where somebody wants to know.
+    pub thermometer: Option<Thermometer>,
 }
 
 /// Writes the table to stderr.
-pub fn show(start: Start, timings: &Timings) {
+pub fn show(start: &Start, timings: &Timings) {
     // A closed stderr has nobody to read it.
     let _ = write!(io::stderr(), "{}", Table { start, timings });
 }
 
 struct Table<'a> {
-    start: Start,
+    start: &'a Start,
     timings: &'a Timings,
 }
 
@@ -61,6 +62,10 @@ impl fmt::Display for Table<'_> {
             "{} tokens in {} decodes: {} forced, {} of {} guesses came true",
             t.generated_tokens, steps.decodes, steps.forced, steps.accepted, steps.drafted
         )?;
-        writeln!(f, "context of {} tokens, {} threads", t.n_ctx, t.threads)
+        writeln!(f, "context of {} tokens, {} threads", t.n_ctx, t.threads)?;
+        match self.start.thermometer.as_ref().and_then(|thermometer| thermometer.read().words()) {
+            Some(heat) => writeln!(f, "{heat}"),
+            None => Ok(()),
+        }
     }
 }

@@ -1,18 +1,31 @@
 //! What the system says of its CPU: temperature, frequency, whether it was held back. Linux only; elsewhere nothing.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use super::{entries, kilobytes, number, text};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
-/// Where the kernel keeps such files.
-pub(super) struct Sensors {
+/// The folder where the kernel keeps such files.
+#[derive(Clone, Debug)]
+pub struct Sensors {
     sys: PathBuf,
+}
+
+/// What a Raspberry Pi's firmware says of its supply and its heat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Firmware {
+    /// The supply gives too little voltage.
+    pub under_voltage: bool,
+    /// The CPU is held back, for the supply or for its heat.
+    pub throttled: bool,
+    /// The supply gave too little voltage at some time since the start.
+    pub had_under_voltage: bool,
+    /// The CPU was held back at some time since the start.
+    pub had_throttled: bool,
 }
 
 /// What tells, compared with a later one, whether the CPU was held back in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Throttling {
+pub struct Throttling {
     // A Raspberry Pi's firmware: under-voltage, a capped frequency, throttled, too hot; all as of now.
     now: Option<u64>,
     // x86: how often cores and packages were throttled since the start.
@@ -23,12 +36,18 @@ pub(super) struct Throttling {
 const NOW: u64 = 0b1111;
 
 impl Sensors {
-    pub(super) fn here() -> Sensors {
-        Sensors { sys: "/sys".into() }
+    /// Those of this machine.
+    pub fn here() -> Sensors {
+        Sensors::below(Path::new("/"))
+    }
+
+    /// Those of the system whose files begin at `root`.
+    pub fn below(root: &Path) -> Sensors {
+        Sensors { sys: root.join("sys") }
     }
 
     /// The CPU's temperature in degrees Celsius, the highest where there are several.
-    pub(super) fn celsius(&self) -> Option<f64> {
+    pub fn celsius(&self) -> Option<f64> {
         let zones = entries(&self.sys.join("class/thermal"), "thermal_zone");
         let zones = zones.iter().filter_map(|zone| Some((text(&zone.join("type"))?, zone.join("temp"))));
         let chips = entries(&self.sys.join("class/hwmon"), "hwmon");
@@ -44,25 +63,56 @@ impl Sensors {
     }
 
     /// The frequency of the fastest CPU now, in MHz.
-    pub(super) fn mhz(&self) -> Option<f64> {
-        let khz = self.cpus().into_iter().filter_map(|cpu| number(&cpu.join("cpufreq/scaling_cur_freq"), 10));
+    pub fn mhz(&self) -> Option<f64> {
+        self.largest_mhz("cpufreq/scaling_cur_freq")
+    }
+
+    /// The highest frequency that a CPU can have, in MHz.
+    pub fn max_mhz(&self) -> Option<f64> {
+        self.largest_mhz("cpufreq/cpuinfo_max_freq")
+    }
+
+    fn largest_mhz(&self, name: &str) -> Option<f64> {
+        let khz = self.cpus().into_iter().filter_map(|cpu| number::<u64>(&cpu.join(name)));
         khz.max().map(|khz| khz as f64 / 1000.0)
     }
 
-    /// A snapshot, to be compared with a later one.
-    pub(super) fn throttling(&self) -> Throttling {
+    /// What decides the frequency, such as `ondemand`, by the first CPU that has it.
+    pub fn governor(&self) -> Option<String> {
+        self.cpus().into_iter().find_map(|cpu| text(&cpu.join("cpufreq/scaling_governor")))
+    }
+
+    /// What a Raspberry Pi's firmware says; `None` on other machines.
+    pub fn firmware(&self) -> Option<Firmware> {
+        // Bits 0 to 3: under-voltage, a capped frequency, throttled, too hot; 16 to 19: the same since the start.
+        let bits = self.firmware_bits()?;
+        Some(Firmware {
+            under_voltage: bits & 1 != 0,
+            throttled: bits & (NOW ^ 1) != 0,
+            had_under_voltage: bits & (1 << 16) != 0,
+            had_throttled: bits & ((NOW ^ 1) << 16) != 0,
+        })
+    }
+
+    fn firmware_bits(&self) -> Option<u64> {
         let platform = entries(&self.sys.join("devices/platform"), "soc");
-        let firmware = platform.iter().flat_map(|soc| entries(soc, "soc"));
-        let now = firmware.filter_map(|firmware| number(&firmware.join("get_throttled"), 16)).next();
+        let mut firmware = platform.iter().flat_map(|soc| entries(soc, "soc"));
+        firmware.find_map(|firmware| {
+            u64::from_str_radix(text(&firmware.join("get_throttled"))?.trim_start_matches("0x"), 16).ok()
+        })
+    }
+
+    /// A snapshot, to be compared with a later one.
+    pub fn throttling(&self) -> Throttling {
         let counts: Vec<u64> = self
             .cpus()
             .iter()
             .flat_map(|cpu| {
                 ["core", "package"].map(|part| cpu.join(format!("thermal_throttle/{part}_throttle_count")))
             })
-            .filter_map(|path| number(&path, 10))
+            .filter_map(|path| number(&path))
             .collect();
-        Throttling { now, count: (!counts.is_empty()).then(|| counts.iter().sum()) }
+        Throttling { now: self.firmware_bits(), count: (!counts.is_empty()).then(|| counts.iter().sum()) }
     }
 
     fn cpus(&self) -> Vec<PathBuf> {
@@ -72,7 +122,7 @@ impl Sensors {
 
 impl Throttling {
     /// Whether the CPU was held back since `before`, or is now; `None` where the system does not tell.
-    pub(super) fn since(self, before: Throttling) -> Option<bool> {
+    pub fn since(self, before: Throttling) -> Option<bool> {
         let now = self.now.map(|bits| bits & NOW != 0);
         let counted = self.count.zip(before.count).map(|(after, before)| after > before);
         match (now, counted) {
@@ -88,48 +138,21 @@ fn is_cpu(name: &str) -> bool {
     ["cpu", "soc", "pkg", "core", "k10temp", "zenpower"].iter().any(|part| name.contains(part))
 }
 
-/// What is in a folder and begins with `prefix`, sorted.
-fn entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
-    let read = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = read
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
-        .map(|entry| entry.path())
-        .collect();
-    found.sort_unstable();
-    found
-}
-
-fn text(path: &Path) -> Option<String> {
-    Some(fs::read_to_string(path).ok()?.trim().to_owned())
-}
-
-fn number(path: &Path, radix: u32) -> Option<u64> {
-    u64::from_str_radix(text(path)?.trim_start_matches("0x"), radix).ok()
-}
-
 /// The most memory that this process held until now, mapped files included, in bytes.
-pub(in crate::benchmark) fn peak_resident_bytes() -> Option<u64> {
-    peak_of(&fs::read_to_string("/proc/self/status").ok()?)
-}
-
-fn peak_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+pub fn peak_resident_bytes() -> Option<u64> {
+    kilobytes(&text(Path::new("/proc/self/status"))?, "VmHWM")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::fixture;
+    use std::fs;
 
     fn sensors(files: &[(&str, &str)]) -> (tempfile::TempDir, Sensors) {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = folder.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        let sys = folder.path().to_path_buf();
-        (folder, Sensors { sys })
+        let root = fixture(files);
+        let sensors = Sensors { sys: root.path().to_path_buf() };
+        (root, sensors)
     }
 
     #[test]
@@ -150,6 +173,9 @@ mod tests {
         assert_eq!(pi.throttling().since(before), Some(false));
         fs::write(folder.path().join(throttled), "0x50004\n").unwrap();
         assert_eq!(pi.throttling().since(before), Some(true));
+        let firmware =
+            Firmware { under_voltage: false, throttled: true, had_under_voltage: true, had_throttled: true };
+        assert_eq!(pi.firmware(), Some(firmware));
     }
 
     #[test]
@@ -178,7 +204,6 @@ mod tests {
             (none.celsius(), none.mhz(), none.throttling().since(none.throttling())),
             (None, None, None)
         );
-        assert_eq!(peak_of("VmPeak:\t 9 kB\nVmHWM:\t  2048 kB\n"), Some(2 << 20));
-        assert_eq!(peak_of("Name: x"), None);
+        assert_eq!((none.firmware(), none.max_mhz(), none.governor()), (None, None, None));
     }
 }

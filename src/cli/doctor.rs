@@ -1,0 +1,59 @@
+//! `edgecall doctor`.
+
+use super::{
+    cache::CACHE_DIR,
+    context::ContextArgs,
+    exit::{self, Failure},
+    output::{Format, emit},
+    progress::Line,
+};
+use edgecall::{
+    Kind,
+    doctor::{self, Request},
+    runtime::Trust,
+    saved::Store,
+};
+use std::path::PathBuf;
+
+/// The arguments of `edgecall doctor`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Run this model too: how fast it is, and whether it answers as where it was converted
+    #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
+    model: Option<PathBuf>,
+
+    #[command(flatten)]
+    context: ContextArgs,
+
+    /// Load a model of an architecture that is not checked first
+    #[arg(long)]
+    trust_model: bool,
+
+    /// Look at this folder of what calls keep [default: edgecall in the user's cache folder]
+    #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true)]
+    cache_dir: Option<PathBuf>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    exit::leave_on_interrupt("interrupted", || ())?;
+    let request = Request {
+        model: args.model,
+        trust: if args.trust_model { Trust::Unchecked } else { Trust::Checked },
+        session: args.context.options(),
+        cache_folder: args.cache_dir.or_else(Store::default_folder),
+    };
+    let mut line = Line::new();
+    let report = doctor::examine(&request, |step| line.show(step));
+    drop(line);
+    let report = report?;
+    emit(&report, Format::from_flag(args.json))?;
+    match report.ok {
+        true => Ok(()),
+        false => Err(Failure::of(Kind::Negative, "something is wrong; the report says what to do about it")),
+    }
+}

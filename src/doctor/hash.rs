@@ -1,0 +1,123 @@
+//! The bytes of a model's file beside the hash in its manifest, as far as there is time to read them.
+
+use super::finding::{Finding, Topic};
+use crate::convert::{manifest::Recorded, manifest_path};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// The most time that is taken to read the file.
+const TIME: Duration = Duration::from_secs(12);
+
+/// How the file compares with its manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileState {
+    /// Every byte is as it was written.
+    Same,
+    /// It has as many bytes as were written; reading them takes longer than there is time.
+    SameLength,
+    /// Other bytes.
+    Differs,
+    /// There is no manifest, or none that can be read.
+    NoManifest,
+    /// The file cannot be read to its end.
+    Unreadable,
+}
+
+impl FileState {
+    /// Compares the file at `path` with the manifest beside it, which is given back where it is this file's.
+    pub(super) fn look_at(path: &Path) -> (FileState, Option<Recorded>) {
+        FileState::look_for(path, TIME)
+    }
+
+    fn look_for(path: &Path, time: Duration) -> (FileState, Option<Recorded>) {
+        let manifest = manifest_path(path);
+        let recorded = match Recorded::read(&manifest) {
+            Ok(Some(recorded)) => recorded,
+            Ok(None) => return (FileState::NoManifest, None),
+            Err(error) => {
+                tracing::warn!(path = %manifest.display(), %error, "the manifest is not used");
+                return (FileState::NoManifest, None);
+            }
+        };
+        if path.metadata().map_or(0, |metadata| metadata.len()) != recorded.file.file_bytes {
+            return (FileState::Differs, None);
+        }
+        let state = match sha256(path, time) {
+            Ok(None) => FileState::SameLength,
+            Ok(Some(hash)) if hash == recorded.file.sha256 => FileState::Same,
+            Ok(Some(_)) => FileState::Differs,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the file is not hashed");
+                FileState::Unreadable
+            }
+        };
+        // What other weights answer is held against what was written: so a changed scale shows twice.
+        (state, Some(recorded))
+    }
+
+    pub(super) fn finding(self, path: &Path) -> Option<Finding> {
+        const AGAIN: &str =
+            "copy or convert the model again; where that does not help, check the disk and the memory";
+        let path = path.display();
+        match self {
+            FileState::Same | FileState::SameLength | FileState::NoManifest => None,
+            FileState::Differs => Some(Finding::wrong(
+                Topic::File,
+                format!("{path} is not the file that its manifest was written for"),
+                AGAIN,
+            )),
+            FileState::Unreadable => {
+                Some(Finding::wrong(Topic::File, format!("{path} cannot be read to its end"), AGAIN))
+            }
+        }
+    }
+}
+
+/// The SHA-256 of a file, in hex; `None` where it takes more than `time`.
+fn sha256(path: &Path, time: Duration) -> io::Result<Option<String>> {
+    let (mut file, started) = (File::open(path)?, Instant::now());
+    let (mut sha256, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        if started.elapsed() >= time {
+            return Ok(None);
+        }
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => sha256.update(&buffer[..read]),
+        }
+    }
+    Ok(Some(sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_is_held_against_its_manifest_as_far_as_there_is_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.gguf");
+        fs::write(&path, "weights").unwrap();
+        let look = |time| FileState::look_for(&path, time).0;
+        assert_eq!(look(TIME), FileState::NoManifest);
+        let hash = sha256(&path, TIME).unwrap().unwrap();
+        let manifest = format!("{{\"file\": {{\"file_bytes\": 7, \"sha256\": \"{hash}\"}}, \"other\": 1}}");
+        fs::write(manifest_path(&path), manifest).unwrap();
+        assert_eq!(look(TIME), FileState::Same);
+        assert_eq!(look(Duration::ZERO), FileState::SameLength);
+        fs::write(&path, "weightz").unwrap();
+        assert_eq!(look(TIME), FileState::Differs);
+        fs::write(&path, "weight").unwrap();
+        assert_eq!(look(TIME), FileState::Differs);
+        fs::write(manifest_path(&path), "no manifest").unwrap();
+        assert_eq!(look(TIME), FileState::NoManifest);
+    }
+}

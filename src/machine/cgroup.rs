@@ -1,0 +1,137 @@
+//! The control groups that this process is in, of version 1 and 2: the folders where their limits stand.
+
+use super::text;
+use std::path::{Component, Path, PathBuf};
+
+/// The version of a group, which decides how its files are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// A tree for each controller.
+    V1,
+    /// One tree for all.
+    V2,
+}
+
+/// The groups of this process.
+pub(super) struct Groups {
+    // Lines of `/proc/self/cgroup`: controllers, and the group's path in its tree.
+    groups: Vec<(String, String)>,
+    mounts: Vec<Mount>,
+    root: PathBuf,
+}
+
+/// A tree of groups that is mounted somewhere.
+struct Mount {
+    version: Version,
+    /// The group that stands at the mount point: in a container often the container's own.
+    top: String,
+    point: PathBuf,
+    /// For version 1 the controllers are among the options.
+    options: String,
+}
+
+impl Groups {
+    /// Those of this process, on the system whose files begin at `root`.
+    pub(super) fn read(root: &Path) -> Groups {
+        let read = |name: &str| text(&root.join(name)).unwrap_or_default();
+        let groups = read("proc/self/cgroup");
+        let groups = groups.lines().filter_map(|line| {
+            let (controllers, group) = line.split_once(':')?.1.split_once(':')?;
+            Some((controllers.to_owned(), group.to_owned()))
+        });
+        let mounts = read("proc/self/mountinfo").lines().filter_map(Mount::parse).collect();
+        Groups { groups: groups.collect(), mounts, root: root.to_path_buf() }
+    }
+
+    /// The folders that limit what `controller` is for, this process's own group first and those around it behind.
+    pub(super) fn folders(&self, controller: &str) -> Vec<(Version, PathBuf)> {
+        let mut folders = Vec::new();
+        for mount in &self.mounts {
+            let group = self.groups.iter().find(|(controllers, _)| match mount.version {
+                Version::V1 => controllers.split(',').any(|name| name == controller),
+                Version::V2 => controllers.is_empty(),
+            });
+            let has_it =
+                mount.version == Version::V2 || mount.options.split(',').any(|name| name == controller);
+            let Some((_, group)) = group.filter(|_| has_it) else { continue };
+            let point = self.root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
+            let below = below(group, &mount.top);
+            let group = point.join(below);
+            folders.extend(
+                group
+                    .ancestors()
+                    .take_while(|folder| folder.starts_with(&point))
+                    .map(|folder| (mount.version, folder.to_path_buf())),
+            );
+        }
+        folders
+    }
+}
+
+/// Where `group` is below the mounted group `top`; the mount point itself where it is not below it.
+fn below(group: &str, top: &str) -> PathBuf {
+    let path = Path::new(group).strip_prefix(top).unwrap_or(Path::new(""));
+    let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    if is_plain { path.to_path_buf() } else { PathBuf::new() }
+}
+
+impl Mount {
+    /// A line of `/proc/self/mountinfo`: `36 25 0:31 TOP POINT OPTIONS ... - TYPE SOURCE SUPER_OPTIONS`.
+    fn parse(line: &str) -> Option<Mount> {
+        let (before, behind) = line.split_once(" - ")?;
+        let mut before = before.split(' ').skip(3);
+        let (top, point) = (before.next()?.to_owned(), PathBuf::from(before.next()?));
+        let mut behind = behind.split(' ');
+        let version = match behind.next()? {
+            "cgroup" => Version::V1,
+            "cgroup2" => Version::V2,
+            _ => return None,
+        };
+        Some(Mount { version, top, point, options: behind.nth(1).unwrap_or_default().to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::fixture;
+
+    fn folders(cgroup: &str, mountinfo: &str, controller: &str) -> Vec<(Version, String)> {
+        let root = fixture(&[("proc/self/cgroup", cgroup), ("proc/self/mountinfo", mountinfo)]);
+        let found = Groups::read(root.path()).folders(controller);
+        let name = |path: PathBuf| path.strip_prefix(root.path()).unwrap().display().to_string();
+        found.into_iter().map(|(version, path)| (version, name(path))).collect()
+    }
+
+    #[test]
+    fn the_groups_above_count_too() {
+        let mounts = "30 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+        let found = folders("0::/user.slice/app\n", mounts, "memory");
+        let expected = ["sys/fs/cgroup/user.slice/app", "sys/fs/cgroup/user.slice", "sys/fs/cgroup"];
+        assert_eq!(found, expected.map(|path| (Version::V2, path.to_owned())));
+    }
+
+    #[test]
+    fn each_controller_of_version_1_has_a_tree_of_its_own() {
+        let mounts = "34 31 0:31 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+                      35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+        let groups = "4:memory:/a\n1:cpu,cpuacct:/b\n1:name=systemd:/c\n";
+        let cpu = folders(groups, mounts, "cpu");
+        assert_eq!(cpu[0], (Version::V1, "sys/fs/cgroup/cpu,cpuacct/b".to_owned()));
+        let memory = folders(groups, mounts, "memory");
+        assert_eq!(memory.len(), 2);
+        assert_eq!(memory[0].1, "sys/fs/cgroup/memory/a");
+        assert_eq!(folders(groups, mounts, "pids"), []);
+    }
+
+    #[test]
+    fn in_a_container_the_mount_point_is_the_containers_group() {
+        let mounts = "35 31 0:32 /docker/1d50 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+        let here = [(Version::V1, "sys/fs/cgroup/memory".to_owned())];
+        assert_eq!(folders("4:memory:/docker/1d50\n", mounts, "memory"), here);
+        // Moved out of what is mounted, as namespaces show it.
+        let mounts = "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        let here = [(Version::V2, "sys/fs/cgroup".to_owned())];
+        assert_eq!(folders("0::/../other\n", mounts, "memory"), here);
+    }
+}

@@ -1,0 +1,87 @@
+//! The state of the folder: whether things can be kept there, and how much is.
+
+use super::{
+    Store,
+    folder::{free_bytes, limit},
+};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What the folder is like.
+#[derive(Clone, Debug, Serialize)]
+pub struct FolderState {
+    /// The folder.
+    pub path: PathBuf,
+    /// Whether it is there; if not, the first call makes it.
+    pub exists: bool,
+    /// The reason why nothing in it is used, or nothing can be kept; `None` where all is well.
+    pub problem: Option<String>,
+    /// Files that are kept.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The most bytes that may be kept; `None` where the disk does not say what it has left.
+    pub limit_bytes: Option<u64>,
+    /// Bytes that the disk has left; `None` where it does not say.
+    pub free_bytes: Option<u64>,
+}
+
+impl Store {
+    /// The folder's state. Nothing is made or changed.
+    pub fn folder_state(&self) -> FolderState {
+        let path = self.path();
+        let exists = path.exists();
+        // What is there already, for a folder that the first call will make.
+        let there = path.ancestors().find(|folder| folder.exists());
+        let is_writable = |folder| rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
+        let problem = match there {
+            _ if exists && self.folder.check().is_err() => {
+                self.folder.check().err().map(|error| error.to_string())
+            }
+            Some(folder) if !folder.is_dir() => Some(format!("{} is no folder", folder.display())),
+            Some(folder) if is_writable(folder) => None,
+            Some(folder) => Some(format!("{} cannot be written to", folder.display())),
+            None => Some("no folder above it is there".to_owned()),
+        };
+        let files = self.folder.files().unwrap_or_default();
+        let bytes = files.iter().map(|file| file.bytes).sum();
+        let free_bytes = there.and_then(|folder| free_bytes(folder).ok());
+        FolderState {
+            path: path.to_path_buf(),
+            exists,
+            problem,
+            files: files.len(),
+            bytes,
+            limit_bytes: free_bytes.map(|free| limit(free, bytes)),
+            free_bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    #[test]
+    fn a_folder_that_others_may_use_or_that_is_no_folder_is_a_problem_and_a_missing_one_is_none() {
+        let parent = tempfile::tempdir().unwrap();
+        let store = Store::new(parent.path());
+        let state = store.folder_state();
+        assert_eq!((state.exists, state.problem, state.files), (false, None, 0));
+        assert!(state.limit_bytes.unwrap() <= 2 << 30 && !store.path().exists());
+
+        fs::create_dir(store.path()).unwrap();
+        fs::set_permissions(store.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let problem = store.folder_state().problem.unwrap();
+        assert!(problem.contains("chmod 700"), "{problem}");
+        fs::set_permissions(store.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(store.path().join("a.state"), "four").unwrap();
+        let state = store.folder_state();
+        assert_eq!((state.exists, state.problem, state.files, state.bytes), (true, None, 1, 4));
+
+        let file = parent.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(Store::new(&file).folder_state().problem.unwrap().contains("is no folder"));
+    }
+}

@@ -1,0 +1,212 @@
+//! `edgecall doctor` finds what is wrong with a file or with what computes it, and nothing where nothing is.
+
+use crate::program::edgecall;
+use edgecall::{
+    convert,
+    gguf::{GgmlType, Gguf},
+};
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+/// The pocket model in `file_type` as the program converts it, manifest beside it, in a folder for all tests of this file.
+fn converted(file_type: &str) -> PathBuf {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket");
+        let args = ["--type", "q8_0,q4_k_m,f16", "--threads", "1", "-o"];
+        let done = edgecall().arg("convert").arg(source).args(args).arg(folder.path()).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        folder
+    });
+    folder.path().join(format!("pocket-{file_type}.gguf"))
+}
+
+/// What `doctor --json` prints of a model, and its exit code.
+fn examined(model: &Path) -> (Value, Option<i32>) {
+    let cache = tempfile::tempdir().unwrap();
+    let mut doctor = edgecall();
+    doctor
+        .args(["doctor", "--json", "--threads", "1", "-m"])
+        .arg(model)
+        .env("EDGECALL_CACHE_DIR", cache.path());
+    let done = doctor.output().unwrap();
+    let report = serde_json::from_slice(&done.stdout);
+    (report.unwrap_or_else(|error| panic!("{error}: {done:?}")), done.status.code())
+}
+
+/// What is wrong about `topic`, in one text each.
+fn wrong(report: &Value, topic: &str) -> Vec<String> {
+    let findings = report["findings"].as_array().unwrap().iter();
+    let about = findings.filter(|finding| finding["topic"] == topic && finding["severity"] == "wrong");
+    about.map(|finding| finding["what"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A copy of `model` in `folder`, its manifest beside it, with `edit` made to the data of each tensor of a type.
+fn edited(model: &Path, folder: &Path, edit: impl Fn(&str, GgmlType, &mut [u8])) -> PathBuf {
+    let copy = folder.join(model.file_name().unwrap());
+    let mut bytes = fs::read(model).unwrap();
+    let gguf = Gguf::parse(&bytes).unwrap();
+    for tensor in &gguf.tensors {
+        let range = gguf.tensor_range(tensor);
+        edit(&tensor.name, tensor.ggml_type, &mut bytes[range.start as usize..range.end as usize]);
+    }
+    fs::write(&copy, bytes).unwrap();
+    fs::copy(convert::manifest_path(model), convert::manifest_path(&copy)).unwrap();
+    copy
+}
+
+/// Turns the sign of the scale of each block of Q8_0.
+fn flip_scales(data: &mut [u8]) {
+    data.chunks_exact_mut(34).for_each(|block| block[1] ^= 0x80);
+}
+
+#[test]
+fn a_converted_model_answers_as_its_manifest_says_in_every_way() {
+    for file_type in ["Q8_0", "Q4_K_M", "F16"] {
+        let (report, _) = examined(&converted(file_type));
+        let answers = &report["model"]["answers"];
+        assert_eq!(answers["reference"]["kind"], "manifest", "{file_type}");
+        let ways = answers["ways"].as_array().unwrap();
+        // One thread is as many as all.
+        assert_eq!(ways.len(), 5, "{ways:?}");
+        for way in ways {
+            assert_eq!((&way["prompts"], &way["top1"]), (&8.into(), &8.into()), "{file_type}: {way}");
+        }
+        assert_eq!(wrong(&report, "answers"), [""; 0]);
+        assert_eq!(wrong(&report, "file"), [""; 0]);
+        assert_eq!(report["model"]["file"], "same");
+    }
+}
+
+#[test]
+fn scales_with_the_wrong_sign_in_one_matrix_are_found_by_the_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = edited(&converted("Q8_0"), folder.path(), |name, _, data| {
+        if name == "blk.3.ffn_down.weight" {
+            flip_scales(data);
+        }
+    });
+    let (report, code) = examined(&broken);
+    assert_eq!(code, Some(1));
+    assert_eq!(report["ok"], false);
+    assert_eq!(wrong(&report, "answers").len(), 1, "{report}");
+    assert_eq!(wrong(&report, "file").len(), 1, "{report}");
+    for way in report["model"]["answers"]["ways"].as_array().unwrap() {
+        assert!(way["kl_max"].as_f64() > way["kl_bound"].as_f64(), "{way}");
+    }
+}
+
+#[test]
+fn a_kernel_that_forgets_what_q4_k_adds_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    // The second half of a block's first four bytes scales the minima: without it sixteen values become eight pairs.
+    let broken = edited(&converted("Q4_K_M"), folder.path(), |_, ggml_type, data| {
+        if ggml_type == GgmlType::Q4K {
+            data.chunks_exact_mut(144).for_each(|block| block[2..4].fill(0));
+        }
+    });
+    let (report, code) = examined(&broken);
+    assert_eq!(code, Some(1));
+    assert_eq!(wrong(&report, "answers").len(), 1, "{report}");
+}
+
+#[test]
+fn weights_that_give_no_numbers_are_found_without_a_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    // The scale of every block becomes infinite.
+    let broken = edited(&converted("Q8_0"), folder.path(), |name, _, data| {
+        if name == "blk.1.ffn_up.weight" {
+            data.chunks_exact_mut(34).for_each(|block| block[..2].copy_from_slice(&[0x00, 0x7c]));
+        }
+    });
+    fs::remove_file(convert::manifest_path(&broken)).unwrap();
+    let (report, code) = examined(&broken);
+    assert_eq!(code, Some(1));
+    assert_eq!(report["model"]["file"], "no_manifest");
+    let wrong = wrong(&report, "answers");
+    assert!(wrong[0].contains("no numbers"), "{wrong:?}");
+}
+
+#[test]
+fn a_model_without_a_manifest_is_held_against_itself_and_the_report_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("alone.gguf");
+    fs::copy(converted("Q4_K_M"), &alone).unwrap();
+    let (report, _) = examined(&alone);
+    assert_eq!(report["model"]["answers"]["reference"]["kind"], "this_machine");
+    assert_eq!(wrong(&report, "answers"), [""; 0]);
+    let findings = report["findings"].as_array().unwrap().iter();
+    let notes: Vec<&Value> = findings.filter(|finding| finding["topic"] == "answers").collect();
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0]["remedy"].as_str().unwrap().contains("edgecall convert"), "{notes:?}");
+}
+
+#[test]
+fn a_report_says_what_the_machine_is_and_ends_with_the_verdict() {
+    let cache = tempfile::tempdir().unwrap();
+    let doctor = |args: &[&str]| {
+        let mut doctor = edgecall();
+        doctor.args(["doctor", "--threads", "1"]).args(args).env("EDGECALL_CACHE_DIR", cache.path());
+        doctor.output().unwrap()
+    };
+    let report: Value = serde_json::from_slice(&doctor(&["--json"]).stdout).unwrap();
+    let machine = &report["machine"];
+    assert!(machine["memory"]["available_bytes"].as_u64() > Some(0), "{machine}");
+    assert!(machine["limits"]["allowed_cpus"].as_u64() > Some(0), "{machine}");
+    assert!(machine["page_bytes"].as_u64() >= Some(4096), "{machine}");
+    assert_eq!(machine["cache"]["exists"], false);
+    assert!(machine["kernels"].is_string() && machine["features"].is_array(), "{machine}");
+    assert!(report["ceiling"]["bytes_per_s"].as_f64() > Some(1e8), "{report}");
+    assert_eq!(report["model"], Value::Null);
+
+    let table = doctor(&[]);
+    let stdout = String::from_utf8(table.stdout).unwrap();
+    let last = stdout.lines().last().unwrap();
+    let is_well = last == "nothing is wrong with this machine";
+    assert!(is_well || last.contains("wrong: "), "{stdout}");
+    assert_eq!(table.status.code(), Some(if is_well { 0 } else { 1 }));
+    // Nothing was made in the folder that it looked at.
+    assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_folder_that_cannot_be_kept_in_makes_the_exit_code_1() {
+    let folder = tempfile::NamedTempFile::new().unwrap();
+    let doctor = edgecall()
+        .args(["doctor", "--json", "--threads", "1"])
+        .env("EDGECALL_CACHE_DIR", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(doctor.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    assert_eq!(wrong(&report, "cache").len(), 1, "{report}");
+    assert!(String::from_utf8(doctor.stderr).unwrap().contains("the report says what to do"));
+}
+
+#[test]
+fn answers_are_the_last_key_of_a_manifest_and_the_only_one_that_no_answers_leaves_out() {
+    let with = fs::read(convert::manifest_path(&converted("Q8_0"))).unwrap();
+    let mut with: serde_json::Map<String, Value> = serde_json::from_slice(&with).unwrap();
+    assert_eq!(with.keys().last().unwrap(), "answers");
+    let folder = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket");
+    let file = folder.path().join("m.gguf");
+    let args = ["--type", "q8_0", "--no-answers", "-o"];
+    let done = edgecall().arg("convert").arg(source).args(args).arg(&file).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let without: Value = serde_json::from_slice(&fs::read(convert::manifest_path(&file)).unwrap()).unwrap();
+    let answers = with.shift_remove("answers").unwrap();
+    assert_eq!(Value::Object(with), without);
+    assert_eq!(answers["prompts"].as_array().unwrap().len(), 8);
+    for answer in answers["prompts"].as_array().unwrap() {
+        let top = answer["top"].as_array().unwrap();
+        let logprobs: Vec<f64> = top.iter().map(|top| top["logprob"].as_f64().unwrap()).collect();
+        assert!(logprobs.len() == 8 && logprobs.is_sorted_by(|a, b| a >= b), "{answer}");
+        assert!((1..=64).contains(&answer["n_tokens"].as_u64().unwrap()), "{answer}");
+    }
+}
