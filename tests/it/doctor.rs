@@ -192,7 +192,7 @@ fn a_folder_that_cannot_be_kept_in_makes_the_exit_code_1() {
 fn answers_are_the_last_key_of_a_manifest_and_the_only_one_that_no_answers_leaves_out() {
     let with = fs::read(convert::manifest_path(&converted("Q8_0"))).unwrap();
     let mut with: serde_json::Map<String, Value> = serde_json::from_slice(&with).unwrap();
-    assert_eq!(with.keys().last().unwrap(), "answers");
+    assert_eq!(with.keys().next_back().unwrap(), "answers");
     let folder = tempfile::tempdir().unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket");
     let file = folder.path().join("m.gguf");
