@@ -29,7 +29,7 @@ pub fn compiled() -> impl DoubleEndedIterator<Item = &'static str> {
     std::iter::empty()
 }
 
-/// Has llama.cpp compute with the variant of this name, one of [`compiled`].
+/// Has llama.cpp compute with the variant of this name, one of [`compiled()`].
 ///
 /// To be called before anything asks ggml's registry, by one thread.
 #[cfg(not(kernels_of_ggml))]

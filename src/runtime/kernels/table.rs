@@ -8,7 +8,7 @@ pub struct Kernels {
     pub name: &'static str,
     /// Rust's name of the architecture.
     pub arch: &'static str,
-    /// Instructions that a CPU must have, by the names of [`has`].
+    /// Instructions that a CPU must have, by the names of `has`.
     pub features: &'static [&'static str],
     /// GCC's and Clang's options.
     pub options: &'static [&'static str],
