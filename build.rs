@@ -48,34 +48,84 @@ const DEFINES: &[(&str, Option<&str>)] = &[
     ("NDEBUG", None),
 ];
 
-/// A function of ggml's that one of ours stands for.
-struct Replacement {
-    /// The file that defines it, below ggml-cpu.
+/// A change to a source file of ggml-cpu.
+struct Change {
+    /// The file, below ggml-cpu.
     file: &'static str,
-    /// The beginning of its definition, once in that file.
-    definition: &'static str,
-    /// What it begins with afterwards: it stays, under another name.
-    renamed: &'static str,
-    /// The text with our function, which goes behind the file's.
-    ours: &'static str,
-    /// Instructions that ours needs: it is for kernels that have them.
+    /// Instructions that a variant must have for it.
     needs: Option<&'static str>,
+    /// Texts that stand once in the file, and what stands there afterwards. A function of ours stands for one of ggml's
+    /// by giving that one another name.
+    edits: &'static [(&'static str, &'static str)],
+    /// What goes behind the file's text.
+    behind: &'static str,
 }
 
-const REPLACEMENTS: &[Replacement] = &[
-    Replacement {
+const VNNI: &str = "AVX-512 VNNI";
+
+const CHANGES: &[Change] = &[
+    Change {
         file: "ggml-cpu.c",
-        definition: "\nvoid ggml_barrier(",
-        renamed: "\nstatic inline void ggml_barrier_that_spins(",
-        ours: include_str!("src/runtime/kernels/barrier.c"),
         needs: None,
+        edits: &[("\nvoid ggml_barrier(", "\nstatic inline void ggml_barrier_that_spins(")],
+        behind: include_str!("src/runtime/kernels/barrier.c"),
     },
-    Replacement {
+    Change {
         file: "arch/x86/repack.cpp",
-        definition: "\nvoid ggml_gemm_q4_K_8x8_q8_K(",
-        renamed: "\nstatic inline void ggml_gemm_q4_K_8x8_q8_K_of_ggml(",
-        ours: include_str!("src/runtime/kernels/gemm_q4_k.cpp"),
-        needs: Some("AVX-512 VNNI"),
+        needs: Some(VNNI),
+        edits: &[
+            ("\nvoid ggml_gemm_q4_K_8x8_q8_K(", "\nstatic inline void ggml_gemm_q4_K_8x8_q8_K_of_ggml("),
+            ("\nvoid ggml_gemv_q4_K_8x8_q8_K(", "\nstatic inline void ggml_gemv_q4_K_8x8_q8_K_of_ggml("),
+            ("#include <cassert>", "#include <cassert>\n#include <vector>"),
+        ],
+        behind: include_str!("src/runtime/kernels/vnni.cpp"),
+    },
+    Change {
+        file: "repack.cpp",
+        needs: Some(VNNI),
+        edits: &[
+            (
+                "\nvoid ggml_gemm_q6_K_8x8_q8_K_generic(",
+                "\nstatic inline void ggml_gemm_q6_K_8x8_q8_K_of_ggml(",
+            ),
+            (
+                "\nvoid ggml_gemv_q6_K_8x8_q8_K_generic(",
+                "\nstatic inline void ggml_gemv_q6_K_8x8_q8_K_of_ggml(",
+            ),
+            (
+                "\nvoid ggml_gemm_q8_0_4x8_q8_0_generic(",
+                "\nstatic inline void ggml_gemm_q8_0_4x8_q8_0_of_ggml(",
+            ),
+            (
+                "\nvoid ggml_gemv_q8_0_4x8_q8_0_generic(",
+                "\nstatic inline void ggml_gemv_q8_0_4x8_q8_0_of_ggml(",
+            ),
+            // Weights of these types are repacked. The embeddings are not: they are read row by row as well, so that a
+            // model whose output is tied to them would have them twice.
+            (
+                "} else if (cur->type == GGML_TYPE_Q6_K) {",
+                "} else if (cur->type == GGML_TYPE_Q6_K) {\n        if (cur->ne[1] % 8 == 0 && cur->ne[1] <= 32768) { return &q6_K_8x8_q8_K; }",
+            ),
+            (
+                "} else if (cur->type == GGML_TYPE_Q8_0) {",
+                "} else if (cur->type == GGML_TYPE_Q8_0) {\n        if (cur->ne[1] % 8 == 0 && cur->ne[1] <= 32768) { return &q8_0_4x8_q8_0; }",
+            ),
+            // Up to three tokens are left over by gemm: ours are given together, so that weights are unpacked once.
+            (
+                "for (int iter = nrows - (nrows % 4); iter < nrows; iter++) {",
+                "constexpr bool takes_several = (PARAM_TYPE == GGML_TYPE_Q8_K && INTER_SIZE == 8 && NB_COLS == 8 &&\n\
+                (std::is_same<BLOC_TYPE, block_q4_K>::value || std::is_same<BLOC_TYPE, block_q6_K>::value)) ||\n\
+                (INTER_SIZE == 8 && std::is_same<BLOC_TYPE, block_q8_0>::value);\n\
+        if (takes_several && nrows % 4 != 0) {\n\
+            const int64_t first = nrows - (nrows % 4);\n\
+            gemv<BLOC_TYPE, INTER_SIZE, NB_COLS, PARAM_TYPE>(ne00, (float *) (dst_ptr + first * nb1) + src0_start,\n\
+                nb1 / nb0, src0_ptr + src0_start * nb01, src1_ptr + src1_col_stride * first, nrows % 4, ncols);\n\
+            return;\n\
+        }\n\
+        for (int iter = nrows - (nrows % 4); iter < nrows; iter++) {",
+            ),
+        ],
+        behind: "",
     },
 ];
 
@@ -186,7 +236,7 @@ impl Ggml {
     fn compile(&self, variant: &Kernels, out: &Path) -> PathBuf {
         let visible = out.join(format!("{}.o", symbol(variant)));
         // This script runs again when other variants are wanted; those that are there need not be compiled again.
-        let ours = REPLACEMENTS.iter().map(|replacement| replacement.ours);
+        let ours = CHANGES.iter().map(|change| change.behind);
         let made_of: String =
             [include_str!("build.rs"), &format!("{self:?} {variant:?}")].into_iter().chain(ours).collect();
         let stamp = out.join("made-of");
@@ -241,22 +291,25 @@ impl Ggml {
         build
     }
 
-    /// A source file of ggml-cpu, or a copy in `out` in which functions of ours stand for some of it.
+    /// A source file of ggml-cpu, or a changed copy in `out`.
     fn source_file(&self, file: &str, variant: &Kernels, out: &Path) -> PathBuf {
         let path = self.source.join("ggml-cpu").join(file);
-        let is_for = |replacement: &&Replacement| {
+        let is_for = |change: &&Change| {
             let has = |feature: &str| variant.features.contains(&feature);
-            replacement.file == file && replacement.needs.is_none_or(has)
+            change.file == file && change.needs.is_none_or(has)
         };
-        let mut replacements = REPLACEMENTS.iter().filter(is_for).peekable();
-        if replacements.peek().is_none() {
+        let mut changes = CHANGES.iter().filter(is_for).peekable();
+        if changes.peek().is_none() {
             return path;
         }
         let mut text =
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        for Replacement { definition, renamed, ours, .. } in replacements {
-            assert_eq!(text.matches(definition).count(), 1, "{}: {definition}", path.display());
-            text = text.replacen(definition, renamed, 1) + "\n" + ours;
+        for Change { edits, behind, .. } in changes {
+            for (now, then) in *edits {
+                assert_eq!(text.matches(now).count(), 1, "{}: {now}", path.display());
+                text = text.replacen(now, then, 1);
+            }
+            text = text + "\n" + behind;
         }
         let copy = out.join(file.replace('/', "-"));
         fs::write(&copy, text).expect("OUT_DIR is cargo's for us to write into");

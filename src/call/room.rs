@@ -5,9 +5,9 @@ use crate::{
     Result,
     chat::{Conversation, Role},
     gguf::Gguf,
-    inspect::fit::{Outlook, Planned, Shortage},
+    inspect::fit::{AS_STORED, IsRepacked, Outlook, Planned, Shortage},
     machine::Machine,
-    runtime::{LoadOptions, Model, Options, Session, Vocabulary},
+    runtime::{LoadOptions, Model, Options, Session, Vocabulary, kernels},
     tools::ToolSet,
 };
 use serde_json::Value;
@@ -173,13 +173,15 @@ pub fn foresee(
     settings: &Settings,
 ) -> Result<(LoadOptions, Option<Shortage>)> {
     match Machine::this().filter(|_| !settings.force) {
-        Some(machine) => foresee_on(machine, header, load, may_choose, request, settings),
+        Some(machine) => {
+            foresee_on((machine, kernels::is_repacked), header, load, may_choose, request, settings)
+        }
         None => Ok((load, None)),
     }
 }
 
 fn foresee_on(
-    machine: Machine,
+    (machine, rearranged): (Machine, IsRepacked),
     header: &Gguf,
     load: LoadOptions,
     may_choose: bool,
@@ -196,13 +198,15 @@ fn foresee_on(
         let asked = settings.session.n_ctx.map(|n_ctx| usize::from(n_ctx) as u64);
         (n_prompt, asked.unwrap_or(least).min(trained.unwrap_or(u64::MAX)))
     };
-    let expected = planned(header, load.repack, settings, context(expected_tokens(request)));
+    let is_repacked = |repack: bool| if repack { rearranged } else { AS_STORED };
+    let expected = planned(header, is_repacked(load.repack), settings, context(expected_tokens(request)));
     let repack = load.repack && !(may_choose && expected.is_better_as_stored(machine));
     if repack != load.repack {
         tracing::info!("weights are not rearranged for this CPU: there is no memory for the copies");
     }
-    let least = allocated(planned(header, repack, settings, context(0)).shortage(machine))?;
-    let slow = Planned { repack, ..expected }.shortage(machine).filter(|s| s.outlook == Outlook::FromDisk);
+    let least = allocated(planned(header, is_repacked(repack), settings, context(0)).shortage(machine))?;
+    let slow = Planned { is_repacked: is_repacked(repack), ..expected }.shortage(machine);
+    let slow = slow.filter(|shortage| shortage.outlook == Outlook::FromDisk);
     Ok((LoadOptions { repack, ..load }, slow.or(least)))
 }
 
@@ -224,7 +228,8 @@ pub(super) fn check_memory(model: &Model, n_prompt: usize, settings: &Settings) 
     let n_ctx = Session::context_length(model, n_prompt, settings.max_tokens, &settings.session)?;
     let Some(machine) = Machine::this().filter(|_| !settings.force) else { return Ok(()) };
     let context = (n_prompt as u64, n_ctx as u64);
-    let planned = planned(model.header(), model.load_options().repack, settings, context);
+    let is_repacked = if model.load_options().repack { kernels::is_repacked } else { AS_STORED };
+    let planned = planned(model.header(), is_repacked, settings, context);
     // The copies are made by now.
     let copied = planned.needed().map_or(0, |needed| needed.copied);
     let available_bytes = machine.available_bytes.saturating_add(copied);
@@ -233,12 +238,20 @@ pub(super) fn check_memory(model: &Model, n_prompt: usize, settings: &Settings) 
 
 fn planned<'g>(
     header: &'g Gguf,
-    repack: bool,
+    is_repacked: IsRepacked,
     settings: &Settings,
     (n_prompt, n_ctx): (u64, u64),
 ) -> Planned<'g> {
     let Options { kv_type, n_ctx: asked, flash_attention, .. } = settings.session;
-    Planned { header, repack, kv_type, flash_attention, n_prompt, n_ctx, n_ctx_is_asked: asked.is_some() }
+    Planned {
+        header,
+        is_repacked,
+        kv_type,
+        flash_attention,
+        n_prompt,
+        n_ctx,
+        n_ctx_is_asked: asked.is_some(),
+    }
 }
 
 /// A shortage that only makes things slow; one that ends the process is an error.
@@ -259,7 +272,7 @@ mod tests {
         chat::Message,
         convert::FileType,
         gguf::FlashAttention,
-        inspect::fit::tests::header,
+        inspect::fit::tests::{IS_REPACKED, header},
         runtime::{Sampling, Trust},
     };
 
@@ -285,7 +298,7 @@ mod tests {
             let request = Request::new(&conversation, None);
             let machine = Machine { total_bytes: 4000 * MIB, available_bytes: available * MIB };
             let (load, shortage) =
-                foresee_on(machine, &header, load, may_choose, &request, &settings).unwrap();
+                foresee_on((machine, IS_REPACKED), &header, load, may_choose, &request, &settings).unwrap();
             (load.repack, shortage.is_some())
         };
         // 646 MiB of copies, 405 of other weights, 28 of cache for 256 tokens, 112 for 1,024 more, and 330 of buffers.

@@ -19,7 +19,7 @@ pub use finding::{Finding, Severity, Topic};
 
 use crate::{
     Result,
-    inspect::fit::{Outlook, Planned},
+    inspect::fit::{AS_STORED, Outlook, Planned},
     machine::{Machine, load::Moment},
     runtime::{self, LoadOptions, Model, Options, Trust, cpu, kernels},
 };
@@ -134,7 +134,7 @@ impl Examined<'_> {
         let header = Model::read_header(path)?;
         let planned = Planned {
             header: &header,
-            repack: true,
+            is_repacked: kernels::is_repacked,
             kv_type: self.request.session.kv_type,
             flash_attention: self.request.session.flash_attention,
             n_prompt: speed::N_CTX as u64,
@@ -143,8 +143,9 @@ impl Examined<'_> {
         };
         let is_better = |machine: Machine| planned.is_better_as_stored(machine);
         let repack = !self.machine.memory.is_some_and(is_better);
+        let is_repacked = if repack { kernels::is_repacked } else { AS_STORED };
         let shortage =
-            self.machine.memory.and_then(|machine| Planned { repack, ..planned }.shortage(machine));
+            self.machine.memory.and_then(|machine| Planned { is_repacked, ..planned }.shortage(machine));
         if let Some(shortage) = shortage {
             self.findings.push(Finding::wrong(Topic::Memory, shortage.to_string(), facts::MORE_MEMORY));
             if shortage.outlook == Outlook::CannotBe {

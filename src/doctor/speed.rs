@@ -6,10 +6,9 @@ use super::{
 };
 use crate::{
     benchmark::speed::{Ceiling, median, ordinary_tokens, weights_of_a_token},
-    gguf::{GgmlType, TensorInfo},
-    inspect::memory::REPACKED,
+    gguf::TensorInfo,
     machine::{Heat, Load, Machine, Thermometer, load::Moment},
-    runtime::{self, Model, Options, Session},
+    runtime::{self, Model, Options, Session, kernels},
 };
 use serde::Serialize;
 use std::{
@@ -256,22 +255,21 @@ fn rounds(mut run: impl FnMut() -> Result<f64, runtime::Error>) -> Result<f64, r
 /// numbers, and of decode.
 fn possible(model: &Model, limit: &Limit) -> (Option<f64>, f64) {
     let (bytes, products) = weights_of_a_token(model);
-    let is_quantized = are_most(model, |ggml_type| !ggml_type.is_float());
+    let is_quantized = are_most(model, |tensor| !tensor.ggml_type.is_float());
     let prefill = is_quantized.then(|| limit.multiply_adds_per_s / products.max(1) as f64);
     (prefill, limit.bytes_per_s / bytes.max(1) as f64)
 }
 
 fn least_prefill(model: &Model) -> f64 {
-    let is_rearranged =
-        model.load_options().repack && are_most(model, |ggml_type| REPACKED.contains(&ggml_type));
+    let is_rearranged = model.load_options().repack && are_most(model, kernels::is_repacked);
     if is_rearranged { LEAST_PREFILL } else { LEAST_PREFILL_AS_STORED }
 }
 
 /// Whether most weights of matrices are of types that `are` such.
-fn are_most(model: &Model, are: impl Fn(GgmlType) -> bool) -> bool {
+fn are_most(model: &Model, are: impl Fn(&TensorInfo) -> bool) -> bool {
     let matrices = || model.header().tensors.iter().filter(|tensor| tensor.dims.len() > 1);
     let all: u64 = matrices().map(TensorInfo::element_count).sum();
-    let such: u64 = matrices().filter(|tensor| are(tensor.ggml_type)).map(TensorInfo::element_count).sum();
+    let such: u64 = matrices().filter(|tensor| are(tensor)).map(TensorInfo::element_count).sum();
     2 * such > all
 }
 

@@ -45,11 +45,11 @@ pub struct TensorInfo {
 impl TensorInfo {
     /// How many weights it has.
     pub fn element_count(&self) -> u64 {
-        self.dims.iter().product()
+        self.dims.iter().fold(1, |count: u64, &length| count.saturating_mul(length))
     }
 
     /// How many bytes its data take, without padding.
     pub fn byte_len(&self) -> u64 {
-        self.element_count() / self.ggml_type.block_len() * self.ggml_type.block_bytes()
+        (self.element_count() / self.ggml_type.block_len()).saturating_mul(self.ggml_type.block_bytes())
     }
 }

@@ -19,13 +19,20 @@ const KV_TYPES: [&str; 2] = ["q8_0", "q4_0"];
 /// Contexts are given in steps of so many tokens.
 const N_CTX_STEP: u64 = 256;
 
+/// True of tensors whose weights are copied in a rearranged form for the CPU.
+pub type IsRepacked = fn(&TensorInfo) -> bool;
+
+/// No tensor's weights are copied: they are used as the file has them.
+pub const AS_STORED: IsRepacked = |_| false;
+
 /// How a model is going to be run.
 #[derive(Clone, Copy, Debug)]
 pub struct Planned<'g> {
     /// The keys and the tensors of all its files.
     pub header: &'g Gguf,
-    /// Whether weights may be rearranged for the CPU.
-    pub repack: bool,
+    /// True of tensors whose weights are copied in a rearranged form for the CPU: `runtime::kernels::is_repacked`, or
+    /// [`AS_STORED`].
+    pub is_repacked: IsRepacked,
     /// The KV cache's type.
     pub kv_type: KvType,
     /// Whether attention is computed by flash attention; `None` where the KV cache is quantized, which takes no other.
@@ -118,17 +125,11 @@ impl Planned<'_> {
     /// What the run needs; of a model whose shape its header does not tell, the weights alone. `None` where the KV
     /// type's blocks do not divide a head.
     pub fn needed(&self) -> Option<Needed> {
-        let sizes = self.header.tensors.iter().map(|tensor| (tensor.ggml_type, tensor.byte_len()));
-        self.needed_with(sizes)
+        self.needed_with(&self.header.tensors)
     }
 
-    fn needed_with(&self, weights: impl Iterator<Item = (GgmlType, u64)>) -> Option<Needed> {
-        let (mut mapped, mut copied) = (0_u64, 0_u64);
-        for (ggml_type, bytes) in weights {
-            let place =
-                if self.repack && memory::REPACKED.contains(&ggml_type) { &mut copied } else { &mut mapped };
-            *place = place.saturating_add(bytes);
-        }
+    fn needed_with(&self, weights: &[TensorInfo]) -> Option<Needed> {
+        let (mapped, copied) = mapped_and_copied(weights, self.is_repacked);
         let Some(shape) = Shape::of(self.header) else {
             return Some(Needed { mapped, copied, kv: 0, compute: 0 });
         };
@@ -140,7 +141,7 @@ impl Planned<'_> {
     /// Whether the copies of rearranged weights are too much for `machine`, and the weights as the file has them are less.
     pub fn is_better_as_stored(&self, machine: Machine) -> bool {
         let outlook = |planned: &Planned<'_>| planned.needed().map(|needed| needed.outlook(machine));
-        outlook(&Planned { repack: false, ..*self }) < outlook(self)
+        outlook(&Planned { is_repacked: AS_STORED, ..*self }) < outlook(self)
     }
 
     /// What would be too much for `machine`, and what would not; `None` where all of it fits, or its size cannot be told.
@@ -161,7 +162,7 @@ impl Planned<'_> {
 
     fn remedies(&self, needed: &Needed, helps: impl Fn(&Needed) -> bool) -> Vec<Remedy> {
         let mut remedies = Vec::new();
-        let as_stored = Planned { repack: false, ..*self };
+        let as_stored = Planned { is_repacked: AS_STORED, ..*self };
         if needed.copied > 0 && as_stored.needed().is_some_and(|needed| helps(&needed)) {
             remedies.push(Remedy::AsStored);
         }
@@ -187,13 +188,35 @@ impl Planned<'_> {
         }
         let weights = needed.mapped.saturating_add(needed.copied);
         let type_that_helps = FILE_TYPES.iter().find_map(|&file_type| {
-            let needed = self.needed_with(as_type(self.header, file_type).into_iter())?;
+            let needed = self.needed_with(&as_type(self.header, file_type))?;
             let bytes = needed.mapped.saturating_add(needed.copied);
             (bytes < weights && helps(&needed)).then_some(Remedy::FileType(file_type, bytes))
         });
         remedies.extend(type_that_helps);
         remedies
     }
+}
+
+/// Bytes of weights that stay in the map of their file, and of those that are copied in a rearranged form.
+pub fn mapped_and_copied(weights: &[TensorInfo], is_repacked: IsRepacked) -> (u64, u64) {
+    let has_head = weights.iter().any(|tensor| tensor.name == "output.weight");
+    let (mut mapped, mut copied) = (0_u64, 0_u64);
+    for tensor in weights {
+        // Embeddings are read row by row, which takes them as stored; where the head is tied to them, products take
+        // them too.
+        let (is_looked_up, is_multiplied) = match tensor.name.as_str() {
+            "token_embd.weight" => (true, !has_head),
+            _ => (false, true),
+        };
+        let is_copied = is_multiplied && is_repacked(tensor);
+        if is_copied {
+            copied = copied.saturating_add(tensor.byte_len());
+        }
+        if is_looked_up || !is_copied {
+            mapped = mapped.saturating_add(tensor.byte_len());
+        }
+    }
+    (mapped, copied)
 }
 
 /// The largest of the multiples of [`N_CTX_STEP`] below `n_ctx` that `fits`; 0 for none.
@@ -206,8 +229,8 @@ fn longest(n_ctx: u64, fits: impl Fn(u64) -> bool) -> u64 {
     fitting * N_CTX_STEP
 }
 
-/// The types and sizes that the tensors have in a file of `file_type`.
-fn as_type(header: &Gguf, file_type: FileType) -> Vec<(GgmlType, u64)> {
+/// The tensors as a file of `file_type` has them, in the quantizer's order.
+fn as_type(header: &Gguf, file_type: FileType) -> Vec<TensorInfo> {
     let mut tensors: Vec<&TensorInfo> = header.tensors.iter().collect();
     tensors.sort_by_key(|tensor| recipe::quantizer_order(&tensor.name));
     let key = |name: &str| header.architecture().map(|architecture| format!("{architecture}.{name}"));
@@ -220,12 +243,8 @@ fn as_type(header: &Gguf, file_type: FileType) -> Vec<(GgmlType, u64)> {
     let named: Vec<(&str, &[u64])> =
         tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.dims.as_slice())).collect();
     let (types, _) = recipe::tensor_types(file_type, &[], shape, &named);
-    let size = |(ggml_type, (_, dims)): (GgmlType, (&str, &[u64]))| {
-        let rows = dims.iter().skip(1).fold(1, |rows: u64, &length| rows.saturating_mul(length));
-        let row = ggml_type.row_bytes(dims.first().copied().unwrap_or(0));
-        (ggml_type, rows.saturating_mul(row))
-    };
-    types.into_iter().zip(named).map(size).collect()
+    let of_type = |(ggml_type, tensor): (GgmlType, &TensorInfo)| TensorInfo { ggml_type, ..tensor.clone() };
+    types.into_iter().zip(tensors).map(of_type).collect()
 }
 
 fn mib(bytes: u64) -> u64 {
@@ -292,6 +311,10 @@ pub(crate) mod tests {
 
     const MIB: u64 = 1 << 20;
 
+    /// As with ggml's kernels for AVX2.
+    pub(crate) const IS_REPACKED: IsRepacked =
+        |tensor| matches!(tensor.ggml_type, GgmlType::Q4_0 | GgmlType::Q4K);
+
     /// Qwen3-1.7B's shape, in one type but for the norms.
     pub(crate) fn header(file_type: FileType) -> Gguf {
         let metadata = memory::qwen3_1_7b_keys();
@@ -316,10 +339,7 @@ pub(crate) mod tests {
         header
             .tensors
             .sort_by(|a, b| recipe::quantizer_order(&a.name).cmp(&recipe::quantizer_order(&b.name)));
-        let types = as_type(&header, file_type);
-        for (tensor, (ggml_type, _)) in header.tensors.iter_mut().zip(types) {
-            tensor.ggml_type = ggml_type;
-        }
+        header.tensors = as_type(&header, file_type);
         header
     }
 
@@ -328,7 +348,15 @@ pub(crate) mod tests {
         let (n_prompt, n_ctx) = (1000, 4096);
         // With it the buffers are about 330 MiB whatever the type of the cache.
         let flash_attention = FlashAttention::On;
-        Planned { header, repack: true, kv_type, flash_attention, n_prompt, n_ctx, n_ctx_is_asked: false }
+        Planned {
+            header,
+            is_repacked: IS_REPACKED,
+            kv_type,
+            flash_attention,
+            n_prompt,
+            n_ctx,
+            n_ctx_is_asked: false,
+        }
     }
 
     fn machine(available: u64) -> Machine {
@@ -352,7 +380,7 @@ pub(crate) mod tests {
         assert_eq!((bytes(FileType::F16), bytes(FileType::Q8_0)), (3281, 1743));
         assert_eq!(bytes(FileType::Q4KM), 1050);
         let f16 = header(FileType::F16);
-        let of_f16 = |file_type| as_type(&f16, file_type).iter().map(|(_, bytes)| bytes).sum::<u64>() / MIB;
+        let of_f16 = |file_type| as_type(&f16, file_type).iter().map(TensorInfo::byte_len).sum::<u64>() / MIB;
         assert_eq!((of_f16(FileType::Q8_0), of_f16(FileType::Q4KM)), (1743, 1050));
     }
 
@@ -431,7 +459,7 @@ pub(crate) mod tests {
         let shortage = planned.shortage(machine(1000)).unwrap();
         assert_eq!((shortage.outlook, &shortage.remedies[0]), (Outlook::CannotBe, &Remedy::AsStored));
         assert!(shortage.to_string().contains("--repack off"), "{shortage}");
-        assert_eq!(Planned { repack: false, ..planned }.needed().unwrap().copied, 0);
+        assert_eq!(Planned { is_repacked: AS_STORED, ..planned }.needed().unwrap().copied, 0);
     }
 
     #[test]
@@ -443,7 +471,7 @@ pub(crate) mod tests {
         for tensor in &mut header.tensors {
             tensor.dims = vec![1 << 40, 1 << 20];
         }
-        assert!(as_type(&header, FileType::Q8_0).iter().all(|(_, bytes)| *bytes > 1 << 59));
+        assert!(as_type(&header, FileType::Q8_0).iter().all(|tensor| tensor.byte_len() > 1 << 59));
         let huge = Planned { n_ctx: u64::MAX, n_prompt: 0, ..planned(&header) };
         assert!(!huge.shortage(machine(1000)).unwrap().to_string().is_empty());
     }

@@ -22,12 +22,6 @@ pub const DEFAULT_N_UBATCH: u64 = 512;
 /// llama.cpp rounds a context up to whole multiples of this many tokens.
 const N_CTX_STEP: u64 = 256;
 
-/// Types whose weights llama.cpp copies in a rearranged form for the kernels of every CPU that this program runs well on.
-pub const REPACKED: [GgmlType; 2] = [GgmlType::Q4_0, GgmlType::Q4K];
-/// Types that it does that with for one CPU or another, those of [`REPACKED`] included.
-pub const REPACKED_SOMEWHERE: [GgmlType; 5] =
-    [GgmlType::Q4_0, GgmlType::Q4K, GgmlType::Q5K, GgmlType::Q6K, GgmlType::Q8_0];
-
 /// The numbers of a model that decide what it needs beside its weights.
 ///
 /// Every product of them saturates: they may come from a hostile file.

@@ -8,6 +8,7 @@ mod table;
 pub use table::Kernels;
 
 use super::{Error, ffi};
+use crate::gguf::{GgmlType, TensorInfo};
 use std::{
     collections::BTreeSet,
     sync::{OnceLock, RwLock},
@@ -30,6 +31,21 @@ impl Kernels {
     /// `true` if this CPU can run them.
     pub fn is_supported(&self) -> bool {
         self.missing().is_empty()
+    }
+
+    /// True if these kernels take a rearranged copy of the weights.
+    fn repack(&self, tensor: &TensorInfo) -> bool {
+        /// The most rows of a matrix of Q6_K or Q8_0 that is repacked for VNNI; embeddings have more.
+        const MOST_ROWS: u64 = 32_768;
+        let &[_, rows] = tensor.dims.as_slice() else { return false };
+        let has = |feature: &str| self.features.contains(&feature);
+        let can = match tensor.ggml_type {
+            GgmlType::Q4_0 | GgmlType::Q4K => has("AVX2") || has("dotprod"),
+            GgmlType::Q5K => has("dotprod"),
+            GgmlType::Q6K | GgmlType::Q8_0 => has("AVX-512 VNNI") && rows <= MOST_ROWS || has("dotprod"),
+            _ => false,
+        };
+        can && rows.is_multiple_of(8)
     }
 
     /// The instruction sets of this CPU, as far as ggml knows them, that these kernels do not use.
@@ -119,6 +135,12 @@ fn choose(
 /// round otherwise.
 pub fn name() -> &'static str {
     active().map_or("none", |kernels| kernels.name)
+}
+
+/// True if the kernels that compute take a rearranged copy of a tensor's weights: by its type, and by its rows of
+/// weights. Source: `ggml_repack_get_optimal_repack_type` in ggml's repack.cpp, with what the build script changes there.
+pub fn is_repacked(tensor: &TensorInfo) -> bool {
+    active().is_ok_and(|kernels| kernels.repack(tensor))
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use crate::{
     benchmark::{Dataset, Error},
     call,
     gguf::Gguf,
-    inspect::memory::{self, Shape},
+    inspect::{
+        fit::{IsRepacked, mapped_and_copied},
+        memory::{self, Shape},
+    },
     machine::Machine,
     runtime::{Options, Trust, Vocabulary},
 };
@@ -19,8 +22,8 @@ pub struct Load<'p> {
     pub path: &'p Path,
     /// The header of all its parts.
     pub header: &'p Gguf,
-    /// Whether its weights will be repacked.
-    pub repack: bool,
+    /// True of its tensors that will be repacked.
+    pub is_repacked: IsRepacked,
 }
 
 /// What one model needs, in bytes.
@@ -95,14 +98,7 @@ pub fn check(
 }
 
 fn need(load: &Load<'_>, at: usize, lanes: &[(usize, Options)], n_ctx: usize) -> Need {
-    let bytes = |repacked: bool| {
-        let tensors = load.header.tensors.iter();
-        let tensors = tensors.filter(|tensor| {
-            let may_be = memory::REPACKED_SOMEWHERE.contains(&tensor.ggml_type);
-            load.repack && may_be == repacked || !load.repack && !repacked
-        });
-        tensors.map(|tensor| tensor.byte_len()).fold(0, u64::saturating_add)
-    };
+    let (mapped, copied) = mapped_and_copied(&load.header.tensors, load.is_repacked);
     let shape = Shape::of(load.header);
     let own = || lanes.iter().filter(|(load, _)| *load == at);
     let context = |options: &Options| {
@@ -114,8 +110,8 @@ fn need(load: &Load<'_>, at: usize, lanes: &[(usize, Options)], n_ctx: usize) ->
     };
     Need {
         name: load.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        mapped: bytes(false),
-        copied: bytes(true),
+        mapped,
+        copied,
         contexts: own().map(|(_, options)| context(options)).fold(0, u64::saturating_add),
         lanes: own().count(),
     }
@@ -145,7 +141,10 @@ impl fmt::Display for Needs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gguf::{GgmlType, TensorInfo};
+    use crate::{
+        gguf::{GgmlType, TensorInfo},
+        inspect::fit::AS_STORED,
+    };
     use std::path::PathBuf;
 
     fn header(ggml_type: GgmlType) -> Gguf {
@@ -159,7 +158,11 @@ mod tests {
     fn models_that_fit_one_by_one_may_not_fit_together() {
         let headers = [header(GgmlType::F16), header(GgmlType::Q8_0)];
         let paths = ["m/a-F16.gguf", "m/a-Q8_0.gguf"].map(PathBuf::from);
-        let load = |at: usize| Load { path: &paths[at], header: &headers[at], repack: true };
+        let load = |at: usize| Load {
+            path: &paths[at],
+            header: &headers[at],
+            is_repacked: |tensor| tensor.ggml_type == GgmlType::Q8_0,
+        };
         let lanes = [(0, Options::default()), (1, Options::default())];
         let machine = |mib: u64| Machine { total_bytes: (mib + 1000) << 20, available_bytes: mib << 20 };
         // 4096 tokens: 448 MiB of cache each and about 330 of buffers, and 315 MiB of Q8_0 once more.
@@ -168,14 +171,14 @@ mod tests {
         let text = error.to_string();
         for part in [
             "a-F16.gguf: 594 MiB mapped, 0 MiB repacked",
-            "a-Q8_0.gguf: 0 MiB mapped, 316 MiB repacked",
+            "a-Q8_0.gguf: 316 MiB mapped, 316 MiB repacked",
             "900",
         ] {
             assert!(text.contains(part), "{text}");
         }
         assert!(check(&[load(0), load(1)], &lanes, 4096, machine(2_200)).is_ok());
         // Repacked and not is one map.
-        let stored = Load { repack: false, ..load(0) };
+        let stored = Load { is_repacked: AS_STORED, ..load(0) };
         let Error::Memory { all_mib, need_mib, .. } =
             check(&[load(0), stored], &lanes, 4096, machine(1)).unwrap_err()
         else {

@@ -8,8 +8,9 @@ use edgecall::{
         row::{ByName, Role},
         run::{self, Condition, Contender, Lane, room},
     },
+    inspect::fit::AS_STORED,
     machine::Machine,
-    runtime::{FlashAttention, KvType, LoadOptions, Model, Options, Trust},
+    runtime::{FlashAttention, KvType, LoadOptions, Model, Options, Trust, kernels},
 };
 use std::{
     num::NonZeroUsize,
@@ -132,7 +133,7 @@ impl Conditions {
             let loads = plan.loads.iter().map(|&(model, repack)| room::Load {
                 path: &paths[model],
                 header: &headers[model],
-                repack,
+                is_repacked: if repack { kernels::is_repacked } else { AS_STORED },
             });
             let sessions: Vec<(usize, Options)> =
                 plan.lanes.iter().map(|lane| (lane.load, lane.session)).collect();
