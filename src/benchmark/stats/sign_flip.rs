@@ -1,8 +1,8 @@
 //! Sign-flip permutation test of a mean difference.
 
 /// Two-sided p-value of the hypothesis that candidate and reference are exchangeable. The differences summed by
-/// conversation get random signs; of `draws` such totals, k are at least as far from 0 as the observed one, and p = (k
-/// + 1) / (draws + 1) (Phipson and Smyth 2010, "Permutation P-values Should Never Be Zero").
+/// conversation get random signs. If k of `draws` such totals are at least as far from 0 as the observed one, then
+/// p = (k + 1) / (draws + 1) (Phipson and Smyth 2010, "Permutation P-values Should Never Be Zero").
 ///
 /// `flip` is called once for each conversation of each draw.
 pub fn sign_flip(sums: &[f64], draws: usize, flip: &mut impl FnMut() -> bool) -> f64 {

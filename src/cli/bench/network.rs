@@ -17,7 +17,8 @@ pub struct Args {
 }
 
 impl Args {
-    /// Client for the server at `url`; the key is read from the first of these environment variables that is set.
+    /// Client for the server at `url`; the key is read from the first of these environment variables that is not empty,
+    /// else from `OPENAI_API_KEY`.
     ///
     /// # Errors
     /// An invalid address or key.
