@@ -1,6 +1,6 @@
-//! Millions of weights per second and core, per codec: ours beside ggml's own.
+//! Millions of weights per second and core for each codec, compared with ggml's own.
 //!
-//! `cargo bench --bench quantize` takes less than a minute; a codec's name after `--` runs that alone.
+//! `cargo bench --bench quantize` takes less than a minute; a codec's name after `--` runs only that one.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use edgecall::quant::{self, CODECS, Codec, Loss};
 use llama_cpp_sys_2 as sys;
 
-/// Rows as long as Qwen3-1.7B's, 1 MiB of f32: what the converter hands over at a time fits the L2 cache.
+/// Rows as long as Qwen3-1.7B's, 1 MiB of f32: the converter's unit of work fits into the L2 cache.
 const ROW_LEN: usize = 2048;
 const ROWS: usize = 128;
 
-/// Weights as wide as a language model's, rounded to bfloat16 as a checkpoint has them.
+/// Weights with the spread of a language model's, rounded to bfloat16 as in a checkpoint.
 fn weights() -> Vec<f32> {
     let mut state = 1u64;
     let mut uniform = || {

@@ -1,5 +1,5 @@
-//! How long the schemas take that have long limits, and what the grammar of a call costs: each has to be
-//! ready in milliseconds. The vocabulary is that of the model in EDGECALL_MODEL, else single bytes.
+//! Compile time of schemas with large limits, and cost of a call's grammar: each must take milliseconds. The vocabulary
+//! is that of the model in EDGECALL_MODEL, else single bytes.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use edgecall::{
@@ -94,7 +94,7 @@ fn hundred_tools() -> Vec<u8> {
     Value::from(tools).to_string().into_bytes()
 }
 
-/// A call's tokens, the marks around it as a model writes them.
+/// Tokens of a call, with the tags that a model writes.
 fn tokens(compiler: &Compiler, call: &str) -> Vec<u32> {
     let inner = call.strip_prefix("<tool_call>").and_then(|rest| rest.strip_suffix("</tool_call>"));
     match (inner, compiler.mark("<tool_call>"), compiler.mark("</tool_call>")) {
@@ -105,7 +105,7 @@ fn tokens(compiler: &Compiler, call: &str) -> Vec<u32> {
     }
 }
 
-/// From the tools' text to the first mask, and a call from its first token to its last.
+/// Time from the tools' text to the first mask, and of a call from its first token to its last.
 fn calls(c: &mut Criterion) {
     let compiler = vocabulary();
     let dialect = dialect::named("hermes").expect("it is among the dialects");

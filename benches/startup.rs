@@ -1,5 +1,5 @@
-//! What a call does of its own before its first token, part by part, in CPU time of the thread that does it: other work on
-//! the machine does not count. The model in EDGECALL_MODEL; only its vocabulary is loaded, so it may be large.
+//! Work of a call before its first token, part by part, in CPU time of its thread, so that other programs do not count.
+//! Only the vocabulary of the model in EDGECALL_MODEL is loaded, so the model may be large.
 //!
 //!     EDGECALL_MODEL=model.gguf cargo bench --bench startup
 
@@ -17,7 +17,7 @@ use std::{env, io::Write, path::Path};
 
 const REPETITIONS: usize = 7;
 
-/// The median milliseconds of each part, in the order in which they first came.
+/// Median milliseconds of each part, in the order in which the parts first ran.
 #[derive(Default)]
 struct Parts(Vec<(&'static str, Vec<f64>)>);
 

@@ -1,8 +1,8 @@
-//! JSON over HTTP: one request at a time, made again where that may help.
+//! JSON over HTTP: one request at a time, with retries.
 //!
-//! A request that fails for a reason that may pass (a broken connection, a server that is busy or starts) is made again
-//! after a pause that doubles each time, with jitter, or after the one that the server asks for. Redirects are not
-//! followed: a key would go to whoever is named. What the server said ends up in errors, the key never does.
+//! A request that fails for a temporary reason (a broken connection, a busy or starting server) is retried after a
+//! pause that doubles each time, with jitter, or after the pause that the server asks for. Redirects are not followed,
+//! since the key would go to the new address. Errors contain the server's message, but never the key.
 
 mod error;
 mod key;
@@ -28,10 +28,10 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-/// Far more than any answer; a server may send without an end.
+/// Limit on the size of an answer. No answer is this long, but a server may send without an end.
 const MAX_BODY_BYTES: u64 = 64 << 20;
 
-/// A server at a base address, with all that a request to it needs. Threads may share it.
+/// Client for a server at a base address. Threads may share it.
 pub struct Client {
     agent: Agent,
     base: String,
@@ -42,30 +42,30 @@ pub struct Client {
     retries: AtomicUsize,
 }
 
-/// What came back.
+/// The server's answer.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// The body.
+    /// Body of the answer.
     pub json: Value,
-    /// Seconds from the request that succeeded to its answer; tries before it and pauses do not count.
+    /// Seconds from the successful request to its answer, without earlier tries and pauses.
     pub seconds: f64,
 }
 
-/// What a failed try asks for.
+/// A failed try, classified for retries.
 enum Failed {
-    /// Another try after a pause, of this length if the server named one.
+    /// A retry may help, after this pause if the server named one.
     ForNow(Error, Option<Duration>),
-    /// Nothing: another try would fail as well.
+    /// A retry would fail as well.
     ForGood(Error),
 }
 
 impl Client {
-    /// A client for the OpenAI-compatible server at `url`: its base address with or without `/v1`, or the address of one
-    /// of its methods. Without a path it gets `/v1`.
+    /// Client for the OpenAI-compatible server at `url`: its base address with or without `/v1`, or the address of one
+    /// of its endpoints. An address without a path gets `/v1`. A key that must not be sent there ([`Key::is_for`]) is
+    /// left out.
     ///
     /// # Errors
-    /// [`Error::Url`] for what is no such address, or holds a name, a password or a query, where keys are put; what
-    /// [`Key::is_for`] says of a key that must not go there is no error: the key is left out.
+    /// [`Error::Url`] for an invalid address, or one with a user name, a password or a query.
     pub fn new(url: &str, key: Option<Key>, patience: Patience) -> Result<Client, Error> {
         let (base, origin, host) = base(url)?;
         let is_local = matches!(&*host, "localhost" | "127.0.0.1" | "[::1]");
@@ -79,7 +79,7 @@ impl Client {
             .user_agent(concat!("edgecall/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls);
         if is_local {
-            // A proxy does not know this machine's servers.
+            // Proxies do not reach servers of this machine.
             config = config.proxy(None);
         }
         let key = key.filter(|key| key.is_for(base.starts_with("https://"), is_local));
@@ -88,12 +88,12 @@ impl Client {
         Ok(Client { agent: config.build().new_agent(), base, origin, key, patience, pauses, retries })
     }
 
-    /// The base address, which ends without a slash.
+    /// Base address, without a slash at its end.
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Requests that were made again so far.
+    /// Number of retries so far.
     pub fn retries(&self) -> usize {
         self.retries.load(Ordering::Relaxed)
     }
@@ -101,7 +101,7 @@ impl Client {
     /// Sends `body` to `path` below the base address.
     ///
     /// # Errors
-    /// The last try's, where none succeeded.
+    /// The error of the last try, if none succeeded.
     pub fn post(&self, path: &str, body: &Value) -> Result<Reply, Error> {
         let url = format!("{}{path}", self.base);
         let bytes = body.to_string();
@@ -130,10 +130,10 @@ impl Client {
         }
     }
 
-    /// Asks for `path` below the base address, or below the server's root, once.
+    /// Requests `path` below the base address or below the server's root, without retries.
     ///
     /// # Errors
-    /// What went wrong.
+    /// The error of the request.
     pub fn get(&self, place: Place, path: &str) -> Result<Value, Error> {
         let start = match place {
             Place::Base => &self.base,
@@ -153,7 +153,7 @@ impl Client {
         }
     }
 
-    /// One request and its answer.
+    /// Sends one request and reads its answer.
     fn attempt(
         &self,
         url: &str,
@@ -184,13 +184,13 @@ impl Client {
                 let is_json = content_type.contains("json");
                 let begins = self.excerpt(&String::from_utf8_lossy(&body));
                 let error = Error::NotJson { url: url.to_owned(), content_type, begins, tries, source };
-                // Broken JSON may be half an answer; a page is another server's.
+                // Broken JSON may be an incomplete answer; an HTML page comes from another server.
                 Err(if is_json { Failed::ForNow(error, None) } else { Failed::ForGood(error) })
             }
         }
     }
 
-    /// A request without an answer.
+    /// Classifies a request that got no answer.
     fn failed(&self, url: &str, tries: u32, source: ureq::Error) -> Failed {
         let url = url.to_owned();
         match source {
@@ -199,7 +199,7 @@ impl Client {
             }
             ureq::Error::BodyExceedsLimit(limit) => Failed::ForGood(Error::TooLong { url, limit }),
             ureq::Error::Io(ref cause) if cause.kind() == io::ErrorKind::InvalidData => {
-                // What rustls says of a certificate that is not to be trusted.
+                // rustls reports an untrusted certificate like this.
                 Failed::ForGood(Error::Untrusted { url, source: Box::new(source) })
             }
             ureq::Error::Io(_)
@@ -212,7 +212,7 @@ impl Client {
         }
     }
 
-    /// An answer that says no.
+    /// Classifies an answer with an error status.
     fn refused(&self, url: &str, tries: u32, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failed {
         let said = self.excerpt(&said(body));
         let error = Error::Status {
@@ -230,7 +230,7 @@ impl Client {
         }
     }
 
-    /// The beginning of what a server said, in one line and without the key.
+    /// Beginning of a server's message, as one line and without the key.
     fn excerpt(&self, text: &str) -> String {
         const MOST: usize = 300;
         let text = match &self.key {
@@ -246,21 +246,21 @@ impl Client {
     }
 }
 
-/// Where a path begins.
+/// Start of a request's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Below the base address, `/v1` included.
+    /// Below the base address, with `/v1`.
     Base,
-    /// Below the server's name.
+    /// Below the server's root.
     Root,
 }
 
-/// A header's text; nothing if there is none.
+/// Text of a header; empty if it is missing.
 fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// The message in the body of an error, in whichever form; else the body.
+/// Message in the body of an error, in any known format; else the whole body.
 fn said(body: &[u8]) -> String {
     let whole = || String::from_utf8_lossy(body).into_owned();
     let Ok(json) = serde_json::from_slice::<Value>(body) else { return whole() };
@@ -268,10 +268,10 @@ fn said(body: &[u8]) -> String {
     places.into_iter().find_map(Value::as_str).map_or_else(whole, str::to_owned)
 }
 
-/// The base address, the same without its path, and the host.
+/// Base address, origin and host of `url`.
 fn base(url: &str) -> Result<(String, String, String), Error> {
     let wrong = |shown: &str, problem| Error::Url { url: shown.to_owned(), problem };
-    // A password must not reach a terminal or a log either.
+    // A password must not reach a terminal or a log.
     if url.split(['/', '?', '#']).nth(2).is_some_and(|authority| authority.contains('@')) {
         return Err(wrong(
             "the URL",

@@ -1,6 +1,6 @@
 //! Run a fine-tuned tool-calling model on a laptop or a Raspberry Pi.
 //!
-//! The modules stand in the order the data flows:
+//! The modules are listed in the order in which data flows:
 //!
 //! ```text
 //! checkpoint -> convert -> GGUF file -> runtime -> call
@@ -8,8 +8,8 @@
 //!           quant, gguf             gguf, mmap   tools, chat
 //! ```
 //!
-//! The GGUF file is all that passes between the two halves: `convert` never sees llama.cpp, and
-//! `runtime` never sees a checkpoint. [`verify`] joins them for one purpose, the token check.
+//! Only the GGUF file passes between the two halves: `convert` does not use llama.cpp, and `runtime` does not read
+//! checkpoints. [`verify`] joins them for one purpose, the token check.
 
 #![deny(unsafe_code, missing_docs, clippy::print_stdout, clippy::print_stderr)]
 

@@ -1,8 +1,8 @@
-//! Read-only maps of files.
+//! Read-only memory maps of files.
 
 use std::{fs::File, io, path::Path};
 
-/// A file mapped read-only. Empty files are an empty slice.
+/// A file mapped read-only; an empty file gives an empty slice.
 pub struct Map {
     // mmap refuses a length of zero, so an empty file has no map.
     map: Option<memmap2::Mmap>,
@@ -12,7 +12,7 @@ impl Map {
     /// Maps the whole file at `path`.
     ///
     /// # Errors
-    /// The system's error when the file cannot be opened or mapped (a folder, no permission).
+    /// The operating system's error if the file cannot be opened or mapped (a folder, no permission).
     pub fn open(path: &Path) -> io::Result<Map> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
@@ -51,7 +51,7 @@ mod tests {
     fn a_map_is_as_long_as_its_file_whatever_the_size_of_a_page() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        // Pages have 4, 16 or 64 KiB: these lengths are a multiple of none, of some and of all.
+        // Pages have 4, 16 or 64 KiB; the lengths are multiples of none, some and all of these.
         for length in [0, 1, 4_095, 4_097, 12_288, 16_383, 16_385, 40_961, 65_535, 65_536, 65_537, 200_003] {
             let bytes: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
             std::fs::write(&path, &bytes).unwrap();

@@ -1,14 +1,14 @@
-//! Random numbers that are the same everywhere.
+//! Reproducible random numbers.
 
-/// SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014): 64 bits of
-/// state, the same draws on every machine.
+/// SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014): 64 bits of state, the
+/// same numbers on every machine.
 #[derive(Clone, Debug)]
 pub struct SplitMix64 {
     state: u64,
 }
 
 impl SplitMix64 {
-    /// The sequence of this seed.
+    /// Creates the generator with this seed.
     pub fn new(seed: u64) -> SplitMix64 {
         SplitMix64 { state: seed }
     }
@@ -22,12 +22,12 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// A number in `0..1`.
+    /// Uniform number in `0..1`, with 53 random bits.
     pub fn next_unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// A number below `n`. The bias of the one multiplication is under `n` in 2^64.
+    /// Random integer below `n`. The bias of the multiplication is below `n` in 2^64.
     pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.next_u64()) * n as u128) >> 64) as usize
     }

@@ -1,4 +1,4 @@
-//! What a model answered, as one call or as the reason why it is none.
+//! A model's answer, parsed as one tool call or rejected with a cause.
 
 use super::json::{self, Json, Object};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use std::fmt;
 const OPEN: &str = "<tool_call>";
 const CLOSE: &str = "</tool_call>";
 
-/// A call: the tool's name, and its arguments in the order written.
+/// A tool call: the tool's name, and its arguments in the order in which they were written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// The tool's name.
@@ -16,39 +16,39 @@ pub struct Call {
     pub arguments: Object,
 }
 
-/// How a call is written down.
+/// Text format of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// As a tuned model writes it: `arguments`, between `<tool_call>` marks.
+    /// Format of a fine-tuned model's output: `<tool_call>` tags around an object with `name` and `arguments`.
     Student,
-    /// As the data's answers are written: `parameters`, bare.
+    /// Format of the data set's answers: a bare object with `name` and `parameters`.
     Teacher,
 }
 
-/// Why a text counts as no call.
+/// Cause for which a text is not accepted as a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rejection {
-    /// There is no text.
+    /// The text is empty.
     Empty,
-    /// There is text and no JSON where a call would stand.
+    /// The text has no JSON at the position of a call.
     NoJson,
-    /// The JSON stops where the text ends.
+    /// The text ends before the JSON does.
     Truncated,
-    /// The JSON is malformed, or something else stands beside it.
+    /// The JSON is malformed, or other text follows it.
     BrokenJson,
-    /// The JSON is no object.
+    /// The JSON value is not an object.
     NotAnObject,
-    /// The object has no `name`, or one that is no string.
+    /// The object has no `name`, or `name` is not a string.
     NoName,
-    /// The arguments are no object, nor a text that holds one.
+    /// The arguments are neither an object nor a string that contains one.
     ArgumentsNotAnObject,
-    /// There is more than one call.
+    /// The text has more than one call.
     SeveralCalls,
 }
 
 impl Rejection {
-    /// Every cause, in the order in which a text is looked at.
+    /// Every cause, in the order of the checks.
     pub const ALL: [Rejection; 8] = [
         Rejection::Empty,
         Rejection::NoJson,
@@ -60,7 +60,7 @@ impl Rejection {
         Rejection::SeveralCalls,
     ];
 
-    /// The cause in a few words.
+    /// Short description of the cause.
     pub fn as_str(self) -> &'static str {
         match self {
             Rejection::Empty => "empty",
@@ -74,7 +74,7 @@ impl Rejection {
         }
     }
 
-    /// Whether the text held whole JSON all the same.
+    /// True if the text held complete JSON, although it is not a call.
     pub fn is_json(self) -> bool {
         !matches!(self, Rejection::Empty | Rejection::NoJson | Rejection::Truncated | Rejection::BrokenJson)
     }
@@ -87,20 +87,20 @@ impl fmt::Display for Rejection {
 }
 
 impl Call {
-    /// Reads the one call in `text`: a `<tool_call>` block, whatever stands around it, or a bare JSON object.
+    /// Reads the one call in `text`: a `<tool_call>` block, with any text around it, or a bare JSON object.
     ///
-    /// The arguments stand under `arguments` or, where that is missing, `parameters`, as an object or as a text that
-    /// holds one; a call without either has none. The closing mark may be missing.
+    /// The arguments are the value of `arguments` or, where that is missing, of `parameters`: an object, or a string
+    /// that contains one. A call without either has empty arguments. The closing tag may be missing.
     ///
     /// # Errors
-    /// Why the text is no call. Two calls are none.
+    /// The cause for which the text is not a call. Two calls are [`Rejection::SeveralCalls`].
     pub fn parse(text: &str) -> Result<Call, Rejection> {
         let text = text.trim();
         if text.is_empty() {
             return Err(Rejection::Empty);
         }
         match text.split_once(OPEN) {
-            // A bare object may hold the mark in one of its strings.
+            // A bare object may contain the tag inside one of its strings.
             Some((_, block)) if !(text.starts_with('{') && Json::parse(text).is_ok()) => {
                 let (value, rest) = first_value(block)?;
                 let rest = rest.trim_start();
@@ -122,7 +122,7 @@ impl Call {
                 match rest.trim_start() {
                     "" => Call::from_json(&value),
                     more if more.starts_with('{') => Err(Rejection::SeveralCalls),
-                    // A sentence that begins with a number is not JSON with something behind it.
+                    // A sentence that begins with a number is prose, not JSON followed by text.
                     _ if !matches!(value, Json::Object(_)) => Err(Rejection::NoJson),
                     _ => Err(Rejection::BrokenJson),
                 }
@@ -130,10 +130,10 @@ impl Call {
         }
     }
 
-    /// Reads a call from the object that it is written as.
+    /// Reads a call from its JSON object.
     ///
     /// # Errors
-    /// What the object lacks.
+    /// The part that is missing or has the wrong type.
     pub fn from_json(value: &Json) -> Result<Call, Rejection> {
         let object = value.as_object().ok_or(Rejection::NotAnObject)?;
         let name = object.get("name").and_then(Json::as_text).ok_or(Rejection::NoName)?;
@@ -149,7 +149,7 @@ impl Call {
         Ok(Call { name: name.to_owned(), arguments })
     }
 
-    /// The call as the published files write it, keys in their order.
+    /// Writes the call in the format of the published files; keys keep their order.
     pub fn render(&self, style: Style) -> String {
         let (name, arguments) = (json::quoted(&self.name), json::dumps(&self.arguments));
         match style {
@@ -161,7 +161,7 @@ impl Call {
     }
 }
 
-/// The text of a `prediction` column: the call that `raw` holds, written canonically, or nothing.
+/// Text of a `prediction` column: the call in `raw`, written canonically, or an empty string if `raw` has none.
 pub fn prediction(raw: &str, style: Style) -> String {
     Call::parse(raw).map_or_else(|_| String::new(), |call| call.render(style))
 }

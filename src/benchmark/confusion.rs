@@ -1,17 +1,17 @@
-//! Which function was called where which one was right.
+//! Confusion matrix of function names: the ground truth against the prediction.
 
 use super::answer::{Call, Rejection};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Counts by the function that is right and the one that was called.
+/// Number of pairs by ground-truth function and called function.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {
-    /// The functions that were right, each with what was called in its place and how often; [`NO_CALL`] first.
+    /// Ground-truth function -> called function -> number of pairs; [`NO_CALL`] sorts first.
     pub rows: BTreeMap<String, BTreeMap<String, usize>>,
 }
 
-/// Stands for the function where there was no call. No tool can have this name: a name is not empty.
+/// Name that stands for "no call". No tool can have it, since a tool's name is not empty.
 pub const NO_CALL: &str = "";
 
 impl Confusion {
@@ -20,13 +20,13 @@ impl Confusion {
         self.add_names(Some(&gold.name), predicted.as_ref().ok().map(|call| &*call.name));
     }
 
-    /// Counts one pair of names, either of them none where there was no call.
+    /// Counts one pair of names; `None` means no call.
     pub fn add_names(&mut self, gold: Option<&str>, called: Option<&str>) {
         let row = self.rows.entry(gold.unwrap_or(NO_CALL).to_owned()).or_default();
         *row.entry(called.unwrap_or(NO_CALL).to_owned()).or_default() += 1;
     }
 
-    /// The functions that were called, sorted; [`NO_CALL`] first.
+    /// Names of the called functions, sorted; [`NO_CALL`] comes first.
     pub fn called(&self) -> Vec<&str> {
         let mut names: Vec<&str> =
             self.rows.values().flat_map(|row| row.keys().map(String::as_str)).collect();
@@ -35,7 +35,7 @@ impl Confusion {
         names
     }
 
-    /// How often `called` was called where `gold` was right.
+    /// Number of pairs in which the ground truth is `gold` and the model called `called`.
     pub fn count(&self, gold: &str, called: &str) -> usize {
         self.rows.get(gold).and_then(|row| row.get(called)).copied().unwrap_or(0)
     }

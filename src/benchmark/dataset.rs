@@ -1,10 +1,10 @@
-//! A data set in the form of the TFT benchmark: a job (task and tools) and a test set, one conversation a line.
+//! A data set in the format of the TFT benchmark: a job (task and tools) and a test set with one conversation a line.
 //!
-//! Each line holds a conversation and the call that ends it. It expands into one case for each call: the ones that
-//! the assistant made on the way, with the messages before them, and the last.
+//! Each line holds a conversation and the call that ends it. It expands into one case for each call: those that the
+//! assistant made during the conversation, each with the messages before it, and the last one.
 //!
-//! A test set may have no answers. Then it has no right calls at all: what the assistant called on the way is a log of
-//! some model, which nobody said was right, so those calls are asked for again and scored by nothing.
+//! A test set may have no answers. It then has no ground truth at all: the assistant's calls in a conversation come
+//! from some model and may be wrong. The models are still asked for each of them, but no metric compares with them.
 
 use super::{
     Error,
@@ -30,20 +30,20 @@ use std::{
 /// The MD5 of the published test.jsonl.
 const PUBLIC_TEST_MD5: &str = "1c1b7ce2bf4ef1c262d06dd5fad2c59c";
 
-/// How many of its first pairs the published prediction files hold.
+/// Number of rows in the published prediction files; they are the first ones of the test set.
 const PUBLISHED_ROWS: usize = 78;
 
-/// Far more than any test set; the file may be a device without an end.
+/// Limit on the size of an input file. No test set is this large, but a path may name a device without an end.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// What the model is for: the task and the tools, from a `job_description.json`.
+/// The model's task and tools, read from a `job_description.json`.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// The text that goes into the system message.
+    /// Text of the task; part of the system message.
     pub task_description: String,
-    /// The tools, in the order in which the prompt shows them.
+    /// The tools, in the order in which they appear in the prompt.
     pub tools: ToolSet,
-    /// What a judge should go by, if the job says.
+    /// Criteria for an LLM judge, if the job has any.
     pub judge_instructions: Option<String>,
 }
 
@@ -52,34 +52,34 @@ pub struct Job {
 pub struct Case {
     /// The conversation's line in the test set, counted from 0.
     pub conversation: usize,
-    /// Which call of its conversation, counted from 0.
+    /// Index of the call in its conversation, counted from 0.
     pub turn: usize,
-    /// The call that is right here; none in data without labels.
+    /// The ground-truth call; `None` in unlabelled data.
     pub gold: Option<Call>,
     messages: Arc<[Message]>,
     prefix: usize,
 }
 
-/// Which cases are run.
+/// Subset of the cases to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Split {
-    /// All of them; 359 in the published test set.
+    /// All cases; 359 in the published test set.
     #[default]
     All,
-    /// The 78 for which predictions were published.
+    /// The first 78 cases, for which predictions were published.
     First78,
 }
 
-/// A job and its test set, checked.
+/// A job and its test set, validated.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// Task and tools.
     pub job: Job,
-    /// The cases, conversation by conversation.
+    /// The cases, in the order of the conversations.
     pub cases: Vec<Case>,
     /// The number of conversations.
     pub conversations: usize,
-    /// Whether the data say which calls are right: every line has its `answer`, or none has.
+    /// True if the data are labelled: every line has an `answer`. Otherwise no line has one.
     pub labelled: bool,
     /// The MD5 of the test set's bytes, in hex.
     pub test_md5: String,
@@ -95,11 +95,12 @@ impl Dataset {
         Dataset::open_files(&folder.join("job_description.json"), &folder.join("test.jsonl"))
     }
 
-    /// Reads a job and a test set, wherever they are.
+    /// Reads a job and a test set from two paths.
     ///
     /// # Errors
-    /// [`Error::Read`], or the file, line and field that is wrong: every call must be one of the job's tools, every
-    /// case must end with a message that asks for an answer, and all lines must have an answer or none.
+    /// [`Error::Read`], or the file, line and field that is wrong. Every call must name one of the job's tools, the
+    /// messages before every call must end with one that is not the assistant's, and either all lines have an answer or
+    /// none has.
     pub fn open_files(job: &Path, test: &Path) -> Result<Dataset, Error> {
         let job = Job::open(job)?;
         let bytes = read(test)?;
@@ -129,15 +130,15 @@ impl Dataset {
         Ok(Dataset { job, cases, conversations, labelled, test_md5, test_path: test.to_path_buf() })
     }
 
-    /// Whether the test set is the published one.
+    /// True if the test set is the published one, by its MD5.
     pub fn is_public(&self) -> bool {
         self.test_md5 == PUBLIC_TEST_MD5
     }
 
-    /// Refuses data without labels.
+    /// Returns an error if the data are unlabelled.
     ///
     /// # Errors
-    /// [`Error::NoLabels`], in which `what` is what needs them.
+    /// [`Error::NoLabels`]; `what` names the feature that needs labels.
     pub fn require_labels(&self, what: &str) -> Result<(), Error> {
         match self.labelled {
             true => Ok(()),
@@ -145,10 +146,10 @@ impl Dataset {
         }
     }
 
-    /// The cases of a split, as a range of [`Dataset::cases`].
+    /// Cases of a split, as a range of indices into [`Dataset::cases`].
     ///
     /// # Errors
-    /// [`Error::NotPublic`] for [`Split::First78`] of another test set.
+    /// [`Error::NotPublic`] for [`Split::First78`] if the test set is not the published one.
     pub fn split(&self, split: Split) -> Result<Range<usize>, Error> {
         match split {
             Split::All => Ok(0..self.cases.len()),
@@ -157,14 +158,14 @@ impl Dataset {
         }
     }
 
-    /// What tells rows of these data from rows of others.
+    /// Hashes that identify the data in rows.
     pub fn identity(&self) -> Data {
         let tools = tools::json::spaced(&self.job.tools.sources());
         let job = Sha256::digest(format!("{}\0{tools}", self.job.task_description));
         Data { test_md5: self.test_md5.clone(), job_sha256: hex(&job) }
     }
 
-    /// What the model is asked in a case: the system message around the task, and the messages so far.
+    /// Conversation sent to the model for a case: the system message with the task, then the messages before the call.
     pub fn conversation(&self, case: &Case) -> Conversation {
         Conversation { messages: case.messages().to_vec(), tools: None }
             .with_system(chat::task_system_text(&self.job.task_description))
@@ -172,7 +173,7 @@ impl Dataset {
 }
 
 impl Split {
-    /// Every split by its name on the command line.
+    /// Every split with its name on the command line.
     pub const ALL: [(&'static str, Split); 2] = [("all359", Split::All), ("first78", Split::First78)];
 
     /// The name on the command line.
@@ -185,12 +186,12 @@ impl Split {
 }
 
 impl Case {
-    /// The messages before the call; the last one is no assistant's.
+    /// Messages before the call; the last one is not the assistant's.
     pub fn messages(&self) -> &[Message] {
         &self.messages[..self.prefix]
     }
 
-    /// The right call as the `answer` column has it; none in data without labels.
+    /// The ground-truth call in the format of the `answer` column; `None` in unlabelled data.
     pub fn answer(&self, style: Style) -> Option<String> {
         self.gold.as_ref().map(|gold| gold.render(style))
     }
@@ -233,7 +234,7 @@ impl Job {
     }
 }
 
-/// What is wrong with a line whose number and file are not known yet.
+/// Problem in a line, before its number and file are known.
 struct Flaw {
     problem: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -253,7 +254,7 @@ impl Flaw {
     }
 }
 
-/// What is wrong with the first of `without` lines that have no answer, where `with` lines have one.
+/// Error for a test set where only `with` lines have an answer; `first` is the number of the first of them.
 fn mixed(without: usize, with: usize, first: usize) -> Flaw {
     let lines = |n: usize| if n == 1 { "1 line has".to_owned() } else { format!("{n} lines have") };
     Flaw::new(format!(
@@ -264,7 +265,7 @@ fn mixed(without: usize, with: usize, first: usize) -> Flaw {
     ))
 }
 
-/// The cases of one line.
+/// Expands one line into its cases.
 fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>, Flaw> {
     let document: Value = serde_json::from_str(line).map_err(|e| Flaw::caused("not valid JSON", e))?;
     let Value::Object(fields) = document else {
@@ -298,7 +299,7 @@ fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>,
             Role::User | Role::Tool => {}
         }
     }
-    // A log may end with what the assistant said, and then nothing is asked behind it.
+    // An unlabelled conversation may end with an assistant's message; no call is asked for after it.
     let is_asked = messages.last().is_some_and(|message| message.role() != Role::Assistant);
     if is_labelled || is_asked {
         calls.push((messages.len(), last));
@@ -314,7 +315,7 @@ fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>,
         if let Some(Call { name, .. }) = call.as_ref().filter(|call| tools.get(&call.name).is_none()) {
             return Err(Flaw::new(format!("{place} calls `{name}`, which is none of the job's tools")));
         }
-        // Without the last call's label the others are none either: they are what was called, right or not.
+        // In an unlabelled line the earlier calls are not ground truth either: they were made by some model.
         let gold = call.filter(|_| is_labelled);
         cases.push(Case { conversation, turn, gold, messages: messages.clone(), prefix });
     }
@@ -332,7 +333,7 @@ fn string_field<'a>(fields: &'a Map<String, Value>, key: &str) -> Result<&'a str
     }
 }
 
-/// The one call of an assistant's message.
+/// The only call of an assistant's message, or an error if there are none or several.
 fn the_call(message: &Message) -> Result<Call, String> {
     let [call] = message.tool_calls() else {
         return Err(format!(
@@ -344,7 +345,7 @@ fn the_call(message: &Message) -> Result<Call, String> {
         .map_err(|rejection: Rejection| format!("is no call: {rejection}"))
 }
 
-/// `bytes` as checksums are written.
+/// Lower-case hexadecimal digits of `bytes`.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,8 @@
-//! A model behind an OpenAI-compatible server, answering the cases of a data set.
+//! A model behind an OpenAI-compatible server that answers the cases of a data set.
 //!
-//! Either our own prompt is sent, whose hash is that of local rows, or the messages and tools, and the server writes
-//! the prompt. Nothing is known of the server's engine but what it says, so its rows carry that in place of a file.
+//! The request holds either a prompt rendered here, with the same hash as that of local rows, or messages and tools,
+//! and then the server renders the prompt. The server's file and settings are not known, so its rows hold its own
+//! description of itself in their place.
 
 mod prompts;
 mod request;
@@ -24,48 +25,48 @@ use request::Asked;
 use serde_json::Value;
 use std::{collections::BTreeMap, path::Path};
 
-/// Who writes the prompts.
+/// Renderer of the prompts: edgecall or the server.
 pub enum Prompts<'p> {
-    /// This program, with a model's chat template.
+    /// This program, with the model's chat template.
     Ours(&'p Template),
     /// The server.
     Servers,
 }
 
-/// A model behind a server, and what it is asked.
+/// A model behind a server, with the cases and limits of a run.
 pub struct Endpoint<'s> {
     /// The server.
     pub client: &'s Client,
-    /// What the server calls the model.
+    /// Name of the model on the server.
     pub model: String,
-    /// What the server says of itself, from [`identify`].
+    /// The server's description of itself, from [`identify`].
     pub server: String,
-    /// Who writes the prompts.
+    /// Renderer of the prompts: edgecall or the server.
     pub prompts: Prompts<'s>,
     /// The data.
     pub dataset: &'s Dataset,
-    /// The cases that are run, as indices of [`Dataset::cases`].
+    /// Cases to run, as indices into [`Dataset::cases`].
     pub cases: Vec<usize>,
-    /// What its rows are for.
+    /// Role of its rows in the comparison.
     pub role: Role,
-    /// The most tokens of an answer.
+    /// Maximum number of tokens in an answer.
     pub max_tokens: usize,
-    /// The metric that decides.
+    /// Name of the primary metric.
     pub primary: String,
-    /// The loss that one could live with, as a share.
+    /// Largest acceptable loss of the primary metric, as a fraction.
     pub margin: f64,
 }
 
 impl Endpoint<'_> {
-    /// How many rows it makes.
+    /// Number of rows that a complete run has.
     pub fn row_count(&self) -> usize {
         self.cases.len()
     }
 
-    /// Makes the rows that `done` does not have yet and hands each to `sink`, in order; [`Endpoint::check`] comes first.
+    /// Makes the rows that are missing from `done` and passes each to `sink`, in order. Call [`Endpoint::check`] first.
     ///
     /// # Errors
-    /// A prompt that cannot be written, a server that gives no answer, and what `sink` says.
+    /// A prompt that cannot be rendered, a server that does not answer, and any error of `sink`.
     pub fn run(&self, done: &RowFile, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
         let (done, arm) = (done.done(), self.arm());
         let toolbox = Toolbox::new(&self.dataset.job.tools);
@@ -142,11 +143,11 @@ impl Endpoint<'_> {
         Arm::served(served, self.max_tokens)
     }
 
-    /// Refuses to add to `done`, the rows of the file at `path`, where they are of another sweep, or of another server under
-    /// the same name.
+    /// Checks that this run may append to `done`, the rows of the file at `path`.
     ///
     /// # Errors
-    /// [`Error::OtherKey`], and a prompt that cannot be written.
+    /// [`Error::OtherKey`] if those rows are of other data, another primary metric, or another server, role or prompt
+    /// for the same model; also a prompt that cannot be rendered.
     pub fn check(&self, path: &Path, done: &RowFile) -> Result<()> {
         let (data, arm) = (self.dataset.identity(), self.arm());
         let cases = &self.dataset.cases;
@@ -183,7 +184,7 @@ impl Endpoint<'_> {
 }
 
 impl Arm {
-    /// The arm of a model behind a server: what is not known of it is left empty.
+    /// Variant of a model behind a server; fields that are unknown for a server are empty.
     pub fn served(served: Served, max_tokens: usize) -> Arm {
         Arm {
             file_sha256: String::new(),
@@ -201,7 +202,7 @@ impl Arm {
     }
 }
 
-/// A number that JSON has as a whole one; 0 if it has none.
+/// The value as an unsigned integer; 0 if it is not one.
 fn count(value: &Value) -> usize {
     value.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0)
 }

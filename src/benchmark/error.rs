@@ -1,34 +1,34 @@
-//! Why a data set or a file of rows cannot be used.
+//! Errors of data sets, row files and benchmark runs.
 
 use super::run::room::Needs;
 use crate::error::Kind;
 use std::path::PathBuf;
 
-/// Why a data set or a file of rows cannot be used.
+/// Error of a data set, a row file or a benchmark run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A line of a file holds something else than it should.
+    /// A line of a file is invalid.
     #[error("{}: line {line}: {problem}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong, and where in the line.
+        /// Problem, with the field that has it.
         problem: String,
-        /// The parser's reason, where a part of the line could not be read.
+        /// Cause, if a part of the line could not be parsed.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// A file as a whole holds something else than it should.
+    /// A file as a whole is invalid.
     #[error("{}: {problem}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Problem with the file.
         problem: String,
-        /// The parser's reason, if it has one.
+        /// Cause, if a parser reported one.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
@@ -37,76 +37,76 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// Operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// A file of rows cannot be made.
+    /// A row file cannot be created.
     #[error("cannot write {}", path.display())]
     Create {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// Operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// A row cannot be added.
+    /// A row cannot be appended.
     #[error("cannot add to {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// Operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// Rows of different sweeps were to be joined.
+    /// Rows of different runs cannot be joined.
     #[error("{}: line {line} does not belong to the sweep of {}: {problem}", path.display(), other.display())]
     OtherKey {
         /// The file.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// The file that it does not go with.
+        /// File or run that the row does not match.
         other: PathBuf,
-        /// What differs.
+        /// Difference between the two.
         problem: String,
     },
-    /// Two of the models are one file.
+    /// Two of the models are the same file.
     #[error("{} and {} are the same model, byte for byte; name it once", a.display(), b.display())]
     SameModel {
-        /// One path.
+        /// First path.
         a: PathBuf,
-        /// The other.
+        /// Second path.
         b: PathBuf,
     },
-    /// The models of a sweep do not fit the memory of this machine together.
+    /// The models of a run do not fit into this machine's memory together.
     #[error(
         "the models and their contexts of {n_ctx} tokens take {need_mib} MiB beside the mapped weights, {all_mib} MiB in \
          all, and this machine has {available_mib} MiB available of {total_mib}:\n{needs}"
     )]
     Memory {
-        /// Tokens of each context.
+        /// Size of each context, in tokens.
         n_ctx: usize,
-        /// What would be allocated.
+        /// Memory to allocate, without mapped weights, in MiB.
         need_mib: u64,
-        /// The same with the mapped weights.
+        /// Memory in all, with mapped weights, in MiB.
         all_mib: u64,
-        /// What the machine can give.
+        /// Memory available on this machine, in MiB.
         available_mib: u64,
-        /// What the machine has.
+        /// Total memory of this machine, in MiB.
         total_mib: u64,
-        /// What each model needs.
+        /// Memory need of each model.
         needs: Needs,
     },
-    /// Something needs right answers that the data do not have.
+    /// A feature needs ground truth that the data do not have.
     #[error("{what} needs right answers, and no line of {} has an `answer`", path.display())]
     NoLabels {
-        /// What needs them.
+        /// Feature that needs it.
         what: String,
         /// The test set.
         path: PathBuf,
     },
-    /// The first 78 pairs mean something only in the published test set.
+    /// The first 78 rows are defined only for the published test set.
     #[error("the split first78 is the published 78 rows, and {} is not the published test set; use all359", path.display())]
     NotPublic {
         /// The test set.
@@ -115,7 +115,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The class that decides the exit code.
+    /// Class of the error; it decides the exit code.
     pub fn kind(&self) -> Kind {
         match self {
             Error::Line { .. } | Error::File { .. } | Error::OtherKey { .. } => Kind::Data,

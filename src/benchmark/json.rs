@@ -1,19 +1,19 @@
 //! JSON as Python's `json` module reads, compares and writes it.
 //!
-//! The published scores were made in Python, and the rows with them: `NaN` stands in them, whole numbers have any
-//! length, of two equal keys the last one counts, `2 == 2.0` and `True == 1`. No crate reads that dialect, so this
-//! one does; what `serde_json` accepts, it accepts too.
+//! The published scores and rows were made in Python. They contain `NaN`, integers of any length and duplicate keys
+//! (the last one counts), and they were compared with `2 == 2.0` and `True == 1`. No crate reads that dialect, so this
+//! module does. It accepts everything that `serde_json` accepts.
 
 use indexmap::IndexMap;
 use std::fmt::{self, Write};
 
-/// Levels of nesting; Python gives up near a thousand.
+/// Maximum depth of nesting; Python's limit is near a thousand.
 const MAX_DEPTH: usize = 512;
 
-/// Python reads no whole number with more digits than this.
+/// Maximum number of digits in an integer; Python's default limit.
 const MAX_DIGITS: usize = 4300;
 
-/// The members of an object, in the order in which their keys were first written.
+/// Members of an object, in the order in which their keys first appeared.
 pub type Object = IndexMap<String, Json>;
 
 /// A value as `json.loads` gives it. Equality is Python's `==`.
@@ -23,11 +23,11 @@ pub enum Json {
     Null,
     /// `True` or `False`.
     Bool(bool),
-    /// An `int` of any length, as its decimal digits with `-` in front of a negative one.
+    /// An `int` of any length, as decimal digits; negative ones start with `-`.
     Int(String),
     /// A `float`, infinities and NaN included.
     Float(f64),
-    /// A `str`. A surrogate without its other half, which Rust's text cannot hold, is U+FFFD.
+    /// A `str`. An unpaired surrogate, which Rust's `str` cannot hold, becomes U+FFFD.
     Text(String),
     /// A `list`.
     List(Vec<Json>),
@@ -35,23 +35,23 @@ pub enum Json {
     Object(Object),
 }
 
-/// Why a text is not JSON.
+/// Syntax error in a JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{problem} at byte {offset}", if *at_end { "the text ends early: " } else { "" })]
 pub struct Fault {
-    /// What was expected or is wrong.
+    /// Problem or missing token.
     pub problem: &'static str,
-    /// Where, in bytes from the start.
+    /// Offset in bytes from the start.
     pub offset: usize,
-    /// Whether more text could have mended it.
+    /// True if the text ended too early, so that more text could have completed it.
     pub at_end: bool,
 }
 
 impl Json {
-    /// Reads the one value that `text` holds, white space around it.
+    /// Reads the only value in `text`; white space around it is allowed.
     ///
     /// # Errors
-    /// What is wrong and where.
+    /// The problem and its offset.
     pub fn parse(text: &str) -> Result<Json, Fault> {
         let (value, end) = Json::parse_prefix(text)?;
         match text[end..].trim_start_matches(WHITE).is_empty() {
@@ -60,17 +60,17 @@ impl Json {
         }
     }
 
-    /// Reads the value that `text` begins with, and tells at which byte it ends.
+    /// Reads the value at the start of `text`, and returns it with the offset of its end in bytes.
     ///
     /// # Errors
-    /// What is wrong and where.
+    /// The problem and its offset.
     pub fn parse_prefix(text: &str) -> Result<(Json, usize), Fault> {
         let mut reader = Reader { text, at: 0 };
         let value = reader.value(0)?;
         Ok((value, reader.at))
     }
 
-    /// The text of a string.
+    /// The string, if the value is one.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Json::Text(text) => Some(text),
@@ -78,7 +78,7 @@ impl Json {
         }
     }
 
-    /// The members of an object.
+    /// The members, if the value is an object.
     pub fn as_object(&self) -> Option<&Object> {
         match self {
             Json::Object(object) => Some(object),
@@ -86,7 +86,7 @@ impl Json {
         }
     }
 
-    /// The number, `true` and `false` being 1 and 0 as in Python.
+    /// The number, if the value is one; `true` and `false` are 1 and 0 as in Python.
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Json::Bool(bool) => Some(f64::from(u8::from(*bool))),
@@ -96,7 +96,7 @@ impl Json {
         }
     }
 
-    /// What the value is, for a message.
+    /// Name of the value's type with an article, for errors.
     pub fn type_name(&self) -> &'static str {
         match self {
             Json::Null => "null",
@@ -108,8 +108,8 @@ impl Json {
         }
     }
 
-    /// The same value for `serde_json`; `None` where it holds an infinity or NaN, which JSON has no words for. Whole
-    /// numbers beyond 64 bits become floats.
+    /// Converts to a `serde_json` value; `None` if there is an infinity or NaN in it, which standard JSON lacks.
+    /// Integers beyond 64 bits become floats.
     pub fn to_serde(&self) -> Option<serde_json::Value> {
         use serde_json::{Number, Value};
         Some(match self {
@@ -152,8 +152,8 @@ impl From<&serde_json::Value> for Json {
     }
 }
 
-/// Python's `==` of what `json.loads` gives: numbers by value whatever their type, booleans as 1 and 0, objects without
-/// regard to the order of keys, and one NaN like the other.
+/// Python's `==` on results of `json.loads`. Numbers compare by value across types, booleans are 1 and 0, the order of
+/// keys does not count, and NaN equals NaN.
 impl PartialEq for Json {
     fn eq(&self, other: &Json) -> bool {
         match (self, other) {
@@ -161,7 +161,7 @@ impl PartialEq for Json {
             (Json::Text(a), Json::Text(b)) => a == b,
             (Json::List(a), Json::List(b)) => a == b,
             (Json::Object(a), Json::Object(b)) => a == b,
-            // `json.loads` gives one and the same object for every NaN, and containers compare objects first.
+            // `json.loads` returns the same object for every NaN, and containers compare by identity first.
             (Json::Float(a), Json::Float(b)) => a == b || (a.is_nan() && b.is_nan()),
             _ => match (self.whole(), other.whole()) {
                 (Some(a), Some(b)) => a == b,
@@ -172,12 +172,12 @@ impl PartialEq for Json {
 }
 
 impl Json {
-    /// The digits of a number without a fraction, exactly.
+    /// Exact decimal digits of a number without a fraction.
     fn whole(&self) -> Option<String> {
         match self {
             Json::Bool(bool) => Some(u8::from(*bool).to_string()),
             Json::Int(digits) => Some(digits.clone()),
-            // `{:.0}` writes every digit of a float, however large it is; adding 0 makes -0.0 positive.
+            // `{:.0}` writes every digit of a float of any size; adding 0 makes -0.0 positive.
             Json::Float(float) if float.is_finite() && float.fract() == 0.0 => {
                 Some(format!("{:.0}", float + 0.0))
             }
@@ -186,7 +186,7 @@ impl Json {
     }
 }
 
-/// As `json.dumps(value, ensure_ascii=False)` writes it: a space behind `:` and `,`.
+/// Format of `json.dumps(value, ensure_ascii=False)`: a space after `:` and `,`.
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -207,7 +207,7 @@ impl fmt::Display for Json {
     }
 }
 
-/// An object as `json.dumps(object, ensure_ascii=False)` writes it.
+/// Writes an object in the format of `json.dumps(object, ensure_ascii=False)`.
 pub fn dumps(object: &Object) -> String {
     let members: Vec<String> =
         object.iter().map(|(key, value)| format!("{}: {value}", quoted(key))).collect();
@@ -219,7 +219,8 @@ pub fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a text is written to memory")
 }
 
-/// As `repr(float)`: the shortest digits that read back, an exponent of at least two digits with its sign.
+/// Format of Python's `repr(float)`: the shortest digits that round-trip, and an exponent with a sign and at least two
+/// digits.
 fn float_repr(float: f64) -> String {
     if float.is_nan() {
         return "NaN".into();
@@ -227,7 +228,7 @@ fn float_repr(float: f64) -> String {
     if float.is_infinite() {
         return if float > 0.0 { "Infinity".into() } else { "-Infinity".into() };
     }
-    // Rust's debug form switches to an exponent at the same sizes as Python does.
+    // Rust's debug format switches to an exponent at the same magnitudes as Python.
     let text = format!("{float:?}");
     match text.split_once('e') {
         None => text,
@@ -372,7 +373,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The character of the escape that stands here.
+    /// Reads an escape sequence; `at` is on its backslash.
     fn escape(&mut self) -> Result<char, Fault> {
         self.at += 1;
         let c = match self.text.as_bytes().get(self.at) {

@@ -1,8 +1,8 @@
-//! LLM-as-a-judge: a model behind a server says whether a call is as good as the reference.
+//! LLM-as-a-judge: a model behind a server decides if a call is as good as the reference.
 //!
-//! How the published judge was asked is not public, so this is a wrapper of our own around the data's criteria; its name
-//! and hash stand beside every verdict. A judge's means can be set beside published ones only with
-//! [`calibration`] at hand.
+//! The prompt of the published judge is not public. The prompt here wraps the data set's own criteria, and its name and
+//! hash are stored with every verdict. Compare a judge's means with published ones only together with its
+//! [`calibration`].
 
 mod cache;
 pub mod calibration;
@@ -28,36 +28,37 @@ use std::{
     thread,
 };
 
-/// The metric that a verdict is.
+/// Name of the metric that verdicts are stored under.
 pub const METRIC: &str = "llm_judge";
 
-/// How verdicts are made: all that they depend on beside the question.
+/// Configuration of a judge: all inputs of a verdict except the question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manner {
-    /// What the server calls the judge.
+    /// Name of the judge on the server.
     pub model: String,
-    /// The name of the text around the question, and the beginning of its SHA-256.
+    /// Name of the prompt's version, with the first 12 digits of its SHA-256.
     pub wrapper: String,
-    /// The SHA-256 of the criteria, in hex.
+    /// SHA-256 of the criteria, in hex.
     pub criteria_sha256: String,
-    /// How freely tokens are chosen.
+    /// Sampling temperature.
     pub temperature: f64,
-    /// The most tokens of thought and verdict together.
+    /// Maximum number of tokens in a reply, reasoning included.
     pub max_tokens: usize,
 }
 
-/// What a judge said of a row.
+/// A judge's votes on a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
-    /// How it was asked.
+    /// Configuration of the judge.
     #[serde(flatten)]
     pub manner: Manner,
-    /// Its votes: good, bad, or nothing that could be read. An answer that is no call is bad without asking.
+    /// Votes: good is `Some(true)`, bad is `Some(false)`, unreadable is `None`. An answer that is not a call gets bad
+    /// votes without a request.
     pub votes: Vec<Option<bool>>,
 }
 
 impl Judged {
-    /// What most of the readable votes say; `None` where as many say the other, or none says anything.
+    /// Majority of the readable votes; `None` on a tie, or if no vote is readable.
     pub fn verdict(&self) -> Option<bool> {
         let count = |wanted| self.votes.iter().filter(|vote| **vote == Some(wanted)).count();
         match count(true).cmp(&count(false)) {
@@ -72,19 +73,19 @@ impl Judged {
 pub struct Judge<'j> {
     /// The server.
     pub client: &'j Client,
-    /// How verdicts are made.
+    /// Configuration of the judge.
     pub manner: Manner,
-    /// What the judge goes by.
+    /// Criteria that the judge applies.
     pub criteria: String,
-    /// How often each question is put; odd, so that most of the votes say something.
+    /// Votes per question; an odd number avoids ties.
     pub votes: usize,
-    /// Questions that are open at a time.
+    /// Maximum number of requests in flight.
     pub concurrency: usize,
-    /// Votes that were given before.
+    /// Votes of earlier runs.
     pub cache: Mutex<Cache>,
 }
 
-/// One vote that is wanted.
+/// A vote still to be requested.
 struct Ballot<'q> {
     key: String,
     question: &'q Question,
@@ -92,12 +93,13 @@ struct Ballot<'q> {
 }
 
 impl Judge<'_> {
-    /// Puts verdicts into the rows with a right answer that have none of this judge's, in `row.judge` and as [`METRIC`] among the scores, and
-    /// gives the number of rows that changed. `progress` is called after each vote that was asked for, with the number of
-    /// those that are done and of all.
+    /// Judges the labelled rows that have no verdict of this judge, and returns the number of rows that changed. A
+    /// verdict is stored in `row.judge` and as [`METRIC`] in the scores. `progress` is called after each requested vote
+    /// with the number of finished votes and of all.
     ///
     /// # Errors
-    /// A server that gives no answer, a cache that cannot be written; votes that were given are in the cache all the same.
+    /// A server that does not answer, or a cache that cannot be written. Votes received before the error stay in the
+    /// cache.
     pub fn judge_rows(
         &self,
         rows: &mut [Row],
@@ -129,16 +131,16 @@ impl Judge<'_> {
         Ok(open.len())
     }
 
-    /// The votes on each question; bad without asking where there is none.
+    /// Returns the votes on each question; bad votes where the question is `None`.
     ///
     /// # Errors
-    /// As [`Judge::judge_rows`].
+    /// As for [`Judge::judge_rows`].
     pub fn ask(
         &self,
         questions: &[Option<Question>],
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Vec<Vec<Option<bool>>>> {
-        // Models that give the same answer are asked about once.
+        // Models often give the same answer; the question about it is sent once.
         let (mut ballots, mut seen) = (Vec::new(), BTreeSet::new());
         for question in questions.iter().flatten() {
             for vote in 0..self.votes {
@@ -158,7 +160,7 @@ impl Judge<'_> {
         Ok(questions.iter().map(votes).collect())
     }
 
-    /// Asks for all votes, several at a time; the first failure ends it.
+    /// Requests all votes on several threads; the first error stops them.
     fn poll(&self, ballots: &[Ballot<'_>], progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {
         let (next, done, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
         let work = || -> Result<()> {
@@ -181,7 +183,7 @@ impl Judge<'_> {
         })
     }
 
-    /// One vote: what could be read of the reply, and the reply.
+    /// Requests one vote, and returns it with the reply's text; `None` if the reply has no readable verdict.
     fn cast(&self, ballot: &Ballot<'_>) -> Result<(Option<bool>, String)> {
         let path = "/chat/completions";
         let body = json!({
@@ -203,7 +205,7 @@ impl Judge<'_> {
             return Err(Error::Incomplete { url, missing: "`choices[0].message`", begins }.into());
         }
         let content = choice["message"]["content"].as_str().unwrap_or_default();
-        // A thought that was cut off may have named both verdicts.
+        // Reasoning that was cut off may mention both verdicts.
         let vote = if choice["finish_reason"] == "length" { None } else { wrapper::verdict(content) };
         Ok((vote, content.to_owned()))
     }
@@ -212,7 +214,7 @@ impl Judge<'_> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(key)
     }
 
-    /// What a vote is found by in the cache.
+    /// Key of a vote in the cache: a SHA-256 of everything that it depends on.
     fn key(&self, question: &Question, vote: usize) -> String {
         let Manner { model, wrapper, temperature, max_tokens, .. } = &self.manner;
         let all = json!([model, wrapper, question.text(), temperature, max_tokens, vote]);
@@ -221,7 +223,7 @@ impl Judge<'_> {
 }
 
 impl Manner {
-    /// The manner of the judge of this name with these criteria.
+    /// Configuration of a judge with these criteria.
     pub fn new(model: &str, criteria: &str, temperature: f64, max_tokens: usize) -> Manner {
         Manner {
             model: model.to_owned(),

@@ -5,8 +5,8 @@
 //!                       answer, metric    stats
 //! ```
 //!
-//! A [`Dataset`] expands into [`Case`]s; each answer to one is scored by every metric of [`metric::METRICS`] and becomes
-//! a [`Row`] of a file. A [`report`] is made of rows alone: of one run, of a resumed one, or of shards.
+//! A [`Dataset`] expands into [`Case`]s. Each answer is scored by every metric of [`metric::METRICS`] and becomes a
+//! [`Row`] of a file. A [`report`] is made from rows alone: those of one run, of a resumed run, or of shards.
 
 pub mod answer;
 pub mod confusion;

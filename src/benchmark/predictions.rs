@@ -1,4 +1,4 @@
-//! Files of predictions in the published form: one row a line with `answer`, `prediction` and, if it has them, scores.
+//! Prediction files in the published format: one row a line with `answer`, `prediction` and optional scores.
 
 mod graded;
 
@@ -17,11 +17,11 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, path::Path};
 
-/// The columns whose scores can be computed anew.
+/// Columns whose scores can be recomputed.
 const SCORE_COLUMNS: [&str; 5] =
     ["rouge", "binary_tool_call", "tool_call_equivalence", "staged_tool_call", "judge_proxy"];
 
-/// The column that no formula gives.
+/// Column of the published judge's verdicts, which cannot be recomputed.
 pub const JUDGE_COLUMN: &str = "llm-as-a-judge";
 
 /// One row of a file.
@@ -29,23 +29,23 @@ pub const JUDGE_COLUMN: &str = "llm-as-a-judge";
 pub struct Prediction {
     /// The line, counted from 1.
     pub line: usize,
-    /// The messages before the call, as JSON, where the file has them.
+    /// Messages before the call, as JSON, if the file has them.
     pub question: Option<String>,
-    /// The reference.
+    /// The reference call.
     pub answer: String,
-    /// The answer; nothing where there was no call.
+    /// The model's call; empty if it made none.
     pub prediction: String,
-    /// What the model wrote, where the file keeps it (`raw_output`).
+    /// The model's raw output, if the file has it (`raw_output`).
     pub raw_output: Option<String>,
-    /// The scores in the file by column; those that are missing, null or NaN are left out.
+    /// Scores in the file by column, without missing, null and NaN values.
     pub scores: IndexMap<&'static str, f64>,
 }
 
 impl Prediction {
-    /// The messages before the call; `path` is the file's, for messages.
+    /// Parses the messages before the call; `path` is used in errors.
     ///
     /// # Errors
-    /// [`Error::Line`] where the file does not have them.
+    /// [`Error::Line`] if the file does not have them.
     pub fn messages(&self, path: &Path) -> Result<Vec<Message>, Error> {
         let wrong = |problem: &str, source| Error::Line {
             path: path.to_path_buf(),
@@ -61,10 +61,10 @@ impl Prediction {
     }
 }
 
-/// Reads rows, blank lines between them allowed. `path` is for messages.
+/// Reads rows and skips blank lines. `path` is used in errors.
 ///
 /// # Errors
-/// [`Error::Line`] with the line and field that is wrong; [`Error::File`] where there is no row.
+/// [`Error::Line`] with the line and field that is wrong; [`Error::File`] if there are no rows.
 pub fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Prediction>, Error> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let mut rows = Vec::new();
@@ -105,7 +105,7 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Prediction>, Error> {
 fn row(line: usize, fields: &Object) -> Result<Prediction, String> {
     let text = |key: &str| match fields.get(key) {
         Some(Json::Text(text)) => Ok(Some(text.clone())),
-        // What pandas makes of an empty cell.
+        // pandas writes an empty cell as null or NaN.
         Some(Json::Null) => Ok(None),
         Some(Json::Float(float)) if float.is_nan() => Ok(None),
         Some(other) => Err(format!("`{key}` is {}, not a string", other.type_name())),
@@ -138,63 +138,63 @@ fn row(line: usize, fields: &Object) -> Result<Prediction, String> {
     })
 }
 
-/// The scores of a file, and how they compare with those that it carries.
+/// Scores of a file, and their comparison with the scores in the file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Scored {
-    /// The version of this form.
+    /// Version of this JSON format.
     pub schema_version: u32,
-    /// The file.
+    /// The file's name.
     pub file: String,
-    /// Its rows.
+    /// Number of rows.
     pub rows: usize,
-    /// A line for each metric.
+    /// One summary for each metric.
     pub metrics: Vec<Summary>,
-    /// Every score that differs from the file's in its ten decimals.
+    /// Scores that differ from those in the file at ten decimals.
     pub differences: Vec<Difference>,
-    /// Predictions that are no call, by cause.
+    /// Predictions that are not a call, by cause.
     pub rejected: BTreeMap<Rejection, usize>,
-    /// Lines whose reference is no call; they score 0.
+    /// Lines whose reference is not a call; they score 0.
     pub references_without_call: Vec<usize>,
-    /// Which function was called where which was right.
+    /// Called functions by ground-truth function.
     pub confusion: Confusion,
-    /// What a judge said, if one was asked.
+    /// Verdicts of a judge, if one was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judge: Option<Graded>,
 }
 
-/// A metric over a file.
+/// A metric over all rows of a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// The metric's name.
     pub name: &'static str,
-    /// What it says.
+    /// Description of the metric.
     pub about: &'static str,
-    /// Its mean over the rows that it says something about; none for the published judge.
+    /// Mean over the rows that the metric applies to; `None` for the published judge.
     pub mean: Option<f64>,
-    /// Those rows.
+    /// Number of those rows.
     pub rows: usize,
-    /// The mean of the scores in the file.
+    /// Mean of the scores in the file.
     pub published_mean: Option<f64>,
-    /// Rows with a score in the file.
+    /// Number of rows with a score in the file.
     pub published_rows: usize,
-    /// Of those, the ones where ours is the same to ten decimals; none for the published judge.
+    /// Rows among them where both scores are equal at ten decimals; `None` for the published judge.
     pub agreeing_rows: Option<usize>,
 }
 
-/// A score that is not the file's.
+/// A score that differs from the one in the file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Difference {
     /// The line.
     pub line: usize,
     /// The metric.
     pub metric: &'static str,
-    /// Our score.
+    /// The recomputed score.
     pub score: f64,
-    /// The file's.
+    /// The score in the file.
     pub published: f64,
 }
 
-/// Scores rows by every metric that applies; `tools` are needed for defaults and schemas.
+/// Scores rows by every metric that applies; `tools` supply defaults and schemas.
 pub fn score(file: &str, rows: &[Prediction], tools: Option<&Toolbox>) -> Scored {
     let pairs: Vec<Pair<'_>> = rows
         .iter()
@@ -206,12 +206,12 @@ pub fn score(file: &str, rows: &[Prediction], tools: Option<&Toolbox>) -> Scored
         if let Ok(gold) = &pair.gold {
             confusion.add(gold, &pair.predicted);
         }
-        // The text that the model wrote knows the cause; a prediction that was made empty has lost it.
+        // The raw output tells the cause; an emptied prediction has lost it.
         if let Err(cause) = pair.predicted {
             *rejected.entry(pair.raw.err().unwrap_or(cause)).or_default() += 1;
         }
     }
-    // The proxy was fitted to one set of tools and would be made-up figures with another.
+    // The proxy was fitted to one set of tools, and its scores are meaningless with another.
     let proxy_applies = pairs
         .iter()
         .filter_map(|pair| pair.gold.as_ref().ok())
@@ -220,7 +220,7 @@ pub fn score(file: &str, rows: &[Prediction], tools: Option<&Toolbox>) -> Scored
     let mut metrics: Vec<Summary> = METRICS
         .iter()
         .filter(|metric| proxy_applies || metric.name() != "judge_proxy")
-        // What needs a model that is asked says nothing here.
+        // Verdicts of an LLM judge are added by `with_verdicts`.
         .filter(|metric| metric.name() != judge::METRIC)
         .map(|metric| summary(*metric, rows, &pairs, &mut differences))
         .collect();
@@ -292,18 +292,18 @@ fn summary(
     }
 }
 
-/// The arithmetic mean; none of nothing.
+/// Arithmetic mean; `None` for an empty slice.
 fn mean(scores: &[f64]) -> Option<f64> {
     (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
 }
 
-/// Differences that a person is shown; `--json` has them all.
+/// Maximum number of differences in the text output; `--json` has them all.
 const SHOWN_DIFFERENCES: usize = 20;
 
-/// Functions that a table shows; `--json` has them all.
+/// Maximum number of functions in a table; `--json` has them all.
 const SHOWN_FUNCTIONS: usize = 16;
 
-/// Letters of a function's name in a table.
+/// Maximum number of characters of a function's name in a table.
 const SHOWN_LETTERS: usize = 40;
 
 impl fmt::Display for Scored {
@@ -363,7 +363,7 @@ impl fmt::Display for Scored {
 }
 
 impl Scored {
-    /// Adds what a judge said.
+    /// Adds the verdicts of a judge.
     pub fn with_verdicts(mut self, graded: Graded) -> Scored {
         let about = metric::named(judge::METRIC).map_or("", |metric| metric.about());
         self.metrics.push(Summary {
@@ -388,7 +388,7 @@ impl Scored {
                 "\n{functions} functions are too many for a table of which was called; --json has it"
             );
         }
-        // Names come from the file, and a terminal obeys some characters.
+        // Names come from the file, and a terminal interprets control characters.
         let printable = |name: &str| -> String {
             let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
             let mut text: String = name.chars().map(plain).take(SHOWN_LETTERS).collect();

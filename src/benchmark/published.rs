@@ -1,14 +1,14 @@
-//! Published scores of checkpoints that are known.
+//! Published scores of known checkpoints.
 
 use super::row::Row;
 use serde::Serialize;
 
-/// The MD5 of the test set and the SHA-256 of task and tools that the scores were measured on.
+/// MD5 of the test set and SHA-256 of task and tools with which the published scores were measured.
 const DATA: (&str, &str) =
     ("1c1b7ce2bf4ef1c262d06dd5fad2c59c", "2e80de566ec4099d959e4879d896192f111cca18eab1781a2f44a666e16c0036");
 
-/// Checkpoints of `distillabs/tft-benchmark-...-Qwen3-1.7B` by the scenario in their name, and the mean staged tool-call
-/// score of their model cards: all 359 calls, unconstrained, as far as is known.
+/// Checkpoints `distillabs/tft-benchmark-...-Qwen3-1.7B` by the scenario in their name, with the mean staged tool-call
+/// score from the model card. It covers all 359 calls; decoding was unconstrained as far as known.
 const SCENARIOS: [(&str, f64); 5] =
     [("s1-tft", 0.765), ("s2-tft", 0.758), ("s3-tft", 0.748), ("s4-tft", 0.74), ("s4-direct", 0.66)];
 
@@ -21,12 +21,12 @@ pub struct Published {
     pub metric: &'static str,
     /// Its mean.
     pub mean: f64,
-    /// Whether task and tools are those that it was measured with.
+    /// True if task and tools are those of the published measurement.
     pub same_job: bool,
 }
 
-/// The checkpoint that a name is of, however it is written: `distillabs/tft-benchmark-s4-direct-Qwen3-1.7B`, or what a
-/// converter makes of it, `Tft Benchmark S4 Direct Qwen3 1.7B`.
+/// Finds the checkpoint in a model's name in any spelling: `distillabs/tft-benchmark-s4-direct-Qwen3-1.7B`, or a
+/// converter's form of it, `Tft Benchmark S4 Direct Qwen3 1.7B`.
 pub fn checkpoint(name: &str) -> Option<String> {
     let letters = |text: &str| -> String {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -38,7 +38,7 @@ pub fn checkpoint(name: &str) -> Option<String> {
     Some(format!("distillabs/tft-benchmark-{scenario}-Qwen3-1.7B"))
 }
 
-/// What was published for the checkpoint of a row, where its test set is the published one.
+/// Published score of a row's checkpoint; `None` if the checkpoint is unknown or the test set is not the published one.
 pub fn of(row: &Row) -> Option<Published> {
     let (test_md5, job_sha256) = DATA;
     let checkpoint = row.checkpoint.clone().filter(|_| row.data.test_md5 == test_md5)?;
@@ -47,13 +47,13 @@ pub fn of(row: &Row) -> Option<Published> {
     Some(Published { checkpoint, metric: "staged_tool_call", mean, same_job })
 }
 
-/// The mean staged tool-call score on the card of a checkpoint from [`checkpoint`].
+/// Mean staged tool-call score on the model card of a checkpoint that [`checkpoint`] returned.
 pub fn staged(checkpoint: &str) -> Option<f64> {
     let known = SCENARIOS.iter().find(|(scenario, _)| checkpoint.contains(&format!("-{scenario}-")));
     known.map(|(_, mean)| *mean)
 }
 
-/// What must be known to read published scores; none where there are none.
+/// Note on the published scores of a report; `None` if it has none.
 pub fn note<'p>(all: impl Iterator<Item = &'p Published>) -> Option<String> {
     let all: Vec<&Published> = all.collect();
     let first = all.first()?;

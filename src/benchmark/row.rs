@@ -1,7 +1,7 @@
-//! What a run writes down: one JSON object a line, a header for each start and a row for each answer.
+//! Rows of a run. A file has one JSON object a line: a header for each start, and a row for each answer.
 //!
-//! A run only ever adds rows at the end. Verdicts of a judge are put into rows that are there: the file is written anew
-//! beside its place.
+//! A run only appends rows. Verdicts of a judge are added to existing rows: the file is written again under a temporary
+//! name and then renamed.
 
 mod file;
 mod speed;
@@ -22,18 +22,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The version of this form.
+/// Version of this JSON format.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// How tokens are chosen.
+/// Decoding mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Any token, as the published scores were made.
+    /// Unconstrained decoding, as in the published scores.
     Free,
-    /// A call, its keys in any order: what `edgecall call` does.
+    /// Decoding constrained to a call, with keys in any order: the default of `edgecall call`.
     Any,
-    /// A call, its keys in the schema's order.
+    /// Decoding constrained to a call, with keys in the order of the schema.
     Schema,
 }
 
@@ -41,7 +41,7 @@ impl Mode {
     /// Every mode.
     pub const ALL: [Mode; 3] = [Mode::Free, Mode::Any, Mode::Schema];
 
-    /// The name on the command line and in files.
+    /// Name on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             Mode::Free => "free",
@@ -57,33 +57,33 @@ impl fmt::Display for Mode {
     }
 }
 
-/// All that an answer depends on beside the prompt and the CPU's kernels: rows of one arm belong together.
+/// A variant of the comparison: model file, mode and settings. An answer depends on these, the prompt and the CPU
+/// kernels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Arm {
-    /// The SHA-256 of the model file, in hex.
+    /// SHA-256 of the model file, in hex.
     pub file_sha256: String,
-    /// How tokens were chosen.
+    /// Decoding mode.
     pub mode: Mode,
-    /// The most tokens of an answer.
+    /// Maximum number of tokens in an answer.
     pub max_tokens: usize,
-    /// The type of the KV cache.
+    /// Type of the KV cache.
     pub kv_type: String,
-    /// Whether weights were repacked for the CPU.
+    /// True if weights were repacked for the CPU.
     pub repack: bool,
-    /// Threads that computed.
+    /// Number of threads.
     pub threads: usize,
-    /// Tokens that were evaluated at once at most.
+    /// Physical batch size (llama.cpp's `n_ubatch`).
     pub n_ubatch: usize,
-    /// Whether attention was computed by flash attention, as it was in rows that do not say.
+    /// True if flash attention was used; rows without this field used it.
     #[serde(default = "yes")]
     pub flash_attention: bool,
-    /// This program's version, and the engine's build.
+    /// Version of edgecall; for a local model also the llama.cpp build.
     pub engine: String,
-    /// [`RULES`](super::run::RULES), as it was when the row was made; 0 in rows from before there was a number, and where
-    /// a server computed.
+    /// [`RULES`](super::run::RULES) when the row was made. 0 in rows from before it existed, and for a server.
     #[serde(default)]
     pub rules: u32,
-    /// Who computed, where that was a server: file and settings are then not known.
+    /// The served model, if a server answered; file and settings are then unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Served>,
 }
@@ -93,7 +93,8 @@ fn yes() -> bool {
 }
 
 impl Arm {
-    /// What all shards have the same arms of: the models that are here, or one that a server has, prompted in one way.
+    /// Group whose variants must be the same in all shards: `None` for local models, else the served model with the
+    /// side that renders its prompts.
     fn group(&self) -> Option<(String, Rendering)> {
         self.endpoint.as_ref().map(|served| (served.model.clone(), served.rendering))
     }
@@ -102,37 +103,37 @@ impl Arm {
 /// A model behind a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Served {
-    /// What the server calls the model.
+    /// Name of the model on the server.
     pub model: String,
-    /// What the server says of itself and of the model.
+    /// The server's description of itself and of the model.
     pub server: String,
-    /// Who wrote the prompts.
+    /// Renderer of the prompts: edgecall or the server.
     pub rendering: Rendering,
 }
 
-/// Who wrote the prompts that a server answered.
+/// Renderer of the prompts that a server answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rendering {
-    /// This program: the prompt's hash is that of local rows.
+    /// This program; the prompt's hash is the same as that of local rows.
     Ours,
-    /// The server, which may have held the model to a form, too.
+    /// The server, which may also have constrained the output.
     Server,
 }
 
-/// All that an answer depends on.
+/// Everything that an answer depends on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RowKey {
-    /// Model and settings.
+    /// Variant: model and settings.
     #[serde(flatten)]
     pub arm: Arm,
-    /// The SHA-256 of the prompt's text, in hex.
+    /// SHA-256 of the prompt's text, in hex.
     pub prompt_sha256: String,
-    /// The kernels of the CPU that computed.
+    /// CPU kernels that computed the answer.
     pub kernels: String,
 }
 
-/// The data that a sweep runs on.
+/// Hashes of a run's data.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Data {
     /// The MD5 of the test set, in hex.
@@ -141,26 +142,26 @@ pub struct Data {
     pub job_sha256: String,
 }
 
-/// What an arm is for.
+/// Role of a variant in the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// All others are compared with it.
+    /// The others are compared with it.
     Reference,
-    /// It is compared.
+    /// Compared with the reference.
     Candidate,
-    /// The reference's file once more under other conditions: what differs is no quantisation.
+    /// The reference's file under other runtime conditions; its differences are noise, not quantisation.
     NoiseFloor,
 }
 
-/// The texts along which probabilities are compared.
+/// Source of the tokens along which probabilities are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trail {
-    /// The right answers.
+    /// The ground-truth answers.
     #[default]
     Gold,
-    /// What the reference wrote in the same mode, where the data have no right answers.
+    /// The reference's own answers in the same mode, for unlabelled data.
     Reference,
 }
 
@@ -170,33 +171,33 @@ impl Trail {
     }
 }
 
-/// How far a model's probabilities are from the reference's, along given tokens.
+/// Divergence of a model's probabilities from the reference's, along given tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
-    /// Along what.
+    /// Source of the tokens.
     #[serde(default, skip_serializing_if = "Trail::is_gold")]
     pub along: Trail,
     /// Negative log-likelihood of the tokens, summed, in nats.
     pub nll: f64,
-    /// The tokens.
+    /// Number of tokens.
     pub tokens: usize,
-    /// KL(reference || this) at each of them, in nats, over the whole vocabulary.
+    /// KL(reference || this model) at each token, in nats, over the whole vocabulary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kl: Vec<f64>,
-    /// Tokens at which both have the same likeliest token.
+    /// Number of positions at which both have the same most likely token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top1_agreeing: Option<usize>,
 }
 
-/// What an answer cost, on the host that computed it.
+/// Cost of an answer on the host that computed it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cost {
-    /// The host.
+    /// Name of the host.
     pub host: String,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Of those, the ones that had to be computed.
+    /// Prompt tokens that were computed rather than reused.
     pub computed_tokens: usize,
     /// Tokens of the answer.
     pub generated_tokens: usize,
@@ -206,74 +207,74 @@ pub struct Cost {
     pub decode_s: f64,
     /// Seconds from the request to the answer.
     pub wall_s: f64,
-    /// Seconds of CPU, all threads together.
+    /// CPU seconds, summed over all threads.
     pub cpu_s: Option<f64>,
-    /// Seconds that loading the model took.
+    /// Seconds to load the model.
     pub load_s: Option<f64>,
-    /// The most memory that the process held, in bytes.
+    /// Peak resident memory of the process, in bytes.
     pub peak_resident_bytes: Option<u64>,
     /// The CPU's temperature, in degrees Celsius.
     pub celsius: Option<f64>,
     /// The CPU's frequency, in MHz.
     pub mhz: Option<f64>,
-    /// Whether the CPU was held back.
+    /// True if the CPU was throttled.
     pub throttled: Option<bool>,
 }
 
-/// One answer.
+/// One answer, with its scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
-    /// What it depends on.
+    /// Everything that the answer depends on.
     pub key: RowKey,
-    /// The data it is from.
+    /// Hashes of the data.
     pub data: Data,
-    /// What the model is called.
+    /// Name of the model.
     pub model: String,
-    /// The checkpoint that it is of, where that is one with published scores.
+    /// Checkpoint of the model, if it is one with published scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
-    /// The size of its file; 0 behind a server.
+    /// Size of the model file in bytes; 0 for a server.
     pub file_bytes: u64,
-    /// Bits for each weight.
+    /// Bits per weight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits_per_weight: Option<f64>,
-    /// What its arm is for.
+    /// Role of the variant.
     pub role: Role,
-    /// The metric that decides, named before the run.
+    /// Name of the primary metric, chosen before the run.
     pub primary: String,
-    /// The loss that one could live with, named before the run.
+    /// Largest acceptable loss of the primary metric, as a fraction, chosen before the run.
     pub margin: f64,
-    /// The conversation, counted from 0.
+    /// Index of the conversation, counted from 0.
     pub conversation: usize,
-    /// The call of the conversation, counted from 0.
+    /// Index of the call in the conversation, counted from 0.
     pub turn: usize,
-    /// The last message of the prompt.
+    /// Last message of the prompt.
     pub prompt_tail: String,
-    /// The right call; nothing in data without labels.
+    /// Ground-truth call; empty in unlabelled data.
     pub gold: String,
-    /// The call that was made, written canonically; nothing if there was none.
+    /// The model's call in canonical form; empty if it made none.
     pub prediction: String,
-    /// What the model wrote.
+    /// Raw output of the model.
     pub raw_output: String,
-    /// The same as tokens.
+    /// Tokens of the raw output.
     #[serde(default)]
     pub tokens: Vec<i32>,
-    /// Whether the model stopped by itself, and if not, why.
+    /// Finish reason: `stop` if the model ended by itself, else the cause.
     pub finish: String,
-    /// Its scores by metric; a metric that says nothing about the row is left out.
+    /// Scores by metric, without metrics that do not apply.
     pub scores: ByName<f64>,
-    /// The cause, if it was no call.
+    /// Cause, if the answer is not a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejection: Option<Rejection>,
-    /// What a judge said of it, if one was asked.
+    /// Votes of a judge, if one was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<Judged>,
-    /// Distances from the reference, if they were measured.
+    /// Divergence from the reference, if measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
-    /// Its cost, if it was measured.
+    /// Cost, if measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
 }
@@ -282,27 +283,27 @@ pub struct Row {
 pub type ByName<T> = BTreeMap<String, T>;
 
 impl Row {
-    /// The call that it answers, told from all others of its arm.
+    /// Conversation and turn; unique within a variant.
     pub fn case(&self) -> (usize, usize) {
         (self.conversation, self.turn)
     }
 
-    /// Whether the data say which call is right.
+    /// True if the row has a ground-truth call.
     pub fn is_labelled(&self) -> bool {
         !self.gold.is_empty()
     }
 
-    /// The function of the right call, if there is one.
+    /// Function of the ground-truth call, if there is one.
     pub fn function(&self) -> Option<String> {
         Call::parse(&self.gold).ok().map(|call| call.name)
     }
 
-    /// Scores the row by every metric. `with_proxy` where the data are those that the judge's proxy was fitted to.
+    /// Scores the row by every metric. `with_proxy` is true for the data that the judge proxy was fitted to.
     pub fn rescore(&mut self, tools: &Toolbox, with_proxy: bool) {
         self.rescore_read_as(&self.raw_output.clone(), tools, with_proxy);
     }
 
-    /// Scores the row by every metric, `read` being what the model wrote in a form that metrics read.
+    /// Scores the row by every metric; `read` is the raw output in a format that the metrics parse.
     pub fn rescore_read_as(&mut self, read: &str, tools: &Toolbox, with_proxy: bool) {
         let pair = Pair::new(&self.gold, &self.prediction, Some(read), Some(tools));
         self.rejection = pair.raw.err();
@@ -315,15 +316,17 @@ impl Row {
     }
 }
 
-/// Joins the files of a sweep that was spread over machines, rows in an order that does not depend on theirs.
+/// Merges the files of a run that was split into shards; the order of the rows does not depend on that of the files.
 ///
-/// All files must have their rows from the same data, made by the same [`RULES`](super::run::RULES), and, as each shard runs all models and modes, from the same arms
-/// as the file with the most of them, those of each server's model taken by themselves. A row that two files have must be the same answer to the same prompt.
+/// All rows must be of the same data, primary metric and margin, and local ones of the same
+/// [`RULES`](super::run::RULES). Each shard runs all models and modes, so its variants must be among those of the file
+/// that has the most; each served model is checked separately. If two files have the same row, prompt and answer must
+/// be equal.
 ///
 /// # Errors
-/// [`Error::OtherKey`] with the file, the line and what differs.
+/// [`Error::OtherKey`] with the file, the line and the difference.
 pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
-    // Rows of servers are made in runs of their own, wherever the server can be reached from.
+    // Rows of a server may be made in a run of their own, on any machine that reaches it.
     let mut bases: BTreeMap<_, (&Path, Vec<Arm>)> = BTreeMap::new();
     for (path, file) in files {
         let mut arms: Vec<Arm> = file.rows.iter().map(|row| row.key.arm.clone()).collect();
@@ -395,7 +398,7 @@ pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
     Ok(RowFile { starts, lines: (1..=rows.len()).collect(), rows, speeds, ..RowFile::default() })
 }
 
-/// Brings rows into the order of a report: the reference first, then the largest file first, mode by mode.
+/// Sorts rows for a report: by mode, then the reference first, then the largest file first.
 pub fn sort(rows: &mut [Row]) {
     rows.sort_by(|a, b| {
         let key = |row: &Row| (row.key.arm.mode, row.role, std::cmp::Reverse(row.file_bytes));
@@ -411,7 +414,7 @@ fn case_words(row: &Row) -> String {
     format!("call {} of conversation {} by {}", row.turn, row.conversation, row.model)
 }
 
-/// Says that rows were made by other rules than `ours`.
+/// Message for rows of other decoding rules than `ours`.
 pub(super) fn other_rules(ours: u32, theirs: u32) -> String {
     let named = |rules: u32| match rules {
         0 => "rules from before they had a number".to_owned(),
@@ -424,7 +427,7 @@ pub(super) fn other_rules(ours: u32, theirs: u32) -> String {
     )
 }
 
-/// What makes two rows parts of different sweeps.
+/// Difference that makes two rows parts of different runs, if any.
 fn other_sweep(a: &Row, b: &Row) -> Option<String> {
     if a.data.test_md5 != b.data.test_md5 {
         return Some("the test set is another one".into());
@@ -438,7 +441,7 @@ fn other_sweep(a: &Row, b: &Row) -> Option<String> {
     (a.margin != b.margin).then(|| format!("the margin is {}, not {}", b.margin, a.margin))
 }
 
-/// What an arm has otherwise than the one of `arms` that is most like it.
+/// Difference between a variant and the most similar one of `arms`.
 fn other_arm(arms: &[Arm], arm: &Arm) -> String {
     let fields = |arm: &Arm| {
         [

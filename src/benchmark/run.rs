@@ -1,7 +1,7 @@
-//! Models answering the cases of a data set, row by row.
+//! A run: local models answer the cases of a data set.
 //!
-//! Conversation by conversation all lanes take their turns, each in every mode. Nothing that runs here depends on
-//! time or on what ran before: the same file, engine, kernels, KV type and threads give the same rows.
+//! All models answer one conversation, in each mode, before the next begins. Rows do not depend on time or on earlier
+//! work: the same file, engine, kernels, KV type and threads give the same rows.
 
 mod contender;
 mod cost;
@@ -29,61 +29,62 @@ use crate::{Result, runtime};
 use std::{collections::BTreeMap, path::Path};
 use walker::Walker;
 
-/// What all rows of a sweep have in common.
+/// Settings that all rows of a run share.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How tokens are chosen; each mode makes its own rows.
+    /// Decoding modes; each makes its own rows.
     pub modes: Vec<Mode>,
-    /// The most tokens of an answer.
+    /// Maximum number of tokens in an answer.
     pub max_tokens: usize,
-    /// The metric that decides.
+    /// Name of the primary metric.
     pub primary: String,
-    /// The loss that one could live with, as a share.
+    /// Largest acceptable loss of the primary metric, as a fraction.
     pub margin: f64,
-    /// Whether probabilities are measured too: along the right answers or, without those, what the reference wrote.
+    /// True to measure probabilities too: along the ground-truth answers, or along the reference's answers in
+    /// unlabelled data.
     pub drift: bool,
 }
 
-/// Who answers what.
+/// Plan of a run: the cases, and the models that answer them.
 pub struct Sweep<'s> {
     /// The data.
     pub dataset: &'s Dataset,
-    /// The cases that are run, as indices of [`Dataset::cases`], conversation by conversation.
+    /// Cases to run, as indices into [`Dataset::cases`], conversation by conversation.
     pub cases: Vec<usize>,
-    /// Who answers, and under which conditions.
+    /// Models with their runtime options.
     pub lanes: Vec<Lane<'s>>,
-    /// What all rows have in common.
+    /// Settings that all rows share.
     pub settings: Settings,
 }
 
-/// The tokens of prompts.
+/// Number of prompt tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PromptTokens {
-    /// Of those, the ones that had to be computed.
+    /// Tokens that were computed rather than reused.
     pub computed: usize,
-    /// All of them.
+    /// All tokens.
     pub in_all: usize,
 }
 
-/// Rows that are there already, by arm, conversation and turn.
+/// Finished rows by variant, conversation and turn.
 type Done<'d> = BTreeMap<(Arm, usize, usize), &'d Row>;
 
-/// How far each lane is from the reference, by case.
+/// Divergences by case, one for each model.
 type Drifts = BTreeMap<usize, Vec<Option<Drift>>>;
 
-/// Takes the rows, in order.
+/// Consumer of the rows, in order.
 type Sink<'s> = dyn FnMut(Row) -> Result<()> + 's;
 
 impl Sweep<'_> {
-    /// How many rows it makes.
+    /// Number of rows that a complete run has.
     pub fn row_count(&self) -> usize {
         self.cases.len() * self.lanes.len() * self.settings.modes.len()
     }
 
-    /// Makes ready to go on with `done`, the rows of the file at `path`.
+    /// Prepares all models to continue after `done`, the rows of the file at `path`.
     ///
     /// # Errors
-    /// [`Error::OtherKey`] where the rows of `done` are another sweep's; a model that cannot be run.
+    /// [`Error::OtherKey`] if the rows of `done` are from another run; a model that cannot be run.
     pub fn begin(&self, path: &Path, done: &RowFile) -> Result<Run<'_>> {
         let mut walkers = Vec::with_capacity(self.lanes.len());
         for lane in &self.lanes {
@@ -101,7 +102,7 @@ impl Sweep<'_> {
     }
 }
 
-/// A sweep under way.
+/// A run in progress.
 pub struct Run<'s> {
     sweep: &'s Sweep<'s>,
     walkers: Vec<Walker<'s>>,
@@ -111,10 +112,10 @@ pub struct Run<'s> {
 }
 
 impl Run<'_> {
-    /// Makes the rows that `done` does not have yet and hands each to `sink`, in order.
+    /// Makes the rows that are missing from `done` and passes each to `sink`, in order.
     ///
     /// # Errors
-    /// A model that cannot be run; what `sink` says.
+    /// A model that cannot be run, and any error of `sink`.
     pub fn rows(mut self, done: &RowFile, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<PromptTokens> {
         let done = done.done();
         let cases = &self.sweep.dataset.cases;
@@ -144,8 +145,8 @@ impl Run<'_> {
         }
     }
 
-    /// Makes the rows of a conversation for data without right answers: the reference writes first, and the others are
-    /// walked along what it wrote.
+    /// Makes the rows of a conversation of unlabelled data. The reference answers first; the divergence of the others
+    /// is measured along its answers.
     fn along_reference(
         &mut self,
         reference: usize,
@@ -192,7 +193,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// How far the lanes with a missing row are from the reference along the right answers of a conversation.
+    /// Measures divergence along the ground-truth answers of a conversation, for every model with a missing row.
     fn along_gold(&mut self, cases: &[usize], done: &Done<'_>) -> Result<Drifts> {
         let sweep = self.sweep;
         self.walkers.iter_mut().for_each(Walker::begin_conversation);
@@ -206,7 +207,7 @@ impl Run<'_> {
         Ok(drifts)
     }
 
-    /// Makes the missing rows of one lane in one mode.
+    /// Makes the missing rows of one model in one mode.
     fn answers(
         &mut self,
         walker: usize,
@@ -227,7 +228,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The lane that the others are compared with, if it is none of a server's.
+    /// Index of the reference, if it is a local model.
     fn reference(&self) -> Option<usize> {
         self.walkers.iter().position(|walker| walker.lane.role == Role::Reference)
     }
@@ -236,7 +237,7 @@ impl Run<'_> {
         !done.contains_key(&self.identity(walker, mode, case))
     }
 
-    /// What tells a row from all others of the sweep.
+    /// Key of a row: variant, conversation and turn.
     fn identity(&self, walker: usize, mode: Mode, case: usize) -> (Arm, usize, usize) {
         let Case { conversation, turn, .. } = self.sweep.dataset.cases[case];
         (self.arm(walker, mode), conversation, turn)
@@ -285,8 +286,8 @@ impl Run<'_> {
         Ok(row)
     }
 
-    /// Walks all lanes together along what is `written` in answer to a case, or else along the right answer, the
-    /// reference with those that are `wanted`.
+    /// Evaluates the same answer with the `wanted` models and the reference, token by token, and returns the divergence
+    /// of each wanted one. The answer is that of `written`, or else the ground truth.
     fn drift(&mut self, case: usize, wanted: &[bool], written: Option<&Row>) -> Result<Vec<Option<Drift>>> {
         let mut drifts = vec![None; self.walkers.len()];
         if !wanted.contains(&true) {
@@ -313,13 +314,13 @@ impl Run<'_> {
             let reference_logits = in_step.map(|reference| self.walkers[reference].logits().to_vec());
             for index in 0..self.walkers.len() {
                 let Some(token) = with_token(&index) else { continue };
-                // The same tokens, so the same vocabulary as far as the answer goes.
+                // Equal token sequences imply that both vocabularies agree on this answer.
                 let comparable =
                     in_step.is_some_and(|reference| index != reference && texts[index] == texts[reference]);
                 let against = reference_logits.as_deref().filter(|_| comparable);
                 let walker = &mut self.walkers[index];
                 along[index].add(walker.logits(), against, token);
-                // Nothing is read after the last one.
+                // The logits after the last token are not needed.
                 if texts[index].as_ref().is_some_and(|text| at + 1 < text.len()) {
                     walker.step(token)?;
                 }
@@ -337,7 +338,7 @@ impl Run<'_> {
         walker.lane.arm(mode, self.sweep.settings.max_tokens, walker.threads)
     }
 
-    /// Refuses to add to rows of another sweep.
+    /// Returns an error if `done` has rows of another run.
     fn check(&self, path: &Path, done: &RowFile) -> Result<(), Error> {
         let settings = &self.sweep.settings;
         for (row, &line) in done.rows.iter().zip(&done.lines) {
@@ -376,7 +377,7 @@ impl Run<'_> {
     }
 }
 
-/// The last message of the prompt.
+/// Last message of the prompt.
 pub(super) fn tail(case: &Case) -> String {
     case.messages().last().and_then(|message| message.content()).unwrap_or_default().to_owned()
 }

@@ -1,10 +1,11 @@
-//! Which quantisation to ship: the decision, from paired scores.
+//! The verdict: the quantisation to ship, decided from paired scores.
 //!
-//! Three findings, fixed before the run. A candidate is *worse* if its mean is lower and its p, adjusted for the number
-//! of candidates (Holm), is below 0.05. Its loss is *within the margin* if the interval of its difference ends above
-//! minus the margin; candidates are held to that from the largest file down, and the first failure ends the sequence,
-//! which keeps the error of the whole at that of one test. What is neither is *not resolved*. Both can be true: a loss
-//! can be certain and small. The one to ship is the smallest file that passed.
+//! The rules are fixed before the run. A candidate is *worse* if its mean is lower and its p-value, adjusted for the
+//! number of candidates (Holm), is below 0.05. Its loss is *within the margin* if the lower end of the difference's
+//! interval is above minus the margin. Candidates are tested against the margin from the largest file down, and the
+//! first failure ends the sequence, so that the error rate of all tests is that of one. A candidate that is neither is
+//! *not resolved*. One can be both: a loss can be certain and small. The verdict names the smallest file within the
+//! margin.
 
 use super::stats::{
     self, Cluster, Interval, Random, bootstrap, conversations_needed, holm, mcnemar_exact, sign_flip,
@@ -12,18 +13,18 @@ use super::stats::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What is decided before the scores are seen.
+/// Parameters of the decision, fixed before the scores are known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
-    /// The loss that one could live with, as a share: 0.03 is 3 points.
+    /// Largest acceptable loss, as a fraction: 0.03 is 3 points.
     pub margin: f64,
-    /// The adjusted p below which a lower mean is worse.
+    /// Significance level for the adjusted p-value.
     pub alpha: f64,
-    /// Draws of the bootstrap and of the sign flips.
+    /// Number of bootstrap samples, and of sign flips.
     pub draws: usize,
-    /// Where the draws start.
+    /// Random seed.
     pub seed: u64,
-    /// Fewer conversations than this decide nothing.
+    /// Minimum number of conversations for a verdict.
     pub min_conversations: usize,
 }
 
@@ -33,56 +34,56 @@ impl Default for Rules {
     }
 }
 
-/// One row that reference and candidate have both.
+/// Scores of reference and candidate on the same case.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairedRow {
-    /// The row's conversation.
+    /// Index of the conversation.
     pub conversation: usize,
     /// The reference's score.
     pub reference: f64,
-    /// The candidate's.
+    /// The candidate's score.
     pub candidate: f64,
 }
 
-/// A candidate with its scores beside the reference's.
+/// A candidate, with its scores paired with the reference's.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// What it is called.
+    /// Name of the candidate.
     pub name: String,
-    /// The size of its file.
+    /// Size of its file in bytes.
     pub file_bytes: u64,
-    /// Its rows, in any order.
+    /// Paired scores, in any order.
     pub rows: Vec<PairedRow>,
 }
 
-/// How a candidate differs from the reference by one metric.
+/// Difference between a candidate and the reference by one metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// Paired rows.
+    /// Number of paired rows.
     pub rows: usize,
-    /// Conversations that they come from.
+    /// Number of their conversations.
     pub conversations: usize,
-    /// The reference's mean over these rows.
+    /// Mean of the reference over these rows.
     pub reference_mean: f64,
-    /// The candidate's.
+    /// Mean of the candidate over these rows.
     pub candidate_mean: f64,
     /// Candidate minus reference.
     pub delta: f64,
-    /// The 95 % interval of the difference, conversations drawn; none without rows.
+    /// 95 % interval of the difference, from a bootstrap over conversations; `None` without rows.
     pub interval: Option<Interval>,
-    /// Rows that score lower than the reference's.
+    /// Rows with a lower score than the reference's.
     pub broken: usize,
-    /// Rows that score higher.
+    /// Rows with a higher score than the reference's.
     pub fixed: usize,
-    /// The two-sided p of sign flips by conversation.
+    /// Two-sided p-value of the sign-flip test over conversations.
     pub p: f64,
-    /// Exact McNemar beside it, for scores of 0 and 1 only.
+    /// P-value of the exact McNemar test, for scores of 0 and 1 only.
     pub p_mcnemar: Option<f64>,
 }
 
-/// Compares row by row. `binary` asks for McNemar's test, too.
+/// Compares row by row. `binary` adds McNemar's test.
 ///
-/// The draws depend on the rules alone, so that every candidate meets the same ones.
+/// The random numbers depend on the rules alone, so all candidates get the same samples.
 pub fn compare(rows: &[PairedRow], binary: bool, rules: &Rules) -> Comparison {
     let clusters = clusters(rows);
     let sums: Vec<f64> = clusters.iter().map(|cluster| cluster.sum).collect();
@@ -106,7 +107,7 @@ pub fn compare(rows: &[PairedRow], binary: bool, rules: &Rules) -> Comparison {
     }
 }
 
-/// The rows' differences, conversation by conversation.
+/// Differences of the rows, grouped by conversation.
 fn clusters(rows: &[PairedRow]) -> Vec<Cluster> {
     let mut by_conversation = std::collections::BTreeMap::<usize, Cluster>::new();
     for row in rows {
@@ -117,59 +118,60 @@ fn clusters(rows: &[PairedRow]) -> Vec<Cluster> {
     by_conversation.into_values().collect()
 }
 
-/// What was found about a candidate's loss.
+/// Result of the margin test for one candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Margin {
     /// The data rule out a loss beyond the margin.
     Within,
-    /// They do not.
+    /// The data do not rule out a loss beyond the margin.
     NotResolved {
-        /// The smallest loss that they do rule out.
+        /// Smallest loss that they rule out.
         supported: f64,
-        /// The conversations that the margin would take, if the difference stayed as it is; none if that is beyond it.
+        /// Conversations needed to rule out the margin if the difference stayed the same; `None` if the difference
+        /// itself exceeds it.
         conversations_needed: Option<usize>,
     },
-    /// It was not asked: a larger file had failed before.
+    /// Not tested, because a larger file had failed.
     NotTested {
-        /// That file.
+        /// Name of that file.
         after: String,
-        /// The smallest loss that the data rule out for this one, taken by itself.
+        /// Smallest loss that the data rule out for this candidate alone.
         supported: f64,
     },
-    /// There are too few conversations to say anything.
+    /// Too few conversations for a verdict.
     TooFewConversations,
 }
 
-/// What was found about a candidate.
+/// Findings on one candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// The candidate.
+    /// Name of the candidate.
     pub name: String,
-    /// The size of its file.
+    /// Size of its file in bytes.
     pub file_bytes: u64,
-    /// The difference from the reference.
+    /// Difference from the reference.
     pub comparison: Comparison,
-    /// The p adjusted for the number of candidates.
+    /// P-value adjusted for the number of candidates.
     pub p_adjusted: f64,
-    /// The mean is lower, and not by chance.
+    /// True if the mean is lower and the adjusted p-value is significant.
     pub worse: bool,
-    /// Whether the loss is within the margin.
+    /// Result of the margin test.
     pub margin: Margin,
 }
 
 /// The decision by the primary metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// The candidates, the largest file first.
+    /// Findings, the largest file first.
     pub findings: Vec<Finding>,
-    /// The smallest file that passed, if one did.
+    /// Name of the smallest file within the margin, if any.
     pub ship: Option<String>,
-    /// No candidate has enough conversations for a verdict.
+    /// True if no candidate has enough conversations for a verdict.
     pub too_few_conversations: bool,
 }
 
-/// Decides.
+/// Decides by the primary metric's scores.
 pub fn decide(mut candidates: Vec<Candidate>, binary: bool, rules: &Rules) -> Verdict {
     candidates.sort_by(|a, b| b.file_bytes.cmp(&a.file_bytes).then_with(|| a.name.cmp(&b.name)));
     let comparisons: Vec<Comparison> =
@@ -216,7 +218,7 @@ pub fn decide(mut candidates: Vec<Candidate>, binary: bool, rules: &Rules) -> Ve
 }
 
 impl Finding {
-    /// The finding in words, by the rules that it was made with.
+    /// The finding in words; `rules` are those of the decision.
     pub fn words(&self, rules: &Rules) -> String {
         let points = |share: f64| format!("{:.1}", share * 100.0);
         let margin = points(rules.margin);
@@ -252,9 +254,9 @@ impl Finding {
     }
 }
 
-/// A margin in points, rounded to the side on which it holds.
+/// Formats a margin in points, rounded up so that the statement still holds.
 fn rounded_up(margin: f64) -> String {
-    // A margin that is a tenth but for its last bits is that tenth.
+    // A tenth with a rounding error in its last bits stays that tenth.
     format!("{:.1}", (margin * 1000.0 - 1e-9).ceil().max(0.0) / 10.0)
 }
 
@@ -264,7 +266,7 @@ mod tests {
 
     const RULES: Rules = Rules { margin: 0.03, alpha: 0.05, draws: 2000, seed: 7, min_conversations: 20 };
 
-    /// 34 conversations of ten rows; `broken` and `fixed` of every hundred rows flip, spread evenly.
+    /// 34 conversations of ten rows; of every hundred rows, `broken` and `fixed` flip, spread evenly.
     fn candidate(name: &str, file_bytes: u64, broken: usize, fixed: usize) -> Candidate {
         let rows = (0..340)
             .map(|i| {
@@ -306,7 +308,7 @@ mod tests {
         assert_eq!((q8.worse, &q8.margin), (false, &Margin::Within));
         assert!(q5.worse && q5.p_adjusted < 0.01 && q5.comparison.p_mcnemar.unwrap() < 1e-6);
         assert_eq!(q5.words(&RULES), "worse");
-        // The smaller file has no loss at all, and still is not asked.
+        // The smaller file has no loss at all, and is still not tested.
         assert_eq!(q4.margin, Margin::NotTested { after: "q5".into(), supported: 0.0 });
         assert_eq!(verdict.ship.as_deref(), Some("q8"));
     }

@@ -26,19 +26,19 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Let models answer a data set, and compare them
+    /// Run models on a data set and compare them
     Tft(Box<tft::Args>),
-    /// Make any report from the rows of a run
+    /// Make a report from the rows of a run
     Report(report::Args),
-    /// Join the rows of a run that was spread over machines
+    /// Merge the rows of a run that was split into shards
     Merge(merge::Args),
     /// Score a file of predictions
     Score(score::Args),
-    /// Measure how fast a model makes calls, or how many steps they take
+    /// Measure the speed of a model, or count the decodes of its calls
     Speed(speed::Args),
-    /// Hold a judge's verdicts against published ones
+    /// Compare a judge's verdicts with published ones
     CalibrateJudge(Box<calibrate_judge::Args>),
-    /// Measure calls of one model, as `tft` says on stdin
+    /// Measure calls of one model; `tft` sends requests on stdin
     #[command(hide = true)]
     Measure(Box<measure::Args>),
 }
@@ -56,7 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// The rows of each file.
+/// Reads the rows of each file.
 fn read_rows(paths: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, RowFile)>> {
     let read = |path: &PathBuf| Ok((path.clone(), RowFile::read(path).map_err(Error::from)?));
     paths.iter().map(read).collect()

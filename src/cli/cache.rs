@@ -5,7 +5,7 @@ use clap::Subcommand;
 use edgecall::{Kind, saved::Store};
 use std::path::PathBuf;
 
-/// The variable that names the folder, for `call` too.
+/// Environment variable with the cache folder; `call` reads it too.
 pub const CACHE_DIR: &str = "EDGECALL_CACHE_DIR";
 
 /// The arguments of `edgecall cache`.
@@ -14,16 +14,16 @@ pub struct Args {
     #[command(subcommand)]
     action: Action,
 
-    /// Look in this folder [default: edgecall in the user's cache folder]
+    /// Cache folder [default: edgecall in the user's cache folder]
     #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true, global = true)]
     cache_dir: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Action {
-    /// List what is kept, what was used last first
+    /// List the entries of the cache, most recently used first
     List {
-        /// Read all of it and the models that it was made with, and hold it against checksums
+        /// Verify the checksums of all entries and of the models that they belong to
         #[arg(long)]
         verify: bool,
 
@@ -31,7 +31,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Remove all that is kept
+    /// Remove all entries of the cache
     Clear {
         /// Print JSON
         #[arg(long)]

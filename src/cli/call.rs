@@ -41,7 +41,7 @@ use std::{
 /// The arguments of `edgecall call`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Run this model
+    /// Model file to run
     #[arg(
         short,
         long,
@@ -52,33 +52,31 @@ pub struct Args {
     )]
     model: Option<PathBuf>,
 
-    /// Load a model of an architecture that is not checked first
+    /// Load a model even if its architecture or tokenizer cannot be fully validated
     #[arg(long)]
     trust_model: bool,
 
-    /// Let the model call one of these tools (OpenAI's form)
+    /// Tools that the model may call, in OpenAI's format
     #[arg(long, value_name = "TOOLS.json")]
     tools: Option<PathBuf>,
 
-    /// Have a tool called: required, auto (or text), none, or its name [default: required, none
-    /// without tools]
+    /// Which tool the model must call: required, auto, none, or a tool's name [default: required, none without tools]
     #[arg(long, value_name = "CHOICE")]
     tool_choice: Option<String>,
 
-    /// Let the model make up to N calls in one turn
+    /// Maximum number of calls in one turn
     #[arg(long, value_name = "N", default_value = "1")]
     parallel: NonZeroUsize,
 
-    /// Get JSON of this schema instead of a call
+    /// Answer with JSON that matches this schema, instead of a tool call
     #[arg(long, value_name = "SCHEMA.json", conflicts_with_all = ["tools", "tool_choice"])]
     json_schema: Option<PathBuf>,
 
-    /// Have an object's keys written in any order or the schema's
+    /// Order of an object's keys: any, or as in the schema
     #[arg(long, value_name = "ORDER", default_value = "any")]
     key_order: KeyOrderArg,
 
-    /// Print what becomes of each keyword of the tools' schemas, or of --json-schema's, and stop;
-    /// loads no model
+    /// Show how each keyword of the tools' schemas, or of --json-schema, is handled, and exit; loads no model
     #[arg(long)]
     explain_tools: bool,
 
@@ -86,116 +84,114 @@ pub struct Args {
     #[arg(long, requires = "explain_tools")]
     json: bool,
 
-    /// Answer this; text on stdin is put after it
+    /// User message to answer; text from stdin is appended
     #[arg(value_name = "PROMPT", conflicts_with = "messages")]
     prompt: Option<String>,
 
-    /// Answer this conversation (OpenAI's form; `-` reads it from stdin)
+    /// Conversation to answer, in OpenAI's format; `-` reads stdin
     #[arg(long, value_name = "MESSAGES.json")]
     messages: Option<PathBuf>,
 
-    /// Put this in front as the system message
+    /// System message to put before the conversation
     #[arg(long, value_name = "TEXT", conflicts_with = "task")]
     system: Option<String>,
 
-    /// Put the system message of TFT models around this task description
+    /// Task description for the system message of TFT models
     #[arg(long, value_name = "TASK.txt")]
     task: Option<PathBuf>,
 
-    /// Have the call written in this format [default: what the chat template teaches]
+    /// Format in which the model writes calls [default: detected from the chat template]
     #[arg(long, value_name = "NAME", value_parser = dialects())]
     dialect: Option<String>,
 
-    /// Write the prompt with this Jinja template instead of the model's
+    /// Jinja chat template to use instead of the model's own
     #[arg(long, value_name = "FILE")]
     chat_template: Option<PathBuf>,
 
-    /// Hand the template this argument (repeatable)
+    /// Argument for the chat template (repeatable)
     #[arg(long, value_name = "KEY=JSON", value_parser = template_arg)]
     template_arg: Vec<(String, serde_json::Value)>,
 
-    /// Print the prompt and stop; loads no weights
+    /// Print the prompt and exit; loads no weights
     #[arg(long)]
     print_prompt: bool,
 
-    /// Tell the model to think first, not to, or nothing
+    /// Reasoning before the answer; auto leaves it to the chat template
     #[arg(long, value_name = "WHEN", default_value = "off")]
     think: ThinkArg,
 
-    /// End without a call after this many tokens
+    /// Maximum number of tokens to generate; a call that needs more fails
     #[arg(long, value_name = "N", default_value = "512")]
     max_tokens: NonZeroUsize,
 
-    /// Close a call that these tokens cut off, if it has all keys that it needs
+    /// Close a call that reaches --max-tokens, if it has all required keys
     #[arg(long)]
     close_at_budget: bool,
 
-    /// Guess N tokens ahead from the conversation, as many as it is worth (auto), or none (off)
+    /// Draft tokens per decode: up to N, as many as pay off (auto), or none (off)
     #[arg(long, value_name = "N", default_value = "auto", value_parser = draft)]
     draft: Draft,
 
-    /// Decode each token of the answer by itself: slower, and the yardstick for the rest
+    /// Decode one token at a time, without drafts or batches of forced tokens (slower)
     #[arg(long, conflicts_with = "draft")]
     exact: bool,
 
-    /// Make room for this many tokens [default: prompt and budget]
+    /// Context size in tokens [default: prompt and --max-tokens]
     #[arg(long, value_name = "N")]
     ctx: Option<NonZeroUsize>,
 
-    /// Run the model even where the memory seems too small
+    /// Run the model even if memory seems too small
     #[arg(long)]
     force: bool,
 
     #[command(flatten)]
     context: ContextArgs,
 
-    /// Rearrange weights for this CPU's kernels: faster, and a copy in memory; auto does where there
-    /// is room for the copy
+    /// Repack weights for this CPU's kernels: faster, but takes memory for a copy; auto does it if there is enough
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     repack: RepackArg,
 
-    /// Draw tokens at this temperature; 0 takes the likeliest
+    /// Sampling temperature; 0 is greedy decoding
     #[arg(long, value_name = "T", default_value = "0", value_parser = temperature)]
     temperature: f32,
 
-    /// Draw among this many of the likeliest tokens
+    /// Sample from the K most likely tokens
     #[arg(long, value_name = "K", requires = "temperature")]
     top_k: Option<NonZeroUsize>,
 
-    /// Draw among the likeliest tokens that together reach P
+    /// Sample from the most likely tokens with a total probability of P
     #[arg(long, value_name = "P", requires = "temperature", value_parser = probability)]
     top_p: Option<f32>,
 
-    /// Draw among tokens at least P times as likely as the likeliest
+    /// Sample from tokens at least P times as likely as the most likely one
     #[arg(long, value_name = "P", requires = "temperature", value_parser = probability)]
     min_p: Option<f32>,
 
-    /// Start the draws here
+    /// Random seed
     #[arg(long, value_name = "SEED", default_value = "0")]
     seed: u64,
 
-    /// Print the call, a chat.completion object, or a part of the call
+    /// Print the call, a chat.completion object, or only the call's arguments or name
     #[arg(long, value_name = "WHAT", default_value = "call")]
     output: OutputArg,
 
-    /// Print text while it is written
+    /// Print text while it is generated
     #[arg(long, conflicts_with = "output")]
     stream: bool,
 
-    /// Keep prompts' beginnings and answers for later calls in this folder [default: edgecall in the
-    /// user's cache folder]
+    /// Folder for cached prompt states and answers [default: edgecall in the user's cache folder]
     #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true)]
     cache_dir: Option<PathBuf>,
 
-    /// Keep nothing for later calls, and use nothing that earlier ones kept
+    /// Neither read nor write the cache
     #[arg(long)]
     no_cache: bool,
 
-    /// Keep no log of answers for later calls, and use none
+    /// Neither read nor write the log of answers in the cache
     #[arg(long)]
     no_history: bool,
 
-    /// Print times, token counts and the context to stderr
+    /// Print times, token counts and the context size to stderr
     #[arg(long)]
     timings: bool,
 }
@@ -229,7 +225,7 @@ impl Args {
     }
 }
 
-/// Runs the command of a program that was started at `started`.
+/// Runs the command; `started` is the time at which the program started.
 pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     if args.explain_tools {
         return explain_tools(&args);
@@ -238,7 +234,7 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         return Err(Failure::usage("there is no model; give -m MODEL.gguf"));
     };
     runtime::kernels::active().map_err(Error::from)?;
-    // Nothing is half written.
+    // No output can be left incomplete.
     exit::leave_on_interrupt("interrupted", || ())?;
     let mut conversation = conversation(&args)?;
     let ask = Ask::read(&args, conversation.tools.take())?;
@@ -264,7 +260,7 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         let (load, shortage) =
             call::foresee(header, load, args.repack == RepackArg::Auto, &request, &settings)?;
         if let Some(shortage) = shortage {
-            // Whoever closed stderr is not told.
+            // Nobody reads a closed stderr.
             let _ = writeln!(io::stderr(), "warning: {shortage}");
         }
         Ok::<_, Error>(load)
@@ -286,7 +282,7 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     if args.timings {
         timings::show(&start, &answer.timings);
     }
-    // Whoever waits for the answer has it; what is kept may still be on its way to the disk.
+    // The answer is already printed; states may still be written to the cache.
     drop(store);
     printed
 }
@@ -299,7 +295,7 @@ fn store(args: &Args) -> Option<Store> {
     Some(if args.no_history { store.without_history() } else { store })
 }
 
-/// Prints what becomes of each keyword; tools that cannot be used are in the table too.
+/// Prints how each keyword is handled. Tools with an unusable schema are listed too.
 fn explain_tools(args: &Args) -> anyhow::Result<()> {
     let with_messages = match &args.messages {
         Some(_) => conversation(args)?.tools,
@@ -372,7 +368,7 @@ fn settings(args: &Args) -> Settings {
     }
 }
 
-/// What the model wrote before it failed, for the reader of the message that follows.
+/// Prints the model's partial output on stderr, before the error message.
 fn show_partial(error: &Error, timed_from: Option<&Start>) {
     let Error::Call(error) = error else { return };
     if let Some(partial) = error.partial() {

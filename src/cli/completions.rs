@@ -7,7 +7,7 @@ use clap_complete::Shell;
 /// The arguments of `edgecall completions`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Complete in this shell
+    /// Shell to print the script for
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }
@@ -24,9 +24,9 @@ fn script(shell: Shell) -> String {
     String::from_utf8(script).expect("names and help are UTF-8")
 }
 
-/// `command` as it is completed: without what is hidden, and with hints on what a value is.
+/// Copy of `command` for completion: without hidden parts, and with hints on the kinds of values.
 ///
-/// Built anew, since the generators complete hidden commands and clap cannot remove one.
+/// A copy is needed because the generators would complete hidden commands, and clap cannot remove one.
 fn completed(command: &Command) -> Command {
     let visible = command.get_subcommands().filter(|command| !command.is_hide_set());
     let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set());
@@ -48,7 +48,7 @@ fn hinted(argument: &Arg) -> Arg {
     }
 }
 
-/// The kind of an argument's value, as its name tells: `DIR` is a folder, `MODEL.gguf` a file, `N` neither.
+/// Kind of an argument's value, from its name: `DIR` is a folder, `MODEL.gguf` a file, `N` neither.
 fn hint(argument: &Arg) -> ValueHint {
     let name = argument.get_value_names().and_then(<[_]>::first).map_or("", |name| name.as_str());
     match argument.get_value_hint() {
@@ -82,7 +82,7 @@ mod tests {
     fn what_is_hidden_is_not_completed() {
         for shell in Shell::value_variants() {
             let script = script(*shell);
-            assert!(!script.contains("as `tft` says on stdin") && !script.contains("--start"), "{shell}");
+            assert!(!script.contains("sends requests on stdin") && !script.contains("--start"), "{shell}");
         }
     }
 

@@ -33,48 +33,48 @@ pub struct Args {
     #[arg(value_name = "CHECKPOINT_DIR")]
     checkpoint: PathBuf,
 
-    /// Write files of these types, separated by commas
+    /// Types of the files to write, separated by commas
     #[arg(short, long = "type", value_name = "TYPE", value_delimiter = ',', default_value = "q4_k_m")]
     #[arg(value_parser = file_types(), ignore_case = true)]
     types: Vec<FileType>,
 
-    /// Write to this file, or into this folder if there are several types
+    /// Output file, or folder if there are several types
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
 
-    /// Give the matrices whose name matches a type of their own (repeatable)
+    /// Type of the matrices whose names match the regex (repeatable)
     #[arg(long = "tensor-type", value_name = "REGEX=TYPE")]
     overrides: Vec<Override>,
 
-    /// Round to F16 first, as the route over an F16 file does
+    /// Round weights to F16 first, like a conversion by way of an F16 file
     #[arg(long)]
     via_f16: bool,
 
-    /// Leave out a stored head that is the embedding once more
+    /// Leave out a stored output head that equals the embedding
     #[arg(long)]
     drop_tied_head: bool,
 
-    /// Take this pre-tokenizer instead of recognising it
+    /// Pre-tokenizer to use instead of the detected one
     #[arg(long, value_name = "NAME")]
     pre: Option<String>,
 
-    /// Skip the check that llama.cpp makes the same tokens; the manifest then has no answers either
+    /// Skip the comparison of tokens with llama.cpp's; the manifest then has no answers either
     #[arg(long)]
     no_check: bool,
 
-    /// Leave out of the manifest what the model answers to fixed prompts, which doctor compares with
+    /// Do not store answers to fixed prompts, which doctor compares with, in the manifest
     #[arg(long)]
     no_answers: bool,
 
-    /// Use so many threads (default: all)
+    /// Number of threads (default: all)
     #[arg(long, value_name = "N")]
     threads: Option<NonZero<usize>>,
 
-    /// Replace files that are there already
+    /// Replace existing files
     #[arg(short, long)]
     force: bool,
 
-    /// Print the plan and the sizes, write nothing
+    /// Print the plan and the sizes, and write nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -83,7 +83,7 @@ pub struct Args {
     json: bool,
 }
 
-/// The types by their names, so that clap lists them.
+/// Parser for file types; clap lists their names.
 pub fn file_types() -> impl TypedValueParser<Value = FileType> {
     let names = FileType::ALL.iter().map(|file_type| file_type.name());
     PossibleValuesParser::new(names).try_map(|name| name.parse::<FileType>())
@@ -128,7 +128,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets llama.cpp tokenize with the first file. The others have the same keys: that has been read back.
+/// Compares llama.cpp's tokens for the first file with the tokenizer's. The other files have the same metadata, which
+/// was verified when they were read back.
 fn check_tokens(checkpoint: &Checkpoint, converted: &Converted) -> anyhow::Result<TokenCheck> {
     let tokenizer = Tokenizer::open(&checkpoint.dir).map_err(Error::from)?;
     let file = &converted.files()[0];
@@ -136,8 +137,8 @@ fn check_tokens(checkpoint: &Checkpoint, converted: &Converted) -> anyhow::Resul
     Ok(TokenCheck::made(found.texts, found.tokens, found.seconds))
 }
 
-/// Asks each file's model the fixed prompts. A machine that cannot run a model can still convert it: then the manifest has
-/// no answers, and a warning says why.
+/// Generates each model's answers to the fixed prompts. A machine that cannot run a model can still convert it: the
+/// manifest then has no answers, and a warning gives the reason.
 fn add_answers(
     converted: &mut Converted,
     threads: Option<NonZero<usize>>,
@@ -170,14 +171,13 @@ fn add_answers(
     (Some(made).filter(|made| made.files > 0), warnings)
 }
 
-/// The threads that were asked for, as far as a model can be run with them: a conversion may have more than there are
+/// The requested number of threads, if a model can run with them; a conversion may use more threads than there are
 /// CPUs.
 fn answer_threads(asked: Option<NonZero<usize>>) -> Option<NonZero<usize>> {
     asked.filter(|&threads| runtime::cpu::threads(Some(threads)).is_ok())
 }
 
-/// A flag that the first Ctrl-C sets; the second one ends the program where it stands, its unfinished
-/// files removed.
+/// Flag that the first Ctrl-C sets. The second Ctrl-C removes the unfinished files and ends the program.
 fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);
@@ -192,7 +192,7 @@ fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-/// A progress bar on stderr, for people who look at it.
+/// Progress bar on stderr if it is a terminal.
 struct Bar(ProgressBar);
 
 impl Bar {
@@ -207,7 +207,7 @@ impl Bar {
         Bar(bar.with_style(style.expect("the template is a constant")))
     }
 
-    /// The model is asked so many prompts.
+    /// Shows progress over `count` prompts.
     fn begin_prompts(&mut self, count: usize) {
         let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos:>3} of {len} prompts {eta:>4}");
         self.0.set_style(style.expect("the template is a constant"));

@@ -18,18 +18,18 @@ use std::path::PathBuf;
 /// The arguments of `edgecall doctor`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Run this model too: how fast it is, and whether it answers as where it was converted
+    /// Model to test: its speed, and its answers against those from its conversion
     #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
     model: Option<PathBuf>,
 
     #[command(flatten)]
     context: ContextArgs,
 
-    /// Load a model of an architecture that is not checked first
+    /// Load a model even if its architecture or tokenizer cannot be fully validated
     #[arg(long)]
     trust_model: bool,
 
-    /// Look at this folder of what calls keep [default: edgecall in the user's cache folder]
+    /// Cache folder to check [default: edgecall in the user's cache folder]
     #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true)]
     cache_dir: Option<PathBuf>,
 

@@ -1,4 +1,4 @@
-//! What happened -> an exit code, and one message on stderr.
+//! Converts a result into an exit code and an error message on stderr.
 
 use anyhow::Context;
 use edgecall::{Kind, runtime};
@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-/// An error of the command line itself, with its class.
+/// An error of the command line, with its class.
 #[derive(Debug)]
 pub struct Failure {
     kind: Kind,
@@ -15,12 +15,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A usage error with the way on, exit code 2.
+    /// A usage error (exit code 2); the message says what to do next.
     pub fn usage(message: impl Into<String>) -> anyhow::Error {
         Failure::of(Kind::Usage, message)
     }
 
-    /// An error of this class.
+    /// An error of class `kind`.
     pub fn of(kind: Kind, message: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(Failure { kind, message: message.into() })
     }
@@ -34,23 +34,24 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Reports `result` and gives its exit code.
+/// Reports `result` and returns its exit code.
 ///
-/// A reader that went away (`| head`) is no failure: whoever asked has what they wanted.
+/// A closed pipe (`| head`) is not an error: the reader has what it wanted.
 pub fn code(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     if is_broken_pipe(&error) {
         return ExitCode::SUCCESS;
     }
-    // A closed stderr leaves nobody to tell; the exit code still says it.
+    // Nobody reads a closed stderr; the exit code still tells.
     let _ = writeln!(io::stderr(), "error: {error:#}");
     ExitCode::from(number(kind(&error)))
 }
 
-/// A thread waits for Ctrl-C, does `before`, says `message` and ends the process: a prefill may take minutes.
+/// On Ctrl-C calls `before`, prints `message` and ends the process. This happens on a separate thread, since a prefill
+/// may take minutes.
 ///
 /// # Errors
-/// A signal that cannot be waited for.
+/// A signal handler that cannot be installed.
 pub fn leave_on_interrupt(message: &'static str, before: impl Fn() + Send + 'static) -> anyhow::Result<()> {
     let handler = move || {
         before();
@@ -79,7 +80,7 @@ fn kind(error: &anyhow::Error) -> Kind {
     Kind::Io
 }
 
-/// The exit codes and their meanings, as the manual page lists them.
+/// The exit codes and their meanings, for the manual page.
 pub const MEANINGS: [(u8, &str); 10] = [
     (0, "Done: a call, a file, an answer."),
     (1, "No call within the tokens allowed or none that passes its checks; a gate of bench not reached."),
@@ -93,7 +94,7 @@ pub const MEANINGS: [(u8, &str); 10] = [
     (130, "Interrupted."),
 ];
 
-/// `sysexits.h`, where it has a word for it.
+/// Exit code of a class, from `sysexits.h` where it has one.
 fn number(kind: Kind) -> u8 {
     match kind {
         Kind::Negative => 1,

@@ -11,15 +11,15 @@ use std::path::PathBuf;
 /// The arguments of `edgecall inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Look at this GGUF file or checkpoint folder
+    /// GGUF file or checkpoint folder
     #[arg(value_name = "MODEL.gguf|CHECKPOINT_DIR")]
     path: PathBuf,
 
-    /// Measure memory at a context of N tokens [default: the model's, at most 4096]
+    /// Context size for the memory estimate, in tokens [default: the model's, at most 4096]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     ctx: Option<u32>,
 
-    /// Measure memory with a KV cache of this type (f16, q8_0 ...)
+    /// Type of the KV cache for the memory estimate (f16, q8_0 ...)
     #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = kv_type)]
     kv_type: GgmlType,
 
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long)]
     tensors: bool,
 
-    /// Print one JSON document, tensors included
+    /// Print one JSON document, with the tensors
     #[arg(long)]
     json: bool,
 }
@@ -45,7 +45,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The type of the KV cache that a `--kv-type` names.
+/// Parses the value of `--kv-type`.
 fn kv_type(name: &str) -> Result<GgmlType, String> {
     KvType::named(name).map(|kv| kv.ggml_type).ok_or_else(|| {
         let names: Vec<_> = KV_TYPES.iter().map(|kv| kv.name).collect();

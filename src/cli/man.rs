@@ -1,4 +1,4 @@
-//! `edgecall man`: hidden, for packages and for who builds by hand.
+//! `edgecall man`: a hidden command for packages and manual builds.
 
 use super::{
     Cli,
@@ -15,7 +15,7 @@ use std::{fs, io, path::PathBuf};
 /// The arguments of `edgecall man`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Write into this folder
+    /// Folder for the pages
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
@@ -31,7 +31,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-/// The pages and their files' names, the program's first.
+/// File names and contents of the pages; the program's page comes first.
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
@@ -41,9 +41,9 @@ fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     Ok(pages)
 }
 
-/// Adds the page of `command` and those of the commands in it.
+/// Adds the page of `command` and those of its subcommands.
 fn add(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
-    // Same inputs, same bytes: no date. An empty one would not be quoted, and its place be taken by what follows.
+    // Same inputs, same bytes: no date. An empty date would not be quoted, and the next field would take its place.
     let man = Man::new(command.clone())
         .date(" ")
         .source(concat!("edgecall ", env!("CARGO_PKG_VERSION")))

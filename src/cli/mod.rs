@@ -27,8 +27,7 @@ struct Cli {
     #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = 100)]
     verbose: u8,
 
-    /// Compute with these CPU kernels, not with the best that this CPU can run; `edgecall doctor` lists
-    /// them
+    /// CPU kernels to use instead of the best for this CPU; `edgecall doctor` lists them
     #[arg(long, value_name = "NAME", env = "EDGECALL_KERNELS", hide_env_values = true)]
     #[arg(global = true, display_order = 101)]
     kernels: Option<String>,
@@ -38,24 +37,24 @@ struct Cli {
 enum Command {
     /// Convert a checkpoint folder to GGUF
     Convert(convert::Args),
-    /// Show what a GGUF file or a checkpoint is and what it needs
+    /// Show the contents and the memory needs of a GGUF file or checkpoint
     Inspect(inspect::Args),
     /// Make a tool call
     Call(Box<call::Args>),
     /// Compare quantisations on a tool-calling data set
     Bench(bench::Args),
-    /// Show or remove what calls keep for later calls
+    /// List or clear the cache of prompt states and answers
     Cache(cache::Args),
-    /// Examine this machine, and whether a model runs rightly and fast on it
+    /// Check this machine, and a model's speed and answers on it
     Doctor(doctor::Args),
-    /// Print the script that completes this command in a shell
+    /// Print the completion script for a shell
     Completions(completions::Args),
-    /// Write the manual pages, one a command
+    /// Write the manual pages, one for each command
     #[command(hide = true)]
     Man(man::Args),
 }
 
-/// Parses the command line, runs it, and turns what happened into an exit code.
+/// Parses the command line, runs the command and returns its exit code.
 pub fn main() -> ExitCode {
     let started = Instant::now();
     let cli = Cli::parse();

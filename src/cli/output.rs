@@ -1,4 +1,4 @@
-//! The only writer to stdout: a value as a table or as JSON; and the log on stderr.
+//! The only writer to stdout, with tables or JSON; also the log on stderr.
 
 use serde::Serialize;
 use std::{
@@ -7,7 +7,7 @@ use std::{
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// How a result is shown.
+/// Format of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A table for people.
@@ -17,22 +17,22 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a `--json` flag asks for.
+    /// Format for the flag `--json`.
     pub fn from_flag(json: bool) -> Format {
         if json { Format::Json } else { Format::Table }
     }
 }
 
-/// Writes `value` to stdout: the same numbers either way.
+/// Writes `value` to stdout, with the same numbers in both formats.
 ///
 /// # Errors
-/// The system's error when stdout cannot be written; a broken pipe stays one.
+/// The operating system's error if stdout cannot be written; a broken pipe keeps its kind.
 pub fn emit(value: &(impl Display + Serialize), format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match format {
         Format::Table => writeln!(out, "{value}")?,
         Format::Json => {
-            // serde_json wraps the system's error; unwrapped, a broken pipe is seen as one.
+            // serde_json wraps the operating system's error; only unwrapped it is recognised as a broken pipe.
             serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from)?;
             writeln!(out)?;
         }
@@ -40,27 +40,27 @@ pub fn emit(value: &(impl Display + Serialize), format: Format) -> io::Result<()
     out.flush()
 }
 
-/// Writes one line to stdout: an answer that is its own format.
+/// Writes one line to stdout, for an answer that is its own format.
 ///
 /// # Errors
-/// The system's error when stdout cannot be written; a broken pipe stays one.
+/// The operating system's error if stdout cannot be written; a broken pipe keeps its kind.
 pub fn line(text: &impl Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
 }
 
-/// Writes a text to stdout as it is, at once.
+/// Writes a text to stdout unchanged and flushes it.
 ///
 /// # Errors
-/// The system's error when stdout cannot be written; a broken pipe stays one.
+/// The operating system's error if stdout cannot be written; a broken pipe keeps its kind.
 pub fn text(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Sends log lines to stderr: none unless `-v` or `RUST_LOG` asks.
+/// Sends log lines to stderr; none without `-v` or `RUST_LOG`.
 pub fn start_log(verbose: u8) {
     let level = match verbose {
         0 => LevelFilter::OFF,
@@ -71,7 +71,7 @@ pub fn start_log(verbose: u8) {
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
     let log =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().finish();
-    // Not `init`, which takes the records of the crate `log`, too: the HTTP client writes requests there byte by byte,
-    // and a server's key is in them.
+    // Not `init`, which also takes records of the crate `log`: the HTTP client logs requests there byte by byte, with
+    // the server's key in them.
     tracing::subscriber::set_global_default(log).expect("the log is started once");
 }

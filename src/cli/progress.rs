@@ -1,26 +1,26 @@
-//! One line on stderr that says what is being done, for people who look at it.
+//! One status line on stderr, if it is a terminal.
 
 use std::{
     io::{self, IsTerminal, Write},
     time::Instant,
 };
 
-/// The line; dropping it clears it.
+/// The status line; it is cleared on drop.
 pub struct Line {
     is_seen: bool,
     started: Instant,
 }
 
 impl Line {
-    /// A line that is empty, and stays so where stderr is no terminal.
+    /// Creates an empty line; it stays empty if stderr is not a terminal.
     pub fn new() -> Line {
         Line { is_seen: io::stderr().is_terminal(), started: Instant::now() }
     }
 
-    /// Says that `step` begins, and how long the steps before it took.
+    /// Shows `step` and the seconds since the line was created.
     pub fn show(&mut self, step: &str) {
         if self.is_seen {
-            // A closed stderr has nobody to read it.
+            // Nobody reads a closed stderr.
             let _ =
                 write!(io::stderr(), "\r\x1b[K{:4.0} s  {step} ...", self.started.elapsed().as_secs_f64());
         }

@@ -1,9 +1,9 @@
-//! Answers of a model to the fixed prompts, computed in several ways and held against its manifest, or, where it has none,
-//! against each other.
+//! A model's answers to the fixed prompts, computed in several ways and compared with its manifest; without a manifest
+//! they are compared with each other.
 //!
-//! Ways differ in the kernels that they take: a prompt in one go multiplies matrices, tokens one by one multiply vectors,
-//! rearranged weights have kernels of their own, and so have flash attention and a quantized KV cache. On a machine that
-//! computes rightly all of them say nearly the same, and what nearly is was measured.
+//! The ways differ in their kernels: a prompt in one batch multiplies matrices, single tokens multiply vectors, and
+//! repacked weights, flash attention and a quantized KV cache have kernels of their own. On a machine that computes
+//! correctly, all ways give nearly the same probabilities. The tolerances below were measured.
 
 use super::finding::{Finding, Topic};
 use crate::{
@@ -18,73 +18,74 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The most that an answer may diverge from the reference, in nats.
+/// Maximum KL divergence of an answer from the reference, in nats.
 ///
-/// Measured with the pocket model in eleven types, computed by the kernels for AVX2 and for AVX-512 VNNI in all ways but one thread, beside
-/// manifests of the latter: at most 0.0026 (Q5_1, flash attention), all first tokens right. Broken on purpose: scales of the
-/// wrong sign in one matrix 10 to 27, in 16 rows of its 256 0.06 (Q8_0) and 0.12 (Q4_K_M), in every eighth row of all
-/// matrices 7 and more; Q4_K without its minima, or without the upper bits of its scales, 13. One row (0.001 to 0.008) or one
-/// block (0.0004 to 0.005) stays below: the file's hash finds those.
+/// Measured with the pocket model in eleven types, computed with the AVX2 and the AVX-512 VNNI kernels in all ways
+/// except one thread, against manifests of the latter: at most 0.0026 (Q5_1, flash attention), and all first tokens
+/// right. With faults on purpose: scales of the wrong sign in one matrix 10 to 27, in 16 rows of its 256 0.06 (Q8_0)
+/// and 0.12 (Q4_K_M), in every eighth row of all matrices 7 and more; Q4_K without its minima, or without the upper
+/// bits of its scales, 13. Faults in one row (0.001 to 0.008) or one block (0.0004 to 0.005) stay below the maximum;
+/// the file's hash finds those.
 pub const MAX_KL: f64 = 0.02;
-/// The same with a KV cache in Q8_0. Measured as above: at most 0.0086.
+/// Maximum with a KV cache in Q8_0. Measured as above: at most 0.0086.
 pub const MAX_KL_Q8_0_CACHE: f64 = 0.05;
-/// Another token than the reference's likeliest may come first where the reference has it nearly as likely, by so many
-/// nats.
+/// Largest gap in log-probability, in nats, that counts as a tie: the most likely token may be another than the
+/// reference's if the reference rates it within this gap of its own.
 pub const TIE: f64 = 0.3;
-/// The time for all prompts in one way: what takes longer is left out, the longest prompts first.
+/// Time limit for all prompts in one way; prompts that would exceed it are left out, the longest first.
 const TIME: Duration = Duration::from_secs(12);
 
-/// One way to compute, compared with the reference.
+/// One way to compute answers, compared with the reference.
 #[derive(Clone, Debug, Serialize)]
 pub struct Way {
-    /// Its name.
+    /// Name of the way.
     pub name: &'static str,
-    /// Prompts that were compared; fewer than there are where the machine is slow.
+    /// Number of compared prompts; on a slow machine not all of them.
     pub prompts: usize,
-    /// Those where the reference's likeliest token is the likeliest, or nearly as likely as that ([`TIE`]).
+    /// Number of prompts where the most likely token is the reference's, or tied with it ([`TIE`]).
     pub top1: usize,
-    /// The largest divergence from the reference, in nats.
+    /// Largest KL divergence from the reference, in nats.
     pub kl_max: f64,
-    /// The mean divergence.
+    /// Mean KL divergence, in nats.
     pub kl_mean: f64,
-    /// The most that it may be; `None` where other answers are to be expected, as with a KV cache of few bits.
+    /// Largest KL divergence allowed; `None` if other answers are to be expected, as with a KV cache of few bits.
     pub kl_bound: Option<f64>,
-    /// The reason why there is nothing to compare, or what the model answers instead of probabilities.
+    /// Reason why nothing could be compared, or a description of output that is not a probability distribution.
     pub flaw: Option<String>,
-    /// Whether [`Way::flaw`] is one of the machine, the file or the kernels.
+    /// True if [`Way::flaw`] is a fault of the machine, the file or the kernels.
     pub is_broken: bool,
-    /// Seconds.
+    /// Seconds that it took.
     pub seconds: f64,
 }
 
-/// What the answers are compared with.
+/// Reference of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Reference {
-    /// What the machine that converted the model computed.
+    /// Answers in the manifest, computed by the machine that converted the model.
     Manifest {
-        /// Its kernels.
+        /// That machine's kernels.
         kernels: String,
-        /// Its engine.
+        /// That machine's llama.cpp build.
         engine: String,
     },
-    /// What this machine computes in the first way: there is no manifest, or it has no answers.
+    /// This machine's answers in the first way; there is no manifest, or it has no answers.
     ThisMachine,
 }
 
-/// All ways compared.
+/// Comparison of all ways.
 #[derive(Clone, Debug, Serialize)]
 pub struct Compared {
-    /// What they are compared with.
+    /// Reference of the comparison.
     pub reference: Reference,
-    /// The ways.
+    /// The compared ways.
     pub ways: Vec<Way>,
 }
 
-/// A comparison under way.
+/// A comparison in progress.
 pub(super) struct Checked {
     reference: Vec<Answer>,
-    // Before the first answer of this machine there is nothing to compare with where there is no manifest.
+    // Without a manifest the reference is empty until this machine's first answer.
     compared: Compared,
 }
 
@@ -97,13 +98,13 @@ impl Checked {
         Checked { reference: answers, compared: Compared { reference, ways: Vec::new() } }
     }
 
-    /// Asks a model whose weights are as the file has them.
+    /// Compares the answers of a model whose weights are not repacked.
     pub(super) fn as_stored(&mut self, model: &Model, options: &Options, progress: &mut dyn FnMut(&str)) {
         let plain = Options { threads: options.threads, ..Options::default() };
         self.ask("weights as stored", model, &plain, MAX_TOKENS, progress);
     }
 
-    /// Asks a model that was loaded as calls load it, in the ways of calls and in others.
+    /// Compares the answers of a model loaded as for calls, in the way that calls are made and in others.
     pub(super) fn as_called(&mut self, model: &Model, options: &Options, progress: &mut dyn FnMut(&str)) {
         let float = Options { kv_type: KvType::default(), flash_attention: FlashAttention::Off, ..*options };
         self.ask("as calls are made", model, options, MAX_TOKENS, progress);
@@ -145,7 +146,7 @@ impl Checked {
             seconds: 0.0,
         };
         if let Err(error) = self.compare(&mut way, model, options, step) {
-            // A cache whose blocks do not divide a head is no fault of anybody's.
+            // A KV type whose blocks do not divide a head is not a fault.
             way.is_broken = !matches!(error, Error::Context { .. });
             way.flaw = Some(error.to_string());
         }
@@ -175,7 +176,7 @@ impl Checked {
                 self.reference.push(answers::answer(prompt, &tokens, &said));
             }
             let is_same = |answer: &&Answer| answer.prompt == prompt.name && answer.n_tokens == tokens.len();
-            // The manifest of another version may have other prompts.
+            // Another version's manifest may have other prompts.
             if let Some(reference) = self.reference.iter().find(is_same) {
                 way.add(&reference.top, &said);
             }
@@ -199,14 +200,14 @@ impl Way {
         self.top1 += usize::from(logprob(here).is_some_and(is_tie));
     }
 
-    /// Whether something computes wrongly.
+    /// True if the answers are wrong or could not be computed because of a fault.
     pub fn is_wrong(&self) -> bool {
         let differs = self.kl_bound.is_some_and(|bound| self.kl_max > bound || self.top1 < self.prompts);
         self.is_broken || differs
     }
 }
 
-/// The most that answers may diverge with a KV cache of this type; `None` for types whose own loss may be larger.
+/// Largest KL divergence allowed with a KV cache of this type; `None` for types whose own loss may be larger.
 fn bound(kv_type: KvType) -> Option<f64> {
     match kv_type.name {
         "q8_0" => Some(MAX_KL_Q8_0_CACHE),
@@ -215,7 +216,7 @@ fn bound(kv_type: KvType) -> Option<f64> {
 }
 
 impl Compared {
-    /// What computes wrongly.
+    /// Findings on wrong answers.
     pub fn findings(&self) -> Vec<Finding> {
         let wrong: Vec<&Way> = self.ways.iter().filter(|way| way.is_wrong()).collect();
         if let (true, Reference::ThisMachine) = (wrong.is_empty(), &self.reference) {

@@ -1,4 +1,4 @@
-//! Facts about the machine as its system tells them, and what of them is wrong.
+//! Facts about the machine from the operating system, and findings on them.
 
 use super::{
     finding::{Finding, Topic},
@@ -12,26 +12,27 @@ use crate::{
 use serde::Serialize;
 use std::path::Path;
 
-/// What to do where memory is short.
+/// Remedy for a lack of memory.
 pub(super) const MORE_MEMORY: &str = "end other programs, or take a smaller model or a shorter context";
-/// Threads that a process has beside those that compute: to read, to write, to watch for Ctrl-C.
+/// Number of threads besides the computing ones: for reading, writing and Ctrl-C.
 const OTHER_THREADS: u64 = 6;
-/// A CPU that is hotter than this is about to be held back: a Raspberry Pi is at 80 to 85 degrees, others at 90 to 105.
+/// Temperature above which a CPU will soon be throttled. A Raspberry Pi throttles at 80 to 85 degrees, others at 90 to
+/// 105.
 const HOT_CELSIUS: f64 = 85.0;
-/// Other programs that take more than this share of the CPUs make calls slower.
+/// Share of the CPUs above which other programs slow calls down.
 const BUSY_SHARE: f64 = 0.1;
 
-/// Kernels that are in this program and do not compute.
+/// Kernels of this program that are not in use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
-    /// Their name.
+    /// Name of the kernels.
     pub name: &'static str,
-    /// The instructions that they need and this CPU has not; empty where it could run them, and others are faster or were
-    /// asked for.
+    /// Instruction sets that they need and this CPU lacks. Empty if the CPU could run them, but others are faster or
+    /// were requested.
     pub missing: Vec<&'static str>,
 }
 
-/// What the system says.
+/// Facts about the machine, as the operating system reports them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Facts {
     /// The processor and its board.
@@ -42,38 +43,39 @@ pub struct Facts {
     pub features: Vec<&'static str>,
     /// Name of the kernels that compute.
     pub kernels: &'static str,
-    /// What the CPU has and they do not use.
+    /// CPU features that the kernels do not use.
     pub unused_features: Vec<&'static str>,
-    /// The other kernels of this program.
+    /// Other kernels of this program.
     pub kernels_left_out: Vec<LeftOut>,
-    /// Threads that calls compute with here.
+    /// Number of threads that calls use.
     pub threads: usize,
-    /// Limits of this process; `None` where the system does not say.
+    /// Limits of this process; `None` if unknown.
     pub limits: Option<Limits>,
-    /// Memory; `None` where the system does not say.
+    /// Memory; `None` if unknown.
     pub memory: Option<Machine>,
-    /// Swap space and what is in use of it, in bytes; `None` where the system does not say.
+    /// Size of the swap space and the part in use, in bytes; `None` if unknown.
     pub swap_bytes: Option<(u64, u64)>,
-    /// The bytes of a page of memory; `None` where the system does not say.
+    /// Size of a memory page, in bytes; `None` if unknown.
     pub page_bytes: Option<u64>,
-    /// The folder of what calls keep; `None` where the user has none.
+    /// Cache folder of calls; `None` if the user has none.
     pub cache: Option<FolderState>,
-    /// The CPU's temperature; `None` where the system does not say.
+    /// CPU temperature in degrees Celsius; `None` if unknown.
     pub celsius: Option<f64>,
-    /// The frequency of the fastest CPU; `None` where the system does not say.
+    /// Frequency of the fastest CPU, in MHz; `None` if unknown.
     pub mhz: Option<f64>,
-    /// The highest frequency that a CPU can have.
+    /// Highest frequency of any CPU, in MHz.
     pub max_mhz: Option<f64>,
-    /// What decides the frequency.
+    /// Frequency governor.
     pub governor: Option<String>,
-    /// What a Raspberry Pi's firmware says.
+    /// State of a Raspberry Pi's firmware.
     pub firmware: Option<Firmware>,
-    /// What other programs did while nothing ran here.
+    /// Load of other programs while edgecall was idle.
     pub load: Option<Load>,
 }
 
 impl Facts {
-    /// Those of the system whose files begin at `root`, for calls that compute with the kernels `active` in `threads`.
+    /// Collects the facts of the system whose files are below `root`, for calls with the kernels `active` on `threads`
+    /// threads.
     pub fn gather(
         root: &Path,
         active: &'static Kernels,
@@ -106,7 +108,7 @@ impl Facts {
         }
     }
 
-    /// What is wrong with the machine by itself.
+    /// Findings on the machine alone.
     pub fn findings(&self) -> Vec<Finding> {
         let mut found = Vec::new();
         self.judge_limits(&mut found);
@@ -140,14 +142,14 @@ impl Facts {
         found
     }
 
-    /// Instructions that this CPU has and the kernels that compute do not use.
+    /// Finding on instructions of this CPU that the kernels do not use.
     fn kernel_finding(&self) -> Option<Finding> {
         if self.unused_features.is_empty() {
             return None;
         }
         let what =
             format!("the kernels {} do not use this CPU's {}", self.kernels, self.unused_features.join(", "));
-        // The slowest first: the last that can run is the best.
+        // Kernels are sorted from slowest to fastest: the last that can run is the best.
         let better = self.kernels_left_out.iter().rev().find(|kernels| kernels.missing.is_empty());
         let is_named = better.filter(|better| {
             kernels::compiled().iter().position(|kernels| kernels.name == better.name)
@@ -242,7 +244,7 @@ impl Facts {
         }
     }
 
-    /// What other programs and swapping do to calls: while nothing ran here, and while `speed` was measured.
+    /// Findings on other programs and swapping: while edgecall was idle, and while `speed` was measured.
     pub fn load_findings(&self, speed: Option<&Speed>) -> Vec<Finding> {
         let mut found = Vec::new();
         let cpus = self.limits.as_ref().map_or(self.threads as f64, Limits::cpus).max(1.0);
@@ -301,7 +303,7 @@ mod tests {
         let root = fixture(&[&PI, files].concat());
         let cache = root.path().join("cache");
         let facts = Facts::gather(root.path(), kernels::active().unwrap(), threads, Some(&cache));
-        // What this CPU has beyond the build is no matter here.
+        // Features of this CPU beyond the build do not matter in these tests.
         Facts { unused_features: Vec::new(), ..facts }
     }
 

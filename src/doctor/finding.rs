@@ -1,72 +1,72 @@
-//! What is wrong or could be better, each with what to do about it; and the verdict over all of them.
+//! Findings, each with a remedy, and the verdict over all of them.
 
 use super::ModelReport;
 use serde::Serialize;
 
-/// One thing that was found.
+/// A finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is about.
+    /// Topic of the finding.
     pub topic: Topic,
-    /// How bad it is.
+    /// Severity of the finding.
     pub severity: Severity,
-    /// What it is.
+    /// Description of the finding.
     pub what: String,
-    /// What to do.
+    /// Remedy to try.
     pub remedy: String,
 }
 
-/// What a finding is about.
+/// Topic of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Topic {
-    /// What the model says.
+    /// Answers of the model.
     Answers,
-    /// The bytes of the model's file.
+    /// Bytes of the model's file.
     File,
-    /// Temperature, supply, frequency.
+    /// Temperature, power supply and frequency.
     Sensors,
     /// Memory and swapping.
     Memory,
     /// Limits of the process.
     Limits,
-    /// Other programs.
+    /// Load of other programs.
     Load,
-    /// Prefill and decode.
+    /// Speed of prefill and decode.
     Speed,
-    /// Instructions and kernels.
+    /// CPU features and kernels.
     Kernels,
-    /// The folder of what calls keep.
+    /// Cache folder of calls.
     Cache,
 }
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Something is wrong: the exit code says so.
+    /// Something is wrong; the exit code shows it.
     Wrong,
-    /// Worth to know.
+    /// Worth knowing.
     Note,
 }
 
 impl Finding {
-    /// Something that is wrong.
+    /// Creates a finding of something that is wrong.
     pub fn wrong(topic: Topic, what: impl Into<String>, remedy: impl Into<String>) -> Finding {
         Finding { topic, severity: Severity::Wrong, what: what.into(), remedy: remedy.into() }
     }
 
-    /// Something that is worth to know.
+    /// Creates a finding that is worth knowing.
     pub fn note(topic: Topic, what: impl Into<String>, remedy: impl Into<String>) -> Finding {
         Finding { topic, severity: Severity::Note, what: what.into(), remedy: remedy.into() }
     }
 }
 
-/// The whole in one line.
+/// The verdict over all findings, in one line.
 pub(super) fn verdict(findings: &[Finding], model: Option<&ModelReport>) -> String {
     let wrong: Vec<&Finding> =
         findings.iter().filter(|finding| finding.severity == Severity::Wrong).collect();
-    // A shortage tells its numbers in further lines.
+    // A memory shortage has details in further lines.
     let first_line = |finding: &&Finding| finding.what.lines().next().unwrap_or_default().to_owned();
     match (wrong.as_slice(), model) {
         ([], None) => "nothing is wrong with this machine".to_owned(),

@@ -1,4 +1,4 @@
-//! The bytes of a model's file beside the hash in its manifest, as far as there is time to read them.
+//! Comparison of a model file with the hash in its manifest, within a time limit.
 
 use super::finding::{Finding, Topic};
 use crate::convert::{manifest::Recorded, manifest_path};
@@ -11,27 +11,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The most time that is taken to read the file.
+/// Time limit for reading the file.
 const TIME: Duration = Duration::from_secs(12);
 
-/// How the file compares with its manifest.
+/// Result of the comparison with the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileState {
     /// Every byte is as it was written.
     Same,
-    /// It has as many bytes as were written; reading them takes longer than there is time.
+    /// The length is right; reading all bytes would take too long.
     SameLength,
-    /// Other bytes.
+    /// The length or the hash differs.
     Differs,
-    /// There is no manifest, or none that can be read.
+    /// No manifest, or an unreadable one.
     NoManifest,
     /// The file cannot be read to its end.
     Unreadable,
 }
 
 impl FileState {
-    /// Compares the file at `path` with the manifest beside it, which is given back where it is this file's.
+    /// Compares the file at `path` with its manifest; returns the manifest too, unless the lengths differ.
     pub(super) fn look_at(path: &Path) -> (FileState, Option<Recorded>) {
         FileState::look_for(path, TIME)
     }
@@ -58,7 +58,7 @@ impl FileState {
                 FileState::Unreadable
             }
         };
-        // What other weights answer is held against what was written: so a changed scale shows twice.
+        // Answers are compared with the manifest even if the hash differs, so a changed scale shows in both.
         (state, Some(recorded))
     }
 
@@ -80,7 +80,7 @@ impl FileState {
     }
 }
 
-/// The SHA-256 of a file, in hex; `None` where it takes more than `time`.
+/// SHA-256 of a file, in hex; `None` if it takes longer than `time`.
 fn sha256(path: &Path, time: Duration) -> io::Result<Option<String>> {
     let (mut file, started) = (File::open(path)?, Instant::now());
     let (mut sha256, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);

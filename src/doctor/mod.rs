@@ -1,11 +1,11 @@
-//! An examination of this machine, and of a model on it: what it can do, whether it does that, and whether it computes
-//! rightly.
+//! Diagnosis of this machine and of a model on it: what limits there are, if the speed is near them, and if the results
+//! are right.
 //!
 //! ```text
-//! facts      what the system says: processor, limits, memory, sensors, the cache folder
-//! speed      what memory and arithmetic allow; prefill and decode beside that
-//! answers    what the model says to fixed prompts, beside its manifest or beside itself
-//! finding    what is wrong, with what to do; the verdict
+//! facts      from the operating system: processor, limits, memory, sensors, the cache folder
+//! speed      prefill and decode, compared with memory bandwidth and arithmetic
+//! answers    the model's answers to fixed prompts, compared with its manifest or with each other
+//! finding    findings with remedies; the verdict
 //! ```
 
 pub mod answers;
@@ -30,60 +30,60 @@ use std::{
     time::Duration,
 };
 
-/// How long the machine is watched while nothing runs here.
+/// Time for which the load of other programs is measured while edgecall is idle.
 const WATCHED: Duration = Duration::from_secs(1);
 
-/// What is examined.
+/// Request for a diagnosis.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// A model to run, or the machine alone.
+    /// Model to run; `None` for the machine alone.
     pub model: Option<PathBuf>,
-    /// How far its file is trusted.
+    /// Trust in the model's file.
     pub trust: Trust,
-    /// Threads, KV cache and attention, as calls will have them.
+    /// Threads, KV cache and attention, as in later calls.
     pub session: Options,
-    /// The folder of what calls keep; `None` where the user has none.
+    /// Cache folder of calls; `None` if the user has none.
     pub cache_folder: Option<PathBuf>,
 }
 
-/// What was found.
+/// Results of a diagnosis.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The version of this program.
+    /// Version of edgecall.
     pub edgecall: &'static str,
-    /// The engine that computes.
+    /// llama.cpp build.
     pub engine: &'static str,
-    /// What the system says.
+    /// Facts from the operating system.
     pub machine: facts::Facts,
-    /// What memory and arithmetic allow.
+    /// Upper bounds of memory bandwidth and arithmetic.
     pub ceiling: speed::Limit,
-    /// The model on this machine; `None` where none was named, or it cannot be run.
+    /// The model on this machine; `None` if none was given, or if it cannot be run.
     pub model: Option<ModelReport>,
-    /// What is wrong, and what could be better.
+    /// Things that are wrong, or that could be better.
     pub findings: Vec<Finding>,
-    /// Whether nothing is wrong.
+    /// True if nothing is wrong.
     pub ok: bool,
-    /// All of it in one line.
+    /// Verdict in one line.
     pub verdict: String,
 }
 
 /// A model on this machine.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModelReport {
-    /// Its file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Whether its weights are rearranged for this CPU, as calls do where there is memory for the copies.
+    /// True if the weights are repacked, as calls do if there is enough memory for the copies.
     pub repack: bool,
-    /// Prefill and decode; `None` where they could not be measured.
+    /// Speed of prefill and decode; `None` if it could not be measured.
     pub speed: Option<speed::Speed>,
-    /// What it says to fixed prompts.
+    /// Answers to the fixed prompts.
     pub answers: answers::Compared,
-    /// Whether the file's bytes are those of its manifest.
+    /// Comparison of the file with its manifest.
     pub file: hash::FileState,
 }
 
-/// Examines the machine and the model that `request` names; `progress` hears what comes next. No step but the loading of
-/// weights takes more than 20 seconds, however slow the machine is.
+/// Checks the machine, and the model of `request` if there is one; `progress` is called with the name of each step.
+/// Except for loading weights, no step takes more than 20 seconds, even on a slow machine.
 ///
 /// # Errors
 /// A machine that cannot run this build, more threads than CPUs, a model that cannot be loaded.
@@ -124,7 +124,7 @@ struct Examined<'r> {
 }
 
 impl Examined<'_> {
-    /// Loads and runs the model; `None` where there is no memory for it.
+    /// Loads and runs the model; `None` if there is not enough memory.
     fn model(
         &mut self,
         path: &Path,

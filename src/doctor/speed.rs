@@ -1,4 +1,4 @@
-//! Prefill and decode of a model, beside what this machine's memory and arithmetic allow.
+//! Prefill and decode speed of a model, compared with the limits of memory bandwidth and arithmetic.
 
 use super::{
     facts::Facts,
@@ -17,46 +17,48 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The context that is measured in, in tokens.
+/// Context size of the measurement, in tokens.
 pub const N_CTX: usize = 640;
-/// The most tokens of a prompt.
+/// Maximum length of the prompt, in tokens.
 const PREFILL: usize = 512;
-/// The tokens of the first one; the next is twice as long, as long as there is time.
+/// Length of the first prompt in tokens; it is doubled as long as time allows.
 const FIRST: usize = 8;
-/// The most tokens that are decoded.
+/// Maximum number of tokens to decode.
 const DECODED: usize = 48;
-/// The most rounds of each.
+/// Maximum number of rounds for each of prefill and decode.
 const ROUNDS: usize = 3;
-/// How long each of prefill and decode is measured; slow machines take one round more than that.
+/// Time for each of prefill and decode; a slow machine may take one round longer.
 const TIME: Duration = Duration::from_secs(5);
-/// Memory that is read to measure it, where there is as much to spare.
+/// Bytes to read for the bandwidth measurement, if there is enough memory.
 const MEMORY_BYTES: usize = 256 << 20;
 
-/// The share of what memory allows that decode reaches at least, on a healthy machine. Measured on two cores of an Intel
-/// Xeon with AVX-512 VNNI, other programs running: 0.43 with the Qwen3-1.7B shape in Q4_K_M.
+/// Minimum share of the memory bandwidth that decode reaches on a healthy machine. Measured on two cores of an Intel
+/// Xeon with AVX-512 VNNI while other programs ran: 0.43 with the Qwen3-1.7B shape in Q4_K_M.
 pub const LEAST_DECODE: f64 = 0.35;
-/// The share of what arithmetic allows that prefill reaches at least with weights that are rearranged for the CPU. Measured
-/// as above: 0.73, and 0.19 to 0.30 with the pocket model.
+/// Minimum share of the arithmetic limit that prefill reaches with repacked weights. Measured as above: 0.73, and 0.19
+/// to 0.30 with the pocket model.
 pub const LEAST_PREFILL: f64 = 0.15;
-/// The same of other quantized weights. Measured as above with the pocket model: 0.14 to 0.21 in Q8_0, 0.09 to 0.15 in Q4_1.
+/// The same for quantized weights that are not repacked. Measured as above with the pocket model: 0.14 to 0.21 in Q8_0,
+/// 0.09 to 0.15 in Q4_1.
 pub const LEAST_PREFILL_AS_STORED: f64 = 0.07;
-/// What a decode takes at most beside reading weights, in seconds for each layer: at each of its thirty steps or so the
-/// threads wait for each other. The pocket model, whose weights fit a cache, took 0.15 to 0.33 ms a layer in all.
+/// Maximum time of a decode besides reading weights, in seconds per layer. A layer has about thirty steps, and at each
+/// the threads wait for each other. The pocket model, whose weights fit into a cache, took 0.15 to 0.33 ms per layer in
+/// all.
 pub const OVERHEAD_S_PER_LAYER: f64 = 0.3e-3;
 
-/// What memory and arithmetic allow.
+/// Upper bounds of memory bandwidth and arithmetic.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Limit {
-    /// Threads that it was measured with.
+    /// Number of threads in the measurement.
     pub threads: usize,
-    /// Bytes that are read from memory in a second.
+    /// Bytes read from memory per second.
     pub bytes_per_s: f64,
-    /// Products of 8-bit numbers in a second.
+    /// 8-bit multiply-adds per second.
     pub multiply_adds_per_s: f64,
 }
 
 impl Limit {
-    /// Measures with `threads` at once, in less than two seconds, with at most a quarter of the `memory`.
+    /// Measures with `threads` threads in less than two seconds, with at most a quarter of the available `memory`.
     pub fn measure(threads: usize, memory: Option<Machine>) -> Limit {
         let spare = memory.map_or(u64::MAX, |machine| machine.available_bytes / 4);
         let bytes = usize::try_from(spare).unwrap_or(usize::MAX).min(MEMORY_BYTES);
@@ -65,46 +67,46 @@ impl Limit {
     }
 }
 
-/// Tokens a second, measured and expected.
+/// Measured and expected tokens per second.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Rate {
-    /// The tokens that were evaluated in one go, or decoded one after another.
+    /// Tokens evaluated in one batch (prefill), or decoded one by one.
     pub tokens: usize,
-    /// Tokens a second, the median of the rounds.
+    /// Tokens per second; median of the rounds.
     pub tokens_per_s: f64,
-    /// What memory and arithmetic allow; `None` where nothing is known of the weights' kernels.
+    /// Tokens per second that memory and arithmetic allow; `None` if the limit for these weights is unknown.
     pub possible_tokens_per_s: Option<f64>,
-    /// What a healthy machine reaches at least.
+    /// Tokens per second that a healthy machine reaches at least.
     pub expected_tokens_per_s: Option<f64>,
 }
 
 impl Rate {
-    /// Whether it is as fast as it ought to be; `None` where nothing is expected.
+    /// True if the expected speed is reached; `None` if nothing is expected.
     fn is_expected(&self) -> Option<bool> {
         self.expected_tokens_per_s.map(|expected| self.tokens_per_s >= expected)
     }
 }
 
-/// Prefill and decode.
+/// Prefill and decode speed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Speed {
     /// Seconds to load the weights.
     pub load_s: f64,
-    /// A prompt in one go.
+    /// Speed of a prompt in one batch.
     pub prefill: Rate,
-    /// Tokens one after another.
+    /// Speed of tokens one by one.
     pub decode: Rate,
-    /// The CPU's temperature and frequency behind it, and whether it was held back meanwhile.
+    /// Temperature and frequency of the CPU after the measurement, and throttling during it.
     pub heat: Heat,
-    /// What other programs did meanwhile.
+    /// Load of other programs during the measurement.
     pub load: Option<Load>,
 }
 
 impl Speed {
-    /// Measures `model` as calls run it.
+    /// Measures `model` with the options of calls.
     ///
     /// # Errors
-    /// A context that cannot be made, a decode that fails.
+    /// A context that cannot be created, or a decode that fails.
     pub fn measure(
         model: &Model,
         options: &Options,
@@ -116,7 +118,7 @@ impl Speed {
         let options = Options { n_ctx: NonZeroUsize::new(n_ctx), ..*options };
         let mut session = Session::new(model, 1, 1, &options)?;
         let tokens = ordinary_tokens(model, n_ctx);
-        // The first touch reads the weights from the disk.
+        // The first tokens read the weights from disk.
         progress("the first tokens");
         session.append(&tokens[..FIRST.min(n_ctx / 2)])?;
         progress("prefill");
@@ -169,12 +171,12 @@ impl Speed {
         })
     }
 
-    /// Whether it was as fast as it ought to be.
+    /// True if decode reached the expected speed, and prefill did not miss it.
     pub(super) fn is_judged(&self) -> bool {
         self.decode.is_expected() == Some(true) && self.prefill.is_expected() != Some(false)
     }
 
-    /// What is slower than it ought to be, with the likeliest reasons.
+    /// Findings on a speed below the expected one, with the likely reasons.
     pub fn findings(&self, machine: &Facts) -> Vec<Finding> {
         let slow = |what: &str, rate: &Rate| {
             let expected = rate.expected_tokens_per_s.filter(|_| rate.is_expected() == Some(false))?;
@@ -230,7 +232,7 @@ impl Speed {
     }
 }
 
-/// The length of a prompt that all rounds together have about [`TIME`] for, at most `most`.
+/// Length of a prompt, at most `most`, for which all rounds take about [`TIME`].
 fn affordable(
     most: usize,
     mut time: impl FnMut(usize) -> Result<Duration, runtime::Error>,
@@ -242,7 +244,7 @@ fn affordable(
     Ok(length)
 }
 
-/// The median of a few rounds, as many as there is time for.
+/// Median of a few rounds, as many as time allows.
 fn rounds(mut run: impl FnMut() -> Result<f64, runtime::Error>) -> Result<f64, runtime::Error> {
     let (mut rates, started) = (Vec::new(), Instant::now());
     while rates.len() < ROUNDS && (rates.is_empty() || started.elapsed() < TIME) {
@@ -251,8 +253,8 @@ fn rounds(mut run: impl FnMut() -> Result<f64, runtime::Error>) -> Result<f64, r
     Ok(median(&rates).unwrap_or(0.0))
 }
 
-/// Tokens a second that `limit` allows: of prefill, where most weights are quantized and so are multiplied as 8-bit
-/// numbers, and of decode.
+/// Tokens per second that `limit` allows for prefill and decode. For prefill only if most weights are quantized, since
+/// those are multiplied as 8-bit integers.
 fn possible(model: &Model, limit: &Limit) -> (Option<f64>, f64) {
     let (bytes, products) = weights_of_a_token(model);
     let is_quantized = are_most(model, |tensor| !tensor.ggml_type.is_float());
@@ -265,7 +267,7 @@ fn least_prefill(model: &Model) -> f64 {
     if is_rearranged { LEAST_PREFILL } else { LEAST_PREFILL_AS_STORED }
 }
 
-/// Whether most weights of matrices are of types that `are` such.
+/// True if most matrix weights are in tensors for which `are` is true.
 fn are_most(model: &Model, are: impl Fn(&TensorInfo) -> bool) -> bool {
     let matrices = || model.header().tensors.iter().filter(|tensor| tensor.dims.len() > 1);
     let all: u64 = matrices().map(TensorInfo::element_count).sum();

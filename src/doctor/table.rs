@@ -1,4 +1,4 @@
-//! The report as people read it.
+//! The report as text for people.
 
 use super::{
     Finding, ModelReport, Report, Severity,
@@ -10,7 +10,7 @@ use super::{
 use crate::machine::Limits;
 use std::fmt;
 
-/// Writes a fact behind its name.
+/// Writes a fact after its name.
 fn row(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
     writeln!(f, "{name:<18}{value}")
 }

@@ -1,24 +1,24 @@
-//! Why a server gave no answer.
+//! Errors of a request to a server.
 
 use crate::error::Kind;
 use std::time::Duration;
 
-/// Why a server gave no answer.
+/// Error of a request to a server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Text that is no address of a server.
+    /// The text is not an address of a server.
     #[error("{url} {problem}")]
     Url {
-        /// The address, or words for it where it may hold a secret.
+        /// The address, or a replacement if it may contain a secret.
         url: String,
-        /// What is wrong with it.
+        /// Problem with the address.
         problem: &'static str,
     },
-    /// A key that no header can hold.
+    /// The key has characters that a header cannot contain.
     #[error("{name} holds characters that no key has; set it anew, without spaces and line feeds")]
     Key {
-        /// The variable of the environment.
+        /// Environment variable that holds it.
         name: &'static str,
     },
     /// The server cannot be reached, or the connection broke.
@@ -26,24 +26,24 @@ pub enum Error {
     Unreachable {
         /// The address.
         url: String,
-        /// How often it was tried.
+        /// Number of tries.
         tries: u32,
-        /// The reason.
+        /// Cause of the last failure.
         #[source]
         source: Box<ureq::Error>,
     },
-    /// The server's certificate is not to be trusted.
+    /// The server's certificate is not trusted.
     #[error(
         "{url} shows a certificate that is not trusted; name that of a private authority in SSL_CERT_FILE"
     )]
     Untrusted {
         /// The address.
         url: String,
-        /// The reason.
+        /// Cause of the failure.
         #[source]
         source: Box<ureq::Error>,
     },
-    /// The answer did not come in time.
+    /// The server did not answer in time.
     #[error(
         "no answer from {url} within {} s, {}; allow more with --timeout",
         after.as_secs_f64(), tried(*tries)
@@ -51,36 +51,36 @@ pub enum Error {
     TimedOut {
         /// The address.
         url: String,
-        /// How long was waited.
+        /// Time limit of a request.
         after: Duration,
-        /// How often it was tried.
+        /// Number of tries.
         tries: u32,
     },
-    /// The server refuses the request or failed.
+    /// The server refused the request, or failed.
     #[error("{url} answered with status {status}, {}: {}{}", tried(*tries), words(said), hint(*status, *with_key))]
     Status {
         /// The address.
         url: String,
-        /// The status.
+        /// HTTP status.
         status: u16,
-        /// The server's words.
+        /// Message of the server.
         said: String,
-        /// The variable that the key came from, if one was sent.
+        /// Environment variable of the key, if one was sent.
         with_key: Option<&'static str>,
-        /// How often it was tried.
+        /// Number of tries.
         tries: u32,
     },
-    /// The server names another address.
+    /// The server redirects to another address.
     #[error("{url} redirects to {to} (status {status}); give that address if it is the one you mean")]
     Redirect {
         /// The address.
         url: String,
-        /// The status.
+        /// HTTP status.
         status: u16,
-        /// The other address.
+        /// Target of the redirect.
         to: String,
     },
-    /// The answer is no JSON.
+    /// The answer is not JSON.
     #[error(
         "{url} answered with something else than JSON ({content_type}), {}: `{begins}`; is that the address of an \
          OpenAI-compatible server?",
@@ -89,42 +89,42 @@ pub enum Error {
     NotJson {
         /// The address.
         url: String,
-        /// The type that the server gave it.
+        /// Content type of the answer.
         content_type: String,
-        /// How the answer begins.
+        /// Beginning of the answer.
         begins: String,
-        /// How often it was tried.
+        /// Number of tries.
         tries: u32,
-        /// The parser's reason.
+        /// Error of the JSON parser.
         #[source]
         source: serde_json::Error,
     },
-    /// The answer has no end in sight.
+    /// The answer is too long.
     #[error(
         "{url} answered with more than {limit} bytes; is that the address of an OpenAI-compatible server?"
     )]
     TooLong {
         /// The address.
         url: String,
-        /// The most that is read.
+        /// Maximum number of bytes.
         limit: u64,
     },
-    /// The answer is JSON and not the one that the method has.
+    /// The answer is JSON, but lacks a field.
     #[error(
         "{url} gave an answer without {missing}: `{begins}`; is that the address of an OpenAI-compatible server?"
     )]
     Incomplete {
         /// The address.
         url: String,
-        /// What is missing.
+        /// Missing field.
         missing: &'static str,
-        /// How the answer begins.
+        /// Beginning of the answer.
         begins: String,
     },
 }
 
 impl Error {
-    /// The class that decides the exit code.
+    /// Class of the error; it decides the exit code.
     pub fn kind(&self) -> Kind {
         match self {
             Error::Url { .. } | Error::Key { .. } => Kind::Usage,
@@ -141,7 +141,7 @@ fn words(said: &str) -> &str {
     if said.is_empty() { "without a word" } else { said }
 }
 
-/// What to do about a status.
+/// Advice for a status.
 fn hint(status: u16, with_key: Option<&str>) -> String {
     match (status, with_key) {
         (401 | 403, None) => "; put the server's key into EDGECALL_API_KEY".into(),

@@ -1,22 +1,23 @@
-//! A server's key: from the environment, and to nowhere but the header.
+//! API key of a server, from the environment; it is sent only in the request header.
 
 use super::Error;
 use std::{env, fmt};
 
-/// A key that servers ask for. It is never shown, not even by `{:?}`.
+/// API key of a server. It is never shown, not even by `{:?}`.
 #[derive(Clone)]
 pub struct Key {
     name: &'static str,
     secret: String,
-    /// Whether the key may go anywhere that the user names.
+    /// True if the key may be sent to any server that the user names.
     anywhere: bool,
 }
 
 impl Key {
-    /// The key that the first of these variables holds, else the one in `OPENAI_API_KEY`; none if all are empty.
+    /// Reads the key from the first of these variables that is not empty, else from `OPENAI_API_KEY`; `None` if all are
+    /// empty.
     ///
     /// # Errors
-    /// [`Error::Key`] for one that cannot be written into a header.
+    /// [`Error::Key`] for a key that cannot be written into a header.
     pub fn from_env(names: &[&'static str]) -> Result<Option<Key>, Error> {
         let known = names.iter().map(|name| (*name, true)).chain([("OPENAI_API_KEY", false)]);
         for (name, anywhere) in known {
@@ -37,23 +38,23 @@ impl Key {
         }
     }
 
-    /// The variable that it is from.
+    /// Environment variable of the key.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Whether it may go to a server: over TLS or to this machine any may; in the clear over a network only one that was
-    /// set for this program, since `OPENAI_API_KEY` was set for another server.
+    /// True if the key may be sent to a server: any key over TLS or to this machine. Over an unencrypted network only a
+    /// key that was set for this program, since `OPENAI_API_KEY` was set for another server.
     pub fn is_for(&self, is_tls: bool, is_local: bool) -> bool {
         self.anywhere || is_tls || is_local
     }
 
-    /// The value of the header.
+    /// Value of the authorization header.
     pub(super) fn bearer(&self) -> String {
         format!("Bearer {}", self.secret)
     }
 
-    /// `text` with dashes where the key stands.
+    /// Replaces the key in `text` with dashes.
     pub(super) fn cut_out(&self, text: &str) -> String {
         text.replace(&self.secret, "---")
     }

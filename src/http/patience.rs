@@ -1,21 +1,21 @@
-//! How long to wait for a server, and before it is asked again.
+//! Timeouts, retries and pauses of requests.
 
 use crate::random::SplitMix64;
 use jiff::{Timestamp, fmt::rfc2822};
 use std::time::{Duration, SystemTime};
 
-/// How long a server is waited for.
+/// Timeout and retry policy of a client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Patience {
-    /// The most that a request takes, from connecting to the last byte.
+    /// Time limit of a request, from connecting to the last byte.
     pub timeout: Duration,
-    /// How often a request is made again.
+    /// Maximum number of retries.
     pub retries: u32,
-    /// The pause before the second try, jitter aside; each further one is twice as long.
+    /// Pause before the first retry, without jitter; it doubles with each further one.
     pub first_pause: Duration,
-    /// The longest pause, also of those that a server asks for.
+    /// Longest pause, also if the server asks for a longer one.
     pub longest_pause: Duration,
-    /// Where the jitter starts.
+    /// Random seed of the jitter.
     pub seed: u64,
 }
 
@@ -31,7 +31,7 @@ impl Default for Patience {
     }
 }
 
-/// The pauses between tries.
+/// Pauses between tries.
 #[derive(Debug)]
 pub(super) struct Pauses {
     first: Duration,
@@ -45,8 +45,8 @@ impl Pauses {
         Pauses { first: first_pause, longest: longest_pause, jitter: SplitMix64::new(seed) }
     }
 
-    /// The pause after `failures` failures more than one: what the server asked for, else half of a doubling length and
-    /// a random share of the other half, so that clients that failed together do not come back together.
+    /// Pause after `failures` + 1 failures: the one that the server asked for, or half of a doubling length plus a
+    /// random share of the other half, so that clients that failed together do not retry together.
     pub(super) fn next(&mut self, failures: u32, asked: Option<Duration>) -> Duration {
         let doubled = self.first.saturating_mul(1u32.checked_shl(failures).unwrap_or(u32::MAX));
         let own = doubled.min(self.longest).mul_f64(0.5 + 0.5 * self.jitter.next_unit());
@@ -54,7 +54,7 @@ impl Pauses {
     }
 }
 
-/// The pause that a `Retry-After` header asks for: seconds, or a date (RFC 9110, section 10.2.3).
+/// Pause in a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3).
 pub(super) fn retry_after(value: &str) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {

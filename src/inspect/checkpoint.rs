@@ -1,4 +1,4 @@
-//! A checkpoint folder -> what it is, and what the files made of it would be.
+//! Report on a checkpoint folder, and on the GGUF files that it could be converted to.
 
 use super::{
     Run,
@@ -15,57 +15,57 @@ use crate::{
 use serde::Serialize;
 use std::{collections::BTreeMap, error::Error, iter, path::PathBuf};
 
-/// What a checkpoint is and what the GGUF files made of it would need to run.
+/// Facts about a checkpoint, and the needs of the GGUF files that it could be converted to.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckpointReport {
-    /// The folder.
+    /// Path of the folder.
     pub path: PathBuf,
-    /// How many safetensors files it has.
+    /// Number of safetensors files.
     pub files: usize,
-    /// How many bytes they have together.
+    /// Total size of these files, in bytes.
     pub file_bytes: u64,
-    /// The model.
+    /// Facts about the model.
     pub model: Facts,
-    /// What it stores as its output head; `None` where it cannot be converted.
+    /// Form of the stored output head; `None` if the checkpoint cannot be converted.
     pub head: Option<&'static str>,
-    /// Its tokenizer as it would be written; `None` where it cannot be.
+    /// Tokenizer as it would be written; `None` if it cannot be converted.
     pub tokenizer: Option<Tokenizer>,
     /// Its chat template.
     pub chat_template: Option<ChatTemplate>,
-    /// Why it cannot be converted; `None` where it can.
+    /// Reason why it cannot be converted; `None` if it can.
     pub obstacle: Option<String>,
-    /// The tensors by dtype.
+    /// Tensors by dtype.
     pub types: Vec<TypeRow>,
-    /// The context that the sizes are for, in tokens.
+    /// Context size that the sizes are for, in tokens.
     pub n_ctx: u64,
-    /// The type of the KV cache that the sizes are for.
+    /// Type of the KV cache that the sizes are for.
     pub kv_type: GgmlType,
-    /// This machine's memory; `None` where it cannot be told.
+    /// Memory of this machine; `None` if unknown.
     pub machine: Option<Machine>,
-    /// What the file of each type would need.
+    /// Sizes for each file type.
     pub sizes: Vec<SizeRow>,
-    /// The tensors, by shard and name.
+    /// Tensors, by shard and name.
     pub tensors: Vec<TensorRow>,
 }
 
-/// What a checkpoint would be as a file of one type.
+/// Sizes of a checkpoint converted to one file type.
 #[derive(Clone, Debug, Serialize)]
 pub struct SizeRow {
-    /// The type.
+    /// Name of the file type.
     #[serde(rename = "type")]
     pub file_type: &'static str,
-    /// The file's length.
+    /// Size of the file, in bytes.
     pub file_bytes: u64,
-    /// Bits that a weight takes.
+    /// Bits per weight.
     pub bits_per_weight: f64,
-    /// The memory to run it; `None` where the KV type does not fit the model.
+    /// Memory to run it; `None` if the blocks of the KV type do not divide a head, or if the model's shape is unknown.
     pub memory: Option<Memory>,
-    /// Whether this machine has it.
+    /// Fit of that memory on this machine.
     pub fit: Option<Fit>,
 }
 
 impl CheckpointReport {
-    /// Everything about `checkpoint` that can be told without reading its weights.
+    /// Report on `checkpoint`, without reading its weights.
     pub(super) fn of(checkpoint: &Checkpoint, run: Run) -> CheckpointReport {
         let shards = &checkpoint.shards;
         let recipe = Recipe { file_types: FileType::ALL.to_vec(), ..Recipe::default() };
@@ -93,7 +93,7 @@ impl CheckpointReport {
     }
 
     fn add(&mut self, plan: &Plan) {
-        // Keys and names are the same in all files.
+        // Metadata and tensor names are the same in all files.
         let Some(first) = plan.files.first() else { return };
         let gguf = Gguf::from(&plan.header(first));
         self.model = facts(&gguf, first.element_count());
@@ -119,7 +119,7 @@ impl CheckpointReport {
     }
 }
 
-/// What `config.json` says, for a checkpoint that cannot be converted.
+/// Facts from `config.json`, for a checkpoint that cannot be converted.
 fn stated(config: &Config, parameters: u64) -> Facts {
     let (scaling, factor, original_context_length) = match config.rope.scaling {
         RopeScaling::None => (None, None, None),
@@ -188,7 +188,7 @@ fn elements(shape: &[u64]) -> u64 {
     shape.iter().product()
 }
 
-/// An error and its causes in one line.
+/// An error and its causes, joined into one line.
 fn chain(error: &impl Error) -> String {
     let causes = iter::successors(error.source(), |&cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

@@ -1,4 +1,4 @@
-//! A GGUF file -> what there is to say about it.
+//! Report on a GGUF file.
 
 use super::{
     Run,
@@ -12,41 +12,41 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The special tokens that a file may name: the role, as the key says it.
+/// Roles of special tokens, as in the keys `tokenizer.ggml.<role>_token_id`.
 const ROLES: [&str; 8] = ["bos", "eos", "eot", "eom", "unknown", "separator", "padding", "mask"];
 
-/// What a GGUF file is and what it needs to run.
+/// Facts about a GGUF file, and its needs.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileReport {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its length.
+    /// Size of the file, in bytes.
     pub file_bytes: u64,
-    /// The version of the format.
+    /// Version of the GGUF format.
     pub gguf_version: u32,
-    /// Which part of a split model it is; then the figures are this part's.
+    /// Part number if the file is part of a split model; all figures are then of this part.
     pub split: Option<Split>,
-    /// The model.
+    /// Facts about the model.
     pub model: Facts,
     /// Its tokenizer.
     pub tokenizer: Option<Tokenizer>,
     /// Its chat template.
     pub chat_template: Option<ChatTemplate>,
-    /// The tensors by type.
+    /// Tensors by type.
     pub types: Vec<TypeRow>,
-    /// Bits that a weight takes, over all tensors; `None` of a file without any.
+    /// Bits per weight over all tensors; `None` for a file without tensors.
     pub bits_per_weight: Option<f64>,
-    /// What it needs to run.
+    /// Memory to run it.
     pub need: Need,
-    /// The tensors in file order.
+    /// Tensors, in the order of the file.
     pub tensors: Vec<TensorRow>,
 }
 
 impl FileReport {
     pub(super) fn of(path: &Path, gguf: &Gguf, file_bytes: u64, run: Run) -> FileReport {
         let tensors: Vec<TensorRow> = gguf.tensors.iter().map(TensorRow::from).collect();
-        // Neither sum overflows: each tensor has its own bytes in the file, and a weight takes a tenth
-        // of a byte or more.
+        // Neither sum overflows: each tensor has its own bytes in the file, and a weight takes a tenth of a byte or
+        // more.
         let weights_bytes: u64 = tensors.iter().map(|tensor| tensor.bytes).sum();
         let parameters: u64 = gguf.tensors.iter().map(|tensor| tensor.element_count()).sum();
         let model = facts(gguf, parameters);
@@ -121,8 +121,7 @@ pub(super) fn tokenizer(gguf: &Gguf) -> Option<Tokenizer> {
     })
 }
 
-/// The template that `tokenizer.chat_template` holds, and the names of those beside it
-/// (`tokenizer.chat_template.tool_use`).
+/// The template in `tokenizer.chat_template`, with the names of further ones (`tokenizer.chat_template.tool_use`).
 pub(super) fn chat_template(gguf: &Gguf) -> Option<ChatTemplate> {
     const KEY: &str = "tokenizer.chat_template";
     let others = gguf

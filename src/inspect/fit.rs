@@ -1,8 +1,8 @@
-//! Whether a model and its context fit the memory of a machine, and what would where they do not.
+//! Check if a model and its context fit into a machine's memory, with remedies if they do not.
 //!
-//! Two things are told apart. What is *allocated* (the KV cache, the buffers, and the copies of weights that are
-//! rearranged for the CPU) must be there, or the system ends the process. The other weights are *mapped*: where there is
-//! no room for all of them the system drops some and reads them again for every token, which is slow and works.
+//! *Allocated* memory (the KV cache, the buffers, and copies of repacked weights) must be available, or the system ends
+//! the process. The other weights are *mapped*: if not all of them fit, the system drops some pages and reads them
+//! again for every token. That works, but is slow.
 
 use super::memory::{self, Shape, largest};
 use crate::{
@@ -12,102 +12,101 @@ use crate::{
 };
 use std::fmt;
 
-/// The types of file that are tried, the one nearest to the checkpoint first.
+/// File types to suggest, the most precise one first.
 const FILE_TYPES: [FileType; 4] = [FileType::Q8_0, FileType::Q6K, FileType::Q4KM, FileType::Q4_0];
-/// The types of KV cache that are tried, in the order in which they are worth trying.
+/// KV cache types to suggest, the most precise one first.
 const KV_TYPES: [&str; 2] = ["q8_0", "q4_0"];
-/// Contexts are given in steps of so many tokens.
+/// Step between suggested context sizes, in tokens.
 const N_CTX_STEP: u64 = 256;
 
-/// True of tensors whose weights are copied in a rearranged form for the CPU.
+/// Test for tensors whose weights are repacked for the CPU.
 pub type IsRepacked = fn(&TensorInfo) -> bool;
 
-/// No tensor's weights are copied: they are used as the file has them.
+/// No tensor is repacked: the kernels take the weights as stored.
 pub const AS_STORED: IsRepacked = |_| false;
 
-/// How a model is going to be run.
+/// Plan of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Planned<'g> {
-    /// The keys and the tensors of all its files.
+    /// Metadata, and the tensors of all files of the model.
     pub header: &'g Gguf,
-    /// True of tensors whose weights are copied in a rearranged form for the CPU: `runtime::kernels::is_repacked`, or
-    /// [`AS_STORED`].
+    /// True for tensors that are repacked for the CPU: `runtime::kernels::is_repacked` or [`AS_STORED`].
     pub is_repacked: IsRepacked,
-    /// The KV cache's type.
+    /// Type of the KV cache.
     pub kv_type: KvType,
-    /// Whether attention is computed by flash attention; `None` where the KV cache is quantized, which takes no other.
+    /// Use of flash attention; [`FlashAttention::Auto`] uses it only if the KV cache is quantized.
     pub flash_attention: FlashAttention,
-    /// Tokens of the prompt, as far as they are known.
+    /// Number of prompt tokens, as far as known.
     pub n_prompt: u64,
-    /// Tokens of the context.
+    /// Context size in tokens.
     pub n_ctx: u64,
-    /// Whether that many were asked for; else it is the prompt and a budget of tokens.
+    /// True if the user asked for this context size; otherwise it is the prompt plus the maximum answer.
     pub n_ctx_is_asked: bool,
 }
 
-/// What a run needs, in bytes.
+/// Memory need of a run, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needed {
-    /// Weights that stay in the map of the file.
+    /// Weights that stay mapped.
     pub mapped: u64,
-    /// Weights that are copied out of it.
+    /// Weights that are copied to be repacked.
     pub copied: u64,
     /// The KV cache.
     pub kv: u64,
-    /// The compute buffer, an estimate.
+    /// The compute buffers, estimated.
     pub compute: u64,
 }
 
-/// How it goes with what there is.
+/// Result of a memory check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outlook {
-    /// All of it fits.
+    /// Everything fits.
     Fits,
-    /// What is allocated fits, and the mapped weights do not: they are read from the disk again and again.
+    /// Allocations fit, but not the mapped weights too; these are read from disk again and again.
     FromDisk,
-    /// What is allocated does not fit.
+    /// Allocations do not fit.
     CannotBe,
 }
 
-/// Something that would fit.
+/// Change of the plan that would fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// Another type of KV cache, and its bytes.
+    /// Another type of KV cache, with its size in bytes.
     KvType(&'static str, u64),
-    /// Attention without a table of scores, and the bytes of the buffers then.
+    /// Flash attention, with the size of the buffers in bytes.
     FlashAttention(u64),
-    /// A context of so many tokens.
+    /// A context of this many tokens.
     Ctx(u64),
-    /// A budget of so many tokens.
+    /// A maximum answer of this many tokens.
     MaxTokens(u64),
-    /// Weights that are used as the file has them.
+    /// Weights that are not repacked.
     AsStored,
-    /// The model in another type, and the bytes of its weights.
+    /// The model converted to another type, with the size of its weights in bytes.
     FileType(FileType, u64),
 }
 
-/// That something does not fit.
+/// A plan that does not fit into memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortage {
-    /// How bad it is; never [`Outlook::Fits`].
+    /// Severity; never [`Outlook::Fits`].
     pub outlook: Outlook,
-    /// What is needed.
+    /// Memory need of the plan.
     pub needed: Needed,
-    /// What there is.
+    /// Memory of the machine.
     pub machine: Machine,
-    /// Tokens of the context, and the KV cache's type, that the numbers are for.
+    /// Context size in tokens and type of the KV cache that the numbers are for.
     pub context: (u64, &'static str),
-    /// What would fit, one thing changed at a time, that which costs least first.
+    /// Changes that would fit, each by itself; the least costly one comes first.
     pub remedies: Vec<Remedy>,
 }
 
 impl Needed {
-    /// What must be allocated.
+    /// Bytes to allocate.
     pub fn allocated(&self) -> u64 {
         self.copied.saturating_add(self.kv).saturating_add(self.compute)
     }
 
-    /// All of it.
+    /// Bytes in total.
     pub fn total(&self) -> u64 {
         self.allocated().saturating_add(self.mapped)
     }
@@ -122,8 +121,8 @@ impl Needed {
 }
 
 impl Planned<'_> {
-    /// What the run needs; of a model whose shape its header does not tell, the weights alone. `None` where the KV
-    /// type's blocks do not divide a head.
+    /// Memory need of the run; only the weights if the header does not tell the model's shape. `None` if the blocks of
+    /// the KV type do not divide a head.
     pub fn needed(&self) -> Option<Needed> {
         self.needed_with(&self.header.tensors)
     }
@@ -138,21 +137,21 @@ impl Planned<'_> {
         Some(Needed { mapped, copied, kv: context.kv_bytes, compute: context.compute_bytes })
     }
 
-    /// Whether the copies of rearranged weights are too much for `machine`, and the weights as the file has them are less.
+    /// True if weights that are not repacked fit `machine` better, since they need no copies.
     pub fn is_better_as_stored(&self, machine: Machine) -> bool {
         let outlook = |planned: &Planned<'_>| planned.needed().map(|needed| needed.outlook(machine));
         outlook(&Planned { is_repacked: AS_STORED, ..*self }) < outlook(self)
     }
 
-    /// What would be too much for `machine`, and what would not; `None` where all of it fits, or its size cannot be told.
-    /// What `machine` has available is counted before anything of the model is in memory.
+    /// The shortage on `machine`, with remedies; `None` if everything fits or the size is unknown. Available memory
+    /// must be measured before the model is loaded.
     pub fn shortage(&self, machine: Machine) -> Option<Shortage> {
         let needed = self.needed()?;
         let outlook = needed.outlook(machine);
         if outlook == Outlook::Fits {
             return None;
         }
-        // What cannot be allocated is helped by what can, slow as it may be.
+        // If allocations do not fit, a remedy may still leave weights to be read from disk, slow as that is.
         let enough = if outlook == Outlook::CannotBe { Outlook::FromDisk } else { Outlook::Fits };
         let helps = |needed: &Needed| needed.outlook(machine) <= enough;
         let context = (self.n_ctx, self.kv_type.name);
@@ -197,7 +196,7 @@ impl Planned<'_> {
     }
 }
 
-/// Bytes of weights that stay in the map of their file, and of those that are copied in a rearranged form.
+/// Bytes of the weights that stay mapped, and of those that are repacked into a copy.
 pub fn mapped_and_copied(weights: &[TensorInfo], is_repacked: IsRepacked) -> (u64, u64) {
     let has_head = weights.iter().any(|tensor| tensor.name == "output.weight");
     let (mut mapped, mut copied) = (0_u64, 0_u64);
@@ -229,7 +228,7 @@ fn longest(n_ctx: u64, fits: impl Fn(u64) -> bool) -> u64 {
     fitting * N_CTX_STEP
 }
 
-/// The tensors as a file of `file_type` has them, in the quantizer's order.
+/// Tensors of a file of `file_type`, in the quantizer's order.
 fn as_type(header: &Gguf, file_type: FileType) -> Vec<TensorInfo> {
     let mut tensors: Vec<&TensorInfo> = header.tensors.iter().collect();
     tensors.sort_by_key(|tensor| recipe::quantizer_order(&tensor.name));
@@ -311,11 +310,11 @@ pub(crate) mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// As with ggml's kernels for AVX2.
+    /// The types that ggml repacks for AVX2.
     pub(crate) const IS_REPACKED: IsRepacked =
         |tensor| matches!(tensor.ggml_type, GgmlType::Q4_0 | GgmlType::Q4K);
 
-    /// Qwen3-1.7B's shape, in one type but for the norms.
+    /// Header with the shape of Qwen3-1.7B in one file type.
     pub(crate) fn header(file_type: FileType) -> Gguf {
         let metadata = memory::qwen3_1_7b_keys();
         let mut tensors = vec![("token_embd.weight".to_owned(), vec![2048, 151_936])];
@@ -346,7 +345,7 @@ pub(crate) mod tests {
     fn planned(header: &Gguf) -> Planned<'_> {
         let kv_type = KvType::default();
         let (n_prompt, n_ctx) = (1000, 4096);
-        // With it the buffers are about 330 MiB whatever the type of the cache.
+        // With flash attention the buffers take about 330 MiB for any type of KV cache.
         let flash_attention = FlashAttention::On;
         Planned {
             header,
@@ -367,15 +366,15 @@ pub(crate) mod tests {
     fn weights_stay_as_they_are_where_their_copies_are_too_much() {
         let (q4, q8) = (header(FileType::Q4KM), header(FileType::Q8_0));
         let stay = |header, available| planned(header).is_better_as_stored(machine(available));
-        // 1,100 MiB of weights, most of them to be copied, 448 of cache, 330 of buffers.
+        // 1,100 MiB of weights, most of which are copied, 448 MiB of KV cache, 330 MiB of buffers.
         assert!(!stay(&q4, 2500) && stay(&q4, 1200));
-        // Even what is left is too much; and nothing is copied.
+        // Allocations do not fit even without copies; and Q8_0 is not copied.
         assert!(!stay(&q4, 300) && !stay(&q8, 1200));
     }
 
     #[test]
     fn what_a_type_takes_is_what_a_file_of_it_has() {
-        // The files of Qwen3-1.7B's shape that the converter writes: 1050 MiB in Q4_K_M, 1743 in Q8_0.
+        // Sizes of the files that the converter writes for this shape: 1050 MiB in Q4_K_M, 1743 MiB in Q8_0.
         let bytes = |file_type| header(file_type).tensors.iter().map(TensorInfo::byte_len).sum::<u64>() / MIB;
         assert_eq!((bytes(FileType::F16), bytes(FileType::Q8_0)), (3281, 1743));
         assert_eq!(bytes(FileType::Q4KM), 1050);
@@ -388,7 +387,7 @@ pub(crate) mod tests {
     fn weights_that_do_not_stay_in_memory_are_slow_and_a_smaller_type_is_named() {
         let header = header(FileType::F16);
         let planned = planned(&header);
-        // 448 MiB of cache and about 330 of buffers.
+        // 448 MiB of KV cache and about 330 MiB of buffers.
         assert_eq!(planned.shortage(machine(4200)), None);
         let shortage = planned.shortage(machine(2900)).unwrap();
         assert_eq!(shortage.outlook, Outlook::FromDisk);
@@ -404,7 +403,7 @@ pub(crate) mod tests {
         ] {
             assert!(text.contains(part), "`{part}` is not in: {text}");
         }
-        // The largest that fits, by what there is.
+        // The largest type that fits the available memory.
         for (available, expected) in [(2200, FileType::Q6K), (1850, FileType::Q4KM)] {
             let shortage = planned.shortage(machine(available)).unwrap();
             let named = shortage.remedies.iter().find_map(|remedy| match remedy {
@@ -425,16 +424,16 @@ pub(crate) mod tests {
             panic!("{shortage}")
         };
         assert_eq!(kv, 448 * MIB * 34 / 64);
-        // What is said to fit does, and 256 tokens more do not.
+        // The suggested size fits, and 256 tokens more do not.
         let with = |n_ctx| Planned { n_ctx, ..planned }.needed().unwrap().outlook(machine(650));
         assert!(n_ctx > 1000 && n_ctx.is_multiple_of(256));
         assert_eq!((with(n_ctx), with(n_ctx + 256)), (Outlook::FromDisk, Outlook::CannotBe));
         let budget = Planned { n_ctx_is_asked: false, ..planned }.shortage(machine(650)).unwrap();
         assert!(budget.remedies.contains(&Remedy::MaxTokens(n_ctx - 1000)), "{budget}");
-        // A context that the prompt alone fills is none.
+        // A context that has no room beyond the prompt is not suggested.
         let long = Planned { n_prompt: 4000, ..planned }.shortage(machine(650)).unwrap();
         assert!(!long.to_string().contains("--ctx"), "{long}");
-        // The products need a table of scores, which flash attention does not, and take no quantized cache.
+        // Without flash attention there is a table of scores, and no quantized KV cache.
         let products = Planned { flash_attention: FlashAttention::Off, ..planned };
         let buffers = products.needed().unwrap().compute;
         assert!(buffers > planned.needed().unwrap().compute, "{buffers}");
@@ -443,7 +442,7 @@ pub(crate) mod tests {
         assert!(named("--flash-attn on") && !named("--kv-type"), "{shortage}");
         let auto = Planned { flash_attention: FlashAttention::Auto, ..planned };
         assert_eq!(auto.needed(), products.needed());
-        // The smallest machine: nothing helps, and that is said.
+        // The smallest machine: no remedy helps, and the message says so.
         let none = planned.shortage(Machine { total_bytes: 20 * MIB, available_bytes: 10 * MIB }).unwrap();
         assert!(none.remedies.is_empty() && none.to_string().contains("smaller model"), "{none}");
         let freed = planned.shortage(Machine { total_bytes: 9000 * MIB, available_bytes: 10 * MIB }).unwrap();

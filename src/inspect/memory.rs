@@ -1,53 +1,52 @@
-//! The memory that a model takes while it runs on the CPU: the one place with these formulas.
+//! Memory that a model takes while it runs on the CPU. All formulas are in this file.
 //!
-//! - *Weights*: the tensors' bytes. They are mapped, so they may stay in the page cache; types that
-//!   llama.cpp rearranges for the CPU (Q4_0, Q4_K and others, by machine) are copied out of the map, which
-//!   is the same number of bytes in another place.
-//! - *KV cache*: a key and a value row for each layer and each token of the context. Exact for
-//!   models whose layers all keep the whole context (Qwen3, Qwen2, Llama), an upper bound where some
-//!   keep a window.
-//! - *Compute buffer*: llama.cpp's scratch space, mostly one row of logits for each token of a batch.
-//!   The formulas were fitted to what the pinned llama.cpp allocates for Qwen3 shapes, with flash attention
-//!   and without, and `tests/memory.rs` holds them to that.
+//! - *Weights*: the tensors' bytes. They are mapped, so they may stay in the page cache. Types that llama.cpp repacks
+//!   for the CPU (Q4_0, Q4_K and others, by machine) are copied out of the mapping, which takes the same number of
+//!   bytes.
+//! - *KV cache*: a key and a value row for each layer and each token of the context. Exact for models whose layers all
+//!   keep the whole context (Qwen3, Qwen2, Llama), an upper bound for models with sliding windows.
+//! - *Compute buffer*: llama.cpp's scratch space, mostly one row of logits for each token of a batch. The formulas were
+//!   fitted to the allocations of the pinned llama.cpp for Qwen3 shapes, with and without flash attention;
+//!   `tests/memory.rs` compares them.
 //!
-//! Left out are the vocabulary, the chat template and the grammar, some tens of MiB with a vocabulary
-//! of 150,000 tokens.
+//! Not included are the vocabulary, the chat template and the grammar: some tens of MiB with a vocabulary of 150,000
+//! tokens.
 
 use crate::gguf::{FlashAttention, GgmlType, Gguf, Value};
 use serde::Serialize;
 
-/// How many tokens of a prompt llama.cpp evaluates at once where nothing else is asked for (`n_ubatch`).
+/// Default physical batch size (`n_ubatch`) of llama.cpp, in tokens.
 pub const DEFAULT_N_UBATCH: u64 = 512;
 
-/// llama.cpp rounds a context up to whole multiples of this many tokens.
+/// llama.cpp rounds a context size up to a multiple of this number of tokens.
 const N_CTX_STEP: u64 = 256;
 
-/// The numbers of a model that decide what it needs beside its weights.
+/// Dimensions of a model that determine its memory besides the weights.
 ///
-/// Every product of them saturates: they may come from a hostile file.
+/// All products saturate, since the numbers may come from a hostile file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// How many key-value heads the layers have, all layers together.
+    /// Number of key-value heads, summed over all layers.
     pub kv_heads: u64,
-    /// How many query heads a layer has, the most where they differ.
+    /// Number of query heads of a layer; the largest if layers differ.
     pub heads: u64,
-    /// How many key-value heads a layer has, the most where they differ.
+    /// Number of key-value heads of a layer; the largest if layers differ.
     pub layer_kv_heads: u64,
-    /// The length of a head's key.
+    /// Length of a head's key.
     pub key_length: u64,
-    /// The length of a head's value.
+    /// Length of a head's value.
     pub value_length: u64,
-    /// The length of a token's embedding.
+    /// Length of a token's embedding.
     pub embedding_length: u64,
-    /// The width of the feed-forward layer, the widest one's where they differ.
+    /// Width of the feed-forward layer; the largest if layers differ.
     pub feed_forward_length: u64,
-    /// How many tokens the model gives a logit to.
+    /// Number of tokens that have a logit.
     pub vocabulary: u64,
 }
 
 impl Shape {
-    /// The shape of the model in a file; `None` where its keys do not tell, or where its layers keep
-    /// something else than keys and values (recurrent models, compressed attention).
+    /// Shape of the model in a file. `None` if its metadata lacks a dimension, or if its layers keep something other
+    /// than keys and values (recurrent models, compressed attention).
     pub fn of(gguf: &Gguf) -> Option<Shape> {
         let architecture = gguf.architecture()?;
         let key = |name: &str| format!("{architecture}.{name}");
@@ -76,14 +75,14 @@ impl Shape {
     }
 }
 
-/// How many tokens a model has logits for: the rows of its head.
+/// Number of tokens that have a logit: the rows of the output head.
 pub fn vocabulary(gguf: &Gguf) -> Option<u64> {
     let head = gguf.tensor("output.weight").or_else(|| gguf.tensor("token_embd.weight"));
     let rows = head.and_then(|tensor| tensor.dims.get(1).copied());
     rows.or_else(|| Some(gguf.array("tokenizer.ggml.tokens")?.len() as u64))
 }
 
-/// The sum over the layers of a value that is one for all of them or an array with one for each.
+/// Sum over the layers of a value that is either one number for all or an array with one for each.
 fn over_layers(value: &Value, block_count: u64) -> Option<u64> {
     match value.as_array() {
         None => value.as_u64().map(|each| each.saturating_mul(block_count)),
@@ -91,7 +90,7 @@ fn over_layers(value: &Value, block_count: u64) -> Option<u64> {
     }
 }
 
-/// The largest of the layers' values.
+/// Largest of the layers' values.
 pub(super) fn largest(value: &Value) -> Option<u64> {
     match value.as_array() {
         None => value.as_u64(),
@@ -99,7 +98,7 @@ pub(super) fn largest(value: &Value) -> Option<u64> {
     }
 }
 
-/// The KV cache's bytes for each token of the context; `None` where the type's blocks do not divide a head.
+/// Bytes of KV cache per token of the context; `None` if the type's blocks do not divide a head.
 pub fn kv_bytes_per_token(shape: &Shape, kv_type: GgmlType) -> Option<u64> {
     let row = |len: u64| {
         len.is_multiple_of(kv_type.block_len())
@@ -109,26 +108,26 @@ pub fn kv_bytes_per_token(shape: &Shape, kv_type: GgmlType) -> Option<u64> {
     Some(shape.kv_heads.saturating_mul(head))
 }
 
-/// The KV cache's bytes for a context of `n_ctx` tokens, which llama.cpp rounds up.
+/// Bytes of KV cache for a context of `n_ctx` tokens, which llama.cpp rounds up.
 pub fn kv_bytes(shape: &Shape, n_ctx: u64, kv_type: GgmlType) -> Option<u64> {
     Some(kv_bytes_per_token(shape, kv_type)?.saturating_mul(rounded(n_ctx)))
 }
 
-/// About the bytes of llama.cpp's compute buffer when prompts are evaluated `n_ubatch` tokens at a time.
+/// Estimates the bytes of llama.cpp's compute buffer for a physical batch of `n_ubatch` tokens.
 ///
-/// Without flash attention the scores of all heads are kept for one layer at a time.
+/// Without flash attention it also holds the attention scores of all heads, for one layer at a time.
 pub fn compute_bytes(shape: &Shape, n_ctx: u64, n_ubatch: u64, flash_attention: bool) -> u64 {
     let n_ctx = rounded(n_ctx);
     let n = n_ubatch.min(n_ctx);
     let times = |a: u64, b: u64| a.saturating_mul(b);
-    // Floats a token, as measured: the logits beside what the last layer leaves, or the inside of a layer.
+    // Floats per token, as measured: the logits and the output of the last layer, or the inside of a layer.
     let head = shape.vocabulary.saturating_add(times(6, shape.embedding_length));
     let layer = times(5, shape.embedding_length).saturating_add(times(3, shape.feed_forward_length));
     if flash_attention {
-        // The attention mask is an f16 for each pair of a batch's token and a cached one.
+        // The attention mask is an f16 for each pair of a token in the batch and one in the cache.
         return times(times(4, n), head.max(layer)).saturating_add(times(times(2, n), n_ctx));
     }
-    // A layer's scores are there beside its queries, keys and values; the mask has floats.
+    // A layer's scores coexist with its queries, keys and values; the mask is in f32.
     let queries = times(shape.heads, shape.key_length);
     let keys_and_values = times(shape.layer_kv_heads, shape.key_length.saturating_add(shape.value_length));
     let scores = [times(shape.heads, n_ctx), times(3, shape.embedding_length), times(3, queries)];
@@ -140,7 +139,7 @@ fn rounded(n_ctx: u64) -> u64 {
     n_ctx.checked_next_multiple_of(N_CTX_STEP).unwrap_or(u64::MAX)
 }
 
-/// What a model needs, in bytes.
+/// Memory need of a model, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
     /// The tensors' bytes, mapped from the file.
@@ -149,12 +148,12 @@ pub struct Memory {
     pub kv_bytes: u64,
     /// The compute buffer, an estimate.
     pub compute_bytes: u64,
-    /// All of it.
+    /// Sum of the three.
     pub total_bytes: u64,
 }
 
-/// What a model with these weights needs at a context of `n_ctx` tokens; `None` where the KV type's
-/// blocks do not divide a head.
+/// Memory need of a model with these weights and a context of `n_ctx` tokens; `None` if the blocks of the KV type do
+/// not divide a head.
 pub fn memory(
     weights_bytes: u64,
     shape: &Shape,
@@ -168,7 +167,7 @@ pub fn memory(
     Some(Memory { weights_bytes, kv_bytes, compute_bytes, total_bytes })
 }
 
-/// The keys that tell the shape of a Qwen3-1.7B.
+/// Metadata with the shape of Qwen3-1.7B.
 #[cfg(test)]
 pub(crate) fn qwen3_1_7b_keys() -> Vec<(String, Value)> {
     let number = |name: &str, value: u32| (format!("qwen3.{name}"), Value::U32(value));

@@ -1,4 +1,4 @@
-//! What a GGUF file or a checkpoint is, and what it needs to run.
+//! Reports on GGUF files and checkpoints, with the memory needed to run them.
 
 pub mod fit;
 pub mod memory;
@@ -22,16 +22,16 @@ use crate::{
 };
 use std::path::Path;
 
-/// The context that a model is measured at where none is asked for, in tokens: enough for tools and
-/// a conversation. The full context of a large model would be gigabytes of cache.
+/// Default context size of the memory estimate, in tokens: enough for tools and a conversation. The full context of a
+/// large model would take gigabytes of cache.
 pub const DEFAULT_N_CTX: u64 = 4096;
 
-/// What to assume of a run.
+/// Assumptions about a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// The context in tokens; `None` is the model's, at most [`DEFAULT_N_CTX`].
+    /// Context size in tokens; `None` for the model's own, at most [`DEFAULT_N_CTX`].
     pub n_ctx: Option<u64>,
-    /// The type of the KV cache, one of [`KV_TYPES`](crate::gguf::KV_TYPES).
+    /// Type of the KV cache, one of [`KV_TYPES`](crate::gguf::KV_TYPES).
     pub kv_type: GgmlType,
 }
 
@@ -42,17 +42,17 @@ impl Default for Run {
 }
 
 impl Run {
-    /// The context to measure a model at that was trained on `context_length` tokens.
+    /// Context size of the estimate for a model trained on `context_length` tokens.
     fn n_ctx(self, context_length: Option<u64>) -> u64 {
         self.n_ctx.unwrap_or(context_length.unwrap_or(DEFAULT_N_CTX).min(DEFAULT_N_CTX))
     }
 }
 
-/// Looks at the GGUF file or the checkpoint folder at `path`. No weights are read, but for a stored
-/// head that ought to be the embedding.
+/// Reports on the GGUF file or the checkpoint folder at `path`. No weights are read, except a stored head that should
+/// equal the embedding.
 ///
 /// # Errors
-/// Why it cannot be read, or is neither.
+/// A path that cannot be read, or that is neither of the two.
 pub fn inspect(path: &Path, run: Run) -> Result<Report> {
     let is_file_name = path.extension().is_some_and(|extension| extension == "gguf");
     if path.is_dir() || !(path.exists() || is_file_name) {

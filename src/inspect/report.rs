@@ -1,4 +1,4 @@
-//! What an inspection found, for programs (`Serialize`) and for people (`Display`).
+//! Data of a report, for programs (`Serialize`) and for people (`Display`).
 
 use super::{
     CheckpointReport, FileReport, Run,
@@ -12,112 +12,112 @@ use crate::{
 use serde::{Serialize, Serializer};
 use std::fmt;
 
-/// What an inspection found.
+/// A report.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Report {
-    /// Of a GGUF file.
+    /// On a GGUF file.
     Gguf(FileReport),
-    /// Of a checkpoint folder.
+    /// On a checkpoint folder.
     Checkpoint(CheckpointReport),
 }
 
-/// What a model is. `None` is what its file does not tell.
+/// Facts about a model; `None` where the file does not tell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Facts {
-    /// The architecture, such as `qwen3`.
+    /// Architecture, such as `qwen3`.
     pub architecture: Option<String>,
-    /// The model's name.
+    /// Name of the model.
     pub name: Option<String>,
-    /// Its licence.
+    /// Licence of the model.
     pub license: Option<String>,
-    /// How many weights all tensors have together.
+    /// Number of weights in all tensors.
     pub parameters: u64,
-    /// How many layers it has.
+    /// Number of layers.
     pub block_count: Option<u64>,
-    /// The length of a token's embedding.
+    /// Length of a token's embedding.
     pub embedding_length: Option<u64>,
-    /// The width of the feed-forward layer.
+    /// Width of the feed-forward layer.
     pub feed_forward_length: Option<u64>,
-    /// How many query heads a layer has.
+    /// Number of query heads per layer.
     pub head_count: Option<u64>,
-    /// How many key-value heads a layer has.
+    /// Number of key-value heads per layer.
     pub head_count_kv: Option<u64>,
-    /// The length of a head's key.
+    /// Length of a head's key.
     pub key_length: Option<u64>,
-    /// The length of a head's value.
+    /// Length of a head's value.
     pub value_length: Option<u64>,
-    /// How many tokens it was trained to look back on.
+    /// Context length of the training, in tokens.
     pub context_length: Option<u64>,
-    /// How it tells positions apart.
+    /// Rotary position embedding.
     pub rope: Option<Rope>,
-    /// How many tokens it has a logit for.
+    /// Number of tokens that have a logit.
     pub vocabulary: Option<u64>,
 }
 
 /// Rotary position embedding.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rope {
-    /// The base of its frequencies.
+    /// Base of the frequencies.
     pub freq_base: f64,
-    /// How it is stretched beyond the trained context, such as `yarn`; `None` where it is not.
+    /// Scaling method beyond the trained context, such as `yarn`; `None` without scaling.
     pub scaling: Option<String>,
-    /// How far it is stretched.
+    /// Scaling factor.
     pub factor: Option<f64>,
-    /// The context before stretching.
+    /// Context length before scaling, in tokens.
     pub original_context_length: Option<u64>,
 }
 
-/// A file of a model in several.
+/// Position of a file in a split model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Split {
-    /// Which one, counted from 0.
+    /// Number of the part, counted from 0.
     pub no: u64,
-    /// Of how many.
+    /// Number of parts.
     pub count: u64,
 }
 
 /// A tokenizer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Tokenizer {
-    /// Its kind, such as `gpt2` (byte-level BPE).
+    /// Type, such as `gpt2` (byte-level BPE).
     pub model: String,
-    /// How text is cut before it, such as `qwen2`.
+    /// Pre-tokenizer, such as `qwen2`.
     pub pre: Option<String>,
-    /// How many tokens it has.
+    /// Number of tokens.
     pub tokens: u64,
     /// Its special tokens.
     pub special: Vec<Special>,
-    /// Whether a text begins with the `bos` token.
+    /// True if a text gets a `bos` token in front.
     pub add_bos: Option<bool>,
-    /// Whether a text ends with the `eos` token.
+    /// True if a text gets an `eos` token at its end.
     pub add_eos: Option<bool>,
 }
 
 /// A special token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Special {
-    /// What it is for, such as `eos`.
+    /// Role, such as `eos`.
     pub role: &'static str,
-    /// Its number.
+    /// Id of the token.
     pub id: u64,
-    /// Its text; `None` where no token has the number.
+    /// Text of the token; `None` if the vocabulary lacks the id.
     pub text: Option<String>,
 }
 
 /// A chat template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChatTemplate {
-    /// The length of the template in bytes, of the first named one where there is no default.
+    /// Size of the template in bytes; of the first named one if there is no default.
     pub bytes: u64,
-    /// Whether it, or one of the named ones, makes use of tools.
+    /// True if any of the templates uses tools.
     pub takes_tools: bool,
-    /// The names of further templates, such as `tool_use`.
+    /// Names of further templates, such as `tool_use`.
     pub named: Vec<String>,
 }
 
 impl ChatTemplate {
-    /// The template `default` with the named ones beside it; `None` where there is none at all.
+    /// The template `default` with further named ones; `None` if there are none.
     pub(super) fn of<'t>(
         default: Option<&'t str>,
         named: impl Iterator<Item = (&'t str, &'t str)>,
@@ -133,7 +133,7 @@ impl ChatTemplate {
     }
 }
 
-/// Whether `tools` is a name in the template's code, rather than in its text.
+/// True if `tools` is a name in the template's code, not only in its text.
 fn mentions_tools(template: &str) -> bool {
     let code = |open: &str, close: &str| {
         let mut after = template.split(open).skip(1);
@@ -145,31 +145,31 @@ fn mentions_tools(template: &str) -> bool {
     code("{%", "%}") || code("{{", "}}")
 }
 
-/// The tensors of one type.
+/// Totals of the tensors of one type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TypeRow {
-    /// The type's name.
+    /// Name of the type.
     #[serde(rename = "type")]
     pub type_name: &'static str,
-    /// How many tensors have it.
+    /// Number of tensors.
     pub tensors: u64,
-    /// How many weights they have together.
+    /// Number of weights.
     pub weights: u64,
-    /// How many bytes they take together, without padding.
+    /// Size in bytes, without padding.
     pub bytes: u64,
 }
 
 /// One tensor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TensorRow {
-    /// Its name.
+    /// Name of the tensor.
     pub name: String,
-    /// Its type's name.
+    /// Name of its type.
     #[serde(rename = "type")]
     pub type_name: &'static str,
-    /// Its dimensions, in the order of the file that it is in.
+    /// Dimensions, in the order of the file that has the tensor.
     pub shape: Vec<u64>,
-    /// The bytes that it takes, without padding.
+    /// Size in bytes, without padding.
     pub bytes: u64,
 }
 
@@ -184,39 +184,39 @@ impl From<&TensorInfo> for TensorRow {
     }
 }
 
-/// What a model needs to run, and whether this machine has it.
+/// Memory needed to run a model, compared with this machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Need {
-    /// The context, in tokens.
+    /// Context size in tokens.
     pub n_ctx: u64,
-    /// The type of the KV cache.
+    /// Type of the KV cache.
     pub kv_type: GgmlType,
-    /// The tensors' bytes.
+    /// Size of the tensors, in bytes.
     pub weights_bytes: u64,
-    /// The KV cache's bytes for each token.
+    /// Bytes of KV cache per token.
     pub kv_bytes_per_token: Option<u64>,
-    /// The memory; `None` where the formula does not fit the model.
+    /// Memory need; `None` if the model's shape is unknown, or the blocks of the KV type do not divide a head.
     pub memory: Option<Memory>,
-    /// This machine's memory; `None` where it cannot be told.
+    /// Memory of this machine; `None` if unknown.
     pub machine: Option<Machine>,
-    /// Whether the one fits the other.
+    /// Fit of the need on this machine.
     pub fit: Option<Fit>,
 }
 
-/// Whether a model fits a machine's memory.
+/// Fit of a model into a machine's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
-    /// Beside what runs now.
+    /// It fits into the available memory.
     Yes,
-    /// Only where other programs give memory back.
+    /// It fits only if other programs free memory.
     IfFreed,
-    /// Not at all.
+    /// It does not fit.
     No,
 }
 
 impl Fit {
-    /// Whether `bytes` fit.
+    /// Fit of `bytes` into the memory of `machine`.
     pub fn of(bytes: u64, machine: Machine) -> Fit {
         if bytes <= machine.available_bytes {
             Fit::Yes
@@ -259,7 +259,7 @@ impl Need {
     }
 }
 
-/// A report that shows its tensors to people too; programs get them either way.
+/// A report whose text also lists the tensors; its JSON always does.
 pub struct WithTensors<'r>(pub &'r Report);
 
 impl Serialize for WithTensors<'_> {

@@ -1,4 +1,4 @@
-//! Reports as text for people: facts as a list, numbers in columns.
+//! Reports as text: facts as a list, numbers in columns.
 
 use super::{
     CheckpointReport, FileReport,
@@ -7,11 +7,11 @@ use super::{
 use std::fmt::{self, Display, Write};
 
 const UNKNOWN: &str = "—";
-/// The widest label of the list of facts.
+/// Width of the labels in the list of facts.
 const LABEL_WIDTH: usize = 16;
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Writes the text of a report on a GGUF file.
+/// Writes the report on a GGUF file.
 pub(super) fn file(f: &mut fmt::Formatter<'_>, report: &FileReport) -> fmt::Result {
     let path = report.path.display().to_string();
     write!(f, "{}: GGUF version {}", plain(&path), report.gguf_version)?;
@@ -29,7 +29,7 @@ pub(super) fn file(f: &mut fmt::Formatter<'_>, report: &FileReport) -> fmt::Resu
     need(f, &report.need)
 }
 
-/// Writes the text of a report on a checkpoint.
+/// Writes the report on a checkpoint.
 pub(super) fn checkpoint(f: &mut fmt::Formatter<'_>, report: &CheckpointReport) -> fmt::Result {
     let path = report.path.display().to_string();
     let files = if report.files == 1 { "file" } else { "files" };
@@ -54,7 +54,7 @@ pub(super) fn checkpoint(f: &mut fmt::Formatter<'_>, report: &CheckpointReport) 
     Ok(())
 }
 
-/// What each type needs, and the machine on the last lines.
+/// Writes the sizes for each type, and this machine's memory in the last lines.
 fn sizes(f: &mut fmt::Formatter<'_>, report: &CheckpointReport) -> fmt::Result {
     let header = ["as a file of type", "bits/weight", "file bytes", "to run (MiB)", "fits"];
     let mut table = Table::new(&header, &[Left, Right, Right, Right, Right]);
@@ -196,7 +196,7 @@ fn mib(bytes: u64) -> String {
     }
 }
 
-/// The number with a comma in front of each three digits.
+/// Formats a number with a comma between groups of three digits.
 pub(super) fn grouped(n: u64) -> String {
     group_digits(&n.to_string())
 }
@@ -212,7 +212,7 @@ fn group_digits(digits: &str) -> String {
     text
 }
 
-/// Text from a file without what steers a terminal, and short enough for a line.
+/// Text from a file, with control characters escaped and cut to the length of a line.
 fn plain(text: &str) -> String {
     const MAX_CHARS: usize = 120;
     match text.char_indices().nth(MAX_CHARS) {
@@ -221,7 +221,7 @@ fn plain(text: &str) -> String {
     }
 }
 
-/// Text from a file without what steers a terminal.
+/// Text from a file, with control characters escaped.
 fn plain_whole(text: &str) -> String {
     let mut plain = String::new();
     for c in text.chars() {
@@ -237,7 +237,7 @@ pub(super) enum Align {
 }
 use Align::{Left, Right};
 
-/// Columns as wide as their widest cell, two spaces between them.
+/// A text table with columns as wide as their widest cell, separated by two spaces.
 pub(super) struct Table<const N: usize> {
     align: [Align; N],
     rows: Vec<[String; N]>,

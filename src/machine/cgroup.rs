@@ -1,37 +1,37 @@
-//! The control groups that this process is in, of version 1 and 2: the folders where their limits stand.
+//! The control groups (version 1 and 2) of this process: folders with their limits.
 
 use super::text;
 use std::path::{Component, Path, PathBuf};
 
-/// The version of a group, which decides how its files are called.
+/// Version of a control group, which determines the names of its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
-    /// A tree for each controller.
+    /// One hierarchy for each controller.
     V1,
-    /// One tree for all.
+    /// One hierarchy for all controllers.
     V2,
 }
 
-/// The groups of this process.
+/// Control groups of this process.
 pub(super) struct Groups {
-    // Lines of `/proc/self/cgroup`: controllers, and the group's path in its tree.
+    // Lines of `/proc/self/cgroup`: the controllers, and the group's path in its hierarchy.
     groups: Vec<(String, String)>,
     mounts: Vec<Mount>,
     root: PathBuf,
 }
 
-/// A tree of groups that is mounted somewhere.
+/// A mounted hierarchy of control groups.
 struct Mount {
     version: Version,
-    /// The group that stands at the mount point: in a container often the container's own.
+    /// Group at the mount point; in a container this is often the container's own group.
     top: String,
     point: PathBuf,
-    /// For version 1 the controllers are among the options.
+    /// Mount options; in version 1 they include the controllers.
     options: String,
 }
 
 impl Groups {
-    /// Those of this process, on the system whose files begin at `root`.
+    /// Reads the groups of this process, on the system whose files are below `root`.
     pub(super) fn read(root: &Path) -> Groups {
         let read = |name: &str| text(&root.join(name)).unwrap_or_default();
         let groups = read("proc/self/cgroup");
@@ -43,7 +43,7 @@ impl Groups {
         Groups { groups: groups.collect(), mounts, root: root.to_path_buf() }
     }
 
-    /// The folders that limit what `controller` is for, this process's own group first and those around it behind.
+    /// Folders with the limits of `controller`: the process's own group first, then its ancestors.
     pub(super) fn folders(&self, controller: &str) -> Vec<(Version, PathBuf)> {
         let mut folders = Vec::new();
         for mount in &self.mounts {
@@ -68,7 +68,7 @@ impl Groups {
     }
 }
 
-/// Where `group` is below the mounted group `top`; the mount point itself where it is not below it.
+/// Path of `group` relative to the mounted group `top`; empty if it is not below it.
 fn below(group: &str, top: &str) -> PathBuf {
     let path = Path::new(group).strip_prefix(top).unwrap_or(Path::new(""));
     let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
@@ -76,7 +76,7 @@ fn below(group: &str, top: &str) -> PathBuf {
 }
 
 impl Mount {
-    /// A line of `/proc/self/mountinfo`: `36 25 0:31 TOP POINT OPTIONS ... - TYPE SOURCE SUPER_OPTIONS`.
+    /// Parses a line of `/proc/self/mountinfo`: `36 25 0:31 TOP POINT OPTIONS ... - TYPE SOURCE SUPER_OPTIONS`.
     fn parse(line: &str) -> Option<Mount> {
         let (before, behind) = line.split_once(" - ")?;
         let mut before = before.split(' ').skip(3);
@@ -129,7 +129,7 @@ mod tests {
         let mounts = "35 31 0:32 /docker/1d50 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
         let here = [(Version::V1, "sys/fs/cgroup/memory".to_owned())];
         assert_eq!(folders("4:memory:/docker/1d50\n", mounts, "memory"), here);
-        // Moved out of what is mounted, as namespaces show it.
+        // A group outside the mounted hierarchy, as namespaces show it.
         let mounts = "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         let here = [(Version::V2, "sys/fs/cgroup".to_owned())];
         assert_eq!(folders("0::/../other\n", mounts, "memory"), here);

@@ -1,27 +1,27 @@
-//! Temperature, frequency and throttling of the CPU over a stretch of work.
+//! Temperature, frequency and throttling of the CPU during some work.
 
 use super::{Sensors, Throttling};
 use serde::Serialize;
 
-/// What the sensors said behind some work. `None` is what the system does not tell.
+/// State of the sensors after some work. `None` where the system does not report a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Heat {
-    /// The CPU's temperature in degrees Celsius.
+    /// CPU temperature in degrees Celsius.
     pub celsius: Option<f64>,
-    /// The frequency of the fastest CPU, in MHz.
+    /// Frequency of the fastest CPU, in MHz.
     pub mhz: Option<f64>,
-    /// Whether the CPU was held back, for its heat or its supply, while the work was done.
+    /// True if the CPU was throttled during the work, because of heat or the power supply.
     pub throttled: Option<bool>,
 }
 
-/// The sensors at the beginning of some work.
+/// State of the sensors before some work.
 pub struct Thermometer {
     sensors: Sensors,
     before: Throttling,
 }
 
 impl Thermometer {
-    /// Begins here.
+    /// Starts a measurement.
     pub fn start() -> Thermometer {
         Thermometer::with(Sensors::here())
     }
@@ -31,7 +31,7 @@ impl Thermometer {
         Thermometer { sensors, before }
     }
 
-    /// What the sensors say now, and what happened since the beginning.
+    /// State of the sensors now, with throttling since the start.
     pub fn read(&self) -> Heat {
         Heat {
             celsius: self.sensors.celsius(),
@@ -42,7 +42,7 @@ impl Thermometer {
 }
 
 impl Heat {
-    /// A line for people, such as `CPU: 61 °C, 2400 MHz, not throttled`; `None` where the system tells nothing.
+    /// One line for people, such as `CPU: 61 °C, 2400 MHz, not throttled`; `None` if nothing is known.
     pub fn words(&self) -> Option<String> {
         let throttled = |yes| if yes { "throttled" } else { "not throttled" };
         let parts = [

@@ -1,4 +1,4 @@
-//! The limits of this process: CPUs, share of their time, threads.
+//! Limits of this process: CPUs, CPU time, threads, address space.
 
 use super::{
     cgroup::{Groups, Version},
@@ -9,27 +9,27 @@ use super::{
 use serde::Serialize;
 use std::{collections::BTreeSet, path::Path};
 
-/// What this process may use of the machine.
+/// Limits of this process.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Limits {
-    /// CPUs that the machine has running.
+    /// Number of CPUs that are online.
     pub online_cpus: usize,
-    /// Those that this process may run on, by its affinity and the sets of its groups.
+    /// Number of CPUs that this process may run on, by its affinity and the cpusets of its groups.
     pub allowed_cpus: usize,
-    /// Physical cores among these; `None` where the system does not say.
+    /// Number of physical cores among these; `None` if unknown.
     pub allowed_cores: Option<usize>,
-    /// CPUs whose time a control group lets this process have, such as 1.5; `None` without a quota.
+    /// CPU time that a control group grants, in CPUs, such as 1.5; `None` without a quota.
     pub quota_cpus: Option<f64>,
-    /// Threads that a control group lets be started beside those that there are; `None` without a limit.
+    /// Number of further threads that a control group allows; `None` without a limit.
     pub group_tasks_left: Option<u64>,
-    /// Threads that the user may have in all (`RLIMIT_NPROC`, which does not bind root); `None` without a limit.
+    /// Maximum number of threads of the user (`RLIMIT_NPROC`, which does not bind root); `None` without a limit.
     pub user_tasks: Option<u64>,
-    /// Bytes of addresses that the process may use (`RLIMIT_AS`); `None` without a limit.
+    /// Maximum size of the address space in bytes (`RLIMIT_AS`); `None` without a limit.
     pub address_space_bytes: Option<u64>,
 }
 
 impl Limits {
-    /// Those of this process, on the system whose files begin at `root`; `None` where there is no `/proc/self/status`.
+    /// Limits of this process, on the system whose files are below `root`; `None` without a `/proc/self/status`.
     pub fn below(root: &Path) -> Option<Limits> {
         let allowed = allowed_cpus(root)?;
         let groups = Groups::read(root);
@@ -47,27 +47,27 @@ impl Limits {
         })
     }
 
-    /// The CPUs whose time this process gets at most.
+    /// Maximum CPU time that this process can get, in CPUs.
     pub fn cpus(&self) -> f64 {
         let allowed = self.allowed_cpus as f64;
         self.quota_cpus.map_or(allowed, |quota| quota.min(allowed))
     }
 }
 
-/// The numbers of the CPUs that this process may run on.
+/// Numbers of the CPUs that this process may run on.
 pub(super) fn allowed_cpus(root: &Path) -> Option<Vec<usize>> {
     let status = text(&root.join("proc/self/status"))?;
     Some(cpu_list(field(&status, "Cpus_allowed_list")?)).filter(|cpus| !cpus.is_empty())
 }
 
-/// Physical cores behind `cpus`: those of one core name each other as siblings.
+/// Number of physical cores of `cpus`; CPUs of one core have the same list of siblings.
 fn cores(root: &Path, cpus: &[usize]) -> Option<usize> {
     let siblings =
         |cpu| text(&root.join(format!("sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")));
     Some(cpus.iter().map(siblings).collect::<Option<BTreeSet<String>>>()?.len())
 }
 
-/// The lowest quota of the groups, in CPUs.
+/// Lowest quota of the groups, in CPUs.
 fn quota(groups: &Groups) -> Option<f64> {
     let folders = groups.folders("cpu").into_iter();
     let quotas = folders.filter_map(|(version, folder)| {
@@ -81,7 +81,7 @@ fn quota(groups: &Groups) -> Option<f64> {
                 (quota.parse().ok()?, period.parse().ok()?)
             }
         };
-        // Version 1 writes -1 for none.
+        // Version 1 has -1 for no quota.
         (quota > 0.0 && period > 0.0).then_some(quota / period)
     });
     quotas.min_by(f64::total_cmp)

@@ -1,25 +1,25 @@
-//! Other programs' share of the CPUs, and swapping, between two moments.
+//! Load of other programs, and swapping, between two moments.
 
 use super::{limits::allowed_cpus, text};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// What others did between two moments.
+/// Load of other programs between two moments.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Load {
-    /// CPUs that other programs kept busy, of those that this process may run on.
+    /// CPUs that other programs kept busy, among those that this process may run on.
     pub others_cpus: f64,
-    /// CPUs that a hypervisor gave to other machines in the meantime.
+    /// CPUs that a hypervisor gave to other virtual machines.
     pub stolen_cpus: f64,
-    /// Pages that were read from swap space or written to it.
+    /// Number of pages read from or written to swap space.
     pub swapped_pages: u64,
 }
 
-/// What the kernel counted until one moment.
+/// Counters of the kernel at one moment.
 #[derive(Clone, Debug)]
 pub struct Moment {
     root: PathBuf,
-    // In ticks, over the allowed CPUs.
+    // In ticks, summed over the allowed CPUs.
     all: u64,
     busy: u64,
     stolen: u64,
@@ -29,13 +29,13 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Now, on the system whose files begin at `root`; `None` where there is no `/proc/stat`.
+    /// Counters now, on the system whose files are below `root`; `None` without a `/proc/stat`.
     pub fn now(root: &Path) -> Option<Moment> {
         let cpus = allowed_cpus(root)?;
         let stat = text(&root.join("proc/stat"))?;
         let (mut all, mut busy, mut stolen) = (0, 0, 0);
         for cpu in &cpus {
-            // user nice system idle iowait irq softirq steal; guests are counted among the first two, too.
+            // user nice system idle iowait irq softirq steal; time of guests is also counted in the first two.
             let line = stat.lines().find_map(|line| line.strip_prefix(&format!("cpu{cpu} ")))?;
             let ticks: Vec<u64> = line.split(' ').take(8).map_while(|n| n.parse().ok()).collect();
             let at = |index: usize| ticks.get(index).copied().unwrap_or(0);
@@ -59,12 +59,12 @@ impl Moment {
         })
     }
 
-    /// What others did from then until now; `None` where less than a tick has gone by.
+    /// Load from that moment until now; `None` if less than a tick has passed.
     pub fn until_now(&self) -> Option<Load> {
         let now = Moment::now(&self.root)?;
         let all = now.all.checked_sub(self.all).filter(|&ticks| ticks > 0)?;
         let cpus = |ticks: u64| ticks as f64 / all as f64 * self.cpus as f64;
-        // Both are rounded to ticks, at different moments.
+        // Both are rounded to ticks at different moments, so the difference may be negative.
         let others = now.busy.saturating_sub(self.busy).saturating_sub(now.own.saturating_sub(self.own));
         Some(Load {
             others_cpus: cpus(others),
@@ -74,10 +74,10 @@ impl Moment {
     }
 }
 
-/// The ticks of this process, all of its threads: `utime` and `stime`, fields 14 and 15 of `/proc/self/stat`.
+/// Ticks of this process, all its threads included: `utime` and `stime`, fields 14 and 15 of `/proc/self/stat`.
 fn own(root: &Path) -> Option<u64> {
     let stat = text(&root.join("proc/self/stat"))?;
-    // The name of the program, in brackets, may hold anything.
+    // The program's name in parentheses may contain any characters.
     let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace().skip(11);
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
@@ -103,7 +103,7 @@ mod tests {
         let before = Moment::now(root.path()).unwrap();
         assert_eq!(before.until_now(), None);
         let write = |name: &str, text: &str| fs::write(root.path().join(name), text).unwrap();
-        // 200 ticks: 120 busy, 90 of them ours, 20 stolen.
+        // 200 ticks: 120 busy, 90 of them from this process, 20 stolen.
         write("proc/stat", "cpu0 110 0 0 90 0 0 0 0 0 0\ncpu1 900 0 0 0\ncpu2 80 10 20 70 0 0 0 20 0 0\n");
         write("proc/self/stat", &own(190));
         write("proc/vmstat", "pswpin 6\npswpout 7\n");

@@ -1,5 +1,4 @@
-//! The memory of this machine, as the kernel, the limits of control groups (version 1 and 2) and the limit of the process
-//! tell.
+//! Memory of this machine, within the limits of control groups (version 1 and 2) and of the process.
 
 use super::{
     cgroup::{Groups, Version},
@@ -8,22 +7,22 @@ use super::{
 use serde::Serialize;
 use std::path::Path;
 
-/// The memory of this machine, in bytes.
+/// Memory of this machine, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Machine {
-    /// What there is: `MemTotal`, or a limit where it is lower.
+    /// Total memory: `MemTotal`, or a lower limit.
     pub total_bytes: u64,
-    /// What a new process can have without swapping: `MemAvailable`, or what a limit leaves.
+    /// Memory that a new process can use without swapping: `MemAvailable`, or the rest of a limit.
     pub available_bytes: u64,
 }
 
 impl Machine {
-    /// This machine; `None` where there is no `/proc/meminfo` (Linux has one).
+    /// Memory of this machine; `None` without a `/proc/meminfo`, which Linux has.
     pub fn this() -> Option<Machine> {
         Machine::below(Path::new("/"))
     }
 
-    /// The machine whose files begin at `root`.
+    /// Memory of the system whose files are below `root`.
     pub fn below(root: &Path) -> Option<Machine> {
         let machine = Machine::parse(&text(&root.join("proc/meminfo"))?)?;
         let groups = Groups::read(root).folders("memory");
@@ -32,29 +31,29 @@ impl Machine {
         Some(machine.in_address_space(root))
     }
 
-    /// The two figures of a `/proc/meminfo`.
+    /// Parses `/proc/meminfo`.
     fn parse(meminfo: &str) -> Option<Machine> {
         let bytes = |name: &str| kilobytes(meminfo, name);
         Some(Machine { total_bytes: bytes("MemTotal")?, available_bytes: bytes("MemAvailable")? })
     }
 
-    /// The machine as a member of the control group at `folder` sees it.
+    /// The memory within the limit of the control group at `folder`.
     fn within(self, version: Version, folder: &Path) -> Machine {
         let (limit, used, reclaimable) = match version {
             Version::V1 => ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "),
             Version::V2 => ("memory.max", "memory.current", "inactive_file "),
         };
-        // "max", or no such file: no limit. Version 1 writes a number that no machine has.
+        // "max" or a missing file means no limit. Version 1 has a number larger than any memory.
         let limit = number::<u64>(&folder.join(limit)).filter(|&limit| limit < self.total_bytes);
         let Some(limit) = limit else { return self };
-        // File pages count as used, and are given back when memory runs short.
+        // Pages of files count as used, but the kernel frees them when memory runs short.
         let reclaimable = text(&folder.join("memory.stat"))
             .and_then(|stat| stat.lines().find_map(|line| line.strip_prefix(reclaimable)?.parse().ok()));
         let used: u64 = number(&folder.join(used)).unwrap_or(0);
         self.at_most(limit, used.saturating_sub(reclaimable.unwrap_or(0)))
     }
 
-    /// The machine as a process with a limit of its address space sees it: mapped files count there.
+    /// The memory within the limit of the address space, which also counts mapped files.
     fn in_address_space(self, root: &Path) -> Machine {
         let limit = address_space_limit(root);
         let status = text(&root.join("proc/self/status")).unwrap_or_default();
@@ -72,18 +71,18 @@ impl Machine {
     }
 }
 
-/// The most bytes of addresses that this process may use (`RLIMIT_AS`); `None` without a limit.
+/// Maximum size of this process's address space in bytes (`RLIMIT_AS`); `None` without a limit.
 pub(super) fn address_space_limit(root: &Path) -> Option<u64> {
     limit(&text(&root.join("proc/self/limits"))?, "Max address space")
 }
 
-/// The soft limit of this name in a `/proc/self/limits`; `None` for `unlimited`.
+/// Soft limit called `name` in `/proc/self/limits`; `None` for `unlimited`.
 pub(super) fn limit(limits: &str, name: &str) -> Option<u64> {
     let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// The bytes of swap space and of what is in use of it.
+/// Total and used bytes of swap space.
 pub fn swap(root: &Path) -> Option<(u64, u64)> {
     let meminfo = text(&root.join("proc/meminfo"))?;
     let total = kilobytes(&meminfo, "SwapTotal")?;

@@ -1,5 +1,5 @@
-//! This machine as its system describes it: memory, limits, processor, sensors, load. Linux only; elsewhere most of it
-//! is not known. Knows no model.
+//! Facts about this machine from the operating system: memory, limits, processor, sensors, load. Linux only; on other
+//! systems most of it is unknown. This module does not depend on models.
 
 mod cgroup;
 mod heat;
@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The bytes of a page of memory, by the kernel's auxiliary vector (`AT_PAGESZ`); `None` where it does not say.
+/// Size of a memory page in bytes, from the kernel's auxiliary vector (`AT_PAGESZ`); `None` if it lacks the entry.
 pub fn page_bytes(root: &Path) -> Option<u64> {
     const AT_PAGESZ: u64 = 6;
     let vector = fs::read(root.join("proc/self/auxv")).ok()?;
@@ -30,27 +30,27 @@ pub fn page_bytes(root: &Path) -> Option<u64> {
     pairs.into_iter().find_map(|(key, value)| (key == AT_PAGESZ).then_some(value))
 }
 
-/// A text file without the white space around it; `None` where it cannot be read.
+/// Content of a text file without surrounding white space; `None` if it cannot be read.
 fn text(path: &Path) -> Option<String> {
     Some(fs::read_to_string(path).ok()?.trim().to_owned())
 }
 
-/// A file that holds one number; `None` where it holds none, such as `max`.
+/// Number in a file; `None` if the content is not a number, such as `max`.
 fn number<T: std::str::FromStr>(path: &Path) -> Option<T> {
     text(path)?.parse().ok()
 }
 
-/// The value behind `name` and a colon in a text of such lines, as `/proc` has many.
+/// Value after `name` and a colon, in a text with one such pair a line.
 fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':')).map(str::trim)
 }
 
-/// The bytes behind `name` in a text of lines such as `MemTotal:  1024 kB`.
+/// Bytes from a line such as `MemTotal:  1024 kB`, in which `name` is `MemTotal`.
 fn kilobytes(text: &str, name: &str) -> Option<u64> {
     field(text, name)?.strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// What is in a folder and begins with `prefix`, sorted.
+/// Entries of a folder whose names begin with `prefix`, sorted.
 fn entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
     let read = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = read
@@ -61,18 +61,18 @@ fn entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The CPUs of a list as the kernel writes it, such as `0-2,5`.
+/// Parses a list of CPUs as the kernel writes it, such as `0-2,5`.
 fn cpu_list(list: &str) -> Vec<usize> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        // The kernel knows no more; a broken list ends here.
+        // More CPUs than the kernel supports; this bounds a malformed list.
         (first <= last && last < 8192).then_some(first..=last)
     };
     list.split(',').filter_map(range).flatten().collect()
 }
 
-/// A root folder for tests, with these files in it.
+/// Root folder for tests with the given files.
 #[cfg(test)]
 pub(crate) fn fixture(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();

@@ -1,19 +1,19 @@
-//! The processor's name, as the kernel tells it.
+//! Name of the processor, from the kernel.
 
 use super::{field, text};
 use serde::Serialize;
 use std::path::Path;
 
-/// The name of the processor and of the board that it is on.
+/// Name of the processor and of its board.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Processor {
-    /// Such as `Intel(R) Core(TM) i5-8250U CPU @ 1.60GHz` or `Cortex-A76`; `None` where the system does not say.
+    /// Name such as `Intel(R) Core(TM) i5-8250U CPU @ 1.60GHz` or `Cortex-A76`; `None` if unknown.
     pub name: Option<String>,
-    /// Such as `Raspberry Pi 5 Model B Rev 1.0`; `None` where there is no device tree.
+    /// Board such as `Raspberry Pi 5 Model B Rev 1.0`; `None` without a device tree.
     pub board: Option<String>,
 }
 
-/// Cores by implementer and part number, as ARM's and others' manuals of the register `MIDR_EL1` have them.
+/// Cores by implementer and part number, from the vendors' manuals of the register `MIDR_EL1`.
 const PARTS: &[(u32, u32, &str)] = &[
     (0x41, 0xd03, "Cortex-A53"),
     (0x41, 0xd04, "Cortex-A35"),
@@ -33,7 +33,7 @@ const PARTS: &[(u32, u32, &str)] = &[
 ];
 
 impl Processor {
-    /// That of the system whose files begin at `root`. Where cores differ, all kinds of them are named.
+    /// Processor of the system whose files are below `root`. If its cores differ, all kinds are named.
     pub fn below(root: &Path) -> Processor {
         let cpuinfo = text(&root.join("proc/cpuinfo")).unwrap_or_default();
         let board = text(&root.join("sys/firmware/devicetree/base/model"));
@@ -43,7 +43,7 @@ impl Processor {
     }
 }
 
-/// The kinds of ARM cores in a `/proc/cpuinfo`, each once.
+/// Kinds of ARM cores in `/proc/cpuinfo`, each once.
 fn arm_cores(cpuinfo: &str) -> Option<String> {
     let mut names: Vec<String> = Vec::new();
     let hex = |block: &str, name| u32::from_str_radix(field(block, name)?.strip_prefix("0x")?, 16).ok();

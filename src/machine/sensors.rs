@@ -1,52 +1,52 @@
-//! What the system says of its CPU: temperature, frequency, whether it was held back. Linux only; elsewhere nothing.
+//! Sensors of the CPU: temperature, frequency and throttling. Linux only; on other systems all are unknown.
 
 use super::{entries, kilobytes, number, text};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// The folder where the kernel keeps such files.
+/// Reader of the kernel's sensor files.
 #[derive(Clone, Debug)]
 pub struct Sensors {
     sys: PathBuf,
 }
 
-/// What a Raspberry Pi's firmware says of its supply and its heat.
+/// State of a Raspberry Pi's power supply and temperature, from its firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Firmware {
-    /// The supply gives too little voltage.
+    /// The supply voltage is too low.
     pub under_voltage: bool,
-    /// The CPU is held back, for the supply or for its heat.
+    /// The CPU is throttled, because of the supply or of heat.
     pub throttled: bool,
-    /// The supply gave too little voltage at some time since the start.
+    /// The supply voltage was too low at some time since boot.
     pub had_under_voltage: bool,
-    /// The CPU was held back at some time since the start.
+    /// The CPU was throttled at some time since boot.
     pub had_throttled: bool,
 }
 
-/// What tells, compared with a later one, whether the CPU was held back in between.
+/// Snapshot of the throttling state, to compare with a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttling {
-    // A Raspberry Pi's firmware: under-voltage, a capped frequency, throttled, too hot; all as of now.
+    // A Raspberry Pi's firmware, current bits: under-voltage, capped frequency, throttled, too hot.
     now: Option<u64>,
-    // x86: how often cores and packages were throttled since the start.
+    // x86: number of throttling events of cores and packages since boot.
     count: Option<u64>,
 }
 
-/// The bits of `get_throttled` that stand for this moment; those above tell of the time since the start.
+/// Bits of `get_throttled` for the current state; the bits above are for the time since boot.
 const NOW: u64 = 0b1111;
 
 impl Sensors {
-    /// Those of this machine.
+    /// Sensors of this machine.
     pub fn here() -> Sensors {
         Sensors::below(Path::new("/"))
     }
 
-    /// Those of the system whose files begin at `root`.
+    /// Sensors of the system whose files are below `root`.
     pub fn below(root: &Path) -> Sensors {
         Sensors { sys: root.join("sys") }
     }
 
-    /// The CPU's temperature in degrees Celsius, the highest where there are several.
+    /// CPU temperature in degrees Celsius; the highest if there are several sensors.
     pub fn celsius(&self) -> Option<f64> {
         let zones = entries(&self.sys.join("class/thermal"), "thermal_zone");
         let zones = zones.iter().filter_map(|zone| Some((text(&zone.join("type"))?, zone.join("temp"))));
@@ -62,12 +62,12 @@ impl Sensors {
         millidegrees.map(|value| value / 1000.0).max_by(f64::total_cmp)
     }
 
-    /// The frequency of the fastest CPU now, in MHz.
+    /// Current frequency of the fastest CPU, in MHz.
     pub fn mhz(&self) -> Option<f64> {
         self.largest_mhz("cpufreq/scaling_cur_freq")
     }
 
-    /// The highest frequency that a CPU can have, in MHz.
+    /// Highest frequency of any CPU, in MHz.
     pub fn max_mhz(&self) -> Option<f64> {
         self.largest_mhz("cpufreq/cpuinfo_max_freq")
     }
@@ -77,14 +77,14 @@ impl Sensors {
         khz.max().map(|khz| khz as f64 / 1000.0)
     }
 
-    /// What decides the frequency, such as `ondemand`, by the first CPU that has it.
+    /// Frequency governor, such as `ondemand`, of the first CPU that has one.
     pub fn governor(&self) -> Option<String> {
         self.cpus().into_iter().find_map(|cpu| text(&cpu.join("cpufreq/scaling_governor")))
     }
 
-    /// What a Raspberry Pi's firmware says; `None` on other machines.
+    /// State of a Raspberry Pi's firmware; `None` on other machines.
     pub fn firmware(&self) -> Option<Firmware> {
-        // Bits 0 to 3: under-voltage, a capped frequency, throttled, too hot; 16 to 19: the same since the start.
+        // Bits 0 to 3: under-voltage, capped frequency, throttled, too hot; bits 16 to 19: the same since boot.
         let bits = self.firmware_bits()?;
         Some(Firmware {
             under_voltage: bits & 1 != 0,
@@ -102,7 +102,7 @@ impl Sensors {
         })
     }
 
-    /// A snapshot, to be compared with a later one.
+    /// Snapshot of the throttling state, to compare with a later one.
     pub fn throttling(&self) -> Throttling {
         let counts: Vec<u64> = self
             .cpus()
@@ -121,7 +121,7 @@ impl Sensors {
 }
 
 impl Throttling {
-    /// Whether the CPU was held back since `before`, or is now; `None` where the system does not tell.
+    /// True if the CPU was throttled since `before`, or is now; `None` if unknown.
     pub fn since(self, before: Throttling) -> Option<bool> {
         let now = self.now.map(|bits| bits & NOW != 0);
         let counted = self.count.zip(before.count).map(|(after, before)| after > before);
@@ -132,13 +132,13 @@ impl Throttling {
     }
 }
 
-/// Whether a sensor of this name is a CPU's: boards have others, of batteries and radios.
+/// True if a sensor with this name belongs to a CPU; boards also have sensors of batteries and radios.
 fn is_cpu(name: &str) -> bool {
     let name = name.to_lowercase();
     ["cpu", "soc", "pkg", "core", "k10temp", "zenpower"].iter().any(|part| name.contains(part))
 }
 
-/// The most memory that this process held until now, mapped files included, in bytes.
+/// Peak resident memory of this process in bytes, mapped files included.
 pub fn peak_resident_bytes() -> Option<u64> {
     kilobytes(&text(Path::new("/proc/self/status"))?, "VmHWM")
 }
@@ -168,7 +168,7 @@ mod tests {
             (throttled, "50000\n"),
         ]);
         assert_eq!((pi.celsius(), pi.mhz()), (Some(61.342), Some(2400.0)));
-        // It was held back before, and is not now.
+        // It was throttled earlier, and is not now.
         let before = pi.throttling();
         assert_eq!(pi.throttling().since(before), Some(false));
         fs::write(folder.path().join(throttled), "0x50004\n").unwrap();

@@ -1,5 +1,5 @@
-//! What `call` is given by mistake: each case is refused by what is wrong and where, with its exit
-//! code, and nothing on stdout.
+//! Wrong input of `call`: each case is refused with the problem and its place, with its exit code, and with nothing on
+//! stdout.
 
 use crate::{pocket, room};
 use edgecall::{call, convert::FileType};
@@ -20,7 +20,7 @@ fn folder() -> TempDir {
     folder
 }
 
-/// Asserts that it ended with `code`, said each of `parts`, and printed nothing.
+/// Asserts that the command exited with `code`, wrote each of `parts` to stderr, and nothing to stdout.
 fn check(output: &Output, code: i32, parts: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{parts:?}: {said}");
@@ -84,7 +84,7 @@ fn a_hundred_megabytes_that_are_no_messages_are_refused_at_the_first_wrong_one()
     ] {
         fs::write(folder.path().join("m.json"), text).unwrap();
         let started = Instant::now();
-        // A gigabyte of memory is enough for all of them, the model included.
+        // 1.5 GB of address space is enough for all cases, with the model.
         let script = format!(
             "ulimit -v 1500000; exec {} call --threads 1 --tools tools.json --messages m.json -m {}",
             env!("CARGO_BIN_EXE_edgecall"),
@@ -202,7 +202,7 @@ fn combining_marks_behind_special_tokens_are_tokenized_as_the_tokenizers_package
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket/tokenizer.json");
     let tokenizer = tokenizers::Tokenizer::from_file(file).unwrap();
     for text in [
-        // U+0338 makes ≯ of > in NFC.
+        // U+0338 turns `>` into `≯` in NFC.
         "<|im_end|>\u{338}x",
         "<|im_start|>user\n\u{301}e\u{301}<|im_end|>\u{338}\u{301}",
         "<tool_call>\u{338}a\u{30a}</tool_call>\u{338}",

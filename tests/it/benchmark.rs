@@ -1,4 +1,4 @@
-//! Scores equal the published ones, and the expansion and its prompts are those of the published benchmark.
+//! Scores equal the published ones; the cases and prompts are those of the published benchmark.
 
 use std::path::Path;
 
@@ -78,7 +78,7 @@ fn conformance_words_are_stemmed_as_nltk_stems_them() {
     let pairs: Vec<(&str, &str)> = fixture.lines().map(|line| line.split_once('\t').unwrap()).collect();
     assert_eq!(pairs.len(), 692);
     for (word, stem) in pairs {
-        // As rouge-score does, words of up to three characters stay as they are.
+        // Like rouge-score: words of up to three characters are not stemmed.
         let stemmed = if word.len() > 3 { stemmer.stem(word) } else { word.to_owned() };
         assert_eq!(stemmed, stem, "{word}");
     }
@@ -247,7 +247,7 @@ fn a_data_set_without_answers_has_no_right_calls_at_all() {
         open(line(&[&user, &call, &user], none.clone()) + &line(&[&user, &call], null.clone())).unwrap();
     assert!(!without.labelled);
     let places: Vec<_> = without.cases.iter().map(|c| (c.conversation, c.turn, c.messages().len())).collect();
-    // The second is a log to its end, and nothing is asked behind that.
+    // The second conversation ends with an assistant's message, so no call is asked for after it.
     assert_eq!(places, [(0, 0, 1), (0, 1, 3), (1, 0, 1)]);
     assert!(without.cases.iter().all(|case| case.gold.is_none() && case.answer(Style::Student).is_none()));
     let error = without.require_labels("a judge").unwrap_err();
@@ -270,7 +270,7 @@ fn a_data_set_without_answers_has_no_right_calls_at_all() {
         ),
         "{error}"
     );
-    // A log is checked like any other data.
+    // Unlabelled conversations are validated too.
     let unknown = serde_json::json!({"role": "assistant", "tool_calls": [{"function": {"name": "g", "arguments": {}}}]});
     let error = open(line(&[&user, &unknown], serde_json::json!({}))).unwrap_err();
     assert!(error.to_string().contains("messages[1] calls `g`, which is none of the job's tools"), "{error}");
@@ -307,7 +307,7 @@ fn conformance_the_example_data_set_shares_no_sentence_with_the_public_one() {
         let messages: Vec<serde_json::Value> =
             serde_json::from_str(row["question"].as_str().unwrap()).unwrap();
         for content in messages.iter().filter_map(|message| message["content"].as_str()) {
-            // Short thanks and goodbyes are everybody's.
+            // Short messages of thanks or goodbye occur in many conversations.
             if content.split_whitespace().count() > 5 {
                 assert!(!public.contains(content), "{content}");
                 checked += 1;

@@ -1,4 +1,4 @@
-//! `edgecall bench` with pipes: stdin, a reader that goes away, JSON for programs.
+//! `edgecall bench` with pipes: stdin, a closed stdout, JSON for programs.
 
 use std::{
     io::Write,

@@ -1,4 +1,4 @@
-//! Reports are made of rows alone, in whatever order and files these come.
+//! Reports are made from rows alone; the order of rows and files does not matter.
 
 use std::process::Command;
 
@@ -16,7 +16,7 @@ use serde_json::json;
 
 const RULES: Rules = Rules { margin: 0.03, alpha: 0.05, draws: 1000, seed: 1, min_conversations: 20 };
 
-/// A model of the sweep: its size, and how many of a thousand answers it gets wrong where F16 is right.
+/// A model of the run: its size, and the number of wrong answers among a thousand where F16 is right.
 struct Model {
     name: &'static str,
     file_bytes: u64,
@@ -37,7 +37,7 @@ fn tools() -> Toolbox {
     Toolbox::new(&edgecall::tools::ToolSet::from_value(tools).unwrap())
 }
 
-/// The rows of `conversations` conversations of ten calls, every model in every mode.
+/// Rows of `conversations` conversations of ten calls each, for every model in every mode.
 fn sweep(conversations: usize, modes: &[Mode]) -> Vec<Row> {
     let tools = tools();
     let mut rows = Vec::new();
@@ -52,7 +52,7 @@ fn sweep(conversations: usize, modes: &[Mode]) -> Vec<Row> {
 }
 
 fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
-    // The same hard cases for every model, so that a worse one breaks what a better one gets right.
+    // The hard cases are the same for every model, so a worse model breaks answers that a better one gets right.
     let luck = Random::new(case as u64).below(1000);
     let (name, key) =
         if case % 10 == 3 { ("FindRestaurants", "city") } else { ("respond_to_user", "message") };
@@ -63,7 +63,7 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
     };
     let gold = call(name, key, &format!("<b>Café</b> & \\\"{case}\\\""));
     let raw_output = match luck {
-        // What the reference gets wrong, all get wrong.
+        // Cases that the reference gets wrong are wrong for all models.
         0..100 => call(name, key, "somewhere"),
         _ if luck - 100 < model.broken && luck.is_multiple_of(7) => "I would like to".into(),
         _ if luck - 100 < model.broken && luck.is_multiple_of(2) => {
@@ -143,7 +143,7 @@ fn file(rows: Vec<Row>) -> RowFile {
         environment: ByName::from([("cpu".into(), "Cortex-A76".into())]),
         ..Start::default()
     };
-    // Every third conversation was measured, twice as fast as it answered.
+    // Every third conversation was measured; calls took half the time of the answers.
     let measured = rows.iter().filter(|row| row.role != Role::NoiseFloor && row.conversation % 3 == 0);
     let speed = |row: &Row| {
         let cost = row.cost.clone().unwrap();
@@ -180,7 +180,7 @@ fn the_verdict_is_the_smallest_file_that_passed() {
     assert_eq!(findings[0].margin, Margin::Within);
     assert!(matches!(findings[2].margin, Margin::NotResolved { .. }));
     assert_eq!((report.cases, report.conversations, report.arms.len()), (340, 34, 4));
-    // No row of the reference's file differs from the reference, and few of the small file's do not.
+    // All rows of the same file equal the reference's; most rows of the small file differ.
     assert_eq!(report.distances[0].same_outputs, 340);
     assert!(report.flips.iter().any(|flip| flip.candidate == "tft-Q2_K.gguf"));
     assert!(report.arm("tft-Q2_K.gguf").unwrap().rejected.values().sum::<usize>() > 0);
@@ -243,7 +243,7 @@ fn modes_and_noise_are_told_apart_and_other_kernels_are_marked() {
     let report = collect(&file, &RULES).unwrap();
     assert_eq!(report.verdicts.len(), 2);
     assert_eq!(report.verdicts[0].reference, "tft-F16.gguf");
-    // Each condition in each mode, those that were not measured with their reasons.
+    // Each condition in each mode; those that were not measured have a reason.
     assert_eq!(report.noise_floor.len(), 6);
     let threads = &report.noise_floor[0];
     assert_eq!((&*threads.condition, threads.changed_to.as_deref()), ("threads", Some("1 thread")));
@@ -419,7 +419,7 @@ fn published_scores_stand_beside_ours_where_checkpoint_and_test_set_are_known() 
     for row in rows.iter_mut().filter(|row| row.model.contains("Q8_0")) {
         row.checkpoint = Some(name.clone());
     }
-    // Another test set has no published scores.
+    // There are no published scores for another test set.
     assert!(
         EXPORTERS.iter().all(|exporter| !exporter.export(&report(rows.clone())).contains("ublished scores"))
     );
@@ -438,7 +438,7 @@ fn published_scores_stand_beside_ours_where_checkpoint_and_test_set_are_known() 
     }
 }
 
-/// A sweep over data without right answers.
+/// Rows of a run over unlabelled data.
 fn unlabelled(conversations: usize, modes: &[Mode]) -> Vec<Row> {
     let tools = tools();
     let mut rows = sweep(conversations, modes);
@@ -462,7 +462,7 @@ fn without_right_answers_nothing_is_decided_and_what_differs_is_shown() {
     }
     let worst = report.distances.iter().find(|d| d.candidate == "tft-Q2_K.gguf, any").unwrap();
     let others = report.flips.iter().filter(|flip| flip.candidate == worst.candidate).count();
-    // Every call that differs is listed, those with another function first.
+    // Every call that differs is listed; those with another function come first.
     assert_eq!((others, worst.score_flips), (worst.rows - worst.same_calls, None));
     assert!(worst.name_flips > 0 && worst.name_flips < others);
     let first: Vec<bool> = report

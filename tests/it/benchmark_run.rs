@@ -1,4 +1,4 @@
-//! Models answer a data set: the same rows whatever came before, after a kill, and in shards.
+//! Models answer a data set: rows do not depend on earlier work, interruption or shards.
 
 use crate::{
     edited::Edited,
@@ -71,7 +71,7 @@ fn a_row_is_the_same_alone_and_after_others() {
     assert_eq!(after_others.len(), all.len() * 6);
     let last = second + 2;
     let last_case = (1, dataset.cases[last].turn);
-    // Another order of everything that comes before, too.
+    // Another order of all earlier work.
     for modes in [&modes[..], &[Mode::Schema], &[Mode::Free]] {
         let alone = rows(&contenders, &dataset, &[last], modes);
         assert_eq!(alone.len(), modes.len() * 2);
@@ -94,7 +94,7 @@ fn a_row_is_the_same_alone_and_after_others() {
     assert!(kl.iter().all(|kl| *kl >= 0.0) && kl.iter().any(|kl| *kl > 1e-6));
 }
 
-/// The tokens of the first nine prompts.
+/// Tokens of the first nine prompts.
 fn prompts() -> Vec<Vec<i32>> {
     let model = loaded();
     let dataset = Dataset::open(&data()).unwrap();
@@ -123,7 +123,7 @@ fn the_logits_after_a_prompt_do_not_depend_on_what_was_computed_before() {
         let mut fresh = prefix();
         assert_eq!(fresh.evaluate(prompt, ends_turn).unwrap(), prompt.len());
         assert!(fresh.session().logits().iter().zip(&logits).all(|(a, b)| a.to_bits() == b.to_bits()));
-        // What is generated leaves nothing behind, even where it is what the next prompt says.
+        // Generated tokens leave no trace in the cache, even if the next prompt continues with them.
         used.session().append(&prompts[8][prompt.len().min(prompts[8].len() - 1)..]).unwrap_or_default();
         used.session().rewind(prompt.len()).unwrap();
         used.session().append(&[1, 2, 3]).unwrap();
@@ -157,7 +157,7 @@ fn an_answer_is_the_one_that_call_gives() {
     }
 }
 
-/// The example data without right answers.
+/// Writes the example data without labels into `folder`.
 pub fn unlabelled(folder: &Path) -> PathBuf {
     let to = folder.join("unlabelled");
     fs::create_dir(&to).unwrap();
@@ -195,7 +195,7 @@ fn without_right_answers_models_are_walked_along_what_the_reference_wrote_in_the
         });
         let reference = reference.unwrap();
         assert_eq!(vocabulary.bytes(&reference.tokens), reference.raw_output.as_bytes());
-        // Its tokens and the end, where it came to one.
+        // The answer's tokens, and the end-of-sequence token if the model ended by itself.
         let along = reference.tokens.len() + usize::from(reference.finish == "stop");
         let drift = row.drift.as_ref().unwrap();
         assert_eq!((drift.along, drift.tokens), (Trail::Reference, along));
@@ -205,11 +205,11 @@ fn without_right_answers_models_are_walked_along_what_the_reference_wrote_in_the
         let of = made.iter().filter(|row| row.role == role && row.key.arm.mode == mode);
         of.map(|row| row.drift.as_ref().unwrap().nll).sum()
     };
-    // The reference chose each of these tokens as its likeliest, so no other model finds them likelier by much.
+    // The reference chose each of these tokens as its most likely one, so no other model rates them much higher.
     assert!(sum(Role::Reference, Mode::Free) < sum(Role::Candidate, Mode::Free));
-    // What a mode makes the reference write is what the mode is walked along.
+    // In each mode, the reference's own answers in that mode are measured.
     assert!((sum(Role::Reference, Mode::Free) - sum(Role::Reference, Mode::Schema)).abs() > 0.1);
-    // The same whatever came before.
+    // The result does not depend on earlier work.
     let last = dataset.cases[8].turn;
     for row in rows(&contenders, &dataset, &[8], &[Mode::Schema]) {
         let same = |other: &&Row| other.key == row.key && other.case() == (row.conversation, last);
@@ -270,10 +270,10 @@ fn a_model_of_another_dialect_is_read_by_it_and_walked_along_the_answer_as_it_wo
     }
 }
 
-/// The logits after prompts, each evaluated by `evaluate` in one session, are those of a session of their own.
+/// True if the logits after each prompt, evaluated by `evaluate` in one session, equal those of a new session.
 ///
-/// With flash attention: its kernels depend on the rows that come together, while products of matrices give this model
-/// the same bits however a prompt is cut.
+/// Flash attention is on, since its kernels depend on the rows of a batch. Matrix products give the same bits for this
+/// model in any split of a prompt.
 fn same_bits(mut evaluate: impl FnMut(&mut Session<'_>, &mut Vec<i32>, &[i32])) -> bool {
     let model = loaded();
     let prompts = prompts();
@@ -293,7 +293,7 @@ fn same_bits(mut evaluate: impl FnMut(&mut Session<'_>, &mut Vec<i32>, &[i32])) 
 fn a_prefix_that_were_kept_anywhere_or_cut_otherwise_would_give_other_bits() {
     let ends_turn = |token: i32| loaded().vocabulary().is_eog(token);
     let common = |held: &[i32], prompt: &[i32]| held.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-    // The rule as it is, written out once more: the check can pass.
+    // The current rule written out again, to show that the check can pass.
     assert!(same_bits(|session, held, prompt| {
         let ends = piece_ends(prompt, ends_turn);
         let kept =
@@ -306,14 +306,14 @@ fn a_prefix_that_were_kept_anywhere_or_cut_otherwise_would_give_other_bits() {
         }
         *held = prompt.to_vec();
     }));
-    // Everything that two prompts share is kept, and the rest is one piece.
+    // Keeps everything that two prompts share, and evaluates the rest as one piece.
     assert!(!same_bits(|session, held, prompt| {
         let start = common(held, prompt).min(prompt.len() - 1);
         session.cut(start).unwrap();
         session.append(&prompt[start..]).unwrap();
         *held = prompt.to_vec();
     }));
-    // Kept at a cut, but the pieces are counted from there and half as long.
+    // Keeps up to the end of a piece, but counts further pieces from there and halves their size.
     assert!(!same_bits(|session, held, prompt| {
         let ends = piece_ends(prompt, ends_turn);
         let kept =
@@ -330,7 +330,7 @@ fn a_prefix_that_were_kept_anywhere_or_cut_otherwise_would_give_other_bits() {
 fn conformance_noise_in_the_weights_is_called_worse_and_f16_no_loss() {
     let Some(shared) = crate::shared::shared() else { return };
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    // Every matrix with noise of half its own size.
+    // Noise with half of each matrix's own deviation.
     let mut noisy = Edited::pocket_in(FileType::F32);
     let mut random = Random(20_260_101);
     for (_, dims, _, data) in noisy.tensors.iter_mut().filter(|tensor| tensor.1.len() > 1) {
@@ -348,7 +348,7 @@ fn conformance_noise_in_the_weights_is_called_worse_and_f16_no_loss() {
     let paths = [pocket(FileType::F32), pocket(FileType::F16), path];
     let contenders = paths.map(|path| Contender::load(&path).unwrap());
     let rows = rows(&contenders, &dataset, &cases, &[Mode::Any]);
-    // Each by itself: a large file that fails ends the test of smaller ones.
+    // One file at a time, since a large file that fails ends the tests of smaller ones.
     let found = |name: &str| {
         let taken = |row: &&Row| row.role == Role::Reference || row.model == name;
         let rows: Vec<Row> = rows.iter().filter(taken).cloned().collect();
@@ -366,5 +366,5 @@ fn conformance_noise_in_the_weights_is_called_worse_and_f16_no_loss() {
     assert!(!f16.findings[0].worse && f16.ship.as_deref() == Some("pocket-F16"), "{f16:?}");
 }
 
-/// The deviation of the noise, of each matrix's own.
+/// Deviation of the noise, relative to that of each matrix.
 const NOISE: f32 = 0.5;

@@ -1,5 +1,5 @@
-//! Statistics are those of scipy and statsmodels (`scripts/make_stats_goldens`), and a null is called worse as rarely
-//! as promised.
+//! Statistics equal those of scipy and statsmodels (`scripts/make_stats_goldens`), and a candidate without a difference
+//! is called worse no more often than promised.
 
 use edgecall::benchmark::stats::{
     Cluster, Random, bootstrap, cohens_kappa, delta, holm, mcnemar_exact, quantile, sign_flip, wilson,
@@ -103,8 +103,8 @@ fn kappa_is_that_of_statsmodels() {
     }
 }
 
-/// Differences of a candidate that is neither better nor worse: one row in ten flips, and rows of a conversation
-/// flip together more often than not.
+/// Differences of a candidate that is neither better nor worse: one row in ten flips, and rows of a conversation tend
+/// to flip together.
 fn null_candidate(random: &mut Random) -> Vec<Cluster> {
     (0..34)
         .map(|_| {
@@ -139,10 +139,10 @@ fn of_three_candidates_that_are_no_worse_one_is_called_worse_in_at_most_five_per
         let worse = |(clusters, p): (&Vec<Cluster>, f64)| delta(clusters) < 0.0 && p < 0.05;
         worse_runs += usize::from(candidates.iter().zip(holm(&p)).any(worse));
     }
-    // Three standard errors of a share of 5 %.
+    // Three standard errors above 5 %.
     let bound = 0.05 + 3.0 * (0.05 * 0.95 / RUNS as f64).sqrt();
     let share = worse_runs as f64 / RUNS as f64;
     assert!(share <= bound, "{share}");
-    // A test that never says worse would pass the bound, too.
+    // A test that never says "worse" would also stay below the bound.
     assert!(share >= 0.01, "{share}");
 }

@@ -1,4 +1,4 @@
-//! `edgecall bench tft` as a command: runs that are killed and go on, shards that are joined, gates, other conditions.
+//! `edgecall bench tft` as a command: killed and resumed runs, merged shards, gates, other runtime options.
 
 use crate::{
     benchmark_run::{data, unlabelled},
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// `edgecall bench tft` on the first 18 calls, which three conversations hold.
+/// `edgecall bench tft` on the first 18 calls, which belong to three conversations.
 fn tft(out: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
     command
@@ -30,7 +30,7 @@ fn succeeded(output: Output) -> Output {
     output
 }
 
-/// Joins rows into the file `out`.
+/// Merges rows into the file `out`.
 fn merged(shards: &[PathBuf], out: PathBuf) -> PathBuf {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
     command.args(["bench", "merge", "--output"]).arg(&out).args(shards);
@@ -38,7 +38,7 @@ fn merged(shards: &[PathBuf], out: PathBuf) -> PathBuf {
     out
 }
 
-/// The report of rows without times and what the host is like.
+/// Report of rows, without times and facts about the host.
 fn report_of(rows: &Path) -> Value {
     let output =
         Command::new(env!("CARGO_BIN_EXE_edgecall")).args(["bench", "report", "--json"]).arg(rows).output();
@@ -59,7 +59,7 @@ fn a_killed_run_that_goes_on_and_shards_that_are_joined_give_the_report_of_an_un
     let whole = report_of(&place("whole.jsonl"));
     assert_eq!((whole["cases"].as_u64(), whole["conversations"].as_u64()), (Some(18), Some(3)));
 
-    // Killed at some moment between the first row and the last.
+    // Killed at a moment between the first row and the last.
     let killed = place("killed.jsonl");
     let random = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos() as usize;
     let (lines, delay) = (2 + random % 30, Duration::from_micros((random / 30 % 50_000) as u64));
@@ -73,7 +73,7 @@ fn a_killed_run_that_goes_on_and_shards_that_are_joined_give_the_report_of_an_un
     child.wait().unwrap();
     let before = written();
     assert!(before < 1 + 18 * 2, "killed after {before} lines");
-    // As if the kill had come in the middle of a write.
+    // The state after a kill in the middle of a write.
     let torn = b"{\"kind\":\"row\",\"schema_version\":1,\"ke";
     fs::write(&killed, [&fs::read(&killed).unwrap()[..], torn].concat()).unwrap();
     let without = tft(&killed, &[]).output().unwrap();
@@ -89,7 +89,7 @@ fn a_killed_run_that_goes_on_and_shards_that_are_joined_give_the_report_of_an_un
     });
     assert_eq!(report_of(&merged(&shards, place("merged.jsonl"))), whole);
 
-    // Rows of a program that made tokens otherwise, or before that was written down.
+    // Rows of a program with other decoding rules, or of one from before these had a version.
     let text = fs::read_to_string(&killed).unwrap();
     for (rules, said) in [("\"rules\":99,", "rules 99"), ("", "rules from before they had a number")] {
         let old = place("old.jsonl");
@@ -127,7 +127,7 @@ fn a_killed_run_that_goes_on_and_shards_that_are_joined_give_the_report_of_an_un
 fn a_gate_that_is_not_reached_ends_with_1_and_the_report_is_there() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let page = folder.path().join("page.html");
-    // No model of this size says every message as the data do.
+    // No model of this size writes every message exactly as in the data.
     let gate = ["--shard", "3/3", "--no-drift", "--speed", "0", "--fail-under", "rouge=1", "--html"];
     let output = tft(&folder.path().join("rows.jsonl"), &gate).arg(&page).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -138,7 +138,7 @@ fn a_gate_that_is_not_reached_ends_with_1_and_the_report_is_there() {
     assert!(fs::read_to_string(&page).unwrap().contains("</html>"));
 }
 
-/// The records of a kind in a file of rows.
+/// Records of one kind in a file of rows.
 fn records(path: &Path, kind: &str) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
     let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -149,17 +149,17 @@ fn records(path: &Path, kind: &str) -> Vec<Value> {
 fn the_reference_answers_again_under_other_conditions_and_calls_are_measured_in_turns() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let out = folder.path().join("rows.jsonl");
-    // One conversation of the first three.
+    // One of the first three conversations.
     let more =
         ["--shard", "2/3", "--noise-floor", "--speed", "1", "--kv-type", "f16,q8_0", "--repack", "on,off"];
     let report = succeeded(tft(&out, &more).output().unwrap());
     let (rows, speeds) = (records(&out, "row"), records(&out, "speed"));
     let cases = rows.iter().filter(|row| row["role"] == "reference").count();
     let count = |role: &str| rows.iter().filter(|row| row["role"] == role).count();
-    // Two models, two caches, two ways of repacking; one of the eight is the reference.
+    // Two models, two KV cache types, with and without repacking; one of the eight is the reference.
     assert_eq!((count("candidate"), speeds.len()), (cases * 7, cases * 8));
     let two_cpus = thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
-    // That the reference is repacked or not is compared anyway.
+    // The reference with and without repacking is compared as a candidate anyway.
     assert_eq!(count("noise_floor"), cases * (1 + usize::from(two_cpus)));
     for row in rows.iter().filter(|row| row["role"] == "noise_floor") {
         let key = &row["key"];
@@ -170,23 +170,23 @@ fn the_reference_answers_again_under_other_conditions_and_calls_are_measured_in_
     for speed in &speeds {
         let cost = &speed["cost"];
         assert!(cost["wall_s"].as_f64().unwrap() > 0.0 && cost["cpu_s"].as_f64().unwrap() > 0.0);
-        // Weights, KV cache and buffers of one model, and far from those of eight.
+        // Weights, KV cache and buffers of one model, far less than those of eight.
         let peak = cost["peak_resident_bytes"].as_u64().unwrap();
         assert!((20 << 20..200 << 20).contains(&peak), "{peak}");
     }
-    // One conversation, one mode: the arms follow each other, each with all of its calls.
+    // One conversation, one mode: each variant makes all of its calls before the next.
     let arms: Vec<&Value> = speeds.iter().map(|speed| &speed["arm"]).collect();
     assert_eq!(1 + arms.windows(2).filter(|pair| pair[0] != pair[1]).count(), 8);
     let text = String::from_utf8(report.stdout).unwrap();
     assert!(text.contains("n_ubatch 64") && text.contains("it is compared as a candidate"), "{text}");
 
-    // Everything is there: nothing is measured or answered again.
+    // Nothing is missing, so nothing is measured or answered again.
     let before = fs::metadata(&out).unwrap().len();
     succeeded(tft(&out, &[&more[..], &["--resume"]].concat()).output().unwrap());
     assert_eq!((records(&out, "row").len(), records(&out, "speed").len()), (rows.len(), speeds.len()));
     assert!(fs::metadata(&out).unwrap().len() > before, "a start is written down all the same");
 
-    // A measured call that is lost is measured again with its whole conversation.
+    // If a measured call is lost, its whole conversation is measured again.
     let text = fs::read_to_string(&out).unwrap();
     let is_speed = |line: &&str| line.contains("\"kind\":\"speed\"");
     let lost = text.lines().count() - 1 - text.lines().rev().position(|line| is_speed(&line)).unwrap();
@@ -204,7 +204,7 @@ fn a_run_without_right_answers_goes_on_is_spread_and_joined_and_decides_nothing(
     let data = unlabelled(folder.path());
     let tft = |out: &str, more: &[&str]| {
         let mut command = tft(&place(out), &["--speed", "0", "--mode", "free,any"]);
-        // The last one counts.
+        // The last value of a repeated option counts.
         command.arg("--test").arg(data.join("test.jsonl")).args(more);
         command.output().unwrap()
     };
@@ -220,7 +220,7 @@ fn a_run_without_right_answers_goes_on_is_spread_and_joined_and_decides_nothing(
     assert_eq!(distances.len(), 2);
     assert!(distances.iter().all(|d| d["kl_mean"].as_f64().unwrap() > 0.0 && d["score_flips"].is_null()));
 
-    // As if it had been killed: among the reference's first rows, and in the second conversation.
+    // The state after a kill: among the reference's first rows, and in the second conversation.
     let lines = fs::read_to_string(place("whole.jsonl")).unwrap();
     let lines: Vec<&str> = lines.lines().collect();
     assert_eq!(lines.len(), 1 + 18 * 4);
@@ -259,7 +259,7 @@ fn a_run_without_right_answers_goes_on_is_spread_and_joined_and_decides_nothing(
     judged.args(["bench", "report"]).arg(place("whole.jsonl")).args(judge).arg("--data").arg(&data);
     let output = judged.output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
-    // What needs no right answer can be asked for.
+    // Metrics that need no labels can be gates.
     succeeded(tft("whole.jsonl", &["--resume", "--fail-under", "schema_validity=0.5"]));
 }
 

@@ -1,4 +1,4 @@
-//! A call from end to end: the pocket model, converted by the library, and the command around it.
+//! Calls from end to end, with the pocket model converted by the library, and the command.
 
 use crate::{
     pocket::{self, settings},
@@ -25,7 +25,7 @@ fn example(name: &str) -> String {
     std::fs::read_to_string(folder.join(name)).unwrap()
 }
 
-/// The tools that the model was trained with, described in other words.
+/// Tools that the model was trained with, with other descriptions.
 fn tools() -> ToolSet {
     ToolSet::parse(example("tools.json").as_bytes()).unwrap()
 }
@@ -204,7 +204,7 @@ fn a_session_refuses_more_tokens_than_it_holds_and_takes_more_than_a_batch() {
     assert!(session.append(&[100]).is_err());
 }
 
-/// The logits after 300 tokens, computed in one decode.
+/// Logits after 300 tokens, computed in one decode.
 fn logits(model: &Model, options: &Options) -> Vec<f32> {
     let mut session = Session::new(model, 300, 4, options).unwrap();
     session.append(&(0..300).map(|i| 100 + i % 50).collect::<Vec<_>>()).unwrap();
@@ -222,7 +222,7 @@ fn weights_that_are_not_repacked_and_smaller_batches_give_other_bits_and_the_sam
             .unwrap()
     };
     let options = settings().session;
-    // No kernel wants F16 rearranged; those of x86-64 with AVX2 want Q4_K.
+    // No kernel repacks F16; those of x86-64 with AVX2 repack Q4_K.
     let stored = logits(&load(FileType::F16, false), &options);
     assert_eq!(stored, logits(pocket::loaded(), &options));
     let (packed, stored_q4) = (load(FileType::Q4KM, true), load(FileType::Q4KM, false));
@@ -237,7 +237,7 @@ fn weights_that_are_not_repacked_and_smaller_batches_give_other_bits_and_the_sam
     close(&logits(pocket::loaded(), &n_ubatch(64)), &stored);
 }
 
-/// Below this distance the two likeliest tokens may change places between two implementations.
+/// Largest gap at which the two most likely tokens may swap between two implementations.
 const NEAR_TIE: f64 = 0.01;
 
 #[test]
@@ -295,12 +295,12 @@ pub fn command(model: &Path, folder: &Path, arguments: &[&str]) -> Child {
 
 pub fn run(model: &Path, folder: &Path, arguments: &[&str], stdin: &[u8]) -> Output {
     let mut child = command(model, folder, arguments);
-    // A command that never reads its stdin may be gone before it is written.
+    // A command that does not read its stdin may have ended before this write.
     let _ = child.stdin.take().unwrap().write_all(stdin);
     child.wait_with_output().unwrap()
 }
 
-/// A folder with `tools.json`, `task.txt`, `messages.json` and some that are wrong.
+/// A folder with `tools.json`, `task.txt`, `messages.json` and some invalid files.
 pub fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
@@ -424,7 +424,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 fn ctrl_c_ends_with_130() {
     let (model, folder) = (pocket::pocket(FileType::F16), folder());
     let mut child = command(&model, folder.path(), &["--tools", "tools.json"]);
-    // It waits for its stdin, which stays open until it has ended (`wait` would close it first).
+    // The command waits for stdin, which stays open until it has ended (`wait` would close it first).
     let stdin = child.stdin.take();
     std::thread::sleep(std::time::Duration::from_millis(500));
     let pid = rustix::process::Pid::from_child(&child);

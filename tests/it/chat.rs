@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::shared::shared;
 
-/// 2026-01-02 03:04:05, when the golden renderings were made.
+/// 2026-01-02 03:04:05, the time at which the golden renderings were made.
 fn golden_time() -> Option<LocalTime> {
     LocalTime::from_epoch(1_767_323_045)
 }
@@ -21,7 +21,7 @@ fn lines(text: &str) -> impl Iterator<Item = Value> + '_ {
     text.lines().filter(|line| !line.trim().is_empty()).map(|line| serde_json::from_str(line).unwrap())
 }
 
-/// Checks every row of `folder/expected.jsonl`; gives the number of rows and those that differ.
+/// Checks every row of `folder/expected.jsonl`; returns the number of rows and the differences.
 fn compare_with_golden(folder: &std::path::Path) -> (usize, Vec<String>) {
     let cases: Vec<Value> = serde_json::from_str(&read(&folder.join("cases.json"))).unwrap();
     let mut checked = 0;
@@ -58,8 +58,7 @@ fn conformance_the_templates_of_the_wild_render_as_transformers_renders_them() {
     assert!(wrong.is_empty(), "{} of {checked} differ:\n{}", wrong.len(), wrong.join("\n\n"));
 }
 
-/// Every turn of the benchmark as a prompt: each prefix that ends before an assistant's message,
-/// and the whole conversation.
+/// Prompts of every turn of the benchmark: each prefix before an assistant's message, and the whole conversation.
 fn benchmark_prompts(data: &str, task: &str, tools: &Value, template: &Template) -> Vec<String> {
     let options = RenderOptions {
         add_generation_prompt: true,
@@ -305,7 +304,7 @@ fn the_restaurant_example_reads_and_ends_with_the_user() {
     assert!(prompt.ends_with("Always respond with a tool call.\n\nFindRestaurants"));
 }
 
-/// Names, keys and choices of a tool list without its descriptions, in their order.
+/// Names, keys and enum values of a tool list, without its descriptions, in order.
 fn shape(tools: &Value) -> Vec<Vec<String>> {
     let function = |tool: &Value| {
         let function = &tool["function"];

@@ -1,4 +1,4 @@
-//! What a grammar takes: the tool that is chosen, several calls, text, JSON, and calls that are cut off.
+//! Texts that a grammar accepts: for a tool choice, several calls, text, JSON, and calls that are cut off.
 
 use edgecall::{
     Error, Kind,
@@ -24,7 +24,7 @@ pub fn tools(list: Value) -> ToolSet {
     ToolSet::from_value(list).unwrap()
 }
 
-/// `f` with few keys, and `g` with so many that its grammar is rebuilt key by key.
+/// `f` with few keys, and `g` with so many that its grammar is rebuilt after each key.
 fn two() -> ToolSet {
     let many: serde_json::Map<String, Value> =
         (0..9).map(|i| (format!("k{i}"), json!({"type": "integer"}))).collect();
@@ -42,7 +42,7 @@ fn g(arguments: &str) -> String {
     format!("<tool_call>\n{{\"name\": \"g\", \"arguments\": {arguments}}}\n</tool_call>")
 }
 
-/// Whether `constraint` takes `text` from end to end, and what it takes of it if not.
+/// `Ok` if `constraint` accepts all of `text`, else the part that it accepts.
 fn verdict(mut constraint: Constraint<'_>, text: &str) -> Result<(), String> {
     for (i, byte) in text.bytes().enumerate() {
         if !constraint.accept(i32::from(byte)).unwrap() {

@@ -1,4 +1,4 @@
-//! What is called, and how often: the choice of a tool, several calls, text, JSON, thoughts, budgets.
+//! Number and kind of calls: tool choice, several calls, text, JSON, reasoning, token limits.
 
 use crate::{
     call::{command, folder, run},
@@ -81,7 +81,7 @@ fn without_tools_the_answer_is_text_or_json_of_a_schema() {
     let answer = ask(&request, &settings()).unwrap();
     let value: Value = serde_json::from_str(&answer.content.unwrap()).unwrap();
     assert!(["Oakland", "Leeds"].contains(&value["city"].as_str().unwrap()), "{value}");
-    // The standard takes 1.0 for an integer.
+    // In JSON Schema 1.0 is an integer.
     assert!([1.0, 2.0, 3.0, 4.0].contains(&value["price"].as_f64().unwrap()), "{value}");
     let cut = ask(&request, &Settings { max_tokens: 2, ..settings() }).unwrap_err();
     assert_eq!(cut.kind(), Kind::Negative);
@@ -98,7 +98,7 @@ fn several_calls_are_each_valid_and_never_more_than_allowed() {
     let request = Request { parallel, ..Request::new(&conversation, Some(&tools)) };
     let mut counts = Vec::new();
     for seed in 0..24 {
-        // So warm that whatever the grammar allows is as likely as anything else.
+        // At this temperature all tokens that the grammar allows are about equally likely.
         let sampling = Sampling { temperature: 100.0, seed, ..Sampling::default() };
         let answer = ask(&request, &Settings { sampling, ..settings() }).unwrap();
         for call in &answer.calls {
@@ -278,7 +278,7 @@ fn what_cannot_be_asked_for_is_refused_before_the_model_is_loaded() {
         (&["--tools", "tools.json", "--parallel", "0", "hi"], 2, "--parallel"),
         (&["--tools", "tools.json", "--output", "yaml", "hi"], 2, "possible values"),
     ] {
-        // A model that is not there would be the next thing to be refused.
+        // Without this check the missing model would be refused next.
         let output = run(Path::new("missing.gguf"), folder.path(), arguments, b"");
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");

@@ -1,4 +1,4 @@
-//! Conversions of tiny checkpoints: the same bytes each time, and what they are.
+//! Conversions of tiny checkpoints: reproducible bytes, and their contents.
 
 use crate::{
     fixture::{self, Fixture, Head, VOCAB},

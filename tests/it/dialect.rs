@@ -1,5 +1,4 @@
-//! How calls are written: the dialect that a chat template teaches, each dialect's grammar both ways, and tools told as
-//! text.
+//! Call formats: detection from the chat template, the grammar of each format both ways, and tools described in text.
 
 use crate::{
     pocket::{self},
@@ -28,7 +27,7 @@ pub fn tools(list: Value) -> ToolSet {
     ToolSet::from_value(list).unwrap()
 }
 
-/// The name of the dialect that a template teaches, and who tells the model of the tools.
+/// Name of the call format detected in a template; true if the template itself shows the tools to the model.
 fn taught(template: &str) -> Result<(&'static str, bool), String> {
     match call::manner_of(template, None) {
         Ok(manner) => Ok((manner.dialect.name(), manner.by_template)),
@@ -39,7 +38,7 @@ fn taught(template: &str) -> Result<(&'static str, bool), String> {
     }
 }
 
-// ChatML, in which a call is written in a way that is put in place of CALL.
+// ChatML; the format of a call is inserted in place of CALL.
 pub const CHATML: &str = "\
 {%- if tools %}<|im_start|>system\n{{ tools | tojson }}<|im_end|>\n{% endif %}
 {%- for m in messages %}<|im_start|>{{ m.role }}\n
@@ -73,7 +72,7 @@ fn a_template_teaches_the_dialect_that_it_writes_a_call_in() {
             "[TOOL_CALLS]{{ call.name }}[CALL_ID]x[ARGS]{{ call.arguments | tojson }}".into(),
             "Mistral's with ids",
         ),
-        // Like one of ours, and inside marks that make it another.
+        // Similar to a known format, but inside tags that make it another.
         (format!("<|python_tag|>{parameters}"), "not known here"),
         (format!("[{parameters}]"), "not known here"),
         (arguments.clone(), "not known here"),
@@ -89,15 +88,16 @@ fn a_template_teaches_the_dialect_that_it_writes_a_call_in() {
 fn a_template_that_knows_no_tools_takes_the_generic_dialect() {
     for template in [
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}",
-        // As some templates do: no system message, no roles but two, no two turns of one.
+        // As in some templates: no system message, only two roles, no two turns of one role in a row.
         "{% for m in messages %}{% if m.role != ['user', 'assistant'][loop.index0 % 2] %}
          {{ raise_exception('roles must alternate') }}{% endif %}{{ m.content }}{% endfor %}",
-        // The mark alone teaches nothing.
+        // The tag alone does not determine a format.
         "{# <tool_call> arguments #}{% for m in messages %}{{ m.content }}{% endfor %}",
     ] {
         assert_eq!(taught(template), Ok(("generic", false)), "{template}");
     }
-    // Calls in the history, and no word of the tools: the words are ours, the format its own.
+    // The template renders calls of the history but not the tools: edgecall describes the tools, in the template's
+    // format.
     let hermes = "<tool_call>\n{{ call | tojson }}\n</tool_call>";
     let silent = CHATML.replace("CALL", hermes).replace("{%- if tools %}", "{%- if false %}");
     assert_eq!(taught(&silent), Ok(("hermes", false)));
@@ -201,7 +201,7 @@ fn conformance_any_golden_template_takes_tools_and_history_as_text() {
                     assert!(prompt.contains(text), "{name}: {text} is not in {prompt}");
                 }
             }
-            // They insist on a list of tools, or on a variable of their own.
+            // These templates require a list of tools, or a variable of their own.
             Err(error) => assert!(
                 name.contains("functionary") || name.contains("firefunction") || name.contains("Hermes-3"),
                 "{name}: {error}"
@@ -248,7 +248,7 @@ And now?
     }
 }
 
-/// What is wrong with `text`, byte by byte; `Ok` if it is all of a call.
+/// `Ok` if `text`, fed byte by byte, is a complete call, else the part that the grammar accepts.
 fn verdict(compiler: &Compiler, grammar: &CallGrammar, text: &str) -> Result<(), String> {
     let mut constraint = call::constraint(compiler, grammar).unwrap();
     for (i, byte) in text.bytes().enumerate() {
@@ -263,7 +263,7 @@ fn few_keys() -> Value {
     json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "required": ["b"]})
 }
 
-/// So many keys that the grammar is built in stages.
+/// Enough keys for the grammar to be built in stages.
 fn many_keys() -> Value {
     let mut parameters = few_keys();
     for i in 0..20 {
@@ -272,7 +272,7 @@ fn many_keys() -> Value {
     parameters
 }
 
-/// What stands before the name, between name and arguments, and after them; then texts to refuse.
+/// Text before the name, between name and arguments, and after the arguments; then texts to refuse.
 const TABLE: &[(&str, [&str; 3], &[&str])] = &[
     (
         "hermes",
@@ -344,7 +344,7 @@ const TABLE: &[(&str, [&str; 3], &[&str])] = &[
 fn each_dialect_takes_its_own_calls_and_no_others() {
     let compiler = Compiler::for_bytes().unwrap();
     for parameters in [few_keys(), many_keys()] {
-        // Names that begin alike are told apart where nothing but a mark ends them.
+        // Names with a common prefix are distinguished even if only a tag ends them.
         let set = tools(json!([{"name": "f", "parameters": parameters}, {"name": "fg"}, {"name": "f g ü"}]));
         for (name, [open, middle, close], refused) in TABLE {
             let dialect = named(name);
@@ -437,7 +437,7 @@ fn what_is_no_call_of_a_dialect_is_not_read_as_one() {
             assert_eq!(error.kind(), Kind::Negative, "{text}");
         }
     }
-    // Histories carry ids, and a model that has seen them may be read too.
+    // Calls in histories have ids, so a model may imitate them.
     let with_id = r#"[TOOL_CALLS] [{"name": "f", "arguments": {"a": 1}, "id": "abcdefghi"}]"#;
     assert_eq!(named("mistral").parse(with_id).unwrap().arguments_text(), r#"{"a": 1}"#);
 }

@@ -1,4 +1,5 @@
-//! Models make calls in each dialect, under templates that teach another one or none; one of them nobody here made.
+//! Models make calls in each format, with templates that use another format or none; one of the models is a published
+//! one.
 
 use crate::{
     dialect::{CHATML, find, history, tools},
@@ -27,7 +28,7 @@ fn question(text: &str) -> Conversation {
     Conversation::from_value(json!([{"role": "user", "content": text}])).unwrap()
 }
 
-/// The pocket model in Q8_0 with some of its keys changed.
+/// The pocket model in Q8_0 with some of its metadata changed.
 fn pocket_with(folder: &Path, keys: &[(&str, Metadata)]) -> PathBuf {
     let file = fs::read(pocket::pocket(FileType::Q8_0)).unwrap();
     let gguf = Gguf::parse(&file).unwrap();
@@ -131,7 +132,7 @@ fn a_refused_format_has_a_way_on() {
     assert!(stderr.contains("possible values: hermes, llama3"), "{stderr}");
 }
 
-/// SmolLM2-135M-Instruct (`scripts/fetch_smollm2`): a model that knows no tools.
+/// SmolLM2-135M-Instruct (`scripts/fetch_smollm2`): a model without tool training.
 #[test]
 fn smollm2_makes_valid_calls() {
     let Some(path) = std::env::var_os("EDGECALL_SMOLLM2") else {

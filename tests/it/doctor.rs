@@ -1,4 +1,4 @@
-//! `edgecall doctor` finds what is wrong with a file or with what computes it, and nothing where nothing is.
+//! `edgecall doctor` finds faults of a file or of its computation, and reports none where there are none.
 
 use crate::program::edgecall;
 use edgecall::{
@@ -12,7 +12,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// The pocket model in `file_type` as the program converts it, manifest beside it, in a folder for all tests of this file.
+/// The pocket model in `file_type`, converted by the program with its manifest, in a folder for all tests of this file.
 fn converted(file_type: &str) -> PathBuf {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
@@ -26,7 +26,7 @@ fn converted(file_type: &str) -> PathBuf {
     folder.path().join(format!("pocket-{file_type}.gguf"))
 }
 
-/// What `doctor --json` prints of a model, and its exit code.
+/// JSON of `doctor --json` on a model, and the exit code.
 fn examined(model: &Path) -> (Value, Option<i32>) {
     let cache = tempfile::tempdir().unwrap();
     let mut doctor = edgecall();
@@ -39,14 +39,14 @@ fn examined(model: &Path) -> (Value, Option<i32>) {
     (report.unwrap_or_else(|error| panic!("{error}: {done:?}")), done.status.code())
 }
 
-/// What is wrong about `topic`, in one text each.
+/// Texts of the findings on `topic` that are wrong.
 fn wrong(report: &Value, topic: &str) -> Vec<String> {
     let findings = report["findings"].as_array().unwrap().iter();
     let about = findings.filter(|finding| finding["topic"] == topic && finding["severity"] == "wrong");
     about.map(|finding| finding["what"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A copy of `model` in `folder`, its manifest beside it, with `edit` made to the data of each tensor of a type.
+/// Copy of `model` in `folder` with its manifest, with `edit` applied to the data of each tensor.
 fn edited(model: &Path, folder: &Path, edit: impl Fn(&str, GgmlType, &mut [u8])) -> PathBuf {
     let copy = folder.join(model.file_name().unwrap());
     let mut bytes = fs::read(model).unwrap();
@@ -60,7 +60,7 @@ fn edited(model: &Path, folder: &Path, edit: impl Fn(&str, GgmlType, &mut [u8]))
     copy
 }
 
-/// Turns the sign of the scale of each block of Q8_0.
+/// Flips the sign of the scale in each block of Q8_0.
 fn flip_scales(data: &mut [u8]) {
     data.chunks_exact_mut(34).for_each(|block| block[1] ^= 0x80);
 }
@@ -72,7 +72,7 @@ fn a_converted_model_answers_as_its_manifest_says_in_every_way() {
         let answers = &report["model"]["answers"];
         assert_eq!(answers["reference"]["kind"], "manifest", "{file_type}");
         let ways = answers["ways"].as_array().unwrap();
-        // One thread is as many as all.
+        // The run has one thread, so the way "one thread" is left out.
         assert_eq!(ways.len(), 5, "{ways:?}");
         for way in ways {
             assert_eq!((&way["prompts"], &way["top1"]), (&8.into(), &8.into()), "{file_type}: {way}");
@@ -104,7 +104,7 @@ fn scales_with_the_wrong_sign_in_one_matrix_are_found_by_the_answers() {
 #[test]
 fn a_kernel_that_forgets_what_q4_k_adds_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    // The second half of a block's first four bytes scales the minima: without it sixteen values become eight pairs.
+    // The second half of a block's first four bytes scales the minima; without it sixteen values become eight pairs.
     let broken = edited(&converted("Q4_K_M"), folder.path(), |_, ggml_type, data| {
         if ggml_type == GgmlType::Q4K {
             data.chunks_exact_mut(144).for_each(|block| block[2..4].fill(0));
@@ -118,7 +118,7 @@ fn a_kernel_that_forgets_what_q4_k_adds_is_found() {
 #[test]
 fn weights_that_give_no_numbers_are_found_without_a_manifest() {
     let folder = tempfile::tempdir().unwrap();
-    // The scale of every block becomes infinite.
+    // Makes the scale of every block infinite.
     let broken = edited(&converted("Q8_0"), folder.path(), |name, _, data| {
         if name == "blk.1.ffn_up.weight" {
             data.chunks_exact_mut(34).for_each(|block| block[..2].copy_from_slice(&[0x00, 0x7c]));
@@ -170,7 +170,7 @@ fn a_report_says_what_the_machine_is_and_ends_with_the_verdict() {
     let is_well = last == "nothing is wrong with this machine";
     assert!(is_well || last.contains("wrong: "), "{stdout}");
     assert_eq!(table.status.code(), Some(if is_well { 0 } else { 1 }));
-    // Nothing was made in the folder that it looked at.
+    // Nothing was created in the cache folder.
     assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
 }
 

@@ -1,4 +1,4 @@
-//! A GGUF file taken apart, changed, and put together again.
+//! A GGUF file taken apart, changed, and reassembled.
 
 use crate::pocket;
 use edgecall::{
@@ -33,7 +33,7 @@ impl Edited {
         Edited { tensors: tensors.collect(), metadata: gguf.metadata }
     }
 
-    /// Sets a key, in its place if it has one.
+    /// Sets a key; an existing one keeps its position.
     pub fn set(mut self, key: &str, value: Value) -> Edited {
         match self.metadata.iter_mut().find(|(k, _)| k == key) {
             Some((_, slot)) => *slot = value,
@@ -42,7 +42,7 @@ impl Edited {
         self
     }
 
-    /// Takes a key away.
+    /// Removes a key.
     pub fn without(mut self, key: &str) -> Edited {
         let before = self.metadata.len();
         self.metadata.retain(|(k, _)| k != key);
@@ -65,7 +65,7 @@ impl Edited {
         self
     }
 
-    /// Gives a tensor another shape or type, and zeros for its data.
+    /// Changes the shape or type of a tensor, and fills it with zeros.
     pub fn reshape(mut self, name: &str, dims: &[u64], ggml_type: GgmlType) -> Edited {
         let rows: u64 = dims[1..].iter().product();
         let tensor = self.tensor_mut(name);
@@ -78,7 +78,7 @@ impl Edited {
         self
     }
 
-    /// The file's bytes.
+    /// Bytes of the file.
     pub fn bytes(&self) -> Vec<u8> {
         let mut header = Header::new(self.metadata.clone());
         for (name, dims, ggml_type, _) in &self.tensors {
@@ -96,7 +96,7 @@ impl Edited {
         fs::write(path, self.bytes()).unwrap();
     }
 
-    /// The model spread over `count` files named after `stem`, as llama.cpp's splitter does it.
+    /// Writes the model as `count` files named after `stem`, like llama.cpp's splitter.
     pub fn write_parts(&self, folder: &Path, stem: &str, count: usize) -> Vec<std::path::PathBuf> {
         let each = self.tensors.len().div_ceil(count);
         let part = |no: usize| {

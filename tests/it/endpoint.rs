@@ -1,4 +1,4 @@
-//! Models behind servers, among those of this machine.
+//! Served models, compared with local ones.
 
 use crate::{
     pocket::pocket,
@@ -20,7 +20,7 @@ fn folder() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// `edgecall bench tft` on the first 9 calls, which two conversations hold.
+/// `edgecall bench tft` on the first 9 calls, which belong to two conversations.
 fn tft(out: &Path, args: &[&str]) -> Command {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/restaurants/benchmark");
     let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
@@ -49,7 +49,7 @@ fn report(rows: &[&Path]) -> Value {
     serde_json::from_str(&succeeded(output)).unwrap()
 }
 
-/// What a server with the model `big` says of itself.
+/// Answer of a server with the model `big` to requests about itself.
 fn about(request: &Request) -> Option<Answer> {
     match &*request.path {
         "/v1/models" => {
@@ -68,7 +68,7 @@ fn completion(text: &str) -> Answer {
     Answer::json(&json!({"choices": [choice], "usage": usage}))
 }
 
-/// A server that always says [`CALL`].
+/// A server that always answers [`CALL`].
 fn server() -> Server {
     Server::start(|request, _| about(request).unwrap_or_else(|| completion(CALL)))
 }
@@ -77,7 +77,7 @@ fn server() -> Server {
 fn rows_of_a_server_meet_local_rows_of_the_same_prompts_in_one_report() {
     let (folder, model) = (folder(), pocket(FileType::Q4KM));
     let rows = folder.path().join("rows.jsonl");
-    // The first answer fails, and the second has the end of the turn as text.
+    // The first answer fails, and the second has the end-of-turn token as text.
     let server = Server::start(|request, n| match (about(request), n) {
         (Some(answer), _) => answer,
         (None, 3) => Answer::status(503, "retry-after: 0\r\n", "loading"),
@@ -127,7 +127,7 @@ fn rows_of_a_server_meet_local_rows_of_the_same_prompts_in_one_report() {
     }
     let written = [fs::read_to_string(&rows).unwrap(), fs::read_to_string(&html).unwrap(), stdout, stderr];
     assert!(written.iter().all(|text| !text.contains("sk-never-shown")));
-    // A dump of the request would have the key in pieces.
+    // A dump of the request would contain parts of the key.
     assert!(
         written[3].contains("trying again") && !written[3].to_lowercase().contains("authori"),
         "{}",
@@ -172,7 +172,7 @@ fn a_run_that_a_server_ended_goes_on_where_it_was_and_only_with_the_same_server(
         "the server was `vllm, 7 parameters, version 0.99` and is `vllm, 7 parameters, version 1.0`",
     );
 
-    // A template that says something else is another prompt.
+    // A template with other text gives another prompt.
     let jinja = at("template.jinja");
     fs::write(&jinja, "{{ tools | tojson }}{% for m in messages %}<|im_start|>{{ m.role }}\n{% for c in m.tool_calls or [] %}\
                        <tool_call>\n{{ c.function | tojson }}\n</tool_call>{% endfor %}{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n").unwrap();

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Numbers from a seed (SplitMix64, <https://prng.di.unimi.it/splitmix64.c>).
+/// Random numbers from a seed (SplitMix64, <https://prng.di.unimi.it/splitmix64.c>).
 pub struct Random(pub u64);
 
 impl Random {
@@ -20,13 +20,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Nearly normal with a deviation of 1: twelve uniform numbers added up.
+    /// Nearly normal with a deviation of 1: the sum of twelve uniform numbers.
     pub fn normal(&mut self) -> f32 {
         (0..12).map(|_| (self.bits() >> 40) as f32 / (1 << 24) as f32).sum::<f32>() - 6.0
     }
 }
 
-/// The shape of a checkpoint, and what is odd about it.
+/// Shape and peculiarities of a checkpoint.
 #[derive(Clone)]
 pub struct Fixture {
     pub seed: u64,
@@ -38,24 +38,24 @@ pub struct Fixture {
     pub head_dim: u64,
     pub ffn: u64,
     pub vocab: u64,
-    /// Whether `lm_head.weight` is stored.
+    /// Form of the output head.
     pub head: Head,
-    /// How many files the tensors are spread over.
+    /// Number of safetensors files.
     pub shards: usize,
-    /// The dtype of the n-th tensor.
+    /// Dtype of the n-th tensor.
     pub dtype: fn(usize) -> &'static str,
     /// Fields of `config.json` to add or replace.
     pub config: Value,
 }
 
-/// What is stored as the output head.
+/// Form of the output head.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Head {
-    /// Nothing: tied.
+    /// Not stored: tied to the embedding.
     Tied,
-    /// The embedding once more, though tied.
+    /// Stored as a copy of the embedding, though tied.
     TiedCopy,
-    /// A matrix of its own.
+    /// A separate matrix.
     Untied,
 }
 
@@ -83,7 +83,7 @@ impl Default for Fixture {
 type Tensors = Vec<(String, &'static str, Vec<u64>, Vec<u8>)>;
 
 impl Fixture {
-    /// Writes the checkpoint into `dir`, which is made.
+    /// Writes the checkpoint into `dir`, which is created.
     pub fn write(&self, dir: &Path) -> PathBuf {
         fs::create_dir_all(dir).unwrap();
         write_json(dir, "config.json", &self.config_json());
@@ -144,7 +144,7 @@ impl Fixture {
         let tensor = |(i, (name, shape)): (usize, (String, Vec<u64>))| {
             let copied = self.head == Head::TiedCopy && name == "lm_head.weight";
             let (i, drawn) = if copied { (0, "model.embed_tokens.weight") } else { (i, name.as_str()) };
-            // A stream of its own for each name, so that sharding changes no weight.
+            // Each name has its own random stream, so that sharding changes no weight.
             let mut random =
                 Random(drawn.bytes().fold(self.seed, |seed, byte| seed.wrapping_mul(31) + u64::from(byte)));
             let dtype = (self.dtype)(i);
@@ -181,7 +181,7 @@ fn encoded(number: f32, dtype: &str) -> Vec<u8> {
     }
 }
 
-/// Writes `tensors` one behind the other.
+/// Writes `tensors` one after another.
 pub fn write_safetensors(path: &Path, tensors: &[(String, &'static str, Vec<u64>, Vec<u8>)]) {
     let (mut header, mut data) = (Map::new(), Vec::new());
     for (name, dtype, shape, bytes) in tensors {
@@ -192,7 +192,7 @@ pub fn write_safetensors(path: &Path, tensors: &[(String, &'static str, Vec<u64>
     write_raw_safetensors(path, &Value::Object(header), &data);
 }
 
-/// Writes a safetensors file with any header over any data.
+/// Writes a safetensors file with the given header and data.
 pub fn write_raw_safetensors(path: &Path, header: &Value, data: &[u8]) {
     let mut json = header.to_string().into_bytes();
     json.resize(json.len().next_multiple_of(8), b' ');
@@ -202,7 +202,7 @@ pub fn write_raw_safetensors(path: &Path, header: &Value, data: &[u8]) {
     fs::write(path, file).unwrap();
 }
 
-/// The header of a safetensors file and its data.
+/// Header and data of a safetensors file.
 pub fn read_safetensors(path: &Path) -> (Map<String, Value>, Vec<u8>) {
     let file = fs::read(path).unwrap();
     let header_len = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
@@ -234,12 +234,12 @@ const MERGES: [(&str, &str); 15] = [
     ("Ġ", "in"),
     ("on", "e"),
     ("Ċ", "Ċ"),
-    // Never used by Qwen2, whose numbers are split digit by digit.
+    // Never used by Qwen2, which splits numbers into digits.
     ("1", "2"),
     ("2", "3"),
 ];
 
-/// Qwen2's split expression, so that its pre-tokenizer is recognised.
+/// Qwen2's split expression, so that its pre-tokenizer is detected.
 const SPLIT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 fn write_tokenizer(dir: &Path) {
@@ -283,7 +283,7 @@ fn write_tokenizer(dir: &Path) {
     write_json(dir, "tokenizer_config.json", &settings);
 }
 
-/// GPT-2's alphabet for bytes: printable characters as they are, the others from U+0100 on.
+/// GPT-2's alphabet for bytes: printable characters stay the same, the others start at U+0100.
 fn byte_alphabet() -> impl Iterator<Item = char> {
     let is_printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     let printable = (0..=255).filter(move |&byte| is_printable(byte)).map(char::from);

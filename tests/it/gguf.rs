@@ -1,9 +1,9 @@
-//! A GGUF file is read completely or refused by name, whatever stands in it.
+//! A GGUF file with any content is read completely, or refused with the name of the problem.
 
 use edgecall::gguf::{Array, Error, GgmlType, Gguf, Header, Value};
 use proptest::prelude::*;
 
-/// The bytes of a file, written piece by piece, right or wrong.
+/// Bytes of a valid or invalid file, written piece by piece.
 #[derive(Clone, Default)]
 struct Raw(Vec<u8>);
 

@@ -1,5 +1,5 @@
-//! ggml reads the files that we write, we read the files that ggml writes, and what we let through
-//! ggml does not refuse.
+//! ggml reads the files that edgecall writes, edgecall reads the files that ggml writes, and ggml refuses no file that
+//! edgecall accepts.
 
 use edgecall::gguf::{Array, GgmlType, Gguf, Header, Value};
 use llama_cpp_sys_2 as ggml;
@@ -8,7 +8,7 @@ use std::{
     ptr,
 };
 
-/// A front without data, as ggml reads it from memory.
+/// Metadata of a file, as ggml reads it from memory.
 struct Ggml(*mut ggml::gguf_context);
 
 impl Ggml {
@@ -46,7 +46,7 @@ impl Ggml {
         unsafe { ggml::gguf_get_data_offset(self.0) as u64 }
     }
 
-    /// The index of a key, and `None` where there is none.
+    /// Index of a key; `None` if it is missing.
     fn find(&self, key: &str) -> Option<i64> {
         let key = CString::new(key).unwrap();
         // SAFETY: the context lives and the key ends with a zero.
@@ -62,7 +62,7 @@ impl Drop for Ggml {
     }
 }
 
-/// ggml logs each refusal; the tests that make thousands of them turn that off.
+/// ggml logs each refusal; tests that cause thousands of them turn that off.
 fn silence() {
     unsafe extern "C" fn nothing(_: ggml::ggml_log_level, _: *const c_char, _: *mut c_void) {}
     // SAFETY: the callback ignores its arguments.
@@ -201,6 +201,6 @@ fn what_we_let_through_ggml_reads_the_same_whichever_byte_is_changed() {
         }
         file[at] = good;
     }
-    // Changed letters, numbers and padding are still a file; the loop would be empty without them.
+    // Files with changed letters, numbers or padding remain valid; without them the loop would be empty.
     assert!(accepted > front / 2, "{accepted} of {}", front * 4);
 }

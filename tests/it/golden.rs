@@ -1,5 +1,5 @@
-//! The reference's own output, tensor by tensor and key by key: golden lists of llama.cpp's converter and
-//! quantizer for checkpoints that are made from a seed.
+//! Equality with the reference's output, tensor by tensor and key by key: golden lists of llama.cpp's converter and
+//! quantizer for checkpoints made from a seed.
 
 use crate::program::python;
 use crate::shared::shared;
@@ -26,7 +26,7 @@ macro_rules! mini {
     };
 }
 
-/// The checkpoints: name, tokenizer, and the arguments of `gen_ckpt.py`, after `golden/README.md`.
+/// Checkpoints: name, tokenizer, and the arguments of `gen_ckpt.py`, from `golden/README.md`.
 const CHECKPOINTS: &[(&str, &str, &str)] = &[
     ("qwen3-tied", "mini-tok", mini!()),
     ("qwen3-sharded", "mini-tok", concat!(mini!(), " --shard-bytes 1000000")),
@@ -52,7 +52,7 @@ const CHECKPOINTS: &[(&str, &str, &str)] = &[
     ("tiny", "../data/qwen3", "--hidden 256 --layers 2 --heads 4 --kv-heads 2 --head-dim 64 --ffn 768"),
 ];
 
-/// Keys that come from the folder's name and are presentation only.
+/// Keys that come from the folder's name and are only for display.
 const OUTSIDE_THE_PROMISE: [&str; 4] =
     ["general.name", "general.basename", "general.finetune", "general.size_label"];
 
@@ -68,7 +68,7 @@ fn conformance_the_golden_lists_of_the_real_vocabulary_hold() {
 
 #[test]
 fn conformance_the_golden_lists_of_the_pocket_model_hold() {
-    // The lists were made before the model had its card, and a card adds keys.
+    // The lists were made before the model had a model card, and a card adds keys.
     let bare = tempfile::tempdir().unwrap();
     hold("pocket", |golden, name| {
         let dir = bare.path().join(name);
@@ -83,7 +83,7 @@ fn conformance_the_golden_lists_of_the_pocket_model_hold() {
     });
 }
 
-/// Converts each checkpoint that `folder` has lists of, and holds the files against the lists.
+/// Converts each checkpoint that has lists in `folder`, and compares the files with the lists.
 fn hold(folder: &str, checkpoint: impl Fn(&Path, &str) -> Option<PathBuf>) {
     let Some(shared) = shared() else { return };
     let golden = shared.join("golden");
@@ -101,7 +101,7 @@ fn hold(folder: &str, checkpoint: impl Fn(&Path, &str) -> Option<PathBuf>) {
     println!("{held} golden lists of {folder} hold");
 }
 
-/// A list and what its file name says.
+/// A list, with the facts from its file name.
 struct List {
     path: PathBuf,
     /// `None` for the converter's own output.
@@ -114,20 +114,20 @@ impl List {
         self.quantized_from.as_deref() == Some("f16")
     }
 
-    /// Whether our file is meant to have the order of this list: its last tool is the one we follow for
+    /// True if our file should have the tensor order of this list: its last tool is the one whose order we follow for
     /// the type.
     fn has_our_order(&self) -> bool {
         self.file_type.is_converters() == self.quantized_from.is_none()
     }
 }
 
-/// The lists of the types that we write, by checkpoint.
+/// Lists of the types that we write, by checkpoint.
 fn lists(folder: &Path) -> BTreeMap<String, Vec<List>> {
     let mut lists: BTreeMap<String, Vec<List>> = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let stem = path.file_name().unwrap().to_str().unwrap().strip_suffix(".json").unwrap().to_owned();
-        // `tiny-bf16-to-Q4_K_M` is written with a dash, the others with a point.
+        // `tiny-bf16-to-Q4_K_M` has a dash, the other names have a dot.
         let (name, kind) = stem.rsplit_once('.').unwrap_or_else(|| stem.split_once('-').unwrap());
         let (quantized_from, file_type) = match kind.split_once("-to-") {
             Some((from, file_type)) => (Some(from.to_owned()), file_type),
@@ -141,9 +141,9 @@ fn lists(folder: &Path) -> BTreeMap<String, Vec<List>> {
     lists
 }
 
-/// Converts once to all types that `lists` want, and gives how many lists hold.
+/// Converts once to all types of `lists`, and returns the number of lists that match.
 fn hold_lists(checkpoint: &Checkpoint, name: &str, lists: &[&List], via_f16: bool) -> usize {
-    // The reference's converter writes infinities there; its quantizer refuses them, and so do we.
+    // The reference's converter writes infinities there; its quantizer refuses them, and so does ours.
     let refused = |list: &&List| name == "qwen3-edge" && list.file_type == FileType::F16;
     let (refused, lists): (Vec<&List>, Vec<&List>) = lists.iter().copied().partition(refused);
     let out = tempfile::tempdir().unwrap();
@@ -221,7 +221,7 @@ fn compare(list: &List, found: &Json, wanted: &Json) {
     assert_eq!(ours.len(), theirs.len(), "{path}: number of keys");
 }
 
-/// A file as `golden/ggufhash.py` lists it.
+/// Lists a file in the format of `golden/ggufhash.py`.
 fn listing(path: &Path) -> Json {
     let file = Map::open(path).unwrap();
     let gguf = Gguf::parse(&file).unwrap();
@@ -277,7 +277,7 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The checkpoint `name` made from its seed, once for all runs; `None` (said aloud) without numpy.
+/// The checkpoint `name`, generated from its seed once for all runs; `None`, with a message, without numpy.
 ///
 /// # Panics
 /// Under `CI=true` missing numpy fails the test instead of skipping it.
@@ -309,7 +309,7 @@ pub fn generated(golden: &Path, name: &str) -> Option<PathBuf> {
         "mini-tok" => mini_tokenizer(golden, &cache),
         other => golden.join(other),
     };
-    // Made beside its place and renamed, so that an interrupted run leaves no half checkpoint.
+    // Made under a temporary name and renamed, so that an interrupted run leaves no partial checkpoint.
     let half = tempfile::tempdir_in(&cache).unwrap();
     let mut command = python();
     command.arg(golden.join("gen_ckpt.py")).arg("--tokenizer").arg(tokenizer).arg("--out").arg(half.path());

@@ -27,7 +27,7 @@ fn one(parameters: Value) -> ToolSet {
     tools(json!([{"name": "f", "parameters": parameters}]))
 }
 
-/// What is wrong with `text`: how many of its bytes are taken, or that it does not end there.
+/// `Ok` if `text` is a complete call, else the part that the grammar accepts.
 fn verdict(compiler: &Compiler, grammar: &dyn Staged, text: &str) -> Result<(), String> {
     let mut constraint: Constraint<'_> = call::constraint(compiler, grammar).unwrap();
     for (i, byte) in text.bytes().enumerate() {
@@ -38,7 +38,7 @@ fn verdict(compiler: &Compiler, grammar: &dyn Staged, text: &str) -> Result<(), 
     if constraint.is_complete() { Ok(()) } else { Err("does not end there".into()) }
 }
 
-/// Holds a call of `f` with each of these arguments against the tools.
+/// Checks calls of `f` with each of these arguments against the table.
 fn hold(set: &ToolSet, table: &[(&str, bool)]) {
     let compiler = Compiler::for_bytes().unwrap();
     call::check_tools(set, KeyOrder::Any).unwrap();
@@ -87,7 +87,7 @@ fn a_lead_comes_before_the_call_and_only_there() {
     assert!(verdict(&compiler, &grammar, call).is_err());
 }
 
-/// Three keys, two of them required: in one grammar.
+/// Three keys, two of them required; they fit into one grammar.
 const FEW: &[(&str, bool)] = &[
     (r#"{"a": "x", "b": 1}"#, true),
     (r#"{"b": 1, "a": "x"}"#, true),
@@ -249,7 +249,7 @@ fn references_are_followed_also_to_themselves() {
             "required": ["value"],
         }},
     }));
-    // The second one points to nothing.
+    // The reference in `unit` cannot be resolved.
     let error = call::check_tools(&set, KeyOrder::Any).unwrap_err();
     assert!(format!("{:#}", anyhow::Error::from(error)).contains("#/properties/unit"));
     let set = one(json!({
@@ -314,12 +314,12 @@ fn what_is_refused_is_named_by_tool_pointer_and_keyword() {
     }
 }
 
-/// Walks through the grammar at random until it is complete; the text, or `None` if it grew too long.
+/// Generates a random text of the grammar until it is complete; `None` if it becomes too long.
 fn walk(compiler: &Compiler, grammar: &CallGrammar, seed: u64) -> Option<String> {
     let mut constraint = call::constraint(compiler, grammar).unwrap();
     let mut state = seed;
     let mut random = move |bound: usize| {
-        // Knuth's linear congruential generator (MMIX); its high bits are random enough to walk.
+        // Knuth's linear congruential generator (MMIX); its high bits are random enough here.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % bound
     };
@@ -334,11 +334,11 @@ fn walk(compiler: &Compiler, grammar: &CallGrammar, seed: u64) -> Option<String>
             "nothing can follow {:?}",
             String::from_utf8_lossy(constraint.written())
         );
-        // Strings and lists end sooner than a fair choice would have it.
+        // Strings and lists end sooner than with a uniform choice.
         let ends: Vec<i32> = allowed.iter().copied().filter(|&b| b"\"}],".contains(&(b as u8))).collect();
         let choices = if !ends.is_empty() && random(3) > 0 { &ends } else { &allowed };
         let byte = choices[random(choices.len())];
-        // The first stage of a grammar in stages takes more than the next one does.
+        // The first stage of a staged grammar accepts more than the next one.
         if !constraint.accept(byte).unwrap() {
             return None;
         }

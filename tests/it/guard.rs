@@ -1,4 +1,4 @@
-//! No model file ends the process: it is loaded, or refused by the key or tensor that is wrong.
+//! No model file ends the process: it is loaded, or refused with the name of the wrong key or tensor.
 
 use crate::{edited::Edited, pocket, signals::answer};
 use edgecall::{
@@ -14,7 +14,7 @@ pub fn folder() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// Why `model` is not loaded: the whole chain as one text.
+/// Error for `model`, with all causes as one text.
 fn refusal(model: &Edited) -> String {
     let folder = folder();
     let path = folder.path().join("m.gguf");
@@ -107,7 +107,7 @@ fn every_hyperparameter_is_present_typed_and_in_agreement_with_the_others() {
             &["\"sideways\"", "one of none, linear, yarn, longrope"],
         ),
         ("qwen3.rope.scaling.factor", Value::F32(f32::INFINITY), &["qwen3.rope.scaling.factor"]),
-        // A negative one is an assertion in ggml's norm.
+        // A negative value is an assertion in ggml's norm.
         ("qwen3.attention.layer_norm_rms_epsilon", Value::F32(-1.0), &["from 0 to 1"]),
         ("qwen3.attention.layer_norm_rms_epsilon", Value::F64(1e-6), &["an f32"]),
         ("qwen3.attention.causal", Value::Bool(false), &["as text is generated"]),
@@ -135,7 +135,7 @@ fn every_tensor_is_expected_of_its_shape_and_of_a_type_that_runs() {
         &pocket.clone().reshape("blk.1.ffn_down.weight", &[256, 768], GgmlType::Q8_0),
         &["tensor `blk.1.ffn_down.weight` has the shape [256, 768]; expected [768, 256]"],
     );
-    // ggml has no dot product for these and calls a null pointer.
+    // ggml has no dot product for these types and calls a null pointer.
     for ggml_type in [GgmlType::Q8K, GgmlType::Q8_1, GgmlType::I32, GgmlType::F64] {
         check(
             &pocket.clone().reshape("blk.1.ffn_up.weight", &[256, 768], ggml_type),
@@ -159,7 +159,7 @@ fn the_tokenizers_arrays_have_one_length_each_text_once_and_ids_that_exist() {
         model
     };
     let tokens = |edit: &dyn Fn(&mut Vec<String>)| strings("tokenizer.ggml.tokens", edit);
-    // llama.cpp asserts each of these four.
+    // Each of these four is an assertion in llama.cpp.
     check(&tokens(&|t| t[7] = t[9].clone()), &["tokens 7 and 9 are both"]);
     check(&tokens(&|t| t[7] = format!("{}\0tail", t[9])), &["tokens 7 and 9 are both"]);
     check(&tokens(&|t| (t[7], t[9]) = (String::new(), "[EMPTY_7]".into())), &["tokens 9 and 7"]);
@@ -181,12 +181,12 @@ fn the_tokenizers_arrays_have_one_length_each_text_once_and_ids_that_exist() {
         ("tokenizer.ggml.fim_pre_token_id", Value::I32(-1), &["the i32 -1"]),
         ("tokenizer.ggml.add_bos_token", Value::U8(1), &["a bool"]),
         ("tokenizer.ggml.pre", Value::U8(1), &["a string"]),
-        // llama.cpp asserts that no word has a space, and this one leaves them in.
+        // llama.cpp asserts that no word has a space; this pre-tokenizer keeps them.
         ("tokenizer.ggml.pre", Value::String("whitespace".into()), &["byte-level"]),
         ("tokenizer.ggml.tokens", Value::Array(Array::I32(vec![1])), &["an array of strings"]),
         ("tokenizer.ggml.merges", Value::Bool(true), &["an array of strings"]),
         ("tokenizer.ggml.model", Value::String("rwkv".into()), &["`rwkv`", "gpt2 or llama", "--trust-model"]),
-        // SentencePiece without byte tokens: an exception that nobody catches, at the first emoji.
+        // SentencePiece without byte tokens: an uncaught exception at the first emoji.
         ("tokenizer.ggml.model", Value::String("llama".into()), &["without `<0x00>`"]),
     ] {
         check(&pocket.clone().set(key, value), parts);
@@ -217,18 +217,18 @@ fn another_architecture_is_loaded_only_on_trust() {
     for part in ["`qwen3vl`", "qwen3, qwen2, llama", "--trust-model"] {
         assert!(said.contains(part), "{said}");
     }
-    // On trust llama.cpp decides, but for what every architecture has; this file has none of that.
+    // Unchecked, llama.cpp decides, except for the keys that every architecture has; this file lacks them.
     assert!(refused(&path, Trust::Unchecked).contains("key `qwen3vl.block_count` is missing"));
-    // The tokenizer's keys are looked at even so.
+    // The tokenizer's keys are checked even then.
     *model.value_mut("tokenizer.ggml.eos_token_id") = Value::U32(5000);
     model.write(&path);
     assert!(refused(&path, Trust::Unchecked).contains("tokenizer.ggml.eos_token_id"));
-    // What is said of a checked architecture holds with trust too.
+    // A fully checked architecture is checked in unchecked mode too.
     Edited::pocket().without("qwen3.block_count").write(&path);
     assert!(refused(&path, Trust::Unchecked).contains("qwen3.block_count"));
 }
 
-/// The pocket model under the name of another architecture.
+/// The pocket model, renamed to another architecture.
 fn renamed(architecture: &str) -> Edited {
     let mut model = Edited::pocket().set("general.architecture", Value::String(architecture.into()));
     for (key, _) in &mut model.metadata {
@@ -270,7 +270,7 @@ fn an_architecture_that_is_trusted_is_still_asked_for_what_all_of_them_have() {
         ("expert_count", Value::U32(8), &["key `stablelm.expert_used_count` is missing"]),
         ("expert_used_count", Value::U32(2), &["stablelm.expert_used_count", "element 0: 2"]),
         ("rope.scaling.type", Value::String("sideways".into()), &["one of none, linear"]),
-        // What no model has.
+        // Values that no model has.
         ("context_length", Value::U32(0), &["stablelm.context_length"]),
         ("context_length", Value::U32(u32::MAX), &["stablelm.context_length"]),
         ("embedding_length", Value::U32(u32::MAX), &["stablelm.embedding_length"]),
@@ -324,7 +324,7 @@ fn tokenizers_that_are_trusted_are_still_asked_for_what_all_of_them_have() {
         model(name).set("tokenizer.ggml.scores", Value::Array(Array::F32(vec![0.0]))).write(&path);
         assert!(refused(&path, Trust::Unchecked).contains("4096 f32"), "{name}");
     }
-    // SentencePiece, as another family has it, is checked whole and needs its bytes.
+    // SentencePiece, as in another model family, is checked completely and needs byte tokens.
     model("llama").write(&path);
     assert!(refused(&path, Trust::Unchecked).contains("without `<0x00>`"));
 }
@@ -384,7 +384,7 @@ fn parts_of_two_models_are_refused() {
         part(&["token_embd.weight"], Value::U16(1))
             .contains("tensor `token_embd.weight` stands in two parts")
     );
-    // llama.cpp asserts the type of this one.
+    // llama.cpp asserts the type of this key.
     assert!(part(&[], Value::U32(1)).contains("key `split.no` is the u32 1; expected a u16"));
 }
 
@@ -396,7 +396,7 @@ fn version_2_and_another_alignment_and_an_odd_data_section_are_loaded() {
     file[4] = 2;
     fs::write(&path, &file).unwrap();
     assert!(answer(&path, folder.path()).status.success());
-    // Aligned to 8, the data section may begin where no kernel takes it from a map.
+    // With an alignment of 8 the data section may start at an address that no kernel accepts for mapped weights.
     let model = Edited::pocket().set("general.alignment", Value::U32(8));
     let mut loaded = 0;
     for extra in 0..4 {
@@ -405,7 +405,7 @@ fn version_2_and_another_alignment_and_an_odd_data_section_are_loaded() {
         let gguf = edgecall::gguf::Gguf::parse(&file).unwrap_or_else(|e| panic!("{e}"));
         let shift = file.len() as u64 - gguf.data_start;
         assert!(shift > 0);
-        // The writer pads to 32; an alignment of 8 puts the data up to 24 bytes before that.
+        // The writer pads to 32; an alignment of 8 puts the data up to 24 bytes earlier.
         let data: u64 = gguf.tensors.iter().map(|t| t.byte_len()).sum();
         let written = file.len() as u64 - data;
         file.drain(gguf.data_start as usize..written as usize);

@@ -1,5 +1,5 @@
-//! The ways in which llama.cpp and llguidance are known to end a process or to lose a constraint, each
-//! walked into through what this crate gives its users. What a file can do is in `guard`.
+//! Known ways in which llama.cpp and llguidance end a process or lose a constraint, each tried through this crate's
+//! public API. Hazards of files are in `guard`.
 
 use crate::pocket;
 use edgecall::{
@@ -46,13 +46,13 @@ fn a_grammar_that_is_at_its_end_takes_nothing_more_and_ends_nothing() {
     let a = token(model, "a");
     assert!(grammar.accept(a).unwrap());
     assert!(grammar.is_complete());
-    // A second accept of the same token, and whatever else: refused or an error, and never taken.
+    // Any further token except the end is refused or an error, also the same one again.
     for token in [a, a, 0, -1, i32::MAX, model.vocabulary().eos().unwrap()] {
         assert!(!matches!(grammar.accept(token), Ok(true)) || grammar.is_end(token), "{token}");
         let _ = grammar.mask();
     }
     assert_eq!(grammar.written(), b"a");
-    // A generation over it stops by itself.
+    // A generation with it stops by itself.
     let mut session = session(model, 256);
     session.append(&[a]).unwrap();
     let mut grammar = constraint(model, "start: \"a\"");
@@ -63,7 +63,7 @@ fn a_grammar_that_is_at_its_end_takes_nothing_more_and_ends_nothing() {
     assert_eq!(done.unwrap().text, b"a");
 }
 
-/// A model that says the same whatever was written.
+/// A model with constant logits.
 struct Given {
     logits: Vec<f32>,
     n_past: usize,
@@ -119,7 +119,7 @@ fn a_token_outside_the_grammar_is_refused_and_the_constraint_stays_as_it_was() {
 #[test]
 fn a_matcher_that_gives_up_is_an_error_and_never_free_text() {
     let model = pocket::loaded();
-    // What the grammar asks for cannot be computed within its limits, or is no grammar at all.
+    // Grammars that exceed the limits of the computation, or that are invalid.
     for lark in [
         "start: missing_rule".to_owned(),
         "start: \"a\" | %json { \"type\": 5 }".to_owned(),
@@ -130,7 +130,7 @@ fn a_matcher_that_gives_up_is_an_error_and_never_free_text() {
         match Constraint::new(&compiler, Box::new(Fixed(lark.clone()))) {
             Err(error) => assert!(matches!(error, Error::Grammar { .. }), "{lark}: {error}"),
             Ok(mut grammar) => {
-                // It compiles: then its masks are its own, or an error.
+                // If it compiles, its masks follow the grammar, or computing them is an error.
                 for _ in 0..8 {
                     match grammar.mask() {
                         Ok(mask) => assert!(!mask.allows(usize::from(b'z')), "{lark}"),
@@ -143,7 +143,7 @@ fn a_matcher_that_gives_up_is_an_error_and_never_free_text() {
             }
         }
     }
-    // Nothing that the grammar takes has a number for a logit: an error, not another token.
+    // No token that the grammar accepts has a finite logit: an error, not another token.
     let mut grammar = constraint(model, "start: /[abc]{3}/");
     let logits = vec![f32::NAN; model.vocabulary().n_vocab()];
     let chosen = one_token(&mut Sampler::new(Sampling::default()), logits, &mut grammar);
@@ -183,11 +183,11 @@ fn more_tokens_than_a_batch_than_a_small_context_and_than_the_context_are_no_ass
     let model = pocket::loaded();
     let tokens = vec![token(model, "a"); 1300];
     let mut whole = session(model, 1300);
-    // llama.cpp's batch has 512.
+    // llama.cpp's batch has 512 tokens.
     whole.append(&tokens).unwrap();
     assert_eq!(whole.n_past(), 1300);
     assert!(matches!(whole.append(&tokens[..1]), Err(Error::ContextFull { n_ctx: 1300 })));
-    // It makes less of the batch where the context is smaller than that.
+    // The batch is smaller if the context is.
     for n_ctx in [1, 2, 16, 255, 256, 257, 511] {
         let Ok(mut small) =
             Session::new(model, 0, 1, &Options { n_ctx: NonZeroUsize::new(n_ctx), ..options() })
@@ -212,7 +212,7 @@ fn tokens_that_do_not_exist_are_an_error_and_leave_the_session_as_it_was() {
         let error = session.append(&[a, wrong]).unwrap_err();
         assert!(matches!(error, Error::Decode { .. }), "{error}");
         assert_eq!(session.n_past(), 2);
-        // The logits of before are gone, and asking for them is no panic.
+        // The earlier logits are gone, and reading them does not panic.
         assert!(session.logits().is_empty());
         assert!(model.vocabulary().piece(wrong).is_empty());
         assert!(!model.vocabulary().is_eog(wrong) && model.vocabulary().attrs(wrong).is_none());
@@ -360,7 +360,7 @@ fn an_empty_grammar_text_and_a_budget_of_nothing_end_at_once() {
     assert_eq!(done.unwrap().finish, runtime::Finish::Budget);
 }
 
-/// What no source of ours may name: each of these aborts on input, or drops the constraint without a word.
+/// Names that must not occur in our sources: each of these aborts on some input, or drops the constraint silently.
 const FORBIDDEN: &[(&str, &str)] = &[
     ("LlamaSampler", "its grammar aborts after a second accept, and its llguidance drops errors"),
     ("llguidance_tok_env", "its tokens are not canonical"),
@@ -406,7 +406,7 @@ fn the_engine_is_pinned_to_the_release_that_all_this_was_tried_with() {
 
 #[test]
 fn a_kv_type_that_does_not_fit_the_heads_is_refused_with_the_reason() {
-    // Heads of 64 numbers are two blocks of Q8_0; of 48 they would be one and a half.
+    // Heads of 64 numbers are two blocks of Q8_0; heads of 48 would be one and a half.
     use crate::fixture::{Fixture, Head};
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let fixture = Fixture { heads: 4, kv_heads: 2, head_dim: 48, head: Head::Tied, ..Fixture::default() };

@@ -33,7 +33,7 @@ fn fine() -> Answer {
 
 #[test]
 fn a_request_that_fails_for_now_is_made_again_until_it_succeeds() {
-    // Each way to fail stands once before the answer.
+    // Each kind of failure occurs once before the answer.
     let server = Server::start(|_, n| match n {
         0 => Answer::status(500, "", "out of memory"),
         1 => Answer::of(503, "", "text/plain", "starting"),

@@ -1,4 +1,4 @@
-//! `inspect` says what a file is, what it needs, and why it is no model.
+//! `inspect` reports facts and needs of a file, or the reason why it is not a model.
 
 use edgecall::{
     gguf::{Array, GgmlType, Header, Value},
@@ -11,7 +11,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A file with the keys of a small Qwen3 and zeros for weights.
+/// A file with the metadata of a small Qwen3 and zeros for weights.
 fn small_qwen3(folder: &TempDir) -> PathBuf {
     let key = |name: &str, n| (format!("qwen3.{name}"), Value::U32(n));
     let text = |name: &str, text: &str| (name.to_owned(), Value::String(text.to_owned()));
@@ -62,7 +62,7 @@ fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
-/// Whether a line has these words, with any space between: the machine's memory widens the columns.
+/// True if a line has these words, with any space between them; the machine's memory changes the column widths.
 fn has_line(output: &Output, words: &[&str]) -> bool {
     stdout(output).lines().any(|line| line.split_whitespace().eq(words.iter().copied()))
 }
@@ -178,12 +178,12 @@ fn what_is_no_model_is_refused_by_name() {
     assert!(message.contains("the cache can be f32, f16"), "{message}");
 }
 
-/// The small real model of the repository.
+/// The pocket model of the repository.
 fn pocket() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket")
 }
 
-/// A copy of the pocket model's folder with one text in its `config.json` exchanged.
+/// A copy of the pocket model's folder with one text in its `config.json` replaced.
 fn pocket_with(from: &str, to: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(pocket()).unwrap() {
@@ -210,7 +210,7 @@ fn a_checkpoint_is_told_with_the_files_it_would_become() {
         let row = report.sizes.iter().find(|row| row.file_type == name).unwrap();
         row.memory.unwrap().weights_bytes
     };
-    // The tensors' bytes in the files that llama.cpp's own tools make of this model.
+    // Bytes of the tensors in the files that llama.cpp's own tools make from this model.
     for (file_type, bytes) in [
         ("f32", 23_085_056),
         ("bf16", 11_550_720),

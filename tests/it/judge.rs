@@ -1,4 +1,4 @@
-//! Judges behind servers: verdicts, votes, a cache, calibration.
+//! LLM judges behind servers: verdicts, votes, cache and calibration.
 
 use crate::{
     pocket::pocket,
@@ -29,7 +29,7 @@ fn edgecall(args: &[&str]) -> Command {
     command
 }
 
-/// `edgecall bench tft` on the first 9 calls, graded.
+/// `edgecall bench tft` on the first 9 calls, with a judge.
 fn tft(folder: &Path, judge: &Server, more: &[&str]) -> Command {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/restaurants/benchmark");
     let mut command =
@@ -56,7 +56,7 @@ fn says(text: &str) -> Answer {
     Answer::json(&json!({"choices": [choice]}))
 }
 
-/// What stands in a block of the question.
+/// Content of a block in the judge's prompt.
 fn block<'r>(request: &'r Request, name: &str) -> &'r str {
     let text = request.body["messages"][1]["content"].as_str().unwrap();
     let (_, rest) = text.split_once(&format!("<{name}>\n")).unwrap();
@@ -69,7 +69,7 @@ fn name_of(call: &str) -> String {
     call["name"].as_str().unwrap().to_owned()
 }
 
-/// Good where the function is the right one.
+/// Good if the functions are the same.
 fn by_name(request: &Request) -> Answer {
     let same = name_of(block(request, "reference")) == name_of(block(request, "prediction"));
     says(if same { "Same function.\n**VERDICT: good**" } else { "Another function.\nverdict: BAD" })
@@ -105,7 +105,7 @@ fn rows_are_graded_once_and_the_report_has_the_mean_with_its_interval() {
     assert_eq!(seen[5].body["temperature"], 0.0);
     assert!(seen[5].body["messages"][0]["content"].as_str().unwrap().ends_with("VERDICT: bad."));
 
-    // Nothing is asked again: neither with the rows, nor for new ones of the same answers.
+    // No request is repeated: neither for judged rows, nor for new rows with the same answers.
     succeeded(tft(folder.path(), &judge, &["--resume"]).output().unwrap());
     fs::remove_file(folder.path().join("rows.jsonl")).unwrap();
     let again = succeeded(tft(folder.path(), &judge, &["--primary", "llm_judge"]).output().unwrap());
@@ -155,7 +155,7 @@ fn rows_that_are_there_are_graded_for_a_report_and_only_with_their_own_data() {
 #[test]
 fn several_votes_are_cast_and_most_of_them_decide() {
     let folder = folder();
-    // The second vote is always against, the third says nothing about half of the rows.
+    // The second vote is always bad, and the third is unreadable on half of the rows.
     let judge = Server::start(|request, _| match request.body["seed"].as_u64().unwrap() {
         0 => says("VERDICT: good"),
         1 => says("VERDICT: bad"),
@@ -211,7 +211,7 @@ fn votes_outlive_a_server_that_fails_and_a_run_that_is_killed() {
     assert!(rows.rows.iter().all(|row| row.scores["llm_judge"] == row.scores["function_name"]));
 }
 
-/// A folder with the criteria and a file of rows (published verdict, right function, function called).
+/// A folder with the criteria and a file of rows (published verdict, ground-truth function, called function).
 fn labelled(rows: &[(Value, &str, &str)]) -> TempDir {
     let folder = folder();
     let job =
@@ -222,7 +222,7 @@ fn labelled(rows: &[(Value, &str, &str)]) -> TempDir {
         name => format!("<tool_call>\n{{\"name\": \"{name}\", \"arguments\": {{}}}}\n</tool_call>"),
     };
     let line = |(i, (label, gold, called)): (usize, &(Value, &str, &str))| {
-        // Two rows a conversation.
+        // Two rows per conversation.
         let question = json!([{"role": "user", "content": format!("conversation {}", i / 2)}]).to_string();
         let row = json!({"question": question, "answer": call(gold), "prediction": call(called), "llm-as-a-judge": label});
         format!("{row}\n")
@@ -246,7 +246,7 @@ fn a_judge_is_held_against_published_verdicts() {
     rows.extend(vec![(json!(0), "f", "f"); 5]);
     rows.extend(vec![(json!(1.0), "f", "g"); 10]);
     rows.extend(vec![(json!(0), "f", "g"); 14]);
-    // No call, no published verdict.
+    // A row without a call, and a row without a published verdict.
     rows.extend([(json!(0), "f", ""), (Value::Null, "f", "f")]);
     let folder = labelled(&rows);
     let judge = Server::start(|request, _| by_name(request));
@@ -256,19 +256,19 @@ fn a_judge_is_held_against_published_verdicts() {
     let file = &report["files"][0];
     assert_eq!((&file["rows"], &file["without_verdict"]), (&json!(50), &json!(0)));
     assert_eq!(file["confusion"], json!({"good_good": 20, "good_bad": 10, "bad_good": 5, "bad_bad": 15}));
-    // The worked example of the article on Cohen's kappa: 35 of 50 agree, chance alone gives 0.5.
+    // The worked example of the article on Cohen's kappa: 35 of 50 agree, and chance alone gives 0.5.
     assert!((file["agreement"].as_f64().unwrap() - 0.7).abs() < 1e-12);
     assert!((file["kappa"].as_f64().unwrap() - 0.4).abs() < 1e-12);
     let interval = &file["kappa_interval"];
     assert!(interval["low"].as_f64().unwrap() < 0.4 && interval["high"].as_f64().unwrap() > 0.4);
     assert_eq!((&file["published_mean"], &file["judge_mean"]), (&json!(0.6), &json!(0.5)));
-    // The same question has the same answer.
+    // Identical questions are sent once.
     assert!(judge.seen().len() < 50, "{}", judge.seen().len());
     let table = succeeded(calibrate(folder.path(), &judge, &["--data", data]));
     assert!(table.contains("-0.1000") && table.contains("0.400"), "{table}");
 }
 
-/// `edgecall bench score` on the file of predictions in a folder, graded.
+/// `edgecall bench score` on the prediction file in a folder, with a judge.
 fn score(folder: &Path, judge: &Server, more: &[&str]) -> Output {
     let mut command = edgecall(&["bench", "score", "--judge", &judge.url(), "--judge-model", "grader"]);
     command.arg(folder.join("predictions.jsonl")).arg("--job").arg(folder.join("job_description.json"));
@@ -294,8 +294,8 @@ fn predictions_of_a_file_are_graded_by_a_server_that_misbehaves() {
         serde_json::from_str(&succeeded(score(folder.path(), &judge, &one_at_a_time))).unwrap();
     let metrics = scored["metrics"].as_array().unwrap();
     let llm_judge = metrics.iter().find(|metric| metric["name"] == "llm_judge").unwrap();
-    // Two rows a conversation, and both put the same question: the first of them has no verdict that can be read. The
-    // answer that is no call is bad without asking.
+    // Both rows of a conversation have the same question; that of the first conversation has no readable verdict. The
+    // answer that is not a call is bad without a request.
     assert_eq!(llm_judge["rows"], 8);
     assert_eq!(llm_judge["mean"], 0.5);
     let graded = &scored["judge"];
@@ -310,7 +310,7 @@ fn predictions_of_a_file_are_graded_by_a_server_that_misbehaves() {
     let (low, high) =
         (graded["interval"]["low"].as_f64().unwrap(), graded["interval"]["high"].as_f64().unwrap());
     assert!(low < 0.5 && high > 0.5, "{low} {high}");
-    // Five questions, and four requests that failed; the table costs none.
+    // Five questions, and four failed requests; printing the table sends none.
     let asked = judge.seen().len();
     assert_eq!(asked, 4 + 5);
     let table = succeeded(score(folder.path(), &judge, &[]));
@@ -318,7 +318,7 @@ fn predictions_of_a_file_are_graded_by_a_server_that_misbehaves() {
     assert!(table.contains("llm_judge                    8  0.5000"), "{table}");
     assert!(table.contains("llm_judge: grader graded 10 rows by the criteria"), "{table}");
     assert!(table.contains("is the 95 % interval of its mean, conversations drawn"), "{table}");
-    // Votes are taken as `bench tft` takes them.
+    // Votes are counted as in `bench tft`.
     let three = succeeded(score(folder.path(), &judge, &["--judge-votes", "3"]));
     assert!(three.contains("Votes differ on 0 rows"), "{three}");
 }

@@ -1,4 +1,4 @@
-//! Whichever kernels compute: the same call, named in rows and states, and chosen or refused by name.
+//! All kernels make the same call; they are named in rows and states, and chosen or refused by name.
 
 use crate::{pocket, program};
 use edgecall::{convert::FileType, runtime::kernels};
@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 
 const PROMPT: &str = "Find me a Thai place in San Jose";
 
-/// A call of the example's tools on the small model.
+/// A call with the example's tools on the pocket model.
 fn call(kernels: &str, more: &[&str]) -> Output {
     program::edgecall()
         .args(["call", "--threads", "2", "--tools", "examples/restaurants/tools.json"])
@@ -19,7 +19,7 @@ fn call(kernels: &str, more: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Names of the kernels in this program that this CPU can run.
+/// Names of the compiled kernels that this CPU can run.
 fn runnable() -> Vec<&'static str> {
     kernels::compiled()
         .into_iter()

@@ -1,4 +1,4 @@
-//! The modules depend on each other in one direction only; a new arrow is a decision, made here.
+//! Modules depend on each other in one direction only; a new dependency is a decision, made here.
 
 use std::{
     collections::BTreeSet,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Each module and what it may use. `error` may be used by all (for `Kind`), and gathers the leaf errors.
+/// Each module with the modules that it may use. All may use `error` (for `Kind`), which collects the leaf errors.
 const ARROWS: &[(&str, &[&str])] = &[
     ("mmap", &[]),
     ("random", &[]),
@@ -46,7 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The crates that only `runtime` may name.
+/// Crates that only `runtime` may name.
 const ENGINE_CRATES: &[&str] = &["llama_cpp_2", "llama_cpp_sys_2", "llguidance", "toktrie"];
 
 #[test]
@@ -114,7 +114,7 @@ fn files_of(module: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The first segment behind each `crate::`, groups (`crate::{a, b::c}`) included; comments and tests excluded.
+/// First path segment after each `crate::`, groups (`crate::{a, b::c}`) included; without comments and tests.
 fn crate_paths(text: &str) -> BTreeSet<String> {
     let code: String = text
         .split("#[cfg(test)]")

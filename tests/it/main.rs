@@ -1,4 +1,4 @@
-//! Promises to users, one module each, in one binary: each test binary links llama.cpp again.
+//! Promises to users, one module each. They are one binary, since each test binary links llama.cpp again.
 
 mod bad_input;
 mod benchmark;

@@ -1,4 +1,4 @@
-//! `models/MODELS.toml` says what is true of the shapes it names.
+//! Facts about model shapes in `models/MODELS.toml` are correct.
 
 use edgecall::{
     benchmark::published,
@@ -58,7 +58,7 @@ fn the_memory_of_each_type_is_what_inspect_says_of_that_shape() {
     }
 }
 
-/// A checkpoint of `shape` without weights: the file is one long hole. The bytes that its tensors take.
+/// Writes a checkpoint of `shape` without weights, as a sparse file; returns the bytes that its tensors take.
 fn empty_checkpoint(folder: &Path, shape: &Value) -> u64 {
     let number = |key: &str| shape[key].as_integer().unwrap() as u64;
     let (hidden, ffn, vocab) = (number("hidden_size"), number("intermediate_size"), number("vocab_size"));

@@ -1,10 +1,11 @@
-//! Every codec against ggml itself, byte for byte and bit for bit.
+//! Every codec compared with ggml, byte for byte and bit for bit.
 //!
-//! llama.cpp is linked into this binary anyway. Where a target has fused multiply-adds, as aarch64 does, compilers make them
-//! of ggml's products and sums unless they are told not to (`scripts/arm.cmake`). Then its encoders round otherwise, and other
-//! bytes than on x86-64 come out: measured with GCC 12, of 4,000 blocks of 256 weights 1,475 for Q5_K, 300 for Q4_K, 24 for
-//! Q3_K and 15 for Q6_K, and of 32,000 blocks of 32 weights 25 each for Q4_0 and Q5_0. Ours stay those of x86-64 everywhere:
-//! a file's bytes do not tell where it was made. Decoding is the same on both: its products are exact.
+//! llama.cpp is linked into this binary anyway. On a target with fused multiply-adds, such as aarch64, compilers use
+//! them for ggml's products and sums unless told otherwise (`scripts/arm.cmake`). Its encoders then round differently
+//! and write other bytes than on x86-64: measured with GCC 12, of 4,000 blocks of 256 weights 1,475 differ for Q5_K,
+//! 300 for Q4_K, 24 for Q3_K and 15 for Q6_K, and of 32,000 blocks of 32 weights 25 each for Q4_0 and Q5_0. Our
+//! encoders write the bytes of x86-64 everywhere, so that a file does not depend on the machine. Decoding is the same
+//! on both, since its products are exact.
 
 use edgecall::{
     gguf::GgmlType,
@@ -29,8 +30,8 @@ fn types_have_the_lengths_and_names_that_ggml_gives_them() {
     }
 }
 
-/// ggml's encoding of `weights` in rows of `row_len`, all of them of the same importance; `None` for
-/// types that ggml has no encoder for.
+/// ggml's encoding of `weights` in rows of `row_len`, with uniform importance; `None` for types without an encoder in
+/// ggml.
 pub fn encoded(ggml_type: GgmlType, weights: &[f32], row_len: u64) -> Option<Vec<u8>> {
     let id = ggml_type.id() as sys::ggml_type;
     let is_float = matches!(ggml_type, GgmlType::F32 | GgmlType::F16 | GgmlType::Bf16);
@@ -80,12 +81,14 @@ fn ggml_encode(ggml_type: GgmlType, row: &[f32]) -> Vec<u8> {
     out
 }
 
-/// The types whose encoders in ggml add no products up: they write the same bytes however they were compiled.
+/// Types whose encoders in ggml do not add products: they write the same bytes however they were compiled.
 pub const WITHOUT_SUMS: [GgmlType; 4] = [GgmlType::F32, GgmlType::F16, GgmlType::Bf16, GgmlType::Q8_0];
 
-/// Whether ggml's encoders were compiled with fused multiply-adds. Says so, and fails where CI is to compare all types.
+/// True if ggml's encoders were compiled with fused multiply-adds. Prints a note, and panics if CI should compare all
+/// types.
 pub fn fuses() -> bool {
-    // Q4_0 rounds by `(int8_t)(x * id + 8.5f)`. A weight beside a border, whose product is rounded across it unless fused:
+    // Q4_0 rounds by `(int8_t)(x * id + 8.5f)`. Finds a weight near a boundary whose product is rounded across it
+    // unless fused.
     let apart = |x: f32, id: f32| (x * id + 8.5) as u8;
     let fused = |x: f32, id: f32| x.mul_add(id, 8.5) as u8;
     let near = |n: u16, quant: u8, ulps: i32| {
@@ -114,7 +117,7 @@ pub fn fuses() -> bool {
     fuses
 }
 
-/// ggml's decoding of `blocks`, as bits.
+/// ggml's decoding of `blocks`, as bits of f32.
 fn ggml_decode(ggml_type: GgmlType, blocks: &[u8], len: usize) -> Vec<u32> {
     if ggml_type == GgmlType::F32 {
         return blocks.as_chunks().0.iter().map(|x| u32::from_le_bytes(*x)).collect();
@@ -145,7 +148,7 @@ fn assert_equal_to_ggml(codec: &dyn Codec, row: &[f32], fuses: bool) {
     assert_eq!(decoded, ggml_decode(ggml_type, &blocks, row.len()), "{ggml_type} decodes otherwise");
 }
 
-/// A super-block of 256 weights of some kind that a checkpoint has or that has tripped an encoder.
+/// A super-block of 256 weights, of kinds that occur in checkpoints or have broken an encoder.
 fn weights() -> impl Strategy<Value = Vec<f32>> {
     let bits = |mask: u32| {
         prop::collection::vec(any::<u32>(), N).prop_map(move |bits| {
@@ -164,7 +167,7 @@ fn weights() -> impl Strategy<Value = Vec<f32>> {
         1 => spread().prop_map(|x| x.into_iter().map(|x| -x.abs()).collect()),
         1 => any::<f32>().prop_map(|x| vec![if x.is_finite() { x } else { 0.0 }; N]),
         1 => (any::<bool>(), -1f32..1.0).prop_map(|(negative, x)| alternating(x, negative)),
-        // Few distinct values, so that ties and equal magnitudes abound.
+        // Few distinct values, for many ties and equal magnitudes.
         1 => prop::collection::vec(-8i8..9, N).prop_map(|x| x.into_iter().map(f32::from).collect()),
         1 => prop::collection::vec(-254i16..255, N)
             .prop_map(|x| x.into_iter().map(|x| f32::from(x) / 2.0).collect()),
@@ -174,7 +177,7 @@ fn weights() -> impl Strategy<Value = Vec<f32>> {
         1 => prop::collection::vec((-1f32..1.0, -30i32..6), N)
             .prop_map(|x| x.into_iter().map(|(x, e)| x * 2f32.powi(e)).collect()),
         1 => (-1f32..1.0, -1e-6f32..1e-6).prop_map(|(x, step)| (0..N).map(|i| x + i as f32 * step).collect()),
-        // Sub-blocks of different orders of magnitude: the scales of some vanish beside the others'.
+        // Sub-blocks of different magnitudes: some scales vanish next to others.
         2 => (-42i32..30, prop::collection::vec((spread(), 0i32..5), N / 16)).prop_map(staggered),
         1 => prop::collection::vec((spread(), -17i32..-12), N / 16).prop_map(|x| staggered((0, x))),
         1 => bits(0xffff_0000),

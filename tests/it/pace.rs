@@ -1,4 +1,4 @@
-//! Forced tokens and guesses change how fast an answer is written, never what it says.
+//! Forced tokens and drafts change the speed of generation, never the output.
 
 use crate::{pocket, shared};
 use edgecall::{
@@ -24,7 +24,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::{num::NonZeroUsize, ops::ControlFlow};
 
-/// A model whose wishes are noise, but always the same after the same text, and that grows tired of writing.
+/// A model with random logits that depend only on the preceding text, and that tends to end a long text.
 struct Noise {
     seed: u64,
     tokens: Vec<i32>,
@@ -94,7 +94,7 @@ impl Sequence for Noise {
     }
 }
 
-/// Thirty optional keys and a keyword that no grammar holds.
+/// Thirty optional keys and a keyword that no grammar can enforce.
 fn thirty_keys() -> Value {
     let key = |i: usize| {
         let value = match i % 3 {
@@ -116,7 +116,7 @@ fn write(schema: &AnswerSchema, compiler: &Compiler, seed: u64, pace: Pace<'_>) 
     let reader = |_: &[u8]| ControlFlow::Continue(());
     match generate::constrained(&mut Noise::new(seed), &mut constraint, &mut sampler, 1500, pace, reader) {
         Ok(done) => Some(done),
-        // Noise may find no value that passes; then it finds none at any pace.
+        // Random logits may find no valid value; then all decode modes find none.
         Err(runtime::Error::Unsatisfied { .. }) => None,
         Err(error) => panic!("{error}"),
     }
@@ -129,7 +129,7 @@ fn hostile_guesses_change_no_text_and_let_nothing_invalid_through() {
     let (mut ended, mut guessed, mut right) = (0, 0, 0);
     for seed in 0..60 {
         let plain = write(&schema, &compiler, seed, Pace::Exact);
-        // What was written, with every eighth token another, cut at any place, and noise.
+        // Drafts: the output with every eighth token replaced, cut anywhere, and noise.
         let mut random = SplitMix64::new(seed);
         let said: Vec<i32> = plain.as_ref().map(|done| done.tokens.clone()).unwrap_or_default();
         let spoilt = |random: &mut SplitMix64| -> Vec<i32> {
@@ -161,7 +161,7 @@ fn hostile_guesses_change_no_text_and_let_nothing_invalid_through() {
             }
         }
     }
-    // It was no walk in the park: guesses came true, and others did not.
+    // The test is not trivial: many drafts were accepted, and many rejected.
     assert!(ended > 40 && right > 2_000 && guessed > right + 1_000, "{ended} {right} {guessed}");
 }
 
@@ -206,7 +206,7 @@ fn what_a_schema_names_is_guessed_where_the_prompt_does_not_say_it() {
     };
     let (without, with) = both(Reach::Tokens { matched: 2, most: 2 });
     assert!(with.decodes < without.decodes, "{with:?} {without:?}");
-    // Where tokens in a decode are cheap it pays, and where they are not it costs nothing.
+    // It pays if additional tokens in a decode are cheap, and costs nothing if they are not.
     for slope in [0.12, 0.22, 0.67] {
         let (without, with) = both(Reach::Worth(Costs::fixed(slope)));
         let cost = |steps: &Steps| steps.decodes as f64 + slope * (steps.rows - steps.decodes) as f64;
@@ -291,8 +291,8 @@ fn a_forced_end_takes_no_step_and_a_budget_ends_forced_tokens_too() {
     }
 }
 
-/// How far apart the logits of two tokens may be that are as good as equally likely: so much does a logit move with the
-/// number of tokens that are decoded together.
+/// Largest gap between the logits of two tokens that are practically tied. Logits move by this much with the number of
+/// tokens in a decode.
 const NEAR_TIE: f32 = 0.7;
 
 #[test]
@@ -348,7 +348,7 @@ fn conformance_calls_differ_from_exact_ones_at_near_ties_only() {
         let same = exact.tokens.iter().zip(&drafted.tokens).take_while(|(a, b)| a == b).count();
         if same < exact.tokens.len() || same < drafted.tokens.len() {
             differing += 1;
-            // The logits at the first token that differs, one token a decode.
+            // Logits at the first differing token, with one token per decode.
             prefix.evaluate(prompt, ends_turn).unwrap();
             for token in &exact.tokens[..same] {
                 prefix.session().append(&[*token]).unwrap();

@@ -1,4 +1,4 @@
-//! What packages are made of: completions that complete, manual pages, the system that the program needs, the crate's files.
+//! Contents of packages: shell completions, manual pages, system requirements, and the crate's files.
 
 use super::program::edgecall;
 use std::{
@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-/// What bash offers for the last of `words`, in a folder with a model and a subfolder.
+/// Completions of bash for the last of `words`, in a folder with a model and a subfolder.
 fn offered(words: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("pocket.gguf"), "").unwrap();
@@ -68,7 +68,7 @@ fn listed(group: &[&str]) -> Vec<String> {
 
 #[test]
 fn what_the_program_needs_is_read_from_its_symbols() {
-    // Every program of a 64-bit system needs more than glibc 2.2.5 or 2.17, the first for them.
+    // Every program on a 64-bit system needs more than glibc 2.2.5 or 2.17, the first versions for them.
     let (code, stderr) = check_needs(&["--glibc", "2.2.1"]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("check_needs: newer than GLIBC_2.2.1: "), "{stderr}");

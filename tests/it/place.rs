@@ -1,4 +1,4 @@
-//! A folder for one test: a tiny checkpoint, and where its conversions go.
+//! A folder for one test, with a tiny checkpoint and its conversions.
 
 use crate::fixture::{self, Fixture, write_json};
 use edgecall::{
@@ -15,7 +15,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A folder with a checkpoint `model` in it; outputs go to `out` beside it.
+/// A folder with the checkpoint `model`; outputs go to `out` next to it.
 pub struct Place(TempDir);
 
 impl Place {
@@ -25,7 +25,7 @@ impl Place {
         place
     }
 
-    /// The path of `name` in the place.
+    /// Path of `name` in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -55,13 +55,13 @@ impl Place {
         targets.paths().to_vec()
     }
 
-    /// Runs `edgecall convert model -o out.gguf ARGS` in the place.
+    /// Runs `edgecall convert model -o out.gguf ARGS` in the folder.
     pub fn edgecall(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
         command.current_dir(self.0.path()).arg("convert").args(args).output().unwrap()
     }
 
-    /// Holds a refusal against its exit code and a part of its message; nothing may be left behind.
+    /// Checks the exit code and a part of the message of a refusal; no file may be left behind.
     pub fn refused(&self, args: &[&str], code: i32, part: &str) {
         let before = self.entries();
         let output = self.edgecall(args);
@@ -85,14 +85,14 @@ impl Place {
         write_json(&self.model(), "config.json", &config);
     }
 
-    /// Lets `edit` change the header and the data of the only shard.
+    /// Applies `edit` to the header and the data of the only shard.
     pub fn edit_weights(&self, edit: impl FnOnce(&mut serde_json::Map<String, Value>, &mut Vec<u8>)) {
         let (mut header, mut data) = fixture::read_safetensors(&self.weights());
         edit(&mut header, &mut data);
         fixture::write_raw_safetensors(&self.weights(), &Value::Object(header), &data);
     }
 
-    /// Puts the BF16 number with these bits at an index of a tensor.
+    /// Writes the BF16 number with these bits at an index of a tensor.
     pub fn plant(&self, tensor: &str, index: usize, bits: u16) {
         self.edit_weights(|header, data| {
             let start = header[tensor]["data_offsets"][0].as_u64().unwrap() as usize + 2 * index;
@@ -108,7 +108,7 @@ fn walk(dir: &Path) -> Box<dyn Iterator<Item = PathBuf>> {
     }))
 }
 
-/// Converts in `threads`, without naming the files.
+/// Converts with `threads` threads, without publishing the files under their names.
 pub fn run(
     checkpoint: &Checkpoint,
     plan: &Plan,

@@ -14,7 +14,7 @@ use std::{
 
 const TYPES: [FileType; 4] = [FileType::F32, FileType::F16, FileType::Q8_0, FileType::Q4KM];
 
-/// The pocket model as a GGUF file of this type.
+/// Path of the pocket model as a GGUF file of this type.
 pub fn pocket(file_type: FileType) -> PathBuf {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
@@ -39,8 +39,8 @@ pub fn loaded() -> &'static Model {
     MODEL.get_or_init(|| Model::load(&pocket(FileType::F16)).unwrap())
 }
 
-/// How tests call it: greedily, and with one thread, since more of them wait for each other by spinning and
-/// tests share the machine.
+/// Settings of test calls: greedy decoding on one thread, since tests share the machine and several threads wait for
+/// each other by spinning.
 pub fn settings() -> Settings {
     Settings {
         think: Think::Off,

@@ -1,6 +1,6 @@
-//! Our direct route from a checkpoint against llama.cpp's own quantizer on our BF16 file, in this process.
+//! Our direct conversion from a checkpoint compared with llama.cpp's quantizer on our BF16 file, in this process.
 //!
-//! Where compilers have made fused multiply-adds of ggml's sums, only the types without sums are compared.
+//! If ggml was compiled with fused multiply-adds, only types without sums are compared.
 
 use crate::{
     fixture::{Fixture, Head, Random},
@@ -20,14 +20,14 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
-/// A shape of which every type and every fallback occurs among the seeds.
+/// A random shape; over all seeds every type and every fallback occurs.
 fn random_fixture(seed: u64) -> Fixture {
     let mut random = Random(seed);
     let mut pick = |choices: &[u64]| choices[random.bits() as usize % choices.len()];
     let class = ["Qwen3ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM"][pick(&[0, 1, 2]) as usize];
-    // Rows of 256, of 32 and of neither.
+    // Row lengths: a multiple of 256, of 32, and of neither.
     let hidden = pick(&[256, 288, 300]);
-    // Only Qwen3's heads have a width of their own.
+    // Only Qwen3 has a head width of its own.
     let heads = if class == "Qwen3ForCausalLM" { 4 } else { 2 };
     let head_dim = if class == "Qwen3ForCausalLM" { pick(&[32, 64]) } else { hidden / heads };
     let kv_heads = heads / pick(&[1, 2]);
@@ -64,7 +64,7 @@ fn llama_cpp_quantizes_our_bf16_file_to_our_files_byte_for_byte() {
                 let same = std::fs::read(ours).unwrap() == std::fs::read(&theirs).unwrap();
                 assert!(same, "seed {seed}: {file_type} files differ{}", difference(ours, &theirs));
             }
-            // Where our file follows the converter only the order may differ.
+            // Where our file follows the converter, only the order may differ.
             assert_eq!(difference(ours, &theirs), "", "seed {seed}, {file_type}");
         }
     }
@@ -83,8 +83,8 @@ fn convert_all(dir: &Path, out: &Path) -> Vec<(FileType, PathBuf)> {
 fn quantize(from: &Path, to: &Path, file_type: FileType) {
     let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap();
     let (from, to) = (text(from), text(to));
-    // SAFETY: the paths are strings with an end, and the parameters are llama.cpp's own but for two
-    // plain numbers. The backend is set up as often as one likes.
+    // SAFETY: the paths are NUL-terminated, and the parameters are llama.cpp's defaults except for two plain numbers.
+    // The backend may be initialised several times.
     let code = unsafe {
         sys::llama_log_set(Some(silence), std::ptr::null_mut());
         let mut parameters = sys::llama_model_quantize_default_params();
@@ -97,7 +97,7 @@ fn quantize(from: &Path, to: &Path, file_type: FileType) {
 
 unsafe extern "C" fn silence(_: sys::ggml_log_level, _: *const std::ffi::c_char, _: *mut std::ffi::c_void) {}
 
-/// The first tensor whose type or data differ, in the order of names.
+/// The first tensor, in order of names, whose type or data differ.
 fn difference(ours: &Path, theirs: &Path) -> String {
     let (ours, theirs) = (tensors(ours), tensors(theirs));
     let differs = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);

@@ -1,4 +1,4 @@
-//! Everything that a conversion refuses: by name, with its exit code, with no file left behind.
+//! Refusals of a conversion: with the name of the problem, the exit code, and no file left behind.
 
 use crate::{
     fixture::{self, Fixture},
@@ -284,7 +284,7 @@ fn an_interruption_leaves_nothing_behind() {
     }
 }
 
-/// A checkpoint of mostly zeros: long to convert, small on the disk.
+/// A checkpoint of mostly zeros: slow to convert, but small on disk.
 fn large() -> Place {
     let ffn: u64 = 131_072;
     let place =
@@ -313,7 +313,7 @@ fn large() -> Place {
     place
 }
 
-/// A conversion of `place` that has begun to write.
+/// A conversion of `place` that has started to write.
 fn converting(place: &Place, before: &[std::path::PathBuf]) -> (std::process::Child, rustix::process::Pid) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_edgecall"))
         .args(["convert", "model", "-o", "out", "-t", "q6_k,q5_k_m,f32", "--threads", "1"])
@@ -347,7 +347,7 @@ fn a_second_ctrl_c_does_not_wait_and_leaves_nothing_behind_either() {
     for pause_ms in [0, 1, 3, 10] {
         let (child, pid) = converting(&place, &before);
         for _ in 0..2 {
-            // The first one may have ended it already.
+            // The first signal may have ended it already.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
             std::thread::sleep(std::time::Duration::from_millis(pause_ms));
         }
@@ -361,7 +361,7 @@ fn a_second_ctrl_c_does_not_wait_and_leaves_nothing_behind_either() {
 fn a_write_that_fails_is_told_and_leaves_nothing_behind() {
     let place = Place::new(&Fixture::default());
     let before = place.entries();
-    // A file may not grow beyond 64 blocks of 512 bytes; the write fails as on a full disk.
+    // A file may not grow beyond 64 blocks of 512 bytes, so the write fails as on a full disk.
     let script = format!(
         "trap '' XFSZ; ulimit -f 64; exec {} convert model -o out.gguf",
         env!("CARGO_BIN_EXE_edgecall")

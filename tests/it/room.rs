@@ -1,5 +1,5 @@
-//! Prompts, contexts and texts that are too large are refused early and by the numbers; and a prompt
-//! can be looked at without a model that answers.
+//! Prompts, contexts and texts that are too large are refused early, with the numbers; and `--print-prompt` needs no
+//! weights.
 
 use crate::{edited::Edited, pocket};
 use edgecall::{convert::FileType, gguf::Value, runtime::Vocabulary};
@@ -22,7 +22,7 @@ fn folder() -> TempDir {
     folder
 }
 
-/// `edgecall call` with `tools.json` in `folder`.
+/// `edgecall call` with the `tools.json` of `folder`.
 pub fn call(model: &Path, folder: &TempDir, arguments: &[&str]) -> Output {
     crate::program::edgecall()
         .args(["call", "--threads", "1", "--tools", "tools.json", "-m"])
@@ -76,11 +76,11 @@ fn a_prompt_that_does_not_fit_is_refused_with_the_tokens_of_each_part_and_what_w
     ] {
         assert!(said.contains(part), "`{part}` is not in: {said}");
     }
-    // The parts add up to the whole.
+    // The parts add up to the total.
     let number = |line: &str| line.split_whitespace().last().unwrap().parse::<usize>().unwrap();
     let sum: usize = said.lines().filter(|line| line.starts_with("  ")).map(number).sum();
     assert!(said.contains(&format!("the prompt has {sum} tokens")), "{sum}: {said}");
-    // What would fit does.
+    // The last messages that are said to fit do fit.
     let all: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.path().join("m.json")).unwrap()).unwrap();
     let all = all.as_array().unwrap();
@@ -126,7 +126,7 @@ fn a_context_that_no_memory_holds_is_refused_before_it_is_made() {
     for part in ["a context of 1000000000 tokens takes", "MiB of weights", "--ctx ", "would fit", "--force"] {
         assert!(said.contains(part), "`{part}` is not in: {said}");
     }
-    // The context that is said to fit is made.
+    // The suggested context size can be created.
     let fitting: usize = said.split("--ctx ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(fitting > 4096 && fitting.is_multiple_of(256), "{fitting}");
 }
@@ -171,7 +171,7 @@ fn the_prompt_is_printed_as_it_is_and_no_weights_are_needed() {
     assert!(prompt.starts_with("<|im_start|>system\nBe brief."), "{prompt}");
     assert!(prompt.contains("\"name\": \"look\"") && prompt.contains("Is it late?"), "{prompt}");
     assert!(prompt.ends_with("<|im_start|>assistant\n<think>\n\n</think>\n\n"), "{prompt:?}");
-    // Without the flag the same file is no model.
+    // Without the option the same file is not accepted.
     let (code, said) = refused(&call(&path, &folder, &["hi"]));
     assert_eq!(code, Some(65));
     assert!(said.contains("tensor `token_embd.weight` is missing"), "{said}");
@@ -253,8 +253,8 @@ fn input_that_is_no_text_or_nothing_is_refused_and_a_byte_order_mark_is_not() {
     }
 }
 
-/// Pre-tokenizers by the ways llama.cpp cuts text: code of its own, or `std::regex`, which recurses
-/// once for each character.
+/// Pre-tokenizers by llama.cpp's way to split text: code of its own, or `std::regex`, which recurses once per
+/// character.
 const PRE_TOKENIZERS: &[&str] = &[
     "qwen2",
     "llama-bpe",

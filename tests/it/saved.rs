@@ -1,4 +1,4 @@
-//! Saved prefixes: the bits that come back from them, and what becomes of files that are not as they were written.
+//! Cached prompt states: the bits restored from them, and the handling of damaged files.
 
 use crate::{
     pocket::{self, pocket, settings},
@@ -30,7 +30,7 @@ fn ends_turn(token: i32) -> bool {
     token == END
 }
 
-/// Ends of turns at 3, 403, 420 and 460, so pieces end there and at 259 too; two tokens behind the last.
+/// End-of-turn tokens at 3, 403, 420 and 460, so pieces end there and at 259; two tokens follow the last.
 fn prompt() -> Vec<i32> {
     let token = |i: i32| if [2, 402, 419, 459].contains(&i) { END } else { 100 + i * 37 % 3_000 };
     (0..462).map(token).collect()
@@ -44,7 +44,7 @@ fn prefix<'m>(model: &'m Model, kv_type: &str) -> Prefix<'m> {
     Prefix::new(Session::new(model, 600, 40, &options(kv_type)).unwrap())
 }
 
-/// Those after the prompt and after each of some tokens behind it.
+/// Bits of the logits after the prompt, and after each of some further tokens.
 fn logits(prefix: &mut Prefix<'_>) -> Vec<Vec<u32>> {
     let bits = |session: &Session<'_>| session.logits().iter().map(|logit| logit.to_bits()).collect();
     let mut all = vec![bits(prefix.session())];
@@ -55,7 +55,7 @@ fn logits(prefix: &mut Prefix<'_>) -> Vec<Vec<u32>> {
     all
 }
 
-/// A shelf in memory.
+/// A cache of states in memory.
 #[derive(Default)]
 struct Kept {
     states: BTreeMap<Vec<i32>, (usize, Vec<u8>)>,
@@ -101,7 +101,7 @@ fn states_that_were_put_back_piece_by_piece_give_the_logits_of_a_prompt_that_was
             let evaluated = second.evaluate_with(&prompt, ends_turn, &mut shelf).unwrap();
             assert_eq!((evaluated.restored, evaluated.computed), (restored, 462 - restored), "{kv_type}");
             assert_eq!(logits(&mut second), expected, "{kv_type}, {restored} tokens restored");
-            // What was put back is cut and computed behind like anything else.
+            // Restored cells are cut and continued like computed ones.
             assert_eq!(second.evaluate(&prompt[..410], ends_turn).unwrap(), 7);
             assert_eq!(second.evaluate(&prompt, ends_turn).unwrap(), 462 - 403);
             assert_eq!(logits(&mut second), expected, "{kv_type}, {restored} tokens restored");
@@ -135,7 +135,7 @@ fn a_state_of_another_length_place_or_type_is_not_taken_and_changes_nothing() {
     assert!(session.logits().is_empty());
     assert!(!prefix(model, "q8_0").session().restore(&prompt[..3], &shelf.states[&prompt[..3]].1));
 
-    // The smallest context: nothing goes in or out.
+    // The smallest context: nothing is stored or restored.
     let smallest = Options { n_ctx: NonZeroUsize::new(1), ..options("f16") };
     let mut smallest = Session::new(model, 0, 1, &smallest).unwrap();
     assert!(!smallest.restore(&prompt[..1], state));
@@ -143,12 +143,12 @@ fn a_state_of_another_length_place_or_type_is_not_taken_and_changes_nothing() {
     assert!(smallest.state(0..1, |_| true).is_none());
 }
 
-/// A store on a disk so fast that every state is worth keeping.
+/// A cache on a disk so fast that every state is stored.
 pub fn store(folder: &Path) -> Store {
     Store::new(folder).on_a_disk_of(f64::INFINITY)
 }
 
-/// Evaluates the prompt with what is in `folder`, and waits until it is written.
+/// Evaluates the prompt with the cache in `folder`, and waits until it is written.
 pub fn evaluate(model: &Model, options: &Options, folder: &Path) -> (Evaluated, Vec<u32>) {
     let store = store(folder);
     let mut prefix = Prefix::new(Session::new(model, 600, 40, options).unwrap());
@@ -203,7 +203,7 @@ fn files_that_are_cut_short_flipped_or_foreign_are_ignored_and_replaced() {
             bytes
         });
     }
-    // Whole files under other names: each says itself what it is.
+    // Complete files under other names: each holds its own identity.
     let paths: Vec<&PathBuf> = written.keys().collect();
     for (index, bytes) in written.values().enumerate() {
         fs::write(paths[(index + 1) % paths.len()], bytes).unwrap();
@@ -351,7 +351,7 @@ fn calls_say_the_same_with_and_without_what_earlier_ones_kept() {
         list.push(said(question));
         list.push(turn(answer));
     }
-    // The system message with the tools at first, the turns before the last one as the conversation grows.
+    // First the system message with the tools, then all turns but the last as the conversation grows.
     assert!(restored[0] == 0 && restored[1] > 600, "{restored:?}");
     assert!(restored[2] == restored[1] && restored[3] > restored[1], "{restored:?}");
     let other = ask(&json!([turn("Is there Thai food in San Jose?")]), &settings(), Some(&kept));
@@ -396,7 +396,7 @@ fn the_command_keeps_lists_and_clears_and_keeps_nothing_where_it_is_told() {
     assert_eq!(call(&[question]), expected);
     let (code, listing) = cache(&["list", "--json", "--verify"]);
     assert_eq!((code, endings(&listing).contains(&"answers".to_owned())), (Some(0), true), "{listing}");
-    // The converter's report stands beside the model.
+    // The converter's report is next to the model.
     let model = &listing["models"][0];
     assert_eq!(
         (&model["state"], listing["models"].as_array().unwrap().len()),

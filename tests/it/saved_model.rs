@@ -1,4 +1,4 @@
-//! `cache list --verify`: whether the model of saved states is still the one that they were made with.
+//! `cache list --verify`: the model of cached states is still the one that made them, or not.
 
 use crate::{
     pocket::pocket,
@@ -12,7 +12,7 @@ use edgecall::{
 use serde_json::json;
 use std::{fs, path::Path};
 
-/// What verifying says of the one model in `cache`, and whether there is anything to complain about.
+/// State of the only model in `cache` after verification, with the reason; true if there is a complaint.
 fn verified(cache: &Path) -> (ModelState, String, bool) {
     let listing = store(cache).list(true).unwrap();
     let [model] = &listing.models[..] else { panic!("{listing}") };
@@ -37,7 +37,7 @@ fn verifying_hashes_the_model_and_finds_a_byte_that_no_sample_sees() {
     assert_eq!((state, complains), (ModelState::Same, false), "{reason}");
     assert_eq!(reason, "as at the first hash");
 
-    // In place, and at the time that it had: samples and stat are as they were.
+    // Changed in place with the same modification time: samples and stat are unchanged.
     let modified = fs::metadata(&path).unwrap().modified().unwrap();
     let data_start = Model::read_header(&path).unwrap().data_start;
     let bytes = fs::read(&path).unwrap();
@@ -61,7 +61,7 @@ fn verifying_hashes_the_model_and_finds_a_byte_that_no_sample_sees() {
     flip(unseen);
     assert_eq!(verified(&cache).0, ModelState::Same);
 
-    // What the converter wrote beside the file, about this file or about one of another length.
+    // The converter's report next to the file, about this file or about one of another length.
     let report = |bytes: usize, sha256: &str| {
         let report = json!({"file": {"file_bytes": bytes, "sha256": sha256}, "tensors": []});
         fs::write(folder.path().join("copy.gguf.json"), report.to_string()).unwrap();
@@ -91,7 +91,7 @@ fn a_model_that_is_gone_touched_moved_or_out_of_reach_is_said_to_be() {
     assert_eq!(restored(&path), 0);
     assert_eq!(verified(&cache).0, ModelState::HashedFirst);
 
-    // Moved on one disk it is the same file, and the next call notes where it is.
+    // A file moved on the same disk is recognised, and the next call records its new path.
     let moved = models.join("moved.gguf");
     fs::rename(&path, &moved).unwrap();
     let (state, _, complains) = verified(&cache);

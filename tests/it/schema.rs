@@ -1,4 +1,4 @@
-//! What the grammar of a schema and the tracker accept together, byte by byte: tables both ways.
+//! Texts that the grammar of a schema and its validator accept together, byte by byte: tables both ways.
 
 use edgecall::{
     runtime::{
@@ -10,7 +10,7 @@ use edgecall::{
 };
 use serde_json::{Value, json};
 
-/// What `call` holds an answer against whose schema this is.
+/// The constraint that `call` uses for an answer with this schema.
 fn constraint<'c>(compiler: &'c Compiler, compiled: &Compiled) -> Constraint<'c> {
     let tracker = Tracker::new(compiled.checks.clone(), 0);
     Constraint::new(compiler, Box::new(Fixed(compiled.lark()))).unwrap().watched(Box::new(tracker))
@@ -19,7 +19,7 @@ fn constraint<'c>(compiler: &'c Compiler, compiled: &Compiled) -> Constraint<'c>
 fn takes(compiler: &Compiler, compiled: &Compiled, text: &str) -> bool {
     let mut constraint = constraint(compiler, compiled);
     let tokens = compiler.tokenize(text.as_bytes());
-    // A matcher that gives up takes nothing.
+    // A matcher that gives up accepts nothing.
     tokens.into_iter().all(|token| constraint.accept(token as i32).unwrap_or(false))
         && constraint.may_end().unwrap()
 }
@@ -110,7 +110,7 @@ fn a_schema_takes_its_values_and_no_others() {
                 &["\"aA1\"", "\"1-A\\\\\""],
                 &["\"aa1\"", "\"AA\"", "\"aA1)\"", "\"aA1(\"", "\"aA1 \"", "\"aA1456789\""],
             ),
-            // The alternative stands beside the lookahead.
+            // An alternative next to the lookahead.
             (json!({"type": "string", "pattern": "^(?=a)ab|^c"}), &["\"ab\"", "\"cd\""], &["\"b\""]),
             (json!({"type": "string", "pattern": "^(?!no$)[a-z]+$"}), &["\"nope\"", "\"on\""], &["\"no\""]),
             (json!({"format": "date"}), &["\"2024-02-29\"", "3"], &["\"2023-02-29\"", "\"2024-13-01\""]),
@@ -296,7 +296,8 @@ fn long_limits_cost_nothing() {
     assert!(started.elapsed().as_millis() < 2000, "{:?}", started.elapsed());
 }
 
-/// The share of schemas that are all right and of those wholly enforced, and how many invalid texts were accepted.
+/// Fraction of schemas without an error, fraction that is fully enforced, and number of invalid texts that were
+/// accepted.
 fn coverage(file: &str) -> Option<(f64, f64, usize)> {
     let path = crate::shared::shared()?.join("data/schemas").join(file);
     let output = std::process::Command::new("xz").arg("-dc").arg(path).output().unwrap();
@@ -372,14 +373,14 @@ fn schemas_of_frameworks_take_what_pythons_validator_takes() {
 fn a_text_that_is_wound_up_ends_in_a_valid_value() {
     let compiler = Compiler::for_bytes().unwrap();
     for schema in [
-        // Keys that are required, in alternatives that the tracker cannot be sure of.
+        // Required keys in alternatives, between which the validator cannot decide early.
         json!({"oneOf": [
             {"type": "object", "properties": {"kind": {"const": "a"}, "of": {"type": "object", "required": ["x", "y"],
                 "properties": {"x": {"type": "string"}, "y": {"type": "integer"}}}}, "required": ["kind", "of"]},
             {"type": "array", "minItems": 3, "items": {"type": "string", "pattern": "^[0-9a-f]{8}$"}}]}),
-        // An array is refused when it is closed, and has to be begun anew.
+        // An array is refused when it is closed, and has to be generated again.
         json!({"type": "array", "contains": {"const": 7}, "maxContains": 0, "minContains": 0}),
-        // Members that nobody names.
+        // Members without a declared name.
         json!({"type": "object", "minProperties": 9}),
         json!({"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": true, "minItems": 3}),
     ] {
@@ -394,7 +395,7 @@ fn a_text_that_is_wound_up_ends_in_a_valid_value() {
             match constraint.closing(&mut closing, mask) {
                 Way::Back(tokens) => constraint.rollback(tokens).unwrap(),
                 Way::Choose(nearest) => {
-                    // Any of them will do; which one differs from step to step.
+                    // Any of these tokens will do; the choice varies from step to step.
                     let tokens = nearest.tokens();
                     let token = tokens[steps * 7 % tokens.len()];
                     assert!(constraint.accept(token).unwrap());

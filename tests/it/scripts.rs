@@ -1,4 +1,5 @@
-//! The scripts, run where nothing that they need is there: each says so in words, ends soon and leaves the folder as it was.
+//! Scripts in an environment without their dependencies: each says so in words, ends soon, and leaves the folder
+//! unchanged.
 
 use crate::program::python;
 use std::{
@@ -14,10 +15,10 @@ use std::{
 
 const BASH: &str = "/bin/bash";
 
-/// Long beyond what any script takes to find out that it cannot work.
+/// Far longer than any script needs to find that it cannot work.
 const BOUND: Duration = Duration::from_secs(120);
 
-/// What a system without compilers, Python, cargo and packages has at least.
+/// Minimal programs of a system without compilers, Python, cargo and packages.
 const COREUTILS: &[&str] = &[
     "basename",
     "bash",
@@ -88,7 +89,7 @@ fn run_all(path: &Path) {
                     continue;
                 };
                 let mut command = Command::new(python);
-                // Without what somebody has installed: what the script asks for is not there.
+                // Without installed packages, so that the script's dependencies are missing.
                 command.args(["-S", "-E", "-s"]);
                 command
             }
@@ -108,7 +109,7 @@ fn run_all(path: &Path) {
     assert_eq!(listing(copy.path()), before, "a script wrote into the repository's folder");
 }
 
-/// What is wrong with how a script ended.
+/// Fault in the way a script ended, if any.
 fn fault(output: &Output) -> Option<String> {
     let said = String::from_utf8_lossy(&output.stderr);
     let no_words = ["Traceback (most recent call last)", "unbound variable", "syntax error"];
@@ -126,7 +127,7 @@ enum Interpreter {
     Python,
 }
 
-/// Copies what scripts look for at once into `folder`, and gives the scripts, whichever there are.
+/// Copies the files that scripts read first into `folder`, and returns all scripts.
 fn copied(folder: &Path) -> Vec<(PathBuf, Interpreter)> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in ["Cargo.toml", "Cargo.lock", "README.md"] {
@@ -157,7 +158,7 @@ fn copied(folder: &Path) -> Vec<(PathBuf, Interpreter)> {
     scripts
 }
 
-/// The interpreter behind whatever `python3` is in PATH; a wrapper would need that PATH.
+/// The interpreter behind the `python3` in PATH; a wrapper would need that PATH.
 fn python_itself() -> Option<PathBuf> {
     let output = python().args(["-c", "import sys; print(sys.executable)"]).output().ok()?;
     output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
@@ -214,7 +215,7 @@ fn link_coreutils(folder: &Path) {
     }
 }
 
-/// A system on which `scripts/setup` finds all that it looks for, and an outside that it cannot reach.
+/// A system with everything that `scripts/setup` looks for, but without network access.
 struct System {
     programs: tempfile::TempDir,
     libclang: tempfile::TempDir,
@@ -244,7 +245,7 @@ impl System {
         fs::write(self.libclang.path().join(name), "").unwrap();
     }
 
-    /// What setup prints, and says.
+    /// Exit code, stdout and stderr of setup.
     fn setup(&self) -> (Option<i32>, String, String) {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/setup");
         let mut command = Command::new(BASH);

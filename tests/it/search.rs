@@ -1,5 +1,5 @@
-//! Values that fail a check are taken back and others tried: the loop with logits by hand, one token
-//! a byte, so that what the model would rather write is written in the test.
+//! Values that fail validation are taken back and others are tried. The logits are set by hand, one token per byte, so
+//! that the test decides what the model prefers.
 
 use edgecall::{
     Kind, call,
@@ -13,8 +13,8 @@ use edgecall::{
 use serde_json::{Value, json};
 use std::{num::NonZeroUsize, ops::ControlFlow};
 
-/// A model that would write one of some texts, the first of them rather than the second, and where
-/// it has left them all, rather `leaning` than anything else.
+/// A model that prefers the first of some texts to the second and so on; after leaving all of them it prefers the bytes
+/// in `leaning`.
 struct Wishes {
     texts: Vec<&'static str>,
     leaning: &'static [u8],
@@ -85,13 +85,13 @@ fn generate(
 ) -> Result<Completion, runtime::Error> {
     let mut sampler = Sampler::new(Sampling::default());
     generate::constrained(wishes, constraint, &mut sampler, budget, Pace::Forced, |text| {
-        // What a reader sees is what stands: never behind or ahead of the sequence by more than a token.
+        // The reader's text equals the sequence, except for at most one token.
         assert!(!text.is_empty());
         ControlFlow::Continue(())
     })
 }
 
-/// What is written under `schema` by a model with these wishes.
+/// Output under `schema` of a model with these preferences.
 fn written(schema: Value, texts: &[&'static str], leaning: &'static str) -> (String, Completion, usize) {
     let compiler = Compiler::for_bytes().unwrap();
     let schema = AnswerSchema::new(&schema, KeyOrder::Any).unwrap();
@@ -114,7 +114,7 @@ fn a_number_that_fails_its_check_is_replaced_by_the_next_likely_one() {
     let (text, completion, rewinds) = written(schema.clone(), &[r#"{"n": 20}"#, r#"{"n": 28}"#], "");
     assert_eq!(text, r#"{"n": 28}"#);
     assert!(rewinds > 0 && completion.decoded > completion.tokens.len(), "{rewinds} {completion:?}");
-    // Nothing is wished for after the first number, and it is still a multiple.
+    // After the first number the model has no preference, and the result is still a multiple.
     let (text, ..) = written(schema, &[r#"{"n": 12345}"#], "}0123456789");
     assert!(text.starts_with(r#"{"n": 1"#), "{text}");
 }
@@ -130,7 +130,7 @@ fn a_string_that_fails_its_check_goes_on_or_is_replaced() {
 
 #[test]
 fn an_object_that_fails_its_check_is_taken_back_into_its_values() {
-    // No two of the three numbers may agree, which is for the whole object to know.
+    // No two of the three numbers may be equal; only the whole object can decide that.
     let schema = json!({"type": "object", "properties": {"a": {"enum": [1, 2]}, "b": {"enum": [1, 2]}},
         "required": ["a", "b"], "additionalProperties": false,
         "not": {"anyOf": [{"properties": {"a": {"const": 1}, "b": {"const": 1}}},
@@ -151,7 +151,7 @@ fn an_item_that_is_there_already_gives_way_to_another() {
 
 #[test]
 fn after_enough_attempts_the_keyword_the_place_and_the_value_are_said() {
-    // One number in a million will do, and the model will not have it.
+    // One number in a million is valid, and the model does not prefer it.
     let schema = json!({"type": "object", "properties": {"n": {"type": "integer", "multipleOf": 999_983}},
         "required": ["n"]});
     let compiler = Compiler::for_bytes().unwrap();
@@ -184,7 +184,7 @@ fn tokens_that_are_taken_back_count_against_the_budget() {
 
 #[test]
 fn a_call_is_backed_out_of_where_its_tools_name_is_the_only_way_on() {
-    // Both tools can be called; the first one's only argument never passes with what the model likes.
+    // Both tools can be called; the first one's only argument is never valid with the model's preferences.
     let tools = ToolSet::from_value(json!([
         {"name": "f", "parameters": {"properties": {"s": {"type": "string", "pattern": "^(?:(?=b)[a-c])$"}}, "required": ["s"]}},
         {"name": "g", "parameters": {"properties": {"b": {"type": "boolean"}}, "required": ["b"]}},

@@ -1,4 +1,4 @@
-//! A server on this machine that answers as a test tells it to, badly if need be.
+//! A local server that answers as a test tells it to, also with errors.
 
 use serde_json::Value;
 use std::{
@@ -12,25 +12,25 @@ use std::{
     time::Duration,
 };
 
-/// A request as it came in.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub path: String,
-    /// The lines of the header, names in small letters.
+    /// Header lines, with names in lower case.
     pub header: Vec<String>,
-    /// The body, null if it has none.
+    /// Body; null if there is none.
     pub body: Value,
 }
 
-/// What is written back, before the connection is closed.
+/// Answer to write before the connection is closed.
 pub struct Answer {
     bytes: Vec<u8>,
-    /// Time that passes first.
+    /// Delay before the answer.
     after: Duration,
 }
 
 impl Answer {
-    /// An answer with this status and type.
+    /// Creates an answer with this status and content type.
     pub fn of(status: u16, more: &str, content_type: &str, body: &str) -> Answer {
         let head = format!(
             "HTTP/1.1 {status} Whatever\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\nconnection: close\r\n{more}\r\n",
@@ -48,7 +48,7 @@ impl Answer {
         Answer::of(status, more, "application/json", &body)
     }
 
-    /// The same without its last bytes.
+    /// Cuts the last bytes off.
     pub fn cut(mut self, bytes: usize) -> Answer {
         self.bytes.truncate(self.bytes.len() - bytes);
         self
@@ -60,14 +60,14 @@ impl Answer {
     }
 }
 
-/// The server; it listens as long as the process lives.
+/// The server; it listens until the process ends.
 pub struct Server {
     port: u16,
     seen: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Server {
-    /// Starts one; `answer` gets each request and how many came before it.
+    /// Starts a server; `answer` gets each request and the number of earlier ones.
     pub fn start(answer: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -82,7 +82,7 @@ impl Server {
                     requests.lock().unwrap().push(request.clone());
                     let answer = answer(&request, count.fetch_add(1, Ordering::SeqCst));
                     thread::sleep(answer.after);
-                    // The other side may have given up.
+                    // The client may have given up.
                     let _ = stream.write_all(&answer.bytes);
                 });
             }
@@ -94,12 +94,12 @@ impl Server {
         format!("http://127.0.0.1:{}/v1", self.port)
     }
 
-    /// The requests so far.
+    /// Requests so far.
     pub fn seen(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// The requests so far whose path ends so.
+    /// Requests so far whose path ends with `path`.
     pub fn seen_at(&self, path: &str) -> Vec<Request> {
         self.seen().into_iter().filter(|request| request.path.ends_with(path)).collect()
     }

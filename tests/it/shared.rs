@@ -1,8 +1,8 @@
-//! The shared reference data that developers and CI have beside the repository, and users do not.
+//! Shared reference data, which developers and CI have next to the repository, and users do not.
 
 use std::path::PathBuf;
 
-/// The folder of the reference data, or `None` (said aloud) where it is not there.
+/// The folder of the reference data; `None`, with a message, if it is missing.
 ///
 /// # Panics
 /// Under `CI=true` a missing folder fails the test instead of skipping it.

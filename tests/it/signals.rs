@@ -1,4 +1,4 @@
-//! Whatever a model file holds, the command ends by itself: never by a signal, and with an exit code of its own.
+//! The command ends by itself with any model file: never by a signal, and with an exit code of its own.
 
 use crate::{edited::Edited, fixture::Random, guard::folder, oracle, pocket};
 use edgecall::{
@@ -27,7 +27,7 @@ pub fn answer(path: &Path, folder: &Path) -> Output {
         .unwrap()
 }
 
-/// What a command may end with; a signal is no code at all, and 70 and 101 are bugs here.
+/// True if the exit code is an expected one. A signal gives no code, and 70 and 101 are bugs.
 fn ended_well(output: &Output) -> bool {
     matches!(output.status.code(), Some(0 | 1 | 2 | 65 | 66 | 69 | 73 | 74))
 }
@@ -36,7 +36,7 @@ fn ended_well(output: &Output) -> bool {
 fn every_type_that_ggml_writes_makes_a_call() {
     let folder = folder();
     let path = folder.path().join("m.gguf");
-    // Small ones: some of ggml's encoders search long.
+    // Small tensors, since some of ggml's encoders search for long.
     let names = ["blk.0.attn_k.weight", "blk.4.attn_output.weight"];
     let weights = fs::read(pocket::pocket(FileType::F32)).unwrap();
     let gguf = edgecall::gguf::Gguf::parse(&weights).unwrap();
@@ -47,7 +47,7 @@ fn every_type_that_ggml_writes_makes_a_call() {
             let dims = gguf.tensor(name).unwrap().dims.clone();
             let bytes = gguf.tensor_bytes(&weights, name).unwrap();
             let row: Vec<f32> = bytes.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect();
-            // Matrices whose rows are no whole blocks of the type keep the type they have.
+            // Matrices whose rows are not whole blocks of the type keep their type.
             if !dims[0].is_multiple_of(ggml_type.block_len()) {
                 continue;
             }
@@ -92,7 +92,7 @@ fn every_type_that_can_be_multiplied_runs_whatever_its_bytes_are() {
     assert_eq!(ran, GgmlType::ALL.len() - 7);
 }
 
-/// How many damaged files the test makes; `EDGECALL_FUZZ_CASES` sets another number.
+/// Number of damaged files that the test makes; `EDGECALL_FUZZ_CASES` overrides it.
 fn cases() -> u64 {
     std::env::var("EDGECALL_FUZZ_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(150)
 }
@@ -129,10 +129,10 @@ fn a_damaged_header_never_ends_the_process() {
     assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
 }
 
-/// Where a header is worth damaging: most of its bytes are the texts of tokens and merges.
+/// Positions in a header that are worth damaging, since most of its bytes are texts of tokens and merges.
 struct Places {
     header: usize,
-    /// Beginnings of the numbers, names and types that are not in a long array.
+    /// Start of the numbers, names and types outside long arrays.
     small: Vec<usize>,
 }
 
@@ -167,7 +167,7 @@ impl Places {
     }
 }
 
-/// A value that a key may be given by mistake or by malice.
+/// A value that a key may have by mistake or malice.
 fn value(random: &mut Random) -> Value {
     let number = [0, 1, 2, 3, 7, 64, 255, 256, 513, 65_535, 1 << 24, 1 << 31, u64::from(u32::MAX), u64::MAX];
     let number = number[random.bits() as usize % number.len()];
@@ -190,7 +190,7 @@ fn value(random: &mut Random) -> Value {
     }
 }
 
-/// Keys that the model may be given though it had none.
+/// Keys that may be added to the model.
 const FURTHER_KEYS: [&str; 14] = [
     "expert_count",
     "expert_used_count",
@@ -208,7 +208,7 @@ const FURTHER_KEYS: [&str; 14] = [
     "nextn_predict_layers",
 ];
 
-/// Gives one key or tensor of `model` another value, type or shape, or takes it away; offsets stay right.
+/// Changes or removes a key or tensor of `model`; offsets stay correct.
 fn disturb(model: &mut Edited, random: &mut Random) {
     let key = random.bits() as usize % model.metadata.len();
     let tensor = random.bits() as usize % model.tensors.len();
@@ -222,7 +222,7 @@ fn disturb(model: &mut Edited, random: &mut Random) {
             model.metadata.push((format!("{architecture}.{name}"), value(random)));
         }
         3 => {
-            // Another number of elements in an array of the tokenizer.
+            // Changes the number of elements in an array of the tokenizer.
             if let Value::Array(Array::String(texts)) = &mut model.metadata[key].1 {
                 let len = random.bits() as usize % (texts.len() + 1);
                 texts.truncate(len);
@@ -238,7 +238,7 @@ fn disturb(model: &mut Edited, random: &mut Random) {
             }
         }
         5 => {
-            // ggml keeps the name of an architecture that does not exist for later.
+            // Swaps the names of two tensors.
             let (a, b) = (tensor, random.bits() as usize % model.tensors.len());
             let name = model.tensors[a].0.clone();
             model.tensors[a].0 = std::mem::replace(&mut model.tensors[b].0, name);
@@ -304,7 +304,7 @@ fn damaged_parts_of_a_split_model_never_end_the_process() {
         let which = random.bits() as usize % parts.len();
         let mut file = originals[which].clone();
         let header = edgecall::gguf::Gguf::parse(&file).unwrap().data_start as usize;
-        // The later parts are all keys and table; of the first the table stands at its end.
+        // Later parts have only keys and the tensor table; in the first part the table is at its end.
         let from = header.saturating_sub(3000);
         for _ in 0..=random.bits() % 3 {
             let at = if random.bits().is_multiple_of(4) {
@@ -352,7 +352,7 @@ fn weights_that_are_no_numbers_and_random_ones_end_without_a_signal() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(ended_well(&output), "{fill:?}: {:?} {stderr}", output.status);
     }
-    // All of them NaN: there is no likeliest token, and that is said.
+    // All weights are NaN: there is no most likely token, and the error says so.
     for (.., ggml_type, data) in &mut model.tensors {
         if *ggml_type == GgmlType::F32 {
             data.fill(0xff);
@@ -395,11 +395,11 @@ fn a_vocabulary_without_ends_or_with_giants_is_refused_or_runs() {
         model.write(&path);
         answer(&path, folder.path())
     };
-    // The trie of the grammar counts a token's bytes in ten bits.
+    // The trie of the grammar has ten bits for a token's length.
     let output = tokens(&|t| t[300] = "x".repeat(1100));
     assert_eq!(output.status.code(), Some(65));
     assert!(String::from_utf8_lossy(&output.stderr).contains("token 300 has 1100 bytes"));
-    // Nothing begins a JSON object: no token goes on where the grammar does.
+    // No token can begin a JSON object, so none can continue the grammar.
     let output = tokens(&|t| {
         t.iter_mut()
             .enumerate()
@@ -410,10 +410,10 @@ fn a_vocabulary_without_ends_or_with_giants_is_refused_or_runs() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("the model gives no token that the grammar takes"), "{said}");
     for edit in [
-        // No mark that a call could begin or a turn could end with.
+        // No special token that could begin a call or end a turn.
         &|t: &mut Vec<String>| (4000..t.len()).for_each(|i| t[i] = format!("plain{i}")) as (),
         &|t: &mut Vec<String>| t.iter_mut().enumerate().for_each(|(i, t)| *t = format!("x{i}")),
-        // Characters that the byte-level alphabet does not have.
+        // Characters outside the byte-level alphabet.
         &|t: &mut Vec<String>| t.iter_mut().enumerate().for_each(|(i, t)| *t = format!("\u{1F600}{i} \n")),
         &|t: &mut Vec<String>| t.iter_mut().enumerate().for_each(|(i, t)| *t = format!("<{i}>")),
         &|t: &mut Vec<String>| t[5] = String::new(),

@@ -10,7 +10,7 @@ use edgecall::convert::vocab::{self, Error, Family};
 use edgecall::gguf::{Array, Value};
 use serde_json::{Value as Json, json};
 
-/// A checkpoint's tokenizer files, to be changed by a test.
+/// Files of a checkpoint's tokenizer, to be changed by a test.
 struct Files {
     tokenizer: Json,
     settings: Json,
@@ -46,7 +46,7 @@ impl Files {
         vocab::metadata(&self.open(), self.config.as_object().unwrap(), vocab_size, "qwen2", family)
     }
 
-    /// The keys behind the merges, without `tokenizer.` and `ggml.`.
+    /// Keys after the merges, without `tokenizer.` and `ggml.`.
     fn behind_merges(&self) -> Vec<String> {
         let keys = self.keys(8, Family::Qwen).unwrap();
         let at = keys.iter().position(|(key, _)| key == "tokenizer.ggml.merges").unwrap();
@@ -119,7 +119,7 @@ fn the_post_processor_says_what_is_added_to_a_prompt() {
         template(&["<bos>", "A", "<eos>"], &["<bos>", "A", "<eos>", "B", "<eos>"]),
         &[ids[0], ids[1], "add_bos_token true", "add_eos_token true", "add_sep_token false"],
     );
-    // The last token of the template is the end of the text; what was called EOS ends a turn.
+    // The last token of the template is the end of the text; the former EOS ends a turn.
     check(
         template(&["<bos>", "A", "<eot>"], &["<bos>", "A", "<eot>", "B", "<eot>"]),
         &[
@@ -208,7 +208,7 @@ fn added_tokens_are_control_or_user_defined_by_flag_and_by_look() {
         ("<plain>", false, true),
         ("\u{2581}\u{2581}", false, true),
         ("<yes>", true, true),
-        // Said by the byte-level decoder, which takes letters of its alphabet for bytes.
+        // Their text is changed by the byte-level decoder, which reads letters of its alphabet as bytes.
         ("\u{120}gap", false, false),
         ("é", false, false),
     ];

@@ -1,4 +1,4 @@
-//! The token check passes where the tokenizers agree and names the text where they do not.
+//! The token check passes if the tokenizers agree, and names the text on which they differ.
 
 use crate::shared::shared;
 use edgecall::checkpoint::tokenizer::Tokenizer;

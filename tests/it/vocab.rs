@@ -1,4 +1,4 @@
-//! The `tokenizer.*` keys are the reference converter's: held against its lists in `../shared/golden`.
+//! The `tokenizer.*` keys equal those of the reference converter, from its lists in `../shared/golden`.
 
 use crate::program::python;
 use crate::shared::shared;
@@ -96,14 +96,14 @@ fn conformance_names_sizes_and_sampling_are_the_references() {
     }
 }
 
-/// The `tokenizer.*` keys of a list, as `ggufhash.py` writes them.
+/// The `tokenizer.*` keys of a list, in the format of `ggufhash.py`.
 fn listed(path: &Path) -> Vec<serde_json::Value> {
     let list: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let keys = list["kv"].as_array().unwrap().iter();
     keys.filter(|kv| kv["key"].as_str().unwrap().starts_with("tokenizer.")).cloned().collect()
 }
 
-/// The same description of our own keys.
+/// Our keys in the same format.
 fn described(keys: &[(String, Value)]) -> Vec<serde_json::Value> {
     keys.iter()
         .map(|(key, value)| match value {
@@ -146,7 +146,7 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Qwen3's tokenizer cut to 512 tokens, as `golden/README.md` makes it.
+/// Qwen3's tokenizer cut to 512 tokens, as in `golden/README.md`.
 fn mini_tok(shared: &Path) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mini-tok-{}", std::process::id()));
     let status = python()

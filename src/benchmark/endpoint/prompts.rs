@@ -1,4 +1,4 @@
-//! Prompts for models that are not here: the chat template, and the text around what the model writes.
+//! Prompts for models behind a server: the chat template, and the model's BOS, EOS and stop texts.
 
 use crate::{
     Result,
@@ -15,20 +15,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Far longer than any chat template; the file may be a device without an end.
+/// Limit on the size of a template file. No chat template is this long, but a path may name a device without an end.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// Texts that end a turn in the model families that are known.
+/// End-of-turn texts of known model families.
 const ENDS: [&str; 7] =
     ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "</s>"];
 
-/// A chat template with what it needs of its model's vocabulary.
+/// A chat template with the special tokens of its model.
 #[derive(Clone, Debug)]
 pub struct Template {
-    /// Where it is from, for messages.
+    /// Path of the template's file, used in errors.
     path: PathBuf,
     text: String,
-    /// The text of the token that the model's own tokenizer puts in front.
+    /// Text of the BOS token, if the model's tokenizer adds one.
     bos: Option<String>,
     eos: Option<String>,
     ends: Vec<String>,
@@ -37,18 +37,18 @@ pub struct Template {
 
 /// One prompt.
 pub(super) struct Prompt {
-    /// The text that is sent.
+    /// Text to send.
     pub(super) sent: String,
-    /// The SHA-256 of the prompt, in hex.
+    /// SHA-256 of the rendered prompt, BOS included, in hex.
     pub(super) sha256: String,
 }
 
 impl Template {
-    /// Reads a template: that of a GGUF file, or a file of Jinja. Of a model in Jinja alone no token is known; servers put
-    /// one in front themselves where the model wants it.
+    /// Reads a template from a GGUF file or a Jinja file. A Jinja file has no special tokens; the server adds BOS
+    /// itself where the model wants it.
     ///
     /// # Errors
-    /// A file that cannot be read or is neither.
+    /// A file that cannot be read, or is neither of the two.
     pub fn open(path: &Path) -> Result<Template> {
         let unreadable = |source| Error::Read { path: path.to_path_buf(), source };
         let mut file = File::open(path).map_err(unreadable)?;
@@ -69,10 +69,10 @@ impl Template {
         Ok(Template { path: path.to_path_buf(), text, bos: None, eos: None, ends, manner })
     }
 
-    /// The template of a model that is here; `path` is for messages.
+    /// Template of a model whose vocabulary is loaded; `path` is used in errors.
     ///
     /// # Errors
-    /// A model without one.
+    /// A model without a chat template.
     pub fn of(vocabulary: &Vocabulary, path: &Path) -> Result<Template> {
         let text = Format::default().template(vocabulary, true)?.to_owned();
         let piece = |token: Option<i32>| {
@@ -98,22 +98,22 @@ impl Template {
         })
     }
 
-    /// The file that it is from.
+    /// Path of the template's file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How a model with this template writes calls.
+    /// Format in which a model with this template writes tool calls.
     pub(super) fn dialect(&self) -> &'static dyn Dialect {
         self.manner.dialect
     }
 
-    /// The texts that end an answer; what OpenAI takes at most.
+    /// Stop texts of an answer; at most four, OpenAI's limit.
     pub(super) fn ends(&self) -> &[String] {
         &self.ends[..self.ends.len().min(4)]
     }
 
-    /// The prompt of a case: what a model here would read, hash included.
+    /// Renders the prompt of a case as for a local model, with its hash.
     pub(super) fn prompt(&self, dataset: &Dataset, case: &Case) -> Result<Prompt> {
         let conversation = dataset.conversation(case);
         let request = Request::new(&conversation, Some(&dataset.job.tools));
@@ -126,7 +126,7 @@ impl Template {
         };
         let text = call::render_with(&self.text, &request, Some(&self.manner), &options)?;
         let sha256 = hex(&Sha256::digest(&text));
-        // Servers put this token in front themselves, and two of them are none that the model knows.
+        // Servers add BOS themselves. With a second one the prompt would be unlike any that the model was trained on.
         let sent = self.bos.as_deref().and_then(|bos| text.strip_prefix(bos)).map(str::to_owned);
         Ok(Prompt { sent: sent.unwrap_or(text), sha256 })
     }

@@ -1,4 +1,4 @@
-//! What a server is sent, and what is read of its answer.
+//! Requests to a server, and its replies.
 
 use super::count;
 use crate::{
@@ -10,10 +10,10 @@ use crate::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// The marks of a call that a server must not take out of the text.
+/// Tags of a call that the server must not remove from the text.
 const MARKS: [&str; 2] = ["<tool_call>", "</tool_call>"];
 
-/// Fields that OpenAI's own form does not have; a server that knows that form alone refuses them.
+/// Request fields that are not in OpenAI's API; a server that accepts only that API refuses them.
 const EXTENSIONS: [&str; 6] = [
     "skip_special_tokens",
     "spaces_between_special_tokens",
@@ -28,11 +28,11 @@ pub(super) struct Asked {
     path: &'static str,
     body: Value,
     ends: Vec<String>,
-    /// The SHA-256 of the prompt, or of messages and tools where the server writes the prompt, in hex.
+    /// SHA-256 in hex: of the prompt, or of messages and tools where the server renders the prompt.
     pub(super) sha256: String,
 }
 
-/// What came back.
+/// The server's reply to one request.
 pub(super) struct Answered {
     pub(super) text: String,
     pub(super) finish: String,
@@ -43,7 +43,7 @@ pub(super) struct Answered {
 }
 
 impl Asked {
-    /// Our prompt, for `/completions`.
+    /// Request for `/completions` with a prompt rendered here.
     pub(super) fn completion(
         model: &str,
         prompt: String,
@@ -54,14 +54,14 @@ impl Asked {
         let mut body = greedy(model, max_tokens);
         body["prompt"] = prompt.into();
         body["stop"] = json!(ends);
-        // vLLM's words for leaving the marks of a call in the text, and llama-server's.
+        // The first two fields make vLLM keep the tags in the text, the third does so in llama-server.
         body["skip_special_tokens"] = false.into();
         body["spaces_between_special_tokens"] = false.into();
         body["preserved_tokens"] = json!(MARKS);
         Asked { path: "/completions", body, ends: ends.to_vec(), sha256 }
     }
 
-    /// Messages and tools, for `/chat/completions`.
+    /// Request for `/chat/completions` with messages and tools.
     pub(super) fn chat(model: &str, dataset: &Dataset, case: &Case, max_tokens: usize) -> Asked {
         let messages = Value::Array(messages(dataset, case));
         let tools = Value::Array(dataset.job.tools.sources());
@@ -74,8 +74,8 @@ impl Asked {
         Asked { path: "/chat/completions", body, ends: Vec::new(), sha256 }
     }
 
-    /// Sends it and reads the answer; with `plain`, which a server that refuses a field of [`EXTENSIONS`] by its name
-    /// sets, without them.
+    /// Sends the request and reads the reply. If `plain` is true, the fields in [`EXTENSIONS`] are left out; it becomes
+    /// true when the server refuses one of them by name, and the request is then sent again.
     pub(super) fn send(&mut self, client: &Client, plain: &mut bool) -> Result<Answered> {
         let strip = |body: &mut Value| {
             body.as_object_mut()
@@ -130,7 +130,7 @@ impl Asked {
     }
 }
 
-/// Always the likeliest token, whatever the server's or the model's defaults are.
+/// Request fields for greedy decoding; they override defaults of the server and of the model.
 fn greedy(model: &str, max_tokens: usize) -> Value {
     json!({
         "model": model,
@@ -139,7 +139,7 @@ fn greedy(model: &str, max_tokens: usize) -> Value {
         "top_p": 1,
         "presence_penalty": 0,
         "frequency_penalty": 0,
-        // vLLM's word for it, which takes its default from the model's generation_config, and llama-server's.
+        // Names of the same penalty in vLLM, which takes its default from generation_config.json, and in llama-server.
         "repetition_penalty": 1,
         "repeat_penalty": 1,
         "seed": 0,
@@ -147,7 +147,7 @@ fn greedy(model: &str, max_tokens: usize) -> Value {
     })
 }
 
-/// The messages of a case in OpenAI's form, where arguments are text and every call has an id.
+/// Messages of a case in OpenAI's format: arguments are strings, and every call has an id.
 fn messages(dataset: &Dataset, case: &Case) -> Vec<Value> {
     let conversation = dataset.conversation(case);
     let message = |(i, message): (usize, &crate::chat::Message)| {
@@ -169,7 +169,7 @@ fn messages(dataset: &Dataset, case: &Case) -> Vec<Value> {
     conversation.messages.iter().enumerate().map(message).collect()
 }
 
-/// What a message says, with its calls written as a model writes them.
+/// Text of a message, followed by its tool calls written as `<tool_call>` blocks.
 fn said(message: &serde_json::Map<String, Value>) -> String {
     let content = message.get("content").and_then(Value::as_str).unwrap_or_default();
     let call = |call: &Value| {
@@ -177,9 +177,9 @@ fn said(message: &serde_json::Map<String, Value>) -> String {
         let name = function["name"].as_str().map_or("null".into(), quoted);
         let arguments = match &function["arguments"] {
             Value::Null => "{}".into(),
-            // A text that holds no object is no call, and must not become one.
+            // A string without an object is kept as a string, so that it is rejected as arguments later.
             Value::String(text) => match serde_json::from_str::<Value>(text) {
-                // As it was written: a number that was parsed may be written otherwise.
+                // The original text, since a parsed number may be written in another way.
                 Ok(Value::Object(_)) => text.clone(),
                 _ => quoted(text),
             },

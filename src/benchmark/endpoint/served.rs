@@ -1,23 +1,23 @@
-//! What a server says of itself and of a model: it tells its rows from another's, wherever the server stands.
+//! A server's description of itself and of a model; it tells rows of one server from those of another at any address.
 
 use crate::http::{Client, Error, Place};
 use serde_json::Value;
 
-/// The most characters that are kept of it.
+/// Maximum length of the description, in characters.
 const MOST: usize = 300;
 
-/// What the server behind `client` says of itself and of `model`, in words.
+/// Describes the server behind `client` and its `model` in one line.
 ///
-/// Asked are the list of models, which all servers have, llama-server's properties and vLLM's version; what a server
-/// does not have is left out.
+/// The sources are `/models`, llama-server's `/props` and vLLM's `/version`; an endpoint that the server lacks is left
+/// out.
 ///
 /// # Errors
-/// Where the server cannot be reached or refuses the key, so that this is said before the first prompt is sent.
+/// A server that cannot be reached or that refuses the key. This shows before the first prompt is sent.
 pub fn identify(client: &Client, model: &str) -> Result<String, Error> {
     let mut words = Vec::new();
     let models = match client.get(Place::Base, "/models") {
         Ok(models) => models,
-        // A server without the list may still answer prompts.
+        // A server without `/models` may still answer prompts.
         Err(Error::Status { status: 404 | 405 | 501, .. }) => Value::Null,
         Err(error) => return Err(error),
     };
@@ -26,7 +26,7 @@ pub fn identify(client: &Client, model: &str) -> Result<String, Error> {
         let aliases = entry["aliases"].as_array().map_or(&[][..], Vec::as_slice);
         entry["id"] == model || aliases.iter().any(|alias| alias == model)
     };
-    // A llama-server has one model and answers to any name.
+    // A llama-server has one model and accepts any name for it.
     let only = || listed.first().filter(|_| listed.len() == 1);
     if let Some(entry) = listed.iter().find(is_named).or_else(only) {
         words.extend(entry["owned_by"].as_str().map(str::to_owned));
@@ -40,7 +40,7 @@ pub fn identify(client: &Client, model: &str) -> Result<String, Error> {
     if words.is_empty() {
         return Ok("a server that says nothing of itself".into());
     }
-    // It ends up on terminals, and in every row.
+    // The description is printed on terminals and stored in every row.
     let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     Ok(words.join(", ").chars().map(plain).take(MOST).collect())
 }

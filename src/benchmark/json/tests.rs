@@ -1,4 +1,4 @@
-//! What Python's `json` reads, refuses and calls equal.
+//! Tests of the Python dialect: parsing, errors and equality.
 
 use super::*;
 use proptest::prelude::*;
@@ -142,7 +142,7 @@ proptest! {
 
     #[test]
     fn texts_near_json_are_accepted_or_refused_as_serde_json_does(text in r#"[\[\]{}":,0-9eE.\-+ \\ua]{0,12}"#) {
-        // serde_json refuses a number beyond f64 and a lone surrogate, Python does not.
+        // serde_json refuses a number beyond the range of f64 and an unpaired surrogate; Python accepts both.
         if serde_json::from_str::<serde_json::Value>(&text).is_ok() {
             prop_assert!(Json::parse(&text).is_ok());
         } else if let Ok(read) = Json::parse(&text) {

@@ -1,4 +1,4 @@
-//! Votes on disk: one line each, added as soon as it is given, so that a run that is killed has lost none.
+//! Cache of votes on disk: each is appended as one line as soon as it arrives, so a killed run loses none.
 
 use crate::benchmark::Error;
 use serde::{Deserialize, Serialize};
@@ -9,13 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Far more than years of votes; the file may be a device without an end.
+/// Limit on the size of the file. Years of votes stay below it, but a path may name a device without an end.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// Characters of a reply that are kept, its last ones.
+/// Number of characters kept from the end of a reply.
 const KEPT: usize = 1000;
 
-/// Votes by the hash of all that they depend on.
+/// Votes by the hash of everything that they depend on.
 #[derive(Debug)]
 pub struct Cache {
     votes: BTreeMap<String, Option<bool>>,
@@ -26,16 +26,16 @@ pub struct Cache {
 #[derive(Serialize, Deserialize)]
 struct Line {
     key: String,
-    /// Null where the reply had no verdict.
+    /// The vote; null if the reply has no verdict.
     good: Option<bool>,
-    /// The end of the reply, for people.
+    /// End of the reply, for people who read the file.
     #[serde(default)]
     reply: String,
 }
 
 impl Cache {
-    /// Opens the cache at `path`, which is made if it is not there. Lines that cannot be read, such as the torn last one
-    /// of a killed run, are passed over.
+    /// Opens the cache at `path`, or creates it. Lines that cannot be parsed are skipped, such as the incomplete last
+    /// one of a killed run.
     ///
     /// # Errors
     /// [`Error::Create`] and [`Error::Read`].
@@ -46,7 +46,7 @@ impl Cache {
         }
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true);
-        // Replies repeat conversations.
+        // Replies may quote conversations, so only the owner may read the file.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path).map_err(cannot)?;
@@ -65,12 +65,12 @@ impl Cache {
         Ok(cache)
     }
 
-    /// The vote of this key, if it was given; nothing in it if it could not be read.
+    /// The cached vote: `None` if there is none, `Some(None)` if the reply was unreadable.
     pub fn get(&self, key: &str) -> Option<Option<bool>> {
         self.votes.get(key).copied()
     }
 
-    /// Keeps a vote.
+    /// Stores a vote.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -86,7 +86,7 @@ impl Cache {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        // In one write: other runs may add to the same file.
+        // A single write, since other runs may append to the same file.
         self.file.write_all(bytes).map_err(|source| Error::Write { path: self.path.clone(), source })
     }
 }

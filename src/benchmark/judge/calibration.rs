@@ -1,4 +1,4 @@
-//! A judge held against published verdicts.
+//! Comparison of a judge with published verdicts.
 
 use super::{Judge, Manner, Question};
 use crate::{
@@ -13,66 +13,66 @@ use crate::{
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, path::Path};
 
-/// How far a judge agrees with published verdicts.
+/// Agreement of a judge with published verdicts.
 #[derive(Clone, Debug, Serialize)]
 pub struct Calibration {
-    /// The version of this form.
+    /// Version of this JSON format.
     pub schema_version: u32,
-    /// How the judge was asked.
+    /// Configuration of the judge.
     pub judge: Manner,
-    /// How often each question was put.
+    /// Votes per question.
     pub votes: usize,
-    /// File by file.
+    /// Agreement on each file.
     pub files: Vec<Agreement>,
-    /// All of them together; none for a single file.
+    /// Agreement on all files together; `None` for a single file.
     pub pooled: Option<Agreement>,
-    /// Draws of the bootstraps, and where they start.
+    /// Number of bootstrap samples.
     pub draws: usize,
-    /// The seed of the draws.
+    /// Random seed of the bootstraps.
     pub seed: u64,
 }
 
-/// The same for some rows.
+/// Agreement on the rows of one file, or of all files.
 #[derive(Clone, Debug, Serialize)]
 pub struct Agreement {
-    /// The file.
+    /// The file's name.
     pub file: String,
     /// Rows with a published verdict.
     pub rows: usize,
-    /// Of those, the ones without a readable verdict of the judge's; all figures below leave them out.
+    /// Rows among them without a verdict of this judge; the figures below leave them out.
     pub without_verdict: usize,
-    /// Votes that could not be read.
+    /// Votes that could not be parsed.
     pub unreadable_votes: usize,
-    /// The share of rows on which both say the same.
+    /// Fraction of rows on which both verdicts are the same.
     pub agreement: Option<f64>,
-    /// Its 95 % score interval, which takes rows as independent.
+    /// 95 % Wilson score interval of the agreement; it treats rows as independent.
     pub agreement_interval: Option<Interval>,
     /// Cohen's kappa.
     pub kappa: Option<f64>,
-    /// Its 95 % interval, conversations drawn.
+    /// 95 % interval of kappa, from a bootstrap over conversations.
     pub kappa_interval: Option<Interval>,
-    /// The mean of the published verdicts.
+    /// Mean of the published verdicts.
     pub published_mean: Option<f64>,
-    /// The mean of the judge's.
+    /// Mean of this judge's verdicts.
     pub judge_mean: Option<f64>,
-    /// Rows by both verdicts.
+    /// Number of rows by both verdicts.
     pub confusion: Confusion,
 }
 
-/// Rows by both verdicts, the published one first.
+/// Number of rows by both verdicts; the published one comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Confusion {
-    /// Both say good.
+    /// Both are good.
     pub good_good: usize,
-    /// Published as good, and the judge says bad.
+    /// Published good, judged bad.
     pub good_bad: usize,
-    /// Published as bad, and the judge says good.
+    /// Published bad, judged good.
     pub bad_good: usize,
-    /// Both say bad.
+    /// Both are bad.
     pub bad_bad: usize,
 }
 
-/// Both verdicts on a row, the published one first, and the conversation that it is from.
+/// A row's published verdict and votes, with its conversation.
 struct Labelled {
     conversation: String,
     published: bool,
@@ -80,10 +80,11 @@ struct Labelled {
     verdict: Option<bool>,
 }
 
-/// Lets the judge grade the rows of published files and compares. `draws` and `seed` are those of the bootstraps.
+/// Judges the rows of published files and compares the verdicts. `draws` is the number of bootstrap samples, `seed`
+/// their random seed.
 ///
 /// # Errors
-/// A row with a verdict and without a conversation, no such row at all, and what [`Judge::ask`] reports.
+/// A row with a verdict but no conversation, files without any such row, and errors of [`Judge::ask`].
 pub fn calibrate(
     judge: &Judge<'_>,
     files: &[(String, Vec<Prediction>)],
@@ -96,7 +97,7 @@ pub fn calibrate(
     for (file, rows) in files {
         let mut labels = Vec::new();
         for row in rows {
-            // Anything between good and bad is no verdict.
+            // A published score between 0 and 1 is not a verdict.
             let Some(published) = row.scores.get(JUDGE_COLUMN).filter(|score| [0.0, 1.0].contains(score))
             else {
                 continue;
@@ -138,7 +139,7 @@ pub fn calibrate(
     })
 }
 
-/// The row's conversation, told by its first message, and its question; none where it has no call to ask about.
+/// The first message, which identifies the row's conversation, and the question; `None` if either side is not a call.
 fn question(judge: &Judge<'_>, file: &str, row: &Prediction) -> Result<(String, Option<Question>)> {
     let messages = row.messages(Path::new(file))?;
     let first = messages.first().and_then(|message| message.content()).unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! The text around a question, and how the reply is read.
+//! The judge's prompt, and the parser of its reply.
 
 use crate::{
     benchmark::{
@@ -17,22 +17,22 @@ use std::sync::LazyLock;
 pub const WRAPPER: &str = "You grade one tool call of an assistant against a reference. Apply the criteria. End with one \
                            line: VERDICT: good or VERDICT: bad.";
 
-/// The blocks of the user's message; what stands in braces is filled in.
+/// The user message; the names in braces are replaced.
 const BLOCKS: &str = "<criteria>\n{criteria}\n</criteria>\n\n<conversation>\n{conversation}\n</conversation>\n\n\
                       <reference>\n{reference}\n</reference>\n\n<prediction>\n{prediction}\n</prediction>";
 
-/// The wrapper's name: rows that carry another are not comparable.
+/// Name of the prompt's version with its hash; verdicts under different names are not comparable.
 pub(super) fn name() -> String {
     format!("edgecall-judge-1 {}", &hex(&Sha256::digest(format!("{WRAPPER}\0{BLOCKS}")))[..12])
 }
 
-/// One call to be judged, as the judge reads it.
+/// The user message of one call to judge.
 #[derive(Clone, Debug)]
 pub struct Question(String);
 
 impl Question {
-    /// The question about `predicted` after `messages`, both calls written as the criteria speak of them, with
-    /// `parameters`.
+    /// Question about `predicted` after `messages`. Both calls are written with `parameters`, the name that the
+    /// criteria use.
     pub fn new(criteria: &str, messages: &[Message], gold: &Call, predicted: &Call) -> Question {
         let fields = messages.iter().map(|message| Value::Object(message.fields().clone()));
         let parts = [
@@ -41,7 +41,7 @@ impl Question {
             ("{reference}", gold.render(Style::Teacher)),
             ("{prediction}", predicted.render(Style::Teacher)),
         ];
-        // From the front to the back, so that nothing that was filled in is filled in again.
+        // From front to back, so that text already inserted is never searched for names.
         let (mut text, mut rest) = (String::new(), BLOCKS);
         for (place, part) in parts {
             let (before, after) = rest.split_once(place).expect("the blocks name every part");
@@ -57,7 +57,7 @@ impl Question {
     }
 }
 
-/// Whether a reply says good or bad: the last verdict in it.
+/// The last verdict in a reply: true for good, false for bad, `None` if it has none.
 pub(super) fn verdict(reply: &str) -> Option<bool> {
     static VERDICT: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?i)\bverdict[\s*_`]*:[\s*_`]*(good|bad)\b").expect("the pattern is a constant")

@@ -1,8 +1,8 @@
-//! How many of the reference's arguments are there, each with its value.
+//! The fraction of the reference's arguments that the answer has with the same value.
 
 use super::{Metric, Pair};
 
-/// The share of the reference's arguments that the answer has with an equal value; 0 under another name.
+/// Fraction of the reference's arguments that the answer has with an equal value; 0 if the functions differ.
 pub struct ArgumentSlots;
 
 impl Metric for ArgumentSlots {
@@ -23,7 +23,7 @@ impl Metric for ArgumentSlots {
         if gold.name != predicted.name {
             return Some(0.0);
         }
-        // Nothing to fill in is filled in.
+        // A reference without arguments has none to miss.
         if gold.arguments.is_empty() {
             return Some(1.0);
         }

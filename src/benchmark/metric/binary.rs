@@ -1,8 +1,8 @@
-//! The published 0/1 score: the same call or not.
+//! The published exact-match score: 1 for the same call, 0 otherwise.
 
 use super::{Metric, Pair, one_if};
 
-/// 1 if name and arguments are equal, keys in any order.
+/// 1 if name and arguments are equal; the order of keys does not count.
 pub struct BinaryToolCall;
 
 impl Metric for BinaryToolCall {

@@ -1,8 +1,8 @@
-//! The published 0/1 score that knows defaults.
+//! The published exact-match score with defaults filled in.
 
 use super::{Metric, Pair, one_if};
 
-/// 1 if the calls are equal once each property with a default that a side leaves out is filled in.
+/// 1 if the calls are equal after each omitted property that has a default in the schema is filled in on both sides.
 pub struct ToolCallEquivalence;
 
 impl Metric for ToolCallEquivalence {

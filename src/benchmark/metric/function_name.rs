@@ -1,8 +1,8 @@
-//! Whether the right function was called.
+//! Match of the function's name.
 
 use super::{Metric, Pair, one_if};
 
-/// 1 if the names are equal: an upper bound on what a judge may call good.
+/// 1 if both calls have the same name; an upper bound on verdicts of a judge.
 pub struct FunctionName;
 
 impl Metric for FunctionName {

@@ -1,8 +1,8 @@
-//! Whether the model wrote JSON.
+//! Validity of the answer as JSON.
 
 use super::{Metric, Pair, one_if};
 
-/// 1 if whole JSON stands where the call should, be it a call or not.
+/// 1 if there is complete JSON at the position of the call, even if it is not a call.
 pub struct JsonValidity;
 
 impl Metric for JsonValidity {

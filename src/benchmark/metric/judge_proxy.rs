@@ -1,24 +1,24 @@
-//! judge-proxy v1: a deterministic stand-in for the published LLM-as-a-judge.
+//! judge-proxy v1: a deterministic substitute for the published LLM-as-a-judge.
 //!
-//! It was fitted to the published verdicts on the TFT restaurant conversations and says nothing about other data.
+//! It was fitted to the published verdicts on the TFT restaurant conversations and is meaningless on other data.
 
 use super::{Metric, Pair, one_if};
 use crate::benchmark::json::Json;
 
-/// What must stand beside every figure of this metric.
+/// Caveat to print with every figure of this metric.
 pub const LABEL: &str = "judge-proxy v1 (deterministic; agrees with the published gpt-oss-120b verdicts on 91.5% of \
                          234 rows, reads high by 0 to 6 points; blind to wrong facts in messages; not LLM-as-a-judge)";
 
-/// The tools of the data that it was fitted to.
+/// Tools of the data that it was fitted to.
 pub const TOOLS: [&str; 3] = [REPLY, "ReserveRestaurant", "FindRestaurants"];
 
 const REPLY: &str = "respond_to_user";
 
-/// The day on which the conversations take place.
+/// The date on which the conversations take place.
 const SESSION_DATE: &str = "2019-03-01";
 
-/// 1 if the name is right and, but for a message to the user, every argument of the reference is there and says the
-/// same in whatever words for times, dates and San Francisco.
+/// 1 if the name is right and every argument of the reference is there with the same normalized value. Values of times,
+/// dates and San Francisco match in several spellings. A message to the user needs only the right name.
 pub struct JudgeProxy;
 
 impl Metric for JudgeProxy {
@@ -46,7 +46,7 @@ impl Metric for JudgeProxy {
     }
 }
 
-/// A value in the words in which two of them are compared.
+/// Normal form of a value for comparison.
 fn normalized(key: &str, value: &Json) -> String {
     let text = match value {
         Json::Text(text) => text.clone(),
@@ -64,7 +64,7 @@ fn normalized(key: &str, value: &Json) -> String {
     words.join(" ")
 }
 
-/// A time of day as HH:MM: `7:30 pm`, `7pm`, `19:30`, `noon`, `midnight`; dots do not count.
+/// Reads a time of day as HH:MM from `7:30 pm`, `7pm`, `19:30`, `noon` or `midnight`; dots are ignored.
 fn clock(text: &str) -> Option<String> {
     let text = text.replace('.', "");
     let text = text.trim();
@@ -80,7 +80,7 @@ fn clock(text: &str) -> Option<String> {
     };
     let (hour, minute) = match digits.split_once(':') {
         Some((hour, minute)) if minute.len() == 2 => (number(hour)?, number(minute)?),
-        // A number alone may be anything.
+        // Without am or pm, a bare number may not be a time.
         None if half.is_some() => (number(digits)?, 0),
         _ => return None,
     };
@@ -92,7 +92,7 @@ fn clock(text: &str) -> Option<String> {
     (hour < 24 && minute < 60).then(|| format!("{hour:02}:{minute:02}"))
 }
 
-/// One or two digits.
+/// Reads a number of one or two digits.
 fn number(digits: &str) -> Option<u32> {
     let plain = (1..=2).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()

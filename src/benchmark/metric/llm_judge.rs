@@ -1,9 +1,10 @@
-//! The verdict of a model that was asked.
+//! Verdict of an LLM judge.
 
 use super::{Metric, Pair};
 use crate::benchmark::judge;
 
-/// 1 for good, 0 for bad. No text says what a judge thinks: verdicts are put beside the other scores once they are given.
+/// 1 for good, 0 for bad. It cannot be computed from the texts: verdicts are added to the scores when the judge has
+/// replied.
 pub struct LlmJudge;
 
 impl Metric for LlmJudge {

@@ -1,6 +1,7 @@
 //! Scores of one answer against one reference.
 //!
-//! The first four are the published ones, to all ten decimals. To add one: a file here, and a line in [`METRICS`].
+//! The first four are the published metrics and match to all ten decimals. To add one: a file here, and a line in
+//! [`METRICS`].
 
 mod argument_slots;
 mod binary;
@@ -19,24 +20,24 @@ pub use toolbox::Toolbox;
 
 use super::answer::{Call, Rejection};
 
-/// A reference and what was answered, parsed once for all metrics.
+/// A reference and an answer, parsed once for all metrics.
 pub struct Pair<'a> {
     /// The reference as text.
     pub answer: &'a str,
-    /// The answer as text: the canonical form of the call, or nothing.
+    /// The answer as text: the call in canonical form, or empty.
     pub prediction: &'a str,
     /// The reference as a call.
     pub gold: Result<Call, Rejection>,
     /// The answer as a call.
     pub predicted: Result<Call, Rejection>,
-    /// What became of the text that the model wrote, where the prediction is only what was made of it.
+    /// Parse result of the model's raw output, or of `prediction` where that is not kept.
     pub raw: Result<(), Rejection>,
-    /// The tools, where they are known.
+    /// The tools, where known.
     pub tools: Option<&'a Toolbox>,
 }
 
 impl<'a> Pair<'a> {
-    /// Parses both sides; `raw` is the model's own text where that was kept.
+    /// Parses both sides; `raw` is the model's raw output, if it was kept.
     pub fn new(
         answer: &'a str,
         prediction: &'a str,
@@ -51,7 +52,7 @@ impl<'a> Pair<'a> {
         Pair { answer, prediction, gold: Call::parse(answer), predicted, raw, tools }
     }
 
-    /// Both calls, where both sides are one.
+    /// Both calls, if both sides are one.
     fn calls(&self) -> Option<(&Call, &Call)> {
         Some((self.gold.as_ref().ok()?, self.predicted.as_ref().ok()?))
     }
@@ -59,21 +60,21 @@ impl<'a> Pair<'a> {
 
 /// A score of one row.
 pub trait Metric: Sync {
-    /// The name in files and on the command line; for published metrics that of their column.
+    /// Name in files and on the command line; a published metric has the name of its column.
     fn name(&self) -> &'static str;
 
-    /// What it says, in one line.
+    /// Description in one line.
     fn about(&self) -> &'static str;
 
-    /// Whether a row scores 0 or 1 and nothing between.
+    /// True if every score is 0 or 1.
     fn is_binary(&self) -> bool;
 
-    /// Whether it compares with the right answer.
+    /// True if the metric compares with the ground truth.
     fn needs_label(&self) -> bool {
         true
     }
 
-    /// The score from 0 to 1; `None` where the metric says nothing about the row.
+    /// Score from 0 to 1; `None` if the metric does not apply to the row.
     fn score(&self, pair: &Pair<'_>) -> Option<f64>;
 }
 
@@ -91,18 +92,18 @@ pub static METRICS: &[&dyn Metric] = &[
     &llm_judge::LlmJudge,
 ];
 
-/// The metric of this name.
+/// Finds a metric by name.
 pub fn named(name: &str) -> Option<&'static dyn Metric> {
     METRICS.iter().copied().find(|metric| metric.name() == name)
 }
 
-/// Whether two scores are the same to the ten decimals that published files keep.
+/// True if two scores are equal to the ten decimals of the published files.
 pub fn agree(ours: f64, published: f64) -> bool {
     let rounded = |score: f64| (score * 1e10).round();
     rounded(ours) == rounded(published) || (ours - published).abs() <= 5e-11
 }
 
-/// 1 for yes, 0 for no.
+/// 1 for true, 0 for false.
 fn one_if(yes: bool) -> Option<f64> {
     Some(if yes { 1.0 } else { 0.0 })
 }
@@ -111,7 +112,7 @@ fn one_if(yes: bool) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// The score of `prediction` against `answer` by the metric of this name.
+    /// Score of `prediction` against `answer` by the metric called `metric`.
     pub(super) fn score(metric: &str, answer: &str, prediction: &str) -> f64 {
         named(metric).unwrap().score(&Pair::new(answer, prediction, None, None)).unwrap()
     }

@@ -49,14 +49,14 @@ fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The length of the longest common subsequence, 64 words of `a` at a time (Hyyrö 2004, "Bit-Parallel LCS-length
-/// Computation Revisited"): a model that runs away writes many thousand words.
+/// Length of the longest common subsequence, 64 words of `a` at a time (Hyyrö 2004, "Bit-Parallel LCS-length
+/// Computation Revisited"). A model that repeats itself can write thousands of words.
 fn lcs_length(a: &[String], b: &[String]) -> usize {
     let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
     for (at, word) in a.iter().enumerate() {
         places.entry(word).or_default().push(at);
     }
-    // A bit that is cleared is a place of `a` at which the length grows by one.
+    // A cleared bit is a position in `a` at which the length grows by one.
     let mut unmatched = vec![u64::MAX; a.len().div_ceil(64)];
     let mut equal = vec![0u64; unmatched.len()];
     for places in b.iter().filter_map(|word| places.get(word.as_str())) {
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(rouge_l("", "a"), 0.0);
         assert_eq!(rouge_l("!", "!"), 0.0);
     }
-    /// The same by the table of the textbook.
+    /// The same length by the textbook's dynamic programming table.
     fn lcs_by_table(a: &[String], b: &[String]) -> usize {
         let mut row = vec![0; b.len() + 1];
         for x in a {

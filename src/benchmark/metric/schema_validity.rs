@@ -1,8 +1,8 @@
-//! Whether the call could be carried out: a tool that exists, arguments that its schema accepts.
+//! Validity of the call: the tool exists, and its schema accepts the arguments.
 
 use super::{Metric, Pair, one_if};
 
-/// 1 if the answer is one call and valid by its tool's JSON Schema, whatever the reference says.
+/// 1 if the answer is one call that its tool's JSON Schema accepts; the reference does not count.
 pub struct SchemaValidity;
 
 impl Metric for SchemaValidity {

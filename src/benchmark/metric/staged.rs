@@ -1,8 +1,8 @@
-//! The published score in quarters: how far the call is right.
+//! The published score in quarters.
 
 use super::{Metric, Pair};
 
-/// 0 without a call, then a quarter each for a call, its name, its set of keys, and its values.
+/// A quarter each for a call, its name, its set of keys and its values, in this order; 0 without a call.
 pub struct StagedToolCall;
 
 impl Metric for StagedToolCall {

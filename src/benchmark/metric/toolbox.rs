@@ -1,4 +1,4 @@
-//! The tools that answers are held against: defaults, and a validator for each schema.
+//! Defaults and schema validators of the tools that calls are scored against.
 
 use crate::benchmark::answer::Call;
 use crate::benchmark::json::{Json, Object};
@@ -7,17 +7,17 @@ use indexmap::IndexMap;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
-/// How far a pattern may backtrack before its value counts as refused.
+/// Backtracking limit of a regular expression; a value that exceeds it is invalid.
 const BACKTRACK_LIMIT: usize = 100_000;
 
-/// Tools with what scoring needs of them.
+/// Tools with the data that scoring needs.
 pub struct Toolbox {
     tools: IndexMap<String, Entry>,
 }
 
 struct Entry {
     defaults: Object,
-    /// `None` where the schema cannot be compiled: nothing is valid or invalid by it.
+    /// `None` if the schema cannot be compiled; calls of the tool are then not scored.
     validator: Option<Validator>,
 }
 
@@ -41,7 +41,7 @@ impl Toolbox {
         Toolbox { tools: tools.iter().map(entry).collect() }
     }
 
-    /// The arguments of a call, and the default of each property that it leaves out.
+    /// Arguments of a call, with the default of each omitted property filled in.
     pub fn with_defaults(&self, call: &Call) -> Object {
         let mut arguments = call.arguments.clone();
         for (key, value) in self.tools.get(&call.name).into_iter().flat_map(|tool| &tool.defaults) {
@@ -52,12 +52,12 @@ impl Toolbox {
         arguments
     }
 
-    /// Whether the call is of one of the tools and its arguments satisfy that tool's schema; `None` where the schema
-    /// is none.
+    /// True if the call names one of the tools and that tool's schema accepts its arguments; `None` if the schema
+    /// cannot be compiled.
     pub fn accepts(&self, call: &Call) -> Option<bool> {
         let Some(tool) = self.tools.get(&call.name) else { return Some(false) };
         let validator = tool.validator.as_ref()?;
-        // NaN is in no schema: it is not JSON.
+        // NaN and infinities are not JSON, so no schema accepts them.
         let arguments = Json::Object(call.arguments.clone()).to_serde();
         Some(arguments.is_some_and(|arguments| validator.is_valid(&arguments)))
     }

@@ -1,4 +1,4 @@
-//! What a judge says of a file of predictions.
+//! A judge's verdicts on a file of predictions.
 
 use super::Prediction;
 use crate::{
@@ -13,39 +13,40 @@ use crate::{
 use serde::Serialize;
 use std::{collections::BTreeMap, path::Path};
 
-/// The verdicts on a file.
+/// Verdicts on a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Graded {
-    /// How the judge was asked, and how steady it is.
+    /// Configuration of the judge and consistency of its votes.
     #[serde(flatten)]
     pub judging: Judging,
-    /// The share of good calls among the rows with a verdict.
+    /// Fraction of good calls among the rows with a verdict.
     pub mean: Option<f64>,
-    /// Its 95 % interval, conversations drawn.
+    /// 95 % interval of the mean, from a bootstrap over conversations.
     pub interval: Option<Interval>,
-    /// Draws of the bootstrap.
+    /// Number of bootstrap samples.
     pub draws: usize,
-    /// Where they start.
+    /// Random seed of the bootstrap.
     pub seed: u64,
-    /// What was said row by row.
+    /// Verdicts, row by row.
     pub verdicts: Vec<Verdict>,
 }
 
-/// What was said of one row.
+/// Verdict on one row.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
     /// The line, counted from 1.
     pub line: usize,
-    /// Good or bad; none where votes cannot be read, or as many say the other.
+    /// True for good, false for bad; `None` on a tie, or if no vote is readable.
     pub good: Option<bool>,
-    /// The votes.
+    /// Votes: good is `Some(true)`, bad is `Some(false)`, unreadable is `None`.
     pub votes: Vec<Option<bool>>,
 }
 
-/// Lets the judge grade the rows of a file; `path` is for messages. `draws` and `seed` are those of the bootstrap.
+/// Judges the rows of a file; `path` is used in errors. `draws` is the number of bootstrap samples, `seed` their random
+/// seed.
 ///
 /// # Errors
-/// A row without its conversation, and what [`Judge::ask`] reports.
+/// A row without its conversation, and errors of [`Judge::ask`].
 pub fn grade(
     judge: &Judge<'_>,
     path: &Path,
@@ -56,7 +57,7 @@ pub fn grade(
     let (mut conversations, mut questions) = (Vec::new(), Vec::new());
     for row in rows {
         let messages = row.messages(path)?;
-        // Rows of one conversation begin with the same message.
+        // Rows of one conversation have the same first message.
         conversations
             .push(messages.first().and_then(|message| message.content()).unwrap_or_default().to_owned());
         questions.push(match (Call::parse(&row.answer), Call::parse(&row.prediction)) {

@@ -1,4 +1,4 @@
-//! Rows -> report.
+//! Makes a report from rows.
 
 use super::{
     ArmReport, CostReport, FunctionReport, Mean, ModeVerdict, Report, SCHEMA_VERSION, ScoreRow, judging,
@@ -18,9 +18,9 @@ use crate::benchmark::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Makes the report of a sweep's rows, in whatever order they are; `None` without rows.
+/// Makes the report of a run's rows; their order does not matter. `None` without rows.
 ///
-/// `rules` say how the statistics are drawn; the margin and the primary metric are those of the rows, which were named
+/// `rules` configure the statistics. The margin and the primary metric are taken from the rows, where they were fixed
 /// before the run.
 pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
     let mut rows = file.rows.clone();
@@ -71,7 +71,7 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
     Some(report)
 }
 
-/// A setting of an arm in words.
+/// Formats one setting of a variant for its name.
 pub(super) type Setting = fn(&Row) -> String;
 
 pub(super) fn threads(row: &Row) -> String {
@@ -89,7 +89,7 @@ pub(super) fn repack(row: &Row) -> String {
     if row.key.arm.repack { "repacked".into() } else { "not repacked".into() }
 }
 
-/// The settings that may tell arms of one model and mode apart.
+/// Settings that may distinguish variants of the same model and mode.
 const SETTINGS: [Setting; 7] = [
     |row| format!("KV {}", row.key.arm.kv_type),
     threads,
@@ -100,7 +100,7 @@ const SETTINGS: [Setting; 7] = [
     |row| row.key.arm.engine.clone(),
 ];
 
-/// Rows by arm, in their order, each arm with a label of its own.
+/// Groups sorted rows by variant and gives each variant a unique label.
 fn arms(rows: &[Row]) -> Vec<ArmRows<'_>> {
     let mut arms: Vec<ArmRows<'_>> = Vec::new();
     for row in rows {
@@ -110,7 +110,8 @@ fn arms(rows: &[Row]) -> Vec<ArmRows<'_>> {
             None => arms.push(ArmRows { name: String::new(), label: String::new(), rows: vec![row] }),
         }
     }
-    // A setting is part of the name only where arms differ in it, those of the noise floor apart: they exist to differ.
+    // A setting is part of the name only if variants differ in it. Those of the noise floor do not count, since they
+    // differ on purpose.
     let is_local = |arm: &&ArmRows<'_>| arm.endpoint().is_none() && arm.rows[0].role != Role::NoiseFloor;
     let local = || arms.iter().filter(is_local).map(|arm| arm.rows[0]);
     let differing: Vec<&Setting> =
@@ -129,7 +130,7 @@ fn arms(rows: &[Row]) -> Vec<ArmRows<'_>> {
                 Rendering::Server => "over HTTP, the server's prompt".into(),
             }),
         }
-        // Two files of one name, or two servers.
+        // Two files with the same name, or two servers with the same model.
         if taken.contains(&(mode_of(arm), name.join(", "))) {
             name.push(match arm.endpoint() {
                 None => arm.rows[0].key.arm.file_sha256.chars().take(8).collect(),
@@ -143,8 +144,8 @@ fn arms(rows: &[Row]) -> Vec<ArmRows<'_>> {
     arms
 }
 
-/// The metrics that rows have, the primary one first, then in the order of [`METRICS`]; without right answers also those
-/// that need them, so that a reader sees what is missing.
+/// Metrics of the rows: the primary one first, then in the order of [`METRICS`]. Without ground truth the metrics that
+/// need it are listed too, so that a reader sees what is missing.
 fn metrics(rows: &[Row], primary: &str, labelled: bool) -> Vec<String> {
     let present: BTreeSet<&String> = rows.iter().flat_map(|row| row.scores.keys()).collect();
     let is_missing = |metric: &dyn Metric| {
@@ -165,14 +166,14 @@ pub(super) fn mode_of(arm: &ArmRows<'_>) -> Mode {
     arm.rows[0].key.arm.mode
 }
 
-/// The arm that others are compared with: the one that was named, else the largest file. One whose prompts a server
-/// wrote is none.
+/// The variant that the others are compared with: the one named as the reference, else the largest file. A variant
+/// whose prompts a server rendered cannot be the reference.
 fn reference<'a, 'r>(of_mode: &[&'a ArmRows<'r>]) -> Option<&'a ArmRows<'r>> {
     let with = |role| move |arm: &&&ArmRows<'_>| arm.rows[0].role == role && arm.has_our_prompt();
-    // A server's model is one only where that was said, a file also where nothing was.
+    // A served model is a reference only if the user named it; a file may have become one by default.
     let served = of_mode.iter().filter(with(Role::Reference)).find(|arm| arm.endpoint().is_some());
     let named = served.or_else(|| of_mode.iter().find(with(Role::Reference)));
-    // Arms are sorted by size within their role.
+    // Variants are sorted by file size within their role.
     named.or_else(|| of_mode.iter().find(with(Role::Candidate))).copied()
 }
 
@@ -189,7 +190,7 @@ fn add_mode(
     for candidate in others().filter(|arm| arm.rows[0].role != Role::NoiseFloor) {
         let rows = pairing::paired_scores(&pairing::pairs(reference, candidate), &primary);
         let file_bytes = candidate.rows[0].file_bytes;
-        // What answers from elsewhere is no file that could be shipped.
+        // A served model is not a file, so no verdict names it.
         if candidate.endpoint().is_none() && labelled {
             candidates.push(Candidate { name: candidate.name.clone(), file_bytes, rows });
         }
@@ -210,7 +211,7 @@ fn add_mode(
     });
 }
 
-/// Each constrained mode against free decoding with the same file and settings.
+/// Compares each constrained mode with free decoding of the same file and settings.
 fn add_constraints(report: &mut Report, arms: &[ArmRows<'_>], metrics: &[String]) {
     let but_for_mode = |arm: &ArmRows<'_>| {
         let mut key = arm.rows[0].key.arm.clone();
@@ -302,12 +303,12 @@ fn mean(arm: &ArmRows<'_>, metric: &str, rules: &Rules) -> Mean {
     }
 }
 
-/// What the pass that measured speed found. The rows' own times are not looked at: one model was alone with a cold
-/// CPU, and another was not.
+/// Cost of a variant, by host, from the separate pass that measures speed. The rows' own times are not used: one model
+/// may have run alone on a cold CPU and another not.
 fn costs(arm: &ArmRows<'_>, speeds: &[Speed]) -> Vec<CostReport> {
     let mut hosts: BTreeMap<&str, Vec<&Cost>> = BTreeMap::new();
     let measured = speeds.iter().filter(|speed| speed.arm == arm.rows[0].key.arm).map(|speed| &speed.cost);
-    // Nobody can take turns with a server.
+    // A server is not part of the speed pass, so its costs come from its rows.
     let served = arm.rows.iter().filter(|_| arm.endpoint().is_some()).filter_map(|row| row.cost.as_ref());
     for cost in measured.chain(served) {
         hosts.entry(&cost.host).or_default().push(cost);

@@ -1,18 +1,18 @@
-//! Where two answers differ, word by word.
+//! Word-by-word difference of two answers.
 
-/// A piece of text, and whether the other side has it too.
+/// A piece of text; true if it occurs in both texts.
 pub(super) type Piece<'a> = (bool, &'a str);
 
-/// Answers of more words than this are not compared word by word.
+/// Maximum number of words of an answer; longer ones are compared as a whole.
 const MAX_WORDS: usize = 1500;
 
-/// Both texts in pieces that are the same on both sides or are not; each side's pieces joined are its text.
+/// Splits two texts into common and differing pieces. The pieces of each side join to its text.
 pub(super) fn difference<'a>(a: &'a str, b: &'a str) -> (Vec<Piece<'a>>, Vec<Piece<'a>>) {
     let (left, right) = (words(a), words(b));
     if left.len() > MAX_WORDS || right.len() > MAX_WORDS {
         return (vec![(a == b, a)], vec![(a == b, b)]);
     }
-    // lengths[i][j]: the longest common subsequence of left[i..] and right[j..].
+    // lengths[i][j] is the length of the longest common subsequence of left[i..] and right[j..].
     let mut lengths = vec![vec![0u16; right.len() + 1]; left.len() + 1];
     for i in (0..left.len()).rev() {
         for j in (0..right.len()).rev() {
@@ -37,7 +37,7 @@ pub(super) fn difference<'a>(a: &'a str, b: &'a str) -> (Vec<Piece<'a>>, Vec<Pie
     (pieces(a, &left, &in_left), pieces(b, &right, &in_right))
 }
 
-/// Neighbouring words of one kind as one piece.
+/// Joins neighbouring words that are both common or both differing.
 fn pieces<'a>(text: &'a str, words: &[&'a str], common: &[bool]) -> Vec<Piece<'a>> {
     let mut pieces: Vec<Piece<'a>> = Vec::new();
     let (mut start, mut end) = (0, 0);
@@ -51,7 +51,7 @@ fn pieces<'a>(text: &'a str, words: &[&'a str], common: &[bool]) -> Vec<Piece<'a
     pieces
 }
 
-/// Runs of letters and digits, and every other character by itself.
+/// Splits a text into runs of letters and digits, and single other characters.
 fn words(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! The report as one page: no network, no script, readable in light and dark, on paper and on a phone.
+//! The report as one HTML page without scripts or network access, for light and dark themes, print and phones.
 
 use super::{
     ArmReport, Exporter, Flip, Report,
@@ -12,10 +12,10 @@ use crate::benchmark::{
     row::Mode,
 };
 
-/// One self-contained HTML page.
+/// Exporter of a self-contained HTML page.
 pub struct Html;
 
-/// Flips that a page lists for each candidate; the JSON has them all.
+/// Maximum number of flips on the page for each candidate; the JSON has them all.
 const SHOWN_FLIPS: usize = 100;
 
 impl Exporter for Html {
@@ -27,7 +27,7 @@ impl Exporter for Html {
         let title = report.verdicts.first().map(|verdict| verdict.sentence.as_str());
         let title = title.or(report.nothing_to_compare()).unwrap_or("Benchmark");
         let drift = tabulated("Drift from the reference", text::distances(report));
-        // Without right answers it is what there is to see.
+        // In unlabelled data the divergence is the main result, so it comes first.
         let (first, later) = match report.labelled {
             true => (tabulated("Differences by the primary metric", text::differences(report)), drift),
             false => (drift, String::new()),
@@ -59,7 +59,7 @@ impl Exporter for Html {
     }
 }
 
-/// `text` for the inside of an element or an attribute.
+/// Escapes `text` for the inside of an element or an attribute.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -69,7 +69,7 @@ pub(super) fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // Control characters are errors in HTML, and models write some.
+            // HTML forbids control characters, and models may write some.
             c if c.is_control() && c != '\n' && c != '\t' => out.push('\u{fffd}'),
             c => out.push(c),
         }
@@ -81,7 +81,7 @@ fn section(title: &str, body: &str) -> String {
     format!("<section>\n<h2>{}</h2>\n{body}</section>\n", escaped(title))
 }
 
-/// A sentence with what stands between backticks as code.
+/// Escapes a sentence, with the text between backticks as `<code>`.
 fn with_code(text: &str) -> String {
     let piece = |(i, piece): (usize, &str)| match i % 2 {
         0 => escaped(piece),
@@ -93,7 +93,7 @@ fn with_code(text: &str) -> String {
     text.split('`').enumerate().map(piece).collect()
 }
 
-/// A section with a table, if that has a row.
+/// A section with a table; empty if the table has no rows besides its header.
 fn tabulated(title: &str, rows: Vec<Vec<String>>) -> String {
     if rows.len() > 1 { section(title, &table(&rows)) } else { String::new() }
 }

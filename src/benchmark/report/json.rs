@@ -1,8 +1,8 @@
-//! The report as one JSON document: everything that the statistics were made of.
+//! The report as one JSON document, with all data behind the statistics.
 
 use super::{Exporter, Report};
 
-/// JSON, its form versioned.
+/// Exporter of versioned JSON.
 pub struct Json;
 
 impl Exporter for Json {

@@ -1,4 +1,4 @@
-//! How verdicts of a judge were made, and how steady they are.
+//! Configuration of a judge and consistency of its verdicts.
 
 use crate::benchmark::{
     judge::{Judged, Manner},
@@ -10,24 +10,24 @@ use serde::Serialize;
 /// The verdicts of one judge.
 #[derive(Clone, Debug, Serialize)]
 pub struct Judging {
-    /// How it was asked.
+    /// Configuration of the judge.
     #[serde(flatten)]
     pub manner: Manner,
-    /// Rows that it was asked about, those without a call included.
+    /// Rows that it judged, including answers that are not a call.
     pub rows: usize,
-    /// Of those, the ones without a verdict.
+    /// Rows among them without a verdict.
     pub without_verdict: usize,
-    /// Votes, all rows together.
+    /// Votes on all rows.
     pub votes: usize,
-    /// Of those, the ones that could not be read.
+    /// Votes among them that could not be parsed.
     pub unreadable_votes: usize,
-    /// Rows whose readable votes do not all say the same.
+    /// Rows whose readable votes disagree.
     pub split_rows: usize,
-    /// The standard deviation of the means of the first votes, the second votes and so on; none for one vote.
+    /// Standard deviation of the means of the first votes, the second votes and so on; `None` for one vote per row.
     pub repeat_sd: Option<f64>,
 }
 
-/// The judges of these rows, in the order in which they first stand there.
+/// Judges of these rows, in the order of their first row.
 pub(super) fn judges(rows: &[Row]) -> Vec<Judging> {
     let mut manners: Vec<&Manner> = Vec::new();
     for judged in rows.iter().filter_map(|row| row.judge.as_ref()) {
@@ -42,7 +42,7 @@ pub(super) fn judges(rows: &[Row]) -> Vec<Judging> {
     manners.into_iter().map(|manner| Judging::of(manner, &of(manner))).collect()
 }
 
-/// The standard deviation of a sample.
+/// Standard deviation of a sample.
 fn deviation(values: &[f64]) -> Option<f64> {
     let mean = stats::mean(values).filter(|_| values.len() > 1)?;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -50,7 +50,7 @@ fn deviation(values: &[f64]) -> Option<f64> {
 }
 
 impl Judging {
-    /// What is to be said of these verdicts, all made in this manner.
+    /// Summary of these verdicts, which one judge configuration made.
     pub fn of(manner: &Manner, judged: &[&Judged]) -> Judging {
         let all = || judged.iter().flat_map(|judged| &judged.votes);
         let is_split = |votes: &[Option<bool>]| votes.contains(&Some(true)) && votes.contains(&Some(false));
@@ -71,7 +71,7 @@ impl Judging {
         }
     }
 
-    /// What must be known to read its means.
+    /// Note that a reader needs for the judge's means.
     pub fn words(&self) -> String {
         let Manner { model, wrapper, criteria_sha256, temperature, max_tokens } = &self.manner;
         let repeats = match self.repeat_sd {

@@ -1,8 +1,8 @@
-//! The report for an issue or a README.
+//! The report as Markdown, for an issue or a README.
 
 use super::{Exporter, Report, points, text};
 
-/// GitHub's Markdown.
+/// Exporter of GitHub-flavoured Markdown.
 pub struct Markdown;
 
 impl Exporter for Markdown {
@@ -72,7 +72,7 @@ fn table(rows: &[Vec<String>]) -> String {
     out
 }
 
-/// `text` with the characters escaped that Markdown would read.
+/// Escapes the characters that Markdown interprets.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {

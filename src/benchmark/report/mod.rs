@@ -1,6 +1,6 @@
-//! A report made of rows alone, and the forms in which it is written.
+//! A report, made from rows alone, and its output formats.
 //!
-//! To add a form: a file here, and a line in [`EXPORTERS`].
+//! To add a format: a file here, and a line in [`EXPORTERS`].
 
 mod collect;
 mod difference;
@@ -29,300 +29,300 @@ use super::{
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// The version of the report's JSON.
+/// Version of the report's JSON format.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// A way to write a report.
+/// An output format of a report.
 pub trait Exporter: Sync {
     /// The name on the command line.
     fn name(&self) -> &'static str;
 
-    /// The report as text, with its last line feed.
+    /// Formats the report, with a line feed at the end.
     fn export(&self, report: &Report) -> String;
 }
 
-/// Every form, the one for terminals first.
+/// Every format; the one for terminals comes first.
 pub static EXPORTERS: &[&dyn Exporter] = &[&text::Text, &json::Json, &markdown::Markdown, &html::Html];
 
-/// The form of this name.
+/// Finds a format by name.
 pub fn exporter(name: &str) -> Option<&'static dyn Exporter> {
     EXPORTERS.iter().copied().find(|exporter| exporter.name() == name)
 }
 
-/// What a sweep found.
+/// Results of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
-    /// The decisions, one for each mode.
+    /// Verdicts, one for each mode.
     pub verdicts: Vec<ModeVerdict>,
-    /// Whether the data say which calls are right; if not, whatever needs that is null, and nothing is decided.
+    /// True if the data are labelled. If not, every figure that needs ground truth is null, and there is no verdict.
     pub labelled: bool,
-    /// The metric that decides, named before the run.
+    /// Name of the primary metric, chosen before the run.
     pub primary: String,
-    /// How it was decided.
+    /// Parameters of the statistics and the verdict.
     pub rules: Rules,
-    /// The data.
+    /// Hashes of the data.
     pub data: Data,
-    /// Conversations with a row.
+    /// Number of conversations with a row.
     pub conversations: usize,
-    /// Calls with a row.
+    /// Number of cases with a row.
     pub cases: usize,
-    /// What must be known to read the figures.
+    /// Notes that a reader needs for the figures.
     pub notes: Vec<String>,
-    /// Each model in each mode.
+    /// Results of each variant.
     pub arms: Vec<ArmReport>,
-    /// Each candidate against its reference, metric by metric.
+    /// Comparison of each candidate with its reference, metric by metric.
     pub comparisons: Vec<MetricComparison>,
-    /// Each constrained mode against free decoding with the same model: descriptive.
+    /// Comparison of each constrained mode with free decoding of the same model; descriptive only.
     pub constraints: Vec<MetricComparison>,
-    /// How verdicts were made, one for each judge that was asked.
+    /// Judges that made verdicts, with their configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub judges: Vec<Judging>,
-    /// How far the reference is from itself under other conditions.
+    /// Divergence of the reference from itself under other conditions.
     pub noise_floor: Vec<NoiseFloor>,
-    /// How far each candidate's answers are from its reference's, labels aside.
+    /// Divergence of each candidate's answers from its reference's; it needs no labels.
     pub distances: Vec<Distance>,
-    /// Answers that call another function or score otherwise than the reference's.
+    /// Answers with another function or score than the reference's.
     pub flips: Vec<Flip>,
-    /// Every score.
+    /// Scores, row by row.
     pub rows: Vec<ScoreRow>,
-    /// How the rows were made, and on what.
+    /// Command line and environment of each start.
     pub environment: Vec<Start>,
 }
 
-/// The decision in one mode.
+/// The verdict in one mode.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModeVerdict {
     /// The mode.
     pub mode: Mode,
     /// The reference's name.
     pub reference: String,
-    /// The decision in a sentence.
+    /// The verdict in one sentence.
     pub sentence: String,
-    /// What it rests on.
+    /// The verdict's data.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Each finding in words, in the verdict's order.
+    /// Each finding in words, in the order of the verdict.
     pub words: Vec<String>,
 }
 
-/// A model in a mode.
+/// Results of one variant: a model in a mode.
 #[derive(Clone, Debug, Serialize)]
 pub struct ArmReport {
-    /// What it is called, unlike every other.
+    /// Unique name of the variant.
     pub label: String,
-    /// The same without the mode.
+    /// The name without the mode.
     pub name: String,
-    /// The model.
+    /// Name of the model.
     pub model: String,
     /// The mode.
     pub mode: Mode,
-    /// What it is for.
+    /// Role in the comparison.
     pub role: Role,
-    /// Who computed, where that was a server; file and settings are then empty.
+    /// The served model, if a server answered; fields of the file and settings are then empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Served>,
-    /// The SHA-256 of the file.
+    /// SHA-256 of the file, in hex.
     pub file_sha256: String,
-    /// The size of the file; 0 for a server.
+    /// Size of the file in bytes; 0 for a server.
     pub file_bytes: u64,
-    /// Bits for each weight.
+    /// Bits per weight.
     pub bits_per_weight: Option<f64>,
-    /// The type of the KV cache.
+    /// Type of the KV cache.
     pub kv_type: String,
     /// Threads.
     pub threads: usize,
-    /// The version of edgecall that ran it, and the engine's build.
+    /// Version of edgecall; for a local model also the llama.cpp build.
     pub engine: String,
-    /// The number of the rules by which its tokens were made; 0 where a server made them.
+    /// Version of the decoding rules ([`RULES`](super::run::RULES)); 0 for a server.
     pub rules: u32,
-    /// The kernels that computed its rows.
+    /// CPU kernels that computed its rows.
     pub kernels: Vec<String>,
-    /// Its rows.
+    /// Number of rows.
     pub rows: usize,
-    /// Its means, the primary metric first.
+    /// Mean of each metric; the primary one comes first.
     pub means: Vec<Mean>,
-    /// The same by function of the reference.
+    /// Mean of the primary metric for each ground-truth function.
     pub functions: Vec<FunctionReport>,
-    /// Answers that are no call, by cause.
+    /// Number of answers that are not a call, by cause.
     pub rejected: BTreeMap<Rejection, usize>,
-    /// Which function was called where which was right.
+    /// Called functions by ground-truth function.
     pub confusion: Confusion,
-    /// What was published for the checkpoint, where it and the data are known.
+    /// Published score of the checkpoint, if checkpoint and data are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
-    /// Nats for each token of the right answers, if measured.
+    /// Negative log-likelihood per token of the ground-truth answers, in nats, if measured.
     pub nll_per_token: Option<f64>,
-    /// Nats for each token of what the reference wrote, where the data have no right answers.
+    /// Negative log-likelihood per token of the reference's own answers, in nats, if the data are unlabelled.
     pub reference_nll_per_token: Option<f64>,
-    /// What it cost, host by host.
+    /// Cost, by host.
     pub costs: Vec<CostReport>,
 }
 
-/// The mean of a metric.
+/// Mean of a metric.
 #[derive(Clone, Debug, Serialize)]
 pub struct Mean {
-    /// The metric.
+    /// Name of the metric.
     pub metric: String,
-    /// Rows that it says something about.
+    /// Number of rows that the metric applies to.
     pub rows: usize,
-    /// The mean; none without such rows.
+    /// The mean; `None` without such rows.
     pub mean: Option<f64>,
-    /// Its 95 % interval, conversations drawn; never compare two of these, compare pairs.
+    /// 95 % interval of the mean, from a bootstrap over conversations. To compare two variants use paired differences,
+    /// not these intervals.
     pub interval: Option<Interval>,
 }
 
-/// An arm on the calls of one function.
+/// Results of a variant on the cases of one function.
 #[derive(Clone, Debug, Serialize)]
 pub struct FunctionReport {
-    /// The function.
+    /// Name of the function.
     pub function: String,
-    /// Its rows.
+    /// Number of rows.
     pub rows: usize,
-    /// The mean of the primary metric.
+    /// Mean of the primary metric.
     pub mean: f64,
 }
 
-/// What an arm cost on one host.
+/// Cost of a variant on one host.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CostReport {
-    /// The host.
+    /// Name of the host.
     pub host: String,
-    /// Calls that were measured.
+    /// Number of measured calls.
     pub calls: usize,
-    /// The median of the seconds for a call.
+    /// Median of the seconds per call.
     pub wall_s_p50: f64,
-    /// Their 95th percentile.
+    /// 95th percentile of the seconds per call.
     pub wall_s_p95: f64,
-    /// The mean of the CPU's seconds for a call.
+    /// Mean CPU seconds per call.
     pub cpu_s: Option<f64>,
-    /// Tokens of the prompts that were computed each second.
+    /// Computed prompt tokens per second.
     pub prefill_tokens_per_s: Option<f64>,
-    /// Tokens of the answers that were made each second.
+    /// Generated tokens per second.
     pub decode_tokens_per_s: Option<f64>,
-    /// Tokens of all prompts.
+    /// Number of tokens of all prompts.
     pub prompt_tokens: usize,
-    /// Of those, the ones that had to be computed.
+    /// Prompt tokens that were computed rather than reused.
     pub computed_tokens: usize,
-    /// Seconds of loading, the median.
+    /// Median seconds to load the model.
     pub load_s: Option<f64>,
-    /// The most memory that a process with this model alone held, mapped weights included.
+    /// Peak resident memory of a process with this model alone, in bytes, mapped weights included.
     pub peak_resident_bytes: Option<u64>,
-    /// The highest temperature.
+    /// Highest temperature, in degrees Celsius.
     pub celsius: Option<f64>,
-    /// The lowest frequency of the fastest CPU, in MHz.
+    /// Lowest frequency of the fastest CPU, in MHz.
     pub mhz: Option<f64>,
-    /// Whether the CPU was ever held back.
+    /// True if the CPU was throttled during any call.
     pub throttled: Option<bool>,
 }
 
-/// A candidate against another arm by one metric.
+/// Comparison of a candidate with another variant by one metric.
 #[derive(Clone, Debug, Serialize)]
 pub struct MetricComparison {
-    /// The candidate's label.
+    /// Label of the candidate.
     pub candidate: String,
-    /// The label of what it is compared with.
+    /// Label of the variant that it is compared with.
     pub reference: String,
-    /// The mode of the candidate.
+    /// Mode of the candidate.
     pub mode: Mode,
-    /// The metric.
+    /// Name of the metric.
     pub metric: String,
-    /// Pairs whose two sides were made on different kernels.
+    /// Pairs whose two sides were computed by different CPU kernels.
     pub cross_kernel_pairs: usize,
-    /// The difference.
+    /// Paired difference.
     #[serde(flatten)]
     pub comparison: Comparison,
 }
 
-/// How far one arm's answers are from another's.
+/// Divergence of one variant's answers from another's.
 #[derive(Clone, Debug, Serialize)]
 pub struct Distance {
-    /// The arm.
+    /// Label of the variant.
     pub candidate: String,
-    /// The other.
+    /// Label of the variant that it is compared with.
     pub reference: String,
-    /// Rows that both have.
+    /// Number of paired rows.
     pub rows: usize,
-    /// Rows with the same output, letter by letter.
+    /// Rows with the same output text.
     pub same_outputs: usize,
-    /// Rows with the same call: the same function with the same arguments in whatever order or, where neither side makes a
-    /// call, the same text.
+    /// Rows with the same call: the same function and arguments, in any order of keys. If neither side is a call, the
+    /// texts must be equal.
     pub same_calls: usize,
-    /// The 95 % interval of their share, conversations drawn.
+    /// 95 % interval of their fraction, from a bootstrap over conversations.
     pub same_calls_interval: Option<Interval>,
-    /// Rows that call another function, or none where the other does.
+    /// Rows with another function, or where only one side is a call.
     pub name_flips: usize,
-    /// Rows by the function that the other calls and the one that is called in its place.
+    /// Called functions of the candidate by those of the reference.
     pub called: Confusion,
-    /// Rows whose primary score differs; none without right answers.
+    /// Rows with another primary score; `None` in unlabelled data.
     pub score_flips: Option<usize>,
-    /// The median place of the first token that differs, counted from 0, where one does and tokens were kept.
+    /// Median position of the first differing token, counted from 0, over the rows where tokens differ and were stored.
     pub first_divergence: Option<f64>,
-    /// The mean of KL(reference || candidate) over all positions, in nats.
+    /// Mean of KL(reference || candidate) over all positions, in nats.
     pub kl_mean: Option<f64>,
-    /// Its 99th percentile.
+    /// 99th percentile of that KL.
     pub kl_p99: Option<f64>,
-    /// The share of positions at which both have the same likeliest token.
+    /// Fraction of positions at which both have the same most likely token.
     pub top1_agreement: Option<f64>,
 }
 
-/// An answer that differs in substance from the reference's: in its function or score or, without right answers, in its
-/// call.
+/// An answer with another function or score than the reference's. In unlabelled data: with another call.
 #[derive(Clone, Debug, Serialize)]
 pub struct Flip {
-    /// The candidate's label.
+    /// Label of the candidate.
     pub candidate: String,
-    /// The label of what it is compared with.
+    /// Label of the variant that it is compared with.
     pub reference: String,
-    /// The conversation, counted from 0.
+    /// Index of the conversation, counted from 0.
     pub conversation: usize,
-    /// The call of the conversation, counted from 0.
+    /// Index of the call in the conversation, counted from 0.
     pub turn: usize,
-    /// The last message of the prompt.
+    /// Last message of the prompt.
     pub prompt_tail: String,
-    /// The right call, if the data have it.
+    /// Ground-truth call, if the data are labelled.
     pub gold: Option<String>,
-    /// Whether the two call different functions.
+    /// True if the two call different functions.
     pub other_function: bool,
-    /// What the reference wrote.
+    /// Raw output of the reference.
     pub reference_output: String,
-    /// Its primary score; none without right answers.
+    /// Primary score of the reference; `None` in unlabelled data.
     pub reference_score: Option<f64>,
-    /// What the candidate wrote.
+    /// Raw output of the candidate.
     pub candidate_output: String,
-    /// Its primary score; none without right answers.
+    /// Primary score of the candidate; `None` in unlabelled data.
     pub candidate_score: Option<f64>,
 }
 
-/// The scores of one row.
+/// Scores of one row.
 #[derive(Clone, Debug, Serialize)]
 pub struct ScoreRow {
-    /// The arm's label.
+    /// Label of the variant.
     pub arm: String,
-    /// The conversation, counted from 0.
+    /// Index of the conversation, counted from 0.
     pub conversation: usize,
-    /// The call of the conversation, counted from 0.
+    /// Index of the call in the conversation, counted from 0.
     pub turn: usize,
-    /// The function of the right call, if the data have it.
+    /// Function of the ground-truth call, if the data are labelled.
     pub function: Option<String>,
-    /// The scores by metric.
+    /// Scores by metric.
     pub scores: BTreeMap<String, f64>,
 }
 
 impl Report {
-    /// The arm of this label.
+    /// Finds a variant by its label.
     pub fn arm(&self, label: &str) -> Option<&ArmReport> {
         self.arms.iter().find(|arm| arm.label == label)
     }
 
-    /// What stands first, where there is no decision in any mode to stand there.
+    /// First sentence of a report without any verdict.
     fn nothing_to_compare(&self) -> Option<&'static str> {
         let words = "No verdict: no model here was sent our prompts, so there is nothing to compare with.";
         self.verdicts.is_empty().then_some(words)
     }
 
-    /// What was found in a mode, candidate by candidate.
+    /// Findings of a mode, candidate by candidate.
     fn findings<'r>(&'r self, verdict: &'r ModeVerdict) -> Vec<Found<'r>> {
         if self.labelled {
             let found = verdict.verdict.findings.iter().zip(&verdict.words);
@@ -341,7 +341,7 @@ impl Report {
         found.map(|(arm, distance)| Found { name: &arm.name, words: distance.words(), good: None }).collect()
     }
 
-    /// How far the arms of a mode are from its reference, each with its arm.
+    /// Divergence of each variant in a mode from its reference, with the variant.
     fn distances_of(&self, mode: Mode) -> impl Iterator<Item = (&ArmReport, &Distance)> {
         self.distances.iter().filter_map(move |distance| {
             let arm = self.arm(&distance.candidate)?;
@@ -349,39 +349,39 @@ impl Report {
         })
     }
 
-    /// The arms that are compared: all but those of the noise floor.
+    /// Variants to compare: all but those of the noise floor.
     pub fn compared(&self) -> impl Iterator<Item = &ArmReport> {
         self.arms.iter().filter(|arm| arm.role != Role::NoiseFloor)
     }
 }
 
-/// A line of what was found.
+/// One line of the findings.
 struct Found<'r> {
     name: &'r str,
     words: String,
-    /// Whether it is good or bad, if it is either.
+    /// True if the finding is good, false if it is bad; `None` for neither.
     good: Option<bool>,
 }
 
 impl ArmReport {
-    /// The mean of a metric, if the metric says something about any row.
+    /// Mean of a metric, if it applies to any row.
     pub fn mean(&self, metric: &str) -> Option<&Mean> {
         self.means.iter().find(|mean| mean.metric == metric && mean.mean.is_some())
     }
 }
 
 impl Distance {
-    /// The share of rows with the same call.
+    /// Fraction of rows with the same call.
     fn same_call_share(&self) -> Option<f64> {
         (self.rows > 0).then(|| self.same_calls as f64 / self.rows as f64)
     }
 
-    /// The share of rows with the same output, letter by letter.
+    /// Fraction of rows with the same output text.
     fn same_output_share(&self) -> Option<f64> {
         (self.rows > 0).then(|| self.same_outputs as f64 / self.rows as f64)
     }
 
-    /// How far it is, in words.
+    /// The divergence in words.
     fn words(&self) -> String {
         let range = self.same_calls_interval.map_or(String::new(), |interval| {
             format!(" ({} to {})", percent(Some(interval.low)), percent(Some(interval.high)))
@@ -396,27 +396,27 @@ impl Distance {
     }
 }
 
-/// A share as points with a sign, or a dash.
+/// Formats a fraction as signed percentage points, or a dash.
 fn points(share: Option<f64>) -> String {
     share.map_or("—".into(), |share| format!("{:+.1}", share * 100.0 + 0.0))
 }
 
-/// A share in per cent.
+/// Formats a fraction in per cent, or a dash.
 fn percent(share: Option<f64>) -> String {
     share.map_or("—".into(), |share| format!("{:.1}", share * 100.0))
 }
 
-/// A number with decimals, or a dash.
+/// Formats a number with `n` decimals, or a dash.
 fn decimals(value: Option<f64>, n: usize) -> String {
     value.map_or("—".into(), |value| format!("{value:.n$}"))
 }
 
-/// A p, never as 0.
+/// Formats a p-value; small ones as `<0.001`, never as 0.
 fn p_value(p: f64) -> String {
     if p < 0.001 { "<0.001".into() } else { format!("{p:.3}") }
 }
 
-/// Bytes in MB of a million, as disks and downloads count; a dash for no file.
+/// Formats bytes in MB of a million bytes; a dash for 0, which means no file.
 fn megabytes(bytes: u64) -> String {
     if bytes == 0 { "—".into() } else { format!("{:.1}", bytes as f64 / 1e6) }
 }

@@ -1,4 +1,4 @@
-//! The noise floor: the reference beside itself with one condition changed.
+//! The noise floor: the reference compared with itself after one runtime condition was changed.
 
 use super::{
     Distance, Report,
@@ -12,25 +12,25 @@ use crate::benchmark::{
 };
 use serde::Serialize;
 
-/// How far the reference is from itself with one condition changed.
+/// Divergence of the reference from itself after one condition was changed.
 #[derive(Clone, Debug, Serialize)]
 pub struct NoiseFloor {
-    /// The mode.
+    /// Mode of decoding.
     pub mode: Mode,
-    /// What was changed.
+    /// Name of the changed condition.
     pub condition: String,
-    /// What it was changed to.
+    /// New setting, in words.
     pub changed_to: Option<String>,
-    /// How far the answers are apart, if it was measured.
+    /// Divergence of the answers, if measured.
     pub distance: Option<Distance>,
-    /// Mean of the primary metric, that of the reference taken away, over the rows that both have.
+    /// Mean difference of the primary metric over the paired rows: changed minus reference.
     pub delta: Option<f64>,
-    /// Why it was not measured.
+    /// Reason for which it was not measured.
     pub reason: Option<String>,
 }
 
 impl Condition {
-    /// The setting that it changes, in words.
+    /// Formatter of the setting that the condition changes.
     fn setting(self) -> Setting {
         match self {
             Condition::Threads => super::collect::threads,
@@ -44,7 +44,7 @@ impl Condition {
     }
 }
 
-/// The noise floor of a mode, condition by condition; nothing where none was asked for.
+/// Noise floor of a mode, one entry for each condition; empty if none was requested.
 pub(super) fn noise_floor(
     mode: Mode,
     reference: &ArmRows<'_>,
@@ -81,7 +81,7 @@ pub(super) fn noise_floor(
     Condition::ALL.map(one).into()
 }
 
-/// What a noise arm is called: as the reference, and what is otherwise.
+/// Name of a noise-floor variant: the model and the changed settings.
 pub(super) fn name(arm: &Row, reference: Option<&Row>) -> String {
     let differing =
         Condition::ALL.into_iter().filter(|condition| reference.is_some_and(|r| condition.differs(arm, r)));
@@ -89,23 +89,23 @@ pub(super) fn name(arm: &Row, reference: Option<&Row>) -> String {
     std::iter::once(arm.model.clone()).chain(parts).collect::<Vec<_>>().join(", ")
 }
 
-/// The reference's arm that a noise arm is a variation of.
+/// Finds the reference that a noise-floor variant was derived from.
 pub(super) fn varied<'a, 'r>(arm: &ArmRows<'r>, arms: &'a [ArmRows<'r>]) -> Option<&'a ArmRows<'r>> {
     arms.iter().find(|other| other.rows[0].role == Role::Reference && mode_of(other) == mode_of(arm))
 }
 
 impl NoiseFloor {
-    /// The share of rows with another output, letter by letter.
+    /// Fraction of rows with another output text.
     pub fn output_flips(&self) -> Option<f64> {
         self.share(|distance| Some(distance.rows - distance.same_outputs))
     }
 
-    /// The share of rows with another primary score.
+    /// Fraction of rows with another primary score.
     pub fn score_flips(&self) -> Option<f64> {
         self.share(|distance| distance.score_flips)
     }
 
-    /// The share of rows with another call.
+    /// Fraction of rows with another call.
     pub fn call_flips(&self) -> Option<f64> {
         self.share(|distance| Some(distance.rows - distance.same_calls))
     }
@@ -117,7 +117,7 @@ impl NoiseFloor {
 }
 
 impl Report {
-    /// The largest share of a mode's rows that the reference itself answers otherwise with one condition changed.
+    /// Largest fraction of a mode's rows on which the reference writes another output after one condition was changed.
     pub fn noise(&self, mode: Mode) -> Option<f64> {
         let of_mode = self.noise_floor.iter().filter(|noise| noise.mode == mode);
         of_mode.filter_map(NoiseFloor::output_flips).max_by(f64::total_cmp)

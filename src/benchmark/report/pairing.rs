@@ -1,4 +1,4 @@
-//! Rows of two arms side by side.
+//! Pairs of rows from two variants.
 
 use super::{Distance, Flip, MetricComparison};
 use crate::benchmark::{
@@ -11,28 +11,28 @@ use crate::benchmark::{
 };
 use std::collections::BTreeMap;
 
-/// The rows of an arm, and what it is called.
+/// The rows of a variant, with its name.
 pub(super) struct ArmRows<'a> {
-    /// Unlike that of every other arm of its mode.
+    /// Unique within the mode.
     pub(super) name: String,
-    /// The name, with the mode where there are several.
+    /// The name, with the mode if the report has several.
     pub(super) label: String,
     pub(super) rows: Vec<&'a Row>,
 }
 
 impl ArmRows<'_> {
-    /// Who computed, where that was a server.
+    /// The served model, if a server answered.
     pub(super) fn endpoint(&self) -> Option<&Served> {
         self.rows[0].key.arm.endpoint.as_ref()
     }
 
-    /// Whether the prompts were written here.
+    /// True if edgecall rendered the prompts, not a server.
     pub(super) fn has_our_prompt(&self) -> bool {
         self.endpoint().is_none_or(|served| served.rendering == Rendering::Ours)
     }
 }
 
-/// The rows that two arms have both, reference first.
+/// Rows of the cases that both variants have; the reference's row comes first.
 pub(super) fn pairs<'a>(reference: &ArmRows<'a>, candidate: &ArmRows<'a>) -> Vec<(&'a Row, &'a Row)> {
     let by_case: BTreeMap<(usize, usize), &Row> =
         reference.rows.iter().map(|row| (row.case(), *row)).collect();
@@ -40,7 +40,7 @@ pub(super) fn pairs<'a>(reference: &ArmRows<'a>, candidate: &ArmRows<'a>) -> Vec
     candidate.rows.iter().filter_map(pair).collect()
 }
 
-/// The scores of pairs that have one on both sides.
+/// Scores of the pairs that have one on both sides.
 pub(super) fn paired_scores(pairs: &[(&Row, &Row)], metric: &str) -> Vec<PairedRow> {
     let scores = |(reference, candidate): &(&Row, &Row)| {
         Some(PairedRow {
@@ -52,7 +52,7 @@ pub(super) fn paired_scores(pairs: &[(&Row, &Row)], metric: &str) -> Vec<PairedR
     pairs.iter().filter_map(scores).collect()
 }
 
-/// One comparison for each metric that both arms have.
+/// One comparison for each metric that both variants have.
 pub(super) fn comparisons(
     reference: &ArmRows<'_>,
     candidate: &ArmRows<'_>,
@@ -61,7 +61,7 @@ pub(super) fn comparisons(
 ) -> Vec<MetricComparison> {
     let pairs = pairs(reference, candidate);
     let Some((_, first)) = pairs.first() else { return Vec::new() };
-    // A server says nothing of its kernels; the notes say that.
+    // A server's kernels are unknown; a note of the report says so.
     let known = |kernels: &str| !kernels.is_empty();
     let differ = |(a, b): &&(&Row, &Row)| {
         known(&a.key.kernels) && known(&b.key.kernels) && a.key.kernels != b.key.kernels
@@ -83,12 +83,12 @@ pub(super) fn comparisons(
         .collect()
 }
 
-/// Whether a metric scores 0 or 1 only.
+/// True if every score of the metric is 0 or 1.
 pub(super) fn is_binary(metric: &str) -> bool {
     metric::named(metric).is_some_and(|metric| metric.is_binary())
 }
 
-/// How far the answers are apart.
+/// Divergence of the candidate's answers from the reference's.
 pub(super) fn distance(
     reference: &ArmRows<'_>,
     candidate: &ArmRows<'_>,
@@ -137,8 +137,8 @@ pub(super) fn distance(
     }
 }
 
-/// The pairs that differ in the function called or in the primary score; without right answers those that differ in the
-/// call, other functions first.
+/// Pairs with another function or primary score. In unlabelled data: pairs with another call; those with another
+/// function come first.
 pub(super) fn flips(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary: &str) -> Vec<Flip> {
     let score = |row: &Row| match row.is_labelled() {
         true => Some(row.scores.get(primary).copied().unwrap_or(0.0)),
@@ -167,8 +167,8 @@ pub(super) fn flips(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary: &
     flips
 }
 
-/// Whether two answers call different functions, or score differently where both have a score; without right answers
-/// whether they are different calls.
+/// True if two answers call different functions, or have different scores; in unlabelled data, if they are different
+/// calls.
 fn has_flipped(a: &Row, b: &Row, primary: &str) -> bool {
     if !b.is_labelled() {
         return !same_call(a, b);
@@ -177,12 +177,12 @@ fn has_flipped(a: &Row, b: &Row, primary: &str) -> bool {
     called(a) != called(b) || scores.is_some_and(|(a, b)| a != b)
 }
 
-/// The pairs of two arms that were asked with different prompts.
+/// Number of pairs with different prompts.
 pub(super) fn other_prompts(pairs: &[(&Row, &Row)]) -> usize {
     pairs.iter().filter(|(a, b)| a.key.prompt_sha256 != b.key.prompt_sha256).count()
 }
 
-/// Whether two answers make the same call or, where neither makes one, are the same text.
+/// True if two answers are the same call; if neither is a call, true if their texts are equal.
 fn same_call(a: &Row, b: &Row) -> bool {
     match (call(a), call(b)) {
         (None, None) => a.raw_output == b.raw_output,
@@ -190,17 +190,17 @@ fn same_call(a: &Row, b: &Row) -> bool {
     }
 }
 
-/// The call that a row makes, if it makes one.
+/// Call of a row, if its prediction is one.
 fn call(row: &Row) -> Option<Call> {
     Call::parse(&row.prediction).ok()
 }
 
-/// The function that a row calls, if it calls one.
+/// Function that a row calls, if its prediction is a call.
 fn called(row: &Row) -> Option<String> {
     call(row).map(|call| call.name)
 }
 
-/// The first place at which two runs of tokens differ; `None` where they are the same or were not kept.
+/// First position at which two token sequences differ; `None` if they are equal or were not stored.
 fn first_divergence(a: &[i32], b: &[i32]) -> Option<usize> {
     if a.is_empty() || b.is_empty() || a == b {
         return None;

@@ -1,15 +1,15 @@
-//! Charts as SVG, coloured by the page's style.
+//! SVG charts; the page's style sheet sets the colours.
 
 use super::html::escaped;
 use crate::benchmark::stats::Interval;
 
-/// A point with an interval, for a scatter plot.
+/// A point of a scatter plot, with its interval.
 pub(super) struct Point {
     pub(super) label: String,
     pub(super) x: f64,
     pub(super) y: f64,
     pub(super) interval: Option<Interval>,
-    /// The class of its colour.
+    /// CSS class that sets the colour.
     pub(super) class: String,
 }
 
@@ -28,7 +28,7 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 48.0;
 
-/// `points` with shares upwards, in per cent.
+/// Draws a scatter plot; `y` is a fraction, shown in per cent.
 pub(super) fn scatter(points: &[Point], x_title: &str, y_title: &str) -> String {
     let lows = points.iter().map(|point| point.interval.map_or(point.y, |i| i.low));
     let highs = points.iter().map(|point| point.interval.map_or(point.y, |i| i.high));
@@ -70,7 +70,7 @@ pub(super) fn scatter(points: &[Point], x_title: &str, y_title: &str) -> String 
     let mut placed: Vec<(f64, f64)> = Vec::new();
     for (i, point) in points.iter().enumerate() {
         let (mut px, py, class) = (x(point.x), y(point.y), escaped(&point.class));
-        // Modes of one file stand beside each other; other files keep their place, or their order would be wrong.
+        // Modes of one file are moved apart. Points of other files stay, since their order on the axis matters.
         let same_file =
             |at: f64| (0..i).any(|j| points[j].label == point.label && (placed[j].0 - at).abs() < 5.0);
         while same_file(px) {
@@ -89,7 +89,7 @@ pub(super) fn scatter(points: &[Point], x_title: &str, y_title: &str) -> String 
     let mut labelled: Vec<&str> = Vec::new();
     let mut boxes: Vec<Label> = Vec::new();
     for (point, place) in points.iter().zip(&placed) {
-        // The colour tells the mode; the name stands once.
+        // The colour shows the mode, so the name is written once.
         if labelled.contains(&&*point.label) {
             continue;
         }
@@ -108,17 +108,17 @@ pub(super) fn scatter(points: &[Point], x_title: &str, y_title: &str) -> String 
     out + "</svg>"
 }
 
-/// Where a label lies: 14 units high, about its middle.
+/// Position of a label, which is 14 units high around its middle.
 struct Label {
     left: f64,
     right: f64,
     middle: f64,
-    /// Whether it stands to the left of its point, where its end is what must not move.
+    /// True if the label is to the left of its point; its end is then fixed.
     ends_at_point: bool,
 }
 
 impl Label {
-    /// The nearest place beside a point that is free of labels and points and inside the chart.
+    /// Finds the nearest position beside a point that is inside the chart and covers no label or point.
     fn beside((x, y): (f64, f64), letters: usize, labels: &[Label], points: &[(f64, f64)]) -> Label {
         let width = letters as f64 * 7.3;
         let right_of =
@@ -147,7 +147,7 @@ impl Label {
     }
 }
 
-/// Differences in points with their intervals, one a line; the margin is dashed.
+/// Draws a forest plot: differences in points with their intervals, one a line, and the margin as a dashed line.
 pub(super) fn forest(lines: &[Line], margin: f64, title: &str) -> String {
     const LABELS: f64 = 190.0;
     const STEP: f64 = 30.0;
@@ -207,7 +207,8 @@ fn open(height: f64, title: &str) -> String {
     )
 }
 
-/// A label of at most `fit` letters, its middle left out: its beginning is the model, its end tells how that was run.
+/// Shortens a label to at most `fit` characters by cutting its middle: it begins with the model and ends with the
+/// settings.
 fn shortened(label: &str, fit: usize) -> String {
     let count = label.chars().count();
     if count <= fit {
@@ -219,7 +220,7 @@ fn shortened(label: &str, fit: usize) -> String {
     format!("{}…{}", start.trim_end(), end.trim_start())
 }
 
-/// Four to nine round numbers that hold `low` and `high` between them.
+/// Round numbers at even steps, from at most `low` to at least `high`.
 fn ticks(low: f64, high: f64) -> Vec<f64> {
     let span = (high - low).max(1e-6);
     let power = 10f64.powf((span / 4.0).log10().floor());
@@ -236,7 +237,7 @@ fn last(ticks: &[f64]) -> f64 {
     ticks.last().copied().unwrap_or(1.0)
 }
 
-/// A tick without needless zeros.
+/// Formats a number without trailing zeros.
 fn number(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,4 +1,4 @@
-//! The report for a terminal.
+//! The report as text for a terminal.
 
 use super::{ArmReport, Distance, Exporter, Mean, Report, decimals, megabytes, p_value, percent, points};
 use crate::benchmark::{
@@ -6,7 +6,7 @@ use crate::benchmark::{
     row::{Mode, Role},
 };
 
-/// Tables of fixed width.
+/// Exporter of fixed-width tables.
 pub struct Text;
 
 impl Exporter for Text {
@@ -41,7 +41,7 @@ impl Exporter for Text {
     }
 }
 
-/// The arms with their primary mean and what drifts.
+/// Table of variants: mean of the primary metric, and divergence from the reference.
 pub(super) fn arms(report: &Report) -> Vec<Vec<String>> {
     let mut table = vec![
         [
@@ -89,7 +89,7 @@ pub(super) fn arms(report: &Report) -> Vec<Vec<String>> {
     table
 }
 
-/// A mean in per cent with its interval.
+/// Formats a mean in per cent with its interval.
 fn with_interval(mean: &Mean) -> String {
     match mean.interval {
         Some(i) => {
@@ -101,7 +101,7 @@ fn with_interval(mean: &Mean) -> String {
 
 fn role(report: &Report, arm: &ArmReport) -> &'static str {
     match arm.role {
-        // Of two that were named, in files of two runs, one is.
+        // If joined files name two references, only one of them is used.
         Role::Reference if report.verdicts.iter().all(|v| v.mode != arm.mode || v.reference == arm.name) => {
             " (reference)"
         }
@@ -110,7 +110,7 @@ fn role(report: &Report, arm: &ArmReport) -> &'static str {
     }
 }
 
-/// The differences by the primary metric, in points.
+/// Table of differences by the primary metric, in points.
 pub(super) fn differences(report: &Report) -> Vec<Vec<String>> {
     let head = [
         &*format!("{} (points)", report.primary),
@@ -144,7 +144,7 @@ pub(super) fn differences(report: &Report) -> Vec<Vec<String>> {
             comparison.p_mcnemar.map_or("—".into(), p_value),
         ]);
     }
-    // Those without a verdict: descriptive, so nothing is adjusted for them.
+    // Candidates without a verdict are descriptive, so their p-values are not adjusted.
     let is_served = |label: &str| report.arm(label).is_some_and(|arm| arm.endpoint.is_some());
     for row in report.comparisons.iter().filter(|c| c.metric == report.primary && is_served(&c.candidate)) {
         let comparison = &row.comparison;
@@ -165,7 +165,7 @@ pub(super) fn differences(report: &Report) -> Vec<Vec<String>> {
     table
 }
 
-/// How far answers are from the reference's.
+/// Table of divergences from the reference.
 pub(super) fn distances(report: &Report) -> Vec<Vec<String>> {
     let along = if report.labelled { "NLL/token" } else { "NLL/token of the reference's text" };
     let head = [
@@ -194,7 +194,7 @@ pub(super) fn distances(report: &Report) -> Vec<Vec<String>> {
     for distance in &report.distances {
         let Some(arm) = report.arm(&distance.candidate) else { continue };
         let interval = distance.same_calls_interval;
-        // What the others' NLL is to be held against.
+        // The reference's own NLL, to compare the others with.
         let reference = report.arm(&distance.reference).filter(|_| last != Some(&*distance.reference));
         if let Some(reference) = reference.filter(|reference| nll(reference).is_some()) {
             let mut row = vec!["—".to_owned(); table[0].len()];
@@ -226,7 +226,7 @@ pub(super) fn distances(report: &Report) -> Vec<Vec<String>> {
     table
 }
 
-/// What calls cost.
+/// Table of costs.
 pub(super) fn costs(report: &Report) -> Vec<Vec<String>> {
     let head = [
         "model",
@@ -264,7 +264,7 @@ pub(super) fn costs(report: &Report) -> Vec<Vec<String>> {
     table
 }
 
-/// The reference beside itself.
+/// Table of the noise floor.
 pub(super) fn noise_floor(report: &Report) -> Vec<Vec<String>> {
     let head = [
         "reference once more",
@@ -298,7 +298,7 @@ pub(super) fn noise_floor(report: &Report) -> Vec<Vec<String>> {
     table
 }
 
-/// What a constraint changes.
+/// Table of differences between constrained and free decoding.
 pub(super) fn constraints(report: &Report) -> Vec<Vec<String>> {
     let head = ["constraint against free (points)", "metric", "delta", "95 % from", "to", "broken", "fixed"];
     let mut table = vec![head.map(str::to_owned).to_vec()];
@@ -316,7 +316,7 @@ pub(super) fn constraints(report: &Report) -> Vec<Vec<String>> {
     table
 }
 
-/// Adds a table behind an empty line, if it has a row.
+/// Appends a table after an empty line, unless it has no rows besides its header.
 fn add(out: &mut String, table: &[Vec<String>]) {
     if table.len() > 1 {
         out.push('\n');
@@ -324,7 +324,7 @@ fn add(out: &mut String, table: &[Vec<String>]) {
     }
 }
 
-/// A table with its first column to the left and all others to the right.
+/// Formats a table: the first column is left-aligned, the others are right-aligned.
 fn aligned(table: &[Vec<String>]) -> String {
     let columns = table.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

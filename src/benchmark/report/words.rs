@@ -1,4 +1,4 @@
-//! What a report says in sentences: the decision, and what must be known to read the figures.
+//! Sentences of a report: the verdict, and the notes that a reader needs for the figures.
 
 use super::{
     ArmReport, Distance, MetricComparison, Report,
@@ -17,7 +17,7 @@ use crate::benchmark::{
 };
 use std::collections::BTreeSet;
 
-/// What can be said first where nothing says which answers are right.
+/// First sentence of a report on unlabelled data.
 pub(super) fn sentence_without_labels(report: &Report, mode: Mode, reference: &ArmRows<'_>) -> String {
     let same = |(arm, distance): (&ArmReport, &Distance)| {
         Some(format!("{} {} %", arm.name, percent(Some(distance.same_call_share()?))))
@@ -33,7 +33,7 @@ pub(super) fn sentence_without_labels(report: &Report, mode: Mode, reference: &A
     }
 }
 
-/// The decision as a reader wants it first.
+/// The verdict in one sentence.
 pub(super) fn sentence(verdict: &Verdict, reference: &str, primary: &str, rules: &Rules) -> String {
     let Some(finding) = verdict.findings.first() else {
         return format!("No verdict: there is no other file to compare with {reference}.");
@@ -68,7 +68,7 @@ pub(super) fn sentence(verdict: &Verdict, reference: &str, primary: &str, rules:
     }
 }
 
-/// What the noise floor says, or how to have it.
+/// Note on the noise floor, or on the option that measures it.
 fn noise_note(report: &Report) -> String {
     let largest = |share: fn(&NoiseFloor) -> Option<f64>| {
         report.noise_floor.iter().filter_map(share).max_by(f64::total_cmp)
@@ -95,7 +95,7 @@ fn noise_note(report: &Report) -> String {
     }
 }
 
-/// How it was decided.
+/// Note on the statistics of a verdict.
 fn decided_note(report: &Report) -> String {
     format!(
         "{} was named as the primary metric before the run; all others are descriptive. Differences are candidate \
@@ -106,7 +106,7 @@ fn decided_note(report: &Report) -> String {
     )
 }
 
-/// What there is to look at where nothing was decided.
+/// Note on the figures of unlabelled data, which have no verdict.
 fn undecided_note(report: &Report) -> String {
     format!(
         "No line of the test set has an `answer`, so whatever compares with right answers is a dash, and no file is called \
@@ -121,7 +121,7 @@ fn undecided_note(report: &Report) -> String {
     )
 }
 
-/// What must be known to read the figures.
+/// Notes that a reader needs for the figures.
 pub(super) fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
     let mut notes = vec![if report.labelled { decided_note(report) } else { undecided_note(report) }];
     for verdict in &report.verdicts {
@@ -207,13 +207,13 @@ pub(super) fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
     notes
 }
 
-/// One comparison of each candidate.
+/// One comparison for each candidate.
 fn one_each(report: &Report) -> impl Iterator<Item = &MetricComparison> {
     let mut seen = BTreeSet::new();
     report.comparisons.iter().filter(move |comparison| seen.insert(&comparison.candidate))
 }
 
-/// Where a server was sent other prompts than what it is compared with.
+/// Notes on served models whose prompts differ from those that they are compared with.
 fn prompt_notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
     for comparison in one_each(report) {

@@ -1,7 +1,7 @@
-//! The file that records are kept in.
+//! A file of records.
 //!
-//! Records are only ever added at the end. A run that is killed leaves at most one torn line, the last; it is dropped
-//! when the file is read and overwritten when the run goes on.
+//! Records are only appended. A killed run leaves at most one incomplete line, the last. It is ignored when the file is
+//! read, and cut off when the run resumes.
 
 use super::{Arm, ByName, Row, SCHEMA_VERSION, Speed};
 use crate::benchmark::Error;
@@ -13,10 +13,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Far more than any sweep writes; the file may be a device without an end.
+/// Limit on the size of the file. No run writes this much, but a path may name a device without an end.
 const MAX_FILE_BYTES: u64 = 4 << 30;
 
-/// How a run was started.
+/// Header of a run: its command line and environment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     /// [`SCHEMA_VERSION`].
@@ -25,45 +25,46 @@ pub struct Start {
     pub command: Vec<String>,
     /// Facts about machine and build, by name.
     pub environment: ByName<String>,
-    /// Conditions of the noise floor that could not be changed there, with the reasons.
+    /// Noise-floor conditions that could not be changed on that machine, with the reasons.
     #[serde(default, skip_serializing_if = "ByName::is_empty")]
     pub skipped: ByName<String>,
 }
 
-/// One line of a file.
+/// One line of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Record {
-    /// A run began.
+    /// Start of a run.
     Start(Start),
-    /// An answer was made.
+    /// An answer.
     Row(Box<Row>),
-    /// What a call costs was measured.
+    /// Cost of a call, from the speed pass.
     Speed(Box<Speed>),
 }
 
-/// What a file holds.
+/// Contents of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RowFile {
-    /// The starts, in the order of the file.
+    /// Starts, in the order of the file.
     pub starts: Vec<Start>,
-    /// The rows, in the order of the file.
+    /// Rows, in the order of the file.
     pub rows: Vec<Row>,
-    /// The line of each row, counted from 1.
+    /// Line of each row, counted from 1.
     pub lines: Vec<usize>,
-    /// The measured calls, in the order of the file.
+    /// Measured calls, in the order of the file.
     pub speeds: Vec<Speed>,
-    /// Bytes up to the end of the last whole line.
+    /// Number of bytes up to the end of the last complete line.
     pub whole_bytes: u64,
-    /// Whether a torn line follows them.
+    /// True if an incomplete line follows.
     pub torn: bool,
 }
 
 impl RowFile {
-    /// Reads a file of rows; a last line without its line feed is dropped.
+    /// Reads a file of rows; a last line without a line feed is ignored.
     ///
     /// # Errors
-    /// [`Error::Read`], and [`Error::Line`] for a whole line that is no record or of another version.
+    /// [`Error::Read`], [`Error::File`] for a file that is too large, and [`Error::Line`] for a complete line that is
+    /// not a record or has another version.
     pub fn read(path: &Path) -> Result<RowFile, Error> {
         let unreadable = |source| Error::Read { path: path.to_path_buf(), source };
         let mut bytes = Vec::new();
@@ -82,10 +83,10 @@ impl RowFile {
         RowFile::parse(path, &bytes)
     }
 
-    /// Reads rows from bytes; `path` is for messages.
+    /// Parses rows; `path` is used in errors.
     ///
     /// # Errors
-    /// As [`RowFile::read`].
+    /// As for [`RowFile::read`], except [`Error::Read`].
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<RowFile, Error> {
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let mut file = RowFile { whole_bytes: whole as u64, torn: whole < bytes.len(), ..RowFile::default() };
@@ -124,7 +125,8 @@ impl RowFile {
         Ok(file)
     }
 
-    /// Writes the file anew, its rows changed: beside its place, and then renamed, so that a kill leaves the old one.
+    /// Replaces the file at `path` with these records. It writes a temporary file and renames it, so a killed process
+    /// leaves the old file.
     ///
     /// # Errors
     /// [`Error::Create`] and [`Error::Write`].
@@ -132,7 +134,7 @@ impl RowFile {
         let cannot = |source| Error::Create { path: path.to_path_buf(), source };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
         let file = tempfile::NamedTempFile::new_in(folder).map_err(cannot)?;
-        // As the old one; a temporary file is for its owner only.
+        // A temporary file is private to its owner, so the old permissions are restored.
         if let Ok(old) = std::fs::metadata(path) {
             file.as_file().set_permissions(old.permissions()).map_err(cannot)?;
         }
@@ -150,34 +152,35 @@ impl RowFile {
         beside.persist(path).map_err(|e| cannot(e.error))
     }
 
-    /// The rows that a run need not make again, by arm and case. Kernels do not count: a run that goes on elsewhere
-    /// keeps what it has, and the report marks pairs that were made on different ones.
+    /// Finished rows by variant and case. The kernels are not part of the key: a run that resumes on another machine
+    /// keeps its rows, and the report marks pairs with different kernels.
     pub fn done(&self) -> BTreeMap<(Arm, usize, usize), &Row> {
         self.rows.iter().map(|row| ((row.key.arm.clone(), row.conversation, row.turn), row)).collect()
     }
 }
 
-/// Adds records to the end of a file.
+/// Appends records to a file.
 pub struct RowWriter {
     file: File,
     path: PathBuf,
 }
 
 impl RowWriter {
-    /// Makes a new file.
+    /// Creates a new file.
     ///
     /// # Errors
-    /// [`Error::Create`] if it is there already or cannot be made.
+    /// [`Error::Create`] if it exists or cannot be created.
     pub fn create(path: &Path) -> Result<RowWriter, Error> {
         let file = OpenOptions::new().append(true).create_new(true).open(path);
         let file = file.map_err(|source| Error::Create { path: path.to_path_buf(), source })?;
         Ok(RowWriter { file, path: path.to_path_buf() })
     }
 
-    /// Opens a file to go on, with what it holds; a torn last line is cut off. A file that is not there is made.
+    /// Opens a file to resume a run, and returns its contents. An incomplete last line is cut off; a missing file is
+    /// created.
     ///
     /// # Errors
-    /// As [`RowFile::read`] and [`RowWriter::create`].
+    /// As for [`RowFile::read`] and [`RowWriter::create`].
     pub fn resume(path: &Path) -> Result<(RowWriter, RowFile), Error> {
         if !path.exists() {
             return Ok((RowWriter::create(path)?, RowFile::default()));
@@ -190,7 +193,7 @@ impl RowWriter {
         Ok((RowWriter { file, path: path.to_path_buf() }, rows))
     }
 
-    /// Adds one record, in one write.
+    /// Appends one record in a single write.
     ///
     /// # Errors
     /// [`Error::Write`].

@@ -1,43 +1,43 @@
-//! What a call cost in the pass that measures speed, where models take turns.
+//! Cost of a call, from the speed pass in which the models take turns.
 
 use super::{Arm, Cost, Data, RowFile};
 use crate::benchmark::Error;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// One measured call.
+/// Cost of one call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
     /// [`SCHEMA_VERSION`](super::SCHEMA_VERSION).
     pub schema_version: u32,
-    /// Model and settings: those of the rows that it belongs to.
+    /// Variant of the rows that it belongs to.
     pub arm: Arm,
-    /// The kernels of the CPU that computed.
+    /// CPU kernels that computed the call.
     pub kernels: String,
-    /// The data it is from.
+    /// Hashes of the data.
     pub data: Data,
-    /// The conversation, counted from 0.
+    /// Index of the conversation, counted from 0.
     pub conversation: usize,
-    /// The call of the conversation, counted from 0.
+    /// Index of the call in the conversation, counted from 0.
     pub turn: usize,
-    /// What it cost.
+    /// The measured cost.
     pub cost: Cost,
 }
 
-/// What tells a measured call from all others: each host measures its own.
+/// Identity of a measured call: variant, host, conversation and turn.
 pub type SpeedKey = (Arm, String, usize, usize);
 
 impl Speed {
-    /// What tells it from all others.
+    /// Identity of the call.
     pub fn key(&self) -> SpeedKey {
         (self.arm.clone(), self.cost.host.clone(), self.conversation, self.turn)
     }
 }
 
-/// The measured calls of all files, each once: the first that was measured.
+/// Merges the measured calls of all files; of equal keys the first one counts.
 ///
 /// # Errors
-/// [`Error::File`] for one of other data than `data`.
+/// [`Error::File`] for a call of other data than `data`.
 pub(super) fn merge(files: &[(PathBuf, RowFile)], data: Option<&Data>) -> Result<Vec<Speed>, Error> {
     let mut merged: BTreeMap<SpeedKey, Speed> = BTreeMap::new();
     for (path, file) in files {

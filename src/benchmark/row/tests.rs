@@ -1,9 +1,9 @@
-//! Files of rows that were torn, mixed up and joined.
+//! Tests of incomplete, mixed and merged files.
 
 use super::*;
 use proptest::prelude::*;
 
-/// A row of the model `model`, whose answer is right or not.
+/// A row of `model` with a right or a wrong answer.
 fn row(model: &str, conversation: usize, turn: usize, right: bool) -> Row {
     let gold = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"ü\"}}\n</tool_call>".to_owned();
     let prediction = if right { gold.clone() } else { gold.replace('ü', "o") };
@@ -136,7 +136,7 @@ fn a_whole_line_that_is_no_record_is_told_by_its_number() {
     assert!(parse(&text).unwrap().torn);
 }
 
-/// Files of these rows.
+/// Files with these rows.
 fn files(shards: &[&[Row]]) -> Vec<(PathBuf, RowFile)> {
     let file = |(i, rows): (usize, &&[Row])| {
         let lines = (1..=rows.len()).collect();
@@ -154,7 +154,7 @@ fn shards_are_joined_in_one_order_whatever_theirs() {
     let merged = joined([0, 1, 2]);
     assert_eq!(merged.rows.len(), 12);
     assert_eq!(merged, joined([2, 0, 1]));
-    // A shard that is there twice adds nothing.
+    // A shard that is given twice adds nothing.
     let twice = merge(&files(&[&shards[0], &shards[0], &shards[1], &shards[2]])).unwrap();
     assert_eq!(merged.rows, twice.rows);
 }
@@ -202,13 +202,13 @@ fn rows_from_before_rules_had_a_number_are_read_and_are_one_sweep() {
     assert!(old.rows.iter().all(|row| row.key.arm.rules == 0));
     let at = |name: &str, file: &RowFile| (PathBuf::from(name), file.clone());
     assert_eq!(merge(&[at("old.jsonl", &old)]).unwrap().rows.len(), 2);
-    // A server's rows have no rules, whatever those of the rows that they meet.
+    // A served model's rows have no decoding rules, so they merge with any.
     let mut served = row("big", 0, 0, true);
     served.key.arm =
         Arm::served(Served { model: "big".into(), server: "vllm".into(), rendering: Rendering::Ours }, 512);
     let new = RowFile { rows: vec![served, row("q4", 0, 0, true)], lines: vec![1, 2], ..RowFile::default() };
     assert_eq!(merge(&[at("new.jsonl", &new)]).unwrap().rows.len(), 2);
-    // One file that was pasted together is found out, too.
+    // The check also finds rows that were concatenated into one file.
     let mut both = old.clone();
     both.rows.extend(new.rows);
     both.lines.extend([3, 4]);

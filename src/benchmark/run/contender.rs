@@ -1,4 +1,4 @@
-//! A model file that takes part: loaded, hashed, named.
+//! A loaded model file with its hash and name.
 
 use crate::{
     Result,
@@ -13,24 +13,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Bytes that are hashed at a time.
+/// Number of bytes that are hashed at a time.
 const CHUNK: usize = 1 << 20;
 
-/// A model that takes part.
+/// A model that takes part in the comparison.
 pub struct Contender {
-    /// Its file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// The file's name without its ending, and without a part's number.
+    /// File name without extension, and without the part numbers of a split model.
     pub name: String,
     /// The model.
     pub model: Model,
-    /// How it was loaded.
+    /// Options that it was loaded with.
     pub loaded: LoadOptions,
-    /// The SHA-256 of the file, in hex; of a split model that of all parts, one after another.
+    /// SHA-256 in hex: of the file, or of all parts of a split model in order.
     pub sha256: String,
-    /// The size of the file, or of all parts.
+    /// Size in bytes of the file, or of all parts.
     pub file_bytes: u64,
-    /// Bits for each weight.
+    /// Bits per weight.
     pub bits_per_weight: Option<f64>,
 }
 
@@ -38,24 +38,24 @@ impl Contender {
     /// Loads and hashes the model at `path`.
     ///
     /// # Errors
-    /// What [`Model::load`] reports, and a file that cannot be read.
+    /// Errors of [`Model::load`], and a file that cannot be read.
     pub fn load(path: &Path) -> Result<Contender> {
         Contender::load_with(path, LoadOptions::default())
     }
 
-    /// Loads and hashes the model at `path`, as `options` say.
+    /// Loads the model at `path` with `options`, and hashes it.
     ///
     /// # Errors
-    /// As [`Contender::load`].
+    /// As for [`Contender::load`].
     pub fn load_with(path: &Path, options: LoadOptions) -> Result<Contender> {
         let contender = Contender::unhashed(path, options)?;
         Ok(Contender { sha256: hash(contender.model.files())?, ..contender })
     }
 
-    /// Loads the model at `path` without its hash, which takes as long as the file is: to measure calls with it.
+    /// Loads the model at `path` without computing its hash, which reads the whole file; for measuring calls.
     ///
     /// # Errors
-    /// As [`Contender::load`].
+    /// As for [`Contender::load`].
     pub fn unhashed(path: &Path, options: LoadOptions) -> Result<Contender> {
         let model = Model::load_with(path, options)?;
         let bits_per_weight = bits_per_weight(model.header());
@@ -70,10 +70,10 @@ impl Contender {
         })
     }
 
-    /// The same file once more, its weights repacked or not.
+    /// Loads the same file again, with or without repacked weights.
     ///
     /// # Errors
-    /// What [`Model::load`] reports.
+    /// Errors of [`Model::load`].
     pub fn with_repack(&self, repack: bool) -> Result<Contender> {
         let loaded = LoadOptions { repack, ..self.loaded };
         Ok(Contender {
@@ -86,19 +86,19 @@ impl Contender {
         })
     }
 
-    /// The checkpoint with published scores that it was made of, if the names in its file say so.
+    /// Checkpoint with published scores that the file was converted from, if a name in its metadata tells.
     pub fn checkpoint(&self) -> Option<String> {
         let keys = ["general.name", "general.source.repo_url", "general.source.url", "general.repo_url"];
         keys.iter().filter_map(|key| self.model.header().str(key)).find_map(published::checkpoint)
     }
 
-    /// `general.file_type`: what the file says most of its weights are.
+    /// `general.file_type`: the quantisation of most weights, as a number of llama.cpp's `llama_ftype`.
     pub fn file_type(&self) -> Option<u64> {
         self.model.header().u64("general.file_type")
     }
 }
 
-/// Refuses a model that takes part twice.
+/// Returns an error if the same file takes part twice.
 ///
 /// # Errors
 /// [`Error::SameModel`].
@@ -111,15 +111,14 @@ pub fn check_distinct(contenders: &[Contender]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The model that the others are compared with where none is named: the first F32 file, else the first F16 file, else
-/// the first of all.
+/// Index of the default reference: the first F32 file, else the first F16 file, else the first of all.
 pub fn reference(file_types: &[Option<u64>]) -> usize {
-    // llama.cpp's numbers: ALL_F32 and MOSTLY_F16.
+    // `LLAMA_FTYPE_ALL_F32` is 0 and `LLAMA_FTYPE_MOSTLY_F16` is 1.
     let first = |wanted| file_types.iter().position(|file_type| *file_type == Some(wanted));
     first(0).or_else(|| first(1)).unwrap_or(0)
 }
 
-/// What the file is called, without its ending and without the number of a split model's first part.
+/// File name without extension and without the part numbers of a split model (`-00001-of-00003`).
 fn name(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let digits = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -130,7 +129,7 @@ fn name(path: &Path) -> String {
     }
 }
 
-/// The SHA-256 of all files, one after another, in hex.
+/// SHA-256 over the bytes of all files in order, in hex.
 fn hash(files: &[ModelFile]) -> Result<String, Error> {
     let (mut hash, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
     for ModelFile { path, .. } in files {

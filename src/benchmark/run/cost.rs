@@ -1,16 +1,16 @@
-//! What a call costs here: seconds on the wall and on the CPU.
+//! Stop watch for wall and CPU time, and the host's name.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Instant;
 
-/// A stop watch for wall and CPU.
+/// Stop watch for wall and CPU time.
 pub struct Watch {
     wall: Instant,
     cpu: f64,
 }
 
 impl Watch {
-    /// Starts.
+    /// Starts the watch.
     pub fn start() -> Watch {
         Watch { wall: Instant::now(), cpu: cpu_s() }
     }
@@ -20,7 +20,7 @@ impl Watch {
         self.wall.elapsed().as_secs_f64()
     }
 
-    /// Seconds that all threads of this process computed since the start.
+    /// CPU seconds of all threads of this process since the start.
     pub fn cpu_s(&self) -> f64 {
         cpu_s() - self.cpu
     }
@@ -31,7 +31,7 @@ fn cpu_s() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// What this machine is called.
+/// Host name of this machine.
 pub fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

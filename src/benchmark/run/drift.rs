@@ -1,8 +1,8 @@
-//! How far models' probabilities are from the reference's along given tokens.
+//! Divergence of a model's probabilities from the reference's, along given tokens.
 
 use crate::benchmark::row::{Drift, Trail};
 
-/// Probabilities after one token, as logarithms.
+/// Log-probabilities of the next token.
 struct LogProbabilities<'l> {
     logits: &'l [f32],
     log_total: f64,
@@ -15,12 +15,12 @@ impl LogProbabilities<'_> {
         LogProbabilities { logits, log_total: f64::from(largest) + total.ln() }
     }
 
-    /// Of the token with this index, in nats.
+    /// Log-probability of the token with this index, in nats.
     fn get(&self, index: usize) -> f64 {
         f64::from(self.logits[index]) - self.log_total
     }
 
-    /// The likeliest token, of equals the first.
+    /// Most likely token; the first one on a tie.
     fn likeliest(&self) -> Option<usize> {
         let better =
             |best: usize, next: usize| if self.logits[next] > self.logits[best] { next } else { best };
@@ -28,7 +28,7 @@ impl LogProbabilities<'_> {
     }
 }
 
-/// A model's distances, gathered position by position.
+/// Divergence of a model, accumulated position by position.
 #[derive(Clone, Debug, Default)]
 pub struct Along {
     nll: f64,
@@ -38,8 +38,8 @@ pub struct Along {
 }
 
 impl Along {
-    /// Adds the position at which `token` follows. `reference` are the logits of the reference there, if this is not
-    /// the reference itself and both have the same tokens.
+    /// Adds the position before `token`. `reference` holds the reference's logits there; it is `None` for the reference
+    /// itself and where the token sequences differ.
     pub fn add(&mut self, logits: &[f32], reference: Option<&[f32]>, token: i32) {
         let Some(index) = usize::try_from(token).ok().filter(|&index| index < logits.len()) else { return };
         let own = LogProbabilities::of(logits);
@@ -52,7 +52,7 @@ impl Along {
         }
     }
 
-    /// What a row keeps of a walk along such texts.
+    /// Result for a row; `along` is the source of the tokens.
     pub fn finish(self, along: Trail) -> Drift {
         let top1_agreeing = (!self.kl.is_empty()).then_some(self.agreeing);
         Drift { along, nll: self.nll, tokens: self.tokens, kl: self.kl, top1_agreeing }
@@ -63,10 +63,10 @@ impl Along {
 fn divergence(p: &LogProbabilities<'_>, q: &LogProbabilities<'_>) -> f64 {
     let term = |index| {
         let log_p = p.get(index);
-        // What p rules out adds nothing, whatever q makes of it.
+        // Where p is zero, the term is zero for any q.
         if log_p == f64::NEG_INFINITY { 0.0 } else { log_p.exp() * (log_p - q.get(index)) }
     };
-    // Rounding may leave a crumb below zero.
+    // Rounding may leave a tiny negative value.
     (0..p.logits.len()).map(term).sum::<f64>().max(0.0)
 }
 
@@ -82,7 +82,7 @@ mod tests {
     fn the_distances_are_those_of_the_probabilities() {
         let (p, q) = ([0.5, 0.25, 0.25], [0.25, 0.25, 0.5]);
         let mut along = Along::default();
-        // Adding the same to all logits changes no probability.
+        // A constant added to all logits changes no probability.
         along.add(&logs(q).map(|logit| logit + 7.0), Some(&logs(p)), 2);
         along.add(&logs(p), Some(&logs(p)), 0);
         let drift = along.finish(Trail::Gold);

@@ -1,4 +1,4 @@
-//! Who answers under which conditions: a lane makes one row of each case in each mode.
+//! A model with its runtime options; it makes one row for each case in each mode.
 
 use super::Contender;
 use crate::{
@@ -8,35 +8,35 @@ use crate::{
 };
 use std::{num::NonZeroUsize, thread};
 
-/// The number of the rules by which tokens are made here, part of every row's key: rows of other rules are never mixed.
+/// Version of the decoding rules, part of every row's key: rows of different rules are never mixed.
 ///
-/// Raise it with any change after which the same file, prompt and settings may give other tokens or other probabilities:
-/// where prompts are cut into pieces, when cells of the cache are reused, which tokens the grammar forces or allows and
-/// how they are decoded, how the likeliest of equal tokens is chosen, along what probabilities are walked. What the key
-/// tells apart anyway needs no new number: the engine's build, the prompt's text, settings.
+/// Raise it with any change after which the same file, prompt and settings may give other tokens or other
+/// probabilities: the split of prompts into pieces, the reuse of cache cells, the tokens that the grammar forces or
+/// allows and how they are decoded, the choice between equally likely tokens, the text along which probabilities are
+/// measured. Changes that the key already covers need no new number: the engine's build, the prompt's text, settings.
 pub const RULES: u32 = 1;
 
-/// A model under certain conditions.
+/// A model with its runtime options and role.
 #[derive(Clone, Copy)]
 pub struct Lane<'s> {
-    /// The model, loaded with its weights repacked or as the file has them.
+    /// The model, loaded with or without repacked weights.
     pub contender: &'s Contender,
-    /// Threads, KV cache and batches; the context's length follows from the data.
+    /// Threads, KV cache and batches; the context size follows from the data.
     pub session: Options,
-    /// What it is for. One lane at most is the reference.
+    /// Role in the comparison; at most one is the reference.
     pub role: Role,
 }
 
 impl Lane<'_> {
-    /// The threads that compute.
+    /// Number of threads.
     ///
     /// # Errors
-    /// More than there are CPUs.
+    /// More threads than CPUs.
     pub fn threads(&self) -> Result<usize> {
         Ok(runtime::cpu::threads(self.session.threads)?)
     }
 
-    /// The arm of its rows in a mode, with answers of at most `max_tokens` tokens.
+    /// Variant of its rows in a mode, with answers of at most `max_tokens` tokens.
     pub fn arm(&self, mode: Mode, max_tokens: usize, threads: usize) -> Arm {
         Arm {
             file_sha256: self.contender.sha256.clone(),
@@ -54,26 +54,26 @@ impl Lane<'_> {
     }
 }
 
-/// A condition that should not matter to an answer, and does where two tokens are nearly as likely: the order in which
-/// numbers are added up depends on it.
+/// A runtime condition that changes the order of floating-point additions, and so the answer where two tokens are
+/// nearly tied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
-    /// One thread less, or two for one.
+    /// One thread less, or two instead of one.
     Threads,
-    /// At most 64 tokens computed at once.
+    /// A physical batch (`n_ubatch`) of 64 tokens.
     NUbatch,
-    /// Weights as the file has them where they were repacked, and the other way round.
+    /// Weights not repacked if they were, and the other way round.
     Repack,
 }
 
-/// The batches of [`Condition::NUbatch`].
+/// `n_ubatch` for [`Condition::NUbatch`].
 const SMALL_UBATCH: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not 0");
 
 impl Condition {
     /// Every condition.
     pub const ALL: [Condition; 3] = [Condition::Threads, Condition::NUbatch, Condition::Repack];
 
-    /// The name on the command line and in files.
+    /// Name on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             Condition::Threads => "threads",
@@ -82,10 +82,10 @@ impl Condition {
         }
     }
 
-    /// `session` and `repack` with this condition changed and nothing else.
+    /// Returns `session` and `repack` with only this condition changed.
     ///
     /// # Errors
-    /// Why that is not possible here, in words.
+    /// The reason for which that is not possible here, in words.
     pub fn changed(self, session: &Options, repack: bool) -> std::result::Result<(Options, bool), String> {
         match self {
             Condition::Threads => {

@@ -1,7 +1,7 @@
-//! The pass that measures what calls cost, apart from the one that makes the rows.
+//! The speed pass: it measures the cost of calls, apart from the run that makes the rows.
 //!
-//! A process of its own runs each lane, so that the memory it holds is the model's; lanes take turns, conversation by
-//! conversation, so that a CPU that grows hot slows them all alike.
+//! Each model runs in its own process, so that the measured memory is that of the model alone. The models take turns,
+//! conversation by conversation, so that a CPU that heats up slows all of them equally.
 
 use super::{Lane, Settings, walker::Walker};
 use crate::{
@@ -10,15 +10,15 @@ use crate::{
     machine::{self, Heat, Thermometer},
 };
 
-/// One lane whose calls are measured.
+/// A model whose calls are measured.
 pub struct Meter<'s> {
     walker: Walker<'s>,
     dataset: &'s Dataset,
 }
 
 impl<'s> Meter<'s> {
-    /// Makes a context and evaluates what the prompts of `case` and all others begin with, so that no measured call
-    /// pays for it, nor for the first touch of the weights.
+    /// Creates a context and evaluates the prompt of `case`. Its start is common to all prompts, so no measured call
+    /// pays for that part or for the first access to the weights.
     ///
     /// # Errors
     /// A model that cannot be run.
@@ -28,7 +28,7 @@ impl<'s> Meter<'s> {
         Ok(Meter { walker, dataset })
     }
 
-    /// Answers the cases of one conversation, in order, and gives the cost of each.
+    /// Answers the cases of one conversation in order, and returns the cost of each.
     ///
     /// # Errors
     /// A model that cannot be run.

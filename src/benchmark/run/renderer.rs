@@ -1,4 +1,4 @@
-//! The cases of a data set as a model reads them.
+//! Prompts of a data set's cases for one model.
 
 use crate::{
     Result,
@@ -8,7 +8,7 @@ use crate::{
     tools::dialect::Dialect,
 };
 
-/// Writes prompts for one model, without thoughts, as its own chat template does.
+/// Renders prompts with the model's own chat template, without reasoning.
 pub(super) struct Renderer<'v> {
     vocabulary: &'v Vocabulary,
     dataset: &'v Dataset,
@@ -29,12 +29,12 @@ impl<'v> Renderer<'v> {
         Ok(Renderer { vocabulary, dataset, manner })
     }
 
-    /// How the model writes calls.
+    /// Format in which the model writes tool calls.
     pub(super) fn dialect(&self) -> &'static dyn Dialect {
         self.manner.dialect
     }
 
-    /// What the model reads in a case.
+    /// Renders the prompt of a case.
     pub(super) fn prompt(&self, case: &Case) -> Result<String> {
         let conversation = self.dataset.conversation(case);
         let request = Request::new(&conversation, Some(&self.dataset.job.tools));

@@ -1,4 +1,4 @@
-//! Whether all models of a sweep, and a context for each lane, fit the memory; asked before any is loaded.
+//! Memory check of a run: all models, with their contexts. It runs before any model is loaded.
 
 use super::renderer::Renderer;
 use crate::{
@@ -15,38 +15,38 @@ use crate::{
 };
 use std::{fmt, path::Path};
 
-/// A model that is about to be loaded.
+/// A model to load.
 #[derive(Clone, Copy)]
 pub struct Load<'p> {
-    /// Its file.
+    /// Path of the file.
     pub path: &'p Path,
-    /// The header of all its parts.
+    /// Header, with the tensors of all parts.
     pub header: &'p Gguf,
-    /// True of its tensors that will be repacked.
+    /// True for tensors that will be repacked.
     pub is_repacked: IsRepacked,
 }
 
-/// What one model needs, in bytes.
+/// Memory that one model needs, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// The file.
+    /// Name of the file.
     pub name: String,
-    /// The weights as they are mapped; they may be dropped from memory and read again.
+    /// Mapped weights; the system may drop these pages and read them again.
     pub mapped: u64,
-    /// The weights that may be copied for the CPU's kernels, at most.
+    /// Weights that may be copied when they are repacked for the CPU's kernels; an upper bound.
     pub copied: u64,
-    /// KV caches and compute buffers of its lanes.
+    /// KV caches and compute buffers of its contexts.
     pub contexts: u64,
-    /// How many these are.
+    /// Number of its contexts.
     pub lanes: usize,
 }
 
-/// The needs of all models, for people.
+/// Memory needs of all models, formatted for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs(pub Vec<Need>);
 
-/// About the tokens of the context that the longest case of the data needs with an answer of `max_tokens`, by the
-/// vocabulary of the model at `path`.
+/// Estimates the context size in tokens for the longest prompt of the data and an answer of `max_tokens` tokens, with
+/// the vocabulary of the model at `path`.
 ///
 /// # Errors
 /// A model without a vocabulary or a chat template.
@@ -63,11 +63,11 @@ pub fn context_length(path: &Path, trust: Trust, dataset: &Dataset, max_tokens: 
     Ok(call::tokenize(&vocabulary, &longest)?.len().saturating_add(max_tokens))
 }
 
-/// Refuses `loads` with a context of `n_ctx` tokens for each of `lanes`, which name their load, where `machine` has no
-/// memory for them.
+/// Checks that `machine` has enough memory for `loads` and a context of `n_ctx` tokens for each of `lanes`, which hold
+/// an index into `loads`.
 ///
-/// What is allocated must be available; together with the mapped weights, which every token goes through, it must not
-/// be more than there is, or they are read from the disk again and again.
+/// Memory to allocate must be available. Together with the mapped weights it must not exceed the total memory: every
+/// token reads all weights, and they would be read from disk again and again.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -80,7 +80,7 @@ pub fn check(
     let needs: Vec<Need> = loads.iter().enumerate().map(|(at, load)| need(load, at, lanes, n_ctx)).collect();
     let sum = |bytes: fn(&Need) -> u64| needs.iter().map(bytes).fold(0, u64::saturating_add);
     let allocated = sum(|need| need.copied.saturating_add(need.contexts));
-    // Two loads of one file share its map.
+    // Two models loaded from one file share its mapping.
     let is_first = |at: usize| loads[..at].iter().all(|other| other.path != loads[at].path);
     let mapped = (0..loads.len()).filter(|&at| is_first(at)).map(|at| needs[at].mapped);
     let total = mapped.fold(allocated, u64::saturating_add);
@@ -102,7 +102,7 @@ fn need(load: &Load<'_>, at: usize, lanes: &[(usize, Options)], n_ctx: usize) ->
     let shape = Shape::of(load.header);
     let own = || lanes.iter().filter(|(load, _)| *load == at);
     let context = |options: &Options| {
-        // What cannot be told is not counted.
+        // A context whose size the header does not tell counts as 0.
         let Some(shape) = &shape else { return 0 };
         let kv = memory::kv_bytes(shape, n_ctx as u64, options.kv_type.ggml_type).unwrap_or(0);
         let (n_ubatch, flash_attention) = (options.n_ubatch() as u64, options.uses_flash_attention());
@@ -165,7 +165,8 @@ mod tests {
         };
         let lanes = [(0, Options::default()), (1, Options::default())];
         let machine = |mib: u64| Machine { total_bytes: (mib + 1000) << 20, available_bytes: mib << 20 };
-        // 4096 tokens: 448 MiB of cache each and about 330 of buffers, and 315 MiB of Q8_0 once more.
+        // Each context of 4096 tokens takes 448 MiB of KV cache and about 330 MiB of buffers; the repacked Q8_0 copy
+        // takes 315 MiB.
         assert!(check(&[load(0)], &lanes[..1], 4096, machine(900)).is_ok());
         let error = check(&[load(0), load(1)], &lanes, 4096, machine(900)).unwrap_err();
         let text = error.to_string();
@@ -177,14 +178,14 @@ mod tests {
             assert!(text.contains(part), "{text}");
         }
         assert!(check(&[load(0), load(1)], &lanes, 4096, machine(2_200)).is_ok());
-        // Repacked and not is one map.
+        // Repacked and plain weights share one mapping.
         let stored = Load { is_repacked: AS_STORED, ..load(0) };
         let Error::Memory { all_mib, need_mib, .. } =
             check(&[load(0), stored], &lanes, 4096, machine(1)).unwrap_err()
         else {
             panic!()
         };
-        // Each is rounded up by itself.
+        // Each size is rounded up separately.
         assert!((593..=594).contains(&(all_mib - need_mib)));
     }
 }

@@ -1,4 +1,4 @@
-//! One model on its way through the cases: prompts rendered, a context that keeps what prompts share.
+//! Runs one model through the cases; its context keeps the common start of prompts.
 
 use super::{
     Contender, Lane, Settings,
@@ -22,17 +22,17 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{borrow::Cow, ops::ControlFlow, rc::Rc};
 
-/// The ways to write calls that [`Call::parse`] reads.
+/// Call formats that [`Call::parse`] reads.
 const READ: &[&str] = &["hermes", "llama3", "generic"];
 
-/// What a model reads in one case.
+/// Prompt of one case.
 pub(super) struct Prompt {
     text: String,
     tokens: Vec<i32>,
     pub(super) sha256: String,
 }
 
-/// What a model wrote in one case.
+/// A model's answer to one case.
 pub(super) struct Answered {
     pub(super) text: String,
     pub(super) tokens: Vec<i32>,
@@ -40,7 +40,7 @@ pub(super) struct Answered {
     pub(super) cost: Cost,
 }
 
-/// One model on its way through the cases.
+/// Runs one model through the cases.
 pub(super) struct Walker<'m> {
     pub(super) lane: Lane<'m>,
     pub(super) contender: &'m Contender,
@@ -53,8 +53,8 @@ pub(super) struct Walker<'m> {
 }
 
 impl<'m> Walker<'m> {
-    /// Renders the prompts of all cases, or takes those of a walker with the same file, and makes a context in which
-    /// the longest has room: it is the same whichever of the cases are run.
+    /// Renders the prompts of all cases, or shares those of another runner with the same file. The context has room for
+    /// the longest prompt of the data, so its size does not depend on the cases that are run.
     pub(super) fn new(
         lane: Lane<'m>,
         others: &[Walker<'_>],
@@ -90,19 +90,19 @@ impl<'m> Walker<'m> {
         })
     }
 
-    /// Forgets what the last walk left behind the system message.
+    /// Drops cache contents after the system message.
     pub(super) fn begin_conversation(&mut self) {
         let vocabulary = self.contender.model.vocabulary();
         self.prefix.begin_conversation(|token| vocabulary.is_eog(token));
     }
 
-    /// Evaluates the prompt of a case and gives the number of tokens that had to be computed.
+    /// Evaluates the prompt of a case, and returns the number of tokens that were computed rather than reused.
     pub(super) fn evaluate(&mut self, case: usize) -> Result<usize> {
         let vocabulary = self.contender.model.vocabulary();
         Ok(self.prefix.evaluate(&self.prompts[case].tokens, |token| vocabulary.is_eog(token))?)
     }
 
-    /// The logits after all that was evaluated.
+    /// Logits after the last evaluated token.
     pub(super) fn logits(&mut self) -> &[f32] {
         self.prefix.session().logits()
     }
@@ -112,18 +112,18 @@ impl<'m> Walker<'m> {
         Ok(self.prefix.session().append(&[token])?)
     }
 
-    /// What the model wrote as the metrics read it.
+    /// The model's output in a format that the metrics parse.
     pub(super) fn read_as<'w>(&self, written: &'w str) -> Cow<'w, str> {
         read_as(self.dialect, written)
     }
 
-    /// The right answer as this model would write it, and the token that ends it; `None` where its text does not
-    /// begin at a token of its own behind the prompt, or where its arguments do not stand in JSON.
+    /// Tokens of the ground-truth answer in this model's call format, with an end-of-sequence token. `None` if the
+    /// first token of the answer would merge with the prompt, or if its arguments cannot be written as JSON.
     pub(super) fn gold(&self, case: usize, dataset: &Dataset) -> Result<Option<Vec<i32>>> {
         let Some(eos) = self.contender.model.vocabulary().eos() else { return Ok(None) };
         let Some(gold) = &dataset.cases[case].gold else { return Ok(None) };
         let answer = match self.dialect.name() {
-            // As the published models were tuned, line ends included.
+            // The exact format of the published fine-tuned models, line breaks included.
             "hermes" => gold.render(Style::Student),
             _ => match ToolCall::from_text(&gold.name, &json::dumps(&gold.arguments)) {
                 Ok(call) => self.dialect.write(&call),
@@ -135,18 +135,19 @@ impl<'m> Walker<'m> {
         Ok(Some(tokens))
     }
 
-    /// What `row` says, another model's answer to the same case, as tokens of this model, and the token that ends it
-    /// if that model ended it; `None` where its text does not begin at a token of its own behind the prompt.
+    /// Tokens of `row`, another model's answer to the same case, with an end-of-sequence token if that model ended by
+    /// itself. `None` if the first token of the answer would merge with the prompt.
     pub(super) fn as_written(&self, case: usize, row: &Row) -> Result<Option<Vec<i32>>> {
         let vocabulary = self.contender.model.vocabulary();
-        // The very tokens, where they mean the same here: the text alone could be cut otherwise.
+        // The original tokens if they have the same text in this vocabulary; the text alone might be tokenized
+        // differently.
         let same_text = String::from_utf8_lossy(&vocabulary.bytes(&row.tokens)) == row.raw_output;
         let tokens = match !row.tokens.is_empty() && same_text {
             true => Some(row.tokens.clone()),
             false => self.behind_prompt(case, &row.raw_output)?,
         };
         let Some(mut tokens) = tokens else { return Ok(None) };
-        // Cut into more tokens than there the text may not fit the context.
+        // In this vocabulary the text may have more tokens, which might not fit into the context.
         tokens.truncate(self.max_tokens);
         if row.finish == finish_name(Finish::Stop) {
             let Some(eos) = vocabulary.eos() else { return Ok(None) };
@@ -155,7 +156,7 @@ impl<'m> Walker<'m> {
         Ok((!tokens.is_empty()).then_some(tokens))
     }
 
-    /// The tokens of a text behind the prompt of a case, if it begins at a token of its own.
+    /// Tokenizes `text` after the prompt of a case; `None` if its first token would merge with the prompt.
     fn behind_prompt(&self, case: usize, text: &str) -> Result<Option<Vec<i32>>> {
         let prompt = &self.prompts[case];
         let mut tokens = call::tokenize_prompt(&self.contender.model, &(prompt.text.clone() + text))?;
@@ -166,7 +167,7 @@ impl<'m> Walker<'m> {
         Ok(Some(tokens))
     }
 
-    /// Lets the model answer a case.
+    /// Generates an answer to a case.
     pub(super) fn answer(&mut self, case: usize, mode: Mode, tools: &ToolSet) -> Result<Answered> {
         let watch = Watch::start();
         let computed_tokens = self.evaluate(case)?;
@@ -217,8 +218,8 @@ impl<'m> Walker<'m> {
     }
 }
 
-/// What a model that writes calls in this dialect wrote, as the metrics read it: its own text where they can, else the
-/// call that the dialect finds in it, written canonically.
+/// A model's output in a format that the metrics parse: unchanged for formats of [`Call::parse`], otherwise the call
+/// that `dialect` finds, in canonical form.
 pub(in crate::benchmark) fn read_as<'w>(dialect: &dyn Dialect, written: &'w str) -> Cow<'w, str> {
     if READ.contains(&dialect.name()) {
         return Cow::Borrowed(written);

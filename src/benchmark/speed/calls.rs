@@ -1,4 +1,4 @@
-//! The calls of a data set, made one after another as `edgecall call` makes them, and what they took.
+//! Speed of calls: those of a data set, made one after another as `edgecall call` makes them.
 
 use super::prompts;
 use crate::{
@@ -18,81 +18,81 @@ use crate::{
 use serde::Serialize;
 use std::{fmt, ops::ControlFlow, sync::Arc};
 
-/// How the calls are made.
+/// Settings of the calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Manners {
-    /// No grammar: what a call takes at least, one token a decode.
+    /// No grammar, one token per decode; the lower bound on a call's time.
     pub free: bool,
-    /// One token a decode, no guesses.
+    /// One token per decode, without drafts.
     pub exact: bool,
-    /// How far to guess.
+    /// Policy for drafts.
     pub draft: Draft,
-    /// The most tokens of a call.
+    /// Maximum number of tokens in a call.
     pub max_tokens: usize,
-    /// The calls that are made, the first ones.
+    /// Maximum number of calls; the first ones are made.
     pub limit: usize,
     /// Threads and KV cache.
     pub session: Options,
 }
 
-/// What the calls took, loading not counted.
+/// Totals of the calls; loading is not included.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Calls {
-    /// The calls.
+    /// Number of calls.
     pub calls: usize,
-    /// Those that their tool's schema takes.
+    /// Number of calls that are valid by their tool's schema.
     pub valid: usize,
-    /// The mean of `staged_tool_call`; none in data without right answers.
+    /// Mean of `staged_tool_call`; `None` in unlabelled data.
     pub staged_tool_call: Option<f64>,
     /// Tokens of the prompts.
     pub prompt_tokens: usize,
-    /// Of those, the ones that were computed: what a prompt begins with in common with the one before is kept.
+    /// Prompt tokens that were computed; the common start with the previous prompt is reused.
     pub computed_tokens: usize,
     /// Tokens of the calls.
     pub generated_tokens: usize,
-    /// Decodes behind the prompts.
+    /// Decodes after the prompts.
     pub decodes: usize,
-    /// Tokens that the grammar left no choice about.
+    /// Tokens forced by the grammar.
     pub forced: usize,
-    /// Tokens that were guessed.
+    /// Draft tokens.
     pub drafted: usize,
-    /// Guesses that came true.
+    /// Accepted draft tokens.
     pub accepted: usize,
-    /// Seconds in all.
+    /// Seconds in total.
     pub wall_s: f64,
-    /// Seconds of CPU, all threads together.
+    /// CPU seconds, summed over all threads.
     pub cpu_s: f64,
     /// Seconds of prefill.
     pub prefill_s: f64,
-    /// Seconds of everything else: grammar, decodes, checks.
+    /// Seconds of everything else: grammar, decodes, validation.
     pub outside_prefill_s: f64,
-    /// The same for each token of the calls, in milliseconds.
+    /// Milliseconds outside prefill per generated token.
     pub outside_prefill_ms_per_token: f64,
-    /// Decodes for each token of the calls.
+    /// Decodes per generated token.
     pub decodes_per_token: f64,
-    /// Seconds for a call, in the middle.
+    /// Median of the seconds per call.
     pub call_s_p50: f64,
-    /// Seconds for a call that 19 of 20 stay below.
+    /// 95th percentile of the seconds per call.
     pub call_s_p95: f64,
-    /// The CPU's temperature and frequency behind it, and whether it was held back meanwhile.
+    /// Temperature and frequency of the CPU after the calls, and throttling during them.
     pub heat: Heat,
-    /// What was written, call by call.
+    /// Output of each call.
     pub each: Vec<Each>,
 }
 
-/// What was written in one case.
+/// Output for one case.
 #[derive(Clone, Debug, Serialize)]
 pub struct Each {
-    /// The SHA-256 of the prompt, in hex.
+    /// SHA-256 of the prompt, in hex.
     pub prompt_sha256: String,
-    /// The answer, marks as their text; empty where it was cut off.
+    /// The answer, with special tokens as text; empty if it was cut off.
     pub text: String,
 }
 
-/// Makes the calls of `dataset` with `model`, each held to a call with its keys in any order; `progress` hears before each
-/// how many are made, of how many.
+/// Makes the calls of `dataset` with `model`; unless `manners.free`, each is constrained to a call with keys in any
+/// order. `progress` is called before each call with the number of finished calls and of all.
 ///
-/// A conversation's answers are there to guess from when it has ended, as the log of `edgecall call` would have them.
+/// A conversation's answers become a source of drafts when it has ended, like the log of `edgecall call`.
 ///
 /// # Errors
 /// A model that cannot be run or has no chat template.

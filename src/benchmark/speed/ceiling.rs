@@ -1,4 +1,4 @@
-//! What this machine's memory and arithmetic allow, measured with loops of our own.
+//! Upper bounds of this machine: memory bandwidth and 8-bit arithmetic, measured with loops of our own.
 
 use serde::Serialize;
 use std::{
@@ -7,30 +7,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What the memory and the arithmetic of all threads allow.
+/// Bandwidth and arithmetic of all threads together.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ceiling {
-    /// Bytes that are read from memory in a second.
+    /// Bytes read from memory per second.
     pub bytes_per_s: f64,
-    /// Multiplications and additions of 8-bit whole numbers in a second, as the kernels of quantised rows make them, with
-    /// the widest instructions that the CPU has, whether or not llama.cpp was compiled for them.
+    /// 8-bit integer multiply-adds per second, as in the kernels for quantised rows. Measured with the widest
+    /// instructions of the CPU, even if llama.cpp was compiled without them.
     pub multiply_adds_per_s: f64,
 }
 
-/// Far more than any cache holds.
+/// Bytes to read; far larger than any cache.
 const MEMORY: usize = 256 << 20;
-/// What a core's first cache holds.
+/// Bytes that fit into a core's L1 cache.
 const CACHED: usize = 8 << 10;
-/// How long each loop runs.
+/// Duration of each loop.
 const TIME: Duration = Duration::from_millis(300);
 
 impl Ceiling {
-    /// Measures with `threads` at once.
+    /// Measures with `threads` threads at once.
     pub fn measure(threads: usize) -> Ceiling {
         Ceiling::measure_with(threads, MEMORY)
     }
 
-    /// The same, reading over so many bytes of memory.
+    /// Measures with `threads` threads, over `memory_bytes` bytes of memory.
     pub fn measure_with(threads: usize, memory_bytes: usize) -> Ceiling {
         let words: Vec<u64> = (0..(memory_bytes / 8).max(16) as u64).collect();
         let share = words.len().div_ceil(threads.max(1));
@@ -61,7 +61,7 @@ impl Ceiling {
     }
 }
 
-/// The sum of `words`, wrapped, in sixteen parts, so that no addition waits for the last one.
+/// Wrapping sum of `words` in sixteen partial sums, so that additions do not wait for each other.
 fn sum(words: &[u64]) -> u64 {
     let mut sums = [0_u64; 16];
     for chunk in words.chunks_exact(16) {
@@ -70,14 +70,14 @@ fn sum(words: &[u64]) -> u64 {
     sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))
 }
 
-/// A sum of products, and how many the CPU made for it.
+/// A dot product, with the number of multiply-adds that the CPU did for it.
 struct Dot {
     sum: i32,
     made: usize,
 }
 
-/// The sum of the products of 8-bit numbers, with the widest instructions that this CPU has for them. Those of `a` are
-/// below 128: ARM's instructions take them as signed.
+/// Dot product of 8-bit integers with the widest instructions of this CPU. Values of `a` must be below 128, since ARM's
+/// instructions treat them as signed.
 fn dot(a: &[u8], b: &[i8]) -> Dot {
     #[cfg(target_arch = "x86_64")]
     if let Some(sum) = x86_64::dot(a, b) {
@@ -97,13 +97,13 @@ mod aarch64 {
     use super::Dot;
     use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
-    /// `None` on a CPU without dot products of bytes.
+    /// Dot product; `None` on a CPU without byte dot products.
     pub(super) fn dot(a: &[u8], b: &[i8]) -> Option<Dot> {
         if is_aarch64_feature_detected!("i8mm") {
-            // SAFETY: the CPU was asked. It makes twice the products that are asked for.
+            // SAFETY: the CPU supports i8mm. It computes twice as many products as needed.
             return Some(Dot { sum: unsafe { dot_i8mm(a, b) }, made: 2 * a.len() });
         }
-        // SAFETY: the CPU was asked.
+        // SAFETY: the CPU supports dotprod.
         let sum = is_aarch64_feature_detected!("dotprod").then(|| unsafe { dot_dotprod(a, b) })?;
         Some(Dot { sum, made: a.len() })
     }
@@ -113,15 +113,14 @@ mod aarch64 {
         sums(a, b, |sum, a, b| sdot(sum, a, b)).into_iter().map(|sum| vaddvq_s32(sum)).sum()
     }
 
-    /// Two rows of eight numbers by two others at a time, of whose four products the two between rows at the same place
-    /// are wanted.
+    /// Multiplies a 2x8 by an 8x2 matrix at a time; of the four results, only the two on the diagonal are needed.
     #[target_feature(enable = "neon,i8mm")]
     pub(super) fn dot_i8mm(a: &[u8], b: &[i8]) -> i32 {
         let sums = sums(a, b, |sum, a, b| smmla(sum, a, b));
         sums.into_iter().map(|sum| vgetq_lane_s32::<0>(sum) + vgetq_lane_s32::<3>(sum)).sum()
     }
 
-    /// Sums of what `add` adds of 16 bytes at a time; several, so that none waits for the last addition.
+    /// Applies `add` to 16 bytes at a time, with several sums, so that additions do not wait for each other.
     #[inline]
     #[target_feature(enable = "neon")]
     fn sums(
@@ -132,7 +131,7 @@ mod aarch64 {
         let mut sums = [vdupq_n_s32(0); 8];
         for (a, b) in a.chunks_exact(128).zip(b.chunks_exact(128)) {
             for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: 16 bytes from 16 * i on are inside of a chunk of 128.
+                // SAFETY: 16 bytes from 16 * i are inside a chunk of 128.
                 let (a, b) =
                     unsafe { (vld1q_s8(a.as_ptr().add(16 * i).cast()), vld1q_s8(b.as_ptr().add(16 * i))) };
                 *sum = add(*sum, a, b);
@@ -141,11 +140,11 @@ mod aarch64 {
         sums
     }
 
-    // The standard library has both instructions in unstable functions only.
+    // The standard library has both instructions only as unstable functions.
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
     fn sdot(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
-        // SAFETY: it reads and writes these registers and nothing else.
+        // SAFETY: the instruction accesses only these registers.
         unsafe {
             asm!("sdot {0:v}.4s, {1:v}.16b, {2:v}.16b", inout(vreg) sum, in(vreg) a, in(vreg) b,
                 options(pure, nomem, nostack, preserves_flags));
@@ -156,7 +155,7 @@ mod aarch64 {
     #[inline]
     #[target_feature(enable = "neon,i8mm")]
     fn smmla(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
-        // SAFETY: it reads and writes these registers and nothing else.
+        // SAFETY: the instruction accesses only these registers.
         unsafe {
             asm!("smmla {0:v}.4s, {1:v}.16b, {2:v}.16b", inout(vreg) sum, in(vreg) a, in(vreg) b,
                 options(pure, nomem, nostack, preserves_flags));
@@ -170,27 +169,27 @@ mod aarch64 {
 mod x86_64 {
     use std::arch::x86_64::*;
 
-    /// `None` on a CPU without AVX2.
+    /// Dot product; `None` on a CPU without AVX2.
     pub(super) fn dot(a: &[u8], b: &[i8]) -> Option<i32> {
         if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
-            // SAFETY: the CPU was asked.
+            // SAFETY: the CPU supports AVX-512 F and VNNI.
             return Some(unsafe { dot_avx512vnni(a, b) });
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("avxvnni") {
-            // SAFETY: the CPU was asked.
+            // SAFETY: the CPU supports AVX2 and AVX-VNNI.
             return Some(unsafe { dot_avxvnni(a, b) });
         }
-        // SAFETY: the CPU was asked.
+        // SAFETY: the CPU supports AVX2.
         is_x86_feature_detected!("avx2").then(|| unsafe { dot_avx2(a, b) })
     }
 
     #[target_feature(enable = "avx512f,avx512vnni")]
     pub(super) fn dot_avx512vnni(a: &[u8], b: &[i8]) -> i32 {
-        // Several sums, so that none waits for the last addition.
+        // Several sums, so that additions do not wait for each other.
         let mut sums = [_mm512_setzero_si512(); 4];
         for (a, b) in a.chunks_exact(256).zip(b.chunks_exact(256)) {
             for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: 64 bytes from 64 * i on are inside of a chunk of 256.
+                // SAFETY: 64 bytes from 64 * i are inside a chunk of 256.
                 let (a, b) = unsafe {
                     (
                         _mm512_loadu_si512(a.as_ptr().add(64 * i).cast()),
@@ -214,14 +213,14 @@ mod x86_64 {
         dot_256(a, b, |sum, a, b| _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones)))
     }
 
-    /// The same 32 bytes at a time, `add` adding their products to a sum.
+    /// Dot product in blocks of 32 bytes; `add` adds their products to a sum.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn dot_256(a: &[u8], b: &[i8], add: impl Fn(__m256i, __m256i, __m256i) -> __m256i) -> i32 {
         let mut sums = [_mm256_setzero_si256(); 4];
         for (a, b) in a.chunks_exact(128).zip(b.chunks_exact(128)) {
             for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: 32 bytes from 32 * i on are inside of a chunk of 128.
+                // SAFETY: 32 bytes from 32 * i are inside a chunk of 128.
                 let (a, b) = unsafe {
                     (
                         _mm256_loadu_si256(a.as_ptr().add(32 * i).cast()),
@@ -238,7 +237,7 @@ mod x86_64 {
     }
 }
 
-/// The sum of what `work` gives on each of `threads`, all at the same time.
+/// Runs `work` on `threads` threads at the same time, and returns the sum of the results.
 fn at_once(threads: usize, work: impl Fn(usize) -> f64 + Sync) -> f64 {
     thread::scope(|scope| {
         let work = &work;
@@ -261,7 +260,7 @@ mod tests {
         #[allow(unsafe_code)]
         {
             let mut dots = Vec::new();
-            // SAFETY: the CPU was asked for each.
+            // SAFETY: the CPU supports each of them.
             unsafe {
                 if is_x86_feature_detected!("avx2") {
                     dots.push(x86_64::dot_avx2(&a, &b));
@@ -279,7 +278,7 @@ mod tests {
         #[allow(unsafe_code)]
         {
             use std::arch::is_aarch64_feature_detected;
-            // SAFETY: the CPU was asked for each.
+            // SAFETY: the CPU supports each of them.
             unsafe {
                 if is_aarch64_feature_detected!("dotprod") {
                     assert_eq!(aarch64::dot_dotprod(&a, &b), expected);

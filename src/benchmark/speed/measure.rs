@@ -1,4 +1,4 @@
-//! How fast a model runs here: prefill, decode, decodes of several tokens, masks, and whole calls.
+//! Speed of a model on this machine: prefill, decode, decodes of several tokens, token masks, and whole calls.
 
 use super::{Ceiling, Start, median};
 use crate::{
@@ -21,92 +21,93 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Prompts of these lengths are evaluated, and tokens decoded behind them.
+/// Prompt lengths in tokens for prefill and decode.
 const LENGTHS: [usize; 3] = [128, 512, 1024];
-/// Tokens that are decoded in a row.
+/// Number of tokens decoded in a row.
 const DECODED: usize = 24;
-/// The most tokens that are decoded together.
+/// Maximum number of tokens in one decode.
 const MOST_ROWS: usize = 8;
-/// How often things are measured that noise would spoil.
+/// Number of rounds per measurement.
 const ROUNDS: usize = 4;
-/// What takes longer, all rounds together, is not repeated.
+/// Time limit for all rounds of a measurement; no round starts after it.
 const LONG: Duration = Duration::from_secs(12);
 
-/// Tokens in a second behind or over some tokens.
+/// Prefill or decode rate.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Rate {
-    /// The tokens that were there before, or that were evaluated.
+    /// Tokens evaluated (prefill), or already in the context (decode).
     pub tokens: usize,
-    /// Tokens in a second, the median of a few rounds.
+    /// Tokens per second; median of the rounds.
     pub tokens_per_s: f64,
-    /// The same of llama.cpp alone: `llama_decode` in a loop, with threads as it makes them.
+    /// Tokens per second of llama.cpp alone: `llama_decode` in a loop, with llama.cpp's own threads.
     pub bare_tokens_per_s: f64,
 }
 
-/// What was measured.
+/// Results of the measurement.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measured {
-    /// Threads that computed.
+    /// Number of threads.
     pub threads: usize,
     /// Seconds to load the model, mapped.
     pub load_s: f64,
-    /// Prefill.
+    /// Prefill rates.
     pub prefill: Vec<Rate>,
-    /// Decode, one token at a time.
+    /// Decode rates, one token at a time.
     pub decode: Vec<Rate>,
-    /// What decodes of 1, 2, 3 ... tokens cost, in decodes of one.
+    /// Cost of a decode of 1, 2, 3 ... tokens, relative to a decode of one.
     pub rows: Vec<f64>,
-    /// A call of the built-in example.
+    /// Timings of the built-in example call.
     pub call: CallTimes,
-    /// What memory and arithmetic allow.
+    /// Upper bounds of memory and arithmetic.
     pub ceiling: Ceiling,
     /// Bytes of weights that a decode reads.
     pub bytes_per_token: u64,
-    /// Multiplications that a token takes.
+    /// Multiply-adds per token.
     pub multiply_adds_per_token: u64,
-    /// The most memory that the process held, mapped weights included, in bytes.
+    /// Peak resident memory of the process, in bytes, mapped weights included.
     pub peak_resident_bytes: Option<u64>,
-    /// The CPU's temperature and frequency behind it, and whether it was held back meanwhile.
+    /// Temperature and frequency of the CPU after the measurement, and throttling during it.
     pub heat: Heat,
-    /// What it takes to start with the weights repacked and as the file has them, each in a process of its own.
+    /// Start-up with and without repacked weights, each in its own process.
     pub starts: Vec<Start>,
-    /// The kernels that computed.
+    /// CPU kernels that computed.
     pub kernels: &'static str,
-    /// What the CPU has and these kernels do not use.
+    /// CPU features that these kernels do not use.
     pub unused_features: Vec<&'static str>,
 }
 
-/// What a call of the built-in example took.
+/// Timings of the built-in example call.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct CallTimes {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Seconds until the first token that the model chose, the prompt evaluated from its beginning.
+    /// Time to first token in seconds, up to the first token that the grammar did not force; the whole prompt is
+    /// evaluated.
     pub first_token_cold_s: f64,
-    /// The same where all of the prompt but its last message was evaluated before.
+    /// Time to first token with all but the last message already in the context.
     pub first_token_warm_s: f64,
-    /// The same where its state was read from the disk.
+    /// Time to first token with the prompt's state read from disk.
     pub first_token_saved_s: Option<f64>,
-    /// Seconds for the whole call, cold.
+    /// Seconds for the whole call, without any cache.
     pub call_s: f64,
     /// Tokens of the call.
     pub generated_tokens: usize,
-    /// Decodes for each of them, guesses included.
+    /// Decodes per token, with drafts.
     pub decodes_per_token: f64,
-    /// Share of the tokens that the grammar left no choice about.
+    /// Fraction of tokens forced by the grammar.
     pub forced: f64,
-    /// Share of the guesses that came true.
+    /// Fraction of draft tokens that were accepted.
     pub accepted: f64,
-    /// Milliseconds to find out which tokens the grammar takes, the median over the call.
+    /// Median milliseconds to compute a token mask.
     pub mask_ms_p50: f64,
-    /// The most that 99 of 100 take.
+    /// 99th percentile of the milliseconds to compute a token mask.
     pub mask_ms_p99: f64,
-    /// Tokens in a second where a call is decoded one token at a time with its grammar, against the same tokens
-    /// decoded without: 1 is as fast.
+    /// Speed of constrained decoding relative to unconstrained decoding of the same tokens, one token per decode; 1 is
+    /// equal.
     pub constrained: f64,
 }
 
-/// Measures `model`; `progress` hears what comes next.
+/// Measures `model`; `progress` is called with the name of each step.
 ///
 /// # Errors
 /// A model that cannot be run, or that has no chat template.
@@ -121,7 +122,7 @@ pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str))
     let mut ours = Session::new(model, 1, 1, &options)?;
     let mut bare = Session::bare(model, 1, 1, &options)?;
     let threads = ours.threads();
-    // Who is first would pay for the pages of the file.
+    // The first session to run would pay for the page faults of the file.
     progress("the weights");
     for session in [&mut ours, &mut bare] {
         session.append(&tokens[..64.min(longest)])?;
@@ -179,7 +180,7 @@ pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str))
     })
 }
 
-/// Lets both sides run by turns, now one first and now the other, and takes the medians.
+/// Runs both sessions in turn, alternating which one is first, and takes the medians.
 fn side_by_side<'m>(
     tokens: usize,
     ours: &mut Session<'m>,
@@ -206,7 +207,7 @@ fn side_by_side<'m>(
     Ok(Rate { tokens, tokens_per_s: middle(&our_rates), bare_tokens_per_s: middle(&bare_rates) })
 }
 
-/// What decodes of 1 to 8 tokens cost behind a few hundred others.
+/// Measures the cost of decodes of 1 to 8 tokens after up to 256 others.
 fn rows(session: &mut Session<'_>, tokens: &[i32]) -> Result<(Vec<f64>, Costs)> {
     let behind = session.n_past().min(256);
     session.cut(behind)?;
@@ -230,12 +231,12 @@ fn rows(session: &mut Session<'_>, tokens: &[i32]) -> Result<(Vec<f64>, Costs)> 
     Ok((medians.iter().map(|time| time / medians[0]).collect(), costs))
 }
 
-/// The example's tools, in OpenAI's form.
+/// Tools of the example, in OpenAI's format.
 const TOOLS: &str = include_str!("../../../examples/restaurants/tools.json");
-/// The example's conversation.
+/// Conversation of the example.
 const CONVERSATION: &str = include_str!("../../../examples/restaurants/conversation.json");
 
-/// Reads along and wants all.
+/// Reader that never stops the generation.
 fn go_on(_: &[u8]) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
@@ -251,7 +252,7 @@ fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTim
         call::tokenize(vocabulary, &format.render(vocabulary, &request, Some(&manner), Think::Off)?)?;
     let turn = Turn::new(&tools, manner.dialect, KeyOrder::Any)?;
     let compiler = model.compiler()?;
-    // Twice what a good model needs; one that does not come to an end is not waited for.
+    // Twice the length of a good model's call; a model that does not stop is cut off here.
     let budget = 128;
     let mut session = Session::new(model, prompt.len(), budget, options)?;
     let run = |session: &mut Session<'_>, pace: Pace<'_>, kept: usize| -> Result<_> {
@@ -275,7 +276,7 @@ fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTim
 
     let first_token_saved_s = saved_time(model, &prompt, budget, options, &turn)?;
 
-    // The same tokens with the grammar and without, by turns.
+    // The same tokens with and without the grammar, in turn.
     let (mut with, mut without) = (Vec::new(), Vec::new());
     let started = Instant::now();
     for _ in 0..ROUNDS {
@@ -310,8 +311,8 @@ fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTim
     })
 }
 
-/// Seconds until the first token of a call whose prompt's state is on disk, in the page cache; `None` where no state of
-/// this model can be kept.
+/// Time to first token in seconds, with the prompt's state read from disk (in the page cache); `None` if the state of
+/// this model cannot be saved.
 fn saved_time(
     model: &Model,
     prompt: &[i32],
@@ -320,7 +321,7 @@ fn saved_time(
     turn: &Turn,
 ) -> Result<Option<f64>> {
     let Ok(folder) = tempfile::tempdir() else { return Ok(None) };
-    // Whether keeping a state is worth it is not the question here.
+    // An infinitely fast disk, so that the state is always saved.
     let store = Store::new(folder.path()).on_a_disk_of(f64::INFINITY);
     let vocabulary = model.vocabulary();
     let mut seconds = None;
@@ -342,7 +343,7 @@ fn saved_time(
     Ok(seconds)
 }
 
-/// Seconds for the mask before each of `tokens`, sorted.
+/// Seconds to compute the mask before each of `tokens`, sorted.
 fn mask_times(constraint: &mut Constraint<'_>, tokens: &[i32]) -> Result<Vec<f64>> {
     let mut times = Vec::new();
     for &token in tokens {
@@ -357,7 +358,7 @@ fn mask_times(constraint: &mut Constraint<'_>, tokens: &[i32]) -> Result<Vec<f64
     Ok(times)
 }
 
-/// Tokens of text, over and over: which ones they are makes no difference to the time.
+/// Ordinary text tokens, repeated up to `count`; the time does not depend on their values.
 pub(crate) fn ordinary_tokens(model: &Model, count: usize) -> Vec<i32> {
     let vocabulary = model.vocabulary();
     let ids = 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX);
@@ -366,8 +367,8 @@ pub(crate) fn ordinary_tokens(model: &Model, count: usize) -> Vec<i32> {
     some.into_iter().cycle().take(count).collect()
 }
 
-/// The bytes of weights that one token reads, and the multiplications that it takes: every matrix, the embedding only
-/// where it serves as the output, too.
+/// Bytes of weights that one token reads, and its multiply-adds. Every matrix counts; the embedding only if it is also
+/// the output.
 pub(crate) fn weights_of_a_token(model: &Model) -> (u64, u64) {
     let header = model.header();
     let has_output = header.tensors.iter().any(|tensor| tensor.name == "output.weight");

@@ -1,4 +1,4 @@
-//! How many steps calls take, and how long.
+//! Speed of calls: decodes and seconds.
 
 mod calls;
 mod ceiling;
@@ -23,14 +23,14 @@ use crate::{
 };
 use sha2::{Digest, Sha256};
 
-/// A prompt in tokens.
+/// A tokenized prompt.
 struct Prompt {
     tokens: Vec<i32>,
-    /// The SHA-256 of its text, in hex.
+    /// SHA-256 of its text, in hex.
     sha256: String,
 }
 
-/// The prompts of all cases, and how the model writes calls.
+/// Prompts of all cases, with the model's call format.
 fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn Dialect, Vec<Prompt>)> {
     let format = Format::default();
     let mut manner = None;
@@ -51,7 +51,7 @@ fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn D
     }
 }
 
-/// The value in the middle, or between the two in the middle; `None` of nothing.
+/// Median; the mean of the two middle values for an even number; `None` for an empty slice.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

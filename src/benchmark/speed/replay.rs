@@ -1,7 +1,7 @@
-//! The right answers of a data set, written token by token as if a model chose them: how many steps they take.
+//! Number of decodes for the ground-truth answers of a data set, fed token by token as if a model had chosen them.
 //!
-//! No weights are needed, so the figures are the same on every machine. They tell what forced tokens and guesses are
-//! worth; what a step costs is another matter.
+//! No weights are needed, so the figures are the same on every machine. They show the gain from forced tokens and
+//! drafts, not the time of a decode.
 
 use super::prompts;
 use crate::{
@@ -19,47 +19,47 @@ use crate::{
 use serde::Serialize;
 use std::{fmt, ops::ControlFlow, sync::Arc};
 
-/// What one more token in a decode may cost, in decodes of one: where memory is the limit, on a small ARM board, and
-/// where arithmetic is.
+/// Cost of one more token in a decode, relative to a decode of one: where memory bandwidth is the limit, on a small ARM
+/// board, and where arithmetic is the limit.
 pub const SLOPES: [f64; 3] = [0.12, 0.22, 0.67];
 
-/// An answer and the prompt that it follows.
+/// An answer, with the prompt before it.
 struct Answer {
     conversation: usize,
     prompt: Vec<i32>,
     tokens: Vec<i32>,
 }
 
-/// How many steps the answers take, by what is decoded together.
+/// Number of decodes for the answers, by decoding policy.
 #[derive(Clone, Debug, Serialize)]
 pub struct Replay {
-    /// The answers that were replayed.
+    /// Number of replayed answers.
     pub answers: usize,
-    /// Their tokens, without the ones that end a turn.
+    /// Their tokens, without end-of-turn tokens.
     pub tokens: usize,
-    /// Answers that the grammar does not take, left out.
+    /// Answers that the grammar refuses; they are left out.
     pub refused: usize,
-    /// Answers that the grammar takes and that came out otherwise; forced tokens contradicted them.
+    /// Answers that the grammar accepts but that were generated differently: a forced token contradicted them.
     pub contradicted: usize,
-    /// One row for each way to decode.
+    /// One row for each decoding policy.
     pub policies: Vec<Policy>,
 }
 
-/// What one way to decode comes to.
+/// Result of one decoding policy.
 #[derive(Clone, Debug, Serialize)]
 pub struct Policy {
-    /// What is decoded together.
+    /// Name of the policy.
     pub name: String,
-    /// Decodes for each token.
+    /// Decodes per token.
     pub steps_per_token: f64,
-    /// Tokens in those decodes, wrong guesses included, for each token.
+    /// Evaluated tokens per token, rejected drafts included.
     pub evaluated_per_token: f64,
-    /// Decodes of one token that the same time would do, for each token, by [`SLOPES`]; `None` where the way itself
-    /// depends on the slope and was made for another.
+    /// Cost per token, relative to a decode of one token, for each of [`SLOPES`]; `None` if the policy was tuned for
+    /// another slope.
     pub cost_per_token: [Option<f64>; 3],
 }
 
-/// The ways to decode: a name, how far to guess, whether earlier answers are looked at, the slope it is made for.
+/// A decoding policy: name, draft policy, use of earlier answers, and the slope that it is tuned for.
 type Way = (String, Option<Reach>, bool, Option<f64>);
 
 fn ways() -> Vec<Way> {
@@ -77,12 +77,12 @@ fn ways() -> Vec<Way> {
     ways
 }
 
-/// Replays the answers of `dataset` in the tokens of `vocabulary`, tools in any key order.
+/// Replays the answers of `dataset`, tokenized with `vocabulary`, with keys in any order.
 ///
-/// Earlier answers are those of the conversations that ended before.
+/// Earlier answers are those of previous conversations.
 ///
 /// # Errors
-/// A model without a chat template, and what rendering and the grammar report.
+/// Unlabelled data, a model without a chat template, and errors of rendering and of the grammar.
 pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
     dataset.require_labels("a replay")?;
     let (dialect, prompts) = prompts(dataset, vocabulary)?;

@@ -1,4 +1,4 @@
-//! What it takes to start, by how the weights are laid out.
+//! Start-up time with and without repacked weights.
 
 use super::measure::ordinary_tokens;
 use crate::{
@@ -9,27 +9,27 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Instant};
 
-/// The prompt's length.
+/// Length of the prompt in tokens.
 const PROMPT: usize = 512;
-/// Tokens that are decoded behind it.
+/// Number of tokens decoded after it.
 const DECODED: usize = 24;
 
-/// What a process takes that loads a model, evaluates a prompt of 512 tokens and decodes 24 behind it.
+/// Cost of a process that loads a model, evaluates a prompt of 512 tokens and decodes 24 more.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Start {
-    /// Whether the weights were rearranged for this CPU, or stay as the file has them.
+    /// True if the weights were repacked for this CPU.
     pub repack: bool,
     /// Seconds to load the model.
     pub load_s: f64,
-    /// Seconds from there to the end of the prompt.
+    /// Seconds to evaluate the prompt.
     pub prompt_s: f64,
-    /// Tokens a second behind it.
+    /// Decoded tokens per second after the prompt.
     pub decode_tokens_per_s: f64,
-    /// The most memory that the process held, mapped weights included, in bytes.
+    /// Peak resident memory of the process, in bytes, mapped weights included.
     pub peak_resident_bytes: Option<u64>,
 }
 
-/// Measures `model`, which this process loaded for that and has not used.
+/// Measures `model`, which this process has just loaded and not used before.
 ///
 /// # Errors
 /// A model that cannot be run.

@@ -1,4 +1,4 @@
-//! What was measured, as a table for people.
+//! Table of the measured speed.
 
 use super::{Measured, Rate};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The interval of a mean difference.
+//! Bootstrap interval of a mean difference.
 
 use super::{Cluster, quantile};
 use serde::{Deserialize, Serialize};
@@ -6,17 +6,18 @@ use serde::{Deserialize, Serialize};
 /// A two-sided 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// Its lower end.
+    /// Lower end.
     pub low: f64,
-    /// Its upper end.
+    /// Upper end.
     pub high: f64,
 }
 
-/// The percentile interval of the mean difference, conversations drawn with replacement (Efron and Tibshirani 1993,
-/// "An Introduction to the Bootstrap", chapter 13; by clusters: Davison and Hinkley 1997, section 3.8).
+/// Percentile interval of the mean difference, from a bootstrap over conversations (Efron and Tibshirani 1993, "An
+/// Introduction to the Bootstrap", chapter 13; by clusters: Davison and Hinkley 1997, section 3.8).
 ///
-/// Each of `draws` draws takes as many conversations as there are, each the one that `pick` names, and divides the
-/// sum of their differences by the sum of their rows. `None` without conversations or draws.
+/// Each of `draws` samples takes as many conversations as there are, with replacement; `pick` returns the index of
+/// each. The mean is the sum of their differences over the number of their rows. `None` without conversations or
+/// samples.
 pub fn bootstrap(clusters: &[Cluster], draws: usize, pick: &mut impl FnMut() -> usize) -> Option<Interval> {
     if clusters.is_empty() {
         return None;

@@ -1,7 +1,8 @@
-//! Several tests at once.
+//! Correction for multiple tests.
 
-/// The p values adjusted for being several, in their order (Holm 1979, "A Simple Sequentially Rejective Multiple Test
-/// Procedure"): the smallest times their number, the next times one less, none below the one before it, at most 1.
+/// P-values adjusted for multiple tests, in their order (Holm 1979, "A Simple Sequentially Rejective Multiple Test
+/// Procedure"): the smallest times their number, the next times one less and so on; no value is below the one before
+/// it, or above 1.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));

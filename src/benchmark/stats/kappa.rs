@@ -3,8 +3,8 @@
 use super::{Interval, quantile};
 use std::collections::BTreeMap;
 
-/// Cohen's kappa of pairs of verdicts (Cohen 1960, "A Coefficient of Agreement for Nominal Scales"); `None` without
-/// pairs, or where chance alone would agree always.
+/// Cohen's kappa of pairs of verdicts (Cohen 1960, "A Coefficient of Agreement for Nominal Scales"). `None` without
+/// pairs, or if the agreement expected by chance is 1.
 pub fn cohens_kappa<T: Ord>(pairs: &[(T, T)]) -> Option<f64> {
     let n = pairs.len() as f64;
     let mut shares: BTreeMap<&T, (f64, f64)> = BTreeMap::new();
@@ -17,9 +17,8 @@ pub fn cohens_kappa<T: Ord>(pairs: &[(T, T)]) -> Option<f64> {
     (!pairs.is_empty() && by_chance < 1.0 - 1e-12).then(|| (agreed - by_chance) / (1.0 - by_chance))
 }
 
-/// The percentile interval of kappa, conversations drawn with replacement as in [`bootstrap`](super::bootstrap()); draws
-/// in which chance alone would agree always say nothing and are left out. `None` without conversations or where no draw
-/// says anything.
+/// Percentile interval of kappa, from a bootstrap over conversations as in [`bootstrap`](super::bootstrap()). Samples
+/// without a kappa are left out. `None` without conversations, or if no sample has a kappa.
 pub fn kappa_interval<T: Ord + Copy>(
     conversations: &[Vec<(T, T)>],
     draws: usize,

@@ -1,14 +1,14 @@
-//! What an interval says about a loss that one could live with.
+//! Margins that an interval supports.
 
 use super::Interval;
 
-/// The smallest loss that the data rule out: the distance of the interval's lower end below 0.
+/// Smallest loss that the data rule out: the distance of the interval's lower end below 0.
 pub fn supported_margin(interval: Interval) -> f64 {
     (-interval.low).max(0.0)
 }
 
-/// How many conversations it would take to rule out a loss of `margin`, if the difference stayed what it is and the
-/// interval shrank with the square root of their number. `None` where the difference itself is beyond the margin.
+/// Number of conversations needed to rule out a loss of `margin`, if the difference stayed the same and the interval
+/// shrank with the square root of their number. `None` if the difference itself exceeds the margin.
 pub fn conversations_needed(
     delta: f64,
     interval: Interval,

@@ -1,11 +1,12 @@
-//! McNemar's test, exact.
+//! Exact McNemar test.
 
-/// The two-sided exact p of `broken` against `fixed` discordant pairs: twice the smaller tail of the binomial with
-/// one half, at most 1 (McNemar 1947, "Note on the Sampling Error of the Difference Between Correlated Proportions").
-/// It takes pairs as independent, which those of a conversation are not.
+/// Two-sided exact p-value of `broken` against `fixed` discordant pairs: twice the smaller tail of the binomial with
+/// probability 0.5, at most 1 (McNemar 1947, "Note on the Sampling Error of the Difference Between Correlated
+/// Proportions"). It assumes independent pairs, which those of one conversation are not.
 pub fn mcnemar_exact(broken: usize, fixed: usize) -> f64 {
     let (n, smaller) = (broken + fixed, broken.min(fixed));
-    // The largest term of the tail, C(n, smaller) / 2^n, halved on the way so that it neither over- nor underflows.
+    // The largest term of the tail, C(n, smaller) / 2^n, halved during the computation so that it neither overflows nor
+    // underflows.
     let mut term: f64 = 1.0;
     let mut halvings = n;
     for i in 0..smaller {
@@ -16,7 +17,7 @@ pub fn mcnemar_exact(broken: usize, fixed: usize) -> f64 {
         }
     }
     term *= 0.5f64.powi(halvings.min(1 << 20) as i32);
-    // The other terms, each from the one above it.
+    // The other terms, each from the previous one.
     let mut tail = 0.0;
     for k in (0..=smaller).rev() {
         tail += term;

@@ -1,4 +1,4 @@
-//! Statistics of paired scores, grouped by conversation. Each formula cites where it is from.
+//! Statistics of paired scores, grouped by conversation. Each formula cites its source.
 
 mod bootstrap;
 mod holm;
@@ -22,16 +22,16 @@ pub use wilson::wilson;
 
 /// The differences of one conversation's rows: candidate minus reference.
 ///
-/// Rows of a conversation share their history, so conversations are drawn and flipped whole.
+/// Rows of a conversation share their history, so they are sampled and flipped together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cluster {
-    /// The sum of the rows' differences.
+    /// Sum of the rows' differences.
     pub sum: f64,
-    /// The number of rows.
+    /// Number of rows.
     pub rows: usize,
 }
 
-/// The mean difference over all rows; 0 without rows.
+/// Mean difference over all rows; 0 without rows.
 pub fn delta(clusters: &[Cluster]) -> f64 {
     let rows: usize = clusters.iter().map(|cluster| cluster.rows).sum();
     let sum: f64 = clusters.iter().map(|cluster| cluster.sum).sum();

@@ -1,12 +1,12 @@
 //! Mean and quantiles.
 
-/// The arithmetic mean; `None` of nothing.
+/// Arithmetic mean; `None` for an empty slice.
 pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// The `p`-quantile of `sorted` by linear interpolation between order statistics: type 7 of Hyndman and Fan, "Sample
-/// Quantiles in Statistical Packages" (1996), the default of R and NumPy. `None` of nothing.
+/// Quantiles in Statistical Packages" (1996), the default of R and NumPy. `None` for an empty slice.
 pub fn quantile(sorted: &[f64], p: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let place = last as f64 * p.clamp(0.0, 1.0);

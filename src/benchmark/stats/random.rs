@@ -1,8 +1,8 @@
-//! Draws and coins.
+//! Random numbers and coin flips.
 
 use crate::random::SplitMix64;
 
-/// A generator whose coins take a bit each.
+/// A generator whose coin flips use one bit each.
 #[derive(Clone, Debug)]
 pub struct Random {
     draws: SplitMix64,
@@ -11,17 +11,17 @@ pub struct Random {
 }
 
 impl Random {
-    /// The sequence of this seed.
+    /// Creates the generator with this seed.
     pub fn new(seed: u64) -> Random {
         Random { draws: SplitMix64::new(seed), bits: 0, bits_left: 0 }
     }
 
-    /// A number below `n`.
+    /// Random integer below `n`.
     pub fn below(&mut self, n: usize) -> usize {
         self.draws.below(n)
     }
 
-    /// Heads or tails.
+    /// Random bit.
     pub fn coin(&mut self) -> bool {
         if self.bits_left == 0 {
             self.bits = self.draws.next_u64();

@@ -1,13 +1,13 @@
-//! The p of a mean difference.
+//! Sign-flip permutation test of a mean difference.
 
-/// The two-sided p of the hypothesis that candidate and reference are exchangeable: the sums of the conversations'
-/// differences get signs at random, and k of `draws` sums come out at least as far from 0 as the one observed;
+/// Two-sided p-value of the hypothesis that candidate and reference are exchangeable. The differences summed by
+/// conversation get random signs. If k of `draws` such totals are at least as far from 0 as the observed one, then
 /// p = (k + 1) / (draws + 1) (Phipson and Smyth 2010, "Permutation P-values Should Never Be Zero").
 ///
-/// `flip` is asked once for each conversation of each draw.
+/// `flip` is called once for each conversation of each draw.
 pub fn sign_flip(sums: &[f64], draws: usize, flip: &mut impl FnMut() -> bool) -> f64 {
     let observed = sums.iter().sum::<f64>().abs();
-    // Sums of the same numbers in another grouping may differ in their last bits, and are ties all the same.
+    // The same numbers added in another order may differ in the last bits; they count as ties.
     let slack = 1e-12 * sums.iter().map(|sum| sum.abs()).sum::<f64>().max(1.0);
     let extreme = (0..draws)
         .filter(|_| {

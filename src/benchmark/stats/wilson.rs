@@ -1,12 +1,13 @@
-//! The interval of one share.
+//! Confidence interval of a proportion.
 
 use super::Interval;
 
-/// The 97.5 % point of the normal distribution.
+/// The 97.5 % point of the standard normal distribution.
 pub(super) const Z: f64 = 1.959963984540054;
 
-/// The 95 % score interval of `successes` in `n` (Wilson 1927, "Probable Inference, the Law of Succession, and
-/// Statistical Inference"); `None` without trials. It takes rows as independent, which those of a conversation are not.
+/// 95 % score interval of `successes` in `n` trials (Wilson 1927, "Probable Inference, the Law of Succession, and
+/// Statistical Inference"); `None` without trials. It assumes independent rows, which those of one conversation are
+/// not.
 pub fn wilson(successes: usize, n: usize) -> Option<Interval> {
     if n == 0 {
         return None;

@@ -22,19 +22,19 @@ use std::{
 /// The arguments of `edgecall bench calibrate-judge`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder with job_description.json and files of predictions, *.jsonl, with published verdicts
+    /// Folder with job_description.json and prediction files (*.jsonl) with published verdicts
     #[arg(long, value_name = "DIR", required_unless_present_all = ["job", "files"])]
     data: Option<PathBuf>,
 
-    /// Take the criteria from this file
+    /// Job description with the judge's criteria
     #[arg(long, value_name = "JOB.json")]
     job: Option<PathBuf>,
 
-    /// Take these files of predictions
+    /// Prediction files
     #[arg(value_name = "PREDICTIONS.jsonl")]
     files: Vec<PathBuf>,
 
-    /// Take the first N rows of each file only
+    /// Use only the first N rows of each file
     #[arg(long, value_name = "N")]
     limit: Option<std::num::NonZeroUsize>,
 
@@ -71,7 +71,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(emit(&calibration, Format::from_flag(args.json))?)
 }
 
-/// The rows of each file.
+/// Reads the rows of each prediction file.
 fn files(args: &Args) -> anyhow::Result<Vec<(String, Vec<Prediction>)>> {
     let paths = match (&args.data, args.files.is_empty()) {
         (Some(folder), true) => in_folder(folder)?,
@@ -87,7 +87,7 @@ fn files(args: &Args) -> anyhow::Result<Vec<(String, Vec<Prediction>)>> {
     paths.iter().map(read).collect()
 }
 
-/// The files of predictions in a folder, by name.
+/// Prediction files (`*.jsonl`) in a folder, sorted by name.
 fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let unreadable = |source| Error::read(folder, source);
     let entries: Vec<_> =

@@ -1,4 +1,4 @@
-//! A checkpoint -> the files that are compared.
+//! Converts a checkpoint into the files to compare.
 
 use crate::cli::exit::Failure;
 use edgecall::{
@@ -11,11 +11,11 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
-/// Converts the checkpoint into `folder`, F16 included whatever `types` say, and gives the files. With `resume`, files
-/// that are all there are taken as they are.
+/// Converts the checkpoint into `folder` and returns the files. F16 is added to `types` if it is missing. With
+/// `resume`, existing files are reused if none is missing.
 ///
 /// # Errors
-/// What a conversion reports; no type beside F16.
+/// Errors of the conversion; no type besides F16.
 pub fn convert(dir: &Path, types: &[FileType], folder: &Path, resume: bool) -> anyhow::Result<Vec<PathBuf>> {
     let mut file_types = types.to_vec();
     if !file_types.contains(&FileType::F16) {

@@ -1,4 +1,4 @@
-//! Under which conditions models answer: the axes of a sweep beside models and modes.
+//! Runtime options of a run, which together with models and modes make the variants to compare.
 
 use crate::cli::context::{flash_attention, kv_types, on_or_off};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -17,40 +17,39 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The arguments that say so.
+/// The arguments for runtime options.
 #[derive(clap::Args)]
 pub struct Conditions {
-    /// Load models of an architecture that is not checked first
+    /// Load models even if their architecture or tokenizer cannot be fully validated
     #[arg(long)]
     trust_model: bool,
 
-    /// Load the models even where the memory seems too small
+    /// Load the models even if memory seems too small
     #[arg(long)]
     force: bool,
 
-    /// Keep the KV cache in these types; the reference in the first
+    /// Types of the KV cache to compare; the reference uses the first
     #[arg(long = "kv-type", value_name = "TYPE", value_delimiter = ',', default_value = KvType::DEFAULT)]
     #[arg(value_parser = kv_types())]
     kv_types: Vec<String>,
 
-    /// Compute attention without a table of scores: long contexts take less memory, decoding takes
-    /// longer; auto does only where the KV cache is quantized
+    /// Use flash attention: long contexts take less memory, decoding is slower; auto uses it only if the KV cache is
+    /// quantized
     #[arg(long, value_name = "WHEN", default_value = FlashAttention::Auto.name())]
     #[arg(value_parser = flash_attention())]
     flash_attn: FlashAttention,
 
-    /// Rearrange weights for this CPU's kernels, or compute with them as the file has them, or
-    /// both; the reference as the first says
+    /// Repack weights for this CPU's kernels (on), use them as stored (off), or compare both; the reference uses the
+    /// first
     #[arg(long = "repack", value_name = "WHETHER", value_delimiter = ',', default_value = "on")]
     #[arg(value_parser = on_or_off())]
     repacks: Vec<bool>,
 
-    /// Compute with this many threads [default: physical cores]
+    /// Number of threads [default: physical cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 
-    /// Let the reference answer again with one condition changed: what then differs is noise
-    /// [without values: all of them]
+    /// Run the reference again with one condition changed, to measure noise [without values: all of them]
     #[arg(long, value_name = "CONDITION", value_delimiter = ',', num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_values = Condition::ALL.map(Condition::name), value_parser = conditions())]
     noise_floor: Vec<Condition>,
@@ -65,39 +64,39 @@ fn conditions() -> impl TypedValueParser<Value = Condition> {
     })
 }
 
-/// Who takes part: every model under every condition.
+/// Loaded models with their runtime options.
 #[derive(Default)]
 pub struct Field {
     contenders: Vec<Contender>,
     lanes: Vec<Planned>,
-    /// Conditions that were asked for and cannot be changed here, with the reasons.
+    /// Requested noise-floor conditions that cannot be changed here, with the reasons.
     pub skipped: ByName<String>,
 }
 
-/// A lane before its model is loaded.
+/// A model with its runtime options, before it is loaded.
 #[derive(Clone, Copy)]
 struct Planned {
-    // Which of the loads.
+    // Index into the loads.
     load: usize,
     session: Options,
     role: Role,
 }
 
-/// What is compared, before anything is loaded.
+/// Models to load and variants to run.
 struct Plan {
-    // Which of the models, repacked or not; the models themselves come first.
+    // Index of each model, with true for repacked weights; the first entries are the models in order.
     loads: Vec<(usize, bool)>,
     lanes: Vec<Planned>,
     skipped: ByName<String>,
 }
 
 impl Field {
-    /// The model that others are compared with, or that would be if a server's were not.
+    /// The reference, or the model that would be it if no server's model were.
     pub fn reference(&self) -> Option<&Contender> {
         self.lanes.first().map(|lane| &self.contenders[lane.load])
     }
 
-    /// The lanes, the reference first.
+    /// Models with their runtime options; the reference comes first.
     pub fn lanes(&self) -> Vec<Lane<'_>> {
         let lane = |&Planned { load, session, role }: &Planned| Lane {
             contender: &self.contenders[load],
@@ -109,12 +108,13 @@ impl Field {
 }
 
 impl Conditions {
-    /// Loads the models at `paths`, if the machine has the memory for their contexts too, in which the cases of
-    /// `dataset` and answers of `max_tokens` tokens fit. The reference is the one that `is_reference` says, else by its
-    /// type, unless it is `elsewhere`.
+    /// Loads the models at `paths`, after a check that memory suffices for them and their contexts; a context has room
+    /// for every case of `dataset` with an answer of `max_tokens` tokens. The reference is the model for which
+    /// `is_reference` is true, else one chosen by its type. If a server's model is the reference (`elsewhere`), none
+    /// is.
     ///
     /// # Errors
-    /// A model that cannot be loaded; two that are the same; too little memory.
+    /// A model that cannot be loaded, the same model twice, or too little memory.
     pub fn field(
         &self,
         paths: &[PathBuf],
@@ -151,7 +151,7 @@ impl Conditions {
         Ok(Field { contenders, lanes: plan.lanes, skipped: plan.skipped })
     }
 
-    /// Plans the lanes of so many models.
+    /// Plans the variants of `models` models.
     fn plan(&self, models: usize, reference: usize, elsewhere: bool) -> Plan {
         let (kv_types, repacks) = (distinct(&self.kv_types), distinct(&self.repacks));
         let mut loads: Vec<(usize, bool)> =
@@ -199,7 +199,7 @@ impl Conditions {
     }
 }
 
-/// Values without those that were there before.
+/// Removes repeated values.
 fn distinct<T: Clone + PartialEq>(values: &[T]) -> Vec<T> {
     let mut kept: Vec<T> = Vec::new();
     for value in values {

@@ -1,4 +1,4 @@
-//! A server's model among those that are compared.
+//! A served model among those to compare.
 
 use super::network;
 use crate::cli::exit::Failure;
@@ -14,19 +14,19 @@ use edgecall::{
 };
 use std::path::PathBuf;
 
-/// The arguments that name a server's model.
+/// The arguments for a served model.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Servers")]
 pub struct Args {
-    /// Let this server's model answer our prompts, too; a key is taken from EDGECALL_API_KEY
+    /// Also run a model on this server with our prompts; EDGECALL_API_KEY holds the key
     #[arg(long, value_name = "URL", requires = "endpoint_model", conflicts_with = "endpoint_chat")]
     endpoint: Option<String>,
 
-    /// Let this server's model answer, and the server write the prompts
+    /// Also run a model on this server, which renders the prompts itself
     #[arg(long, value_name = "URL", requires = "endpoint_model")]
     endpoint_chat: Option<String>,
 
-    /// Ask the server for this model
+    /// Name of the model on the server
     #[arg(long, value_name = "NAME")]
     endpoint_model: Option<String>,
 
@@ -34,23 +34,23 @@ pub struct Args {
     #[arg(long, requires = "endpoint", conflicts_with_all = ["reference", "endpoint_chat"])]
     endpoint_reference: bool,
 
-    /// Write its prompts with this template, or a GGUF file's [default: the reference's]
+    /// Chat template for the server's prompts, Jinja or GGUF [default: the reference's]
     #[arg(long, value_name = "FILE", requires = "endpoint", conflicts_with = "endpoint_chat")]
     chat_template: Option<PathBuf>,
 }
 
-/// A server that answered, and what it is to be asked.
+/// A server that answered [`identify`], with the model to ask.
 pub struct Connected {
     client: Client,
     model: String,
     server: String,
-    /// None where the server writes the prompts.
+    /// `None` if the server renders the prompts.
     template: Option<Template>,
     role: Role,
 }
 
 impl Args {
-    /// Whether others are compared with the server's model.
+    /// True if the served model is the reference.
     pub fn is_reference(&self) -> bool {
         self.endpoint_reference
     }
@@ -59,10 +59,11 @@ impl Args {
         self.endpoint.as_deref().or(self.endpoint_chat.as_deref())
     }
 
-    /// The modes that are run, `named` where some were: a server answers freely, and is compared with what does too.
+    /// Decoding modes to run: those in `named`, or a default. A server decodes freely, so it can only be compared in
+    /// that mode.
     ///
     /// # Errors
-    /// Modes that no row of the server could be paired in.
+    /// Modes without `free` although a server takes part.
     pub fn modes(&self, named: &[Mode], has_models: bool) -> anyhow::Result<Vec<Mode>> {
         let mut modes = match (named, self.url()) {
             ([], None) => vec![Mode::Any],
@@ -79,10 +80,10 @@ impl Args {
         Ok(modes)
     }
 
-    /// Asks the server who it is, before anything takes time.
+    /// Asks the server to identify itself, before any slow step.
     ///
     /// # Errors
-    /// A server that cannot be reached; no template to write prompts with.
+    /// A server that cannot be reached; no chat template for the prompts.
     pub fn connect(&self, network: &network::Args, has_models: bool) -> anyhow::Result<Option<Connected>> {
         let Some(url) = self.url() else { return Ok(None) };
         let template = match &self.chat_template {
@@ -98,15 +99,15 @@ impl Args {
         let client = network.client(url, &["EDGECALL_API_KEY"])?;
         let model = self.endpoint_model.clone().expect("clap asks for it");
         let server = identify(&client, &model).map_err(Error::from)?;
-        // Alone it is what there is to look at; rows of files may meet it later.
+        // Without local models it is a candidate, since its rows may be merged with others later.
         let role = if self.endpoint_reference { Role::Reference } else { Role::Candidate };
         Ok(Some(Connected { client, model, server, template, role }))
     }
 
-    /// Takes the reference's template where none was named.
+    /// Uses the reference's chat template if none was given.
     ///
     /// # Errors
-    /// A model without one.
+    /// A model without a chat template.
     pub fn complete(
         &self,
         connected: &mut Option<Connected>,
@@ -122,7 +123,7 @@ impl Args {
 }
 
 impl Connected {
-    /// What is asked for the cases.
+    /// The served model with the cases to run.
     pub fn endpoint<'s>(
         &'s self,
         dataset: &'s Dataset,

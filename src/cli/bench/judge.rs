@@ -1,4 +1,4 @@
-//! A model that grades.
+//! The judge: arguments, and runs with a progress bar.
 
 use super::network;
 use crate::cli::exit::Failure;
@@ -20,35 +20,35 @@ use std::{
     sync::Mutex,
 };
 
-/// The arguments that name a judge.
+/// The arguments for a judge.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Judge")]
 pub struct Args {
-    /// Let a model of this server grade calls; a key is taken from EDGECALL_JUDGE_API_KEY or EDGECALL_API_KEY
+    /// Server of an LLM judge; EDGECALL_JUDGE_API_KEY or EDGECALL_API_KEY holds the key
     #[arg(long, value_name = "URL", requires = "judge_model")]
     judge: Option<String>,
 
-    /// Ask that server for this model
+    /// Name of the judge's model on the server
     #[arg(long, value_name = "NAME", requires = "judge")]
     judge_model: Option<String>,
 
-    /// Ask this often about each call, and take what most votes say
+    /// Votes per call, an odd number; the majority decides
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..100).try_map(odd))]
     judge_votes: usize,
 
-    /// Let the judge choose tokens this freely [default: 0; for several votes 0.7]
+    /// Sampling temperature of the judge [default: 0; for several votes 0.7]
     #[arg(long, value_name = "T", value_parser = temperature)]
     judge_temperature: Option<f64>,
 
-    /// End a verdict, thoughts included, after this many tokens
+    /// Maximum number of tokens of a verdict, reasoning included
     #[arg(long, value_name = "N", default_value = "4096", value_parser = clap::value_parser!(u32).range(16..))]
     judge_max_tokens: u32,
 
-    /// Ask about this many calls at a time
+    /// Maximum number of concurrent requests
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=256))]
     judge_concurrency: u32,
 
-    /// Keep votes in this file, and take those that are there [default: in the user's cache folder]
+    /// File of votes to reuse and extend [default: in the user's cache folder]
     #[arg(long, value_name = "FILE.jsonl")]
     judge_cache: Option<PathBuf>,
 }
@@ -66,7 +66,7 @@ fn temperature(text: &str) -> Result<f64, String> {
     temperature.ok_or_else(|| "expected a number from 0 to 2, such as 0.7".into())
 }
 
-/// A server that can be asked for verdicts.
+/// A judge with the settings of the command line.
 pub struct Bench {
     client: Client,
     manner: Manner,
@@ -77,15 +77,15 @@ pub struct Bench {
 }
 
 impl Args {
-    /// Whether a judge was named.
+    /// True if a judge was given.
     pub fn is_asked(&self) -> bool {
         self.judge.is_some()
     }
 
-    /// The judge, who goes by `criteria`; `job` is the file that should hold them.
+    /// Judge with these `criteria`; `job` is the file that should have them.
     ///
     /// # Errors
-    /// An address or a key that is none; criteria that are missing; no folder for the cache.
+    /// An invalid address or key, missing criteria, or no cache folder.
     pub fn prepare(
         &self,
         network: &network::Args,
@@ -125,10 +125,10 @@ fn cache_folder() -> anyhow::Result<PathBuf> {
 }
 
 impl Bench {
-    /// Does `with` the judge and a progress bar for its votes.
+    /// Calls `with` with the judge and a callback that shows progress.
     ///
     /// # Errors
-    /// A cache that cannot be opened, and what `with` reports.
+    /// A cache that cannot be opened, and errors of `with`.
     pub fn sit<T>(
         &self,
         with: impl FnOnce(&Judge<'_>, &(dyn Fn(usize, usize) + Sync)) -> Result<T, Error>,
@@ -152,10 +152,10 @@ impl Bench {
         Ok(result?)
     }
 
-    /// Puts verdicts into the rows of the file at `path`.
+    /// Adds verdicts to the rows of the file at `path`.
     ///
     /// # Errors
-    /// As [`Bench::sit`]; a file that cannot be written.
+    /// As for [`Bench::sit`]; a file that cannot be written.
     pub fn judge_file(&self, path: &Path, dataset: &Dataset) -> anyhow::Result<()> {
         let mut file = RowFile::read(path).map_err(Error::from)?;
         let changed = self.sit(|judge, progress| judge.judge_rows(&mut file.rows, dataset, progress))?;
@@ -166,7 +166,7 @@ impl Bench {
     }
 }
 
-/// A progress bar on stderr, for people who look at it.
+/// Progress bar on stderr if it is a terminal.
 fn bar() -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -1,4 +1,4 @@
-//! The pass of `edgecall bench tft` that measures what calls cost, and the process that each lane has for it.
+//! The speed pass of `edgecall bench tft`, and the process that it starts for each model.
 
 use crate::cli::{
     context::{flash_attention, kv_types},
@@ -24,49 +24,49 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-/// What a process is asked for: one line, answered by one line with the costs.
+/// Request to a measuring process: one line, answered by one line with the costs.
 #[derive(Serialize, Deserialize)]
 struct Turn {
     mode: Mode,
     cases: Vec<usize>,
 }
 
-/// The arguments of the process that measures one lane.
+/// The arguments of a measuring process.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Measure this model
+    /// Model to measure
     #[arg(short, long)]
     model: PathBuf,
-    /// Take task and tools from this file
+    /// Job description
     #[arg(long)]
     job: PathBuf,
-    /// Take the test set from this file
+    /// Test set
     #[arg(long)]
     test: PathBuf,
-    /// Keep the KV cache in this type
+    /// Type of the KV cache
     #[arg(long, value_parser = kv_types())]
     kv_type: String,
-    /// Compute attention by flash attention, or not
+    /// Use of flash attention
     #[arg(long, value_parser = flash_attention())]
     flash_attn: FlashAttention,
-    /// Compute with the weights as the file has them
+    /// Use the weights as stored
     #[arg(long)]
     no_repack: bool,
-    /// Load the model whatever its architecture
+    /// Load the model even if its architecture or tokenizer cannot be fully validated
     #[arg(long)]
     trust_model: bool,
-    /// Compute with this many threads
+    /// Number of threads
     #[arg(long)]
     threads: NonZeroUsize,
-    /// End an answer after this many tokens
+    /// Maximum number of tokens in an answer
     #[arg(long)]
     max_tokens: usize,
-    /// Begin where this call is
+    /// Index of the case whose prompt is evaluated first
     #[arg(long)]
     first: usize,
 }
 
-/// Runs the process: turns on stdin, costs on stdout.
+/// Runs the process: it reads requests from stdin and writes costs to stdout.
 pub fn run(args: Args) -> anyhow::Result<()> {
     runtime::kernels::active().map_err(Error::from)?;
     let dataset = Dataset::open_files(&args.job, &args.test).map_err(Error::from)?;
@@ -101,31 +101,31 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The pass: who is measured, and on which calls.
+/// The speed pass: models, modes and conversations.
 pub struct Pass {
     runners: Vec<Runner>,
     modes: Vec<Mode>,
-    // The cases of each conversation.
+    // Indices of the cases of each conversation.
     conversations: Vec<Vec<usize>>,
     max_tokens: usize,
 }
 
-/// What it takes to start the process of a lane.
+/// Everything needed to start a measuring process.
 struct Runner {
     model: PathBuf,
     name: String,
     loaded: LoadOptions,
     session: Options,
     threads: usize,
-    // In the order of the modes.
+    // One for each mode, in the same order.
     arms: Vec<Arm>,
 }
 
 impl Pass {
-    /// All lanes of a sweep but those of the noise floor, on its first `conversations`.
+    /// Speed pass on the first `conversations` conversations of a run, for all models except those of the noise floor.
     ///
     /// # Errors
-    /// More threads than there are CPUs.
+    /// More threads than CPUs.
     pub fn of(sweep: &Sweep<'_>, conversations: usize) -> anyhow::Result<Pass> {
         let settings = &sweep.settings;
         let compared = sweep.lanes.iter().filter(|lane| lane.role != Role::NoiseFloor);
@@ -157,7 +157,7 @@ impl Pass {
         })
     }
 
-    /// Adds what is missing to the file at `out`; `said` hears of each turn before it begins.
+    /// Appends the missing measurements to the file at `out`; `said` is called with the model's name before each turn.
     ///
     /// # Errors
     /// A process that cannot be started or ends early; a file that cannot be written.
@@ -202,13 +202,13 @@ impl Pass {
         Ok(())
     }
 
-    /// How many turns there are in all.
+    /// Number of turns of the complete pass.
     pub fn turns(&self) -> usize {
         self.conversations.len() * self.modes.len() * self.runners.len()
     }
 
-    /// The turns that the file does not have from this host: cases, index of the mode, index of the runner. Whoever
-    /// is first in one conversation is last in the next.
+    /// Turns that the file does not have from this host: cases, index of the mode, index of the model. The order of the
+    /// models rotates from one conversation to the next.
     fn missing(&self, dataset: &Dataset, file: &RowFile) -> Vec<(&[usize], usize, usize)> {
         let done: BTreeSet<SpeedKey> = file.speeds.iter().map(Speed::key).collect();
         let host = run::host();
@@ -232,7 +232,7 @@ impl Pass {
     }
 }
 
-/// A process that measures one lane.
+/// A measuring process.
 struct Process {
     child: Child,
     asks: ChildStdin,
@@ -271,7 +271,7 @@ impl Runner {
 }
 
 impl Process {
-    /// Lets it run one turn.
+    /// Runs one turn in the process.
     fn take(&mut self, turn: &Turn) -> anyhow::Result<Vec<Cost>> {
         let mut line = serde_json::to_string(turn)? + "\n";
         self.asks.write_all(line.as_bytes()).map_err(|e| Failure::of(Kind::Unavailable, e.to_string()))?;
@@ -288,7 +288,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It waits for a turn, and there is none any more.
+        // The process only waits for further turns.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -10,11 +10,11 @@ use std::path::PathBuf;
 /// The arguments of `edgecall bench merge`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Join these shards of one sweep
+    /// Shards of one run to merge
     #[arg(value_name = "SHARD.jsonl", required = true)]
     files: Vec<PathBuf>,
 
-    /// Write the rows to this file, which must not be there yet
+    /// File for the merged rows; it must not exist yet
     #[arg(short, long, value_name = "RUN.jsonl")]
     output: PathBuf,
 }

@@ -1,31 +1,33 @@
-//! How servers are asked.
+//! Arguments for connections to servers.
 
 use edgecall::http::{Client, Key, Patience};
 use std::time::Duration;
 
-/// The arguments of all that ask servers.
+/// The arguments of all commands that use servers.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Servers")]
 pub struct Args {
-    /// Wait this long for a server's answer
+    /// Timeout of a request to a server, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
 
-    /// Ask a server again this often when it fails or is busy
+    /// Number of retries when a server fails or is busy
     #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(..=100))]
     retries: u32,
 }
 
 impl Args {
-    /// A client for the server at `url`, with the key that the first of these variables holds.
+    /// Client for the server at `url`; the key is read from the first of these environment variables that is not empty,
+    /// else from `OPENAI_API_KEY`.
     ///
     /// # Errors
-    /// What is no address, or no key.
+    /// An invalid address or key.
     pub fn client(&self, url: &str, keys: &[&'static str]) -> Result<Client, edgecall::Error> {
         let patience = Patience {
             timeout: Duration::from_secs(self.timeout.into()),
             retries: self.retries,
-            // Shards that a server failed together should not come back together; nothing else depends on it.
+            // A seed of its own for each process, so that shards do not retry at the same moment. Results do not depend
+            // on it.
             seed: std::process::id().into(),
             ..Patience::default()
         };

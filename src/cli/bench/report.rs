@@ -16,11 +16,11 @@ use std::path::PathBuf;
 /// The arguments of `edgecall bench report`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Report these rows; several files are joined as shards of one sweep
+    /// Rows to report; several files are merged as shards of one run
     #[arg(value_name = "RUN.jsonl", required = true)]
     files: Vec<PathBuf>,
 
-    /// Print one JSON document, every score included
+    /// Print one JSON document, with every score
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
 
@@ -28,15 +28,15 @@ pub struct Args {
     #[arg(long)]
     markdown: bool,
 
-    /// Write a page with charts to this file
+    /// Write an HTML page with charts to this file
     #[arg(long, value_name = "FILE.html")]
     html: Option<PathBuf>,
 
-    /// Draw the bootstraps and sign flips from this seed
+    /// Random seed of the bootstraps and sign flips
     #[arg(long, value_name = "SEED", default_value_t = Rules::default().seed)]
     seed: u64,
 
-    /// With --judge: the folder with the data of the rows
+    /// With --judge: folder with the data of the rows
     #[arg(long, value_name = "DIR", requires = "judge")]
     data: Option<PathBuf>,
 
@@ -68,7 +68,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(output::text(&exported(form, &report))?)
 }
 
-/// Lets the judge that was named grade the rows; the files stay as they are.
+/// Adds verdicts of the judge to the rows in memory, if a judge was given; the files do not change.
 fn judge_rows(args: &Args, rows: &mut RowFile) -> anyhow::Result<()> {
     if !args.judge.is_asked() {
         return Ok(());
@@ -93,18 +93,18 @@ fn judge_rows(args: &Args, rows: &mut RowFile) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The report in the form of this name.
+/// The report in the format called `form`.
 pub fn exported(form: &str, report: &report::Report) -> String {
     report::exporter(form).expect("the form is one of EXPORTERS").export(report)
 }
 
-/// Writes a file beside its place and renames it, so that a killed run leaves no half page.
+/// Writes a temporary file and renames it, so that a killed process leaves no partial page.
 pub fn write_beside(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
     let cannot = |e: std::io::Error| Failure::of(Kind::CannotCreate, e.to_string());
     let mut builder = tempfile::Builder::new();
-    // As any new file; a temporary one is for its owner only.
+    // Permissions of any new file; a temporary one is private to its owner.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder).map_err(cannot)?;

@@ -19,15 +19,15 @@ use std::{
 /// The arguments of `edgecall bench score`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Score these rows with `answer` and `prediction`; `-` reads stdin
+    /// Rows to score, with `answer` and `prediction`; `-` reads stdin
     #[arg(value_name = "FILE.jsonl")]
     file: PathBuf,
 
-    /// Take defaults, schemas and what a judge goes by from this job description
+    /// Job description with defaults, schemas and the judge's criteria
     #[arg(long, value_name = "JOB.json")]
     job: Option<PathBuf>,
 
-    /// Print one JSON document, every differing score and every verdict included
+    /// Print one JSON document, with every differing score and every verdict
     #[arg(long)]
     json: bool,
 
@@ -38,7 +38,7 @@ pub struct Args {
     network: network::Args,
 }
 
-/// Far more than any file of predictions; the input may be a device without an end.
+/// Limit on the size of the input. No prediction file is this large, but a path may name a device without an end.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Runs the command.
@@ -68,7 +68,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(emit(&scored, Format::from_flag(args.json))?)
 }
 
-/// The judge that was named.
+/// Judge of the command line, if one was given.
 fn judge(args: &Args, job: Option<&Job>) -> anyhow::Result<Option<judge::Bench>> {
     if !args.judge.is_asked() {
         return Ok(None);

@@ -27,15 +27,15 @@ use std::{
 /// The arguments of `edgecall bench speed`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Measure this model
+    /// Model to measure
     #[arg(short, long, value_name = "MODEL.gguf")]
     model: PathBuf,
 
-    /// Make the calls of a data set one after another, and measure them
+    /// Measure the calls of a data set, one after another
     #[arg(long, requires = "data", conflicts_with = "replay")]
     calls: bool,
 
-    /// Count the steps that the right answers of a data set take; needs no weights, and is the same anywhere
+    /// Count the decodes that a data set's ground-truth answers take; needs no weights
     #[arg(long, requires = "data")]
     replay: bool,
 
@@ -43,40 +43,39 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// With --calls: make the first N calls only
+    /// With --calls: make only the first N calls
     #[arg(long, value_name = "N", requires = "calls")]
     limit: Option<NonZeroUsize>,
 
-    /// With --calls: guess N tokens ahead, as many as it is worth (auto), or none (off)
+    /// With --calls: draft tokens per decode: up to N, as many as pay off (auto), or none (off)
     #[arg(long, value_name = "N", default_value = "auto", value_parser = draft)]
     draft: Draft,
 
-    /// With --calls: decode each token by itself
+    /// With --calls: decode one token at a time
     #[arg(long, conflicts_with = "draft", requires = "calls")]
     exact: bool,
 
-    /// With --calls: let the model write freely, without a grammar
+    /// With --calls: decode without a grammar
     #[arg(long, conflicts_with_all = ["exact", "draft"], requires = "calls")]
     free: bool,
 
-    /// With --calls: end a call after this many tokens
+    /// With --calls: maximum number of tokens in a call
     #[arg(long, value_name = "N", default_value = "512")]
     max_tokens: NonZeroUsize,
 
     #[command(flatten)]
     context: ContextArgs,
 
-    /// Rearrange weights for this CPU's kernels, or compute with them as the file has them
+    /// Repack weights for this CPU's kernels (on), or use them as stored (off)
     #[arg(long, value_name = "WHETHER", default_value = "on")]
     #[arg(value_parser = on_or_off(), action = ArgAction::Set)]
     repack: bool,
 
-    /// Measure what it takes to start only: what the command runs for itself, once with the weights
-    /// repacked and once without
+    /// Measure only the start-up; the command runs itself with this option, with and without repacked weights
     #[arg(long, hide = true, conflicts_with_all = ["calls", "replay"])]
     start: bool,
 
-    /// Load a model of an architecture that is not checked first
+    /// Load a model even if its architecture or tokenizer cannot be fully validated
     #[arg(long)]
     trust_model: bool,
 
@@ -147,7 +146,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 impl Args {
-    /// What a process of its own takes to start; `None`, with a line in the log, where it fails.
+    /// Measures the start-up in a separate process; `None`, with a log line, if that fails.
     fn start(&self, repack: bool) -> Option<Start> {
         let context = self.context.options();
         let mut command = Command::new(env::current_exe().ok()?);

@@ -45,106 +45,106 @@ pub struct Args {
     #[arg(long, value_name = "DIR", required_unless_present_all = ["job", "test"])]
     data: Option<PathBuf>,
 
-    /// Take the test set from this file
+    /// Test set, instead of the one in --data
     #[arg(long, value_name = "TEST.jsonl")]
     test: Option<PathBuf>,
 
-    /// Take task and tools from this file
+    /// Job description, instead of the one in --data
     #[arg(long, value_name = "JOB.json")]
     job: Option<PathBuf>,
 
-    /// Let this model answer (repeatable)
+    /// Model to run (repeatable)
     #[arg(short, long = "model", value_name = "MODEL.gguf")]
     #[arg(required_unless_present_any = ["checkpoint", "endpoint", "endpoint_chat"])]
     models: Vec<PathBuf>,
 
-    /// Convert this checkpoint first, and let the files answer
+    /// Checkpoint to convert first; the converted files are run
     #[arg(long, value_name = "CHECKPOINT_DIR")]
     checkpoint: Option<PathBuf>,
 
-    /// With --checkpoint: compare these types; F16 is always made
+    /// With --checkpoint: types to compare; F16 is always included
     #[arg(long, value_name = "TYPE", value_delimiter = ',', default_value = "f16,q8_0,q4_k_m,q4_0")]
     #[arg(value_parser = file_types(), ignore_case = true)]
     types: Vec<FileType>,
 
-    /// With --checkpoint: write the files into this folder
+    /// With --checkpoint: folder for the converted files
     #[arg(long, value_name = "DIR", default_value = "bench-tft-models")]
     models_dir: PathBuf,
 
-    /// Compare the others with this model [default: the F32 file, else F16, else the first]
+    /// Model to compare the others with [default: the F32 file, else F16, else the first]
     #[arg(long, value_name = "MODEL.gguf")]
     reference: Option<PathBuf>,
 
-    /// Choose tokens freely, or hold them to a call with its keys in any or the schema's order [default: any; with a
-    /// server free]
+    /// Decode freely, or constrained to a call with keys in any order or in the schema's [default: any; with a server
+    /// free]
     #[arg(long = "mode", value_name = "MODE", value_delimiter = ',')]
     #[arg(value_parser = modes())]
     modes: Vec<Mode>,
 
-    /// Run all calls, or the 78 with published predictions
+    /// Run all cases, or the 78 with published predictions
     #[arg(long, value_name = "SPLIT", default_value = "all359", value_parser = splits())]
     split: Split,
 
-    /// Run the first N calls only
+    /// Run only the first N cases
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroUsize>,
 
-    /// Run every Nth conversation, beginning with the Ith: 1/3, 2/3 and 3/3 are all
+    /// Run every Nth conversation, starting with the Ith; 1/3, 2/3 and 3/3 cover all
     #[arg(long, value_name = "I/N", value_parser = shard)]
     shard: Option<(usize, usize)>,
 
-    /// End an answer after this many tokens
+    /// Maximum number of tokens in an answer
     #[arg(long, value_name = "N", default_value = "512")]
     max_tokens: NonZeroUsize,
 
     #[command(flatten)]
     conditions: Conditions,
 
-    /// Measure what calls cost on the first N conversations, models taking turns
+    /// Measure the speed of calls on the first N conversations; models take turns
     #[arg(long, value_name = "N", default_value = "3")]
     speed: usize,
 
-    /// Do not measure probabilities along the right answers
+    /// Do not measure NLL and KL divergence
     #[arg(long)]
     no_drift: bool,
 
-    /// Decide by this metric [default: staged_tool_call]
+    /// Metric that the verdict is based on [default: staged_tool_call]
     #[arg(long, value_name = "METRIC", value_parser = metrics())]
     primary: Option<String>,
 
-    /// Accept a loss of this many points
+    /// Largest acceptable loss, in percentage points
     #[arg(long, value_name = "POINTS", default_value = "3", value_parser = points)]
     margin: f64,
 
-    /// Add the rows to this file [default: bench-tft.jsonl, of a shard bench-tft-IofN.jsonl]
+    /// File to append the rows to [default: bench-tft.jsonl, of a shard bench-tft-IofN.jsonl]
     #[arg(short, long, value_name = "RUN.jsonl")]
     out: Option<PathBuf>,
 
-    /// Go on with a run that was ended
+    /// Resume an interrupted run
     #[arg(long)]
     resume: bool,
 
-    /// Write the report as JSON to this file, every score included
+    /// Write the report as JSON to this file, with every score
     #[arg(long, value_name = "FILE.json")]
     json: Option<PathBuf>,
 
-    /// Write it as Markdown to this file
+    /// Write the report as Markdown to this file
     #[arg(long, value_name = "FILE.md")]
     markdown: Option<PathBuf>,
 
-    /// Write it as a page with charts to this file
+    /// Write the report as an HTML page with charts to this file
     #[arg(long, value_name = "FILE.html")]
     html: Option<PathBuf>,
 
-    /// End with 1 if a model is worse than the reference
+    /// Exit with 1 if a model is worse than the reference
     #[arg(long)]
     fail_if_worse: bool,
 
-    /// End with 1 if the mean of this metric is below X for any model (repeatable)
+    /// Exit with 1 if the mean of this metric is below X for any model (repeatable)
     #[arg(long, value_name = "METRIC=X", value_parser = gate)]
     fail_under: Vec<(String, f64)>,
 
-    /// Print to stderr how many tokens of the prompts were computed
+    /// Print the number of computed prompt tokens to stderr
     #[arg(long)]
     timings: bool,
 
@@ -207,7 +207,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let dataset = dataset(&args)?;
     check_metrics(&args, &dataset)?;
     let cases = cases(&args, &dataset)?;
-    // Rows are all there: a Ctrl-C loses the one in flight, and the files of a conversion that is not done.
+    // Finished rows are on disk: Ctrl-C loses only the current one, and the files of an unfinished conversion.
     exit::leave_on_interrupt("interrupted; go on with --resume", convert::abandon)?;
     refuse_overwriting(&args)?;
     let judge =
@@ -237,7 +237,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let out = out(&args);
     make_rows(&args, &sweep, endpoint.as_ref(), &field.skipped, &out)?;
     let pass = Pass::of(&sweep, args.speed)?;
-    // Their memory is for the processes that measure.
+    // Frees the memory for the measuring processes.
     drop(sweep);
     drop(field);
     measure(&args, &pass, &dataset, &out)?;
@@ -253,12 +253,12 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     check_gates(&args, &report)
 }
 
-/// The metric that decides.
+/// Name of the primary metric.
 fn primary(args: &Args) -> &str {
     args.primary.as_deref().unwrap_or("staged_tool_call")
 }
 
-/// Refuses what cannot be measured here, rather than let it pass.
+/// Returns an error if a requested metric or gate cannot be measured on these data.
 fn check_metrics(args: &Args, dataset: &Dataset) -> anyhow::Result<()> {
     let require = |what: &str| dataset.require_labels(what).map_err(Error::from);
     if args.primary.is_some() {
@@ -291,7 +291,7 @@ fn check_metrics(args: &Args, dataset: &Dataset) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses rows that are there already, before anything takes time.
+/// Returns an error if the row file exists and the run does not resume, before any slow step.
 fn refuse_overwriting(args: &Args) -> anyhow::Result<()> {
     let out = out(args);
     if args.resume || !out.exists() {
@@ -306,7 +306,7 @@ fn dataset(args: &Args) -> anyhow::Result<Dataset> {
     Ok(Dataset::open_files(&job, &test).map_err(Error::from)?)
 }
 
-/// The files that the data are in: task and tools, and the test set.
+/// Paths of the data: the job description and the test set.
 fn data_files(args: &Args) -> (PathBuf, PathBuf) {
     let job = place(&args.job, &args.data, "job_description.json");
     let test = place(&args.test, &args.data, "test.jsonl");
@@ -324,13 +324,13 @@ fn measure(args: &Args, pass: &Pass, dataset: &Dataset, out: &Path) -> anyhow::R
     Ok(())
 }
 
-/// The file that was named, else the one of this name in the folder.
+/// The path given, else `name` in the folder.
 fn place(named: &Option<PathBuf>, folder: &Option<PathBuf>, name: &str) -> PathBuf {
     let beside = || folder.as_ref().map(|folder| folder.join(name)).unwrap_or_default();
     named.clone().unwrap_or_else(beside)
 }
 
-/// The cases that are run.
+/// Indices of the cases to run.
 fn cases(args: &Args, dataset: &Dataset) -> anyhow::Result<Vec<usize>> {
     let split = dataset.split(args.split).map_err(Error::from)?;
     let limit = args.limit.map_or(usize::MAX, NonZeroUsize::get);
@@ -339,7 +339,7 @@ fn cases(args: &Args, dataset: &Dataset) -> anyhow::Result<Vec<usize>> {
     Ok(split.take(limit).filter(is_ours).collect())
 }
 
-/// The models, the reference among them.
+/// Paths of the models, the reference included.
 fn paths(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for path in &args.models {
@@ -353,7 +353,7 @@ fn paths(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Whether two paths lead to one file.
+/// True if two paths lead to the same file.
 fn same(a: &Path, b: &Path) -> bool {
     a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
@@ -380,7 +380,7 @@ fn make_rows(
     };
     let run = checked().inspect_err(|_| {
         if is_new {
-            // Else the next try would be told that it is there already.
+            // Otherwise the next run would fail because the file exists.
             let _ = std::fs::remove_file(out);
         }
     })?;
@@ -406,13 +406,13 @@ fn make_rows(
     bar.finish_and_clear();
     if args.timings {
         let (computed, in_all) = (tokens.computed, tokens.in_all);
-        // A closed stderr has nobody to read it.
+        // Nobody reads a closed stderr.
         let _ = writeln!(io::stderr(), "prompt tokens computed: {computed} of {in_all}");
     }
     Ok(())
 }
 
-/// Facts about machine and build.
+/// Facts about the machine and the build, by name.
 fn environment() -> BTreeMap<String, String> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("model name") || line.starts_with("Model"))?;
@@ -429,7 +429,7 @@ fn environment() -> BTreeMap<String, String> {
     facts.into_iter().filter_map(|(name, fact)| Some((name.to_owned(), fact?))).collect()
 }
 
-/// A progress bar on stderr, for people who look at it.
+/// Progress bar on stderr if it is a terminal.
 fn bar(length: usize, what: &str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -449,7 +449,7 @@ fn write_reports(args: &Args, report: &Report) -> anyhow::Result<()> {
     Ok(output::text(&exported("text", report))?)
 }
 
-/// Fails where a gate is not reached.
+/// Returns an error if a gate is not met.
 fn check_gates(args: &Args, report: &Report) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     if args.fail_if_worse {

@@ -1,4 +1,4 @@
-//! An answer on stdout, and what is said about it on stderr.
+//! Output of an answer on stdout, with remarks on stderr.
 
 use super::super::{exit::Failure, output};
 use clap::ValueEnum;
@@ -15,7 +15,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// What of an answer is printed.
+/// Part of an answer to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputArg {
     // No doc comments here: with them clap prints the long form of the whole help.
@@ -25,10 +25,10 @@ pub enum OutputArg {
     Name,
 }
 
-/// Prints `answer`, which `model` gave where `choice` was left to it.
+/// Prints `answer`; `model` is the file that gave it, and `choice` the tool choice of the request.
 ///
 /// # Errors
-/// No call where a part of one is to be printed; stdout that cannot be written.
+/// No call although a part of it should be printed; stdout that cannot be written.
 pub fn print(answer: &Answer, choice: &Choice, output: OutputArg, model: &Path) -> anyhow::Result<()> {
     let part = |what: &str, part: &dyn Fn(&ToolCall) -> String| -> anyhow::Result<()> {
         if answer.calls.is_empty() {
@@ -52,7 +52,7 @@ pub fn print(answer: &Answer, choice: &Choice, output: OutputArg, model: &Path) 
                 say(said.as_deref());
                 part("call", &ToString::to_string)
             }
-            // Where a call was as likely, a program has to be able to tell.
+            // With the choice `auto` a program must be able to tell text from a call.
             (Some(text), Choice::Auto) => {
                 Ok(output::line(&format!("{{\"content\": {}}}", json::spaced(text)))?)
             }
@@ -64,7 +64,7 @@ pub fn print(answer: &Answer, choice: &Choice, output: OutputArg, model: &Path) 
     }
 }
 
-/// Says on stderr what stdout does not hold: the thought, and that the answer was cut off.
+/// Prints on stderr what stdout lacks: the reasoning, and a warning if the answer was cut off.
 pub fn comment(answer: &Answer, output: OutputArg) {
     if output != OutputArg::Openai {
         say(answer.thought.as_deref());
@@ -81,20 +81,19 @@ pub fn comment(answer: &Answer, output: OutputArg) {
 
 fn say(text: Option<&str>) {
     if let Some(text) = text.filter(|text| !text.is_empty()) {
-        // A closed stderr has nobody to read it.
+        // Nobody reads a closed stderr.
         let _ = writeln!(io::stderr(), "{text}");
     }
 }
 
-/// Seconds since 1970, or what the environment says in their place, for output that is the same
-/// each time.
+/// Seconds since 1970, or `SOURCE_DATE_EPOCH` if it is set, for reproducible output.
 fn created() -> anyhow::Result<u64> {
     let pinned = chat::source_date_epoch().map_err(Error::from)?;
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     Ok(pinned.map_or_else(now, |seconds| seconds.max(0) as u64))
 }
 
-/// Text on its way to stdout.
+/// Writer of streamed text to stdout.
 #[derive(Default)]
 pub struct Stream {
     failed: Option<io::Error>,
@@ -102,7 +101,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Writes the next piece; a stdout that cannot be written ends the generation.
+    /// Writes the next piece; an error on stdout stops the generation.
     pub fn push(&mut self, text: &str) -> ControlFlow<()> {
         self.ends_line = text.ends_with('\n');
         match output::text(text) {
@@ -117,7 +116,7 @@ impl Stream {
     /// Ends the last line.
     ///
     /// # Errors
-    /// The system's error where stdout could not be written.
+    /// The error of an earlier or this write to stdout.
     pub fn finish(self) -> io::Result<()> {
         match self.failed {
             Some(error) => Err(error),

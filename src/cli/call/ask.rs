@@ -1,4 +1,4 @@
-//! What is asked for: tools and their choice, text, or JSON of a schema.
+//! Type of answer to generate: tools with a tool choice, text, or JSON of a schema.
 
 use super::{super::exit::Failure, Args, answer::OutputArg, input::read};
 use anyhow::Context;
@@ -9,21 +9,21 @@ use edgecall::{
 };
 use serde_json::Value;
 
-/// What the arguments ask for, read and checked.
+/// The request's tools and schema, read and validated.
 pub struct Ask {
-    /// The tools that the model is shown.
+    /// Tools that the model may call.
     pub tools: Option<ToolSet>,
-    /// Which of them it calls.
+    /// Tool choice.
     pub choice: Choice,
-    /// The schema of an answer in JSON.
+    /// Schema of a JSON answer.
     pub schema: Option<AnswerSchema>,
 }
 
 impl Ask {
-    /// Reads tools and schema; `with_messages` are tools that came with the conversation.
+    /// Reads tools and schema; `with_messages` holds tools from the conversation's file.
     ///
     /// # Errors
-    /// Arguments that contradict each other; tools and schemas that cannot be used.
+    /// Contradictory arguments; tools or schemas that cannot be used.
     pub fn read(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Ask> {
         let tools = tools(args, with_messages)?;
         let choice = args.tool_choice.as_deref().map(Choice::from_word);
@@ -72,7 +72,7 @@ impl Ask {
     }
 }
 
-/// The tools of `--tools`, or those that came with the messages.
+/// Tools from `--tools` or from the conversation's file.
 pub fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option<ToolSet>> {
     match (&args.tools, with_messages) {
         (Some(path), None) => {
@@ -93,7 +93,7 @@ fn schema(args: &Args) -> anyhow::Result<Option<AnswerSchema>> {
     Ok(Some(AnswerSchema::new(&schema, args.key_order()).map_err(Error::from)?))
 }
 
-/// The schema of `--json-schema`, which may still turn out not to be one.
+/// Parsed text of `--json-schema`, not yet validated as a schema.
 pub fn schema_text(args: &Args) -> anyhow::Result<Option<Value>> {
     let Some(path) = &args.json_schema else { return Ok(None) };
     let bytes = read(path)?;

@@ -1,4 +1,4 @@
-//! What `edgecall call` is asked: from its arguments, from files and from stdin.
+//! Input of `edgecall call` from arguments, files and stdin.
 
 use super::{super::exit::Failure, Args};
 use anyhow::Context;
@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-/// The conversation that the arguments and stdin give.
+/// The conversation from arguments and stdin.
 pub fn conversation(args: &Args) -> anyhow::Result<Conversation> {
     let conversation = match &args.messages {
         Some(path) if path.as_os_str() == "-" => messages(Path::new("stdin"), &stdin()?)?,
@@ -33,7 +33,7 @@ fn messages(path: &Path, text: &[u8]) -> anyhow::Result<Conversation> {
     Conversation::parse(text).map_err(Error::from).with_context(|| path.display().to_string())
 }
 
-/// PROMPT and the text on stdin.
+/// The argument PROMPT, followed by the text on stdin.
 fn prompt(args: &Args) -> anyhow::Result<String> {
     let prompt = args.prompt.as_deref().unwrap_or("");
     let nothing = || {
@@ -51,15 +51,15 @@ fn prompt(args: &Args) -> anyhow::Result<String> {
     })
 }
 
-/// Both texts with a blank line between them, or the one that is not blank.
+/// Joins two texts with a blank line; blank texts are left out.
 fn joined(prompt: &str, piped: &str) -> Option<String> {
-    // As the shell's $(...) does: a file's last line feed is no part of the question.
+    // Like the shell's $(...): the line feed at the end of a file is not part of the question.
     let piped = piped.trim_end_matches(['\n', '\r']);
     let parts: Vec<&str> = [prompt, piped].into_iter().filter(|part| !part.trim().is_empty()).collect();
     (!parts.is_empty()).then(|| parts.join("\n\n"))
 }
 
-/// The text in `bytes`, which are those of `what`.
+/// Decodes `bytes` as text; `what` names them in errors.
 pub fn text(bytes: &[u8], what: &str) -> anyhow::Result<String> {
     match json::text(bytes) {
         Ok(text) => Ok(text.to_owned()),
@@ -67,14 +67,14 @@ pub fn text(bytes: &[u8], what: &str) -> anyhow::Result<String> {
     }
 }
 
-/// More than any model's context holds. The file may be a device without an end.
+/// Limit on the size of an input: larger than any context, but a path may name a device without an end.
 const MAX_INPUT_BYTES: u64 = 1 << 30;
 
 fn stdin() -> anyhow::Result<Vec<u8>> {
     bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?
 }
 
-/// The file at `path`, which may be as long as anything that is read here.
+/// Reads the file at `path`; one over the size limit is an error.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let file = fs::File::open(path).map_err(|source| Error::read(path, source))?;
     bounded(file, &path.display().to_string()).map_err(|source| Error::read(path, source))?

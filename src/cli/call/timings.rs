@@ -1,4 +1,4 @@
-//! What a call's steps took, as a table for people.
+//! Table of the times of a call's steps.
 
 use edgecall::{call::Timings, machine::Thermometer};
 use std::{
@@ -7,19 +7,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How the program began.
+/// Start of the program.
 pub struct Start {
-    /// When.
+    /// Time of the start.
     pub at: Instant,
-    /// What it took until the model's loading: arguments, conversation, tools.
+    /// Time up to the loading of the model: arguments, conversation and tools.
     pub took: Duration,
-    /// The sensors then, where somebody wants to know.
+    /// Sensors at the start, if timings were requested.
     pub thermometer: Option<Thermometer>,
 }
 
 /// Writes the table to stderr.
 pub fn show(start: &Start, timings: &Timings) {
-    // A closed stderr has nobody to read it.
+    // Nobody reads a closed stderr.
     let _ = write!(io::stderr(), "{}", Table { start, timings });
 }
 
