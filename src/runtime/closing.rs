@@ -29,7 +29,8 @@ fn set(trie: &TokTrie, tokens: Option<&Vec<TokenId>>) -> SimpleVob {
     set
 }
 
-/// Values from here on in the second number of [`Watch::distance`] stand for optional keys and items.
+/// Values from here on in the second number of [`Watch::distance`] stand for keys that no schema declares and for
+/// further array items.
 pub const UNASKED: u16 = 300;
 /// Tokens after which a string or a number without an end is restarted.
 const LONG_SCALAR: usize = 100;
@@ -55,7 +56,7 @@ pub struct Closing {
     /// Start of the innermost value, and the tokens since then.
     anchor: Option<usize>,
     steps: usize,
-    /// Optional keys and items since the last rollback.
+    /// Such keys and items since the last rollback.
     unasked: usize,
     /// Number of rollbacks by position, and in total.
     again: HashMap<usize, usize>,
@@ -84,7 +85,7 @@ impl Closing {
         self.unasked += usize::from(more);
         let start = if more { watch.container_start().min(written) } else { start };
         let again = self.again.get(&start).copied().unwrap_or(0);
-        // A value may need optional members (`minProperties`, `minItems`), so the limit grows.
+        // A value may need such members (`minProperties`, `minItems`), so the limit grows.
         if self.steps <= LONG_SCALAR && !(more && self.unasked > 4 << (again / 2).min(8)) {
             // The nearest tokens have led nowhere, so the first ones come from other groups.
             let way = if self.astray > 0 { self.back + self.astray } else { 0 };

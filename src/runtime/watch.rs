@@ -8,7 +8,7 @@ pub const CLOSING: [u8; 4] = [b'"', b'}', b']', b','];
 /// The reason why a value is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Position of the keyword in the schema, as a JSON pointer in a URI fragment.
+    /// JSON pointer of the schema, as a URI fragment.
     pub pointer: String,
     /// The keyword that refuses it.
     pub keyword: String,
