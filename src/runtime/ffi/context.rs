@@ -67,7 +67,7 @@ impl<'m> Context<'m> {
             true => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
             false => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
         };
-        // SAFETY: the model outlives the context, by 'm; whoever calls sees to it that no other thread does.
+        // SAFETY: the model outlives the context, by 'm; the caller makes sure that no other thread calls this.
         let raw = NonNull::new(unsafe { sys::llama_init_from_model(model_pointer(model), raw_params) })?;
         // SAFETY: plain numbers; freed when the context is dropped.
         let batch = unsafe { sys::llama_batch_init(params.n_batch as i32, 0, 1) };
@@ -118,7 +118,7 @@ impl<'m> Context<'m> {
         }
         self.batch.n_tokens = tokens.len() as i32;
         let _pinned = self.pool.as_ref().and_then(Pool::pin_caller);
-        // SAFETY: the batch is filled as far as it says; llama.cpp checks tokens and positions itself.
+        // SAFETY: the batch is filled up to its `n_tokens`; llama.cpp checks tokens and positions itself.
         match unsafe { sys::llama_decode(self.raw.as_ptr(), self.batch) } {
             0 => Ok(()),
             error => Err(error),
