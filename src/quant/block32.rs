@@ -91,7 +91,7 @@ impl<V: Vector> Block<V> {
     /// The integer nearest to `x * inverse`, ties away from zero; magnitudes are below 2^22.
     #[inline(always)]
     pub(super) fn nearest(self, inverse: f32) -> [i32; BLOCK_LEN] {
-        // The largest float below 0.5. With 0.5, 0.49999997 would round up to 1.
+        // The largest float below 0.5. Adding 0.5 itself would round 0.49999997 up to 1.
         let almost_half = V::splat(0.5f32.next_down());
         let mut nearest = [0; BLOCK_LEN];
         for i in 0..4 {

@@ -382,7 +382,7 @@ fn votes(places: &[Place<'_>], token: i32) -> usize {
     places.iter().filter(|place| place.next[0] == token).count()
 }
 
-/// Number of guesses that the assumed chance counts as.
+/// Weight of the assumed chance, as a number of guesses.
 const PRIOR: f64 = 8.0;
 
 /// Assumed chance that a guess with these features is right.
@@ -392,7 +392,7 @@ fn expected_chance(grounds: Grounds) -> f64 {
     let chance = match grounds.source {
         Source::Text => by_match * doubt,
         Source::Answer => by_match * doubt + 0.08,
-        // If several keys or values match, the first is a random choice; a single match is no certainty either.
+        // If several keys or values match, the first is an arbitrary choice. A single match is not certain either.
         Source::Words if grounds.agreement == 0 => 0.2,
         Source::Words => by_match * 0.7,
     };

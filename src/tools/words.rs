@@ -1,7 +1,7 @@
 //! Names in a schema as they appear in an answer: keys, enum values, names of tools.
 //!
 //! They occur in an answer more often than by chance, so they serve as drafts. Each comes with the text before
-//! it, which a draft is matched by. The list need not be complete.
+//! it, by which the drafter finds it. The list need not be complete.
 
 use super::{ToolSet, dialect::Dialect, dialect::Frame, json};
 use serde_json::{Map, Value};

@@ -23,7 +23,7 @@ pub struct Params {
     pub n_ubatch: u32,
     /// Number of compute threads.
     pub threads: usize,
-    /// True keeps the threads between decodes, each pinned to a CPU.
+    /// True if the threads are kept between decodes, each pinned to a CPU.
     pub keep_threads: bool,
     /// Type of the KV cache, as ggml's number.
     pub kv_type: u32,

@@ -94,7 +94,7 @@ pub struct Tracker {
     hints: HashMap<(usize, String), Rc<[Node]>>,
 }
 
-/// Interest of an object's schemas in a key.
+/// Rank of a key in an object's schemas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     Required,
@@ -273,7 +273,7 @@ impl Tracker {
         self.text.get(self.skip..).unwrap_or(&[])
     }
 
-    /// Interest of the object's schemas in the current key, or in the one just `closed`.
+    /// Rank in the object's schemas of the key being written; if `closed`, of the last complete key.
     fn wanted(&mut self, closed: bool) -> Wanted {
         let Some(frame) = self.state.frame.clone().filter(|f| f.object) else { return Wanted::Required };
         let hints = self.hints(&frame);

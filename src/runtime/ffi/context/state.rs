@@ -42,7 +42,7 @@ impl Context<'_> {
     /// llama.cpp refuses it or if its positions differ.
     ///
     /// llama.cpp compares every length in it with its end, and every shape with the context's. Bytes of another
-    /// origin are refused, or they are wrong numbers.
+    /// origin are refused, or yield wrong numbers.
     pub fn restore(&mut self, range: Range<usize>, state: &[u8]) -> bool {
         if !self.has_passage() {
             return false;
