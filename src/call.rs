@@ -1,4 +1,4 @@
-//! Conversation + tools + model -> tool call: where the three streams meet.
+//! A conversation, its tools and a model -> a tool call.
 
 mod form;
 mod format;
@@ -43,16 +43,16 @@ use std::{
 };
 use watch::Values;
 
-/// An answer that was not finished.
+/// An answer that was cut short.
 #[derive(Clone, Debug)]
 pub struct Cut {
-    /// What was written.
+    /// The text generated so far.
     pub partial: String,
-    /// How long it took.
+    /// Durations and token counts up to there.
     pub timings: Timings,
 }
 
-/// Why there is no call.
+/// Reasons why a request got no usable answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -61,9 +61,9 @@ pub enum Error {
     Budget {
         /// The budget.
         max_tokens: usize,
-        /// What was asked for: a call, or an answer that may be one.
+        /// The expected answer for the message: `call`, or `answer` where text is allowed.
         what: &'static str,
-        /// What there is of it.
+        /// The partial answer.
         cut: Box<Cut>,
     },
     /// The context was full before the answer was complete.
@@ -71,33 +71,33 @@ pub enum Error {
     ContextFull {
         /// The context's length.
         n_ctx: usize,
-        /// What was asked for: a call, or an answer that may be one.
+        /// The expected answer for the message: `call`, or `answer` where text is allowed.
         what: &'static str,
-        /// What there is of it.
+        /// The partial answer.
         cut: Box<Cut>,
     },
-    /// Values were tried, and each failed a check that the grammar cannot make.
+    /// Every value that was generated failed a check that the grammar cannot express.
     #[error(
         "no value for {what} passed its check in {attempts} attempts; the last one failed `{}` at {}: {}",
         refusal.keyword, refusal.pointer, refusal.message
     )]
     Unsatisfied {
-        /// What has the schema: the arguments of a tool, or the answer.
+        /// The value that has the schema: the arguments of a tool, or the answer.
         what: String,
-        /// How many values were tried.
+        /// Number of values generated.
         attempts: usize,
-        /// Why the last of them was refused.
+        /// The reason why the last of them was refused.
         refusal: Box<Refusal>,
-        /// What there is of it.
+        /// The partial answer.
         cut: Box<Cut>,
     },
-    /// What was written is not a call that the tools accept, though the grammar should see to that.
+    /// The answer is not a call that the tools accept, although the grammar should have ensured that.
     #[error("the model's answer is not valid, and nothing else was tried")]
     Invalid {
-        /// What is wrong with it.
+        /// The violation.
         #[source]
         source: tools::Error,
-        /// What was written.
+        /// The text that was generated.
         partial: String,
     },
     /// The model has no chat template.
@@ -106,19 +106,19 @@ pub enum Error {
          give one with --chat-template FILE"
     )]
     NoTemplate,
-    /// The model's template teaches another way to write calls.
+    /// The model's template uses a tool-call format that is not supported.
     #[error(
         "the model's chat template teaches a call format that is not supported: {format}; supported are {}; \
          with --dialect generic the model is told of the tools and the format in plain text",
         supported.join(", ")
     )]
     NoDialect {
-        /// The format.
+        /// Name of the format.
         format: &'static str,
-        /// The formats' names.
+        /// Names of the supported formats.
         supported: Vec<&'static str>,
     },
-    /// The messages cannot fit the context however they are cut into tokens.
+    /// The messages cannot fit the context, whatever the tokenizer makes of them.
     #[error(
         "the prompt has {bytes} bytes of messages, which are {at_least} tokens or more, and the context has {n_ctx} \
          (the model takes up to {n_ctx_train}); shorten the conversation"
@@ -126,14 +126,14 @@ pub enum Error {
     TextTooLong {
         /// Bytes of the messages.
         bytes: usize,
-        /// The fewest tokens that they can be.
+        /// Lower bound of their tokens.
         at_least: usize,
         /// Tokens of the context.
         n_ctx: usize,
-        /// The most that the model was trained for.
+        /// Context length that the model was trained with.
         n_ctx_train: usize,
     },
-    /// The prompt leaves no room in the context.
+    /// The prompt fills the context, with no token left for the answer.
     #[error(
         "the prompt has {n_prompt} tokens and the context {n_ctx} (the model takes up to {n_ctx_train}); \
          shorten the conversation or the tools\n{parts}"
@@ -143,15 +143,15 @@ pub enum Error {
         n_prompt: usize,
         /// Tokens of the context.
         n_ctx: usize,
-        /// The most that the model was trained for.
+        /// Context length that the model was trained with.
         n_ctx_train: usize,
-        /// Where they are, and what would fit.
+        /// Tokens by part of the prompt, and the number of messages that would fit.
         parts: Parts,
     },
-    /// What has to be allocated does not fit the memory of this machine.
+    /// The buffers to allocate do not fit into this machine's memory.
     #[error("{shortage}\n--force tries all the same")]
     Memory {
-        /// What is needed, what there is, and what would fit.
+        /// Bytes needed, bytes available, and changes that would make it fit.
         shortage: Box<Shortage>,
     },
 }
@@ -172,7 +172,8 @@ impl Error {
         }
     }
 
-    /// That the tokens, or the room for them, ran out before `what` was complete.
+    /// The error for an answer that ended at the token budget or at the end of the context, before `what` was
+    /// complete.
     fn cut_off(completion: &Completion, what: &'static str, settings: &Settings, timings: &Timings) -> Error {
         let partial = String::from_utf8_lossy(&completion.text).into_owned();
         let cut = Box::new(Cut { partial, timings: *timings });
@@ -182,7 +183,7 @@ impl Error {
         }
     }
 
-    /// What the model had written when it failed.
+    /// Text that the model had generated before the failure.
     pub fn partial(&self) -> Option<&str> {
         match self {
             Error::Invalid { partial, .. } => Some(partial),
@@ -190,7 +191,7 @@ impl Error {
         }
     }
 
-    /// What there is of an answer that was not finished.
+    /// The partial answer with its timings, for the errors that have one.
     pub fn cut(&self) -> Option<&Cut> {
         match self {
             Error::Budget { cut, .. } | Error::ContextFull { cut, .. } | Error::Unsatisfied { cut, .. } => {
@@ -201,33 +202,34 @@ impl Error {
     }
 }
 
-/// Whether the model thinks before it calls.
+/// Reasoning before the call, as Hugging Face's `enable_thinking`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Think {
-    /// It is told not to.
+    /// The template gets `enable_thinking=false`.
     #[default]
     Off,
-    /// It writes freely until its thoughts end, and then the call.
+    /// The template gets `enable_thinking=true`; the model reasons freely, then calls.
     On,
-    /// It is told nothing.
+    /// The template gets no `enable_thinking`.
     Auto,
 }
 
-/// How far an answer is guessed ahead, from what stands in the conversation.
+/// Length of the drafts: tokens guessed ahead from the conversation and from earlier answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Draft {
-    /// As far as it saves more than it costs on this machine.
+    /// As long as they save more time than they cost on this machine.
     #[default]
     Auto,
-    /// Not at all.
+    /// No drafts.
     Off,
-    /// By up to so many tokens at a time.
+    /// Up to this many tokens at a time.
     Tokens(NonZeroUsize),
 }
 
 impl Draft {
-    /// Whoever guesses what follows `text`, also from `earlier` answers with the same tools, the oldest first; `costs` are
-    /// those that were learnt on this machine.
+    /// Creates the drafter for an answer after `text`. It also guesses from `earlier` answers with the same
+    /// tools, oldest first. `costs` are the decode costs measured on this machine; without them an estimate for
+    /// this CPU is used. Returns `None` if drafts are off.
     pub fn drafter(
         self,
         text: &[i32],
@@ -243,76 +245,77 @@ impl Draft {
     }
 }
 
-/// How a call is made.
+/// Settings of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Whether the model thinks first.
+    /// Reasoning before the call.
     pub think: Think,
-    /// How tokens are chosen.
+    /// Sampling parameters.
     pub sampling: Sampling,
-    /// The most tokens of thought and call together.
+    /// Token budget, reasoning and answer together.
     pub max_tokens: usize,
-    /// How the call is written; `None` is what the chat template teaches.
+    /// Tool-call format; `None` takes the chat template's own.
     pub dialect: Option<&'static dyn Dialect>,
     /// Context, threads, KV cache.
     pub session: runtime::Options,
-    /// Runs the model even where the memory seems too small for it.
+    /// Skips the memory check.
     pub force: bool,
-    /// Decodes each token of the answer by itself. What is decoded together adds up otherwise, so that of two
-    /// tokens that are nearly as likely the other one may come out.
+    /// Decodes each token of the answer by itself. A batch of several tokens is summed in another order, so its
+    /// output may differ where two tokens are nearly tied.
     pub exact: bool,
-    /// How far the answer is guessed ahead; not at all where it is `exact`.
+    /// Draft length; ignored if `exact`.
     pub draft: Draft,
 }
 
-/// Where the time of a call went.
+/// Durations and token counts of a call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timings {
     /// Reading and checking the model's header.
     pub check: Duration,
-    /// What llama.cpp takes to load the model: mapping, rearranging weights, its vocabulary.
+    /// Loading the model in llama.cpp: mapping, repacking weights, vocabulary.
     pub load: Duration,
-    /// Writing the prompt and cutting it into tokens.
+    /// Rendering and tokenizing the prompt.
     pub prompt: Duration,
-    /// What llama.cpp takes to make a context.
+    /// Creating the llama.cpp context.
     pub context: Duration,
-    /// Compiling the grammar, and waiting for the token trie, which is built beside all from the prompt on.
+    /// Compiling the grammar, and waiting for the token trie, which a thread builds while the prompt is
+    /// processed.
     pub grammar: Duration,
-    /// Putting back the states of the prompt's beginning that earlier calls saved.
+    /// Restoring the prefix states that earlier calls saved.
     pub restore: Duration,
-    /// Evaluating the rest of the prompt.
+    /// Prefill: evaluating the rest of the prompt.
     pub prefill: Duration,
-    /// Generating.
+    /// Decode, reasoning included.
     pub decode: Duration,
-    /// When the model had chosen the first token.
+    /// Time at which the first token was sampled.
     pub first_choice: Option<Instant>,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Those of them whose state was put back.
+    /// Prompt tokens whose state was restored.
     pub restored_tokens: usize,
-    /// Tokens generated, thoughts included.
+    /// Tokens generated, reasoning included.
     pub generated_tokens: usize,
-    /// The decodes that they took.
+    /// The decode steps that they took.
     pub steps: Steps,
     /// The context's length in tokens.
     pub n_ctx: usize,
-    /// Threads that computed.
+    /// Compute threads.
     pub threads: usize,
 }
 
 /// Compiles every tool's schema, without a model.
 ///
 /// # Errors
-/// [`tools::Error::Parameters`] with the tool, the place and the keyword.
+/// [`tools::Error::Parameters`] with the tool, the JSON pointer and the keyword.
 pub fn check_tools(tools: &ToolSet, key_order: KeyOrder) -> Result<()> {
     tools.iter().try_for_each(|tool| Ok(tool.compiled(key_order).map(drop)?))
 }
 
-/// The prompt: what is asked and the tools as the chat template writes them, or, where `manner` says
-/// that the template shows no tools, as text.
+/// Renders the prompt: conversation and tools through the chat template. If `manner` says that the template
+/// shows no tools, they are put into the messages as text.
 ///
 /// # Errors
-/// What the template refuses.
+/// Errors of the template.
 pub fn render_with(
     template: &str,
     request: &Request<'_>,
@@ -353,13 +356,13 @@ pub fn call(
     ask(model, &Format::default(), &request, settings, &mut |_| ControlFlow::Continue(()))
 }
 
-/// Lets `model` answer `request`, written in `format`; `reader` sees an answer in text while it is
-/// written.
+/// Lets `model` answer `request`, rendered in `format`; `reader` receives the text of an answer while it is
+/// generated.
 ///
 /// # Errors
-/// [`Error::TextTooLong`] and [`Error::PromptTooLong`] where the conversation does not fit,
-/// [`Error::Memory`] where the context does not, [`Error::Budget`] and [`Error::ContextFull`] where
-/// there is no answer, and what [`Format::render`], grammar and runtime report.
+/// [`Error::TextTooLong`] and [`Error::PromptTooLong`] if the conversation does not fit the context,
+/// [`Error::Memory`] if the context does not fit the memory, [`Error::Budget`] and [`Error::ContextFull`] if
+/// the answer stays incomplete, and the errors of [`Format::render`], the grammar and the runtime.
 pub fn ask(
     model: &Model,
     format: &Format,
@@ -370,12 +373,12 @@ pub fn ask(
     ask_with(model, format, request, settings, None, reader)
 }
 
-/// Lets `model` answer like [`ask`], with what earlier calls kept in `store`, and keeps there what later ones can use.
-/// Earlier answers are guessed from, which may turn the choice between two tokens that are nearly as likely; else the
-/// answer is the same, whatever is there.
+/// Like [`ask`], with a store on disk. Prefix states, earlier answers and decode costs are read from `store`,
+/// and those of this call are added to it. Earlier answers only serve as drafts: output differs from [`ask`]'s
+/// only where two tokens are nearly tied.
 ///
 /// # Errors
-/// As [`ask`]; nothing about the store is one.
+/// As [`ask`]; failures of the store are logged and are not errors.
 pub fn ask_with(
     model: &Model,
     format: &Format,
@@ -423,17 +426,17 @@ impl Timings {
     }
 }
 
-/// The grammar of a call or a turn and the checks of its values, ready to be held against text in the
+/// Compiles the grammar of a call or a turn, with the checks of its values, into a constraint over the
 /// compiler's vocabulary.
 ///
 /// # Errors
-/// A schema that cannot be used, [`runtime::Error::Grammar`] with llguidance's reason.
+/// A schema that cannot be used; [`runtime::Error::Grammar`] with llguidance's reason.
 pub fn constraint<'a>(compiler: &'a Compiler, grammar: &'a dyn Staged) -> Result<Constraint<'a>> {
     let constraint = Constraint::new(compiler, Box::new(Marked { grammar, compiler }))?;
     Ok(constraint.watched(Box::new(Values::new(grammar))))
 }
 
-/// A grammar with the marks of one vocabulary.
+/// A grammar whose special tokens are looked up in one vocabulary.
 struct Marked<'a> {
     grammar: &'a dyn Staged,
     compiler: &'a Compiler,
@@ -446,7 +449,8 @@ impl Grammar for Marked<'_> {
 
     fn lark(&self, written: &[u8]) -> Result<String, runtime::Error> {
         let lark = self.grammar.lark(written, &|text| self.compiler.mark(text));
-        // Its text, since the runtime knows of no tools; whoever checked the tools first never sees it.
+        // Flattened to text, since the runtime knows no tools. Callers that checked the tools first never see
+        // it.
         lark.map_err(|error| {
             let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
             runtime::Error::Grammar { reason: format!("{error}{}", source.unwrap_or_default()) }

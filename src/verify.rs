@@ -1,9 +1,9 @@
-//! The token check: does the written file's tokenizer do what the checkpoint's does? And what the file's model says, for
-//! a later check that it says the same elsewhere ([`answers`]).
+//! The token check, which compares the written file's tokenizer with the checkpoint's; and the model's answers
+//! to fixed prompts, for a later comparison on another machine ([`answers`]).
 //!
 //! Joins the two halves of the crate that otherwise never meet: `tokenizer.json` through the `tokenizers`
-//! crate on one side, the GGUF file through llama.cpp on the other. Both get the text as `tokenizer.json`'s
-//! normaliser leaves it, since llama.cpp does not normalise.
+//! crate, and the GGUF file through llama.cpp. Both get the text after `tokenizer.json`'s normalizer, since
+//! llama.cpp does not normalize.
 
 pub mod answers;
 mod probes;
@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What the token check found.
+/// Reasons why the written file failed a check, or could not be checked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -37,7 +37,7 @@ pub enum Error {
     Gguf {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         #[source]
         source: crate::gguf::Error,
     },
@@ -55,11 +55,11 @@ pub enum Error {
     SpecialId {
         /// The key in the GGUF file.
         key: String,
-        /// The id that stands there.
+        /// The token id in it.
         id: u64,
-        /// How many tokens there are.
+        /// Number of tokens in the vocabulary.
         n_tokens: usize,
-        /// The key in config.json that it comes from.
+        /// The key in config.json from which the id comes.
         config_key: String,
     },
     /// Two tokens with one text, which llama.cpp cannot tell apart.
@@ -84,7 +84,7 @@ pub enum Error {
     Mismatch {
         /// The text, shortened if it is long.
         text: String,
-        /// What stands around the first difference.
+        /// The text around the first difference.
         excerpt: String,
         /// The index of the first token that differs.
         position: usize,
@@ -92,26 +92,26 @@ pub enum Error {
         expected: Vec<u32>,
         /// llama.cpp's ids from there on, at most eight.
         found: Vec<i32>,
-        /// Another pre-tokenizer that has the structure of the checkpoint's.
+        /// A pre-tokenizer of llama.cpp with the same structure as the checkpoint's, if it is another one.
         suggested: Option<&'static str>,
     },
     /// The checkpoint's tokenizer failed.
     #[error("the checkpoint's tokenizer failed in the token check")]
     Tokenizer(#[from] tokenizer::Error),
-    /// The file is larger than the memory.
+    /// The file is larger than the available memory.
     #[error("the file has {} MiB and {} MiB of memory are available", file_bytes >> 20, available_bytes >> 20)]
     NoMemory {
-        /// The file.
+        /// Size of the file.
         file_bytes: u64,
-        /// The memory.
+        /// Available memory.
         available_bytes: u64,
     },
-    /// The model makes nothing of a prompt.
+    /// The logits for a prompt are unusable.
     #[error("the model answers the prompt `{prompt}` with {flaw}")]
     NoAnswer {
         /// The prompt's name.
         prompt: &'static str,
-        /// What it answers with.
+        /// The defect of the logits.
         flaw: &'static str,
     },
     /// llama.cpp cannot load the file.
@@ -153,29 +153,29 @@ fn advice(suggested: Option<&str>) -> String {
     }
 }
 
-/// What was compared, all of it equal, and what cannot be.
+/// Result of a passed check: what was compared, and the known differences.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TokenReport {
-    /// How many texts.
+    /// Number of texts compared.
     pub texts: usize,
-    /// How many tokens those texts have.
+    /// Number of tokens in those texts.
     pub tokens: usize,
-    /// Ordinary tokens that llama.cpp takes for control tokens because of their text, such as `</s>` in
-    /// Qwen3's vocabulary: where a prompt spells one out, llama.cpp reads one token and `tokenizer.json`
-    /// several. No converter can change that, so it is told and not refused.
+    /// Ordinary tokens that llama.cpp treats as control tokens because of their text, such as `</s>` in Qwen3's
+    /// vocabulary. If a prompt contains that text, llama.cpp reads one token and `tokenizer.json` several. No
+    /// converter can change that, so they are reported and are not an error.
     pub taken_for_control: Vec<String>,
-    /// How long it took, loading the vocabulary included.
+    /// Duration, loading the vocabulary included.
     pub seconds: f64,
 }
 
 /// Checks that llama.cpp, with the vocabulary of the GGUF file at `path`, gives the same ids as the
-/// checkpoint's `tokenizer` on a fixed set of hard texts, on texts around each added token, on a sample of
-/// the vocabulary and on the chat template.
+/// checkpoint's `tokenizer`. The texts are a fixed set of hard ones, texts around each added token, a sample of
+/// the vocabulary, and the chat template.
 ///
-/// Special tokens in a text count as such on both sides; nothing is added before or behind it.
+/// Special tokens in a text are parsed as such on both sides; no BOS or EOS token is added.
 ///
 /// # Errors
-/// [`Error::Mismatch`] with the text and both sides' ids; what keeps llama.cpp from loading the file.
+/// [`Error::Mismatch`] with the text and both sides' ids; errors of llama.cpp when it loads the file.
 pub fn tokens(path: &Path, tokenizer: &Tokenizer) -> Result<TokenReport, Error> {
     let started = Instant::now();
     let pre = check_loadable(path)?;
@@ -225,8 +225,8 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// Refuses what llama.cpp would end the process on, or pass over in silence. The answer is the file's
-/// pre-tokenizer.
+/// Refuses files on which llama.cpp would abort the process, or whose defects it would ignore. Returns the
+/// file's pre-tokenizer.
 fn check_loadable(path: &Path) -> Result<String, Error> {
     let file = mmap::Map::open(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
     let gguf = Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })?;

@@ -1,4 +1,4 @@
-//! What an answer has to be: calls, text or JSON; its grammar, and what a written answer says.
+//! The kind of an answer (tool calls, text or JSON), with its grammar and its parser.
 
 use super::{Choice, Request, constraint};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What an answer has to be.
+/// The kind of an answer, and the text that must precede it.
 pub(super) struct Form<'r> {
     kind: Kind<'r>,
     lead: &'static str,
@@ -28,7 +28,7 @@ enum Kind<'r> {
 }
 
 impl<'r> Form<'r> {
-    /// What `request` asks for, written in `dialect`.
+    /// The kind that `request` asks for, with calls written in `dialect`.
     pub fn of(request: &Request<'r>, dialect: Option<&'static dyn Dialect>) -> Result<Form<'r>> {
         let form = |kind| Form { kind, lead: "" };
         let Some(tools) = request.tools else {
@@ -50,7 +50,7 @@ impl<'r> Form<'r> {
         Ok(form(Kind::Calls { turn, tools, dialect, or_text }))
     }
 
-    /// The same with `lead` in front, which is no part of the answer.
+    /// Puts `lead` in front of the answer. It is not part of the content.
     pub fn after(mut self, lead: &'static str) -> Form<'r> {
         self.lead = lead;
         match &mut self.kind {
@@ -61,12 +61,12 @@ impl<'r> Form<'r> {
         self
     }
 
-    /// Whether the answer is a call in any case.
+    /// True if the answer must be a call.
     pub fn is_call(&self) -> bool {
         matches!(self.kind, Kind::Calls { or_text: false, .. })
     }
 
-    /// The grammar of it.
+    /// Compiles the grammar of the answer.
     pub fn constraint<'c>(&'c self, compiler: &'c Compiler) -> Result<Constraint<'c>> {
         match &self.kind {
             Kind::Calls { turn, .. } => constraint(compiler, turn),
@@ -78,7 +78,7 @@ impl<'r> Form<'r> {
         }
     }
 
-    /// What tools or schema name and `prompt` does not, in tokens as it stands in an answer, to be guessed at.
+    /// Tokens of the names in the tools or the schema that `prompt` does not contain, as candidates for drafts.
     pub fn words(&self, vocabulary: &Vocabulary, prompt: &str) -> Result<Vec<Vec<i32>>> {
         match &self.kind {
             Kind::Calls { tools, dialect, .. } => {
@@ -89,8 +89,8 @@ impl<'r> Form<'r> {
         }
     }
 
-    /// What a reader sees of a text that is being written: nothing of calls or JSON, which are
-    /// worth nothing before they are whole.
+    /// The part of `written` that can be streamed to a reader: none of calls and JSON, which are useless before
+    /// they are complete.
     pub fn readable<'w>(&self, written: &'w [u8]) -> &'w str {
         match self.kind {
             Kind::Text { .. } => whole_characters(written).get(self.lead.len()..).unwrap_or(""),
@@ -98,8 +98,8 @@ impl<'r> Form<'r> {
         }
     }
 
-    /// The answer that is left of one that was cut off, if there is one. `may_end` says whether the
-    /// grammar takes it as it is.
+    /// The usable answer in one that was cut off, if there is one. `may_end`: the grammar accepts `written` as
+    /// complete. `close`: unfinished calls may be closed after their last complete member.
     pub fn cut_off(&self, written: &[u8], may_end: bool, close: bool) -> Result<Option<String>> {
         let Kind::Calls { turn, .. } = &self.kind else {
             let is_text = matches!(self.kind, Kind::Text { .. });
@@ -120,7 +120,7 @@ impl<'r> Form<'r> {
         Ok(None)
     }
 
-    /// What has a schema in an answer that is written so far.
+    /// The value with a schema that `written` is in, in words for an error message.
     pub fn subject(&self, written: &[u8]) -> String {
         match &self.kind {
             Kind::Calls { turn, .. } => match turn.tool(written) {
@@ -131,7 +131,7 @@ impl<'r> Form<'r> {
         }
     }
 
-    /// What a whole answer says: its text, and its calls.
+    /// Parses a complete answer into its text and its calls.
     pub fn read(&self, text: &str) -> Result<(Option<String>, Vec<ToolCall>), tools::Error> {
         let answer = text.get(self.lead.len()..).unwrap_or("");
         match &self.kind {
@@ -151,17 +151,17 @@ impl<'r> Form<'r> {
     }
 }
 
-/// Those of `words` that do not stand in `prompt`, in tokens with what is around them in an answer: what
-/// [`Drafter::with_words`](crate::runtime::Drafter::with_words) takes.
+/// Tokenizes those of `words` that `prompt` does not contain, with the text around them in an answer, for
+/// [`Drafter::with_words`](crate::runtime::Drafter::with_words).
 ///
 /// # Errors
 /// [`TextTooLong`](crate::runtime::Error::TextTooLong).
 pub fn words_in_tokens(vocabulary: &Vocabulary, words: &[Word], prompt: &str) -> Result<Vec<Vec<i32>>> {
-    // With marks: a call may begin with one.
+    // With special tokens: a call may begin with one.
     words::not_in(prompt, words).map(|word| Ok(vocabulary.tokenize(&word.text(), true)?)).collect()
 }
 
-/// What a call in this dialect begins with.
+/// The text that starts a call in this dialect.
 pub(super) fn opening(dialect: &'static dyn Dialect) -> Option<&'static str> {
     dialect.frame().open.first().map(|part| part.text())
 }
@@ -172,7 +172,7 @@ fn read_call(dialect: &dyn Dialect, tools: &ToolSet, text: &str) -> Result<ToolC
     Ok(call)
 }
 
-/// Whether `text` is what the constraint, of single bytes, takes from end to end.
+/// True if the constraint, over single bytes, accepts all of `text` as complete.
 fn takes(constraint: &mut Constraint<'_>, text: &[u8]) -> Result<bool> {
     for byte in text {
         if !constraint.accept(i32::from(*byte))? {
@@ -182,7 +182,7 @@ fn takes(constraint: &mut Constraint<'_>, text: &[u8]) -> Result<bool> {
     Ok(constraint.may_end()?)
 }
 
-/// `text` without a character at its end that is not all there.
+/// `text` without an incomplete UTF-8 character at its end.
 fn whole_characters(text: &[u8]) -> &str {
     let whole = match std::str::from_utf8(text) {
         Ok(text) => return text,

@@ -1,4 +1,4 @@
-//! A conversation as the text that a model reads.
+//! Rendering: a conversation to the text of a prompt, and on to its tokens.
 
 use super::{Choice, Error, Manner, Request, Think, manner_of, render_with};
 use crate::{
@@ -11,20 +11,20 @@ use serde_json::{Map, Value};
 use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-/// How a conversation is written for a model. The default is what the model's file says.
+/// Template and template arguments. The default is the template in the model's file.
 #[derive(Clone, Debug, Default)]
 pub struct Format {
     /// A chat template, in Jinja, in place of the model's.
     pub template: Option<String>,
-    /// Further names for the template; they win over those that it always gets.
+    /// Further template arguments; they override the standard ones.
     pub arguments: Map<String, Value>,
 }
 
 impl Format {
-    /// The chat template: of several in the file the one for tools, if there are any.
+    /// The chat template. If the file has several, the one for tools if `with_tools`.
     ///
     /// # Errors
-    /// [`Error::NoTemplate`], or several among which none can be chosen.
+    /// [`Error::NoTemplate`], or several templates among which none can be chosen.
     pub fn template<'a>(&'a self, vocabulary: &'a Vocabulary, with_tools: bool) -> Result<&'a str> {
         if let Some(template) = &self.template {
             return Ok(template);
@@ -37,12 +37,11 @@ impl Format {
         Ok(select_template(&templates, with_tools)?)
     }
 
-    /// How the model is told of the tools of `request` and writes calls: what the chat template teaches,
-    /// unless another `dialect` is asked for. `None` where there is nothing to call: without tools, or
-    /// where none is to be called and the template shows them in a format that is not supported.
+    /// The tool-call format for `request`: the chat template's own unless `dialect` names another. `None`
+    /// without tools, and if no call is wanted and the template's format is not supported.
     ///
     /// # Errors
-    /// What [`Format::template`] and [`manner_of`] report.
+    /// Errors of [`Format::template`] and [`manner_of`].
     pub fn manner(
         &self,
         vocabulary: &Vocabulary,
@@ -58,11 +57,11 @@ impl Format {
         }
     }
 
-    /// The prompt: the conversation and the tools of `request` as the chat template writes them, or in the
-    /// other `manner`.
+    /// Renders the prompt: conversation and tools of `request` through the chat template, or with the tools as
+    /// text if `manner` says so.
     ///
     /// # Errors
-    /// [`Error::NoTemplate`], and what the template refuses.
+    /// [`Error::NoTemplate`], [`chat::Error::EmptyPrompt`], and errors of the template.
     pub fn render(
         &self,
         vocabulary: &Vocabulary,
@@ -89,14 +88,13 @@ impl Format {
         };
         let template = self.template(vocabulary, request.tools.is_some())?;
         let prompt = render_with(template, request, manner, &options)?;
-        // A model answers nothing only where it has a BOS token to begin with, and not to the point.
+        // An empty prompt gets an answer only if the model adds a BOS token, and the answer is noise.
         if prompt.is_empty() { Err(chat::Error::EmptyPrompt.into()) } else { Ok(prompt) }
     }
 }
 
-/// The token ids of a rendered prompt: special tokens recognized, text normalized as the model's
-/// tokenizer was trained to see it, a BOS token in front only where the model wants one and the
-/// prompt does not begin with it.
+/// Tokenizes a rendered prompt. Special tokens are recognized, the text is normalized as the model's tokenizer
+/// does it, and a BOS token is added if the model wants one and the prompt does not start with it.
 ///
 /// # Errors
 /// [`runtime::Error::TextTooLong`](crate::runtime::Error::TextTooLong).
@@ -115,8 +113,8 @@ pub fn tokenize(vocabulary: &Vocabulary, prompt: &str) -> Result<Vec<i32>> {
     Ok(tokens)
 }
 
-/// `prompt` in NFC, piece by piece between the special tokens, as `tokenizers` does it: a combining mark
-/// behind `<|im_end|>` does not join its last character.
+/// `prompt` in NFC. Each stretch between special tokens is normalized by itself, as `tokenizers` does it: a
+/// combining mark after `<|im_end|>` does not join its last character.
 fn normalized<'p>(vocabulary: &Vocabulary, prompt: &'p str) -> Cow<'p, str> {
     if is_nfc_quick(prompt.chars()) == IsNormalized::Yes {
         return Cow::Borrowed(prompt);
@@ -127,7 +125,7 @@ fn normalized<'p>(vocabulary: &Vocabulary, prompt: &'p str) -> Cow<'p, str> {
     for piece in specials.map(|id| vocabulary.piece(id)).filter(|piece| !piece.is_empty()) {
         by_first_byte.entry(piece[0]).or_default().push(piece);
     }
-    // Where one begins with another, the longer one is the token.
+    // If one is a prefix of another, the longer one is the token.
     by_first_byte.values_mut().for_each(|pieces| pieces.sort_by_key(|piece| Reverse(piece.len())));
     let special_length = |text: &str| {
         let pieces = by_first_byte.get(text.as_bytes().first()?)?;
@@ -150,7 +148,7 @@ fn normalized<'p>(vocabulary: &Vocabulary, prompt: &'p str) -> Cow<'p, str> {
     Cow::Owned(out)
 }
 
-/// Whether the model's tokenizer brings text into NFC, which llama.cpp does not do.
+/// True if the model's tokenizer normalizes to NFC, which llama.cpp does not do.
 pub(super) fn normalizes(vocabulary: &Vocabulary) -> bool {
     let pre = vocabulary.metadata().pre_tokenizer.as_deref();
     pre.is_some_and(|pre| NFC_PRE_TOKENIZERS.contains(&pre))

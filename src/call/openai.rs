@@ -1,4 +1,4 @@
-//! An answer as OpenAI's API gives it: a `chat.completion` object.
+//! An answer as a `chat.completion` object of OpenAI's API.
 
 use super::{Answer, End};
 use crate::tools::ToolCall;
@@ -28,7 +28,7 @@ struct Choice {
 struct Message {
     role: &'static str,
     content: Option<String>,
-    // Not OpenAI's, but what llama-server, vLLM and the clients of both call it.
+    // Not OpenAI's, but the name that llama-server, vLLM and the clients of both use.
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -57,7 +57,7 @@ struct Usage {
 }
 
 impl ChatCompletion {
-    /// `answer` as what `model` gave at `created`, in seconds since 1970.
+    /// Builds the object for `answer` by `model`; `created` is in Unix seconds.
     pub fn new(answer: &Answer, model: impl Into<String>, created: u64) -> ChatCompletion {
         let (prompt_tokens, completion_tokens) =
             (answer.timings.prompt_tokens, answer.timings.generated_tokens);
@@ -95,7 +95,8 @@ fn entry(answer: &str, nth: usize, call: &ToolCall) -> Call {
     }
 }
 
-/// Nine letters and digits: all that Mistral's templates take back in a history, and others do too.
+/// Call ids are nine letters and digits: Mistral's templates accept no others in a history, and the rest do
+/// too.
 fn call_id(answer: &str, nth: usize) -> String {
     const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     let hash = Sha256::digest(format!("{answer} {nth}"));

@@ -1,4 +1,4 @@
-//! What is asked of a model, and what it answers.
+//! A request to a model, and the answer.
 
 use super::Timings;
 use crate::{
@@ -7,17 +7,17 @@ use crate::{
 };
 use std::num::NonZeroUsize;
 
-/// Which tools the model calls, in OpenAI's words.
+/// OpenAI's `tool_choice`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
-    /// One of the tools.
+    /// One of the tools must be called.
     #[default]
     Required,
-    /// One of the tools, or it answers in text.
+    /// A call of one of the tools, or text.
     Auto,
-    /// None: it answers in text.
+    /// No call: text.
     None,
-    /// The tool of this name.
+    /// The tool of this name must be called.
     Named(String),
 }
 
@@ -33,28 +33,27 @@ impl Choice {
     }
 }
 
-/// What is asked of a model.
+/// A request: conversation, tools, and the form of the answer.
 #[derive(Clone, Debug)]
 pub struct Request<'r> {
-    /// What was said so far.
+    /// The messages so far.
     pub conversation: &'r Conversation,
     /// The tools that the model is shown.
     pub tools: Option<&'r ToolSet>,
-    /// Which of them it calls. Without tools it answers in text whatever this is.
+    /// The tool choice. Ignored without tools: the answer is text or JSON then.
     pub choice: Choice,
-    /// The most calls in one turn, where the model's dialect knows more than one.
+    /// Most calls in one turn (OpenAI's `parallel_tool_calls`); one if the dialect has no way to write several.
     pub parallel: NonZeroUsize,
-    /// Without tools: the schema of an answer that is JSON instead of text.
+    /// Without tools: the JSON schema of the answer; `None` is free text.
     pub schema: Option<&'r AnswerSchema>,
-    /// The order in which the keys of a call's objects are written.
+    /// Order of the keys in the objects of a call.
     pub key_order: KeyOrder,
-    /// Whether a call that the budget cuts off is ended with the keys that are complete, where
-    /// those are all that it needs.
+    /// Closes a call that the token budget cuts off after its last complete member, if the schema accepts that.
     pub close_at_budget: bool,
 }
 
 impl<'r> Request<'r> {
-    /// One call of one of `tools`, or text where there are none.
+    /// A request for one call of one of `tools`; for text if there are none.
     pub fn new(conversation: &'r Conversation, tools: Option<&'r ToolSet>) -> Request<'r> {
         Request {
             conversation,
@@ -68,28 +67,29 @@ impl<'r> Request<'r> {
     }
 }
 
-/// Whether an answer is all that the model wanted to say.
+/// End of an answer: complete or cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It is.
+    /// The model ended it.
     Complete,
-    /// The budget or the context ended first.
+    /// The token budget or the context ended first.
     CutOff,
 }
 
-/// What a model answered: calls, or text, or both.
+/// An answer: calls, text, or both.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The same for the same prompt, seed and answer, and for no others: 32 hexadecimal digits.
+    /// A hash of prompt, seed and answer: 32 hexadecimal digits.
     pub id: String,
-    /// The text, or the JSON that a schema asked for; with calls, what was said before them.
+    /// The text, or the JSON that a schema asked for; with calls, the text before them.
     pub content: Option<String>,
     /// The calls in their order.
     pub calls: Vec<ToolCall>,
-    /// What the model thought first, without the marks around it; empty if it could and did not.
+    /// Reasoning before the answer, without the marks around it; empty if reasoning was on and the model wrote
+    /// none.
     pub thought: Option<String>,
-    /// Whether that is all.
+    /// Complete, or cut off.
     pub end: End,
-    /// How long it took.
+    /// Durations and token counts.
     pub timings: Timings,
 }

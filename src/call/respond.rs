@@ -1,4 +1,4 @@
-//! From a rendered prompt to an answer: thought first, then what the request's grammar takes.
+//! Generation: a tokenized prompt to an answer. Reasoning first, then the answer under the request's grammar.
 
 use super::{
     Answer, Cut, End, Error, Request, Settings, Timings,
@@ -20,18 +20,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Who reads a text while it is written, piece by piece, and says when it is enough.
+/// Callback that receives text while it is generated, piece by piece; [`ControlFlow::Break`] ends the
+/// generation.
 pub type Reader<'r> = dyn FnMut(&str) -> ControlFlow<()> + 'r;
 
 /// A rendered prompt.
 pub(super) struct Prompt<'p> {
-    /// As the template wrote it.
+    /// Text from the chat template.
     pub text: &'p str,
-    /// As the model reads it.
+    /// Token ids.
     pub tokens: &'p [i32],
-    /// How the model writes calls.
+    /// Tool-call format; `None` if there is nothing to call.
     pub dialect: Option<&'static dyn Dialect>,
-    /// How long it took to write.
+    /// Time for rendering and tokenizing.
     pub time: Duration,
 }
 
@@ -149,7 +150,7 @@ pub(super) fn respond(
     let (content, calls) =
         form.read(&text).map_err(|source| Error::Invalid { source, partial: text.clone() })?;
     if completion.finish == Finish::Stop {
-        // Later answers often say the same.
+        // Later answers often repeat it.
         answers.inspect(|answers| answers.add(&completion.tokens));
         if let (Some(store), Some(key), Some(costs)) =
             (store, costs_key, drafter.as_ref().and_then(Drafter::costs))
@@ -164,7 +165,7 @@ pub(super) fn respond(
     Ok(Answer { id, content, calls, thought, end, timings })
 }
 
-/// Evaluates a prompt in its fixed pieces, so that its bits are the same whether states of them were kept or not.
+/// Evaluates a prompt in its fixed pieces, so that the logits are the same bits with and without saved states.
 fn evaluate(
     model: &Model,
     prefix: &mut Prefix<'_>,
@@ -181,7 +182,7 @@ fn evaluate(
     Ok(Evaluated { restore_time: opened + evaluated.restore_time, ..evaluated })
 }
 
-/// The log of what was answered with some tools.
+/// The log of earlier answers with the same tools.
 struct Answers<'s> {
     store: &'s Store,
     key: Key,
@@ -197,14 +198,14 @@ impl Answers<'_> {
     }
 }
 
-/// The log of what was answered with the tools of `request`.
+/// Opens the log of earlier answers with the tools of `request`.
 fn answers<'s>(model: &Model, request: &Request<'_>, store: Option<&'s Store>) -> Option<Answers<'s>> {
     let (store, tools) = (store?, request.tools?);
     let key = store.answers_key(model, &answers_about(tools))?;
     Some(Answers { store, key })
 }
 
-/// What tells the answers of these tools from those of others.
+/// The part of the log's key that depends on the tools: their JSON.
 fn answers_about(tools: &ToolSet) -> String {
     Value::Array(tools.sources()).to_string()
 }

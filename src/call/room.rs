@@ -1,4 +1,4 @@
-//! Whether a prompt fits the context, and the context the memory; asked before either is made.
+//! Checks before the context is created: the prompt fits the context, and the context fits the memory.
 
 use super::{Error, Request, Settings, format};
 use crate::{
@@ -13,28 +13,28 @@ use crate::{
 use serde_json::Value;
 use std::fmt;
 
-/// Bringing text into NFC makes at most three bytes one.
+/// Largest factor by which NFC shortens a text, in bytes.
 const NFC_SHRINKS: usize = 3;
-/// How many parts a refusal lists; the others are added up.
+/// Most parts that the error lists; the others are summed up.
 const LISTED_PARTS: usize = 24;
 
-/// Where the tokens of a prompt are.
+/// Token count of one part of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// What it is: `messages[3] (user)`, ``tool `f` ``.
+    /// Its name: `messages[3] (user)`, ``tool `f` ``.
     pub name: String,
-    /// Its own tokens, without what the template writes around it.
+    /// Its own tokens, without the template's text around it.
     pub tokens: usize,
 }
 
-/// The parts of a prompt that is too long, for people.
+/// Token counts by part of a prompt that is too long, for an error message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parts {
     /// The system messages, the tools and the other messages, in this order.
     pub parts: Vec<Part>,
-    /// What the template writes between them.
+    /// Tokens of the template's own text.
     pub template_tokens: usize,
-    /// How many of the last messages would fit, the tools and the system message kept.
+    /// Number of last messages that would fit if the tools and the system message stay.
     pub fitting_messages: usize,
 }
 
@@ -73,14 +73,14 @@ fn shortened(name: &str) -> String {
     }
 }
 
-/// The most tokens that a prompt may have, one left for the answer; `None` where no context of the
-/// size that was asked for can be made, which the session refuses by itself.
+/// Most tokens that a prompt may have, with one left for the answer. `None` if the requested context is longer
+/// than the model allows, which the session refuses by itself.
 fn limit(n_ctx_train: usize, options: &Options) -> Option<usize> {
     let asked = options.n_ctx.map_or(n_ctx_train, usize::from);
     (asked <= n_ctx_train).then(|| asked.saturating_sub(1))
 }
 
-/// Refuses text that cannot fit however it is cut into tokens, by its length alone.
+/// Refuses text that cannot fit however it is tokenized, by its length in bytes alone.
 pub(super) fn check_bytes(model: &Model, bytes: usize, options: &Options) -> Result<()> {
     let (vocabulary, n_ctx_train) = (model.vocabulary(), model.n_ctx_train());
     let Some(limit) = limit(n_ctx_train, options) else { return Ok(()) };
@@ -93,13 +93,14 @@ pub(super) fn check_bytes(model: &Model, bytes: usize, options: &Options) -> Res
     Err(Error::TextTooLong { bytes, at_least, n_ctx: limit + 1, n_ctx_train }.into())
 }
 
-/// The bytes that surely stand in the prompt: a template may leave out what the model wrote.
+/// Bytes of text that the prompt contains at least. Assistant messages are left out, since a template may drop
+/// parts of them.
 pub(super) fn least_bytes(conversation: &Conversation) -> usize {
     let read = conversation.messages.iter().filter(|message| message.role() != Role::Assistant);
     read.filter_map(|message| message.content()).map(str::len).sum()
 }
 
-/// Refuses a prompt of too many tokens, with the tokens of each part.
+/// Refuses a prompt of too many tokens, with the token count of each part.
 pub(super) fn check_prompt(
     model: &Model,
     tools: Option<&ToolSet>,
@@ -142,7 +143,7 @@ fn parts(
     }
     let sum = |parts: &[Part]| parts.iter().map(|part| part.tokens).sum::<usize>();
     let template_tokens = n_prompt.saturating_sub(sum(&system) + sum(&others));
-    // The template's words are shared out by message: each has about as many.
+    // The template's tokens are spread evenly over the messages.
     let around = template_tokens / (others.len() + 1);
     let mut room = limit.saturating_sub(sum(&system) + around);
     let fits = |part: &&Part| match room.checked_sub(part.tokens + around) {
@@ -157,14 +158,16 @@ fn parts(
     Ok(Parts { parts: system, template_tokens, fitting_messages })
 }
 
-/// How the model of `header` will fit this machine, before it is loaded: how to load it, which is `load` but where that
-/// `may_choose` not to rearrange weights for the CPU and their copies are too much; and a shortage where it runs all the
-/// same, slowly. Neither is looked at where the weights are small for the memory, nor where `settings` force the model.
+/// Predicts before loading how the model of `header` fits this machine's memory. Returns the options to load it
+/// with, and a [`Shortage`] if it runs but has to read weights from disk again and again.
+/// The options are `load`, but without repacking if `may_choose` and the repacked copies would not fit. Nothing
+/// is checked if the weights are small against the memory, or if `settings` force the model.
 ///
-/// Without the vocabulary the prompt's length is an estimate, so what is refused here is what no prompt would fit beside.
+/// The prompt's length is an estimate, since the vocabulary is not loaded. An error here means that not even an
+/// empty prompt fits.
 ///
 /// # Errors
-/// [`Error::Memory`] where what has to be allocated does not fit, whatever is asked.
+/// [`Error::Memory`] if the buffers to allocate do not fit with an empty prompt.
 pub fn foresee(
     header: &Gguf,
     load: LoadOptions,
@@ -210,27 +213,27 @@ fn foresee_on(
     Ok((LoadOptions { repack, ..load }, slow.or(least)))
 }
 
-/// About how many tokens the prompt has, by the length of its texts.
+/// Estimated tokens of the prompt, from the length of its texts.
 fn expected_tokens(request: &Request<'_>) -> u64 {
-    /// Of English and of JSON in the vocabularies of today.
+    /// Typical of English and of JSON in current vocabularies.
     const BYTES_PER_TOKEN: usize = 4;
     let messages = request.conversation.messages.iter().filter_map(|message| message.content()).map(str::len);
     let tools = request.tools.into_iter().flat_map(ToolSet::iter).map(|tool| tool.source().to_string().len());
     (messages.chain(tools).sum::<usize>() / BYTES_PER_TOKEN) as u64
 }
 
-/// Weights that are smaller than the memory that is there by this factor fit with all that they need, but for contexts
-/// that are checked by themselves.
+/// Divisor of the available memory: weights below that share need no check before loading. The context is
+/// checked by itself later.
 const SMALL: u64 = 4;
 
-/// Refuses a context that this machine has no memory for, where its need can be told.
+/// Refuses a context that this machine has no memory for, as far as the need can be computed.
 pub(super) fn check_memory(model: &Model, n_prompt: usize, settings: &Settings) -> Result<()> {
     let n_ctx = Session::context_length(model, n_prompt, settings.max_tokens, &settings.session)?;
     let Some(machine) = Machine::this().filter(|_| !settings.force) else { return Ok(()) };
     let context = (n_prompt as u64, n_ctx as u64);
     let is_repacked = if model.load_options().repack { kernels::is_repacked } else { AS_STORED };
     let planned = planned(model.header(), is_repacked, settings, context);
-    // The copies are made by now.
+    // The repacked copies are allocated by now.
     let copied = planned.needed().map_or(0, |needed| needed.copied);
     let available_bytes = machine.available_bytes.saturating_add(copied);
     allocated(planned.shortage(Machine { available_bytes, ..machine })).map(drop)
@@ -254,7 +257,7 @@ fn planned<'g>(
     }
 }
 
-/// A shortage that only makes things slow; one that ends the process is an error.
+/// Passes on a shortage that only makes the run slow; returns one that cannot be allocated as an error.
 fn allocated(shortage: Option<Shortage>) -> Result<Option<Shortage>> {
     match shortage {
         Some(shortage) if shortage.outlook == Outlook::CannotBe => {

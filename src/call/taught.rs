@@ -1,7 +1,7 @@
-//! Chat template -> the dialect of the calls that it teaches, told by what it writes.
+//! Detection of a chat template's tool-call format.
 //!
-//! A template's text says little: Qwen3-Coder's holds `<tool_call>` and means XML. So it is given a
-//! small conversation with a tool call, and the dialect is the one that the call comes out in.
+//! The template's text is no evidence: Qwen3-Coder's contains `<tool_call>` and uses XML. So the template
+//! renders a small conversation with a tool call, and the dialect is the one in which the call comes out.
 
 use super::Error;
 use crate::{
@@ -11,24 +11,24 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// The name of the tool of the probe: no template holds it.
+/// Name of the tool in the probe: no template contains it.
 const NAME: &str = "probe_tool";
 
-/// How a model is told of tools and writes calls.
+/// Tool-call format: the dialect, and who shows the tools to the model.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
-    /// How calls are written.
+    /// Syntax of calls.
     pub dialect: &'static dyn Dialect,
-    /// Whether the chat template shows the model its tools and the calls of the history; where it
-    /// does not, they are put into the conversation as text.
+    /// True if the chat template renders the tools and the calls of the history. Otherwise they are put into
+    /// the messages as text.
     pub by_template: bool,
 }
 
-/// The manner that a chat template teaches, or that of `chosen`.
+/// Detects the tool-call format of a chat template; `chosen` overrides the dialect.
 ///
 /// # Errors
-/// [`Error::NoDialect`] where the template teaches calls in a format that is not supported and none
-/// was chosen; what the template reports where it cannot be run at all.
+/// [`Error::NoDialect`] if the template's format is not supported and none was chosen; the template's own error
+/// if it cannot be rendered at all.
 pub fn manner_of(template: &str, chosen: Option<&'static dyn Dialect>) -> Result<Manner> {
     let probe = Probe::of(template)?;
     let taught = probe.dialect();
@@ -38,7 +38,7 @@ pub fn manner_of(template: &str, chosen: Option<&'static dyn Dialect>) -> Result
         }
         let format = match (foreign::named_in(template), probe.failure) {
             (Some(format), _) => format,
-            // A template that fails on everything has more to say than that its format is unknown.
+            // If the template fails on everything, its error is more useful than an unknown format.
             (None, Some(failure)) => return Err(failure.into()),
             (None, None) => "one that is not known here",
         };
@@ -49,11 +49,11 @@ pub fn manner_of(template: &str, chosen: Option<&'static dyn Dialect>) -> Result
     Ok(Manner { dialect, by_template })
 }
 
-/// What a template makes of the probe.
+/// Renderings of the probe by a template.
 struct Probe {
     shown: Shown,
     shows_tools: bool,
-    /// Why the template wrote no prompt with tools.
+    /// The template's error for the prompt with tools.
     failure: Option<chat::Error>,
 }
 
@@ -103,7 +103,7 @@ impl Probe {
     }
 }
 
-/// One tool with all that templates take for granted.
+/// One tool with every field that templates rely on.
 fn tools() -> Value {
     json!([{"type": "function", "function": {"name": NAME, "description": "A probe.", "parameters": {
         "type": "object",

@@ -1,4 +1,4 @@
-//! What a model thinks before it answers.
+//! Reasoning: the text between `<think>` and `</think>` before an answer.
 
 use super::{Settings, Think};
 use crate::{
@@ -6,21 +6,21 @@ use crate::{
     runtime::{Compiler, Completion, Model, Sampler, Session, generate},
 };
 
-/// What begins a thought.
+/// Start of the reasoning.
 const OPEN: &str = "<think>";
 
-/// When thoughts end.
+/// Conditions that end the reasoning.
 pub(super) struct Limits<'l> {
-    /// What the model writes to end them.
+    /// Text that the model writes at its end.
     pub end: &'l str,
-    /// The token that begins a call, if it is one.
+    /// The token that starts a call, if that is a single token.
     pub call: Option<u32>,
-    /// Whether all that comes before that token is a thought. Else it is one only where the model,
-    /// or the prompt for it, begins with `<think>`.
+    /// True if everything before that token is reasoning. Otherwise reasoning must begin with `<think>`,
+    /// generated or at the end of the prompt.
     pub whatever: bool,
 }
 
-/// Lets the model think, if `settings` say so; the thought may be empty.
+/// Generates the reasoning if `settings` ask for it; it may be empty.
 pub(super) fn think(
     model: &Model,
     session: &mut Session<'_>,
@@ -45,7 +45,7 @@ pub(super) fn think(
     Ok(Some(generate::free(session, vocabulary, sampler, budget, Some(limits.end), stops_before)?))
 }
 
-/// A thought without the marks and the space around it.
+/// The reasoning without its marks and the white space around it.
 pub(super) fn bare(text: &str, end: &str) -> String {
     let text = text.trim();
     let text = text.strip_prefix(OPEN).unwrap_or(text);

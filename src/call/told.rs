@@ -1,4 +1,4 @@
-//! Tools, calls and results as plain text in the conversation, for templates that know none.
+//! Tools, calls and results as plain text in the messages, for templates without tool support.
 
 use super::Choice;
 use crate::{
@@ -7,13 +7,13 @@ use crate::{
 };
 use serde_json::Value;
 
-/// The prompt of `conversation` in which the model is told of `tools` in our words.
+/// Renders the prompt with a description of `tools` as text.
 ///
-/// They stand in the system message, or before the first user's message where the template refuses
-/// or drops that.
+/// The description goes into the system message, or before the first user message if the template refuses or
+/// drops a system message.
 ///
 /// # Errors
-/// What the template refuses.
+/// Errors of the template.
 pub(super) fn render(
     template: &Template,
     dialect: &dyn Dialect,
@@ -31,7 +31,7 @@ pub(super) fn render(
     }
 }
 
-/// What the model is told: the tools, whether it is to call one, and how a call is written.
+/// The description: the tools as JSON, the instruction to call, and an example of a call.
 fn description(dialect: &dyn Dialect, tools: &ToolSet, choice: &Choice) -> String {
     let functions: Vec<String> = tools.iter().map(|tool| json::spaced(&tool.source()["function"])).collect();
     let example = ToolCall::from_text("FUNCTION", r#"{"PARAMETER": "VALUE"}"#)
@@ -57,14 +57,14 @@ fn description(dialect: &dyn Dialect, tools: &ToolSet, choice: &Choice) -> Strin
     )
 }
 
-/// The conversation with `text` in front of the first message, if `role` has it, or in one of its own.
+/// The conversation with `text` added to its first message of `role`, or in a new first message.
 fn with_text_before(conversation: &Conversation, role: Role, text: &str) -> Conversation {
     let mut messages = conversation.messages.clone();
     let is_first = |message: &Message| match role {
         Role::System => matches!(message.role(), Role::System | Role::Developer),
         _ => message.role() == role,
     };
-    // A system message is the first or none.
+    // Only the first message can be a system message.
     let place = match role {
         Role::System => messages.first().is_some_and(is_first).then_some(0),
         _ => messages.iter().position(is_first),
@@ -82,11 +82,11 @@ fn with_text_before(conversation: &Conversation, role: Role, text: &str) -> Conv
     Conversation { messages, tools: None }
 }
 
-/// The conversation with its calls and results as text: a call as the model would write it, the
-/// results of one turn as one user's message.
+/// The conversation with its calls and results as text: a call as the model would write it, consecutive results
+/// in one user message.
 fn in_text(dialect: &dyn Dialect, conversation: &Conversation) -> Conversation {
     let mut messages: Vec<Message> = Vec::new();
-    // Ids and names of the calls so far, by which results are told apart.
+    // Ids and names of the calls so far, to name the results.
     let mut calls: Vec<(Option<String>, String)> = Vec::new();
     let mut after_result = false;
     for message in &conversation.messages {
@@ -99,7 +99,7 @@ fn in_text(dialect: &dyn Dialect, conversation: &Conversation) -> Conversation {
             }
             _ => message.clone(),
         };
-        // Templates that know no tools want user and assistant to take turns.
+        // Templates without tool support want user and assistant to alternate.
         let follows = after_result && written.role() == Role::User;
         after_result = is_result;
         match messages.pop() {

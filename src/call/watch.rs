@@ -1,4 +1,4 @@
-//! The checks of the values in an answer, as the watch over what the runtime writes.
+//! Checks of the values in an answer, as the [`Watch`] that the runtime asks while it generates.
 
 use crate::{
     runtime::watch::{Place, Refusal, Scalar, Watch},
@@ -51,21 +51,21 @@ impl Watch for Tracker {
     }
 }
 
-/// A tracker for each value in an answer that has a schema: the arguments of each call.
+/// A tracker for each value in an answer that has a schema, such as the arguments of each call.
 pub(super) struct Values<'g> {
     grammar: &'g dyn Staged,
     written: Vec<u8>,
     trackers: Vec<Followed>,
-    // For each push: how much was written before, and what it did to the trackers.
+    // For each push: bytes written before it, and its effect on the trackers.
     pushes: Vec<(usize, Step)>,
     refusal: Option<Refusal>,
 }
 
 struct Followed {
     tracker: Tracker,
-    /// Where in the text the value begins.
+    /// Offset of the value's first byte in the text.
     start: usize,
-    /// The push that brought its first byte, or came before it.
+    /// Index of the push that reached the value: the one with its first byte, or the one right before it.
     first: usize,
 }
 
@@ -77,17 +77,18 @@ enum Step {
 }
 
 impl<'g> Values<'g> {
-    /// A watch over a text of `grammar`.
+    /// A watch over text of `grammar`.
     pub(super) fn new(grammar: &'g dyn Staged) -> Values<'g> {
         Values { grammar, written: Vec::new(), trackers: Vec::new(), pushes: Vec::new(), refusal: None }
     }
 
-    /// The tracker of the value that is being written.
+    /// The tracker of the value that is not yet complete, if any.
     fn open(&mut self) -> Option<&mut Tracker> {
         self.trackers.last_mut().map(|last| &mut last.tracker).filter(|tracker| !tracker.is_done())
     }
 
-    /// The tracker of a value that begins in the last bytes, with those of them that are its own.
+    /// A new tracker for a value that begins in the bytes after `before`, with those of the bytes that belong
+    /// to it.
     fn begun(&self, before: usize) -> Option<(Followed, &[u8])> {
         let (start, checks) = self.grammar.checked(&self.written)?;
         if self.trackers.last().is_some_and(|last| last.start >= start) {
@@ -129,7 +130,7 @@ impl Watch for Values<'_> {
     }
 
     fn allows(&mut self, bytes: &[u8]) -> bool {
-        // A value that begins and ends in the middle of these bytes is seen when they are pushed.
+        // A value that begins inside these bytes is checked when they are pushed.
         self.open().is_none_or(|tracker| tracker.allows(bytes))
     }
 

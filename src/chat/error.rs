@@ -1,4 +1,4 @@
-//! What can be wrong with messages or a chat template, and where.
+//! Errors of messages and chat templates, with their places.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use crate::chat::Role;
 use crate::error::Kind;
 use crate::tools::json::NotUtf8;
 
-/// Why messages or a chat template cannot be used.
+/// Reasons why messages or a chat template cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The messages are not text.
+    /// The messages are not UTF-8 text.
     #[error("the messages are {0}")]
     Utf8(NotUtf8),
     /// The messages are not a JSON document; the cause gives line and column.
@@ -20,37 +20,37 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
-    /// The document is JSON but holds no message list.
+    /// The document is JSON but has no message list.
     #[error("the messages are {found}; expected an array of messages, or an object with the key `messages`")]
     NotMessages {
-        /// What stands there instead.
+        /// The type of the value found instead.
         found: String,
     },
-    /// There is no message at all.
+    /// The list has no messages.
     #[error(
         "there are no messages; give at least one, for example {{\"role\": \"user\", \"content\": \"...\"}}"
     )]
     Empty,
-    /// A field of a message is missing or is not what it should be.
+    /// A field of a message is missing or invalid.
     #[error("messages[{index}]{field}: {problem}")]
     Field {
-        /// Which message, counted from 0.
+        /// Index of the message, from 0.
         index: usize,
         /// Path inside the message, such as `.tool_calls[0].function.arguments`; empty for the message itself.
         field: String,
-        /// What is wrong.
+        /// The defect.
         problem: Problem,
-        /// The reason where text inside the field failed to parse.
+        /// The parser's error, if text inside the field is not valid JSON.
         #[source]
         source: Option<serde_json::Error>,
     },
-    /// More messages than any context holds.
+    /// More messages than any context can hold.
     #[error("there are more than {limit} messages, and no model's context holds as many; keep the last ones")]
     TooMany {
-        /// The most that are read.
+        /// Most messages accepted.
         limit: usize,
     },
-    /// A whole number that has no exact place in 64 bits.
+    /// An integer that 64 bits cannot hold exactly.
     #[error(
         "line {line}, column {column}: the integer {literal} does not fit in 64 bits and would be rounded; write it as a string"
     )]
@@ -62,13 +62,13 @@ pub enum Error {
         /// The literal.
         literal: String,
     },
-    /// The model has several templates and none of them can be chosen.
+    /// The model has several templates, and none of them is the default.
     #[error("the model has the chat templates {} and none named `default`", names.join(", "))]
     NoDefaultTemplate {
         /// The names.
         names: Vec<String>,
     },
-    /// The template is too large to be one.
+    /// The template is too large.
     #[error(
         "the chat template has {bytes} bytes and {lines} lines; at most {max_bytes} and {max_lines} are accepted"
     )]
@@ -90,10 +90,10 @@ pub enum Error {
         /// The engine's reason.
         reason: String,
     },
-    /// The template refused the conversation through `raise_exception`.
+    /// The template refused the conversation by calling `raise_exception`.
     #[error("the chat template refuses this conversation: {message} (line {line} of the template)")]
     Refused {
-        /// The template's own words.
+        /// The text that it passed.
         message: String,
         /// Line of the template, counted from 1.
         line: usize,
@@ -106,28 +106,28 @@ pub enum Error {
         /// The engine's reason.
         reason: String,
     },
-    /// The template did more work than any conversation needs.
+    /// The template exceeded the limits on steps or output.
     #[error("the chat template was stopped at its line {line}: {limit}; it loops or writes without end")]
     Runaway {
         /// Line of the template, counted from 1.
         line: usize,
-        /// Which limit it reached.
+        /// The limit, in words.
         limit: String,
     },
-    /// The template wrote nothing at all.
+    /// The template produced an empty prompt.
     #[error(
         "the chat template writes nothing for this conversation, so there is nothing to answer; look at it with \
          --print-prompt, or give another one with --chat-template"
     )]
     EmptyPrompt,
-    /// The system gives no thread to render on.
+    /// The system could not start a thread for rendering.
     #[error("cannot start a thread to render the chat template")]
     Thread {
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// The current time cannot be told.
+    /// `SOURCE_DATE_EPOCH` is not a number of seconds.
     #[error("SOURCE_DATE_EPOCH is `{value}`; expected seconds since 1970 as a whole number")]
     SourceDateEpoch {
         /// The variable's value.
@@ -146,34 +146,34 @@ impl Error {
     }
 }
 
-/// What is wrong with a field.
+/// Defects of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The field is needed and absent.
+    /// The field is required and absent.
     Missing,
     /// The field has the wrong JSON type.
     Type {
-        /// What it should be.
+        /// The expected type.
         expected: &'static str,
-        /// What it is.
+        /// The type found.
         found: &'static str,
     },
-    /// The role is none that a chat has.
+    /// The role is unknown.
     UnknownRole(String),
     /// The content part is not text.
     UnknownPart(String),
     /// The tool call is not a function call.
     UnknownCallType(String),
-    /// The text of the field should be JSON and is not; the cause says why.
+    /// The text of the field is not valid JSON; the source has the reason.
     NotJson,
-    /// An integer in the text of the field has no exact place in 64 bits.
+    /// An integer in the text of the field does not fit in 64 bits.
     WideInteger(String),
-    /// The text is empty where a name is needed.
+    /// The text is empty, and a name is required.
     EmptyName,
-    /// A tool's result with nothing before it that could have asked for one.
+    /// A tool's result without an assistant message before it.
     Unasked,
-    /// OpenAI's way to write a call before there were `tool_calls`.
+    /// OpenAI's `function_call`, the predecessor of `tool_calls`.
     FunctionCall,
 }
 

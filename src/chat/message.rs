@@ -1,17 +1,17 @@
-//! Messages in OpenAI's form, read strictly and kept as they were written.
+//! Messages in OpenAI's form, validated strictly and otherwise unchanged.
 
 use super::{Error, Problem, read};
 use crate::tools::json;
 use serde_json::{Map, Value};
 
-/// Who speaks.
+/// Author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Instructions of the application.
     System,
-    /// Instructions of the application, in OpenAI's newer word.
+    /// Instructions of the application, under OpenAI's newer name.
     Developer,
-    /// The person, or a tool result in the habit of the TFT data.
+    /// The user; in the TFT data also a tool's result.
     User,
     /// The model.
     Assistant,
@@ -20,10 +20,10 @@ pub enum Role {
 }
 
 impl Role {
-    /// Every role, in the order a conversation meets them.
+    /// Every role, in the usual order of a conversation.
     pub const ALL: [Role; 5] = [Role::System, Role::Developer, Role::User, Role::Assistant, Role::Tool];
 
-    /// The role's word in the messages and in templates.
+    /// The role's name in messages and templates.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::System => "system",
@@ -39,7 +39,7 @@ impl Role {
     }
 }
 
-/// One message: its role, and every field as the template will see it.
+/// A message: its role, and all fields as the template gets them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     role: Role,
@@ -55,29 +55,29 @@ impl Message {
         Message { role, fields }
     }
 
-    /// Who speaks.
+    /// Author of the message.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// The text, if the message has any.
+    /// The text, if there is any.
     pub fn content(&self) -> Option<&str> {
         self.fields.get("content").and_then(Value::as_str)
     }
 
-    /// The tool calls of an assistant's message, in OpenAI's form; `arguments` are objects.
+    /// The tool calls of an assistant message, in OpenAI's form; `arguments` are objects.
     pub fn tool_calls(&self) -> &[Value] {
         self.fields.get("tool_calls").and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
-    /// The same message with `content` as its text, and no tool calls beside it.
+    /// The message with `content` as its text and without its tool calls.
     pub fn with_content(mut self, content: impl Into<String>) -> Message {
         self.fields.insert("content".into(), Value::String(content.into()));
         self.fields.shift_remove("tool_calls");
         self
     }
 
-    /// Every field, keys in the order of the input.
+    /// All fields, keys in the order of the input.
     pub fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
@@ -88,20 +88,20 @@ impl Message {
 pub struct Conversation {
     /// The messages, oldest first.
     pub messages: Vec<Message>,
-    /// The value of `tools` where the input was an object that has it; not checked here.
+    /// The value of `tools`, if the input was an object with that key; not validated here.
     pub tools: Option<Value>,
 }
 
 impl Conversation {
-    /// Reads a JSON array of messages, or an object with `messages` and, if given, `tools`.
+    /// Parses a JSON array of messages, or an object with `messages` and optionally `tools`.
     ///
-    /// Accepted beside OpenAI's form: a byte order mark, `arguments` as an object or as text,
-    /// assistant messages with tool calls and without `content`. The template gets arguments as
-    /// objects, the text parts of a content list as one text (joined by line feeds), `""` for a
-    /// content that is missing or null beside tool calls, and all other fields untouched.
+    /// Accepted beyond OpenAI's form are a byte order mark, `arguments` as an object or as text, and assistant
+    /// messages with tool calls and without `content`. The template gets arguments as objects, and the text
+    /// parts of a content list joined by line feeds. A content that is missing or null beside tool calls
+    /// becomes `""`. All other fields are unchanged.
     ///
     /// # Errors
-    /// The first thing that is wrong, by message and field.
+    /// The first defect found, by message and field.
     pub fn parse(input: &[u8]) -> Result<Conversation, Error> {
         let text = json::text(input).map_err(Error::Utf8)?;
         if text.trim().is_empty() {
@@ -119,10 +119,10 @@ impl Conversation {
         Ok(conversation)
     }
 
-    /// Checks a document that is already parsed; see [`Conversation::parse`].
+    /// Validates a parsed document; see [`Conversation::parse`].
     ///
     /// # Errors
-    /// The first thing that is wrong, by message and field.
+    /// The first defect found, by message and field.
     pub fn from_value(document: Value) -> Result<Conversation, Error> {
         let (list, tools) = match document {
             Value::Object(mut object) => match object.shift_remove("messages") {
@@ -142,24 +142,24 @@ impl Conversation {
         Ok(Conversation { messages, tools })
     }
 
-    /// Puts `text` in front as the system message.
+    /// Inserts `text` as a system message before all others.
     pub fn with_system(mut self, text: impl Into<String>) -> Conversation {
         self.messages.insert(0, Message::text(Role::System, text));
         self
     }
 }
 
-/// The most messages: a context of a million tokens holds fewer, as each takes some to be marked.
+/// Most messages accepted: a context of a million tokens holds fewer, since each message takes several tokens.
 const MAX_MESSAGES: usize = 1 << 18;
 
-/// Checks the next message and puts it behind the others.
+/// Validates the next message and appends it.
 pub(super) fn push(messages: &mut Vec<Message>, value: Value) -> Result<(), Error> {
     let index = messages.len();
     if index >= MAX_MESSAGES {
         return Err(Error::TooMany { limit: MAX_MESSAGES });
     }
     let message = message(value).map_err(|flaw| flaw.at(index))?;
-    // A call may stand in the assistant's text as well, so any of its messages will do.
+    // The call may be in the assistant's text, so any assistant message will do.
     if message.role == Role::Tool && !messages.iter().any(|message| message.role == Role::Assistant) {
         return Err(Flaw::new(".role", Problem::Unasked).at(index));
     }
@@ -167,7 +167,7 @@ pub(super) fn push(messages: &mut Vec<Message>, value: Value) -> Result<(), Erro
     Ok(())
 }
 
-/// What is wrong in a message whose index is not known yet.
+/// A defect in a message whose index is not known yet.
 struct Flaw {
     field: String,
     problem: Problem,
@@ -213,19 +213,19 @@ fn message(value: Value) -> Result<Message, Flaw> {
     Ok(Message { role, fields })
 }
 
-/// Checks `content` and turns a list of text parts into one text.
+/// Validates `content` and joins a list of text parts into one text.
 fn content(role: Role, has_calls: bool, fields: &mut Map<String, Value>) -> Result<(), Flaw> {
     let silent = role == Role::Assistant
         && (has_calls || fields.get("reasoning_content").is_some_and(|thought| thought.is_string()));
     match fields.get_mut("content") {
         Some(Value::String(_)) => {}
-        // Qwen3's templates and others fail on a missing content, or on none.
+        // Qwen3's templates and others fail on a missing or null content.
         None if silent => {
             fields.insert("content".into(), "".into());
         }
         Some(slot @ Value::Null) if silent => *slot = "".into(),
         None => return Err(Flaw::new(".content", Problem::Missing)),
-        // Templates that know only text skip a list without a word, so they never see one.
+        // Templates that support only text silently skip a list, so they never get one.
         Some(slot @ Value::Array(_)) => *slot = Value::String(joined_parts(slot)?),
         Some(other) => return Err(Flaw::wrong_type(".content", "a string or a list of text parts", other)),
     }
@@ -256,13 +256,13 @@ fn joined_parts(parts: &Value) -> Result<String, Flaw> {
     Ok(texts.join("\n"))
 }
 
-/// Checks `tool_calls` and brings each into OpenAI's form with its arguments as an object.
-/// Tells whether there are any.
+/// Validates `tool_calls` and converts each call to OpenAI's form with its arguments as an object. Returns true
+/// if there are any.
 fn tool_calls(fields: &mut Map<String, Value>) -> Result<bool, Flaw> {
     match fields.get_mut("tool_calls") {
         None => Ok(false),
-        // Clients write absent calls as null or as an empty list; templates that ask only
-        // whether the key is there would then look for a first call.
+        // Some clients write null or an empty list for no calls. Templates that only check for the key would
+        // then look for a first call.
         Some(Value::Null) => {
             fields.shift_remove("tool_calls");
             Ok(false)
@@ -315,7 +315,7 @@ fn tool_call(call: &mut Value, at: &str) -> Result<(), Flaw> {
     arguments(function.entry("arguments").or_insert_with(|| Map::new().into()), format!("{at}.arguments"))
 }
 
-/// Brings arguments given as text into an object.
+/// Converts arguments given as text to an object.
 fn arguments(slot: &mut Value, at: String) -> Result<(), Flaw> {
     if let Value::String(text) = slot {
         // Some servers write a call without arguments as empty text.
@@ -348,9 +348,9 @@ pub(super) fn json_type(value: &Value) -> &'static str {
     }
 }
 
-/// The first integer beyond 64 bits in `text`, which is valid JSON, and its byte offset.
+/// The first integer in `text` that does not fit in 64 bits, and its byte offset; `text` is valid JSON.
 ///
-/// `serde_json` would round it to a float and the model would read another number.
+/// `serde_json` would round it to a float, and the model would read another number.
 fn wide_integer(text: &str) -> Option<(usize, &str)> {
     let bytes = text.as_bytes();
     let mut at = 0;

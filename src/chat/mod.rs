@@ -1,8 +1,8 @@
 //! Conversation -> prompt.
 //!
-//! A [`Conversation`] is read from messages in OpenAI's form and checked field by field; a
-//! [`Template`] is the model's own Jinja chat template and renders it as `transformers` would,
-//! byte for byte. [`select_template`] picks among several templates of one model.
+//! A [`Conversation`] is parsed from messages in OpenAI's form and validated field by field. A [`Template`] is
+//! the model's own Jinja chat template and renders it as `transformers` does, byte for byte.
+//! [`select_template`] picks one of several templates of a model.
 
 mod error;
 mod message;
@@ -14,9 +14,9 @@ pub use error::{Error, Problem};
 pub use message::{Conversation, Message, Role};
 pub use template::{LocalTime, RenderOptions, Template, select_template, source_date_epoch};
 
-/// The system text that the TFT models were trained with, around a task description.
+/// The system prompt with which the TFT models were trained, for a task description.
 ///
-/// The description is taken as it stands; the two line feeds at the end belong to the text.
+/// The description is inserted unchanged. The two line feeds at the end are part of the prompt.
 pub fn task_system_text(task_description: &str) -> String {
     format!(
         "You are a tool-calling model working on:\n<task_description>{task_description}</task_description>\n\n\

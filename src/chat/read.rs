@@ -1,5 +1,5 @@
-//! Messages are checked one by one while they are read, so that the first wrong one ends it: a hundred
-//! megabytes that are no messages are not first made into values.
+//! Streaming parser of messages. Each is validated while it is read, and the first invalid one ends the
+//! parsing: a hundred megabytes of something else are not first converted to values.
 
 use super::{
     Conversation, Error,
@@ -13,7 +13,7 @@ use serde::{
 use serde_json::Value;
 use std::{collections::HashSet, fmt};
 
-/// Reads a JSON array of messages, or an object with `messages` and `tools`.
+/// Parses a JSON array of messages, or an object with `messages` and `tools`.
 ///
 /// # Errors
 /// As [`Conversation::parse`].
@@ -21,7 +21,7 @@ pub(super) fn conversation(text: &str) -> Result<Conversation, Error> {
     let mut found = Found::default();
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = deserializer.deserialize_any(Document(&mut found)).and_then(|()| deserializer.end());
-    // The parser's error is then only that the reading was ended.
+    // The parser's own error then only says that parsing was stopped.
     if let Some(flaw) = found.flaw {
         return Err(flaw);
     }
@@ -43,7 +43,7 @@ struct Found {
 }
 
 impl Found {
-    /// Ends the reading for another reason than the parser's.
+    /// Stops the parsing with an error that is not the parser's.
     fn refuse<T, E: de::Error>(&mut self, flaw: Error) -> Result<T, E> {
         self.flaw = Some(flaw);
         Err(E::custom("no messages"))
@@ -64,7 +64,7 @@ impl Found {
     }
 }
 
-/// What both places refuse where a list of messages should stand.
+/// Visitor methods for anything but a list of messages, for both visitors below.
 macro_rules! no_list {
     () => {
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,7 +101,7 @@ macro_rules! no_list {
     };
 }
 
-/// The whole of it.
+/// Visitor of the whole document.
 struct Document<'f>(&'f mut Found);
 
 impl<'de> Visitor<'de> for Document<'_> {
@@ -121,7 +121,7 @@ impl<'de> Visitor<'de> for Document<'_> {
                     let Unique(tools) = entries.next_value()?;
                     self.0.conversation.tools = Some(tools).filter(|tools| !tools.is_null());
                 }
-                // A request's other fields are not ours.
+                // A request's other fields are ignored.
                 _ => drop(entries.next_value::<IgnoredAny>()?),
             }
             seen.insert(key);
@@ -130,7 +130,7 @@ impl<'de> Visitor<'de> for Document<'_> {
     }
 }
 
-/// What stands under `messages`.
+/// Visitor of the value of `messages`.
 struct List<'f>(&'f mut Found);
 
 impl<'de> DeserializeSeed<'de> for List<'_> {

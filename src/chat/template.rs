@@ -11,62 +11,62 @@ use serde_json::{Map, Value};
 use crate::chat::python::{Raised, environment, fault, from_json, rewrite};
 use crate::chat::{Conversation, Error, Role};
 
-/// Units of work for one rendering: about one for a step of the template and one for each byte
-/// that it reads or writes. Ten thousand messages of a long conversation fit many times.
+/// Limit on the work of one rendering: about one unit per step of the template and per byte that it reads or
+/// writes. Long conversations of ten thousand messages need a fraction of it.
 const FUEL: u64 = 64_000_000;
 
-/// Frames of loops and macros. CPython stops at about as many macros inside one another.
+/// Most nested loops and macros; CPython allows about as many nested macros.
 const RECURSION_LIMIT: usize = 500;
 
-/// The longest template of a published model has about 20 KB.
+/// Most bytes of a template; the longest published ones have about 20 KB.
 const MAX_TEMPLATE_BYTES: usize = 1 << 20;
-/// The engine counts lines in 16 bits.
+/// Most lines of a template, since the engine counts them in 16 bits.
 const MAX_TEMPLATE_LINES: usize = 60_000;
 
-/// Words and signs in one tag, and branches of one template: parser and generator recurse over
-/// both, without a limit of their own.
+/// Most tokens in one tag, and most `elif` branches in a template: parser and code generator recurse over both
+/// without limits of their own.
 const MAX_TAG_TOKENS: usize = 4_000;
 
-/// Enough for the deepest template that passes the limits above, wherever it is rendered from.
+/// Stack size that is enough for the deepest template within the limits above.
 const STACK_BYTES: usize = 64 << 20;
 
-/// What a template is given beside the messages and the tools.
+/// Inputs of a template beside the messages and the tools.
 #[derive(Clone, Debug, Default)]
 pub struct RenderOptions<'a> {
-    /// Ends the prompt with the words that make the model answer.
+    /// Appends the text that starts the assistant's answer.
     pub add_generation_prompt: bool,
-    /// The switch of thinking models; `None` hands the template nothing.
+    /// The switch of reasoning models; `None` does not define it.
     pub enable_thinking: Option<bool>,
-    /// The text of the BOS token; undefined in the template where the model adds none.
+    /// Text of the BOS token; `None` does not define it.
     pub bos_token: Option<&'a str>,
-    /// The text of the EOS token.
+    /// Text of the EOS token; `None` does not define it.
     pub eos_token: Option<&'a str>,
-    /// Further names for the template; they win over all of the above.
+    /// Further variables; they override all of the above.
     pub arguments: Map<String, Value>,
-    /// The time that `strftime_now` tells; `None` asks [`LocalTime::now`] when it is called.
+    /// The time for `strftime_now`; `None` is [`LocalTime::now`] at the time of the call.
     pub now: Option<LocalTime>,
 }
 
-/// The seconds since 1970 of the variable `SOURCE_DATE_EPOCH`, for output that is the same each time
-/// (<https://reproducible-builds.org/specs/source-date-epoch>); `None` where it is not set.
+/// Value of the environment variable `SOURCE_DATE_EPOCH`, in seconds since 1970, for reproducible output
+/// (<https://reproducible-builds.org/specs/source-date-epoch>); `None` if it is not set.
 ///
 /// # Errors
-/// [`Error::SourceDateEpoch`] where it holds something else than a whole number.
+/// [`Error::SourceDateEpoch`] if it is not an integer.
 pub fn source_date_epoch() -> Result<Option<i64>, Error> {
     let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
     let value = value.to_string_lossy().into_owned();
     value.trim().parse().map(Some).map_err(|_| Error::SourceDateEpoch { value })
 }
 
-/// A date and a time of day as the template may write it.
+/// A date and time of day without a time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalTime(jiff::civil::DateTime);
 
 impl LocalTime {
-    /// The local time, or the time of `SOURCE_DATE_EPOCH` (in UTC) where that variable is set.
+    /// The local time; in UTC from `SOURCE_DATE_EPOCH` if that variable is set.
     ///
     /// # Errors
-    /// Where the variable holds no number of seconds.
+    /// If the variable is not a number of seconds.
     pub fn now() -> Result<LocalTime, Error> {
         let wrong = |seconds: i64| Error::SourceDateEpoch { value: seconds.to_string() };
         match source_date_epoch()? {
@@ -75,26 +75,26 @@ impl LocalTime {
         }
     }
 
-    /// The time in UTC, `seconds` after 1970 began; `None` outside the years -9999 to 9999.
+    /// The time `seconds` after the start of 1970, in UTC; `None` outside the years -9999 to 9999.
     pub fn from_epoch(seconds: i64) -> Option<LocalTime> {
         let time = jiff::Timestamp::from_second(seconds).ok()?;
         Some(LocalTime(time.to_zoned(jiff::tz::TimeZone::UTC).datetime()))
     }
 
-    /// The time as `datetime.now().strftime(format)` writes it.
+    /// Formats the time like `datetime.now().strftime(format)`.
     fn strftime(self, format: &str) -> Result<String, minijinja::Error> {
-        // Python's time has no zone here, and writes nothing for one.
+        // Python's naive datetime has no zone and prints nothing for one.
         let format = format.replace("%Z", "").replace("%z", "");
         jiff::fmt::strtime::format(&format, self.0).map_err(|e| fault(format!("strftime_now: {e}")))
     }
 }
 
-/// A chat template, checked to be one that the engine can run.
+/// A chat template that compiles.
 #[derive(Debug)]
 pub struct Template {
     source: String,
     environment: Environment<'static>,
-    /// Whether the template knows the role `developer`.
+    /// True if the template mentions the role `developer`.
     knows_developer: bool,
 }
 
@@ -102,7 +102,7 @@ impl Template {
     /// Parses `source`, the text of `chat_template`.
     ///
     /// # Errors
-    /// On a template that is too large or cannot be parsed, with the line.
+    /// A template that is too large, or a syntax error with its line.
     pub fn new(source: &str) -> Result<Template, Error> {
         let (bytes, lines) = (source.len(), source.lines().count());
         if bytes > MAX_TEMPLATE_BYTES || lines > MAX_TEMPLATE_LINES {
@@ -114,7 +114,7 @@ impl Template {
             });
         }
         let template = Template {
-            // Jinja2 reads every line end as a line feed.
+            // Jinja2 converts every line end to a line feed.
             source: without_generation_tags(&source.replace("\r\n", "\n").replace('\r', "\n")),
             environment: environment(FUEL, RECURSION_LIMIT),
             knows_developer: source.contains("developer"),
@@ -123,11 +123,11 @@ impl Template {
         Ok(template)
     }
 
-    /// The prompt of `conversation`. A developer's message is given as the system's where the
-    /// template does not know that role; it would be dropped without a word.
+    /// Renders the prompt of `conversation`. Developer messages get the role `system` if the template does not
+    /// mention `developer`, since it would silently drop them.
     ///
     /// # Errors
-    /// Where the template refuses the conversation, fails, or does not end; with its line.
+    /// If the template refuses the conversation, fails, or exceeds the limits; with its line.
     pub fn render(
         &self,
         conversation: &Conversation,
@@ -148,7 +148,7 @@ impl Template {
         self.render_values(&messages, tools, options)
     }
 
-    /// The prompt of messages that were not checked, handed to the template as they are.
+    /// Renders the prompt of messages that were not validated, and that the template gets unchanged.
     ///
     /// # Errors
     /// As [`Template::render`].
@@ -171,11 +171,11 @@ impl Template {
     }
 }
 
-/// Picks the template for a call, as `transformers` does: of several, `tool_use` where there are
-/// tools, else `default`. `templates` are pairs of name and text; a single one has no choice.
+/// Selects the template for a call, as `transformers` does: of several, `tool_use` if there are tools, else
+/// `default`. `templates` are pairs of name and text; a single one is always taken.
 ///
 /// # Errors
-/// Where there are several and none fits.
+/// If there are several and none fits.
 pub fn select_template<'a>(templates: &[(&str, &'a str)], has_tools: bool) -> Result<&'a str, Error> {
     let named = |wanted: &str| templates.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
     let chosen = if has_tools { named("tool_use").or_else(|| named("default")) } else { named("default") };
@@ -190,7 +190,7 @@ pub fn select_template<'a>(templates: &[(&str, &'a str)], has_tools: bool) -> Re
 
 type Compiled<'a> = (Instructions<'a>, BTreeMap<&'a str, Instructions<'a>>);
 
-/// Runs `work` on a thread with a stack of its own size.
+/// Runs `work` on a thread with a larger stack.
 fn on_own_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
@@ -215,10 +215,10 @@ fn compile(source: &str) -> Result<Compiled<'_>, Error> {
     Ok(generator.finish())
 }
 
-/// Refuses tags and chains of `elif` so long that their trees would exhaust the stack.
+/// Refuses tags and chains of `elif` so long that their syntax trees would exhaust the stack.
 fn refuse_deep_tags(source: &str, syntax: SyntaxConfig) -> Result<(), Error> {
     let (mut in_tag, mut branches) = (0, 0);
-    // What cannot be tokenized is for the parser to report.
+    // The parser reports text that cannot be tokenized.
     for (token, span) in tokenize(source, false, syntax).map_while(Result::ok) {
         match token {
             Token::VariableStart | Token::BlockStart => in_tag = 0,
@@ -234,8 +234,8 @@ fn refuse_deep_tags(source: &str, syntax: SyntaxConfig) -> Result<(), Error> {
     Ok(())
 }
 
-/// `{% generation %}` marks what the model wrote, for training. For the text it is a scope, which
-/// the engine calls `with`. Lines and blanks stay as they are.
+/// Replaces `{% generation %}`, which marks the model's text for training, by `{% with %}`: for rendering it is
+/// only a scope. Line breaks and white space do not change.
 fn without_generation_tags(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
@@ -259,7 +259,7 @@ fn without_generation_tags(source: &str) -> String {
     out + rest
 }
 
-/// The names that the template sees.
+/// The variables of the template.
 fn context(
     messages: &[Value],
     tools: Option<&Value>,
@@ -290,7 +290,7 @@ fn strftime_now(now: Option<LocalTime>) -> Engine {
     })
 }
 
-/// A message with its thought under each name that templates read it by.
+/// A message with its reasoning as `reasoning_content` and as `thinking`, the names that templates use.
 fn with_reasoning_aliases(message: &Value) -> Value {
     let Value::Object(fields) = message else { return message.clone() };
     let names = ["reasoning_content", "thinking", "reasoning"];

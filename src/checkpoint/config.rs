@@ -1,9 +1,9 @@
-//! `config.json`, typed, with the defaults that transformers' configuration classes fill in.
+//! `config.json`, typed, with the defaults of transformers' configuration classes.
 
 use super::rope::Rope;
 use serde_json::{Map, Value};
 
-/// What is wrong with a `config.json`.
+/// Reasons why a `config.json` cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,31 +16,31 @@ pub enum Error {
     /// No `architectures`.
     #[error("`architectures` names no model class; supported: {}", supported.join(", "))]
     NoArchitecture {
-        /// The classes this crate knows.
+        /// The supported classes.
         supported: Vec<&'static str>,
     },
-    /// A model class this crate does not know.
+    /// An unsupported model class.
     #[error("architecture `{found}` is not supported; supported: {}", supported.join(", "))]
     Architecture {
         /// The first of `architectures`.
         found: String,
-        /// The classes this crate knows.
+        /// The supported classes.
         supported: Vec<&'static str>,
     },
     /// A field of the wrong type or out of its range.
     #[error("`{field}` is {found}, expected {expected}")]
     Field {
-        /// The field, with its parents.
+        /// The field.
         field: String,
         /// Its JSON text.
         found: String,
-        /// What belongs there.
+        /// The expected value, in words.
         expected: &'static str,
     },
     /// Two fields that contradict each other.
     #[error("{0}")]
     Contradiction(String),
-    /// Weights that are quantized already.
+    /// Quantized weights.
     #[error(
         "the weights are quantized already (`quantization_config`, method `{method}`); \
          convert the BF16 checkpoint that they were made from"
@@ -49,36 +49,36 @@ pub enum Error {
         /// `quant_method`, such as `gptq`, `awq`, `fp8` or `bitsandbytes`.
         method: String,
     },
-    /// Something the model does that the written file could not say.
+    /// A feature of the model that the GGUF file cannot express.
     #[error("`{field}` is {found}, which is not supported: {reason}")]
     Feature {
-        /// The field, with its parents.
+        /// The field.
         field: String,
         /// Its JSON text.
         found: String,
-        /// Why the file would be wrong.
+        /// The reason why the file would be wrong.
         reason: &'static str,
     },
 }
 
-/// What transformers assumes where `config.json` is silent, per model class.
+/// Defaults of a transformers model class, for fields that `config.json` omits.
 struct Defaults {
     class: &'static str,
     vocab_size: u64,
     intermediate_size: u64,
     max_position_embeddings: u64,
-    /// `None`: as many as query heads.
+    /// `None`: the number of query heads.
     num_key_value_heads: Option<u64>,
     head_dim: HeadDim,
 }
 
-/// What the configuration class makes of an absent `head_dim`.
+/// Default of `head_dim` in the configuration class.
 enum HeadDim {
-    /// It sets this number.
+    /// This number.
     Fixed(u64),
-    /// It sets `hidden_size / num_attention_heads`.
+    /// `hidden_size / num_attention_heads`.
     Derived,
-    /// It sets nothing; the model derives it without telling.
+    /// None: the model computes the width without a `head_dim` in its configuration.
     Unset,
 }
 
@@ -121,35 +121,35 @@ pub struct Config {
     pub hidden_size: u64,
     /// Width of the feed-forward layer.
     pub intermediate_size: u64,
-    /// Layers.
+    /// Number of layers.
     pub num_hidden_layers: u64,
-    /// Query heads.
+    /// Number of query heads.
     pub num_attention_heads: u64,
-    /// Key and value heads.
+    /// Number of key and value heads.
     pub num_key_value_heads: u64,
-    /// Width of a head where the configuration class states it. See [`Config::head_width`].
+    /// Width of a head, if the configuration class sets it. See [`Config::head_width`].
     pub head_dim: Option<u64>,
     /// Rows of the embedding matrix.
     pub vocab_size: u64,
-    /// The context that the model was made for, in tokens.
+    /// Context length that the model was made for, in tokens.
     pub max_position_embeddings: u64,
     /// The epsilon of the RMS norms.
     pub rms_norm_eps: f64,
     /// Rotary position embedding.
     pub rope: Rope,
-    /// Whether the output head is the embedding matrix.
+    /// True if the output head is the embedding matrix.
     pub tie_word_embeddings: bool,
-    /// Whether the attention's projections have biases.
+    /// True if the attention projections have biases.
     pub attention_bias: bool,
-    /// Whether the feed-forward projections have biases.
+    /// True if the feed-forward projections have biases.
     pub mlp_bias: bool,
 }
 
 impl Config {
-    /// Reads `config.json`.
+    /// Parses `config.json`.
     ///
     /// # Errors
-    /// What is malformed, contradictory or not supported, by field.
+    /// A malformed, contradictory or unsupported field.
     pub fn parse(json: &[u8]) -> Result<Config, Error> {
         let raw = match serde_json::from_slice(json).map_err(Error::Json)? {
             Value::Object(raw) => raw,
@@ -207,12 +207,12 @@ impl Config {
         Ok(config)
     }
 
-    /// The width of an attention head: stated, or `hidden_size / num_attention_heads`.
+    /// Width of an attention head: `head_dim`, or `hidden_size / num_attention_heads`.
     pub fn head_width(&self) -> u64 {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
     }
 
-    /// What would make the written file compute something else than the checkpoint does.
+    /// Refuses features that would make the GGUF file compute something else than the checkpoint.
     fn refuse_features(&self) -> Result<(), Error> {
         let refuse = |field: &str, reason| match self.raw.get(field) {
             Some(found) => Err(Error::Feature { field: field.to_owned(), found: found.to_string(), reason }),
@@ -241,8 +241,8 @@ impl Config {
         self.refuse_sliding_window()
     }
 
-    /// llama.cpp attends to everything in these architectures, so a window that cuts something off
-    /// would be lost. Nearly every file carries the fields with the window switched off.
+    /// Refuses sliding windows shorter than the context: llama.cpp uses full attention in these architectures.
+    /// Nearly every file has the fields, with the window switched off.
     fn refuse_sliding_window(&self) -> Result<(), Error> {
         let slides_by_type = self
             .raw
@@ -288,7 +288,7 @@ fn architecture(raw: &Map<String, Value>) -> Result<(String, &'static Defaults),
         .ok_or_else(|| Error::Architecture { found: found.to_owned(), supported: supported() })
 }
 
-/// Typed access to an object's fields; absent and null are the same.
+/// Typed access to an object's fields; a null field counts as absent.
 pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
 
 impl Fields<'_> {
@@ -296,7 +296,7 @@ impl Fields<'_> {
         self.0.get(field).filter(|value| !value.is_null())
     }
 
-    /// A count from 1 to 2^32 - 1: the file stores these as `u32`.
+    /// A count from 1 to 2^32 - 1, since GGUF stores it as `u32`.
     pub(super) fn optional_count(&self, field: &str) -> Result<Option<u64>, Error> {
         let Some(value) = self.get(field) else { return Ok(None) };
         match value.as_u64() {

@@ -1,24 +1,24 @@
-//! Why a directory cannot be used as a checkpoint.
+//! Reasons why a directory cannot be used as a checkpoint.
 
 use super::{config, tokenizer};
 use crate::error::Kind;
 use std::path::PathBuf;
 
-/// Why a directory cannot be used as a checkpoint, and what to do about it.
+/// Reasons why a directory cannot be used as a checkpoint. Messages say what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // the fields are what the messages print
 pub enum Error {
-    /// Nothing there.
+    /// No such path.
     #[error("{}: no such checkpoint folder", path.display())]
     Missing { path: PathBuf },
-    /// Nothing there, and the name looks like one on the hub.
+    /// No such path, and the name looks like a model id on the Hugging Face hub.
     #[error(
         "{id}: no such folder; if it is a model on the Hugging Face hub, fetch it first \
          (`hf download {id} --local-dir {folder}`) and convert that folder"
     )]
     HubId { id: String, folder: String },
-    /// A folder of the hub's cache, above the files.
+    /// A folder of the hub's cache, above the one with the files.
     #[error("{} is a folder of the hub's cache; the checkpoint in it is {}", path.display(), snapshot.display())]
     HubCache { path: PathBuf, snapshot: PathBuf },
     /// A GGUF file.
@@ -27,7 +27,7 @@ pub enum Error {
          safetensors checkpoint that it was made from", path.display()
     )]
     Gguf { path: PathBuf },
-    /// A file.
+    /// A file other than GGUF.
     #[error("{} is a file; give the checkpoint folder that holds it", path.display())]
     NotAFolder { path: PathBuf },
     /// An adapter without its base model.
@@ -67,14 +67,14 @@ pub enum Error {
         #[source]
         source: config::Error,
     },
-    /// The index is not what it should be.
+    /// The index is not valid JSON, or has no `weight_map`.
     #[error("{}: not an index of shards", path.display())]
     Index {
         path: PathBuf,
         #[source]
         source: serde_json::Error,
     },
-    /// The index names a file elsewhere.
+    /// The index names a file outside the folder.
     #[error("{}: shard `{name}` lies outside the checkpoint folder", path.display())]
     IndexOutside { path: PathBuf, name: String },
     /// The index and the files name different tensors.
@@ -83,19 +83,19 @@ pub enum Error {
         list(" missing in them", missing), list(" not in the index", extra)
     )]
     IndexMismatch { path: PathBuf, missing: Vec<String>, extra: Vec<String> },
-    /// A shard that the index names is not there.
+    /// A shard that the index names is missing.
     #[error("{} is missing, though the index names it; fetch it", path.display())]
     MissingShard { path: PathBuf },
-    /// A pointer instead of a file.
+    /// A git-lfs pointer instead of a file.
     #[error("{} is a git-lfs pointer, not the weights; fetch them with `git lfs pull`", path.display())]
     LfsPointer { path: PathBuf },
-    /// A shard whose end is missing.
+    /// A truncated shard.
     #[error(
         "{} is cut short: it has {file_bytes} bytes{}; fetch it again", path.display(),
         promised.map(|bytes| format!(" where its header promises {bytes}")).unwrap_or_default()
     )]
     CutShort { path: PathBuf, file_bytes: u64, promised: Option<u64> },
-    /// A shard with a malformed header: overlapping or out-of-range offsets among them.
+    /// A shard with a malformed header, such as one with overlapping or out-of-range offsets.
     #[error("{} is not a valid safetensors file; fetch it again", path.display())]
     Shard {
         path: PathBuf,
@@ -118,14 +118,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// A shard that could be opened, and then not be read.
+    /// A shard that could be opened, but then not read.
     #[error("reading {} failed", path.display())]
     ShardRead {
         path: PathBuf,
         #[source]
         source: std::io::Error,
     },
-    /// The tokenizer files.
+    /// The tokenizer files cannot be used.
     #[error("{}", path.display())]
     Tokenizer {
         path: PathBuf,
@@ -154,7 +154,7 @@ impl Error {
     }
 }
 
-/// The first few names under a heading, or nothing.
+/// The first few names under a heading, or an empty string.
 fn list(heading: &str, names: &[String]) -> String {
     const SHOWN: usize = 5;
     if names.is_empty() {

@@ -1,4 +1,4 @@
-//! Is this folder a checkpoint, or one of the things that are often taken for one?
+//! Checks that a folder is a checkpoint, and recognizes what is often mistaken for one.
 
 use super::Error;
 use std::{
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Refuses what is no checkpoint folder.
+/// Refuses what is not a checkpoint folder.
 pub(super) fn check(dir: &Path) -> Result<(), Error> {
     let path = dir.to_path_buf();
     if !dir.exists() {
@@ -39,7 +39,7 @@ pub(super) fn check(dir: &Path) -> Result<(), Error> {
     Err(Error::NoConfig { path })
 }
 
-/// Refuses a folder without safetensors, by what it has instead.
+/// Refuses a folder without safetensors; the error names what it has instead.
 pub(super) fn check_weights(dir: &Path) -> Result<(), Error> {
     let names = names(dir)?;
     if names.iter().any(|name| is_weights(name) || name == "model.safetensors.index.json") {
@@ -101,7 +101,8 @@ fn adapter_base(dir: &Path) -> Option<String> {
     config.get("base_model_name_or_path")?.as_str().map(str::to_owned)
 }
 
-/// `models--ORG--NAME/snapshots/COMMIT` where `dir` is the first part of it.
+/// The snapshot folder `snapshots/COMMIT` in `dir`, if `dir` is a `models--ORG--NAME` folder of the hub's
+/// cache.
 fn hub_snapshot(dir: &Path) -> Option<PathBuf> {
     let snapshots = dir.join("snapshots");
     let commits = names(&snapshots).ok()?;

@@ -26,12 +26,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens `dir` and checks that it is a checkpoint this crate can read: that the folder holds a
-    /// model and not something that looks like one, that `config.json` is of a supported
-    /// architecture, and that every safetensors file is whole. No tensor data are read.
+    /// Opens `dir` and checks that it is a supported checkpoint: a model folder and not something similar, a
+    /// `config.json` of a supported architecture, and complete safetensors files. No tensor data are read.
     ///
     /// # Errors
-    /// What stands in the way, by file, and what to do about it.
+    /// The file at fault, and what to do about it.
     pub fn open(dir: &Path) -> Result<Checkpoint, Error> {
         folder::check(dir)?;
         let path = dir.join("config.json");

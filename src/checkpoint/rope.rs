@@ -1,4 +1,4 @@
-//! Rotary position embedding: its base and how it is stretched over longer contexts.
+//! Rotary position embedding: its base, and its scaling for longer contexts.
 
 use super::config::{Error, Fields};
 use serde_json::{Map, Value};
@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 pub struct Rope {
     /// `rope_theta`, the base of the frequencies.
     pub theta: f64,
-    /// How the frequencies are changed for contexts longer than those of the first training.
+    /// Change of the frequencies for contexts longer than in the original training.
     pub scaling: RopeScaling,
 }
 
 /// transformers' `rope_type`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
-    /// The frequencies as they are.
+    /// Unchanged frequencies.
     None,
     /// All frequencies divided by `factor`.
     Linear {
@@ -24,9 +24,9 @@ pub enum RopeScaling {
     },
     /// YaRN (<https://arxiv.org/abs/2309.00071>); `None` leaves the value to the runtime's default.
     Yarn {
-        /// How much longer the context became.
+        /// Ratio of the new context length to the original one.
         factor: f64,
-        /// The context before that, in tokens.
+        /// The original context length in tokens.
         original_context: u64,
         /// `extrapolation_factor`.
         extrapolation_factor: Option<f64>,
@@ -37,15 +37,16 @@ pub enum RopeScaling {
         /// `beta_slow`.
         beta_slow: Option<f64>,
     },
-    /// Llama 3.1's: long wavelengths divided by `factor`, short ones kept, a ramp between.
+    /// Llama 3.1's: frequencies with long wavelengths divided by `factor`, those with short ones kept, a ramp
+    /// in between.
     Llama3 {
         /// The divisor of the low frequencies.
         factor: f64,
-        /// Wavelengths above `original_context / low_freq_factor` are divided.
+        /// Frequencies with wavelengths above `original_context / low_freq_factor` are divided.
         low_freq_factor: f64,
-        /// Wavelengths below `original_context / high_freq_factor` are kept.
+        /// Frequencies with wavelengths below `original_context / high_freq_factor` are kept.
         high_freq_factor: f64,
-        /// The context before, in tokens.
+        /// The original context length in tokens.
         original_context: u64,
     },
 }

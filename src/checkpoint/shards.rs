@@ -1,7 +1,8 @@
-//! safetensors files and their index: name -> dtype, shape, where the bytes are.
+//! safetensors files and their index: name -> dtype, shape, byte range.
 //!
-//! The headers are read once, through a map that is let go; tensor data are read by offset into the
-//! caller's buffers, so that memory stays with the caller and a file that shrinks is an error, not a signal.
+//! The headers are read once, through a memory map that is then dropped. Tensor data are read by offset into
+//! the caller's buffers: memory use is the caller's decision, and a file that shrinks is an error, not a
+//! signal.
 
 use super::Error;
 use crate::mmap::Map;
@@ -15,10 +16,10 @@ use std::{
 };
 
 const INDEX: &str = "model.safetensors.index.json";
-/// What git-lfs leaves in place of a file that it did not fetch.
+/// Start of a git-lfs pointer, which is in place of a file that was not fetched.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// How a source tensor's numbers are stored.
+/// Storage type of a source tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// bfloat16.
@@ -38,7 +39,7 @@ impl Dtype {
         }
     }
 
-    /// safetensors' name.
+    /// Its name in safetensors.
     pub fn name(self) -> &'static str {
         match self {
             Dtype::Bf16 => "BF16",
@@ -51,15 +52,15 @@ impl Dtype {
 /// One tensor of a checkpoint.
 #[derive(Clone, Debug)]
 pub struct SourceTensor {
-    /// Hugging Face's name, such as `model.layers.0.self_attn.q_proj.weight`.
+    /// Its Hugging Face name, such as `model.layers.0.self_attn.q_proj.weight`.
     pub name: String,
-    /// How its numbers are stored.
+    /// Storage type of its numbers.
     pub dtype: Dtype,
     /// Its shape in Hugging Face's order, `[out, in]` for a matrix.
     pub shape: Vec<u64>,
-    /// Which of [`Shards::files`] holds it.
+    /// Index of its file in [`Shards::files`].
     pub shard: usize,
-    /// Where its bytes stand in that file.
+    /// Its bytes in that file.
     pub range: Range<u64>,
 }
 
@@ -68,22 +69,22 @@ pub struct SourceTensor {
 pub struct ShardFile {
     /// The file's name in the checkpoint folder.
     pub name: String,
-    /// Its length.
+    /// Its size.
     pub file_bytes: u64,
     path: PathBuf,
     file: File,
 }
 
 impl ShardFile {
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Fills `out` with the bytes that begin at `offset`.
+    /// Fills `out` with the bytes from `offset` on.
     ///
     /// # Errors
-    /// The system's, also where the file ends early.
+    /// The system's error, also if the file ends early.
     pub fn read_at(&self, out: &mut [u8], offset: u64) -> Result<(), Error> {
         self.file
             .read_exact_at(out, offset)
@@ -99,7 +100,7 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Opens the files that the index in `dir` names, or the only one there is.
+    /// Opens the files that the index in `dir` names; without an index, all `model*.safetensors`.
     pub(super) fn open(dir: &Path) -> Result<Shards, Error> {
         let index = Index::open(dir)?;
         let names = match &index {
@@ -117,17 +118,17 @@ impl Shards {
         Ok(shards)
     }
 
-    /// The files, by name.
+    /// The files, sorted by name.
     pub fn files(&self) -> &[ShardFile] {
         &self.files
     }
 
-    /// The tensors: file by file, sorted by name in each. It is the order of the reference converter.
+    /// The tensors, file by file, sorted by name within each: the order of llama.cpp's converter.
     pub fn tensors(&self) -> &[SourceTensor] {
         &self.tensors
     }
 
-    /// The tensor of that name.
+    /// The tensor of this name.
     pub fn tensor(&self, name: &str) -> Option<&SourceTensor> {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
@@ -174,7 +175,7 @@ impl Shards {
     }
 }
 
-/// The header's length, what it says, and the file's length.
+/// Reads a file's header. Returns the header's length, its contents, and the file's length.
 fn read_header(path: &Path) -> Result<(usize, Metadata, u64), Error> {
     let map = Map::open(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => Error::MissingShard { path: path.to_path_buf() },
@@ -201,7 +202,7 @@ fn read_header(path: &Path) -> Result<(usize, Metadata, u64), Error> {
     }
 }
 
-/// How long the file would be if it were what its header says; `None` where the header itself is cut.
+/// Size that the file should have according to its header; `None` if the header itself is truncated.
 fn promised_bytes(bytes: &[u8]) -> Option<u64> {
     let header_bytes = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
     let end = usize::try_from(header_bytes).ok()?.checked_add(8)?;
@@ -225,7 +226,7 @@ fn model_files(dir: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// `model.safetensors.index.json`: which file holds which tensor.
+/// `model.safetensors.index.json`: a map from tensor to file.
 struct Index {
     path: PathBuf,
     weight_map: BTreeMap<String, String>,
@@ -246,7 +247,7 @@ impl Index {
         };
         let IndexFile { weight_map } =
             serde_json::from_slice(&bytes).map_err(|source| Error::Index { path: path.clone(), source })?;
-        // A name with a separator would reach out of the folder.
+        // A name with a separator could point outside the folder.
         if let Some(name) = weight_map.values().find(|name| name.contains(['/', '\\']) || *name == "..") {
             return Err(Error::IndexOutside { path, name: name.clone() });
         }
@@ -257,7 +258,7 @@ impl Index {
         self.weight_map.values().collect::<BTreeSet<_>>().into_iter().cloned().collect()
     }
 
-    /// The index and the files must name the same tensors.
+    /// Checks that the index and the files name the same tensors.
     fn check(self, shards: &Shards) -> Result<(), Error> {
         let present: BTreeSet<&String> = shards.tensors.iter().map(|tensor| &tensor.name).collect();
         let missing: Vec<String> =

@@ -1,36 +1,36 @@
-//! Why a conversion cannot be made or failed.
+//! Reasons why a conversion is refused or fails.
 
 use super::{pretokenizer, readback, vocab};
 use crate::{checkpoint, error::Kind};
 use std::{io, path::PathBuf};
 
-/// Why a conversion cannot be made or failed.
+/// Reasons why a conversion is refused or fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // the fields are what the messages print
 pub enum Error {
-    /// The checkpoint's files.
+    /// The checkpoint's files cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
-    /// The tokenizer does not fit into the file.
+    /// The tokenizer cannot be written to the file.
     #[error("the tokenizer cannot be converted")]
     Vocab(#[from] vocab::Error),
-    /// The pre-tokenizer is none that llama.cpp knows.
+    /// llama.cpp has no such pre-tokenizer.
     #[error(transparent)]
     Pretokenizer(#[from] pretokenizer::Error),
-    /// A written file is not what was meant.
+    /// A written file differs from the plan.
     #[error(transparent)]
     Readback(#[from] readback::Error),
-    /// No type was asked for.
+    /// No type was requested.
     #[error("no type to convert to")]
     NoType,
-    /// A type was asked for twice.
+    /// A type was requested twice.
     #[error("type `{0}` is asked for twice")]
     TypeTwice(&'static str),
-    /// Something in `config.json` that the file, or llama.cpp, cannot say.
+    /// A setting in `config.json` that the file, or llama.cpp, cannot express.
     #[error("config.json: `{field}` of this {class} cannot be converted: {reason}")]
     Feature { class: &'static str, field: &'static str, reason: &'static str },
-    /// Tensors that the architecture needs are not there.
+    /// Tensors that the architecture needs are missing.
     #[error(
         "the checkpoint lacks {}, which config.json ({class}, {layers} layers) calls for; was it saved completely?",
         few(names)
@@ -48,13 +48,13 @@ pub enum Error {
         "tensor `{name}` has shape {found:?}, config.json calls for {expected:?}; do the two belong together?"
     )]
     Shape { name: String, found: Vec<u64>, expected: Vec<u64> },
-    /// A stored head that is not the embedding.
+    /// A stored head that differs from the embedding.
     #[error(
         "--drop-tied-head: `lm_head.weight` differs from `model.embed_tokens.weight`, so dropping it would change the \
          model; leave the option out"
     )]
     HeadDiffers,
-    /// An override without effect.
+    /// A type override that matches no matrix.
     #[error("--tensor-type: `{pattern}` finds no matrix of this model; names are like {example}")]
     OverrideUnmatched { pattern: String, example: String },
     /// NaN or infinity.
@@ -62,28 +62,28 @@ pub enum Error {
         "tensor `{tensor}` has {value} at index {index}; such weights cannot be converted: repair the checkpoint"
     )]
     NotFinite { tensor: String, index: u64, value: f32 },
-    /// A value that F16 cannot hold.
+    /// A value outside F16's range.
     #[error(
         "tensor `{tensor}` has {value} at index {index}, which is beyond F16's range (65504); choose bf16, f32 or a \
          quantized type"
     )]
     BeyondF16 { tensor: String, index: u64, value: f32 },
-    /// A block whose scale F16 cannot hold.
+    /// A block whose scale overflows F16.
     #[error(
         "tensor `{tensor}` has values so large that the scales of {ggml_type} overflow near index {index}; choose \
          bf16 or f32"
     )]
     ScaleOverflow { tensor: String, ggml_type: &'static str, index: u64 },
-    /// The output is there already.
+    /// The output exists already.
     #[error("{} exists already; give --force to replace it, or another -o", path.display())]
     OutputExists { path: PathBuf },
-    /// The output is one of the inputs.
+    /// The output is one of the checkpoint's files.
     #[error("{} belongs to the checkpoint; give another -o", path.display())]
     OutputIsInput { path: PathBuf },
     /// The output is a device, a pipe or a folder.
     #[error("{} is not a regular file; give another -o", path.display())]
     OutputIrregular { path: PathBuf },
-    /// The folder of the output is missing.
+    /// The folder for the output is missing.
     #[error("{} is no folder; create it, or give another -o", path.display())]
     NoFolder { path: PathBuf },
     /// The output cannot be created.
@@ -93,20 +93,20 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The disk is too small for what is planned.
+    /// The disk has too little free space for the files.
     #[error(
         "{} has {} free, the conversion needs {}; free some space, or give another -o",
         path.display(), super::report::bytes(*free_bytes), super::report::bytes(*needed_bytes)
     )]
     DiskSpace { path: PathBuf, needed_bytes: u64, free_bytes: u64 },
-    /// Writing failed half way.
+    /// Writing failed half-way.
     #[error("writing {} failed; nothing was left behind", path.display())]
     Write {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    /// Reading failed half way.
+    /// Reading failed half-way.
     #[error("reading {} failed", path.display())]
     Read {
         path: PathBuf,
@@ -140,7 +140,7 @@ impl Error {
     }
 }
 
-/// The first few names, and how many there are beside them.
+/// The first few names, and the number of the others.
 fn few(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");

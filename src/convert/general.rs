@@ -1,8 +1,8 @@
-//! `general.*` keys: what a model is called, what it may be used for and how it is best sampled.
+//! `general.*` keys: name, licence, origin and recommended sampling of a model.
 //!
-//! Presentation, which no program depends on; order and heuristics are those of llama.cpp's converter.
-//! What the model card says comes first; then a name in the hub's cache, or else `_name_or_path` of
-//! config.json and the folder's name.
+//! They are for display and no program depends on them. Order and heuristics are those of llama.cpp's
+//! converter. Values in the model card come first. Next is the repository name, if the folder is in the hub's
+//! cache; otherwise `_name_or_path` of config.json and the folder's name.
 
 use super::model_card::{self, Error};
 use super::model_id::{self, ModelId};
@@ -10,16 +10,16 @@ use crate::gguf::{Array, Value};
 use serde_json::{Map, Value as Json};
 use std::path::Path;
 
-/// The keys that describe a model, and what could not be read for them.
+/// The keys that describe a model, and the files that could not be read for them.
 #[derive(Debug, Default)]
 pub struct General {
     /// From `general.type` to `general.languages`, in file order.
     pub metadata: Vec<(String, Value)>,
-    /// Files that are there and could not be used. The user should hear of them; the conversion goes on.
+    /// Files that exist and could not be used. They are worth a warning to the user; the conversion continues.
     pub warnings: Vec<Error>,
 }
 
-/// The `general.*` keys between `general.architecture` and the architecture's own keys.
+/// Builds the `general.*` keys between `general.architecture` and the architecture's own keys.
 ///
 /// `config` is config.json; `parameter_count` counts the weights of all tensors that are written.
 pub fn metadata(dir: &Path, config: &Map<String, Json>, parameter_count: u64) -> General {
@@ -47,13 +47,13 @@ pub fn metadata(dir: &Path, config: &Map<String, Json>, parameter_count: u64) ->
     general
 }
 
-/// What the names of a checkpoint tell, the surest name first.
+/// The parts of the checkpoint's names, the most reliable name first.
 fn identity(dir: &Path, config: &Map<String, Json>, parameter_count: u64) -> ModelId {
     if let Some(id) = model_id::hub_id(dir) {
         return ModelId::parse(&id, parameter_count);
     }
     let named = config.get("_name_or_path").and_then(Json::as_str);
-    // With more slashes it is a path on somebody's machine.
+    // More slashes mean a path on somebody's machine.
     let named = named.filter(|name| !name.is_empty() && name.matches('/').count() <= 1).map(str::to_owned);
     let ids = named.into_iter().chain(model_id::folder_name(dir));
     ids.map(|id| ModelId::parse(&id, parameter_count)).fold(ModelId::default(), ModelId::or)
@@ -129,7 +129,7 @@ impl General {
         }
     }
 
-    /// The models this one was made from, or the data sets it was trained on.
+    /// Adds the models that this one was made from, or the data sets that it was trained on.
     fn related(&mut self, kind: &str, card: &Map<String, Json>, names: [&str; 3], parameter_count: u64) {
         let Some(value) = names.iter().find_map(|name| card.get(*name)) else { return };
         let alone = std::slice::from_ref(value);
@@ -163,7 +163,7 @@ impl General {
         }
     }
 
-    /// The texts of two lists (or single texts), one behind the other.
+    /// Adds the concatenated texts of two lists (or single texts).
     fn list(&mut self, key: &str, card: &Map<String, Json>, names: [&str; 2]) {
         let mut texts = Vec::new();
         for name in names {
@@ -179,7 +179,7 @@ impl General {
     }
 }
 
-/// What a name on the hub, or an address, tells about a related model or data set.
+/// Facts about a related model or data set from its name on the hub, or its URL.
 fn about(id: &str, parameter_count: u64) -> Map<String, Json> {
     let mut about = Map::new();
     let mut add = |key: &str, text: Option<String>| {
@@ -209,7 +209,7 @@ fn about(id: &str, parameter_count: u64) -> Map<String, Json> {
     about
 }
 
-/// The first of `names` that `card` gives a text for.
+/// The value of the first of `names` that is a scalar in `card`, as text.
 fn stated(card: &Map<String, Json>, names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| card.get(*name).and_then(scalar))
 }

@@ -1,7 +1,8 @@
-//! `OUT.gguf.json`: what a file is made of, so that anybody can check it or make it again.
+//! `OUT.gguf.json`, the manifest: everything needed to check a file or to make it again.
 //!
-//! The same conversion gives the same manifest: no paths, no times, no thread counts. One key is the exception, the last
-//! one: `answers` holds what the model said on the machine that converted it, and kernels differ in the last bits.
+//! The same conversion gives the same manifest: no paths, no times, no thread counts. The exception is the last
+//! key, `answers`. It records the model's answers on the machine of the conversion, and kernels differ in the
+//! last bits.
 
 use super::{
     plan::{FilePlan, Plan},
@@ -15,10 +16,10 @@ use std::{
     path::Path,
 };
 
-/// A manifest that is longer than this is none.
+/// Most bytes that are read of a manifest; real ones are far shorter.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// What a written file is made of.
+/// The manifest of a written file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Manifest {
     edgecall: &'static str,
@@ -31,7 +32,7 @@ pub struct Manifest {
     pub(super) answers: Option<Answers>,
 }
 
-/// What a file's model said to fixed prompts on the machine that converted it.
+/// Answers of a file's model to fixed prompts, on the machine of the conversion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answers {
     /// The engine that computed them.
@@ -42,50 +43,50 @@ pub struct Answers {
     pub prompts: Vec<Answer>,
 }
 
-/// What a model said to one prompt.
+/// The answer to one prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The prompt's name.
     pub prompt: String,
-    /// The prompt's tokens.
+    /// Number of tokens in the prompt.
     pub n_tokens: usize,
-    /// The likeliest tokens to come next, the first one first.
+    /// The likeliest next tokens, likeliest first.
     pub top: Vec<Top>,
 }
 
-/// A token that may come next.
+/// A candidate for the next token.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Top {
     /// Its id.
     pub token: i32,
-    /// The natural logarithm of its probability.
+    /// Natural logarithm of its probability.
     pub logprob: f64,
 }
 
-/// What of a manifest tells whether a file is still what was written, and computes what it did.
+/// The parts of a manifest that are needed to check the file and its answers.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Recorded {
     /// The file.
     pub file: RecordedFile,
-    /// What its model said; `None` where it was not asked.
+    /// The answers of its model; `None` if they were not computed.
     #[serde(default)]
     pub answers: Option<Answers>,
 }
 
-/// A file as a manifest has it.
+/// Size and hash of a file, as recorded.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RecordedFile {
-    /// Its length.
+    /// Its size.
     pub file_bytes: u64,
-    /// The SHA-256 of all of it, in hex.
+    /// SHA-256 of the whole file, in hexadecimal.
     pub sha256: String,
 }
 
 impl Recorded {
-    /// The manifest at `path`; `None` where there is none.
+    /// Reads the manifest at `path`; `None` if it does not exist.
     ///
     /// # Errors
-    /// A file that cannot be read or is no manifest.
+    /// A file that cannot be read or is not a manifest.
     pub fn read(path: &Path) -> io::Result<Option<Recorded>> {
         let file = match Open::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -153,7 +154,7 @@ impl Manifest {
         }
     }
 
-    /// As it stands in the file.
+    /// The contents of the manifest file.
     pub(super) fn to_json(&self) -> Vec<u8> {
         let mut json = serde_json::to_vec_pretty(self).expect("the manifest has only text and numbers");
         json.push(b'\n');

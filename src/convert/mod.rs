@@ -42,23 +42,23 @@ use manifest::{Answers, Manifest};
 use output::Outputs;
 use std::{num::NonZero, sync::atomic::AtomicBool, time::Instant};
 
-/// Who is told how far a conversion is.
+/// Receiver of a conversion's progress.
 pub trait Progress {
-    /// A step of `total_bytes` begins.
+    /// Called when a step of `total_bytes` begins.
     fn begin(&mut self, step: &str, total_bytes: u64);
 
-    /// So many bytes of the step are done.
+    /// Called when `done_bytes` of the step are done.
     fn advance_to(&mut self, done_bytes: u64);
 }
 
-/// Nobody.
+/// Ignores the progress.
 impl Progress for () {
     fn begin(&mut self, _step: &str, _total_bytes: u64) {}
 
     fn advance_to(&mut self, _done_bytes: u64) {}
 }
 
-/// Converted files that do not have their names yet. Dropping it removes them.
+/// Converted files under temporary names. Dropping it removes them.
 #[derive(Debug)]
 pub struct Converted {
     outputs: Outputs,
@@ -68,11 +68,11 @@ pub struct Converted {
 
 /// Writes the files of `plan` beside their targets, reads them back and hashes them.
 ///
-/// `threads` defaults to the machine's; it changes nothing but the time. `interrupt` may be set by a signal
+/// `threads` defaults to the machine's and affects nothing but the time. `interrupt` may be set by a signal
 /// handler at any time.
 ///
 /// # Errors
-/// Whatever stands in the way; no file is left behind then.
+/// Any failure; no file is left behind then.
 pub fn convert(
     checkpoint: &Checkpoint,
     plan: &Plan,
@@ -102,22 +102,22 @@ pub fn convert(
 }
 
 impl Converted {
-    /// The files, where they are now.
+    /// The files, under their temporary names.
     pub fn files(&self) -> &[Output] {
         &self.outputs.files
     }
 
-    /// Has the manifest of the file at this index of [`Converted::files`] say what its model answers.
+    /// Adds a model's answers to the manifest of the file at this index of [`Converted::files`].
     pub fn add_answers(&mut self, file: usize, answers: Answers) {
         if let Some(manifest) = self.manifests.get_mut(file) {
             manifest.answers = Some(answers);
         }
     }
 
-    /// Writes the manifests and gives all files their names.
+    /// Writes the manifests and renames all files to their targets.
     ///
     /// # Errors
-    /// The system's; no file is left behind then.
+    /// The system's error; no file is left behind then.
     pub fn publish(self) -> Result<Report, Error> {
         let Converted { mut outputs, manifests, report } = self;
         let targets: Vec<_> = outputs.files.iter().map(|output| output.target().to_path_buf()).collect();

@@ -1,9 +1,9 @@
-//! The model card: YAML front matter of README.md.
+//! The model card: the YAML front matter of README.md.
 
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-/// A model card that is there and cannot be used: worth a warning, not a failure.
+/// A file with metadata that exists and cannot be used. It is worth a warning, not a failure.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -12,7 +12,7 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
@@ -21,7 +21,7 @@ pub enum Error {
     Yaml {
         /// The file.
         path: PathBuf,
-        /// The parser's reason.
+        /// The parser's error.
         #[source]
         source: Box<serde_saphyr::Error>,
     },
@@ -39,10 +39,10 @@ pub enum Error {
     },
 }
 
-/// The front matter of `dir`'s README.md; empty where there is none.
+/// Reads the front matter of `dir`'s README.md; empty if there is none.
 ///
 /// # Errors
-/// Why it cannot be used.
+/// The reason why it cannot be used.
 pub(super) fn read(dir: &Path) -> Result<Map<String, Value>, Error> {
     let path = dir.join("README.md");
     let readme = match std::fs::read_to_string(&path) {
@@ -51,7 +51,7 @@ pub(super) fn read(dir: &Path) -> Result<Map<String, Value>, Error> {
         Err(source) => return Err(Error::Read { path, source }),
     };
     let Some(yaml) = front_matter(&readme) else { return Ok(Map::new()) };
-    // `no` is Norwegian, not false, and the last of two equal keys counts, as in PyYAML.
+    // `no` is Norwegian, not false. Of two equal keys the last one counts, as in PyYAML.
     let options = serde_saphyr::options! {
         strict_booleans: true,
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
@@ -65,7 +65,7 @@ pub(super) fn read(dir: &Path) -> Result<Map<String, Value>, Error> {
     }
 }
 
-/// What stands between a first line `---` and the next such line.
+/// The lines between a first line `---` and the next such line.
 fn front_matter(readme: &str) -> Option<String> {
     let mut lines = readme.lines();
     if lines.next() != Some("---") {
@@ -73,7 +73,7 @@ fn front_matter(readme: &str) -> Option<String> {
     }
     let mut yaml = String::new();
     for line in lines.take_while(|line| *line != "---") {
-        // Tabs are not YAML, and real cards have them.
+        // Tabs are not allowed in YAML, but real cards have them.
         yaml.push_str(&line.replace('\t', "  "));
         yaml.push('\n');
     }

@@ -1,22 +1,22 @@
-//! A model's name, taken apart: `Qwen/Qwen3-1.7B-Instruct` has an organisation, a base name, a size and a
-//! fine-tune. The heuristics are gguf-py's (`gguf-py/gguf/metadata.py`), since its readers expect them.
+//! Parts of a model's name: `Qwen/Qwen3-1.7B-Instruct` has an organization, a base name, a size and a
+//! fine-tune. The heuristics are gguf-py's (`gguf-py/gguf/metadata.py`), since readers expect its results.
 
 use regex::Regex;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// The parts of a model's name that could be recognised.
+/// The recognized parts of a model's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ModelId {
     /// The name as a title, such as `Qwen3 1.7B Instruct`.
     pub(super) title: Option<String>,
-    /// The organisation as it stands before the slash.
+    /// The organization: the text before the slash.
     pub(super) organization: Option<String>,
-    /// The name as it stands behind the slash.
+    /// The name: the text after the slash.
     pub(super) name: Option<String>,
     /// The model family, such as `Qwen3`.
     pub(super) basename: Option<String>,
-    /// What was done to it, such as `Instruct`.
+    /// The kind of fine-tuning, such as `Instruct`.
     pub(super) finetune: Option<String>,
     /// A version that is not part of the base name, such as `v0.2`.
     pub(super) version: Option<String>,
@@ -36,7 +36,7 @@ fn whole(expression: &str) -> Regex {
     Regex::new(&format!("^(?i:{expression})$")).expect("the expression is a constant")
 }
 
-/// What a part of a name may be; a version may be part of the base name as well.
+/// Possible roles of one part of a name. A version may be part of the base name as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Roles {
     basename: bool,
@@ -56,10 +56,11 @@ impl Roles {
 }
 
 impl ModelId {
-    /// Takes `id` apart. `parameter_count` tells a size from a context length; 0 is unknown.
+    /// Splits `id` into its parts. `parameter_count` helps to distinguish sizes from context lengths; 0 is
+    /// unknown.
     pub(super) fn parse(id: &str, parameter_count: u64) -> ModelId {
         if id.contains(' ') {
-            // A sentence, not a name of the hub's kind.
+            // A sentence, not a name as on the hub.
             return ModelId { title: Some(title(id)), name: Some(id.to_owned()), ..ModelId::default() };
         }
         let (organization, name) = match id.split_once('/') {
@@ -93,7 +94,7 @@ impl ModelId {
         let finetune = joined(join(|roles| roles.finetune));
         let version = joined(join(|roles| roles.version && !roles.basename));
         let basename = joined(join(|roles| roles.basename))
-            // A bare name says too little to call it a base name.
+            // A name without any other part is too little to call it a base name.
             .filter(|_| size_label.is_some() || finetune.is_some() || version.is_some());
         ModelId {
             title: Some(title(name)),
@@ -109,7 +110,7 @@ impl ModelId {
 }
 
 impl ModelId {
-    /// The parts of `self`, and those of `other` where it has none.
+    /// The parts of `self`, completed with those of `other`.
     pub(super) fn or(self, other: ModelId) -> ModelId {
         ModelId {
             title: self.title.or(other.title),
@@ -147,7 +148,7 @@ fn annotate(index: usize, part: &str, parameter_count: u64) -> (String, Roles) {
     (part.to_owned(), roles)
 }
 
-/// `7b1` is `7.1B`; `1_7b` is `1.7B`; words stay as they are.
+/// Normalizes a size: `7b1` to `7.1B`, `1_7b` to `1.7B`; words are unchanged.
 fn size_label(part: &str) -> String {
     let mut chars: Vec<char> = part.replace('_', ".").chars().collect();
     if let [.., unit, digit] = chars[..]
@@ -165,7 +166,7 @@ fn size_label(part: &str) -> String {
     chars.into_iter().collect()
 }
 
-/// Whether a size is not this model's: further from its parameter count than 7/8 of that.
+/// True if a size cannot be this model's: it differs from the parameter count by more than 7/8 of that.
 fn is_another_size(label: &str, parameter_count: u64) -> bool {
     if parameter_count == 0 {
         return false;
@@ -178,7 +179,7 @@ fn is_another_size(label: &str, parameter_count: u64) -> bool {
     (label_count - parameter_count as f64).abs() > limit as f64
 }
 
-/// `large` beside `7B` is no size.
+/// Drops sizes in words if there is one in digits, such as `large` beside `7B`.
 fn drop_sizes_in_words(parts: &mut [(String, Roles)]) {
     let has_digit = |part: &str| part.contains(|c: char| c.is_ascii_digit());
     if parts.iter().any(|(part, roles)| roles.size_label && has_digit(part)) {
@@ -188,7 +189,8 @@ fn drop_sizes_in_words(parts: &mut [(String, Roles)]) {
     }
 }
 
-/// The base name is the leading words and versions, without a trailing version; other words fine-tune it.
+/// Marks the base name: the leading words and versions, without trailing versions. Other words become
+/// fine-tunes.
 fn find_basename(parts: &mut [(String, Roles)]) {
     let mut at_start = true;
     for (part, roles) in parts.iter_mut() {
@@ -208,7 +210,7 @@ fn find_basename(parts: &mut [(String, Roles)]) {
     }
 }
 
-/// `qwen3-1.7b-random` as people write it: `Qwen3 1.7b Random`. Acronyms and versions keep their case.
+/// Converts `qwen3-1.7b-random` to a title: `Qwen3 1.7b Random`. Acronyms and versions keep their case.
 pub(super) fn title(name: &str) -> String {
     let words = name.replace('-', " ");
     let words: Vec<String> = words.split_whitespace().map(title_word).collect();
@@ -233,7 +235,7 @@ fn title_word(word: &str) -> String {
     out
 }
 
-/// `40M`, `3.5M`, `1.7B`: a parameter count in two digits or more.
+/// A parameter count with at least two digits: `40M`, `3.5M`, `1.7B`.
 pub(super) fn rounded_count(parameter_count: u64) -> String {
     let count = parameter_count as f64;
     let (scaled, unit) = match parameter_count {
@@ -249,7 +251,7 @@ pub(super) fn rounded_count(parameter_count: u64) -> String {
     format!("{scaled:.*}{unit}", 2usize.saturating_sub(digits))
 }
 
-/// `ORG/NAME` of a folder in the hub's cache, `models--ORG--NAME/snapshots/COMMIT`.
+/// `ORG/NAME` of a folder in the hub's cache, `models--ORG--NAME/snapshots/COMMIT`; `None` for other folders.
 pub(super) fn hub_id(dir: &Path) -> Option<String> {
     let dir = resolved(dir);
     let snapshots = dir.parent().filter(|parent| parent.ends_with("snapshots"))?;
@@ -257,13 +259,13 @@ pub(super) fn hub_id(dir: &Path) -> Option<String> {
     Some(repository.replacen("--", "/", 1)).filter(|id| !id.is_empty())
 }
 
-/// The folder's own name, `None` for the root.
+/// The folder's own name; `None` for the root.
 pub(super) fn folder_name(dir: &Path) -> Option<String> {
     resolved(dir).file_name().map(|name| name.to_string_lossy().into_owned())
 }
 
-/// What a file converted from `dir` is called before `-TYPE.gguf`: the folder's name, or the repository's
-/// where the folder is a snapshot in the hub's cache.
+/// Start of the file names for a conversion of `dir`, before `-TYPE.gguf`: the folder's name, or the
+/// repository's name if the folder is a snapshot in the hub's cache.
 ///
 /// `.`, `..` and a trailing slash are resolved; a symbolic link keeps its own name.
 pub fn output_name(dir: &Path) -> String {

@@ -1,4 +1,4 @@
-//! The files being written: beside their targets under another name, renamed when all of them are good.
+//! Output files: written beside their targets under temporary names, renamed when all of them are complete.
 
 use super::{Error, plan::Plan, source_hash::SMALL_FILES};
 use crate::checkpoint::Checkpoint;
@@ -12,27 +12,27 @@ use std::{
 };
 use tempfile::NamedTempFile;
 
-/// Space left for manifests and the file system's own bookkeeping.
+/// Extra space for manifests and the file system's metadata.
 const SPARE_BYTES: u64 = 1 << 20;
 
-/// Where the files go.
+/// Target paths of a conversion.
 #[derive(Clone, Debug)]
 pub struct Targets {
     /// One path for each of the plan's files.
     paths: Vec<PathBuf>,
-    /// A folder that has to be made first.
+    /// A folder to be created first.
     folder: Option<PathBuf>,
-    /// Whether files that are there already are replaced.
+    /// True if existing files are replaced.
     replace: bool,
 }
 
 impl Targets {
-    /// The targets of `plan` for an `-o` of `out`: a file if there is one type, else a folder; in the
-    /// current folder without it. Files in folders are called `NAME-TYPE.gguf`.
+    /// The targets of `plan` for the option `-o OUT`: a file if there is one type, else a folder; the current
+    /// folder without the option. Files in folders are called `NAME-TYPE.gguf`.
     ///
     /// # Errors
-    /// A target that is there already without `replace`, belongs to the checkpoint, is no regular
-    /// file, or lies in no folder.
+    /// A target that exists without `replace`, belongs to the checkpoint, is no regular file, or whose folder
+    /// is missing.
     pub fn new(
         checkpoint: &Checkpoint,
         plan: &Plan,
@@ -92,7 +92,7 @@ impl Targets {
     }
 }
 
-/// Whether the file at `path` is one that the conversion reads, under whatever name.
+/// True if the file at `path` is one of the conversion's inputs, under any name.
 fn is_input(checkpoint: &Checkpoint, path: &Path) -> bool {
     let Ok(target) = fs::canonicalize(path) else { return false };
     let shards = checkpoint.shards.files().iter().map(|shard| shard.path().to_path_buf());
@@ -109,35 +109,35 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// `OUT.gguf.json` beside `OUT.gguf`.
+/// Path of the manifest: `OUT.gguf.json` for `OUT.gguf`.
 pub fn manifest_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".json");
     PathBuf::from(name)
 }
 
-/// The names of files that are being written, for [`abandon`].
+/// Paths of all temporary files in this process, for [`abandon`].
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes the files of every conversion that is under way in this process, and lets none begin another.
+/// Removes the temporary files of all conversions in this process, and blocks any that want to create more.
 ///
-/// To be called right before the process ends without unwinding, as at the second Ctrl-C; the
-/// conversions must not be waited for afterwards.
+/// To be called right before the process ends without unwinding, as at the second Ctrl-C. The conversions must
+/// not be joined afterwards.
 pub fn abandon() {
     let unfinished = unfinished();
     for path in unfinished.iter() {
-        // A folder that was made for the files goes too, behind them in the order of names; with
-        // anything else in it it stays.
+        // A folder that was created for the files is removed in the second loop, unless something else is in
+        // it.
         let _ = fs::remove_file(path);
     }
     for path in unfinished.iter().rev() {
         let _ = fs::remove_dir(path);
     }
-    // Whoever wants to write a name now waits until the process has ended.
+    // Threads that want to create a temporary file now wait until the process ends.
     std::mem::forget(unfinished);
 }
 
@@ -150,22 +150,22 @@ pub struct Output {
 }
 
 impl Output {
-    /// Writes the tensors' data at `offset` of the data section.
+    /// Writes tensor data at `offset` of the data section.
     ///
     /// # Errors
-    /// The system's, such as a full disk.
+    /// The system's error, such as a full disk.
     pub(super) fn write_data(&self, bytes: &[u8], offset: u64) -> Result<(), Error> {
         self.file()
             .write_all_at(bytes, self.data_start + offset)
             .map_err(|source| Error::Write { path: self.target.clone(), source })
     }
 
-    /// Where the file is until it is renamed.
+    /// The temporary path.
     pub fn path(&self) -> &Path {
         self.temp.path()
     }
 
-    /// Where it will be.
+    /// The final path.
     pub fn target(&self) -> &Path {
         &self.target
     }
@@ -174,7 +174,7 @@ impl Output {
         self.temp.as_file()
     }
 
-    /// Waits until the file is on the disk.
+    /// Waits until the file's data are on the disk.
     pub(super) fn sync(&self) -> Result<(), Error> {
         self.file().sync_all().map_err(|source| Error::Write { path: self.target.clone(), source })
     }
@@ -188,12 +188,12 @@ pub(super) struct Outputs {
     manifests: Vec<(NamedTempFile, PathBuf)>,
     made_folder: Option<PathBuf>,
     replace: bool,
-    /// What of this stands among the unfinished.
+    /// Entries of these files in the list for [`abandon`].
     registered: Vec<PathBuf>,
 }
 
 impl Outputs {
-    /// Creates the files with their headers, at full length.
+    /// Creates the files at full length and writes their headers.
     pub(super) fn create(plan: &Plan, targets: &Targets) -> Result<Outputs, Error> {
         let mut outputs = Outputs {
             files: Vec::new(),
@@ -234,9 +234,9 @@ impl Outputs {
         Ok(())
     }
 
-    /// Makes a file beside `target` that is removed unless it gets a name.
+    /// Creates a temporary file beside `target`, which is removed unless it is renamed.
     fn create_beside(&mut self, target: &Path) -> Result<NamedTempFile, Error> {
-        // Between the file's beginning and its entry nobody may abandon it.
+        // The lock is held so that [`abandon`] cannot run between the file's creation and its entry.
         let mut unfinished = unfinished();
         let temp = create_beside(target)?;
         unfinished.insert(temp.path().to_path_buf());
@@ -244,7 +244,8 @@ impl Outputs {
         Ok(temp)
     }
 
-    /// Gives all files their names, or none of them.
+    /// Renames all files to their targets. After a failure the new ones are removed again, unless they replaced
+    /// others.
     pub(super) fn publish(mut self) -> Result<(), Error> {
         let gguf = self.files.drain(..).map(|output| (output.temp, output.target)).collect::<Vec<_>>();
         let mut named: Vec<PathBuf> = Vec::new();
@@ -252,7 +253,7 @@ impl Outputs {
             let persisted =
                 if self.replace { temp.persist(&target) } else { temp.persist_noclobber(&target) };
             if let Err(e) = persisted {
-                // What was replaced before this is gone either way; what is new is taken back.
+                // Replaced files cannot be restored; new ones are removed again.
                 if !self.replace {
                     named.iter().for_each(|path| drop(fs::remove_file(path)));
                 }
@@ -265,7 +266,7 @@ impl Outputs {
         }
         self.made_folder = None;
         let folder = parent(&named[0]);
-        // The names are safe once the folder is on the disk; some file systems cannot say.
+        // The renames are durable once the folder is synced; some file systems cannot do that.
         if let Ok(folder) = File::open(folder) {
             let _ = folder.sync_all();
         }
@@ -278,7 +279,7 @@ impl Drop for Outputs {
         self.files.clear();
         self.manifests.clear();
         if let Some(folder) = &self.made_folder {
-            // Not empty means that somebody else uses it by now.
+            // If it is not empty, another process uses it by now.
             let _ = fs::remove_dir(folder);
         }
         let mut unfinished = unfinished();
@@ -304,12 +305,12 @@ fn create_beside(target: &Path) -> Result<NamedTempFile, Error> {
         })
 }
 
-/// Reserves the file's whole length, so that a disk that is too full says so at once.
+/// Allocates the file's whole length, so that a full disk fails at once.
 fn reserve(file: &File, length: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     match fallocate(file, FallocateFlags::empty(), 0, length) {
         Ok(()) => Ok(()),
-        // Not every file system can; there the writes find out.
+        // Not every file system supports it; there the writes fail instead.
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {
             file.set_len(length)
         }
@@ -319,7 +320,7 @@ fn reserve(file: &File, length: u64) -> io::Result<()> {
 
 fn check_space(folder: &Path, file_bytes: u64) -> Result<(), Error> {
     let needed_bytes = file_bytes + SPARE_BYTES;
-    // A file system that does not say is left to tell while writing.
+    // A file system that does not report its free space fails while writing instead.
     let Some(stat) = rustix::fs::statvfs(folder).ok().filter(|stat| stat.f_blocks > 0) else { return Ok(()) };
     let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
     if free_bytes < needed_bytes {

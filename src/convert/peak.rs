@@ -1,25 +1,25 @@
-//! The memory a conversion takes at its peak, as the kernel counts it.
+//! Peak memory of a conversion, as the kernel counts it.
 
 use super::Progress;
 
-/// Peaks of this process's memory; `None` where the system does not say.
+/// Peaks of this process's memory; `None` if the system does not report them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Peak {
-    /// Memory with nothing behind it but RAM (`RssAnon`), at the moments it was looked at.
+    /// Anonymous memory (`RssAnon`): the maximum of all samples.
     pub(super) anonymous_bytes: Option<u64>,
-    /// All resident memory since the process began (`VmHWM`), mapped files included.
+    /// Resident memory since the process started (`VmHWM`), mapped files included.
     pub(super) resident_bytes: Option<u64>,
 }
 
 impl Peak {
-    /// Begins to watch.
+    /// Takes the first sample.
     pub(super) fn start() -> Peak {
         let mut peak = Peak::default();
         peak.look();
         peak
     }
 
-    /// Looks once more.
+    /// Takes a sample.
     pub(super) fn look(&mut self) {
         let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return };
         self.anonymous_bytes = self.anonymous_bytes.max(field(&status, "RssAnon:"));
@@ -27,14 +27,14 @@ impl Peak {
     }
 }
 
-/// A line of `/proc/self/status`, such as `RssAnon:      1234 kB`.
+/// Reads a line of `/proc/self/status`, such as `RssAnon:      1234 kB`, in bytes.
 fn field(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
 
-/// A progress that looks at the memory whenever it is told something.
+/// A progress receiver that also samples the memory at each call.
 pub(super) struct Watched<'a> {
     pub(super) progress: &'a mut dyn Progress,
     pub(super) peak: &'a mut Peak,

@@ -1,4 +1,4 @@
-//! What will be written: for each type its keys and its tensor table, before any weight is read.
+//! Plan of a conversion: keys and tensor table of each file, made before any weight is read.
 
 use super::{
     Error,
@@ -18,70 +18,70 @@ const QUANTIZATION_VERSION: &str = "general.quantization_version";
 /// ggml's `GGML_QNT_VERSION`.
 const GGML_QUANTIZATION_VERSION: u32 = 2;
 
-/// What will be written.
+/// The plan of a conversion.
 #[derive(Debug)]
 pub struct Plan {
     /// llama.cpp's name of the architecture.
     pub architecture: &'static str,
-    /// The model's name for file names.
+    /// The model's name in file names.
     pub name: String,
-    /// What was asked for.
+    /// The requested recipe.
     pub recipe: Recipe,
     /// llama.cpp's name of the pre-tokenizer.
     pub pretokenizer: String,
-    /// What the checkpoint stores as its output head.
+    /// The kind of output head in the checkpoint.
     pub head: Head,
     /// The model's tensors in the reference converter's order.
     pub tensors: Vec<ModelTensor>,
-    /// Files of the checkpoint that could not be used, and were not needed.
+    /// Warnings about files of the checkpoint that could not be used and were not needed.
     pub warnings: Vec<String>,
     keys: Keys,
-    /// One for each type that was asked for, in that order.
+    /// The files, one for each requested type, in that order.
     pub files: Vec<FilePlan>,
 }
 
-/// What will be written into one file.
+/// The plan of one file.
 #[derive(Debug)]
 pub struct FilePlan {
     /// Its type.
     pub file_type: FileType,
     /// The tensor table in file order.
     pub tensors: Vec<TensorInfo>,
-    /// For each of [`Plan::tensors`] its place in the table.
+    /// Index in `tensors` of each of [`Plan::tensors`].
     pub places: Vec<usize>,
-    /// The length of keys and tensor table: where the data section begins.
+    /// Size of metadata and tensor table: the start of the data section.
     pub header_bytes: u64,
-    /// The length of the data section.
+    /// Size of the data section.
     pub data_bytes: u64,
-    /// The matrices whose rows did not fit the type they were meant to have.
+    /// Matrices whose rows are not whole blocks of the type they should have.
     pub fallbacks: Vec<Fallback>,
-    /// What the stored copy of the embedding adds to the file, in bytes; `None` where there is none.
+    /// Bytes that the stored copy of the embedding adds to the file; `None` if there is none.
     pub tied_head_bytes: Option<u64>,
 }
 
 impl FilePlan {
-    /// The file's length.
+    /// Size of the file.
     pub fn file_bytes(&self) -> u64 {
         self.header_bytes + self.data_bytes
     }
 
-    /// The tensors' data, without padding.
+    /// Size of the tensors' data, without padding.
     pub fn tensor_bytes(&self) -> u64 {
         self.tensors.iter().map(|tensor| tensor.byte_len()).sum()
     }
 
-    /// How many weights the file has.
+    /// Number of weights in the file.
     pub fn element_count(&self) -> u64 {
         self.tensors.iter().map(|tensor| tensor.element_count()).sum()
     }
 }
 
 impl Plan {
-    /// Plans the files of `recipe`. The tokenizer is read and let go.
+    /// Plans the files of `recipe`. The tokenizer is read and dropped again.
     ///
     /// # Errors
-    /// Everything that can be known without reading weights; only a stored head is compared with the
-    /// embedding.
+    /// Every error that can be found without reading weights. The only weights read are a stored head and the
+    /// embedding, to compare them.
     pub fn new(checkpoint: &Checkpoint, recipe: Recipe) -> Result<Plan, Error> {
         check_types(&recipe)?;
         let config = &checkpoint.config;
@@ -119,9 +119,9 @@ impl Plan {
         })
     }
 
-    /// All that stands in front of the data of `file`, which is one of this plan's.
+    /// Metadata and tensor table of `file`, one of this plan's.
     ///
-    /// It is made anew each time: a vocabulary is tens of megabytes, and a plan may have many files.
+    /// They are built on each call: a vocabulary is tens of megabytes, and a plan may have many files.
     pub fn header(&self, file: &FilePlan) -> Header {
         let mut header = Header::new(self.keys.ordered(file.file_type));
         for tensor in &file.tensors {
@@ -159,7 +159,7 @@ fn check_overrides(recipe: &Recipe, tensors: &[ModelTensor]) -> Result<(), Error
     }
 }
 
-/// The keys by their place in the reference's order.
+/// The metadata keys, grouped by their position in the reference's order.
 #[derive(Debug)]
 struct Keys {
     pretokenizer: String,
@@ -202,7 +202,7 @@ impl Keys {
         })
     }
 
-    /// All of them as the tool that the reference uses for this type orders them.
+    /// All keys in the order of the tool that writes this type in llama.cpp: converter or quantizer.
     fn ordered(&self, file_type: FileType) -> Vec<(String, Value)> {
         let id = (FILE_TYPE.to_owned(), Value::U32(file_type.id()));
         let version = (QUANTIZATION_VERSION.to_owned(), Value::U32(GGML_QUANTIZATION_VERSION));
@@ -253,14 +253,14 @@ fn file_plan(
     }
 }
 
-/// The type of each of `tensors`, and the fallbacks among them.
+/// The type of each of `tensors`, and the fallbacks.
 fn types(
     file_type: FileType,
     recipe: &Recipe,
     shape: Shape,
     tensors: &[ModelTensor],
 ) -> (Vec<GgmlType>, Vec<Fallback>) {
-    // The mixtures count in the quantizer's order, whatever order the file has.
+    // The mixture's counters run in llama-quantize's order, whatever the order of the file.
     let mut order: Vec<usize> = (0..tensors.len()).collect();
     order.sort_by_key(|&i| recipe::quantizer_order(&tensors[i].name));
     let ordered: Vec<(&str, &[u64])> =
@@ -273,7 +273,7 @@ fn types(
     (types, fallbacks)
 }
 
-/// What the file would save without `output.weight`: the embedding then gets the head's bits.
+/// Bytes that the file would save without `output.weight`. The embedding then gets the head's type.
 fn head_cost(
     file_type: FileType,
     recipe: &Recipe,

@@ -1,8 +1,8 @@
-//! Which pre-tokenizer a tokenizer has, under the name that llama.cpp knows it by.
+//! Recognition of a tokenizer's pre-tokenizer, under its llama.cpp name.
 //!
-//! First by hash: the ids of one text full of traps, in the table that llama.cpp's converter keeps. A
-//! vocabulary of one's own has no known hash, so then by structure: normaliser, split expression and
-//! byte-level flags say what the pre-tokenizer does, whatever the vocabulary.
+//! The first attempt is by hash: the ids of a test text, looked up in the table of llama.cpp's converter. A
+//! custom vocabulary has no known hash, so the second attempt is by structure: normalizer, split expression and
+//! byte-level flags define the pre-tokenizer, whatever the vocabulary.
 
 mod known;
 
@@ -15,7 +15,7 @@ use known::{CHECK_TEXT, HASHES};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// Why no pre-tokenizer could be named.
+/// Reasons why no pre-tokenizer could be determined.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -28,7 +28,7 @@ pub enum Error {
         /// SHA-256 of the check text's ids, as llama.cpp's converter computes it.
         hash: String,
     },
-    /// A name given by the user that llama.cpp does not know.
+    /// A name from the user that llama.cpp does not have.
     #[error("llama.cpp knows no pre-tokenizer `{name}`{}; it knows: {}", did_you_mean(name), NAMES.join(", "))]
     Name {
         /// The name.
@@ -49,18 +49,19 @@ impl Error {
     }
 }
 
-/// How a pre-tokenizer was recognised.
+/// Evidence by which a pre-tokenizer was recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// The hash of the check text's ids, as llama.cpp's converter does it.
+    /// The hash of the test text's ids, as in llama.cpp's converter.
     Hash,
-    /// The same hash once what the post-processor adds is set right.
+    /// The same hash, after correcting the BOS and EOS that the post-processor adds.
     HashWithoutSpecials,
-    /// The normaliser, the split expression and the byte-level flags.
+    /// The normalizer, the split expression and the byte-level flags.
     Structure,
 }
 
-/// The name of `tokenizer`'s pre-tokenizer and how it was found. `config` is config.json.
+/// Recognizes `tokenizer`'s pre-tokenizer; returns its llama.cpp name and the evidence. `config` is
+/// config.json.
 ///
 /// # Errors
 /// [`Error::Unknown`] with the hash.
@@ -74,8 +75,8 @@ pub fn recognize(
         return Ok((name, Evidence::Hash));
     }
     let plain = tokenizer.encode(CHECK_TEXT)?;
-    // A BOS or EOS that the checkpoint should add and does not; both sides first, since some
-    // tokenizers are in the table with and without, under different names.
+    // A BOS or EOS that the checkpoint should add and does not. With both first, since some tokenizers are in
+    // the table with and without, under different names.
     let special = SpecialTokens::find(tokenizer, config, &KINDS).unwrap_or_default();
     let (bos, eos) = (special.id("bos"), special.id("eos"));
     for (bos, eos) in [(bos, eos), (bos, None), (None, eos), (None, None)] {
@@ -87,7 +88,7 @@ pub fn recognize(
     by_structure(tokenizer).map(|name| (name, Evidence::Structure)).ok_or(Error::Unknown { hash })
 }
 
-/// Checks that llama.cpp knows the pre-tokenizer `name`, given by the user.
+/// Checks that llama.cpp has the pre-tokenizer `name`, given by the user.
 ///
 /// # Errors
 /// [`Error::Name`].
@@ -98,7 +99,7 @@ pub fn check_name(name: &str) -> Result<(), Error> {
     }
 }
 
-/// SHA-256 in hexadecimal of the ids as Python prints a list: `[1, 2, 3]`.
+/// SHA-256 in hexadecimal of the ids printed as a Python list: `[1, 2, 3]`.
 fn hash(ids: &[u32]) -> String {
     Sha256::digest(format!("{ids:?}")).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -107,10 +108,10 @@ fn by_hash(hash: &str) -> Option<&'static str> {
     HASHES.iter().find(|(_, known)| *known == hash).map(|(name, _)| *name)
 }
 
-/// The name of the pre-tokenizer that is built like `tokenizer`'s, if llama.cpp has code for it.
+/// The llama.cpp name of the pre-tokenizer with the same structure as `tokenizer`'s, if there is one.
 ///
-/// llama.cpp does not normalise, so NFC or nothing before the split come out the same; that text reaches it
-/// normalised is the caller's part.
+/// llama.cpp does not normalize, so no normalizer and NFC give the same name. The caller must normalize the
+/// text.
 pub fn by_structure(tokenizer: &Tokenizer) -> Option<&'static str> {
     let normalizer = kind(tokenizer.normalizer());
     if !matches!(normalizer, None | Some("NFC")) {
@@ -124,7 +125,7 @@ pub fn by_structure(tokenizer: &Tokenizer) -> Option<&'static str> {
     if kind(byte_level)? != "ByteLevel" || flag(byte_level, "add_prefix_space") != Some(false) {
         return None;
     }
-    // A missing `use_regex` is an old file, whose ByteLevel always split.
+    // Old files have no `use_regex`; their ByteLevel always split.
     let splits = flag(byte_level, "use_regex").unwrap_or(true);
     match (before, splits) {
         ([], true) => Some("gpt-2").filter(|_| !tokenizer.ignore_merges()),
@@ -139,7 +140,7 @@ pub fn by_structure(tokenizer: &Tokenizer) -> Option<&'static str> {
                 (QWEN2, false) => Some("qwen2"),
                 (QWEN35, false) => Some("qwen35"),
                 (LLAMA3, true) => Some("llama-bpe"),
-                // llama.cpp's `smaug-bpe` splits as `llama-bpe` does and obeys the merges.
+                // llama.cpp's `smaug-bpe` splits as `llama-bpe` does, but applies the merges.
                 (LLAMA3, false) => Some("smaug-bpe"),
                 _ => None,
             }
@@ -164,13 +165,13 @@ fn did_you_mean(name: &str) -> String {
     }
 }
 
-/// Qwen2 and Qwen3: digits one by one.
+/// Qwen2 and Qwen3: single digits.
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// Qwen3.5: marks belong to words.
+/// Qwen3.5: combining marks belong to words.
 const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// Llama 3: digits in threes.
+/// Llama 3: up to three digits.
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 #[cfg(test)]

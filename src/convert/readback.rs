@@ -1,10 +1,10 @@
-//! A written file, read back before it gets its name: by our own reader, and by the `gguf` crate.
+//! Verification of a written file before it gets its name, by our own parser and by the `gguf` crate.
 //!
-//! Both have to find the keys, values and tensor table that were meant to be written, to the bit.
-//! The `gguf` crate (0.1.2) knows the tensor types up to number 15, that is F32, F16, the Q4_0 to
-//! Q8_1 family and the K-quants, and takes any later number for another type or for none. So it reads a
-//! file whole where all its types are among those; of a file with others (BF16) it reads everything
-//! in front of the tensor table, and the table is left to our reader.
+//! Both must find the keys, values and tensor table that were meant to be written, bit for bit. The `gguf`
+//! crate (0.1.2) supports the tensor types up to number 15: F32, F16, the Q4_0 to Q8_1 family and the K-quants.
+//! It takes later numbers for another type or for none. So it parses a whole file only if all its types are
+//! among those. In a file with others (BF16) it parses everything before the tensor table, and only our parser
+//! reads the table.
 
 use crate::{
     error::Kind,
@@ -17,12 +17,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The highest type number that means the same to the `gguf` crate as to ggml.
+/// The highest type number with the same meaning in the `gguf` crate and ggml.
 const LAST_COMMON_TYPE: u32 = 15;
-/// Where the number of tensors stands in a file.
+/// Position of the number of tensors in a file.
 const TENSOR_COUNT: std::ops::Range<usize> = 8..16;
 
-/// Why a file that was just written is not what was meant.
+/// Reasons why a file that was just written is not as planned.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -31,27 +31,27 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// Our own reader refuses it.
+    /// Our own parser refuses it.
     #[error("{} was written wrongly; please report this", path.display())]
     Refused {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         #[source]
         source: gguf::Error,
     },
-    /// One of the two readers finds something else than was meant.
+    /// One of the two parsers finds a difference.
     #[error("{} was written wrongly: {what}, says {reader}; please report this", path.display())]
     Differs {
         /// The file.
         path: PathBuf,
-        /// What differs.
+        /// The difference.
         what: String,
-        /// Which reader found it.
+        /// The parser that found it.
         reader: &'static str,
     },
 }
@@ -66,18 +66,18 @@ impl Error {
     }
 }
 
-/// Reads the file at `path` back and holds it against the header that was meant.
+/// Parses the file at `path` and compares it with the intended header.
 ///
-/// The tensors' data are not read; only that all of them lie inside the file.
+/// The tensors' data are not read. It is only checked that they lie inside the file.
 ///
 /// # Errors
-/// The first difference, or why the file cannot be read at all.
+/// The first difference, or the reason why the file cannot be read.
 pub fn check(path: &Path, header: &Header) -> Result<(), Error> {
     let file = Map::open(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
     let differs = |reader| move |what| Error::Differs { path: path.to_path_buf(), what, reader };
     let gguf = Gguf::parse(&file).map_err(|source| Error::Refused { path: path.to_path_buf(), source })?;
     compare_ours(&gguf, header, file.len() as u64).map_err(differs("our own reader"))?;
-    // The map's front only: the crate never sees the weights. In range, for our reader has been there.
+    // Without the data section: the crate never sees the weights. In range, since our parser checked it.
     let front = &file[..gguf.data_start as usize];
     compare_independent(front, header).map_err(differs("the `gguf` crate"))
 }
@@ -102,7 +102,7 @@ fn compare_ours(gguf: &Gguf, header: &Header, file_bytes: u64) -> Result<(), Str
     Ok(())
 }
 
-/// The value as it stands in a file, so that a NaN equals itself.
+/// The value's encoding in a file; unlike values, encodings compare NaN as equal to itself.
 fn bits(value: &Value) -> Vec<u8> {
     let mut bytes = value.type_id().to_le_bytes().to_vec();
     value.encode(&mut bytes);
@@ -118,7 +118,7 @@ fn compare_independent(front: &[u8], header: &Header) -> Result<(), String> {
         front[TENSOR_COUNT].fill(0);
         GGUFFile::read(&front)
     };
-    // The crate's message prints all bytes from the wrong one on; that there is one has to do.
+    // The crate's message prints all bytes from the error on, so it is replaced.
     let file = read.ok().flatten().ok_or("its header cannot be read")?;
     same_count("keys", file.header.metadata.len(), header.metadata().len())?;
     for (found, (key, meant)) in file.header.metadata.iter().zip(header.metadata()) {

@@ -1,4 +1,4 @@
-//! Which tensor gets which type: the file types, llama-quantize's mixtures and their fallbacks.
+//! Tensor types of a file: the file types, llama-quantize's mixtures, and the fallbacks.
 //!
 //! Source: llama.cpp, `llama-quant.cpp`, `llama_tensor_get_type_impl`.
 
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 macro_rules! file_types {
     ($($variant:ident $name:literal $label:literal = $id:literal, $default:ident;)*) => {
-        /// A kind of file: most of its matrices have one type, some get more bits.
+        /// A file type: the type of most of its matrices, and rules that give some matrices more bits.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[allow(missing_docs, non_camel_case_types)] // llama-quantize's names
         pub enum FileType { $($variant),* }
@@ -31,7 +31,7 @@ macro_rules! file_types {
                 match self { $(FileType::$variant => $id),* }
             }
 
-            /// The type of the matrices that no rule names.
+            /// The type of the matrices without a rule.
             pub fn default_type(self) -> GgmlType {
                 match self { $(FileType::$variant => GgmlType::$default),* }
             }
@@ -56,8 +56,8 @@ file_types! {
 }
 
 impl FileType {
-    /// Whether the reference's converter writes this type itself; the others come from its quantizer,
-    /// which orders tensors and keys differently.
+    /// True if llama.cpp's converter writes this type itself. The others come from llama-quantize, which orders
+    /// tensors and keys differently.
     pub fn is_converters(self) -> bool {
         matches!(self, FileType::F32 | FileType::F16 | FileType::Bf16 | FileType::Q8_0)
     }
@@ -69,11 +69,11 @@ impl std::fmt::Display for FileType {
     }
 }
 
-/// A name that is no file type.
+/// The error for a name that is not a file type.
 #[derive(Debug, thiserror::Error)]
 #[error("`{found}` is no type; the types are {}", FileType::ALL.iter().map(|t| t.name()).collect::<Vec<_>>().join(", "))]
 pub struct UnknownFileType {
-    /// What was asked for.
+    /// The name.
     pub found: String,
 }
 
@@ -89,31 +89,31 @@ impl FromStr for FileType {
     }
 }
 
-/// What is asked of a conversion: everything that decides the bytes.
+/// The options of a conversion that determine the bytes of its files.
 #[derive(Clone, Debug, Default)]
 pub struct Recipe {
     /// The types of file to write, each once.
     pub file_types: Vec<FileType>,
-    /// Matrices with a type of their own; the first that matches counts.
+    /// Types for matching matrices; the first match wins.
     pub overrides: Vec<Override>,
-    /// Round every matrix to F16 before anything else, as the route over an F16 file does.
+    /// Rounds every matrix to F16 first, as a conversion by way of an F16 file does.
     pub via_f16: bool,
-    /// Leave out a stored head that is the embedding once more.
+    /// Leaves out a stored head that is a copy of the embedding.
     pub drop_tied_head: bool,
-    /// llama.cpp's name of the pre-tokenizer, where it is not to be recognised.
+    /// llama.cpp's name of the pre-tokenizer; `None` recognizes it.
     pub pre: Option<String>,
 }
 
-/// `REGEX=TYPE`: the matrices whose GGUF name the pattern finds get this type.
+/// A type override `REGEX=TYPE`: matrices whose GGUF name matches get this type.
 #[derive(Clone, Debug)]
 pub struct Override {
-    /// Searched for in the name, as llama-quantize does.
+    /// Regular expression, searched for anywhere in the name, as in llama-quantize.
     pub pattern: regex::Regex,
     /// The type they get.
     pub ggml_type: GgmlType,
 }
 
-/// An override that cannot be read.
+/// Errors of a malformed type override.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OverrideError {
@@ -123,21 +123,21 @@ pub enum OverrideError {
     /// Not a type the converter writes.
     #[error("`{found}` is no tensor type; the types are {}", writable().map(GgmlType::name).collect::<Vec<_>>().join(", "))]
     Type {
-        /// What stands behind the `=`.
+        /// The text after the `=`.
         found: String,
     },
     /// Not a regular expression.
     #[error("`{pattern}` is not a regular expression")]
     Pattern {
-        /// What stands before the `=`.
+        /// The text before the `=`.
         pattern: String,
-        /// Where it goes wrong.
+        /// The parser's error.
         #[source]
         source: regex::Error,
     },
 }
 
-/// The types that tensors can be asked to have: those with an encoder.
+/// The types that tensors can be written in: those with an encoder.
 fn writable() -> impl Iterator<Item = GgmlType> {
     crate::quant::CODECS.iter().map(|codec| codec.ggml_type())
 }
@@ -156,7 +156,7 @@ impl FromStr for Override {
     }
 }
 
-/// What a rule needs to know about the model.
+/// Facts about the model that the rules need.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// `block_count`.
@@ -165,27 +165,27 @@ pub struct Shape {
     pub is_70b: bool,
 }
 
-/// A type that did not fit a tensor's rows, and what it became.
+/// A tensor whose rows are not whole blocks of the intended type.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Fallback {
     /// The tensor.
     pub tensor: String,
-    /// The type that the rules wanted, by ggml's name.
+    /// The intended type, by ggml's name.
     pub wanted: &'static str,
-    /// The type it got.
+    /// The type that was used instead.
     pub got: &'static str,
     /// The length of the tensor's rows.
     pub row_len: u64,
 }
 
-/// Whether a tensor may be anything but F32; norms, biases and factors are not.
+/// True if a tensor may have a type other than F32: no norms, biases and factors.
 pub fn is_quantizable(name: &str, dims: &[u64]) -> bool {
     let n_dims = dims.iter().rposition(|&length| length > 1).map_or(1, |last| last + 1);
     n_dims >= 2 && name.ends_with("weight") && !name.contains("_norm.weight")
 }
 
-/// The type of each of `tensors`, which are `(name, dims)` in the quantizer's order (see
-/// [`quantizer_order`]), and the fallbacks among them.
+/// The type of each of `tensors`, `(name, dims)` in llama-quantize's order (see [`quantizer_order`]), and the
+/// fallbacks.
 pub fn tensor_types(
     file_type: FileType,
     overrides: &[Override],
@@ -219,7 +219,7 @@ pub fn tensor_types(
     (types.collect(), fallbacks)
 }
 
-/// llama-quantize's counters, which run over the tensors that no override takes.
+/// llama-quantize's counters, over the tensors without an override.
 struct Mixture {
     file_type: FileType,
     shape: Shape,
@@ -263,12 +263,12 @@ impl Mixture {
     }
 }
 
-/// The first and last eighth of the layers, and every third between.
+/// True for the first and last eighth of the layers, and for every third one between.
 fn gets_more_bits(layer: usize, layers: usize) -> bool {
     layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2
 }
 
-/// `wanted`, or what llama-quantize takes where the rows are no whole blocks of it.
+/// `wanted`, or llama-quantize's fallback if the rows are not whole blocks of it.
 fn fitting(wanted: GgmlType, row_len: u64) -> GgmlType {
     if row_len.is_multiple_of(wanted.block_len()) {
         return wanted;
@@ -282,8 +282,7 @@ fn fitting(wanted: GgmlType, row_len: u64) -> GgmlType {
     if row_len.is_multiple_of(smaller.block_len()) { smaller } else { GgmlType::F16 }
 }
 
-/// Where a tensor stands in llama-quantize's files: those outside the blocks first, then block by
-/// block, each by name.
+/// Sort key for llama-quantize's order: tensors outside the blocks first, then block by block, by name in each.
 pub fn quantizer_order(name: &str) -> (i64, &str) {
     let block = name
         .strip_prefix("blk.")

@@ -1,4 +1,4 @@
-//! What a conversion made, and what it cost.
+//! Report of a conversion: results and costs.
 
 use super::{
     output::Targets,
@@ -11,69 +11,69 @@ use crate::{checkpoint::Checkpoint, quant::Loss};
 use serde::Serialize;
 use std::{fmt, path::PathBuf, time::Instant};
 
-/// What a conversion made, or, without having run, what it would make.
+/// Results and costs of a conversion, or the expected results of one that was only planned.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// llama.cpp's name of the architecture.
     pub architecture: &'static str,
     /// llama.cpp's name of the pre-tokenizer.
     pub pretokenizer: String,
-    /// The weights of the model as it is written.
+    /// Number of weights, as written.
     pub parameters: u64,
-    /// The checkpoint's safetensors files, taken together.
+    /// Total size of the checkpoint's safetensors files.
     pub source_bytes: u64,
-    /// The files, in the order they were asked for.
+    /// The files, in the order of the request.
     pub files: Vec<FileReport>,
-    /// What the user should know about this model.
+    /// Warnings for the user about this model.
     pub warnings: Vec<String>,
-    /// What it cost; `None` for a plan.
+    /// Time and memory; `None` for a plan.
     pub cost: Option<Cost>,
-    /// The check that llama.cpp makes the checkpoint's tokens; `None` where it was not made.
+    /// Result of the token check; `None` if it was not run.
     pub token_check: Option<TokenCheck>,
-    /// What the models said to fixed prompts; `None` where they were not asked.
+    /// The answers to fixed prompts that were added to the manifests; `None` if none were computed.
     pub answers: Option<AnswersMade>,
 }
 
 /// One written or planned file.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileReport {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// Its type on the command line.
+    /// Its type, by the name in options.
     pub r#type: &'static str,
-    /// How many tensors it has.
+    /// Number of tensors.
     pub tensors: usize,
-    /// How many of them have each type, by ggml's names.
+    /// Number of tensors by type, under ggml's names.
     pub tensor_types: Vec<(&'static str, usize)>,
-    /// Their data, without padding.
+    /// Size of the tensors' data, without padding.
     pub tensor_bytes: u64,
-    /// The whole file.
+    /// Size of the file.
     pub file_bytes: u64,
-    /// The tensors' bits over their weights.
+    /// Bits of tensor data per weight.
     pub bits_per_weight: f64,
-    /// How far the matrices are from the checkpoint's; `None` for a plan.
+    /// Error of the matrices against the checkpoint's; `None` for a plan.
     pub weight_error: Option<WeightError>,
-    /// The matrices whose rows did not fit the type they were meant to have.
+    /// Matrices whose rows are not whole blocks of the type they should have.
     pub fallbacks: Vec<Fallback>,
-    /// What the stored copy of the embedding adds to the file; `None` where there is none.
+    /// Bytes that the stored copy of the embedding adds to the file; `None` if there is none.
     pub tied_head_bytes: Option<u64>,
-    /// Seconds that the workers spent on this file, taken together; `None` for a plan.
+    /// Total seconds of the workers for this file; `None` for a plan.
     pub busy_s: Option<f64>,
 }
 
-/// How far the written matrices are from the checkpoint's, over all weights of those that are not kept
-/// to the bit.
+/// Error of the written matrices against the checkpoint's, over all weights of the matrices that are not stored
+/// losslessly.
 #[derive(Clone, Debug, Serialize)]
 pub struct WeightError {
-    /// Root of the mean squared difference over that of the mean square; 0 if all are kept.
+    /// Root of the mean squared difference over that of the mean square; 0 if all are lossless.
     pub relative_rmse: f64,
-    /// Cosine of the angle between them; 1 if all are kept.
+    /// Cosine of the angle between them; 1 if all are lossless.
     pub cosine: f64,
-    /// The tensor with the largest relative RMSE; `None` if all are kept.
+    /// The tensor with the largest relative RMSE; `None` if all are lossless.
     pub worst: Option<Worst>,
 }
 
-/// The tensor that suffered most.
+/// The tensor with the largest error.
 #[derive(Clone, Debug, Serialize)]
 pub struct Worst {
     /// Its name in the file.
@@ -89,49 +89,49 @@ pub struct Worst {
 /// Time and memory.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cost {
-    /// Seconds from the first byte to the hashes of the written files, the token check not included.
+    /// Seconds from the start to the hashes of the written files, without the token check.
     pub wall_s: f64,
-    /// Processor seconds of this process until then, over all threads.
+    /// CPU seconds of this process until then, over all threads.
     pub cpu_s: f64,
-    /// Peak of memory with nothing behind it but RAM (`RssAnon`, looked at every 50 ms) meanwhile.
+    /// Peak of anonymous memory (`RssAnon`, sampled every 50 ms).
     pub peak_anonymous_bytes: Option<u64>,
-    /// Peak of all resident memory of this process until then (`VmHWM`), planning included.
+    /// Peak of resident memory of this process until then (`VmHWM`), planning included.
     pub peak_resident_bytes: Option<u64>,
 }
 
-/// A token check that found no difference. It runs behind everything else and is counted by itself.
+/// A token check without differences. It runs last and has its own times.
 #[derive(Clone, Debug, Serialize)]
 pub struct TokenCheck {
-    /// How many texts were compared.
+    /// Number of texts compared.
     pub texts: usize,
-    /// How many tokens they have.
+    /// Number of tokens in them.
     pub tokens: usize,
     /// Seconds, loading the vocabulary included.
     pub wall_s: f64,
-    /// Peak of all resident memory of this process until then (`VmHWM`).
+    /// Peak of resident memory of this process until then (`VmHWM`).
     pub peak_resident_bytes: Option<u64>,
 }
 
-/// Answers that stand in the manifests. They are computed behind everything else and counted by themselves.
+/// Answers that were added to the manifests. They are computed last and have their own times.
 #[derive(Clone, Debug, Serialize)]
 pub struct AnswersMade {
-    /// How many files have them.
+    /// Number of files with answers.
     pub files: usize,
-    /// How many tokens the prompts have, all files together.
+    /// Number of prompt tokens, over all files.
     pub tokens: usize,
     /// Seconds, loading included.
     pub wall_s: f64,
 }
 
 impl TokenCheck {
-    /// A check that has just been made.
+    /// The result of a check that has just finished; samples the memory.
     pub fn made(texts: usize, tokens: usize, wall_s: f64) -> TokenCheck {
         TokenCheck { texts, tokens, wall_s, peak_resident_bytes: Peak::start().resident_bytes }
     }
 }
 
 impl Report {
-    /// What `plan` would make.
+    /// The report of a plan.
     pub fn planned(checkpoint: &Checkpoint, plan: &Plan, targets: &Targets) -> Report {
         let files =
             plan.files.iter().zip(targets.paths()).map(|(file, path)| file_report(file, path.clone()));
@@ -231,7 +231,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
     warnings
 }
 
-/// Processor seconds of this process so far, over all threads.
+/// CPU seconds of this process so far, over all threads.
 fn cpu_s() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
@@ -330,7 +330,7 @@ fn row(f: &mut fmt::Formatter<'_>, columns: [String; 7], worst: &str) -> fmt::Re
     writeln!(f, "{name:<8} {tensors:>7} {bytes:>15} {bits:>11} {rmse:>9} {cosine:>8} {busy:>6}  {worst}")
 }
 
-/// The first of each kind of fallback, and how many there are of it.
+/// The first fallback of each kind, and the number of that kind.
 fn grouped_fallbacks(fallbacks: &[Fallback]) -> Vec<(&Fallback, usize)> {
     let mut groups: Vec<(&Fallback, usize)> = Vec::new();
     for fallback in fallbacks {
@@ -347,7 +347,7 @@ fn measured(number: Option<f64>, decimals: usize) -> String {
     number.map_or("—".to_owned(), |number| format!("{number:.decimals$}"))
 }
 
-/// A size for people: `1.10 GB`, powers of 1000.
+/// A size for display, in powers of 1000: `1.10 GB`.
 pub(super) fn bytes(bytes: u64) -> String {
     let size = bytes as f64;
     match bytes {
@@ -358,7 +358,7 @@ pub(super) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// A number with thin groups of three: `1,101,457,408`.
+/// A number with commas between groups of three digits: `1,101,457,408`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();

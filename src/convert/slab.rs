@@ -1,4 +1,4 @@
-//! One slab of rows on its way from the checkpoint into every file.
+//! Conversion of one slab, a run of rows of one tensor, into every file.
 
 use super::{
     Error,
@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{ops::Range, time::Instant};
 
-/// How many weights a slab has, unless a row or a head is longer: 512 KiB of f32.
+/// Weights of a slab, unless a row or a head is longer: 512 KiB of f32.
 const SLAB_LEN: u64 = 1 << 17;
 /// The first f32 that rounds to infinity in F16.
 const F16_OVERFLOW: f32 = 65520.0;
@@ -22,23 +22,23 @@ const F16_OVERFLOW: f32 = 65520.0;
 /// A run of rows of one tensor.
 #[derive(Clone, Debug)]
 pub(super) struct Slab {
-    /// Which of the plan's tensors.
+    /// Index of the tensor in the plan.
     pub(super) tensor: usize,
-    /// Which of its weights: whole rows, and whole heads where rows are reordered.
+    /// Range of its weights: whole rows, and whole heads if rows are reordered.
     pub(super) weights: Range<u64>,
-    /// The shard and the place in it where the slab's bytes end; `None` for computed tensors.
+    /// The shard, and the end of the slab's bytes in it; `None` for computed tensors.
     pub(super) source_end: Option<(usize, u64)>,
     source_bytes: u64,
 }
 
 impl Slab {
-    /// How many bytes of the checkpoint it covers.
+    /// Number of bytes of the checkpoint that it covers.
     pub(super) fn source_bytes(&self) -> u64 {
         self.source_bytes
     }
 }
 
-/// Cuts the tensors into slabs, in the order in which they lie in the checkpoint's files.
+/// Splits the tensors into slabs, in the order of the checkpoint's files.
 pub(super) fn cut(tensors: &[ModelTensor]) -> Vec<Slab> {
     let mut order: Vec<usize> = (0..tensors.len()).collect();
     order.sort_by_key(|&i| match &tensors[i].origin {
@@ -74,11 +74,11 @@ pub(super) struct Worker<'a> {
     checkpoint: &'a Checkpoint,
     plan: &'a Plan,
     outputs: &'a [Output],
-    /// The slab as it stands in the checkpoint.
+    /// The slab's bytes in the checkpoint.
     raw: Vec<u8>,
-    /// The slab's weights, in the file's order of rows.
+    /// The slab's weights, in the file's row order.
     weights: Vec<f32>,
-    /// The same in the checkpoint's order, or rounded to F16.
+    /// The weights in the checkpoint's row order, or rounded to F16.
     scratch: Vec<f32>,
     encoded: Vec<u8>,
 }
@@ -96,7 +96,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Carries slab number `i` into every file.
+    /// Converts slab number `i` for every file and writes it.
     pub(super) fn process(&mut self, i: usize, slab: &Slab, share: &mut Share) -> Result<(), Error> {
         share.busy_s.resize(self.plan.files.len(), 0.0);
         let tensor = &self.plan.tensors[slab.tensor];
@@ -111,7 +111,7 @@ impl<'a> Worker<'a> {
         share.busy_s.iter_mut().for_each(|seconds| *seconds += load_s);
         for file in 0..self.plan.files.len() {
             let ggml_type = self.ggml_type(file, slab.tensor);
-            // Files that give the tensor the same type share the work; the first has done it.
+            // Files with the same type for the tensor share the work; the first of them does it.
             if (0..file).any(|earlier| self.ggml_type(earlier, slab.tensor) == ggml_type) {
                 continue;
             }
@@ -137,7 +137,7 @@ impl<'a> Worker<'a> {
         file.tensors[file.places[tensor]].ggml_type
     }
 
-    /// Reads the slab's weights, refuses what is not finite, and reorders rows.
+    /// Reads the slab's weights, refuses values that are not finite, and reorders rows.
     fn load(&mut self, tensor: &ModelTensor, slab: &Slab) -> Result<(), Error> {
         let range = slab.weights.start as usize..slab.weights.end as usize;
         self.weights.resize(range.len(), 0.0);
@@ -170,7 +170,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Puts the weights rounded to F16 into the scratch buffer.
+    /// Stores the weights rounded to F16 in the scratch buffer.
     fn round_to_f16(&mut self) {
         let codec = quant::codec(GgmlType::F16).expect("plain floats have a codec");
         self.raw.resize(self.weights.len() * 2, 0);
@@ -179,7 +179,7 @@ impl<'a> Worker<'a> {
         codec.decode(&self.raw, &mut self.scratch);
     }
 
-    /// Encodes the slab and measures what that costs, unless it costs nothing by construction.
+    /// Encodes the slab and measures the error; `None` if it is lossless by construction.
     fn encode(
         &mut self,
         tensor: &ModelTensor,
@@ -206,14 +206,14 @@ impl<'a> Worker<'a> {
         Ok(Some(loss))
     }
 
-    /// The first weight of the encoded slab that decodes to something infinite.
+    /// Index of the first weight of the encoded slab that decodes to a value that is not finite.
     fn first_overflow(&mut self, codec: &dyn Codec) -> usize {
         self.scratch.resize(self.weights.len(), 0.0);
         codec.decode(&self.encoded, &mut self.scratch);
         quant::first_non_finite(&self.scratch).unwrap_or_default()
     }
 
-    /// Whether some file will hold the tensor's weights as F16, or as what F16 makes of them.
+    /// True if some file stores the tensor as F16, or encodes it from F16 values.
     fn goes_through_f16(&self, tensor: usize) -> bool {
         let is_matrix = self.plan.tensors[tensor].dims.len() > 1;
         (self.plan.recipe.via_f16 && is_matrix)
@@ -240,12 +240,12 @@ fn source_type(dtype: Dtype) -> GgmlType {
     }
 }
 
-/// Whether the checkpoint stores the tensor in this type.
+/// True if the checkpoint stores the tensor in this type.
 fn is_stored_as(tensor: &ModelTensor, ggml_type: GgmlType) -> bool {
     matches!(&tensor.origin, Origin::Checkpoint(source) if source_type(source.dtype) == ggml_type)
 }
 
-/// Reorders the rows of each head: row `2i + p` becomes the row that was `p * d/2 + i`.
+/// Reorders the rows of each head: row `2i + p` of `out` is row `p * d/2 + i` of `rows`.
 fn interleave(rows: &[f32], out: &mut [f32], head_width: usize, row_len: usize) {
     let half = head_width / 2;
     let heads = rows.chunks_exact(head_width * row_len).zip(out.chunks_exact_mut(head_width * row_len));

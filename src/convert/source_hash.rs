@@ -1,4 +1,4 @@
-//! SHA-256 of the checkpoint's files, taken while the weights go by.
+//! SHA-256 of the checkpoint's files, computed during the pass over the weights.
 
 use super::{Error, slab::Slab};
 use crate::checkpoint::Shards;
@@ -18,13 +18,13 @@ const CHUNK: usize = 1 << 18;
 pub struct SourceHash {
     /// The file's name in the checkpoint folder.
     pub name: String,
-    /// Its length.
+    /// Its size.
     pub file_bytes: u64,
     /// Its SHA-256, in hexadecimal.
     pub sha256: String,
 }
 
-/// Hashes each shard from front to back, close behind the workers, while its bytes are still cached.
+/// Hashes each shard from front to back, right after the workers, while its bytes are still in the page cache.
 pub(super) struct SourceHasher<'a> {
     shards: &'a Shards,
     states: Vec<Mutex<State>>,
@@ -42,7 +42,7 @@ impl<'a> SourceHasher<'a> {
         SourceHasher { shards, states: shards.files().iter().map(|_| Mutex::new(state())).collect() }
     }
 
-    /// Hashes up to the end of `slab`, unless another worker is about it already.
+    /// Hashes up to the end of `slab`, unless another worker is hashing this shard.
     pub(super) fn advance(&self, slab: &Slab) -> Result<(), Error> {
         let Some((shard, end)) = slab.source_end else { return Ok(()) };
         match self.states[shard].try_lock() {
@@ -62,7 +62,7 @@ impl<'a> SourceHasher<'a> {
         Ok(())
     }
 
-    /// Hashes what is left and gives the hashes in the order of the files.
+    /// Hashes the rest and returns the hashes in the order of the files.
     pub(super) fn finish(self, interrupt: &AtomicBool) -> Result<Vec<SourceHash>, Error> {
         let mut hashes = Vec::new();
         for (shard, file) in self.shards.files().iter().enumerate() {
@@ -85,7 +85,7 @@ impl<'a> SourceHasher<'a> {
     }
 }
 
-/// The files beside the shards that decide what is written, those of them that are there.
+/// The files beside the shards that influence the output, as far as they exist.
 pub(super) const SMALL_FILES: &[&str] = &[
     "README.md",
     "added_tokens.json",

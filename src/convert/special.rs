@@ -1,29 +1,29 @@
-//! Special tokens: which id is BOS, EOS and so on, and which of them llama.cpp adds to a prompt.
+//! Special tokens: the ids of BOS, EOS and so on, and which of them llama.cpp adds to a prompt.
 //!
-//! The rules are those of gguf-py's `SpecialVocab` (`gguf-py/gguf/vocab.py`), quirks included, because the
-//! keys must come out the same.
+//! The rules are those of gguf-py's `SpecialVocab` (`gguf-py/gguf/vocab.py`), quirks included, so that the keys
+//! come out the same.
 
 use crate::checkpoint::tokenizer::Tokenizer;
 use serde_json::{Map, Value};
 
-/// The kinds of special token in the order they are looked up, which is the order they are written.
+/// The kinds of special token, in the order of lookup and of writing.
 pub(super) const KINDS: [&str; 7] = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"];
 
-/// What a tokenizer says about its special tokens.
+/// The special tokens of a tokenizer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SpecialTokens {
     /// Kind and id, in the order found.
     pub(super) ids: Vec<(&'static str, u32)>,
-    /// Kind and whether llama.cpp shall add it, in the order found.
+    /// Kind, and true if llama.cpp shall add it, in the order found.
     pub(super) add: Vec<(&'static str, bool)>,
 }
 
-/// An id in config.json that is no id.
+/// An invalid token id in config.json.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadId {
     /// The key in config.json.
     pub(super) key: String,
-    /// The number that stands there.
+    /// The value.
     pub(super) value: String,
 }
 
@@ -42,7 +42,7 @@ impl SpecialTokens {
         if let Some(settings) = settings {
             for &kind in &names.kinds {
                 if let Some(Value::Bool(add)) = settings.get(&format!("add_{kind}_token")) {
-                    // The post-processor knows better than the configuration.
+                    // The post-processor takes precedence over the configuration.
                     found.add_default(kind, *add);
                 }
                 let text = names.get(kind).and_then(token_text);
@@ -57,7 +57,7 @@ impl SpecialTokens {
                 None | Some(Value::Null) => config.get("text_config").and_then(|inner| inner.get(&key)),
                 value => value,
             };
-            // A list of ids, as for several EOS tokens, is passed over.
+            // A list of ids, as for several EOS tokens, is ignored.
             if let Some(number) = value.filter(|v| v.is_i64() || v.is_u64()) {
                 let id = number.as_u64().and_then(|id| u32::try_from(id).ok());
                 let id = id.ok_or_else(|| BadId { key, value: number.to_string() })?;
@@ -93,7 +93,7 @@ impl SpecialTokens {
     }
 }
 
-/// The `X_token` settings, as the post-processor corrects them.
+/// The `X_token` settings, with the post-processor's corrections.
 struct Names {
     settings: Vec<(&'static str, Value)>,
     kinds: Vec<&'static str>,
@@ -117,7 +117,7 @@ impl Names {
             eos: setting("eos"),
             sep: setting("sep"),
         };
-        // Models of BERT's kind call them by other names.
+        // BERT-like models use other names.
         if !truthy(&names.bos) && truthy(&names.cls) {
             names.bos = names.cls.clone();
             names.set("bos", names.cls.clone());
@@ -207,7 +207,7 @@ impl Names {
             if !self.configured {
                 self.eos = last.clone();
             } else if *last != self.eos {
-                // What was called EOS ends a turn or a message; the template's last token ends the text.
+                // The former EOS ends a turn or a message; the template's last token ends the text.
                 for kind in ["eot", "eom"] {
                     if !self.kinds.contains(&kind) {
                         self.kinds.push(kind);
@@ -223,7 +223,8 @@ impl Names {
         self.read_pair(list("pair"), first, last, found);
     }
 
-    /// `[first] A [sep] [eos] B [last]`: whether a separator stands between two texts.
+    /// Reads a pair template, `[first] A [sep] [eos] B [last]`, to find out if a separator is between the
+    /// texts.
     fn read_pair(
         &mut self,
         pair: &[Value],
@@ -260,17 +261,17 @@ impl Names {
     }
 }
 
-/// The token's name in a piece of a template, if the piece is a special token.
+/// The name of the special token in an entry of a template; `None` for other entries.
 fn special_id(piece: &Value) -> Option<&Value> {
     piece.get("SpecialToken")?.get("id").filter(|id| truthy(id))
 }
 
-/// A setting's text: a string, or the `content` of an added token written out.
+/// A setting's text: a string, or the `content` of an added token object.
 fn token_text(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value.get("content").and_then(Value::as_str))
 }
 
-/// What Python takes for true.
+/// True if Python's `bool` would be.
 fn truthy(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -1,8 +1,8 @@
-//! The one pass over the weights: read a slab of rows, encode it for every file, write it, measure it.
+//! The pass over the weights: reads a slab of rows, encodes it for every file, writes it, measures the error.
 //!
-//! Slabs are cut by the tensors' shapes alone and land at offsets that are known beforehand, so the
-//! bytes do not depend on how many threads there are or which is faster. Each worker owns its buffers;
-//! together they are a few megabytes, whatever the model's size.
+//! Slabs depend only on the tensors' shapes, and their offsets in the files are known beforehand. So the bytes
+//! do not depend on the number or the speed of threads. Each worker owns its buffers; together they take a few
+//! megabytes, whatever the model's size.
 
 use super::{
     Error, Progress,
@@ -21,26 +21,26 @@ use std::{
     time::Duration,
 };
 
-/// How often the coordinating thread looks at the progress.
+/// Interval at which the coordinating thread reports the progress.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What the pass found out.
+/// Results of the pass.
 pub(super) struct Passed {
-    /// For each file, for each of the plan's tensors: how far its weights are from the source's;
-    /// `None` where they are the same by construction.
+    /// Error by file and by tensor of the plan, against the checkpoint's weights; `None` if lossless by
+    /// construction.
     pub(super) losses: Vec<Vec<Option<Loss>>>,
-    /// For each file the seconds that workers spent on it, taken together.
+    /// Total seconds of the workers, by file.
     pub(super) busy_s: Vec<f64>,
     /// The shards' hashes, in the order of the checkpoint's files.
     pub(super) hashes: Vec<SourceHash>,
 }
 
-/// What one worker hands over when it is done.
+/// Results of one worker.
 #[derive(Default)]
 pub(super) struct Share {
-    /// Slab, file and what was measured.
+    /// Slab, file and measured error.
     pub(super) losses: Vec<(usize, usize, Loss)>,
-    /// Seconds for each file.
+    /// Seconds by file.
     pub(super) busy_s: Vec<f64>,
 }
 
@@ -83,7 +83,7 @@ pub(super) fn run(
         measured.extend(share.losses);
         busy_s.iter_mut().zip(share.busy_s).for_each(|(sum, seconds)| *sum += seconds);
     }
-    // Sums of floats depend on their order; slabs are added in theirs.
+    // Sums of floats depend on the order, so slabs are always added in theirs.
     measured.sort_by_key(|&(slab, file, _)| (slab, file));
     let mut losses = vec![vec![None; plan.tensors.len()]; files];
     for (slab, file, loss) in measured {
@@ -92,10 +92,10 @@ pub(super) fn run(
     Ok(Passed { losses, busy_s, hashes })
 }
 
-/// Spreads `count` jobs over `threads`, in order, and calls `tick` now and then meanwhile.
+/// Runs `count` jobs on `threads` threads, in order, and calls `tick` at intervals meanwhile.
 ///
 /// # Errors
-/// Of the jobs that failed the first one's error: all jobs before it have been carried out.
+/// The error of the first of the failed jobs; all jobs before it have finished.
 pub(super) fn work<W, S: Default + Send>(
     threads: usize,
     count: usize,
@@ -133,7 +133,7 @@ pub(super) fn work<W, S: Default + Send>(
             .map(|_| {
                 let finished = finished.clone();
                 scope.spawn(|| {
-                    // Dropped when the worker ends, however it ends.
+                    // Dropped when the worker ends, by return or panic.
                     let _finished = finished;
                     worker()
                 })

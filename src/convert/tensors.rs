@@ -1,4 +1,4 @@
-//! The checkpoint's tensors, matched with what its architecture expects.
+//! The checkpoint's tensors, matched with those that its architecture expects.
 
 use super::{
     Error,
@@ -7,40 +7,40 @@ use super::{
 use crate::checkpoint::{Checkpoint, SourceTensor};
 use std::collections::BTreeMap;
 
-/// A tensor of the model: what the file calls it and where its numbers come from.
+/// A tensor of the model: its GGUF name and the source of its numbers.
 #[derive(Clone, Debug)]
 pub struct ModelTensor {
     /// GGUF's name.
     pub name: String,
     /// GGUF's dimensions: `dims[0]` is the length of a row.
     pub dims: Vec<u64>,
-    /// Where the numbers are.
+    /// Source of its numbers.
     pub origin: Origin,
-    /// Where the two halves of each head's rows are interleaved: the width of a head.
+    /// Head width, if the two halves of each head's rows are to be interleaved.
     pub interleaved_heads: Option<u64>,
 }
 
-/// Where a tensor's numbers come from.
+/// Source of a tensor's numbers.
 #[derive(Clone, Debug)]
 pub enum Origin {
     /// A tensor of the checkpoint.
     Checkpoint(SourceTensor),
-    /// The architecture's own arithmetic.
+    /// Values computed by the architecture.
     Computed(Vec<f32>),
 }
 
 impl ModelTensor {
-    /// How many numbers it has.
+    /// Number of weights.
     pub fn element_count(&self) -> u64 {
         self.dims.iter().product()
     }
 
-    /// The length of a row as far as reordering goes: a bias of a reordered matrix has rows of one.
+    /// Length of a row for reordering: a bias of a reordered matrix has rows of one.
     pub fn row_len(&self) -> u64 {
         if self.dims.len() == 1 && self.interleaved_heads.is_some() { 1 } else { self.dims[0] }
     }
 
-    /// What messages call it: the name in the checkpoint, where it has one.
+    /// The name for messages: the checkpoint's, or the GGUF name of a computed tensor.
     pub fn source_name(&self) -> &str {
         match &self.origin {
             Origin::Checkpoint(source) => &source.name,
@@ -49,11 +49,11 @@ impl ModelTensor {
     }
 }
 
-/// The tensors of the file in the reference converter's order: computed ones, then the checkpoint's
-/// shard by shard and by name. The head is left out if `drop_head`.
+/// The tensors of the file in the order of llama.cpp's converter: computed ones first, then the checkpoint's by
+/// shard, and by name in each. The head is left out if `drop_head`.
 ///
 /// # Errors
-/// Tensors that are missing, unexpected or of another shape than `config.json` says.
+/// Tensors that are missing, unexpected, or of another shape than `config.json` implies.
 pub fn match_tensors(
     checkpoint: &Checkpoint,
     architecture: &dyn Architecture,
@@ -66,7 +66,7 @@ pub fn match_tensors(
     for tensor in outer_tensors(config, has_head || !config.tie_word_embeddings) {
         expected.insert(tensor.source.to_owned(), (tensor.name.to_owned(), tensor));
     }
-    // A config.json that claims more layers than there are tensors would only fill memory.
+    // Bounded, so that a config.json with more layers than there are tensors does not fill the memory.
     let layer_tensors = architecture.layer_tensors(config);
     for layer in 0..layers.min(shards.tensors().len() as u64 + 1) {
         for tensor in &layer_tensors {
@@ -125,20 +125,20 @@ fn check_shape(source: &SourceTensor, expected: &Expected) -> Result<(), Error> 
     })
 }
 
-/// What a checkpoint stores as its output head.
+/// Output head in a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
-    /// None: the head is the embedding.
+    /// None: the embedding is the head.
     Absent,
-    /// One of its own, as `config.json` says.
+    /// A separate matrix, as `config.json` states.
     Untied,
-    /// The embedding once more, although `config.json` ties the two.
+    /// A copy of the embedding, although `config.json` ties the two.
     TiedCopy,
-    /// Another matrix, although `config.json` ties the two.
+    /// A matrix that differs from the embedding, although `config.json` ties the two.
     TiedButDifferent,
 }
 
-/// Looks at the stored head, and compares it with the embedding where the two ought to be the same.
+/// The kind of the stored head. If `config.json` ties it to the embedding, the two are compared.
 ///
 /// # Errors
 /// The shards cannot be read.
@@ -153,7 +153,7 @@ pub fn stored_head(checkpoint: &Checkpoint) -> Result<Head, Error> {
     Ok(if same_bytes(checkpoint, head, embedding)? { Head::TiedCopy } else { Head::TiedButDifferent })
 }
 
-/// Whether the stored head is the embedding, byte for byte.
+/// True if the stored head equals the embedding byte for byte, or if there is none.
 ///
 /// # Errors
 /// The shards cannot be read.

@@ -6,11 +6,11 @@ use crate::error::Kind;
 use crate::gguf::{Array, Value};
 use serde_json::Map;
 
-/// Why a vocabulary cannot be written.
+/// Reasons why a vocabulary cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// More tokens than rows.
+    /// More tokens than rows in the embedding matrix.
     #[error(
         "the tokenizer has ids up to {largest_id} (token {token:?}) but the model has embeddings for \
          {vocab_size} tokens; were tokens added without resizing the embeddings?"
@@ -20,18 +20,18 @@ pub enum Error {
         largest_id: u32,
         /// The token with that id.
         token: String,
-        /// How many rows the embedding matrix has.
+        /// Number of rows in the embedding matrix.
         vocab_size: u32,
     },
-    /// A special token's id that cannot be one.
+    /// A special token's id that is not valid.
     #[error("config.json: `{key}` is {value}, which is no token id; remove it or write the right one")]
     SpecialId {
         /// The key in config.json.
         key: String,
-        /// What stands there.
+        /// The value.
         value: String,
     },
-    /// The tokenizer itself.
+    /// The tokenizer's error.
     #[error("the vocabulary cannot be read")]
     Tokenizer(#[from] tokenizer::Error),
 }
@@ -49,12 +49,12 @@ impl From<BadId> for Error {
     }
 }
 
-/// Which converter class of the reference is followed where they differ.
+/// The converter class of llama.cpp to follow where the classes differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// `LlamaModel`: Llama, SmolLM2.
     Llama,
-    /// `Qwen2Model` and its heirs: Qwen2, Qwen3.
+    /// `Qwen2Model` and its subclasses: Qwen2, Qwen3.
     Qwen,
 }
 
@@ -73,7 +73,7 @@ mod token_type {
 /// that the tokenizer does not use become `[PAD{id}]`.
 ///
 /// # Errors
-/// [`Error::DoesNotFit`], [`Error::SpecialId`], and what the tokenizer says about itself.
+/// [`Error::DoesNotFit`], [`Error::SpecialId`], and the tokenizer's own errors.
 pub fn metadata(
     tokenizer: &Tokenizer,
     config: &Map<String, serde_json::Value>,
@@ -96,13 +96,13 @@ pub fn metadata(
     keys.set("tokenizer.ggml.merges", Value::Array(Array::String(tokenizer.merges().to_vec())));
     keys.special(tokenizer, &SpecialTokens::find(tokenizer, config, &KINDS)?);
     if family == Family::Llama {
-        // Code Llama's size: its infill tokens, of which gguf-py can write only the end of turn.
+        // Code Llama's size. gguf-py can write only the end of turn of its infill tokens.
         if vocab_size == 32016 {
             let mut infill = SpecialTokens::find(tokenizer, config, &["prefix", "suffix", "middle", "eot"])?;
             infill.id_default("eot", 32010);
             keys.special(tokenizer, &infill);
         }
-        // Granite's size, and SmolLM2's.
+        // Granite's size and SmolLM2's.
         if vocab_size == 49152 {
             keys.set("tokenizer.ggml.add_bos_token", Value::Bool(false));
         }
@@ -110,7 +110,7 @@ pub fn metadata(
     Ok(keys.0)
 }
 
-/// Each id's text and type, up to `vocab_size`.
+/// Text and type of each id, up to `vocab_size`.
 fn tokens(tokenizer: &Tokenizer, vocab_size: u32) -> Result<(Vec<String>, Vec<i32>), Error> {
     let tokens = tokenizer.tokens()?;
     if let Some(last) = tokens.last().filter(|last| last.id >= vocab_size) {
@@ -130,12 +130,12 @@ fn tokens(tokenizer: &Tokenizer, vocab_size: u32) -> Result<(Vec<String>, Vec<i3
     Ok((texts, types))
 }
 
-/// How one token is written: its text and type.
+/// Text and type of one token.
 fn written(tokenizer: &Tokenizer, token: Token) -> Result<(String, i32), Error> {
     let Some(added) = token.added else {
         return Ok((token.text, token_type::NORMAL));
     };
-    // llama.cpp looks for these texts as they stand, so they are written as the tokenizer would say them.
+    // llama.cpp searches for these texts literally, so they are written as the tokenizer would decode them.
     let text = match added.normalized {
         true => token.text,
         false => spoken(tokenizer, &token.text)?,
@@ -146,7 +146,7 @@ fn written(tokenizer: &Tokenizer, token: Token) -> Result<(String, i32), Error> 
     Ok((text.replace('\u{2581}', " "), token_type::USER_DEFINED))
 }
 
-/// `text` encoded and decoded again, the way transformers does it.
+/// `text` encoded and decoded again, as transformers does it.
 fn spoken(tokenizer: &Tokenizer, text: &str) -> Result<String, Error> {
     let decoded = tokenizer.decode(&tokenizer.encode(text)?)?;
     let clean = tokenizer.config().and_then(|settings| settings.get("clean_up_tokenization_spaces"));
@@ -169,7 +169,7 @@ fn spoken(tokenizer: &Tokenizer, text: &str) -> Result<String, Error> {
     Ok(UNSPACED.iter().fold(decoded, |text, (spaced, plain)| text.replace(spaced, plain)))
 }
 
-/// Whether a token is one that its makers forgot to mark as special.
+/// True for special tokens that are often not marked as such.
 fn looks_special(text: &str) -> bool {
     let between = |start, end| text.starts_with(start) && text.ends_with(end);
     ["<pad>", "<mask>", "<2mass>", "[@BOS@]"].contains(&text)
@@ -249,7 +249,8 @@ impl Keys {
                         }
                     }
                 }
-                // gguf-py writes the names in the order of a Python set, which changes from run to run.
+                // Sorted here: gguf-py writes the names in the order of a Python set, which changes from run to
+                // run.
                 names.sort();
                 names.dedup();
                 self.set("tokenizer.chat_templates", Value::Array(Array::String(names)));
@@ -261,7 +262,7 @@ impl Keys {
     }
 }
 
-/// What a normaliser does that llama.cpp can be told.
+/// Normalizer settings that llama.cpp has keys for.
 #[derive(Default)]
 struct Normalizer {
     lowercase: Option<bool>,
@@ -274,7 +275,7 @@ impl Normalizer {
             Some("Lowercase") => self.lowercase = Some(true),
             Some("StripAccents") => self.strip_accents = Some(true),
             Some("BertNormalizer") => {
-                // A null takes back what an earlier step said.
+                // A null cancels the setting of an earlier step.
                 for (key, slot) in
                     [("lowercase", &mut self.lowercase), ("strip_accents", &mut self.strip_accents)]
                 {

@@ -1,4 +1,4 @@
-//! The written files, looked at once more: read back by two parsers, and hashed.
+//! Verification of the written files: parsed again by two parsers, and hashed.
 
 use super::{Error, Progress, output::Output, plan::Plan, readback, source_hash::hex, stream};
 use sha2::{Digest, Sha256};
@@ -23,7 +23,7 @@ pub(super) struct Written {
     pub(super) tensor_sha256: Vec<String>,
 }
 
-/// Puts the files on the disk, reads their headers back and hashes them.
+/// Syncs the files to disk, checks their headers and hashes them.
 pub(super) fn check(
     plan: &Plan,
     outputs: &[Output],
@@ -72,7 +72,7 @@ struct Job {
     is_whole_file: bool,
 }
 
-/// The whole files first: each is one long job.
+/// Jobs in the order in which they are started: the whole files first, since each is one long job.
 fn jobs(plan: &Plan) -> Vec<Job> {
     let mut jobs = Vec::new();
     for (file, planned) in plan.files.iter().enumerate() {

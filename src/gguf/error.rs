@@ -1,12 +1,12 @@
-//! What can be wrong with a GGUF file, and what a file that is none may be instead.
+//! Defects of a GGUF file, and guesses at what a file of another format is.
 
 use super::GgmlType;
 use crate::error::Kind;
 
-/// What is wrong with a GGUF file.
+/// A defect of a GGUF file.
 ///
-/// Messages show names from the file escaped: they may hold anything, also what steers a terminal.
-/// Offsets are bytes from the start of the file unless the text says otherwise.
+/// Names from the file are escaped in messages, since they may contain terminal control sequences. Offsets are
+/// bytes from the start of the file unless the text says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -18,13 +18,13 @@ pub enum Error {
     Magic {
         /// The first bytes, at most eight.
         found: Vec<u8>,
-        /// What the file seems to be.
+        /// The format that the file seems to have.
         lookalike: Lookalike,
     },
     /// Version 1, whose counts are 32 bits wide.
     #[error("GGUF version 1 is no longer read by anyone; convert the model again from its checkpoint")]
     VersionOne,
-    /// A file for a big-endian machine.
+    /// A big-endian file.
     #[error("the file is big-endian; fetch the little-endian one, or convert the checkpoint again")]
     BigEndian,
     /// A version that does not exist yet, or never did.
@@ -39,51 +39,51 @@ pub enum Error {
          was the download cut short?"
     )]
     Truncated {
-        /// Which part.
+        /// The part of the file, for the message.
         what: String,
-        /// Where that part begins.
+        /// Start of that part.
         offset: u64,
-        /// How many bytes it takes.
+        /// Bytes that it needs.
         needs: u64,
-        /// How many bytes the file still has there.
+        /// Bytes of the file from there on.
         remaining: u64,
     },
-    /// A count that the rest of the file cannot hold.
+    /// A count or length that the rest of the file cannot hold.
     #[error(
         "{what} at byte {offset} says {count}, and the {remaining} bytes behind it have room for {room}; \
          the file is cut short or damaged, fetch it again"
     )]
     Count {
-        /// Which count.
+        /// Name of the count, for the message.
         what: String,
-        /// Where the count stands.
+        /// Offset of the count.
         offset: u64,
         /// The count.
         count: u64,
-        /// How many bytes the file still has there.
+        /// Bytes of the file after it.
         remaining: u64,
-        /// The largest count that could be true.
+        /// The largest count that they could hold.
         room: u64,
     },
     /// Text that is not UTF-8.
     #[error("{what} at byte {offset} is not UTF-8; the file is damaged, or its writer is")]
     Utf8 {
-        /// Which text.
+        /// Name of the text, for the message.
         what: String,
-        /// Where its first wrong byte stands.
+        /// Offset of its first invalid byte.
         offset: u64,
     },
-    /// A name that llama.cpp cannot take.
+    /// A key or tensor name that llama.cpp does not accept.
     #[error("{what} at byte {offset} {problem}; the file is damaged, or its writer is")]
     Name {
-        /// Which name.
+        /// Number of the key or tensor, for the message.
         what: String,
-        /// Where it stands.
+        /// Its offset.
         offset: u64,
-        /// What is wrong with it.
+        /// The defect.
         problem: NameProblem,
     },
-    /// A key that stands in the file twice.
+    /// A key that the file has twice.
     #[error("key `{}` stands in the file twice; which one holds is not defined, convert again", key.escape_debug())]
     DuplicateKey {
         /// The key.
@@ -92,11 +92,11 @@ pub enum Error {
     /// A value type that does not exist.
     #[error("{what} has type {type_id} at byte {offset}, and types end at 12; the file is damaged")]
     ValueType {
-        /// Which value.
+        /// Name of the value, for the message.
         what: String,
-        /// Where the type stands.
+        /// Offset of the type.
         offset: u64,
-        /// The type.
+        /// The type's number.
         type_id: u32,
     },
     /// An array of arrays.
@@ -105,12 +105,12 @@ pub enum Error {
         /// The key.
         key: String,
     },
-    /// A truth value that is neither 0 nor 1.
+    /// A bool that is neither 0 nor 1.
     #[error("{what} at byte {offset} is a bool of {found}, and only 0 and 1 are; the file is damaged")]
     Bool {
-        /// Which value.
+        /// Name of the value, for the message.
         what: String,
-        /// Where it stands.
+        /// Its offset.
         offset: u64,
         /// The byte.
         found: u8,
@@ -121,7 +121,7 @@ pub enum Error {
         /// The value and its type.
         found: String,
     },
-    /// A tensor name that stands in the table twice.
+    /// A tensor name that the table has twice.
     #[error("tensor `{}` stands in the table twice; convert again", name.escape_debug())]
     DuplicateTensor {
         /// The name.
@@ -135,14 +135,14 @@ pub enum Error {
         /// Its number of dimensions.
         n_dims: u32,
     },
-    /// A dimension of zero, or a product that no machine can address.
+    /// A dimension of zero, or more weights or bytes than an `i64` counts.
     #[error("tensor `{}` has the shape {dims:?}, {problem}; the file is damaged", name.escape_debug())]
     Shape {
         /// The tensor.
         name: String,
         /// Its dimensions, fastest first.
         dims: Vec<u64>,
-        /// What is wrong with them.
+        /// The defect.
         problem: ShapeProblem,
     },
     /// A tensor type that the pinned llama.cpp does not have.
@@ -150,7 +150,7 @@ pub enum Error {
     TensorType {
         /// The tensor.
         name: String,
-        /// The type.
+        /// The type's number.
         type_id: u32,
     },
     /// A row that is not whole blocks.
@@ -166,7 +166,7 @@ pub enum Error {
         /// Its type.
         ggml_type: GgmlType,
     },
-    /// A tensor that does not begin where the one before it ends.
+    /// A tensor that does not start where the one before it ends.
     #[error(
         "tensor `{}` begins at byte {found} of the data section, and byte {expected} is where {} \
          (llama.cpp reads only tables in order and without gaps); {}",
@@ -177,12 +177,12 @@ pub enum Error {
         name: String,
         /// The tensor before it in the table.
         before: Option<String>,
-        /// Where the table says it begins.
+        /// Its offset in the data section according to the table.
         found: u64,
-        /// Where it has to begin.
+        /// The offset that it must have.
         expected: u64,
     },
-    /// A tensor whose bytes are not all there.
+    /// A tensor whose bytes extend past the end of the file.
     #[error(
         "tensor `{}` needs bytes {start}..{end} but the file has {file_bytes}; was the download cut short?",
         name.escape_debug()
@@ -190,11 +190,11 @@ pub enum Error {
     TensorOutside {
         /// The tensor.
         name: String,
-        /// Where its bytes begin.
+        /// Start of its bytes.
         start: u64,
-        /// Where they end.
+        /// End of its bytes.
         end: u64,
-        /// How long the file is.
+        /// Size of the file.
         file_bytes: u64,
     },
 }
@@ -206,55 +206,55 @@ impl Error {
     }
 }
 
-/// What is wrong with a key or the name of a tensor.
+/// Defects of a key or a tensor name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameProblem {
     /// No bytes.
     #[error("is empty")]
     Empty,
-    /// More bytes than fit.
+    /// Longer than the limit.
     #[error("has {len} bytes, and at most {limit} fit")]
     TooLong {
-        /// How many bytes it has.
+        /// Its bytes.
         len: u64,
-        /// How many it may have.
+        /// Most bytes allowed.
         limit: u64,
     },
-    /// A zero byte, at which a C string ends.
+    /// A zero byte, which ends a C string.
     #[error("holds a zero byte, at which llama.cpp would cut it off")]
     ZeroByte,
 }
 
-/// What is wrong with a tensor's dimensions.
+/// Defects of a tensor's dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeProblem {
     /// A dimension of zero.
     #[error("which holds no weights")]
     Empty,
-    /// More weights or bytes than 63 bits count.
+    /// More weights or bytes than an `i64` counts.
     #[error("which is more than a machine can address")]
     TooLarge,
 }
 
-/// What a file that does not begin with `GGUF` seems to be.
+/// Formats of files that do not begin with `GGUF`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lookalike {
     /// A safetensors file.
     #[error("it looks like safetensors; `edgecall convert` takes the folder that it is in")]
     Safetensors,
-    /// The text that git keeps in place of a large file.
+    /// A git-lfs pointer: the text that git has in place of a large file.
     #[error("it is a git-lfs pointer, the name of the file and not the file; run `git lfs pull`")]
     GitLfsPointer,
     /// A web page.
     #[error("it is a web page, such as a login or error page saved in its place; download the file again")]
     Html,
-    /// A zip archive, which is what `torch.save` writes.
+    /// A zip archive, such as `torch.save` writes.
     #[error("it looks like a PyTorch file or another zip archive; convert a safetensors checkpoint instead")]
     Zip,
     /// A bare Python pickle.
     #[error("it looks like a Python pickle; convert a safetensors checkpoint instead")]
     Pickle,
-    /// One of the formats before GGUF.
+    /// One of llama.cpp's formats before GGUF.
     #[error("it is one of the formats before GGUF; convert the model again from its checkpoint")]
     Ggml,
     /// A compressed file.
@@ -263,13 +263,13 @@ pub enum Lookalike {
     /// A JSON document.
     #[error("it looks like JSON; name the model file, or the checkpoint's folder")]
     Json,
-    /// Nothing that we know.
+    /// None of the formats above.
     #[error("it does not begin with `GGUF`; name a .gguf file")]
     Unknown,
 }
 
 impl Lookalike {
-    /// What a file with this beginning seems to be; `bytes` is the whole file or as much as there is.
+    /// Guesses the format from `bytes`, the file's beginning or all of it.
     pub fn of(bytes: &[u8]) -> Lookalike {
         let text = bytes.trim_ascii_start();
         let begins = |prefix: &str| {

@@ -1,14 +1,14 @@
-//! The types a tensor's rows can have, as the pinned llama.cpp knows them (ggml `ggml.h`, `enum ggml_type`).
+//! Tensor types of the pinned llama.cpp (ggml `ggml.h`, `enum ggml_type`).
 
 macro_rules! ggml_types {
     ($($variant:ident $name:literal = $id:literal, $block_len:literal in $block_bytes:literal;)*) => {
-        /// How a tensor's rows are encoded; the names are ggml's.
+        /// Encoding of a tensor's rows, under ggml's name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[allow(missing_docs, non_camel_case_types)] // ggml's names, explained where each is implemented
         pub enum GgmlType { $($variant = $id),* }
 
         impl GgmlType {
-            /// Every type, by number.
+            /// Every type, in order of its number.
             pub const ALL: &[GgmlType] = &[$(GgmlType::$variant),*];
 
             /// The type with this number, if the pinned llama.cpp has one.
@@ -21,12 +21,12 @@ macro_rules! ggml_types {
                 match self { $(GgmlType::$variant => $name),* }
             }
 
-            /// How many weights a block holds; rows are whole blocks.
+            /// Weights per block; a row is a whole number of blocks.
             pub fn block_len(self) -> u64 {
                 match self { $(GgmlType::$variant => $block_len),* }
             }
 
-            /// How many bytes a block takes.
+            /// Bytes per block.
             pub fn block_bytes(self) -> u64 {
                 match self { $(GgmlType::$variant => $block_bytes),* }
             }
@@ -73,22 +73,22 @@ ggml_types! {
 }
 
 impl GgmlType {
-    /// Whether its numbers are floats that stand alone, not in blocks with a scale.
+    /// True for floating-point types without blocks: F64, F32, F16, BF16.
     pub fn is_float(self) -> bool {
         matches!(self, GgmlType::F64 | GgmlType::F32 | GgmlType::F16 | GgmlType::Bf16)
     }
 
-    /// The type of this name, in upper or lower case.
+    /// The type of this name, case-insensitively.
     pub fn from_name(name: &str) -> Option<GgmlType> {
         GgmlType::ALL.iter().copied().find(|ggml_type| ggml_type.name().eq_ignore_ascii_case(name))
     }
 
-    /// The type's number in a file.
+    /// The type's number in GGUF files.
     pub fn id(self) -> u32 {
         self as u32
     }
 
-    /// How many bytes a row of `len` weights takes; `len` is a multiple of [`GgmlType::block_len`].
+    /// Bytes of a row of `len` weights; `len` is a multiple of [`GgmlType::block_len`].
     pub fn row_bytes(self, len: u64) -> u64 {
         len / self.block_len() * self.block_bytes()
     }

@@ -1,17 +1,17 @@
-//! The types that llama.cpp takes for the KV cache: the one table of them; and how attention is computed with them.
+//! KV cache types and attention algorithms of llama.cpp.
 
 use super::GgmlType;
 
-/// How a KV cache stores its numbers.
+/// Storage type of the KV cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KvType {
-    /// Its name in options: ggml's, in lower case.
+    /// Its name in options: ggml's in lower case.
     pub name: &'static str,
-    /// The type of its rows.
+    /// The ggml type of its rows.
     pub ggml_type: GgmlType,
 }
 
-/// Every type that the KV cache can have, the widest first.
+/// Every supported type, widest first.
 pub static KV_TYPES: &[KvType] = &[
     KvType { name: "f32", ggml_type: GgmlType::F32 },
     KvType { name: "f16", ggml_type: GgmlType::F16 },
@@ -25,10 +25,10 @@ pub static KV_TYPES: &[KvType] = &[
 ];
 
 impl KvType {
-    /// What llama.cpp uses unless told otherwise.
+    /// llama.cpp's default.
     pub const DEFAULT: &'static str = "f16";
 
-    /// The type of this name, in upper or lower case.
+    /// The type of this name, case-insensitively.
     pub fn named(name: &str) -> Option<KvType> {
         KV_TYPES.iter().copied().find(|kv| kv.name.eq_ignore_ascii_case(name))
     }
@@ -40,25 +40,25 @@ impl Default for KvType {
     }
 }
 
-/// How attention is computed: with one kernel that keeps no scores (flash attention), or as products of matrices with
-/// a table of the scores between.
+/// Attention algorithm: flash attention, one kernel that keeps no score matrix; or matrix products with a score
+/// matrix in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FlashAttention {
-    /// Only where the KV cache is quantized, which the products do not take. On a CPU they are the faster way to decode:
-    /// flash attention goes through the cache once for each row and head.
+    /// Flash attention only for a quantized KV cache, which the matrix products do not support. On a CPU the
+    /// products decode faster, since flash attention reads the cache once per row and head.
     #[default]
     Auto,
-    /// Always: less memory where the context is long, and a faster prefill.
+    /// Always flash attention: less memory for a long context, and a faster prefill.
     On,
-    /// Never.
+    /// Never flash attention.
     Off,
 }
 
 impl FlashAttention {
-    /// Every way.
+    /// Every setting.
     pub const ALL: [FlashAttention; 3] = [FlashAttention::Auto, FlashAttention::On, FlashAttention::Off];
 
-    /// The name on the command line.
+    /// The setting's name in options.
     pub const fn name(self) -> &'static str {
         match self {
             FlashAttention::Auto => "auto",
@@ -67,7 +67,7 @@ impl FlashAttention {
         }
     }
 
-    /// Whether flash attention is used with a KV cache of this type.
+    /// True if flash attention is used with a KV cache of this type.
     pub fn is_used(self, kv_type: GgmlType) -> bool {
         match self {
             FlashAttention::Auto => !kv_type.is_float(),

@@ -26,7 +26,7 @@ pub use read::Gguf;
 pub use value::{Array, Value};
 pub use write::Header;
 
-/// The alignment of the data section and of each tensor in it where the file names no other.
+/// Default of `general.alignment`: the alignment of the data section and of each tensor in it, in bytes.
 pub const DEFAULT_ALIGNMENT: u64 = 32;
 
 /// One row of the tensor table.
@@ -36,19 +36,19 @@ pub struct TensorInfo {
     pub name: String,
     /// The lengths of its dimensions, fastest first: `dims[0]` is the length of a row.
     pub dims: Vec<u64>,
-    /// How its rows are encoded.
+    /// Encoding of its rows.
     pub ggml_type: GgmlType,
-    /// Where its bytes begin, counted from the start of the data section.
+    /// Start of its bytes, relative to the data section.
     pub offset: u64,
 }
 
 impl TensorInfo {
-    /// How many weights it has.
+    /// Number of weights.
     pub fn element_count(&self) -> u64 {
         self.dims.iter().fold(1, |count: u64, &length| count.saturating_mul(length))
     }
 
-    /// How many bytes its data take, without padding.
+    /// Bytes of its data, without padding.
     pub fn byte_len(&self) -> u64 {
         (self.element_count() / self.ggml_type.block_len()).saturating_mul(self.ggml_type.block_bytes())
     }

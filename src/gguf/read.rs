@@ -1,12 +1,12 @@
-//! Bytes of a GGUF file -> [`Gguf`]: everything bounds-checked, refused by name.
+//! Parser: bytes of a GGUF file -> [`Gguf`]. Every access is bounds-checked, and every error names its place.
 //!
-//! A file from elsewhere is hostile until it has been through here: llama.cpp ends the process on
-//! some malformed files. What llama.cpp refuses is refused, and beside it what the format's text
-//! forbids (bools other than 0 and 1, text that is not UTF-8) or what no model needs and C code
-//! trips over (tensors without weights, zero bytes in names). What the metadata *mean* is not looked at.
+//! Files from outside are untrusted, and llama.cpp aborts the process on some malformed ones. So the parser
+//! refuses everything that llama.cpp refuses. It also refuses what the format's text forbids (bools other than
+//! 0 and 1, text that is not UTF-8), and oddities that no model needs and C code may trip over (tensors without
+//! weights, zero bytes in names). The meaning of the metadata is not checked.
 //!
-//! Every allocation is bounded by the bytes that remain: a number takes as many bytes as in the
-//! file, a string at most three times as many.
+//! Every allocation is bounded by the bytes that remain: a number takes as many bytes as in the file, a string
+//! at most three times as many.
 
 use super::{
     Array, DEFAULT_ALIGNMENT, Error, GgmlType, Header, Lookalike, NameProblem, ShapeProblem, TensorInfo,
@@ -14,43 +14,43 @@ use super::{
 };
 use std::{collections::HashSet, fmt, ops::Range};
 
-/// The longest key, by the format's text.
+/// Longest key, by the format's text.
 const MAX_KEY_BYTES: u64 = 65_535;
-/// The longest tensor name: one less than ggml's `GGML_MAX_NAME`, which counts the C string's end.
+/// Longest tensor name: ggml's `GGML_MAX_NAME` without the terminating zero.
 const MAX_TENSOR_NAME_BYTES: u64 = 63;
-/// The longest array and the longest string: llama.cpp's `GGUF_MAX_ARRAY_ELEMENTS` and `GGUF_MAX_STRING_LENGTH`.
+/// Longest array and longest string: llama.cpp's `GGUF_MAX_ARRAY_ELEMENTS` and `GGUF_MAX_STRING_LENGTH`.
 const MAX_LEN: u64 = 1 << 30;
-/// What ggml asserts of the address of a CPU buffer: `TENSOR_ALIGNMENT` in `ggml-impl.h`.
+/// Alignment that ggml asserts of a CPU buffer: `TENSOR_ALIGNMENT` in `ggml-impl.h`.
 const GGML_BUFFER_ALIGNMENT: u64 = 32;
-/// The fewest bytes a key and its value take: key length, one byte, type, one byte.
+/// Fewest bytes of a key and its value: key length, one byte, type, one byte.
 const MIN_PAIR_BYTES: u64 = 8 + 1 + 4 + 1;
-/// The fewest bytes a row of the tensor table takes: name length, one byte, n_dims, one dim, type, offset.
+/// Fewest bytes of a row of the tensor table: name length, one byte, n_dims, one dim, type, offset.
 const MIN_TENSOR_BYTES: u64 = 8 + 1 + 4 + 8 + 4 + 8;
 
-/// The front of a GGUF file, checked against the file's length.
+/// Metadata and tensor table of a GGUF file, checked against the file's length.
 ///
-/// One file of a split model parses like any other; `split.no`, `split.count` and
-/// `split.tensors.count` among its keys tell that the table is not the whole model's.
+/// One file of a split model parses like any other; the keys `split.no`, `split.count` and
+/// `split.tensors.count` show that its table is not complete.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gguf {
-    /// The format version, 2 or 3; the two differ in nothing that we read.
+    /// The format version, 2 or 3; they do not differ in anything read here.
     pub version: u32,
     /// The metadata in file order.
     pub metadata: Vec<(String, Value)>,
     /// The tensor table in file order, which is also the order of the data.
     pub tensors: Vec<TensorInfo>,
-    /// Where the data section begins, in bytes from the start of the file.
+    /// Start of the data section, in bytes from the start of the file.
     pub data_start: u64,
     /// The alignment of the data section and of each tensor in it, a power of two.
     pub alignment: u64,
 }
 
 impl Gguf {
-    /// Reads the front of the GGUF file whose bytes these are; the data section is not touched.
+    /// Parses `bytes`, the whole file; the data section is not touched.
     ///
     /// # Errors
-    /// Whatever the first thing wrong with the file is. An `Ok` means that every tensor's bytes lie
-    /// inside `bytes`, in table order, without overlap.
+    /// The first defect of the file. `Ok` means that every tensor's bytes lie inside `bytes`, in table order,
+    /// without overlap.
     pub fn parse(bytes: &[u8]) -> Result<Gguf, Error> {
         let mut reader = Reader { bytes, at: 0 };
         let version = read_version(&mut reader)?;
@@ -69,27 +69,27 @@ impl Gguf {
         self.metadata.iter().find(|(k, _)| k == key).map(|(_, value)| value)
     }
 
-    /// The text of a key, if it is there and a string.
+    /// The value of a key, if it is a string.
     pub fn str(&self, key: &str) -> Option<&str> {
         self.value(key)?.as_str()
     }
 
-    /// The number of a key, if it is there, whole and not negative.
+    /// The value of a key, if it is a non-negative integer.
     pub fn u64(&self, key: &str) -> Option<u64> {
         self.value(key)?.as_u64()
     }
 
-    /// The number of a key, if it is there and floating-point.
+    /// The value of a key, if it is a floating-point number.
     pub fn f64(&self, key: &str) -> Option<f64> {
         self.value(key)?.as_f64()
     }
 
-    /// The truth value of a key, if it is there and one.
+    /// The value of a key, if it is a bool.
     pub fn bool(&self, key: &str) -> Option<bool> {
         self.value(key)?.as_bool()
     }
 
-    /// The array of a key, if it is there and one.
+    /// The value of a key, if it is an array.
     pub fn array(&self, key: &str) -> Option<&Array> {
         self.value(key)?.as_array()
     }
@@ -99,32 +99,32 @@ impl Gguf {
         self.str("general.architecture")
     }
 
-    /// A row of the tensor table.
+    /// The tensor of this name.
     pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
 
-    /// Where a tensor's bytes stand, counted from the start of the file.
+    /// A tensor's bytes, as a range from the start of the file.
     pub fn tensor_range(&self, tensor: &TensorInfo) -> Range<u64> {
         let start = self.data_start + tensor.offset;
         start..start + tensor.byte_len()
     }
 
-    /// Whether the data section begins where ggml's kernels can use it in a mapped file.
+    /// True if the data section is aligned for ggml's kernels in a mapped file.
     ///
-    /// llama.cpp ends the process where they cannot, so such a file is loaded without a map or not at all.
+    /// llama.cpp aborts the process otherwise, so such a file must be loaded without a map or not at all.
     pub fn is_mappable(&self) -> bool {
         self.tensors.is_empty() || self.data_start.is_multiple_of(GGML_BUFFER_ALIGNMENT)
     }
 
-    /// A tensor's bytes; `file` is what was parsed.
+    /// A tensor's bytes in `file`, the bytes that were parsed.
     pub fn tensor_bytes<'f>(&self, file: &'f [u8], name: &str) -> Option<&'f [u8]> {
         let range = self.tensor_range(self.tensor(name)?);
         file.get(range.start.try_into().ok()?..range.end.try_into().ok()?)
     }
 }
 
-/// What reading a file with this header gives, without writing it.
+/// The result of parsing a file with this header.
 impl From<&Header> for Gguf {
     fn from(header: &Header) -> Gguf {
         Gguf {
@@ -237,7 +237,7 @@ fn truth(byte: u8, place: Place<'_>, offset: u64) -> Result<bool, Error> {
 fn alignment(metadata: &[(String, Value)]) -> Result<u64, Error> {
     match metadata.iter().find(|(key, _)| key == "general.alignment") {
         None => Ok(DEFAULT_ALIGNMENT),
-        // llama.cpp's rule; the format's text asks for a multiple of 8 as well, which no reader checks.
+        // llama.cpp's rule; the format's text also asks for a multiple of 8, which no reader checks.
         Some((_, Value::U32(n))) if n.is_power_of_two() => Ok((*n).into()),
         Some((_, Value::U32(n))) => Err(Error::Alignment { found: n.to_string() }),
         Some((_, other)) => Err(Error::Alignment { found: format!("of type {}", other.type_name()) }),
@@ -273,7 +273,8 @@ fn read_tensor(reader: &mut Reader<'_>, name: &str) -> Result<TensorInfo, Error>
     Ok(TensorInfo { name: name.to_owned(), dims, ggml_type, offset })
 }
 
-/// After this, [`TensorInfo::element_count`] and [`TensorInfo::byte_len`] cannot overflow.
+/// Checks a tensor's dimensions. After it, [`TensorInfo::element_count`] and [`TensorInfo::byte_len`] cannot
+/// overflow.
 fn check_shape(name: &str, dims: &[u64], ggml_type: GgmlType) -> Result<(), Error> {
     let refuse = |problem| Err(Error::Shape { name: name.to_owned(), dims: dims.to_vec(), problem });
     if dims.contains(&0) {
@@ -292,7 +293,7 @@ fn check_shape(name: &str, dims: &[u64], ggml_type: GgmlType) -> Result<(), Erro
     }
 }
 
-/// Each tensor begins where the one before it ends, padded, and ends inside the file.
+/// Checks that each tensor starts where the one before it ends, padded, and lies inside the file.
 fn check_data(tensors: &[TensorInfo], data_start: u64, alignment: u64, file_bytes: u64) -> Result<(), Error> {
     let mut expected = 0;
     let mut before: Option<&str> = None;
@@ -314,12 +315,12 @@ fn check_data(tensors: &[TensorInfo], data_start: u64, alignment: u64, file_byte
     Ok(())
 }
 
-/// `offset` moved up to a multiple of `alignment`, which is a power of two of at most 2^31.
+/// `offset` rounded up to a multiple of `alignment`, a power of two of at most 2^31.
 fn pad(offset: u64, alignment: u64) -> u64 {
     offset.next_multiple_of(alignment)
 }
 
-/// What is being read, for the message when it cannot be.
+/// The item being read, for error messages.
 #[derive(Clone, Copy)]
 enum Place<'k> {
     Version,
@@ -349,7 +350,7 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// A position in the file that never leaves it.
+/// A read position, always within `bytes`.
 struct Reader<'b> {
     bytes: &'b [u8],
     at: usize,
@@ -389,7 +390,8 @@ impl<'b> Reader<'b> {
         self.number(place, u32::from_le_bytes)
     }
 
-    /// A count of things that take at least `each` bytes, `more` bytes behind the count.
+    /// Reads a count of items that take at least `each` bytes, and start `more` bytes after the count. A count
+    /// that the remaining bytes cannot hold is an error.
     fn count(&mut self, place: Place<'_>, each: u64, more: u64) -> Result<u64, Error> {
         let offset = self.offset();
         let count = self.number(place, u64::from_le_bytes)?;

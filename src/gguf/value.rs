@@ -31,7 +31,7 @@ pub enum Value {
     F64(f64),
 }
 
-/// An array of values of one type. Arrays of arrays exist in the format; no file we know uses one.
+/// An array of values of one type. The format also allows arrays of arrays; no known file uses one.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)] // each variant is the `Value` variant of its name, many times
 pub enum Array {
@@ -69,7 +69,7 @@ impl Value {
         }
     }
 
-    /// The type's name in messages, such as `u32`; the names are llama.cpp's, but for `string` and `array`.
+    /// The type's name in messages, such as `u32`. The names are llama.cpp's, except `string` and `array`.
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::U8(_) => "u8",
@@ -88,7 +88,7 @@ impl Value {
         }
     }
 
-    /// The text, if this is a string.
+    /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::String(text) => Some(text),
@@ -96,7 +96,7 @@ impl Value {
         }
     }
 
-    /// The number, if this is a whole number that is not negative.
+    /// The number, if this is a non-negative integer.
     pub fn as_u64(&self) -> Option<u64> {
         match *self {
             Value::U8(n) => Some(n.into()),
@@ -120,7 +120,7 @@ impl Value {
         }
     }
 
-    /// The truth value, if this is one.
+    /// The value of a bool.
     pub fn as_bool(&self) -> Option<bool> {
         match *self {
             Value::Bool(b) => Some(b),
@@ -136,7 +136,7 @@ impl Value {
         }
     }
 
-    /// Appends the value as it stands in a file, without its type number.
+    /// Appends the value in the file's encoding, without its type number.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Value::U8(n) => out.extend(n.to_le_bytes()),
@@ -157,7 +157,7 @@ impl Value {
 }
 
 impl Array {
-    /// How many values it has.
+    /// Number of values.
     pub fn len(&self) -> usize {
         match self {
             Array::U8(v) => v.len(),
@@ -175,12 +175,12 @@ impl Array {
         }
     }
 
-    /// Whether it has no values.
+    /// True if it has no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The texts, if this is an array of strings.
+    /// The strings, if this is an array of strings.
     pub fn as_strings(&self) -> Option<&[String]> {
         match self {
             Array::String(texts) => Some(texts),
@@ -196,7 +196,7 @@ impl Array {
         }
     }
 
-    /// The numbers, if this is an array of whole ones and none is negative.
+    /// The numbers, if this is an array of integers and none is negative.
     pub fn as_u64s(&self) -> Option<Vec<u64>> {
         fn all<T: Copy + TryInto<u64>>(numbers: &[T]) -> Option<Vec<u64>> {
             numbers.iter().map(|&n| n.try_into().ok()).collect()
@@ -248,7 +248,7 @@ impl Array {
     }
 }
 
-/// Appends a length and the text's bytes.
+/// Appends the text's length and its bytes.
 pub(super) fn encode_string(text: &str, out: &mut Vec<u8>) {
     out.extend((text.len() as u64).to_le_bytes());
     out.extend(text.as_bytes());

@@ -1,11 +1,11 @@
-//! Everything before the tensor data: metadata, tensor table and padding, as bytes.
+//! Writer of everything before the tensor data: metadata, tensor table and padding.
 
 use super::{DEFAULT_ALIGNMENT, GgmlType, TensorInfo, Value, value};
 
-/// The front of a GGUF file: what stands in it, in the order it stands.
+/// Metadata and tensor table of a GGUF file to be written, in file order.
 ///
-/// The data are the caller's to write: each tensor at the length of [`Header::encode`] plus its offset,
-/// zeros between them.
+/// The caller writes the data: each tensor at the length of [`Header::encode`] plus its offset, with zeros in
+/// the gaps.
 #[derive(Clone, Debug, Default)]
 pub struct Header {
     metadata: Vec<(String, Value)>,
@@ -14,13 +14,13 @@ pub struct Header {
 }
 
 impl Header {
-    /// A header with these keys and no tensors yet.
+    /// A header with this metadata and no tensors yet.
     pub fn new(metadata: Vec<(String, Value)>) -> Header {
         Header { metadata, ..Header::default() }
     }
 
-    /// Appends a tensor behind the others. `dims[0]` is the length of a row and a multiple of the
-    /// type's block length.
+    /// Appends a tensor after the others. `dims[0]` is the length of a row, a multiple of the type's block
+    /// length.
     pub fn push_tensor(&mut self, name: String, dims: Vec<u64>, ggml_type: GgmlType) {
         let tensor = TensorInfo { name, dims, ggml_type, offset: self.data_bytes };
         self.data_bytes += tensor.byte_len().next_multiple_of(DEFAULT_ALIGNMENT);
@@ -37,7 +37,7 @@ impl Header {
         &self.tensors
     }
 
-    /// The header's bytes, padded to the start of the data section.
+    /// The header's bytes, padded up to the start of the data section.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend(b"GGUF");
@@ -60,7 +60,7 @@ impl Header {
         out
     }
 
-    /// How many bytes the data section takes, the padding behind the last tensor included.
+    /// Size of the data section in bytes, with the padding after the last tensor.
     pub fn data_bytes(&self) -> u64 {
         self.data_bytes
     }

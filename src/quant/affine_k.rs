@@ -1,5 +1,5 @@
-//! What Q4_K and Q5_K share: a super-block of 256 weights is eight sub-blocks of 32, each with a scale
-//! and a minimum of six bits, which two f16 numbers scale in turn.
+//! The common part of Q4_K and Q5_K: a super-block of 256 weights is eight sub-blocks of 32. Each has a six-bit
+//! scale and a six-bit minimum, which are multiplied by two f16 numbers.
 //!
 //! `weight = d * scale * quant - dmin * minimum`.
 
@@ -13,11 +13,11 @@ const SUB_BLOCKS: usize = SUPER_BLOCK_LEN / SUB_BLOCK_LEN;
 /// `d`, `dmin` and twelve bytes of packed scales and minimums.
 pub(super) const HEADER_BYTES: usize = 16;
 
-/// How one format places what both have.
+/// The parts in which Q4_K and Q5_K differ: trials of the search, and layout.
 pub(super) trait Packing<const BYTES: usize> {
     const TRIALS: Trials;
 
-    /// Writes a super-block; `#[inline(always)]`, like the kernel it is a part of.
+    /// Writes a super-block; `#[inline(always)]`, like the kernel around it.
     fn pack(header: [u8; HEADER_BYTES], quants: &[u8; SUPER_BLOCK_LEN], block: &mut [u8; BYTES]);
 }
 
@@ -26,7 +26,7 @@ pub(super) trait Packing<const BYTES: usize> {
 pub(super) fn encode<V: Vector, P: Packing<BYTES>, const BYTES: usize>(row: &[f32], out: &mut [u8]) {
     let pairs = row.as_chunks::<SUPER_BLOCK_LEN>().0.chunks(2);
     for (pair, blocks) in pairs.zip(out.as_chunks_mut::<BYTES>().0.chunks_mut(2)) {
-        // A lone last super-block leaves half of the lanes at zero.
+        // A single last super-block leaves half of the lanes at zero.
         let lanes = Lanes::<V>::gather(pair.as_flattened());
         let found = scale_min::search::<V>(&lanes, P::TRIALS);
         for (i, (x, block)) in pair.iter().zip(blocks).enumerate() {
@@ -36,10 +36,10 @@ pub(super) fn encode<V: Vector, P: Packing<BYTES>, const BYTES: usize>(row: &[f3
     }
 }
 
-/// What the search found for the sub-blocks of one super-block.
+/// Result of the search for the sub-blocks of one super-block.
 struct SubBlocks {
     scales: [f32; SUB_BLOCKS],
-    /// What is subtracted: zero or positive.
+    /// Minimums as they are subtracted: zero or positive.
     mins: [f32; SUB_BLOCKS],
     kept_inverses: [f32; SUB_BLOCKS],
     kept_mins: [f32; SUB_BLOCKS],
@@ -59,7 +59,7 @@ impl SubBlocks {
     }
 }
 
-/// The header and the quants of a super-block.
+/// Header and quants of a super-block.
 #[inline(always)]
 fn quantize(
     x: &[f32; SUPER_BLOCK_LEN],
@@ -73,7 +73,7 @@ fn quantize(
     for (i, (x, quants)) in sub_blocks.enumerate() {
         let scale = f16::to_f32(d) * f32::from(scales[i]);
         let min = f16::to_f32(dmin) * f32::from(mins[i]);
-        // A scale that vanished in six bits or in f16 leaves the quants as the search had them.
+        // If the scale became zero in six bits or in f16, the quants are those of the search.
         let (kept_inverse, kept_min) = (found.kept_inverses[i], found.kept_mins[i]);
         for (x, quant) in x.iter().zip(quants) {
             let steps = if scale == 0.0 { kept_inverse * (x - kept_min) } else { (x + min) / scale };
@@ -87,7 +87,7 @@ fn quantize(
     (header, quants)
 }
 
-/// The values as multiples of a 63rd of the largest one: that unit as f16, and the multiples.
+/// Six-bit quantization of `values`: a 63rd of the largest one as f16, and the multiples of it.
 #[inline(always)]
 fn six_bits(values: &[f32; SUB_BLOCKS]) -> (u16, [u8; SUB_BLOCKS]) {
     let largest = values.iter().fold(0.0, |largest, x| if *x > largest { *x } else { largest });
@@ -95,7 +95,7 @@ fn six_bits(values: &[f32; SUB_BLOCKS]) -> (u16, [u8; SUB_BLOCKS]) {
     (f16::from_f32(largest / 63.0), values.map(|x| (nearest_int(inverse * x) as u8).min(63)))
 }
 
-/// Eight scales and eight minimums of six bits in twelve bytes.
+/// Packs eight scales and eight minimums of six bits into twelve bytes.
 ///
 /// Bytes 0..4 and 4..8 hold the first four scales and minimums in their low six bits; bytes 8..12 hold
 /// the low nibbles of the last four, scale below minimum; their upper two bits top up bytes 0..8.
@@ -123,7 +123,7 @@ fn unpack(packed: &[u8; 12]) -> ([u8; SUB_BLOCKS], [u8; SUB_BLOCKS]) {
     (scales, mins)
 }
 
-/// The scale and the minimum of each sub-block, as read from a super-block's header.
+/// Scale and minimum of each sub-block, from a super-block's header.
 #[inline(always)]
 pub(super) fn scales_and_mins(header: &[u8; HEADER_BYTES]) -> [(f32, f32); SUB_BLOCKS] {
     let [d0, d1, m0, m1, packed @ ..] = header;
@@ -142,7 +142,7 @@ pub(super) fn rows() -> impl proptest::strategy::Strategy<Value = Vec<f32>> {
     prop::collection::vec(sub_block, SUB_BLOCKS).prop_map(|sub_blocks| sub_blocks.concat())
 }
 
-/// How far the weights of a row reach, zero included.
+/// Span of the weights in a row, zero included.
 #[cfg(test)]
 pub(super) fn span(row: &[f32]) -> f32 {
     row.iter().fold(0f32, |max, x| max.max(*x)) - row.iter().fold(0f32, |min, x| min.min(*x))

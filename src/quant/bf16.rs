@@ -4,7 +4,7 @@ use super::format::Format;
 use super::vector::Vector;
 use crate::gguf::GgmlType;
 
-/// Weights as bfloat16; what came from bfloat16 comes back bit for bit.
+/// Weights as bfloat16; weights that came from bfloat16 are restored bit for bit.
 pub struct Bf16;
 
 impl Format for Bf16 {

@@ -1,12 +1,12 @@
-//! What the formats with blocks of 32 weights share: the extremes of a block and the inverse of a scale.
+//! Common parts of the formats with blocks of 32 weights: extremes of a block, inverse of a scale, packing.
 //!
-//! The walk over the blocks is not shared: handed over as a function, `encode_block` is no longer
-//! compiled into it, and Q4_1 and Q5_1 encode at a fraction of their speed.
+//! The loop over the blocks is not shared. If `encode_block` is passed to it as a function, it is no longer
+//! inlined, and Q4_1 and Q5_1 encode at a fraction of their speed.
 
 use super::vector::Vector;
 
 pub(super) const BLOCK_LEN: usize = 32;
-/// Where a block is packed two quants to a byte, byte `i` holds weight `i` and weight `i + HALF`.
+/// Offset in a block with two quants per byte: byte `i` has weight `i` and weight `i + HALF`.
 pub(super) const HALF: usize = BLOCK_LEN / 2;
 
 /// A block in registers.
@@ -54,26 +54,27 @@ impl<V: Vector> Block<V> {
         } else if max < -min {
             min
         } else {
-            // Both signs reach the same magnitude, or all are zero: the order decides, as in ggml.
+            // Both signs have the same magnitude, or all are zero: the order decides, as in ggml.
             let first_larger = |first: f32, x: f32| if x.abs() > first.abs() { x } else { first };
             self.0.iter().flat_map(|part| part.to_array()).fold(0.0, first_larger)
         }
     }
 
-    /// The smallest and the largest weight; of zeros of both signs the first.
+    /// The smallest and the largest weight; of zeros with different signs the first.
     #[inline(always)]
     pub(super) fn min_max(self) -> (f32, f32) {
         let (min, max) = (self.min(), self.max());
         if min != 0.0 && max != 0.0 {
             return (min, max);
         }
-        // The minimum is stored, sign of zero and all, and ggml's search keeps the first zero it meets.
+        // The minimum is stored with the sign of zero, and ggml's search keeps the first zero that it finds.
         let first_zero = self.0.iter().flat_map(|part| part.to_array()).find(|x| *x == 0.0).unwrap_or(0.0);
         let or_first_zero = |x| if x == 0.0 { first_zero } else { x };
         (or_first_zero(min), or_first_zero(max))
     }
 
-    /// `(x - origin) * inverse + offset`, cut to an integer of at most `max`; not a number has a low byte of 0.
+    /// `(x - origin) * inverse + offset`, truncated to an integer of at most `max`. The low byte of a NaN's
+    /// result is 0.
     #[inline(always)]
     pub(super) fn steps(self, origin: f32, inverse: f32, offset: f32, max: i32) -> [i32; BLOCK_LEN] {
         let (origin, inverse, offset) = (V::splat(origin), V::splat(inverse), V::splat(offset));
@@ -90,7 +91,7 @@ impl<V: Vector> Block<V> {
     /// The integer nearest to `x * inverse`, ties away from zero; magnitudes are below 2^22.
     #[inline(always)]
     pub(super) fn nearest(self, inverse: f32) -> [i32; BLOCK_LEN] {
-        // The largest float below 0.5: with 0.5 itself, 0.49999997 would round up to 1.
+        // The largest float below 0.5. Adding 0.5 itself would round 0.49999997 up to 1.
         let almost_half = V::splat(0.5f32.next_down());
         let mut nearest = [0; BLOCK_LEN];
         for i in 0..4 {
@@ -111,7 +112,7 @@ fn smaller(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }
 
-/// Packs quants of at most 15 two to a byte.
+/// Packs quants of at most 15, two per byte.
 #[inline(always)]
 pub(super) fn pack_4_bits(quants: &[i32; BLOCK_LEN], nibbles: &mut [u8; HALF]) {
     for i in 0..HALF {
@@ -119,7 +120,7 @@ pub(super) fn pack_4_bits(quants: &[i32; BLOCK_LEN], nibbles: &mut [u8; HALF]) {
     }
 }
 
-/// `1 / scale`, and 0 where there is no scale or where the inverse overflows.
+/// `1 / scale`; 0 if the scale is zero or the inverse overflows.
 ///
 /// An infinite inverse makes products that fit no integer; converting those yields zeros on x86-64, as
 /// an inverse of 0 does.
@@ -129,7 +130,7 @@ pub(super) fn inverse(scale: f32) -> f32 {
     if inverse.is_infinite() { 0.0 } else { inverse }
 }
 
-/// Whether a scale that is not zero has an infinite inverse.
+/// True if the inverse of a non-zero scale is infinite.
 #[inline(always)]
 pub(super) fn inverse_overflows(scale: f32) -> bool {
     scale != 0.0 && (1.0 / scale).is_infinite()
@@ -162,7 +163,7 @@ pub(super) fn unpack_5_bits(fifths: u32, nibbles: &[u8; HALF]) -> [i32; BLOCK_LE
     quants
 }
 
-/// `row` as the codec encodes it.
+/// Encodes `row` with `codec`.
 #[cfg(test)]
 pub(super) fn encoded(codec: &dyn super::Codec, row: &[f32]) -> Vec<u8> {
     let mut out = vec![0; codec.ggml_type().row_bytes(row.len() as u64) as usize];
@@ -170,7 +171,7 @@ pub(super) fn encoded(codec: &dyn super::Codec, row: &[f32]) -> Vec<u8> {
     out
 }
 
-/// Blocks whose weights share an order of magnitude, of any order that a model's weights have.
+/// Blocks whose weights have a common order of magnitude, any that a model's weights may have.
 #[cfg(test)]
 pub(super) fn rows() -> impl proptest::strategy::Strategy<Value = [f32; BLOCK_LEN]> {
     use proptest::prelude::*;
@@ -178,7 +179,7 @@ pub(super) fn rows() -> impl proptest::strategy::Strategy<Value = [f32; BLOCK_LE
         .prop_map(|(exponent, x)| x.map(|x| x * 2f32.powi(exponent)))
 }
 
-/// How far a scale moves, at most, when it is stored as a half.
+/// Largest rounding error of a scale that is stored as f16.
 #[cfg(test)]
 pub(super) fn rounding_of(scale: f32) -> f32 {
     (scale * 2f32.powi(-11)).max(2f32.powi(-25))

@@ -1,8 +1,8 @@
-//! Picks, at run time, the widest instruction set a kernel was compiled for.
+//! Run-time selection of the instruction set for a kernel: the widest that it was compiled for.
 //!
-//! A kernel is generic over its [`Vector`]. It is compiled once for the target's baseline (SSE2 on x86-64,
-//! NEON on aarch64), where LLVM makes vectors of loops, and once with the vectors of AVX2. FMA stays
-//! off: Rust never contracts `a * b + c`, so every build of a kernel computes the same bits.
+//! A kernel is generic over its [`Vector`]. It is compiled once for the target's baseline (SSE2 on x86-64, NEON
+//! on aarch64), where LLVM vectorizes its loops, and once with AVX2 vectors. FMA stays off: Rust never
+//! contracts `a * b + c`, so every version of a kernel computes the same bits.
 
 use super::vector::{Portable, Vector};
 
@@ -10,8 +10,8 @@ use super::vector::{Portable, Vector};
 pub(super) trait Kernel {
     type Output;
 
-    /// Must be `#[inline(always)]`, like all it calls: what is not inlined is compiled for the baseline.
-    /// That includes closures, so those with more than a line are functions.
+    /// Must be `#[inline(always)]`, like everything that it calls, since functions that are not inlined are
+    /// compiled for the baseline. This includes closures, so closures of more than a line are functions here.
     fn run<V: Vector>(self) -> Self::Output;
 }
 
@@ -24,7 +24,7 @@ pub(super) enum Isa {
 }
 
 impl Isa {
-    /// Every instruction set that kernels of this build were compiled for.
+    /// Every instruction set that this build has kernels for.
     #[cfg(test)]
     pub(super) const ALL: &[Isa] = &[
         Isa::Baseline,
@@ -41,12 +41,12 @@ impl Isa {
     }
 }
 
-/// Runs `kernel` with the widest vectors this machine has.
+/// Runs `kernel` with the widest vectors of this machine.
 pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
     run_on(Isa::widest(), kernel)
 }
 
-/// Runs `kernel` as compiled for `isa`, or for the baseline where the machine lacks it.
+/// Runs `kernel` as compiled for `isa`; for the baseline if the machine lacks it.
 pub(super) fn run_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa {
         #[cfg(target_arch = "x86_64")]
@@ -55,8 +55,8 @@ pub(super) fn run_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     }
 }
 
-// Calling what was compiled for AVX2 is unsafe where AVX2 is not known to be there: the kernels, and
-// within them the vector instructions.
+// Calling code compiled for AVX2 is unsafe unless AVX2 is known to exist: this holds for the kernels, and for
+// the vector instructions in them.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod x86_64 {
@@ -78,14 +78,14 @@ mod x86_64 {
         kernel.run::<Avx2>()
     }
 
-    /// One register. The type is private, and only `run_avx2` names it: where its methods run, AVX2 is.
+    /// One register. The type is private and only `run_avx2` names it, so AVX2 exists wherever its methods run.
     #[derive(Clone, Copy)]
     struct Avx2(__m256);
 
     /// An expression of AVX2 instructions on registers.
     macro_rules! avx2 {
         ($instructions:expr) => {
-            // SAFETY: the instructions touch no memory, and AVX2 is there where `Avx2` is (see there).
+            // SAFETY: the instructions touch no memory, and AVX2 exists wherever `Avx2` is used (see there).
             unsafe { $instructions }
         };
     }

@@ -1,7 +1,7 @@
 //! F16: IEEE half precision, rounded to nearest, ties to even.
 //!
-//! The scales of all quantised blocks are of this kind too. Both directions are written without
-//! branches, so that a row of them becomes vector code without the F16C instructions.
+//! The scales of all quantized blocks have this format, too. Both directions are branch-free, so that LLVM
+//! vectorizes them without the F16C instructions.
 
 use super::format::Format;
 use super::vector::Vector;
@@ -28,24 +28,24 @@ impl Format for F16 {
     }
 }
 
-/// How much larger the exponent's bias is in an f32, in place.
+/// Difference between the exponent biases of f32 and f16, at the exponent's position.
 const REBIAS: u32 = (127 - 15) << 23;
-/// The smallest normal half, 2^-14, as f32 bits.
+/// The smallest normal f16, 2^-14, as f32 bits.
 const MIN_NORMAL: u32 = (127 - 14) << 23;
-/// 65520: halfway from the largest half, 65504, to the one that no longer fits; it and more is infinite.
+/// 65520, halfway between the largest f16, 65504, and the next step: from here on the result is infinite.
 const OVERFLOW: u32 = 0x477f_f000;
 const INFINITY: u32 = 0x7c00;
-/// A float whose unit in the last place is 2^-24, that of a subnormal half.
+/// A float whose unit in the last place is 2^-24, that of a subnormal f16.
 const SUBNORMAL_STEP: f32 = 0.5;
 
-/// The nearest half, ties to even; infinite from 65520 on; the one NaN that ggml writes.
+/// The nearest f16, ties to even; infinite from 65520 on. A NaN becomes the one that ggml writes.
 #[inline(always)]
 pub(super) fn from_f32(x: f32) -> u16 {
     let sign = (x.to_bits() >> 16) & 0x8000;
     let magnitude = x.to_bits() & 0x7fff_ffff;
     let is_odd = (magnitude >> 13) & 1;
     let normal = magnitude.wrapping_sub(REBIAS).wrapping_add(0x0fff + is_odd) >> 13;
-    // The addition rounds to a multiple of 2^-24, and the low bits of the sum count them.
+    // The addition rounds to a multiple of 2^-24, and the low bits of the sum are that multiple.
     let subnormal =
         (f32::from_bits(magnitude) + SUBNORMAL_STEP).to_bits().wrapping_sub(SUBNORMAL_STEP.to_bits());
     let finite = if magnitude < MIN_NORMAL { subnormal } else { normal };
@@ -53,7 +53,7 @@ pub(super) fn from_f32(x: f32) -> u16 {
     (sign | if magnitude > f32::INFINITY.to_bits() { 0x7e00 } else { number }) as u16
 }
 
-/// The half as f32, which holds every half exactly.
+/// The f16 as f32, exactly.
 #[inline(always)]
 pub(super) fn to_f32(half: u16) -> f32 {
     let sign = u32::from(half & 0x8000) << 16;

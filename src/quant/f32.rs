@@ -1,10 +1,10 @@
-//! F32: the weights themselves, four little-endian bytes each.
+//! F32: unchanged weights, four little-endian bytes each.
 
 use super::format::Format;
 use super::vector::Vector;
 use crate::gguf::GgmlType;
 
-/// Weights as they are.
+/// Unchanged weights.
 pub struct F32;
 
 impl Format for F32 {

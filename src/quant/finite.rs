@@ -1,12 +1,12 @@
-//! The check that comes before encoding: blocks cannot carry infinities or NaNs.
+//! The check before encoding: blocks cannot represent infinities or NaNs.
 
 use super::dispatch::{self, Kernel};
 use super::vector::Vector;
 
-/// The place of the first infinity or NaN in `row`.
+/// Index of the first infinity or NaN in `row`.
 pub fn first_non_finite(row: &[f32]) -> Option<usize> {
     const CHUNK: usize = 256;
-    // The vectorised check only answers yes or no for a chunk; the search runs once, on the way out.
+    // The vectorized check only tells whether a chunk is clean; the index is searched once, at the end.
     let clean = row.chunks(CHUNK).take_while(|chunk| dispatch::run(AllFinite(chunk))).count() * CHUNK;
     let rest = row.get(clean..)?;
     Some(clean + rest.iter().position(|x| !x.is_finite())?)

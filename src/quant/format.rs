@@ -1,4 +1,4 @@
-//! What one format states, and the [`Codec`] that follows from it.
+//! Definition of a block format, and the [`Codec`] built from it.
 
 use std::marker::PhantomData;
 
@@ -7,16 +7,16 @@ use super::dispatch::{self, Kernel};
 use super::vector::Vector;
 use crate::gguf::GgmlType;
 
-/// The arithmetic of one format, from which its [`Codec`] follows.
+/// Arithmetic of one format; its [`Codec`] is generic over it.
 ///
-/// The functions must be `#[inline(always)]`: that is how [`dispatch`] compiles them more than once.
+/// The functions must be `#[inline(always)]`, so that [`dispatch`] compiles them once per instruction set.
 pub(super) trait Format: Send + Sync {
     const TYPE: GgmlType;
 
-    /// [`Codec::encode`] with lengths that fit together.
+    /// [`Codec::encode`] for checked lengths.
     fn encode_blocks<V: Vector>(row: &[f32], out: &mut [u8]);
 
-    /// [`Codec::decode`] with lengths that fit together.
+    /// [`Codec::decode`] for checked lengths.
     fn decode_blocks(blocks: &[u8], out: &mut [f32]);
 }
 

@@ -1,5 +1,5 @@
-//! Sixteen floats side by side, each going through the same operations: how a search over many
-//! sub-blocks becomes vector code without changing the order of any sub-block's sums.
+//! Sixteen floats side by side with the same operations: a search over many sub-blocks becomes vector code
+//! without changing the order of any sub-block's sums.
 //!
 //! Comparisons make masks, and branches become selections.
 
@@ -7,15 +7,15 @@ use std::ops::{Add, Div, Mul, Sub};
 
 use super::vector::Vector;
 
-/// How many sub-blocks go side by side: the sixteen of a Q6_K super-block, or two times the eight of
-/// Q4_K and Q5_K. With two vectors, the sums of one run in the latency of the other's.
+/// Number of sub-blocks side by side: the sixteen of one Q6_K super-block, or the eight of two Q4_K or Q5_K
+/// super-blocks. With two vectors, the sums of one run in the latency of the other's.
 pub(super) const LANES: usize = 16;
 
 /// One float per sub-block.
 #[derive(Clone, Copy)]
 pub(super) struct Lanes<V>([V; 2]);
 
-/// One answer per sub-block.
+/// One bool per sub-block.
 #[derive(Clone, Copy)]
 pub(super) struct Mask<V: Vector>([V::Mask; 2]);
 
@@ -42,8 +42,8 @@ impl<V: Vector> Lanes<V> {
         Lanes([V::splat(x); 2])
     }
 
-    /// The weights of up to sixteen sub-blocks, which follow each other in `x`: `lanes[i]` holds weight
-    /// `i` of each. Lanes without a sub-block are zero.
+    /// The weights of up to sixteen sub-blocks, which are consecutive in `x`: `lanes[i]` has weight `i` of
+    /// each. Lanes without a sub-block are zero.
     #[inline(always)]
     pub(super) fn gather<const LEN: usize>(x: &[f32]) -> [Self; LEN] {
         let mut columns = [[0.0; LANES]; LEN];
@@ -83,13 +83,13 @@ impl<V: Vector> Lanes<V> {
         Lanes([self.0[0].sqrt(), self.0[1].sqrt()])
     }
 
-    /// The smaller of the two; `other` where they are equal or unordered.
+    /// The smaller of the two; `other` if they are equal or unordered.
     #[inline(always)]
     pub(super) fn min(self, other: Self) -> Self {
         Lanes([self.0[0].min(other.0[0]), self.0[1].min(other.0[1])])
     }
 
-    /// The larger of the two; `other` where they are equal or unordered.
+    /// The larger of the two; `other` if they are equal or unordered.
     #[inline(always)]
     pub(super) fn max(self, other: Self) -> Self {
         Lanes([self.0[0].max(other.0[0]), self.0[1].max(other.0[1])])
@@ -110,7 +110,7 @@ impl<V: Vector> Lanes<V> {
         Mask([self.0[0].eq(other.0[0]), self.0[1].eq(other.0[1])])
     }
 
-    /// The nearest integer within `low..=high`, ties to even; every lane's magnitude is below 2^22.
+    /// The nearest integer, clamped to `low..=high`, ties to even; every lane's magnitude is below 2^22.
     #[inline(always)]
     pub(super) fn nearest_within(self, low: f32, high: f32) -> Self {
         let magic = Lanes::splat(MAGIC);
@@ -118,7 +118,7 @@ impl<V: Vector> Lanes<V> {
         rounded - magic
     }
 
-    /// [`nearest_int`] within `low..=high`, whatever the magnitude; slow.
+    /// [`nearest_int`] clamped to `low..=high`, for any magnitude; slow.
     #[inline(always)]
     pub(super) fn nearest_int_within(self, low: i32, high: i32) -> Self {
         let mut lanes = self.to_array();
@@ -140,20 +140,20 @@ impl<V: Vector> Mask<V> {
         V::all(V::both(self.0[0], self.0[1]))
     }
 
-    /// `yes` in the lanes that are set and `no` in the others.
+    /// `yes` in the lanes that are set, `no` in the others.
     #[inline(always)]
     pub(super) fn select(self, yes: Lanes<V>, no: Lanes<V>) -> Lanes<V> {
         Lanes([V::select(self.0[0], yes.0[0], no.0[0]), V::select(self.0[1], yes.0[1], no.0[1])])
     }
 }
 
-/// 1.5 * 2^23: a float of this size has no bits left for a fraction, so adding it rounds.
+/// 1.5 * 2^23: a float of this size has no bits for a fraction, so adding it rounds.
 const MAGIC: f32 = 12_582_912.0;
 
 /// The nearest integer, ties to even, as ggml's `nearest_int` computes it.
 ///
-/// From a magnitude of 2^22 on, and for infinities and NaNs, it is no longer the nearest integer but
-/// some other; ggml's blocks depend on which.
+/// From a magnitude of 2^22 on, and for infinities and NaNs, the result is another integer; ggml's blocks
+/// depend on which one.
 #[inline(always)]
 pub(super) fn nearest_int(x: f32) -> i32 {
     ((x + MAGIC).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000

@@ -1,4 +1,4 @@
-//! What encoding lost: the error of the decoded weights against the source's.
+//! Quantization error: the decoded weights against the source's.
 
 use std::iter::Sum;
 use std::ops::AddAssign;
@@ -7,13 +7,13 @@ use super::Codec;
 use super::dispatch::{self, Kernel};
 use super::vector::Vector;
 
-/// Sums over some weights `x` and what their blocks decode to, `y`, from which the error follows.
+/// Sums over some weights `x` and their decoded values `y`, from which the error follows.
 ///
-/// Additions of floats depend on their order. Sums of the same weights are equal on every machine; to
-/// be equal whatever the number of threads too, measure slabs of a fixed size and add them in order.
+/// Sums of floats depend on their order. Sums of the same weights are equal on every machine. For results that
+/// do not depend on the number of threads either, measure slabs of a fixed size and add them in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Loss {
-    /// How many weights were measured.
+    /// Number of weights.
     pub count: u64,
     /// The sum of `(x - y)²`.
     pub squared_error: f64,
@@ -26,12 +26,12 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// The sums over `source`, `[n]`, and the `blocks` that `codec` encoded it to.
+    /// The sums over `source`, `[n]`, and the `blocks` into which `codec` encoded it.
     ///
     /// # Panics
-    /// If the lengths do not fit together.
+    /// If the lengths do not match.
     pub fn measure(codec: &dyn Codec, source: &[f32], blocks: &[u8]) -> Loss {
-        // A multiple of every block length, small enough for the first-level cache.
+        // A multiple of every block length, small enough for the L1 cache.
         const CHUNK: usize = 2048;
         let ggml_type = codec.ggml_type();
         assert_eq!(ggml_type.row_bytes(source.len() as u64), blocks.len() as u64, "blocks of other weights");
@@ -48,20 +48,19 @@ impl Loss {
             .sum()
     }
 
-    /// Whether every weight decodes to a finite number: a scale can overflow where no weight did.
+    /// True if every weight decodes to a finite number. A scale can overflow although no weight did.
     ///
     /// The squares of finite floats never overflow these sums.
     pub fn is_finite(&self) -> bool {
         self.squared_error.is_finite() && self.squared_decoded.is_finite()
     }
 
-    /// The root mean square of the error, relative to that of the source; 0 where all weights are zero
-    /// and stayed so.
+    /// Root mean square of the error, relative to that of the source; 0 if all weights are zero and stayed so.
     pub fn relative_rmse(&self) -> f64 {
         ratio(self.squared_error, self.squared_source, 0.0).sqrt()
     }
 
-    /// The cosine of the angle between the source and what was decoded; 1 where both are all zero.
+    /// Cosine of the angle between source and decoded weights; 1 if both are all zero.
     pub fn cosine(&self) -> f64 {
         let lengths = self.squared_source.sqrt() * self.squared_decoded.sqrt();
         ratio(self.dot, lengths, if self.squared_error == 0.0 { 1.0 } else { 0.0 })
@@ -118,10 +117,10 @@ impl Kernel for Compare<'_> {
     }
 }
 
-/// The sum of `term` over pairs. One sum at a time: LLVM makes vectors of that, and not of four at once.
+/// The sum of `term` over pairs. One sum at a time: LLVM vectorizes this, and not four sums at once.
 #[inline(always)]
 fn sum(xs: &[f32], ys: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
-    // The number of running sums is part of the result, so it does not follow the vector's width.
+    // The number of running sums affects the result, so it does not depend on the vector width.
     let mut lanes = [0f64; 8];
     let (x_chunks, x_rest) = xs.as_chunks::<8>();
     let (y_chunks, y_rest) = ys.as_chunks::<8>();

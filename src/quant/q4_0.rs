@@ -44,7 +44,7 @@ fn encode_block<V: Vector>(x: &[f32; BLOCK_LEN], block: &mut [u8; BLOCK_BYTES]) 
     let x = Block::<V>::load(x);
     let scale = x.extreme() / -8.0;
     let inverse = block32::inverse(scale);
-    // Where ggml's inverse overflows, its quants are 0, which is the lowest weight and not the middle.
+    // If ggml's inverse overflows, its quants are 0, which is the lowest weight and not the middle.
     let offset = if block32::inverse_overflows(scale) { 0.0 } else { 8.5 };
     let [low, high, nibbles @ ..] = block;
     [*low, *high] = f16::from_f32(scale).to_le_bytes();

@@ -1,10 +1,10 @@
 //! Q6_K: 256 weights as sixteen sub-blocks of 16 six-bit quants, each with a signed byte as its scale
 //! (6.5625 bits per weight).
 //!
-//! `weight = d * scale * (quant - 32)`. Two halves of 128 weights are packed alike: 64 bytes of low
-//! nibbles, where byte `i` holds weights `i` and `i + 64` of the half; later in the block 32 bytes of
-//! upper pairs of bits, where byte `i` holds those of weights `i`, `i + 32`, `i + 64` and `i + 96`.
-//! Low nibbles of both halves, upper bits of both, the sixteen scales, and `d` as f16.
+//! `weight = d * scale * (quant - 32)`. The block has the low nibbles, the upper bits, the sixteen scales, and
+//! `d` as f16. Two halves of 128 weights are packed alike. A half has 64 bytes of low nibbles: byte `i` holds
+//! weights `i` and `i + 64` of the half. It has 32 bytes of upper bit pairs: byte `i` holds those of weights
+//! `i`, `i + 32`, `i + 64` and `i + 96`.
 
 use super::f16;
 use super::format::Format;
@@ -19,7 +19,7 @@ const LOW_BYTES: usize = SUPER_BLOCK_LEN / 2;
 const HIGH_BYTES: usize = SUPER_BLOCK_LEN / 4;
 const BLOCK_BYTES: usize = LOW_BYTES + HIGH_BYTES + SUB_BLOCKS + 2;
 
-/// What is smaller counts as zero (ggml's `GROUP_MAX_EPS`).
+/// Magnitude below which a weight counts as zero (ggml's `GROUP_MAX_EPS`).
 const NEGLIGIBLE: f32 = 1e-15;
 
 /// Super-blocks of 256 six-bit quants, symmetric around zero.
@@ -67,7 +67,7 @@ fn encode_block<V: Vector>(x: &[f32; SUPER_BLOCK_LEN], block: &mut [u8; BLOCK_BY
         if scale != 0.0 {
             *quants = x.map(|x| quant(x / scale));
         } else if x.iter().any(|x| x.abs() >= NEGLIGIBLE) {
-            // A scale that vanished in eight bits or in f16 leaves the quants as the search had them.
+            // If the scale became zero in eight bits or in f16, the quants are those of the search.
             *quants = x.map(|x| quant(kept_inverses[i] * x));
         }
     }
@@ -79,25 +79,25 @@ fn encode_block<V: Vector>(x: &[f32; SUPER_BLOCK_LEN], block: &mut [u8; BLOCK_BY
     rest[SUB_BLOCKS..].copy_from_slice(&d.to_le_bytes());
 }
 
-/// The quant of a weight given in steps, 32 for zero.
+/// The quant of a weight in units of the scale; 32 for zero.
 #[inline(always)]
 fn quant(steps: f32) -> u8 {
     (nearest_int(steps).clamp(-32, 31) + 32) as u8
 }
 
-/// What the search found for each sub-block.
+/// Result of the search for each sub-block.
 struct Found<V> {
-    /// The scale, of either sign; 0 where all weights are negligible.
+    /// The scale, of either sign; 0 if all weights are negligible.
     scale: Lanes<V>,
-    /// The inverse scale that the best quants were made with.
+    /// The inverse scale that gave the best quants.
     kept_inverse: Lanes<V>,
 }
 
-/// Searches the scales with which `scale * quant` comes closest to the weights (ggml's `make_qx_quants`).
+/// Searches the scales for which `scale * quant` is closest to the weights (ggml's `make_qx_quants`).
 ///
-/// `x[i]` holds weight `i` of each sub-block. Nineteen inverse scales around the one that maps the
-/// weight of the largest magnitude to -32 are tried; each gives quants, and those the scale of the least
-/// squares, where a weight counts with its square.
+/// `x[i]` holds weight `i` of each sub-block. Nineteen inverse scales are tried, around the one that maps the
+/// weight of the largest magnitude to -32. Each gives quants, and for those the scale with the least squared
+/// error, where a weight counts with its square.
 #[inline(always)]
 fn search<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN]) -> Found<V> {
     let zero = Lanes::splat(0.0);
@@ -108,7 +108,7 @@ fn search<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN]) -> Found<V> {
         extreme = larger.select(*x, extreme);
     }
     let flat = largest.lt(Lanes::splat(NEGLIGIBLE));
-    // A flat sub-block is settled; an extreme of 1 keeps its lane's quants within bounds along the way.
+    // A flat sub-block needs no search; an extreme of 1 keeps the quants of its lane within bounds.
     let extreme = flat.select(Lanes::splat(1.0), extreme);
 
     let (mut squares, mut cubes) = (*x, *x);
@@ -132,7 +132,7 @@ fn search<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN]) -> Found<V> {
     Found { scale: flat.select(zero, scale), kept_inverse }
 }
 
-/// The sums of the least squares for the quants that `inverse` makes: `Σ x² · x · quant` and `Σ x² · quant²`.
+/// The sums of the least squares for the quants of `inverse`: `Σ x² · x · quant` and `Σ x² · quant²`.
 #[inline(always)]
 fn sums<V: Vector>(
     x: &[Lanes<V>; SUB_BLOCK_LEN],

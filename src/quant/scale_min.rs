@@ -1,16 +1,16 @@
-//! The search that Q4_K and Q5_K share: for each sub-block of 32 weights, the scale and the minimum
-//! with which `scale * quant + minimum` comes closest to the weights.
+//! The search of Q4_K and Q5_K: for each sub-block of 32 weights, the scale and the minimum for which `scale *
+//! quant + minimum` is closest to the weights.
 //!
-//! ggml's `make_qkx2_quants`: from the span of the weights it derives a first pair; then it stretches
-//! the span a little more at each trial, quantises, solves the weighted least squares for that choice
-//! of quants, and keeps the pair if its error is smaller. Here a sub-block is a lane.
+//! The algorithm is ggml's `make_qkx2_quants`. A first pair follows from the span of the weights. Each trial
+//! then stretches the span a little more, quantizes, solves the weighted least squares for these quants, and
+//! keeps the pair if its error is smaller. Here a sub-block is a lane.
 
 use super::lanes::Lanes;
 use super::vector::Vector;
 
 pub(super) const SUB_BLOCK_LEN: usize = 32;
 
-/// How a format stretches the span: trial `i` divides it into `max_quant + first + 0.1 * i` steps.
+/// Trials of a format: trial `i` divides the span into `max_quant + first + 0.1 * i` steps.
 #[derive(Clone, Copy)]
 pub(super) struct Trials {
     pub(super) max_quant: f32,
@@ -18,12 +18,12 @@ pub(super) struct Trials {
     pub(super) count: u8,
 }
 
-/// What the search found for each lane.
+/// Result of the search for each lane.
 pub(super) struct ScaleMin<V> {
     pub(super) scale: Lanes<V>,
     /// The minimum, zero or negative.
     pub(super) min: Lanes<V>,
-    /// The inverse scale and the minimum that the best quants were made with.
+    /// The inverse scale and the minimum that gave the best quants.
     pub(super) kept_inverse: Lanes<V>,
     pub(super) kept_min: Lanes<V>,
 }
@@ -44,7 +44,7 @@ pub(super) fn search<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN], trials: Trials) -
     let mut min = lowest.gt(zero).select(zero, lowest);
     let flat = highest.eq(min);
     let flat_min = min;
-    // A flat sub-block is settled; a span of 1 keeps its lane from dividing by zero along the way.
+    // A flat sub-block needs no search; a span of 1 keeps its lane from dividing by zero.
     let one = Lanes::splat(1.0);
     let bounds = (lowest, highest);
 
@@ -69,7 +69,7 @@ pub(super) fn search<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN], trials: Trials) -
         let determinant = sum_w * sum_qq - sum_q * sum_q;
         let best_min = (sum_qq * sum_x - sum_q * sum_xq) / determinant;
         let best_scale = (sum_w * sum_xq - sum_x * sum_q) / determinant;
-        // The format stores a minimum that is subtracted: it cannot be above zero.
+        // The format subtracts the minimum, so it cannot be above zero.
         let above = best_min.gt(zero);
         let trial_min = above.select(zero, best_min);
         let trial_scale = above.select(sum_xq / sum_qq, best_scale);
@@ -89,7 +89,7 @@ pub(super) fn search<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN], trials: Trials) -
     }
 }
 
-/// How much the error of each weight counts: its magnitude plus the root mean square of its sub-block.
+/// Weight of each error in the sum: the magnitude plus the root mean square of the sub-block.
 #[inline(always)]
 fn importance<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN]) -> [Lanes<V>; SUB_BLOCK_LEN] {
     let mut squares = Lanes::splat(0.0);
@@ -104,7 +104,7 @@ fn importance<V: Vector>(x: &[Lanes<V>; SUB_BLOCK_LEN]) -> [Lanes<V>; SUB_BLOCK_
     importance
 }
 
-/// The quants of the weights, all of which lie within `lowest..=highest`.
+/// The quants of the weights, all of which are in `lowest..=highest`.
 #[inline(always)]
 fn quantize<V: Vector>(
     x: &[Lanes<V>; SUB_BLOCK_LEN],
@@ -114,7 +114,7 @@ fn quantize<V: Vector>(
     max_quant: f32,
     quants: &mut [Lanes<V>; SUB_BLOCK_LEN],
 ) {
-    // Rounding is monotonic: no product is larger than that of the weight farthest from the minimum.
+    // Rounding is monotonic, so no product is larger than that of the weight farthest from the minimum.
     let farthest = (highest - min).abs().max((lowest - min).abs());
     if (inverse.abs() * farthest).lt(Lanes::splat(f32::powi(2.0, 21))).all() {
         for i in 0..SUB_BLOCK_LEN {

@@ -1,14 +1,14 @@
 //! Eight floats in the registers of one instruction set.
 //!
-//! Plain loops over arrays would do for most kernels. In a search with a dozen running sums, though,
-//! what LLVM makes of loops differs by a factor of three from one phrasing to the next; so the vectors
-//! are spelled out, and [`dispatch`](super::dispatch) provides those of AVX2.
+//! Plain loops over arrays would be enough for most kernels. In a search with a dozen running sums, however,
+//! LLVM's code for loops differs by a factor of three from one phrasing to the next. So the vectors are written
+//! out, and [`dispatch`](super::dispatch) provides those of AVX2.
 
-/// Eight floats that go through the same operations, each as IEEE 754 has it and never contracted.
+/// Eight floats with the same operations, each as in IEEE 754 and never contracted.
 ///
-/// Every method is `#[inline(always)]`, or the kernel around it would not be compiled as one.
+/// Every method is `#[inline(always)]`; otherwise the kernel around it would not be compiled as one function.
 pub(super) trait Vector: Copy {
-    /// Eight answers.
+    /// Eight bools.
     type Mask: Copy;
 
     fn splat(x: f32) -> Self;
@@ -21,24 +21,24 @@ pub(super) trait Vector: Copy {
     fn div(self, other: Self) -> Self;
     fn abs(self) -> Self;
     fn sqrt(self) -> Self;
-    /// The smaller of the two; `other` where they are equal or unordered.
+    /// The smaller of the two; `other` if they are equal or unordered.
     fn min(self, other: Self) -> Self;
-    /// The larger of the two; `other` where they are equal or unordered.
+    /// The larger of the two; `other` if they are equal or unordered.
     fn max(self, other: Self) -> Self;
     /// The magnitudes of `self` with the signs of `signs`.
     fn copy_sign(self, signs: Self) -> Self;
-    /// The integers towards zero; every magnitude is below 2^31.
+    /// The integers after truncation towards zero; every magnitude is below 2^31.
     fn truncate(self) -> [i32; 8];
 
     fn gt(self, other: Self) -> Self::Mask;
     fn eq(self, other: Self) -> Self::Mask;
     fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask;
     fn all(mask: Self::Mask) -> bool;
-    /// `yes` where the mask is set and `no` elsewhere.
+    /// `yes` where the mask is set, `no` elsewhere.
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
 }
 
-/// Eight floats in an array, for LLVM to make vectors of.
+/// Eight floats in an array, for LLVM to vectorize.
 #[derive(Clone, Copy)]
 pub(super) struct Portable([f32; 8]);
 

@@ -1,10 +1,11 @@
-//! How a text is brought to its end when its budget runs low.
+//! Forced completion of a text whose token budget runs low.
 
 use super::{constraint::Mask, watch::Watch};
 use std::collections::{BTreeMap, HashMap};
 use toktrie::{SimpleVob, TokTrie, TokenId};
 
-/// The tokens of `mask` by how near they bring the text to its end, nearest first.
+/// The tokens of `mask`, grouped by the [distance](Watch::distance) of the text from its end after them,
+/// nearest first.
 fn by_distance(
     trie: &TokTrie,
     watch: &mut dyn Watch,
@@ -28,43 +29,44 @@ fn set(trie: &TokTrie, tokens: Option<&Vec<TokenId>>) -> SimpleVob {
     set
 }
 
-/// From this place on, [`Watch::distance`] counts the keys and items that nobody asks for.
+/// Values from here on in the second number of [`Watch::distance`] stand for keys that no schema declares and for
+/// further array items.
 pub const UNASKED: u16 = 300;
-/// Tokens after which a string or a number that has not ended is begun anew.
+/// Tokens after which a string or a number without an end is restarted.
 const LONG_SCALAR: usize = 100;
-/// How often a value is begun anew before the text around it is.
+/// Restarts of a value before the text around it is restarted, too.
 const MAX_AGAIN: usize = 3;
 
-/// Steps that go another way once the nearest one has led nowhere.
+/// Tokens that are not chosen from the nearest group, after the nearest has led nowhere.
 const ASTRAY: usize = 4;
 
-/// Where to go on while a text is brought to its end.
+/// The next step of completing a text.
 #[derive(Debug)]
 pub enum Way {
-    /// One of these tokens: those nearest to the end. Empty only if the mask is.
+    /// Choose one of these tokens, the nearest to the end. Empty only if the mask is.
     Choose(Mask),
-    /// This many tokens back, to begin anew there, whatever was tried.
+    /// Roll back this many tokens and continue there, with every token allowed again.
     Back(usize),
 }
 
-/// Brings a text to its end when its budget runs low: the nearest tokens, and back to the start of
-/// a value that does not end, or of an object that is refused however many keys it is given.
+/// Completes a text when its budget runs low: it chooses the tokens nearest to the end. If a value does not
+/// end, or if an object is still refused after many more keys, it rolls back to the start of that value.
 #[derive(Debug, Default)]
 pub struct Closing {
-    /// Where the innermost value began, and the tokens since.
+    /// Start of the innermost value, and the tokens since then.
     anchor: Option<usize>,
     steps: usize,
-    /// Keys and items that nobody asks for, since the last time back.
+    /// Such keys and items since the last rollback.
     unasked: usize,
-    /// How often the text was taken back to each place, and in all.
+    /// Number of rollbacks by position, and in total.
     again: HashMap<usize, usize>,
     back: usize,
-    /// Steps that do not take the nearest way, after the text was taken back.
+    /// Remaining tokens not to be chosen from the nearest group, after a rollback.
     astray: usize,
 }
 
 impl Closing {
-    /// What to do after `written` tokens where the tokens of `mask` may follow.
+    /// The next step after `written` tokens, if the tokens of `mask` may follow.
     pub(super) fn step(
         &mut self,
         trie: &TokTrie,
@@ -83,9 +85,9 @@ impl Closing {
         self.unasked += usize::from(more);
         let start = if more { watch.container_start().min(written) } else { start };
         let again = self.again.get(&start).copied().unwrap_or(0);
-        // A value may want them (`minProperties`, `minItems`), so patience grows.
+        // A value may need such members (`minProperties`, `minItems`), so the limit grows.
         if self.steps <= LONG_SCALAR && !(more && self.unasked > 4 << (again / 2).min(8)) {
-            // What was nearest has led nowhere, so the first steps go another way.
+            // The nearest tokens have led nowhere, so the first ones come from other groups.
             let way = if self.astray > 0 { self.back + self.astray } else { 0 };
             self.astray = self.astray.saturating_sub(1);
             return Way::Choose(Mask::of(set(trie, classes.values().nth(way % classes.len().max(1)))));
@@ -95,7 +97,7 @@ impl Closing {
         *self.again.entry(back_to).or_default() += 1;
         (self.anchor, self.steps, self.unasked) = (None, 0, 0);
         self.back += 1;
-        // The nearest way again first, then one that is not the nearest.
+        // First the nearest tokens again, then others, by turns.
         self.astray = if self.back.is_multiple_of(2) { ASTRAY } else { 0 };
         Way::Back(written - back_to)
     }

@@ -1,4 +1,4 @@
-//! What llama.cpp complains of in its log: its functions themselves say no more than that they failed.
+//! Capture of llama.cpp's error log, since its functions only report that they failed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{
@@ -7,16 +7,16 @@ use tracing::{
     span,
 };
 
-/// llama.cpp's events, as llama-cpp-2 names them.
+/// Target of llama.cpp's events in `tracing`, set by llama-cpp-2.
 const TARGET: &str = "llama-cpp-2";
-/// The most complaints that are kept, and the most characters of each: a file may make it say a lot.
+/// Most messages that are kept, and most characters of each: a malformed file can cause many.
 const MAX_KEPT: usize = 4;
 const MAX_CHARS: usize = 300;
-/// What it says whenever it fails, beside the reason or instead of one.
+/// Prefixes that llama.cpp logs at every failure, with or without a reason.
 const EMPTY_WORDS: [&str; 2] = ["failed to load model", "failed to initialize the context: "];
 
-/// Does `work`, and gives what llama.cpp complained of on this thread meanwhile: its errors, or, where
-/// there were none, its last warnings. The log goes where it went before, too.
+/// Runs `work` and returns llama.cpp's messages from this thread: its errors, or its last warnings if there
+/// were no errors. The existing log receives everything, too.
 pub(super) fn of<T>(work: impl FnOnce() -> T) -> (T, Option<String>) {
     let heard = Arc::new(Mutex::new(Heard::default()));
     let listener = Listener { heard: heard.clone(), others: dispatcher::get_default(Dispatch::clone) };
@@ -38,7 +38,7 @@ impl Heard {
         if text.is_empty() {
             return;
         }
-        // It quotes names from the file, which may hold anything.
+        // Messages quote names from the file, which may contain anything.
         let shown = |c: char| if c.is_control() { c.escape_debug().collect() } else { c.to_string() };
         let text: String = text.trim().chars().take(MAX_CHARS).map(shown).collect();
         let kept = if *level == Level::ERROR { &mut self.errors } else { &mut self.warnings };
@@ -56,7 +56,7 @@ impl Heard {
     }
 }
 
-/// Hears complaints and passes everything on.
+/// Captures errors and warnings, and forwards everything.
 struct Listener {
     heard: Arc<Mutex<Heard>>,
     others: Dispatch,

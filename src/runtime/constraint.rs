@@ -1,9 +1,9 @@
-//! A grammar held against the text as it grows: which tokens may come next.
+//! A grammar applied to a growing text: the tokens that may come next.
 //!
-//! llguidance's matcher is driven directly and every error is an error: nothing is ever generated
-//! without the constraint that was asked for. A grammar may be rewritten while the text grows
-//! (a call's arguments once its tool is known, the keys that are left once a key is written); then
-//! the new grammar is fed everything that was written, so no token is ever split at a seam.
+//! llguidance's matcher is driven directly, and each of its errors is an error here: nothing is ever generated
+//! without the requested constraint. A grammar may be replaced while the text grows (by the arguments of a call
+//! once its tool is known, by the remaining keys once a key is complete). The new grammar is then fed the whole
+//! text, so no token is split at a boundary.
 
 use super::{
     Error, Vocabulary,
@@ -21,13 +21,13 @@ pub struct Compiler {
     factory: ParserFactory,
     env: TokEnv,
     masks: Arc<Masks>,
-    // The tokens that a watch has to be asked about, once a mask was wanted.
+    // Tokens that a watch has to check; built with the first mask.
     closing: OnceLock<SimpleVob>,
 }
 
 impl Compiler {
-    /// A compiler whose tokens are the 256 bytes: it tells whether a grammar compiles and which
-    /// texts it takes, without a model.
+    /// A compiler whose tokens are the 256 bytes. Without a model, it checks that a grammar compiles and that
+    /// it accepts a text.
     ///
     /// # Errors
     /// [`Error::Grammar`] if llguidance cannot start.
@@ -50,7 +50,7 @@ impl Compiler {
 
     fn new(mut factory: ParserFactory, env: TokEnv) -> Compiler {
         factory.quiet();
-        // Errors are for people; the whole grammar and the tokens so far are not.
+        // The whole grammar and the tokens so far would not help the readers of an error.
         let limits = factory.limits_mut();
         limits.verbose_errors = false;
         // Large schemas need more than the defaults, which are meant for a server's worst case.
@@ -63,22 +63,22 @@ impl Compiler {
         Compiler { factory, env, masks, closing: OnceLock::new() }
     }
 
-    /// The id of the mark whose text this is, if the vocabulary has one: `<tool_call>` as one token.
+    /// The id of the special token with this text, such as `<tool_call>`; `None` if it is not a single token.
     pub fn mark(&self, text: &str) -> Option<u32> {
         self.env.tok_trie().get_special_token(text)
     }
 
-    /// The tokens of `text`, as the model writes it.
+    /// Tokenizes `text` as the model's tokenizer does.
     pub fn tokenize(&self, text: &[u8]) -> Vec<u32> {
         self.env.tokenize_bytes(text)
     }
 
-    /// The bytes of `tokens`, marks as their text.
+    /// The bytes of `tokens`; special tokens as their text.
     pub fn bytes(&self, tokens: &[u32]) -> Vec<u8> {
         self.env.tok_trie().decode_ext(tokens, true)
     }
 
-    /// Whether `token` ends a text.
+    /// True if `token` ends a text.
     pub fn is_end(&self, token: u32) -> bool {
         self.env.tok_trie().eos_tokens().contains(&token)
     }
@@ -104,23 +104,22 @@ impl Compiler {
     }
 }
 
-/// A grammar that may be rewritten as the text grows.
+/// A grammar that may be replaced while the text grows.
 ///
-/// Both functions depend on nothing but `written`: the text can be taken back, and then they are
-/// asked again.
+/// Both functions depend on `written` alone. After a rollback they are called again with the shorter text.
 pub trait Grammar {
-    /// Which grammar is in force after `written`; another number asks for a rebuild.
+    /// Number of the grammar that applies after `written`; when it changes, the grammar is compiled again.
     fn stage(&self, written: &[u8]) -> usize;
 
-    /// The grammar in force after `written`, in llguidance's dialect of Lark, for the whole text
-    /// from its first byte; `written` is the beginning of a text that it takes.
+    /// The grammar that applies after `written`, in llguidance's dialect of Lark, for the whole text from its
+    /// first byte. It accepts `written` as a beginning.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is none.
     fn lark(&self, written: &[u8]) -> Result<String, Error>;
 }
 
-/// A grammar that stays as it is.
+/// A grammar that never changes.
 pub struct Fixed(pub String);
 
 impl Grammar for Fixed {
@@ -133,7 +132,7 @@ impl Grammar for Fixed {
     }
 }
 
-/// A grammar and a watch, and the tokens that were written under them.
+/// A grammar, a watch, and the tokens generated under them.
 pub struct Constraint<'c> {
     compiler: &'c Compiler,
     grammar: Box<dyn Grammar + 'c>,
@@ -157,12 +156,12 @@ impl<'c> Constraint<'c> {
         Ok(Constraint { compiler, grammar, watch: None, matcher, stage, tokens, written, refusal: None })
     }
 
-    /// The same with `watch` over a text of which nothing is written yet.
+    /// Adds a watch; the text must be empty.
     pub fn watched(self, watch: Box<dyn Watch + 'c>) -> Constraint<'c> {
         Constraint { watch: Some(watch), ..self }
     }
 
-    /// Whether the text may end here, though more may follow.
+    /// True if the text may end here; more may be allowed to follow.
     ///
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
@@ -172,21 +171,21 @@ impl<'c> Constraint<'c> {
         Ok(takes_it && self.watch.as_mut().is_none_or(|watch| watch.may_end()))
     }
 
-    /// Whether `token` ends a text rather than being part of it.
+    /// True if `token` ends the text and is not part of it.
     pub fn is_end(&self, token: i32) -> bool {
         let ends = self.compiler.env.tok_trie().eos_tokens();
         TokenId::try_from(token).is_ok_and(|token| ends.contains(&token))
     }
 
-    /// Whether the text is complete and nothing can follow it.
+    /// True if the text is complete and nothing can follow.
     pub fn is_complete(&mut self) -> bool {
         self.matcher.is_stopped()
             && !self.matcher.is_error()
             && self.watch.as_mut().is_none_or(|watch| watch.may_end())
     }
 
-    /// The tokens that grammar and watch let follow. [`accept`](Self::accept) may still refuse one of
-    /// them where it ends a stage or begins a value.
+    /// The tokens that grammar and watch allow next. [`accept`](Self::accept) may still refuse one that ends a
+    /// stage or starts a value.
     ///
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
@@ -209,7 +208,7 @@ impl<'c> Constraint<'c> {
         Ok(Mask(mask))
     }
 
-    /// The tokens that the grammar lets follow, among them such as the watch may refuse.
+    /// The tokens that the grammar allows next; the watch may refuse some of them.
     ///
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
@@ -217,8 +216,8 @@ impl<'c> Constraint<'c> {
         self.matcher.compute_mask_or_eos().map(Mask).map_err(Error::constraint)
     }
 
-    /// The tokens that come next whatever the model says: those that the tokenizer gives for the text so far and what
-    /// the grammar leaves no choice about, as far as nothing that follows can change them. Empty where there is a
+    /// Forced tokens: those that come next whatever the model predicts, since the grammar allows a single text.
+    /// They are the tokenizer's own tokens for it, as far as no later text can change them. Empty if there is a
     /// choice.
     ///
     /// # Errors
@@ -237,23 +236,23 @@ impl<'c> Constraint<'c> {
         Ok(forced.into_iter().map(|token| token as i32).collect())
     }
 
-    /// How many of `forced` the tokenizer gives for the text so far with `bytes` behind it. The matcher looks at the
-    /// last token of the text only.
+    /// Number of the tokens in `forced` that the tokenizer itself yields for the text so far followed by
+    /// `bytes`. The matcher only considers the last token of the text.
     fn canonical(&self, bytes: &[u8], forced: &[TokenId]) -> usize {
         let trie = self.compiler.env.tok_trie();
-        // Nothing is merged across a mark.
+        // The tokenizer merges nothing across a special token.
         let mark = self.tokens.iter().rposition(|&token| trie.is_special_token(token));
         let before = &self.tokens[mark.map_or(0, |mark| mark + 1)..];
         let text = [&trie.decode_raw(before), bytes].concat();
         let (tokens, _) = self.compiler.env.tokenize_bytes_marker(&text);
         match tokens.strip_prefix(before) {
             Some(next) => next.iter().zip(forced).take_while(|(a, b)| a == b).count(),
-            // What the model wrote is cut otherwise than the tokenizer would cut it.
+            // The model's own tokens differ from the tokenizer's.
             None => forced.len(),
         }
     }
 
-    /// How many of `tokens`, one after another, the grammar in force would take.
+    /// Number of `tokens`, from the first on, that the current grammar accepts.
     ///
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
@@ -267,7 +266,7 @@ impl<'c> Constraint<'c> {
         self.matcher.validate_tokens(&tokens).map_err(Error::constraint)
     }
 
-    /// Takes `token` if it may follow, else changes nothing and gives `false`.
+    /// Appends `token` if it may follow; otherwise changes nothing and returns `false`.
     ///
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails, [`Error::Grammar`] when the next stage's
@@ -275,11 +274,11 @@ impl<'c> Constraint<'c> {
     pub fn accept(&mut self, token: i32) -> Result<bool, Error> {
         self.refusal = None;
         if self.is_end(token) {
-            // What ends a text is no part of it.
+            // An end token is not part of the text.
             return self.may_end();
         }
         let n_vocab = self.compiler.env.tok_trie().vocab_size();
-        // llguidance takes an id that is not there for a failure of its own, and gives up.
+        // llguidance treats an unknown id as an internal error and stops.
         let Some(token) = TokenId::try_from(token).ok().filter(|&token| (token as usize) < n_vocab) else {
             return Ok(false);
         };
@@ -312,18 +311,18 @@ impl<'c> Constraint<'c> {
         Ok(false)
     }
 
-    /// Why the watch refused the token that was offered last, where a check did.
+    /// The check that refused the last token given to [`accept`](Self::accept), if it was a check.
     pub fn refusal(&self) -> Option<Refusal> {
         self.refusal.clone()
     }
 
-    /// Where in a value that is watched the text ends.
+    /// Position of the text's end in the watched value.
     pub fn place(&self) -> Place {
         self.watch.as_ref().map_or_else(Place::default, |watch| watch.place())
     }
 
-    /// Where to go on so that the text comes to its end soon, `mask` being the tokens that may follow; without a watch, any
-    /// of them. `closing` remembers which ways led nowhere.
+    /// The next step towards an early end of the text; `mask` are the tokens that may follow. Without a watch,
+    /// any of them is chosen. `closing` keeps track of failed attempts.
     pub fn closing(&mut self, closing: &mut Closing, mask: Mask) -> Way {
         match &mut self.watch {
             Some(watch) => {
@@ -333,17 +332,17 @@ impl<'c> Constraint<'c> {
         }
     }
 
-    /// How many tokens stood when the innermost value that is watched and open began.
+    /// Number of tokens before the innermost open value that is watched.
     pub fn value_start(&self) -> usize {
         self.watch.as_ref().map_or(0, |watch| watch.value_start())
     }
 
-    /// How many tokens the text has.
+    /// Number of tokens in the text.
     pub fn n_tokens(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Takes the last `tokens` tokens back.
+    /// Removes the last `tokens` tokens.
     ///
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
@@ -359,16 +358,16 @@ impl<'c> Constraint<'c> {
             self.matcher.rollback(taken_back.len()).map_err(Error::constraint)?;
             return self.check();
         }
-        // What was taken once is taken again.
+        // Tokens that were accepted once are accepted again.
         self.restage().map(drop)
     }
 
-    /// The text so far, marks as their text.
+    /// The text so far; special tokens as their text.
     pub fn written(&self) -> &[u8] {
         &self.written
     }
 
-    /// Moves to the grammar that is in force now; `false` if that one does not take the last token.
+    /// Switches to the grammar that applies now; `false` if it does not accept the last token.
     fn restage(&mut self) -> Result<bool, Error> {
         let stage = self.grammar.stage(&self.written);
         if stage == self.stage {
@@ -397,7 +396,7 @@ impl<'c> Constraint<'c> {
     }
 }
 
-/// A set of tokens, one bit each.
+/// A set of tokens, as one bit each.
 #[derive(Debug)]
 pub struct Mask(SimpleVob);
 
@@ -411,14 +410,14 @@ impl Mask {
         self.0.to_list().into_iter().map(|token| token as i32).collect()
     }
 
-    /// Takes `token` out of the set.
+    /// Removes `token` from the set.
     pub fn disallow(&mut self, token: i32) {
         if let Some(token) = TokenId::try_from(token).ok().filter(|&token| (token as usize) < self.0.len()) {
             self.0.disallow_token(token);
         }
     }
 
-    /// Whether `token` is in the set.
+    /// True if `token` is in the set.
     pub fn allows(&self, token: usize) -> bool {
         token < self.0.len() && self.0.is_allowed(token as TokenId)
     }

@@ -1,28 +1,29 @@
-//! The CPUs of this machine: what they can do, and which of them this process may use.
+//! CPU features, CPU time, and the number and placement of threads.
 
 use super::{Error, kernels};
 use std::{num::NonZeroUsize, thread, time::Duration};
 
-/// Those of the instruction sets that ggml knows which this CPU has: the C library chooses its functions by them.
+/// The instruction sets of this CPU that ggml has kernels for, as one text; the C library also selects
+/// functions by them.
 pub fn features() -> String {
     format!("{} with {}", std::env::consts::ARCH, kernels::features().join("+"))
 }
 
-/// What the calling thread has computed until now. Unlike a clock on the wall it does not count the time in which others
-/// had the CPU.
+/// CPU time of the calling thread. Unlike wall-clock time it excludes the time in which other programs used the
+/// CPU.
 pub fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
-/// One thread for each physical core that this process may use: its affinity and its cgroup's quota
-/// count, and two threads of one core share the units that matrix products keep busy.
+/// Default thread count: the physical cores that this process may use, by its affinity and its cgroup's quota.
+/// Two threads on one core would compete for the units that matrix products keep busy.
 pub fn default_threads() -> usize {
     let allowed = thread::available_parallelism().map_or(1, usize::from);
     cores().map_or(allowed, |cores| cores.len().min(allowed)).max(1)
 }
 
-/// The threads to compute with where `asked` are asked for.
+/// The thread count for a request of `asked`; `None` is [`default_threads`].
 ///
 /// ggml's threads wait for each other by spinning: with four on two CPUs a call takes a hundred
 /// times as long as with two.
@@ -32,19 +33,17 @@ pub fn default_threads() -> usize {
 pub fn threads(asked: Option<NonZeroUsize>) -> Result<usize, Error> {
     let Some(threads) = asked.map(NonZeroUsize::get) else { return Ok(default_threads()) };
     let most = thread::available_parallelism().map_or(1, usize::from);
-    // Two are bearable anywhere.
+    // Two are acceptable on any machine.
     if threads > most.max(2) { Err(Error::Threads { threads, most: most.max(2) }) } else { Ok(threads) }
 }
 
-/// The physical cores behind the CPUs of this thread's affinity, each with its CPUs; `None` where the system does not
-/// say.
+/// The physical cores of this thread's affinity, each with its CPUs; `None` if the system does not report them.
 #[cfg(not(target_os = "linux"))]
 fn cores() -> Option<Vec<Vec<usize>>> {
     None
 }
 
-/// The physical cores behind the CPUs of this thread's affinity, each with its CPUs; `None` where the system does not
-/// say.
+/// The physical cores of this thread's affinity, each with its CPUs; `None` if the system does not report them.
 #[cfg(target_os = "linux")]
 fn cores() -> Option<Vec<Vec<usize>>> {
     let affinity = rustix::thread::sched_getaffinity(None).ok()?;
@@ -56,8 +55,8 @@ fn cores() -> Option<Vec<Vec<usize>>> {
     Some(cores.into_values().collect()).filter(|cores: &Vec<_>| !cores.is_empty())
 }
 
-/// A CPU for each of `threads`, where they are as many as there are cores or CPUs for this thread: then each has a
-/// place of its own. `None` where there are fewer, which the system places better than we do, or where it does not say.
+/// One CPU for each of `threads`, if there are exactly as many cores or CPUs for this thread. `None` for other
+/// numbers, which the system places better, and if the system does not report its cores.
 pub(super) fn one_for_each(threads: usize) -> Option<Vec<usize>> {
     let cores = cores()?;
     let first: Vec<usize> = cores.iter().filter_map(|cpus| cpus.first().copied()).collect();
@@ -68,31 +67,31 @@ pub(super) fn one_for_each(threads: usize) -> Option<Vec<usize>> {
     })
 }
 
-/// The CPUs that a thread may run on, to be given back to it.
+/// The CPU affinity of a thread, saved to be restored.
 #[cfg(target_os = "linux")]
 pub(super) struct Affinity(Option<rustix::thread::CpuSet>);
 
 #[cfg(target_os = "linux")]
 impl Affinity {
-    /// That of the calling thread.
+    /// Affinity of the calling thread.
     pub(super) fn of_this_thread() -> Affinity {
         Affinity(rustix::thread::sched_getaffinity(None).ok())
     }
 
-    /// Gives it to the calling thread.
+    /// Sets it for the calling thread.
     pub(super) fn restore(&self) {
-        // What was allowed a moment ago; where it is not any more, the system has put the thread elsewhere.
+        // It was valid a moment ago. If it is not any more, the system has moved the thread anyway.
         let _ = self.0.as_ref().map(|set| rustix::thread::sched_setaffinity(None, set));
     }
 }
 
-/// Keeps the calling thread on one CPU until it is dropped.
+/// Pins the calling thread to one CPU until it is dropped.
 #[cfg(target_os = "linux")]
 pub(super) struct Pinned(Affinity);
 
 #[cfg(target_os = "linux")]
 impl Pinned {
-    /// To `cpu`; `None` where the system does not let it.
+    /// Pins to `cpu`; `None` if the system refuses.
     pub(super) fn to(cpu: usize) -> Option<Pinned> {
         let before = Affinity::of_this_thread();
         let mut one = rustix::thread::CpuSet::new();
@@ -108,28 +107,28 @@ impl Drop for Pinned {
     }
 }
 
-/// The CPUs that a thread may run on: elsewhere than on Linux no thread is kept anywhere.
+/// The CPU affinity of a thread; outside Linux threads are not pinned.
 #[cfg(not(target_os = "linux"))]
 pub(super) struct Affinity;
 
 #[cfg(not(target_os = "linux"))]
 impl Affinity {
-    /// That of the calling thread.
+    /// Affinity of the calling thread.
     pub(super) fn of_this_thread() -> Affinity {
         Affinity
     }
 
-    /// Gives it to the calling thread.
+    /// Sets it for the calling thread.
     pub(super) fn restore(&self) {}
 }
 
-/// Keeps the calling thread on one CPU: elsewhere than on Linux nothing does.
+/// Pins the calling thread to one CPU; never outside Linux.
 #[cfg(not(target_os = "linux"))]
 pub(super) struct Pinned;
 
 #[cfg(not(target_os = "linux"))]
 impl Pinned {
-    /// To `cpu`; never.
+    /// Always `None`.
     pub(super) fn to(_: usize) -> Option<Pinned> {
         None
     }

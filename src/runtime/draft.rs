@@ -1,64 +1,65 @@
-//! Guesses at what a model writes next, taken from what stands in the conversation, in earlier answers and in the
-//! schema of the answer.
+//! Drafts: guesses at the next tokens, looked up in the conversation, in earlier answers and in the answer's
+//! schema (lookup decoding, as in llama.cpp and transformers).
 //!
-//! Names, times and whole messages of an answer are mostly copied. Where the last tokens of the text stand somewhere
-//! before, what followed them there is a guess at what follows here. Decoded together with the next token a guess costs
-//! part of a decode, and where it comes true it saves a whole one: how far to guess is a matter of both.
+//! Names, times and whole messages in an answer are mostly copied. If the last tokens of the text occurred
+//! before, the tokens that followed them are a guess at the next ones. Decoded in one batch with the next
+//! token, a guess costs a part of a decode; if it is right, it saves a whole one. The draft length weighs the
+//! one against the other.
 
 use super::kernels;
 use std::{sync::Arc, time::Duration};
 
-/// The longest end of the text that is looked for.
+/// Longest suffix of the text that is looked up, in tokens.
 const MAX_MATCH: usize = 6;
-/// The shortest.
+/// Shortest suffix that is looked up.
 const MIN_MATCH: usize = 2;
-/// The most tokens of one guess.
+/// Most tokens of one draft.
 pub const MAX_DRAFT: usize = 8;
 
-/// How far to guess.
+/// Policy for the length of drafts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reach {
-    /// Up to so many tokens, wherever enough of the text stands elsewhere.
+    /// A fixed maximum, if a long enough suffix occurred before.
     Tokens {
-        /// How many of the last tokens have to stand there, 2 to 6.
+        /// Least length of the matching suffix, 2 to 6.
         matched: usize,
-        /// The most tokens of a guess.
+        /// Most tokens of a draft.
         most: usize,
     },
-    /// As far as it saves more than it costs.
+    /// The length that saves most, given these decode costs.
     Worth(Costs),
 }
 
-/// What decodes of 1, 2, 3 ... tokens cost, in decodes of one token.
+/// Costs of decodes of 1, 2, 3 ... tokens, relative to a decode of one token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Costs {
-    // Seconds, and how many decodes they are the mean of, by the number of tokens less one.
+    // Mean seconds, and number of decodes in the mean, by the number of tokens less one.
     seen: Vec<(f64, u32)>,
     slope: f64,
     learns: bool,
 }
 
 impl Costs {
-    /// Decodes of more tokens than this are not told apart.
+    /// Largest number of tokens whose decodes are measured separately.
     pub const MOST: usize = 16;
-    // A mean of fewer decodes is no measurement, and one of very many would never change.
+    // A mean over fewer decodes is not used; the count is capped so that the mean can still change.
     const FEW: u32 = 6;
     const MANY: u32 = 256;
 
-    /// What is to be expected where nothing was measured: each further token costs `slope` decodes.
+    /// Assumed costs before any measurement: each further token costs `slope` decodes.
     pub fn expected(slope: f64) -> Costs {
         Costs { seen: vec![(0.0, 0); Costs::MOST], slope, learns: true }
     }
 
-    /// Costs that stay as they are, whatever is measured: each further token costs `slope` decodes.
+    /// Fixed costs that measurements do not change: each further token costs `slope` decodes.
     pub fn fixed(slope: f64) -> Costs {
         Costs { learns: false, ..Costs::expected(slope) }
     }
 
-    /// What is to be expected of this CPU and its kernels.
+    /// Assumed costs for this CPU and its kernels.
     ///
-    /// A machine whose arithmetic is fast for its memory reads the weights once for several tokens. Measured on
-    /// x86-64 with AVX2; the others are expectations, and the first calls correct them.
+    /// A machine with fast arithmetic and slow memory reads the weights once for several tokens. The value for
+    /// x86-64 with AVX2 was measured. The others are estimates that the first calls correct.
     pub fn of_this_cpu() -> Costs {
         let kernels = kernels::active();
         let has = |feature| kernels.as_ref().is_ok_and(|kernels| kernels.features.contains(&feature));
@@ -72,10 +73,10 @@ impl Costs {
         Costs::expected(slope)
     }
 
-    /// What a decode of `tokens` costs.
+    /// Cost of a decode of `tokens`, relative to a decode of one token.
     pub fn of(&self, tokens: usize) -> f64 {
         let one = self.seconds(1);
-        // More tokens never cost less; where that was measured it is noise.
+        // More tokens never cost less; such a measurement is noise.
         (1..=tokens.clamp(1, Costs::MOST)).fold(1.0, |least, n| {
             let measured = one.zip(self.seconds(n)).map(|(one, all)| all / one);
             let before = if n == 1 { 1.0 } else { least + self.slope };
@@ -83,14 +84,14 @@ impl Costs {
         }) + self.slope * tokens.saturating_sub(Costs::MOST) as f64
     }
 
-    /// Takes into account that a decode of `tokens` took `time`.
+    /// Adds a measurement: a decode of `tokens` took `time`.
     pub fn learn(&mut self, tokens: usize, time: Duration) {
         let Some((mean, count)) = tokens.checked_sub(1).and_then(|at| self.seen.get_mut(at)) else { return };
         let seconds = time.as_secs_f64();
         if !self.learns {
             return;
         }
-        // A decode that waited for the CPU says nothing of its cost.
+        // A decode that waited for the CPU is no measurement of its cost.
         if *count >= Costs::FEW && seconds > 3.0 * *mean {
             return;
         }
@@ -98,13 +99,13 @@ impl Costs {
         *mean += (seconds - *mean) / f64::from(*count);
     }
 
-    /// What was measured, as one line of numbers: slope, then seconds and decodes for each number of tokens.
+    /// The measurements as one line of numbers: slope, then seconds and count for each number of tokens.
     pub fn to_line(&self) -> String {
         let seen = self.seen.iter().map(|(mean, count)| format!(" {mean:e} {count}"));
         std::iter::once(self.slope.to_string()).chain(seen).collect()
     }
 
-    /// Reads a line of [`Costs::to_line`]; `None` for any other.
+    /// Parses a line of [`Costs::to_line`]; `None` for any other.
     pub fn from_line(line: &str) -> Option<Costs> {
         let mut words = line.split_whitespace();
         let slope: f64 = words.next()?.parse().ok()?;
@@ -125,14 +126,14 @@ impl Costs {
     }
 }
 
-/// What guesses go by: how often they came true that had as much to go by.
+/// Features of a guess. The share of right guesses is counted for each combination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Grounds {
-    /// How many of the last tokens stand there, too.
+    /// Length of the matching suffix.
     matched: usize,
-    /// Where they stand.
+    /// Source of the match.
     source: Source,
-    /// Whether everything that is known goes on the same way: 0 for no, 1 for a single place, 2 for several.
+    /// Agreement of all matches on the next token: 0 if they differ, 1 for a single match, 2 if several agree.
     agreement: usize,
 }
 
@@ -143,15 +144,15 @@ impl Grounds {
     }
 }
 
-/// Where guesses are taken from.
+/// Sources of guesses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Source {
-    /// The conversation, and what was generated.
+    /// The conversation and the answer so far.
     #[default]
     Text,
     /// An earlier answer.
     Answer,
-    /// The words of the answer's schema.
+    /// Names and values in the answer's schema.
     Words,
 }
 
@@ -159,30 +160,31 @@ const SOURCES: [Source; 3] = [Source::Text, Source::Answer, Source::Words];
 
 const GROUNDS: usize = (MAX_MATCH - MIN_MATCH + 1) * SOURCES.len() * 3;
 
-/// A token that was guessed, and what it went by.
+/// A guessed token and its features.
 #[derive(Clone, Copy, Debug)]
 struct Guess {
     token: i32,
     grounds: Grounds,
 }
 
-/// Guesses at the tokens of one answer.
+/// Drafter for the tokens of one answer.
 pub struct Drafter {
     reach: Reach,
-    // The conversation and what was generated.
+    // The conversation and the answer so far.
     text: Vec<i32>,
     prompt: usize,
     earlier: Arc<Vec<Vec<i32>>>,
-    // What the schema of the answer names, as it stands in an answer; the first one goes before the others.
+    // Names and values in the answer's schema, with the text around them in an answer; earlier ones take
+    // precedence.
     words: Arc<Vec<Vec<i32>>>,
-    // How many guesses came true, and how many there were, by grounds.
+    // Right guesses and all guesses, by features.
     kept: [(f64, f64); GROUNDS],
-    // The last guess, and where it was made.
+    // The last draft and its position.
     last: (usize, Vec<Guess>),
 }
 
 impl Drafter {
-    /// Guesses for an answer to `prompt`; `earlier` are answers that were given with the same tools, the oldest first.
+    /// A drafter for an answer to `prompt`; `earlier` are answers with the same tools, oldest first.
     pub fn new(prompt: &[i32], earlier: impl Into<Arc<Vec<Vec<i32>>>>, reach: Reach) -> Drafter {
         let kept = std::array::from_fn(|index| {
             let agreement = index % 3;
@@ -202,13 +204,13 @@ impl Drafter {
         }
     }
 
-    /// The same with what the schema of the answer names, each in tokens as it stands in an answer with what comes before
-    /// it there. Where several would do, the first is taken. They are looked at only where nothing else is known.
+    /// Adds the names and values in the answer's schema, each tokenized with the text that precedes it in an
+    /// answer. If several match, the first is taken. They are only used if nothing else matches.
     pub fn with_words(self, words: impl Into<Arc<Vec<Vec<i32>>>>) -> Drafter {
         Drafter { words: words.into(), ..self }
     }
 
-    /// The next answer of the same kind: what was learnt stays.
+    /// Starts the next answer of the same kind; measurements and counts are kept.
     pub fn begin(&mut self, prompt: &[i32], earlier: impl Into<Arc<Vec<Vec<i32>>>>) {
         self.text = prompt.to_vec();
         self.prompt = prompt.len();
@@ -216,7 +218,7 @@ impl Drafter {
         self.last.1.clear();
     }
 
-    /// What decodes cost, as far as it was learnt.
+    /// The decode costs measured so far; `None` for a fixed length.
     pub fn costs(&self) -> Option<&Costs> {
         match &self.reach {
             Reach::Worth(costs) => Some(costs),
@@ -224,11 +226,11 @@ impl Drafter {
         }
     }
 
-    /// A guess at what follows `generated`; `pending` tokens are decoded with it anyway. `takes` says of a token whether
-    /// it may come next: where it may not, something else is guessed.
+    /// A draft of the tokens after `generated`; `pending` tokens are decoded with it anyway. `takes` returns
+    /// true if a token may come next; matches followed by other tokens are skipped.
     ///
     /// # Errors
-    /// Those of `takes`.
+    /// Errors of `takes`.
     pub fn draft<E>(
         &mut self,
         generated: &[i32],
@@ -253,7 +255,7 @@ impl Drafter {
         Ok(tokens)
     }
 
-    /// Learns from how the last guess turned out: the text is `generated` now.
+    /// Counts which tokens of the last draft were right, now that the text is `generated`.
     pub fn settle(&mut self, generated: &[i32]) {
         let (at, guesses) = std::mem::take(&mut self.last);
         for (guess, token) in guesses.iter().zip(generated.get(at..).unwrap_or_default()) {
@@ -266,14 +268,14 @@ impl Drafter {
         }
     }
 
-    /// Learns what a decode of `tokens` took.
+    /// Adds a measurement: a decode of `tokens` took `time`.
     pub fn took(&mut self, tokens: usize, time: Duration) {
         if let Reach::Worth(costs) = &mut self.reach {
             costs.learn(tokens, time);
         }
     }
 
-    /// The number of guesses that save most.
+    /// The number of guesses with the largest expected saving.
     fn worth(&self, guesses: &[Guess], pending: usize, costs: &Costs) -> usize {
         let (mut chance, mut saved) = (1.0, 0.0);
         let (mut best, mut length) = (0.0, 0);
@@ -289,11 +291,11 @@ impl Drafter {
         length
     }
 
-    /// What followed the end of the text where it stands elsewhere, most of all where most of it stands.
+    /// Tokens that followed earlier occurrences of the current suffix; the longest match wins.
     fn guesses<E>(&self, mut takes: impl FnMut(i32) -> Result<bool, E>) -> Result<Vec<Guess>, E> {
         let own = self.text.len().saturating_sub(1);
         let sources = self.earlier.iter().map(|answer| (&**answer, answer.len(), Source::Answer));
-        // The latest comes last: of equal places it says most.
+        // The text itself comes first and the latest answer last, since the last of equal matches counts most.
         let sources = std::iter::once((&*self.text, own, Source::Text)).chain(sources);
         let mut places = self.places(sources, &mut takes)?;
         if places.is_empty() {
@@ -321,7 +323,7 @@ impl Drafter {
         Ok(guesses)
     }
 
-    /// The places in `sources` where most of the text's end stands, of those that a token follows which may follow here.
+    /// The longest earlier occurrences of the text's suffix in `sources` whose next token may follow here.
     fn places<'t, E>(
         &self,
         sources: impl Iterator<Item = (&'t [i32], usize, Source)>,
@@ -367,10 +369,10 @@ impl Drafter {
     }
 }
 
-/// A place where the end of the text stands.
+/// An earlier occurrence of the text's suffix.
 #[derive(Clone, Copy)]
 struct Place<'t> {
-    /// What follows there, at least one token.
+    /// The tokens after it, at least one.
     next: &'t [i32],
     matched: usize,
     source: Source,
@@ -380,18 +382,17 @@ fn votes(places: &[Place<'_>], token: i32) -> usize {
     places.iter().filter(|place| place.next[0] == token).count()
 }
 
-/// How many guesses the expectation weighs as much as.
+/// Weight of the assumed chance, as a number of guesses.
 const PRIOR: f64 = 8.0;
 
-/// How often a guess comes true, to begin with.
+/// Assumed chance that a guess with these features is right.
 fn expected_chance(grounds: Grounds) -> f64 {
     let by_match = [0.45, 0.6, 0.7, 0.8, 0.88][grounds.matched.clamp(MIN_MATCH, MAX_MATCH) - MIN_MATCH];
     let doubt = [0.7, 0.95, 1.05][grounds.agreement];
     let chance = match grounds.source {
         Source::Text => by_match * doubt,
         Source::Answer => by_match * doubt + 0.08,
-        // The first of several keys or values is a guess whatever stands before it, and nothing says that the only one
-        // is meant.
+        // If several keys or values match, the first is an arbitrary choice. A single match is not certain either.
         Source::Words if grounds.agreement == 0 => 0.2,
         Source::Words => by_match * 0.7,
     };

@@ -1,29 +1,29 @@
-//! Why a model cannot be loaded or run.
+//! Reasons why a model cannot be loaded or run.
 
 use super::guard;
 use crate::error::Kind;
 use std::path::{Path, PathBuf};
 
-/// Why a model cannot be loaded or run.
+/// Reasons why a model cannot be loaded or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The CPU cannot run the kernels that are asked for, or any of this program.
+    /// The CPU cannot run the requested kernels, or any kernels of this program.
     #[error("the kernels `{name}` need a CPU with {}, and this one has not; {way_on}", missing.join(", "))]
     Cpu {
-        /// The kernels.
+        /// Name of the kernels.
         name: &'static str,
-        /// What is missing, as the CPU's vendor calls it.
+        /// The missing instruction sets, under the CPU vendor's names.
         missing: Vec<&'static str>,
-        /// The way on.
+        /// The remedy, in words.
         way_on: String,
     },
-    /// Kernels are asked for that this program does not have.
+    /// This program has no kernels of the requested name.
     #[error("there are no kernels named `{name}` in this program; it has {}", compiled.join(", "))]
     Kernels {
-        /// The name that is asked for.
+        /// The requested name.
         name: String,
-        /// Those that it has.
+        /// The names that it has.
         compiled: Vec<&'static str>,
     },
     /// The model file is missing or cannot be read.
@@ -35,37 +35,37 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// A checkpoint, perhaps.
+    /// The path is a folder, perhaps a checkpoint.
     #[error("{} is a folder; `edgecall convert` makes a GGUF file of a checkpoint folder", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
     },
-    /// A pipe or a device.
+    /// The path is a pipe or a device.
     #[error("{} is no regular file; a model is mapped into memory, so save it to a file first", path.display())]
     Irregular {
         /// The file.
         path: PathBuf,
     },
-    /// The file is no GGUF file, or a broken one.
+    /// The file is not a GGUF file, or a damaged one.
     #[error("cannot use {} as a model", path.display())]
     Gguf {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         #[source]
         source: crate::gguf::Error,
     },
-    /// What the file says is no model that can be run.
+    /// The metadata or tensors are those of no model that can be run.
     #[error("cannot use {} as a model", path.display())]
     Model {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The first violation.
         #[source]
         source: guard::Error,
     },
-    /// The path cannot be handed to llama.cpp.
+    /// The path is not UTF-8, which llama.cpp requires.
     #[error("{}: llama.cpp takes only paths in UTF-8; rename the file", path.display())]
     Path {
         /// The file.
@@ -76,27 +76,27 @@ pub enum Error {
     Load {
         /// The file.
         path: PathBuf,
-        /// What llama.cpp's log says.
+        /// The reason in llama.cpp's log.
         reason: String,
     },
     /// A text is longer than llama.cpp's tokenizer can count.
     #[error("the text has {bytes} bytes, and at most 2147483647 can be tokenized")]
     TextTooLong {
-        /// The text's length.
+        /// Bytes of the text.
         bytes: usize,
     },
-    /// No memory to cut a long text into tokens.
+    /// No memory for the stack that tokenizing a long text needs.
     #[error("a text of {bytes} bytes needs {stack_mib} MiB of stack to be tokenized; shorten it")]
     Stack {
-        /// The text's length.
+        /// Bytes of the text.
         bytes: usize,
-        /// What was asked for.
+        /// Size of the stack.
         stack_mib: usize,
         /// The system's reason.
         #[source]
         source: std::io::Error,
     },
-    /// The prompt leaves no room in the context.
+    /// The prompt fills the context, with no token left for the answer.
     #[error(
         "the prompt has {n_prompt} tokens and the context {n_ctx} (the model takes up to {n_ctx_train}); \
          shorten the conversation or the tools"
@@ -106,18 +106,18 @@ pub enum Error {
         n_prompt: usize,
         /// Tokens of the context.
         n_ctx: usize,
-        /// The most that the model was trained for.
+        /// Context length that the model was trained with.
         n_ctx_train: usize,
     },
-    /// More context was asked for than the model was trained for.
+    /// The requested context is longer than the model was trained for.
     #[error("a context of {n_ctx} tokens was asked for, and the model was trained for {n_ctx_train}")]
     ContextTooLong {
-        /// Tokens asked for.
+        /// Requested length in tokens.
         n_ctx: usize,
-        /// The most that the model was trained for.
+        /// Context length that the model was trained with.
         n_ctx_train: usize,
     },
-    /// llama.cpp makes no context.
+    /// llama.cpp cannot create the context.
     #[error(
         "llama.cpp makes no context of {n_ctx} tokens with a KV cache in {kv_type}: {reason}; ask for \
          fewer tokens or another type"
@@ -127,10 +127,10 @@ pub enum Error {
         n_ctx: usize,
         /// The KV cache's type.
         kv_type: &'static str,
-        /// What llama.cpp's log says.
+        /// The reason in llama.cpp's log.
         reason: String,
     },
-    /// A quantized KV cache without flash attention.
+    /// A quantized KV cache needs flash attention, which was turned off.
     #[error(
         "a KV cache in {kv_type} takes flash attention, which was turned off; turn it on, or keep the cache in f16"
     )]
@@ -144,9 +144,9 @@ pub enum Error {
          wait for each other instead of computing; ask for at most {most}"
     )]
     Threads {
-        /// Threads asked for.
+        /// The requested number.
         threads: usize,
-        /// The CPUs that the process may use.
+        /// The number of CPUs that the process may use.
         most: usize,
     },
     /// More tokens than the context holds.
@@ -158,7 +158,7 @@ pub enum Error {
     /// llama.cpp failed to compute.
     #[error("llama.cpp failed to decode (its code {code}); -v shows its log")]
     Decode {
-        /// What `llama_decode` returned.
+        /// Return value of `llama_decode`.
         code: i32,
     },
     /// A grammar does not compile.
@@ -173,34 +173,34 @@ pub enum Error {
         /// llguidance's reason.
         reason: String,
     },
-    /// Values were tried, and each failed a check that the grammar cannot make.
+    /// Every value that was generated failed a check that the grammar cannot express.
     #[error(
         "no value that `{}` at {} accepts came up in {attempts} attempts: {}",
         refusal.keyword, refusal.pointer, refusal.message
     )]
     Unsatisfied {
-        /// How many were tried.
+        /// Number of values generated.
         attempts: usize,
-        /// Why the last of them was refused.
+        /// The reason why the last of them was refused.
         refusal: Box<super::watch::Refusal>,
-        /// The text before the end of that value.
+        /// The text before the end of the last value.
         written: Vec<u8>,
     },
-    /// A value failed its check and cannot be taken back.
+    /// A value failed its check, and the model's memory cannot be rolled back.
     #[error(
         "llama.cpp cannot take this model's memory back to token {n_past}, so no other value can be tried"
     )]
     Rewind {
-        /// Where it was to go back to.
+        /// The number of tokens to keep.
         n_past: usize,
     },
-    /// No text of the grammar goes on where it is, or none that the vocabulary can spell.
+    /// The grammar allows no continuation, or none that the vocabulary has tokens for.
     #[error(
         "nothing can follow what is written: keywords of the schema contradict each other there, or the model's \
          vocabulary has no token for what they ask for"
     )]
     DeadEnd,
-    /// No token can follow.
+    /// No allowed token has a finite logit.
     #[error("the model gives no token that the grammar takes a finite logit; is the file damaged?")]
     NoToken,
 }
@@ -242,7 +242,7 @@ impl Error {
 
     pub(super) fn constraint(reason: impl std::fmt::Display) -> Error {
         let reason = reason.to_string();
-        // llguidance's name for a mask without a single token.
+        // llguidance's name for an empty mask.
         if reason.starts_with("NoExtensionBias") { Error::DeadEnd } else { Error::Constraint { reason } }
     }
 }

@@ -1,4 +1,4 @@
-//! The calls that llama-cpp-2 has no safe name for.
+//! Calls of llama.cpp's C API that llama-cpp-2 has no safe wrapper for.
 
 #![allow(unsafe_code)]
 
@@ -11,7 +11,7 @@ use llama_cpp_2::{llama_backend::LlamaBackend, model::LlamaModel};
 use llama_cpp_sys_2 as sys;
 use std::{ffi::CStr, mem, ptr::NonNull};
 
-/// Keeps ggml from attaching a debugger to this process when one of its assertions fails.
+/// Keeps ggml from starting a debugger on this process when one of its assertions fails.
 ///
 /// To be called before any other thread of this program runs C code that reads the environment;
 /// [`super::backend`] calls it before llama.cpp's first thread exists.
@@ -22,8 +22,7 @@ pub fn forbid_backtraces() {
     unsafe { std::env::set_var("GGML_NO_BACKTRACE", "1") }
 }
 
-/// Loads a model with its weights as the file has them, none rearranged for the CPU's kernels; `None` where llama.cpp
-/// does not load it.
+/// Loads a model without repacking its weights for the CPU's kernels; `None` if llama.cpp refuses the file.
 pub fn load_as_stored(_: &LlamaBackend, path: &CStr, use_mmap: bool) -> Option<LlamaModel> {
     // SAFETY: takes nothing and returns a plain structure, whose pointers are null or to constants.
     let mut params = unsafe { sys::llama_model_default_params() };
@@ -38,8 +37,7 @@ pub fn load_as_stored(_: &LlamaBackend, path: &CStr, use_mmap: bool) -> Option<L
 
 /// Ends the process at once with this exit code.
 ///
-/// For a signal's handler: an ordinary exit would run the destructors of C++ objects that another
-/// thread is computing with.
+/// For signal handlers: a normal exit would run the destructors of C++ objects that other threads are using.
 pub fn leave(code: u8) -> ! {
     // SAFETY: takes a number and does not return; nothing of this process runs after it.
     unsafe { libc::_exit(i32::from(code)) }

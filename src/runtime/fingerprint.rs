@@ -1,4 +1,4 @@
-//! What tells a model's files from others, without reading all of them.
+//! Identity of a model's files, without reading all of them.
 
 use crate::mmap::Map;
 use sha2::{Digest, Sha256};
@@ -10,36 +10,36 @@ use std::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-/// So many blocks of a file are looked at beside its header, spread over it evenly.
+/// Number of sampled blocks of a file, spread over its data evenly.
 const SAMPLES: u64 = 64;
 const SAMPLE_BYTES: u64 = 4096;
-/// So many bytes of a file are read at once to be hashed.
+/// Bytes read at once for a full hash.
 const HASHED_AT_ONCE: usize = 1 << 18;
 
-/// A file of a model, as it was when it was read.
+/// A file of a model, with its metadata at the time when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// What tells it from another one at the same place.
+    /// Metadata that changes when another file takes its place.
     pub stat: FileStat,
-    /// Where the tensors' data begin, in bytes from its start.
+    /// Start of the tensor data, in bytes from the start of the file.
     pub data_start: u64,
 }
 
-/// What the system says about a file.
+/// File metadata from the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStat {
-    /// Its length.
+    /// Its size.
     pub bytes: u64,
     /// Its inode.
     pub inode: u64,
-    /// When it was changed last: seconds since 1970, and nanoseconds.
+    /// Time of last change: Unix seconds, and nanoseconds.
     pub modified: (i64, i64),
 }
 
 impl FileStat {
-    /// Asks the system.
+    /// Reads the metadata of `path`.
     ///
     /// # Errors
     /// The system's error.
@@ -51,10 +51,10 @@ impl FileStat {
 }
 
 impl ModelFile {
-    /// The SHA-256 of all of it. Reads the whole file.
+    /// SHA-256 of the whole file.
     ///
     /// # Errors
-    /// A file that cannot be read, or that is not the one that was asked about from the first byte to the last.
+    /// A file that cannot be read, or whose metadata differ after reading.
     pub fn sha256(&self) -> io::Result<[u8; 32]> {
         let mut file = File::open(&self.path)?;
         let mut hash = Sha256::new();
@@ -72,10 +72,10 @@ impl ModelFile {
     }
 }
 
-/// Whether the files are those that were read.
+/// Checks that the files are still those that were read.
 ///
 /// # Errors
-/// One that is not, or cannot be asked about.
+/// A file that was changed, or whose metadata cannot be read.
 pub(super) fn check_unchanged(files: &[ModelFile]) -> io::Result<()> {
     let changed = |file: &&ModelFile| FileStat::of(&file.path).ok() != Some(file.stat);
     match files.iter().find(changed) {
@@ -84,8 +84,8 @@ pub(super) fn check_unchanged(files: &[ModelFile]) -> io::Result<()> {
     }
 }
 
-/// 32 bytes that stand for the files: the size, inode and time of change of each, its header with the tensor table,
-/// and 64 blocks of 4 KiB.
+/// Fingerprint of the files: a hash of the size, inode and time of change of each, its header with the tensor
+/// table, and 64 blocks of 4 KiB.
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -101,7 +101,7 @@ pub fn fingerprint(files: &[ModelFile]) -> io::Result<[u8; 32]> {
     Ok(all.finalize().into())
 }
 
-/// XXH3-128, at the speed of memory: a header of a large vocabulary has megabytes.
+/// XXH3-128 of header and samples. It runs at memory speed: the header of a large vocabulary takes megabytes.
 fn content(file: &ModelFile) -> io::Result<u128> {
     let map = Map::open(&file.path)?;
     let data_start = usize::try_from(file.data_start).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! The loop: choose a token, hold it against the constraint, decode it, until there is nothing more to say.
+//! The generation loop: sample a token, check it against the constraint, decode it, until the text is complete.
 
 use super::{
     Constraint, Drafter, Error, Sampler, Session, Vocabulary, cpu, search::Search, sequence::Sequence,
@@ -8,50 +8,50 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Why a generation ended.
+/// Reasons why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
-    /// The grammar was complete, the model ended its turn, or what was waited for came.
+    /// The grammar was complete, the model ended its turn, or the stop text came.
     Stop,
-    /// The budget of tokens was used up.
+    /// The token budget was used up.
     Budget,
     /// The context was full.
     Context,
-    /// Whoever read along wanted no more.
+    /// The reader callback stopped it.
     Dismissed,
 }
 
-/// What was generated.
+/// A generated text.
 #[derive(Clone, Debug)]
 pub struct Completion {
     /// The tokens, without one that ended the turn.
     pub tokens: Vec<i32>,
-    /// How many were written, those included that were taken back.
+    /// Number of generated tokens, with those that were taken back or decoded again.
     pub decoded: usize,
-    /// Their bytes, marks as their text. Cut short, they may end inside a character.
+    /// Bytes of the tokens; special tokens as their text. A text that was cut off may end inside a character.
     pub text: Vec<u8>,
-    /// Why it ended.
+    /// Reason why it ended.
     pub finish: Finish,
-    /// How long it took, prefill not counted.
+    /// Duration, without prefill.
     pub time: Duration,
-    /// When the model had chosen the first of them; `None` where it chose none.
+    /// Time at which the first token was sampled; `None` if there was none.
     pub first_choice: Option<Instant>,
-    /// What it took.
+    /// Counts of decodes and their tokens.
     pub steps: Steps,
 }
 
-/// What a generation took, in decodes and their tokens.
+/// Counts of decodes and their tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
-    /// Decodes.
+    /// Number of decodes.
     pub decodes: usize,
-    /// Tokens in them, guesses included.
+    /// Tokens in all decodes, drafted ones included.
     pub rows: usize,
-    /// Tokens that the grammar left no choice about.
+    /// Forced tokens: the grammar left no choice.
     pub forced: usize,
-    /// Tokens that were guessed and decoded.
+    /// Drafted tokens that were decoded.
     pub drafted: usize,
-    /// Guesses that came true.
+    /// Drafted tokens that were right.
     pub accepted: usize,
 }
 
@@ -65,26 +65,26 @@ impl AddAssign for Steps {
     }
 }
 
-/// How many tokens go into one decode. All give the same text up to near ties: how llama.cpp adds up depends on how
-/// many tokens are decoded together.
+/// Number of tokens in one decode. All modes give the same text except where two tokens are nearly tied:
+/// llama.cpp's order of summation depends on the number of tokens in a decode.
 pub enum Pace<'d> {
-    /// One.
+    /// One token.
     Exact,
-    /// One that the model chose and those that the grammar forces after it: it depends on the text alone.
+    /// The sampled token and the forced ones after it; depends on the text alone.
     Forced,
-    /// Those, and guesses at what follows.
+    /// Those, and a draft of the following ones.
     Drafted(&'d mut Drafter),
 }
 
-/// Generates a text of `constraint`'s grammar, at most `budget` tokens, after what `sequence` holds.
-/// `reader` sees all of the text after each token that the model chose.
+/// Generates a text of `constraint`'s grammar after the tokens in `sequence`, with at most `budget` tokens.
+/// `reader` gets the whole text after each sampled or forced token.
 ///
-/// What the grammar leaves no choice about is taken without asking the model, and the last token of a complete text
-/// is not decoded: nothing follows it.
+/// Forced tokens are appended without sampling. The last token of a complete text is not decoded, since nothing
+/// follows it.
 ///
 /// # Errors
-/// [`Error::Unsatisfied`] when no value that was tried passes its check, [`Error::NoToken`], and what
-/// [`Sequence::append`] and [`Sequence::rewind`] report.
+/// [`Error::Unsatisfied`] if every generated value fails its check, [`Error::NoToken`], and the errors of
+/// [`Sequence::append`] and [`Sequence::rewind`].
 pub fn constrained(
     sequence: &mut impl Sequence,
     constraint: &mut Constraint<'_>,
@@ -97,7 +97,7 @@ pub fn constrained(
     let mut search = Search::default();
     let mut steps = Steps::default();
     let mut first_choice = None;
-    // What is written and not yet decoded.
+    // Tokens of the text that are not yet decoded.
     let mut pending = Vec::new();
     let finish = loop {
         let room = sequence.n_ctx().saturating_sub(sequence.n_past() + pending.len());
@@ -141,7 +141,7 @@ pub fn constrained(
     Ok(Completion { tokens, decoded, text, finish, time: started.elapsed(), first_choice, steps })
 }
 
-/// Decodes what is `pending`, the end of the text of `search`.
+/// Decodes the `pending` tokens, the last ones of the text of `search`.
 fn decode(
     sequence: &mut impl Sequence,
     constraint: &mut Constraint<'_>,
@@ -184,11 +184,11 @@ fn decode(
     Ok(())
 }
 
-/// Generates freely, at most `budget` tokens, until the text ends with `until` or the next token
-/// would be one that ends the turn or that `stops_before` names; that one is not taken.
+/// Generates text without a grammar, at most `budget` tokens. It stops when the text ends with `until`, or
+/// before a token that ends the turn or for which `stops_before` is true.
 ///
 /// # Errors
-/// What [`Sampler::choose`] and [`Session::append`] report.
+/// Errors of [`Sampler::choose`] and [`Session::append`].
 pub fn free(
     session: &mut Session<'_>,
     vocabulary: &Vocabulary,

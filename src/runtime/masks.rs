@@ -1,8 +1,10 @@
-//! The tokens that may come next, all of them at once: asked for where the likeliest token is refused or tokens are drawn.
+//! Token masks: all tokens that may come next. They are needed if the likeliest token is refused, and for
+//! random sampling.
 //!
-//! llguidance cuts the vocabulary into slices that make masks inside strings ten times cheaper, and for that copies its
-//! trie a dozen times: 0.3 s with 152,000 tokens, where a mask without slices takes one or two milliseconds. Most calls
-//! want no mask or a few. So the slices are cut once many have been wanted, beside the work.
+//! llguidance splits the vocabulary into slices, which make masks inside strings ten times cheaper. For that it
+//! copies its trie a dozen times, which takes 0.3 s with 152,000 tokens; a mask without slices takes one or two
+//! milliseconds. Most calls need no mask or a few. So the slices are built in the background once many masks
+//! were computed.
 
 use llguidance::{
     ParserFactory,
@@ -19,10 +21,10 @@ use std::{
 
 use super::Error;
 
-/// After so many masks the slices are cut: by then the masks took about half as long as that will.
+/// Masks after which the slices are built: by then the masks have taken about half as long as that will.
 const MANY: usize = 100;
 
-/// Computes masks for all parsers of one vocabulary.
+/// Computer of masks for all parsers of one vocabulary.
 pub(super) struct Masks {
     env: TokEnv,
     computed: AtomicUsize,
@@ -34,8 +36,8 @@ impl Masks {
         Masks { env, computed: AtomicUsize::new(0), slices: Arc::default() }
     }
 
-    /// A factory of parsers that [`Masks`] can be given to: they know of the slices. `env` may be one whose trie is
-    /// not built yet, so that the factory copies nothing of it.
+    /// A factory of parsers that can use [`Masks`], since they know of the slices. The trie of `env` may be
+    /// missing, so that the factory copies nothing of it.
     ///
     /// # Errors
     /// [`Error::Grammar`] if llguidance cannot start.
@@ -44,7 +46,7 @@ impl Masks {
         ParserFactory::new(env, capabilities, &SlicedBiasComputer::general_slices()).map_err(Error::grammar)
     }
 
-    /// Cuts the slices on a thread of their own; until they are there, masks are computed without.
+    /// Builds the slices on a thread; until they are done, masks are computed without them.
     fn cut_slices(&self) {
         let (env, slices) = (self.env.clone(), self.slices.clone());
         thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! The only module that names llama_cpp_2 or llguidance: a prompt and a grammar in, text out.
+//! llama.cpp and llguidance: generates text from a prompt and a grammar. No other module names the two.
 
 pub mod closing;
 mod complaints;
@@ -39,16 +39,16 @@ pub use vocabulary::Vocabulary;
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};
 use std::sync::OnceLock;
 
-/// What computes and what constrains, with the versions that Cargo.toml pins: others give other bits.
+/// The engines with their pinned versions: other versions compute other bits.
 pub const ENGINE: &str = "llama-cpp-sys-2 0.1.161, llguidance 1.9.1";
 
-/// The llama.cpp backend, started at the first call and kept for the life of the process.
+/// Starts the llama.cpp backend at the first call; it lives as long as the process.
 ///
-/// llama.cpp's and ggml's logs go to `tracing` (target `llama-cpp-2`), never to stderr, and a
-/// failed assertion in ggml ends the process without starting a debugger on it.
+/// llama.cpp's and ggml's logs go to `tracing` (target `llama-cpp-2`), never to stderr. A failed assertion in
+/// ggml ends the process without starting a debugger on it.
 ///
 /// # Errors
-/// Those of [`kernels::active`].
+/// Errors of [`kernels::active`].
 pub fn backend() -> Result<&'static LlamaBackend, Error> {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
     kernels::active()?;

@@ -1,4 +1,4 @@
-//! A GGUF file, checked, loaded by llama.cpp, with what a grammar needs to know of its vocabulary.
+//! A checked GGUF file, loaded by llama.cpp, with the compiler of grammars for its vocabulary.
 
 use super::{
     Error, Trust, Vocabulary, backend, complaints,
@@ -26,19 +26,19 @@ pub struct Model {
     files: Vec<ModelFile>,
     check_time: Duration,
     load_time: Duration,
-    // Or why there is none.
+    // The error's text if it cannot be built.
     compiler: OnceLock<Result<Compiler, String>>,
     fingerprint: OnceLock<[u8; 32]>,
     options: LoadOptions,
 }
 
-/// How a model is loaded.
+/// Options for loading a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// How far the file is trusted.
+    /// Trust in the file.
     pub trust: Trust,
-    /// Whether llama.cpp may rearrange weights for this CPU's kernels. That is faster, takes memory beside the map,
-    /// and other kernels add up in another order: the same file answers in other bits.
+    /// True if llama.cpp may repack weights for this CPU's kernels. That is faster, but takes memory beside the
+    /// mapped file, and the kernels sum in another order, so the logits have other bits.
     pub repack: bool,
 }
 
@@ -48,7 +48,7 @@ impl Default for LoadOptions {
     }
 }
 
-/// What the file says about itself and the runtime's users ask for.
+/// The parts of the file's metadata that other modules use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// `general.architecture`.
@@ -56,26 +56,26 @@ pub struct Metadata {
     /// The chat templates by name, in Jinja: `tokenizer.chat_template` as `default`, and each
     /// `tokenizer.chat_template.NAME`.
     pub chat_templates: Vec<(String, String)>,
-    /// `tokenizer.ggml.pre`, the way text is cut before it is tokenized.
+    /// `tokenizer.ggml.pre`, the name of the pre-tokenizer.
     pub pre_tokenizer: Option<String>,
-    /// The longest context that the model was trained for, in tokens.
+    /// Context length that the model was trained with, in tokens.
     pub context_length: Option<u64>,
-    /// No token stands for more bytes of text than this.
+    /// Upper bound of the bytes of text in a token.
     pub longest_token_bytes: usize,
 }
 
 impl Model {
-    /// Loads the model at `path`, its weights mapped rather than read. Of a split model `path` is the
-    /// first file.
+    /// Loads the model at `path`; the weights are mapped, not read. For a split model, `path` is the first
+    /// file.
     ///
     /// # Errors
-    /// A file that is missing, no GGUF, cut short, at odds with itself, of an architecture that is not
-    /// checked, or that llama.cpp does not load; a machine that cannot run this build.
+    /// A file that is missing, not GGUF, truncated, inconsistent, of an architecture that is not checked, or
+    /// refused by llama.cpp; a CPU that cannot run this build.
     pub fn load(path: &Path) -> Result<Model, Error> {
         Model::load_with(path, LoadOptions::default())
     }
 
-    /// Loads the model at `path` like [`Model::load`], as `options` say.
+    /// Loads the model at `path` like [`Model::load`], with `options`.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -83,11 +83,11 @@ impl Model {
         Model::load_as(path, options, |_| Ok(options))
     }
 
-    /// Loads the model at `path` like [`Model::load_with`], but as `choose` says when it has seen the model's header: it
-    /// was checked as far as `options` trust it.
+    /// Loads the model at `path` like [`Model::load_with`]. `choose` gets the header, which was checked as
+    /// `options` say, and returns the final options.
     ///
     /// # Errors
-    /// As [`Model::load`], and those of `choose`.
+    /// As [`Model::load`], and errors of `choose`.
     pub fn load_as<E: From<Error>>(
         path: &Path,
         options: LoadOptions,
@@ -111,7 +111,7 @@ impl Model {
         let is_kept = |value: &Value| value.as_array().is_none_or(|array| array.len() <= MAX_KEPT);
         let (kept, large) = header.metadata.into_iter().partition(|(_, value)| is_kept(value));
         header.metadata = kept;
-        // Some hundred thousand strings, and nobody waits for their end.
+        // Dropping some hundred thousand strings takes time, so it is done in the background.
         thread::spawn(move || drop::<Vec<(String, Value)>>(large));
         let (files, load_time) = (parts.files, started.elapsed());
         let (compiler, fingerprint) = (OnceLock::new(), OnceLock::new());
@@ -128,11 +128,11 @@ impl Model {
         })
     }
 
-    /// The header of the model at `path` as [`Model::header`] has it, without loading anything or checking more than
-    /// that it is one.
+    /// Reads the header of the model at `path` as in [`Model::header`], without loading the model or checking
+    /// its metadata.
     ///
     /// # Errors
-    /// A file that is missing, no GGUF, cut short or at odds with itself.
+    /// A file that is missing, not GGUF, truncated or inconsistent.
     pub fn read_header(path: &Path) -> Result<Gguf, Error> {
         let parts = Parts::read(path)?;
         Ok(Gguf { tensors: parts.tensors, ..parts.first })
@@ -143,69 +143,68 @@ impl Model {
         &self.vocabulary
     }
 
-    /// What the file says about itself.
+    /// The file's metadata.
     pub fn metadata(&self) -> &Metadata {
         self.vocabulary.metadata()
     }
 
-    /// The file's keys but for the tokenizer's arrays, and the tensors of all its parts; offsets are
-    /// each part's own.
+    /// Metadata without large arrays such as the vocabulary, and the tensors of all parts; offsets are relative
+    /// to each part.
     pub fn header(&self) -> &Gguf {
         &self.header
     }
 
-    /// The model's files as they were when they were checked, the first one first.
+    /// The model's files with their metadata at the time of the check, in order.
     pub fn files(&self) -> &[ModelFile] {
         &self.files
     }
 
-    /// Stands for the model's files, computed at the first call: their size, inode and time of change, the header with
-    /// the tensor table, and 64 blocks of 4 KiB of each.
+    /// Fingerprint of the model's files, computed at the first call: a hash of their size, inode and time of
+    /// change, the header with the tensor table, and 64 blocks of 4 KiB of each.
     ///
     /// # Errors
-    /// A file that cannot be read or is no longer the one that was loaded.
+    /// A file that cannot be read, or that was replaced since it was loaded.
     pub fn fingerprint(&self) -> io::Result<[u8; 32]> {
         let computed = match self.fingerprint.get() {
             Some(&known) => known,
             None => fingerprint::fingerprint(&self.files)?,
         };
-        // Asked last, and each time: what was read before was then of this file.
+        // Checked last and on each call, so that everything read before was from this file.
         fingerprint::check_unchanged(&self.files)?;
         Ok(*self.fingerprint.get_or_init(|| computed))
     }
 
-    /// Whether what the model remembers is a state for each token, to be taken out and put back between any two: not
-    /// so for a recurrent state, nor for a window that slides over the tokens.
+    /// True if the model's memory has one state per token, which can be exported and imported at any token.
+    /// This excludes recurrent states and sliding windows.
     pub fn remembers_by_token(&self) -> bool {
         ffi::can_be_cut(&self.weights)
     }
 
-    /// How llama.cpp holds the weights.
+    /// The options that the model was loaded with.
     pub fn load_options(&self) -> LoadOptions {
         self.options
     }
 
-    /// The longest context that the model was trained for, in tokens.
+    /// Context length that the model was trained with, in tokens.
     pub fn n_ctx_train(&self) -> usize {
         self.weights.n_ctx_train() as usize
     }
 
-    /// How long it took to read and check the files' headers.
+    /// Time for reading and checking the files' headers.
     pub fn check_time(&self) -> Duration {
         self.check_time
     }
 
-    /// How long [`Model::load`] took, [`Model::check_time`] included.
+    /// Time for [`Model::load`], [`Model::check_time`] included.
     pub fn load_time(&self) -> Duration {
         self.load_time
     }
 
-    /// The compiler of grammars for this vocabulary, built at the first call. That takes a tenth of a
-    /// second or more for a large vocabulary: call it early, on another thread, and whoever needs it
-    /// later waits for that thread.
+    /// The compiler of grammars for this vocabulary, built at the first call. That takes a tenth of a second or
+    /// more for a large vocabulary. Call it early on another thread; later callers wait for that thread.
     ///
     /// # Errors
-    /// [`Error::Grammar`] when llguidance cannot use the vocabulary.
+    /// [`Error::Grammar`] if llguidance cannot use the vocabulary.
     pub fn compiler(&self) -> Result<&Compiler, Error> {
         let built = self.compiler.get_or_init(|| {
             Compiler::for_vocabulary(self.vocabulary.clone()).map_err(|error| match error {
@@ -217,10 +216,10 @@ impl Model {
     }
 }
 
-/// Arrays up to this length are kept after loading: one value for each layer, not one for each token.
+/// Longest array that is kept after loading: one value per layer, but not one per token.
 const MAX_KEPT: usize = 1024;
 
-/// Reads the vocabulary of the file at `path` and nothing else of it.
+/// Loads only the vocabulary of the file at `path`.
 pub(super) fn load_vocabulary(path: &Path, trust: Trust) -> Result<(LlamaModel, Metadata), Error> {
     let backend = backend()?;
     let parts = Parts::read_first(path)?;
@@ -230,7 +229,7 @@ pub(super) fn load_vocabulary(path: &Path, trust: Trust) -> Result<(LlamaModel, 
     Ok((model, Metadata::of(&parts)))
 }
 
-/// Loads a file that was checked, by `load`, which gets its path as llama.cpp takes it: a C string in UTF-8.
+/// Loads a checked file by calling `load` with its path as a C string in UTF-8.
 fn load(path: &Path, load: impl FnOnce(&CStr) -> Option<LlamaModel>) -> Result<LlamaModel, Error> {
     let Some(text) = path.to_str().and_then(|path| CString::new(path).ok()) else {
         return Err(Error::Path { path: path.to_path_buf() });
@@ -251,7 +250,7 @@ impl Metadata {
             chat_templates: chat_templates(gguf),
             pre_tokenizer: gguf.str("tokenizer.ggml.pre").map(str::to_owned),
             context_length: context_length.and_then(|key| gguf.u64(&key)),
-            // A token's text in the file is its bytes or, byte-level, longer.
+            // A token's text in the file is its bytes, or longer in the byte-level alphabet.
             longest_token_bytes: tokens.iter().map(String::len).max().unwrap_or(0).max(1),
         }
     }

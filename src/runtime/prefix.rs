@@ -1,17 +1,19 @@
-//! A prompt in fixed pieces, so that its bits do not depend on what was computed before it.
+//! Evaluation of a prompt in fixed pieces, so that its logits are the same bits whatever was computed before.
 //!
-//! How llama.cpp adds up depends on how many tokens are decoded together. A prompt is therefore always cut at the same
-//! places, after every token that ends a turn and every 256 tokens after such a cut, each piece a decode of its own.
-//! What the last prompt left in the context is used again up to a cut that both have, and no further; what was
-//! generated never is. What another process computed comes from a [`Shelf`], piece by piece, with the same bits.
+//! llama.cpp's order of summation depends on the number of tokens in a decode. So a prompt is always split at
+//! the same positions: after every token that ends a turn, and every 256 tokens after such a position. Each
+//! piece is a decode of its own. The KV cache of the previous prompt is reused up to a position that both have,
+//! and no further; generated tokens are never reused. States from other processes come from a [`Shelf`], piece
+//! by piece, with the same bits.
 
 use super::{Error, Session};
 use std::time::{Duration, Instant};
 
-/// The most tokens in one piece.
+/// Most tokens in one piece.
 pub(super) const PIECE: usize = 256;
 
-/// Where the pieces of a prompt end; the last end is the prompt's, and no cut that another prompt has to share.
+/// End positions of the pieces of a prompt. The last one is the end of the prompt, which other prompts need not
+/// share.
 pub fn piece_ends(tokens: &[i32], ends_turn: impl Fn(i32) -> bool) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut start = 0;
@@ -24,39 +26,39 @@ pub fn piece_ends(tokens: &[i32], ends_turn: impl Fn(i32) -> bool) -> Vec<usize>
     ends
 }
 
-/// Where the states of pieces are kept when a process ends.
+/// Store of prefix states that outlives the process.
 pub trait Shelf {
-    /// Hands the state of the piece from `start` to the end of `tokens`, which stand at a prompt's beginning, to
-    /// `restore`, if it is here. Gives whether it was and `restore` could use it.
+    /// Passes the state of the piece from `start` to the end of `tokens`, the beginning of a prompt, to
+    /// `restore`, if it is stored. Returns true if it was stored and `restore` accepted it.
     fn take(&mut self, tokens: &[i32], start: usize, restore: &mut dyn FnMut(&[u8]) -> bool) -> bool;
 
-    /// Whether a state of so many bytes is worth keeping that took `time` to compute.
+    /// True if a state of this size that took `time` to compute is worth storing.
     fn wants(&mut self, bytes: usize, time: Duration) -> bool;
 
-    /// Keeps the state of the piece from `start` to the end of `tokens`.
+    /// Stores the state of the piece from `start` to the end of `tokens`.
     fn put(&mut self, tokens: &[i32], start: usize, state: Vec<u8>);
 }
 
-/// How a prompt came into the context.
+/// Counts and times of evaluating a prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evaluated {
     /// Tokens that were computed, at least one.
     pub computed: usize,
-    /// Tokens whose state came from a shelf. The others were there already.
+    /// Tokens whose state came from a shelf. The others were in the KV cache already.
     pub restored: usize,
-    /// How long the shelf took to give what it had.
+    /// Time for reading states from the shelf.
     pub restore_time: Duration,
 }
 
-/// A session that knows which of its tokens are a prompt's.
+/// A session that keeps track of the prompt tokens whose state can be reused.
 pub struct Prefix<'m> {
     session: Session<'m>,
-    // Those of the last prompt whose state is as its pieces left it.
+    // Tokens of the last prompt whose state is that of its fixed pieces.
     held: Vec<i32>,
 }
 
 impl<'m> Prefix<'m> {
-    /// Around a session without tokens.
+    /// Wraps a session without tokens.
     pub fn new(session: Session<'m>) -> Prefix<'m> {
         Prefix { session, held: Vec::new() }
     }
@@ -66,19 +68,19 @@ impl<'m> Prefix<'m> {
         &mut self.session
     }
 
-    /// Evaluates `prompt` and gives the number of tokens that had to be computed for it, at least one.
+    /// Evaluates `prompt` and returns the number of tokens that had to be computed, at least one.
     ///
     /// # Errors
-    /// What [`Session::append`] reports.
+    /// Errors of [`Session::append`].
     pub fn evaluate(&mut self, prompt: &[i32], ends_turn: impl Fn(i32) -> bool) -> Result<usize, Error> {
         Ok(self.run(prompt, ends_turn, None)?.computed)
     }
 
-    /// Evaluates `prompt` with what is on `shelf`, and puts there what it lacks: the pieces that other prompts will
-    /// begin with. The end of the last turn and what comes behind it are not among them, for they are asked once.
+    /// Evaluates `prompt` with the states on `shelf`, and adds the missing ones of pieces that other prompts
+    /// may begin with. The end of the last turn and what follows it are not added, since they rarely recur.
     ///
     /// # Errors
-    /// What [`Session::append`] reports.
+    /// Errors of [`Session::append`].
     pub fn evaluate_with(
         &mut self,
         prompt: &[i32],
@@ -99,7 +101,7 @@ impl<'m> Prefix<'m> {
         let reused = ends.iter().copied().filter(|&end| end <= common && end < prompt.len()).max();
         let mut start = reused.unwrap_or(0);
         if self.session.cut(start).is_err() {
-            // A memory that cannot be cut there; the pieces, and so the bits, are the same.
+            // Without a cut, everything is computed again; the pieces, and so the bits, are the same.
             start = 0;
             self.session.cut(0)?;
         }
@@ -138,13 +140,13 @@ impl<'m> Prefix<'m> {
                 }
             }
         }
-        // Backing out of a first generated token decodes the prompt's last one again, by itself.
+        // Backing out of the first generated token decodes the prompt's last token again by itself.
         self.held.extend_from_slice(&prompt[..prompt.len().saturating_sub(1)]);
         Ok(Evaluated { computed: prompt.len() - before, restored, restore_time })
     }
 
-    /// Keeps nothing for the next prompt but what comes before the first end of a turn: the system message. So each
-    /// walk through a conversation costs the same, whatever was walked before.
+    /// Drops everything but the tokens up to the first end of a turn, the system message. So each evaluation of
+    /// a conversation costs the same, whatever came before.
     pub fn begin_conversation(&mut self, ends_turn: impl Fn(i32) -> bool) {
         let first = self.held.iter().position(|&token| ends_turn(token));
         self.held.truncate(first.map_or(0, |at| at + 1));

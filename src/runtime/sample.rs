@@ -1,14 +1,14 @@
-//! The next token: the most likely one, or one drawn, among those that the constraint takes.
+//! Sampling: the most likely token, or a random one, among those that the constraint allows.
 //!
 //! Filters come in transformers' order: temperature, top-k, top-p, min-p.
 
 use super::Error;
 use crate::random::SplitMix64;
 
-/// How the next token is chosen.
+/// Sampling parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// What logits are divided by before the draw; 0 takes the most likely token and draws nothing.
+    /// Divisor of the logits; 0 takes the most likely token without randomness.
     pub temperature: f32,
     /// Keeps this many of the most likely tokens; 0 keeps all.
     pub top_k: usize,
@@ -16,7 +16,7 @@ pub struct Sampling {
     pub top_p: f32,
     /// Keeps the tokens at least this fraction as likely as the most likely; 0 keeps all.
     pub min_p: f32,
-    /// Where the draws start: the same seed draws the same tokens.
+    /// Random seed.
     pub seed: u64,
 }
 
@@ -26,30 +26,30 @@ impl Default for Sampling {
     }
 }
 
-/// A [`Sampling`] with the state of its draws.
+/// A [`Sampling`] with the state of its random numbers.
 pub struct Sampler {
     sampling: Sampling,
     random: SplitMix64,
 }
 
 impl Sampler {
-    /// A sampler before its first draw.
+    /// A sampler with the seed's first state.
     pub fn new(sampling: Sampling) -> Sampler {
         Sampler { sampling, random: SplitMix64::new(sampling.seed) }
     }
 
-    /// Chooses a token without a constraint; `logits` has one number for each token.
+    /// Samples a token without a constraint; `logits` has one number per token.
     ///
     /// # Errors
-    /// [`Error::NoToken`] when no logit is a number.
+    /// [`Error::NoToken`] if no logit is finite.
     pub fn choose(&mut self, logits: &[f32]) -> Result<i32, Error> {
         self.pick(logits, |_| true)?.ok_or(Error::NoToken)
     }
 
-    /// Chooses a token among those that are `allowed`; `None` if none of them has a logit.
+    /// Samples a token among those that are `allowed`; `None` if none of them has a finite logit.
     ///
     /// # Errors
-    /// [`Error::NoToken`] when no token at all has one.
+    /// [`Error::NoToken`] if no token at all has one.
     pub(super) fn pick(
         &mut self,
         logits: &[f32],
@@ -71,7 +71,7 @@ impl Sampler {
 
     fn draw(&mut self, mut candidates: Vec<(usize, f32)>) -> Option<usize> {
         let s = &self.sampling;
-        // A stable order of equal logits, so that a seed means the same everywhere.
+        // Equal logits are ordered by id, so that a seed gives the same tokens everywhere.
         candidates.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         if s.top_k > 0 {
             candidates.truncate(s.top_k);
@@ -89,12 +89,13 @@ impl Sampler {
                 return Some(id);
             }
         }
-        // Rounding may leave a crumb past the last one.
+        // Rounding may leave a remainder after the last one.
         Some(candidates[kept - 1].0)
     }
 }
 
-/// How many of `weights`, largest first and the largest 1, top-p and then min-p keep: at least one.
+/// Number of `weights` that top-p and then min-p keep, at least one. The weights are sorted, the first and
+/// largest is 1.
 fn kept(weights: &[f64], top_p: f64, min_p: f64) -> usize {
     let total: f64 = weights.iter().sum();
     let mut sum = 0.0;

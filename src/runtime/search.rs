@@ -1,10 +1,10 @@
-//! The next token, and the way out where a value fails a check that the grammar cannot make.
+//! Selection of the next token, and backtracking if a value fails a check that the grammar cannot express.
 //!
-//! The token that closes such a value is refused. Then the text is taken back, token by token from
-//! its end, to places where something else could have been written: there the likeliest tokens that
-//! were not tried are tried, each followed by what the model writes behind it. Deep places come
-//! first, so what the model said early stands longest; and no place has more than a few turns, so
-//! that a tail of junk does not use up the attempts.
+//! The token that closes such a value is refused. Then the text is rolled back, token by token, to positions
+//! where something else could have been written. There the likeliest tokens that were not tried yet are tried,
+//! each followed by the model's own continuation. The last positions come first, so the early part of the text
+//! is kept longest. Each position gets only a few tries, so that a long useless tail does not use up the
+//! attempts.
 
 use super::{
     Constraint, Error, Sampler,
@@ -12,23 +12,23 @@ use super::{
     watch::{Place, Refusal, Scalar},
 };
 
-/// How often a value that failed its check is replaced by another.
+/// Most attempts to replace a value that failed its check.
 const MAX_ATTEMPTS: usize = 32;
 
-/// A search for a text that the constraint takes to its end.
+/// A backtracking search for a text that the constraint accepts.
 #[derive(Default)]
 pub(super) struct Search {
     tokens: Vec<i32>,
-    // What was tried and is not to come again after each token, and before the first.
+    // Tokens already tried after each token of the text, and before the first.
     tried: Vec<Vec<i32>>,
     attempts: usize,
     decoded: usize,
-    // Why a value was refused last, and the text before its end.
+    // The last refusal of a value, and the text before its end.
     refusal: Option<(Refusal, Vec<u8>)>,
     failed: Option<Failed>,
 }
 
-/// What became of a token that was offered.
+/// Outcome of offering a token to the constraint.
 enum Offer {
     Taken,
     /// It cannot follow.
@@ -37,35 +37,35 @@ enum Offer {
     Failed,
 }
 
-/// A value whose end was refused, while it is open.
+/// A value whose end was refused, while it is still open.
 struct Failed {
-    /// The place where something else is tried now; the tokens before it stand.
+    /// Position at which another token is tried now; the tokens before it are kept.
     at: usize,
-    /// Where the end was refused first.
+    /// Position at which the end was refused first.
     end: usize,
     place: Place,
 }
 
 impl Failed {
-    /// How many tokens may be tried at `at` beside the one that the model preferred.
+    /// Number of tokens to try at `at` beside the one that the model preferred.
     fn turns(&self, at: usize) -> usize {
         match self.place.scalar {
             // Every other digit.
             Some(Scalar::Bare) => 9,
-            // A string that was over is rarely made right by what comes behind it.
+            // A string that was complete is rarely repaired by a longer one.
             Some(Scalar::String) if at == self.end => 1,
             Some(Scalar::String) => 2,
             None => 3,
         }
     }
 
-    /// How many tokens there may be before an attempt is given up.
+    /// Number of tokens after which an attempt is given up.
     fn most(&self) -> usize {
         let tail = if self.place.scalar.is_some() { 8 } else { 48 };
         self.end + tail
     }
 
-    /// Whether the value, or one in it, is what is open at `place`.
+    /// True if the value, or one in it, is still open at `place`.
     fn is_open(&self, place: Place) -> bool {
         let same = self.place.scalar.is_none() || self.place.scalar == place.scalar;
         place.depth > self.place.depth || place.depth == self.place.depth && same
@@ -73,21 +73,20 @@ impl Failed {
 }
 
 impl Search {
-    /// The tokens that stand.
+    /// The tokens of the text.
     pub(super) fn tokens(&self) -> &[i32] {
         &self.tokens
     }
 
-    /// How many tokens were decoded, those included that were taken back.
+    /// Number of tokens decoded, with those that were taken back.
     pub(super) fn decoded(&self) -> usize {
         self.decoded
     }
 
-    /// Chooses the next token and hands it to `constraint`; `None` where the text has to be taken back.
+    /// Selects the next token and appends it to `constraint`; `None` if the text has to be rolled back.
     ///
     /// # Errors
-    /// [`Error::NoToken`] when the model gives no token a finite logit, and what
-    /// [`Constraint::accept`] reports.
+    /// [`Error::NoToken`] if no token has a finite logit, and errors of [`Constraint::accept`].
     pub(super) fn choose(
         &mut self,
         logits: &[f32],
@@ -98,11 +97,11 @@ impl Search {
         if self.failed.as_ref().is_some_and(|failed| self.tokens.len() >= failed.most()) {
             return Ok(None);
         }
-        // Where a value failed, whatever would fail in the same way is left out; anywhere else it has
-        // to be seen that the model wanted it.
+        // Where a value failed, tokens that would fail in the same way are left out. Elsewhere the refusal must
+        // be seen, to know that the model wanted such a token.
         let is_turn = self.failed.as_ref().is_some_and(|failed| failed.at == self.tokens.len());
-        // The model's own choice is nearly always one that can follow, and then the mask over the
-        // whole vocabulary need not be computed.
+        // The model's own choice nearly always may follow, so the mask over the whole vocabulary is rarely
+        // needed.
         if let Some(token) = sampler.pick(logits, |id| !self.was_tried(id))? {
             match self.offer(token, is_turn, constraint)? {
                 Offer::Taken => return Ok(Some(token)),
@@ -122,12 +121,12 @@ impl Search {
         Ok(None)
     }
 
-    /// Takes what the grammar leaves no choice about, at most `most` tokens, into text and `pending`.
+    /// Appends the forced tokens, at most `most`, to the text and to `pending`.
     ///
-    /// Where a value failed nothing is forced: what is tried then need not be the tokenizer's.
+    /// Nothing is forced while a failed value is open: its tokens need not be the tokenizer's own.
     ///
     /// # Errors
-    /// What [`Constraint::forced`] and [`Constraint::accept`] report.
+    /// Errors of [`Constraint::forced`] and [`Constraint::accept`].
     pub(super) fn force(
         &mut self,
         constraint: &mut Constraint<'_>,
@@ -143,7 +142,7 @@ impl Search {
             }
             let room = most - pending.len();
             for token in forced.into_iter().take(room) {
-                // A check may refuse what the grammar asks for; then the way on is the search's.
+                // A check may refuse a forced token; then the model's choice and backtracking decide.
                 if !constraint.accept(token)? {
                     return Ok(());
                 }
@@ -156,7 +155,7 @@ impl Search {
         Ok(())
     }
 
-    /// Hands `token` to the constraint.
+    /// Offers `token` to the constraint.
     fn offer(&mut self, token: i32, is_turn: bool, constraint: &mut Constraint<'_>) -> Result<Offer, Error> {
         if constraint.accept(token)? {
             if !constraint.is_end(token) {
@@ -174,12 +173,12 @@ impl Search {
         Ok(if is_turn { Offer::Refused } else { Offer::Failed })
     }
 
-    /// Goes back to the last place that has a turn left and something else that may follow; sequence
-    /// and constraint go with it.
+    /// Rolls back, with sequence and constraint, to the last position that has a try left and another token
+    /// that may follow.
     ///
     /// # Errors
-    /// [`Error::Unsatisfied`] when there is no such place or after too many attempts, and what
-    /// [`Sequence::rewind`] reports.
+    /// [`Error::Unsatisfied`] if there is no such position or after too many attempts, and errors of
+    /// [`Sequence::rewind`].
     pub(super) fn back_out(
         &mut self,
         sequence: &mut impl Sequence,
@@ -192,7 +191,7 @@ impl Search {
         let written = self.tokens.len();
         let place = constraint.place();
         let failed = self.failed.get_or_insert(Failed { at: written, end: written, place });
-        // A number grows only where no other one of its length will do.
+        // A number gets longer only if no other one of its length will do.
         let first = match failed.place.scalar {
             Some(Scalar::Bare) if failed.at == failed.end => failed.at.saturating_sub(1),
             _ => failed.at,
@@ -226,7 +225,7 @@ impl Search {
         Err(self.unsatisfied())
     }
 
-    /// Forgets the value that failed where another one is written now.
+    /// Forgets the failed value if the text is in another one now.
     fn settle(&mut self, place: Place) {
         self.failed = self.failed.take().filter(|failed| failed.is_open(place));
     }

@@ -1,4 +1,4 @@
-//! What a text is written in, token by token: a model's context, or anything that gives logits.
+//! The sequence of tokens that a text is generated in: a model's context, or anything else that yields logits.
 
 use super::{Error, Session};
 
@@ -7,14 +7,14 @@ pub trait Sequence {
     /// The logits after the last token, one for each token of the vocabulary.
     fn logits(&self) -> &[f32];
 
-    /// Appends `tokens` and moves the logits behind them.
+    /// Appends `tokens` and computes the logits after the last of them.
     ///
     /// # Errors
-    /// No room, or a failure of the model.
+    /// A full context, or a failure of the model.
     fn append(&mut self, tokens: &[i32]) -> Result<(), Error>;
 
-    /// Appends `tokens` and computes `draft`, a guess at what follows, together with them where it can. Gives the
-    /// number of tokens that were computed, those of the draft included.
+    /// Appends `tokens` and, if it can, decodes `draft`, a guess at the next ones, in the same batch. Returns
+    /// the number of tokens computed, drafted ones included.
     ///
     /// # Errors
     /// As [`Sequence::append`].
@@ -23,21 +23,21 @@ pub trait Sequence {
         self.append(tokens).map(|()| tokens.len())
     }
 
-    /// What was computed as a guess and may still turn out to come next.
+    /// Drafted tokens that were decoded and may still come next.
     fn ahead(&self) -> &[i32] {
         &[]
     }
 
-    /// Takes back all but the first `n_past` tokens, at least one.
+    /// Removes all but the first `n_past` tokens, at least one.
     ///
     /// # Errors
     /// A memory that cannot be cut there, or a failure of the model.
     fn rewind(&mut self, n_past: usize) -> Result<(), Error>;
 
-    /// How many tokens there are.
+    /// Number of tokens in it.
     fn n_past(&self) -> usize;
 
-    /// How many there can be.
+    /// Most tokens that it can hold.
     fn n_ctx(&self) -> usize;
 }
 
@@ -71,9 +71,9 @@ impl Sequence for Session<'_> {
     }
 }
 
-/// A text that is known beforehand, in the place of a model: one that wants to write it and nothing else.
+/// A fixed text in place of a model: its logits always favour the next token of the text.
 ///
-/// It counts what a decode would compute, as a context does, and has no end.
+/// It counts the tokens that a decode would compute, as a context does, and it is never full.
 pub struct Script<'a> {
     text: &'a [i32],
     logits: Vec<f32>,
@@ -82,7 +82,7 @@ pub struct Script<'a> {
 }
 
 impl<'a> Script<'a> {
-    /// The `text`, of which nothing is written yet, for a vocabulary of `n_vocab` tokens.
+    /// A script of `text`, of which nothing is generated yet, for a vocabulary of `n_vocab` tokens.
     pub fn new(text: &'a [i32], n_vocab: usize) -> Script<'a> {
         let mut script = Script { text, logits: vec![0.0; n_vocab], n_past: 0, ahead: Vec::new() };
         script.want(1.0);

@@ -9,65 +9,66 @@ use super::{
 use crate::gguf::{FlashAttention, KvType};
 use std::{num::NonZeroUsize, sync::Mutex};
 
-/// The most tokens in one decode.
+/// Most tokens in one decode.
 pub const N_BATCH: usize = 512;
-/// llama.cpp rounds contexts up to this.
+/// llama.cpp rounds the context length up to a multiple of this.
 const CONTEXT_STEP: usize = 256;
 
-/// How a session runs.
+/// Options of a session.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// The context's length in tokens; `None` is what the prompt and the budget need.
+    /// Context length in tokens; `None` is what the prompt and the budget need.
     pub n_ctx: Option<NonZeroUsize>,
-    /// Threads; `None` is one for each physical core that this process may use.
+    /// Number of threads; `None` is one for each physical core that this process may use.
     pub threads: Option<NonZeroUsize>,
     /// The KV cache's type.
     pub kv_type: KvType,
-    /// The most tokens that llama.cpp computes at once, a decode of more in several goes; `None` is [`N_BATCH`].
+    /// Most tokens that llama.cpp computes at once; longer decodes are split. `None` is [`N_BATCH`].
     pub n_ubatch: Option<NonZeroUsize>,
-    /// How attention is computed.
+    /// Attention algorithm.
     pub flash_attention: FlashAttention,
 }
 
 impl Options {
-    /// Whether attention is computed by flash attention.
+    /// True if flash attention is used.
     pub fn uses_flash_attention(&self) -> bool {
         self.flash_attention.is_used(self.kv_type.ggml_type)
     }
 
-    /// The most tokens that llama.cpp computes at once: what was asked for, at most [`N_BATCH`].
+    /// Most tokens that llama.cpp computes at once: the requested number, at most [`N_BATCH`].
     pub fn n_ubatch(&self) -> usize {
         self.n_ubatch.map_or(N_BATCH, |n| n.get().min(N_BATCH))
     }
 }
 
-/// A context with the tokens that were decoded in it.
+/// A context and the tokens that were decoded in it.
 pub struct Session<'m> {
     context: Context<'m>,
     n_vocab: usize,
     n_ctx: usize,
     n_past: usize,
-    // What was decoded, one for each place in the context.
+    // The decoded tokens, by position.
     tokens: Vec<i32>,
     threads: usize,
     options: Options,
-    // The row of the last decode that the logits are read from.
+    // Row of the last decode for the logits.
     row: Option<usize>,
-    // Guesses that were decoded behind `tokens` and are not part of the text yet; the rows after `row` are theirs.
+    // Drafted tokens that were decoded after `tokens` and are not part of the text yet; the rows after `row`
+    // are theirs.
     ahead: Vec<i32>,
     can_draft: bool,
 }
 
 impl<'m> Session<'m> {
-    /// A context for a prompt of `n_prompt` tokens and an answer of at most `budget`: their sum
-    /// rounded up to 256, at most what the model was trained for, unless `options.n_ctx` says otherwise.
+    /// Creates a context for a prompt of `n_prompt` tokens and an answer of at most `budget`. Its length is
+    /// their sum rounded up to 256, at most the model's training context, unless `options.n_ctx` is set.
     ///
     /// # Errors
-    /// [`Error::PromptTooLong`] when the prompt leaves no room for a single token,
-    /// [`Error::ContextTooLong`] when `options.n_ctx` exceeds what the model was trained for,
-    /// [`Error::Threads`] when `options.threads` exceeds the CPUs,
-    /// [`Error::FlashAttention`] when `options` want a quantized KV cache without flash attention,
-    /// [`Error::Context`] when llama.cpp cannot make one (no memory, a KV type that does not fit the heads).
+    /// [`Error::PromptTooLong`] if the prompt leaves no room for a single token, [`Error::ContextTooLong`] if
+    /// `options.n_ctx` exceeds the model's training context, [`Error::Threads`] if `options.threads` exceeds
+    /// the CPUs, [`Error::FlashAttention`] if `options` combine a quantized KV cache with flash attention off,
+    /// [`Error::Context`] if llama.cpp cannot create the context (no memory, a KV type that does not fit the
+    /// heads).
     pub fn new(
         model: &'m Model,
         n_prompt: usize,
@@ -98,7 +99,7 @@ impl<'m> Session<'m> {
             kv_type: options.kv_type.ggml_type.id(),
             flash_attention: options.uses_flash_attention(),
         };
-        // Making a context writes to the model.
+        // Creating a context writes to the model.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         backend()?;
         let guard = ONE_AT_A_TIME.lock();
@@ -123,8 +124,8 @@ impl<'m> Session<'m> {
         })
     }
 
-    /// The same with threads as llama.cpp makes them by itself, new ones for each decode: what a session is compared
-    /// with.
+    /// Like [`Session::new`], but without a thread pool: llama.cpp starts new threads for each decode. For
+    /// comparisons.
     ///
     /// # Errors
     /// As [`Session::new`].
@@ -137,7 +138,7 @@ impl<'m> Session<'m> {
         Session::with_threads(model, n_prompt, budget, options, false)
     }
 
-    /// The length of the context that [`Session::new`] makes, in tokens.
+    /// Context length that [`Session::new`] would use, in tokens.
     ///
     /// # Errors
     /// [`Error::PromptTooLong`] and [`Error::ContextTooLong`], as [`Session::new`].
@@ -155,30 +156,30 @@ impl<'m> Session<'m> {
         self.n_ctx
     }
 
-    /// How many tokens are in the context.
+    /// Number of tokens in the context.
     pub fn n_past(&self) -> usize {
         self.n_past
     }
 
-    /// How many threads compute.
+    /// Number of compute threads.
     pub fn threads(&self) -> usize {
         self.threads
     }
 
-    /// Appends `tokens`, in batches; the logits after the last one can then be read.
+    /// Appends `tokens`, in batches, and computes the logits after the last one.
     ///
     /// # Errors
-    /// [`Error::ContextFull`] when they do not fit, [`Error::Decode`] when llama.cpp fails.
+    /// [`Error::ContextFull`] if they do not fit, [`Error::Decode`] if llama.cpp fails.
     pub fn append(&mut self, tokens: &[i32]) -> Result<(), Error> {
         self.append_drafted(tokens, &[]).map(drop)
     }
 
-    /// Appends `tokens` as [`Session::append`] does and decodes `draft`, a guess at what follows, together with them.
-    /// Where the tokens that come next are those that were guessed, they cost nothing. Gives the number of tokens
-    /// that were decoded, those of the draft included.
+    /// Like [`Session::append`], and decodes `draft`, a guess at the next tokens, in the same batch. Drafted
+    /// tokens that turn out to come next cost nothing when they are appended. Returns the number of tokens
+    /// decoded, drafted ones included.
     ///
-    /// A draft that has no room in the context or beside `tokens` in one batch is cut; where the model's memory cannot
-    /// be taken back there is none.
+    /// The draft is truncated to the room in the context and in the batch of `tokens`. It is dropped if the
+    /// model's memory cannot be cut.
     ///
     /// # Errors
     /// As [`Session::append`].
@@ -197,7 +198,7 @@ impl<'m> Session<'m> {
             return Ok(0);
         }
         self.forget_guesses()?;
-        // llama.cpp may have made less of n_batch, and ends the process on a larger batch.
+        // llama.cpp may have reduced n_batch, and it aborts on a larger batch.
         let n_batch = N_BATCH.min(self.context.n_batch());
         let mut chunks = tokens.chunks(n_batch).peekable();
         let mut decoded = 0;
@@ -210,21 +211,21 @@ impl<'m> Session<'m> {
         Ok(decoded)
     }
 
-    /// What was decoded as a guess and may still turn out to come next.
+    /// Drafted tokens that were decoded and may still come next.
     pub fn ahead(&self) -> &[i32] {
         &self.ahead
     }
 
-    /// The logits after the last token, one for each token of the vocabulary; empty before the first.
+    /// The logits after the last token, one per token of the vocabulary; empty before the first.
     pub fn logits(&self) -> &[f32] {
         self.row.and_then(|row| self.context.logits(row, self.n_vocab)).unwrap_or_default()
     }
 
-    /// Takes back all but the first `n_past` tokens, at least one; the logits are then those after the
-    /// last that stays, which is decoded once more for them.
+    /// Removes all but the first `n_past` tokens, at least one. The last kept token is decoded again for its
+    /// logits.
     ///
     /// # Errors
-    /// [`Error::Rewind`] when the model's memory cannot be cut there, [`Error::Decode`] when llama.cpp fails.
+    /// [`Error::Rewind`] if the model's memory cannot be cut there, [`Error::Decode`] if llama.cpp fails.
     pub fn rewind(&mut self, n_past: usize) -> Result<(), Error> {
         let n_past = n_past.min(self.n_past);
         let Some(&last) = n_past.checked_sub(1).and_then(|last| self.tokens.get(last)) else {
@@ -240,11 +241,11 @@ impl<'m> Session<'m> {
         self.decode(&[last], &[])
     }
 
-    /// Takes back all but the first `n_past` tokens and decodes nothing: what stays is bit for bit as it was
-    /// computed. There are no logits until the next [`Session::append`].
+    /// Removes all but the first `n_past` tokens without decoding, so the state of the kept ones does not
+    /// change. There are no logits until the next [`Session::append`].
     ///
     /// # Errors
-    /// [`Error::Rewind`] when the model's memory cannot be cut there; cut to 0 it always can.
+    /// [`Error::Rewind`] if the model's memory cannot be cut there; cutting to 0 always works.
     pub fn cut(&mut self, n_past: usize) -> Result<(), Error> {
         if n_past >= self.n_past {
             return self.forget_guesses();
@@ -261,7 +262,7 @@ impl<'m> Session<'m> {
         Ok(())
     }
 
-    /// Takes back what was decoded as a guess.
+    /// Removes drafted tokens from the context.
     fn forget_guesses(&mut self) -> Result<(), Error> {
         if self.ahead.is_empty() {
             return Ok(());

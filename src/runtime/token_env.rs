@@ -1,8 +1,8 @@
-//! The vocabulary as llguidance needs it: a trie of the tokens' bytes, and a tokenizer that is canonical.
+//! llguidance's view of the vocabulary: a trie of the tokens' bytes, and a canonical tokenizer.
 //!
-//! Tokens that are marks rather than text (control tokens, ends of generation, `<tool_call>`) stand
-//! in the trie behind a 0xFF byte, so that no string of a grammar can be written with them: they
-//! come only where the grammar names them.
+//! Tokens that are not plain text (control tokens, end-of-generation tokens, `<tool_call>`) start with a 0xFF
+//! byte in the trie, so that they cannot be part of a grammar's strings. They only occur where the grammar
+//! names them.
 
 use super::{Error, Vocabulary};
 use std::sync::OnceLock;
@@ -12,12 +12,12 @@ use toktrie::{INVALID_TOKEN, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 pub(super) struct TokenEnv {
     vocabulary: Vocabulary,
     trie: OnceLock<TokTrie>,
-    // Stands in until the trie is built.
+    // Used until the trie is built.
     none: TokTrie,
 }
 
 impl TokenEnv {
-    /// One whose trie has a single token, until [`TokenEnv::build_trie`].
+    /// An environment whose trie has a single token, until [`TokenEnv::build_trie`].
     pub(super) fn without_trie(vocabulary: Vocabulary) -> TokenEnv {
         let none = TokTrie::from(&TokRxInfo::new(1, INVALID_TOKEN), &[vec![b'a']]);
         TokenEnv { vocabulary, trie: OnceLock::new(), none }
@@ -26,14 +26,14 @@ impl TokenEnv {
     /// Builds the trie: a tenth of a second for a large vocabulary, so once per model.
     ///
     /// # Errors
-    /// [`Error::Grammar`] when the trie does not take the tokens.
+    /// [`Error::Grammar`] if the trie cannot hold the tokens.
     pub(super) fn build_trie(&self) -> Result<(), Error> {
         let vocabulary = &self.vocabulary;
         let ids = 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX);
         let words: Vec<Vec<u8>> = ids.clone().map(|id| word(vocabulary, id)).collect();
         check(&words)?;
         let ends: Vec<TokenId> = ids.filter(|&id| vocabulary.is_eog(id)).map(|id| id as TokenId).collect();
-        // The first of them is what llguidance calls *the* end; any of them is accepted as one.
+        // The first of them is llguidance's end token; the others are accepted as ends, too.
         let eos = vocabulary.eot().or(vocabulary.eos()).map_or(INVALID_TOKEN, |id| id as TokenId);
         let mut trie = TokTrie::from(&TokRxInfo::new(words.len() as u32, eos), &words);
         if !ends.is_empty() {
@@ -41,17 +41,17 @@ impl TokenEnv {
             ordered.extend(ends.into_iter().filter(|&id| id != eos));
             trie = trie.with_eos_tokens(&ordered);
         }
-        // Built twice, both are the same.
+        // If two threads build it, the results are the same.
         let _ = self.trie.set(trie);
         Ok(())
     }
 
     fn tokenize_text(&self, text: &str) -> Vec<TokenId> {
-        // Text too long to be tokenized can be no part of an answer.
+        // Text too long to be tokenized cannot be part of an answer.
         let tokens = self.vocabulary.tokenize(text, false).unwrap_or_default();
         let tokens: Vec<TokenId> = tokens.into_iter().map(|id| id as TokenId).collect();
-        // A user-defined token in the text, or a tokenizer that puts a space before it, would give
-        // other bytes than were asked for.
+        // A user-defined token in the text, or a tokenizer that adds a space before it, would yield other bytes
+        // than requested.
         if self.tok_trie().decode_raw(&tokens) == text.as_bytes() {
             tokens
         } else {
@@ -74,9 +74,9 @@ impl TokenizerEnv for TokenEnv {
     }
 }
 
-/// The longest word: the trie counts the bytes of one in 10 bits, and asserts that they suffice.
+/// Most bytes of a token: the trie counts them in 10 bits, and asserts that this is enough.
 const MAX_WORD_BYTES: usize = 1023;
-/// The most nodes: the trie counts those below a node in 22 bits.
+/// Most nodes: the trie counts those below a node in 22 bits.
 const MAX_NODES: usize = (1 << 22) - 1;
 
 fn check(words: &[Vec<u8>]) -> Result<(), Error> {
@@ -86,7 +86,7 @@ fn check(words: &[Vec<u8>]) -> Result<(), Error> {
             word.len()
         )));
     }
-    // One node for each byte at most, so the exact count is asked of giants only.
+    // There is at most one node per byte, so the exact count is needed for huge vocabularies only.
     let bytes: usize = words.iter().map(Vec::len).sum();
     if bytes > MAX_NODES && nodes(words) > MAX_NODES {
         return Err(Error::grammar(format!("the tokens have {bytes} bytes, more than a grammar takes")));
@@ -94,7 +94,7 @@ fn check(words: &[Vec<u8>]) -> Result<(), Error> {
     Ok(())
 }
 
-/// How many nodes a trie of `words` has: words share what they begin with.
+/// Number of nodes in a trie of `words`; common prefixes share nodes.
 fn nodes(words: &[Vec<u8>]) -> usize {
     let mut sorted: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
     sorted.sort_unstable();
@@ -111,7 +111,8 @@ fn word(vocabulary: &Vocabulary, id: i32) -> Vec<u8> {
     if mark && !piece.is_empty() { [&[TokTrie::SPECIAL_TOKEN_MARKER], &piece[..]].concat() } else { piece }
 }
 
-/// Tells `<tool_call>` and `[TOOL_CALLS]` from the runs of spaces that other files add by hand.
+/// Distinguishes `<tool_call>` and `[TOOL_CALLS]` from the runs of spaces that some files add as user-defined
+/// tokens.
 fn looks_like_a_mark(piece: &[u8]) -> bool {
     matches!(piece, [b'<', .., b'>'] | [b'[', .., b']']) && piece.len() > 2
 }

@@ -19,16 +19,15 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Reads the vocabulary of the GGUF file at `path` and nothing else of it.
+    /// Loads only the vocabulary of the GGUF file at `path`.
     ///
     /// # Errors
-    /// What [`super::backend`] refuses; a file that is missing, no GGUF, or that llama.cpp does
-    /// not load.
+    /// Errors of [`super::backend`]; a file that is missing, not GGUF, or refused by llama.cpp.
     pub fn load(path: &Path) -> Result<Vocabulary, Error> {
         Vocabulary::load_with(path, Trust::Checked)
     }
 
-    /// Reads the vocabulary like [`Vocabulary::load`], with `trust` in the file.
+    /// Loads the vocabulary like [`Vocabulary::load`], with `trust` in the file.
     ///
     /// # Errors
     /// As [`Vocabulary::load`].
@@ -37,23 +36,23 @@ impl Vocabulary {
         Ok(Vocabulary::of(Arc::new(model), metadata))
     }
 
-    /// The vocabulary inside a loaded model.
+    /// The vocabulary of a loaded model.
     pub(super) fn of(model: Arc<LlamaModel>, metadata: Metadata) -> Vocabulary {
         Vocabulary { model, metadata: Arc::new(metadata) }
     }
 
-    /// What the file says about itself.
+    /// The file's metadata.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
     /// The token ids of `text`, without a BOS or EOS token.
     ///
-    /// With `parse_special`, the text of a control token (`<|im_end|>`) is that token; without, it
-    /// is spelled out. User-defined tokens (`<tool_call>` of Qwen3) are recognized either way.
+    /// With `parse_special`, the text of a control token (`<|im_end|>`) becomes that token; otherwise it is
+    /// tokenized as plain text. User-defined tokens (`<tool_call>` of Qwen3) are recognized either way.
     ///
     /// # Errors
-    /// [`Error::TextTooLong`] from 2 GiB on, [`Error::Stack`] where a long text finds no memory.
+    /// [`Error::TextTooLong`] from 2 GiB on, [`Error::Stack`] if there is no memory for a long text.
     pub fn tokenize(&self, text: &str, parse_special: bool) -> Result<Vec<i32>, Error> {
         if i32::try_from(text.len()).is_err() {
             return Err(Error::TextTooLong { bytes: text.len() });
@@ -67,18 +66,17 @@ impl Vocabulary {
         Ok(tokens.into_iter().map(|token| token.0).collect())
     }
 
-    /// Whether llama.cpp cuts text into words by code of its own. Else it asks `std::regex`, which
-    /// calls itself once for each character of a match: some ten thousand letters in a row fill a
-    /// thread's stack.
+    /// True if llama.cpp splits text for this pre-tokenizer with its own code. Otherwise it uses `std::regex`,
+    /// which recurses for each character of a match: some ten thousand letters in a row overflow a thread's
+    /// stack.
     fn is_cut_without_recursion(&self) -> bool {
         let pre = self.metadata.pre_tokenizer.as_deref();
         pre.is_some_and(|pre| CUT_BY_CODE.contains(&pre))
     }
 
-    /// The bytes that `token` stands for, a control token as its text.
+    /// The bytes of `token`; for a control token, its text.
     ///
-    /// A piece need not be UTF-8 by itself. An id outside the vocabulary, and an unused one, has
-    /// no bytes.
+    /// A token's bytes need not be valid UTF-8 alone. Ids outside the vocabulary and unused tokens have none.
     pub fn piece(&self, token: i32) -> Vec<u8> {
         if !self.contains(token) {
             return Vec::new();
@@ -86,74 +84,74 @@ impl Vocabulary {
         self.model.vocab().token_to_piece(LlamaToken(token), true, None)
     }
 
-    /// The bytes of `tokens`, one after another, control tokens as their text.
+    /// The concatenated bytes of `tokens`; for control tokens, their text.
     pub fn bytes(&self, tokens: &[i32]) -> Vec<u8> {
         tokens.iter().flat_map(|&token| self.piece(token)).collect()
     }
 
-    /// The kind of `token`: normal, control, user-defined, byte, unused ...
+    /// Attributes of `token`: normal, control, user-defined, byte, unused ...
     ///
     /// `None` for an id outside the vocabulary.
     pub fn attrs(&self, token: i32) -> Option<LlamaTokenAttrs> {
         self.contains(token).then(|| self.model.vocab().attr(LlamaToken(token)))
     }
 
-    /// Whether `token` is a control token, or one that the file calls unknown.
+    /// True for control tokens and for the unknown token.
     pub fn is_control(&self, token: i32) -> bool {
         self.attrs(token).is_some_and(|attrs| {
             attrs.contains(LlamaTokenAttr::Control) || attrs.contains(LlamaTokenAttr::Unknown)
         })
     }
 
-    /// Whether `token` was added to the vocabulary by hand (`<tool_call>`, runs of spaces).
+    /// True for user-defined tokens (`<tool_call>`, runs of spaces).
     pub fn is_user_defined(&self, token: i32) -> bool {
         self.attrs(token).is_some_and(|attrs| attrs.contains(LlamaTokenAttr::UserDefined))
     }
 
-    /// Whether `token` ends a generation: EOS, end of turn, end of message.
+    /// True if `token` ends a generation: EOS, end of turn, end of message.
     pub fn is_eog(&self, token: i32) -> bool {
         self.contains(token) && self.model.vocab().is_eog(LlamaToken(token))
     }
 
-    /// The number of tokens, padding rows of the embedding included.
+    /// Number of tokens, padding rows of the embedding included.
     pub fn n_vocab(&self) -> usize {
         usize::try_from(self.model.n_vocab()).unwrap_or(0)
     }
 
-    /// The token that ends a text, if the file names one.
+    /// The EOS token, if the file has one.
     pub fn eos(&self) -> Option<i32> {
         Some(self.model.vocab().eos().0).filter(|&token| self.contains(token))
     }
 
-    /// The token that ends a turn, if there is one.
+    /// The end-of-turn token, if there is one.
     pub fn eot(&self) -> Option<i32> {
         Some(self.model.vocab().eot().0).filter(|&token| self.contains(token))
     }
 
-    /// The token that begins a text, if the file names one.
+    /// The BOS token, if the file has one.
     pub fn bos(&self) -> Option<i32> {
         Some(self.model.vocab().bos().0).filter(|&token| self.contains(token))
     }
 
-    /// Whether the model wants its BOS token before every text.
+    /// True if the model expects its BOS token before every text.
     pub fn adds_bos(&self) -> bool {
         self.model.vocab().should_add_bos()
     }
 
     fn contains(&self, token: i32) -> bool {
-        // Asked about another id, llama.cpp throws a C++ exception that nobody catches.
+        // For other ids llama.cpp throws a C++ exception that nobody catches.
         usize::try_from(token).is_ok_and(|token| token < self.n_vocab())
     }
 }
 
-/// Pre-tokenizers that llama.cpp has code for.
+/// Pre-tokenizers that llama.cpp implements without `std::regex`.
 const CUT_BY_CODE: &[&str] = &["qwen2", "qwen35", "llama-bpe", "llama3", "llama-v3", "gpt-2"];
-/// A text of this many bytes needs no deep stack.
+/// Most bytes of a text that needs no larger stack.
 const SHORT: usize = 1024;
-/// What `std::regex` takes of the stack for a character, twice as much as was measured (libstdc++ 12, x86-64).
+/// Stack bytes per byte of text for `std::regex`: twice the measured value (libstdc++ 12, x86-64).
 const STACK_PER_BYTE: usize = 1024;
 
-/// Runs `work` on a thread with a stack for a text of `bytes`. It is memory only as far as it is used.
+/// Runs `work` on a thread with a stack for a text of `bytes`. Unused parts of the stack take no memory.
 fn on_a_deep_stack<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
     let stack_bytes = bytes.saturating_mul(STACK_PER_BYTE).saturating_add(1 << 20);
     thread::scope(|scope| {

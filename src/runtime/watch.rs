@@ -1,77 +1,77 @@
-//! What follows a text beside its grammar, and vetoes what a grammar cannot see.
+//! Checks that run beside the grammar and veto values that it cannot exclude.
 
 use toktrie::{SimpleVob, TokTrie, TokenId};
 
-/// The bytes that can close a key or a value.
+/// Bytes that can close a key or a value.
 pub const CLOSING: [u8; 4] = [b'"', b'}', b']', b','];
 
-/// Why a value is refused.
+/// The reason why a value is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The place of the schema, as a URI fragment.
+    /// JSON pointer of the schema, as a URI fragment.
     pub pointer: String,
-    /// The keyword that refuses.
+    /// The keyword that refuses it.
     pub keyword: String,
-    /// What is wrong with which value.
+    /// The violation and the value.
     pub message: String,
 }
 
-/// Where in a value a text ends.
+/// Position of a text's end within a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// How many objects and arrays are open.
+    /// Number of open objects and arrays.
     pub depth: usize,
-    /// The scalar that is being written, if one is.
+    /// The scalar that the text is in, if any.
     pub scalar: Option<Scalar>,
 }
 
-/// A value without values in it.
+/// A value that contains no other values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scalar {
     /// A string or a key.
     String,
-    /// A number or a word, which only what follows it closes.
+    /// A number or a literal, which is only closed by what follows it.
     Bare,
 }
 
-/// What follows the written text beside the grammar, and vetoes what the grammar cannot see.
+/// Follows the text beside the grammar, and vetoes values that the grammar cannot exclude.
 pub trait Watch {
-    /// Writes `bytes` if all of them may be written, else changes nothing and gives `false`.
+    /// Appends `bytes` if all of them are allowed; otherwise changes nothing and returns `false`.
     fn push(&mut self, bytes: &[u8]) -> bool;
 
-    /// Whether `bytes` may be written; `true` where none of them is [`CLOSING`].
+    /// True if `bytes` may be appended; always true if none of them is in [`CLOSING`].
     fn allows(&mut self, bytes: &[u8]) -> bool;
 
-    /// Whether the text may end here.
+    /// True if the text may end here.
     fn may_end(&mut self) -> bool;
 
-    /// How far from its end the text is after `bytes`; `None` where they may not be written.
+    /// Distance of the text from its end after `bytes`; `None` if they may not be appended.
     fn distance(&mut self, bytes: &[u8]) -> Option<(usize, u16)>;
 
-    /// Takes the last `pushes` pushes back.
+    /// Undoes the last `pushes` pushes.
     fn rollback(&mut self, pushes: usize);
 
-    /// The push with which the innermost open value began.
+    /// Index of the push that started the innermost open value.
     fn value_start(&self) -> usize;
 
-    /// Why the last push was refused, where a check refused it.
+    /// The reason why the last push was refused, if a check refused it.
     fn refusal(&self) -> Option<Refusal> {
         None
     }
 
-    /// Where in the value the text ends.
+    /// Position of the text's end within the value.
     fn place(&self) -> Place {
         Place::default()
     }
 
-    /// The push with which the innermost open object or array began.
+    /// Index of the push that started the innermost open object or array.
     fn container_start(&self) -> usize {
         self.value_start()
     }
 }
 
-/// The tokens that can close a key or a value, and those that end a text: the others of a mask
-/// need not be shown to a [`Watch`].
+/// The tokens that can close a key or a value, and those that end a text. A [`Watch`] need not check any other
+/// tokens of a mask.
 pub(super) fn closing_tokens(trie: &TokTrie) -> SimpleVob {
     let mut closing = trie.alloc_token_set();
     for token in 0..trie.vocab_size() as TokenId {

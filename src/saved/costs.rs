@@ -1,31 +1,31 @@
-//! What decodes of several tokens cost in one setting, as far as calls have found out: a [`mod@line`] of numbers.
+//! Measured times of decodes of several tokens, per model and setting: a [`mod@line`] of numbers.
 
 use super::{Key, Store, folder::COSTS, line};
 use crate::runtime::{Model, Session, draft::Costs};
 use std::time::SystemTime;
 
-/// No such line is as long.
+/// Size limit of the file; real lines are far shorter.
 const MAX_BYTES: u64 = 4096;
 
 impl Store {
-    /// Stands for what decodes of `model` cost in `session`'s setting on this machine. `None`, with a line in the log,
-    /// where the model's file was replaced.
+    /// The key of the decode costs of `model` in `session`'s setting on this machine. `None`, with a warning in
+    /// the log, if the model's file was replaced since it was loaded.
     pub fn costs_key(&self, model: &Model, session: &Session<'_>) -> Option<Key> {
-        // A home may be shared by machines that are alike but for their speed.
+        // A home directory may be shared by machines that differ in nothing but speed.
         let host = rustix::system::uname();
         Key::of_run(model, session, &[b"costs", host.nodename().to_bytes()])
             .inspect_err(|error| tracing::warn!(%error, "no costs of decodes are kept"))
             .ok()
     }
 
-    /// What was learnt under `key`; `None` where there is nothing that can be believed.
+    /// The costs stored under `key`; `None` if there are none, or if the file or folder cannot be trusted.
     pub fn costs(&self, key: &Key) -> Option<Costs> {
         self.folder.check().ok()?;
         let path = self.folder.file(&key.name(&[]), COSTS);
         Costs::from_line(&line::read(&path, MAX_BYTES)?)
     }
 
-    /// Keeps `costs` under `key`. Where they cannot be written, the log of this program says so.
+    /// Stores `costs` under `key`. A failure is only logged.
     pub fn keep_costs(&self, key: &Key, costs: &Costs) {
         let path = self.folder.file(&key.name(&[]), COSTS);
         let written = self.folder.prepare().and_then(|()| {

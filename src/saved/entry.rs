@@ -1,4 +1,4 @@
-//! The file of one state: whose it is, the tokens, checksums, the bytes.
+//! The file of one prefix state: key, tokens, checksums, and llama.cpp's bytes.
 //!
 //! All numbers are little-endian.
 //!
@@ -6,19 +6,19 @@
 //! |---|---|---|
 //! | 0 | 8 | `ECSTATE\n` |
 //! | 8 | 4 | the format, 2 |
-//! | 12 | 4 | where the piece starts: the number of tokens before it |
+//! | 12 | 4 | start of the piece: the number of tokens before it |
 //! | 16 | 4 | the number of tokens, the piece's included |
 //! | 20 | 4 | length of the label |
 //! | 24 | 8 | length of the state |
-//! | 32 | 32 | the key of model and setting |
+//! | 32 | 32 | the key: model and setting |
 //! | 64 | 32 | the fingerprint of the model's files, which is in the key too |
 //! | 96 | 16 | XXH3-128 of the state |
-//! | 112 | | label: the model's name for people; tokens, 4 bytes each |
-//! | | 16 | XXH3-128 of all before it |
+//! | 112 | | label: the model's file name, for listings; then the tokens, 4 bytes each |
+//! | | 16 | XXH3-128 of everything before it |
 //! | | | the state |
 //!
-//! The checksum is there for disks that lie and writes that were cut short, at the speed of memory; against other users
-//! there are the folder's rights.
+//! The checksums guard against bad disks and truncated writes. They run at memory speed and are not
+//! cryptographic: other users are kept out by the folder's permissions.
 
 use super::{Key, ModelId};
 use std::io::{self, Read};
@@ -31,23 +31,23 @@ const SUM_BYTES: usize = 16;
 /// The longest label that is written.
 const MAX_LABEL_BYTES: usize = 255;
 
-/// What a file says about its state.
+/// The head of a state file: everything before the state itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub key: Key,
-    /// What the state was made with.
+    /// The model that the state was computed with.
     pub model: ModelId,
-    /// The model's name, for people.
+    /// The model's file name, for listings.
     pub label: String,
-    /// From the beginning of the prompt to the end of the piece.
+    /// Token ids from the beginning of the prompt to the end of the piece.
     pub tokens: Vec<i32>,
-    /// Where the piece starts.
+    /// Start of the piece: the number of tokens before it.
     pub start: usize,
     pub state_bytes: u64,
     state_sum: u128,
 }
 
-/// Why a file is not used.
+/// Reasons why a state file is not used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Flaw {
     #[error("it cannot be read")]
@@ -69,7 +69,7 @@ pub(super) enum Flaw {
 }
 
 impl Head {
-    /// The head of the file of `state`, whose piece runs from `start` to the end of `tokens`.
+    /// The head for a `state` whose piece runs from `start` to the end of `tokens`.
     pub fn new(
         (key, model): (Key, ModelId),
         label: &str,
@@ -82,7 +82,7 @@ impl Head {
         Head { key, model, label, tokens: tokens.to_vec(), start, state_bytes, state_sum }
     }
 
-    /// The bytes that stand before the state.
+    /// The bytes of the file before the state.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(FIXED_BYTES + self.label.len() + 4 * self.tokens.len() + SUM_BYTES);
         out.extend(MAGIC);
@@ -101,10 +101,10 @@ impl Head {
         out
     }
 
-    /// Reads the head of a file of `file_bytes`; the state is what is left in `file`.
+    /// Reads the head of a file of `file_bytes`, and leaves `file` at the start of the state.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first defect found.
     pub fn read(file: &mut impl Read, file_bytes: u64) -> Result<Head, Flaw> {
         let mut bytes = vec![0; FIXED_BYTES];
         if file_bytes < bytes.len() as u64 {
@@ -122,13 +122,13 @@ impl Head {
         let state_bytes = u64::from_le_bytes(fixed(&bytes[24..32]));
         let state_sum = u128::from_le_bytes(fixed(&bytes[96..112]));
         let (key, model) = (Key(fixed(&bytes[32..64])), ModelId(fixed(&bytes[64..96])));
-        // Two numbers below 2^32 and small ones: no sum of them overflows but that with the state's length.
+        // The head has fewer than 2^35 bytes: only the sum with the state's length can overflow.
         let head_bytes = (FIXED_BYTES + label + SUM_BYTES) as u64 + 4 * tokens as u64;
         let expected = head_bytes.saturating_add(state_bytes);
         if expected != file_bytes {
             return Err(Flaw::Length { expected, found: file_bytes });
         }
-        // So the file has as many bytes as are asked for here.
+        // The file is at least this long, so the allocation is bounded by it.
         bytes.resize(head_bytes as usize, 0);
         file.read_exact(&mut bytes[FIXED_BYTES..])?;
         let (content, sum) = bytes.split_at(bytes.len() - SUM_BYTES);
@@ -141,10 +141,10 @@ impl Head {
         Ok(Head { key, model, label, tokens, start, state_bytes, state_sum })
     }
 
-    /// Reads the state behind the head into `state`, in place of what is there.
+    /// Reads the state after the head into `state`, replacing its contents.
     ///
     /// # Errors
-    /// A file that ends early, or bytes that are not those that were written.
+    /// A file that ends early, or a checksum that differs.
     pub fn read_state(&self, file: &mut impl Read, state: &mut Vec<u8>) -> Result<(), Flaw> {
         state.resize(usize::try_from(self.state_bytes).map_err(|_| Flaw::State)?, 0);
         file.read_exact(state)?;

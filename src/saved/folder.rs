@@ -1,4 +1,4 @@
-//! The folder: the user's alone, never larger than it may be.
+//! The folder of the saved files: private to the user, limited in size.
 
 use std::{
     collections::HashSet,
@@ -9,28 +9,28 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// What files of states are called at their end.
+/// Extension of state files.
 pub(super) const STATE: &str = "state";
-/// What logs of answers are called at their end.
+/// Extension of logs of answers.
 pub(super) const HISTORY: &str = "answers";
-/// What files of the costs of decodes are called at their end.
+/// Extension of files of decode costs.
 pub(super) const COSTS: &str = "costs";
-/// What notes of models are called at their end.
+/// Extension of model notes.
 pub(super) const MODEL: &str = "model";
-/// What files are called at their beginning while they are written.
+/// Prefix of temporary files that are still being written.
 const UNFINISHED: &str = ".unfinished-";
-/// A file that has been unfinished for so long was left behind by a process that was killed.
+/// Age from which a temporary file is taken for the leftover of a killed process.
 const ABANDONED: Duration = Duration::from_secs(3600);
-/// The most that the files may take.
+/// Upper limit for all files together.
 const MAX_BYTES: u64 = 2 << 30;
 
-/// The folder of the files. Nothing else in it is ever touched.
+/// The folder of the saved files. Other files in it are never touched.
 #[derive(Clone)]
 pub(super) struct Folder {
     path: PathBuf,
 }
 
-/// One of our files.
+/// A saved file.
 pub(super) struct Kept {
     pub path: PathBuf,
     pub bytes: u64,
@@ -38,7 +38,7 @@ pub(super) struct Kept {
 }
 
 impl Folder {
-    /// The folder of the files below `parent`.
+    /// The folder `saved` below `parent`.
     pub fn below(parent: &Path) -> Folder {
         Folder { path: parent.join("saved") }
     }
@@ -47,12 +47,12 @@ impl Folder {
         &self.path
     }
 
-    /// The path of the file of this name.
+    /// The path of the file with this name and extension.
     pub fn file(&self, name: &str, ending: &str) -> PathBuf {
         self.path.join(name).with_extension(ending)
     }
 
-    /// Whether files here can be believed: who may write here may make a model say anything.
+    /// Checks that only this user can write here: a forged state could make a model output anything.
     ///
     /// # Errors
     /// A folder that is missing, or that another user owns or can write to.
@@ -70,7 +70,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Whether there is something here that can be believed; a folder that cannot is named in the log.
+    /// True if the folder exists and passes [`Folder::check`]; a failed check is logged.
     pub fn is_believed(&self) -> bool {
         match self.check() {
             Ok(()) => true,
@@ -83,10 +83,10 @@ impl Folder {
         }
     }
 
-    /// Makes the folder where it is missing, for this user alone.
+    /// Creates the folder if it is missing, with access for this user alone.
     ///
     /// # Errors
-    /// What [`Folder::check`] refuses; a folder that cannot be made.
+    /// Errors of [`Folder::check`]; a folder that cannot be created.
     pub fn prepare(&self) -> io::Result<()> {
         if !self.path.exists() {
             if let Some(parent) = self.path.parent() {
@@ -100,21 +100,22 @@ impl Folder {
         self.check()
     }
 
-    /// Writes a file of these `parts` under its name at once, last used at `used`; what was there is replaced.
+    /// Writes the concatenated `parts` to `target` atomically, replacing what was there, with `used` as its
+    /// time of last use.
     ///
     /// # Errors
-    /// The system's error. There is no half file then.
+    /// The system's error; the target is unchanged then.
     pub fn write(&self, target: &Path, parts: &[&[u8]], used: SystemTime) -> io::Result<()> {
-        // Readable for its owner alone, and gone where it is not finished.
+        // Readable for its owner alone, and removed if it is not finished.
         let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.path)?;
         parts.iter().try_for_each(|part| file.write_all(part))?;
         touch(file.as_file(), used);
-        // Without fsync: a file that a crash cut short is told by its length and its checksum.
+        // Without fsync: a file truncated by a crash is detected by its length and checksum.
         file.persist(target).map_err(|error| error.error)?;
         Ok(())
     }
 
-    /// All of our files, the one longest unused first.
+    /// All saved files, least recently used first.
     ///
     /// # Errors
     /// A folder that cannot be listed.
@@ -127,7 +128,7 @@ impl Folder {
             if !matches!(ending, Some(STATE | HISTORY | COSTS | MODEL)) {
                 continue;
             }
-            // Another process may have taken it away since.
+            // Another process may have removed it.
             let Ok(metadata) = entry.metadata() else { continue };
             if metadata.is_file() {
                 let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
@@ -138,8 +139,8 @@ impl Folder {
         Ok(files)
     }
 
-    /// Takes away what was longest unused, but none of `in_use`, until `bytes` more may be kept. Gives whether they
-    /// may.
+    /// Removes the least recently used files, except those `in_use`, until `bytes` more fit. Returns true if
+    /// they fit.
     ///
     /// # Errors
     /// A folder that cannot be listed.
@@ -160,7 +161,7 @@ impl Folder {
         Ok(kept.saturating_add(bytes) <= limit)
     }
 
-    /// Takes away what killed processes left behind.
+    /// Removes temporary files left by killed processes.
     fn sweep(&self) {
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
@@ -171,8 +172,8 @@ impl Folder {
     }
 }
 
-/// The most that the files may take on a disk with `free` bytes left beside them: 2 GiB, or a tenth of what would be
-/// free without them.
+/// Size limit for all files together, on a disk with `free` bytes left: 2 GiB, or a tenth of what would be free
+/// without the `kept` bytes.
 pub(super) fn limit(free: u64, kept: u64) -> u64 {
     MAX_BYTES.min(free.saturating_add(kept) / 10)
 }
@@ -182,7 +183,7 @@ pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Removes a file that another process may have removed.
+/// Removes a file; one that is already gone is fine.
 ///
 /// # Errors
 /// The system's error.
@@ -193,9 +194,9 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Says when `file` was used last.
+/// Sets the time of last use of `file`.
 pub(super) fn touch(file: &File, used: SystemTime) {
-    // Where that cannot be said, the file is taken away earlier.
+    // If this fails, the file is only evicted earlier.
     let _ = file.set_modified(used);
 }
 

@@ -1,7 +1,8 @@
-//! A log of the answers that were given with the same model and the same tools, newest last.
+//! Logs of earlier answers, one per model and set of tools, newest last.
 //!
-//! One line an answer: 16 hexadecimal digits of XXH3-64, a space, and the token ids with spaces between them. A line
-//! whose sum is wrong is skipped, so two processes may append at once and a crash may cut the last one short.
+//! One line per answer: 16 hexadecimal digits of XXH3-64, a space, and the token ids separated by spaces. A
+//! line with a wrong checksum is skipped, so two processes may append at once, and a crash may truncate the
+//! last line.
 
 use super::{Key, Store, folder::HISTORY};
 use crate::runtime::Model;
@@ -14,12 +15,12 @@ use std::{
 };
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The most that one log may take; then its older half goes.
+/// Size limit of one log; beyond it, the older half is dropped.
 pub const MAX_BYTES: usize = 64 << 10;
 
 impl Store {
-    /// Stands for the answers that `model` gives where it is shown `tools`. `None`, with a line in the log, where no
-    /// log is kept or the model's file was replaced.
+    /// The key of the answers that `model` gives with `tools`, as JSON. `None` if no log is kept; also `None`,
+    /// with a warning in the log, if the model's file was replaced since it was loaded.
     pub fn answers_key(&self, model: &Model, tools: &str) -> Option<Key> {
         if !self.keeps_history {
             return None;
@@ -29,7 +30,7 @@ impl Store {
             .ok()
     }
 
-    /// The token ids of the answers that were given under `key`, the oldest first; none where there is no log.
+    /// Token ids of the answers stored under `key`, oldest first; empty if there is no log.
     pub fn answers(&self, key: &Key) -> Vec<Vec<i32>> {
         let path = self.folder.file(&key.name(&[]), HISTORY);
         if !self.keeps_history || !self.folder.is_believed() {
@@ -41,7 +42,7 @@ impl Store {
         })
     }
 
-    /// Adds an answer to the log of `key`. Where it cannot be written, the log of this program says so.
+    /// Appends an answer to the log of `key`. A failure is only logged.
     pub fn add_answer(&self, key: &Key, tokens: &[i32]) {
         if !self.keeps_history || tokens.is_empty() {
             return;
@@ -58,7 +59,7 @@ impl Store {
             return Ok(());
         }
         let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        // In one write: lines of two processes do not run into each other.
+        // In a single write, so that lines of two processes do not mix.
         file.write_all(line.as_bytes())?;
         if file.metadata()?.len() <= MAX_BYTES as u64 {
             return Ok(());
@@ -77,7 +78,7 @@ fn line(tokens: &[i32]) -> String {
 pub(super) fn read(path: &Path) -> io::Result<Vec<Vec<i32>>> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        // Twice as large by two processes at most, unless it is none of ours.
+        // Two processes may double its size at most; anything beyond is not our file.
         Ok(metadata) if metadata.len() > 4 * MAX_BYTES as u64 => return Ok(Vec::new()),
         _ => {}
     }
@@ -85,7 +86,7 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<Vec<i32>>> {
     Ok(bytes.split(|&byte| byte == b'\n').filter_map(answer).collect())
 }
 
-/// The token ids of a line, if it is one that was written here.
+/// The token ids of a line, if its checksum is right.
 fn answer(line: &[u8]) -> Option<Vec<i32>> {
     let (sum, ids) = std::str::from_utf8(line).ok()?.split_once(' ')?;
     if sum.len() != 16 || u64::from_str_radix(sum, 16).ok()? != xxh3_64(ids.as_bytes()) {
@@ -94,7 +95,7 @@ fn answer(line: &[u8]) -> Option<Vec<i32>> {
     ids.split(' ').map(|id| id.parse().ok()).collect()
 }
 
-/// The lines of the last answers that fit `bytes`.
+/// The lines of the newest answers that fit into `bytes`.
 fn newest(answers: &[Vec<i32>], bytes: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut left = bytes;

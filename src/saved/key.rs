@@ -1,18 +1,18 @@
-//! What a state is good for: the same model, computed the same way.
+//! Keys of saved files: hashes of the model, its settings and what it is shown.
 
 use crate::runtime::{Model, Session};
 use sha2::{Digest, Sha256};
 use std::io;
 
-/// Stands for a model and facts about how it is run or what it is shown, 32 bytes; others have others.
+/// SHA-256 of a model's fingerprint and of facts about its run or its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key(pub(super) [u8; 32]);
 
 impl Key {
-    /// That of `model` and `facts`.
+    /// The key of `model` and `facts`.
     ///
     /// # Errors
-    /// A file that cannot be read or is no longer the one that was loaded.
+    /// A file that cannot be read, or that was replaced since it was loaded.
     pub(super) fn of(model: &Model, facts: &[&[u8]]) -> io::Result<Key> {
         let mut hash = Sha256::new();
         hash.update(model.fingerprint()?);
@@ -23,7 +23,7 @@ impl Key {
         Ok(Key(hash.finalize().into()))
     }
 
-    /// That of `model` as it is run in `session`, and further `facts`.
+    /// The key of `model` with the settings of `session`, and further `facts`.
     ///
     /// # Errors
     /// As [`Key::of`].
@@ -33,7 +33,7 @@ impl Key {
         Key::of(model, &[&[setting.as_bytes(), repack.as_bytes()], facts].concat())
     }
 
-    /// The name of what has this key and stands behind `tokens`: 32 hexadecimal digits.
+    /// File name for this key and the state after `tokens`: 32 hexadecimal digits.
     pub(super) fn name(&self, tokens: &[i32]) -> String {
         let mut hash = Sha256::new();
         hash.update(self.0);
@@ -42,12 +42,12 @@ impl Key {
     }
 }
 
-/// Stands for the files of a model: their [fingerprint](crate::runtime::fingerprint).
+/// Identity of a model's files: their [fingerprint](crate::runtime::fingerprint).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ModelId(pub [u8; 32]);
 
 impl ModelId {
-    /// The name of what is kept about it: 32 hexadecimal digits.
+    /// File name of the model's note: 32 hexadecimal digits.
     pub fn name(&self) -> String {
         hex(&self.0[..16])
     }
@@ -58,7 +58,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A model's name for people.
+/// The model's file name, for listings.
 pub(super) fn label(model: &Model) -> String {
     let name = model.files().first().and_then(|file| file.path.file_name());
     name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()

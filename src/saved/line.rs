@@ -1,15 +1,16 @@
-//! Small files of one line: 16 hexadecimal digits of XXH3-64, a space, and what they are the sum of. A line whose sum is
-//! wrong is as good as none.
+//! Files of one checksummed line: 16 hexadecimal digits of XXH3-64, a space, and the text. A line with a wrong
+//! checksum counts as missing.
 
 use std::{fs, path::Path};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The line of `text`, which has one line itself.
+/// `text`, which has no line breaks, as a checksummed line.
 pub(super) fn sealed(text: &str) -> String {
     format!("{:016x} {text}\n", xxh3_64(text.as_bytes()))
 }
 
-/// The text of the line at `path`; `None` where there is none of at most `most` bytes that can be believed.
+/// Reads the text of the line at `path`; `None` if the file is missing, longer than `most` bytes, or its
+/// checksum is wrong.
 pub(super) fn read(path: &Path, most: u64) -> Option<String> {
     if fs::metadata(path).ok()?.len() > most {
         return None;

@@ -1,4 +1,4 @@
-//! What is kept, for people: listed, verified, cleared.
+//! Listing, verification and removal of the saved files.
 
 use super::{
     ModelId, ModelListed, ModelState, Store,
@@ -10,7 +10,7 @@ use crate::{Error, Result};
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt, fs::File, io, path::PathBuf, time::SystemTime};
 
-/// All that is kept.
+/// All saved files.
 #[derive(Clone, Debug, Serialize)]
 pub struct Listing {
     /// The folder.
@@ -19,11 +19,11 @@ pub struct Listing {
     pub bytes: u64,
     /// The files, the one used last first.
     pub files: Vec<Listed>,
-    /// The models that the states were made with.
+    /// The models that the states were computed with.
     pub models: Vec<ModelListed>,
 }
 
-/// What a file holds.
+/// Kind of a saved file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
@@ -31,9 +31,9 @@ pub enum What {
     Prefix,
     /// A log of answers.
     Answers,
-    /// What decodes cost.
+    /// Measured costs of decodes.
     Costs,
-    /// Which files a model has that states were made with.
+    /// Paths and hashes of the files of a model that states were computed with.
     Model,
 }
 
@@ -42,25 +42,25 @@ pub enum What {
 pub struct Listed {
     /// Its name in the folder.
     pub name: String,
-    /// What it holds, by its name.
+    /// Kind of file, by its extension.
     pub what: What,
-    /// The model's name; `None` for a log of answers and for costs.
+    /// The model's file name; `None` for a log of answers and for costs.
     pub model: Option<String>,
-    /// Which of [`Listing::models`] a state was made with, by [`ModelListed::id`].
+    /// [`ModelListed::id`] of the model that a state was computed with.
     pub model_id: Option<String>,
-    /// The tokens from the prompt's beginning to the end of what it holds; for a log of answers, theirs.
+    /// Tokens from the prompt's beginning to the end of the piece; for a log of answers, those of all answers.
     pub tokens: Option<usize>,
-    /// The first of the tokens whose state it holds.
+    /// Index of the first token of the piece whose state it holds.
     pub first_token: Option<usize>,
-    /// Its length.
+    /// Its size.
     pub bytes: u64,
     /// Seconds since it was used last.
     pub age_s: u64,
-    /// Why it will not be used.
+    /// The reason why it will not be used; `None` if it is fine.
     pub flaw: Option<String>,
 }
 
-/// What was taken away.
+/// Totals of the files that were removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Cleared {
     /// Files.
@@ -70,11 +70,12 @@ pub struct Cleared {
 }
 
 impl Store {
-    /// What is kept. To `verify`, every state is read and held against its checksum, and every model that states were
-    /// made with is hashed whole and held against what was noted; else only heads are read.
+    /// Lists the saved files. With `verify`, every state is read and its checksum compared, and every model
+    /// that states were computed with is hashed in full and compared with the recorded hash. Otherwise only
+    /// heads are read.
     ///
     /// # Errors
-    /// A folder that is there and cannot be listed.
+    /// A folder that exists and cannot be listed.
     pub fn list(&self, verify: bool) -> Result<Listing> {
         let mut made_with = BTreeSet::new();
         let mut files = Vec::new();
@@ -88,7 +89,7 @@ impl Store {
         Ok(Listing { folder: self.path().to_path_buf(), bytes, files, models })
     }
 
-    /// Takes away everything that is kept, and nothing else.
+    /// Removes all saved files, and nothing else.
     ///
     /// # Errors
     /// A file that cannot be removed.
@@ -164,12 +165,12 @@ impl Store {
 }
 
 impl Listing {
-    /// What became of the model that the state in `file` was made with, where that was looked at.
+    /// Result of verifying the model that the state in `file` was computed with; `None` if it was not verified.
     fn state_of(&self, file: &Listed) -> Option<ModelState> {
         self.models.iter().find(|model| Some(&model.id) == file.model_id.as_ref())?.state
     }
 
-    /// What is wrong, in one sentence; `None` where nothing is, as far as it was looked at.
+    /// Summary of all defects found, in one sentence; `None` if there are none.
     pub fn complaint(&self) -> Option<String> {
         let doubtful = |file: &&Listed| self.state_of(file).is_some_and(ModelState::is_doubtful);
         let bad = self.files.iter().filter(|file| file.flaw.is_some()).count();
@@ -232,7 +233,7 @@ impl fmt::Display for Listing {
     }
 }
 
-/// A text without what could steer a terminal: files may say anything.
+/// Text without control characters, which could steer a terminal: file contents are untrusted.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
@@ -243,7 +244,7 @@ impl fmt::Display for Cleared {
     }
 }
 
-/// A time in the largest unit of which there are two or more.
+/// An age in the largest unit that gives a number of 2 or more.
 fn age(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),

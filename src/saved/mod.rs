@@ -1,11 +1,11 @@
-//! What calls keep on disk for the calls after them: the states of prompts' beginnings, and earlier answers.
+//! Files that calls keep on disk for later calls: prefix states, earlier answers, and decode costs.
 //!
-//! Everything is a file of its own in one folder that belongs to the user alone, written beside its target and renamed,
-//! so that any number of processes may read and write at once and none waits for another. Nothing here ever fails a
-//! call: what cannot be read is computed, what cannot be written is not kept, and the log says why.
+//! Everything is a file of its own in one folder that only the user can read. Each is written beside its target
+//! and renamed, so any number of processes may read and write at once without locks. Nothing here ever fails a
+//! call: what cannot be read is computed again, what cannot be written is dropped, and the log says why.
 //!
-//! A state is used only where it is certain what it is: a file holds the key of the model and the setting, the tokens
-//! and checksums over all of it, and every one of them is held against what is expected before llama.cpp sees a byte.
+//! A state is used only if its origin is certain. The file holds the key of model and setting, the tokens, and
+//! checksums of all of it; each is compared with the expected value before llama.cpp sees a byte.
 
 mod costs;
 mod entry;
@@ -35,10 +35,10 @@ use std::{
     thread::JoinHandle,
 };
 
-/// A slow memory card reads so many bytes a second.
+/// Read rate of a slow memory card.
 const MEMORY_CARD_BYTES_PER_S: f64 = 40e6;
 
-/// The folder, and what may be kept in it.
+/// The folder of the saved files, and the settings for using it.
 pub struct Store {
     folder: Folder,
     keeps_history: bool,
@@ -48,7 +48,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// What is kept below `folder`; nothing is touched before it is needed.
+    /// A store in `folder`; nothing is created before it is needed.
     pub fn new(folder: &Path) -> Store {
         Store {
             folder: Folder::below(folder),
@@ -58,21 +58,21 @@ impl Store {
         }
     }
 
-    /// The same on a disk that reads so many bytes a second, where a slow memory card is assumed else. A state is kept
-    /// only where computing it again takes three times as long as reading it.
+    /// The same with the read rate of the disk; the default is that of a slow memory card. A state is saved
+    /// only if computing it again takes three times as long as reading it.
     pub fn on_a_disk_of(mut self, bytes_per_s: f64) -> Store {
         self.read_bytes_per_s = bytes_per_s;
         self
     }
 
-    /// The same without a log of answers, neither read nor written.
+    /// The same without logs of answers: none are read or written.
     pub fn without_history(mut self) -> Store {
         self.keeps_history = false;
         self
     }
 
-    /// Where things are kept unless told otherwise: `edgecall` in the user's cache folder. `None` where there is no
-    /// such folder.
+    /// The default folder: `edgecall` in the user's cache directory (`XDG_CACHE_HOME`, or `~/.cache`). `None`
+    /// if there is no such directory.
     pub fn default_folder() -> Option<PathBuf> {
         let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
@@ -84,11 +84,11 @@ impl Store {
         self.folder.path()
     }
 
-    /// Waits until everything is written that is on its way.
+    /// Waits for the background writers.
     pub fn finish(&self) {
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         for writer in writers.drain(..) {
-            // A writer that panicked has written nothing that is believed.
+            // A writer that panicked has left no file that passes its checks.
             let _ = writer.join();
         }
     }

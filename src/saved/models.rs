@@ -1,8 +1,9 @@
-//! Whether the models that states were made with are still what they were, from the first byte to the last.
+//! Verification of the models that states were computed with: full hashes of their files.
 //!
-//! The key of a state goes by a model's header and samples of its weights: to read gigabytes before each call would cost
-//! more than the state saves. So whoever verifies reads them. The first time the hash of each file is noted; from then
-//! on, and where `edgecall convert` wrote its report beside the file, there is something to compare with.
+//! The key of a state contains only a model's header and samples of its weights, since reading gigabytes before
+//! each call would cost more than the state saves. So the full hash is computed when the user asks for
+//! verification. The first hash of each file is recorded and compared with from then on; the report that
+//! `edgecall convert` wrote beside the file is compared with, too.
 
 use super::{
     ModelId, Store,
@@ -17,55 +18,56 @@ use std::{
     time::SystemTime,
 };
 
-/// A report with the hashes of more tensors than this is none.
+/// Size limit of a report; larger files are not read.
 const MAX_REPORT_BYTES: u64 = 64 << 20;
 
-/// A model that states were made with.
+/// A model that states were computed with.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModelListed {
-    /// Stands for its files: 32 hexadecimal digits.
+    /// Identity of its files: 32 hexadecimal digits.
     pub id: String,
-    /// Its files, the first one first; none where no note says which.
+    /// Its files, in order; empty if no note names them.
     pub files: Vec<ModelFileListed>,
-    /// What became of them; `None` where they were not looked at.
+    /// Result of the verification; `None` if they were not verified.
     pub state: Option<ModelState>,
-    /// The same for people.
+    /// Explanation of the result, for people.
     pub reason: Option<String>,
 }
 
 /// A file of a model.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModelFileListed {
-    /// Where it was when states were made with it last.
+    /// Its path when a state was last computed or used with it.
     pub path: PathBuf,
-    /// How long it was.
+    /// Its size then.
     pub bytes: u64,
-    /// The SHA-256 of all of it as it is now, or, where that was not looked at, as it was noted.
+    /// SHA-256 of the file: current if verified, otherwise as recorded.
     pub sha256: Option<String>,
 }
 
-/// What became of the files that states were made with.
+/// Result of comparing a model's files with what was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelState {
-    /// Every byte is as it was when it was hashed first, or as `edgecall convert` wrote it.
+    /// Every byte is unchanged since the first hash, or since `edgecall convert` wrote it.
     Same,
-    /// Size, times and samples are as they were. There is no hash of the whole to compare with: this is the first.
+    /// Size, times and samples are unchanged. This is the first full hash, so there is nothing to compare it
+    /// with.
     HashedFirst,
-    /// Size, times and samples are as they were, and other bytes are not. Calls use the states all the same.
+    /// Size, times and samples are unchanged, but other bytes differ. Calls still use the states.
     Altered,
-    /// Another file is there, or it was touched. Calls do not use the states.
+    /// Another file is there, or it was modified. Calls do not use the states.
     Replaced,
-    /// Nothing is there.
+    /// The file is gone.
     Missing,
-    /// Something is there and cannot be read.
+    /// The file exists and cannot be read.
     Unreadable,
-    /// No note says which files they were.
+    /// No note names the files.
     Unknown,
 }
 
 impl ModelState {
-    /// Whether calls may use states of which nobody can say that they are right.
+    /// True if calls may use states whose model could not be confirmed.
     pub fn is_doubtful(self) -> bool {
         matches!(self, ModelState::Altered | ModelState::Unreadable | ModelState::Unknown)
     }
@@ -86,7 +88,7 @@ impl fmt::Display for ModelState {
 }
 
 impl Store {
-    /// What is noted of the model, and, to `verify`, how its files compare with that.
+    /// The recorded files of the model; with `verify`, they are hashed and compared.
     pub(super) fn listed_model(&self, id: &ModelId, verify: bool) -> ModelListed {
         let note = Note::read(&Note::path(&self.folder, id));
         let files = note.iter().flat_map(|note| &note.files);
@@ -172,7 +174,7 @@ impl ModelListed {
     }
 }
 
-/// The files as they are now, if the system says the same of each as it did.
+/// The files with their recorded data, if size, inode and time of change of each are unchanged.
 fn compare_stat(files: &[Noted]) -> Result<Vec<ModelFile>, (ModelState, String)> {
     let now = |noted: &Noted| {
         let file = noted.file();
@@ -189,14 +191,14 @@ fn compare_stat(files: &[Noted]) -> Result<Vec<ModelFile>, (ModelState, String)>
     files.iter().map(now).collect()
 }
 
-/// Where `edgecall convert` puts what it says of the file at `path`.
+/// Path of the report that `edgecall convert` writes beside the file at `path`.
 fn report_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".json");
     PathBuf::from(name)
 }
 
-/// The SHA-256 of a file of `bytes` by the report at `path`; `None` where there is none about such a file.
+/// SHA-256 from the report at `path`; `None` if there is no report for a file of `bytes`.
 fn reported(path: &Path, bytes: u64) -> Option<String> {
     #[derive(Deserialize)]
     struct Report {

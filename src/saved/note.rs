@@ -1,5 +1,5 @@
-//! The note of a model that states were made with: where its files are, and the hash of each once it was taken:
-//! a [`mod@line`] of JSON.
+//! The note of a model that states were computed with: the paths of its files, and the full hash of each once
+//! it was computed. A [`mod@line`] of JSON.
 
 use super::{
     ModelId,
@@ -16,16 +16,16 @@ use std::{
     time::SystemTime,
 };
 
-/// No such line is as long.
+/// Size limit of the file; real lines are far shorter.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The files of a model as they were when states were made with it, the first one first.
+/// A model's files at the time when states were computed with it, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Note {
     pub files: Vec<Noted>,
 }
 
-/// One of the files.
+/// A file of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Noted {
     pub path: PathBuf,
@@ -33,12 +33,12 @@ pub(super) struct Noted {
     inode: u64,
     modified: (i64, i64),
     data_start: u64,
-    /// Of the whole file, in hexadecimal, once somebody has taken it.
+    /// SHA-256 of the whole file in hexadecimal, once it was computed.
     pub sha256: Option<String>,
 }
 
 impl Noted {
-    /// The file as it was.
+    /// The file with its recorded size, inode and time of change.
     pub fn file(&self) -> ModelFile {
         let stat = FileStat { bytes: self.bytes, inode: self.inode, modified: self.modified };
         ModelFile { path: self.path.clone(), stat, data_start: self.data_start }
@@ -56,15 +56,15 @@ impl Note {
         Note { files: files.iter().map(noted).collect() }
     }
 
-    /// Sees to it that this note of `id` is in `folder`, with the hashes that are there, last used at `used`. Where it
-    /// cannot be written, the log of this program says so.
+    /// Writes this note of `id` to `folder`, unless it is already there; hashes that are already recorded stay.
+    /// Sets its time of last use to `used`. A failure is only logged.
     pub fn keep(&self, folder: &Folder, id: &ModelId, used: SystemTime) {
         let there = Note::read(&Note::path(folder, id));
         let mut note = self.clone();
         for (at, file) in note.files.iter_mut().enumerate() {
-            // The file that has the states now, not what a link leads to later.
+            // The file that a link resolves to now, not where it may lead later.
             file.path = fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
-            // The same fingerprint: a file that was moved keeps its hash.
+            // The fingerprint is the same, so a file that was moved keeps its hash.
             let known = there.as_ref().and_then(|there| there.files.get(at));
             file.sha256 = known.and_then(|known| known.sha256.clone());
         }
@@ -78,7 +78,7 @@ impl Note {
         }
     }
 
-    /// Writes this note of `id`, in place of what is there.
+    /// Writes this note of `id`, replacing what is there.
     ///
     /// # Errors
     /// The system's error.
@@ -88,24 +88,24 @@ impl Note {
         folder.write(&Note::path(folder, id), &[line::sealed(&json).as_bytes()], used)
     }
 
-    /// Reads the note at `path`; `None` where there is none that can be believed.
+    /// Reads the note at `path`; `None` if it is missing, damaged or empty.
     pub fn read(path: &Path) -> Option<Note> {
         let json = line::read(path, MAX_BYTES)?;
         serde_json::from_str(&json).ok().filter(|note: &Note| !note.files.is_empty())
     }
 
-    /// The model's name, for people.
+    /// The file name of the model, for listings.
     pub fn name(&self) -> Option<String> {
         let name = self.files.first()?.path.file_name()?;
         Some(name.to_string_lossy().into_owned())
     }
 
-    /// Where the note of `id` is.
+    /// Path of the note of `id`.
     pub fn path(folder: &Folder, id: &ModelId) -> PathBuf {
         folder.file(&id.name(), MODEL)
     }
 
-    /// Notes the hash of the file at this place.
+    /// Records the hash of the file at index `at`.
     pub fn hashed(&mut self, at: usize, sha256: [u8; 32]) {
         self.files[at].sha256 = Some(hex(&sha256));
     }

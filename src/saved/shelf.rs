@@ -1,4 +1,4 @@
-//! The states of prompts' beginnings on disk: read at once, written by a thread of their own.
+//! Prefix states on disk: read by the caller, written by a background thread.
 
 use super::{
     Key, ModelId, Store,
@@ -25,36 +25,36 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// What computing a state again costs at least, in times of reading it, where it is kept.
+/// Least ratio of a state's computing time to its reading time for it to be saved.
 const WORTH: u32 = 3;
-/// What is read says something about the disk from so many bytes on.
+/// Bytes from which measured reads are taken into account for the read rate.
 const TELLING_BYTES: u64 = 1 << 20;
 
-/// The states that one run of a model can use.
+/// The saved states for one run of a model.
 pub struct PrefixShelf<'s> {
     store: &'s Store,
     key: Key,
     model: ModelId,
     label: String,
     note: Arc<Note>,
-    // Whether it was seen to that the note is there.
+    // True once this run has taken care of the note.
     is_noted: bool,
     began: SystemTime,
-    // Of a folder that others can write to, nothing is.
+    // False for a folder that others can write to: nothing in it is used.
     believes: bool,
-    // How many of its states this run has used or written.
+    // Number of states that this run has used or written.
     used: u32,
     in_use: HashSet<PathBuf>,
     buffer: Vec<u8>,
     read_bytes: u64,
     read_time: Duration,
     writer: Option<Sender<Job>>,
-    // Bytes that wait to be written, and how many may.
+    // Bytes queued for writing, and their limit.
     waiting: Arc<AtomicU64>,
     most_waiting: u64,
 }
 
-/// A state on its way to the disk. The checksums are the writer's work too.
+/// A state queued for writing. Its checksums are computed by the writer, too.
 struct Job {
     path: PathBuf,
     key: (Key, ModelId),
@@ -67,8 +67,8 @@ struct Job {
 }
 
 impl Store {
-    /// The states for `session`, in which `model` runs. `None`, with a line in the log, where nothing can be kept for
-    /// it: a model whose memory is more than one state for each token, or a file that was replaced.
+    /// The saved states for `model` in `session`. `None`, with a line in the log, if none can be saved: for a
+    /// model whose memory is not one KV cell per token, or if its file was replaced.
     pub fn shelf<'s>(&'s self, model: &Model, session: &Session<'_>) -> Option<PrefixShelf<'s>> {
         if !model.remembers_by_token() {
             tracing::info!("no state is kept: this model's memory cannot be cut between tokens");
@@ -103,8 +103,8 @@ impl PrefixShelf<'_> {
         self.store.folder.file(&self.key.name(tokens), STATE)
     }
 
-    /// When this run used its next state. The first of a prompt counts as the latest: without it the others are
-    /// worth nothing.
+    /// Time of last use for the next state. The first state of a prompt gets the latest, since the others are
+    /// useless without it.
     fn next_use(&mut self) -> SystemTime {
         self.used += 1;
         self.began.checked_sub(Duration::from_millis(self.used.into())).unwrap_or(self.began)
@@ -123,8 +123,8 @@ impl PrefixShelf<'_> {
         Ok(())
     }
 
-    /// Sees to it that a note says which files the states that are used were made from. It counts as used after all of
-    /// them, so that it is not taken away before.
+    /// Makes sure that a note names the files of the model. It counts as used after all of its states, so that
+    /// it is not evicted before them.
     fn note(&mut self) {
         if !std::mem::replace(&mut self.is_noted, true) {
             self.note.keep(&self.store.folder, &self.model, self.began);
@@ -133,7 +133,7 @@ impl PrefixShelf<'_> {
 
     fn read_time(&self, bytes: usize) -> Duration {
         let assumed = self.store.read_bytes_per_s;
-        // What comes out of the page cache says nothing about the disk, unless that is slower still.
+        // Reads from the page cache tell nothing about the disk, unless they are even slower than assumed.
         let rate = match self.read_bytes {
             TELLING_BYTES.. => assumed.min(self.read_bytes as f64 / self.read_time.as_secs_f64()),
             _ => assumed,
@@ -198,13 +198,13 @@ impl Shelf for PrefixShelf<'_> {
         let note = (!self.is_noted).then(|| (self.model, self.note.clone(), self.began));
         let writer = self.writer.get_or_insert_with(|| store.start_writer(waiting.clone(), note));
         self.is_noted = true;
-        // One that has given up wants no more.
+        // A writer that has given up takes no more.
         let _ = writer.send(job);
     }
 }
 
 impl Store {
-    /// A thread that writes what it is sent, and behind the first state the note of its model.
+    /// Starts a thread that writes the states sent to it, and after the first one the note of its model.
     fn start_writer(
         &self,
         waiting: Arc<AtomicU64>,
@@ -241,7 +241,7 @@ impl Store {
 }
 
 impl Job {
-    /// Whether there was room.
+    /// Writes the state; returns false if there was no room.
     fn write(&self, folder: &Folder) -> io::Result<bool> {
         folder.prepare()?;
         let head = Head::new(self.key, &self.label, &self.tokens, self.start, &self.state).encode();

@@ -1,4 +1,4 @@
-//! The state of the folder: whether things can be kept there, and how much is.
+//! Diagnosis of the folder: usable or not, its contents and its limits.
 
 use super::{
     Store,
@@ -7,31 +7,31 @@ use super::{
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// What the folder is like.
+/// Condition of the folder.
 #[derive(Clone, Debug, Serialize)]
 pub struct FolderState {
     /// The folder.
     pub path: PathBuf,
-    /// Whether it is there; if not, the first call makes it.
+    /// True if it exists; otherwise the first call creates it.
     pub exists: bool,
-    /// The reason why nothing in it is used, or nothing can be kept; `None` where all is well.
+    /// The reason why its files are not used or none can be saved; `None` if all is well.
     pub problem: Option<String>,
-    /// Files that are kept.
+    /// Number of saved files.
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// The most bytes that may be kept; `None` where the disk does not say what it has left.
+    /// Size limit of all files together; `None` if the disk's free space is unknown.
     pub limit_bytes: Option<u64>,
-    /// Bytes that the disk has left; `None` where it does not say.
+    /// Free bytes on the disk; `None` if unknown.
     pub free_bytes: Option<u64>,
 }
 
 impl Store {
-    /// The folder's state. Nothing is made or changed.
+    /// Inspects the folder without changing anything.
     pub fn folder_state(&self) -> FolderState {
         let path = self.path();
         let exists = path.exists();
-        // What is there already, for a folder that the first call will make.
+        // The nearest existing directory, for a folder that the first call will create.
         let there = path.ancestors().find(|folder| folder.exists());
         let is_writable = |folder| rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
         let problem = match there {

@@ -1,4 +1,4 @@
-//! A tool's parameters, or the schema of a JSON answer, as a grammar and checks.
+//! A tool's parameters, or the schema of a JSON answer, compiled to a grammar and checks.
 
 use super::{
     Error, json,
@@ -11,14 +11,14 @@ use std::{
     thread,
 };
 
-/// Schemas nest and refer to each other, and the compiler follows them.
+/// Stack of the schema compiler, which recurses over nested schemas and references.
 const STACK_BYTES: usize = 64 << 20;
 
-/// The schema of a tool's arguments, compiled when it is first needed.
+/// The schema of a tool's arguments, compiled on first use.
 #[derive(Clone, Debug)]
 pub(super) struct Arguments {
     schema: Map<String, Value>,
-    // For keys in any order, and in the schema's.
+    // With keys in any order, and in the schema's order.
     compiled: Arc<[OnceLock<Compiled>; 2]>,
 }
 
@@ -37,7 +37,7 @@ impl Arguments {
             return Ok(compiled);
         }
         let mut schema = self.schema.clone();
-        // Arguments are an object, also where the schema does not say so.
+        // Arguments are an object even if the schema does not say so.
         schema.entry("type").or_insert_with(|| "object".into());
         let options = Options { meaning: Meaning::Tool, key_order, ..Options::default() };
         let compiled = with_room(&Value::Object(schema), options)?;
@@ -46,7 +46,7 @@ impl Arguments {
 }
 
 impl Arguments {
-    /// The checks, which are the same in any order of keys.
+    /// The checks, which do not depend on the order of keys.
     pub(super) fn checks(&self) -> Result<&Checks, json_schema::Error> {
         match self.compiled.iter().find_map(OnceLock::get) {
             Some(compiled) => Ok(&compiled.checks),
@@ -61,7 +61,7 @@ impl PartialEq for Arguments {
     }
 }
 
-/// The schema of an answer that is one JSON value, in the standard's meaning.
+/// The schema of an answer that is one JSON value, with the standard's semantics.
 #[derive(Clone, Debug)]
 pub struct AnswerSchema {
     compiled: Compiled,
@@ -81,20 +81,20 @@ impl AnswerSchema {
         }
     }
 
-    /// The grammar of the answer and its checks.
+    /// The grammar of the answer, and its checks.
     pub fn compiled(&self) -> &Compiled {
         &self.compiled
     }
 
-    /// What the schema names, as [`words`] has it.
+    /// Names and values in the schema, as candidates for drafts (see [`words`]).
     pub fn words(&self) -> &[Word] {
         &self.words
     }
 
-    /// Holds a written answer against the whole schema, by a full validator.
+    /// Checks a complete answer against the whole schema with a full validator.
     ///
     /// # Errors
-    /// [`Error::Answer`] with the first thing that does not fit.
+    /// [`Error::Answer`] with the first violation.
     pub fn check(&self, answer: &str) -> Result<(), Error> {
         let answer = json::parse_unique(answer)
             .map_err(|error| Error::Answer { problem: format!("it is not JSON ({error})") })?;

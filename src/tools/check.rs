@@ -1,14 +1,14 @@
-//! A finished call held against its tool once more: what the grammar promised, looked at from outside.
+//! Final check of a complete call, independent of the grammar.
 
 use super::{Error, ToolCall, ToolSet};
 use serde_json::Value;
 
-/// Holds the arguments of `call` against the whole schema of its tool, by a full validator.
+/// Checks the arguments of `call` against the whole schema of its tool with a full validator.
 ///
-/// The grammar and the checks while it was written make this true; this is the second lock on the door.
+/// The grammar and the checks during generation already ensure this. It is a second line of defence.
 ///
 /// # Errors
-/// [`Error::Mismatch`] with the first thing that does not fit.
+/// [`Error::Mismatch`] with the first violation.
 pub fn check(tools: &ToolSet, call: &ToolCall) -> Result<(), Error> {
     let mismatch = |problem: String| Error::Mismatch { tool: call.name().to_owned(), problem };
     let tool = tools.get(call.name()).ok_or_else(|| mismatch("there is no such tool".into()))?;

@@ -1,34 +1,34 @@
-//! Why tools cannot be used, or a text is no call of one.
+//! Errors of tool definitions and of tool calls.
 
 use super::{json::NotUtf8, json_schema};
 use crate::error::Kind;
 
-/// Why tools cannot be used, or a text is no call of one.
+/// Reasons why tools cannot be used, or a text is not a valid call.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The tools are not JSON.
     #[error("the tools are not valid JSON")]
     Json {
-        /// What and where, by line and column.
+        /// The parser's error, with line and column.
         #[source]
         source: serde_json::Error,
     },
     /// The tools are not UTF-8.
     #[error("the tools are {0}")]
     Utf8(NotUtf8),
-    /// The list is longer than any context.
+    /// The list is longer than any context can hold.
     #[error("{tools} tools are more than fit any context; give at most {most}")]
     TooMany {
-        /// How many there are.
+        /// Number of tools in it.
         tools: usize,
-        /// How many there may be.
+        /// Most tools allowed.
         most: usize,
     },
-    /// The document holds no list.
+    /// The document has no list.
     #[error("tools are a JSON array, or an object with one under `tools`, and this is {found}")]
     NoList {
-        /// What it is instead.
+        /// The type of the value found instead.
         found: &'static str,
     },
     /// The list is empty.
@@ -37,27 +37,27 @@ pub enum Error {
     /// A tool lacks a field or has it in another type.
     #[error("{tool}{}{problem}", if field.is_empty() { " ".into() } else { format!(": `{field}` ") })]
     Field {
-        /// The tool by its number, counted from 1, and its name where it has one.
+        /// The tool's number, from 1, and its name if it has one.
         tool: String,
         /// The field; empty for the tool as a whole.
         field: &'static str,
-        /// What is wrong with it.
+        /// The defect.
         problem: String,
     },
-    /// Two tools have one name.
+    /// Two tools have the same name.
     #[error("tools {first} and {second} are both called `{name}`; rename one")]
     Duplicate {
         /// The name.
         name: String,
-        /// The first of them, counted from 1.
+        /// Number of the first of them, from 1.
         first: usize,
-        /// The second.
+        /// Number of the second.
         second: usize,
     },
-    /// A tool is asked for that is not among them.
+    /// A requested tool does not exist.
     #[error("there is no tool `{name}`; the tools are {}", tools.join(", "))]
     NoSuchTool {
-        /// What was asked for.
+        /// The requested name.
         name: String,
         /// The tools' names.
         tools: Vec<String>,
@@ -65,49 +65,49 @@ pub enum Error {
     /// A tool's parameters cannot be used.
     #[error("the parameters of tool `{tool}` cannot be used")]
     Parameters {
-        /// The tool's name.
+        /// Name of the tool.
         tool: String,
-        /// Where, which keyword, and what to change.
+        /// The pointer, the keyword, and what to change.
         #[source]
         source: Box<json_schema::Error>,
     },
-    /// A tool's name holds what ends a name in the model's format.
+    /// A tool's name contains the text that ends a name in the model's format.
     #[error(
         "tool `{tool}`: a name that holds `{end}` cannot be written in the call format {dialect}; rename it"
     )]
     Name {
-        /// The tool's name.
+        /// Name of the tool.
         tool: String,
-        /// What it holds.
+        /// That text.
         end: &'static str,
-        /// The dialect's name.
+        /// Name of the format.
         dialect: &'static str,
     },
     /// The schema of a plain JSON answer cannot be used.
     #[error("the schema of the answer cannot be used")]
     AnswerSchema {
-        /// Where, which keyword, and what to change.
+        /// The pointer, the keyword, and what to change.
         #[source]
         source: Box<json_schema::Error>,
     },
-    /// A JSON answer does not fit its schema.
+    /// A JSON answer violates its schema.
     #[error("the answer does not fit its schema: {problem}")]
     Answer {
-        /// What does not fit.
+        /// The first violation.
         problem: String,
     },
-    /// A text is no call in the model's format.
+    /// A text is not a call in the model's format.
     #[error("this is no tool call: {problem}")]
     NoCall {
-        /// What is wrong with it.
+        /// The defect.
         problem: String,
     },
-    /// A call does not fit its tool.
+    /// A call violates its tool's schema.
     #[error("the call does not fit `{tool}`: {problem}")]
     Mismatch {
-        /// The tool's name.
+        /// Name of the tool.
         tool: String,
-        /// What does not fit.
+        /// The first violation.
         problem: String,
     },
 }

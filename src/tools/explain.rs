@@ -1,4 +1,4 @@
-//! What becomes of each keyword of the tools, for whoever wrote them.
+//! Report for the authors of tools: the treatment of each schema keyword.
 
 use super::{
     Error, ToolSet,
@@ -9,28 +9,28 @@ use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
 
-/// What becomes of each keyword of each tool.
+/// The treatment of each keyword of each tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The tools in their order.
     pub tools: Vec<ToolReport>,
 }
 
-/// What becomes of each keyword of one tool.
+/// The treatment of each keyword of one tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ToolReport {
     /// The tool's name.
     pub name: String,
-    /// The weakest of its keywords.
+    /// The weakest status of its keywords.
     pub status: Status,
-    /// The keywords by JSON pointer.
+    /// The keywords, sorted by JSON pointer.
     pub keywords: Vec<Line>,
-    /// The pointers of the objects whose keys are written in the schema's order.
+    /// Pointers of the objects whose keys are written in the schema's order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub in_order: Vec<String>,
 }
 
-/// What becomes of each keyword of `tools`, those included that cannot be used.
+/// Reports the treatment of each keyword of `tools`, also of tools that cannot be used.
 pub fn explain(tools: &ToolSet, key_order: KeyOrder) -> Explanation {
     let tools = tools.iter().map(|tool| {
         let mut report = match tool.compiled(key_order) {
@@ -39,7 +39,7 @@ pub fn explain(tools: &ToolSet, key_order: KeyOrder) -> Explanation {
             Err(other) => refused_at("#", "", other.to_string(), Report::default()),
         };
         if !tool.parameters().contains_key("type") {
-            // That arguments are an object is nothing that the tool says.
+            // The implied `type` of the arguments is not part of the tool.
             report.lines.retain(|line| (line.pointer.as_str(), line.keyword.as_str()) != ("#", "type"));
         }
         ToolReport::new(tool.name(), report)
@@ -47,7 +47,7 @@ pub fn explain(tools: &ToolSet, key_order: KeyOrder) -> Explanation {
     Explanation { tools: tools.collect() }
 }
 
-/// What becomes of each keyword of the schema of a JSON answer, as if it were a tool's called `answer`.
+/// Reports the treatment of each keyword of a JSON answer's schema, as if it were a tool called `answer`.
 pub fn explain_answer(schema: &Value, key_order: KeyOrder) -> Explanation {
     let report = match AnswerSchema::new(schema, key_order) {
         Ok(schema) => schema.compiled().report.clone(),
@@ -92,7 +92,7 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows = vec![["tool", "pointer", "keyword", "status", "note"].map(str::to_owned)];
         for tool in &self.tools {
-            // Names, keys and notes may hold any character; a row is one line.
+            // Names, keys and notes may contain any character; a row is one line.
             let plain = |text: &str| text.replace(char::is_control, " ");
             for line in &tool.keywords {
                 let status = line.status.to_string();

@@ -1,8 +1,8 @@
 //! Tools -> the grammar of one call, in llguidance's dialect of Lark.
 //!
-//! The frame is the dialect's, the arguments are what [`json_schema`] makes of a
-//! tool's parameters. One tool is one grammar. Of several only the names are in the first grammar,
-//! and what follows the one that is written is the second: a hundred tools cost what one costs.
+//! The text around a call is the dialect's; the arguments are the grammar that [`json_schema`] builds for a
+//! tool's parameters. For a single tool there is one grammar. For several tools, the first grammar only has the
+//! names, and the second one is that of the chosen tool: a hundred tools cost as much as one.
 
 use super::{
     Error, Tool, ToolSet,
@@ -12,28 +12,28 @@ use super::{
 };
 use std::sync::Arc;
 
-/// The grammar of a call of one of some tools, written in one dialect.
+/// The grammar of a call of one of some tools, in one dialect.
 pub struct CallGrammar {
     frame: Frame,
     tools: Vec<Tool>,
     key_order: KeyOrder,
 }
 
-/// Finds the token that a mark is in a vocabulary, if it is one.
+/// Lookup of a special token's id by its text; `None` if the vocabulary has no such token.
 pub type Marks<'a> = &'a dyn Fn(&str) -> Option<u32>;
 
-/// A grammar that may be rewritten while its text grows.
+/// A grammar that may be replaced while the text grows.
 pub trait Staged {
-    /// Which stage the text is in; it changes where [`lark`](Self::lark) gives another grammar.
+    /// Number of the stage that the text is in; it changes when [`lark`](Self::lark) returns another grammar.
     fn stage(&self, written: &[u8]) -> usize;
 
-    /// The grammar in force once `written` is there, for the whole text.
+    /// The grammar that applies after `written`, for the whole text.
     ///
     /// # Errors
-    /// A schema that is looked at for the first time and cannot be used.
+    /// A schema that is compiled for the first time and cannot be used.
     fn lark(&self, written: &[u8], marks: Marks<'_>) -> Result<String, Error>;
 
-    /// The last value in `written` that has a schema: where it begins, and its checks.
+    /// Start offset and checks of the last value in `written` that has a schema.
     fn checked(&self, written: &[u8]) -> Option<(usize, Arc<Checks>)>;
 }
 
@@ -41,7 +41,7 @@ impl CallGrammar {
     /// The grammar of one call of one of `tools`.
     ///
     /// # Errors
-    /// [`Error::Name`] for a name that the dialect cannot write.
+    /// [`Error::Name`] for a name that the dialect cannot express.
     pub fn new(tools: &ToolSet, dialect: &dyn Dialect, key_order: KeyOrder) -> Result<CallGrammar, Error> {
         let frame = dialect.frame();
         if let Some(end) = frame.name_end()
@@ -52,8 +52,8 @@ impl CallGrammar {
         Ok(CallGrammar { frame, tools: tools.iter().cloned().collect(), key_order })
     }
 
-    /// What a call is that begins with `written`: the body of a rule between `open` and `close`,
-    /// and the rules that it uses.
+    /// The body of the rule for a call that starts with `written`, between `open` and `close`, and the rules
+    /// that it uses.
     pub(super) fn body(
         &self,
         written: &[u8],
@@ -72,8 +72,8 @@ impl CallGrammar {
         Ok((format!("{open}{name}{middle}{value} {close}"), rules.clone()))
     }
 
-    /// A call up to its arguments, whichever tool it calls, and anything behind that: tokens reach across
-    /// the place where the next stage begins, and should be held to as much of it as is known here.
+    /// A call of any tool up to its arguments, followed by anything. Tokens may extend beyond the start of the
+    /// next stage, so they are constrained as far as this stage can.
     pub(super) fn head(&self, open: &str, marks: Marks<'_>) -> String {
         let middle = parts(self.frame.middle, marks);
         let names: Vec<String> =
@@ -81,23 +81,22 @@ impl CallGrammar {
         format!("{open}({}) {middle}{ANYTHING}", names.join(" | "))
     }
 
-    /// What stands around a call.
+    /// The text around a call.
     pub(super) fn frame(&self) -> Frame {
         self.frame
     }
 
-    /// What is written of the arguments of the call that `written` begins with; `None` before the
-    /// name of a tool is complete.
+    /// The arguments so far in the call that starts `written`; `None` until the name of a tool is complete.
     pub(super) fn arguments_written<'w>(&self, written: &'w [u8]) -> Option<&'w [u8]> {
         self.called(written).map(|(_, arguments)| arguments.unwrap_or(b""))
     }
 
-    /// The name of the tool in the call that `written` begins with, once it is complete.
+    /// The name of the tool in the call that starts `written`, once it is complete.
     pub(super) fn tool_written(&self, written: &[u8]) -> Option<&str> {
         self.called(written).map(|(tool, _)| self.tools[tool].name())
     }
 
-    /// The tool whose name is written, and what is written of its arguments once they may begin.
+    /// Index of the tool in the call that starts `written`, and its arguments so far, once they may start.
     fn called<'w>(&self, written: &'w [u8]) -> Option<(usize, Option<&'w [u8]>)> {
         let (name, rest) = self.frame.split_name(Frame::strip(self.frame.open, written)?)?;
         let tool = self.tools.iter().position(|tool| tool.name() == name)?;
@@ -122,15 +121,15 @@ impl Staged for CallGrammar {
     fn checked(&self, written: &[u8]) -> Option<(usize, Arc<Checks>)> {
         let (tool, arguments) = self.called(written)?;
         let start = written.len() - arguments?.len();
-        // It was compiled for the grammar that this text is held against.
+        // It was compiled for the grammar of this text.
         Some((start, self.tools[tool].compiled(self.key_order).ok()?.checks.clone()))
     }
 }
 
-/// What may follow where the next stage will say what may.
+/// Any text: a placeholder for what the next stage will constrain.
 pub(super) const ANYTHING: &str = "/(?s:.*)/";
 
-/// An answer that is one JSON value.
+/// The grammar of an answer that is one JSON value.
 pub struct JsonAnswer<'s> {
     schema: &'s AnswerSchema,
     lead: &'static str,
@@ -142,7 +141,7 @@ impl<'s> JsonAnswer<'s> {
         JsonAnswer { schema, lead: "" }
     }
 
-    /// Puts `lead` in front of it.
+    /// Requires `lead` before the value.
     pub fn put_after(&mut self, lead: &'static str) {
         self.lead = lead;
     }
@@ -163,7 +162,7 @@ impl Staged for JsonAnswer<'_> {
     }
 }
 
-/// The grammar of a text after `lead`: anything but nothing, and without the mark `without`.
+/// The grammar of a non-empty text after `lead`, without the special token `without`.
 pub fn of_text(lead: &str, without: Option<&str>) -> String {
     let lead = literal_if_any(lead);
     let without = without.map(|mark| format!(" & ~(/(?s:.*)/ {}/(?s:.*)/)", literal(mark)));
@@ -185,7 +184,7 @@ pub(super) fn literal_if_any(text: &str) -> String {
     if text.is_empty() { String::new() } else { literal(text) }
 }
 
-/// A Lark string and a space.
+/// A Lark string literal followed by a space.
 pub(super) fn literal(text: &str) -> String {
     json_schema::literal(text) + " "
 }

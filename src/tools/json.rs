@@ -1,4 +1,4 @@
-//! JSON as models write it: one space after `:` and `,`, no key twice, numbers as they stand.
+//! JSON as models write it: one space after `:` and `,`, and no repeated keys.
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -10,7 +10,7 @@ use serde_json::{
 };
 use std::{fmt, io};
 
-/// `value` with `": "` and `", "`, as Python's `json.dumps` with `ensure_ascii=False` puts them.
+/// Serializes `value` with `": "` and `", "`, like Python's `json.dumps` with `ensure_ascii=False`.
 pub fn spaced(value: &impl Serialize) -> String {
     let mut out = Vec::new();
     value
@@ -19,7 +19,7 @@ pub fn spaced(value: &impl Serialize) -> String {
     String::from_utf8(out).expect("JSON is UTF-8")
 }
 
-/// What a value is, for a message.
+/// The JSON type of `value` with its article, for messages.
 pub fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -31,22 +31,22 @@ pub fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// Parses `text`, refusing an object that holds a key twice.
+/// Parses `text`; an object with a repeated key is an error.
 ///
 /// # Errors
-/// What is wrong, with line and column.
+/// The parser's error, with line and column.
 pub fn parse_unique(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str::<Unique>(text).map(|unique| unique.0)
 }
 
-/// `bytes` as text, without the byte order mark that editors put in front.
+/// Decodes UTF-8, without the byte order mark that some editors add.
 ///
 /// # Errors
-/// [`NotUtf8`] with the offset of the first byte that is none.
+/// [`NotUtf8`] with the offset of the first invalid byte.
 pub fn text(bytes: &[u8]) -> Result<&str, NotUtf8> {
     let is_utf16 = match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
-        // Text that begins with an ASCII character, and JSON does, has every other byte zero.
+        // JSON starts with an ASCII character, so in UTF-16 every other byte is zero.
         [0, second, 0, fourth, ..] => *second != 0 && *fourth != 0,
         [first, 0, third, 0, ..] => *first != 0 && *third != 0,
         _ => false,
@@ -58,12 +58,12 @@ pub fn text(bytes: &[u8]) -> Result<&str, NotUtf8> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Bytes that are not text in UTF-8.
+/// The error for bytes that are not UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotUtf8 {
-    /// Offset of the first byte that fits no character.
+    /// Offset of the first invalid byte.
     pub offset: usize,
-    /// Whether they look like UTF-16.
+    /// True if the bytes look like UTF-16.
     pub is_utf16: bool,
 }
 
@@ -80,8 +80,8 @@ impl fmt::Display for NotUtf8 {
     }
 }
 
-/// The length of the JSON string that `text` begins with, quotes included; `None` if it does not
-/// begin with one or does not hold all of it.
+/// Length of the JSON string at the start of `text`, quotes included; `None` if there is none or it is
+/// incomplete.
 pub fn string_length(text: &[u8]) -> Option<usize> {
     if text.first() != Some(&b'"') {
         return None;
@@ -96,10 +96,10 @@ pub fn string_length(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The keys of an object of which only the beginning is written, in their order, and where the last
-/// of them ends: after its `": "`, or after the `{` if there is none yet.
+/// The keys of an incomplete object, in order, and the offset after the last of them: after its `": "`, or
+/// after the `{` if there is none yet.
 ///
-/// `None` if `text` does not begin with `{`. The text is taken to be JSON with a space after each colon.
+/// `None` if `text` does not start with `{`. It is assumed to be JSON with a space after each colon.
 pub fn keys_written(text: &[u8]) -> Option<(Vec<String>, usize)> {
     if text.first() != Some(&b'{') {
         return None;
@@ -131,8 +131,7 @@ pub fn keys_written(text: &[u8]) -> Option<(Vec<String>, usize)> {
     Some((keys, end))
 }
 
-/// The length of the JSON object or array that `text` begins with; `None` if it does not begin with
-/// one or does not hold all of it.
+/// Length of the JSON object or array at the start of `text`; `None` if there is none or it is incomplete.
 pub fn nested_length(text: &[u8]) -> Option<usize> {
     if !matches!(text.first()?, b'{' | b'[') {
         return None;
@@ -155,11 +154,11 @@ pub fn nested_length(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Of an object whose beginning is written, the part up to the end of its last complete member;
-/// `None` if `text` does not begin with `{`.
+/// The part of an incomplete object up to the end of its last complete member; `None` if `text` does not start
+/// with `{`.
 ///
-/// A number is complete once something follows it. The text is taken to be JSON with a space after
-/// each colon and each comma.
+/// A number is complete once something follows it. The text is assumed to be JSON with a space after each colon
+/// and each comma.
 pub fn complete_members(text: &[u8]) -> Option<&[u8]> {
     let mut end = (text.first() == Some(&b'{')).then_some(1)?;
     let mut at = end;
@@ -198,7 +197,7 @@ impl Formatter for Spaced {
     }
 }
 
-/// A value none of whose objects holds a key twice.
+/// A value in which no object has a repeated key.
 pub struct Unique(pub Value);
 
 impl<'de> Deserialize<'de> for Unique {

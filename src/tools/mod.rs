@@ -1,4 +1,4 @@
-//! What may be called, and what was: tools in OpenAI's form, the grammar of a call, the call.
+//! Tools and tool calls: tools in OpenAI's form, the grammar of a call, and the parsed call.
 
 pub mod arguments;
 pub mod check;
@@ -20,7 +20,7 @@ use json_schema::{Checks, Compiled, KeyOrder};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
-/// More tools than any context holds.
+/// Most tools in a set; no context holds more.
 const MAX_TOOLS: usize = 4096;
 
 /// A function that the model may call.
@@ -32,18 +32,18 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// The function's name, in any Unicode.
+    /// The function's name; any Unicode text.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The JSON Schema of the arguments; empty where the tool gives none.
+    /// JSON Schema of the arguments; empty if the tool has none.
     pub fn parameters(&self) -> &Map<String, Value> {
         self.arguments.schema()
     }
 
-    /// The grammar of the arguments and their checks, with the keys of objects in `key_order`.
-    /// Compiled when it is first asked for, and once for all clones.
+    /// The grammar and the checks of the arguments, with the keys of objects in `key_order`. Compiled on first
+    /// use, once for all clones.
     ///
     /// # Errors
     /// [`Error::Parameters`] with the tool's name.
@@ -63,33 +63,33 @@ impl Tool {
         Error::Parameters { tool: self.name.clone(), source: Box::new(source) }
     }
 
-    /// The tool as it was given, in OpenAI's form: what a chat template shows to the model.
+    /// The tool's JSON in OpenAI's form, as given: the input of a chat template.
     pub fn source(&self) -> &Value {
         &self.source
     }
 }
 
-/// The tools of one call: at least one, each with its own name.
+/// The tools of a request: at least one, with unique names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolSet {
     tools: Vec<Tool>,
 }
 
 impl ToolSet {
-    /// Reads tools from JSON: a list, or an object with the list under `tools`. Each tool is
-    /// `{"type": "function", "function": {...}}` or the bare function object.
+    /// Parses tools from JSON: a list, or an object with a list under `tools`. Each tool is `{"type":
+    /// "function", "function": {...}}` or the bare function object.
     ///
     /// # Errors
-    /// [`Error::Utf8`]; [`Error::Json`] with line and column; else the tool and the field that is wrong.
+    /// [`Error::Utf8`]; [`Error::Json`] with line and column; otherwise the tool and its invalid field.
     pub fn parse(text: &[u8]) -> Result<ToolSet, Error> {
         let document = json::parse_unique(json::text(text).map_err(Error::Utf8)?);
         ToolSet::from_value(document.map_err(|source| Error::Json { source })?)
     }
 
-    /// Reads tools from a JSON value, as [`parse`](Self::parse) does.
+    /// Reads tools from a parsed JSON value, as [`parse`](Self::parse) does.
     ///
     /// # Errors
-    /// The tool and the field that is wrong.
+    /// The tool and its invalid field.
     pub fn from_value(document: Value) -> Result<ToolSet, Error> {
         let list = match document {
             Value::Array(list) => list,
@@ -119,7 +119,7 @@ impl ToolSet {
         Ok(ToolSet { tools })
     }
 
-    /// The tools in the order given.
+    /// The tools, in the given order.
     pub fn iter(&self) -> std::slice::Iter<'_, Tool> {
         self.tools.iter()
     }
@@ -129,10 +129,10 @@ impl ToolSet {
         self.tools.iter().find(|tool| tool.name == name)
     }
 
-    /// The tool of this name by itself.
+    /// A set with only the tool of this name.
     ///
     /// # Errors
-    /// [`Error::NoSuchTool`] with the names that there are.
+    /// [`Error::NoSuchTool`] with the existing names.
     pub fn only(&self, name: &str) -> Result<ToolSet, Error> {
         match self.get(name) {
             Some(tool) => Ok(ToolSet { tools: vec![tool.clone()] }),
@@ -143,13 +143,13 @@ impl ToolSet {
         }
     }
 
-    /// What a chat template takes as `tools`: each in OpenAI's form, as it was given.
+    /// The chat template's `tools`: each tool's JSON in OpenAI's form, as given.
     pub fn sources(&self) -> Vec<Value> {
         self.tools.iter().map(|tool| tool.source.clone()).collect()
     }
 }
 
-/// Reads the tool that is number `nth` of its list, counted from 1.
+/// Reads the tool with number `nth` in its list, counted from 1.
 fn read_tool(nth: usize, value: Value) -> Result<Tool, Error> {
     let wrong =
         |field: &'static str, problem: String| Error::Field { tool: format!("tool {nth}"), field, problem };

@@ -1,15 +1,15 @@
-//! A call that a model made.
+//! A tool call by a model.
 
 use super::{Error, json};
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// A tool's name and the arguments, their keys in the order written.
+/// A tool's name and its arguments, with the keys in the order of the text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolCall {
     name: String,
     arguments: Map<String, Value>,
-    // Kept because a number's literal (1.0, 1e3, twenty digits) does not survive a parser.
+    // Kept since number literals (1.0, 1e3, twenty digits) do not survive parsing.
     written: String,
 }
 
@@ -20,10 +20,10 @@ impl ToolCall {
         ToolCall { name: name.into(), arguments, written }
     }
 
-    /// A call whose arguments are the JSON object in `written`.
+    /// A call with the JSON object in `written` as its arguments.
     ///
     /// # Errors
-    /// [`Error::NoCall`] if that is no JSON, no object, or holds a key twice.
+    /// [`Error::NoCall`] if that is not JSON, not an object, or has a repeated key.
     pub fn from_text(name: impl Into<String>, written: &str) -> Result<ToolCall, Error> {
         let written = written.trim();
         match json::parse_unique(written) {
@@ -47,13 +47,13 @@ impl ToolCall {
         &self.arguments
     }
 
-    /// The arguments as the model wrote them, number literals included.
+    /// The model's text of the arguments, number literals included.
     pub fn arguments_text(&self) -> &str {
         &self.written
     }
 }
 
-/// One JSON object: `{"name": ..., "arguments": {...}}`.
+/// Formats the call as one JSON object: `{"name": ..., "arguments": {...}}`.
 impl fmt::Display for ToolCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{\"name\": {}, \"arguments\": {}}}", json::spaced(&self.name), self.written)

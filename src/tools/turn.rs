@@ -1,8 +1,8 @@
-//! The grammar of a turn: one call or several, with text before them or instead of them.
+//! The grammar of a turn: one or several calls, with text before or instead of them.
 //!
-//! It is rewritten as the turn grows. What is settled (the text, the calls that another follows) is
-//! a literal; the call that is being written is [`CallGrammar`]'s. Text may hold anything but the
-//! first mark of a call: where that is written the text has ended, and a call has begun.
+//! It is replaced as the turn grows. Finished parts (the text, and calls that are followed by another) are
+//! literals; the current call is [`CallGrammar`]'s. Text may contain anything but the special token that starts
+//! a call: it ends the text and starts the call.
 
 use super::{
     Error, ToolSet,
@@ -13,7 +13,7 @@ use super::{
 };
 use std::{borrow::Cow, sync::Arc};
 
-/// The grammar of a turn that calls some tools.
+/// The grammar of a turn with calls of some tools.
 pub struct Turn {
     call: CallGrammar,
     between: Option<Between>,
@@ -22,17 +22,17 @@ pub struct Turn {
     lead: &'static str,
 }
 
-/// How far a turn has come.
+/// The parts of an incomplete turn.
 struct Place<'w> {
-    /// What is written before the first call.
+    /// Text before the first call.
     text: &'w [u8],
-    /// The calls that another follows, from the name to the end of the arguments.
+    /// Calls that are followed by another, from the name to the end of the arguments.
     done: Vec<&'w [u8]>,
-    /// Where the last of them ends in all that is written.
+    /// End of the last of them, as an offset in the whole text.
     done_end: Option<usize>,
-    /// What follows the opening of the last call; `None` before it is all written.
+    /// Text after the opening of the current call; `None` until the opening is complete.
     current: Option<&'w [u8]>,
-    /// Whether there is or has to be a call.
+    /// True if the turn has a call, or must have one.
     calls: bool,
 }
 
@@ -40,29 +40,28 @@ impl Turn {
     /// A turn of one call of one of `tools`, written in `dialect`.
     ///
     /// # Errors
-    /// What [`CallGrammar::new`] reports.
+    /// Errors of [`CallGrammar::new`].
     pub fn new(tools: &ToolSet, dialect: &dyn Dialect, key_order: KeyOrder) -> Result<Turn, Error> {
         let call = CallGrammar::new(tools, dialect, key_order)?;
         Ok(Turn { call, between: dialect.between(), most: 1, or_text: false, lead: "" })
     }
 
-    /// The same with up to `most` calls, where the dialect knows more than one.
+    /// Allows up to `most` calls, if the dialect supports several.
     pub fn up_to(self, most: usize) -> Turn {
         Turn { most, ..self }
     }
 
-    /// The same with text before the calls or instead of them.
+    /// Allows text before or instead of the calls.
     pub fn or_text(self) -> Turn {
         Turn { or_text: true, ..self }
     }
 
-    /// Puts `lead` in front of it all.
+    /// Requires `lead` before everything.
     pub fn put_after(&mut self, lead: &'static str) {
         self.lead = lead;
     }
 
-    /// The text of a finished turn that comes before its calls, and each call by itself, as the
-    /// dialect reads it.
+    /// Splits a complete turn into the text before its calls, and each call as the dialect parses it.
     pub fn split<'w>(&self, written: &'w str) -> (&'w str, Vec<String>) {
         let place = self.place(written.as_bytes());
         let frame = self.call.frame();
@@ -75,10 +74,10 @@ impl Turn {
         (written.get(start..start + place.text.len()).unwrap_or(""), calls)
     }
 
-    /// How a turn that was cut off could be ended with what is complete in it, the fullest first:
-    /// without the member that was being written, without the call that was.
+    /// Candidates for completing a turn that was cut off with its complete parts, longest first: without the
+    /// unfinished member, then without the unfinished call.
     ///
-    /// Whether one of them is a turn is for the grammar to say.
+    /// The grammar decides which of them is a valid turn.
     pub fn endings(&self, written: &[u8]) -> Vec<Vec<u8>> {
         let place = self.place(written);
         let close = Frame::text(self.call.frame().close);
@@ -101,7 +100,7 @@ impl Turn {
         endings
     }
 
-    /// The name of the tool whose call is being written, once it is.
+    /// The name of the tool in the current call, once it is complete.
     pub fn tool(&self, written: &[u8]) -> Option<&str> {
         self.call.tool_written(&self.alone(self.place(written).current?))
     }
@@ -125,7 +124,8 @@ impl Turn {
         place
     }
 
-    /// Splits what follows the opening of a call into the call and what follows the next opening.
+    /// Splits the text after a call's opening into that call and the text after the next opening; `None` if no
+    /// call follows.
     fn followed<'w>(&self, current: &'w [u8]) -> Option<(&'w [u8], &'w [u8])> {
         let between = self.between?;
         let alone = self.alone(current);
@@ -135,12 +135,12 @@ impl Turn {
         Some((call, Frame::strip(between.open, Frame::strip(between.close, rest)?)?))
     }
 
-    /// A call as if it were the first.
+    /// The call as if it were the first of the turn.
     fn alone(&self, current: &[u8]) -> Vec<u8> {
         [Frame::text(self.call.frame().open).as_bytes(), current].concat()
     }
 
-    /// What a call begins with.
+    /// The first part of a call's opening.
     fn mark(&self) -> Part {
         self.call.frame().open.first().copied().unwrap_or(Part::Text(""))
     }

@@ -1,50 +1,51 @@
-//! What a schema names, as it stands in an answer: keys, the values of enums, the names of tools.
+//! Names in a schema as they appear in an answer: keys, enum values, names of tools.
 //!
-//! An answer goes on with one of them more often than chance has it, so they can be guessed at. Each stands behind the
-//! text that comes before it in an answer, for a guess goes by that. Nothing here is promised to be complete.
+//! They occur in an answer more often than by chance, so they serve as drafts. Each comes with the text before
+//! it, by which the drafter finds it. The list need not be complete.
 
 use super::{ToolSet, dialect::Dialect, dialect::Frame, json};
 use serde_json::{Map, Value};
 
-/// A schema may name more, and no answer holds all of it.
+/// Most words per schema; no answer contains more.
 const MAX_WORDS: usize = 2_000;
-/// A value that is longer is no word.
+/// Most bytes of a word with the text before it; longer values are skipped.
 const MAX_BYTES: usize = 256;
-/// How deep schemas and references are followed.
+/// Nesting limit for schemas and references.
 const MAX_DEPTH: usize = 16;
-/// What stands before a key: the start of an object in a member, in a list and behind another one, and the end of a
-/// value before it, of a string, of a number or a word, of an object, of a list.
+/// Texts before a key: the start of an object in a member, in a list and after another object; and the end of
+/// the previous value: a string, a number or literal, an object, a list.
 const BEFORE_KEY: [&str; 7] = ["\": {", "[{", "}, {", "\", ", ", ", "}, ", "], "];
 
-/// Something that a schema names.
+/// A name or value in a schema, with the text around it in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
-    /// What comes before it in an answer.
+    /// Text before it in an answer.
     pub before: String,
-    /// As it is written: a key or a value in JSON, a tool's name as the dialect has it.
+    /// Its text: a key or a value in JSON, a tool's name in the dialect's syntax.
     pub word: String,
-    /// What comes behind it.
+    /// Text after it.
     pub behind: &'static str,
 }
 
 impl Word {
-    /// The word with what is around it, as far as its tokens do not depend on what follows: the quote that ends a string
-    /// is one token with the comma behind it, or with the brace.
+    /// The word with the text around it, as far as its tokens do not depend on what follows: the quote that
+    /// ends a string is one token with the following comma or brace.
     pub fn text(&self) -> String {
         let text = format!("{}{}{}", self.before, self.word, self.behind);
         text.strip_suffix('"').unwrap_or(&text).to_owned()
     }
 }
 
-/// Those of `words` that do not stand in `prompt`. What does is guessed at by what is around it there, which says more.
+/// Those of `words` that `prompt` does not contain. The others are matched with their context in the prompt,
+/// which is better.
 pub fn not_in<'w>(prompt: &str, words: &'w [Word]) -> impl Iterator<Item = &'w Word> {
     let same_word = |a: &Word, b: &Word| a.word == b.word;
-    // A key comes several times, behind different texts.
+    // A key comes several times, after different texts.
     let unseen = move |words: &&[Word]| !prompt.contains(&words[0].word);
     words.chunk_by(same_word).filter(unseen).flatten()
 }
 
-/// The words of calls of `tools` in `dialect`, those that are named first in front.
+/// The words for calls of `tools` in `dialect`: their names, then the words of their schemas, in order.
 pub fn of_tools(tools: &ToolSet, dialect: &dyn Dialect) -> Vec<Word> {
     let frame = dialect.frame();
     let before = Frame::text(frame.open);
@@ -57,7 +58,7 @@ pub fn of_tools(tools: &ToolSet, dialect: &dyn Dialect) -> Vec<Word> {
     words
 }
 
-/// The words of an answer of `schema`, those that are named first in front.
+/// The words for an answer of `schema`, in the order of the schema.
 pub fn of_schema(schema: &Value) -> Vec<Word> {
     let mut words = Vec::new();
     if let Value::Object(schema) = schema {
@@ -82,7 +83,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Adds what `schema` names; its values stand behind `before`, where that is known.
+    /// Adds the words of `schema`; its values follow `before`, if that is known.
     fn schema(&mut self, schema: &Map<String, Value>, before: Option<&str>, depth: usize) {
         if depth > MAX_DEPTH || self.words.len() >= MAX_WORDS {
             return;
@@ -123,7 +124,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The schema at a place of the same document.
+    /// The schema at a pointer in the same document.
     fn at(&self, place: &str) -> Option<Map<String, Value>> {
         let mut steps = place.strip_prefix("#/")?.split('/');
         let unescaped = |step: &str| step.replace("~1", "/").replace("~0", "~");

@@ -1,7 +1,8 @@
-//! Answers of a model to eight fixed prompts, by which another machine, kernel or build can be held against this one.
+//! A model's answers to eight fixed prompts, to compare one machine, kernel or build with another.
 //!
-//! The prompts are texts of different kinds, cut into tokens by the model's own vocabulary and after [`MAX_TOKENS`]. An
-//! answer is what the model makes of the last token: the likeliest next ones with their log-probabilities.
+//! The prompts are texts of different kinds, tokenized by the model's own vocabulary and truncated to
+//! [`MAX_TOKENS`]. An answer is the distribution after the last token: the likeliest next tokens with their
+//! log-probabilities.
 
 use super::Error;
 use crate::{
@@ -11,12 +12,12 @@ use crate::{
 };
 use std::{fs, num::NonZeroUsize, path::Path, time::Instant};
 
-/// The most tokens of a prompt.
+/// Most tokens of a prompt.
 pub const MAX_TOKENS: usize = 64;
-/// The likeliest tokens that are written down.
+/// Number of likeliest tokens that an answer records.
 pub const N_TOP: usize = 8;
 
-/// A fixed prompt. Its text never changes under its name: manifests that were written with it are compared by the name.
+/// A fixed prompt. The text behind a name never changes, since manifests are compared by the names.
 #[derive(Clone, Copy, Debug)]
 pub struct Prompt {
     /// Its name in manifests.
@@ -25,7 +26,7 @@ pub struct Prompt {
     pub text: &'static str,
 }
 
-/// The prompts, the shortest first: where there is little time, those come first.
+/// The prompts, shortest first: if time runs out, the short ones are done.
 pub static PROMPTS: [Prompt; 8] = [
     Prompt { name: "whitespace", text: "a\n\n\tb  c\n    d\r\n\n " },
     Prompt {
@@ -64,11 +65,11 @@ impl Prompt {
         PROMPTS.iter().copied().find(|prompt| prompt.name == name)
     }
 
-    /// The prompt in tokens, with the model's BOS token in front where it wants one; at most [`MAX_TOKENS`], and fewer
-    /// than the model was trained for.
+    /// Tokenizes the prompt, with the model's BOS token in front if the model wants one. At most
+    /// [`MAX_TOKENS`], and fewer than the model's training context.
     ///
     /// # Errors
-    /// What the vocabulary refuses.
+    /// Errors of the tokenizer.
     pub fn tokens(&self, vocabulary: &Vocabulary, n_ctx_train: usize) -> Result<Vec<i32>, runtime::Error> {
         let bos = vocabulary.bos().filter(|_| vocabulary.adds_bos());
         let mut tokens: Vec<i32> = bos.into_iter().chain(vocabulary.tokenize(self.text, true)?).collect();
@@ -77,7 +78,7 @@ impl Prompt {
     }
 }
 
-/// The probabilities of all tokens to come next.
+/// The probability distribution over the next token.
 #[derive(Clone, Debug)]
 pub struct Distribution {
     logits: Vec<f32>,
@@ -85,10 +86,10 @@ pub struct Distribution {
 }
 
 impl Distribution {
-    /// What `session`'s model makes of `tokens`, decoded `step` at a time in an empty context.
+    /// The distribution of `session`'s model after `tokens`, decoded `step` at a time in an empty context.
     ///
     /// # Errors
-    /// What llama.cpp fails with.
+    /// Errors of llama.cpp.
     pub fn after(
         session: &mut Session<'_>,
         tokens: &[i32],
@@ -101,14 +102,15 @@ impl Distribution {
         Ok(Distribution::new(session.logits().to_vec()))
     }
 
-    /// The distribution of these logits, one for each token of the vocabulary.
+    /// The distribution for `logits`, one per token of the vocabulary.
     pub fn new(logits: Vec<f32>) -> Distribution {
         let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let sum: f64 = logits.iter().map(|&logit| f64::from(logit - most).exp()).sum();
         Distribution { logits, log_sum: f64::from(most) + sum.ln() }
     }
 
-    /// The reason why these can be no model's logits: one that is no number, or all the same.
+    /// The reason why these cannot be a model's logits: one is not finite, or all are the same. `None` if they
+    /// can.
     pub fn flaw(&self) -> Option<&'static str> {
         let finite = self.logits.iter().all(|logit| logit.is_finite());
         let differ = self.logits.windows(2).any(|pair| pair[0] != pair[1]);
@@ -119,13 +121,13 @@ impl Distribution {
         }
     }
 
-    /// The natural logarithm of the probability of `token`; minus infinity for one that there is not.
+    /// Natural logarithm of the probability of `token`; minus infinity outside the vocabulary.
     pub fn logprob(&self, token: i32) -> f64 {
         let logit = usize::try_from(token).ok().and_then(|token| self.logits.get(token));
         logit.map_or(f64::NEG_INFINITY, |&logit| f64::from(logit) - self.log_sum)
     }
 
-    /// The likeliest tokens, the first one first, log-probabilities rounded to five decimals.
+    /// The `count` likeliest tokens, likeliest first, with log-probabilities rounded to five decimals.
     pub fn top(&self, count: usize) -> Vec<Top> {
         let mut order: Vec<usize> = (0..self.logits.len()).collect();
         let count = count.min(order.len());
@@ -137,14 +139,14 @@ impl Distribution {
         order.sort_unstable_by(by_logit);
         let top = |index: usize| {
             let token = i32::try_from(index).unwrap_or(i32::MAX);
-            // Without the sign of a nothing.
+            // Adding 0.0 turns -0.0 into 0.0.
             Top { token, logprob: (self.logprob(token) * 1e5).round() / 1e5 + 0.0 }
         };
         order.into_iter().map(top).collect()
     }
 
-    /// The Kullback-Leibler divergence of these probabilities from those of `reference`, in nats, with all tokens that
-    /// it does not list taken together: never more than over all tokens by themselves.
+    /// KL divergence of these probabilities from those of `reference`, in nats. All tokens that `reference`
+    /// does not list count as one, so the result is at most the divergence over all tokens.
     pub fn kl_from(&self, reference: &[Top]) -> f64 {
         let (mut kl, mut p_listed, mut q_listed) = (0.0, 0.0, 0.0);
         for top in reference {
@@ -153,7 +155,7 @@ impl Distribution {
             p_listed += p;
             q_listed += log_q.exp();
         }
-        // Both may come out a little below nothing, for the reference is rounded.
+        // Both may come out slightly negative, since the reference is rounded.
         let (p, q) = (1.0 - p_listed, (1.0 - q_listed).max(1e-12));
         if p > 0.0 {
             kl += p * (p / q).ln();
@@ -162,21 +164,21 @@ impl Distribution {
     }
 }
 
-/// The prompts of a model, in tokens.
+/// All prompts, tokenized by the model.
 ///
 /// # Errors
-/// What its vocabulary refuses.
+/// Errors of the tokenizer.
 pub fn prompts(model: &Model) -> Result<Vec<(Prompt, Vec<i32>)>, runtime::Error> {
     let tokens = |prompt: &Prompt| Ok((*prompt, prompt.tokens(model.vocabulary(), model.n_ctx_train())?));
     PROMPTS.iter().map(tokens).collect()
 }
 
-/// The answer of a model as manifests have it.
+/// The record of an answer for a manifest.
 pub fn answer(prompt: Prompt, tokens: &[i32], said: &Distribution) -> Answer {
     Answer { prompt: prompt.name.to_owned(), n_tokens: tokens.len(), top: said.top(N_TOP) }
 }
 
-/// A session that prompts are answered in: small, since each is at most [`MAX_TOKENS`] long.
+/// Creates a session for the prompts, with a small context: each is at most [`MAX_TOKENS`] long.
 ///
 /// # Errors
 /// As [`Session::new`].
@@ -186,12 +188,13 @@ pub fn session<'m>(model: &'m Model, options: &Options) -> Result<Session<'m>, r
     Session::new(model, most.max(1), 1, &options)
 }
 
-/// The answers of the model in the file at `path`, its weights as the file has them and attention as products of
-/// matrices, with what computed them; `None` where `go_on` ended it. `go_on` hears how many prompts are answered.
+/// The answers of the model in the file at `path`, with the engine and kernels that computed them. Weights are
+/// not repacked, and flash attention is off. `go_on` is called with the number of prompts answered so far; if
+/// it returns false, the result is `None`.
 ///
 /// # Errors
-/// [`Error::NoMemory`] where the file is larger than the memory that there is, [`Error::NoAnswer`] where the model makes
-/// nothing of a prompt, what llama.cpp refuses.
+/// [`Error::NoMemory`] if the file is larger than the available memory, [`Error::NoAnswer`] if the logits for a
+/// prompt are unusable, errors of llama.cpp.
 pub fn answers(
     path: &Path,
     threads: Option<NonZeroUsize>,
@@ -223,7 +226,7 @@ pub fn answers(
     Ok(Some((answers, report)))
 }
 
-/// What it took to answer.
+/// Size and duration of the run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AnswersReport {
     /// Prompts that were answered.

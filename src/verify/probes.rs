@@ -1,14 +1,14 @@
-//! The texts of the token check: what tokenizers disagree about.
+//! Texts of the token check, chosen where tokenizers tend to disagree.
 //!
-//! Left out is what llama.cpp cannot do for any model of a family, since no conversion could pass: folding
-//! of letters beyond ASCII in contractions (`'ſ`); a combining mark right behind a special token, which
-//! normalising the whole text would melt into it; and ordinary tokens that llama.cpp takes for control
+//! Some differences are left out, since llama.cpp has them for every model of a family and no conversion could
+//! pass: folding of non-ASCII letters in contractions (`'ſ`); a combining mark right after a special token,
+//! which normalizing the whole text would merge with it; and ordinary tokens that llama.cpp treats as control
 //! tokens because of their text, such as `</s>` in Qwen3's vocabulary.
 
 use crate::checkpoint::tokenizer::{Error, Token, Tokenizer};
 
-/// Every text to compare, always in the same order. `tokens` is the whole vocabulary; `is_plain` tells whether
-/// llama.cpp takes a token for an ordinary one.
+/// All texts to compare, in a fixed order. `tokens` is the whole vocabulary; `is_plain` is true for tokens that
+/// llama.cpp treats as ordinary.
 pub(super) fn all(
     tokenizer: &Tokenizer,
     tokens: &[Token],
@@ -90,7 +90,7 @@ const FIXED: &[&str] = &[
     "\u{e000}private\u{f8ff}use\u{f0000}\u{10fffd}",
     "\u{fffd}replacement\u{fffe}\u{ffff}\u{10ffff}",
     "left\u{200f}right\u{202e}override\u{202c}\u{2066}isolate\u{2069}\u{ad}soft\u{34f}joiner",
-    // What looks like special tokens and is none.
+    // Text that looks like a special token and is none.
     "<|im_start <|im_end| |im_start|> <|nothing|> <tool_call > </ tool_call> <think/> [INST] <<SYS>> <0x0A>",
     "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call><think>\n\n</think>\n\n",
     "<|im_start|>system\nYou are helpful.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n",
@@ -116,8 +116,8 @@ fn repeated() -> Vec<String> {
     .into()
 }
 
-/// An added token first, inside words, between spaces, doubled, beside digits and line ends, and last; then
-/// cut short.
+/// Texts with an added token first, inside words, between spaces, doubled, beside digits and line ends, and
+/// last; and one with the token cut short.
 fn around(token: &str) -> Vec<String> {
     let mut texts = vec![format!(
         "{token} a{token}b {token} x  {token}\ny\n{token}  z{token}{token}\n\n{token}1{token}2.{token}, '{token}'\t{token}"
@@ -128,11 +128,11 @@ fn around(token: &str) -> Vec<String> {
     texts
 }
 
-/// How many ordinary tokens are sampled at most.
+/// Most ordinary tokens that are sampled.
 const SAMPLE: usize = 4096;
 
-/// The texts of ordinary tokens from all over the vocabulary, sixteen to a text: ids that the hard texts
-/// never reach. A small vocabulary is sampled whole.
+/// Texts of ordinary tokens from the whole vocabulary, sixteen to a text, for ids that the fixed texts do not
+/// reach. Small vocabularies are taken whole.
 fn sample(
     tokenizer: &Tokenizer,
     tokens: &[Token],

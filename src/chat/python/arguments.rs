@@ -1,4 +1,4 @@
-//! Arguments bound to parameters in Python's manner.
+//! Arguments bound to parameters as in Python.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use minijinja::{Error, Value};
 
 use super::fault::fault;
 
-/// The arguments of one call, read parameter by parameter in the order of the signature.
+/// The arguments of a call, read parameter by parameter in the order of the signature.
 pub(super) struct Arguments {
     positional: VecDeque<Value>,
     named: Vec<(String, Value)>,
@@ -22,36 +22,36 @@ impl Arguments {
         Arguments { positional: values.iter().cloned().collect(), named }
     }
 
-    /// The next parameter, by place or by name.
+    /// The next parameter, positional or by name.
     pub(super) fn optional(&mut self, name: &str) -> Option<Value> {
         self.positional.pop_front().or_else(|| self.named(name))
     }
 
-    /// The next parameter, by place or by name.
+    /// The next parameter, positional or by name.
     ///
     /// # Errors
-    /// Where it was not given.
+    /// If it was not given.
     pub(super) fn required(&mut self, name: &str) -> Result<Value, Error> {
         self.optional(name).ok_or_else(|| fault(format!("missing the argument '{name}'")))
     }
 
-    /// A parameter that is given by name only.
+    /// A keyword-only parameter.
     pub(super) fn named(&mut self, name: &str) -> Option<Value> {
         let at = self.named.iter().position(|(key, _)| key == name)?;
         Some(self.named.remove(at).1)
     }
 
-    /// The next argument that is given by place.
+    /// The next positional argument.
     pub(super) fn next(&mut self) -> Option<Value> {
         self.positional.pop_front()
     }
 
-    /// All that is left: by place, and by name.
+    /// All remaining arguments: positional, and by name.
     pub(super) fn into_rest(self) -> (Vec<Value>, Vec<(String, Value)>) {
         (self.positional.into(), self.named)
     }
 
-    /// Checks that nothing is left.
+    /// Checks that no arguments remain.
     ///
     /// # Errors
     /// On arguments that the call does not take.
@@ -77,7 +77,7 @@ fn named(kwargs: &Value) -> Vec<(String, Value)> {
     kwargs.args().filter_map(|name| Some((name.to_owned(), kwargs.peek::<Value>(name).ok()?))).collect()
 }
 
-/// Arguments as the engine passes them on: by place, then by name.
+/// Arguments in the engine's form: positional, then by name.
 pub(super) fn joined(mut positional: Vec<Value>, named: Vec<(String, Value)>) -> Vec<Value> {
     if !named.is_empty() {
         positional.push(named.into_iter().collect::<Kwargs>().into());

@@ -1,4 +1,4 @@
-//! Jinja2's `cycler` and `joiner`: two small machines that templates use in loops.
+//! Jinja2's `cycler` and `joiner`, two stateful helpers for loops.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::arguments::Arguments;
 use super::fault::fault;
 use super::value::list;
 
-/// Gives its items in turn, from the first again after the last.
+/// Returns its items in turn, starting again after the last.
 #[derive(Debug)]
 struct Cycler {
     items: Vec<Value>,
@@ -58,13 +58,13 @@ pub(super) fn cycler(_: &mut State, args: Arguments) -> Result<Value, Error> {
     if items.is_empty() || !named.is_empty() {
         return Err(fault("cycler takes items, at least one"));
     }
-    // The list checks how deep the items are; the cycler itself is never inside another value
-    // whose depth counts, as a foreign object.
+    // `list` checks the depth of the items. The cycler itself is a foreign object, whose depth never counts
+    // inside another value.
     list(items.clone())?;
     Ok(Value::from_object(Cycler { items, at: AtomicUsize::new(0) }))
 }
 
-/// Gives nothing the first time, its separator from then on.
+/// Returns an empty text the first time, and its separator from then on.
 #[derive(Debug)]
 struct Joiner {
     separator: Value,

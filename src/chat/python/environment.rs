@@ -1,4 +1,4 @@
-//! The names that a chat template finds: filters, tests and globals of Jinja2 and `transformers`.
+//! Filters, tests and globals of a chat template, as in Jinja2 and `transformers`.
 
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
@@ -11,7 +11,7 @@ use super::{cycle, filters, items, json, lookup, methods, operators, predicates,
 /// A function of the template language.
 type Native = fn(&mut State, Arguments) -> Result<Value, Error>;
 
-/// The filters that need no name.
+/// Filters with one name each.
 const FILTERS: &[(&str, Native)] = &[
     ("abs", filters::abs),
     ("attr", filters::attr),
@@ -52,7 +52,7 @@ const FILTERS: &[(&str, Native)] = &[
     ("wordcount", filters::wordcount),
 ];
 
-/// One function under several names, which it is told.
+/// A function under several names, which gets the name as an argument.
 type Named = (fn(&mut State, Arguments, &str) -> Result<Value, Error>, &'static [&'static str]);
 const NAMED_FILTERS: &[Named] = &[
     (filters::cased, &["capitalize", "lower", "title", "upper"]),
@@ -60,7 +60,7 @@ const NAMED_FILTERS: &[Named] = &[
     (select::select, &["reject", "rejectattr", "select", "selectattr"]),
 ];
 
-/// What `rewrite` puts in place of operators and literals. No template can write these names.
+/// Functions that `rewrite` puts in place of operators and literals. Templates cannot write these names.
 const HOOKS: &[(&str, Native)] = &[
     (super::rewrite::ADD, operators::add),
     (super::rewrite::ATTRIBUTE, lookup::attribute),
@@ -87,13 +87,13 @@ const GLOBALS: &[(&str, Native)] = &[
     ("range", range),
 ];
 
-/// Jinja2's sandbox refuses longer ranges.
+/// Longest range that Jinja2's sandbox allows.
 const MAX_RANGE: i128 = 100_000;
 
-/// An environment that renders chat templates, with `fuel` for one rendering.
+/// Creates an environment for chat templates, with `fuel` for one rendering.
 pub(crate) fn environment(fuel: u64, recursion_limit: usize) -> Environment<'static> {
-    // From nothing: the engine's own filters are not all Jinja2's, and a template that asks
-    // whether one exists must get Jinja2's answer.
+    // Built from an empty one: the engine's own filters are not all Jinja2's, and a template that tests for a
+    // filter must get Jinja2's answer.
     let mut env = Environment::empty();
     env.set_fuel(Some(fuel));
     env.set_recursion_limit(recursion_limit);
@@ -150,7 +150,7 @@ pub(crate) fn environment(fuel: u64, recursion_limit: usize) -> Environment<'sta
     env
 }
 
-/// `{{ value }}`. Every byte is paid for with a unit of fuel, which bounds the output.
+/// Prints `{{ value }}`. Each byte costs a unit of fuel, which bounds the output.
 fn print(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
     let write =
         |out: &mut Output, text: &str| out.write_str(text).map_err(|_| Error::from(ErrorKind::WriteFailure));
@@ -177,7 +177,7 @@ fn range(state: &mut State, args: Arguments) -> Result<Value, Error> {
     let ints: Vec<i128> = values
         .iter()
         .map(|value| match view(value) {
-            // Bounds of 64 bits leave room for the arithmetic below.
+            // Bounds of 64 bits keep the arithmetic below from overflowing.
             Py::Int(int) if i64::try_from(int).is_ok() => Ok(int),
             Py::Bool(bool) => Ok(i128::from(bool)),
             _ => Err(fault("range() takes integers of 64 bits")),
@@ -227,7 +227,7 @@ fn namespace(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
     Ok(Value::from_object(namespace))
 }
 
-/// The pairs that `dict` makes of its argument.
+/// The pairs for `dict`'s positional argument.
 fn pairs(state: &State, source: Option<Value>) -> Result<Vec<(Value, Value)>, Error> {
     let Some(source) = source else { return Ok(Vec::new()) };
     if let Py::Dict(dict) = view(&source) {

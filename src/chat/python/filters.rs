@@ -14,7 +14,7 @@ use super::{format, lookup};
 
 type Outcome = Result<Value, Error>;
 
-/// `value|string`; a marked text stays marked.
+/// `value|string`; markup stays markup.
 pub(super) fn string(state: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("object")?;
     args.finish()?;
@@ -57,7 +57,7 @@ pub(super) fn cased(state: &mut State, mut args: Arguments, name: &str) -> Outco
     })
 }
 
-/// Jinja's own title: a capital after blanks, `-` and opening brackets only.
+/// Jinja2's title case: capitals only after white space, `-` and opening brackets.
 fn title(text: &str) -> String {
     let is_gap = |c: char| is_space(c) || matches!(c, '-' | '(' | '{' | '[' | '<');
     let mut out = String::with_capacity(text.len());
@@ -170,7 +170,7 @@ pub(super) fn formatted(state: &mut State, mut args: Arguments) -> Outcome {
     format::percent(state, &template, vec![named], value.is_safe())
 }
 
-/// `value|urlencode` of a text.
+/// `value|urlencode`, for texts only.
 pub(super) fn urlencode(state: &mut State, mut args: Arguments) -> Outcome {
     let text = str(state, &args.required("value")?)?;
     args.finish()?;
@@ -247,7 +247,7 @@ pub(super) fn rounded(_: &mut State, mut args: Arguments) -> Outcome {
     };
     let scale = 10f64.powi(precision);
     match (method.as_str(), whole) {
-        // A whole number stays one.
+        // An integer stays an integer.
         (Some("common"), Some(int)) if precision >= 0 => Ok(int_value(int)),
         (Some("common"), Some(_)) => Ok(Value::from(round(float, precision) as i64)),
         (Some("common"), None) => Ok(Value::from(round(float, precision))),

@@ -8,7 +8,7 @@ use super::fault::fault;
 use super::text;
 use super::value::{Py, view};
 
-/// `template % values`; a marked template escapes them.
+/// `template % values`; if the template is markup, values are escaped.
 pub(super) fn percent(
     state: &State,
     template: &str,
@@ -16,7 +16,7 @@ pub(super) fn percent(
     is_markup: bool,
 ) -> Result<Value, Error> {
     let (template, conversions) = conversions(template)?;
-    // `%(name)s` reads from a mapping, which the engine wants as named arguments.
+    // `%(name)s` reads from a mapping, which the engine expects as named arguments.
     let values = match values.as_slice() {
         [only] if template.contains("%(") => match view(only) {
             Py::Dict(dict) => {
@@ -42,8 +42,8 @@ pub(super) fn percent(
     finish(state, format(FormatStyle::Printf, &template, &values)?, is_markup)
 }
 
-/// The conversions of a `%` template in order, and the template with `%r` as `%s`, which is all
-/// that the engine knows.
+/// The conversions of a `%` template in order, and the template with `%s` for `%r` and `%a`, which the engine
+/// does not support.
 fn conversions(template: &str) -> Result<(String, Vec<char>), Error> {
     let mut out = String::with_capacity(template.len());
     let mut found = Vec::new();
@@ -69,7 +69,7 @@ fn conversions(template: &str) -> Result<(String, Vec<char>), Error> {
     Ok((out + rest, found))
 }
 
-/// `template.format(*positional, **named)`; a marked template escapes them.
+/// `template.format(*positional, **named)`; if the template is markup, values are escaped.
 pub(super) fn braces(
     state: &State,
     template: &str,
@@ -89,7 +89,7 @@ pub(super) fn braces(
     finish(state, format(FormatStyle::StrFormat, template, &values)?, is_markup)
 }
 
-/// Containers, booleans and nothing as their text; numbers stay numbers for `d` and `f`.
+/// Containers, booleans and none as their text; numbers stay numbers for `d` and `f`.
 fn plain(state: &State, value: &Value, is_markup: bool) -> Result<Value, Error> {
     match view(value) {
         Py::Int(_) | Py::Float(_) => Ok(value.clone()),
@@ -104,7 +104,7 @@ fn finish(state: &State, out: String, is_markup: bool) -> Result<Value, Error> {
     Ok(text::marked(out, is_markup))
 }
 
-/// Refuses widths that would make a text out of nothing.
+/// Refuses widths of more than four digits, which could produce huge texts.
 fn refuse_wide(spec: &str) -> Result<(), Error> {
     if spec.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > 4) {
         return Err(fault("a format width of more than four digits is not supported"));

@@ -1,4 +1,4 @@
-//! Jinja2's filters on many values: their number, order, groups and sums.
+//! Jinja2's filters on collections: length, order, groups and sums.
 
 use minijinja::{Error, State, Value};
 
@@ -106,7 +106,7 @@ pub(super) fn join(state: &mut State, mut args: Arguments) -> Outcome {
     Ok(Value::from(out))
 }
 
-/// A key that sorts texts without regard to case.
+/// Sort key of a value; texts are lower-cased unless `case_sensitive`.
 fn folded(value: Value, case_sensitive: bool) -> Value {
     match view(&value) {
         Py::Str(text) if !case_sensitive => Value::from(text.to_lowercase()),
@@ -114,7 +114,8 @@ fn folded(value: Value, case_sensitive: bool) -> Value {
     }
 }
 
-/// The keys of `items`: an attribute or several parted by commas, without regard to case.
+/// The sort keys of `items`: the items, an attribute, or several separated by commas; texts are lower-cased
+/// unless `case_sensitive`.
 fn keys(
     state: &State,
     items: &[Value],
@@ -138,7 +139,7 @@ fn keys(
 
 fn sorted(state: &State, items: Vec<Value>, keys: Vec<Value>, reverse: bool) -> Result<Vec<Value>, Error> {
     let mut pairs: Vec<(Value, Value)> = keys.into_iter().zip(items).collect();
-    // Python reverses before and after, so that equal items keep their order.
+    // Like Python, reversed before and after sorting, so that equal items keep their order.
     if reverse {
         pairs.reverse();
     }

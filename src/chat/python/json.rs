@@ -1,4 +1,4 @@
-//! `tojson` as `transformers` defines it: `json.dumps` without HTML escapes.
+//! `tojson` as in `transformers`: `json.dumps` without HTML escapes.
 
 use std::fmt::Write;
 
@@ -120,7 +120,7 @@ fn write_pairs(
     close(out, style, level, '}')
 }
 
-/// What stands before the item at `i`: the separator, and the line break of an indented text.
+/// Writes the text before item `i`: the separator, and the line break if indented.
 fn between(out: &mut Metered, style: &Style, i: usize, level: usize) -> Result<(), Error> {
     if i > 0 {
         out.write_str(&style.item_separator).map_err(Metered::exhausted)?;

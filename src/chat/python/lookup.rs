@@ -1,4 +1,4 @@
-//! Attributes, subscripts, and the literals and loops that make or read containers.
+//! Attributes, subscripts, container literals and loops.
 
 use minijinja::{Error, ErrorKind, State, Value};
 
@@ -14,7 +14,7 @@ fn undefined(what: Option<Value>) -> Error {
     }
 }
 
-/// `value.name`: Jinja2 asks for an attribute first and for an item then.
+/// `value.name`: an attribute, or else an item, as in Jinja2.
 pub(super) fn attribute(_: &mut State, mut args: Arguments) -> Result<Value, Error> {
     let (value, name) = (args.required("value")?, args.required("name")?);
     if value.is_undefined() {
@@ -32,7 +32,7 @@ pub(super) fn attribute(_: &mut State, mut args: Arguments) -> Result<Value, Err
     })
 }
 
-/// `value[key]`: Jinja2 asks for an item first and for an attribute then.
+/// `value[key]`: an item, or else an attribute, as in Jinja2.
 pub(super) fn item(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
     let (value, key) = (args.required("value")?, args.required("key")?);
     if value.is_undefined() {
@@ -41,10 +41,10 @@ pub(super) fn item(state: &mut State, mut args: Arguments) -> Result<Value, Erro
     get_item(state, &value, &key)
 }
 
-/// `value[key]` of a value that is not undefined; undefined where there is none.
+/// `value[key]` of a value that is not undefined; undefined if there is no such item.
 pub(super) fn get_item(state: &State, value: &Value, key: &Value) -> Result<Value, Error> {
     let found = match view(value) {
-        // A container is never a key here, and its hash would cost what no fuel pays for.
+        // A container is never a key here, and the cost of its hash would not be covered by fuel.
         Py::Dict(_) if key.as_object().is_some() => None,
         Py::Dict(dict) => dict.get(key).cloned(),
         Py::Namespace(namespace) => key.as_str().and_then(|name| namespace.get(name)),
@@ -67,7 +67,7 @@ pub(super) fn get_item(state: &State, value: &Value, key: &Value) -> Result<Valu
     }
 }
 
-/// The place that an integer key names among `len` items.
+/// The index that an integer key means among `len` items; negative keys count from the end.
 fn index(key: &Value, len: usize) -> Option<usize> {
     let at = match view(key) {
         Py::Int(int) => int,
@@ -78,15 +78,15 @@ fn index(key: &Value, len: usize) -> Option<usize> {
     usize::try_from(at).ok().filter(|&at| at < len)
 }
 
-/// The method `name` of `receiver`, not called.
+/// The method `name` of `receiver`, as a value.
 pub(super) fn bound(receiver: Value, name: &str) -> Value {
     Value::from_object(Bound { receiver, name: name.to_owned() })
 }
 
-/// `a.b.0` as the filters take it: attribute by attribute, undefined where the way ends.
+/// The attribute path `a.b.0` of the filters; undefined if the last part is missing.
 ///
 /// # Errors
-/// Where the way goes on past an undefined value.
+/// If the path continues after an undefined value.
 pub(super) fn path(state: &State, value: &Value, path: &Value) -> Result<Value, Error> {
     let Py::Str(path) = view(path) else { return get_item(state, value, path) };
     let mut at = value.clone();
@@ -113,7 +113,7 @@ pub(super) fn set_attribute(_: &mut State, mut args: Arguments) -> Result<Value,
     Ok(Value::from(""))
 }
 
-/// What `{% for x in value %}` runs over.
+/// The value that `{% for x in value %}` iterates over.
 pub(super) fn loop_over(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
     let value = args.required("value")?;
     match view(&value) {
@@ -122,7 +122,7 @@ pub(super) fn loop_over(state: &mut State, mut args: Arguments) -> Result<Value,
     }
 }
 
-/// A tag that asks for another template.
+/// Fails for a tag that needs another template.
 pub(super) fn no_templates(_: &mut State, mut args: Arguments) -> Result<Value, Error> {
     let tag = args.required("tag")?;
     Err(fault(format!("the tag `{tag}` needs another template, and a chat template has none")))

@@ -1,7 +1,7 @@
 //! Methods of `str`, `list`, `tuple` and `dict`.
 //!
-//! What changes its receiver (`append`, `update`, `pop` ...) is refused by the sandbox of
-//! `transformers`, so it does not exist here either.
+//! Methods that modify their receiver (`append`, `update`, `pop` ...) are refused by the sandbox of
+//! `transformers`, so they do not exist here.
 
 use minijinja::{Error, ErrorKind, State, Value};
 
@@ -64,7 +64,7 @@ const DICT: &[&str] = &["copy", "get", "items", "keys", "values"];
 const LIST: &[&str] = &["copy", "count", "index"];
 const TUPLE: &[&str] = &["count", "index"];
 
-/// Whether `name` is a method of `value`.
+/// True if `name` is a method of `value`.
 pub(super) fn exists(value: &Value, name: &str) -> bool {
     let methods = match view(value) {
         Py::Str(_) => STR,
@@ -76,10 +76,10 @@ pub(super) fn exists(value: &Value, name: &str) -> bool {
     methods.contains(&name)
 }
 
-/// `receiver.name(*args)`, for the engine's calls of methods that it does not know.
+/// `receiver.name(*args)`, for method calls that the engine cannot resolve.
 ///
 /// # Errors
-/// `UnknownMethod` where there is none; the engine then looks for an item that can be called.
+/// `UnknownMethod` if there is no such method; the engine then looks for a callable item.
 pub(super) fn call(state: &mut State, receiver: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     if !exists(receiver, name) {
         return Err(Error::new(
@@ -101,7 +101,7 @@ pub(super) fn call(state: &mut State, receiver: &Value, name: &str, args: &[Valu
     }
 }
 
-/// What a method of a marked text returns: marked texts, alone or in a list.
+/// The result of a method of markup: texts in it become markup, alone or in a list.
 fn markup(result: Value) -> Result<Value, Error> {
     match view(&result) {
         Py::Str(text) => Ok(marked(text, true)),
@@ -135,7 +135,7 @@ fn dict_method(receiver: &Value, dict: &Dict, name: &str, mut args: Arguments) -
             args.finish()?;
             sequence(SequenceKind::View("dict_values"), dict.iter().map(|(_, value)| value.clone()).collect())
         }
-        // Nothing here can be changed, so a copy is the thing itself.
+        // Nothing here is mutable, so a copy is the value itself.
         _ => args.finish().map(|()| receiver.clone()),
     }
 }
@@ -353,7 +353,7 @@ fn search(s: &str, name: &str, mut args: Arguments) -> Result<Value, Error> {
     }
 }
 
-/// The part of `s` between two character positions, and how many characters come before it.
+/// The part of `s` between two character positions, and the number of characters before it.
 fn window(s: &str, from: Option<Value>, to: Option<Value>) -> Result<(usize, &str), Error> {
     if from.is_none() && to.is_none() {
         return Ok((0, s));
@@ -375,7 +375,7 @@ fn replace(state: &State, s: &str, mut args: Arguments, is_markup: bool) -> Resu
     Ok(Value::from(replaced(state, s, old, &new, count)?))
 }
 
-/// `s.replace(old, new, count)`, paid for before it is made.
+/// `s.replace(old, new, count)`; the fuel is consumed first.
 pub(super) fn replaced(state: &State, s: &str, old: &str, new: &str, count: i64) -> Result<String, Error> {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let hits = s.matches(old).count().min(count);
@@ -406,7 +406,7 @@ fn pad(state: &State, s: &str, name: &str, mut args: Arguments) -> Result<Value,
             format!("{}{}{}", &s[..sign], "0".repeat(missing), &s[sign..])
         }
         _ => {
-            // CPython puts the odd one left when the width is odd too.
+            // CPython puts the odd blank on the left if the width is odd, too.
             let left = missing / 2 + (missing & usize::try_from(width).unwrap_or(0) & 1);
             format!("{}{s}{}", filling(left), filling(missing - left))
         }
@@ -434,7 +434,7 @@ fn expand_tabs(state: &State, s: &str, width: i64) -> Result<Value, Error> {
     Ok(Value::from(out))
 }
 
-/// An integer argument.
+/// An integer argument; `default` if absent or none.
 pub(super) fn int(value: Option<Value>, default: i64) -> Result<i64, Error> {
     match value.as_ref().map(view) {
         None | Some(Py::None) => Ok(default),

@@ -1,11 +1,10 @@
-//! Python's side of Jinja2: values, operators, methods, filters and tests as a template in
-//! `transformers` meets them.
+//! Python semantics of Jinja2: values, operators, methods, filters and tests as in `transformers`.
 //!
-//! `minijinja` parses and runs; its own values follow Python only roughly. So [`rewrite()`] puts
-//! calls into the parsed tree where the two differ, and the functions here answer them.
+//! `minijinja` parses and executes, but its values follow Python only roughly. So [`rewrite()`] replaces the
+//! expressions where the two differ with calls of the functions in this module.
 //!
-//! A template is hostile until shown otherwise. Every step that walks or makes data costs fuel,
-//! and containers know their depth ([`value::MAX_DEPTH`]), so that nothing recurses without end.
+//! Templates are untrusted. Every step that reads or creates data costs fuel, and containers record their depth
+//! ([`value::MAX_DEPTH`]), so that no recursion is unbounded.
 
 mod arguments;
 mod cycle;

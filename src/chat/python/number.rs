@@ -1,6 +1,6 @@
-//! Numbers as Python writes and rounds them.
+//! Printing, rounding and parsing of numbers as in Python.
 
-/// `repr(float)`: the shortest digits that read back, an exponent below 1e-4 and from 1e16 on.
+/// `repr(float)`: the shortest digits that round-trip; with an exponent below 1e-4 and from 1e16 on.
 pub(super) fn float_repr(value: f64) -> String {
     if value.is_nan() {
         return "nan".into();
@@ -34,7 +34,7 @@ pub(super) fn round(value: f64, digits: i32) -> f64 {
     }
 }
 
-/// `int(text)` in base 10: blanks around it, a sign and single underscores between digits.
+/// `int(text, base)`: allows white space around it, a sign, and single underscores between digits.
 pub(super) fn parse_int(text: &str, base: u32) -> Option<i128> {
     let text = text.trim();
     let (negative, digits) = match text.strip_prefix('-') {
@@ -45,7 +45,7 @@ pub(super) fn parse_int(text: &str, base: u32) -> Option<i128> {
         (16, Some("0x")) | (8, Some("0o")) | (2, Some("0b")) => &digits[2..],
         _ => digits,
     };
-    // Rust would read a second sign.
+    // Rust would accept a second sign.
     if digits.starts_with(['+', '-']) {
         return None;
     }

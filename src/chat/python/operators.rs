@@ -1,6 +1,6 @@
-//! Operators where Python and the engine differ: `+ * % ~ == < in`, chains of them, and slices.
+//! Operators in which Python and the engine differ: `+ * % ~ == < in`, chains of comparisons, and slices.
 //!
-//! `-`, `/`, `//` and `**` are numbers' own, and the engine's are Python's.
+//! `-`, `/`, `//` and `**` work on numbers only, and the engine's are the same as Python's.
 
 use std::cmp::Ordering;
 
@@ -12,7 +12,7 @@ use super::format;
 use super::text::{self, marked};
 use super::value::{Py, Sequence, SequenceKind, iterate, list, sequence, type_name, view};
 
-/// A number, in the wider of the two types of an operation.
+/// Two numbers, converted to the wider of their types.
 enum Pair {
     Int(i128, i128),
     Float(f64, f64),
@@ -47,7 +47,7 @@ fn int(value: Option<i128>) -> Result<Value, Error> {
     value.map(int_value).ok_or_else(|| fault("an integer beyond 128 bits is not supported"))
 }
 
-/// An integer in the engine's smallest form, which its own operators prefer.
+/// An integer in the engine's smallest representation, which its own operators prefer.
 pub(super) fn int_value(value: i128) -> Value {
     i64::try_from(value).map_or_else(|_| Value::from(value), Value::from)
 }
@@ -106,7 +106,7 @@ pub(super) fn mul(state: &mut State, args: Arguments) -> Result<Value, Error> {
     }
 }
 
-/// `left % right`: the remainder, or the text `left` with its fields filled in.
+/// `left % right`: the remainder, or `left` as a format string.
 pub(super) fn rem(state: &mut State, args: Arguments) -> Result<Value, Error> {
     let (left, right) = pair(args)?;
     if let Py::Str(template) = view(&left) {
@@ -131,7 +131,7 @@ pub(super) fn rem(state: &mut State, args: Arguments) -> Result<Value, Error> {
     }
 }
 
-/// `left ~ right`: both as text.
+/// `left ~ right`: concatenation as text.
 pub(super) fn concat(state: &mut State, args: Arguments) -> Result<Value, Error> {
     let (left, right) = pair(args)?;
     let mut out = text::str(state, &left)?;
@@ -147,7 +147,7 @@ fn pair(mut args: Arguments) -> Result<(Value, Value), Error> {
 /// `left == right`.
 ///
 /// # Errors
-/// When the fuel runs out.
+/// If the fuel runs out.
 pub(super) fn equal(state: &State, left: &Value, right: &Value) -> Result<bool, Error> {
     state.consume_fuel(1)?;
     if let Some(numbers) = numbers(left, right) {
@@ -191,7 +191,7 @@ fn equal_sequences(state: &State, a: &Sequence, b: &Sequence) -> Result<bool, Er
     Ok(true)
 }
 
-/// Whether both are one object: Python's `is`.
+/// Python's `is`: true if both are the same object.
 pub(super) fn is_same(left: &Value, right: &Value) -> bool {
     match (view(left), view(right)) {
         (Py::Seq(a), Py::Seq(b)) => std::ptr::eq(a, b),
@@ -202,10 +202,10 @@ pub(super) fn is_same(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// How `left` and `right` are ordered; `None` where a NaN is among them.
+/// Order of `left` and `right`; `None` if one is NaN.
 ///
 /// # Errors
-/// Where Python raises `TypeError`, or the fuel runs out.
+/// If Python raises `TypeError`, or the fuel runs out.
 pub(super) fn order(
     state: &State,
     left: &Value,
@@ -236,10 +236,10 @@ pub(super) fn order(
     }
 }
 
-/// Sorts stably by a key.
+/// Stable sort by a key.
 ///
 /// # Errors
-/// On keys that have no order, and when the fuel runs out.
+/// Keys that cannot be compared; the end of the fuel.
 pub(super) fn sort_by_key<T>(
     state: &State,
     items: &mut Vec<T>,
@@ -247,7 +247,7 @@ pub(super) fn sort_by_key<T>(
 ) -> Result<(), Error> {
     let mut failed = None;
     let mut keyed: Vec<(Value, T)> = items.drain(..).map(|item| (key(&item), item)).collect();
-    // A sort wants an order of everything, so after a failure all is equal.
+    // A sort needs a total order, so after a failure all items compare as equal.
     keyed.sort_by(|(a, _), (b, _)| match &failed {
         Some(_) => Ordering::Equal,
         None => order(state, a, b, "<")
@@ -264,7 +264,7 @@ pub(super) fn sort_by_key<T>(
 /// `item in container`.
 ///
 /// # Errors
-/// Where Python raises `TypeError`, or the fuel runs out.
+/// If Python raises `TypeError`, or the fuel runs out.
 pub(super) fn contains(state: &State, container: &Value, item: &Value) -> Result<bool, Error> {
     match (view(container), view(item)) {
         (Py::Undefined, _) => Ok(false),

@@ -1,4 +1,4 @@
-//! Jinja2's tests: what may follow `is`.
+//! Jinja2's tests, for the operator `is`.
 
 use minijinja::value::{ObjectRepr, ValueKind};
 use minijinja::{Error, State};
@@ -9,7 +9,7 @@ use super::operators::{compare, is_same};
 use super::text::str;
 use super::value::{Bound, Py, SequenceKind, view};
 
-/// The tests on the value alone.
+/// Tests without arguments.
 pub(super) const PLAIN: &[&str] = &[
     "boolean",
     "callable",
@@ -32,7 +32,7 @@ pub(super) const PLAIN: &[&str] = &[
     "upper",
 ];
 
-/// The tests that compare, with the operator that each stands for.
+/// Tests that compare, with their operators.
 pub(super) const COMPARISONS: &[(&str, &str)] = &[
     ("eq", "=="),
     ("equalto", "=="),
@@ -69,7 +69,7 @@ pub(super) fn plain(state: &State, name: &str, mut args: Arguments) -> Result<bo
         "number" => matches!(py, Py::Int(_) | Py::Float(_) | Py::Bool(_)),
         "string" => matches!(py, Py::Str(_)),
         "mapping" => matches!(py, Py::Dict(_)),
-        // Whatever has a length and subscripts, so texts and dictionaries too.
+        // Anything with a length and subscripts, so texts and dictionaries, too.
         "sequence" => match py {
             Py::Seq(items) => items.has_subscripts(),
             Py::Undefined | Py::Str(_) | Py::Dict(_) => true,

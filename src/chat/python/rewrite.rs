@@ -1,9 +1,9 @@
-//! Puts Python's operators into a parsed template.
+//! Rewrites a parsed template to Python semantics.
 //!
-//! The tree comes back the same but for this: operators, subscripts, attributes, slices, literals
-//! of containers, loops and assignments to namespaces become calls of the functions below. Their
-//! names hold a blank, so that no template can reach or hide them. Plain text becomes an
-//! expression too, because only expressions pass through the formatter that counts the output.
+//! Operators, subscripts, attributes, slices, container literals, loops and assignments to namespaces become
+//! calls of the functions below; the rest of the tree is unchanged. The functions' names contain a blank, so
+//! that templates can neither call nor shadow them. Plain text becomes an expression, too, because only
+//! expressions pass through the formatter that counts the output.
 
 use minijinja::Value;
 use minijinja::machinery::Span;
@@ -24,10 +24,10 @@ pub(super) const SET_ATTRIBUTE: &str = "py set attribute";
 pub(super) const SLICE: &str = "py slice";
 pub(super) const TUPLE: &str = "py tuple";
 
-/// Where `{% set namespace.name %}...{% endset %}` keeps its text for a moment.
+/// Variable that temporarily holds the text of `{% set namespace.name %}...{% endset %}`.
 const BLOCK_TEXT: &str = "py block text";
 
-/// What cannot be in a template, with its line.
+/// An unsupported construct, with its line.
 pub(crate) struct Refusal {
     pub(crate) line: usize,
     pub(crate) reason: String,
@@ -39,10 +39,10 @@ impl Refusal {
     }
 }
 
-/// The template with Python's operators.
+/// Rewrites the template.
 ///
 /// # Errors
-/// On statements that `transformers` does not know either, and on a few rare forms; with the line.
+/// Statements that `transformers` does not support either, and a few rare forms; with the line.
 pub(crate) fn rewrite<'a>(template: &Stmt<'a>) -> Result<Stmt<'a>, Refusal> {
     let Stmt::Template(template) = template else {
         return Err(Refusal { line: 1, reason: "not a template".into() });
@@ -89,7 +89,7 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
         )),
         Stmt::WithBlock(s) => {
             refuse_jumps(&s.body, s.span(), "with")?;
-            // All at once: no value sees the names that stand before it in the tag.
+            // All at once, since the values must not see the names before them in the tag.
             let items = s.assignments.iter().map(|(name, _)| target(name)).collect::<Result<Vec<_>, _>>()?;
             let values = s.assignments.iter().map(|(_, value)| expr(value)).collect();
             let assignments = if items.is_empty() {
@@ -160,12 +160,12 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
     Ok(())
 }
 
-/// A tag that fails when it is reached: a template that never reaches it renders.
+/// A tag that fails when it is executed; templates that never reach it still render.
 fn no_templates<'a>(span: Span, tag: &'static str) -> Stmt<'a> {
     emit(call(NO_TEMPLATES, vec![constant(tag, span)], span), span)
 }
 
-/// Statements whose assignments end with them.
+/// Statements in a scope of their own for assignments.
 fn scope<'a>(stmts: &[Stmt<'a>], span: Span) -> Result<Vec<Stmt<'a>>, Refusal> {
     if stmts.is_empty() {
         return Ok(Vec::new());
@@ -174,7 +174,7 @@ fn scope<'a>(stmts: &[Stmt<'a>], span: Span) -> Result<Vec<Stmt<'a>>, Refusal> {
     Ok(vec![Stmt::WithBlock(Spanned::new(inner, span))])
 }
 
-/// Whether the statements hold a `break` or `continue` of the loop around them.
+/// True if the statements contain a `break` or `continue` of the enclosing loop.
 fn jumps(stmts: &[Stmt<'_>]) -> bool {
     stmts.iter().any(|stmt| match stmt {
         Stmt::Break(_) | Stmt::Continue(_) => true,
@@ -185,7 +185,7 @@ fn jumps(stmts: &[Stmt<'_>]) -> bool {
     })
 }
 
-/// The engine would leave the inner scope open and then take it for the loop's.
+/// Refuses jumps out of a scope: the engine would leave it open and then mistake it for the loop's.
 fn refuse_jumps(stmts: &[Stmt<'_>], span: Span, tag: &str) -> Result<(), Refusal> {
     if jumps(stmts) {
         return Err(Refusal::new(span, format!("a `break` or `continue` out of `{tag}` is not supported")));
@@ -193,8 +193,7 @@ fn refuse_jumps(stmts: &[Stmt<'_>], span: Span, tag: &str) -> Result<(), Refusal
     Ok(())
 }
 
-/// A macro. Its defaults become the first statements of its body, where they see the arguments
-/// before them.
+/// A macro. Its defaults become the first statements of its body, where they can use earlier arguments.
 fn declaration<'a>(s: &Spanned<ast::Macro<'a>>) -> Result<Spanned<ast::Macro<'a>>, Refusal> {
     refuse_jumps(&s.body, s.span(), "macro")?;
     let args = s.args.iter().map(target).collect::<Result<Vec<_>, _>>()?;
@@ -218,7 +217,7 @@ fn declaration<'a>(s: &Spanned<ast::Macro<'a>>) -> Result<Spanned<ast::Macro<'a>
     Ok(Spanned::new(ast::Macro { name: s.name, args, defaults: Vec::new(), body: stmts }, s.span()))
 }
 
-/// A place to store: a name, or names in parentheses.
+/// An assignment target: a name, or names in parentheses.
 fn target<'a>(place: &Expr<'a>) -> Result<Expr<'a>, Refusal> {
     match place {
         Expr::Var(s) => Ok(variable(s.id, s.span())),
@@ -295,8 +294,7 @@ fn expr<'a>(e: &Expr<'a>) -> Expr<'a> {
     }
 }
 
-/// What stands before the parentheses of a call. `value.name(...)` stays as it is: the engine
-/// asks [`super::methods::call`] for methods.
+/// The callee of a call. `value.name(...)` is unchanged: the engine asks [`super::methods::call`] for methods.
 fn callee<'a>(e: &Expr<'a>) -> Expr<'a> {
     match e {
         Expr::GetAttr(s) => {
@@ -378,7 +376,7 @@ fn call<'a>(function: &'static str, args: Vec<Expr<'a>>, span: Span) -> Expr<'a>
     Expr::Call(Spanned::new(ast::Call { expr: variable(function, span), args }, span))
 }
 
-/// How a message names the value of `e`: `message.tool_calls[0]`.
+/// The text for `e` in error messages, such as `message.tool_calls[0]`.
 fn description(e: &Expr<'_>) -> Option<String> {
     match e {
         Expr::Var(s) => Some(s.id.to_owned()),

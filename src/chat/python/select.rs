@@ -1,4 +1,4 @@
-//! The filters that apply another filter or a test to every item.
+//! Filters that apply another filter or a test to every item.
 
 use minijinja::{Error, State, Value};
 
@@ -7,7 +7,7 @@ use super::fault::fault;
 use super::lookup::path;
 use super::value::{generator, iterate};
 
-/// The items of `value`; whatever is falsy has none, so that `none|map` is no error.
+/// The items of `value`; none for falsy values, so that `none|map` is not an error.
 fn items(state: &State, value: Value) -> Result<Vec<Value>, Error> {
     if value.is_true() { iterate(state, &value) } else { Ok(Vec::new()) }
 }

@@ -1,6 +1,6 @@
-//! Python's text functions, on Rust's text.
+//! Python's string functions for Rust's strings.
 
-/// Whether Python's `str.isspace` holds: Unicode's blanks and the four separators of ASCII.
+/// `str.isspace` of a character: Unicode's white space and the four ASCII separators.
 pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
@@ -13,7 +13,7 @@ pub(super) fn is_decimal(c: char) -> bool {
     ZEROS.iter().any(|&zero| (zero..=char::from_u32(zero as u32 + 9).unwrap_or(zero)).contains(&c))
 }
 
-/// Decimal digits, and superscripts and circled digits, which are digits and not decimals.
+/// Decimal digits, and superscripts and circled digits: `str.isdigit`.
 pub(super) fn is_digit(c: char) -> bool {
     is_decimal(c)
         || matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '₀'..='₉' | '①'..='⑨' | '⑴'..='⑼' | '⒈'..='⒐')
@@ -28,7 +28,7 @@ pub(super) fn capitalize(s: &str) -> String {
     }
 }
 
-/// The character as the first of a word; `ß` becomes `Ss` and not `SS`.
+/// The character at the start of a word; `ß` becomes `Ss` and not `SS`.
 fn title_case(c: char) -> String {
     let upper: String = c.to_uppercase().collect();
     let mut chars = upper.chars();
@@ -39,7 +39,7 @@ fn title_case(c: char) -> String {
     }
 }
 
-/// `str.title`: a capital after everything that is no letter.
+/// `str.title`: a capital after every character that is not a letter.
 pub(super) fn title(s: &str) -> String {
     let mut out = String::with_capacity(s.len());
     let mut in_word = false;
@@ -54,7 +54,7 @@ pub(super) fn title(s: &str) -> String {
     out
 }
 
-/// `str.strip`, of blanks or of the characters in `chars`, at the start and at the end as told.
+/// `str.strip` of white space or of the characters in `chars`, at the start, at the end, or both.
 pub(super) fn strip<'a>(s: &'a str, chars: Option<&str>, start: bool, end: bool) -> &'a str {
     let drop = |c: char| chars.map_or_else(|| is_space(c), |chars| chars.contains(c));
     let s = if start { s.trim_start_matches(drop) } else { s };
@@ -83,7 +83,8 @@ pub(super) fn split_lines(s: &str, keep_ends: bool) -> Vec<&str> {
     lines
 }
 
-/// `s.split(None, limit)`: runs of blanks part; those around the uncut rest stay on its far side.
+/// `s.split(None, limit)`, or `rsplit`: splits at runs of white space. The unsplit rest keeps the white space
+/// on its far side.
 pub(super) fn split_blanks(s: &str, limit: usize, from_right: bool) -> Vec<&str> {
     let near = |rest| strip(rest, None, !from_right, from_right);
     let mut parts = Vec::new();

@@ -9,7 +9,7 @@ use super::fault::fault;
 use super::number::float_repr;
 use super::value::{Bound, Py, Sequence, SequenceKind, type_name, view};
 
-/// Text that grows on the fuel of a state: one unit a byte.
+/// A growing text with the fuel of a state as its limit: one unit per byte.
 pub(super) struct Metered {
     pub(super) out: String,
     left: u64,
@@ -20,13 +20,13 @@ impl Metered {
         Metered { out: String::new(), left: state.fuel_levels().map_or(u64::MAX, |(_, left)| left) }
     }
 
-    /// The text, paid for.
+    /// The text, after consuming its fuel.
     pub(super) fn finish(self, state: &State) -> Result<String, Error> {
         state.consume_fuel(self.out.len() as u64)?;
         Ok(self.out)
     }
 
-    /// Turns a write that did not fit into the engine's error.
+    /// Converts a write beyond the limit into the engine's error.
     pub(super) fn exhausted(_: fmt::Error) -> Error {
         Error::from(ErrorKind::OutOfFuel)
     }
@@ -43,7 +43,7 @@ impl Write for Metered {
 /// `str(value)`.
 ///
 /// # Errors
-/// When the fuel runs out.
+/// If the fuel runs out.
 pub(super) fn str(state: &State, value: &Value) -> Result<String, Error> {
     if let Some(text) = value.as_str() {
         state.consume_fuel(text.len() as u64 / 8)?;
@@ -54,15 +54,15 @@ pub(super) fn str(state: &State, value: &Value) -> Result<String, Error> {
     out.finish(state)
 }
 
-/// A text, marked as HTML or not: what Python calls `Markup` or `str`.
+/// A text as Python's `Markup` (`is_markup`) or `str`.
 ///
-/// Nothing escapes a chat prompt by itself, but `|safe` and `|escape` mark a text, and joining a
-/// marked text with a plain one escapes the plain one. Templates of published models do that.
+/// Chat prompts are not escaped automatically. But `|safe` and `|escape` produce markup, and joining markup
+/// with a plain text escapes the latter. Templates of published models rely on that.
 pub(super) fn marked(text: impl Into<String>, is_markup: bool) -> Value {
     if is_markup { Value::from_safe_string(text.into()) } else { Value::from(text.into()) }
 }
 
-/// `text` with `& < > ' "` as HTML writes them.
+/// `text` with `& < > ' "` escaped for HTML.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -78,10 +78,10 @@ pub(super) fn escaped(text: &str) -> String {
     out
 }
 
-/// The text of `value` beside a marked one: escaped unless it is marked itself.
+/// The text of `value` for joining with markup: escaped unless it is markup itself.
 ///
 /// # Errors
-/// When the fuel runs out.
+/// If the fuel runs out.
 pub(super) fn escaped_str(state: &State, value: &Value) -> Result<String, Error> {
     let text = str(state, value)?;
     if value.is_safe() {
@@ -95,7 +95,7 @@ pub(super) fn escaped_str(state: &State, value: &Value) -> Result<String, Error>
 /// `repr(value)`.
 ///
 /// # Errors
-/// When the fuel runs out.
+/// If the fuel runs out.
 pub(super) fn repr(state: &State, value: &Value) -> Result<String, Error> {
     let mut out = Metered::new(state);
     write_repr(&mut out, value).map_err(Metered::exhausted)?;
@@ -137,7 +137,7 @@ pub(super) fn write_repr(out: &mut impl Write, value: &Value) -> fmt::Result {
             Some(bound) => {
                 write!(out, "<built-in method {} of {} object>", bound.name, type_name(&bound.receiver))
             }
-            // Numbers beyond 128 bits are all that is left of the plain ones.
+            // The only plain numbers left are those beyond 128 bits.
             None if value.kind() == ValueKind::Number => write!(out, "{value}"),
             None => out.write_str("<object>"),
         },
@@ -187,19 +187,19 @@ fn write_quoted(out: &mut impl Write, text: &str) -> fmt::Result {
     out.write_char(quote)
 }
 
-/// Whether `repr` leaves the character as it is: `str.isprintable`.
+/// `str.isprintable` of a character: true if `repr` does not escape it.
 pub(super) fn is_printable(c: char) -> bool {
     if c.is_ascii() {
         return (' '..='~').contains(&c);
     }
-    // Rust's debug text escapes by the same categories. The letter in front keeps it from
-    // escaping combining marks, which it does only at the start.
+    // Rust's `escape_debug` uses the same categories. It escapes combining marks at the start only, hence the
+    // letter in front.
     let mut buffer = String::from("a");
     buffer.push(c);
     buffer.escape_debug().nth(1) == Some(c)
 }
 
-/// The engine's own messages print values without a state; a cut keeps them short.
+/// The engine prints values in its own messages without a state; truncation keeps them short.
 pub(super) fn render_unbounded(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut cut = Metered { out: String::new(), left: 4096 };
     let whole = write_repr(&mut cut, value).is_ok();
@@ -207,7 +207,7 @@ pub(super) fn render_unbounded(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt
     f.write_str(if whole { "" } else { "..." })
 }
 
-/// Fails unless `value` is a text, which it returns.
+/// Returns the text of `value`; fails for other types.
 pub(super) fn expect_str<'a>(value: &'a Value, what: &str) -> Result<&'a str, Error> {
     match view(value) {
         Py::Str(text) => Ok(text),

@@ -1,4 +1,4 @@
-//! Python's containers as objects of the engine.
+//! Python's containers as the engine's objects.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use minijinja::{Error, State, Value};
 use super::fault::fault;
 use super::{methods, text};
 
-/// How deep containers may be nested; JSON itself is refused beyond 128.
+/// Most levels of nested containers; JSON input is limited to 128.
 pub(super) const MAX_DEPTH: usize = 160;
 
-/// What a [`Sequence`] is in Python.
+/// Python type of a [`Sequence`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SequenceKind {
     List,
     Tuple,
-    /// What `keys`, `values` and `items` return: it has a length and no subscripts.
+    /// Result of `keys`, `values` and `items`: it has a length and no subscripts.
     View(&'static str),
-    /// What `map`, `select` and others return: it is read once and has no length.
+    /// Result of `map`, `select` and others: it can be read once and has no length.
     Generator,
 }
 
@@ -33,17 +33,17 @@ pub(super) struct Sequence {
     items: Vec<Value>,
     depth: usize,
     holds_namespace: bool,
-    /// How many items of a generator were read.
+    /// Number of items read from a generator.
     taken: AtomicUsize,
 }
 
 impl Sequence {
-    /// Every item; a generator keeps those that it has already given.
+    /// All items; for a generator also those already read.
     pub(super) fn items(&self) -> &[Value] {
         &self.items
     }
 
-    /// The items that iterating gives from here on; it empties a generator.
+    /// The remaining items; exhausts a generator.
     pub(super) fn rest(&self) -> &[Value] {
         match self.kind {
             SequenceKind::Generator => {
@@ -54,7 +54,7 @@ impl Sequence {
         }
     }
 
-    /// The next item of a generator, the first item of anything else.
+    /// The next item of a generator; otherwise the first item.
     pub(super) fn first(&self) -> Option<&Value> {
         match self.kind {
             SequenceKind::Generator => {
@@ -65,7 +65,7 @@ impl Sequence {
         }
     }
 
-    /// Whether `len()` works and `[...]` reads an item.
+    /// True for lists and tuples, whose items `[...]` can read.
     pub(super) fn has_subscripts(&self) -> bool {
         matches!(self.kind, SequenceKind::List | SequenceKind::Tuple)
     }
@@ -73,7 +73,7 @@ impl Sequence {
 
 impl Object for Sequence {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
-        // A `Seq` would answer subscripts.
+        // A `Seq` would support subscripts.
         if self.has_subscripts() { ObjectRepr::Seq } else { ObjectRepr::Plain }
     }
 
@@ -101,7 +101,7 @@ impl Object for Sequence {
     }
 }
 
-/// A dictionary; keys are in the order of insertion.
+/// A dictionary in insertion order.
 #[derive(Debug)]
 pub(super) struct Dict {
     map: IndexMap<Value, Value>,
@@ -111,7 +111,7 @@ pub(super) struct Dict {
 
 impl Dict {
     pub(super) fn get(&self, key: &Value) -> Option<&Value> {
-        // A float that is whole equals the integer, in Python and in the engine's hash.
+        // As in Python, a float with an integer value equals that integer as a key.
         self.map.get(key)
     }
 
@@ -142,7 +142,7 @@ impl Object for Dict {
     }
 }
 
-/// What `namespace()` makes: the one thing that a template can change.
+/// Result of `namespace()`, the only mutable value in a template.
 #[derive(Debug, Default)]
 pub(super) struct Namespace {
     fields: Mutex<IndexMap<String, Value>>,
@@ -156,8 +156,8 @@ impl Namespace {
     /// Sets a field.
     ///
     /// # Errors
-    /// On names with an underscore in front, as in `transformers`, and on values that hold a
-    /// namespace: chains of them would have a depth that nobody counts.
+    /// Names that start with an underscore, as in `transformers`. Values that contain a namespace, since the
+    /// depth of such chains would be unbounded.
     pub(super) fn set(&self, name: &str, value: Value) -> Result<(), Error> {
         if name.starts_with('_') {
             return Err(fault(format!(
@@ -186,7 +186,7 @@ impl Object for Namespace {
     }
 }
 
-/// A method that is read and not called: `{{ x.items }}`.
+/// A method as a value: `{{ x.items }}`.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) receiver: Value,
@@ -211,7 +211,7 @@ impl Object for Bound {
     }
 }
 
-/// A value as Python's types part it.
+/// A value by its Python type.
 pub(super) enum Py<'a> {
     Undefined,
     None,
@@ -286,7 +286,7 @@ fn holds_namespace(value: &Value) -> bool {
         Py::Seq(sequence) => sequence.holds_namespace,
         Py::Dict(dict) => dict.holds_namespace,
         Py::Namespace(_) => true,
-        // A loop holds what it iterates, a bound method its receiver.
+        // A loop contains what it iterates over, a bound method its receiver.
         Py::Other => value.as_object().is_some(),
         _ => false,
     }
@@ -308,7 +308,7 @@ fn checked_depth<'a>(children: impl Iterator<Item = &'a Value>) -> Result<(usize
 /// A sequence of `kind`.
 ///
 /// # Errors
-/// Where it would nest deeper than [`MAX_DEPTH`].
+/// If it would be nested deeper than [`MAX_DEPTH`].
 pub(super) fn sequence(kind: SequenceKind, items: Vec<Value>) -> Result<Value, Error> {
     let (depth, holds_namespace) = checked_depth(items.iter())?;
     Ok(Value::from_object(Sequence { kind, items, depth, holds_namespace, taken: AtomicUsize::new(0) }))
@@ -326,10 +326,10 @@ pub(super) fn generator(items: Vec<Value>) -> Result<Value, Error> {
     sequence(SequenceKind::Generator, items)
 }
 
-/// A dictionary; a key that comes twice keeps its first place and its last value.
+/// Creates a dictionary; a repeated key keeps its first position and gets the last value.
 ///
 /// # Errors
-/// On keys that are containers, and where it would nest deeper than [`MAX_DEPTH`].
+/// Containers as keys; nesting deeper than [`MAX_DEPTH`].
 pub(super) fn dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<Value, Error> {
     let mut map = IndexMap::new();
     for (key, value) in pairs {
@@ -345,15 +345,15 @@ pub(super) fn dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<Va
 /// The pairs of a dictionary as tuples.
 ///
 /// # Errors
-/// Where one would nest deeper than [`MAX_DEPTH`].
+/// If one would be nested deeper than [`MAX_DEPTH`].
 pub(super) fn dict_pairs(dict: &Dict) -> Result<Vec<Value>, Error> {
     dict.iter().map(|(key, value)| tuple(vec![key.clone(), value.clone()])).collect()
 }
 
-/// A JSON document as a template sees it.
+/// Converts a JSON document to a template value.
 ///
 /// # Errors
-/// Where it nests deeper than [`MAX_DEPTH`].
+/// If it is nested deeper than [`MAX_DEPTH`].
 pub(crate) fn from_json(json: &serde_json::Value) -> Result<Value, Error> {
     Ok(match json {
         serde_json::Value::Null => Value::from(()),
@@ -375,10 +375,10 @@ pub(crate) fn from_json(json: &serde_json::Value) -> Result<Value, Error> {
     })
 }
 
-/// The items that a `for` over `value` gives; it empties a generator.
+/// The items of a `for` over `value`; exhausts a generator.
 ///
 /// # Errors
-/// Where Python raises `TypeError: ... is not iterable`, or the fuel runs out.
+/// If Python raises `TypeError: ... is not iterable`, or the fuel runs out.
 pub(super) fn iterate(state: &State, value: &Value) -> Result<Vec<Value>, Error> {
     let items: Vec<Value> = match view(value) {
         Py::Undefined => Vec::new(),

@@ -1,7 +1,7 @@
-//! Added tokens that stand outside `tokenizer.json`, brought in as transformers brings them in.
+//! Added tokens from outside `tokenizer.json`, merged as transformers does it.
 //!
-//! After transformers 4.57 (`PreTrainedTokenizerBase._from_pretrained`, `PreTrainedTokenizerFast.__init__`):
-//! a vocabulary written by llama.cpp's converter is that of the loaded tokenizer, not of the file.
+//! After transformers 4.57 (`PreTrainedTokenizerBase._from_pretrained`, `PreTrainedTokenizerFast.__init__`). A
+//! vocabulary written by llama.cpp's converter is that of the loaded tokenizer, not that of the file.
 
 use super::read_json;
 use crate::checkpoint;
@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tokenizers::AddedToken;
 
-/// The settings that name a special token, in transformers' order.
+/// Settings with a special token, in transformers' order.
 const SPECIAL_TOKENS: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// Adds to `encoder` what `tokenizer_config.json` (`config`) knows beyond `tokenizer.json`: the entries of
-/// `added_tokens_decoder` (of `added_tokens.json` in old checkpoints), and special tokens named there.
+/// Adds to `encoder` the tokens that `tokenizer_config.json` (`config`) has beyond `tokenizer.json`: the
+/// entries of `added_tokens_decoder` (of `added_tokens.json` in old checkpoints), and its special tokens.
 ///
-/// An entry that `tokenizer.json` has with other flags replaces its; a new one gets the next id.
+/// An entry that `tokenizer.json` has with other flags replaces that one; a new entry gets the next id.
 pub(super) fn add(
     encoder: &mut tokenizers::Tokenizer,
     dir: &Path,
@@ -36,7 +36,7 @@ pub(super) fn add(
                 entries.insert(id, Value::String(text));
             }
         }
-        // What `tokenizer.json` says wins over the old file.
+        // `tokenizer.json` wins over the old file.
         for (id, token) in encoder.get_added_tokens_decoder() {
             entries.insert(id, serde_json::to_value(&token).unwrap_or_default());
         }
@@ -58,7 +58,7 @@ pub(super) fn add(
     Ok(())
 }
 
-/// The special tokens that transformers' tokenizer classes have where the settings do not say otherwise.
+/// Fills in the special tokens that transformers' tokenizer classes have by default.
 fn add_class_defaults(settings: &mut Map<String, Value>, dir: &Path) -> Result<(), checkpoint::Error> {
     let class = match settings.get("tokenizer_class").and_then(Value::as_str) {
         Some(class) => class.trim_end_matches("Fast").to_owned(),
@@ -87,7 +87,7 @@ fn add_class_defaults(settings: &mut Map<String, Value>, dir: &Path) -> Result<(
     Ok(())
 }
 
-/// The special tokens that the settings name, each text once, in transformers' order.
+/// The special tokens in the settings, each text once, in transformers' order.
 fn special_entries(settings: &Map<String, Value>) -> Vec<Value> {
     let named = SPECIAL_TOKENS.iter().filter_map(|key| settings.get(*key));
     let more = ["additional_special_tokens", "extra_special_tokens"].iter().flat_map(|key| {
@@ -113,7 +113,7 @@ fn text(entry: &Value) -> Option<&str> {
     entry.as_str().or_else(|| entry.get("content").and_then(Value::as_str))
 }
 
-/// An entry as a token. A missing `normalized` is the opposite of special.
+/// Converts an entry to a token. The default of `normalized` is the opposite of `special`.
 fn token(entry: &Value, named_special: bool) -> Option<AddedToken> {
     let flag = |key| entry.get(key).and_then(Value::as_bool);
     let special = named_special || flag("special").unwrap_or(false);

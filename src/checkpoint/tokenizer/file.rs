@@ -1,11 +1,11 @@
-//! What `tokenizer.json` says, without its vocabulary: the part that the `tokenizers` crate keeps to itself.
+//! The parts of `tokenizer.json` that the `tokenizers` crate does not expose, without the vocabulary.
 
 use serde::Deserialize;
 use serde::de::{self, SeqAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 
-/// `tokenizer.json`, read for its facts; the vocabulary is skipped while parsing.
+/// `tokenizer.json`; the vocabulary is skipped during parsing.
 #[derive(Deserialize)]
 pub(super) struct File {
     #[serde(default)]
@@ -21,7 +21,7 @@ pub(super) struct File {
     pub(super) model: Model,
 }
 
-/// One of `added_tokens`, as the file writes it.
+/// An entry of `added_tokens`.
 #[derive(Deserialize)]
 pub(super) struct AddedEntry {
     pub(super) id: u32,
@@ -41,11 +41,11 @@ pub(super) struct Model {
     pub(super) merges: Merges,
 }
 
-/// `model.merges` in the form that a GGUF file has: `left right`.
+/// `model.merges` in the form of a GGUF file: `left right`.
 ///
-/// The file holds `"left right"` strings or, since transformers 4.45, `["left", "right"]` pairs. A space
-/// inside a part of a pair would be taken for the one between them and becomes U+0120, the byte-level
-/// alphabet's letter for it.
+/// The file has `"left right"` strings or, since transformers 4.45, `["left", "right"]` pairs. A space inside a
+/// part of a pair would be mistaken for the separator, so it becomes U+0120, its letter in the byte-level
+/// alphabet.
 #[derive(Default)]
 pub(super) struct Merges(pub(super) Vec<String>);
 

@@ -1,8 +1,8 @@
 //! `tokenizer.json`, `tokenizer_config.json` and the chat template.
 //!
-//! `tokenizer.json` is read twice: by the `tokenizers` crate, which encodes as transformers does, and for
-//! the facts that the crate does not hand out. Both are dropped with the [`Tokenizer`]; a vocabulary of
-//! 150,000 tokens takes about 100 MB.
+//! `tokenizer.json` is read twice: by the `tokenizers` crate, which encodes as transformers does, and for the
+//! facts that the crate does not expose. Both are dropped with the [`Tokenizer`]; a vocabulary of 150,000
+//! tokens takes about 100 MB.
 
 mod added;
 mod file;
@@ -16,11 +16,11 @@ use serde_json::{Map, Value};
 use std::io;
 use std::path::Path;
 
-/// What is wrong with a tokenizer.
+/// Reasons why a tokenizer cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file that must be there is not.
+    /// A required file is missing.
     #[error(
         "no such file; with transformers, `AutoTokenizer.from_pretrained(..).save_pretrained(..)` writes it"
     )]
@@ -28,10 +28,10 @@ pub enum Error {
     /// A file that cannot be read.
     #[error("cannot be read")]
     Read(#[source] io::Error),
-    /// Not JSON, or not what the file should hold.
+    /// Not JSON, or JSON of another structure than expected.
     #[error("not the JSON that belongs here")]
     Json(#[source] serde_json::Error),
-    /// The `tokenizers` crate does not take it.
+    /// The `tokenizers` crate refuses it.
     #[error("not a tokenizer that can be used")]
     Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A SentencePiece model, which would have to be converted instead of `tokenizer.json`.
@@ -46,7 +46,7 @@ pub enum Error {
         /// The model's type, such as `Unigram`.
         found: String,
     },
-    /// BPE over characters with bytes as the last resort: a SentencePiece model in disguise.
+    /// BPE over characters with a fallback to bytes: a converted SentencePiece model.
     #[error(
         "BPE with `byte_fallback` (a converted SentencePiece vocabulary) is not supported; supported: \
          byte-level BPE"
@@ -65,7 +65,7 @@ pub enum Error {
         /// The other token.
         second: String,
     },
-    /// A chat template of another kind.
+    /// A `chat_template` of another JSON type.
     #[error("`chat_template` is neither text nor a list of {{name, template}}")]
     ChatTemplate,
     /// A text that cannot be encoded.
@@ -73,7 +73,7 @@ pub enum Error {
     Encode {
         /// The text.
         text: String,
-        /// The encoder's reason.
+        /// The encoder's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -93,7 +93,7 @@ impl Error {
     }
 }
 
-/// A checkpoint's tokenizer: what it says about itself, and an encoder that does it.
+/// A checkpoint's tokenizer: an encoder, and the files' settings.
 pub struct Tokenizer {
     encoder: tokenizers::Tokenizer,
     file: file::File,
@@ -106,18 +106,18 @@ pub struct Tokenizer {
 pub struct Token {
     /// Its id.
     pub id: u32,
-    /// Its text: in the byte-level alphabet, or as it stands in prompts if it was added.
+    /// Its text: in the byte-level alphabet, or plain if it is an added token.
     pub text: String,
-    /// How it was added to the vocabulary, if it was.
+    /// Its flags, if it is an added token.
     pub added: Option<Added>,
 }
 
-/// The flags of an added token that a conversion reads.
+/// Flags of an added token, as far as a conversion needs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Added {
-    /// Whether it is dropped when text is decoded for people.
+    /// True if it is skipped when text is decoded for display.
     pub special: bool,
-    /// Whether it is searched for in the normalised text, not in the text as it came.
+    /// True if it is matched in the normalized text, not in the original.
     pub normalized: bool,
 }
 
@@ -125,8 +125,8 @@ impl Tokenizer {
     /// Reads the tokenizer of the checkpoint in `dir`.
     ///
     /// # Errors
-    /// [`checkpoint::Error::Tokenizer`] with the file and what is wrong with it: it is missing, malformed or
-    /// of a kind that is not supported.
+    /// [`checkpoint::Error::Tokenizer`] with the file and the reason: it is missing, malformed or of an
+    /// unsupported kind.
     pub fn open(dir: &Path) -> Result<Tokenizer, checkpoint::Error> {
         let sentencepiece = dir.join("tokenizer.model");
         if sentencepiece.is_file() {
@@ -146,12 +146,12 @@ impl Tokenizer {
         let settings = config.clone().unwrap_or_default();
         added::add(&mut encoder, dir, &settings)?;
         encoder.set_encode_special_tokens(settings.get("split_special_tokens") == Some(&Value::Bool(true)));
-        // Without a tokenizer_config.json the reference looks for no template either.
+        // Without a tokenizer_config.json llama.cpp's converter looks for no template either.
         let chat_template = if settings.is_empty() { None } else { template::find(dir, &settings)? };
         Ok(Tokenizer { encoder, file, config, chat_template })
     }
 
-    /// The vocabulary by id. Ids need not be dense.
+    /// The vocabulary, sorted by id. Ids need not be contiguous.
     ///
     /// # Errors
     /// [`Error::SharedId`].
@@ -171,17 +171,17 @@ impl Tokenizer {
         }
     }
 
-    /// The merges in order of rank, each `left right` in the byte-level alphabet.
+    /// The merges by rank, each `left right` in the byte-level alphabet.
     pub fn merges(&self) -> &[String] {
         &self.file.model.merges.0
     }
 
-    /// Whether a piece of text that is a token is taken whole, before any merge is tried.
+    /// True if a pre-tokenized word that is in the vocabulary becomes that token without any merges.
     pub fn ignore_merges(&self) -> bool {
         self.file.model.ignore_merges
     }
 
-    /// The id that `tokenizer.json` gives to the added token `text`.
+    /// The id of the added token `text` in `tokenizer.json`.
     pub fn added_id(&self, text: &str) -> Option<u32> {
         self.file.added_tokens.iter().find(|entry| entry.content == text).map(|entry| entry.id)
     }
@@ -216,7 +216,7 @@ impl Tokenizer {
         &self.file.decoder
     }
 
-    /// The ids of `text` alone: no BOS, no EOS, nothing that the post-processor adds.
+    /// The ids of `text` alone, without BOS, EOS or other additions of the post-processor.
     ///
     /// # Errors
     /// [`Error::Encode`].
@@ -224,7 +224,7 @@ impl Tokenizer {
         self.encode_as(text, false)
     }
 
-    /// The ids of `text` with what the post-processor adds.
+    /// The ids of `text` with the post-processor's additions.
     ///
     /// # Errors
     /// [`Error::Encode`].
@@ -247,7 +247,7 @@ impl Tokenizer {
         self.encoder.decode(ids, false).map_err(|source| Error::Encode { text: format!("{ids:?}"), source })
     }
 
-    /// `text` as `tokenizer.json`'s normaliser leaves it.
+    /// `text` after `tokenizer.json`'s normalizer.
     ///
     /// # Errors
     /// [`Error::Encode`].
@@ -278,7 +278,7 @@ fn check_model(model: &file::Model) -> Result<(), Error> {
     Ok(())
 }
 
-/// A file's bytes, or `None` where there is no such file.
+/// Reads a file; `None` if it does not exist.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, checkpoint::Error> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -287,7 +287,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, checkpoint::Error> {
     }
 }
 
-/// A text file, or `None` where there is no such file.
+/// Reads a text file; `None` if it does not exist.
 fn read_text(path: &Path) -> Result<Option<String>, checkpoint::Error> {
     let Some(bytes) = read(path)? else { return Ok(None) };
     let text = String::from_utf8(bytes)
@@ -296,7 +296,7 @@ fn read_text(path: &Path) -> Result<Option<String>, checkpoint::Error> {
     Ok(Some(text.replace("\r\n", "\n").replace('\r', "\n")))
 }
 
-/// A JSON object, or `None` where there is no such file.
+/// Reads a JSON object; `None` if the file does not exist.
 fn read_json(path: &Path) -> Result<Option<Map<String, Value>>, checkpoint::Error> {
     let Some(bytes) = read(path)? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::Json(e).in_file(path))

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 /// A checkpoint's chat template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChatTemplate {
-    /// The only one.
+    /// A single template.
     One(String),
-    /// Several by name, such as `default` and `tool_use`, in the order they were found.
+    /// Several templates by name, such as `default` and `tool_use`, in the order they were found.
     Named(Vec<(String, String)>),
 }
 
 impl ChatTemplate {
-    /// The template that is used when none is asked for by name.
+    /// The template that applies if no name is given.
     pub fn default_text(&self) -> Option<&str> {
         match self {
             ChatTemplate::One(text) => Some(text),
@@ -37,9 +37,9 @@ impl ChatTemplate {
 
 /// Finds the chat template of the checkpoint in `dir`, whose `tokenizer_config.json` is `config`.
 ///
-/// `tokenizer_config.json` comes first, even where it says `null`; then `chat_template.jinja`, with
-/// `additional_chat_templates/*.jinja` beside it; then `chat_template.json`. That is the order of
-/// llama.cpp's converter, not of transformers, where the `.jinja` file comes first.
+/// `tokenizer_config.json` comes first, even if its value is `null`; then `chat_template.jinja`, with
+/// `additional_chat_templates/*.jinja` beside it; then `chat_template.json`. This is the order of llama.cpp's
+/// converter. transformers prefers the `.jinja` file.
 pub(super) fn find(
     dir: &Path,
     config: &Map<String, Value>,
@@ -77,8 +77,8 @@ fn named(entry: &Value) -> Result<(String, String), Error> {
     Ok((text("name")?, text("template")?))
 }
 
-/// The template of `chat_template.jinja` and its named neighbours, sorted by name: a folder has no order
-/// of its own that another machine would share.
+/// The template of `chat_template.jinja` and the additional ones, sorted by name, since the order of a
+/// directory listing differs between machines.
 fn beside_default(folder: &Path, default: String) -> Result<ChatTemplate, checkpoint::Error> {
     let mut paths: Vec<PathBuf> = match std::fs::read_dir(folder) {
         Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),

@@ -1,4 +1,4 @@
-//! What the architectures share: a decoder with grouped attention, SwiGLU and RMS norms.
+//! Tensors and keys common to the architectures: a decoder with grouped-query attention, SwiGLU and RMS norms.
 
 use super::Expected;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     gguf::Value,
 };
 
-/// The matrices and norms that every one of the layers has.
+/// The matrices and norms of every layer.
 pub fn layer_tensors(config: &Config) -> Vec<Expected> {
     let hidden = config.hidden_size;
     let (q, kv, ffn) = (query_rows(config), key_rows(config), config.intermediate_size);
@@ -41,7 +41,7 @@ fn key_rows(config: &Config) -> u64 {
     config.num_key_value_heads * config.head_width()
 }
 
-/// The keys of the model, in the order of the reference's `TextModel.set_gguf_parameters`.
+/// The model's keys, in the order of `TextModel.set_gguf_parameters` in llama.cpp's converter.
 pub fn keys(arch: &str, config: &Config) -> Vec<(String, Value)> {
     let mut keys = Keys { arch, keys: Vec::new() };
     keys.count("block_count", config.num_hidden_layers);
@@ -116,7 +116,7 @@ impl Keys<'_> {
     }
 }
 
-/// A count as the `u32` that it is in the file.
+/// A count as a GGUF `u32`.
 pub fn count_value(count: u64) -> Value {
     Value::U32(count.try_into().expect("the configuration's counts are below 2^32"))
 }

@@ -1,4 +1,4 @@
-//! Llama, SmolLM2 among them: query and key rows interleaved for llama.cpp's rotary embedding.
+//! Llama and SmolLM2: query and key rows are interleaved for llama.cpp's rotary embedding.
 
 use super::{Architecture, Expected, decoder};
 use crate::{
@@ -73,10 +73,10 @@ impl Architecture for Llama {
     }
 }
 
-/// What Llama 3.1 divides each frequency of a head by, `[head_width / 2]`.
+/// Llama 3.1's divisors of the frequencies of a head, `[head_width / 2]`; `None` for other RoPE types.
 ///
-/// The reference computes in f32 with PyTorch, which takes a number divided by a tensor as the number
-/// times the tensor's reciprocal; the roundings here are the same.
+/// llama.cpp's converter computes them in f32 with PyTorch, where a number divided by a tensor is the number
+/// times the tensor's reciprocal. The roundings here are the same.
 fn rope_factors(config: &Config) -> Option<Vec<f32>> {
     let RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } =
         config.rope.scaling

@@ -1,8 +1,7 @@
-//! The model architectures: which tensors a checkpoint has, what the file calls them, and which keys
-//! describe the model.
+//! Model architectures: the tensors of a checkpoint, their GGUF names, and the keys that describe the model.
 //!
-//! Names, keys and their order are those of the reference converter (llama.cpp,
-//! `convert_hf_to_gguf.py`).
+//! Names, keys and their order are those of llama.cpp's converter (`convert_hf_to_gguf.py`), called the
+//! reference below.
 
 mod decoder;
 mod llama;
@@ -20,21 +19,21 @@ pub fn architecture(class: &str) -> Option<&'static dyn Architecture> {
     ARCHITECTURES.iter().copied().find(|architecture| architecture.class() == class)
 }
 
-/// How one model class becomes a GGUF file.
+/// Conversion rules of one model class.
 pub trait Architecture: Sync {
-    /// transformers' class, as `architectures` in `config.json` names it.
+    /// transformers' class name, as in `architectures` of `config.json`.
     fn class(&self) -> &'static str;
 
-    /// llama.cpp's name, the prefix of the keys.
+    /// llama.cpp's architecture name, the prefix of its keys.
     fn name(&self) -> &'static str;
 
-    /// Refuses what this class can say in `config.json` and the file, or llama.cpp, cannot.
+    /// Refuses settings in `config.json` that the GGUF file, or llama.cpp, cannot express.
     ///
     /// # Errors
     /// The field and the reason.
     fn check(&self, config: &Config) -> Result<(), (&'static str, &'static str)>;
 
-    /// Which of the reference's vocabulary routes it takes.
+    /// The reference's converter class for the vocabulary.
     fn vocab_family(&self) -> Family {
         Family::Qwen
     }
@@ -45,31 +44,31 @@ pub trait Architecture: Sync {
     /// The keys of the model in the reference's order, up to `general.file_type`.
     fn keys(&self, config: &Config) -> Vec<(String, Value)>;
 
-    /// The keys behind `general.file_type`.
+    /// The model's keys after `general.file_type`.
     fn late_keys(&self, _config: &Config) -> Vec<(String, Value)> {
         Vec::new()
     }
 
-    /// Tensors that the checkpoint does not have and the file does: name and values.
+    /// Tensors that the checkpoint does not have and the file needs: name and values.
     fn computed_tensors(&self, _config: &Config) -> Vec<(String, Vec<f32>)> {
         Vec::new()
     }
 
-    /// Whether llama.cpp takes this for one of its 70B models, whose `attn_v` is so much smaller than
-    /// the rest that it gets more bits (`llama-quant.cpp`, `LLM_TYPE_70B`).
+    /// True if llama.cpp treats the model as one of its 70B models. Their `attn_v` is small against the rest,
+    /// so it gets more bits (`llama-quant.cpp`, `LLM_TYPE_70B`).
     fn is_70b(&self, config: &Config) -> bool;
 }
 
-/// A tensor that a checkpoint must have, and what becomes of it.
+/// A tensor that a checkpoint must have, and its place in the GGUF file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// Hugging Face's name; a layer's tensor without its `model.layers.N.`
+    /// Hugging Face's name; for a layer's tensor without its `model.layers.N.`
     pub source: &'static str,
-    /// GGUF's name; a layer's tensor without its `blk.N.`
+    /// GGUF's name; for a layer's tensor without its `blk.N.`
     pub name: &'static str,
     /// Hugging Face's shape, `[out, in]` for a matrix.
     pub shape: Vec<u64>,
-    /// Where the two halves of each head's rows are interleaved: the width of a head.
+    /// Head width, if the two halves of each head's rows are to be interleaved.
     pub interleaved_heads: Option<u64>,
 }
 
@@ -80,14 +79,14 @@ impl Expected {
 
     /// The same, with its rows reordered head by head.
     ///
-    /// llama.cpp's Llama rotates neighbouring rows where transformers rotates row `i` with row
-    /// `i + d/2`: row `2i + p` of a head is the checkpoint's row `p * d/2 + i`.
+    /// llama.cpp's Llama rotates adjacent rows. transformers rotates row `i` with row `i + d/2`. So row `2i +
+    /// p` of a head is the checkpoint's row `p * d/2 + i`.
     fn interleaved(self, head_width: u64) -> Expected {
         Expected { interleaved_heads: Some(head_width), ..self }
     }
 }
 
-/// The tensors outside the layers. The head is there if the checkpoint stores one.
+/// The tensors outside the layers; the output head only if `has_head`.
 pub fn outer_tensors(config: &Config, has_head: bool) -> Vec<Expected> {
     let (vocab, hidden) = (config.vocab_size, config.hidden_size);
     let mut tensors = vec![
@@ -105,7 +104,7 @@ pub const HEAD: &str = "lm_head.weight";
 /// Hugging Face's name of the embedding matrix.
 pub const EMBEDDING: &str = "model.embed_tokens.weight";
 
-/// Whether a tensor is one that old checkpoints store and every reader computes for itself.
+/// True for tensors that old checkpoints store although every reader computes them.
 pub fn is_derived(source: &str) -> bool {
     [".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq"]
         .iter()

@@ -1,4 +1,4 @@
-//! Qwen3: heads of their own width, each query and key head with an RMS norm.
+//! Qwen3: the head width is independent of the hidden size, and query and key heads have an RMS norm.
 
 use super::{Architecture, Expected, decoder};
 use crate::{
@@ -42,7 +42,7 @@ impl Architecture for Qwen3 {
     }
 }
 
-/// Only llama.cpp's Llama reads a tensor of frequency factors.
+/// Refuses Llama 3's frequency factors: only llama.cpp's Llama reads such a tensor.
 pub(super) fn refuse_llama3_rope(config: &Config) -> Result<(), (&'static str, &'static str)> {
     match config.rope.scaling {
         RopeScaling::Llama3 { .. } => {

@@ -1,4 +1,4 @@
-//! llama.cpp's table of pre-tokenizers: the check text, the names, the hashes. Facts, as of llama.cpp 0.6.0.
+//! llama.cpp's table of pre-tokenizers, as of llama.cpp 0.6.0: the test text, the names, the hashes.
 
 /// The text whose ids are hashed: llama.cpp's `chktxt`, 431 bytes of UTF-8.
 pub(super) const CHECK_TEXT: &str = concat!(
@@ -9,7 +9,7 @@ pub(super) const CHECK_TEXT: &str = concat!(
     "E you sure? 'M not sure I'll make it, 'D you like some tea? We'Ve a'lL",
 );
 
-/// Every pre-tokenizer that llama.cpp knows by name (`llama-vocab.cpp`).
+/// Every pre-tokenizer name in llama.cpp (`llama-vocab.cpp`).
 pub const NAMES: &[&str] = &[
     "a.x-4.0",
     "afmoe",
@@ -105,7 +105,7 @@ pub const NAMES: &[&str] = &[
     "youtu",
 ];
 
-/// Name and hash, from llama.cpp's converter; those that its runtime does not know are left out.
+/// Name and hash, from llama.cpp's converter, without those that its runtime does not have.
 pub(super) const HASHES: &[(&str, &str)] = &[
     ("a.x-4.0", "b0a6b1c0bd5998ebd9df08611efde34a4ff03faed45ae09c43e6b31ebd4b94cf"),
     ("afmoe", "49fc0303c9e0d2c2c565c510f64b2d9b271276acdcdadff733249eda9f7d59df"),

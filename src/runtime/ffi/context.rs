@@ -1,8 +1,8 @@
-//! llama.cpp's context, with threads of its own.
+//! llama.cpp's context, with a thread pool of its own.
 //!
-//! llama-cpp-2 keeps its context's pointer to itself, and threads can only be attached through it. Without attached
-//! threads llama.cpp starts new ones for each decode and leaves it to the system where they run; ggml's barriers spin,
-//! so two threads that end up on one CPU wait a whole time slice for each other, hundreds of times a token.
+//! llama-cpp-2 does not expose its context's pointer, which is needed to attach a thread pool. Without one,
+//! llama.cpp starts new threads for each decode, and the system places them. ggml's barriers spin, so two
+//! threads on one CPU wait for a whole time slice for each other, hundreds of times a token.
 
 mod state;
 
@@ -12,26 +12,26 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
 use std::{marker::PhantomData, ptr::NonNull};
 
-/// How a context is made.
+/// Parameters of a context.
 #[derive(Clone, Copy, Debug)]
 pub struct Params {
     /// Its length in tokens.
     pub n_ctx: u32,
-    /// The most tokens in one decode.
+    /// Most tokens in one decode.
     pub n_batch: u32,
-    /// The most tokens that are computed together.
+    /// Most tokens that are computed together.
     pub n_ubatch: u32,
-    /// The threads that compute.
+    /// Number of compute threads.
     pub threads: usize,
-    /// Whether they stay between decodes, each on a CPU of its own.
+    /// True if the threads are kept between decodes, each pinned to a CPU.
     pub keep_threads: bool,
-    /// The type of the KV cache, ggml's number.
+    /// Type of the KV cache, as ggml's number.
     pub kv_type: u32,
-    /// Whether attention is computed by the kernel that keeps no table of scores.
+    /// True for flash attention.
     pub flash_attention: bool,
 }
 
-/// A context of one sequence.
+/// A context with one sequence.
 pub struct Context<'m> {
     raw: NonNull<sys::llama_context>,
     batch: sys::llama_batch,
@@ -40,21 +40,23 @@ pub struct Context<'m> {
     model: PhantomData<&'m LlamaModel>,
 }
 
-// SAFETY: nothing in a context belongs to the thread that made it; it is used by one at a time (`&mut`).
+// SAFETY: nothing in a context is bound to the thread that created it, and one thread at a time uses it
+// (`&mut`).
 unsafe impl Send for Context<'_> {}
 
 impl<'m> Context<'m> {
-    /// A context of `model`; `None` where llama.cpp makes none.
+    /// Creates a context of `model`; `None` if llama.cpp cannot.
     ///
-    /// Not to be called by two threads at once: it writes to the model.
+    /// Not to be called by two threads at once, since it writes to the model.
     pub fn new(model: &'m LlamaModel, params: &Params) -> Option<Context<'m>> {
         // SAFETY: returns a struct of numbers and null pointers.
         let mut raw_params = unsafe { sys::llama_context_default_params() };
         raw_params.n_ctx = params.n_ctx;
         raw_params.n_batch = params.n_batch;
         raw_params.n_ubatch = params.n_ubatch;
-        // The second sequence is the way of states in and out; it shares the memory of the first. llama.cpp reserves
-        // logits for each sequence, and asserts that a batch, which is no longer than the context, has as many rows.
+        // The second sequence is used to export and import states; it shares the memory of the first. llama.cpp
+        // reserves logits for each sequence, and asserts that a batch, which is at most as long as the context,
+        // has as many rows.
         raw_params.n_seq_max = params.n_ctx.clamp(1, 2);
         raw_params.kv_unified = true;
         raw_params.n_threads = i32::try_from(params.threads).unwrap_or(i32::MAX);
@@ -65,7 +67,7 @@ impl<'m> Context<'m> {
             true => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
             false => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
         };
-        // SAFETY: the model outlives the context, by 'm; whoever calls sees to it that no other thread does.
+        // SAFETY: the model outlives the context, by 'm; the caller makes sure that no other thread calls this.
         let raw = NonNull::new(unsafe { sys::llama_init_from_model(model_pointer(model), raw_params) })?;
         // SAFETY: plain numbers; freed when the context is dropped.
         let batch = unsafe { sys::llama_batch_init(params.n_batch as i32, 0, 1) };
@@ -83,16 +85,17 @@ impl<'m> Context<'m> {
         Some(context)
     }
 
-    /// The most tokens in one decode: llama.cpp may have made less of what was asked for.
+    /// Most tokens in one decode: llama.cpp may have reduced the requested number.
     pub fn n_batch(&self) -> usize {
         // SAFETY: reads a number of a live context.
         unsafe { sys::llama_n_batch(self.raw.as_ptr()) as usize }
     }
 
-    /// Decodes `tokens` at the positions from `position` on; there are logits after those that `wants` says.
+    /// Decodes `tokens` at the positions from `position` on. Logits are computed after the tokens for whose
+    /// index `wants` is true.
     ///
     /// # Errors
-    /// llama.cpp's number for what went wrong; too many tokens are a number of our own, 3.
+    /// Return value of `llama_decode`; [`TOO_MANY`] for too many tokens.
     pub fn decode(
         &mut self,
         tokens: &[i32],
@@ -115,15 +118,15 @@ impl<'m> Context<'m> {
         }
         self.batch.n_tokens = tokens.len() as i32;
         let _pinned = self.pool.as_ref().and_then(Pool::pin_caller);
-        // SAFETY: the batch is filled as far as it says; llama.cpp checks tokens and positions itself.
+        // SAFETY: the batch is filled up to its `n_tokens`; llama.cpp checks tokens and positions itself.
         match unsafe { sys::llama_decode(self.raw.as_ptr(), self.batch) } {
             0 => Ok(()),
             error => Err(error),
         }
     }
 
-    /// The logits after token `row` of the last decode, one for each of `n_vocab` tokens; `None` where none were
-    /// asked for.
+    /// The logits after token `row` of the last decode, one for each of `n_vocab` tokens; `None` if they were
+    /// not requested.
     pub fn logits(&self, row: usize, n_vocab: usize) -> Option<&[f32]> {
         let row = i32::try_from(row).ok()?;
         // SAFETY: gives null for a row without logits, else a pointer to one number for each token, which stays as
@@ -134,21 +137,21 @@ impl<'m> Context<'m> {
         }
     }
 
-    /// Takes back the tokens from `position` on; `false` where the model's memory cannot be cut there.
+    /// Removes the tokens from `position` on; `false` if the model's memory cannot be cut there.
     pub fn cut(&mut self, position: usize) -> bool {
         let Ok(position) = i32::try_from(position) else { return false };
         // SAFETY: a live context's memory; llama.cpp checks the positions.
         unsafe { sys::llama_memory_seq_rm(sys::llama_get_memory(self.raw.as_ptr()), SEQ_ID, position, -1) }
     }
 
-    /// Takes back everything.
+    /// Removes all tokens.
     pub fn clear(&mut self) {
         // SAFETY: a live context's memory.
         unsafe { sys::llama_memory_clear(sys::llama_get_memory(self.raw.as_ptr()), true) }
     }
 }
 
-/// What [`Context::decode`] says of a batch that has no room.
+/// The error of [`Context::decode`] for a batch that does not fit; a number of our own.
 pub const TOO_MANY: i32 = 3;
 const SEQ_ID: i32 = 0;
 
@@ -162,8 +165,8 @@ impl Drop for Context<'_> {
     }
 }
 
-/// Whether the memory of a context of `model` can be cut at any token: neither a recurrent state nor a window that
-/// slides over the tokens can.
+/// True if the memory of a context of `model` can be cut after any token. Recurrent states and sliding windows
+/// cannot.
 pub fn can_be_cut(model: &LlamaModel) -> bool {
     let raw = model_pointer(model);
     // SAFETY: each reads a number of a live model.
@@ -174,22 +177,22 @@ pub fn can_be_cut(model: &LlamaModel) -> bool {
     }
 }
 
-/// The model behind llama-cpp-2's wrapper.
+/// The pointer inside llama-cpp-2's wrapper.
 fn model_pointer(model: &LlamaModel) -> *mut sys::llama_model {
     const { assert!(size_of::<LlamaModel>() == size_of::<*mut sys::llama_model>()) };
     // SAFETY: `LlamaModel` is `repr(transparent)` around a pointer to the model; Cargo.toml pins its version.
     unsafe { std::mem::transmute_copy(model) }
 }
 
-/// ggml's threads: kept between decodes, asleep while there is nothing to do, each on a CPU of its own.
+/// ggml's thread pool: kept between decodes, asleep when idle, each thread pinned to a CPU.
 struct Pool {
     threads: Threads,
-    // Where the thread computes that calls llama.cpp; `None` where threads go where the system puts them.
+    // CPU of the thread that calls llama.cpp; `None` if threads are not pinned.
     callers: Option<usize>,
 }
 
 impl Pool {
-    /// `None` for one thread, which needs no others.
+    /// `None` for a single thread, which needs no pool.
     fn new(threads: usize) -> Option<Pool> {
         if threads < 2 {
             return None;
@@ -204,9 +207,9 @@ impl Pool {
         };
         // SAFETY: fills the struct.
         unsafe { sys::ggml_threadpool_params_init(&mut params, i32::try_from(threads).ok()?) };
-        // Who waits for work asks for it for the few milliseconds between two decodes, and then sleeps. To be woken for
-        // each decode costs a tenth of the speed of a small model, and more where other programs want the CPU. That it is
-        // below ggml's default also has threads sleep that wait for each other (`kernels/barrier.c`).
+        // Threads poll for work for a few milliseconds between two decodes, and then sleep. Waking them for
+        // each decode would cost a tenth of the speed of a small model, and more if other programs use the CPU.
+        // A value below ggml's default also makes threads sleep that wait for each other (`kernels/barrier.c`).
         params.poll = 1;
         let cpus = cpu::one_for_each(threads);
         let cpus = cpus.filter(|cpus| cpus.iter().all(|&cpu| cpu < params.cpumask.len()));
@@ -216,7 +219,7 @@ impl Pool {
         }
         let before = cpu::Affinity::of_this_thread();
         let pool = Threads::new(&mut params)?;
-        // It pins whoever calls it, too.
+        // Creating a pool pins the calling thread, too.
         before.restore();
         // ggml gives the CPUs to its own threads first, in order.
         Some(Pool { threads: pool, callers: cpus.and_then(|cpus| cpus.last().copied()) })

@@ -1,24 +1,25 @@
-//! The architectures whose files are checked whole: every hyperparameter, and every tensor against them.
+//! Complete checks for some architectures: every hyperparameter, and every tensor against them.
 //!
-//! llama.cpp asserts some of this and divides by some; on what it does refuse it gives no reason but in its log.
+//! llama.cpp asserts some of this and divides by some of it. For what it refuses, it gives the reason only in
+//! its log.
 
 use super::{Error, keys::Keys};
 use crate::gguf::{GgmlType, Gguf, TensorInfo, Value};
 use std::collections::BTreeMap;
 
-/// An architecture that is checked, and how it differs from the others: all three are decoders with
-/// grouped attention, SwiGLU and RMS norms.
+/// A checked architecture, and its differences from the others. All three are decoders with grouped-query
+/// attention, SwiGLU and RMS norms.
 struct Architecture {
     name: &'static str,
-    /// RMS norms of each head's queries and keys.
+    /// True if each head's queries and keys have RMS norms.
     head_norms: bool,
-    /// Whether the output matrix may have a bias.
+    /// True if the output matrix may have a bias.
     output_bias: bool,
-    /// Biases behind the attention's output and inside the feed-forward layer.
+    /// True if the attention output and the feed-forward layer may have biases.
     dense_biases: bool,
-    /// Divisors of the rotary frequencies.
+    /// True if there may be divisors of the rotary frequencies.
     rope_factors: bool,
-    /// Heads may be wider or narrower than the embedding's share.
+    /// True if the head width may differ from the embedding length divided by the number of heads.
     free_heads: bool,
 }
 
@@ -51,9 +52,9 @@ static ARCHITECTURES: &[Architecture] = &[
 
 /// llama.cpp's `LLAMA_MAX_LAYERS`, which it asserts.
 const MAX_BLOCKS: u32 = 512;
-/// More than any model has, and little enough that llama.cpp's 32-bit sums of tokens do not wrap.
+/// More than any model has, and small enough that llama.cpp's 32-bit token counts do not overflow.
 const MAX_CONTEXT: u32 = 1 << 30;
-/// More than any model has; products of two of these are no more than 48 bits.
+/// More than any model has; the product of two of these has at most 48 bits.
 const MAX_WIDTH: u32 = 1 << 24;
 /// More than any model has.
 const MAX_HEADS: u32 = 1 << 16;
@@ -63,13 +64,13 @@ pub(super) fn checked() -> Vec<&'static str> {
     ARCHITECTURES.iter().map(|architecture| architecture.name).collect()
 }
 
-/// Whether files of the architecture of this name are checked.
+/// True if files of the architecture of this name are checked.
 pub(super) fn is_checked(name: &str) -> bool {
     ARCHITECTURES.iter().any(|architecture| architecture.name == name)
 }
 
-/// Holds the hyperparameters of a model of a checked architecture against each other, and `tensors`
-/// (of all its files) against them. `n_vocab` is the number of its tokens.
+/// Checks the hyperparameters of a model of a checked architecture for consistency, and `tensors` (of all its
+/// files) against them. `n_vocab` is the number of its tokens.
 pub(super) fn check(gguf: &Gguf, tensors: &[TensorInfo], n_vocab: u64) -> Result<(), Error> {
     let Some(architecture) =
         ARCHITECTURES.iter().find(|architecture| gguf.architecture() == Some(architecture.name))
@@ -89,12 +90,12 @@ pub(super) fn check(gguf: &Gguf, tensors: &[TensorInfo], n_vocab: u64) -> Result
     table.finish()
 }
 
-/// The sizes that all shapes follow from.
+/// The sizes from which all shapes follow.
 struct Sizes {
     block_count: u64,
     embedding: u64,
     feed_forward: u64,
-    /// The width of all heads' queries together, and of all keys or values.
+    /// Total width of all heads' queries, and of all keys or values.
     queries: u64,
     keys: u64,
     head: u64,
@@ -132,7 +133,7 @@ impl Sizes {
     }
 }
 
-/// The length of a head's key, which is also that of its value and what is rotated of it.
+/// Length of a head's key, which is also that of its value and of its rotated part.
 fn head_length(
     keys: &Keys<'_>,
     architecture: &Architecture,
@@ -174,7 +175,7 @@ fn head_length(
     }
 }
 
-/// Keys that may be absent and that say what others say.
+/// Checks optional keys that repeat the values of others.
 fn same_or_absent(keys: &Keys<'_>, embedding: u64, head: u64, vocabulary: u64) -> Result<(), Error> {
     for name in [
         "attention.value_length",
@@ -216,7 +217,7 @@ fn numbers(keys: &Keys<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What would make the model another one than is checked here.
+/// Refuses keys that would change the model beyond what is checked here.
 fn only_what_is_checked(keys: &Keys<'_>) -> Result<(), Error> {
     for name in [
         "expert_count",
@@ -235,7 +236,7 @@ fn only_what_is_checked(keys: &Keys<'_>) -> Result<(), Error> {
     }
 }
 
-/// The tensors that are still to be looked at.
+/// The tensors that are not yet checked.
 struct Table<'t> {
     tensors: BTreeMap<&'t str, &'t TensorInfo>,
     architecture: &'static str,
@@ -247,7 +248,7 @@ impl<'t> Table<'t> {
         self.tensors.contains_key(name)
     }
 
-    /// A matrix that must be there: `dims` is row length, then rows.
+    /// Checks a required matrix; `dims` is row length, then rows.
     fn matrix(&mut self, name: &str, dims: [u64; 2]) -> Result<(), Error> {
         let tensor = self.required(name, &dims)?;
         if !is_multiplied(tensor.ggml_type) {
@@ -260,11 +261,11 @@ impl<'t> Table<'t> {
         Ok(())
     }
 
-    /// A row of numbers that must be there.
+    /// Checks a required row of numbers.
     fn row(&mut self, name: &str, len: u64) -> Result<(), Error> {
         let tensor = self.required(name, &[len])?;
         if tensor.ggml_type != GgmlType::F32 {
-            // llama.cpp ends the process when it adds or multiplies with any other.
+            // llama.cpp aborts when it adds or multiplies with any other type.
             let expected = "F32, as llama.cpp takes norms, biases and scales";
             return Err(Error::TensorType { name: name.to_owned(), found: tensor.ggml_type, expected });
         }
@@ -275,7 +276,7 @@ impl<'t> Table<'t> {
         if self.has(name) { self.row(name, len) } else { Ok(()) }
     }
 
-    /// The two numbers that NVFP4 files put beside a matrix.
+    /// Checks the two optional scales beside a matrix, as NVFP4 files have them.
     fn scales(&mut self, name: &str) -> Result<(), Error> {
         self.optional_row(&format!("{name}.scale"), 1)?;
         self.optional_row(&format!("{name}.input_scale"), 1)
@@ -297,7 +298,7 @@ impl<'t> Table<'t> {
         Ok(tensor)
     }
 
-    /// Nothing may be left.
+    /// Checks that no tensors are left.
     fn finish(self) -> Result<(), Error> {
         match self.tensors.into_keys().next() {
             None => Ok(()),
@@ -315,7 +316,7 @@ fn check_outside_blocks(table: &mut Table<'_>, a: &Architecture, sizes: &Sizes) 
     table.row("output_norm.weight", sizes.embedding)?;
     if table.has("output.weight") {
         table.matrix("output.weight", [sizes.embedding, sizes.vocabulary])?;
-        // Beside a tied output llama.cpp asserts that there are none.
+        // If the output is tied, llama.cpp asserts that there are no scales.
         table.scales("output")?;
     }
     if a.output_bias {
@@ -367,7 +368,7 @@ fn check_block(table: &mut Table<'_>, a: &Architecture, sizes: &Sizes, block: u6
     Ok(())
 }
 
-/// Whether ggml's CPU half has a dot product for the type; with any other it calls a null pointer.
+/// True if ggml's CPU backend has a dot product for the type; for others it calls a null pointer.
 pub(super) fn is_multiplied(ggml_type: GgmlType) -> bool {
     use GgmlType as T;
     !matches!(ggml_type, T::Q8_1 | T::Q8K | T::I8 | T::I16 | T::I32 | T::I64 | T::F64)

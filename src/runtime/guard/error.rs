@@ -1,44 +1,44 @@
-//! What a GGUF file can say that no model of its architecture can be.
+//! Violations in a GGUF file: contents that no model of its architecture can have.
 
 use crate::gguf::GgmlType;
 
-/// Why the metadata or the tensors of a GGUF file are refused.
+/// Reasons why the metadata or the tensors of a GGUF file are refused.
 ///
-/// Names and values from the file are shown escaped: they may hold anything.
+/// Names and values from the file are escaped in messages, since they may contain anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A key that the model cannot be without.
+    /// A required key is missing.
     #[error("key `{}` is missing; expected {expected}", key.escape_debug())]
     MissingKey {
         /// The key.
         key: String,
-        /// What it should hold.
+        /// The expected value, in words.
         expected: String,
     },
-    /// A key with another type or value than the model can have.
+    /// A key with a type or value that the model cannot have.
     #[error("key `{}` is {found}; expected {expected}", key.escape_debug())]
     Key {
         /// The key.
         key: String,
-        /// What it holds.
+        /// Its value, in words.
         found: String,
-        /// What it should hold.
+        /// The expected value, in words.
         expected: String,
     },
-    /// An element of an array that cannot be.
+    /// An invalid element of an array.
     #[error("key `{}`, element {index}: {found}; expected {expected}", key.escape_debug())]
     Element {
         /// The key.
         key: String,
-        /// Which element, from 0.
+        /// Index of the element, from 0.
         index: usize,
-        /// What stands there.
+        /// Its value, in words.
         found: String,
-        /// What should.
+        /// The expected value, in words.
         expected: String,
     },
-    /// Two tokens of one text, on which llama.cpp ends the process.
+    /// Two tokens with the same text, on which llama.cpp aborts.
     #[error(
         "key `tokenizer.ggml.tokens`: tokens {first} and {second} are both `{}`; expected each text once",
         text.escape_debug()
@@ -51,32 +51,32 @@ pub enum Error {
         /// Their text.
         text: String,
     },
-    /// A tensor that the model cannot be without.
+    /// A required tensor is missing.
     #[error("tensor `{name}` is missing; expected one of the shape {expected:?}")]
     MissingTensor {
         /// Its name.
         name: String,
-        /// The shape that the model's keys ask for, row length first.
+        /// The shape that follows from the keys, row length first.
         expected: Vec<u64>,
     },
-    /// A tensor whose shape is not what the keys say.
+    /// A tensor whose shape does not follow from the keys.
     #[error("tensor `{name}` has the shape {found:?}; expected {expected:?} by the model's keys")]
     Shape {
         /// Its name.
         name: String,
         /// Its shape, row length first.
         found: Vec<u64>,
-        /// The shape that the model's keys ask for.
+        /// The shape that follows from the keys.
         expected: Vec<u64>,
     },
-    /// A tensor whose type llama.cpp cannot compute with in this place.
+    /// A tensor whose type llama.cpp cannot compute with in its role.
     #[error("tensor `{name}` is {found}; expected {expected}")]
     TensorType {
         /// Its name.
         name: String,
         /// Its type.
         found: GgmlType,
-        /// The types that can stand there.
+        /// The types that it may have.
         expected: &'static str,
     },
     /// A tensor that the architecture does not have.
@@ -89,10 +89,10 @@ pub enum Error {
         name: String,
         /// The architecture.
         architecture: &'static str,
-        /// How many layers the file's key says it has.
+        /// Number of layers according to the file's key.
         block_count: u64,
     },
-    /// An architecture whose files are not checked.
+    /// An architecture whose files are not checked completely.
     #[error(
         "architecture `{}` is none whose files are checked before they are loaded ({}); a damaged one can end \
          the program. If you trust where the file comes from, load it with --trust-model",
@@ -101,10 +101,10 @@ pub enum Error {
     Architecture {
         /// The architecture.
         found: String,
-        /// Those that are checked.
+        /// The architectures that are checked.
         checked: Vec<&'static str>,
     },
-    /// A tokenizer whose files are not checked.
+    /// A tokenizer whose files are not checked completely.
     #[error(
         "key `tokenizer.ggml.model` is `{}`; expected {}, the tokenizers that are checked before they are \
          loaded. If you trust where the file comes from, load it with --trust-model",
@@ -113,7 +113,7 @@ pub enum Error {
     Tokenizer {
         /// The tokenizer's name.
         found: String,
-        /// Those that are checked.
+        /// The tokenizers that are checked.
         checked: Vec<&'static str>,
     },
     /// A model without a tokenizer.
@@ -122,42 +122,42 @@ pub enum Error {
          convert it with its tokenizer"
     )]
     NoTokenizer {
-        /// What stands there.
+        /// The value of the key.
         found: String,
     },
-    /// A split model whose files are not named as llama.cpp looks for them.
+    /// A split model whose file name does not have the form that llama.cpp expects.
     #[error(
         "the file is part {no} of {count}, and its name does not end in `{expected}`; rename the parts back"
     )]
     PartName {
-        /// Which part, from 1.
+        /// Number of the part, from 1.
         no: u64,
-        /// How many there are.
+        /// Number of parts.
         count: u64,
-        /// The ending that it should have.
+        /// The ending that its name should have.
         expected: String,
     },
-    /// Another part than the first.
+    /// A part other than the first.
     #[error("the file is part {no} of {count} of a model; name its first part, {first}")]
     NotFirstPart {
-        /// Which part, from 1.
+        /// Number of the part, from 1.
         no: u64,
-        /// How many there are.
+        /// Number of parts.
         count: u64,
-        /// The first one's file name.
+        /// File name of the first part.
         first: String,
     },
-    /// Parts that are not of one model.
+    /// Parts of different models.
     #[error(
         "the parts hold {found} tensors, and key `split.tensors.count` says {expected}; are they of one model?"
     )]
     PartTensors {
-        /// How many there are.
+        /// Number of tensors in the parts.
         found: u64,
-        /// How many there should be.
+        /// Number of tensors according to the key.
         expected: u64,
     },
-    /// A tensor that stands in two parts.
+    /// A tensor that two parts have.
     #[error("tensor `{}` stands in two parts; are they of one model?", name.escape_debug())]
     TensorInTwoParts {
         /// Its name.

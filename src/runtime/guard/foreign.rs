@@ -1,9 +1,9 @@
-//! What is asked of the models of architectures that are loaded on trust: numbers that no model of any
+//! Checks of models whose architecture is loaded on trust: they refuse numbers that no model of any
 //! architecture can have, and on which llama.cpp asserts or by which it divides.
 //!
-//! llama.cpp itself holds the tensors' names and shapes against the hyperparameters, and refuses. Not
-//! looked at by anybody are the keys of one architecture alone (those of state-space layers, of
-//! indexers, of vision), and the tables of tokenizers other than the checked ones.
+//! llama.cpp itself compares the tensors' names and shapes with the hyperparameters, and refuses mismatches.
+//! Nothing checks the keys of single architectures (of state-space layers, indexers, vision), or the tables of
+//! tokenizers that are not checked either.
 
 use super::{Error, architecture::is_multiplied, keys::Keys};
 use crate::gguf::{Array, GgmlType, Gguf, TensorInfo, Value};
@@ -37,7 +37,7 @@ pub(super) fn check(gguf: &Gguf, tensors: &[TensorInfo]) -> Result<(), Error> {
     tensors.iter().try_for_each(check_tensor)
 }
 
-/// A number, or one for each layer; where it is absent there is none to check.
+/// A number, or one for each layer, as one for each layer; `None` if the key is absent.
 fn each(keys: &Keys<'_>, name: &str, blocks: u64, most: u32) -> Result<Option<Vec<u64>>, Error> {
     let expected = || format!("a u32 of at most {most}, or {blocks} of them");
     let Some(value) = keys.value(name) else { return Ok(None) };
@@ -62,7 +62,8 @@ fn each(keys: &Keys<'_>, name: &str, blocks: u64, most: u32) -> Result<Option<Ve
     }
 }
 
-/// Layers without attention have no heads; where there are some, keys and values serve a whole number of them.
+/// Checks the numbers of heads. Layers without attention have none; otherwise the number of key and value heads
+/// must divide that of the query heads.
 fn heads(keys: &Keys<'_>, blocks: u64) -> Result<(), Error> {
     let heads = each(keys, "attention.head_count", blocks, MAX_HEADS)?;
     let shared = each(keys, "attention.head_count_kv", blocks, MAX_HEADS)?;
@@ -79,7 +80,7 @@ fn heads(keys: &Keys<'_>, blocks: u64) -> Result<(), Error> {
     }
 }
 
-/// What llama.cpp asserts of experts, and of their groups.
+/// Checks llama.cpp's assertions about experts and their groups.
 fn experts(keys: &Keys<'_>, blocks: u64) -> Result<(), Error> {
     let experts = keys.optional_count("expert_count", 0, MAX_EXPERTS)?.unwrap_or(0);
     let used = each(keys, "expert_used_count", blocks, experts as u32)?;
@@ -102,7 +103,7 @@ fn experts(keys: &Keys<'_>, blocks: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Pairs of numbers are rotated, by angles that are numbers.
+/// Checks the rotary embedding: it rotates pairs of numbers, by finite angles.
 fn rotation(keys: &Keys<'_>) -> Result<(), Error> {
     for name in ["rope.dimension_count", "rope.dimension_count_swa"] {
         if let Some(count) = keys.optional_count(name, 0, MAX_HEADS)?
@@ -124,7 +125,7 @@ fn rotation(keys: &Keys<'_>) -> Result<(), Error> {
     }
 }
 
-/// Whatever else an architecture has: a fraction is a number, and what is added to a norm is not negative.
+/// Checks the other keys of the architecture: floats are finite, and an epsilon is from 0 to 1.
 fn numbers(gguf: &Gguf, architecture: &str) -> Result<(), Error> {
     let keys = Keys::new(gguf, architecture);
     for (key, value) in &gguf.metadata {
@@ -144,7 +145,8 @@ fn numbers(gguf: &Gguf, architecture: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// A type that ggml can compute with: a matrix is multiplied, a row added or multiplied as it stands.
+/// Checks that ggml can compute with the tensor's type, as a matrix to multiply with or a row to add or
+/// multiply.
 fn check_tensor(tensor: &TensorInfo) -> Result<(), Error> {
     let wrong = |expected| {
         let (name, found) = (tensor.name.escape_debug().to_string(), tensor.ggml_type);

@@ -1,4 +1,4 @@
-//! Typed reads of metadata whose refusals say what was expected.
+//! Typed reads of metadata, with errors that state the expected value.
 
 use super::Error;
 use crate::gguf::{Gguf, Value};
@@ -22,7 +22,7 @@ impl<'g> Keys<'g> {
         self.gguf.value(&self.key(name))
     }
 
-    /// A `u32` that must be there, from `least` to `most`.
+    /// A required `u32` from `least` to `most`.
     pub(super) fn count(&self, name: &str, least: u32, most: u32) -> Result<u64, Error> {
         let expected = || format!("a u32 from {least} to {most}");
         match self.optional_count(name, least, most)? {
@@ -31,7 +31,7 @@ impl<'g> Keys<'g> {
         }
     }
 
-    /// A `u32` from `least` to `most` that may be absent.
+    /// An optional `u32` from `least` to `most`.
     pub(super) fn optional_count(&self, name: &str, least: u32, most: u32) -> Result<Option<u64>, Error> {
         match self.value(name) {
             None => Ok(None),
@@ -40,7 +40,7 @@ impl<'g> Keys<'g> {
         }
     }
 
-    /// A `u32` that may be absent and has to be `expected`, which `why` explains.
+    /// Checks that an optional `u32` is `expected`; `why` explains the number in the error.
     pub(super) fn same(&self, name: &str, expected: u64, why: &str) -> Result<(), Error> {
         match self.value(name) {
             None => Ok(()),
@@ -49,7 +49,7 @@ impl<'g> Keys<'g> {
         }
     }
 
-    /// An `f32` that may be absent and that `fits` takes; `expected` says in words what that is.
+    /// An optional `f32` for which `fits` is true; `expected` describes such numbers in the error.
     pub(super) fn number(
         &self,
         name: &str,
@@ -63,7 +63,7 @@ impl<'g> Keys<'g> {
         }
     }
 
-    /// A truth value that may be absent.
+    /// An optional bool.
     pub(super) fn truth(&self, name: &str) -> Result<Option<bool>, Error> {
         match self.value(name) {
             None => Ok(None),
@@ -72,7 +72,7 @@ impl<'g> Keys<'g> {
         }
     }
 
-    /// A text that may be absent.
+    /// An optional string.
     pub(super) fn text(&self, name: &str) -> Result<Option<&'g str>, Error> {
         match self.value(name) {
             None => Ok(None),
@@ -86,7 +86,7 @@ impl<'g> Keys<'g> {
     }
 }
 
-/// A value for a message: its type, and itself where it is short.
+/// A value for a message: its type, and the value itself if it is short.
 pub(super) fn shown(value: &Value) -> String {
     let kind = value.type_name();
     match value {

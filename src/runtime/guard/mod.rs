@@ -1,10 +1,9 @@
-//! A GGUF file is looked through before llama.cpp sees it.
+//! Checks of a GGUF file before llama.cpp sees it.
 //!
-//! llama.cpp ends the process on much that a file can say: an assertion fails, or a C++ exception
-//! meets nobody. So what the bytes are is checked by [`gguf`](crate::gguf), and what they *mean* here:
-//! for the architectures that `convert` writes, every hyperparameter, every tensor and the
-//! tokenizer. Other architectures pass only where the user trusts the file, and then what they share
-//! with all others is checked.
+//! llama.cpp aborts the process on many malformed files: an assertion fails, or nobody catches a C++ exception.
+//! So [`gguf`](crate::gguf) checks the bytes, and this module their *meaning*. For the architectures that
+//! `convert` writes, that is every hyperparameter, every tensor and the tokenizer. Files of other architectures
+//! are loaded only if the user trusts them; then the keys that all architectures share are checked.
 
 mod architecture;
 mod error;
@@ -18,22 +17,21 @@ pub use error::Error;
 use crate::gguf::{Gguf, TensorInfo};
 pub(super) use split::Parts;
 
-/// How far a model file is trusted.
+/// Trust in a model file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Only files that were checked whole are loaded.
+    /// Only files with complete checks are loaded.
     #[default]
     Checked,
-    /// Files of architectures and tokenizers that are not checked whole are loaded too. What is checked
-    /// of them all the same: the bytes, the tokenizer's arrays, and the hyperparameters that every
-    /// architecture has.
+    /// Files of other architectures and tokenizers are loaded, too. Their bytes, the tokenizer's arrays, and
+    /// the hyperparameters that every architecture has are still checked.
     Unchecked,
 }
 
-/// Checks the metadata of a file that only its vocabulary is wanted of.
+/// Checks the metadata of a file of which only the vocabulary is loaded.
 ///
 /// # Errors
-/// The first thing that is wrong, by key.
+/// The first violation, by key.
 pub fn check_vocabulary(gguf: &Gguf, trust: Trust) -> Result<(), Error> {
     check_architecture(gguf, trust)?;
     tokens::check(gguf, trust).map(drop)
@@ -42,7 +40,7 @@ pub fn check_vocabulary(gguf: &Gguf, trust: Trust) -> Result<(), Error> {
 /// Checks the metadata of a model and the tensors of all its files.
 ///
 /// # Errors
-/// The first thing that is wrong, by key or tensor.
+/// The first violation, by key or tensor.
 pub fn check_model(gguf: &Gguf, tensors: &[TensorInfo], trust: Trust) -> Result<(), Error> {
     check_architecture(gguf, trust)?;
     let n_vocab = tokens::check(gguf, trust)?;

@@ -1,6 +1,6 @@
-//! The files of a split model, found by the first one's name and checked all.
+//! The files of a split model, found by the name of the first and all checked.
 //!
-//! llama.cpp looks for the parts by itself, and asserts the type of a key in each.
+//! llama.cpp searches for the parts itself, and asserts the type of a key in each.
 
 use super::{Error as Flaw, Trust, keys::shown};
 use crate::{
@@ -20,14 +20,14 @@ pub struct Parts {
     pub first: Gguf,
     /// The tensors of all files.
     pub tensors: Vec<TensorInfo>,
-    /// Whether every file can be mapped.
+    /// True if every file can be mapped.
     pub is_mappable: bool,
     /// The files.
     pub files: Vec<ModelFile>,
 }
 
 impl Parts {
-    /// Reads the model file at `path`, and its other parts where it is the first of several.
+    /// Reads the model file at `path`, and the other parts if it is the first of several.
     pub fn read(path: &Path) -> Result<Parts, Error> {
         let (mut first, file) = parse_file(path)?;
         let mut files = vec![file];
@@ -50,12 +50,12 @@ impl Parts {
         Ok(Parts { first, tensors, is_mappable, files })
     }
 
-    /// Reads the model file at `path` alone.
+    /// Reads only the file at `path`.
     pub fn read_first(path: &Path) -> Result<Gguf, Error> {
         Ok(parse_file(path)?.0)
     }
 
-    /// Checks what the files say.
+    /// Checks the metadata and tensors of the files.
     pub fn check(&self, path: &Path, trust: Trust) -> Result<(), Error> {
         super::check_model(&self.first, &self.tensors, trust).map_err(|flaw| Error::refused(path, flaw))
     }
@@ -63,7 +63,7 @@ impl Parts {
 
 fn parse_file(path: &Path) -> Result<(Gguf, ModelFile), Error> {
     let open = |source| Error::Open { path: path.to_path_buf(), source };
-    // Asked before it is opened: a pipe would be waited for.
+    // Checked before it is opened, since opening a pipe would block.
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err(Error::Folder { path: path.to_path_buf() }),
         Ok(metadata) if !metadata.is_file() => return Err(Error::Irregular { path: path.to_path_buf() }),
@@ -86,7 +86,7 @@ fn part_number(gguf: &Gguf, key: &str) -> Result<Option<u64>, Flaw> {
     }
 }
 
-/// The paths of all parts, by the name of the first.
+/// The paths of all parts, derived from the name of the first.
 fn names(path: &Path, no: u64, count: u64) -> Result<Vec<PathBuf>, Flaw> {
     let ending = |index: u64| format!("-{:05}-of-{count:05}.gguf", index + 1);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

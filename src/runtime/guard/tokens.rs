@@ -1,29 +1,29 @@
-//! The tokenizer's keys: arrays of one length, each text once, ids that exist.
+//! Checks of the tokenizer's keys: arrays of equal length, unique texts, valid ids.
 
 use super::{Error, Trust, keys::Keys};
 use crate::gguf::{Array, Gguf, Value};
 use std::collections::HashMap;
 
-/// The tokenizers that are checked: byte-level BPE, and SentencePiece with byte tokens.
+/// Tokenizers that are checked completely: byte-level BPE, and SentencePiece with byte tokens.
 const CHECKED: [&str; 2] = ["gpt2", "llama"];
 /// The prefix of the keys.
 const PREFIX: &str = "tokenizer.ggml";
-/// The most tokens, many times what any model has; llguidance keeps ids in 24 bits.
+/// Most tokens, many times more than any model has; llguidance keeps ids in 24 bits.
 const MAX_TOKENS: usize = 1 << 22;
-/// The longest text of a token, in bytes: twice the longest run of spaces of a published model.
+/// Most bytes of a token: twice the longest run of spaces in a published model.
 const MAX_TOKEN_BYTES: usize = 1 << 12;
-/// Pre-tokenizers for tokens that are not spelled in the byte-level alphabet: with these, llama.cpp
-/// asserts at the first space or line feed.
+/// Pre-tokenizers for tokens that are not in the byte-level alphabet. With these, llama.cpp asserts at the
+/// first space or line feed.
 const NOT_BYTE_LEVEL: [&str; 5] =
     ["gemma4", "granite-embed-multi-311m", "mmbert", "sarvam-moe", "whitespace"];
-/// ggml's number for tokens that are one byte.
+/// llama.cpp's type number of tokens that are a single byte.
 const BYTE: i32 = 6;
 
-/// Names of the tokenizer of models that have none; llama.cpp asserts that it is not asked to tokenize.
+/// Tokenizer names of models without one; llama.cpp asserts when it is asked to tokenize with them.
 const NONE: [&str; 2] = ["none", "no_vocab"];
 
-/// Holds the tokenizer's keys against each other, and gives the number of tokens. Of a tokenizer that
-/// passes by `trust` alone only what all tokenizers have is looked at.
+/// Checks the tokenizer's keys for consistency, and returns the number of tokens. For a tokenizer that is only
+/// accepted by `trust`, the checks are those that hold for all tokenizers.
 pub(super) fn check(gguf: &Gguf, trust: Trust) -> Result<u64, Error> {
     let keys = Keys::new(gguf, PREFIX);
     let missing =
@@ -78,8 +78,8 @@ fn check_count(keys: &Keys<'_>, tokens: &[String]) -> Result<(), Error> {
     })
 }
 
-/// llama.cpp asserts that no text stands twice, as it reads them: cut at a zero byte, and with a
-/// name in place of an empty one.
+/// Checks that the texts are unique, as llama.cpp asserts. It reads them up to a zero byte, and replaces an
+/// empty one by a name.
 fn check_texts(tokens: &[String]) -> Result<(), Error> {
     let mut seen: HashMap<&str, usize> = HashMap::with_capacity(tokens.len());
     let mut empty = Vec::new();
@@ -154,8 +154,8 @@ fn byte_of(token: &str) -> Option<u8> {
     (hex.len() == 2).then(|| u8::from_str_radix(hex, 16).ok())?
 }
 
-/// What no token covers is spelled in bytes, and llama.cpp throws where one is missing, past
-/// everybody who could catch it.
+/// Checks that each byte has a token. Text that no token covers is written in bytes, and llama.cpp throws an
+/// exception that nobody catches if one is missing.
 fn check_bytes(keys: &Keys<'_>, tokens: &[String]) -> Result<(), Error> {
     let mut found = [false; 256];
     for token in tokens {
@@ -178,7 +178,7 @@ fn check_bytes(keys: &Keys<'_>, tokens: &[String]) -> Result<(), Error> {
 }
 
 fn check_merges(keys: &Keys<'_>, merges: &[String]) -> Result<(), Error> {
-    // A token may begin with a space, so the one in the middle is looked for behind the first byte.
+    // A token may start with a space, so the separator is searched for after the first character.
     let is_pair = |merge: &String| {
         let separator = merge.char_indices().skip(1).find(|(_, c)| *c == ' ');
         separator.is_some_and(|(at, _)| at + 1 < merge.len())
@@ -194,7 +194,7 @@ fn check_merges(keys: &Keys<'_>, merges: &[String]) -> Result<(), Error> {
     }
 }
 
-/// `bos_token_id` and its like, all of them: llama.cpp passes over what it does not know.
+/// Checks every key like `bos_token_id`, also those that llama.cpp does not know and ignores.
 fn check_special_ids(gguf: &Gguf, n_tokens: usize) -> Result<(), Error> {
     for (key, value) in &gguf.metadata {
         if !(key.starts_with(PREFIX) && key.ends_with("_token_id")) {

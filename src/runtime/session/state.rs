@@ -1,4 +1,4 @@
-//! The state of a range of tokens, out of a session and back into one: what follows has the same bits as if the
+//! Export and import of the state of a range of tokens. After an import, the logits are the same bits as if the
 //! tokens had been decoded.
 
 use super::Session;
@@ -6,21 +6,21 @@ use crate::runtime::{ENGINE, N_BATCH, cpu, kernels, prefix::PIECE};
 use std::ops::Range;
 
 impl Session<'_> {
-    /// The state of the tokens at `range`, if `wants` says that so many bytes are wanted. `None` also where llama.cpp
-    /// gives none.
+    /// Exports the state of the tokens at `range`, if `wants` is true for its size in bytes. `None` also if
+    /// llama.cpp fails.
     ///
-    /// What is in the session, and the logits after it, stay as they are.
+    /// The session's tokens and logits do not change.
     pub fn state(&mut self, range: Range<usize>, wants: impl FnOnce(usize) -> bool) -> Option<Vec<u8>> {
         let is_here = !range.is_empty() && range.end <= self.n_past;
         is_here.then(|| self.context.state(range, wants)).flatten()
     }
 
-    /// Appends `tokens` by their `state`, which [`Session::state`] gave after the same tokens in a session of the same
-    /// model and [`setting`](Session::setting). `false` where llama.cpp does not take it; then nothing has changed.
-    /// There are no logits until the next [`Session::append`].
+    /// Appends `tokens` by importing their `state`, which [`Session::state`] exported after the same tokens in
+    /// a session of the same model and [`setting`](Session::setting). Returns `false`, and changes nothing, if
+    /// llama.cpp refuses it. There are no logits until the next [`Session::append`].
     ///
-    /// llama.cpp reads `state` with care for its length and the shape that it claims, but takes any numbers in it:
-    /// whoever kept it vouches for it.
+    /// llama.cpp checks the length of `state` and its shape, but not the numbers in it: the caller must trust
+    /// its origin.
     pub fn restore(&mut self, tokens: &[i32], state: &[u8]) -> bool {
         if tokens.is_empty() || tokens.len() > self.n_ctx - self.n_past || self.forget_guesses().is_err() {
             return false;
@@ -35,8 +35,8 @@ impl Session<'_> {
         taken
     }
 
-    /// What the bits of a state depend on beside the model and how it was loaded: the engine, the kernels and the CPU
-    /// that they run on, how attention is computed, the threads, and how a prompt is cut.
+    /// The settings that affect the bits of a state, beside the model and its load options: engine, kernels,
+    /// CPU features, attention algorithm, KV cache type, threads, and the splitting of prompts.
     pub fn setting(&self) -> String {
         format!(
             "{ENGINE}; {} on {}; flash attention {}; kv {}; rope of the model; {} threads; batches of {N_BATCH} by \

@@ -1,11 +1,11 @@
-//! A call as one JSON object: a name and the arguments under a key of the family's choice.
+//! A call as one JSON object: a name, and the arguments under a key that depends on the model family.
 
 use super::{Error, no_call};
 use crate::tools::ToolCall;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The JSON object of a call, with what families add to it.
+/// The JSON object of a call, with the extra fields of some families.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Body<'t> {
@@ -14,13 +14,13 @@ pub(super) struct Body<'t> {
     arguments: Option<&'t RawValue>,
     #[serde(borrow)]
     parameters: Option<&'t RawValue>,
-    /// An id, which means nothing without the turn that answers it.
+    /// An id, which has no meaning outside of the turn that answers it.
     #[serde(rename = "id")]
     _id: Option<String>,
 }
 
 impl Body<'_> {
-    /// The call, whose arguments stand under `key`: `arguments` or `parameters`.
+    /// The call with the arguments under `key`: `arguments` or `parameters`.
     pub(super) fn call(self, key: &'static str) -> Result<ToolCall, Error> {
         let (wanted, other) = match key {
             "parameters" => (self.parameters, self.arguments),
@@ -33,7 +33,7 @@ impl Body<'_> {
     }
 }
 
-/// The call that is all of `text`.
+/// Parses `text`, which must be a single call.
 pub(super) fn parse(text: &str, key: &'static str) -> Result<ToolCall, Error> {
     let body: Body<'_> = serde_json::from_str(text)
         .map_err(|error| no_call(format!("it is not one JSON object ({error})")))?;

@@ -1,13 +1,13 @@
-//! Call formats that are known by name only, so that a template that teaches one is refused by it.
+//! Unsupported call formats, recognized so that an error can name them.
 
-/// A format that is not written here.
+/// An unsupported format.
 struct Foreign {
     name: &'static str,
-    /// Text that templates of the format hold and others do not.
+    /// Text that only templates of this format contain.
     sign: &'static str,
 }
 
-/// In the order they are looked for: the more telling sign first.
+/// In the order of the search: the more specific signs first.
 static FOREIGN: &[Foreign] = &[
     Foreign { name: "Mistral's with ids, `[TOOL_CALLS]name[CALL_ID]id[ARGS]`", sign: "[CALL_ID]" },
     Foreign { name: "Qwen3-Coder's XML, `<function=name><parameter=key>`", sign: "<parameter=" },
@@ -22,7 +22,7 @@ static FOREIGN: &[Foreign] = &[
     Foreign { name: "DeepSeek's, `<｜tool▁call▁begin｜>`", sign: "<｜tool▁call▁begin｜>" },
     Foreign { name: "Kimi's, `<|tool_call_begin|>`", sign: "<|tool_call_begin|>" },
     Foreign { name: LFM2, sign: "<|tool_call_start|>" },
-    // LFM2.5's template shows the tools and leaves it to the client to write the calls.
+    // LFM2.5's template renders the tools and leaves the calls to the client.
     Foreign { name: LFM2, sign: "List of tools: [" },
     Foreign { name: "Granite 3's, `<|tool_call|>[{...}]`", sign: "<|tool_call|>" },
     Foreign { name: "FireFunction's, `functools[{...}]`", sign: "functools[" },
@@ -33,7 +33,7 @@ static FOREIGN: &[Foreign] = &[
 
 const LFM2: &str = "LFM2's, `<|tool_call_start|>[name(key=value)]`";
 
-/// The name of the format that a chat template teaches, if its text tells.
+/// Name of the format that a chat template uses, if its text reveals it.
 pub fn named_in(chat_template: &str) -> Option<&'static str> {
     FOREIGN.iter().find(|format| chat_template.contains(format.sign)).map(|format| format.name)
 }

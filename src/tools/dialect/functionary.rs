@@ -1,4 +1,5 @@
-//! Functionary 3.1, and what Llama 3.1 writes when asked to: the name in a tag, JSON in the element.
+//! The format of Functionary 3.1 and of Llama 3.1's custom tool calls: the name in a tag, JSON arguments in the
+//! element.
 //!
 //! ```text
 //! <function=find>{"city": "Leeds"}</function>
@@ -11,7 +12,7 @@ const OPEN: &str = "<function=";
 const MIDDLE: &str = ">";
 const CLOSE: &str = "</function>";
 
-/// JSON arguments in an element whose tag holds the name.
+/// JSON arguments in an element whose tag contains the name.
 pub struct Functionary;
 
 impl Dialect for Functionary {

@@ -1,4 +1,4 @@
-//! For models that were taught no format: one JSON object, which our own text in the prompt asks for.
+//! The format for models without one of their own: a JSON object, as our description in the prompt requests it.
 //!
 //! ```text
 //! {"name": "find", "arguments": {"city": "Leeds"}}
@@ -25,7 +25,7 @@ impl Dialect for Generic {
     }
 
     fn is_shown(&self, _: &Shown, _: &str) -> bool {
-        // What a template writes it teaches, and a dialect that is taught is not this one.
+        // Whatever a template renders is its own format, and then this one is not needed.
         false
     }
 

@@ -1,4 +1,4 @@
-//! Hermes' format, which Qwen2.5 and Qwen3 took over: JSON between `<tool_call>` marks.
+//! Hermes' format, also used by Qwen2.5 and Qwen3: JSON between `<tool_call>` and `</tool_call>`.
 //!
 //! ```text
 //! <tool_call>

@@ -1,18 +1,18 @@
-//! Mistral's tool calls up to the tokenizer of Nemo: a JSON list behind one mark.
+//! Mistral's format up to the tokenizer of Nemo: a JSON list after `[TOOL_CALLS]`.
 //!
 //! ```text
 //! [TOOL_CALLS][{"name": "find", "arguments": {"city": "Leeds"}}]
 //! ```
 //!
-//! The first models with the mark have a space behind it. Histories carry ids, which the model does
-//! not write.
+//! The first models with this token write a space after it. Histories contain ids, which the model does not
+//! write.
 
 use super::{Between, Dialect, Frame, NameForm, Part, body::Body, no_call};
 use crate::tools::{Error, ToolCall};
 
 const OPEN: &str = "[TOOL_CALLS]";
 
-/// A JSON list of objects with `name` and `arguments` behind `[TOOL_CALLS]`.
+/// A JSON list of objects with `name` and `arguments` after `[TOOL_CALLS]`.
 pub struct Mistral;
 
 impl Dialect for Mistral {

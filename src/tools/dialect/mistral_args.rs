@@ -1,4 +1,4 @@
-//! Mistral's tool calls since the thirteenth version of its tokenizer: a mark before the name, one behind it.
+//! Mistral's format since version 13 of its tokenizer: a special token before the name, and one after it.
 //!
 //! ```text
 //! [TOOL_CALLS]find[ARGS]{"city": "Leeds"}
@@ -10,7 +10,7 @@ use crate::tools::{Error, ToolCall};
 const OPEN: &str = "[TOOL_CALLS]";
 const MIDDLE: &str = "[ARGS]";
 
-/// A name and JSON arguments, each behind its mark.
+/// A name and JSON arguments, each after a special token.
 pub struct MistralArgs;
 
 impl Dialect for MistralArgs {

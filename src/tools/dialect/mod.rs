@@ -1,4 +1,4 @@
-//! How a model family writes a tool call, both ways.
+//! Tool-call formats of model families: writing, parsing and detection.
 
 mod body;
 pub mod foreign;
@@ -12,19 +12,19 @@ mod mistral_args;
 use super::{Error, ToolCall, json};
 use std::fmt;
 
-/// A piece of the frame around a call.
+/// A part of the text around a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// A mark such as `<tool_call>`: one token where the vocabulary has it, else its text.
+    /// A special token such as `<tool_call>`; its text if the vocabulary has no such token.
     Mark(&'static str),
     /// Plain text.
     Text(&'static str),
-    /// A space or nothing, as the model was trained to; nothing where we write.
+    /// An optional space, as some models were trained with one; omitted in text written here.
     Space,
 }
 
 impl Part {
-    /// The part as we write it.
+    /// The part's text, as it is written here.
     pub fn text(self) -> &'static str {
         match self {
             Part::Mark(text) | Part::Text(text) => text,
@@ -33,21 +33,21 @@ impl Part {
     }
 }
 
-/// How a call's name stands in its frame.
+/// Syntax of the name in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameForm {
     /// As a JSON string.
     Json,
-    /// As it is, up to the first part behind it, which no name may hold.
+    /// As plain text up to the next part, which names must not contain.
     Plain,
 }
 
-/// The text around a call's name and its arguments, which are JSON.
+/// The text around a call's name and its JSON arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Before the name.
     pub open: &'static [Part],
-    /// How the name is written.
+    /// Syntax of the name.
     pub name: NameForm,
     /// Between the name and the arguments.
     pub middle: &'static [Part],
@@ -55,23 +55,22 @@ pub struct Frame {
     pub close: &'static [Part],
 }
 
-/// What stands between two calls of one turn, in place of the first one's `close` and the second
-/// one's `open`.
+/// The text between two calls of one turn, in place of the first one's `close` and the second one's `open`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Between {
-    /// After the arguments of a call that another follows.
+    /// After the arguments of a call that is followed by another.
     pub close: &'static [Part],
     /// Before the name of a call that follows another.
     pub open: &'static [Part],
 }
 
 impl Frame {
-    /// The text of `parts`, one after another.
+    /// The concatenated text of `parts`.
     pub fn text(parts: &[Part]) -> String {
         parts.iter().map(|part| part.text()).collect()
     }
 
-    /// What follows `parts` in `text`, if it begins with them.
+    /// The rest of `text` after `parts`; `None` if it does not start with them.
     pub fn strip<'t>(parts: &[Part], text: &'t [u8]) -> Option<&'t [u8]> {
         parts.iter().try_fold(text, |text, part| match part {
             Part::Mark(part) | Part::Text(part) => text.strip_prefix(part.as_bytes()),
@@ -79,7 +78,7 @@ impl Frame {
         })
     }
 
-    /// A tool's name as it stands in the frame.
+    /// A tool's name in the syntax of the frame.
     pub fn written_name(&self, name: &str) -> String {
         match self.name {
             NameForm::Json => json::spaced(&name),
@@ -87,7 +86,7 @@ impl Frame {
         }
     }
 
-    /// Splits what follows `open` behind the name; `None` while the name is not whole.
+    /// Splits the text after `open` into the name and the rest; `None` while the name is incomplete.
     pub fn split_name<'t>(&self, text: &'t [u8]) -> Option<(String, &'t [u8])> {
         match self.name {
             NameForm::Json => {
@@ -102,7 +101,7 @@ impl Frame {
         }
     }
 
-    /// The text that ends a plain name, so that no name may hold it.
+    /// The text that ends a plain name, so that names must not contain it.
     pub fn name_end(&self) -> Option<&'static str> {
         let first = self.middle.first().map(|part| part.text()).filter(|text| !text.is_empty());
         first.filter(|_| self.name == NameForm::Plain)
@@ -115,57 +114,57 @@ impl Frame {
     }
 }
 
-/// What a chat template writes of a user's turn and a call that answers it.
+/// Renderings of a user turn and a call, by a chat template.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// The prompt of the user's turn, up to where the model goes on.
+    /// The prompt of the user turn, up to where the model continues.
     pub prompt: String,
-    /// The same turn with the call behind it.
+    /// The same turn followed by the call.
     pub history: String,
 }
 
-/// A model family's way to write a call.
+/// The tool-call format of a model family.
 pub trait Dialect: Sync {
-    /// What `--dialect` and messages call it.
+    /// Its name in options and messages.
     fn name(&self) -> &'static str;
 
-    /// What stands around a call.
+    /// The text around a call.
     fn frame(&self) -> Frame;
 
-    /// What stands between two calls of one turn; `None` where a turn holds one call.
+    /// The text between two calls of one turn; `None` if a turn has a single call.
     fn between(&self) -> Option<Between> {
         None
     }
 
-    /// Whether a chat template that wrote `shown` writes the call `name` in this dialect.
+    /// True if a chat template that rendered `shown` writes the call `name` in this format.
     ///
-    /// Blanks and line ends do not count, and neither does what follows the arguments' first brace:
-    /// some templates add an id there.
+    /// White space is ignored, and so is the text after the arguments' first brace, where some templates add an
+    /// id.
     fn is_shown(&self, shown: &Shown, name: &str) -> bool {
         let frame = self.frame();
         let begin =
             [Frame::text(frame.open), frame.written_name(name), Frame::text(frame.middle), "{".into()];
         let (begin, history) = (squeezed(&begin.concat()), squeezed(&shown.history));
         let Some(at) = history.find(&begin) else { return false };
-        // Without a mark of its own, the same text may stand inside another format's marks.
+        // Without a special token of its own, the text may be inside another format's tokens.
         matches!(frame.open.first(), Some(Part::Mark(_)))
             || unthought(&squeezed(&shown.prompt)).starts_with(&unthought(&history[..at]))
     }
 
-    /// What the model writes to end its thoughts, and between that and a call.
+    /// The text that ends the model's reasoning, and the text between that and a call.
     fn thought_end(&self) -> Option<(&'static str, &'static str)> {
         None
     }
 
-    /// The call as the model would write it.
+    /// Writes the call as the model would.
     fn write(&self, call: &ToolCall) -> String {
         self.frame().write(call)
     }
 
-    /// The one call that `text` holds.
+    /// Parses the single call in `text`.
     ///
     /// # Errors
-    /// [`Error::NoCall`] if there is none, or not just one.
+    /// [`Error::NoCall`] if there is none, or more than one.
     fn parse(&self, text: &str) -> Result<ToolCall, Error>;
 }
 
@@ -175,7 +174,7 @@ impl fmt::Debug for dyn Dialect {
     }
 }
 
-/// Every dialect; the generic one, which no template shows, is the last.
+/// Every format; the generic one, which no template uses, comes last.
 pub static DIALECTS: &[&dyn Dialect] = &[
     &hermes::Hermes,
     &llama3::Llama3,
@@ -185,15 +184,15 @@ pub static DIALECTS: &[&dyn Dialect] = &[
     &generic::Generic,
 ];
 
-/// The dialect of models that were taught none.
+/// The format for models without one of their own.
 pub static GENERIC: &dyn Dialect = &generic::Generic;
 
-/// The dialect of this name.
+/// The format of this name.
 pub fn named(name: &str) -> Option<&'static dyn Dialect> {
     DIALECTS.iter().copied().find(|dialect| dialect.name() == name)
 }
 
-/// The dialect in which a chat template that wrote `shown` writes the call `name`.
+/// The format in which a chat template that rendered `shown` writes the call `name`.
 pub fn shown_in(shown: &Shown, name: &str) -> Option<&'static dyn Dialect> {
     DIALECTS.iter().copied().find(|dialect| dialect.is_shown(shown, name))
 }
@@ -202,7 +201,7 @@ fn squeezed(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace()).collect()
 }
 
-/// Prompts and histories of one template differ in the empty thoughts that they put in.
+/// Prompts and histories of a template may differ in empty reasoning blocks.
 fn unthought(text: &str) -> String {
     text.replace("<think>", "").replace("</think>", "")
 }

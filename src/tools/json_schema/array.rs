@@ -1,4 +1,4 @@
-//! Arrays: a prefix item by item, the rest with counters.
+//! Arrays: prefix items one by one, further items with counters.
 
 use serde_json::Value;
 
@@ -7,11 +7,11 @@ use super::grammar::Compiler;
 use super::report::Status;
 use super::shape::Shape;
 
-/// Values of which no two may be equal, as bits of a rule's parameter.
+/// Most distinct values for `uniqueItems`, each a bit of a rule's parameter.
 const MAX_UNIQUE: usize = 60;
 
 impl<'a> Compiler<'a, '_> {
-    /// The rule of the arrays of a shape.
+    /// The rule for the arrays of a shape; `None` if there are none.
     pub(super) fn array(&mut self, shape: &Shape<'a>) -> Option<String> {
         let min = usize::try_from(shape.min_items).ok()?;
         let mut max = shape.max_items.and_then(|n| usize::try_from(n).ok());
@@ -104,7 +104,7 @@ impl<'a> Compiler<'a, '_> {
         Some(name)
     }
 
-    /// What the item at `index`, or any item after the prefixes, has to satisfy.
+    /// The conjunction for the item at `index`, or for any item after the prefixes.
     fn item_items(&mut self, shape: &Shape<'a>, index: Option<usize>) -> Vec<Item> {
         let mut out = Vec::new();
         let at = |prefix: &'a [Value]| index.and_then(|i| prefix.get(i));
@@ -128,7 +128,7 @@ impl<'a> Compiler<'a, '_> {
         out
     }
 
-    /// Items out of a list, each at most once.
+    /// The rule for arrays of enumerated items, each at most once; `None` if the items are not enumerated.
     fn unique(
         &mut self,
         shape: &Shape<'a>,
@@ -191,8 +191,8 @@ impl<'a> Compiler<'a, '_> {
         Some(name)
     }
 
-    /// `contains`: a count of the items that match. The outer `None` means that there is none to
-    /// see to here.
+    /// The rule for `contains`, which counts the matching items. The outer `None` means that no counter is
+    /// needed or possible here.
     fn containing(
         &mut self,
         shape: &Shape<'a>,
@@ -246,7 +246,7 @@ impl<'a> Compiler<'a, '_> {
         } else {
             format!("ge([0:12], {least})")
         };
-        // With few places left, only items that match may take them.
+        // With few places left, only matching items may take them.
         let room = max.map(|m| format!("lt([12:36], {m})"));
         let spare = max.map(|m| {
             let mut all = vec![format!("ge([0:12], {least})")];

@@ -1,5 +1,4 @@
-//! The full validator, value by value: which schemas apply to a value for certain, and whether the
-//! value satisfies them.
+//! The full validator, applied value by value: the schemas that certainly apply to a value, and their verdicts.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,13 +11,14 @@ use serde_json::Value;
 use super::Error;
 use super::document::{self, BASE};
 
-/// How far a pattern may backtrack before its value counts as refused.
+/// Backtracking limit of a pattern; a value that exceeds it counts as refused.
 const BACKTRACK_LIMIT: usize = 100_000;
 
-/// A place of the schema in the graph of those that apply for certain.
+/// Index of a schema in the graph of places.
 pub(super) type Node = usize;
 
-/// What applies to the children of a value, and whether the value itself is looked at.
+/// A schema in the graph of places: the schemas for the value's children, and what is checked in the value
+/// itself.
 #[derive(Debug, Default)]
 pub(super) struct Place {
     pub(super) pointer: String,
@@ -29,24 +29,24 @@ pub(super) struct Place {
     pub(super) additional: Option<Node>,
     pub(super) prefix: Vec<Node>,
     pub(super) items: Option<Node>,
-    /// Schemas that may apply to the same value: the alternatives of `anyOf` and the like.
+    /// Schemas that may apply to the same value, such as the alternatives of `anyOf`.
     pub(super) perhaps: Vec<Node>,
-    /// The keys that the place requires.
+    /// Required keys.
     pub(super) required: Vec<String>,
-    /// Something in this place is checked afterwards.
+    /// True if something in this schema is checked when the value is complete.
     pub(super) check: bool,
-    /// No two items are equal.
+    /// True for `uniqueItems`.
     pub(super) unique: bool,
 }
 
-/// A value that its schema refuses.
+/// A violation of a schema by a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The place of the schema, as a URI fragment.
+    /// JSON pointer of the schema, as a URI fragment.
     pub pointer: String,
-    /// The keyword that refuses.
+    /// The violated keyword.
     pub keyword: String,
-    /// What the validator says.
+    /// The validator's message.
     pub message: String,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A schema's validators, and where they apply.
+/// A schema's validators, and the graph of the places where they apply.
 pub struct Checks {
     schema: Value,
     draft: Draft,
@@ -96,7 +96,7 @@ impl Checks {
             .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT))
     }
 
-    /// The validator of the whole schema, or why there is none.
+    /// The validator of the whole schema, or the reason why there is none.
     pub(super) fn root(&self) -> Result<&Validator, &str> {
         self.root
             .get_or_init(|| self.options().build(&self.schema).map_err(|e| e.to_string()))
@@ -104,7 +104,7 @@ impl Checks {
             .map_err(String::as_str)
     }
 
-    /// Whether the schema at `pointer` accepts `value`; `true` where the place has no validator.
+    /// True if the schema at `pointer` accepts `value`, or if it has no validator.
     pub(super) fn accepts_at(&self, pointer: &str, value: &Value) -> bool {
         if pointer == "#" {
             return self.root().is_ok_and(|v| v.is_valid(value));
@@ -119,7 +119,7 @@ impl Checks {
         validator.is_valid(value)
     }
 
-    /// Whether one keyword of `schema`, which speaks of no other, accepts `value`.
+    /// True if a single keyword of `schema`, which depends on no other, accepts `value`.
     pub(super) fn keyword_accepts(&self, schema: &Value, word: &str, value: &Value) -> bool {
         let mut alone = serde_json::Map::new();
         let flag = match word {
@@ -135,7 +135,7 @@ impl Checks {
         self.options().build(&Value::Object(alone)).is_ok_and(|v| v.is_valid(value))
     }
 
-    /// Why the schema refuses `value`, if it does.
+    /// The first violation of the schema by `value`; `None` if it is valid.
     pub fn failure(&self, value: &Value) -> Option<Failure> {
         let validator = match self.root() {
             Ok(validator) => validator,
@@ -158,7 +158,7 @@ impl Checks {
     }
 }
 
-/// A pointer's characters that a URI cannot hold, percent-encoded.
+/// A JSON pointer as a URI fragment, percent-encoded.
 fn fragment(pointer: &str) -> String {
     let mut out = String::new();
     for (i, byte) in pointer.bytes().enumerate() {
@@ -189,22 +189,22 @@ impl Checks {
         nodes.iter().any(|n| self.place(*n).is_some_and(|p| p.unique))
     }
 
-    /// The keys that `nodes` require.
+    /// The keys required by `nodes`.
     pub(super) fn required<'s>(&'s self, nodes: &'s [Node]) -> impl Iterator<Item = &'s str> {
         nodes.iter().filter_map(|n| self.place(*n)).flat_map(|p| p.required.iter().map(String::as_str))
     }
 
-    /// The keys that `nodes` declare.
+    /// The keys declared by `nodes`.
     pub(super) fn declared<'s>(&'s self, nodes: &'s [Node]) -> impl Iterator<Item = &'s str> {
         nodes.iter().filter_map(|n| self.place(*n)).flat_map(|p| p.properties.keys().map(String::as_str))
     }
 
-    /// All that may apply where `nodes` do.
+    /// All schemas that may apply where `nodes` apply.
     pub(super) fn with_alternatives(&self, nodes: &[Node]) -> std::rc::Rc<[Node]> {
         let mut out: Vec<Node> = Vec::new();
         let mut left: Vec<Node> = nodes.iter().rev().copied().collect();
         while let Some(node) = left.pop() {
-            // Steering needs no more than a few hundred.
+            // A few hundred are enough, since they only steer.
             if out.contains(&node) || out.len() > 400 {
                 continue;
             }
@@ -216,7 +216,7 @@ impl Checks {
         out.into()
     }
 
-    /// `node` and all that applies in its place.
+    /// Adds `node` and all schemas that apply to the same value to `out`.
     pub(super) fn close_over(&self, node: Node, out: &mut Vec<Node>) {
         if out.contains(&node) {
             return;
@@ -227,7 +227,7 @@ impl Checks {
         }
     }
 
-    /// What applies to the value under `key` of an object to which `nodes` apply.
+    /// The schemas for the value under `key`, in an object to which `nodes` apply.
     pub(super) fn key_nodes(&self, nodes: &[Node], key: &str) -> std::rc::Rc<[Node]> {
         let mut out = Vec::new();
         for place in nodes.iter().filter_map(|n| self.place(*n)) {
@@ -249,7 +249,7 @@ impl Checks {
         out.into()
     }
 
-    /// What applies to the item at `index` of an array to which `nodes` apply.
+    /// The schemas for the item at `index`, in an array to which `nodes` apply.
     pub(super) fn item_nodes(&self, nodes: &[Node], index: usize) -> std::rc::Rc<[Node]> {
         let mut out = Vec::new();
         for place in nodes.iter().filter_map(|n| self.place(*n)) {
@@ -260,7 +260,7 @@ impl Checks {
         out.into()
     }
 
-    /// Why the schema at `pointer` refuses `value`.
+    /// The violation of the schema at `pointer` by `value`.
     pub(super) fn explain(&self, pointer: &str, value: &Value) -> Failure {
         let fallback = Failure {
             pointer: pointer.to_string(),

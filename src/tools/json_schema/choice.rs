@@ -1,4 +1,4 @@
-//! The keywords that choose between schemas in place, as alternatives; the negation of a schema.
+//! The keywords that choose between schemas for the same value, as alternatives; and the negation of a schema.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use super::grammar::Compiler;
 use super::pattern;
 use super::shape::Shape;
 
-/// Keywords that a value can be made to break.
+/// Keywords that can be negated by another limit.
 const BREAKABLE: [&str; 10] = [
     "minimum",
     "maximum",
@@ -23,10 +23,10 @@ const BREAKABLE: [&str; 10] = [
     "minProperties",
     "maxProperties",
 ];
-/// Alternatives that the branches of one `oneOf` may become when they are made to exclude each other.
+/// Most alternatives that the branches of one `oneOf` may become when they are made mutually exclusive.
 const MAX_EXCLUSIVE: usize = 48;
 
-/// Alternatives, each a conjunction, and whether together they are exactly the keyword.
+/// Alternatives, each a conjunction; `exact` if together they are equivalent to the keyword.
 pub(super) struct Options {
     pub(super) options: Vec<Vec<Item>>,
     pub(super) exact: bool,
@@ -46,7 +46,8 @@ impl<'a> Compiler<'a, '_> {
                         options.push(vec![Item::Schema(self.document.child(id, child))]);
                     }
                 }
-                // Whether the branches of oneOf exclude each other depends on what surrounds them.
+                // The branches of oneOf may or may not exclude each other, depending on the rest of the
+                // conjunction.
                 Options { options, exact: *choice == Choice::AnyOf }
             }
             Choice::Not => {
@@ -82,8 +83,7 @@ impl<'a> Compiler<'a, '_> {
         }
     }
 
-    /// What a value satisfies exactly when it does not satisfy the schema: alternatives, or `None`
-    /// where the grammar has no words for them.
+    /// The negation of a schema as alternatives; `None` if no grammar can express it.
     pub(super) fn negate(&mut self, id: Id, depth: usize) -> Option<Vec<Vec<Item>>> {
         if depth > 6 {
             return None;
@@ -175,7 +175,7 @@ impl<'a> Compiler<'a, '_> {
                     self.other_multiples(value)?;
                     out.push(vec![Item::Against(id, "multipleOf")]);
                 }
-                // Draft 4's flag beside the bound.
+                // Draft 4's boolean beside the bound.
                 "exclusiveMinimum" | "exclusiveMaximum" if value.is_boolean() => {}
                 word if self.knows(word) && BREAKABLE.contains(&word) => {
                     let word = BREAKABLE.iter().find(|w| **w == word)?;
@@ -220,7 +220,7 @@ impl<'a> Compiler<'a, '_> {
         if out.len() > 16 { None } else { Some(out) }
     }
 
-    /// Whether a schema constrains nothing.
+    /// True if a schema constrains nothing.
     fn is_nothing(&self, schema: &Value) -> bool {
         match schema {
             Value::Bool(b) => *b,
@@ -229,7 +229,7 @@ impl<'a> Compiler<'a, '_> {
         }
     }
 
-    /// Whether all shapes are objects with a key that each requires with values of its own.
+    /// True if all shapes are objects with a common required key whose values are distinct.
     fn is_tagged(&mut self, shapes: &[Option<Shape<'a>>]) -> bool {
         let shapes: Vec<&Shape<'a>> = shapes.iter().flatten().collect();
         let Some(first) = shapes.first() else { return true };
@@ -245,7 +245,7 @@ impl<'a> Compiler<'a, '_> {
         })
     }
 
-    /// The strings that `key` may hold, if they are enumerated.
+    /// The possible strings under `key`, if they are enumerated.
     fn tags(&mut self, shape: &Shape<'a>, key: &str) -> Option<Vec<&'a str>> {
         let items = self.key_items(shape, key);
         let flat = self.flatten(&items);
@@ -255,7 +255,7 @@ impl<'a> Compiler<'a, '_> {
         self.shape(flat).values?.into_iter().map(Value::as_str).collect()
     }
 
-    /// The branches of `oneOf`, each beside the negation of those that it overlaps with.
+    /// The branches of `oneOf`, each combined with the negation of the branches that it overlaps with.
     pub(super) fn exclusive(&mut self, base: &[Item], branches: &[Vec<Item>]) -> Options {
         let whole: Vec<Vec<Item>> = branches.iter().map(|b| [base, b].concat()).collect();
         let mut shapes: Vec<Option<Shape<'_>>> = Vec::new();

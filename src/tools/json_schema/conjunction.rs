@@ -1,8 +1,8 @@
-//! Schemas that apply to one value together: in-place applicators taken apart.
+//! Schemas that apply to the same value, with in-place applicators resolved.
 //!
-//! A value has to satisfy every [`Item`] of a conjunction. `$ref` and `allOf` only add items; each
-//! `anyOf`, `oneOf`, `if`, `not` and dependency is a [`Choice`] between further conjunctions, unless
-//! it speaks of nothing but the presence of keys ([`Formula`](super::presence::Formula)).
+//! A value must satisfy every [`Item`] of a conjunction. `$ref` and `allOf` only add items. Each `anyOf`,
+//! `oneOf`, `if`, `not` and dependency is a [`Choice`] between further conjunctions, unless it only depends on
+//! the presence of keys ([`Formula`](super::presence::Formula)).
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use super::document::{Id, Target, not_here};
 use super::grammar::Compiler;
 use super::report::Status;
 
-/// The types of values, with the integers apart from the other numbers.
+/// Sets of JSON types as bits; integers are separate from other numbers.
 pub(super) mod types {
     pub const NULL: u8 = 1;
     pub const BOOLEAN: u8 = 2;
@@ -27,7 +27,7 @@ pub(super) mod types {
     pub const OBJECT: u8 = 64;
     pub const ALL: u8 = 127;
 
-    /// The set that a word of `type` stands for.
+    /// The set for a name in `type`.
     pub fn named(word: &str) -> Option<u8> {
         Some(match word {
             "null" => NULL,
@@ -42,7 +42,7 @@ pub(super) mod types {
         })
     }
 
-    /// The types that a keyword speaks of.
+    /// The types that a keyword constrains.
     pub fn spoken_of(word: &str) -> u8 {
         match word {
             "minLength" | "maxLength" | "pattern" | "format" => STRING,
@@ -69,7 +69,7 @@ pub(super) mod types {
     }
 }
 
-/// The keywords that choose between schemas in place.
+/// The keywords that choose between schemas for the same value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Choice {
     AnyOf,
@@ -92,34 +92,34 @@ impl Choice {
     }
 }
 
-/// One thing that a value has to satisfy.
+/// A condition on a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Item {
-    /// A schema with all that is in it.
+    /// A schema with everything in it.
     Schema(Id),
-    /// A schema's keywords that choose nothing and refer to nothing in place.
+    /// A schema's own keywords, without choices and in-place references.
     Local(Id),
-    /// One of the alternatives of a schema's keyword.
+    /// One of the alternatives of a schema's keyword holds.
     Choice(Id, Choice),
-    /// A choice that is a condition on keys.
+    /// A choice that is only a condition on keys.
     Presence(Id, Choice),
     /// A schema's `unevaluatedProperties` and `unevaluatedItems`.
     Unevaluated(Id),
-    /// Only these types.
+    /// One of these types.
     Types(u8),
-    /// An object that holds this key.
+    /// An object with this key.
     Present(Rc<str>),
-    /// If an object, without this key.
+    /// No object with this key.
     Absent(Rc<str>),
-    /// If an object with this key, then with such a value under it.
+    /// If the value is an object with this key, the value under it satisfies the item.
     Property(Rc<str>, Box<Item>),
     /// None of the values of the schema's `enum` or `const`.
     Exclude(Id),
-    /// A value that breaks one keyword of the schema, which speaks of one type of values.
+    /// A violation of one keyword of the schema, by a value of a type that the keyword constrains.
     Against(Id, &'static str),
 }
 
-/// A conjunction with `$ref` and `allOf` followed.
+/// A conjunction with `$ref` and `allOf` resolved.
 #[derive(Clone, Debug)]
 pub(super) struct Flat {
     pub(super) never: bool,
@@ -136,7 +136,7 @@ pub(super) struct Flat {
 }
 
 impl Flat {
-    /// The conjunction as items, sorted: equal for conjunctions that are equal.
+    /// The conjunction as sorted items; equal conjunctions have equal items.
     pub(super) fn items(&self) -> Vec<Item> {
         let mut items = Vec::new();
         items.extend(self.locals.iter().map(|id| Item::Local(*id)));
@@ -156,7 +156,7 @@ impl Flat {
 }
 
 impl Compiler<'_, '_> {
-    /// Follows the references of `items`.
+    /// Resolves the references of `items`.
     pub(super) fn flatten(&mut self, items: &[Item]) -> Flat {
         let mut flat = Flat {
             never: false,
@@ -309,7 +309,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// Narrows the types by `type`; for tools also by what the other keywords speak of.
+    /// Narrows the types by `type`; for tools without it, by the types that the other keywords constrain.
     fn local_types(&mut self, id: Id, flat: &mut Flat) {
         let Value::Object(map) = self.document.value(id) else { return };
         let word = |value: &Value| value.as_str().and_then(types::named);

@@ -1,15 +1,15 @@
-//! Decimal numbers of any size, compared as they are written.
+//! Decimal numbers of any size, compared digit by digit.
 
 use std::cmp::Ordering;
 
-/// A bound: the decimal number and whether it is excluded.
+/// An inclusive or exclusive bound.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bound {
     pub(super) value: Decimal,
     pub(super) exclusive: bool,
 }
 
-/// A finite decimal number: sign, digits before the point (no leading zero), after it (no trailing).
+/// A finite decimal number: sign, integer digits without leading zeros, fraction digits without trailing zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decimal {
     pub(super) negative: bool,
@@ -18,7 +18,7 @@ pub(super) struct Decimal {
 }
 
 impl Decimal {
-    /// Reads a JSON number literal; `None` when it has more than 80 digits on a side.
+    /// Parses a JSON number literal; `None` if it has more than 80 digits on a side.
     pub(super) fn parse(text: &str) -> Option<Decimal> {
         let (negative, text) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),

@@ -1,4 +1,4 @@
-//! A schema document: normalized, its references resolved, each location known by its pointer.
+//! A schema document: normalized, with resolved references, and with a pointer for each location.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -9,14 +9,14 @@ use serde_json::{Map, Value};
 use super::Error;
 use super::report::{self, Status};
 
-/// Where the document stands when it gives itself no `$id`. Not the validator's own default, at
-/// which the references to parts of the document stand.
+/// Base URI of a document without an `$id`. It differs from the validator's default, which is the base for
+/// references to parts of the document.
 pub(super) const BASE: &str = "json-schema://document/schema";
 
-/// The keywords whose values hold schemas by name.
+/// The keywords whose values are maps of schemas.
 const NAMED: [&str; 6] =
     ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"];
-/// The keywords whose values are a schema or a list of them.
+/// The keywords whose values are a schema or a list of schemas.
 const NESTED: [&str; 16] = [
     "items",
     "additionalItems",
@@ -36,7 +36,7 @@ const NESTED: [&str; 16] = [
     "contentSchema",
 ];
 
-/// A location of the document that holds a schema.
+/// Index of a location in the document that has a schema.
 pub(super) type Id = usize;
 
 struct Entry<'a> {
@@ -45,29 +45,29 @@ struct Entry<'a> {
     pointer: Rc<str>,
 }
 
-/// What a reference leads to.
+/// Target of a reference.
 pub(super) enum Target {
-    /// A schema of this document.
+    /// A schema in this document.
     Inside(Id),
-    /// A meta-schema that the validator carries.
+    /// A meta-schema bundled with the validator.
     Bundled,
-    /// Nothing that is here.
+    /// Anything else, which is not available.
     Outside,
 }
 
-/// The document while it is compiled.
+/// The document during compilation.
 pub(super) struct Document<'a> {
     entries: Vec<Entry<'a>>,
     by_address: HashMap<usize, Id>,
     pointers: HashMap<usize, String>,
-    /// How many places each `$dynamicAnchor` names; `""` counts the `$recursiveAnchor`s.
+    /// Number of definitions of each `$dynamicAnchor`; `""` counts the `$recursiveAnchor`s.
     anchors: HashMap<&'a str, usize>,
-    /// The document holds another with an `$id` of its own.
+    /// True if the document embeds another one with its own `$id`.
     embeds: bool,
     pub(super) draft: Draft,
 }
 
-/// The draft that `$schema` names, if it is one that is known.
+/// The draft that `$schema` names, if it is a known one.
 pub(super) fn declared_draft(schema: &Value) -> Option<Draft> {
     let uri = schema.get("$schema")?.as_str()?;
     match Draft::from_schema_uri(uri) {
@@ -76,7 +76,7 @@ pub(super) fn declared_draft(schema: &Value) -> Option<Draft> {
     }
 }
 
-/// A registry that holds the document alone: nothing else can be reached.
+/// A registry of this document alone: nothing else can be reached.
 pub(super) fn registry(schema: &Value, draft: Draft) -> Result<Registry<'static>, Error> {
     Registry::new()
         .draft(draft)
@@ -95,12 +95,12 @@ fn malformed(error: &referencing::Error) -> Error {
     Error::Schema { pointer: "#".into(), message: error.to_string() }
 }
 
-/// What is said of a reference that leads nowhere: nothing is fetched.
+/// The message for a reference with an unavailable target.
 pub(super) fn not_here(reference: &str) -> String {
     format!("`{reference}` is not in this document, and nothing is fetched; copy the schema into $defs")
 }
 
-/// The refusal of the reference in `schema` that leads to `uri`.
+/// The error for the reference in `schema` that leads to `uri`.
 fn outside(schema: &Value, uri: &str) -> Option<Error> {
     let document = uri.split('#').next().unwrap_or("");
     let (pointer, keyword, reference) = referrer(schema, document, &mut String::from("#"))?;
@@ -110,13 +110,13 @@ fn outside(schema: &Value, uri: &str) -> Option<Error> {
     Some(Error::Refused { pointer, keyword: keyword.into(), message, report: Box::new(report.finish()) })
 }
 
-/// Where a reference to `uri` stands, as it is or relative to the document.
+/// Pointer, keyword and text of a reference to `uri`, either literally or relative to the document.
 fn referrer(value: &Value, uri: &str, at: &mut String) -> Option<(String, &'static str, String)> {
     let (object, length) = (value.as_object(), at.len());
     for keyword in ["$ref", "$dynamicRef", "$recursiveRef", "$schema"] {
         let Some(reference) = object.and_then(|object| object.get(keyword)?.as_str()) else { continue };
         let document = reference.split('#').next().unwrap_or("");
-        // It may be relative to where the document would stand.
+        // It may be relative to the document's base.
         if !document.is_empty() && uri.ends_with(document.trim_start_matches("./")) {
             return Some((at.clone(), keyword, reference.to_owned()));
         }
@@ -134,7 +134,7 @@ fn referrer(value: &Value, uri: &str, at: &mut String) -> Option<(String, &'stat
     None
 }
 
-/// A key as a JSON pointer writes it.
+/// A key, escaped for a JSON pointer.
 fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
@@ -177,7 +177,7 @@ impl<'a> Document<'a> {
         self.entries.len() - 1
     }
 
-    /// The schema `value`, which lies directly under the schema `parent`.
+    /// The id of the schema `value`, directly below the schema `parent`.
     pub(super) fn child(&mut self, parent: Id, value: &'a Value) -> Id {
         let resource = self.draft.create_resource_ref(value);
         let base = &self.entries[parent].resolver;
@@ -185,8 +185,8 @@ impl<'a> Document<'a> {
         self.intern(value, resolver)
     }
 
-    /// The reference of a `$dynamicRef` or `$recursiveRef` that leads to one place, however the
-    /// validation got here: there is one anchor of its name, and one resource.
+    /// The reference in a `$dynamicRef` or `$recursiveRef`, if it has the same target in every dynamic scope:
+    /// there is one anchor of its name, and one resource.
     pub(super) fn static_reference(&self, map: &'a Map<String, Value>, keyword: &str) -> Option<&'a str> {
         let reference = map.get(keyword)?.as_str()?;
         let name = reference.strip_prefix('#')?;
@@ -197,7 +197,7 @@ impl<'a> Document<'a> {
         (is_static && !self.embeds).then_some(reference)
     }
 
-    /// Follows a reference that stands in `from`.
+    /// Resolves a reference in the schema `from`.
     pub(super) fn resolve(&mut self, from: Id, reference: &str) -> Target {
         let Ok(found) = self.entries[from].resolver.lookup(reference) else {
             return Target::Outside;
@@ -211,7 +211,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Counts what dynamic references can lead to, wherever it stands.
+/// Counts the possible targets of dynamic references in the whole document.
 fn count_anchors<'a>(value: &'a Value, root: bool, anchors: &mut HashMap<&'a str, usize>, embeds: &mut bool) {
     match value {
         Value::Object(map) => {
@@ -229,7 +229,7 @@ fn count_anchors<'a>(value: &'a Value, root: bool, anchors: &mut HashMap<&'a str
     }
 }
 
-/// Notes the pointer of every value.
+/// Records the pointer of every value.
 fn record(value: &Value, at: &mut String, out: &mut HashMap<usize, String>) {
     out.insert(std::ptr::from_ref(value) as usize, at.clone());
     let length = at.len();
@@ -254,8 +254,8 @@ fn record(value: &Value, at: &mut String, out: &mut HashMap<usize, String>) {
     }
 }
 
-/// Rewrites the older forms that a schema of a newer draft still uses (arrays of `items`,
-/// `dependencies`, boolean `exclusiveMinimum`) into those of `draft`.
+/// Rewrites older forms in a schema of a newer draft (arrays of `items`, `dependencies`, boolean
+/// `exclusiveMinimum`) to those of `draft`.
 pub(super) fn normalize(schema: &mut Value, draft: Draft) {
     let Value::Object(map) = schema else { return };
     if !matches!(draft, Draft::Draft4) {
@@ -286,7 +286,7 @@ pub(super) fn normalize(schema: &mut Value, draft: Draft) {
     }
 }
 
-/// `exclusiveMinimum: true` beside `minimum: n` is `exclusiveMinimum: n`.
+/// Rewrites `exclusiveMinimum: true` beside `minimum: n` to `exclusiveMinimum: n`.
 fn bound(map: &mut Map<String, Value>, exclusive: &str, inclusive: &str) {
     match map.get(exclusive) {
         Some(Value::Bool(true)) => {

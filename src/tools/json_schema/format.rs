@@ -1,14 +1,14 @@
-//! The standard's formats as patterns, and how far each pattern goes.
+//! The standard's formats as regular expressions.
 
 use super::{Meaning, pattern};
 
-/// What the grammar can do for a format.
+/// Support of the grammar for a format.
 pub(super) enum Format {
-    /// The pattern accepts exactly the format's texts, but for what its comment says.
+    /// The pattern accepts exactly the format's texts, except for what its comment states.
     Exact(String),
-    /// The pattern accepts them and some more.
+    /// The pattern accepts the format's texts and some others.
     Wider(String),
-    /// A standard format that no pattern describes: checked afterwards.
+    /// A format of the standard without a pattern: checked when the value is complete.
     Unwritten,
     /// Not a format of the standard: an annotation.
     Unknown,
@@ -23,8 +23,8 @@ const OCTET: &str = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 const UNRESERVED: &str = "A-Za-z0-9._~\\-";
 const SUB_DELIMS: &str = "!$&'()*+,;=";
 
-/// Looks `name` up. In a tool's arguments there are no leap seconds: the standard has them, and few that
-/// read a time do.
+/// The support for format `name`. A tool's arguments have no leap seconds: the standard allows them, but few
+/// programs that parse a time do.
 pub(super) fn format(name: &str, meaning: Meaning) -> Format {
     let time = || time(meaning == Meaning::Standard);
     match name {
@@ -54,12 +54,12 @@ pub(super) fn format(name: &str, meaning: Meaning) -> Format {
     }
 }
 
-/// The canonical strings of a pattern of this module, quotes included.
+/// The canonical JSON strings, quotes included, for a pattern in this module.
 pub(super) fn written(text: &str) -> String {
     pattern::written(&format!("^(?:{text})$")).expect("the formats' patterns are constants")
 }
 
-/// RFC 3339 `full-time`. Leap seconds, if wanted, are written in the offsets of whole and half hours.
+/// RFC 3339 `full-time`. Leap seconds, if wanted, are allowed for offsets of whole and half hours.
 fn time(with_leap_seconds: bool) -> String {
     let plain = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,16})?(?:[Zz]|[+\-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
     if !with_leap_seconds {
@@ -93,7 +93,7 @@ fn ipv4() -> String {
     format!("(?:{OCTET}\\.){{3}}{OCTET}")
 }
 
-/// RFC 4291 section 2.2: one `::` stands for the groups that are missing.
+/// RFC 4291 section 2.2: a single `::` replaces missing groups.
 fn ipv6() -> String {
     let h = "[0-9a-fA-F]{1,4}";
     let tail = format!("(?:{h}:{h}|{})", ipv4());
@@ -124,7 +124,7 @@ fn email() -> String {
     )
 }
 
-/// RFC 3986 URI, or also a relative reference.
+/// RFC 3986 URI, or also a relative reference if `reference`.
 fn uri(reference: bool) -> String {
     let pchar = format!("(?:[{UNRESERVED}{SUB_DELIMS}:@]|%[0-9a-fA-F]{{2}})");
     let no_colon = format!("(?:[{UNRESERVED}{SUB_DELIMS}@]|%[0-9a-fA-F]{{2}})");

@@ -1,4 +1,4 @@
-//! Conjunctions as rules: the compiler's state, and the choice between alternatives.
+//! Conjunctions to rules: the state of the compiler, and the expansion of choices.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -13,13 +13,13 @@ use super::document::{Document, Id};
 use super::report::{self, Status};
 use super::{Compiled, Error, Options, keyword};
 
-/// Past this many rules, choices are checked afterwards instead of being spelled out.
+/// Number of rules from which choices are checked afterwards instead of being expanded.
 const MAX_RULES: usize = 12_000;
-/// Alternatives that one conjunction may be spelled out into.
+/// Most alternatives that one conjunction is expanded into.
 const MAX_ALTERNATIVES: usize = 128;
 
 enum Slot {
-    /// Being compiled; the name is for those who refer to it from within.
+    /// Being compiled; the name is for references from within.
     Open(String),
     Done(Option<String>),
 }
@@ -29,22 +29,22 @@ pub(super) struct Compiler<'a, 'c> {
     pub(super) checks: &'c Checks,
     pub(super) options: Options,
     pub(super) report: report::Draft,
-    /// A reference depends on the dynamic scope, so only the whole value can be checked.
+    /// True if a reference depends on the dynamic scope, so that only the whole value can be checked.
     pub(super) dynamic: bool,
     refused: Option<(String, String, String)>,
     rules: Vec<(String, String)>,
     terminals: Vec<(String, String)>,
     terminal_names: HashMap<String, String>,
     memo: HashMap<Vec<Item>, Slot>,
-    /// Referred to from within themselves.
+    /// Conjunctions that refer to themselves.
     recursive: HashSet<Vec<Item>>,
-    /// Conjunctions that turned out to have no value although something referred to them.
+    /// Conjunctions without any value, to which something referred.
     impossible: HashSet<Vec<Item>>,
     again: bool,
     names: usize,
 }
 
-/// Compiles the schema that `checks` hold.
+/// Compiles the schema in `checks`.
 pub(super) fn compile(checks: Arc<Checks>, draft: Draft, options: Options) -> Result<Compiled, Error> {
     let mut impossible = HashSet::new();
     loop {
@@ -102,7 +102,7 @@ impl<'a> Compiler<'a, '_> {
         self.report.note(&pointer, keyword, status, note);
     }
 
-    /// Leaves a keyword to the check afterwards.
+    /// Leaves a keyword to the check of the complete value.
     pub(super) fn relax(&mut self, id: Id, keyword: &str, note: &str) {
         self.mark(id, keyword, Status::CheckedAfter, note);
     }
@@ -120,8 +120,8 @@ impl<'a> Compiler<'a, '_> {
 
     pub(super) fn rule(&mut self, name: String, mut body: String) {
         if name.ends_with("::_") && !body.contains(" | ") {
-            // llguidance 1.9.1 loses the parameter's step where it inlines a rule that has one
-            // alternative only, so there is a second one that never applies.
+            // llguidance 1.9.1 loses the parameter's step when it inlines a rule with a single alternative, so
+            // a second one is added that never applies.
             body.push_str(" | \"}\" %if lt(_, 0)");
         }
         self.rules.push((name, body));
@@ -146,7 +146,7 @@ impl<'a> Compiler<'a, '_> {
         out
     }
 
-    /// The rule or terminal of the values that satisfy `items`; `None` if there are none.
+    /// The rule or terminal for the values that satisfy `items`; `None` if there are none.
     pub(super) fn value(&mut self, items: &[Item]) -> Option<String> {
         let flat = self.flatten(items);
         if flat.never || self.refused.is_some() {
@@ -176,7 +176,7 @@ impl<'a> Compiler<'a, '_> {
         let referred = self.recursive.contains(&key);
         let result = if alternatives.is_empty() {
             if referred {
-                // Something already counts on it: start over, knowing better.
+                // Other rules refer to it: start again, with this conjunction marked as impossible.
                 self.impossible.insert(key.clone());
                 self.again = true;
             }
@@ -191,7 +191,7 @@ impl<'a> Compiler<'a, '_> {
         result
     }
 
-    /// Spells a choice out: each alternative together with everything else.
+    /// Expands a choice: each alternative combined with the rest of the conjunction.
     fn choose(&mut self, mut flat: Flat) -> Vec<String> {
         let mut sized: Vec<(usize, Id, Choice)> = Vec::new();
         for (id, choice) in flat.choices.clone() {
@@ -199,7 +199,7 @@ impl<'a> Compiler<'a, '_> {
             sized.push((size, id, choice));
         }
         sized.sort();
-        // All together may be too many: keep those that fit, leave the others to the check.
+        // If all together are too many, the smallest are expanded and the others are left to the check.
         let mut product = 1_usize;
         let mut kept = Vec::new();
         for (size, id, choice) in sized {
@@ -248,7 +248,7 @@ impl<'a> Compiler<'a, '_> {
         alternatives
     }
 
-    /// A value of any kind.
+    /// The rule for any JSON value.
     pub(super) fn anything(&mut self) -> String {
         let key = vec![Item::Types(types::ALL)];
         if let Some(Slot::Done(Some(name))) = self.memo.get(&key) {
@@ -269,7 +269,7 @@ impl<'a> Compiler<'a, '_> {
         name
     }
 
-    /// Whether an annotation or nothing at all.
+    /// True if the schema has nothing but annotations.
     pub(super) fn is_trivial(&self, id: Id) -> bool {
         match self.document.value(id) {
             Value::Bool(b) => *b,

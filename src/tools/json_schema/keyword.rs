@@ -1,11 +1,11 @@
-//! The words of JSON Schema: which say nothing about a value, which hold definitions, and what an
-//! untyped schema implies.
+//! The keywords of JSON Schema: annotations, constraints and containers; and the types implied by an untyped
+//! schema.
 
 use serde_json::{Map, Value};
 
 use super::conjunction::types;
 
-/// Keywords that constrain nothing.
+/// True for keywords that constrain nothing.
 pub(super) fn is_annotation(word: &str) -> bool {
     matches!(
         word,
@@ -36,7 +36,7 @@ pub(super) fn is_annotation(word: &str) -> bool {
         || word.starts_with("x_")
 }
 
-/// Keywords that may refuse a value.
+/// True for keywords that may refuse a value.
 pub(super) fn is_constraint(word: &str) -> bool {
     matches!(
         word,
@@ -89,13 +89,13 @@ pub(super) fn is_constraint(word: &str) -> bool {
     )
 }
 
-/// Keywords that hold schemas for others to refer to.
+/// True for keywords that contain schemas for others to refer to.
 pub(super) fn is_container(word: &str) -> bool {
     matches!(word, "$defs" | "definitions")
 }
 
-/// The types that an untyped schema means, by the keywords that it has: what a tool's author who
-/// wrote `properties` and forgot `type` had in mind. `None` where the keywords do not agree.
+/// The types implied by the keywords of an untyped schema: a tool's author wrote `properties` and omitted
+/// `type`. `None` if the keywords do not agree.
 pub(super) fn implied_types(map: &Map<String, Value>) -> Option<u8> {
     let mut set = 0;
     for word in map.keys() {

@@ -1,4 +1,5 @@
-//! An object's members as rules: keys in any order, each once, and the brace when all are there.
+//! An object's members as rules: keys in any order, each once, and a closing brace once the required ones are
+//! there.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +9,11 @@ use super::object::{BITS, COUNTER, Member, Members};
 use super::pattern::{literal, printed};
 use super::presence::{Condition, Formula};
 
-/// Keys of a condition whose subsets are looked at to keep the object closable.
+/// Most keys of a condition for which all subsets are enumerated, to keep the object closable.
 const MAX_GUARDED: usize = 8;
 
 impl Compiler<'_, '_> {
-    /// The rules of an object; `None` if it could never be closed.
+    /// The rules for an object; `None` if it could never be closed.
     pub(super) fn members(&mut self, object: Members) -> Option<String> {
         let Members { mut members, others, formulas, min, max } = object;
         let in_order = self.options.key_order == KeyOrder::Schema;
@@ -60,8 +61,8 @@ impl Compiler<'_, '_> {
         };
         let guards = self.guards(&formulas, &members, bits);
 
-        // A key ends with its quote: one that another alternative takes for a key like any other
-        // has to be as long, or the longer terminal wins.
+        // A key ends with its quote, also where another alternative accepts it as an undeclared key: the
+        // terminals must have the same length, or the longer one wins.
         let colon = |key: &str| format!("{} \": \"", literal(&printed(key)));
         let name = self.fresh("o");
         let (first, member, rest) = (self.fresh("f"), self.fresh("m"), self.fresh("r"));
@@ -116,7 +117,7 @@ impl Compiler<'_, '_> {
             }
         }
         let close = close.suffix();
-        // A comma only where a member can follow it.
+        // A comma is only allowed if a member can follow it.
         let goes_on = Condition::any(addable.into_iter()).suffix();
         let mut first_body = Vec::new();
         let mut rest_body = Vec::new();
@@ -134,7 +135,7 @@ impl Compiler<'_, '_> {
         if first_body.is_empty() {
             return None;
         }
-        // A rule with a parameter has to use it.
+        // llguidance requires that a rule with a parameter uses it.
         let uses = |body: &[String]| body.iter().any(|b| b.contains("::_") || b.contains("%if"));
         if !uses(&first_body) {
             self.rule(name.clone(), format!("\"{{\" {}", first_body.join(" | ")));
@@ -149,7 +150,7 @@ impl Compiler<'_, '_> {
         Some(name)
     }
 
-    /// For each key, when it may be written without making the conditions unsatisfiable for good.
+    /// For each key, the condition under which it may be written without making the formulas unsatisfiable.
     fn guards(&self, formulas: &[Formula], members: &[Member], bits: usize) -> Vec<Condition> {
         let mut guards = vec![Condition::True; bits];
         let mut named = BTreeSet::new();

@@ -1,10 +1,10 @@
-//! Any JSON Schema as a grammar: what can be enforced while the text is written, what has to be
-//! checked when a value is closed, and a report that says which is which.
+//! JSON Schema to grammar: the keywords that can be enforced during generation, those that must be checked when
+//! a value is complete, and a report that tells them apart.
 //!
-//! The grammar is Lark text for llguidance. Objects are rules with a parameter, one bit a key: keys
-//! come in any order, each once, and the brace closes when those that must be there are. Everything
-//! that has no rule is relaxed keyword by keyword, so that the grammar accepts every valid text (in
-//! compact form, with `", "` and `": "`), and [`Checks`] hold a full validator for the rest.
+//! The grammar is Lark text for llguidance. Objects are rules with a parameter that has one bit per key. So
+//! keys come in any order, each once, and the brace closes once the required ones are there. Keywords that no
+//! rule can express are relaxed one by one: the grammar accepts every valid text (in compact form, with `", "`
+//! and `": "`), and [`Checks`] has a full validator for the rest.
 
 mod array;
 mod check;
@@ -40,34 +40,34 @@ pub use tracker::Tracker;
 
 use crate::error::Kind;
 
-/// Why a schema cannot be used.
+/// Reasons why a schema cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// It is not a JSON Schema.
     #[error("{pointer}: {message}")]
     Schema {
-        /// Where.
+        /// Its JSON pointer.
         pointer: String,
-        /// What is wrong.
+        /// The defect.
         message: String,
     },
-    /// It uses something that cannot be honoured.
+    /// It uses something that is not supported.
     #[error("{pointer}: {}{message}", if keyword.is_empty() { String::new() } else { format!("`{keyword}`: ") })]
     Refused {
-        /// Where.
+        /// Its JSON pointer.
         pointer: String,
         /// The keyword.
         keyword: String,
-        /// Why, and what to change.
+        /// The reason, and what to change.
         message: String,
-        /// The report up to there.
+        /// The report up to that point.
         report: Box<Report>,
     },
     /// No value satisfies it.
     #[error("no JSON value satisfies the schema; look for keywords that contradict each other")]
     AcceptsNothing {
-        /// The keywords.
+        /// The report on its keywords.
         report: Box<Report>,
     },
 }
@@ -79,47 +79,47 @@ impl Error {
     }
 }
 
-/// What a schema leaves open means different things to its authors.
+/// Semantics of what a schema leaves open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Meaning {
-    /// The standard's: what is not forbidden is allowed.
+    /// The standard's: everything is allowed that is not forbidden.
     #[default]
     Standard,
-    /// A tool's parameters: an object, whose undeclared keys are not written.
+    /// A tool's parameters: an object whose undeclared keys are not generated.
     Tool,
 }
 
-/// The order in which an object's keys are written.
+/// Order of the keys in generated objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum KeyOrder {
-    /// As the model likes.
+    /// Any order.
     #[default]
     Any,
-    /// As the schema lists them.
+    /// The order in the schema.
     Schema,
 }
 
-/// How to compile a schema.
+/// Options for compiling a schema.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// What is meant by what is left open.
+    /// Semantics of what the schema leaves open.
     pub meaning: Meaning,
-    /// The order of keys.
+    /// Order of the keys.
     pub key_order: KeyOrder,
-    /// The draft where `$schema` names none; 2020-12 with the older forms otherwise.
+    /// The draft if `$schema` names none; `None` is 2020-12, and older forms are accepted.
     pub draft: Option<Draft>,
 }
 
-/// A schema ready for use.
+/// A compiled schema.
 #[derive(Clone, Debug)]
 pub struct Compiled {
     /// Rules and terminals in llguidance's Lark, without `start`; see [`Compiled::lark`].
     pub rules: String,
-    /// The rule or terminal of the whole value.
+    /// Name of the rule or terminal for the whole value.
     pub value: String,
-    /// What became of each keyword.
+    /// The treatment of each keyword.
     pub report: Report,
-    /// What a tracker of the written text has to check.
+    /// The checks for a [`Tracker`] of the generated text.
     pub checks: Arc<Checks>,
 }
 
@@ -134,8 +134,8 @@ impl Compiled {
 ///
 /// # Errors
 ///
-/// [`Error::Schema`] and [`Error::Refused`] name the place; [`Error::AcceptsNothing`] is a schema
-/// that no value satisfies.
+/// [`Error::Schema`] and [`Error::Refused`] have a pointer; [`Error::AcceptsNothing`] is for a schema that no
+/// value satisfies.
 pub fn compile(schema: &Value, options: Options) -> Result<Compiled, Error> {
     let draft = document::declared_draft(schema).or(options.draft).unwrap_or(Draft::Draft202012);
     let mut schema = schema.clone();

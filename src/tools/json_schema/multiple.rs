@@ -1,10 +1,10 @@
-//! The literals that are multiples of a number, where their last digits tell that.
+//! Literals of multiples of a number, as far as their last digits decide it.
 
 use super::decimal::Decimal;
 use super::number::{Limits, integral_tail};
 
-/// The literals that are multiples of `divisor`, where the last digits decide that: a divisor of a
-/// power of ten, of at most 1,000 in its last place. `None` for any other divisor.
+/// The literals that are multiples of `divisor`, if their last digits decide it: `divisor`, in units of its
+/// last decimal place, must divide 1,000. `None` for other divisors.
 pub(super) fn multiples(divisor: &Decimal, integers: bool, limits: Limits) -> Option<String> {
     if divisor.negative || divisor.is_zero() {
         return None;
@@ -23,8 +23,7 @@ pub(super) fn multiples(divisor: &Decimal, integers: bool, limits: Limits) -> Op
         }
     }
     if integers {
-        // An integer is a multiple of d = unit / 10^places where it is one of the least integer
-        // multiple of d.
+        // An integer is a multiple of d = unit / 10^places if it is one of the least integer multiple of d.
         let mut step = unit;
         let mut left = places;
         while left > 0 && step.is_multiple_of(10) {
@@ -38,7 +37,7 @@ pub(super) fn multiples(divisor: &Decimal, integers: bool, limits: Limits) -> Op
     if places == 0 {
         return endings(unit, limits).map(|e| format!(r"{e}(?:\.0{{1,8}})?"));
     }
-    // Multiples of a fraction: the fraction's digits decide.
+    // Multiples of a fraction are decided by the digits of the fraction.
     let power = 10_u64.checked_pow(u32::try_from(places).ok()?)?;
     if power % unit != 0 {
         return None;

@@ -1,27 +1,27 @@
 //! Number literals within bounds, as regular expressions over decimal digits.
 //!
-//! Literals are bounded in digits and exponent, so that a model cannot write digits for ever.
-//! With a range no exponent is written: comparing digits is then comparing numbers.
+//! Literals have limits on digits and exponent, so that a model cannot write digits forever. With a range, no
+//! exponent is allowed: comparing numbers is then comparing digits.
 
 use std::cmp::Ordering;
 
 use super::decimal::{Bound, Decimal};
 
-/// Digits after the first of an integer part, digits of a fraction: what a literal may have.
+/// Limits of a literal: integer digits after the first, and fraction digits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) integer: usize,
     pub(super) fraction: usize,
-    /// Whether `1.0` may stand for the integer 1, as the standard has it.
+    /// True if `1.0` may stand for the integer 1, as in the standard.
     pub(super) integral_fraction: bool,
 }
-/// Every number literal, with an exponent where `limits` has room for one.
+/// Every number literal, also with an exponent.
 pub(super) fn any(limits: Limits) -> String {
     let Limits { integer, fraction, .. } = limits;
     let mut text =
         format!(r"-?(?:0|[1-9][0-9]{{0,{integer}}})(?:\.[0-9]{{1,{fraction}}})?(?:[eE][+\-]?[0-9]{{1,2}})?");
     if limits.integral_fraction {
-        // What a double can hold, in scientific notation.
+        // The range of a double, in scientific notation.
         text = format!(
             r"(?:{text}|-?[0-9](?:\.[0-9]{{1,20}})?[eE](?:\+?(?:[12][0-9][0-9]|30[0-7])|-[12][0-9][0-9]))"
         );
@@ -45,7 +45,7 @@ pub(super) fn integral_tail(limits: Limits) -> &'static str {
     if limits.integral_fraction { r"(?:\.0{1,8})?" } else { "" }
 }
 
-/// The literals of `integers` (else of any numbers) between the bounds; `None` if there is none.
+/// The literals between the bounds, of `integers` or of any numbers; `None` if there are none.
 pub(super) fn range(
     low: Option<&Bound>,
     high: Option<&Bound>,
@@ -53,7 +53,7 @@ pub(super) fn range(
     limits: Limits,
 ) -> Option<String> {
     let mut branches = Vec::new();
-    // Negative numbers mirror the positive ones: -high..-low.
+    // Negative numbers mirror positive ones: -high..-low.
     let zero = Bound { value: Decimal::zero(), exclusive: true };
     let at_zero = Bound { value: Decimal::zero(), exclusive: false };
     let reaches_below = low.is_none_or(|b| b.value < Decimal::zero());
@@ -79,7 +79,7 @@ pub(super) fn range(
             branches.push(text);
         }
     }
-    // Minus zero is zero.
+    // Minus zero equals zero.
     let holds_zero = |low: Option<&Bound>, high: Option<&Bound>| {
         low.is_none_or(|b| b.value < Decimal::zero() || (b.value.is_zero() && !b.exclusive))
             && high.is_none_or(|b| b.value > Decimal::zero() || (b.value.is_zero() && !b.exclusive))
@@ -93,7 +93,7 @@ pub(super) fn range(
     }
 }
 
-/// Literals without sign at or above `low` and at or below `high`; both are non-negative.
+/// Unsigned literals from `low` to `high`; both are non-negative.
 fn positive(low: &Bound, high: Option<&Bound>, integers: bool, limits: Limits) -> Option<String> {
     if integers {
         let mut from = low.value.integer.clone();
@@ -151,7 +151,7 @@ fn positive(low: &Bound, high: Option<&Bound>, integers: bool, limits: Limits) -
     }
 }
 
-/// Fractions (with their point, or nothing for none) on one side of `.digits`, itself if `or_equal`.
+/// Fractions (with their point, or empty) on one `side` of `.digits`, and `.digits` itself if `or_equal`.
 fn fraction_bound(digits: &str, side: Ordering, or_equal: bool, limits: Limits) -> Option<String> {
     let max = limits.fraction.max(digits.len() + 1);
     let mut branches = Vec::new();
@@ -202,7 +202,7 @@ fn fraction_bound(digits: &str, side: Ordering, or_equal: bool, limits: Limits) 
     if branches.is_empty() { None } else { Some(branches.join("|")) }
 }
 
-/// Fractions between two bounds that share an integer part.
+/// Fractions between two bounds with the same integer part.
 fn fraction_between(low: &Bound, high: &Bound, limits: Limits) -> Option<String> {
     let width = low.value.fraction.len().max(high.value.fraction.len());
     let max = limits.fraction.max(width + 1);
@@ -214,7 +214,7 @@ fn fraction_between(low: &Bound, high: &Bound, limits: Limits) -> Option<String>
         _ => {}
     }
     let mut branches = Vec::new();
-    // The low bound itself (however many zeros follow), and shorter spellings of it.
+    // The low bound itself, followed by any zeros, and shorter spellings of it.
     let significant = low.value.fraction.len();
     let text = |digits: &[u8]| String::from_utf8_lossy(digits).into_owned();
     if !low.exclusive {
@@ -229,7 +229,7 @@ fn fraction_between(low: &Bound, high: &Bound, limits: Limits) -> Option<String>
     }
     let split = (0..width).find(|i| low_digits[*i] != high_digits[*i])?;
     let more = |n: usize| format!("[0-9]{{0,{}}}", max - n);
-    // Above low: same prefix, then a greater digit (below high's at the split).
+    // Above low: the same prefix, then a greater digit (below high's at the split).
     branches.push(format!(r"\.{}0{{0,{}}}[1-9]{}", text(&low_digits), max - width - 1, more(width + 1)));
     for i in (split + 1..width).rev() {
         if low_digits[i] < b'9' {
@@ -250,7 +250,7 @@ fn fraction_between(low: &Bound, high: &Bound, limits: Limits) -> Option<String>
         ));
     }
     for i in split + 1..width {
-        // A spelling that stops here has zeros after it, so it is below high if any digit is left.
+        // A spelling that ends here is below high if any of high's remaining digits is not zero.
         if high_digits[i..].iter().any(|d| *d > b'0') {
             branches.push(format!(r"\.{}", text(&high_digits[..i])));
         }
@@ -283,7 +283,7 @@ fn digit_class(from: u8, to: u8) -> String {
     }
 }
 
-/// Integers without sign from `from` to `to`, as digits without leading zeros.
+/// Unsigned integers from `from` to `to`, without leading zeros.
 fn integer_range(from: &str, to: Option<&str>, limits: Limits) -> Option<String> {
     let mut branches = Vec::new();
     match to {
@@ -312,7 +312,7 @@ fn integer_range(from: &str, to: Option<&str>, limits: Limits) -> Option<String>
     Some(branches.join("|"))
 }
 
-/// Digit strings of one length between two of them.
+/// Digit strings of one length between `from` and `to`.
 fn same_length(from: &[u8], to: &[u8], prefix: &str, out: &mut Vec<String>) {
     let n = from.len();
     if n == 0 {

@@ -1,4 +1,4 @@
-//! Objects: a rule whose parameter holds one bit for each key that has been written.
+//! Objects: a rule whose parameter has one bit for each key that was written.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -14,25 +14,25 @@ use super::report::Status;
 use super::shape::{ObjectPart, Shape};
 use super::{KeyOrder, Meaning};
 
-/// Bits of a rule's parameter.
+/// Number of bits in a rule's parameter.
 pub(super) const BITS: usize = 64;
-/// The part of them that counts members, where a count is needed and the keys do not give it.
+/// Bits that count the members, if a count is needed that the keys' bits do not give.
 pub(super) const COUNTER: (usize, usize) = (48, 64);
-/// Patterns whose subsets are spelled out for the keys that no schema declares.
+/// Most patterns whose subsets are enumerated for undeclared keys.
 const MAX_PATTERNS: usize = 4;
 
-/// A key that has a name, and the rule of its value.
+/// A declared key, and the rule of its value.
 pub(super) struct Member {
     pub(super) key: Rc<str>,
     pub(super) required: bool,
     pub(super) value: String,
 }
 
-/// An object's members as rules.
+/// An object's members, as input for its rules.
 #[derive(Default)]
 pub(super) struct Members {
     pub(super) members: Vec<Member>,
-    /// Terminals of the other keys, with the rules of their values.
+    /// Terminals of undeclared keys, with the rules of their values.
     pub(super) others: Vec<(String, String)>,
     pub(super) formulas: Vec<Formula>,
     pub(super) min: u64,
@@ -40,7 +40,7 @@ pub(super) struct Members {
 }
 
 impl<'a> Compiler<'a, '_> {
-    /// What the value under `key` has to satisfy.
+    /// The conjunction for the value under `key`.
     pub(super) fn key_items(&mut self, shape: &Shape<'a>, key: &str) -> Vec<Item> {
         let mut items = Vec::new();
         if shape.flat.absent.contains(key) {
@@ -86,8 +86,8 @@ impl<'a> Compiler<'a, '_> {
         items
     }
 
-    /// The schema of `keyword` of `id`, where the grammar can tell what has been evaluated:
-    /// nothing in place of `id` chooses.
+    /// The schema under `keyword` of `id`, if the grammar can determine what has been evaluated, which requires
+    /// that `id` has no choices. `None` otherwise, and for schemas that constrain nothing.
     pub(super) fn unevaluated(&mut self, id: Id, keyword: &'static str) -> Option<Id> {
         let Value::Object(map) = self.document.value(id) else { return None };
         let child = self.document.child(id, map.get(keyword)?);
@@ -112,12 +112,12 @@ impl<'a> Compiler<'a, '_> {
         Some(child)
     }
 
-    /// The schemas that apply in place of `id`, itself among them.
+    /// The schemas that apply to the same value as `id`, and `id` itself.
     pub(super) fn covered(&mut self, id: Id) -> BTreeSet<Id> {
         self.flatten(&[Item::Schema(id)]).locals
     }
 
-    /// The rule of the objects of a shape.
+    /// The rule for the objects of a shape; `None` if there are none.
     pub(super) fn object(&mut self, shape: &Shape<'a>) -> Option<String> {
         let mut keys: Vec<Rc<str>> = Vec::new();
         let mut add = |key: &str| {
@@ -173,7 +173,7 @@ impl<'a> Compiler<'a, '_> {
         for (id, choice, formula) in formulas {
             let mut named = BTreeSet::new();
             formula.keys(&mut named);
-            // A key's bit must exist: with too many keys the condition is left to the check.
+            // The key's bit must exist; with too many keys the condition is left to the check.
             let fits = members.len() <= COUNTER.0
                 || named
                     .iter()
@@ -193,7 +193,7 @@ impl<'a> Compiler<'a, '_> {
         self.members(Members { members, others, formulas: kept, min, max })
     }
 
-    /// Whether keys that no schema speaks of are not written.
+    /// True if undeclared keys are not generated.
     fn is_closed(&self, shape: &Shape<'a>) -> bool {
         if self.options.meaning == Meaning::Standard {
             return false;
@@ -212,7 +212,7 @@ impl<'a> Compiler<'a, '_> {
         (names || root) && !opened
     }
 
-    /// Whether `propertyNames` refuses a declared key.
+    /// True if `propertyNames` refuses a declared key.
     fn name_refused(&mut self, shape: &Shape<'a>, key: &str) -> bool {
         shape.names.iter().any(|(id, child)| {
             let child = self.document.child(*id, child);
@@ -221,7 +221,7 @@ impl<'a> Compiler<'a, '_> {
         })
     }
 
-    /// Terminals for the keys that have no name, by the patterns that they match.
+    /// Terminals for undeclared keys, by the set of patterns that they match.
     fn others(&mut self, shape: &Shape<'a>, keys: &[Rc<str>], closed: bool) -> Vec<(String, String)> {
         let mut base = Vec::new();
         for (id, child) in &shape.names {
@@ -248,7 +248,7 @@ impl<'a> Compiler<'a, '_> {
                     None => return Vec::new(),
                 }
             }
-            // What is relaxed below is relaxed here too.
+            // If something in the schema is relaxed, so is `propertyNames`.
             let pointer = self.document.pointer(child);
             if self.report.is_checked(&pointer) {
                 self.relax(*id, "propertyNames", "");
@@ -315,7 +315,7 @@ impl<'a> Compiler<'a, '_> {
         out
     }
 
-    /// What the value under an undeclared key that matches some patterns has to satisfy.
+    /// The conjunction for the value under an undeclared key that matches the patterns for which `has` is true.
     fn other_items(&mut self, shape: &Shape<'a>, has: &dyn Fn(&str) -> bool) -> Vec<Item> {
         let mut items = Vec::new();
         let evaluates = |part: &ObjectPart<'a>| part.patterns.iter().any(|(text, _)| has(text));
@@ -346,7 +346,7 @@ impl<'a> Compiler<'a, '_> {
         items
     }
 
-    /// Follows a reference for the graph of places.
+    /// Resolves a reference for the graph of places.
     pub(super) fn target(&mut self, id: Id, reference: &str) -> Option<Id> {
         match self.document.resolve(id, reference) {
             Target::Inside(target) => Some(target),
@@ -355,12 +355,12 @@ impl<'a> Compiler<'a, '_> {
     }
 }
 
-/// Whether `pattern` matches somewhere in `text`; `None` for a pattern that needs backtracking.
+/// True if `pattern` matches somewhere in `text`; `None` for a pattern that needs backtracking.
 pub(super) fn matches(pattern: &str, text: &str) -> Option<bool> {
     compiled(pattern).map(|regex| regex.is_match(text))
 }
 
-/// The pattern as an expression of linear time.
+/// Compiles the pattern for a linear-time engine; `None` if that is not possible.
 pub(super) fn compiled(pattern: &str) -> Option<regex::Regex> {
     let rust = jsonschema_regex::to_rust_regex(pattern).ok()?;
     regex::RegexBuilder::new(&rust).size_limit(1 << 20).build().ok()

@@ -1,38 +1,38 @@
-//! Patterns of JSON Schema as regular expressions over the *written* string, quotes and all.
+//! Patterns of JSON Schema as regular expressions over the *encoded* string, quotes included.
 //!
-//! A grammar sees `"a\"b"`, a pattern means `a"b`. So every character and class of the pattern is
-//! rewritten into the way JSON writes it: raw where JSON allows that, else its escape. The language
-//! of a translated pattern holds only canonical strings ([`CANONICAL_CHAR`]), which is what makes
-//! complements (`not`, the keys that match no pattern) mean the same as on the decoded text.
+//! A grammar sees `"a\"b"` where a pattern means `a"b`. So every character and class of the pattern is
+//! rewritten to its JSON encoding: raw if JSON allows that, otherwise as an escape. A rewritten pattern only
+//! accepts canonical strings ([`CANONICAL_CHAR`]). This makes complements (`not`, keys that match no pattern)
+//! mean the same as for the decoded text.
 
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look};
 
-/// One character of a string, written in any way that JSON allows; a surrogate pair is one.
+/// One character of a string in any JSON encoding; a surrogate pair is one character.
 pub(super) const ANY_CHAR: &str = concat!(
     r#"(?:[^"\\\x00-\x1F]|\\(?:["\\\/bfnrt]|u(?:[0-9a-cefA-CEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}"#,
     r#"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})))"#
 );
 
-/// One character of a string, escaped only where JSON demands it.
+/// One character of a string, escaped only if JSON requires it.
 pub(super) const CANONICAL_CHAR: &str = r#"(?:[^"\\\x00-\x1F]|\\(?:["\\bfnrt]|u00[01][0-9a-fA-F]))"#;
 
-/// Alternatives that the anchors inside a pattern may be multiplied out into.
+/// Most alternatives that anchors inside a pattern are expanded into.
 const MAX_SEQUENCES: usize = 64;
 
-/// The control characters with an escape of their own.
+/// The control characters with a short escape.
 const SHORT_ESCAPES: [(u8, char); 5] = [(0x08, 'b'), (0x09, 't'), (0x0a, 'n'), (0x0c, 'f'), (0x0d, 'r')];
 
-/// Why a pattern cannot be enforced while the text is written.
+/// Reasons why a pattern cannot be enforced during generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unsupported {
-    /// Lookaround, a back-reference, or something the regular-expression parser does not know.
+    /// Lookaround, a back-reference, or other syntax that the parser does not support.
     Syntax,
     /// An anchor or a word boundary inside the pattern.
     Anchor,
 }
 
 impl Unsupported {
-    /// What to say of it.
+    /// The reason for the report.
     pub(super) fn note(self) -> &'static str {
         match self {
             Unsupported::Syntax => "lookaround, back-reference or unknown syntax",
@@ -41,8 +41,8 @@ impl Unsupported {
     }
 }
 
-/// The regular expression, without slashes, of the canonical JSON strings, quotes included, that
-/// hold a match of `pattern` (an ECMA 262 expression, searched for anywhere as the standard says).
+/// The regular expression, without slashes, for the canonical JSON strings (quotes included) that contain a
+/// match of `pattern`. The pattern is in ECMA 262 syntax and matches anywhere, as in the standard.
 pub(super) fn written(pattern: &str) -> Result<String, Unsupported> {
     let rust = jsonschema_regex::to_rust_regex(pattern).map_err(|()| Unsupported::Syntax)?;
     let hir = regex_syntax::ParserBuilder::new().build().parse(&rust).map_err(|_| Unsupported::Syntax)?;
@@ -64,14 +64,15 @@ pub(super) fn written(pattern: &str) -> Result<String, Unsupported> {
         branches.push(text);
     }
     if branches.is_empty() {
-        // No text has a character before its beginning.
+        // A character before the start of the text is impossible.
         branches.push(r"\x00".to_string());
     }
     Ok(format!("\"(?:{})\"", branches.join("|")))
 }
 
-/// The canonical JSON strings that hold a match of `pattern` as expressions that all have to match, those
-/// with `true` not: lookaheads right after `^` are conditions of their own on the whole text.
+/// Regular expressions for the canonical JSON strings that contain a match of `pattern`: those with `false`
+/// must match, those with `true` must not. Lookaheads right after `^` become separate conditions on the whole
+/// text.
 pub(super) fn conditions(pattern: &str) -> Result<Vec<(bool, String)>, Unsupported> {
     let Some((lookaheads, rest)) = leading_lookaheads(pattern) else {
         return Ok(vec![(false, written(pattern)?)]);
@@ -81,8 +82,8 @@ pub(super) fn conditions(pattern: &str) -> Result<Vec<(bool, String)>, Unsupport
     std::iter::once(Ok(rest)).chain(lookaheads).collect()
 }
 
-/// The lookaheads after the `^` that `pattern` begins with, with `true` for `(?!`, and what follows them;
-/// `None` where there are none, or where they do not concern all of the pattern.
+/// The lookaheads after the `^` at the start of `pattern` (`true` for `(?!`), and the rest of it. `None` if
+/// there are none, or if they do not apply to the whole pattern.
 fn leading_lookaheads(pattern: &str) -> Option<(Vec<(bool, &str)>, &str)> {
     let mut rest = pattern.strip_prefix('^')?;
     let mut lookaheads = Vec::new();
@@ -94,23 +95,23 @@ fn leading_lookaheads(pattern: &str) -> Option<(Vec<(bool, &str)>, &str)> {
             return None;
         }
     }
-    // At the top an alternative would stand beside them, not behind.
+    // A top-level alternative would not be preceded by the lookaheads.
     (!lookaheads.is_empty() && group_end(&format!("{rest})")) == Some(rest.len()) && !has_bar(rest))
         .then_some((lookaheads, rest))
 }
 
-/// Where the group ends whose inside `text` begins with.
+/// Offset of the parenthesis that ends the group whose inside starts `text`.
 fn group_end(text: &str) -> Option<usize> {
     outline(text).find(|(_, depth, c)| *depth == 0 && *c == ')').map(|(at, ..)| at)
 }
 
-/// Whether there is an alternative outside of all groups.
+/// True if there is an alternative outside of all groups.
 fn has_bar(text: &str) -> bool {
     outline(text).any(|(_, depth, c)| depth == 0 && c == '|')
 }
 
-/// The characters of an expression outside of classes and escapes, with their offsets and how many groups
-/// opened in `text` are around them.
+/// The characters of an expression outside of classes and escapes, with their offsets and the number of
+/// enclosing groups that were opened in `text`.
 fn outline(text: &str) -> impl Iterator<Item = (usize, usize, char)> {
     let (mut escaped, mut in_class, mut depth) = (false, false, 0_usize);
     text.char_indices().filter_map(move |(at, c)| {
@@ -143,8 +144,8 @@ fn outline(text: &str) -> impl Iterator<Item = (usize, usize, char)> {
     })
 }
 
-/// The expression as alternatives between sequences whose anchors stand among their parts: every
-/// alternation that holds an anchor is multiplied out.
+/// The expression as alternatives of sequences in which anchors are separate parts: every alternation with an
+/// anchor is expanded.
 fn sequences(hir: &Hir) -> Result<Vec<Vec<&Hir>>, Unsupported> {
     if hir.properties().look_set().is_empty() {
         return Ok(vec![vec![hir]]);
@@ -184,15 +185,15 @@ fn sequences(hir: &Hir) -> Result<Vec<Vec<&Hir>>, Unsupported> {
     }
 }
 
-/// The parts of a sequence, whether it begins where the text does, whether it ends where it ends.
+/// The parts of a sequence; true if it is anchored at the start of the text; true if at the end.
 type Anchored<'h> = (Vec<&'h Hir>, bool, bool);
 
-/// A sequence without its anchors, and whether it begins where the text does and ends where it
-/// ends; `None` where an anchor cannot hold.
+/// A sequence without its anchors, and its anchoring at the start and the end of the text. `None` if an anchor
+/// can never hold.
 fn strip_anchors<'h>(sequence: &[&'h Hir]) -> Result<Option<Anchored<'h>>, Unsupported> {
     let is = |part: &Hir, look: Look| matches!(part.kind(), HirKind::Look(l) if *l == look);
     let (mut parts, mut start, mut end) = (sequence.to_vec(), false, false);
-    // What stands outside of an anchor can only be empty.
+    // Parts beyond an anchor can only match the empty text.
     let empty = |part: &&Hir| part.properties().minimum_len() == Some(0);
     if let Some(at) = parts.iter().rposition(|p| is(p, Look::Start)) {
         if !parts[..at].iter().all(empty) {
@@ -266,7 +267,7 @@ fn print(hir: &Hir, out: &mut String) -> Result<(), Unsupported> {
     Ok(())
 }
 
-/// `c` as JSON writes it inside a string, in the syntax of a regular expression.
+/// `c` encoded for a JSON string, in regular expression syntax.
 fn print_char(c: char, out: &mut String) {
     match c {
         '"' => out.push_str(r#"\\""#),
@@ -280,7 +281,7 @@ fn print_char(c: char, out: &mut String) {
     }
 }
 
-/// Both escapes of a control character, as a bare alternation.
+/// All escapes of a control character, as an alternation without a group.
 fn print_control(byte: u8, out: &mut String) {
     if let Some((_, letter)) = SHORT_ESCAPES.iter().find(|(b, _)| *b == byte) {
         out.push_str(r"\\");
@@ -298,7 +299,7 @@ fn print_control(byte: u8, out: &mut String) {
     }
 }
 
-/// A character that stands for itself, escaped for the expression and for the slashes around it.
+/// A literal character, escaped for the expression and for the slashes around it.
 pub(super) fn print_raw(c: char, out: &mut String) {
     match c {
         '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
@@ -367,7 +368,7 @@ fn print_class(class: &ClassUnicode, out: &mut String) {
         branches.push(text);
     }
     if branches.is_empty() {
-        // The empty class: a control character can never stand raw in a string.
+        // The empty class: a raw control character is impossible in a string.
         branches.push(r"\x00".to_string());
     }
     if branches.len() == 1 && !branches[0].contains('|') {
@@ -385,12 +386,12 @@ fn print_in_class(c: char, out: &mut String) {
     }
 }
 
-/// `text` as JSON prints it, quotes included: the one form in which an enumerated string is written.
+/// `text` as a JSON string, quotes included: the only form of an enumerated string.
 pub(super) fn printed(text: &str) -> String {
     serde_json::Value::String(text.to_string()).to_string()
 }
 
-/// A literal of the grammar language that stands for `text`.
+/// `text` as a literal in the grammar language.
 pub(crate) fn literal(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

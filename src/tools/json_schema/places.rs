@@ -1,4 +1,4 @@
-//! The graph of the schemas that apply for certain, and where in it something is left to check.
+//! The graph of schemas that certainly apply, with marks where something is checked afterwards.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use super::document::{Document, Id};
 use super::grammar::Compiler;
 use super::object::compiled;
 
-/// Keywords below which a schema applies only perhaps.
+/// Keywords below which a schema may or may not apply.
 const CONDITIONAL: [&str; 14] = [
     "anyOf",
     "oneOf",
@@ -26,7 +26,7 @@ const CONDITIONAL: [&str; 14] = [
     "contentSchema",
     "dependentRequired",
 ];
-/// Keywords below which a schema applies to the value or to parts of it.
+/// Keywords below which a schema certainly applies to the value or to parts of it.
 const CERTAIN: [&str; 7] = [
     "allOf",
     "properties",
@@ -38,7 +38,7 @@ const CERTAIN: [&str; 7] = [
 ];
 
 impl<'a> Compiler<'a, '_> {
-    /// The places, the root first.
+    /// Builds the graph; the root comes first.
     pub(super) fn places(&mut self) -> Vec<Place> {
         let mut nodes: HashMap<Id, Node> = HashMap::from([(Document::ROOT, 0)]);
         let mut queue = vec![Document::ROOT];
@@ -150,7 +150,7 @@ impl<'a> Compiler<'a, '_> {
         children.into_iter().any(|child| self.reaches_check(child, seen))
     }
 
-    /// The schemas directly below some keywords.
+    /// The schemas directly below the keywords `words`.
     fn below(&mut self, id: Id, words: &[&str]) -> Vec<Id> {
         let Value::Object(map) = self.document.value(id) else { return Vec::new() };
         let mut out = Vec::new();

@@ -1,5 +1,4 @@
-//! Which keys an object must hold together: `required` under `anyOf`, `oneOf`, `not`, `if`,
-//! dependencies, as one condition on the set of the keys written.
+//! Conditions on the set of an object's keys: `required` below `anyOf`, `oneOf`, `not`, `if` and dependencies.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -10,14 +9,14 @@ use super::conjunction::Choice;
 use super::document::{Id, Target};
 use super::grammar::Compiler;
 
-/// A condition on the keys of an object; a value that is no object has none of them.
+/// A condition on the keys of an object; values of other types have no keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Formula {
     True,
     False,
     /// The value is an object.
     Object,
-    /// The object holds this key.
+    /// The object has this key.
     Key(Rc<str>),
     Not(Box<Formula>),
     All(Vec<Formula>),
@@ -30,17 +29,17 @@ impl Formula {
         Formula::Not(Box::new(inner))
     }
 
-    /// `key` is there, if the value is an object.
+    /// Requires `key`, if the value is an object.
     pub(super) fn required(key: &str) -> Formula {
         Formula::Any(vec![Formula::not(Formula::Object), Formula::Key(key.into())])
     }
 
-    /// `key` is not there.
+    /// Forbids `key`.
     pub(super) fn forbidden(key: &str) -> Formula {
         Formula::not(Formula::Key(key.into()))
     }
 
-    /// Its truth for a value that is no object.
+    /// The result for a value that is not an object.
     pub(super) fn elsewhere(&self) -> bool {
         self.evaluate(false, &|_| false)
     }
@@ -71,7 +70,7 @@ impl Formula {
         }
     }
 
-    /// The condition in the grammar language, `bit` giving the place of a key that can be written.
+    /// The condition in the grammar language; `bit` returns the bit of a key that can be written.
     pub(super) fn condition(&self, bit: &dyn Fn(&str) -> Option<usize>) -> Condition {
         match self {
             Formula::True | Formula::Object => Condition::True,
@@ -139,7 +138,7 @@ impl Condition {
                 texts.push(text);
             }
         }
-        // Balanced, because the grammar's conditions take two arguments and its parser recurses.
+        // Balanced, since conditions take two arguments and llguidance's parser recurses.
         while texts.len() > 1 {
             texts = texts
                 .chunks(2)
@@ -152,7 +151,7 @@ impl Condition {
         texts.pop().map_or(neutral, Condition::If)
     }
 
-    /// ` %if ...`, or nothing; `None` where the condition never holds.
+    /// ` %if ...`, or an empty string; `None` if the condition never holds.
     pub(super) fn suffix(&self) -> Option<String> {
         match self {
             Condition::True => Some(String::new()),
@@ -163,7 +162,7 @@ impl Condition {
 }
 
 impl Compiler<'_, '_> {
-    /// A choice as a condition on keys, if it is nothing more.
+    /// A choice as a condition on keys; `None` if it is more than that.
     pub(super) fn formula(&mut self, id: Id, choice: &Choice) -> Option<Formula> {
         let Value::Object(map) = self.document.value(id) else { return None };
         let each = |compiler: &mut Self, keyword: &str| -> Option<Vec<Formula>> {

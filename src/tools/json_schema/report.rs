@@ -1,21 +1,21 @@
-//! What becomes of each keyword of a schema.
+//! Report on a schema: the treatment of each keyword.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
 
-/// What becomes of a keyword, weakest last.
+/// Treatment of a keyword; the weakest comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It constrains nothing: a title, a default, a word that the standard does not know.
+    /// It constrains nothing: a title, a default, a keyword unknown to the standard.
     Annotation,
-    /// No text that breaks it can be written.
+    /// The grammar excludes every violation.
     Enforced,
-    /// It is checked when the value that it concerns is closed; a value that fails is backed out of.
+    /// It is checked when its value is complete; if the check fails, generation backtracks.
     CheckedAfter,
-    /// It cannot be honoured, so the schema is not used.
+    /// It is not supported, so the schema is refused.
     Refused,
 }
 
@@ -30,38 +30,38 @@ impl fmt::Display for Status {
     }
 }
 
-/// One keyword at one place.
+/// The status of one keyword in one schema.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// The JSON pointer of the schema that holds the keyword, as a URI fragment.
+    /// JSON pointer of the schema with the keyword, as a URI fragment.
     pub pointer: String,
     /// The keyword.
     pub keyword: String,
-    /// What becomes of it.
+    /// Its treatment.
     pub status: Status,
-    /// Why, and what to change, where there is something to say.
+    /// The reason, and what to change; may be empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub note: String,
 }
 
-/// Every keyword of a schema, in the order of the pointers.
+/// The status of every keyword of a schema, sorted by pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The keywords.
     pub lines: Vec<Line>,
-    /// The pointers of the objects whose keys are written in one order only: all that declare keys
-    /// under [`KeyOrder::Schema`](super::KeyOrder::Schema), none otherwise.
+    /// Pointers of the objects whose keys have a fixed order: all that declare several keys under
+    /// [`KeyOrder::Schema`](super::KeyOrder::Schema), none otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub in_order: Vec<String>,
 }
 
 impl Report {
-    /// The weakest status of any keyword: `Enforced` for a schema that constrains nothing.
+    /// The weakest status of any keyword; `Enforced` if the schema constrains nothing.
     pub fn status(&self) -> Status {
         self.lines.iter().map(|l| l.status).max().unwrap_or(Status::Enforced).max(Status::Enforced)
     }
 
-    /// The lines that have `status`.
+    /// The lines with this status.
     pub fn with(&self, status: Status) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(move |l| l.status == status)
     }
@@ -84,7 +84,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Gathers lines; what is said twice of a keyword keeps the weaker status.
+/// Collects lines; of several for one keyword the weakest status is kept.
 #[derive(Default)]
 pub(super) struct Draft {
     lines: BTreeMap<(String, String), (Status, String)>,
@@ -102,7 +102,7 @@ impl Draft {
         }
     }
 
-    /// Whether `pointer` holds a keyword that is checked afterwards.
+    /// True if the schema at `pointer` has a keyword that is checked afterwards.
     pub(super) fn is_checked(&self, pointer: &str) -> bool {
         self.lines
             .range((pointer.to_string(), String::new())..)

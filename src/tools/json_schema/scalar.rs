@@ -1,4 +1,4 @@
-//! Values that are one terminal: null, booleans, numbers, strings, enumerations.
+//! Values of one terminal: null, booleans, numbers, strings, enumerations.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ use super::report::Status;
 use super::shape::Shape;
 
 impl<'a> Compiler<'a, '_> {
-    /// One expression for each type that the shape allows.
+    /// An expression for each type that the shape allows.
     pub(super) fn alternatives(&mut self, shape: &Shape<'a>) -> Vec<String> {
         if let Some(values) = &shape.values {
             return self.enumerated(values);
@@ -70,7 +70,7 @@ impl<'a> Compiler<'a, '_> {
         self.terminal(format!("/\"{ANY_CHAR}*\"/"))
     }
 
-    /// Any key: canonical, so that equal keys are equal texts.
+    /// The terminal of any key. It is canonical, so that equal keys have equal texts.
     pub(super) fn key_terminal(&mut self) -> String {
         self.terminal(format!("/\"{CANONICAL_CHAR}*\"/"))
     }
@@ -79,7 +79,7 @@ impl<'a> Compiler<'a, '_> {
         let limits = self.limits();
         let whole = shape.types & types::FRACTION == 0;
         let mut parts = Vec::new();
-        // What is left out is told by its digits, so there is no exponent beside it.
+        // Exclusions are expressed by digits, so exponents are not allowed with them.
         let plain = !shape.not_multiples.is_empty() || shape.excluded.iter().any(|v| v.is_number());
         let base = if shape.low.is_some() || shape.high.is_some() {
             number::range(shape.low.as_ref(), shape.high.as_ref(), whole, limits)?
@@ -101,7 +101,7 @@ impl<'a> Compiler<'a, '_> {
                 None => {
                     self.relax(*id, "multipleOf", "its last digits do not tell a multiple");
                     if self.options.meaning == Meaning::Tool {
-                        // So few digits that every validator, in doubles or not, comes to one verdict.
+                        // Few enough digits that all validators agree, with or without doubles.
                         let places = Decimal::parse(divisor).map_or(0, |divisor| divisor.fraction.len());
                         let few =
                             Limits { integer: 14_usize.saturating_sub(places), fraction: places, ..limits };
@@ -124,15 +124,15 @@ impl<'a> Compiler<'a, '_> {
         Some(self.all_of(parts))
     }
 
-    /// The multiples of a number in every spelling without an exponent, where their last digits
-    /// tell them.
+    /// The multiples of a number, in every spelling without an exponent; `None` if their last digits do not
+    /// decide it.
     pub(super) fn other_multiples(&self, divisor: &Value) -> Option<String> {
         let divisor = Decimal::parse(&divisor.as_number()?.to_string())?;
         let limits = Limits { integral_fraction: true, ..self.limits() };
         multiple::multiples(&divisor, false, limits).map(|text| without_limits(&text))
     }
 
-    /// The spellings of one number without an exponent, with zeros after it as many as one likes.
+    /// The spellings of a number without an exponent, with any number of trailing zeros.
     fn every_spelling(&self, n: &serde_json::Number) -> String {
         let Some(decimal) = Decimal::parse(&n.to_string()) else { return self.number_text(n) };
         let sign = match (decimal.negative, decimal.is_zero()) {
@@ -147,7 +147,7 @@ impl<'a> Compiler<'a, '_> {
         }
     }
 
-    /// The terminals' intersection.
+    /// The intersection of the terminals.
     fn all_of(&mut self, parts: Vec<String>) -> String {
         if parts.len() == 1 {
             return parts.into_iter().next().expect("there is one");
@@ -155,7 +155,7 @@ impl<'a> Compiler<'a, '_> {
         self.terminal(parts.join(" & "))
     }
 
-    /// The spellings of one number.
+    /// The spellings of a number.
     fn number_text(&self, n: &serde_json::Number) -> String {
         let text: String = n.to_string();
         let mut escaped = String::new();
@@ -182,7 +182,7 @@ impl<'a> Compiler<'a, '_> {
         Some(self.all_of(parts))
     }
 
-    /// Terminals, some of them complements, that a string has to match together.
+    /// Terminals and complements of terminals that a string must all match; `None` if no string can.
     pub(super) fn string_parts(&mut self, shape: &Shape<'a>) -> Option<Vec<String>> {
         let mut parts = Vec::new();
         for (id, text) in &shape.patterns {
@@ -239,7 +239,7 @@ impl<'a> Compiler<'a, '_> {
         Some(parts)
     }
 
-    /// The printed forms of values; strings and numbers share a terminal.
+    /// Terminals of enumerated values; strings share one, and so do numbers.
     fn enumerated(&mut self, values: &[&'a Value]) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
         let (mut strings, mut numbers): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
@@ -274,7 +274,7 @@ impl<'a> Compiler<'a, '_> {
         out
     }
 
-    /// One value; the keys of an object in any order.
+    /// An expression for one value; an object's keys may come in any order.
     pub(super) fn constant(&mut self, value: &Value) -> String {
         match value {
             Value::Null => "\"null\"".into(),
@@ -306,7 +306,7 @@ impl<'a> Compiler<'a, '_> {
     }
 }
 
-/// The same expression with as many zeros as one likes where it has room for a few.
+/// The expression with any number of zeros instead of a few.
 fn without_limits(text: &str) -> String {
     text.replace("0{1,8}", "0+").replace("0{0,4}", "0*")
 }

@@ -1,4 +1,4 @@
-//! The keywords of a conjunction, folded together by the type of value that they speak of.
+//! The keywords of a conjunction, merged by the type of value that they constrain.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::grammar::Compiler;
 use super::keyword;
 use super::report::Status;
 
-/// One schema's word on objects.
+/// One schema's keywords on the members of an object.
 pub(super) struct ObjectPart<'a> {
     pub(super) id: Id,
     pub(super) properties: Option<&'a Map<String, Value>>,
@@ -20,34 +20,34 @@ pub(super) struct ObjectPart<'a> {
     pub(super) additional: Option<&'a Value>,
 }
 
-/// One schema's word on the items of an array.
+/// One schema's keywords on the items of an array.
 pub(super) struct ArrayPart<'a> {
     pub(super) id: Id,
     pub(super) prefix: &'a [Value],
     pub(super) rest: Option<&'a Value>,
 }
 
-/// What a conjunction without choices says.
+/// The merged keywords of a conjunction without choices.
 pub(super) struct Shape<'a> {
     pub(super) flat: Flat,
     pub(super) types: u8,
-    /// The values that are left, where they are enumerated.
+    /// The allowed values, if they are enumerated.
     pub(super) values: Option<Vec<&'a Value>>,
     pub(super) excluded: Vec<&'a Value>,
-    /// A keyword other than `type`, `enum` and `const` is there.
+    /// True if there is a keyword other than `type`, `enum` and `const`.
     pub(super) constrained: bool,
 
     pub(super) low: Option<Bound>,
     pub(super) high: Option<Bound>,
     pub(super) multiples: Vec<(Id, String)>,
-    /// No number is a multiple of one of these.
+    /// Numbers must not be a multiple of any of these.
     pub(super) not_multiples: Vec<&'a Value>,
 
     pub(super) min_length: u64,
     pub(super) max_length: Option<u64>,
     pub(super) patterns: Vec<(Id, &'a str)>,
     pub(super) formats: Vec<(Id, &'a str)>,
-    /// No string matches one of these.
+    /// Strings must not match any of these.
     pub(super) not_patterns: Vec<&'a str>,
     pub(super) not_formats: Vec<&'a str>,
 
@@ -65,7 +65,7 @@ pub(super) struct Shape<'a> {
 }
 
 impl<'a> Compiler<'a, '_> {
-    /// Folds `flat`, whose choices have been made.
+    /// Merges the keywords of `flat`, which has no choices left.
     pub(super) fn shape(&mut self, flat: Flat) -> Shape<'a> {
         let mut shape = Shape {
             types: flat.types,
@@ -140,7 +140,7 @@ impl<'a> Compiler<'a, '_> {
         shape
     }
 
-    /// Folds in that a keyword of `id` is broken.
+    /// Merges the negation of one keyword of `id`.
     fn turn_around(&mut self, id: Id, word: &'static str, shape: &mut Shape<'a>) {
         let Value::Object(map) = self.document.value(id) else { return };
         let Some(value) = map.get(word) else { return };
@@ -202,7 +202,7 @@ impl<'a> Compiler<'a, '_> {
                 shape.constrained = true;
             }
             match word.as_str() {
-                // Seen to while flattening or choosing.
+                // Handled during flattening and expansion of choices.
                 "type"
                 | "$ref"
                 | "allOf"
@@ -256,7 +256,7 @@ impl<'a> Compiler<'a, '_> {
                 },
                 "format" => match value {
                     Value::String(text) => {
-                        // Strings decide what it is worth.
+                        // The string's rules set the final status.
                         shape.formats.push((id, text));
                         self.mark(id, word, Status::Annotation, "");
                         continue;
@@ -342,7 +342,7 @@ impl<'a> Compiler<'a, '_> {
         }
     }
 
-    /// Whether no value satisfies both conjunctions, as far as their shapes show.
+    /// True if the shapes show that no value satisfies both conjunctions.
     fn disjoint(&mut self, a: &[Item], b: &[Item], depth: usize) -> bool {
         let (a, b) = (self.flatten(a), self.flatten(b));
         if a.never || b.never {
@@ -352,7 +352,7 @@ impl<'a> Compiler<'a, '_> {
         self.apart(&a, &b, depth)
     }
 
-    /// Whether no value has both shapes, as far as they show.
+    /// True if the two shapes visibly have no value in common.
     pub(super) fn apart(&mut self, a: &Shape<'a>, b: &Shape<'a>, depth: usize) -> bool {
         let both = a.types & b.types;
         if both == 0 {
@@ -402,7 +402,7 @@ impl<'a> Compiler<'a, '_> {
 }
 
 impl Shape<'_> {
-    /// Numbers from `value` up.
+    /// Limits numbers to those from `value` up.
     fn above(&mut self, value: Decimal, exclusive: bool) {
         let tighter = self.low.as_ref().is_none_or(|b| value > b.value || (value == b.value && exclusive));
         if tighter {
@@ -410,7 +410,7 @@ impl Shape<'_> {
         }
     }
 
-    /// Numbers up to `value`.
+    /// Limits numbers to those up to `value`.
     fn below(&mut self, value: Decimal, exclusive: bool) {
         let tighter = self.high.as_ref().is_none_or(|b| value < b.value || (value == b.value && exclusive));
         if tighter {
@@ -441,7 +441,7 @@ fn lower(limit: &mut Option<u64>, value: Option<u64>) -> bool {
     value.is_some()
 }
 
-/// Equality as JSON Schema has it: 1 and 1.0 are one number.
+/// Equality as in JSON Schema: 1 and 1.0 are equal.
 pub(super) fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => {

@@ -1,4 +1,4 @@
-//! Which keyword becomes what; what a tracker vetoes. What grammars accept is tested where they run.
+//! Tests of the status of keywords, and of the tracker's vetoes. Grammars are tested where they run.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ fn standard(schema: &Value) -> Compiled {
     compile(schema, Options::default()).unwrap()
 }
 
-/// The status of a keyword, wherever it stands.
+/// The weakest status of a keyword, anywhere in the schema.
 fn status(schema: Value, keyword: &str) -> Status {
     let report = standard(&schema).report;
     report.lines.iter().filter(|l| l.keyword == keyword).map(|l| l.status).max().unwrap()

@@ -1,20 +1,21 @@
-//! The state of a range of tokens, out of a context and into one.
+//! Export and import of the state of a range of tokens.
 //!
-//! llama.cpp gives the state of a whole sequence only. So the tokens of the range become a second sequence as well,
-//! whose state is that of the range; and a state goes into the second sequence first and is then shared with the
-//! first. The tokens take the same places in memory as if they had been decoded one piece after another.
+//! llama.cpp exports the state of a whole sequence only. So the tokens of the range are copied to a second
+//! sequence, whose state is that of the range. For import, a state is read into the second sequence and then
+//! shared with the first. The tokens occupy the same cells as if they had been decoded piece by piece.
 
 use super::{Context, SEQ_ID};
 use llama_cpp_sys_2 as sys;
 use std::ops::Range;
 
-/// The sequence that states pass through; empty between the calls of this file.
+/// The sequence for export and import; empty between the calls in this file.
 const PASSAGE: i32 = 1;
-/// All of a sequence's state, on the host.
+/// Flags for the complete state of a sequence, in host memory.
 const WHOLE: sys::llama_state_seq_flags = 0;
 
 impl Context<'_> {
-    /// The state of the tokens at `range`, if `wants` says that so many bytes are wanted, and llama.cpp gives it.
+    /// Exports the state of the tokens at `range`, if `wants` is true for its size in bytes and llama.cpp
+    /// succeeds.
     pub fn state(&mut self, range: Range<usize>, wants: impl FnOnce(usize) -> bool) -> Option<Vec<u8>> {
         let (start, end) = (i32::try_from(range.start).ok()?, i32::try_from(range.end).ok()?);
         if !self.has_passage() {
@@ -37,11 +38,11 @@ impl Context<'_> {
         state.flatten()
     }
 
-    /// Puts the `state` of tokens into the memory that stood at `range`; `false` where llama.cpp does not take it or
-    /// it is of other positions, and then nothing has changed.
+    /// Imports the `state` of tokens into the positions `range`. Returns `false`, and changes nothing, if
+    /// llama.cpp refuses it or if its positions differ.
     ///
-    /// llama.cpp holds every length in it against its end and every shape against the context's, so bytes of another
-    /// origin are refused or are other numbers.
+    /// llama.cpp compares every length in it with its end, and every shape with the context's. Bytes of another
+    /// origin are refused, or yield wrong numbers.
     pub fn restore(&mut self, range: Range<usize>, state: &[u8]) -> bool {
         if !self.has_passage() {
             return false;
@@ -66,7 +67,7 @@ impl Context<'_> {
         taken
     }
 
-    /// A context of one token has no second sequence.
+    /// False for a context of one token, which has no second sequence.
     fn has_passage(&self) -> bool {
         self.n_seq_max > PASSAGE as u32
     }
