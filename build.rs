@@ -49,6 +49,7 @@ const DEFINES: &[(&str, Option<&str>)] = &[
 ];
 
 /// A change to a source file of ggml-cpu.
+#[derive(Debug)]
 struct Change {
     /// The file, below ggml-cpu.
     file: &'static str,
@@ -104,25 +105,20 @@ const CHANGES: &[Change] = &[
             // model whose output is tied to them would have them twice.
             (
                 "} else if (cur->type == GGML_TYPE_Q6_K) {",
-                "} else if (cur->type == GGML_TYPE_Q6_K) {\n        if (cur->ne[1] % 8 == 0 && cur->ne[1] <= 32768) { return &q6_K_8x8_q8_K; }",
+                "} else if (cur->type == GGML_TYPE_Q6_K) {
+        if (cur->ne[1] % 8 == 0 && cur->ne[1] <= 32768) { return &q6_K_8x8_q8_K; }",
             ),
             (
                 "} else if (cur->type == GGML_TYPE_Q8_0) {",
-                "} else if (cur->type == GGML_TYPE_Q8_0) {\n        if (cur->ne[1] % 8 == 0 && cur->ne[1] <= 32768) { return &q8_0_4x8_q8_0; }",
+                "} else if (cur->type == GGML_TYPE_Q8_0) {
+        if (cur->ne[1] % 8 == 0 && cur->ne[1] <= 32768) { return &q8_0_4x8_q8_0; }",
             ),
-            // Up to three tokens are left over by gemm: ours are given together, so that weights are unpacked once.
             (
                 "for (int iter = nrows - (nrows % 4); iter < nrows; iter++) {",
-                "constexpr bool takes_several = (PARAM_TYPE == GGML_TYPE_Q8_K && INTER_SIZE == 8 && NB_COLS == 8 &&\n\
-                (std::is_same<BLOC_TYPE, block_q4_K>::value || std::is_same<BLOC_TYPE, block_q6_K>::value)) ||\n\
-                (INTER_SIZE == 8 && std::is_same<BLOC_TYPE, block_q8_0>::value);\n\
-        if (takes_several && nrows % 4 != 0) {\n\
-            const int64_t first = nrows - (nrows % 4);\n\
-            gemv<BLOC_TYPE, INTER_SIZE, NB_COLS, PARAM_TYPE>(ne00, (float *) (dst_ptr + first * nb1) + src0_start,\n\
-                nb1 / nb0, src0_ptr + src0_start * nb01, src1_ptr + src1_col_stride * first, nrows % 4, ncols);\n\
-            return;\n\
-        }\n\
-        for (int iter = nrows - (nrows % 4); iter < nrows; iter++) {",
+                concat!(
+                    include_str!("src/runtime/kernels/leftover_tokens.cpp"),
+                    "for (int iter = nrows - (nrows % 4); iter < nrows; iter++) {"
+                ),
             ),
         ],
         behind: "",
@@ -236,9 +232,7 @@ impl Ggml {
     fn compile(&self, variant: &Kernels, out: &Path) -> PathBuf {
         let visible = out.join(format!("{}.o", symbol(variant)));
         // This script runs again when other variants are wanted; those that are there need not be compiled again.
-        let ours = CHANGES.iter().map(|change| change.behind);
-        let made_of: String =
-            [include_str!("build.rs"), &format!("{self:?} {variant:?}")].into_iter().chain(ours).collect();
+        let made_of = format!("{self:?} {variant:?} {CHANGES:?} {}", include_str!("build.rs"));
         let stamp = out.join("made-of");
         if visible.is_file() && fs::read_to_string(&stamp).is_ok_and(|text| text == made_of) {
             return visible;

@@ -1,8 +1,14 @@
 //! All kernels make the same call; they are named in rows and states, and chosen or refused by name.
 
 use crate::{pocket, program};
-use edgecall::{convert::FileType, runtime::kernels};
-use std::process::{Output, Stdio};
+use edgecall::{
+    convert::FileType,
+    runtime::{LoadOptions, Model, Options, Session, Trust, kernels},
+};
+use std::{
+    num::NonZeroUsize,
+    process::{Output, Stdio},
+};
 
 const PROMPT: &str = "Find me a Thai place in San Jose";
 
@@ -96,5 +102,36 @@ fn the_environment_chooses_too_and_an_empty_value_leaves_the_choice() {
             "`{value}`: {}",
             String::from_utf8_lossy(&output.stderr)
         );
+    }
+}
+
+/// Products with repacked weights have code of their own for one token, two, three, four, eight and twelve, some of it ours.
+#[test]
+fn repacked_weights_give_the_logits_of_stored_ones_for_any_number_of_tokens() {
+    let tokens: Vec<i32> = (0..40).map(|i| 300 + 37 * i % 2000).collect();
+    let options = Options { n_ctx: NonZeroUsize::new(256), threads: NonZeroUsize::new(2), ..Options::default() };
+    for file_type in [FileType::Q4_0, FileType::Q4KM, FileType::Q6K, FileType::Q8_0] {
+        let model = |repack| {
+            Model::load_with(&pocket::pocket(file_type), LoadOptions { trust: Trust::Checked, repack }).unwrap()
+        };
+        let (repacked, stored) = (model(true), model(false));
+        let mut repacked = Session::new(&repacked, 64, 64, &options).unwrap();
+        let mut stored = Session::new(&stored, 64, 64, &options).unwrap();
+        for n in (1..=17).chain([28, 39, 40]) {
+            let logits = |session: &mut Session<'_>| {
+                session.cut(0).unwrap();
+                session.append(&tokens[..n]).unwrap();
+                session.logits().to_vec()
+            };
+            let (repacked, stored) = (logits(&mut repacked), logits(&mut stored));
+            let deviation = |of: &dyn Fn(usize) -> f32| {
+                let squares = (0..stored.len()).map(|i| f64::from(of(i)).powi(2)).sum::<f64>();
+                (squares / stored.len() as f64).sqrt()
+            };
+            let mean = stored.iter().sum::<f32>() / stored.len() as f32;
+            let error = deviation(&|i| repacked[i] - stored[i]) / deviation(&|i| stored[i] - mean);
+            eprintln!("{file_type:?} {n} {error}");
+            assert!(error < 0.02, "{file_type:?}, {n} tokens: {error}");
+        }
     }
 }

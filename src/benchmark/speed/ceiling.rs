@@ -20,7 +20,9 @@ pub struct Ceiling {
 /// Bytes to read; far larger than any cache.
 const MEMORY: usize = 256 << 20;
 /// Bytes that fit into a core's L1 cache.
-const CACHED: usize = 8 << 10;
+const CACHED: usize = 16 << 10;
+/// Rows that are multiplied with one: as in products of matrices, a number is loaded once for several products.
+const ROWS: usize = 8;
 /// Duration of each loop.
 const TIME: Duration = Duration::from_millis(300);
 
@@ -45,11 +47,11 @@ impl Ceiling {
             read as f64 / started.elapsed().as_secs_f64()
         });
         let multiply_adds_per_s = at_once(threads, |_| {
-            let (a, b) = (vec![3_u8; CACHED], vec![5_i8; CACHED]);
+            let (a, b) = (vec![3_u8; CACHED / ROWS], vec![5_i8; CACHED]);
             let started = Instant::now();
             let mut made = 0;
             while started.elapsed() < TIME {
-                for _ in 0..64 {
+                for _ in 0..32 {
                     let dot = dot(black_box(&a), black_box(&b));
                     black_box(dot.sum);
                     made += dot.made;
@@ -76,36 +78,38 @@ struct Dot {
     made: usize,
 }
 
-/// Dot product of 8-bit integers with the widest instructions of this CPU. Values of `a` must be below 128, since ARM's
-/// instructions treat them as signed.
+/// Sum of the products of `a` with each of the [`ROWS`] rows of `b`, by the widest instructions that this CPU has for
+/// 8-bit numbers. The numbers of `a` must be below 128, since ARM's instructions take them as signed; its length must be
+/// a multiple of 64.
 fn dot(a: &[u8], b: &[i8]) -> Dot {
+    assert!(a.len().is_multiple_of(64) && b.len() == ROWS * a.len());
     #[cfg(target_arch = "x86_64")]
     if let Some(sum) = x86_64::dot(a, b) {
-        return Dot { sum, made: a.len() };
+        return Dot { sum, made: b.len() };
     }
     #[cfg(target_arch = "aarch64")]
     if let Some(dot) = aarch64::dot(a, b) {
         return dot;
     }
-    let sum = a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
-    Dot { sum, made: a.len() }
+    let row = |row: &[i8]| a.iter().zip(row).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum::<i32>();
+    Dot { sum: b.chunks_exact(a.len()).map(row).sum(), made: b.len() }
 }
 
 #[cfg(target_arch = "aarch64")]
 #[allow(unsafe_code)]
 mod aarch64 {
-    use super::Dot;
+    use super::{Dot, ROWS};
     use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
     /// Dot product; `None` on a CPU without byte dot products.
     pub(super) fn dot(a: &[u8], b: &[i8]) -> Option<Dot> {
         if is_aarch64_feature_detected!("i8mm") {
             // SAFETY: the CPU supports i8mm. It computes twice as many products as needed.
-            return Some(Dot { sum: unsafe { dot_i8mm(a, b) }, made: 2 * a.len() });
+            return Some(Dot { sum: unsafe { dot_i8mm(a, b) }, made: 2 * b.len() });
         }
         // SAFETY: the CPU supports dotprod.
         let sum = is_aarch64_feature_detected!("dotprod").then(|| unsafe { dot_dotprod(a, b) })?;
-        Some(Dot { sum, made: a.len() })
+        Some(Dot { sum, made: b.len() })
     }
 
     #[target_feature(enable = "neon,dotprod")]
@@ -127,14 +131,14 @@ mod aarch64 {
         a: &[u8],
         b: &[i8],
         add: impl Fn(int32x4_t, int8x16_t, int8x16_t) -> int32x4_t,
-    ) -> [int32x4_t; 8] {
-        let mut sums = [vdupq_n_s32(0); 8];
-        for (a, b) in a.chunks_exact(128).zip(b.chunks_exact(128)) {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: 16 bytes from 16 * i are inside a chunk of 128.
-                let (a, b) =
-                    unsafe { (vld1q_s8(a.as_ptr().add(16 * i).cast()), vld1q_s8(b.as_ptr().add(16 * i))) };
-                *sum = add(*sum, a, b);
+    ) -> [int32x4_t; ROWS] {
+        let mut sums = [vdupq_n_s32(0); ROWS];
+        for at in (0..a.len()).step_by(16) {
+            // SAFETY: 16 bytes from `at` on are inside of `a`, and of each row of `b`, as `dot` has asserted.
+            let numbers = unsafe { vld1q_s8(a.as_ptr().add(at).cast()) };
+            for (row, sum) in sums.iter_mut().enumerate() {
+                let others = unsafe { vld1q_s8(b.as_ptr().add(row * a.len() + at)) };
+                *sum = add(*sum, numbers, others);
             }
         }
         sums
@@ -167,6 +171,7 @@ mod aarch64 {
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod x86_64 {
+    use super::ROWS;
     use std::arch::x86_64::*;
 
     /// Dot product; `None` on a CPU without AVX2.
@@ -185,18 +190,13 @@ mod x86_64 {
 
     #[target_feature(enable = "avx512f,avx512vnni")]
     pub(super) fn dot_avx512vnni(a: &[u8], b: &[i8]) -> i32 {
-        // Several sums, so that additions do not wait for each other.
-        let mut sums = [_mm512_setzero_si512(); 4];
-        for (a, b) in a.chunks_exact(256).zip(b.chunks_exact(256)) {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: 64 bytes from 64 * i are inside a chunk of 256.
-                let (a, b) = unsafe {
-                    (
-                        _mm512_loadu_si512(a.as_ptr().add(64 * i).cast()),
-                        _mm512_loadu_si512(b.as_ptr().add(64 * i).cast()),
-                    )
-                };
-                *sum = _mm512_dpbusd_epi32(*sum, a, b);
+        let mut sums = [_mm512_setzero_si512(); ROWS];
+        for at in (0..a.len()).step_by(64) {
+            // SAFETY: 64 bytes from `at` on are inside of `a`, and of each row of `b`, as `dot` has asserted.
+            let numbers = unsafe { _mm512_loadu_si512(a.as_ptr().add(at).cast()) };
+            for (row, sum) in sums.iter_mut().enumerate() {
+                let others = unsafe { _mm512_loadu_si512(b.as_ptr().add(row * a.len() + at).cast()) };
+                *sum = _mm512_dpbusd_epi32(*sum, numbers, others);
             }
         }
         sums.into_iter().map(|sum| _mm512_reduce_add_epi32(sum)).sum()
@@ -217,20 +217,16 @@ mod x86_64 {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn dot_256(a: &[u8], b: &[i8], add: impl Fn(__m256i, __m256i, __m256i) -> __m256i) -> i32 {
-        let mut sums = [_mm256_setzero_si256(); 4];
-        for (a, b) in a.chunks_exact(128).zip(b.chunks_exact(128)) {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: 32 bytes from 32 * i are inside a chunk of 128.
-                let (a, b) = unsafe {
-                    (
-                        _mm256_loadu_si256(a.as_ptr().add(32 * i).cast()),
-                        _mm256_loadu_si256(b.as_ptr().add(32 * i).cast()),
-                    )
-                };
-                *sum = add(*sum, a, b);
+        let mut sums = [_mm256_setzero_si256(); ROWS];
+        for at in (0..a.len()).step_by(32) {
+            // SAFETY: 32 bytes from `at` on are inside of `a`, and of each row of `b`, as `dot` has asserted.
+            let numbers = unsafe { _mm256_loadu_si256(a.as_ptr().add(at).cast()) };
+            for (row, sum) in sums.iter_mut().enumerate() {
+                let others = unsafe { _mm256_loadu_si256(b.as_ptr().add(row * a.len() + at).cast()) };
+                *sum = add(*sum, numbers, others);
             }
         }
-        let sum = _mm256_add_epi32(_mm256_add_epi32(sums[0], sums[1]), _mm256_add_epi32(sums[2], sums[3]));
+        let sum = sums.into_iter().fold(_mm256_setzero_si256(), |all, sum| _mm256_add_epi32(all, sum));
         let halves = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
         let pairs = _mm_add_epi32(halves, _mm_shuffle_epi32::<0b_01_00_11_10>(halves));
         _mm_cvtsi128_si32(_mm_add_epi32(pairs, _mm_shuffle_epi32::<0b_10_11_00_01>(pairs)))
@@ -253,8 +249,8 @@ mod tests {
     #[test]
     fn the_loops_compute_what_they_are_timed_for() {
         let a: Vec<u8> = (0..256).map(|i| (i % 11) as u8).collect();
-        let b: Vec<i8> = (0..256).map(|i| (i % 7) as i8 - 3).collect();
-        let expected: i32 = a.iter().zip(&b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
+        let b: Vec<i8> = (0..256 * ROWS).map(|i| (i % 7) as i8 - 3).collect();
+        let expected: i32 = a.iter().cycle().zip(&b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
         assert_eq!(dot(&a, &b).sum, expected);
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code)]

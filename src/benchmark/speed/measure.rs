@@ -32,6 +32,15 @@ const ROUNDS: usize = 4;
 /// Time limit for all rounds of a measurement; no round starts after it.
 const LONG: Duration = Duration::from_secs(12);
 
+/// Extent of a measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    All,
+    /// Prefill and decode alone.
+    Rates,
+}
+
 /// Prefill or decode rate.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Rate {
@@ -55,9 +64,11 @@ pub struct Measured {
     /// Decode rates, one token at a time.
     pub decode: Vec<Rate>,
     /// Cost of a decode of 1, 2, 3 ... tokens, relative to a decode of one.
+    /// Empty with [`Scope::Rates`].
     pub rows: Vec<f64>,
     /// Timings of the built-in example call.
-    pub call: CallTimes,
+    /// `None` with [`Scope::Rates`].
+    pub call: Option<CallTimes>,
     /// Upper bounds of memory and arithmetic.
     pub ceiling: Ceiling,
     /// Bytes of weights that a decode reads.
@@ -111,7 +122,12 @@ pub struct CallTimes {
 ///
 /// # Errors
 /// A model that cannot be run, or that has no chat template.
-pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str)) -> Result<Measured> {
+pub fn measure(
+    model: &Model,
+    options: &Options,
+    scope: Scope,
+    mut progress: impl FnMut(&str),
+) -> Result<Measured> {
     let thermometer = Thermometer::start();
     let n_ctx_train = model.n_ctx_train();
     let lengths: Vec<usize> = LENGTHS.into_iter().filter(|length| length + 256 <= n_ctx_train).collect();
@@ -154,11 +170,15 @@ pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str))
     }
     drop(bare);
 
-    progress("decodes of several tokens");
-    let (rows, costs) = rows(&mut ours, &tokens)?;
-    drop(ours);
-    progress("a call");
-    let call = call_times(model, &Options { n_ctx: None, ..options }, &costs)?;
+    let (mut costs_of_rows, mut call) = (Vec::new(), None);
+    if scope == Scope::All {
+        progress("decodes of several tokens");
+        let (rows, costs) = rows(&mut ours, &tokens)?;
+        drop(ours);
+        costs_of_rows = rows;
+        progress("a call");
+        call = Some(call_times(model, &Options { n_ctx: None, ..options }, &costs)?);
+    }
     progress("memory and arithmetic");
     let ceiling = Ceiling::measure(threads);
     let (bytes_per_token, multiply_adds_per_token) = weights_of_a_token(model);
@@ -167,7 +187,7 @@ pub fn measure(model: &Model, options: &Options, mut progress: impl FnMut(&str))
         load_s: model.load_time().as_secs_f64(),
         prefill,
         decode,
-        rows,
+        rows: costs_of_rows,
         call,
         ceiling,
         bytes_per_token,

@@ -9,7 +9,7 @@ mod table;
 
 pub use calls::{Calls, Each, Manners, calls};
 pub use ceiling::Ceiling;
-pub use measure::{Measured, Rate, measure};
+pub use measure::{Measured, Rate, Scope, measure};
 pub(crate) use measure::{ordinary_tokens, weights_of_a_token};
 pub use replay::{Replay, SLOPES, replay};
 pub use start::{Start, start};

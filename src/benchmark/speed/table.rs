@@ -5,7 +5,7 @@ use std::fmt;
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Measured { threads, load_s, ceiling, call, kernels, .. } = self;
+        let Measured { threads, load_s, ceiling, kernels, .. } = self;
         writeln!(f, "{threads} threads; kernels {kernels}; loaded in {load_s:.2} s")?;
         writeln!(f)?;
         let decode_most = ceiling.bytes_per_s / self.bytes_per_token.max(1) as f64;
@@ -27,13 +27,37 @@ impl fmt::Display for Measured {
                 )?;
             }
         }
-        writeln!(
+        write!(
             f,
             "possible: {:.1} GB/s of memory for decode, {:.1} billion 8-bit products a second for prefill",
             ceiling.bytes_per_s / 1e9,
             ceiling.multiply_adds_per_s / 1e9
         )?;
-        writeln!(f)?;
+        self.fmt_call(f)?;
+        if let Some(peak) = self.peak_resident_bytes {
+            write!(
+                f,
+                "\nat most {:.0} MiB in memory, the mapped file included",
+                peak as f64 / f64::from(1 << 20)
+            )?;
+        }
+        if let Some(heat) = self.heat.words() {
+            write!(f, "\n{heat}")?;
+        }
+        for start in &self.starts {
+            write!(f, "\n{start}")?;
+        }
+        if !self.unused_features.is_empty() {
+            write!(f, "\nthis CPU has {}, which these kernels do not use", self.unused_features.join(", "),)?;
+        }
+        Ok(())
+    }
+}
+
+impl Measured {
+    fn fmt_call(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(call) = &self.call else { return Ok(()) };
+        write!(f, "\n\n")?;
         let costs: Vec<String> = self.rows.iter().map(|cost| format!("{cost:.2}")).collect();
         writeln!(f, "decodes of 1 to {} tokens cost {}", costs.len(), costs.join(", "))?;
         writeln!(f, "masks take {:.2} ms (p50), {:.2} ms (p99)", call.mask_ms_p50, call.mask_ms_p99)?;
@@ -58,23 +82,6 @@ impl fmt::Display for Measured {
             call.decodes_per_token,
             100.0 * call.forced,
             100.0 * call.accepted
-        )?;
-        if let Some(peak) = self.peak_resident_bytes {
-            write!(
-                f,
-                "\nat most {:.0} MiB in memory, the mapped file included",
-                peak as f64 / f64::from(1 << 20)
-            )?;
-        }
-        if let Some(heat) = self.heat.words() {
-            write!(f, "\n{heat}")?;
-        }
-        for start in &self.starts {
-            write!(f, "\n{start}")?;
-        }
-        if !self.unused_features.is_empty() {
-            write!(f, "\nthis CPU has {}, which these kernels do not use", self.unused_features.join(", "),)?;
-        }
-        Ok(())
+        )
     }
 }

@@ -12,7 +12,7 @@ use edgecall::{
     Error,
     benchmark::{
         Dataset,
-        speed::{self, Manners, Start},
+        speed::{self, Manners, Scope, Start},
     },
     call::Draft,
     runtime::{LoadOptions, Model, Trust, Vocabulary, kernels},
@@ -38,6 +38,10 @@ pub struct Args {
     /// Count the decodes that a data set's ground-truth answers take; needs no weights
     #[arg(long, requires = "data")]
     replay: bool,
+
+    /// Measure prefill and decode alone, which takes about a minute
+    #[arg(long, conflicts_with_all = ["calls", "replay"])]
+    quick: bool,
 
     /// With --calls or --replay: folder with job_description.json and test.jsonl
     #[arg(long, value_name = "DIR")]
@@ -126,17 +130,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             Ok(emit(&speed::start(&model, &session)?, format)?)
         }
         None => {
-            let measured = speed::measure(&model, &session, |step| line.show(step)).map(|mut measured| {
-                drop(model);
-                let start = |repack: bool| {
-                    line.show(if repack {
-                        "a start with weights repacked"
-                    } else {
-                        "a start with weights as stored"
-                    });
-                    args.start(repack)
-                };
-                measured.starts = [true, false].into_iter().filter_map(start).collect();
+            let scope = if args.quick { Scope::Rates } else { Scope::All };
+            let measured = speed::measure(&model, &session, scope, |step| line.show(step));
+            drop(model);
+            let measured = measured.map(|mut measured| {
+                if scope == Scope::All {
+                    measured.starts =
+                        [true, false].into_iter().filter_map(|on| args.start(on, &mut line)).collect();
+                }
                 measured
             });
             drop(line);
@@ -147,7 +148,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 impl Args {
     /// Measures the start-up in a separate process; `None`, with a log line, if that fails.
-    fn start(&self, repack: bool) -> Option<Start> {
+    fn start(&self, repack: bool, line: &mut Line) -> Option<Start> {
+        line.show(if repack { "a start with weights repacked" } else { "a start with weights as stored" });
         let context = self.context.options();
         let mut command = Command::new(env::current_exe().ok()?);
         command.args(["bench", "speed", "--start", "--json", "-m"]).arg(&self.model);
