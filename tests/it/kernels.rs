@@ -109,10 +109,12 @@ fn the_environment_chooses_too_and_an_empty_value_leaves_the_choice() {
 #[test]
 fn repacked_weights_give_the_logits_of_stored_ones_for_any_number_of_tokens() {
     let tokens: Vec<i32> = (0..40).map(|i| 300 + 37 * i % 2000).collect();
-    let options = Options { n_ctx: NonZeroUsize::new(256), threads: NonZeroUsize::new(2), ..Options::default() };
+    let options =
+        Options { n_ctx: NonZeroUsize::new(256), threads: NonZeroUsize::new(2), ..Options::default() };
     for file_type in [FileType::Q4_0, FileType::Q4KM, FileType::Q6K, FileType::Q8_0] {
         let model = |repack| {
-            Model::load_with(&pocket::pocket(file_type), LoadOptions { trust: Trust::Checked, repack }).unwrap()
+            Model::load_with(&pocket::pocket(file_type), LoadOptions { trust: Trust::Checked, repack })
+                .unwrap()
         };
         let (repacked, stored) = (model(true), model(false));
         let mut repacked = Session::new(&repacked, 64, 64, &options).unwrap();
