@@ -12,7 +12,7 @@ use std::{
     sync::{OnceLock, atomic::AtomicBool},
 };
 
-const TYPES: [FileType; 4] = [FileType::F32, FileType::F16, FileType::Q8_0, FileType::Q4KM];
+const TYPES: [FileType; 5] = [FileType::F32, FileType::F16, FileType::Q8_0, FileType::Q6K, FileType::Q4KM];
 
 /// Path of the pocket model as a GGUF file of this type.
 pub fn pocket(file_type: FileType) -> PathBuf {
