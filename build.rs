@@ -58,7 +58,7 @@ struct Change {
     /// Texts that stand once in the file, and what stands there afterwards. A function of ours stands for one of ggml's
     /// by giving that one another name.
     edits: &'static [(&'static str, &'static str)],
-    /// What goes behind the file's text.
+    /// Text that goes behind the file's own.
     behind: &'static str,
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// What the library's functions return.
+/// Result of the library's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The class of an error: what a caller can do about it, not where it came from.
@@ -42,7 +42,7 @@ pub enum Error {
     Gguf {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault in it.
         #[source]
         source: crate::gguf::Error,
     },

@@ -81,7 +81,7 @@ fn write(model: Model, path: &Path) -> Gguf {
     Gguf::parse(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// What llama.cpp says it allocated, in bytes; its log has hundredths of a MiB.
+/// Bytes that llama.cpp logged as allocated; its log has hundredths of a MiB.
 fn logged(what: &str) -> f64 {
     let log = LOG.lock().unwrap();
     let line = log

@@ -219,7 +219,8 @@ fn side_by_side<'m>(
         }
         our_rates.push(our_rate);
         bare_rates.push(bare_rate);
-        if started.elapsed() > LONG {
+        // Both sides have been first equally often.
+        if round % 2 == 1 && started.elapsed() > LONG {
             break;
         }
     }

@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, requires = "data")]
     replay: bool,
 
-    /// Measure prefill and decode alone, which takes about a minute
+    /// Measure prefill and decode alone, which takes a minute or two
     #[arg(long, conflicts_with_all = ["calls", "replay"])]
     quick: bool,
 

@@ -23,7 +23,7 @@ pub fn compiled() -> impl DoubleEndedIterator<Item = &'static str> {
     compiled::COMPILED.iter().map(|(name, _)| *name)
 }
 
-/// Where the build script compiles none, those of llama-cpp-sys-2, which have no name of ours.
+/// No kernels of ours: the build script compiles none for this system, and llama-cpp-sys-2's compute.
 #[cfg(kernels_of_ggml)]
 pub fn compiled() -> impl DoubleEndedIterator<Item = &'static str> {
     std::iter::empty()

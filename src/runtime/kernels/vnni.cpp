@@ -82,6 +82,18 @@ struct edgecall_plain_k {
     float d(int r) const { return y[r]->d; }
 };
 
+// Begins each token's sum with its sums of sixteen times `factor`, times `scale`, taken off.
+template <typename TOKENS>
+inline void edgecall_subtract_sums(const TOKENS & y, const __m512i * factor, __m512 scale, __m512 * sum) {
+    for (int r = 0; r < TOKENS::ROWS; r++) {
+        __m512i all = _mm512_setzero_si512();
+        for (int p = 0; p < 4; p++) {
+            all = _mm512_dpwssd_epi32(all, edgecall_everywhere(y.sums(r, p)), factor[p]);
+        }
+        sum[r] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(all), scale, _mm512_setzero_ps());
+    }
+}
+
 // Eight columns of a block of Q4_K: what is the same for every token, and the products with tokens.
 struct edgecall_q4_k {
     using block = block_q4_Kx8;
@@ -116,13 +128,7 @@ struct edgecall_q4_k {
         constexpr int ROWS = TOKENS::ROWS;
         const __m512i nibble = _mm512_set1_epi8(0xf);
         __m512 sum[ROWS];
-        for (int r = 0; r < ROWS; r++) {
-            __m512i mins = _mm512_setzero_si512();
-            for (int p = 0; p < 4; p++) {
-                mins = _mm512_dpwssd_epi32(mins, edgecall_everywhere(y.sums(r, p)), min[p]);
-            }
-            sum[r] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(mins), dmin, _mm512_setzero_ps());
-        }
+        edgecall_subtract_sums(y, min, dmin, sum);
         for (int group = 0; group < 4; group++) {
             __m512i low[ROWS], high[ROWS];
             for (int r = 0; r < ROWS; r++) {
@@ -182,13 +188,7 @@ struct edgecall_q6_k {
         constexpr int ROWS = TOKENS::ROWS;
         const __m512i nibble = _mm512_set1_epi8(0xf);
         __m512 sum[ROWS];
-        for (int r = 0; r < ROWS; r++) {
-            __m512i excess = _mm512_setzero_si512();
-            for (int p = 0; p < 4; p++) {
-                excess = _mm512_dpwssd_epi32(excess, edgecall_everywhere(y.sums(r, p)), factor[p]);
-            }
-            sum[r] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(excess), d32, _mm512_setzero_ps());
-        }
+        edgecall_subtract_sums(y, factor, d32, sum);
         // Of each half of the block: 64 bytes with the low bits of numbers 0 to 63 and, above them, 64 to 127; 32 bytes
         // with the high bits of numbers i, 32 + i, 64 + i and 96 + i.
         for (int half = 0; half < 2; half++) {
