@@ -21,11 +21,11 @@ use std::{
 /// Maximum KL divergence of an answer from the reference, in nats.
 ///
 /// Measured with the pocket model in all thirteen types, computed with the x86-64 kernels from SSE4.2 to AVX-512 VNNI in
-/// all ways, against manifests of the latter: at most 0.0031 (AVX-512), and all first tokens
-/// right; with ARM's up to i8mm, emulated, at most 0.0044. With faults on purpose: scales of the wrong sign in one matrix 10 to 27, in 16 rows of its 256 0.06 (Q8_0)
-/// and 0.12 (Q4_K_M), in every eighth row of all matrices 7 and more; Q4_K without its minima, or without the upper
-/// bits of its scales, 13. Faults in one row (0.001 to 0.008) or one block (0.0004 to 0.005) stay below the maximum;
-/// the file's hash finds those.
+/// all ways, against manifests of the latter: at most 0.0031 (AVX-512), and all first tokens right; with ARM's up to
+/// i8mm, emulated, at most 0.0044. With faults on purpose: scales of the wrong sign in one matrix 10 to 27, in 16
+/// rows of its 256 0.06 (Q8_0) and 0.12 (Q4_K_M), in every eighth row of all matrices 7 and more; Q4_K without its
+/// minima, or without the upper bits of its scales, 13. Faults in one row (0.001 to 0.008) or one block (0.0004 to
+/// 0.005) stay below the maximum; the file's hash finds those.
 pub const MAX_KL: f64 = 0.02;
 /// Maximum with a KV cache in Q8_0. Measured as above: at most 0.0124 (AVX).
 pub const MAX_KL_Q8_0_CACHE: f64 = 0.05;
