@@ -101,17 +101,16 @@ const CHANGES: &[Change] = &[
                 "\nvoid ggml_gemv_q8_0_4x8_q8_0_generic(",
                 "\nstatic inline void ggml_gemv_q8_0_4x8_q8_0_of_ggml(",
             ),
-            // Weights of these types are repacked. The embeddings are not: they are read row by row as well, so that a
-            // model whose output is tied to them would have them twice.
+            // Weights of these types are repacked, too.
             (
                 "} else if (cur->type == GGML_TYPE_Q6_K) {",
                 "} else if (cur->type == GGML_TYPE_Q6_K) {
-        if (cur->ne[1] % 8 == 0 && cur->ne[1] <= 32768) { return &q6_K_8x8_q8_K; }",
+        if (cur->ne[1] % 8 == 0 && cur->ne[1] <= EDGECALL_MOST_ROWS) { return &q6_K_8x8_q8_K; }",
             ),
             (
                 "} else if (cur->type == GGML_TYPE_Q8_0) {",
                 "} else if (cur->type == GGML_TYPE_Q8_0) {
-        if (cur->ne[1] % 8 == 0 && cur->ne[1] <= 32768) { return &q8_0_4x8_q8_0; }",
+        if (cur->ne[1] % 8 == 0 && cur->ne[1] <= EDGECALL_MOST_ROWS) { return &q8_0_4x8_q8_0; }",
             ),
             (
                 "for (int iter = nrows - (nrows % 4); iter < nrows; iter++) {",
@@ -232,7 +231,11 @@ impl Ggml {
     fn compile(&self, variant: &Kernels, out: &Path) -> PathBuf {
         let visible = out.join(format!("{}.o", symbol(variant)));
         // This script runs again when other variants are wanted; those that are there need not be compiled again.
-        let made_of = format!("{self:?} {variant:?} {CHANGES:?} {}", include_str!("build.rs"));
+        let made_of = format!(
+            "{self:?} {variant:?} {} {CHANGES:?} {}",
+            table::MOST_REPACKED_ROWS,
+            include_str!("build.rs")
+        );
         let stamp = out.join("made-of");
         if visible.is_file() && fs::read_to_string(&stamp).is_ok_and(|text| text == made_of) {
             return visible;
@@ -279,6 +282,7 @@ impl Ggml {
         for (name, value) in DEFINES {
             build.define(name, *value);
         }
+        build.define("EDGECALL_MOST_ROWS", table::MOST_REPACKED_ROWS.to_string().as_str());
         for option in variant.options {
             build.flag(option);
         }

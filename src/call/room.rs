@@ -231,8 +231,7 @@ pub(super) fn check_memory(model: &Model, n_prompt: usize, settings: &Settings) 
     let n_ctx = Session::context_length(model, n_prompt, settings.max_tokens, &settings.session)?;
     let Some(machine) = Machine::this().filter(|_| !settings.force) else { return Ok(()) };
     let context = (n_prompt as u64, n_ctx as u64);
-    let is_repacked = if model.load_options().repack { kernels::is_repacked } else { AS_STORED };
-    let planned = planned(model.header(), is_repacked, settings, context);
+    let planned = planned(model.header(), model.load_options().is_repacked(), settings, context);
     // The repacked copies are allocated by now.
     let copied = planned.needed().map_or(0, |needed| needed.copied);
     let available_bytes = machine.available_bytes.saturating_add(copied);

@@ -19,7 +19,7 @@ pub use finding::{Finding, Severity, Topic};
 
 use crate::{
     Result,
-    inspect::fit::{AS_STORED, Outlook, Planned},
+    inspect::fit::{Outlook, Planned},
     machine::{Machine, load::Moment},
     runtime::{self, LoadOptions, Model, Options, Trust, cpu, kernels},
 };
@@ -141,11 +141,12 @@ impl Examined<'_> {
             n_ctx: speed::N_CTX as u64,
             n_ctx_is_asked: false,
         };
+        let options = |repack| LoadOptions { trust: self.request.trust, repack };
         let is_better = |machine: Machine| planned.is_better_as_stored(machine);
         let repack = !self.machine.memory.is_some_and(is_better);
-        let is_repacked = if repack { kernels::is_repacked } else { AS_STORED };
-        let shortage =
-            self.machine.memory.and_then(|machine| Planned { is_repacked, ..planned }.shortage(machine));
+        let shortage = self.machine.memory.and_then(|machine| {
+            Planned { is_repacked: options(repack).is_repacked(), ..planned }.shortage(machine)
+        });
         if let Some(shortage) = shortage {
             self.findings.push(Finding::wrong(Topic::Memory, shortage.to_string(), facts::MORE_MEMORY));
             if shortage.outlook == Outlook::CannotBe {
@@ -155,7 +156,7 @@ impl Examined<'_> {
         progress("the file's bytes");
         let (file, recorded) = hash::FileState::look_at(path);
         self.findings.extend(file.finding(path));
-        let load = |repack| Model::load_with(path, LoadOptions { trust: self.request.trust, repack });
+        let load = |repack| Model::load_with(path, options(repack));
         progress("loading");
         let mut checked = answers::Checked::begin(recorded.and_then(|recorded| recorded.answers));
         checked.as_stored(&load(false)?, &self.request.session, progress);

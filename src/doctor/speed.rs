@@ -8,7 +8,7 @@ use crate::{
     benchmark::speed::{Ceiling, median, ordinary_tokens, weights_of_a_token},
     gguf::TensorInfo,
     machine::{Heat, Load, Machine, Thermometer, load::Moment},
-    runtime::{self, Model, Options, Session, kernels},
+    runtime::{self, Model, Options, Session},
 };
 use serde::Serialize;
 use std::{
@@ -263,7 +263,7 @@ fn possible(model: &Model, limit: &Limit) -> (Option<f64>, f64) {
 }
 
 fn least_prefill(model: &Model) -> f64 {
-    let is_rearranged = model.load_options().repack && are_most(model, kernels::is_repacked);
+    let is_rearranged = are_most(model, model.load_options().is_repacked());
     if is_rearranged { LEAST_PREFILL } else { LEAST_PREFILL_AS_STORED }
 }
 

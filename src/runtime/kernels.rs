@@ -35,14 +35,15 @@ impl Kernels {
 
     /// True if these kernels take a rearranged copy of the weights.
     fn repack(&self, tensor: &TensorInfo) -> bool {
-        /// The most rows of a matrix of Q6_K or Q8_0 that is repacked for VNNI; embeddings have more.
-        const MOST_ROWS: u64 = 32_768;
-        let &[_, rows] = tensor.dims.as_slice() else { return false };
+        // Matrices, and the matrices of experts, which have a third dimension.
+        let Some(&rows) = tensor.dims.get(1) else { return false };
         let has = |feature: &str| self.features.contains(&feature);
         let can = match tensor.ggml_type {
             GgmlType::Q4_0 | GgmlType::Q4K => has("AVX2") || has("dotprod"),
             GgmlType::Q5K => has("dotprod"),
-            GgmlType::Q6K | GgmlType::Q8_0 => has("AVX-512 VNNI") && rows <= MOST_ROWS || has("dotprod"),
+            GgmlType::Q6K | GgmlType::Q8_0 => {
+                has("AVX-512 VNNI") && rows <= table::MOST_REPACKED_ROWS || has("dotprod")
+            }
             _ => false,
         };
         can && rows.is_multiple_of(8)
@@ -152,6 +153,21 @@ mod tests {
             .iter()
             .map(|name| table::VARIANTS.iter().find(|kernels| kernels.name == *name).unwrap())
             .collect()
+    }
+
+    #[test]
+    fn matrices_are_repacked_by_type_and_rows_and_those_of_experts_too() {
+        let repacks = |name, ggml_type, dims: &[u64]| {
+            let tensor = TensorInfo { name: String::new(), dims: dims.to_vec(), ggml_type, offset: 0 };
+            named(&[name])[0].repack(&tensor)
+        };
+        for dims in [&[256, 512][..], &[256, 512, 8]] {
+            assert!(repacks("avx2", GgmlType::Q4K, dims) && !repacks("avx", GgmlType::Q4K, dims));
+            assert!(repacks("avx512-vnni", GgmlType::Q6K, dims) && !repacks("avx512", GgmlType::Q6K, dims));
+        }
+        assert!(!repacks("avx2", GgmlType::Q4K, &[256]) && !repacks("avx2", GgmlType::Q4K, &[256, 12]));
+        assert!(!repacks("avx512-vnni", GgmlType::Q8_0, &[256, 151_936]));
+        assert!(repacks("armv8.2-dotprod", GgmlType::Q8_0, &[256, 151_936]));
     }
 
     #[test]

@@ -6,8 +6,9 @@ use super::{
     ffi,
     fingerprint::{self, ModelFile},
     guard::{self, Parts},
+    kernels,
 };
-use crate::gguf::{Array, Gguf, Value};
+use crate::gguf::{Array, Gguf, TensorInfo, Value};
 use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
 use std::{
     ffi::{CStr, CString},
@@ -45,6 +46,13 @@ pub struct LoadOptions {
 impl Default for LoadOptions {
     fn default() -> LoadOptions {
         LoadOptions { trust: Trust::Checked, repack: true }
+    }
+}
+
+impl LoadOptions {
+    /// Test for tensors that are repacked when a model is loaded so.
+    pub fn is_repacked(self) -> fn(&TensorInfo) -> bool {
+        if self.repack { kernels::is_repacked } else { |_| false }
     }
 }
 

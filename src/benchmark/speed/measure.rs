@@ -170,15 +170,16 @@ pub fn measure(
     }
     drop(bare);
 
-    let (mut costs_of_rows, mut call) = (Vec::new(), None);
-    if scope == Scope::All {
-        progress("decodes of several tokens");
-        let (rows, costs) = rows(&mut ours, &tokens)?;
-        drop(ours);
-        costs_of_rows = rows;
-        progress("a call");
-        call = Some(call_times(model, &Options { n_ctx: None, ..options }, &costs)?);
-    }
+    let (rows, call) = match scope {
+        Scope::Rates => (Vec::new(), None),
+        Scope::All => {
+            progress("decodes of several tokens");
+            let (rows, costs) = rows(&mut ours, &tokens)?;
+            drop(ours);
+            progress("a call");
+            (rows, Some(call_times(model, &Options { n_ctx: None, ..options }, &costs)?))
+        }
+    };
     progress("memory and arithmetic");
     let ceiling = Ceiling::measure(threads);
     let (bytes_per_token, multiply_adds_per_token) = weights_of_a_token(model);
@@ -187,7 +188,7 @@ pub fn measure(
         load_s: model.load_time().as_secs_f64(),
         prefill,
         decode,
-        rows: costs_of_rows,
+        rows,
         call,
         ceiling,
         bytes_per_token,

@@ -8,9 +8,8 @@ use edgecall::{
         row::{ByName, Role},
         run::{self, Condition, Contender, Lane, room},
     },
-    inspect::fit::AS_STORED,
     machine::Machine,
-    runtime::{FlashAttention, KvType, LoadOptions, Model, Options, Trust, kernels},
+    runtime::{FlashAttention, KvType, LoadOptions, Model, Options, Trust},
 };
 use std::{
     num::NonZeroUsize,
@@ -133,7 +132,7 @@ impl Conditions {
             let loads = plan.loads.iter().map(|&(model, repack)| room::Load {
                 path: &paths[model],
                 header: &headers[model],
-                is_repacked: if repack { kernels::is_repacked } else { AS_STORED },
+                is_repacked: LoadOptions { trust, repack }.is_repacked(),
             });
             let sessions: Vec<(usize, Options)> =
                 plan.lanes.iter().map(|lane| (lane.load, lane.session)).collect();

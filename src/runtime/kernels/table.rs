@@ -14,6 +14,10 @@ pub struct Kernels {
     pub options: &'static [&'static str],
 }
 
+/// Most rows of a matrix of Q6_K or Q8_0 that is repacked for VNNI. Embeddings have more: they are read row by row as
+/// well, so that a model whose output is tied to them would have them twice.
+pub const MOST_REPACKED_ROWS: u64 = 32_768;
+
 /// Every variant, each architecture's in order of speed: of those that a CPU can run the last is the best.
 ///
 /// ggml's own list has more for x86-64; those left out differ by instructions that none of its kernels uses (VBMI), or

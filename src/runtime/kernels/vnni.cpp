@@ -287,25 +287,27 @@ struct edgecall_q8_0_block {
 
 // Tokens in blocks of Q8_0, interleaved by four.
 struct edgecall_interleaved_q8_0 {
+    using block = block_q8_0x4;
     static constexpr int STRIDE = 32;
 
     static const int8_t * numbers(const void * vy, int nb, int row, int l) {
-        return ((const block_q8_0x4 *) vy)[(size_t) (row / 4) * nb + l].qs + 8 * (row % 4);
+        return ((const block *) vy)[(size_t) (row / 4) * nb + l].qs + 8 * (row % 4);
     }
     static ggml_half d(const void * vy, int nb, int row, int l) {
-        return ((const block_q8_0x4 *) vy)[(size_t) (row / 4) * nb + l].d[row % 4];
+        return ((const block *) vy)[(size_t) (row / 4) * nb + l].d[row % 4];
     }
 };
 
 // Tokens one behind the other.
 struct edgecall_plain_q8_0 {
+    using block = block_q8_0;
     static constexpr int STRIDE = 8;
 
     static const int8_t * numbers(const void * vy, int nb, int row, int l) {
-        return ((const block_q8_0 *) vy)[(size_t) row * nb + l].qs;
+        return ((const block *) vy)[(size_t) row * nb + l].qs;
     }
     static ggml_half d(const void * vy, int nb, int row, int l) {
-        return ((const block_q8_0 *) vy)[(size_t) row * nb + l].d;
+        return ((const block *) vy)[(size_t) row * nb + l].d;
     }
 };
 
@@ -322,10 +324,10 @@ inline edgecall_q8_0_block edgecall_prepare(const void * vy, int nb, int row, in
     return block;
 }
 
-// ROWS tokens from `row` on with eight columns; `prepared` has STEP blocks for each of the nb.
+// ROWS tokens from `row` on with eight columns; `prepared` has ROWS blocks for each of the nb.
 template <typename TOKENS, int ROWS>
 inline void edgecall_columns_q8_0(int nb, const block_q8_0x4 * a, const block_q8_0x4 * b, const void * vy, int row,
-                                  const edgecall_q8_0_block * prepared, int step, __m512 * sums) {
+                                  const edgecall_q8_0_block * prepared, __m512 * sums) {
     for (int r = 0; r < ROWS; r++) {
         sums[r] = _mm512_setzero_ps();
     }
@@ -334,7 +336,6 @@ inline void edgecall_columns_q8_0(int nb, const block_q8_0x4 * a, const block_q8
     for (int r = 0; r < ROWS; r++) {
         y[r] = TOKENS::numbers(vy, nb, row + r, 0);
     }
-    constexpr size_t bytes = TOKENS::STRIDE == 32 ? sizeof(block_q8_0x4) : sizeof(block_q8_0);
     for (int l = 0; l < nb; l++) {
         __m512i weights[4];
         for (int i = 0; i < 4; i++) {
@@ -345,34 +346,12 @@ inline void edgecall_columns_q8_0(int nb, const block_q8_0x4 * a, const block_q8
         const __m128i halves = _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *) a[l].d), _mm_loadl_epi64((const __m128i *) b[l].d));
         const __m512 d = edgecall_twice(_mm256_cvtph_ps(halves));
         for (int r = 0; r < ROWS; r++) {
-            const edgecall_q8_0_block & block = prepared[(size_t) l * step + r];
+            const edgecall_q8_0_block & block = prepared[(size_t) l * ROWS + r];
             __m512i sum = edgecall_everywhere(block.excess);
             for (int i = 0; i < 4; i++) {
-                sum = _mm512_dpbusd_epi32(sum, weights[i], edgecall_everywhere(y[r] + l * bytes + TOKENS::STRIDE * i));
+                sum = _mm512_dpbusd_epi32(sum, weights[i], edgecall_everywhere(y[r] + l * sizeof(typename TOKENS::block) + TOKENS::STRIDE * i));
             }
             sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, _mm512_set1_ps(block.d)), sums[r]);
-        }
-    }
-}
-
-template <typename TOKENS, int ROWS>
-inline void edgecall_rows_q8_0(int n, float * s, size_t bs, const void * vx, const void * vy, int row, int nc,
-                               const edgecall_q8_0_block * prepared, int step) {
-    const int nb = n / QK8_0;
-    for (int column = 0; column < nc; column += 8) {
-        const block_q8_0x4 * a = (const block_q8_0x4 *) vx + (size_t) column / 4 * nb;
-        // The last four columns of an odd number of fours stand for the missing ones.
-        const bool is_whole = column + 8 <= nc;
-        __m512 sums[ROWS];
-        edgecall_columns_q8_0<TOKENS, ROWS>(nb, a, is_whole ? a + nb : a, vy, row, prepared, step, sums);
-        for (int r = 0; r < ROWS; r++) {
-            float * to = s + (size_t) (row + r) * bs + column;
-            const __m256 columns = edgecall_columns(sums[r]);
-            if (is_whole) {
-                _mm256_storeu_ps(to, columns);
-            } else {
-                _mm_storeu_ps(to, _mm256_castps256_ps128(columns));
-            }
         }
     }
 }
@@ -388,8 +367,22 @@ void edgecall_product_q8_0(int n, float * s, size_t bs, const void * vx, const v
             prepared[(size_t) l * ROWS + r] = edgecall_prepare<TOKENS>(vy, nb, row + r, l);
         }
     }
-    edgecall_rows_q8_0<TOKENS, ROWS>(n, s, bs, vx, vy, row, nc, prepared.data(), ROWS);
-}
+    for (int column = 0; column < nc; column += 8) {
+        const block_q8_0x4 * a = (const block_q8_0x4 *) vx + (size_t) column / 4 * nb;
+        // The last four columns of an odd number of fours stand for the missing ones.
+        const bool is_whole = column + 8 <= nc;
+        __m512 sums[ROWS];
+        edgecall_columns_q8_0<TOKENS, ROWS>(nb, a, is_whole ? a + nb : a, vy, row, prepared.data(), sums);
+        for (int r = 0; r < ROWS; r++) {
+            float * to = s + (size_t) (row + r) * bs + column;
+            const __m256 columns = edgecall_columns(sums[r]);
+            if (is_whole) {
+                _mm256_storeu_ps(to, columns);
+            } else {
+                _mm_storeu_ps(to, _mm256_castps256_ps128(columns));
+            }
+        }
+    }}
 
 }  // namespace
 
