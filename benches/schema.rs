@@ -5,11 +5,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use edgecall::{
     call,
     runtime::{Compiler, Vocabulary},
-    tools::{
-        ToolSet, dialect,
-        json_schema::{KeyOrder, Options, compile},
-        turn::Turn,
-    },
+    schema::{KeyOrder, Options, compile},
+    tools::{ToolSet, dialect, turn::Turn},
 };
 use serde_json::{Value, json};
 use std::{env, hint::black_box, path::Path};

@@ -9,7 +9,8 @@ use edgecall::{
     gguf::Gguf,
     mmap::Map,
     runtime::{Compiler, Trust, Vocabulary, guard},
-    tools::{ToolSet, json_schema::KeyOrder},
+    schema::KeyOrder,
+    tools::ToolSet,
 };
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;

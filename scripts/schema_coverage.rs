@@ -17,7 +17,7 @@ use edgecall::{
         closing::{Closing, Way},
         constraint::Fixed,
     },
-    tools::json_schema::{Compiled, Draft, Error, Options, Report, Status, Tracker, compile},
+    schema::{Compiled, Draft, Error, Options, Report, Status, Tracker, compile},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};

@@ -15,10 +15,10 @@ use edgecall::{
     runtime::{
         self, Compiler, Finish, Pace, Sampler, Sampling, Trust, Vocabulary, generate, sequence::Sequence,
     },
+    schema::KeyOrder,
     tools::{
         ToolSet,
         dialect::{self, DIALECTS},
-        json_schema::KeyOrder,
         turn::Turn,
     },
 };

@@ -20,6 +20,7 @@ pub use taught::{Manner, manner_of};
 
 use crate::{
     Result,
+    cache::Store,
     chat::{Conversation, RenderOptions, Template},
     error::Kind,
     inspect::fit::Shortage,
@@ -29,8 +30,8 @@ use crate::{
         draft::{Costs, Reach},
         watch::Refusal,
     },
-    saved::Store,
-    tools::{self, ToolSet, dialect::Dialect, grammar::Staged, json_schema::KeyOrder},
+    schema::KeyOrder,
+    tools::{self, ToolSet, dialect::Dialect, grammar::Staged},
 };
 use respond::{Prompt, respond};
 use serde_json::Value;

@@ -63,7 +63,7 @@ pub enum Error {
     Call(#[from] crate::call::Error),
     /// A data set or rows that cannot be used.
     #[error(transparent)]
-    Benchmark(#[from] crate::benchmark::Error),
+    Benchmark(#[from] crate::bench::Error),
     /// A server that gives no answer.
     #[error(transparent)]
     Http(#[from] crate::http::Error),

@@ -18,6 +18,7 @@ compile_error!("edgecall needs a 64-bit system; on a Raspberry Pi: the 64-bit Ra
 
 pub mod error;
 pub mod http;
+pub mod json;
 pub mod machine;
 pub mod mmap;
 pub mod random;
@@ -29,17 +30,18 @@ pub mod quant;
 pub mod convert;
 
 pub mod chat;
+pub mod schema;
 pub mod tools;
 
 pub mod runtime;
 
+pub mod cache;
 pub mod inspect;
-pub mod saved;
 
 pub mod call;
 pub mod verify;
 
-pub mod benchmark;
+pub mod bench;
 pub mod doctor;
 
 pub use error::{Error, Kind, Result};

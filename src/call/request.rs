@@ -3,7 +3,8 @@
 use super::Timings;
 use crate::{
     chat::Conversation,
-    tools::{ToolCall, ToolSet, arguments::AnswerSchema, json_schema::KeyOrder},
+    schema::KeyOrder,
+    tools::{ToolCall, ToolSet, arguments::AnswerSchema},
 };
 use std::num::NonZeroUsize;
 

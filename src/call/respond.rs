@@ -7,10 +7,10 @@ use super::{
 };
 use crate::{
     Result,
+    cache::{Key, Store},
     runtime::{
         self, Completion, Drafter, Evaluated, Finish, Model, Pace, Prefix, Sampler, Session, generate,
     },
-    saved::{Key, Store},
     tools::{ToolSet, dialect::Dialect},
 };
 use serde_json::Value;

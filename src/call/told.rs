@@ -3,7 +3,8 @@
 use super::Choice;
 use crate::{
     chat::{self, Conversation, Message, RenderOptions, Role, Template},
-    tools::{ToolCall, ToolSet, dialect::Dialect, json},
+    json,
+    tools::{ToolCall, ToolSet, dialect::Dialect},
 };
 use serde_json::Value;
 

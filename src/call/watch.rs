@@ -2,7 +2,8 @@
 
 use crate::{
     runtime::watch::{Place, Refusal, Scalar, Watch},
-    tools::{grammar::Staged, json_schema::Tracker},
+    schema::Tracker,
+    tools::grammar::Staged,
 };
 
 impl Watch for Tracker {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::chat::Role;
 use crate::error::Kind;
-use crate::tools::json::NotUtf8;
+use crate::json::NotUtf8;
 
 /// Reasons why messages or a chat template cannot be used.
 #[derive(Debug, thiserror::Error)]

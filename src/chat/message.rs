@@ -1,7 +1,7 @@
 //! Messages in OpenAI's form, validated strictly and otherwise unchanged.
 
 use super::{Error, Problem, read};
-use crate::tools::json;
+use crate::json;
 use serde_json::{Map, Value};
 
 /// Author of a message.

@@ -5,7 +5,7 @@ use super::{
     Conversation, Error,
     message::{self, json_type},
 };
-use crate::tools::json::Unique;
+use crate::json::Unique;
 use serde::{
     Deserializer,
     de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},

@@ -14,7 +14,7 @@ mod speed;
 mod tft;
 
 use clap::Subcommand;
-use edgecall::{Error, benchmark::row::RowFile};
+use edgecall::{Error, bench::row::RowFile};
 use std::path::PathBuf;
 
 /// The arguments of `edgecall bench`.

@@ -2,7 +2,7 @@
 
 use super::{exit::Failure, output};
 use clap::Subcommand;
-use edgecall::{Kind, saved::Store};
+use edgecall::{Kind, cache::Store};
 use std::path::PathBuf;
 
 /// Environment variable with the cache folder; `call` reads it too.

@@ -20,14 +20,14 @@ use super::{
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
     Error, Kind,
+    cache::Store,
     call::{self, Draft, Format, Request, Settings, Think},
     machine::Thermometer,
     runtime::{self, LoadOptions, Model, Options, Sampling, Trust, Vocabulary, draft::MAX_DRAFT},
-    saved::Store,
+    schema::{KeyOrder, Status},
     tools::{
         dialect::{self, DIALECTS},
         explain,
-        json_schema::{KeyOrder, Status},
     },
 };
 use std::{

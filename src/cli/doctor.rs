@@ -9,9 +9,9 @@ use super::{
 };
 use edgecall::{
     Kind,
+    cache::Store,
     doctor::{self, Request},
     runtime::Trust,
-    saved::Store,
 };
 use std::path::PathBuf;
 

@@ -5,9 +5,9 @@ use super::{
     speed::Speed,
 };
 use crate::{
+    cache::{FolderState, Store},
     machine::{self, Firmware, Limits, Load, Machine, Processor, Sensors},
     runtime::kernels::{self, Kernels},
-    saved::{FolderState, Store},
 };
 use serde::Serialize;
 use std::path::Path;

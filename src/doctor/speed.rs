@@ -5,7 +5,7 @@ use super::{
     finding::{Finding, Topic},
 };
 use crate::{
-    benchmark::speed::{Ceiling, median, ordinary_tokens, weights_of_a_token},
+    bench::speed::{Ceiling, median, ordinary_tokens, weights_of_a_token},
     gguf::TensorInfo,
     machine::{Heat, Load, Machine, Thermometer, load::Moment},
     runtime::{self, Model, Options, Session},

@@ -1,9 +1,12 @@
 //! A tool's parameters, or the schema of a JSON answer, compiled to a grammar and checks.
 
 use super::{
-    Error, json,
-    json_schema::{self, Checks, Compiled, KeyOrder, Meaning, Options},
+    Error,
     words::{self, Word},
+};
+use crate::{
+    json,
+    schema::{self, Checks, Compiled, KeyOrder, Meaning, Options},
 };
 use serde_json::{Map, Value};
 use std::{
@@ -31,7 +34,7 @@ impl Arguments {
         &self.schema
     }
 
-    pub(super) fn compiled(&self, key_order: KeyOrder) -> Result<&Compiled, json_schema::Error> {
+    pub(super) fn compiled(&self, key_order: KeyOrder) -> Result<&Compiled, schema::Error> {
         let cell = &self.compiled[usize::from(key_order == KeyOrder::Schema)];
         if let Some(compiled) = cell.get() {
             return Ok(compiled);
@@ -47,7 +50,7 @@ impl Arguments {
 
 impl Arguments {
     /// The checks, which do not depend on the order of keys.
-    pub(super) fn checks(&self) -> Result<&Checks, json_schema::Error> {
+    pub(super) fn checks(&self) -> Result<&Checks, schema::Error> {
         match self.compiled.iter().find_map(OnceLock::get) {
             Some(compiled) => Ok(&compiled.checks),
             None => Ok(&self.compiled(KeyOrder::Any)?.checks),
@@ -105,12 +108,12 @@ impl AnswerSchema {
     }
 }
 
-fn with_room(schema: &Value, options: Options) -> Result<Compiled, json_schema::Error> {
+fn with_room(schema: &Value, options: Options) -> Result<Compiled, schema::Error> {
     thread::scope(|scope| {
-        let compile = || json_schema::compile(schema, options);
+        let compile = || schema::compile(schema, options);
         match thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, compile) {
             Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => json_schema::compile(schema, options),
+            Err(_) => schema::compile(schema, options),
         }
     })
 }

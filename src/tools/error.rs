@@ -1,7 +1,7 @@
 //! Errors of tool definitions and of tool calls.
 
-use super::{json::NotUtf8, json_schema};
 use crate::error::Kind;
+use crate::{json::NotUtf8, schema};
 
 /// Reasons why tools cannot be used, or a text is not a valid call.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,7 @@ pub enum Error {
         tool: String,
         /// The pointer, the keyword, and what to change.
         #[source]
-        source: Box<json_schema::Error>,
+        source: Box<schema::Error>,
     },
     /// A tool's name contains the text that ends a name in the model's format.
     #[error(
@@ -88,7 +88,7 @@ pub enum Error {
     AnswerSchema {
         /// The pointer, the keyword, and what to change.
         #[source]
-        source: Box<json_schema::Error>,
+        source: Box<schema::Error>,
     },
     /// A JSON answer violates its schema.
     #[error("the answer does not fit its schema: {problem}")]

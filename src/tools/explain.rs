@@ -1,10 +1,7 @@
 //! Report for the authors of tools: the treatment of each schema keyword.
 
-use super::{
-    Error, ToolSet,
-    arguments::AnswerSchema,
-    json_schema::{self, KeyOrder, Line, Report, Status},
-};
+use super::{Error, ToolSet, arguments::AnswerSchema};
+use crate::schema::{self, KeyOrder, Line, Report, Status};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -71,14 +68,12 @@ impl ToolReport {
     }
 }
 
-fn refused(error: json_schema::Error) -> Report {
+fn refused(error: schema::Error) -> Report {
     let message = error.to_string();
     match error {
-        json_schema::Error::Refused { report, .. } => *report,
-        json_schema::Error::Schema { pointer, message } => {
-            refused_at(&pointer, "", message, Report::default())
-        }
-        json_schema::Error::AcceptsNothing { report } => refused_at("#", "", message, *report),
+        schema::Error::Refused { report, .. } => *report,
+        schema::Error::Schema { pointer, message } => refused_at(&pointer, "", message, Report::default()),
+        schema::Error::AcceptsNothing { report } => refused_at("#", "", message, *report),
     }
 }
 

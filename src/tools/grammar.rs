@@ -1,6 +1,6 @@
 //! Tools -> the grammar of one call, in llguidance's dialect of Lark.
 //!
-//! The text around a call is the dialect's; the arguments are the grammar that [`json_schema`] builds for a
+//! The text around a call is the dialect's; the arguments are the grammar that [`schema`] builds for a
 //! tool's parameters. For a single tool there is one grammar. For several tools, the first grammar only has the
 //! names, and the second one is that of the chosen tool: a hundred tools cost as much as one.
 
@@ -8,8 +8,8 @@ use super::{
     Error, Tool, ToolSet,
     arguments::AnswerSchema,
     dialect::{Dialect, Frame, Part},
-    json_schema::{self, Checks, Compiled, KeyOrder},
 };
+use crate::schema::{self, Checks, Compiled, KeyOrder};
 use std::sync::Arc;
 
 /// The grammar of a call of one of some tools, in one dialect.
@@ -186,5 +186,5 @@ pub(super) fn literal_if_any(text: &str) -> String {
 
 /// A Lark string literal followed by a space.
 pub(super) fn literal(text: &str) -> String {
-    json_schema::literal(text) + " "
+    schema::literal(text) + " "
 }

@@ -6,8 +6,6 @@ pub mod dialect;
 mod error;
 pub mod explain;
 pub mod grammar;
-pub mod json;
-pub mod json_schema;
 mod tool_call;
 pub mod turn;
 pub mod words;
@@ -15,8 +13,11 @@ pub mod words;
 pub use error::Error;
 pub use tool_call::ToolCall;
 
+use crate::{
+    json,
+    schema::{self, Checks, Compiled, KeyOrder},
+};
 use arguments::Arguments;
-use json_schema::{Checks, Compiled, KeyOrder};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -59,7 +60,7 @@ impl Tool {
         self.arguments.checks().map_err(|source| self.refused(source))
     }
 
-    fn refused(&self, source: json_schema::Error) -> Error {
+    fn refused(&self, source: schema::Error) -> Error {
         Error::Parameters { tool: self.name.clone(), source: Box::new(source) }
     }
 

@@ -1,6 +1,7 @@
 //! A tool call by a model.
 
-use super::{Error, json};
+use super::Error;
+use crate::json;
 use serde_json::{Map, Value};
 use std::fmt;
 

@@ -8,8 +8,10 @@ use super::{
     Error, ToolSet,
     dialect::{Between, Dialect, Frame, Part},
     grammar::{CallGrammar, Marks, Staged, literal, literal_if_any, parts},
+};
+use crate::{
     json,
-    json_schema::{Checks, KeyOrder},
+    schema::{Checks, KeyOrder},
 };
 use std::{borrow::Cow, sync::Arc};
 

@@ -3,7 +3,8 @@
 //! They occur in an answer more often than by chance, so they serve as drafts. Each comes with the text before
 //! it, by which the drafter finds it. The list need not be complete.
 
-use super::{ToolSet, dialect::Dialect, dialect::Frame, json};
+use super::{ToolSet, dialect::Dialect, dialect::Frame};
+use crate::json;
 use serde_json::{Map, Value};
 
 /// Most words per schema; no answer contains more.

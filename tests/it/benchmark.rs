@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use edgecall::{
-    benchmark::{
+    bench::{
         Dataset, Split,
         answer::{self, Call, Style},
         json::Json,

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use edgecall::benchmark::{
+use edgecall::bench::{
     metric::Toolbox,
     report::{EXPORTERS, Report, collect, exporter},
     row::{
@@ -103,10 +103,7 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
         conversation,
         turn,
         prompt_tail: "Is there <i>anything</i> open?".into(),
-        prediction: edgecall::benchmark::answer::prediction(
-            &raw_output,
-            edgecall::benchmark::answer::Style::Student,
-        ),
+        prediction: edgecall::bench::answer::prediction(&raw_output, edgecall::bench::answer::Style::Student),
         gold,
         tokens: raw_output.bytes().map(i32::from).collect(),
         raw_output,

@@ -6,7 +6,7 @@ use crate::{
     pocket::{loaded, pocket},
 };
 use edgecall::{
-    benchmark::{
+    bench::{
         Dataset, Mode, Row,
         answer::Call,
         report,

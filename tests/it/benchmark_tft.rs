@@ -4,7 +4,7 @@ use crate::{
     benchmark_run::{data, unlabelled},
     pocket::pocket,
 };
-use edgecall::{benchmark::run::RULES, convert::FileType};
+use edgecall::{bench::run::RULES, convert::FileType};
 use serde_json::Value;
 use std::{
     fs,

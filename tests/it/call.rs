@@ -10,7 +10,8 @@ use edgecall::{
     chat::Conversation,
     convert::FileType,
     runtime::{KvType, LoadOptions, Model, Options, Sampler, Sampling, Session, generate},
-    tools::{ToolCall, ToolSet, check, json_schema::KeyOrder},
+    schema::KeyOrder,
+    tools::{ToolCall, ToolSet, check},
 };
 use serde_json::{Value, json};
 use std::{

@@ -4,13 +4,13 @@ use edgecall::{
     Error, Kind,
     call::{self},
     runtime::{Compiler, Constraint, constraint::Fixed},
+    schema::KeyOrder,
     tools::{
         ToolCall, ToolSet,
         arguments::AnswerSchema,
         check,
         dialect::{self, DIALECTS, Dialect},
         grammar::{self, JsonAnswer, Staged},
-        json_schema::KeyOrder,
         turn::Turn,
     },
 };

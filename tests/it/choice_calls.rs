@@ -11,7 +11,8 @@ use edgecall::{
     chat::Conversation,
     convert::FileType,
     runtime::Sampling,
-    tools::{ToolSet, arguments::AnswerSchema, check, json_schema::KeyOrder},
+    schema::KeyOrder,
+    tools::{ToolSet, arguments::AnswerSchema, check},
 };
 use serde_json::{Value, json};
 use std::{num::NonZeroUsize, ops::ControlFlow, path::Path};

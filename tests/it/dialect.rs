@@ -9,11 +9,11 @@ use edgecall::{
     call::{self, Request},
     chat::{Conversation, RenderOptions},
     runtime::Compiler,
+    schema::KeyOrder,
     tools::{
         ToolCall, ToolSet,
         dialect::{self, DIALECTS, Dialect},
         grammar::{CallGrammar, Staged},
-        json_schema::KeyOrder,
     },
 };
 use serde_json::{Value, json};

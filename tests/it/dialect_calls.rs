@@ -12,10 +12,10 @@ use edgecall::{
     convert::FileType,
     gguf::{Gguf, Header, Value as Metadata},
     runtime::{Model, Sampling},
+    schema::KeyOrder,
     tools::{
         check,
         dialect::{self, DIALECTS},
-        json_schema::KeyOrder,
     },
 };
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use crate::{
     pocket::pocket,
     server::{Answer, Request, Server},
 };
-use edgecall::{benchmark::row::RowFile, convert::FileType};
+use edgecall::{bench::row::RowFile, convert::FileType};
 use serde_json::{Value, json};
 use std::{
     fs,

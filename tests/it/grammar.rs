@@ -4,11 +4,11 @@
 use edgecall::{
     call,
     runtime::{Compiler, Constraint},
+    schema::KeyOrder,
     tools::{
         ToolSet, check,
         dialect::{self, Dialect},
         grammar::{CallGrammar, Staged},
-        json_schema::KeyOrder,
         turn::Turn,
     },
 };

@@ -5,7 +5,7 @@ use crate::{
     server::{Answer, Request, Server},
     shared::shared,
 };
-use edgecall::{benchmark::row::RowFile, convert::FileType};
+use edgecall::{bench::row::RowFile, convert::FileType};
 use serde_json::{Value, json};
 use std::{
     fs,

@@ -2,7 +2,7 @@
 
 use crate::{pocket, shared};
 use edgecall::{
-    benchmark::{
+    bench::{
         Dataset,
         answer::{Style, prediction},
         metric::{self, Pair, Toolbox},
@@ -16,9 +16,8 @@ use edgecall::{
         generate,
         sequence::{Script, Sequence},
     },
-    tools::{
-        ToolSet, arguments::AnswerSchema, dialect, grammar::JsonAnswer, json_schema::KeyOrder, turn::Turn,
-    },
+    schema::KeyOrder,
+    tools::{ToolSet, arguments::AnswerSchema, dialect, grammar::JsonAnswer, turn::Turn},
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};

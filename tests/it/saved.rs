@@ -5,11 +5,11 @@ use crate::{
     program::edgecall,
 };
 use edgecall::{
+    cache::{Store, What},
     call::{self, Answer, Format, Request, Settings},
     chat::Conversation,
     convert::FileType,
     runtime::{Evaluated, KvType, Model, Options, Prefix, Session, Shelf},
-    saved::{Store, What},
     tools::ToolSet,
 };
 use serde_json::{Value, json};

@@ -1,13 +1,13 @@
 //! `cache list --verify`: the model of cached states is still the one that made them, or not.
 
 use crate::{
+    cache::{evaluate, options, store},
     pocket::pocket,
-    saved::{evaluate, options, store},
 };
 use edgecall::{
+    cache::{ModelState, What},
     convert::FileType,
     runtime::Model,
-    saved::{ModelState, What},
 };
 use serde_json::json;
 use std::{fs, path::Path};
@@ -16,7 +16,7 @@ use std::{fs, path::Path};
 fn verified(cache: &Path) -> (ModelState, String, bool) {
     let listing = store(cache).list(true).unwrap();
     let [model] = &listing.models[..] else { panic!("{listing}") };
-    let of_it = |file: &&edgecall::saved::Listed| file.model_id.as_ref() == Some(&model.id);
+    let of_it = |file: &&edgecall::cache::Listed| file.model_id.as_ref() == Some(&model.id);
     assert_eq!(listing.files.iter().filter(of_it).count(), 4);
     let text = listing.to_string();
     assert!(text.contains(&format!("prefix, model {}", model.state.unwrap())), "{text}");

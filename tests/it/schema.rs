@@ -6,7 +6,7 @@ use edgecall::{
         closing::{Closing, Way},
         constraint::Fixed,
     },
-    tools::json_schema::{Compiled, Draft, Error, KeyOrder, Meaning, Options, Status, Tracker, compile},
+    schema::{Compiled, Draft, Error, KeyOrder, Meaning, Options, Status, Tracker, compile},
 };
 use serde_json::{Value, json};
 

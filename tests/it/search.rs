@@ -6,9 +6,8 @@ use edgecall::{
     runtime::{
         self, Compiler, Completion, Constraint, Finish, Pace, Sampler, Sampling, generate, sequence::Sequence,
     },
-    tools::{
-        ToolSet, arguments::AnswerSchema, dialect, grammar::JsonAnswer, json_schema::KeyOrder, turn::Turn,
-    },
+    schema::KeyOrder,
+    tools::{ToolSet, arguments::AnswerSchema, dialect, grammar::JsonAnswer, turn::Turn},
 };
 use serde_json::{Value, json};
 use std::{num::NonZeroUsize, ops::ControlFlow};

@@ -7,7 +7,7 @@ use crate::cli::{
 };
 use edgecall::{
     Error, Kind,
-    benchmark::{
+    bench::{
         Job,
         judge::calibration::calibrate,
         predictions::{self, Prediction},

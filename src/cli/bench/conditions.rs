@@ -3,7 +3,7 @@
 use crate::cli::context::{flash_attention, kv_types, on_or_off};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
-    benchmark::{
+    bench::{
         Dataset,
         row::{ByName, Role},
         run::{self, Condition, Contender, Lane, room},

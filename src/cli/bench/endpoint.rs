@@ -4,7 +4,7 @@ use super::network;
 use crate::cli::exit::Failure;
 use edgecall::{
     Error,
-    benchmark::{
+    bench::{
         Dataset, Mode,
         endpoint::{Endpoint, Prompts, Template, identify},
         row::Role,

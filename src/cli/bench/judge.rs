@@ -5,13 +5,13 @@ use crate::cli::exit::Failure;
 use clap::builder::TypedValueParser;
 use edgecall::{
     Error,
-    benchmark::{
+    bench::{
         Dataset,
         judge::{Cache, Judge, Manner},
         row::RowFile,
     },
+    cache::Store,
     http::Client,
-    saved::Store,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{

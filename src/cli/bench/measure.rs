@@ -8,7 +8,7 @@ use crate::cli::{
 use anyhow::Context;
 use edgecall::{
     Error, Kind,
-    benchmark::{
+    bench::{
         Dataset, Mode,
         row::{Arm, Cost, Record, Role, RowFile, RowWriter, SCHEMA_VERSION, Speed, SpeedKey},
         run::{self, Contender, Lane, Meter, Settings, Sweep},

@@ -3,7 +3,7 @@
 use super::read_rows;
 use edgecall::{
     Error,
-    benchmark::row::{self, Record, RowWriter},
+    bench::row::{self, Record, RowWriter},
 };
 use std::path::PathBuf;
 

@@ -5,7 +5,7 @@ use crate::cli::{exit::Failure, output};
 use anyhow::Context;
 use edgecall::{
     Error, Kind,
-    benchmark::{
+    bench::{
         Dataset, report,
         row::{self, RowFile},
         verdict::Rules,

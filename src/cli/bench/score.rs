@@ -8,7 +8,7 @@ use crate::cli::{
 use anyhow::Context;
 use edgecall::{
     Error, Kind,
-    benchmark::{Job, metric::Toolbox, predictions, verdict::Rules},
+    bench::{Job, metric::Toolbox, predictions, verdict::Rules},
 };
 use std::{
     fs,

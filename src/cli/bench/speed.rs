@@ -10,7 +10,7 @@ use crate::cli::{
 use clap::ArgAction;
 use edgecall::{
     Error,
-    benchmark::{
+    bench::{
         Dataset,
         speed::{self, Manners, Scope, Start},
     },

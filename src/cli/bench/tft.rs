@@ -17,7 +17,7 @@ use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
     Error, Kind,
-    benchmark::{
+    bench::{
         Dataset, Mode, Row, Split,
         endpoint::Endpoint,
         judge::METRIC,

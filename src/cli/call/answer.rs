@@ -5,8 +5,8 @@ use clap::ValueEnum;
 use edgecall::{
     Error, Kind,
     call::{Answer, Choice, End, openai::ChatCompletion},
-    chat,
-    tools::{ToolCall, json},
+    chat, json,
+    tools::ToolCall,
 };
 use std::{
     io::{self, Write},

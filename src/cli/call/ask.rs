@@ -5,7 +5,8 @@ use anyhow::Context;
 use edgecall::{
     Error, Kind,
     call::{self, Choice},
-    tools::{ToolSet, arguments::AnswerSchema, json},
+    json,
+    tools::{ToolSet, arguments::AnswerSchema},
 };
 use serde_json::Value;
 

@@ -5,7 +5,7 @@ use anyhow::Context;
 use edgecall::{
     Error, Kind,
     chat::{self, Conversation, Message, Role},
-    tools::json,
+    json,
 };
 use std::{
     fs,

@@ -9,7 +9,8 @@ mod llama3;
 mod mistral;
 mod mistral_args;
 
-use super::{Error, ToolCall, json};
+use super::{Error, ToolCall};
+use crate::json;
 use std::fmt;
 
 /// A part of the text around a call.

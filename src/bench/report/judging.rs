@@ -1,0 +1,109 @@
+//! Configuration of a judge and consistency of its verdicts.
+
+use crate::bench::{
+    judge::{Judged, Manner},
+    row::Row,
+    stats,
+};
+use serde::Serialize;
+
+/// The verdicts of one judge.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judging {
+    /// Configuration of the judge.
+    #[serde(flatten)]
+    pub manner: Manner,
+    /// Rows that it judged, including answers that are not a call.
+    pub rows: usize,
+    /// Rows among them without a verdict.
+    pub without_verdict: usize,
+    /// Votes on all rows.
+    pub votes: usize,
+    /// Votes among them that could not be parsed.
+    pub unreadable_votes: usize,
+    /// Rows whose readable votes disagree.
+    pub split_rows: usize,
+    /// Standard deviation of the means of the first votes, the second votes and so on; `None` for one vote per row.
+    pub repeat_sd: Option<f64>,
+}
+
+/// Judges of these rows, in the order of their first row.
+pub(super) fn judges(rows: &[Row]) -> Vec<Judging> {
+    let mut manners: Vec<&Manner> = Vec::new();
+    for judged in rows.iter().filter_map(|row| row.judge.as_ref()) {
+        if !manners.contains(&&judged.manner) {
+            manners.push(&judged.manner);
+        }
+    }
+    let of = |manner: &Manner| -> Vec<&Judged> {
+        let judged = rows.iter().filter_map(|row| row.judge.as_ref());
+        judged.filter(|judged| judged.manner == *manner).collect()
+    };
+    manners.into_iter().map(|manner| Judging::of(manner, &of(manner))).collect()
+}
+
+/// Standard deviation of a sample.
+fn deviation(values: &[f64]) -> Option<f64> {
+    let mean = stats::mean(values).filter(|_| values.len() > 1)?;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (values.len() - 1) as f64).sqrt())
+}
+
+impl Judging {
+    /// Summary of these verdicts, which one judge configuration made.
+    pub fn of(manner: &Manner, judged: &[&Judged]) -> Judging {
+        let all = || judged.iter().flat_map(|judged| &judged.votes);
+        let is_split = |votes: &[Option<bool>]| votes.contains(&Some(true)) && votes.contains(&Some(false));
+        let repeats = judged.iter().map(|judged| judged.votes.len()).max().unwrap_or(0);
+        let mean_of = |repeat: usize| {
+            let votes = judged.iter().filter_map(|judged| *judged.votes.get(repeat)?);
+            stats::mean(&votes.map(|good| if good { 1.0 } else { 0.0 }).collect::<Vec<_>>())
+        };
+        let means: Vec<f64> = (0..repeats).filter_map(mean_of).collect();
+        Judging {
+            manner: manner.clone(),
+            rows: judged.len(),
+            without_verdict: judged.iter().filter(|judged| judged.verdict().is_none()).count(),
+            votes: all().count(),
+            unreadable_votes: all().filter(|vote| vote.is_none()).count(),
+            split_rows: judged.iter().filter(|judged| is_split(&judged.votes)).count(),
+            repeat_sd: deviation(&means),
+        }
+    }
+
+    /// Note that a reader needs for the judge's means.
+    pub fn words(&self) -> String {
+        let Manner { model, wrapper, criteria_sha256, temperature, max_tokens } = &self.manner;
+        let repeats = match self.repeat_sd {
+            Some(sd) => format!(
+                " Votes differ on {} rows; the means of single votes have a standard deviation of {:.2} points.",
+                self.split_rows,
+                sd * 100.0
+            ),
+            None => " One vote was taken; --judge-votes 3 shows how steady it is.".into(),
+        };
+        format!(
+            "llm_judge: {model} graded {} rows by the criteria {} ({wrapper}, temperature {temperature}, {max_tokens} \
+             tokens). {} of {} votes could not be read, and {} rows without a verdict are left out of its means; an \
+             answer that is no call is bad without asking.{repeats} Do not set its means beside published ones without \
+             the table of `edgecall bench calibrate-judge`.",
+            self.rows,
+            &criteria_sha256[..criteria_sha256.len().min(12)],
+            self.unreadable_votes,
+            self.votes,
+            self.without_verdict,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::deviation;
+
+    #[test]
+    fn the_deviation_is_that_of_a_sample() {
+        assert_eq!(deviation(&[1.0, 2.0, 3.0]), Some(1.0));
+        assert_eq!(deviation(&[0.5, 0.5]), Some(0.0));
+        assert_eq!(deviation(&[0.5]), None);
+    }
+}

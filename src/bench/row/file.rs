@@ -1,0 +1,206 @@
+//! A file of records.
+//!
+//! Records are only appended. A killed run leaves at most one incomplete line, the last. It is ignored when the file is
+//! read, and cut off when the run resumes.
+
+use super::{Arm, ByName, Row, SCHEMA_VERSION, Speed};
+use crate::bench::Error;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+/// Limit on the size of the file. No run writes this much, but a path may name a device without an end.
+const MAX_FILE_BYTES: u64 = 4 << 30;
+
+/// Header of a run: its command line and environment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The command line.
+    pub command: Vec<String>,
+    /// Facts about machine and build, by name.
+    pub environment: ByName<String>,
+    /// Noise-floor conditions that could not be changed on that machine, with the reasons.
+    #[serde(default, skip_serializing_if = "ByName::is_empty")]
+    pub skipped: ByName<String>,
+}
+
+/// One line of the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Record {
+    /// Start of a run.
+    Start(Start),
+    /// An answer.
+    Row(Box<Row>),
+    /// Cost of a call, from the speed pass.
+    Speed(Box<Speed>),
+}
+
+/// Contents of a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RowFile {
+    /// Starts, in the order of the file.
+    pub starts: Vec<Start>,
+    /// Rows, in the order of the file.
+    pub rows: Vec<Row>,
+    /// Line of each row, counted from 1.
+    pub lines: Vec<usize>,
+    /// Measured calls, in the order of the file.
+    pub speeds: Vec<Speed>,
+    /// Number of bytes up to the end of the last complete line.
+    pub whole_bytes: u64,
+    /// True if an incomplete line follows.
+    pub torn: bool,
+}
+
+impl RowFile {
+    /// Reads a file of rows; a last line without a line feed is ignored.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::File`] for a file that is too large, and [`Error::Line`] for a complete line that is
+    /// not a record or has another version.
+    pub fn read(path: &Path) -> Result<RowFile, Error> {
+        let unreadable = |source| Error::Read { path: path.to_path_buf(), source };
+        let mut bytes = Vec::new();
+        File::open(path)
+            .map_err(unreadable)?
+            .take(MAX_FILE_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(Error::File {
+                path: path.to_path_buf(),
+                problem: format!("more than {MAX_FILE_BYTES} bytes of rows"),
+                source: None,
+            });
+        }
+        RowFile::parse(path, &bytes)
+    }
+
+    /// Parses rows; `path` is used in errors.
+    ///
+    /// # Errors
+    /// As for [`RowFile::read`], except [`Error::Read`].
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<RowFile, Error> {
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let mut file = RowFile { whole_bytes: whole as u64, torn: whole < bytes.len(), ..RowFile::default() };
+        for (index, line) in bytes[..whole].split(|byte| *byte == b'\n').enumerate() {
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let wrong = |problem: String, source: Option<serde_json::Error>| Error::Line {
+                path: path.to_path_buf(),
+                line: index + 1,
+                problem,
+                source: source.map(|source| Box::new(source) as _),
+            };
+            #[derive(Deserialize)]
+            struct Version {
+                schema_version: u32,
+            }
+            match serde_json::from_slice(line) {
+                Ok(Version { schema_version: SCHEMA_VERSION }) => {}
+                Ok(Version { schema_version: other }) => {
+                    let problem = format!("is of version {other}, and this program reads {SCHEMA_VERSION}");
+                    return Err(wrong(problem, None));
+                }
+                Err(error) => return Err(wrong("is no record of a benchmark run".into(), Some(error))),
+            }
+            match serde_json::from_slice(line) {
+                Ok(Record::Start(start)) => file.starts.push(start),
+                Ok(Record::Row(row)) => {
+                    file.rows.push(*row);
+                    file.lines.push(index + 1);
+                }
+                Ok(Record::Speed(speed)) => file.speeds.push(*speed),
+                Err(error) => return Err(wrong("is no record of a benchmark run".into(), Some(error))),
+            }
+        }
+        Ok(file)
+    }
+
+    /// Replaces the file at `path` with these records. It writes a temporary file and renames it, so a killed process
+    /// leaves the old file.
+    ///
+    /// # Errors
+    /// [`Error::Create`] and [`Error::Write`].
+    pub fn rewrite(&self, path: &Path) -> Result<(), Error> {
+        let cannot = |source| Error::Create { path: path.to_path_buf(), source };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
+        let file = tempfile::NamedTempFile::new_in(folder).map_err(cannot)?;
+        // A temporary file is private to its owner, so the old permissions are restored.
+        if let Ok(old) = std::fs::metadata(path) {
+            file.as_file().set_permissions(old.permissions()).map_err(cannot)?;
+        }
+        let (file, beside) = file.into_parts();
+        let mut writer = RowWriter { file, path: path.to_path_buf() };
+        for start in &self.starts {
+            writer.append(&Record::Start(start.clone()))?;
+        }
+        for row in &self.rows {
+            writer.append(&Record::Row(Box::new(row.clone())))?;
+        }
+        for speed in &self.speeds {
+            writer.append(&Record::Speed(Box::new(speed.clone())))?;
+        }
+        beside.persist(path).map_err(|e| cannot(e.error))
+    }
+
+    /// Finished rows by variant and case. The kernels are not part of the key: a run that resumes on another machine
+    /// keeps its rows, and the report marks pairs with different kernels.
+    pub fn done(&self) -> BTreeMap<(Arm, usize, usize), &Row> {
+        self.rows.iter().map(|row| ((row.key.arm.clone(), row.conversation, row.turn), row)).collect()
+    }
+}
+
+/// Appends records to a file.
+pub struct RowWriter {
+    file: File,
+    path: PathBuf,
+}
+
+impl RowWriter {
+    /// Creates a new file.
+    ///
+    /// # Errors
+    /// [`Error::Create`] if it exists or cannot be created.
+    pub fn create(path: &Path) -> Result<RowWriter, Error> {
+        let file = OpenOptions::new().append(true).create_new(true).open(path);
+        let file = file.map_err(|source| Error::Create { path: path.to_path_buf(), source })?;
+        Ok(RowWriter { file, path: path.to_path_buf() })
+    }
+
+    /// Opens a file to resume a run, and returns its contents. An incomplete last line is cut off; a missing file is
+    /// created.
+    ///
+    /// # Errors
+    /// As for [`RowFile::read`] and [`RowWriter::create`].
+    pub fn resume(path: &Path) -> Result<(RowWriter, RowFile), Error> {
+        if !path.exists() {
+            return Ok((RowWriter::create(path)?, RowFile::default()));
+        }
+        let rows = RowFile::read(path)?;
+        let failed = |source| Error::Create { path: path.to_path_buf(), source };
+        let mut file = OpenOptions::new().write(true).open(path).map_err(failed)?;
+        file.set_len(rows.whole_bytes).map_err(failed)?;
+        file.seek(SeekFrom::End(0)).map_err(failed)?;
+        Ok((RowWriter { file, path: path.to_path_buf() }, rows))
+    }
+
+    /// Appends one record in a single write.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn append(&mut self, record: &Record) -> Result<(), Error> {
+        let failed = |source| Error::Write { path: self.path.clone(), source };
+        let mut line = serde_json::to_vec(record).map_err(|e| failed(e.into()))?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(failed)
+    }
+}
