@@ -19,11 +19,11 @@ pub use room::{Part, Parts, foresee};
 pub use taught::{Manner, manner_of};
 
 use crate::{
-    Result,
     cache::Store,
-    chat::{Conversation, RenderOptions, Template},
-    error::Kind,
+    chat::{self, Conversation, RenderOptions, Template},
     inspect::fit::Shortage,
+    kind::Kind,
+    remedy::Remedy,
     runtime::{
         self, Compiler, Completion, Constraint, Drafter, Finish, Model, Sampling, Steps,
         constraint::Grammar,
@@ -53,12 +53,15 @@ pub struct Cut {
     pub timings: Timings,
 }
 
+/// Result of the functions that make a call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
 /// Reasons why a request got no usable answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The tokens ran out before the answer was complete.
-    #[error("the budget of {max_tokens} tokens ended before the {what} did; allow more with --max-tokens")]
+    #[error("the budget of {max_tokens} tokens ended before the {what} did")]
     Budget {
         /// The budget.
         max_tokens: usize,
@@ -103,14 +106,12 @@ pub enum Error {
     },
     /// The model has no chat template.
     #[error(
-        "the model has no chat template (key `tokenizer.chat_template`), so it is not known how to talk to it; \
-         give one with --chat-template FILE"
+        "the model has no chat template (key `tokenizer.chat_template`), so it is not known how to talk to it"
     )]
     NoTemplate,
     /// The model's template uses a tool-call format that is not supported.
     #[error(
-        "the model's chat template teaches a call format that is not supported: {format}; supported are {}; \
-         with --dialect generic the model is told of the tools and the format in plain text",
+        "the model's chat template teaches a call format that is not supported: {format}; supported are {}",
         supported.join(", ")
     )]
     NoDialect {
@@ -149,8 +150,17 @@ pub enum Error {
         /// Tokens by part of the prompt, and the number of messages that would fit.
         parts: Parts,
     },
+    /// Messages or a chat template that cannot be used.
+    #[error(transparent)]
+    Chat(#[from] chat::Error),
+    /// Tools or a schema that cannot be used.
+    #[error(transparent)]
+    Tools(#[from] tools::Error),
+    /// A model that cannot be loaded or run.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
     /// The buffers to allocate do not fit into this machine's memory.
-    #[error("{shortage}\n--force tries all the same")]
+    #[error("{shortage}")]
     Memory {
         /// Bytes needed, bytes available, and changes that would make it fit.
         shortage: Box<Shortage>,
@@ -165,11 +175,27 @@ impl Error {
             | Error::ContextFull { .. }
             | Error::Unsatisfied { .. }
             | Error::Invalid { .. } => Kind::Negative,
+            Error::Chat(e) => e.kind(),
+            Error::Tools(e) => e.kind(),
+            Error::Runtime(e) => e.kind(),
             Error::Memory { .. } => Kind::Unavailable,
             Error::NoTemplate
             | Error::NoDialect { .. }
             | Error::TextTooLong { .. }
             | Error::PromptTooLong { .. } => Kind::Data,
+        }
+    }
+
+    /// Changes that would help.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Error::Budget { .. } => vec![Remedy::MoreTokens],
+            Error::NoTemplate => vec![Remedy::ChatTemplate],
+            Error::NoDialect { .. } => vec![Remedy::GenericDialect],
+            Error::Memory { shortage } => shortage.remedies.iter().cloned().chain([Remedy::Force]).collect(),
+            Error::Chat(e) => e.remedies(),
+            Error::Runtime(e) => e.remedies(),
+            _ => Vec::new(),
         }
     }
 

@@ -16,12 +16,13 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("edgecall needs a 64-bit system; on a Raspberry Pi: the 64-bit Raspberry Pi OS");
 
-pub mod error;
 pub mod http;
 pub mod json;
+pub mod kind;
 pub mod machine;
 pub mod mmap;
 pub mod random;
+pub mod remedy;
 
 pub mod checkpoint;
 pub mod gguf;
@@ -44,4 +45,4 @@ pub mod verify;
 pub mod bench;
 pub mod doctor;
 
-pub use error::{Error, Kind, Result};
+pub use kind::Kind;

@@ -10,9 +10,10 @@ mod probes;
 
 use crate::checkpoint::tokenizer::{self, Tokenizer};
 use crate::convert::pretokenizer;
-use crate::error::Kind;
 use crate::gguf::{Array, Gguf, Value};
+use crate::kind::Kind;
 use crate::mmap;
+use crate::remedy::Remedy;
 use crate::runtime::{self, Vocabulary};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -49,8 +50,7 @@ pub enum Error {
     },
     /// A special token beyond the vocabulary.
     #[error(
-        "`{key}` is {id} but the vocabulary has {n_tokens} tokens; correct `{config_key}` in config.json, or \
-         write the file as it is with `--no-check`"
+        "`{key}` is {id} but the vocabulary has {n_tokens} tokens; correct `{config_key}` in config.json"
     )]
     SpecialId {
         /// The key in the GGUF file.
@@ -63,10 +63,7 @@ pub enum Error {
         config_key: String,
     },
     /// Two tokens with one text, which llama.cpp cannot tell apart.
-    #[error(
-        "the tokens {first} and {second} have the same text {text:?}, which llama.cpp does not load; \
-         `--no-check` writes the file anyway"
-    )]
+    #[error("the tokens {first} and {second} have the same text {text:?}, which llama.cpp does not load")]
     SharedText {
         /// One id.
         first: usize,
@@ -78,8 +75,7 @@ pub enum Error {
     /// The two tokenizers disagree.
     #[error(
         "the written tokenizer is not the checkpoint's: at ...{excerpt:?}... tokenizer.json gives the ids \
-         {expected:?} and llama.cpp {found:?} (from token {position} of {text:?} on); {}, or write the file as it \
-         is with `--no-check`", advice(*.suggested)
+         {expected:?} and llama.cpp {found:?} (from token {position} of {text:?} on)"
     )]
     Mismatch {
         /// The text, shortened if it is long.
@@ -136,20 +132,23 @@ impl Error {
         }
     }
 
+    /// Changes that would help.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Error::SpecialId { .. } | Error::SharedText { .. } => vec![Remedy::SkipTokenCheck],
+            Error::Mismatch { suggested, .. } => {
+                vec![Remedy::PreTokenizer(*suggested), Remedy::SkipTokenCheck]
+            }
+            Error::Runtime(e) => e.remedies(),
+            _ => Vec::new(),
+        }
+    }
+
     fn suggest(mut self, pre: &str, tokenizer: &Tokenizer) -> Error {
         if let Error::Mismatch { suggested, .. } = &mut self {
             *suggested = pretokenizer::by_structure(tokenizer).filter(|name| *name != pre);
         }
         self
-    }
-}
-
-fn advice(suggested: Option<&str>) -> String {
-    match suggested {
-        Some(name) => {
-            format!("the checkpoint's pre-tokenizer is built like llama.cpp's `{name}`: try `--pre {name}`")
-        }
-        None => "name another pre-tokenizer with `--pre NAME`".to_owned(),
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     row::{Arm, Cost, Rendering, Role, RowFile, SCHEMA_VERSION, Served},
     run,
 };
-use crate::{Result, http::Client};
+use crate::{bench::Result, http::Client};
 use prompts::Prompt;
 use request::Asked;
 use serde_json::Value;

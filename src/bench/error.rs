@@ -1,13 +1,28 @@
 //! Errors of data sets, row files and benchmark runs.
 
 use super::run::room::Needs;
-use crate::error::Kind;
+use crate::{call, chat, http, kind::Kind, remedy::Remedy, runtime, tools};
 use std::path::PathBuf;
 
 /// Error of a data set, a row file or a benchmark run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A call that could not be made.
+    #[error(transparent)]
+    Call(#[from] call::Error),
+    /// Messages or a chat template that cannot be used.
+    #[error(transparent)]
+    Chat(#[from] chat::Error),
+    /// Tools or a schema that cannot be used.
+    #[error(transparent)]
+    Tools(#[from] tools::Error),
+    /// A model that cannot be loaded or run.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
+    /// A server that gives no answer.
+    #[error(transparent)]
+    Http(#[from] http::Error),
     /// A line of a file is invalid.
     #[error("{}: line {line}: {problem}", path.display())]
     Line {
@@ -118,6 +133,11 @@ impl Error {
     /// Class of the error; it decides the exit code.
     pub fn kind(&self) -> Kind {
         match self {
+            Error::Call(e) => e.kind(),
+            Error::Chat(e) => e.kind(),
+            Error::Tools(e) => e.kind(),
+            Error::Runtime(e) => e.kind(),
+            Error::Http(e) => e.kind(),
             Error::Line { .. } | Error::File { .. } | Error::OtherKey { .. } => Kind::Data,
             Error::Read { .. } => Kind::NoInput,
             Error::Create { .. } => Kind::CannotCreate,
@@ -126,4 +146,19 @@ impl Error {
             Error::NotPublic { .. } | Error::SameModel { .. } | Error::NoLabels { .. } => Kind::Usage,
         }
     }
+
+    /// Changes that would help.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Error::Call(e) => e.remedies(),
+            Error::Chat(e) => e.remedies(),
+            Error::Runtime(e) => e.remedies(),
+            Error::Http(e) => e.remedies(),
+            Error::Memory { .. } => vec![Remedy::FewerModels, Remedy::Force],
+            _ => Vec::new(),
+        }
+    }
 }
+
+/// Result of the benchmark's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

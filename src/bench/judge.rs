@@ -13,7 +13,7 @@ pub use wrapper::{Question, WRAPPER};
 
 use super::{Case, Dataset, Row, answer::Call, dataset::hex};
 use crate::{
-    Result,
+    bench::Result,
     http::{Client, Error},
 };
 use serde::{Deserialize, Serialize};

@@ -26,5 +26,5 @@ pub mod stats;
 pub mod verdict;
 
 pub use dataset::{Case, Dataset, Job, Split};
-pub use error::Error;
+pub use error::{Error, Result};
 pub use row::{Mode, Row, RowKey};

@@ -338,7 +338,7 @@ impl fmt::Display for Scored {
                 writeln!(f, "{:<8}{:<22}{:>14.10}{:>14.10}", d.line, d.metric, d.score, d.published)?;
             }
             if let more @ 1.. = self.differences.len().saturating_sub(SHOWN_DIFFERENCES) {
-                writeln!(f, "... and {more} more; --json lists them all")?;
+                writeln!(f, "... and {more} more; the JSON report lists them all")?;
             }
         }
         if self.metrics.iter().any(|metric| metric.name == "judge_proxy") {
@@ -385,7 +385,7 @@ impl Scored {
         if functions > SHOWN_FUNCTIONS {
             return writeln!(
                 f,
-                "\n{functions} functions are too many for a table of which was called; --json has it"
+                "\n{functions} functions are too many for a table of which was called; the JSON report has it"
             );
         }
         // Names come from the file, and a terminal interprets control characters.

@@ -25,7 +25,7 @@ use super::{
     metric::Toolbox,
     row::{Arm, Data, Drift, Role, RowFile, SCHEMA_VERSION, Trail, other_rules},
 };
-use crate::{Result, runtime};
+use crate::{bench::Result, runtime};
 use std::{collections::BTreeMap, path::Path};
 use walker::Walker;
 
@@ -358,7 +358,7 @@ impl Run<'_> {
             let problem = if row.data != self.data {
                 "the data are others".to_owned()
             } else if row.key.arm.endpoint.is_none() && row.key.arm.rules != RULES {
-                other_rules(RULES, row.key.arm.rules) + "; begin another file with --out"
+                other_rules(RULES, row.key.arm.rules) + "; begin another file"
             } else if row.primary != settings.primary {
                 format!("the primary metric is {}, not {}", row.primary, settings.primary)
             } else if row.margin != settings.margin {

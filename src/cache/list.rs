@@ -1,12 +1,12 @@
 //! Listing, verification and removal of the saved files.
 
+use super::Error;
 use super::{
     ModelId, ModelListed, ModelState, Store,
     entry::{Flaw, Head},
     folder::{COSTS, Kept, MODEL, STATE, remove},
     note::Note,
 };
-use crate::{Error, Result};
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt, fs::File, io, path::PathBuf, time::SystemTime};
 
@@ -76,7 +76,7 @@ impl Store {
     ///
     /// # Errors
     /// A folder that exists and cannot be listed.
-    pub fn list(&self, verify: bool) -> Result<Listing> {
+    pub fn list(&self, verify: bool) -> Result<Listing, Error> {
         let mut made_with = BTreeSet::new();
         let mut files = Vec::new();
         for kept in self.kept()?.iter().rev() {
@@ -93,7 +93,7 @@ impl Store {
     ///
     /// # Errors
     /// A file that cannot be removed.
-    pub fn clear(&self) -> Result<Cleared> {
+    pub fn clear(&self) -> Result<Cleared, Error> {
         let mut cleared = Cleared { files: 0, bytes: 0 };
         for kept in self.kept()? {
             remove(&kept.path).map_err(|source| Error::Remove { path: kept.path.clone(), source })?;
@@ -103,10 +103,10 @@ impl Store {
         Ok(cleared)
     }
 
-    fn kept(&self) -> Result<Vec<Kept>> {
+    fn kept(&self) -> Result<Vec<Kept>, Error> {
         match self.folder.files() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            files => files.map_err(|source| Error::read(self.path(), source)),
+            files => files.map_err(|source| Error::Read { path: self.path().to_path_buf(), source }),
         }
     }
 

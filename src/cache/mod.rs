@@ -9,6 +9,7 @@
 
 mod costs;
 mod entry;
+mod error;
 mod folder;
 mod history;
 mod key;
@@ -19,6 +20,7 @@ mod note;
 mod shelf;
 mod state;
 
+pub use error::Error;
 pub use history::MAX_BYTES as MAX_HISTORY_BYTES;
 pub use key::Key;
 pub use list::{Cleared, Listed, Listing, What};

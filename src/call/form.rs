@@ -1,8 +1,7 @@
 //! The kind of an answer (tool calls, text or JSON), with its grammar and its parser.
 
-use super::{Choice, Request, constraint};
+use super::{Choice, Request, Result, constraint};
 use crate::{
-    Result,
     runtime::{Compiler, Constraint, Vocabulary, constraint::Fixed},
     tools::{
         self, ToolCall, ToolSet,

@@ -1,8 +1,7 @@
 //! Rendering: a conversation to the text of a prompt, and on to its tokens.
 
-use super::{Choice, Error, Manner, Request, Think, manner_of, render_with};
+use super::{Choice, Error, Manner, Request, Result, Think, manner_of, render_with};
 use crate::{
-    Result,
     chat::{self, RenderOptions, select_template},
     runtime::Vocabulary,
     tools::dialect::Dialect,
@@ -32,7 +31,7 @@ impl Format {
         let templates = &vocabulary.metadata().chat_templates;
         let templates: Vec<(&str, &str)> = templates.iter().map(|(name, text)| (&**name, &**text)).collect();
         if templates.is_empty() {
-            return Err(Error::NoTemplate.into());
+            return Err(Error::NoTemplate);
         }
         Ok(select_template(&templates, with_tools)?)
     }
@@ -52,7 +51,7 @@ impl Format {
             return Ok(None);
         }
         match manner_of(self.template(vocabulary, true)?, dialect) {
-            Err(crate::Error::Call(Error::NoDialect { .. })) if request.choice == Choice::None => Ok(None),
+            Err(Error::NoDialect { .. }) if request.choice == Choice::None => Ok(None),
             manner => manner.map(Some),
         }
     }

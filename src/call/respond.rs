@@ -1,12 +1,12 @@
 //! Generation: a tokenized prompt to an answer. Reasoning first, then the answer under the request's grammar.
 
+use super::Result;
 use super::{
     Answer, Cut, End, Error, Request, Settings, Timings,
     form::{Form, opening},
     thought::{self, Limits},
 };
 use crate::{
-    Result,
     cache::{Key, Store},
     runtime::{
         self, Completion, Drafter, Evaluated, Finish, Model, Pace, Prefix, Sampler, Session, generate,
@@ -86,7 +86,7 @@ pub(super) fn respond(
         id.update(&thinking.text);
         text_so_far.extend_from_slice(&thinking.tokens);
         if thinking.finish != Finish::Stop {
-            return Err(Error::cut_off(&thinking, what, settings, &timings).into());
+            return Err(Error::cut_off(&thinking, what, settings, &timings));
         }
         let text = String::from_utf8_lossy(&thinking.text);
         if text.ends_with(end) {
@@ -131,7 +131,7 @@ pub(super) fn respond(
             let partial = String::from_utf8_lossy(&written).into_owned();
             let what = form.subject(&written);
             let cut = Box::new(Cut { partial, timings });
-            return Err(Error::Unsatisfied { what, attempts, refusal, cut }.into());
+            return Err(Error::Unsatisfied { what, attempts, refusal, cut });
         }
         Err(other) => return Err(other.into()),
     };
@@ -145,7 +145,7 @@ pub(super) fn respond(
         }
     };
     let Some(text) = text else {
-        return Err(Error::cut_off(&completion, what, settings, &timings).into());
+        return Err(Error::cut_off(&completion, what, settings, &timings));
     };
     let (content, calls) =
         form.read(&text).map_err(|source| Error::Invalid { source, partial: text.clone() })?;

@@ -1,8 +1,7 @@
 //! Checks before the context is created: the prompt fits the context, and the context fits the memory.
 
-use super::{Error, Request, Settings, format};
+use super::{Error, Request, Result, Settings, format};
 use crate::{
-    Result,
     chat::{Conversation, Role},
     gguf::Gguf,
     inspect::fit::{AS_STORED, IsRepacked, Outlook, Planned, Shortage},
@@ -90,7 +89,7 @@ pub(super) fn check_bytes(model: &Model, bytes: usize, options: &Options) -> Res
     if at_least <= limit {
         return Ok(());
     }
-    Err(Error::TextTooLong { bytes, at_least, n_ctx: limit + 1, n_ctx_train }.into())
+    Err(Error::TextTooLong { bytes, at_least, n_ctx: limit + 1, n_ctx_train })
 }
 
 /// Bytes of text that the prompt contains at least. Assistant messages are left out, since a template may drop
@@ -111,7 +110,7 @@ pub(super) fn check_prompt(
     let n_ctx_train = model.n_ctx_train();
     let Some(limit) = limit(n_ctx_train, options).filter(|&limit| n_prompt > limit) else { return Ok(()) };
     let parts = parts(model.vocabulary(), tools, conversation, n_prompt, limit)?;
-    Err(Error::PromptTooLong { n_prompt, n_ctx: limit + 1, n_ctx_train, parts }.into())
+    Err(Error::PromptTooLong { n_prompt, n_ctx: limit + 1, n_ctx_train, parts })
 }
 
 fn parts(
@@ -121,7 +120,7 @@ fn parts(
     n_prompt: usize,
     limit: usize,
 ) -> Result<Parts> {
-    let count = |text: &str| Ok::<_, crate::Error>(vocabulary.tokenize(text, false)?.len());
+    let count = |text: &str| Ok::<_, Error>(vocabulary.tokenize(text, false)?.len());
     let (mut system, mut others) = (Vec::new(), Vec::new());
     for (index, message) in conversation.messages.iter().enumerate() {
         let role = message.role();
@@ -260,7 +259,7 @@ fn planned<'g>(
 fn allocated(shortage: Option<Shortage>) -> Result<Option<Shortage>> {
     match shortage {
         Some(shortage) if shortage.outlook == Outlook::CannotBe => {
-            Err(Error::Memory { shortage: Box::new(shortage) }.into())
+            Err(Error::Memory { shortage: Box::new(shortage) })
         }
         other => Ok(other),
     }

@@ -3,9 +3,8 @@
 //! The template's text is no evidence: Qwen3-Coder's contains `<tool_call>` and uses XML. So the template
 //! renders a small conversation with a tool call, and the dialect is the one in which the call comes out.
 
-use super::Error;
+use super::{Error, Result};
 use crate::{
-    Result,
     chat::{self, Conversation, LocalTime, RenderOptions, Template},
     tools::dialect::{self, DIALECTS, Dialect, GENERIC, Shown, foreign},
 };
@@ -43,7 +42,7 @@ pub fn manner_of(template: &str, chosen: Option<&'static dyn Dialect>) -> Result
             (None, None) => "one that is not known here",
         };
         let supported = DIALECTS.iter().map(|dialect| dialect.name()).collect();
-        return Err(Error::NoDialect { format, supported }.into());
+        return Err(Error::NoDialect { format, supported });
     };
     let by_template = probe.shows_tools && taught.is_some_and(|taught| taught.name() == dialect.name());
     Ok(Manner { dialect, by_template })

@@ -1,10 +1,7 @@
 //! Reasoning: the text between `<think>` and `</think>` before an answer.
 
-use super::{Settings, Think};
-use crate::{
-    Result,
-    runtime::{Compiler, Completion, Model, Sampler, Session, generate},
-};
+use super::{Result, Settings, Think};
+use crate::runtime::{Compiler, Completion, Model, Sampler, Session, generate};
 
 /// Start of the reasoning.
 const OPEN: &str = "<think>";

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::chat::Role;
-use crate::error::Kind;
 use crate::json::NotUtf8;
+use crate::{kind::Kind, remedy::Remedy};
 
 /// Reasons why messages or a chat template cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -115,10 +115,7 @@ pub enum Error {
         limit: String,
     },
     /// The template produced an empty prompt.
-    #[error(
-        "the chat template writes nothing for this conversation, so there is nothing to answer; look at it with \
-         --print-prompt, or give another one with --chat-template"
-    )]
+    #[error("the chat template writes nothing for this conversation, so there is nothing to answer")]
     EmptyPrompt,
     /// The system could not start a thread for rendering.
     #[error("cannot start a thread to render the chat template")]
@@ -142,6 +139,14 @@ impl Error {
             Error::SourceDateEpoch { .. } => Kind::Usage,
             Error::Thread { .. } => Kind::Unavailable,
             _ => Kind::Data,
+        }
+    }
+
+    /// Changes that would help.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Error::EmptyPrompt => vec![Remedy::PrintPrompt, Remedy::ChatTemplate],
+            _ => Vec::new(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reasons why a directory cannot be used as a checkpoint.
 
 use super::{config, tokenizer};
-use crate::error::Kind;
+use crate::{kind::Kind, remedy::Remedy};
 use std::path::PathBuf;
 
 /// Reasons why a directory cannot be used as a checkpoint. Messages say what to do about it.
@@ -14,8 +14,7 @@ pub enum Error {
     Missing { path: PathBuf },
     /// No such path, and the name looks like a model id on the Hugging Face hub.
     #[error(
-        "{id}: no such folder; if it is a model on the Hugging Face hub, fetch it first \
-         (`hf download {id} --local-dir {folder}`) and convert that folder"
+        "{id}: no such folder; if it is a model on the Hugging Face hub, download it first and convert that folder"
     )]
     HubId { id: String, folder: String },
     /// A folder of the hub's cache, above the one with the files.
@@ -135,6 +134,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Changes that would help.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Error::HubId { id, folder } => {
+                vec![Remedy::Download { id: id.clone(), folder: folder.clone() }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The class that decides the exit code.
     pub fn kind(&self) -> Kind {
         match self {

@@ -14,7 +14,7 @@ mod speed;
 mod tft;
 
 use clap::Subcommand;
-use edgecall::{Error, bench::row::RowFile};
+use edgecall::bench::row::RowFile;
 use std::path::PathBuf;
 
 /// The arguments of `edgecall bench`.
@@ -58,6 +58,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 /// Reads the rows of each file.
 fn read_rows(paths: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, RowFile)>> {
-    let read = |path: &PathBuf| Ok((path.clone(), RowFile::read(path).map_err(Error::from)?));
+    let read = |path: &PathBuf| Ok((path.clone(), RowFile::read(path)?));
     paths.iter().map(read).collect()
 }

@@ -14,12 +14,13 @@ use self::{
 use super::{
     cache::CACHE_DIR,
     context::ContextArgs,
+    error::advice,
     exit::{self, Failure},
     output,
 };
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
-    Error, Kind,
+    Kind,
     cache::Store,
     call::{self, Draft, Format, Request, Settings, Think},
     machine::Thermometer,
@@ -233,7 +234,7 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     let Some(path) = &args.model else {
         return Err(Failure::usage("there is no model; give -m MODEL.gguf"));
     };
-    runtime::kernels::active().map_err(Error::from)?;
+    runtime::kernels::active()?;
     // No output can be left incomplete.
     exit::leave_on_interrupt("interrupted", || ())?;
     let mut conversation = conversation(&args)?;
@@ -250,7 +251,7 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         ..Request::new(&conversation, ask.tools.as_ref())
     };
     if args.print_prompt {
-        let vocabulary = Vocabulary::load_with(path, trust).map_err(Error::from)?;
+        let vocabulary = Vocabulary::load_with(path, trust)?;
         let manner = format.manner(&vocabulary, &request, settings.dialect)?;
         return Ok(output::text(&format.render(&vocabulary, &request, manner.as_ref(), settings.think)?)?);
     }
@@ -261,9 +262,9 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
             call::foresee(header, load, args.repack == RepackArg::Auto, &request, &settings)?;
         if let Some(shortage) = shortage {
             // Nobody reads a closed stderr.
-            let _ = writeln!(io::stderr(), "warning: {shortage}");
+            let _ = writeln!(io::stderr(), "warning: {shortage}{}", advice(&shortage.remedies));
         }
-        Ok::<_, Error>(load)
+        Ok::<_, call::Error>(load)
     })?;
     let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()), thermometer };
     let mut stream = Stream::default();
@@ -369,8 +370,7 @@ fn settings(args: &Args) -> Settings {
 }
 
 /// Prints the model's partial output on stderr, before the error message.
-fn show_partial(error: &Error, timed_from: Option<&Start>) {
-    let Error::Call(error) = error else { return };
+fn show_partial(error: &call::Error, timed_from: Option<&Start>) {
     if let Some(partial) = error.partial() {
         let _ = writeln!(io::stderr(), "{partial}");
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
-    Error, Kind,
+    Kind,
     checkpoint::{Checkpoint, tokenizer::Tokenizer},
     convert::{
         self, Converted, FileType, Override, Plan, Progress, Recipe, Report, Targets,
@@ -93,7 +93,7 @@ pub fn file_types() -> impl TypedValueParser<Value = FileType> {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let format = Format::from_flag(args.json);
     let interrupt = interrupt()?;
-    let checkpoint = Checkpoint::open(&args.checkpoint).map_err(Error::from)?;
+    let checkpoint = Checkpoint::open(&args.checkpoint)?;
     let recipe = Recipe {
         file_types: args.types,
         overrides: args.overrides,
@@ -101,16 +101,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         drop_tied_head: args.drop_tied_head,
         pre: args.pre,
     };
-    let plan = Plan::new(&checkpoint, recipe).map_err(Error::from)?;
+    let plan = Plan::new(&checkpoint, recipe)?;
     let replace = args.force || args.dry_run;
-    let targets = Targets::new(&checkpoint, &plan, args.output.as_deref(), replace).map_err(Error::from)?;
+    let targets = Targets::new(&checkpoint, &plan, args.output.as_deref(), replace)?;
     if args.dry_run {
         output::emit(&Report::planned(&checkpoint, &plan, &targets), format)?;
         return Ok(());
     }
     let mut bar = Bar::new(format);
-    let mut converted = convert::convert(&checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)
-        .map_err(Error::from)?;
+    let mut converted = convert::convert(&checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)?;
     let token_check = if args.no_check { None } else { Some(check_tokens(&checkpoint, &converted)?) };
     let (answers, warnings) = match args.no_check || args.no_answers {
         true => (None, Vec::new()),
@@ -118,9 +117,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     bar.0.finish_and_clear();
     if interrupt.load(Ordering::Relaxed) {
-        return Err(Error::from(convert::Error::Interrupted).into());
+        return Err(convert::Error::Interrupted.into());
     }
-    let mut report = converted.publish().map_err(Error::from)?;
+    let mut report = converted.publish()?;
     report.token_check = token_check;
     report.answers = answers;
     report.warnings.extend(warnings);
@@ -131,9 +130,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 /// Compares llama.cpp's tokens for the first file with the tokenizer's. The other files have the same metadata, which
 /// was verified when they were read back.
 fn check_tokens(checkpoint: &Checkpoint, converted: &Converted) -> anyhow::Result<TokenCheck> {
-    let tokenizer = Tokenizer::open(&checkpoint.dir).map_err(Error::from)?;
+    let tokenizer = Tokenizer::open(&checkpoint.dir)?;
     let file = &converted.files()[0];
-    let found = verify::tokens(file.path(), &tokenizer).map_err(Error::from)?;
+    let found = verify::tokens(file.path(), &tokenizer)?;
     Ok(TokenCheck::made(found.texts, found.tokens, found.seconds))
 }
 

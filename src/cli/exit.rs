@@ -1,5 +1,6 @@
 //! Converts a result into an exit code and an error message on stderr.
 
+use super::error;
 use anyhow::Context;
 use edgecall::{Kind, runtime};
 use std::{
@@ -43,7 +44,9 @@ pub fn code(result: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // Nobody reads a closed stderr; the exit code still tells.
-    let _ = writeln!(io::stderr(), "error: {error:#}");
+    let remedies = error.chain().map(error::remedies).find(|remedies| !remedies.is_empty());
+    let advice = error::advice(&remedies.unwrap_or_default());
+    let _ = writeln!(io::stderr(), "error: {error:#}{advice}");
     ExitCode::from(number(kind(&error)))
 }
 
@@ -73,8 +76,8 @@ fn kind(error: &anyhow::Error) -> Kind {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return failure.kind;
         }
-        if let Some(error) = cause.downcast_ref::<edgecall::Error>() {
-            return error.kind();
+        if let Some(kind) = error::kind(cause) {
+            return kind;
         }
     }
     Kind::Io

@@ -7,6 +7,7 @@ mod completions;
 mod context;
 mod convert;
 mod doctor;
+mod error;
 mod exit;
 mod inspect;
 mod man;

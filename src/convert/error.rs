@@ -1,7 +1,7 @@
 //! Reasons why a conversion is refused or fails.
 
 use super::{pretokenizer, readback, vocab};
-use crate::{checkpoint, error::Kind};
+use crate::{checkpoint, kind::Kind, remedy::Remedy};
 use std::{io, path::PathBuf};
 
 /// Reasons why a conversion is refused or fails.
@@ -50,12 +50,13 @@ pub enum Error {
     Shape { name: String, found: Vec<u64>, expected: Vec<u64> },
     /// A stored head that differs from the embedding.
     #[error(
-        "--drop-tied-head: `lm_head.weight` differs from `model.embed_tokens.weight`, so dropping it would change the \
-         model; leave the option out"
+        "`lm_head.weight` differs from `model.embed_tokens.weight`, so dropping it would change the model"
     )]
     HeadDiffers,
     /// A type override that matches no matrix.
-    #[error("--tensor-type: `{pattern}` finds no matrix of this model; names are like {example}")]
+    #[error(
+        "`{pattern}`, to choose the type of tensors, finds no matrix of this model; names are like {example}"
+    )]
     OverrideUnmatched { pattern: String, example: String },
     /// NaN or infinity.
     #[error(
@@ -75,16 +76,16 @@ pub enum Error {
     )]
     ScaleOverflow { tensor: String, ggml_type: &'static str, index: u64 },
     /// The output exists already.
-    #[error("{} exists already; give --force to replace it, or another -o", path.display())]
+    #[error("{} exists already", path.display())]
     OutputExists { path: PathBuf },
     /// The output is one of the checkpoint's files.
-    #[error("{} belongs to the checkpoint; give another -o", path.display())]
+    #[error("{} belongs to the checkpoint", path.display())]
     OutputIsInput { path: PathBuf },
     /// The output is a device, a pipe or a folder.
-    #[error("{} is not a regular file; give another -o", path.display())]
+    #[error("{} is not a regular file", path.display())]
     OutputIrregular { path: PathBuf },
     /// The folder for the output is missing.
-    #[error("{} is no folder; create it, or give another -o", path.display())]
+    #[error("{} is no folder; create it, or choose another", path.display())]
     NoFolder { path: PathBuf },
     /// The output cannot be created.
     #[error("cannot create a file in {}", path.display())]
@@ -95,7 +96,7 @@ pub enum Error {
     },
     /// The disk has too little free space for the files.
     #[error(
-        "{} has {} free, the conversion needs {}; free some space, or give another -o",
+        "{} has {} free, the conversion needs {}; free some space, or choose another folder",
         path.display(), super::report::bytes(*free_bytes), super::report::bytes(*needed_bytes)
     )]
     DiskSpace { path: PathBuf, needed_bytes: u64, free_bytes: u64 },
@@ -136,6 +137,20 @@ impl Error {
             Error::Write { .. } | Error::Read { .. } => Kind::Io,
             Error::Interrupted => Kind::Interrupted,
             _ => Kind::Data,
+        }
+    }
+
+    /// Changes that would help.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Error::Checkpoint(e) => e.remedies(),
+            Error::HeadDiffers => vec![Remedy::KeepHead],
+            Error::OutputExists { .. } => vec![Remedy::Overwrite],
+            Error::OutputIsInput { .. }
+            | Error::OutputIrregular { .. }
+            | Error::NoFolder { .. }
+            | Error::DiskSpace { .. } => vec![Remedy::OtherOutput],
+            _ => Vec::new(),
         }
     }
 }

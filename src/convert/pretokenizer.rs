@@ -10,7 +10,7 @@ pub use known::NAMES;
 
 use super::special::{KINDS, SpecialTokens};
 use crate::checkpoint::tokenizer::{self, Tokenizer};
-use crate::error::Kind;
+use crate::kind::Kind;
 use known::{CHECK_TEXT, HASHES};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};

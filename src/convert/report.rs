@@ -275,7 +275,7 @@ impl fmt::Display for Report {
             if let Some(head) = file.tied_head_bytes {
                 writeln!(
                     f,
-                    "  {} of it are a second copy of the embedding; --drop-tied-head leaves it out",
+                    "  {} of it are a second copy of the embedding, which can be left out",
                     bytes(head)
                 )?;
             }

@@ -2,8 +2,8 @@
 
 use super::special::{BadId, KINDS, SpecialTokens};
 use crate::checkpoint::tokenizer::{self, ChatTemplate, Token, Tokenizer};
-use crate::error::Kind;
 use crate::gguf::{Array, Value};
+use crate::kind::Kind;
 use serde_json::Map;
 
 /// Reasons why a vocabulary cannot be written.

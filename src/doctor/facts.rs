@@ -172,7 +172,7 @@ impl Facts {
             found.push(Finding::wrong(
                 Topic::Limits,
                 format!("the control group lets {left} more threads be started, and a call starts up to {wanted}"),
-                "raise the group's pids.max (systemd: TasksMax; containers: --pids-limit), or compute with fewer threads",
+                "raise the group's pids.max (systemd: TasksMax; containers: the limit of pids), or compute with fewer threads",
             ));
         }
         if let Some(quota) = limits.quota_cpus.filter(|&quota| quota < self.threads as f64) {

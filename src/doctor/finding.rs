@@ -1,6 +1,7 @@
 //! Findings, each with a remedy, and the verdict over all of them.
 
 use super::ModelReport;
+use crate::remedy::Remedy;
 use serde::Serialize;
 
 /// A finding.
@@ -14,6 +15,9 @@ pub struct Finding {
     pub what: String,
     /// Remedy to try.
     pub remedy: String,
+    /// Changes of the run, each of which would help by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Remedy>,
 }
 
 /// Topic of a finding.
@@ -53,12 +57,24 @@ pub enum Severity {
 impl Finding {
     /// Creates a finding of something that is wrong.
     pub fn wrong(topic: Topic, what: impl Into<String>, remedy: impl Into<String>) -> Finding {
-        Finding { topic, severity: Severity::Wrong, what: what.into(), remedy: remedy.into() }
+        Finding {
+            topic,
+            severity: Severity::Wrong,
+            what: what.into(),
+            remedy: remedy.into(),
+            changes: Vec::new(),
+        }
     }
 
     /// Creates a finding that is worth knowing.
     pub fn note(topic: Topic, what: impl Into<String>, remedy: impl Into<String>) -> Finding {
-        Finding { topic, severity: Severity::Note, what: what.into(), remedy: remedy.into() }
+        Finding {
+            topic,
+            severity: Severity::Note,
+            what: what.into(),
+            remedy: remedy.into(),
+            changes: Vec::new(),
+        }
     }
 }
 

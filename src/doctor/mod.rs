@@ -18,7 +18,6 @@ mod table;
 pub use finding::{Finding, Severity, Topic};
 
 use crate::{
-    Result,
     inspect::fit::{Outlook, Planned},
     machine::{Machine, load::Moment},
     runtime::{self, LoadOptions, Model, Options, Trust, cpu, kernels},
@@ -87,7 +86,7 @@ pub struct ModelReport {
 ///
 /// # Errors
 /// A machine that cannot run this build, more threads than CPUs, a model that cannot be loaded.
-pub fn examine(request: &Request, mut progress: impl FnMut(&str)) -> Result<Report> {
+pub fn examine(request: &Request, mut progress: impl FnMut(&str)) -> Result<Report, runtime::Error> {
     let active = kernels::active()?;
     let root = Path::new("/");
     let threads = cpu::threads(request.session.threads)?;
@@ -130,7 +129,7 @@ impl Examined<'_> {
         path: &Path,
         ceiling: &speed::Limit,
         progress: &mut dyn FnMut(&str),
-    ) -> Result<Option<ModelReport>> {
+    ) -> Result<Option<ModelReport>, runtime::Error> {
         let header = Model::read_header(path)?;
         let planned = Planned {
             header: &header,
@@ -148,7 +147,8 @@ impl Examined<'_> {
             Planned { is_repacked: options(repack).is_repacked(), ..planned }.shortage(machine)
         });
         if let Some(shortage) = shortage {
-            self.findings.push(Finding::wrong(Topic::Memory, shortage.to_string(), facts::MORE_MEMORY));
+            let found = Finding::wrong(Topic::Memory, shortage.to_string(), facts::MORE_MEMORY);
+            self.findings.push(Finding { changes: shortage.remedies.clone(), ..found });
             if shortage.outlook == Outlook::CannotBe {
                 return Ok(None);
             }

@@ -36,12 +36,15 @@ impl fmt::Display for Report {
         if let Some(model) = &self.model {
             write!(f, "\n{model}")?;
         }
-        for Finding { severity, what, remedy, .. } in &self.findings {
+        for Finding { severity, what, remedy, changes, .. } in &self.findings {
             let severity = match severity {
                 Severity::Wrong => "wrong",
                 Severity::Note => "note",
             };
             write!(f, "\n{severity}: {what}\n  {remedy}\n")?;
+            for change in changes {
+                writeln!(f, "  {change}")?;
+            }
         }
         write!(f, "\n{}", self.verdict)
     }

@@ -1,7 +1,7 @@
 //! Defects of a GGUF file, and guesses at what a file of another format is.
 
 use super::GgmlType;
-use crate::error::Kind;
+use crate::kind::Kind;
 
 /// A defect of a GGUF file.
 ///

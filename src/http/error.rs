@@ -1,6 +1,6 @@
 //! Errors of a request to a server.
 
-use crate::error::Kind;
+use crate::{kind::Kind, remedy::Remedy};
 use std::time::Duration;
 
 /// Error of a request to a server.
@@ -45,7 +45,7 @@ pub enum Error {
     },
     /// The server did not answer in time.
     #[error(
-        "no answer from {url} within {} s, {}; allow more with --timeout",
+        "no answer from {url} within {} s, {}",
         after.as_secs_f64(), tried(*tries)
     )]
     TimedOut {
@@ -131,6 +131,16 @@ impl Error {
             _ => Kind::Unavailable,
         }
     }
+
+    /// Changes that would help.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Error::TimedOut { .. } => vec![Remedy::LongerTimeout],
+            Error::Status { status: 401 | 403, with_key: None, .. } => vec![Remedy::ServerKey],
+            Error::Status { status: 408 | 425 | 429 | 500..=599, .. } => vec![Remedy::MoreRetries],
+            _ => Vec::new(),
+        }
+    }
 }
 
 fn tried(tries: u32) -> String {
@@ -141,13 +151,11 @@ fn words(said: &str) -> &str {
     if said.is_empty() { "without a word" } else { said }
 }
 
-/// Advice for a status.
+/// Likely cause of a status.
 fn hint(status: u16, with_key: Option<&str>) -> String {
     match (status, with_key) {
-        (401 | 403, None) => "; put the server's key into EDGECALL_API_KEY".into(),
         (401 | 403, Some(name)) => format!("; is the key in {name} this server's?"),
         (404, _) => "; are address and model name right?".into(),
-        (408 | 425 | 429 | 500..=599, _) => "; try again later, or allow more tries with --retries".into(),
         _ => String::new(),
     }
 }

@@ -158,7 +158,7 @@ fn head(head: Head) -> &'static str {
     match head {
         Head::Absent => "tied to the embedding",
         Head::Untied => "stored, untied",
-        Head::TiedCopy => "stored, a copy of the embedding (--drop-tied-head leaves it out)",
+        Head::TiedCopy => "stored, a copy of the embedding, which conversion can leave out",
         Head::TiedButDifferent => "stored, and not the embedding that config.json ties it to",
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     convert::{FileType, recipe},
     gguf::{FlashAttention, GgmlType, Gguf, KvType, TensorInfo},
     machine::Machine,
+    remedy::Remedy,
 };
 use std::fmt;
 
@@ -66,23 +67,6 @@ pub enum Outlook {
     FromDisk,
     /// Allocations do not fit.
     CannotBe,
-}
-
-/// Change of the plan that would fit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// Another type of KV cache, with its size in bytes.
-    KvType(&'static str, u64),
-    /// Flash attention, with the size of the buffers in bytes.
-    FlashAttention(u64),
-    /// A context of this many tokens.
-    Ctx(u64),
-    /// A maximum answer of this many tokens.
-    MaxTokens(u64),
-    /// Weights that are not repacked.
-    AsStored,
-    /// The model converted to another type, with the size of its weights in bytes.
-    FileType(FileType, u64),
 }
 
 /// A plan that does not fit into memory.
@@ -163,7 +147,7 @@ impl Planned<'_> {
         let mut remedies = Vec::new();
         let as_stored = Planned { is_repacked: AS_STORED, ..*self };
         if needed.copied > 0 && as_stored.needed().is_some_and(|needed| helps(&needed)) {
-            remedies.push(Remedy::AsStored);
+            remedies.push(Remedy::NoRepack);
         }
         let flash = Planned { flash_attention: FlashAttention::On, ..*self }.needed();
         if let Some(flash) = flash.filter(|flash| flash.compute < needed.compute && helps(flash)) {
@@ -181,15 +165,15 @@ impl Planned<'_> {
         let n_ctx = longest(self.n_ctx, fits);
         if n_ctx > self.n_prompt {
             remedies.push(match self.n_ctx_is_asked {
-                true => Remedy::Ctx(n_ctx),
-                false => Remedy::MaxTokens(n_ctx - self.n_prompt),
+                true => Remedy::ContextSize(n_ctx),
+                false => Remedy::ShorterAnswer(n_ctx - self.n_prompt),
             });
         }
         let weights = needed.mapped.saturating_add(needed.copied);
         let type_that_helps = FILE_TYPES.iter().find_map(|&file_type| {
             let needed = self.needed_with(&as_type(self.header, file_type))?;
             let bytes = needed.mapped.saturating_add(needed.copied);
-            (bytes < weights && helps(&needed)).then_some(Remedy::FileType(file_type, bytes))
+            (bytes < weights && helps(&needed)).then_some(Remedy::FileType(file_type.name(), bytes))
         });
         remedies.extend(type_that_helps);
         remedies
@@ -268,38 +252,15 @@ impl fmt::Display for Shortage {
             write!(f, " ({} MiB of them copied for this CPU)", mib(copied))?;
         }
         write!(f, ", and this machine has {available} MiB available of {all}")?;
-        let takes = |what: String, then: String| format!("\n  {what:<48}{then}");
         if self.outlook == Outlook::FromDisk {
             write!(f, "; weights will be read from the disk again and again, which is slow")?;
         }
-        let lines: Vec<String> = self
-            .remedies
-            .iter()
-            .map(|remedy| match remedy {
-                Remedy::KvType(name, bytes) => {
-                    takes(format!("--kv-type {name}"), format!("{} MiB of KV cache", mib(*bytes)))
-                }
-                Remedy::FlashAttention(bytes) => {
-                    takes("--flash-attn on".into(), format!("about {} MiB of buffers, slower", mib(*bytes)))
-                }
-                Remedy::Ctx(n_ctx) => takes(format!("--ctx {n_ctx}"), "a shorter context".into()),
-                Remedy::MaxTokens(most) => takes(format!("--max-tokens {most}"), "a shorter answer".into()),
-                Remedy::AsStored => takes("--repack off".into(), "no copies, slower".into()),
-                Remedy::FileType(file_type, bytes) => takes(
-                    format!("edgecall convert CHECKPOINT_DIR --type {file_type}"),
-                    format!("{} MiB of weights", mib(*bytes)),
-                ),
-            })
-            .collect();
-        match lines.is_empty() {
+        match self.remedies.is_empty() {
             true if needed.total() <= machine.total_bytes => {
                 write!(f, "; it would fit if other programs left {} MiB", mib(needed.total()))
             }
             true => write!(f, "; take a smaller model: nothing that can be changed here makes it fit"),
-            false => {
-                let what = if self.outlook == Outlook::CannotBe { " into what there is" } else { "" };
-                write!(f, "; any of these would fit{what}:{}", lines.concat())
-            }
+            false => Ok(()),
         }
     }
 }
@@ -391,7 +352,7 @@ pub(crate) mod tests {
         assert_eq!(planned.shortage(machine(4200)), None);
         let shortage = planned.shortage(machine(2900)).unwrap();
         assert_eq!(shortage.outlook, Outlook::FromDisk);
-        let [Remedy::FileType(FileType::Q8_0, bytes)] = shortage.remedies[..] else { panic!("{shortage}") };
+        let [Remedy::FileType("q8_0", bytes)] = shortage.remedies[..] else { panic!("{shortage}") };
         assert_eq!(bytes / MIB, 1743);
         let text = shortage.to_string();
         for part in [
@@ -399,7 +360,6 @@ pub(crate) mod tests {
             "MiB of weights",
             "2900 MiB available of 3000",
             "read from the disk",
-            "edgecall convert CHECKPOINT_DIR --type q8_0",
         ] {
             assert!(text.contains(part), "`{part}` is not in: {text}");
         }
@@ -410,7 +370,7 @@ pub(crate) mod tests {
                 Remedy::FileType(file_type, _) => Some(*file_type),
                 _ => None,
             });
-            assert_eq!(named, Some(expected), "{shortage}");
+            assert_eq!(named, Some(expected.name()), "{shortage}");
         }
     }
 
@@ -420,7 +380,7 @@ pub(crate) mod tests {
         let planned = Planned { n_ctx_is_asked: true, ..planned(&header) };
         let shortage = planned.shortage(machine(650)).unwrap();
         assert_eq!(shortage.outlook, Outlook::CannotBe);
-        let [Remedy::KvType("q8_0", kv), Remedy::Ctx(n_ctx)] = shortage.remedies[..] else {
+        let [Remedy::KvType("q8_0", kv), Remedy::ContextSize(n_ctx)] = shortage.remedies[..] else {
             panic!("{shortage}")
         };
         assert_eq!(kv, 448 * MIB * 34 / 64);
@@ -429,17 +389,18 @@ pub(crate) mod tests {
         assert!(n_ctx > 1000 && n_ctx.is_multiple_of(256));
         assert_eq!((with(n_ctx), with(n_ctx + 256)), (Outlook::FromDisk, Outlook::CannotBe));
         let budget = Planned { n_ctx_is_asked: false, ..planned }.shortage(machine(650)).unwrap();
-        assert!(budget.remedies.contains(&Remedy::MaxTokens(n_ctx - 1000)), "{budget}");
+        assert!(budget.remedies.contains(&Remedy::ShorterAnswer(n_ctx - 1000)), "{budget}");
         // A context that has no room beyond the prompt is not suggested.
         let long = Planned { n_prompt: 4000, ..planned }.shortage(machine(650)).unwrap();
-        assert!(!long.to_string().contains("--ctx"), "{long}");
+        assert!(!long.remedies.iter().any(|remedy| matches!(remedy, Remedy::ContextSize(_))), "{long}");
         // Without flash attention there is a table of scores, and no quantized KV cache.
         let products = Planned { flash_attention: FlashAttention::Off, ..planned };
         let buffers = products.needed().unwrap().compute;
         assert!(buffers > planned.needed().unwrap().compute, "{buffers}");
         let shortage = products.shortage(machine(776)).unwrap();
-        let named = |what: &str| shortage.to_string().contains(what);
-        assert!(named("--flash-attn on") && !named("--kv-type"), "{shortage}");
+        let flash = |remedy: &Remedy| matches!(remedy, Remedy::FlashAttention(_));
+        let kv_type = |remedy: &Remedy| matches!(remedy, Remedy::KvType(..));
+        assert!(shortage.remedies.iter().any(flash) && !shortage.remedies.iter().any(kv_type), "{shortage}");
         let auto = Planned { flash_attention: FlashAttention::Auto, ..planned };
         assert_eq!(auto.needed(), products.needed());
         // The smallest machine: no remedy helps, and the message says so.
@@ -456,8 +417,7 @@ pub(crate) mod tests {
         let needed = planned.needed().unwrap();
         assert!(needed.copied > 500 * MIB && needed.mapped > 300 * MIB, "{needed:?}");
         let shortage = planned.shortage(machine(1000)).unwrap();
-        assert_eq!((shortage.outlook, &shortage.remedies[0]), (Outlook::CannotBe, &Remedy::AsStored));
-        assert!(shortage.to_string().contains("--repack off"), "{shortage}");
+        assert_eq!((shortage.outlook, &shortage.remedies[0]), (Outlook::CannotBe, &Remedy::NoRepack));
         assert_eq!(Planned { is_repacked: AS_STORED, ..planned }.needed().unwrap().copied, 0);
     }
 

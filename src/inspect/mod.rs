@@ -4,11 +4,13 @@ pub mod fit;
 pub mod memory;
 
 mod checkpoint;
+mod error;
 mod file;
 mod report;
 mod table;
 
 pub use checkpoint::{CheckpointReport, SizeRow};
+pub use error::Error;
 pub use file::FileReport;
 pub use report::{
     ChatTemplate, Facts, Fit, Need, Report, Rope, Special, Split, TensorRow, Tokenizer, TypeRow, WithTensors,
@@ -16,7 +18,6 @@ pub use report::{
 
 use crate::{
     checkpoint::Checkpoint,
-    error::{Error, Result},
     gguf::{GgmlType, Gguf},
     mmap::Map,
 };
@@ -53,13 +54,13 @@ impl Run {
 ///
 /// # Errors
 /// A path that cannot be read, or that is neither of the two.
-pub fn inspect(path: &Path, run: Run) -> Result<Report> {
+pub fn inspect(path: &Path, run: Run) -> Result<Report, Error> {
     let is_file_name = path.extension().is_some_and(|extension| extension == "gguf");
     if path.is_dir() || !(path.exists() || is_file_name) {
         let checkpoint = Checkpoint::open(path)?;
         return Ok(Report::Checkpoint(CheckpointReport::of(&checkpoint, run)));
     }
-    let file = Map::open(path).map_err(|source| Error::read(path, source))?;
-    let gguf = Gguf::parse(&file).map_err(|source| Error::gguf(path, source))?;
+    let file = Map::open(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
+    let gguf = Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })?;
     Ok(Report::Gguf(FileReport::of(path, &gguf, file.len() as u64, run)))
 }

@@ -1,7 +1,7 @@
 //! Reasons why a model cannot be loaded or run.
 
 use super::guard;
-use crate::error::Kind;
+use crate::{kind::Kind, remedy::Remedy};
 use std::path::{Path, PathBuf};
 
 /// Reasons why a model cannot be loaded or run.
@@ -229,6 +229,14 @@ impl Error {
             | Error::DeadEnd
             | Error::NoToken => Kind::Data,
             Error::Decode { .. } | Error::Constraint { .. } => Kind::Bug,
+        }
+    }
+
+    /// Changes that would help.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Error::Model { source, .. } => source.remedies(),
+            _ => Vec::new(),
         }
     }
 

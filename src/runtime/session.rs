@@ -325,13 +325,13 @@ mod tests {
     fn a_prompt_that_leaves_no_room_is_refused_with_the_counts() {
         let error = context_length(4_096, 512, None, 4_096).unwrap_err();
         assert!(error.to_string().contains("4096 tokens"), "{error}");
-        assert_eq!(error.kind(), crate::Kind::Data);
+        assert_eq!(error.kind(), crate::kind::Kind::Data);
         assert!(context_length(64, 1, NonZeroUsize::new(64), 4_096).is_err());
     }
 
     #[test]
     fn a_context_beyond_the_models_training_is_refused() {
         let error = context_length(10, 512, NonZeroUsize::new(5_000), 4_096).unwrap_err();
-        assert_eq!(error.kind(), crate::Kind::Usage);
+        assert_eq!(error.kind(), crate::kind::Kind::Usage);
     }
 }

@@ -172,7 +172,7 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
         let error = Vocabulary::load(file.path()).unwrap_err();
-        assert_eq!(error.kind(), crate::Kind::Data);
+        assert_eq!(error.kind(), crate::kind::Kind::Data);
         std::error::Error::source(&error).unwrap().to_string()
     }
 
@@ -187,7 +187,7 @@ mod tests {
     fn a_missing_file_and_a_folder_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let missing = Vocabulary::load(&folder.path().join("m.gguf")).unwrap_err();
-        assert_eq!(missing.kind(), crate::Kind::NoInput);
+        assert_eq!(missing.kind(), crate::kind::Kind::NoInput);
         let found = Vocabulary::load(folder.path()).unwrap_err();
         assert!(matches!(found, Error::Folder { .. }));
     }

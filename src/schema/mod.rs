@@ -38,7 +38,7 @@ pub use report::{Line, Report, Status};
 use serde_json::Value;
 pub use tracker::Tracker;
 
-use crate::error::Kind;
+use crate::kind::Kind;
 
 /// Reasons why a schema cannot be used.
 #[derive(Debug, thiserror::Error)]

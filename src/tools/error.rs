@@ -1,6 +1,6 @@
 //! Errors of tool definitions and of tool calls.
 
-use crate::error::Kind;
+use crate::kind::Kind;
 use crate::{json::NotUtf8, schema};
 
 /// Reasons why tools cannot be used, or a text is not a valid call.

@@ -209,7 +209,7 @@ mod tests {
 
     fn refusal(text: &str) -> String {
         let error = ToolSet::parse(text.as_bytes()).unwrap_err();
-        assert_eq!(error.kind(), crate::Kind::Data);
+        assert_eq!(error.kind(), crate::kind::Kind::Data);
         match std::error::Error::source(&error) {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),

@@ -5,8 +5,8 @@ use crate::{
     shared::shared,
 };
 use edgecall::{
-    Error, Kind,
-    call::{self, Format, Request, Settings, Think},
+    Kind,
+    call::{self, Error, Format, Request, Settings, Think},
     chat::Conversation,
     convert::FileType,
     runtime::{KvType, LoadOptions, Model, Options, Sampler, Sampling, Session, generate},
@@ -123,7 +123,7 @@ fn a_context_that_fills_up_leaves_no_call() {
     let session = |n_ctx| Options { n_ctx: NonZeroUsize::new(n_ctx), ..settings().session };
     let full = Settings { session: session(n_prompt + 5), ..settings() };
     let error = ask(model, search(), &full).unwrap_err();
-    assert!(matches!(*error, Error::Call(call::Error::ContextFull { .. })), "{error:?}");
+    assert!(matches!(*error, Error::ContextFull { .. }), "{error:?}");
     let too_long = Settings { session: session(n_prompt), ..settings() };
     let error = ask(model, search(), &too_long).unwrap_err();
     assert_eq!(error.kind(), Kind::Data);

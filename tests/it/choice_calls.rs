@@ -6,8 +6,8 @@ use crate::{
     pocket::{self, settings},
 };
 use edgecall::{
-    Error, Kind,
-    call::{self, Answer, Choice, End, Format, Request, Settings, Think, openai::ChatCompletion},
+    Kind,
+    call::{self, Answer, Choice, End, Error, Format, Request, Settings, Think, openai::ChatCompletion},
     chat::Conversation,
     convert::FileType,
     runtime::Sampling,

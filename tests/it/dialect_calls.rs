@@ -6,7 +6,6 @@ use crate::{
     pocket::{self, settings},
 };
 use edgecall::{
-    Error,
     call::{self, Format, Request, Settings, Think},
     chat::Conversation,
     convert::FileType,
@@ -177,5 +176,5 @@ fn smollm2_makes_valid_calls() {
     let answer = call::call(&model, &find(), &history(), &settings()).unwrap();
     assert_eq!(answer.calls[0].name(), "find");
     let none = call::call(&model, &set, &question("hi"), &Settings { max_tokens: 3, ..settings() });
-    assert!(matches!(none.unwrap_err(), Error::Call(call::Error::Budget { .. })));
+    assert!(matches!(none.unwrap_err(), call::Error::Budget { .. }));
 }

@@ -6,48 +6,43 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Each module with the modules that it may use. All may use `error` (for `Kind`), which collects the leaf errors.
+/// Each module with the modules that it may use.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("kind", &[]),
+    ("json", &[]),
     ("mmap", &[]),
     ("random", &[]),
+    ("remedy", &[]),
     ("machine", &[]),
-    ("http", &["random"]),
-    ("gguf", &[]),
+    ("http", &["kind", "random", "remedy"]),
+    ("gguf", &["kind"]),
     ("quant", &["gguf"]),
-    ("checkpoint", &["mmap"]),
-    ("convert", &["checkpoint", "gguf", "mmap", "quant"]),
-    ("json", &[]),
-    ("schema", &["json"]),
-    ("tools", &["json", "schema"]),
-    ("chat", &["json", "tools"]),
-    ("runtime", &["gguf", "mmap", "random"]),
-    ("inspect", &["checkpoint", "convert", "gguf", "machine", "mmap"]),
-    ("verify", &["checkpoint", "convert", "gguf", "machine", "mmap", "runtime"]),
-    ("cache", &["machine", "runtime"]),
-    ("call", &["cache", "chat", "gguf", "inspect", "json", "machine", "runtime", "schema", "tools"]),
+    ("checkpoint", &["kind", "mmap", "remedy"]),
+    ("convert", &["checkpoint", "gguf", "kind", "mmap", "quant", "remedy"]),
+    ("schema", &["json", "kind"]),
+    ("tools", &["json", "kind", "schema"]),
+    ("chat", &["json", "kind", "tools", "remedy"]),
+    ("runtime", &["gguf", "kind", "mmap", "random", "remedy"]),
+    ("inspect", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "remedy"]),
+    ("verify", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
+    ("cache", &["kind", "machine", "runtime"]),
+    (
+        "call",
+        &[
+            "cache", "chat", "gguf", "inspect", "json", "kind", "machine", "runtime", "schema", "tools",
+            "remedy",
+        ],
+    ),
     (
         "bench",
         &[
-            "cache", "call", "chat", "gguf", "http", "inspect", "json", "machine", "random", "runtime",
-            "schema", "tools",
+            "cache", "call", "chat", "gguf", "http", "inspect", "json", "kind", "machine", "random",
+            "runtime", "schema", "tools", "remedy",
         ],
     ),
-    ("doctor", &["bench", "convert", "gguf", "inspect", "machine", "runtime", "cache", "verify"]),
     (
-        "error",
-        &[
-            "bench",
-            "call",
-            "chat",
-            "checkpoint",
-            "convert",
-            "gguf",
-            "http",
-            "inspect",
-            "runtime",
-            "tools",
-            "verify",
-        ],
+        "doctor",
+        &["bench", "cache", "convert", "gguf", "inspect", "kind", "machine", "runtime", "verify", "remedy"],
     ),
 ];
 
@@ -61,7 +56,7 @@ fn modules_use_only_what_the_table_allows() {
         for file in files_of(module) {
             for used in crate_paths(&fs::read_to_string(&file).unwrap()) {
                 let known = ARROWS.iter().any(|(name, _)| *name == used);
-                if known && used != *module && used != "error" && !allowed.contains(&used.as_str()) {
+                if known && used != *module && !allowed.contains(&used.as_str()) {
                     wrong.push(format!("{}: `{module}` uses `{used}`", file.display()));
                 }
             }

@@ -38,7 +38,7 @@ impl Place {
         self.model().join("model.safetensors")
     }
 
-    pub fn plan(&self, types: &str) -> Result<(Checkpoint, Plan), edgecall::Error> {
+    pub fn plan(&self, types: &str) -> Result<(Checkpoint, Plan), convert::Error> {
         let checkpoint = Checkpoint::open(&self.model())?;
         let file_types = types.split(',').map(|name| name.parse().unwrap()).collect();
         let plan = Plan::new(&checkpoint, Recipe { file_types, ..Recipe::default() })?;

@@ -1,7 +1,7 @@
 //! Prompts for models behind a server: the chat template, and the model's BOS, EOS and stop texts.
 
 use crate::{
-    Result,
+    bench::Result,
     bench::{Case, Dataset, Error, dataset::hex},
     call::{self, Format, Manner, Request, manner_of},
     chat::RenderOptions,

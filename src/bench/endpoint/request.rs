@@ -2,7 +2,7 @@
 
 use super::count;
 use crate::{
-    Result,
+    bench::Result,
     bench::{Case, Dataset, dataset::hex, json::quoted},
     http::{Client, Error},
     json::spaced,

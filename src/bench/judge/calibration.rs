@@ -2,7 +2,7 @@
 
 use super::{Judge, Manner, Question};
 use crate::{
-    Result,
+    bench::Result,
     bench::{
         Error,
         answer::Call,

@@ -13,7 +13,7 @@ impl Metric for LlmJudge {
     }
 
     fn about(&self) -> &'static str {
-        "a model's verdict by the criteria of the data, from --judge; answers without a readable verdict are left out"
+        "the verdict of a judge model by the criteria of the data; answers without a readable verdict are left out"
     }
 
     fn is_binary(&self) -> bool {

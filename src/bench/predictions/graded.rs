@@ -2,7 +2,7 @@
 
 use super::Prediction;
 use crate::{
-    Result,
+    bench::Result,
     bench::{
         answer::Call,
         judge::{Judge, Judged, Question},

@@ -80,7 +80,7 @@ impl Judging {
                 self.split_rows,
                 sd * 100.0
             ),
-            None => " One vote was taken; --judge-votes 3 shows how steady it is.".into(),
+            None => " One vote was taken; three show how steady it is.".into(),
         };
         format!(
             "llm_judge: {model} graded {} rows by the criteria {} ({wrapper}, temperature {temperature}, {max_tokens} \

@@ -89,8 +89,7 @@ fn noise_note(report: &Report) -> String {
                 flips * 100.0
             )
         }
-        _ => "The noise floor was not measured; a run with --noise-floor lets the reference answer again under other \
-              conditions."
+        _ => "The noise floor was not measured: the reference has not answered again under other conditions."
             .into(),
     }
 }

@@ -116,7 +116,7 @@ fn a_new_run_does_not_write_over_an_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.jsonl");
     RowWriter::create(&path).unwrap().append(&sample()[1]).unwrap();
-    assert_eq!(RowWriter::create(&path).err().unwrap().kind(), crate::Kind::CannotCreate);
+    assert_eq!(RowWriter::create(&path).err().unwrap().kind(), crate::kind::Kind::CannotCreate);
     let (_, had) = RowWriter::resume(&path).unwrap();
     assert!(had.done().contains_key(&(had.rows[0].key.arm.clone(), 0, 0)));
 }

@@ -1,7 +1,7 @@
 //! A loaded model file with its hash and name.
 
 use crate::{
-    Result,
+    bench::Result,
     bench::{Error, dataset::hex, published},
     gguf::Gguf,
     runtime::{LoadOptions, Model, ModelFile},

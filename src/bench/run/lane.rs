@@ -2,7 +2,7 @@
 
 use super::Contender;
 use crate::{
-    Result,
+    bench::Result,
     bench::row::{Arm, Mode, Role},
     runtime::{self, Options},
 };

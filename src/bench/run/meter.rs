@@ -5,7 +5,7 @@
 
 use super::{Lane, Settings, walker::Walker};
 use crate::{
-    Result,
+    bench::Result,
     bench::{Dataset, Mode, row::Cost},
     machine::{self, Heat, Thermometer},
 };

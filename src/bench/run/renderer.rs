@@ -1,7 +1,7 @@
 //! Prompts of a data set's cases for one model.
 
 use crate::{
-    Result,
+    bench::Result,
     bench::{Case, Dataset},
     call::{self, Format, Manner, Request, Think},
     runtime::Vocabulary,

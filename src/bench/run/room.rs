@@ -2,7 +2,7 @@
 
 use super::renderer::Renderer;
 use crate::{
-    Result,
+    bench::Result,
     bench::{Dataset, Error},
     call,
     gguf::Gguf,
@@ -120,21 +120,16 @@ fn need(load: &Load<'_>, at: usize, lanes: &[(usize, Options)], n_ctx: usize) ->
 impl fmt::Display for Needs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-        for need in &self.0 {
+        let line = |need: &Need| {
             let (mapped, copied, contexts) = (mib(need.mapped), mib(need.copied), mib(need.contexts));
             let contexts_of =
                 if need.lanes == 1 { "a context".into() } else { format!("{} contexts", need.lanes) };
-            writeln!(
-                f,
+            format!(
                 "  {}: {mapped} MiB mapped, {copied} MiB repacked, {contexts} MiB for {contexts_of}",
                 need.name
-            )?;
-        }
-        write!(
-            f,
-            "compare fewer at a time, the others later with the same --out and --resume; leave --noise-floor out, take a \
-             smaller --kv-type, or try all the same with --force"
-        )
+            )
+        };
+        f.write_str(&self.0.iter().map(line).collect::<Vec<_>>().join("\n"))
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     renderer::Renderer,
 };
 use crate::{
-    Result,
+    bench::Result,
     bench::{
         Case, Dataset, Mode, Row,
         answer::{Call, Style},
@@ -179,7 +179,7 @@ impl<'m> Walker<'m> {
                 let decode_s = completion.time.as_secs_f64();
                 (completion.text, completion.tokens, completion.decoded, finish, decode_s)
             }
-            Err(crate::Error::Runtime(runtime::Error::Unsatisfied { written, .. })) => {
+            Err(Error::Runtime(runtime::Error::Unsatisfied { written, .. })) => {
                 (written, Vec::new(), 0, "unsatisfied", watch.wall_s() - prefill_s)
             }
             Err(other) => return Err(other),

@@ -2,7 +2,7 @@
 
 use super::prompts;
 use crate::{
-    Result,
+    bench::Result,
     bench::{
         Dataset,
         answer::{Style, prediction},

@@ -2,7 +2,7 @@
 
 use super::{Ceiling, Start, median};
 use crate::{
-    Result,
+    bench::Result,
     bench::stats::quantile,
     cache::Store,
     call::{self, Format, Request, Think},

@@ -16,7 +16,7 @@ pub use start::{Start, start};
 
 use super::{Dataset, dataset::hex, stats::quantile};
 use crate::{
-    Result,
+    bench::Result,
     call::{self, Format, Request, Think},
     runtime::Vocabulary,
     tools::dialect::Dialect,

@@ -5,7 +5,7 @@
 
 use super::prompts;
 use crate::{
-    Result,
+    bench::Result,
     bench::{Dataset, answer::Style},
     call,
     runtime::{

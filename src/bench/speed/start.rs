@@ -2,7 +2,7 @@
 
 use super::measure::ordinary_tokens;
 use crate::{
-    Result,
+    bench::Result,
     machine::peak_resident_bytes,
     runtime::{Model, N_BATCH, Options, Session},
 };

@@ -11,7 +11,7 @@ mod template;
 pub use template::ChatTemplate;
 
 use crate::checkpoint;
-use crate::error::Kind;
+use crate::kind::Kind;
 use serde_json::{Map, Value};
 use std::io;
 use std::path::Path;

@@ -1,12 +1,13 @@
 //! `edgecall bench calibrate-judge`.
 
 use super::{judge, network};
+use crate::cli::error::ReadError;
 use crate::cli::{
     exit::{self, Failure},
     output::{Format, emit},
 };
 use edgecall::{
-    Error, Kind,
+    Kind,
     bench::{
         Job,
         judge::calibration::calibrate,
@@ -58,7 +59,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let beside = || args.data.as_ref().map(|folder| folder.join("job_description.json")).unwrap_or_default();
     let job_path = args.job.clone().unwrap_or_else(beside);
-    let job = Job::open(&job_path).map_err(Error::from)?;
+    let job = Job::open(&job_path)?;
     let files = files(&args)?;
     let judge = args.judge.prepare(&args.network, job.judge_instructions.as_deref(), &job_path)?;
     exit::leave_on_interrupt(
@@ -79,8 +80,8 @@ fn files(args: &Args) -> anyhow::Result<Vec<(String, Vec<Prediction>)>> {
     };
     let limit = args.limit.map_or(usize::MAX, std::num::NonZeroUsize::get);
     let read = |path: &PathBuf| {
-        let bytes = fs::read(path).map_err(|source| Error::read(path, source))?;
-        let mut rows = predictions::read(path, &bytes).map_err(Error::from)?;
+        let bytes = fs::read(path).map_err(|source| ReadError::new(path, source))?;
+        let mut rows = predictions::read(path, &bytes)?;
         rows.truncate(limit);
         Ok((path.display().to_string(), rows))
     };
@@ -89,7 +90,7 @@ fn files(args: &Args) -> anyhow::Result<Vec<(String, Vec<Prediction>)>> {
 
 /// Prediction files (`*.jsonl`) in a folder, sorted by name.
 fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let unreadable = |source| Error::read(folder, source);
+    let unreadable = |source| ReadError::new(folder, source);
     let entries: Vec<_> =
         fs::read_dir(folder).map_err(unreadable)?.collect::<Result<_, _>>().map_err(unreadable)?;
     let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();

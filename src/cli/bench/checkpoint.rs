@@ -2,7 +2,6 @@
 
 use crate::cli::exit::Failure;
 use edgecall::{
-    Error,
     checkpoint::Checkpoint,
     convert::{self, FileType, Plan, Recipe, Targets},
 };
@@ -24,17 +23,16 @@ pub fn convert(dir: &Path, types: &[FileType], folder: &Path, resume: bool) -> a
     if file_types.len() == 1 {
         return Err(Failure::usage("there is nothing to compare F16 with; give --types more than f16"));
     }
-    let checkpoint = Checkpoint::open(dir).map_err(Error::from)?;
+    let checkpoint = Checkpoint::open(dir)?;
     let recipe = Recipe { file_types, ..Recipe::default() };
-    let plan = Plan::new(&checkpoint, recipe).map_err(Error::from)?;
-    let targets = Targets::new(&checkpoint, &plan, Some(folder), resume).map_err(Error::from)?;
+    let plan = Plan::new(&checkpoint, recipe)?;
+    let targets = Targets::new(&checkpoint, &plan, Some(folder), resume)?;
     let paths = targets.paths().to_vec();
     if resume && paths.iter().all(|path| path.is_file()) {
         return Ok(paths);
     }
     let never = AtomicBool::new(false);
-    let converted =
-        convert::convert(&checkpoint, &plan, &targets, None, &mut (), &never).map_err(Error::from)?;
-    converted.publish().map_err(Error::from)?;
+    let converted = convert::convert(&checkpoint, &plan, &targets, None, &mut (), &never)?;
+    converted.publish()?;
     Ok(paths)
 }

@@ -120,7 +120,7 @@ impl Conditions {
         is_reference: impl Fn(&Path) -> bool,
         elsewhere: bool,
         (dataset, max_tokens): (&Dataset, usize),
-    ) -> edgecall::Result<Field> {
+    ) -> edgecall::bench::Result<Field> {
         let headers = paths.iter().map(|path| Model::read_header(path)).collect::<Result<Vec<_>, _>>()?;
         let types: Vec<Option<u64>> = headers.iter().map(|header| header.u64("general.file_type")).collect();
         let named = paths.iter().position(|path| is_reference(path));

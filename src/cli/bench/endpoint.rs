@@ -3,7 +3,6 @@
 use super::network;
 use crate::cli::exit::Failure;
 use edgecall::{
-    Error,
     bench::{
         Dataset, Mode,
         endpoint::{Endpoint, Prompts, Template, identify},
@@ -98,7 +97,7 @@ impl Args {
         };
         let client = network.client(url, &["EDGECALL_API_KEY"])?;
         let model = self.endpoint_model.clone().expect("clap asks for it");
-        let server = identify(&client, &model).map_err(Error::from)?;
+        let server = identify(&client, &model)?;
         // Without local models it is a candidate, since its rows may be merged with others later.
         let role = if self.endpoint_reference { Role::Reference } else { Role::Candidate };
         Ok(Some(Connected { client, model, server, template, role }))

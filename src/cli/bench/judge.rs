@@ -4,7 +4,6 @@ use super::network;
 use crate::cli::exit::Failure;
 use clap::builder::TypedValueParser;
 use edgecall::{
-    Error,
     bench::{
         Dataset,
         judge::{Cache, Judge, Manner},
@@ -131,9 +130,9 @@ impl Bench {
     /// A cache that cannot be opened, and errors of `with`.
     pub fn sit<T>(
         &self,
-        with: impl FnOnce(&Judge<'_>, &(dyn Fn(usize, usize) + Sync)) -> Result<T, Error>,
+        with: impl FnOnce(&Judge<'_>, &(dyn Fn(usize, usize) + Sync)) -> Result<T, bench::Error>,
     ) -> anyhow::Result<T> {
-        let cache = Mutex::new(Cache::open(&self.cache).map_err(Error::from)?);
+        let cache = Mutex::new(Cache::open(&self.cache)?);
         let judge = Judge {
             client: &self.client,
             manner: self.manner.clone(),
@@ -157,10 +156,10 @@ impl Bench {
     /// # Errors
     /// As for [`Bench::sit`]; a file that cannot be written.
     pub fn judge_file(&self, path: &Path, dataset: &Dataset) -> anyhow::Result<()> {
-        let mut file = RowFile::read(path).map_err(Error::from)?;
+        let mut file = RowFile::read(path)?;
         let changed = self.sit(|judge, progress| judge.judge_rows(&mut file.rows, dataset, progress))?;
         if changed > 0 {
-            file.rewrite(path).map_err(Error::from)?;
+            file.rewrite(path)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::cli::{
 };
 use anyhow::Context;
 use edgecall::{
-    Error, Kind,
+    Kind,
     bench::{
         Dataset, Mode,
         row::{Arm, Cost, Record, Role, RowFile, RowWriter, SCHEMA_VERSION, Speed, SpeedKey},
@@ -68,8 +68,8 @@ pub struct Args {
 
 /// Runs the process: it reads requests from stdin and writes costs to stdout.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    runtime::kernels::active().map_err(Error::from)?;
-    let dataset = Dataset::open_files(&args.job, &args.test).map_err(Error::from)?;
+    runtime::kernels::active()?;
+    let dataset = Dataset::open_files(&args.job, &args.test)?;
     let known = |case: &usize| *case < dataset.cases.len();
     let no_case = || Failure::of(Kind::Bug, "there is no such call");
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
@@ -150,7 +150,7 @@ impl Pass {
             .chunk_by(|&a, &b| cases[a].conversation == cases[b].conversation)
             .map(<[usize]>::to_vec);
         Ok(Pass {
-            runners: compared.map(runner).collect::<Result<_, Error>>()?,
+            runners: compared.map(runner).collect::<bench::Result<_>>()?,
             modes: settings.modes.clone(),
             conversations: by_conversation.take(conversations).collect(),
             max_tokens: settings.max_tokens,
@@ -168,7 +168,7 @@ impl Pass {
         out: &Path,
         said: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
-        let (mut writer, file) = RowWriter::resume(out).map_err(Error::from)?;
+        let (mut writer, file) = RowWriter::resume(out)?;
         let turns = self.missing(dataset, &file);
         let Some(&first) = self.conversations.first().and_then(|cases| cases.first()) else { return Ok(()) };
         let mut processes = Vec::new();
@@ -196,7 +196,7 @@ impl Pass {
                     turn: case.turn,
                     cost,
                 };
-                writer.append(&Record::Speed(Box::new(speed))).map_err(Error::from)?;
+                writer.append(&Record::Speed(Box::new(speed)))?;
             }
         }
         Ok(())

@@ -1,10 +1,7 @@
 //! `edgecall bench merge`.
 
 use super::read_rows;
-use edgecall::{
-    Error,
-    bench::row::{self, Record, RowWriter},
-};
+use edgecall::bench::row::{self, Record, RowWriter};
 use std::path::PathBuf;
 
 /// The arguments of `edgecall bench merge`.
@@ -22,13 +19,13 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let files = read_rows(&args.files)?;
-    let merged = row::merge(&files).map_err(Error::from)?;
-    let mut writer = RowWriter::create(&args.output).map_err(Error::from)?;
+    let merged = row::merge(&files)?;
+    let mut writer = RowWriter::create(&args.output)?;
     let starts = merged.starts.into_iter().map(Record::Start);
     let rows = merged.rows.into_iter().map(|row| Record::Row(Box::new(row)));
     let speeds = merged.speeds.into_iter().map(|speed| Record::Speed(Box::new(speed)));
     for record in starts.chain(rows).chain(speeds) {
-        writer.append(&record).map_err(Error::from)?;
+        writer.append(&record)?;
     }
     Ok(())
 }

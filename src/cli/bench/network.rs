@@ -1,6 +1,6 @@
 //! Arguments for connections to servers.
 
-use edgecall::http::{Client, Key, Patience};
+use edgecall::http::{self, Client, Key, Patience};
 use std::time::Duration;
 
 /// The arguments of all commands that use servers.
@@ -22,7 +22,7 @@ impl Args {
     ///
     /// # Errors
     /// An invalid address or key.
-    pub fn client(&self, url: &str, keys: &[&'static str]) -> Result<Client, edgecall::Error> {
+    pub fn client(&self, url: &str, keys: &[&'static str]) -> Result<Client, http::Error> {
         let patience = Patience {
             timeout: Duration::from_secs(self.timeout.into()),
             retries: self.retries,

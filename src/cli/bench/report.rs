@@ -4,7 +4,7 @@ use super::{judge, network, read_rows};
 use crate::cli::{exit::Failure, output};
 use anyhow::Context;
 use edgecall::{
-    Error, Kind,
+    Kind,
     bench::{
         Dataset, report,
         row::{self, RowFile},
@@ -50,7 +50,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let files = read_rows(&args.files)?;
-    let mut rows = row::merge(&files).map_err(Error::from)?;
+    let mut rows = row::merge(&files)?;
     judge_rows(&args, &mut rows)?;
     let rules = Rules { seed: args.seed, ..Rules::default() };
     let report = report::collect(&rows, &rules).ok_or_else(|| {
@@ -78,13 +78,13 @@ fn judge_rows(args: &Args, rows: &mut RowFile) -> anyhow::Result<()> {
             "a judge reads the conversations; name the folder of the data with --data",
         ));
     };
-    let dataset = Dataset::open(folder).map_err(Error::from)?;
+    let dataset = Dataset::open(folder)?;
     if rows.rows.iter().any(|row| row.data != dataset.identity()) {
         let problem =
             format!("the rows are of other data than {}; name the folder of theirs", folder.display());
         return Err(Failure::of(Kind::Data, problem));
     }
-    dataset.require_labels("a judge, who compares with them,").map_err(Error::from)?;
+    dataset.require_labels("a judge, who compares with them,")?;
     let criteria = dataset.job.judge_instructions.as_deref();
     let judge = args.judge.prepare(&args.network, criteria, &folder.join("job_description.json"))?;
     if let Some(judge) = judge {

@@ -1,13 +1,14 @@
 //! `edgecall bench score`.
 
 use super::{judge, network};
+use crate::cli::error::ReadError;
 use crate::cli::{
     exit::{self, Failure},
     output::{Format, emit},
 };
 use anyhow::Context;
 use edgecall::{
-    Error, Kind,
+    Kind,
     bench::{Job, metric::Toolbox, predictions, verdict::Rules},
 };
 use std::{
@@ -43,17 +44,17 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let job = args.job.as_ref().map(|path| Job::open(path)).transpose().map_err(Error::from)?;
+    let job = args.job.as_ref().map(|path| Job::open(path)).transpose()?;
     let tools = job.as_ref().map(|job| Toolbox::new(&job.tools));
     let judge = judge(&args, job.as_ref())?;
     let (path, bytes) = if args.file.as_os_str() == "-" {
         (Path::new("stdin"), bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?)
     } else {
-        let unreadable = |source| Error::read(&args.file, source);
+        let unreadable = |source| ReadError::new(&args.file, source);
         let file = fs::File::open(&args.file).map_err(unreadable)?;
         (&*args.file, bounded(file, &args.file.display().to_string()).map_err(unreadable)?)
     };
-    let rows = predictions::read(path, &bytes?).map_err(Error::from)?;
+    let rows = predictions::read(path, &bytes?)?;
     let mut scored = predictions::score(&path.display().to_string(), &rows, tools.as_ref());
     if let Some(judge) = judge {
         exit::leave_on_interrupt(

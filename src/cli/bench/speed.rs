@@ -9,7 +9,6 @@ use crate::cli::{
 };
 use clap::ArgAction;
 use edgecall::{
-    Error,
     bench::{
         Dataset,
         speed::{self, Manners, Scope, Start},
@@ -93,22 +92,22 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.data.is_some() && !args.calls && !args.replay {
         return Err(Failure::usage("--data is for --calls and --replay; give one of them"));
     }
-    kernels::active().map_err(Error::from)?;
+    kernels::active()?;
     exit::leave_on_interrupt("interrupted", || ())?;
     let format = Format::from_flag(args.json);
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let dataset = match &args.data {
-        Some(folder) => Some(Dataset::open(folder).map_err(Error::from)?),
+        Some(folder) => Some(Dataset::open(folder)?),
         None => None,
     };
     if let Some(dataset) = dataset.as_ref().filter(|_| args.replay) {
-        let vocabulary = Vocabulary::load_with(&args.model, trust).map_err(Error::from)?;
+        let vocabulary = Vocabulary::load_with(&args.model, trust)?;
         return Ok(emit(&speed::replay(dataset, &vocabulary)?, format)?);
     }
     let mut line = Line::new();
     line.show("loading");
     let options = LoadOptions { trust, repack: args.repack };
-    let model = Model::load_with(&args.model, options).map_err(Error::from)?;
+    let model = Model::load_with(&args.model, options)?;
     let session = args.context.options();
     match &dataset {
         Some(dataset) => {

@@ -16,7 +16,7 @@ use crate::cli::{
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
-    Error, Kind,
+    Kind,
     bench::{
         Dataset, Mode, Row, Split,
         endpoint::Endpoint,
@@ -201,7 +201,7 @@ fn gate(text: &str) -> Result<(String, f64), String> {
 
 /// Runs the command.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
-    runtime::kernels::active().map_err(Error::from)?;
+    runtime::kernels::active()?;
     let has_models = !args.models.is_empty() || args.checkpoint.is_some();
     args.modes = args.endpoint.modes(&args.modes, has_models)?;
     let dataset = dataset(&args)?;
@@ -244,8 +244,8 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     if let Some(judge) = judge {
         judge.judge_file(&out, &dataset).context("the judge ended the run; go on with --resume")?;
     }
-    let rows = RowFile::read(&out).map_err(Error::from)?;
-    let rows = row::merge(&[(out, rows)]).map_err(Error::from)?;
+    let rows = RowFile::read(&out)?;
+    let rows = row::merge(&[(out, rows)])?;
     let report = report::collect(&rows, &Rules::default()).ok_or_else(|| {
         Failure::of(Kind::Data, "this shard has no conversations; there are fewer than shards")
     })?;
@@ -260,7 +260,7 @@ fn primary(args: &Args) -> &str {
 
 /// Returns an error if a requested metric or gate cannot be measured on these data.
 fn check_metrics(args: &Args, dataset: &Dataset) -> anyhow::Result<()> {
-    let require = |what: &str| dataset.require_labels(what).map_err(Error::from);
+    let require = |what: &str| dataset.require_labels(what);
     if args.primary.is_some() {
         require("--primary names what decides, and a decision")?;
     }
@@ -303,7 +303,7 @@ fn refuse_overwriting(args: &Args) -> anyhow::Result<()> {
 
 fn dataset(args: &Args) -> anyhow::Result<Dataset> {
     let (job, test) = data_files(args);
-    Ok(Dataset::open_files(&job, &test).map_err(Error::from)?)
+    Ok(Dataset::open_files(&job, &test)?)
 }
 
 /// Paths of the data: the job description and the test set.
@@ -332,7 +332,7 @@ fn place(named: &Option<PathBuf>, folder: &Option<PathBuf>, name: &str) -> PathB
 
 /// Indices of the cases to run.
 fn cases(args: &Args, dataset: &Dataset) -> anyhow::Result<Vec<usize>> {
-    let split = dataset.split(args.split).map_err(Error::from)?;
+    let split = dataset.split(args.split)?;
     let limit = args.limit.map_or(usize::MAX, NonZeroUsize::get);
     let (i, n) = args.shard.unwrap_or((1, 1));
     let is_ours = |case: &usize| dataset.cases[*case].conversation % n == i - 1;
@@ -373,7 +373,7 @@ fn make_rows(
     out: &Path,
 ) -> anyhow::Result<()> {
     let is_new = !out.exists();
-    let (mut writer, done) = RowWriter::resume(out).map_err(Error::from)?;
+    let (mut writer, done) = RowWriter::resume(out)?;
     let checked = || {
         let run = sweep.begin(out, &done)?;
         endpoint.map_or(Ok(()), |endpoint| endpoint.check(out, &done)).map(|()| run)
@@ -390,7 +390,7 @@ fn make_rows(
         environment: environment(),
         skipped: skipped.clone(),
     };
-    writer.append(&Record::Start(start)).map_err(Error::from)?;
+    writer.append(&Record::Start(start))?;
     let bar = bar(sweep.row_count() + endpoint.map_or(0, Endpoint::row_count), "rows");
     bar.set_position(done.rows.len() as u64);
     let mut sink = |row: Row| {

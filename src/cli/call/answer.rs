@@ -3,7 +3,7 @@
 use super::super::{exit::Failure, output};
 use clap::ValueEnum;
 use edgecall::{
-    Error, Kind,
+    Kind,
     call::{Answer, Choice, End, openai::ChatCompletion},
     chat, json,
     tools::ToolCall,
@@ -88,7 +88,7 @@ fn say(text: Option<&str>) {
 
 /// Seconds since 1970, or `SOURCE_DATE_EPOCH` if it is set, for reproducible output.
 fn created() -> anyhow::Result<u64> {
-    let pinned = chat::source_date_epoch().map_err(Error::from)?;
+    let pinned = chat::source_date_epoch()?;
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     Ok(pinned.map_or_else(now, |seconds| seconds.max(0) as u64))
 }

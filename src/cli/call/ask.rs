@@ -3,7 +3,7 @@
 use super::{super::exit::Failure, Args, answer::OutputArg, input::read};
 use anyhow::Context;
 use edgecall::{
-    Error, Kind,
+    Kind,
     call::{self, Choice},
     json,
     tools::{ToolSet, arguments::AnswerSchema},
@@ -63,7 +63,7 @@ impl Ask {
         }
         if let Some(tools) = &self.tools {
             if let Choice::Named(name) = &self.choice {
-                tools.only(name).map_err(Error::from)?;
+                tools.only(name)?;
             }
             if calls {
                 call::check_tools(tools, args.key_order())?;
@@ -78,10 +78,10 @@ pub fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option
     match (&args.tools, with_messages) {
         (Some(path), None) => {
             let text = read(path)?;
-            let tools = ToolSet::parse(&text).map_err(Error::from);
+            let tools = ToolSet::parse(&text);
             tools.map(Some).with_context(|| path.display().to_string())
         }
-        (None, Some(tools)) => Ok(Some(ToolSet::from_value(tools).map_err(Error::from)?)),
+        (None, Some(tools)) => Ok(Some(ToolSet::from_value(tools)?)),
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err(Failure::usage(
             "the messages come with `tools`, and --tools gives others; take one of them away",
@@ -91,7 +91,7 @@ pub fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option
 
 fn schema(args: &Args) -> anyhow::Result<Option<AnswerSchema>> {
     let Some(schema) = schema_text(args)? else { return Ok(None) };
-    Ok(Some(AnswerSchema::new(&schema, args.key_order()).map_err(Error::from)?))
+    Ok(Some(AnswerSchema::new(&schema, args.key_order())?))
 }
 
 /// Parsed text of `--json-schema`, not yet validated as a schema.

@@ -1,9 +1,10 @@
 //! Input of `edgecall call` from arguments, files and stdin.
 
 use super::{super::exit::Failure, Args};
+use crate::cli::error::ReadError;
 use anyhow::Context;
 use edgecall::{
-    Error, Kind,
+    Kind,
     chat::{self, Conversation, Message, Role},
     json,
 };
@@ -30,7 +31,7 @@ pub fn conversation(args: &Args) -> anyhow::Result<Conversation> {
 }
 
 fn messages(path: &Path, text: &[u8]) -> anyhow::Result<Conversation> {
-    Conversation::parse(text).map_err(Error::from).with_context(|| path.display().to_string())
+    Conversation::parse(text).with_context(|| path.display().to_string())
 }
 
 /// The argument PROMPT, followed by the text on stdin.
@@ -76,8 +77,8 @@ fn stdin() -> anyhow::Result<Vec<u8>> {
 
 /// Reads the file at `path`; one over the size limit is an error.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let file = fs::File::open(path).map_err(|source| Error::read(path, source))?;
-    bounded(file, &path.display().to_string()).map_err(|source| Error::read(path, source))?
+    let file = fs::File::open(path).map_err(|source| ReadError::new(path, source))?;
+    bounded(file, &path.display().to_string()).map_err(|source| ReadError::new(path, source))?
 }
 
 fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {

@@ -1,6 +1,6 @@
 //! Violations in a GGUF file: contents that no model of its architecture can have.
 
-use crate::gguf::GgmlType;
+use crate::{gguf::GgmlType, remedy::Remedy};
 
 /// Reasons why the metadata or the tensors of a GGUF file are refused.
 ///
@@ -95,7 +95,7 @@ pub enum Error {
     /// An architecture whose files are not checked completely.
     #[error(
         "architecture `{}` is none whose files are checked before they are loaded ({}); a damaged one can end \
-         the program. If you trust where the file comes from, load it with --trust-model",
+         the program",
         found.escape_debug(), checked.join(", ")
     )]
     Architecture {
@@ -107,7 +107,7 @@ pub enum Error {
     /// A tokenizer whose files are not checked completely.
     #[error(
         "key `tokenizer.ggml.model` is `{}`; expected {}, the tokenizers that are checked before they are \
-         loaded. If you trust where the file comes from, load it with --trust-model",
+         loaded",
         found.escape_debug(), checked.join(" or ")
     )]
     Tokenizer {
@@ -163,4 +163,14 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+}
+
+impl Error {
+    /// Changes that would help.
+    pub(crate) fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Error::Architecture { .. } | Error::Tokenizer { .. } => vec![Remedy::TrustModel],
+            _ => Vec::new(),
+        }
+    }
 }

@@ -1,0 +1,169 @@
+//! The class and the advice of an error from any module: the only place that knows all of the library's errors.
+
+use edgecall::{
+    Kind, bench, cache, call, chat, checkpoint, convert, gguf, http, inspect, remedy::Remedy, runtime,
+    schema, tools, verify,
+};
+use std::{
+    error::Error,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+/// An input file that the command line itself cannot read.
+#[derive(Debug)]
+pub struct ReadError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl ReadError {
+    /// The error for `path`.
+    pub fn new(path: &Path, source: io::Error) -> ReadError {
+        ReadError { path: path.to_path_buf(), source }
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot read {}", self.path.display())
+    }
+}
+
+impl Error for ReadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Class of a cause, if it is an error of the library or a [`ReadError`].
+pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
+    macro_rules! first_of {
+        ($($module:ident),*) => {
+            $(if let Some(error) = cause.downcast_ref::<$module::Error>() {
+                return Some(error.kind());
+            })*
+        };
+    }
+    first_of!(
+        bench, cache, call, chat, checkpoint, convert, gguf, http, inspect, runtime, schema, tools, verify
+    );
+    cause.is::<ReadError>().then_some(Kind::NoInput)
+}
+
+/// Remedies that a cause offers.
+pub fn remedies(cause: &(dyn Error + 'static)) -> Vec<Remedy> {
+    macro_rules! first_of {
+        ($($module:ident),*) => {
+            $(if let Some(error) = cause.downcast_ref::<$module::Error>() {
+                return error.remedies();
+            })*
+        };
+    }
+    first_of!(bench, call, chat, checkpoint, convert, http, inspect, runtime, verify);
+    Vec::new()
+}
+
+/// `remedies` as the end of a message: advice after a semicolon, changes of a run in a table below it.
+pub fn advice(remedies: &[Remedy]) -> String {
+    let (changes, others): (Vec<&Remedy>, Vec<&Remedy>) =
+        remedies.iter().partition(|remedy| change(remedy).is_some());
+    let mut text = String::new();
+    if !changes.is_empty() {
+        text += "; any of these would fit:";
+        text += &changes
+            .into_iter()
+            .filter_map(change)
+            .map(|(flag, effect)| line(&flag, &effect))
+            .collect::<String>();
+    }
+    for remedy in others {
+        let begins_a_line = matches!(remedy, Remedy::FewerModels) || text.contains('\n');
+        text += if begins_a_line {
+            "\n"
+        } else if text.is_empty() {
+            "; "
+        } else {
+            ", or "
+        };
+        text += &sentence(remedy);
+    }
+    text
+}
+
+fn line(flag: &str, effect: &str) -> String {
+    format!("\n  {flag:<48}{effect}")
+}
+
+/// The flag for a change of a run, and the effect of it.
+fn change(remedy: &Remedy) -> Option<(String, String)> {
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    Some(match remedy {
+        Remedy::KvType(name, bytes) => {
+            (format!("--kv-type {name}"), format!("{} MiB of KV cache", mib(*bytes)))
+        }
+        Remedy::FlashAttention(bytes) => {
+            ("--flash-attn on".into(), format!("about {} MiB of buffers, slower", mib(*bytes)))
+        }
+        Remedy::ContextSize(n_ctx) => (format!("--ctx {n_ctx}"), "a shorter context".into()),
+        Remedy::ShorterAnswer(most) => (format!("--max-tokens {most}"), "a shorter answer".into()),
+        Remedy::NoRepack => ("--repack off".into(), "no copies, slower".into()),
+        Remedy::FileType(name, bytes) => {
+            let command = format!("edgecall convert CHECKPOINT_DIR --type {name}");
+            (command, format!("{} MiB of weights", mib(*bytes)))
+        }
+        _ => return None,
+    })
+}
+
+fn sentence(remedy: &Remedy) -> String {
+    match remedy {
+        Remedy::MoreTokens => "allow more with --max-tokens".into(),
+        Remedy::ChatTemplate => "give a chat template with --chat-template FILE".into(),
+        Remedy::PrintPrompt => "look at it with --print-prompt".into(),
+        Remedy::GenericDialect => {
+            "with --dialect generic the model is told of the tools and the format in plain text".into()
+        }
+        Remedy::Force => "--force tries all the same".into(),
+        Remedy::TrustModel => "if you trust where the file comes from, load it with --trust-model".into(),
+        Remedy::Overwrite => "give --force to replace it, or another -o".into(),
+        Remedy::OtherOutput => "give another -o".into(),
+        Remedy::KeepHead => "leave --drop-tied-head out".into(),
+        Remedy::PreTokenizer(Some(name)) => {
+            format!("the checkpoint's pre-tokenizer is built like llama.cpp's `{name}`: try --pre {name}")
+        }
+        Remedy::PreTokenizer(None) => "name another pre-tokenizer with --pre NAME".into(),
+        Remedy::SkipTokenCheck => "write the file as it is with --no-check".into(),
+        Remedy::Download { id, folder } => format!("`hf download {id} --local-dir {folder}` fetches it"),
+        Remedy::LongerTimeout => "allow more time with --timeout".into(),
+        Remedy::MoreRetries => "try again later, or allow more tries with --retries".into(),
+        Remedy::ServerKey => "put the server's key into EDGECALL_API_KEY".into(),
+        Remedy::FewerModels => {
+            "compare fewer at a time, the others later with the same --out and --resume; leave \
+                                --noise-floor out, or take a smaller --kv-type"
+                .into()
+        }
+        // The others are lines of a table.
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_one_sentence_or_a_table_and_then_a_line() {
+        assert_eq!(advice(&[]), "");
+        assert_eq!(advice(&[Remedy::MoreTokens]), "; allow more with --max-tokens");
+        assert_eq!(
+            advice(&[Remedy::PreTokenizer(Some("qwen2")), Remedy::SkipTokenCheck]),
+            "; the checkpoint's pre-tokenizer is built like llama.cpp's `qwen2`: try --pre qwen2, or write the file \
+             as it is with --no-check"
+        );
+        let shortage = [Remedy::KvType("q8_0", 3 << 20), Remedy::NoRepack, Remedy::Force];
+        let expected = "; any of these would fit:\n  --kv-type q8_0                                  3 MiB of KV cache\n  \
+                        --repack off                                    no copies, slower\n--force tries all the same";
+        assert_eq!(advice(&shortage), expected);
+    }
+}
