@@ -28,7 +28,7 @@ pub enum Style {
 /// Cause for which a text is not accepted as a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Rejection {
+pub enum CallError {
     /// The text is empty.
     Empty,
     /// The text has no JSON at the position of a call.
@@ -47,40 +47,40 @@ pub enum Rejection {
     SeveralCalls,
 }
 
-impl Rejection {
+impl CallError {
     /// Every cause, in the order of the checks.
-    pub const ALL: [Rejection; 8] = [
-        Rejection::Empty,
-        Rejection::NoJson,
-        Rejection::Truncated,
-        Rejection::BrokenJson,
-        Rejection::NotAnObject,
-        Rejection::NoName,
-        Rejection::ArgumentsNotAnObject,
-        Rejection::SeveralCalls,
+    pub const ALL: [CallError; 8] = [
+        CallError::Empty,
+        CallError::NoJson,
+        CallError::Truncated,
+        CallError::BrokenJson,
+        CallError::NotAnObject,
+        CallError::NoName,
+        CallError::ArgumentsNotAnObject,
+        CallError::SeveralCalls,
     ];
 
     /// Short description of the cause.
     pub fn as_str(self) -> &'static str {
         match self {
-            Rejection::Empty => "empty",
-            Rejection::NoJson => "no JSON",
-            Rejection::Truncated => "truncated JSON",
-            Rejection::BrokenJson => "broken JSON",
-            Rejection::NotAnObject => "JSON but no object",
-            Rejection::NoName => "no name",
-            Rejection::ArgumentsNotAnObject => "arguments are no object",
-            Rejection::SeveralCalls => "several calls",
+            CallError::Empty => "empty",
+            CallError::NoJson => "no JSON",
+            CallError::Truncated => "truncated JSON",
+            CallError::BrokenJson => "broken JSON",
+            CallError::NotAnObject => "JSON but no object",
+            CallError::NoName => "no name",
+            CallError::ArgumentsNotAnObject => "arguments are no object",
+            CallError::SeveralCalls => "several calls",
         }
     }
 
     /// True if the text held complete JSON, although it is not a call.
     pub fn is_json(self) -> bool {
-        !matches!(self, Rejection::Empty | Rejection::NoJson | Rejection::Truncated | Rejection::BrokenJson)
+        !matches!(self, CallError::Empty | CallError::NoJson | CallError::Truncated | CallError::BrokenJson)
     }
 }
 
-impl fmt::Display for Rejection {
+impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -93,11 +93,11 @@ impl Call {
     /// that contains one. A call without either has empty arguments. The closing tag may be missing.
     ///
     /// # Errors
-    /// The cause for which the text is not a call. Two calls are [`Rejection::SeveralCalls`].
-    pub fn parse(text: &str) -> Result<Call, Rejection> {
+    /// The cause for which the text is not a call. Two calls are [`CallError::SeveralCalls`].
+    pub fn parse(text: &str) -> Result<Call, CallError> {
         let text = text.trim();
         if text.is_empty() {
-            return Err(Rejection::Empty);
+            return Err(CallError::Empty);
         }
         match text.split_once(OPEN) {
             // A bare object may contain the tag inside one of its strings.
@@ -108,12 +108,12 @@ impl Call {
                     Some(after) => after,
                     None if rest.is_empty() => rest,
                     None if rest.starts_with('{') || rest.starts_with(OPEN) => {
-                        return Err(Rejection::SeveralCalls);
+                        return Err(CallError::SeveralCalls);
                     }
-                    None => return Err(Rejection::BrokenJson),
+                    None => return Err(CallError::BrokenJson),
                 };
                 if after.contains(OPEN) {
-                    return Err(Rejection::SeveralCalls);
+                    return Err(CallError::SeveralCalls);
                 }
                 Call::from_json(&value)
             }
@@ -121,10 +121,10 @@ impl Call {
                 let (value, rest) = first_value(text)?;
                 match rest.trim_start() {
                     "" => Call::from_json(&value),
-                    more if more.starts_with('{') => Err(Rejection::SeveralCalls),
+                    more if more.starts_with('{') => Err(CallError::SeveralCalls),
                     // A sentence that begins with a number is prose, not JSON followed by text.
-                    _ if !matches!(value, Json::Object(_)) => Err(Rejection::NoJson),
-                    _ => Err(Rejection::BrokenJson),
+                    _ if !matches!(value, Json::Object(_)) => Err(CallError::NoJson),
+                    _ => Err(CallError::BrokenJson),
                 }
             }
         }
@@ -134,17 +134,17 @@ impl Call {
     ///
     /// # Errors
     /// The part that is missing or has the wrong type.
-    pub fn from_json(value: &Json) -> Result<Call, Rejection> {
-        let object = value.as_object().ok_or(Rejection::NotAnObject)?;
-        let name = object.get("name").and_then(Json::as_text).ok_or(Rejection::NoName)?;
+    pub fn from_json(value: &Json) -> Result<Call, CallError> {
+        let object = value.as_object().ok_or(CallError::NotAnObject)?;
+        let name = object.get("name").and_then(Json::as_text).ok_or(CallError::NoName)?;
         let arguments = match object.get("arguments").or_else(|| object.get("parameters")) {
             None => Object::new(),
             Some(Json::Object(arguments)) => arguments.clone(),
             Some(Json::Text(text)) => match Json::parse(text) {
                 Ok(Json::Object(arguments)) => arguments,
-                _ => return Err(Rejection::ArgumentsNotAnObject),
+                _ => return Err(CallError::ArgumentsNotAnObject),
             },
-            Some(_) => return Err(Rejection::ArgumentsNotAnObject),
+            Some(_) => return Err(CallError::ArgumentsNotAnObject),
         };
         Ok(Call { name: name.to_owned(), arguments })
     }
@@ -166,13 +166,13 @@ pub fn prediction(raw: &str, style: Style) -> String {
     Call::parse(raw).map_or_else(|_| String::new(), |call| call.render(style))
 }
 
-fn first_value(text: &str) -> Result<(Json, &str), Rejection> {
+fn first_value(text: &str) -> Result<(Json, &str), CallError> {
     let text = text.trim_start();
     match Json::parse_prefix(text) {
         Ok((value, end)) => Ok((value, &text[end..])),
-        Err(_) if !text.starts_with(['{', '[', '"']) => Err(Rejection::NoJson),
-        Err(fault) if fault.at_end => Err(Rejection::Truncated),
-        Err(_) => Err(Rejection::BrokenJson),
+        Err(_) if !text.starts_with(['{', '[', '"']) => Err(CallError::NoJson),
+        Err(error) if error.at_end => Err(CallError::Truncated),
+        Err(_) => Err(CallError::BrokenJson),
     }
 }
 
@@ -217,32 +217,32 @@ mod tests {
     fn every_cause_of_rejection_has_its_text() {
         let block = format!("<tool_call>\n{THAI}\n</tool_call>");
         for (text, cause) in [
-            (" \n".into(), Rejection::Empty),
-            ("Enjoy your meal!".into(), Rejection::NoJson),
-            ("3 tables are free.".into(), Rejection::NoJson),
-            ("```json\n{}\n```".into(), Rejection::NoJson),
-            (format!("Here: {THAI}"), Rejection::NoJson),
-            ("<tool_call>\n</tool_call>".into(), Rejection::NoJson),
-            (block[..40].to_owned(), Rejection::Truncated),
-            (THAI[..THAI.len() - 1].to_owned(), Rejection::Truncated),
-            (format!("<tool_call>\n{}\n</tool_call>", &THAI[..THAI.len() - 1]), Rejection::BrokenJson),
-            (format!("<tool_call>\n{THAI} and more\n</tool_call>"), Rejection::BrokenJson),
-            (format!("{THAI} and more"), Rejection::BrokenJson),
-            ("{'name': 'f'}".into(), Rejection::BrokenJson),
-            (format!("[{THAI}]"), Rejection::NotAnObject),
-            ("\"f\"".into(), Rejection::NotAnObject),
-            ("null".into(), Rejection::NotAnObject),
-            ("{}".into(), Rejection::NoName),
-            (r#"{"name": 3, "arguments": {}}"#.into(), Rejection::NoName),
-            (r#"{"name": null}"#.into(), Rejection::NoName),
-            (r#"{"name": "f", "arguments": null}"#.into(), Rejection::ArgumentsNotAnObject),
-            (r#"{"name": "f", "arguments": []}"#.into(), Rejection::ArgumentsNotAnObject),
-            (r#"{"name": "f", "arguments": ""}"#.into(), Rejection::ArgumentsNotAnObject),
-            (r#"{"name": "f", "arguments": "[1]"}"#.into(), Rejection::ArgumentsNotAnObject),
-            (format!("{block}\n{block}"), Rejection::SeveralCalls),
-            (format!("<tool_call>{THAI}<tool_call>{THAI}"), Rejection::SeveralCalls),
-            (format!("<tool_call>{THAI}\n{THAI}</tool_call>"), Rejection::SeveralCalls),
-            (format!("{THAI}\n{THAI}"), Rejection::SeveralCalls),
+            (" \n".into(), CallError::Empty),
+            ("Enjoy your meal!".into(), CallError::NoJson),
+            ("3 tables are free.".into(), CallError::NoJson),
+            ("```json\n{}\n```".into(), CallError::NoJson),
+            (format!("Here: {THAI}"), CallError::NoJson),
+            ("<tool_call>\n</tool_call>".into(), CallError::NoJson),
+            (block[..40].to_owned(), CallError::Truncated),
+            (THAI[..THAI.len() - 1].to_owned(), CallError::Truncated),
+            (format!("<tool_call>\n{}\n</tool_call>", &THAI[..THAI.len() - 1]), CallError::BrokenJson),
+            (format!("<tool_call>\n{THAI} and more\n</tool_call>"), CallError::BrokenJson),
+            (format!("{THAI} and more"), CallError::BrokenJson),
+            ("{'name': 'f'}".into(), CallError::BrokenJson),
+            (format!("[{THAI}]"), CallError::NotAnObject),
+            ("\"f\"".into(), CallError::NotAnObject),
+            ("null".into(), CallError::NotAnObject),
+            ("{}".into(), CallError::NoName),
+            (r#"{"name": 3, "arguments": {}}"#.into(), CallError::NoName),
+            (r#"{"name": null}"#.into(), CallError::NoName),
+            (r#"{"name": "f", "arguments": null}"#.into(), CallError::ArgumentsNotAnObject),
+            (r#"{"name": "f", "arguments": []}"#.into(), CallError::ArgumentsNotAnObject),
+            (r#"{"name": "f", "arguments": ""}"#.into(), CallError::ArgumentsNotAnObject),
+            (r#"{"name": "f", "arguments": "[1]"}"#.into(), CallError::ArgumentsNotAnObject),
+            (format!("{block}\n{block}"), CallError::SeveralCalls),
+            (format!("<tool_call>{THAI}<tool_call>{THAI}"), CallError::SeveralCalls),
+            (format!("<tool_call>{THAI}\n{THAI}</tool_call>"), CallError::SeveralCalls),
+            (format!("{THAI}\n{THAI}"), CallError::SeveralCalls),
         ] {
             let text: String = text;
             assert_eq!(Call::parse(&text), Err(cause), "{text}");

@@ -1,6 +1,6 @@
 //! Confusion matrix of function names: the ground truth against the prediction.
 
-use super::answer::{Call, Rejection};
+use super::answer::{Call, CallError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub const NO_CALL: &str = "";
 
 impl Confusion {
     /// Counts one pair.
-    pub fn add(&mut self, gold: &Call, predicted: &Result<Call, Rejection>) {
+    pub fn add(&mut self, gold: &Call, predicted: &Result<Call, CallError>) {
         self.add_names(Some(&gold.name), predicted.as_ref().ok().map(|call| &*call.name));
     }
 
@@ -50,7 +50,7 @@ mod tests {
         let call = |name: &str| Call { name: name.into(), arguments: Default::default() };
         let mut confusion = Confusion::default();
         for (gold, predicted) in
-            [("b", Ok("a")), ("b", Ok("b")), ("b", Err(Rejection::Empty)), ("a", Ok("z")), ("b", Ok("b"))]
+            [("b", Ok("a")), ("b", Ok("b")), ("b", Err(CallError::Empty)), ("a", Ok("z")), ("b", Ok("b"))]
         {
             confusion.add(&call(gold), &predicted.map(call));
         }

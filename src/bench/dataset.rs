@@ -8,7 +8,7 @@
 
 use super::{
     Error,
-    answer::{Call, Rejection, Style},
+    answer::{Call, CallError, Style},
     json::Json,
     row::Data,
 };
@@ -109,7 +109,8 @@ impl Dataset {
         let (mut cases, mut conversations) = (Vec::new(), 0);
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let of_line = expand(line, conversations, &job.tools).map_err(|flaw| flaw.at(test, index + 1))?;
+            let of_line =
+                expand(line, conversations, &job.tools).map_err(|error| error.at(test, index + 1))?;
             let is_labelled = of_line.iter().all(|case| case.gold.is_some());
             let lines = if is_labelled { &mut with } else { &mut without };
             lines.push(index + 1);
@@ -236,18 +237,21 @@ impl Job {
 }
 
 /// Problem in a line, before its number and file are known.
-struct Flaw {
+struct LineError {
     problem: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-impl Flaw {
-    fn new(problem: impl Into<String>) -> Flaw {
-        Flaw { problem: problem.into(), source: None }
+impl LineError {
+    fn new(problem: impl Into<String>) -> LineError {
+        LineError { problem: problem.into(), source: None }
     }
 
-    fn caused(problem: impl Into<String>, source: impl std::error::Error + Send + Sync + 'static) -> Flaw {
-        Flaw { problem: problem.into(), source: Some(Box::new(source)) }
+    fn caused(
+        problem: impl Into<String>,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> LineError {
+        LineError { problem: problem.into(), source: Some(Box::new(source)) }
     }
 
     fn at(self, path: &Path, line: usize) -> Error {
@@ -256,9 +260,9 @@ impl Flaw {
 }
 
 /// Error for a test set where only `with` lines have an answer; `first` is the number of the first of them.
-fn mixed(without: usize, with: usize, first: usize) -> Flaw {
+fn mixed(without: usize, with: usize, first: usize) -> LineError {
     let lines = |n: usize| if n == 1 { "1 line has".to_owned() } else { format!("{n} lines have") };
-    Flaw::new(format!(
+    LineError::new(format!(
         "`answer` is missing or null ({} none), and line {first} has one ({} one); give every line its answer, or none to \
          compare models without right answers",
         lines(without),
@@ -267,20 +271,20 @@ fn mixed(without: usize, with: usize, first: usize) -> Flaw {
 }
 
 /// Expands one line into its cases.
-fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>, Flaw> {
-    let document: Value = serde_json::from_str(line).map_err(|e| Flaw::caused("not valid JSON", e))?;
+fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>, LineError> {
+    let document: Value = serde_json::from_str(line).map_err(|e| LineError::caused("not valid JSON", e))?;
     let Value::Object(fields) = document else {
-        return Err(Flaw::new(format!("is {}, not an object", json::type_name(&document))));
+        return Err(LineError::new(format!("is {}, not an object", json::type_name(&document))));
     };
     let messages: Arc<[Message]> = Conversation::parse(string_field(&fields, "question")?.as_bytes())
-        .map_err(|e| Flaw::caused("`question` holds no messages", e))?
+        .map_err(|e| LineError::caused("`question` holds no messages", e))?
         .messages
         .into();
     let last = match fields.get("answer") {
         None | Some(Value::Null) => None,
         Some(_) => Some(
             Call::parse(string_field(&fields, "answer")?)
-                .map_err(|rejection| Flaw::new(format!("`answer` is no call: {rejection}")))?,
+                .map_err(|error| LineError::new(format!("`answer` is no call: {error}")))?,
         ),
     };
     let is_labelled = last.is_some();
@@ -288,11 +292,11 @@ fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>,
     for (index, message) in messages.iter().enumerate() {
         match message.role() {
             Role::Assistant => {
-                let call = the_call(message).map_err(|p| Flaw::new(format!("messages[{index}] {p}")))?;
+                let call = the_call(message).map_err(|p| LineError::new(format!("messages[{index}] {p}")))?;
                 calls.push((index, Some(call)));
             }
             Role::System | Role::Developer => {
-                return Err(Flaw::new(format!(
+                return Err(LineError::new(format!(
                     "messages[{index}] is the {}'s; the system message is made of the job's task_description",
                     message.role().as_str()
                 )));
@@ -309,12 +313,12 @@ fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>,
     for (turn, (prefix, call)) in calls.into_iter().enumerate() {
         let place = if prefix == messages.len() { "`answer`".into() } else { format!("messages[{prefix}]") };
         if prefix == 0 || messages[prefix - 1].role() == Role::Assistant {
-            return Err(Flaw::new(format!(
+            return Err(LineError::new(format!(
                 "nothing is asked before {place}; a user's message must stand there"
             )));
         }
         if let Some(Call { name, .. }) = call.as_ref().filter(|call| tools.get(&call.name).is_none()) {
-            return Err(Flaw::new(format!("{place} calls `{name}`, which is none of the job's tools")));
+            return Err(LineError::new(format!("{place} calls `{name}`, which is none of the job's tools")));
         }
         // In an unlabelled line the earlier calls are not ground truth either: they were made by some model.
         let gold = call.filter(|_| is_labelled);
@@ -323,13 +327,14 @@ fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>,
     Ok(cases)
 }
 
-fn string_field<'a>(fields: &'a Map<String, Value>, key: &str) -> Result<&'a str, Flaw> {
+fn string_field<'a>(fields: &'a Map<String, Value>, key: &str) -> Result<&'a str, LineError> {
     match fields.get(key) {
         Some(Value::String(text)) => Ok(text),
-        None => Err(Flaw::new(format!("`{key}` is missing"))),
-        Some(other) => {
-            Err(Flaw::new(format!("`{key}` is {}, not a string that holds JSON", json::type_name(other))))
-        }
+        None => Err(LineError::new(format!("`{key}` is missing"))),
+        Some(other) => Err(LineError::new(format!(
+            "`{key}` is {}, not a string that holds JSON",
+            json::type_name(other)
+        ))),
     }
 }
 
@@ -341,8 +346,7 @@ fn the_call(message: &Message) -> Result<Call, String> {
             message.tool_calls().len()
         ));
     };
-    Call::from_json(&Json::from(&call["function"]))
-        .map_err(|rejection: Rejection| format!("is no call: {rejection}"))
+    Call::from_json(&Json::from(&call["function"])).map_err(|error: CallError| format!("is no call: {error}"))
 }
 
 /// Lower-case hexadecimal digits of `bytes`.

@@ -16,7 +16,7 @@ use super::{
     answer::{Style, prediction},
     metric::Toolbox,
     published,
-    row::{Arm, Cost, Rendering, Role, RowFile, SCHEMA_VERSION, Served},
+    row::{Cost, Rendering, Role, RowFile, SCHEMA_VERSION, Served, Variant},
     run,
 };
 use crate::{bench::Result, http::Client};
@@ -68,19 +68,19 @@ impl Endpoint<'_> {
     /// # Errors
     /// A prompt that cannot be rendered, a server that does not answer, and any error of `sink`.
     pub fn run(&self, done: &RowFile, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
-        let (done, arm) = (done.done(), self.arm());
+        let (done, variant) = (done.done(), self.variant());
         let toolbox = Toolbox::new(&self.dataset.job.tools);
         let mut plain = false;
         for &index in &self.cases {
             let case = &self.dataset.cases[index];
-            if !done.contains_key(&(arm.clone(), case.conversation, case.turn)) {
-                sink(self.row(case, &arm, &toolbox, &mut plain)?)?;
+            if !done.contains_key(&(variant.clone(), case.conversation, case.turn)) {
+                sink(self.row(case, &variant, &toolbox, &mut plain)?)?;
             }
         }
         Ok(())
     }
 
-    fn row(&self, case: &Case, arm: &Arm, toolbox: &Toolbox, plain: &mut bool) -> Result<Row> {
+    fn row(&self, case: &Case, variant: &Variant, toolbox: &Toolbox, plain: &mut bool) -> Result<Row> {
         let mut asked = self.asked(case)?;
         let answered = asked.send(self.client, plain)?;
         let read = match self.prompts {
@@ -97,7 +97,7 @@ impl Endpoint<'_> {
         };
         let mut row = Row {
             schema_version: SCHEMA_VERSION,
-            key: RowKey { arm: arm.clone(), prompt_sha256: asked.sha256, kernels: String::new() },
+            key: RowKey { variant: variant.clone(), prompt_sha256: asked.sha256, kernels: String::new() },
             data: self.dataset.identity(),
             model: self.model.clone(),
             checkpoint: published::checkpoint(&self.model),
@@ -115,9 +115,9 @@ impl Endpoint<'_> {
             tokens: Vec::new(),
             finish: answered.finish,
             scores: BTreeMap::new(),
-            rejection: None,
+            call_error: None,
             judge: None,
-            drift: None,
+            divergence: None,
             cost: Some(cost),
         };
         row.rescore_read_as(&read, toolbox, self.dataset.is_public());
@@ -134,13 +134,13 @@ impl Endpoint<'_> {
         })
     }
 
-    fn arm(&self) -> Arm {
+    fn variant(&self) -> Variant {
         let rendering = match self.prompts {
             Prompts::Ours(_) => Rendering::Ours,
             Prompts::Servers => Rendering::Server,
         };
         let served = Served { model: self.model.clone(), server: self.server.clone(), rendering };
-        Arm::served(served, self.max_tokens)
+        Variant::served(served, self.max_tokens)
     }
 
     /// Checks that this run may append to `done`, the rows of the file at `path`.
@@ -149,17 +149,17 @@ impl Endpoint<'_> {
     /// [`Error::OtherKey`] if those rows are of other data, another primary metric, or another server, role or prompt
     /// for the same model; also a prompt that cannot be rendered.
     pub fn check(&self, path: &Path, done: &RowFile) -> Result<()> {
-        let (data, arm) = (self.dataset.identity(), self.arm());
+        let (data, variant) = (self.dataset.identity(), self.variant());
         let cases = &self.dataset.cases;
         let prompt = |row: &Row| {
             let case = cases.iter().find(|case| (case.conversation, case.turn) == row.case());
             case.map(|case| self.asked(case).map(|asked| asked.sha256)).transpose()
         };
         for (row, &line) in done.rows.iter().zip(&done.lines) {
-            let served = row.key.arm.endpoint.as_ref();
+            let served = row.key.variant.endpoint.as_ref();
             let same_model = served.filter(|served| {
-                Some(&served.model) == arm.endpoint.as_ref().map(|ours| &ours.model)
-                    && Some(served.rendering) == arm.endpoint.as_ref().map(|ours| ours.rendering)
+                Some(&served.model) == variant.endpoint.as_ref().map(|ours| &ours.model)
+                    && Some(served.rendering) == variant.endpoint.as_ref().map(|ours| ours.rendering)
             });
             let problem = if row.data != data {
                 "the data are others".to_owned()
@@ -183,10 +183,10 @@ impl Endpoint<'_> {
     }
 }
 
-impl Arm {
+impl Variant {
     /// Variant of a model behind a server; fields that are unknown for a server are empty.
-    pub fn served(served: Served, max_tokens: usize) -> Arm {
-        Arm {
+    pub fn served(served: Served, max_tokens: usize) -> Variant {
+        Variant {
             file_sha256: String::new(),
             mode: Mode::Free,
             max_tokens,

@@ -75,7 +75,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Rows of different runs cannot be joined.
-    #[error("{}: line {line} does not belong to the sweep of {}: {problem}", path.display(), other.display())]
+    #[error("{}: line {line} cannot be joined with {}: {problem}", path.display(), other.display())]
     OtherKey {
         /// The file.
         path: PathBuf,

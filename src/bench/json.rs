@@ -38,7 +38,7 @@ pub enum Json {
 /// Syntax error in a JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{problem} at byte {offset}", if *at_end { "the text ends early: " } else { "" })]
-pub struct Fault {
+pub struct JsonError {
     /// Problem or missing token.
     pub problem: &'static str,
     /// Offset in bytes from the start.
@@ -52,11 +52,13 @@ impl Json {
     ///
     /// # Errors
     /// The problem and its offset.
-    pub fn parse(text: &str) -> Result<Json, Fault> {
+    pub fn parse(text: &str) -> Result<Json, JsonError> {
         let (value, end) = Json::parse_prefix(text)?;
         match text[end..].trim_start_matches(WHITE).is_empty() {
             true => Ok(value),
-            false => Err(Fault { problem: "something stands behind the value", offset: end, at_end: false }),
+            false => {
+                Err(JsonError { problem: "something stands behind the value", offset: end, at_end: false })
+            }
         }
     }
 
@@ -64,7 +66,7 @@ impl Json {
     ///
     /// # Errors
     /// The problem and its offset.
-    pub fn parse_prefix(text: &str) -> Result<(Json, usize), Fault> {
+    pub fn parse_prefix(text: &str) -> Result<(Json, usize), JsonError> {
         let mut reader = Reader { text, at: 0 };
         let value = reader.value(0)?;
         Ok((value, reader.at))
@@ -254,8 +256,8 @@ impl Reader<'_> {
         &self.text[self.at..]
     }
 
-    fn fault(&self, problem: &'static str) -> Fault {
-        Fault { problem, offset: self.at, at_end: self.at >= self.text.len() }
+    fn error(&self, problem: &'static str) -> JsonError {
+        JsonError { problem, offset: self.at, at_end: self.at >= self.text.len() }
     }
 
     /// The next byte after white space.
@@ -273,9 +275,9 @@ impl Reader<'_> {
         found
     }
 
-    fn value(&mut self, depth: usize) -> Result<Json, Fault> {
+    fn value(&mut self, depth: usize) -> Result<Json, JsonError> {
         if depth > MAX_DEPTH {
-            return Err(Fault { problem: "nested too deeply", offset: self.at, at_end: false });
+            return Err(JsonError { problem: "nested too deeply", offset: self.at, at_end: false });
         }
         match self.peek() {
             Some(b'"') => Ok(Json::Text(self.string()?)),
@@ -296,7 +298,7 @@ impl Reader<'_> {
                     }
                     if !self.rest().is_empty() && word.starts_with(self.rest()) {
                         self.at = self.text.len();
-                        return Err(self.fault("half a word"));
+                        return Err(self.error("half a word"));
                     }
                 }
                 self.number()
@@ -304,7 +306,7 @@ impl Reader<'_> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Json, Fault> {
+    fn object(&mut self, depth: usize) -> Result<Json, JsonError> {
         self.at += 1;
         let mut object = Object::new();
         if self.peek() == Some(b'}') {
@@ -313,11 +315,11 @@ impl Reader<'_> {
         }
         loop {
             if self.peek() != Some(b'"') {
-                return Err(self.fault("a key was expected"));
+                return Err(self.error("a key was expected"));
             }
             let key = self.string()?;
             if self.peek() != Some(b':') {
-                return Err(self.fault("`:` was expected"));
+                return Err(self.error("`:` was expected"));
             }
             self.at += 1;
             let value = self.value(depth + 1)?;
@@ -328,12 +330,12 @@ impl Reader<'_> {
                     self.at += 1;
                     return Ok(Json::Object(object));
                 }
-                _ => return Err(self.fault("`,` or `}` was expected")),
+                _ => return Err(self.error("`,` or `}` was expected")),
             }
         }
     }
 
-    fn list(&mut self, depth: usize) -> Result<Json, Fault> {
+    fn list(&mut self, depth: usize) -> Result<Json, JsonError> {
         self.at += 1;
         let mut items = Vec::new();
         if self.peek() == Some(b']') {
@@ -348,12 +350,12 @@ impl Reader<'_> {
                     self.at += 1;
                     return Ok(Json::List(items));
                 }
-                _ => return Err(self.fault("`,` or `]` was expected")),
+                _ => return Err(self.error("`,` or `]` was expected")),
             }
         }
     }
 
-    fn string(&mut self) -> Result<String, Fault> {
+    fn string(&mut self) -> Result<String, JsonError> {
         self.at += 1;
         let mut out = String::new();
         loop {
@@ -367,14 +369,14 @@ impl Reader<'_> {
                     return Ok(out);
                 }
                 Some(b'\\') => out.push(self.escape()?),
-                Some(_) => return Err(self.fault("a control character must be escaped")),
-                None => return Err(self.fault("the string has no end")),
+                Some(_) => return Err(self.error("a control character must be escaped")),
+                None => return Err(self.error("the string has no end")),
             }
         }
     }
 
     /// Reads an escape sequence; `at` is on its backslash.
-    fn escape(&mut self) -> Result<char, Fault> {
+    fn escape(&mut self) -> Result<char, JsonError> {
         self.at += 1;
         let c = match self.text.as_bytes().get(self.at) {
             Some(b'"') => '"',
@@ -401,24 +403,28 @@ impl Reader<'_> {
                 }
                 return Ok(char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER));
             }
-            _ => return Err(self.fault("there is no such escape")),
+            _ => return Err(self.error("there is no such escape")),
         };
         self.at += 1;
         Ok(c)
     }
 
-    fn hex(&mut self) -> Result<u32, Fault> {
+    fn hex(&mut self) -> Result<u32, JsonError> {
         let digits = self.text.as_bytes().get(self.at..self.at + 4);
         let digits = digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         let Some(digits) = digits else {
             let all_hex = self.rest().len() < 4 && self.rest().bytes().all(|b| b.is_ascii_hexdigit());
-            return Err(Fault { problem: "four hex digits were expected", offset: self.at, at_end: all_hex });
+            return Err(JsonError {
+                problem: "four hex digits were expected",
+                offset: self.at,
+                at_end: all_hex,
+            });
         };
         self.at += 4;
         Ok(digits.iter().fold(0, |code, digit| code * 16 + char::from(*digit).to_digit(16).unwrap_or(0)))
     }
 
-    fn number(&mut self) -> Result<Json, Fault> {
+    fn number(&mut self) -> Result<Json, JsonError> {
         let bytes = self.rest().as_bytes();
         let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
         let sign = usize::from(bytes.first() == Some(&b'-'));
@@ -428,7 +434,7 @@ impl Reader<'_> {
         };
         if whole == 0 {
             self.at += if sign == bytes.len() { sign } else { 0 };
-            return Err(self.fault("a value was expected"));
+            return Err(self.error("a value was expected"));
         }
         let mut end = sign + whole;
         let mut is_float = false;
@@ -445,7 +451,7 @@ impl Reader<'_> {
         }
         let literal = self.rest()[..end].to_owned();
         if !is_float && whole > MAX_DIGITS {
-            return Err(Fault {
+            return Err(JsonError {
                 problem: "a whole number with too many digits",
                 offset: self.at,
                 at_end: false,
@@ -453,7 +459,7 @@ impl Reader<'_> {
         }
         self.at += end;
         Ok(match is_float {
-            true => Json::Float(literal.parse().map_err(|_| self.fault("a number was expected"))?),
+            true => Json::Float(literal.parse().map_err(|_| self.error("a number was expected"))?),
             false if literal == "-0" => Json::Int("0".into()),
             false => Json::Int(literal),
         })

@@ -33,7 +33,7 @@ pub const METRIC: &str = "llm_judge";
 
 /// Configuration of a judge: all inputs of a verdict except the question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manner {
+pub struct JudgeConfig {
     /// Name of the judge on the server.
     pub model: String,
     /// Name of the prompt's version, with the first 12 digits of its SHA-256.
@@ -51,7 +51,7 @@ pub struct Manner {
 pub struct Judged {
     /// Configuration of the judge.
     #[serde(flatten)]
-    pub manner: Manner,
+    pub config: JudgeConfig,
     /// Votes: good is `Some(true)`, bad is `Some(false)`, unreadable is `None`. An answer that is not a call gets bad
     /// votes without a request.
     pub votes: Vec<Option<bool>>,
@@ -74,7 +74,7 @@ pub struct Judge<'j> {
     /// The server.
     pub client: &'j Client,
     /// Configuration of the judge.
-    pub manner: Manner,
+    pub config: JudgeConfig,
     /// Criteria that the judge applies.
     pub criteria: String,
     /// Votes per question; an odd number avoids ties.
@@ -109,7 +109,7 @@ impl Judge<'_> {
         let cases: BTreeMap<(usize, usize), &Case> =
             dataset.cases.iter().map(|case| ((case.conversation, case.turn), case)).collect();
         let is_judged = |row: &Row| {
-            row.judge.as_ref().is_some_and(|had| had.manner == self.manner && had.votes.len() == self.votes)
+            row.judge.as_ref().is_some_and(|had| had.config == self.config && had.votes.len() == self.votes)
         };
         let open: Vec<usize> = (0..rows.len())
             .filter(|&i| rows[i].is_labelled() && !is_judged(&rows[i]) && cases.contains_key(&rows[i].case()))
@@ -123,7 +123,7 @@ impl Judge<'_> {
         let questions: Vec<Option<Question>> = open.iter().map(|&i| question(&rows[i])).collect();
         for (&i, votes) in open.iter().zip(self.ask(&questions, progress)?) {
             let row = &mut rows[i];
-            let judged = Judged { manner: self.manner.clone(), votes };
+            let judged = Judged { config: self.config.clone(), votes };
             row.scores.remove(METRIC);
             row.scores.extend(judged.verdict().map(|good| (METRIC.to_owned(), if good { 1.0 } else { 0.0 })));
             row.judge = Some(judged);
@@ -187,13 +187,13 @@ impl Judge<'_> {
     fn cast(&self, ballot: &Ballot<'_>) -> Result<(Option<bool>, String)> {
         let path = "/chat/completions";
         let body = json!({
-            "model": self.manner.model,
+            "model": self.config.model,
             "messages": [
                 {"role": "system", "content": WRAPPER},
                 {"role": "user", "content": ballot.question.text()},
             ],
-            "temperature": self.manner.temperature,
-            "max_tokens": self.manner.max_tokens,
+            "temperature": self.config.temperature,
+            "max_tokens": self.config.max_tokens,
             "seed": ballot.vote,
             "stream": false,
         });
@@ -216,16 +216,16 @@ impl Judge<'_> {
 
     /// Key of a vote in the cache: a SHA-256 of everything that it depends on.
     fn key(&self, question: &Question, vote: usize) -> String {
-        let Manner { model, wrapper, temperature, max_tokens, .. } = &self.manner;
+        let JudgeConfig { model, wrapper, temperature, max_tokens, .. } = &self.config;
         let all = json!([model, wrapper, question.text(), temperature, max_tokens, vote]);
         hex(&Sha256::digest(all.to_string()))
     }
 }
 
-impl Manner {
+impl JudgeConfig {
     /// Configuration of a judge with these criteria.
-    pub fn new(model: &str, criteria: &str, temperature: f64, max_tokens: usize) -> Manner {
-        Manner {
+    pub fn new(model: &str, criteria: &str, temperature: f64, max_tokens: usize) -> JudgeConfig {
+        JudgeConfig {
             model: model.to_owned(),
             wrapper: wrapper::name(),
             criteria_sha256: hex(&Sha256::digest(criteria)),
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn most_of_the_readable_votes_decide() {
         let verdict = |votes: &[Option<bool>]| {
-            Judged { manner: Manner::new("m", "c", 0.0, 1024), votes: votes.to_vec() }.verdict()
+            Judged { config: JudgeConfig::new("m", "c", 0.0, 1024), votes: votes.to_vec() }.verdict()
         };
         let (good, bad) = (Some(true), Some(false));
         assert_eq!(verdict(&[good, bad, good]), Some(true));

@@ -6,7 +6,7 @@ pub use graded::{Graded, Verdict, grade};
 
 use super::{
     Error,
-    answer::Rejection,
+    answer::CallError,
     confusion::{Confusion, NO_CALL},
     json::{Json, Object},
     judge,
@@ -152,7 +152,7 @@ pub struct Scored {
     /// Scores that differ from those in the file at ten decimals.
     pub differences: Vec<Difference>,
     /// Predictions that are not a call, by cause.
-    pub rejected: BTreeMap<Rejection, usize>,
+    pub rejected: BTreeMap<CallError, usize>,
     /// Lines whose reference is not a call; they score 0.
     pub references_without_call: Vec<usize>,
     /// Called functions by ground-truth function.
@@ -201,7 +201,7 @@ pub fn score(file: &str, rows: &[Prediction], tools: Option<&Toolbox>) -> Scored
         .map(|row| Pair::new(&row.answer, &row.prediction, row.raw_output.as_deref(), tools))
         .collect();
     let mut confusion = Confusion::default();
-    let mut rejected: BTreeMap<Rejection, usize> = BTreeMap::new();
+    let mut rejected: BTreeMap<CallError, usize> = BTreeMap::new();
     for pair in &pairs {
         if let Ok(gold) = &pair.gold {
             confusion.add(gold, &pair.predicted);
@@ -505,7 +505,7 @@ mod tests {
         assert_eq!(named("schema_validity").unwrap().mean, None);
         assert!(named("judge_proxy").is_none(), "it knows nothing about a tool `f`");
         assert_eq!((scored.differences.len(), scored.differences[0].line), (1, 1));
-        assert_eq!(scored.rejected.iter().collect::<Vec<_>>(), [(&Rejection::Empty, &1)]);
+        assert_eq!(scored.rejected.iter().collect::<Vec<_>>(), [(&CallError::Empty, &1)]);
         assert_eq!(scored.confusion.count("f", NO_CALL), 1);
     }
 }

@@ -39,7 +39,7 @@ pub fn checkpoint(name: &str) -> Option<String> {
 }
 
 /// Published score of a row's checkpoint; `None` if the checkpoint is unknown or the test set is not the published one.
-pub fn of(row: &Row) -> Option<Published> {
+pub fn published_score(row: &Row) -> Option<Published> {
     let (test_md5, job_sha256) = DATA;
     let checkpoint = row.checkpoint.clone().filter(|_| row.data.test_md5 == test_md5)?;
     let mean = staged(&checkpoint)?;

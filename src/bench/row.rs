@@ -11,7 +11,7 @@ pub use speed::{Speed, SpeedKey};
 
 use super::{
     Error,
-    answer::{Call, Rejection},
+    answer::{Call, CallError},
     judge::Judged,
     metric::{METRICS, Pair, Toolbox},
 };
@@ -60,7 +60,7 @@ impl fmt::Display for Mode {
 /// A variant of the comparison: model file, mode and settings. An answer depends on these, the prompt and the CPU
 /// kernels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Arm {
+pub struct Variant {
     /// SHA-256 of the model file, in hex.
     pub file_sha256: String,
     /// Decoding mode.
@@ -92,7 +92,7 @@ fn yes() -> bool {
     true
 }
 
-impl Arm {
+impl Variant {
     /// Group whose variants must be the same in all shards: `None` for local models, else the served model with the
     /// side that renders its prompts.
     fn group(&self) -> Option<(String, Rendering)> {
@@ -126,7 +126,7 @@ pub enum Rendering {
 pub struct RowKey {
     /// Variant: model and settings.
     #[serde(flatten)]
-    pub arm: Arm,
+    pub variant: Variant,
     /// SHA-256 of the prompt's text, in hex.
     pub prompt_sha256: String,
     /// CPU kernels that computed the answer.
@@ -154,10 +154,10 @@ pub enum Role {
     NoiseFloor,
 }
 
-/// Source of the tokens along which probabilities are compared.
+/// Tokens on which probabilities are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Trail {
+pub enum ReferenceTokens {
     /// The ground-truth answers.
     #[default]
     Gold,
@@ -165,18 +165,18 @@ pub enum Trail {
     Reference,
 }
 
-impl Trail {
+impl ReferenceTokens {
     fn is_gold(&self) -> bool {
-        *self == Trail::Gold
+        *self == ReferenceTokens::Gold
     }
 }
 
-/// Divergence of a model's probabilities from the reference's, along given tokens.
+/// Divergence of a model's probabilities from the reference's, on given tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Drift {
+pub struct Divergence {
     /// Source of the tokens.
-    #[serde(default, skip_serializing_if = "Trail::is_gold")]
-    pub along: Trail,
+    #[serde(default, rename = "along", skip_serializing_if = "ReferenceTokens::is_gold")]
+    pub reference_tokens: ReferenceTokens,
     /// Negative log-likelihood of the tokens, summed, in nats.
     pub nll: f64,
     /// Number of tokens.
@@ -266,14 +266,14 @@ pub struct Row {
     /// Scores by metric, without metrics that do not apply.
     pub scores: ByName<f64>,
     /// Cause, if the answer is not a call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rejection: Option<Rejection>,
+    #[serde(default, rename = "rejection", skip_serializing_if = "Option::is_none")]
+    pub call_error: Option<CallError>,
     /// Votes of a judge, if one was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<Judged>,
     /// Divergence from the reference, if measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drift: Option<Drift>,
+    #[serde(default, rename = "drift", skip_serializing_if = "Option::is_none")]
+    pub divergence: Option<Divergence>,
     /// Cost, if measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
@@ -306,7 +306,7 @@ impl Row {
     /// Scores the row by every metric; `read` is the raw output in a format that the metrics parse.
     pub fn rescore_read_as(&mut self, read: &str, tools: &Toolbox, with_proxy: bool) {
         let pair = Pair::new(&self.gold, &self.prediction, Some(read), Some(tools));
-        self.rejection = pair.raw.err();
+        self.call_error = pair.raw.err();
         self.scores = METRICS
             .iter()
             .filter(|metric| with_proxy || metric.name() != "judge_proxy")
@@ -327,23 +327,23 @@ impl Row {
 /// [`Error::OtherKey`] with the file, the line and the difference.
 pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
     // Rows of a server may be made in a run of their own, on any machine that reaches it.
-    let mut bases: BTreeMap<_, (&Path, Vec<Arm>)> = BTreeMap::new();
+    let mut bases: BTreeMap<_, (&Path, Vec<Variant>)> = BTreeMap::new();
     for (path, file) in files {
-        let mut arms: Vec<Arm> = file.rows.iter().map(|row| row.key.arm.clone()).collect();
-        arms.sort_unstable();
-        arms.dedup();
-        let mut groups: BTreeMap<_, Vec<Arm>> = BTreeMap::new();
-        for arm in arms {
-            groups.entry(arm.group()).or_default().push(arm);
+        let mut variants: Vec<Variant> = file.rows.iter().map(|row| row.key.variant.clone()).collect();
+        variants.sort_unstable();
+        variants.dedup();
+        let mut groups: BTreeMap<_, Vec<Variant>> = BTreeMap::new();
+        for variant in variants {
+            groups.entry(variant.group()).or_default().push(variant);
         }
-        for (group, arms) in groups {
+        for (group, variants) in groups {
             let base = bases.entry(group).or_insert((path, Vec::new()));
-            if arms.len() > base.1.len() {
-                *base = (path, arms);
+            if variants.len() > base.1.len() {
+                *base = (path, variants);
             }
         }
     }
-    let mut merged: BTreeMap<(Arm, usize, usize), Row> = BTreeMap::new();
+    let mut merged: BTreeMap<(Variant, usize, usize), Row> = BTreeMap::new();
     let mut first: Option<(&Path, &Row)> = None;
     let mut first_here: Option<(&Path, &Row)> = None;
     for (path, file) in files {
@@ -355,20 +355,20 @@ pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
                 problem,
             };
             let (first_path, first_row) = *first.get_or_insert((path, row));
-            if let Some(problem) = other_sweep(first_row, row) {
+            if let Some(problem) = other_run(first_row, row) {
                 return Err(refuse(first_path, problem));
             }
-            if row.key.arm.endpoint.is_none() {
+            if row.key.variant.endpoint.is_none() {
                 let (path, local) = *first_here.get_or_insert((path, row));
-                if local.key.arm.rules != row.key.arm.rules {
-                    return Err(refuse(path, other_rules(local.key.arm.rules, row.key.arm.rules)));
+                if local.key.variant.rules != row.key.variant.rules {
+                    return Err(refuse(path, other_rules(local.key.variant.rules, row.key.variant.rules)));
                 }
             }
-            let (base_path, arms) = &bases[&row.key.arm.group()];
-            if !arms.contains(&row.key.arm) {
-                return Err(refuse(base_path, other_arm(arms, &row.key.arm)));
+            let (base_path, variants) = &bases[&row.key.variant.group()];
+            if !variants.contains(&row.key.variant) {
+                return Err(refuse(base_path, other_variant(variants, &row.key.variant)));
             }
-            let identity = (row.key.arm.clone(), row.conversation, row.turn);
+            let identity = (row.key.variant.clone(), row.conversation, row.turn);
             match merged.get(&identity) {
                 None => {
                     merged.insert(identity, row.clone());
@@ -401,11 +401,11 @@ pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
 /// Sorts rows for a report: by mode, then the reference first, then the largest file first.
 pub fn sort(rows: &mut [Row]) {
     rows.sort_by(|a, b| {
-        let key = |row: &Row| (row.key.arm.mode, row.role, std::cmp::Reverse(row.file_bytes));
+        let key = |row: &Row| (row.key.variant.mode, row.role, std::cmp::Reverse(row.file_bytes));
         key(a)
             .cmp(&key(b))
             .then_with(|| a.model.cmp(&b.model))
-            .then_with(|| a.key.arm.cmp(&b.key.arm))
+            .then_with(|| a.key.variant.cmp(&b.key.variant))
             .then_with(|| a.case().cmp(&b.case()))
     });
 }
@@ -428,7 +428,7 @@ pub(super) fn other_rules(ours: u32, theirs: u32) -> String {
 }
 
 /// Difference that makes two rows parts of different runs, if any.
-fn other_sweep(a: &Row, b: &Row) -> Option<String> {
+fn other_run(a: &Row, b: &Row) -> Option<String> {
     if a.data.test_md5 != b.data.test_md5 {
         return Some("the test set is another one".into());
     }
@@ -441,30 +441,30 @@ fn other_sweep(a: &Row, b: &Row) -> Option<String> {
     (a.margin != b.margin).then(|| format!("the margin is {}, not {}", b.margin, a.margin))
 }
 
-/// Difference between a variant and the most similar one of `arms`.
-fn other_arm(arms: &[Arm], arm: &Arm) -> String {
-    let fields = |arm: &Arm| {
+/// Difference between a variant and the most similar one of `variants`.
+fn other_variant(variants: &[Variant], variant: &Variant) -> String {
+    let fields = |variant: &Variant| {
         [
-            ("model file", arm.file_sha256.clone()),
-            ("mode", arm.mode.to_string()),
-            ("max tokens", arm.max_tokens.to_string()),
-            ("KV type", arm.kv_type.clone()),
-            ("repack", arm.repack.to_string()),
-            ("threads", arm.threads.to_string()),
-            ("n_ubatch", arm.n_ubatch.to_string()),
-            ("flash attention", arm.flash_attention.to_string()),
-            ("engine", arm.engine.clone()),
-            ("server", arm.endpoint.as_ref().map_or("none".into(), |served| served.server.clone())),
+            ("model file", variant.file_sha256.clone()),
+            ("mode", variant.mode.to_string()),
+            ("max tokens", variant.max_tokens.to_string()),
+            ("KV type", variant.kv_type.clone()),
+            ("repack", variant.repack.to_string()),
+            ("threads", variant.threads.to_string()),
+            ("n_ubatch", variant.n_ubatch.to_string()),
+            ("flash attention", variant.flash_attention.to_string()),
+            ("engine", variant.engine.clone()),
+            ("server", variant.endpoint.as_ref().map_or("none".into(), |served| served.server.clone())),
         ]
     };
-    let differing = |other: &Arm| -> Vec<String> {
-        let pairs = fields(arm).into_iter().zip(fields(other));
+    let differing = |other: &Variant| -> Vec<String> {
+        let pairs = fields(variant).into_iter().zip(fields(other));
         pairs
             .filter(|(a, b)| a != b)
             .map(|((name, ours), (_, theirs))| format!("{name} {ours}, not {theirs}"))
             .collect()
     };
-    arms.iter().map(differing).min_by_key(Vec::len).unwrap_or_default().join("; ")
+    variants.iter().map(differing).min_by_key(Vec::len).unwrap_or_default().join("; ")
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Template {
         let mut bytes = Vec::new();
         file.by_ref().take(4).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes == b"GGUF" {
-            return Template::of(&Vocabulary::load(path)?, path);
+            return Template::from_vocabulary(&Vocabulary::load(path)?, path);
         }
         file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
         let wrong = |problem: &str| Error::File { path: path.into(), problem: problem.into(), source: None };
@@ -73,7 +73,7 @@ impl Template {
     ///
     /// # Errors
     /// A model without a chat template.
-    pub fn of(vocabulary: &Vocabulary, path: &Path) -> Result<Template> {
+    pub fn from_vocabulary(vocabulary: &Vocabulary, path: &Path) -> Result<Template> {
         let text = Format::default().template(vocabulary, true)?.to_owned();
         let piece = |token: Option<i32>| {
             token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())

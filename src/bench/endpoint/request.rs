@@ -196,9 +196,9 @@ fn said(message: &serde_json::Map<String, Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::answer::{Call, Rejection};
+    use crate::bench::answer::{Call, CallError};
 
-    fn read(message: Value) -> Result<Call, Rejection> {
+    fn read(message: Value) -> Result<Call, CallError> {
         Call::parse(&said(message.as_object().unwrap()))
     }
 
@@ -210,15 +210,15 @@ mod tests {
             found,
             read(json!({"tool_calls": [call(json!({"n": 2.0}))], "content": "Let me see."})).unwrap()
         );
-        assert_eq!(read(json!({"content": "Hello!"})), Err(Rejection::NoJson));
-        assert_eq!(read(json!({"content": null})), Err(Rejection::Empty));
+        assert_eq!(read(json!({"content": "Hello!"})), Err(CallError::NoJson));
+        assert_eq!(read(json!({"content": null})), Err(CallError::Empty));
         let twice = json!({"tool_calls": [call(json!("{}")), call(json!("{}"))]});
-        assert_eq!(read(twice), Err(Rejection::SeveralCalls));
+        assert_eq!(read(twice), Err(CallError::SeveralCalls));
         for broken in ["{\"n\": ", "[1]", ""] {
             let message = json!({"tool_calls": [call(json!(broken))]});
-            assert_eq!(read(message), Err(Rejection::ArgumentsNotAnObject), "{broken}");
+            assert_eq!(read(message), Err(CallError::ArgumentsNotAnObject), "{broken}");
         }
-        assert_eq!(read(json!({"tool_calls": [{"function": {}}]})), Err(Rejection::NoName));
+        assert_eq!(read(json!({"tool_calls": [{"function": {}}]})), Err(CallError::NoName));
         assert!(read(json!({"tool_calls": [call(Value::Null)]})).unwrap().arguments.is_empty());
     }
 }

@@ -101,8 +101,8 @@ fn what_is_cut_off_is_told_from_what_is_wrong() {
         ("nul0", false),
         ("1 2", false),
     ] {
-        let fault = Json::parse(text).unwrap_err();
-        assert_eq!(fault.at_end, at_end, "{text}: {fault}");
+        let error = Json::parse(text).unwrap_err();
+        assert_eq!(error.at_end, at_end, "{text}: {error}");
     }
     assert!(Json::parse(&"[".repeat(100_000)).is_err());
     assert!(Json::parse(&"7".repeat(5000)).is_err());

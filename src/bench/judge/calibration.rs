@@ -1,6 +1,6 @@
 //! Comparison of a judge with published verdicts.
 
-use super::{Judge, Manner, Question};
+use super::{Judge, JudgeConfig, Question};
 use crate::{
     bench::Result,
     bench::{
@@ -19,7 +19,7 @@ pub struct Calibration {
     /// Version of this JSON format.
     pub schema_version: u32,
     /// Configuration of the judge.
-    pub judge: Manner,
+    pub judge: JudgeConfig,
     /// Votes per question.
     pub votes: usize,
     /// Agreement on each file.
@@ -111,7 +111,7 @@ pub fn calibrate(
     let mut votes = judge.ask(&all, progress)?.into_iter();
     let mut labelled = |(conversation, published): (String, bool)| {
         let votes = votes.next().unwrap_or_default();
-        let verdict = super::Judged { manner: judge.manner.clone(), votes: votes.clone() }.verdict();
+        let verdict = super::Judged { config: judge.config.clone(), votes: votes.clone() }.verdict();
         Labelled { conversation, published, votes, verdict }
     };
     let of_file: Vec<Vec<Labelled>> =
@@ -130,7 +130,7 @@ pub fn calibrate(
     let pooled = (files.len() > 1).then(|| agreement("all files", &together, draws, seed));
     Ok(Calibration {
         schema_version: 1,
-        judge: judge.manner.clone(),
+        judge: judge.config.clone(),
         votes: judge.votes,
         files: agreements,
         pooled,
@@ -184,7 +184,7 @@ fn agreement(file: &str, rows: &[&Labelled], draws: usize, seed: u64) -> Agreeme
 
 impl fmt::Display for Calibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Manner { model, wrapper, temperature, max_tokens, .. } = &self.judge;
+        let JudgeConfig { model, wrapper, temperature, max_tokens, .. } = &self.judge;
         let votes = if self.votes == 1 { "one vote".into() } else { format!("{} votes", self.votes) };
         writeln!(f, "{model} ({wrapper}), {votes}, temperature {temperature}, {max_tokens} tokens\n")?;
         let all = || self.files.iter().chain(&self.pooled);

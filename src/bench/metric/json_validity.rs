@@ -23,7 +23,7 @@ impl Metric for JsonValidity {
     }
 
     fn score(&self, pair: &Pair<'_>) -> Option<f64> {
-        one_if(pair.raw.map_or_else(|rejection| rejection.is_json(), |()| true))
+        one_if(pair.raw.map_or_else(|error| error.is_json(), |()| true))
     }
 }
 

@@ -18,7 +18,7 @@ mod toolbox;
 pub use judge_proxy::{LABEL as JUDGE_PROXY_LABEL, TOOLS as JUDGE_PROXY_TOOLS};
 pub use toolbox::Toolbox;
 
-use super::answer::{Call, Rejection};
+use super::answer::{Call, CallError};
 
 /// A reference and an answer, parsed once for all metrics.
 pub struct Pair<'a> {
@@ -27,11 +27,11 @@ pub struct Pair<'a> {
     /// The answer as text: the call in canonical form, or empty.
     pub prediction: &'a str,
     /// The reference as a call.
-    pub gold: Result<Call, Rejection>,
+    pub gold: Result<Call, CallError>,
     /// The answer as a call.
-    pub predicted: Result<Call, Rejection>,
+    pub predicted: Result<Call, CallError>,
     /// Parse result of the model's raw output, or of `prediction` where that is not kept.
-    pub raw: Result<(), Rejection>,
+    pub raw: Result<(), CallError>,
     /// The tools, where known.
     pub tools: Option<&'a Toolbox>,
 }
@@ -47,7 +47,7 @@ impl<'a> Pair<'a> {
         let predicted = Call::parse(prediction);
         let raw = match raw {
             Some(raw) => Call::parse(raw).map(|_| ()),
-            None => predicted.as_ref().map(|_| ()).map_err(|rejection| *rejection),
+            None => predicted.as_ref().map(|_| ()).map_err(|error| *error),
         };
         Pair { answer, prediction, gold: Call::parse(answer), predicted, raw, tools }
     }

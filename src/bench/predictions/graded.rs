@@ -68,7 +68,7 @@ pub fn grade(
     let judged: Vec<Judged> = judge
         .ask(&questions, progress)?
         .into_iter()
-        .map(|votes| Judged { manner: judge.manner.clone(), votes })
+        .map(|votes| Judged { config: judge.config.clone(), votes })
         .collect();
     let mut clusters: BTreeMap<&str, Cluster> = BTreeMap::new();
     for (conversation, judged) in conversations.iter().zip(&judged) {
@@ -81,7 +81,7 @@ pub fn grade(
     let clusters: Vec<Cluster> = clusters.into_values().collect();
     let mut picks = Random::new(seed);
     Ok(Graded {
-        judging: Judging::of(&judge.manner, &judged.iter().collect::<Vec<_>>()),
+        judging: Judging::from_votes(&judge.config, &judged.iter().collect::<Vec<_>>()),
         mean: (!clusters.is_empty()).then(|| stats::delta(&clusters)),
         interval: stats::bootstrap(&clusters, draws, &mut || picks.below(clusters.len())),
         draws,

@@ -1,9 +1,9 @@
 //! Makes a report from rows.
 
 use super::{
-    ArmReport, CostReport, FunctionReport, Mean, ModeVerdict, Report, SCHEMA_VERSION, ScoreRow, judging,
+    CostReport, FunctionReport, Mean, ModeVerdict, Report, SCHEMA_VERSION, ScoreRow, VariantReport, judging,
     noise,
-    pairing::{self, ArmRows, is_binary},
+    pairing::{self, VariantRows, is_binary},
     words::{notes, sentence, sentence_without_labels},
 };
 use crate::bench::{
@@ -12,7 +12,7 @@ use crate::bench::{
     judge,
     metric::{METRICS, Metric},
     published,
-    row::{Cost, Mode, Rendering, Role, Row, RowFile, Speed, Trail, sort},
+    row::{Cost, Mode, ReferenceTokens, Rendering, Role, Row, RowFile, Speed, sort},
     stats::{self, Cluster, Random},
     verdict::{Candidate, Rules, decide},
 };
@@ -28,7 +28,7 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
     let first = rows.first()?;
     let rules = Rules { margin: first.margin, ..*rules };
     let primary = first.primary.clone();
-    let arms = arms(&rows);
+    let variants = variants(&rows);
     let labelled = rows.iter().any(Row::is_labelled);
     let metrics = metrics(&rows, &primary, labelled);
     let mut report = Report {
@@ -41,11 +41,11 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
         conversations: rows.iter().map(|row| row.conversation).collect::<BTreeSet<_>>().len(),
         cases: rows.iter().map(Row::case).collect::<BTreeSet<_>>().len(),
         notes: Vec::new(),
-        arms: arms
+        variants: variants
             .iter()
-            .map(|arm| ArmReport {
-                costs: costs(arm, &file.speeds),
-                ..arm_report(arm, &metrics, &primary, &rules)
+            .map(|variant| VariantReport {
+                costs: costs(variant, &file.speeds),
+                ..variant_report(variant, &metrics, &primary, &rules)
             })
             .collect(),
         comparisons: Vec::new(),
@@ -54,20 +54,21 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
         noise_floor: Vec::new(),
         distances: Vec::new(),
         flips: Vec::new(),
-        rows: arms.iter().flat_map(score_rows).collect(),
+        rows: variants.iter().flat_map(score_rows).collect(),
         environment: file.starts.clone(),
     };
     let skipped = file.starts.iter().flat_map(|start| start.skipped.clone()).collect();
     for mode in Mode::ALL {
-        let of_mode: Vec<&ArmRows<'_>> = arms.iter().filter(|arm| mode_of(arm) == mode).collect();
+        let of_mode: Vec<&VariantRows<'_>> =
+            variants.iter().filter(|variant| mode_of(variant) == mode).collect();
         if let Some(reference) = reference(&of_mode) {
             add_mode(&mut report, mode, reference, &of_mode, &metrics);
             let noise = noise::noise_floor(mode, reference, &of_mode, &skipped, &primary, &rules);
             report.noise_floor.extend(noise);
         }
     }
-    add_constraints(&mut report, &arms, &metrics);
-    report.notes = notes(&report, &arms);
+    add_constraints(&mut report, &variants, &metrics);
+    report.notes = notes(&report, &variants);
     Some(report)
 }
 
@@ -75,73 +76,85 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
 pub(super) type Setting = fn(&Row) -> String;
 
 pub(super) fn threads(row: &Row) -> String {
-    match row.key.arm.threads {
+    match row.key.variant.threads {
         1 => "1 thread".into(),
         n => format!("{n} threads"),
     }
 }
 
 pub(super) fn n_ubatch(row: &Row) -> String {
-    format!("n_ubatch {}", row.key.arm.n_ubatch)
+    format!("n_ubatch {}", row.key.variant.n_ubatch)
 }
 
 pub(super) fn repack(row: &Row) -> String {
-    if row.key.arm.repack { "repacked".into() } else { "not repacked".into() }
+    if row.key.variant.repack { "repacked".into() } else { "not repacked".into() }
 }
 
 /// Settings that may distinguish variants of the same model and mode.
 const SETTINGS: [Setting; 7] = [
-    |row| format!("KV {}", row.key.arm.kv_type),
+    |row| format!("KV {}", row.key.variant.kv_type),
     threads,
     n_ubatch,
     repack,
-    |row| if row.key.arm.flash_attention { "flash attention".into() } else { "no flash attention".into() },
-    |row| format!("{} tokens", row.key.arm.max_tokens),
-    |row| row.key.arm.engine.clone(),
+    |row| {
+        if row.key.variant.flash_attention { "flash attention".into() } else { "no flash attention".into() }
+    },
+    |row| format!("{} tokens", row.key.variant.max_tokens),
+    |row| row.key.variant.engine.clone(),
 ];
 
 /// Groups sorted rows by variant and gives each variant a unique label.
-fn arms(rows: &[Row]) -> Vec<ArmRows<'_>> {
-    let mut arms: Vec<ArmRows<'_>> = Vec::new();
+fn variants(rows: &[Row]) -> Vec<VariantRows<'_>> {
+    let mut variants: Vec<VariantRows<'_>> = Vec::new();
     for row in rows {
-        match arms.last_mut().filter(|arm| arm.rows[0].key.arm == row.key.arm && arm.rows[0].role == row.role)
-        {
-            Some(arm) => arm.rows.push(row),
-            None => arms.push(ArmRows { name: String::new(), label: String::new(), rows: vec![row] }),
+        match variants.last_mut().filter(|variant| {
+            variant.rows[0].key.variant == row.key.variant && variant.rows[0].role == row.role
+        }) {
+            Some(variant) => variant.rows.push(row),
+            None => variants.push(VariantRows { name: String::new(), label: String::new(), rows: vec![row] }),
         }
     }
     // A setting is part of the name only if variants differ in it. Those of the noise floor do not count, since they
     // differ on purpose.
-    let is_local = |arm: &&ArmRows<'_>| arm.endpoint().is_none() && arm.rows[0].role != Role::NoiseFloor;
-    let local = || arms.iter().filter(is_local).map(|arm| arm.rows[0]);
+    let is_local =
+        |variant: &&VariantRows<'_>| variant.endpoint().is_none() && variant.rows[0].role != Role::NoiseFloor;
+    let local = || variants.iter().filter(is_local).map(|variant| variant.rows[0]);
     let differing: Vec<&Setting> =
         SETTINGS.iter().filter(|setting| local().map(setting).collect::<BTreeSet<_>>().len() > 1).collect();
-    let several_modes = arms.iter().map(mode_of).collect::<BTreeSet<_>>().len() > 1;
+    let several_modes = variants.iter().map(mode_of).collect::<BTreeSet<_>>().len() > 1;
     let mut taken = BTreeSet::new();
-    let varied: Vec<Option<&Row>> =
-        arms.iter().map(|arm| noise::varied(arm, &arms).map(|arm| arm.rows[0])).collect();
-    for (arm, varied) in arms.iter_mut().zip(varied) {
-        let mut name = vec![arm.rows[0].model.clone()];
-        match arm.endpoint() {
-            None if arm.rows[0].role == Role::NoiseFloor => name = vec![noise::name(arm.rows[0], varied)],
-            None => name.extend(differing.iter().map(|setting| setting(arm.rows[0]))),
+    let varied: Vec<Option<&Row>> = variants
+        .iter()
+        .map(|variant| noise::varied(variant, &variants).map(|variant| variant.rows[0]))
+        .collect();
+    for (variant, varied) in variants.iter_mut().zip(varied) {
+        let mut name = vec![variant.rows[0].model.clone()];
+        match variant.endpoint() {
+            None if variant.rows[0].role == Role::NoiseFloor => {
+                name = vec![noise::name(variant.rows[0], varied)]
+            }
+            None => name.extend(differing.iter().map(|setting| setting(variant.rows[0]))),
             Some(served) => name.push(match served.rendering {
                 Rendering::Ours => "over HTTP".into(),
                 Rendering::Server => "over HTTP, the server's prompt".into(),
             }),
         }
         // Two files with the same name, or two servers with the same model.
-        if taken.contains(&(mode_of(arm), name.join(", "))) {
-            name.push(match arm.endpoint() {
-                None => arm.rows[0].key.arm.file_sha256.chars().take(8).collect(),
+        if taken.contains(&(mode_of(variant), name.join(", "))) {
+            name.push(match variant.endpoint() {
+                None => variant.rows[0].key.variant.file_sha256.chars().take(8).collect(),
                 Some(served) => served.server.clone(),
             });
         }
-        arm.name = name.join(", ");
-        arm.label = if several_modes { format!("{}, {}", arm.name, mode_of(arm)) } else { arm.name.clone() };
-        taken.insert((mode_of(arm), arm.name.clone()));
+        variant.name = name.join(", ");
+        variant.label = if several_modes {
+            format!("{}, {}", variant.name, mode_of(variant))
+        } else {
+            variant.name.clone()
+        };
+        taken.insert((mode_of(variant), variant.name.clone()));
     }
-    arms
+    variants
 }
 
 /// Metrics of the rows: the primary one first, then in the order of [`METRICS`]. Without ground truth the metrics that
@@ -162,16 +175,17 @@ fn metrics(rows: &[Row], primary: &str, labelled: bool) -> Vec<String> {
     names
 }
 
-pub(super) fn mode_of(arm: &ArmRows<'_>) -> Mode {
-    arm.rows[0].key.arm.mode
+pub(super) fn mode_of(variant: &VariantRows<'_>) -> Mode {
+    variant.rows[0].key.variant.mode
 }
 
 /// The variant that the others are compared with: the one named as the reference, else the largest file. A variant
 /// whose prompts a server rendered cannot be the reference.
-fn reference<'a, 'r>(of_mode: &[&'a ArmRows<'r>]) -> Option<&'a ArmRows<'r>> {
-    let with = |role| move |arm: &&&ArmRows<'_>| arm.rows[0].role == role && arm.has_our_prompt();
+fn reference<'a, 'r>(of_mode: &[&'a VariantRows<'r>]) -> Option<&'a VariantRows<'r>> {
+    let with =
+        |role| move |variant: &&&VariantRows<'_>| variant.rows[0].role == role && variant.has_our_prompt();
     // A served model is a reference only if the user named it; a file may have become one by default.
-    let served = of_mode.iter().filter(with(Role::Reference)).find(|arm| arm.endpoint().is_some());
+    let served = of_mode.iter().filter(with(Role::Reference)).find(|variant| variant.endpoint().is_some());
     let named = served.or_else(|| of_mode.iter().find(with(Role::Reference)));
     // Variants are sorted by file size within their role.
     named.or_else(|| of_mode.iter().find(with(Role::Candidate))).copied()
@@ -180,14 +194,14 @@ fn reference<'a, 'r>(of_mode: &[&'a ArmRows<'r>]) -> Option<&'a ArmRows<'r>> {
 fn add_mode(
     report: &mut Report,
     mode: Mode,
-    reference: &ArmRows<'_>,
-    of_mode: &[&ArmRows<'_>],
+    reference: &VariantRows<'_>,
+    of_mode: &[&VariantRows<'_>],
     metrics: &[String],
 ) {
     let (primary, rules) = (report.primary.clone(), report.rules);
-    let others = || of_mode.iter().filter(|arm| arm.label != reference.label);
+    let others = || of_mode.iter().filter(|variant| variant.label != reference.label);
     let (mut candidates, labelled) = (Vec::new(), report.labelled);
-    for candidate in others().filter(|arm| arm.rows[0].role != Role::NoiseFloor) {
+    for candidate in others().filter(|variant| variant.rows[0].role != Role::NoiseFloor) {
         let rows = pairing::paired_scores(&pairing::pairs(reference, candidate), &primary);
         let file_bytes = candidate.rows[0].file_bytes;
         // A served model is not a file, so no verdict names it.
@@ -212,63 +226,75 @@ fn add_mode(
 }
 
 /// Compares each constrained mode with free decoding of the same file and settings.
-fn add_constraints(report: &mut Report, arms: &[ArmRows<'_>], metrics: &[String]) {
-    let but_for_mode = |arm: &ArmRows<'_>| {
-        let mut key = arm.rows[0].key.arm.clone();
+fn add_constraints(report: &mut Report, variants: &[VariantRows<'_>], metrics: &[String]) {
+    let but_for_mode = |variant: &VariantRows<'_>| {
+        let mut key = variant.rows[0].key.variant.clone();
         key.mode = Mode::Free;
-        (key, arm.rows[0].role)
+        (key, variant.rows[0].role)
     };
-    let compared = |arm: &&ArmRows<'_>| mode_of(arm) != Mode::Free && arm.rows[0].role != Role::NoiseFloor;
-    for constrained in arms.iter().filter(compared) {
-        let free = arms
-            .iter()
-            .find(|arm| mode_of(arm) == Mode::Free && but_for_mode(arm) == but_for_mode(constrained));
+    let compared = |variant: &&VariantRows<'_>| {
+        mode_of(variant) != Mode::Free && variant.rows[0].role != Role::NoiseFloor
+    };
+    for constrained in variants.iter().filter(compared) {
+        let free = variants.iter().find(|variant| {
+            mode_of(variant) == Mode::Free && but_for_mode(variant) == but_for_mode(constrained)
+        });
         if let Some(free) = free {
             report.constraints.extend(pairing::comparisons(free, constrained, metrics, &report.rules));
         }
     }
 }
 
-fn arm_report(arm: &ArmRows<'_>, metrics: &[String], primary: &str, rules: &Rules) -> ArmReport {
-    let first = arm.rows[0];
+fn variant_report(
+    variant: &VariantRows<'_>,
+    metrics: &[String],
+    primary: &str,
+    rules: &Rules,
+) -> VariantReport {
+    let first = variant.rows[0];
     let mut confusion = Confusion::default();
     let mut rejected = BTreeMap::new();
     let mut functions: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for row in &arm.rows {
+    for row in &variant.rows {
         let predicted = Call::parse(&row.prediction);
         if let Ok(gold) = Call::parse(&row.gold) {
             confusion.add(&gold, &predicted);
         }
         if let Err(cause) = predicted {
-            *rejected.entry(row.rejection.unwrap_or(cause)).or_default() += 1;
+            *rejected.entry(row.call_error.unwrap_or(cause)).or_default() += 1;
         }
         functions.entry(row.function().unwrap_or_default()).or_default().extend(row.scores.get(primary));
     }
-    let nll_per_token = |along: Trail| {
-        let drifts =
-            || arm.rows.iter().filter_map(|row| row.drift.as_ref()).filter(|drift| drift.along == along);
-        let tokens: usize = drifts().map(|drift| drift.tokens).sum();
-        (tokens > 0).then(|| drifts().map(|drift| drift.nll).sum::<f64>() / tokens as f64)
+    let nll_per_token = |reference_tokens: ReferenceTokens| {
+        let divergences = || {
+            variant
+                .rows
+                .iter()
+                .filter_map(|row| row.divergence.as_ref())
+                .filter(|divergence| divergence.reference_tokens == reference_tokens)
+        };
+        let tokens: usize = divergences().map(|divergence| divergence.tokens).sum();
+        (tokens > 0).then(|| divergences().map(|divergence| divergence.nll).sum::<f64>() / tokens as f64)
     };
     let kernels: BTreeSet<&String> =
-        arm.rows.iter().map(|row| &row.key.kernels).filter(|kernels| !kernels.is_empty()).collect();
-    ArmReport {
-        label: arm.label.clone(),
-        name: arm.name.clone(),
+        variant.rows.iter().map(|row| &row.key.kernels).filter(|kernels| !kernels.is_empty()).collect();
+    VariantReport {
+        label: variant.label.clone(),
+        name: variant.name.clone(),
         model: first.model.clone(),
-        mode: first.key.arm.mode,
+        mode: first.key.variant.mode,
         role: first.role,
-        endpoint: arm.endpoint().cloned(),
-        file_sha256: first.key.arm.file_sha256.clone(),
+        endpoint: variant.endpoint().cloned(),
+        file_sha256: first.key.variant.file_sha256.clone(),
         file_bytes: first.file_bytes,
         bits_per_weight: first.bits_per_weight,
-        kv_type: first.key.arm.kv_type.clone(),
-        threads: first.key.arm.threads,
-        engine: first.key.arm.engine.clone(),
-        rules: first.key.arm.rules,
+        kv_type: first.key.variant.kv_type.clone(),
+        threads: first.key.variant.threads,
+        engine: first.key.variant.engine.clone(),
+        rules: first.key.variant.rules,
         kernels: kernels.into_iter().cloned().collect(),
-        rows: arm.rows.len(),
-        means: metrics.iter().map(|metric| mean(arm, metric, rules)).collect(),
+        rows: variant.rows.len(),
+        means: metrics.iter().map(|metric| mean(variant, metric, rules)).collect(),
         functions: functions
             .into_iter()
             .filter_map(|(function, scores)| {
@@ -277,16 +303,16 @@ fn arm_report(arm: &ArmRows<'_>, metrics: &[String], primary: &str, rules: &Rule
             .collect(),
         rejected,
         confusion,
-        published: published::of(first),
-        nll_per_token: nll_per_token(Trail::Gold),
-        reference_nll_per_token: nll_per_token(Trail::Reference),
+        published: published::published_score(first),
+        nll_per_token: nll_per_token(ReferenceTokens::Gold),
+        reference_nll_per_token: nll_per_token(ReferenceTokens::Reference),
         costs: Vec::new(),
     }
 }
 
-fn mean(arm: &ArmRows<'_>, metric: &str, rules: &Rules) -> Mean {
+fn mean(variant: &VariantRows<'_>, metric: &str, rules: &Rules) -> Mean {
     let mut clusters: BTreeMap<usize, Cluster> = BTreeMap::new();
-    for row in &arm.rows {
+    for row in &variant.rows {
         if let Some(score) = row.scores.get(metric) {
             let cluster = clusters.entry(row.conversation).or_default();
             cluster.sum += score;
@@ -305,11 +331,13 @@ fn mean(arm: &ArmRows<'_>, metric: &str, rules: &Rules) -> Mean {
 
 /// Cost of a variant, by host, from the separate pass that measures speed. The rows' own times are not used: one model
 /// may have run alone on a cold CPU and another not.
-fn costs(arm: &ArmRows<'_>, speeds: &[Speed]) -> Vec<CostReport> {
+fn costs(variant: &VariantRows<'_>, speeds: &[Speed]) -> Vec<CostReport> {
     let mut hosts: BTreeMap<&str, Vec<&Cost>> = BTreeMap::new();
-    let measured = speeds.iter().filter(|speed| speed.arm == arm.rows[0].key.arm).map(|speed| &speed.cost);
+    let measured =
+        speeds.iter().filter(|speed| speed.variant == variant.rows[0].key.variant).map(|speed| &speed.cost);
     // A server is not part of the speed pass, so its costs come from its rows.
-    let served = arm.rows.iter().filter(|_| arm.endpoint().is_some()).filter_map(|row| row.cost.as_ref());
+    let served =
+        variant.rows.iter().filter(|_| variant.endpoint().is_some()).filter_map(|row| row.cost.as_ref());
     for cost in measured.chain(served) {
         hosts.entry(&cost.host).or_default().push(cost);
     }
@@ -344,13 +372,13 @@ fn host_cost(host: &str, costs: &[&Cost]) -> CostReport {
     }
 }
 
-fn score_rows(arm: &ArmRows<'_>) -> Vec<ScoreRow> {
+fn score_rows(variant: &VariantRows<'_>) -> Vec<ScoreRow> {
     let row = |row: &&Row| ScoreRow {
-        arm: arm.label.clone(),
+        variant: variant.label.clone(),
         conversation: row.conversation,
         turn: row.turn,
         function: row.function(),
         scores: row.scores.clone(),
     };
-    arm.rows.iter().map(row).collect()
+    variant.rows.iter().map(row).collect()
 }

@@ -1,7 +1,7 @@
 //! The report as one HTML page without scripts or network access, for light and dark themes, print and phones.
 
 use super::{
-    ArmReport, Exporter, Flip, Report,
+    Exporter, Flip, Report, VariantReport,
     difference::{Piece, difference},
     p_value, percent, points,
     svg::{self, Line, Point},
@@ -26,15 +26,15 @@ impl Exporter for Html {
     fn export(&self, report: &Report) -> String {
         let title = report.verdicts.first().map(|verdict| verdict.sentence.as_str());
         let title = title.or(report.nothing_to_compare()).unwrap_or("Benchmark");
-        let drift = tabulated("Drift from the reference", text::distances(report));
+        let divergence = tabulated("Divergence from the reference", text::distances(report));
         // In unlabelled data the divergence is the main result, so it comes first.
         let (first, later) = match report.labelled {
-            true => (tabulated("Differences by the primary metric", text::differences(report)), drift),
-            false => (drift, String::new()),
+            true => (tabulated("Differences by the primary metric", text::differences(report)), divergence),
+            false => (divergence, String::new()),
         };
         let sections = [
             verdicts(report),
-            tabulated("Models", text::arms(report)),
+            tabulated("Models", text::variants(report)),
             charts(report),
             first,
             all_metrics(report),
@@ -145,28 +145,28 @@ fn charts(report: &Report) -> String {
     let (heading, quality, y_title) = match report.labelled {
         true => ("Accuracy and cost", "Accuracy", format!("{} (%)", report.primary)),
         false => {
-            ("Drift and cost", "Rows with the reference's call", "same call as the reference (%)".into())
+            ("Divergence and cost", "Rows with the reference's call", "same call as the reference (%)".into())
         }
     };
     let shown = || report.compared();
-    let height = |arm: &ArmReport| {
+    let height = |variant: &VariantReport| {
         if report.labelled {
-            let mean = arm.mean(&report.primary)?;
+            let mean = variant.mean(&report.primary)?;
             return Some((mean.mean?, mean.interval));
         }
-        let distance = report.distances.iter().find(|distance| distance.candidate == arm.label)?;
+        let distance = report.distances.iter().find(|distance| distance.candidate == variant.label)?;
         Some((distance.same_call_share()?, distance.same_calls_interval))
     };
-    let point = |arm: &ArmReport, x: f64| {
-        let (y, interval) = height(arm)?;
-        Some(Point { label: arm.name.clone(), x, y, interval, class: arm.mode.name().into() })
+    let point = |variant: &VariantReport, x: f64| {
+        let (y, interval) = height(variant)?;
+        Some(Point { label: variant.name.clone(), x, y, interval, class: variant.mode.name().into() })
     };
     let by_size: Vec<Point> = shown()
-        .filter(|arm| arm.file_bytes > 0)
-        .filter_map(|arm| point(arm, arm.file_bytes as f64 / 1e6))
+        .filter(|variant| variant.file_bytes > 0)
+        .filter_map(|variant| point(variant, variant.file_bytes as f64 / 1e6))
         .collect();
-    let timed = shown().flat_map(|arm| arm.costs.iter().map(move |cost| (arm, cost)));
-    let by_time: Vec<Point> = timed.filter_map(|(arm, cost)| point(arm, cost.wall_s_p50)).collect();
+    let timed = shown().flat_map(|variant| variant.costs.iter().map(move |cost| (variant, cost)));
+    let by_time: Vec<Point> = timed.filter_map(|(variant, cost)| point(variant, cost.wall_s_p50)).collect();
     let lines: Vec<Line> = report
         .comparisons
         .iter()
@@ -200,7 +200,7 @@ fn charts(report: &Report) -> String {
     if figures.is_empty() {
         return String::new();
     }
-    let modes = Mode::ALL.iter().filter(|mode| report.arms.iter().any(|arm| arm.mode == **mode));
+    let modes = Mode::ALL.iter().filter(|mode| report.variants.iter().any(|variant| variant.mode == **mode));
     let keys: String = modes.map(|mode| format!("<span class=\"key {mode}\"></span>{mode}")).collect();
     section(
         heading,
@@ -250,8 +250,11 @@ fn all_metrics(report: &Report) -> String {
 }
 
 fn functions(report: &Report) -> String {
-    let mut names: Vec<&str> =
-        report.compared().flat_map(|arm| &arm.functions).map(|function| &*function.function).collect();
+    let mut names: Vec<&str> = report
+        .compared()
+        .flat_map(|variant| &variant.functions)
+        .map(|function| &*function.function)
+        .collect();
     names.sort_unstable();
     names.dedup();
     if names.is_empty() {
@@ -259,10 +262,10 @@ fn functions(report: &Report) -> String {
     }
     let mut rows = vec![vec![format!("{} (%)", report.primary)]];
     rows[0].extend(names.iter().map(|name| (*name).to_owned()));
-    for arm in report.compared() {
-        let mut row = vec![arm.label.clone()];
+    for variant in report.compared() {
+        let mut row = vec![variant.label.clone()];
         for name in &names {
-            let function = arm.functions.iter().find(|function| function.function == *name);
+            let function = variant.functions.iter().find(|function| function.function == *name);
             row.push(function.map_or("—".into(), |f| format!("{} (n = {})", percent(Some(f.mean)), f.rows)));
         }
         rows.push(row);
@@ -273,7 +276,7 @@ fn functions(report: &Report) -> String {
 fn confusions(report: &Report) -> String {
     let (cards, rows): (String, &str) = match report.labelled {
         true => {
-            let cards = report.compared().map(|arm| confusion(&arm.label, &arm.confusion));
+            let cards = report.compared().map(|variant| confusion(&variant.label, &variant.confusion));
             (cards.collect(), "the right function")
         }
         false => {
@@ -392,13 +395,13 @@ fn environment(report: &Report) -> String {
         }
         out += "</ul>\n";
     }
-    let files = report.arms.iter().map(|arm| match &arm.endpoint {
-        Some(served) => format!("<li>{}: {}</li>\n", escaped(&arm.label), escaped(&served.server)),
+    let files = report.variants.iter().map(|variant| match &variant.endpoint {
+        Some(served) => format!("<li>{}: {}</li>\n", escaped(&variant.label), escaped(&served.server)),
         None => format!(
             "<li>{}: <code>{}</code>, {}</li>\n",
-            escaped(&arm.label),
-            escaped(&arm.file_sha256),
-            escaped(&arm.kernels.join(", "))
+            escaped(&variant.label),
+            escaped(&variant.file_sha256),
+            escaped(&variant.kernels.join(", "))
         ),
     });
     out += &format!("<ul>\n{}</ul>\n", files.collect::<String>());

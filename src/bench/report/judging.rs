@@ -1,7 +1,7 @@
 //! Configuration of a judge and consistency of its verdicts.
 
 use crate::bench::{
-    judge::{Judged, Manner},
+    judge::{JudgeConfig, Judged},
     row::Row,
     stats,
 };
@@ -12,7 +12,7 @@ use serde::Serialize;
 pub struct Judging {
     /// Configuration of the judge.
     #[serde(flatten)]
-    pub manner: Manner,
+    pub config: JudgeConfig,
     /// Rows that it judged, including answers that are not a call.
     pub rows: usize,
     /// Rows among them without a verdict.
@@ -29,17 +29,17 @@ pub struct Judging {
 
 /// Judges of these rows, in the order of their first row.
 pub(super) fn judges(rows: &[Row]) -> Vec<Judging> {
-    let mut manners: Vec<&Manner> = Vec::new();
+    let mut configs: Vec<&JudgeConfig> = Vec::new();
     for judged in rows.iter().filter_map(|row| row.judge.as_ref()) {
-        if !manners.contains(&&judged.manner) {
-            manners.push(&judged.manner);
+        if !configs.contains(&&judged.config) {
+            configs.push(&judged.config);
         }
     }
-    let of = |manner: &Manner| -> Vec<&Judged> {
+    let by_judge = |config: &JudgeConfig| -> Vec<&Judged> {
         let judged = rows.iter().filter_map(|row| row.judge.as_ref());
-        judged.filter(|judged| judged.manner == *manner).collect()
+        judged.filter(|judged| judged.config == *config).collect()
     };
-    manners.into_iter().map(|manner| Judging::of(manner, &of(manner))).collect()
+    configs.into_iter().map(|config| Judging::from_votes(config, &by_judge(config))).collect()
 }
 
 /// Standard deviation of a sample.
@@ -51,7 +51,7 @@ fn deviation(values: &[f64]) -> Option<f64> {
 
 impl Judging {
     /// Summary of these verdicts, which one judge configuration made.
-    pub fn of(manner: &Manner, judged: &[&Judged]) -> Judging {
+    pub fn from_votes(config: &JudgeConfig, judged: &[&Judged]) -> Judging {
         let all = || judged.iter().flat_map(|judged| &judged.votes);
         let is_split = |votes: &[Option<bool>]| votes.contains(&Some(true)) && votes.contains(&Some(false));
         let repeats = judged.iter().map(|judged| judged.votes.len()).max().unwrap_or(0);
@@ -61,7 +61,7 @@ impl Judging {
         };
         let means: Vec<f64> = (0..repeats).filter_map(mean_of).collect();
         Judging {
-            manner: manner.clone(),
+            config: config.clone(),
             rows: judged.len(),
             without_verdict: judged.iter().filter(|judged| judged.verdict().is_none()).count(),
             votes: all().count(),
@@ -73,7 +73,7 @@ impl Judging {
 
     /// Note that a reader needs for the judge's means.
     pub fn words(&self) -> String {
-        let Manner { model, wrapper, criteria_sha256, temperature, max_tokens } = &self.manner;
+        let JudgeConfig { model, wrapper, criteria_sha256, temperature, max_tokens } = &self.config;
         let repeats = match self.repeat_sd {
             Some(sd) => format!(
                 " Votes differ on {} rows; the means of single votes have a standard deviation of {:.2} points.",

@@ -20,7 +20,7 @@ impl Exporter for Markdown {
             }
             out.push('\n');
         }
-        out += &table(&text::arms(report));
+        out += &table(&text::variants(report));
         out += &table(&if report.labelled { text::differences(report) } else { text::distances(report) });
         out += &table(&text::costs(report));
         out += &table(&text::noise_floor(report));

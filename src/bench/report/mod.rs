@@ -19,7 +19,7 @@ pub use judging::Judging;
 pub use noise::NoiseFloor;
 
 use super::{
-    answer::Rejection,
+    answer::CallError,
     confusion::Confusion,
     published::Published,
     row::{Data, Mode, Role, Served, Start},
@@ -71,7 +71,8 @@ pub struct Report {
     /// Notes that a reader needs for the figures.
     pub notes: Vec<String>,
     /// Results of each variant.
-    pub arms: Vec<ArmReport>,
+    #[serde(rename = "arms")]
+    pub variants: Vec<VariantReport>,
     /// Comparison of each candidate with its reference, metric by metric.
     pub comparisons: Vec<MetricComparison>,
     /// Comparison of each constrained mode with free decoding of the same model; descriptive only.
@@ -109,7 +110,7 @@ pub struct ModeVerdict {
 
 /// Results of one variant: a model in a mode.
 #[derive(Clone, Debug, Serialize)]
-pub struct ArmReport {
+pub struct VariantReport {
     /// Unique name of the variant.
     pub label: String,
     /// The name without the mode.
@@ -146,7 +147,7 @@ pub struct ArmReport {
     /// Mean of the primary metric for each ground-truth function.
     pub functions: Vec<FunctionReport>,
     /// Number of answers that are not a call, by cause.
-    pub rejected: BTreeMap<Rejection, usize>,
+    pub rejected: BTreeMap<CallError, usize>,
     /// Called functions by ground-truth function.
     pub confusion: Confusion,
     /// Published score of the checkpoint, if checkpoint and data are known.
@@ -299,7 +300,8 @@ pub struct Flip {
 #[derive(Clone, Debug, Serialize)]
 pub struct ScoreRow {
     /// Label of the variant.
-    pub arm: String,
+    #[serde(rename = "arm")]
+    pub variant: String,
     /// Index of the conversation, counted from 0.
     pub conversation: usize,
     /// Index of the call in the conversation, counted from 0.
@@ -312,8 +314,8 @@ pub struct ScoreRow {
 
 impl Report {
     /// Finds a variant by its label.
-    pub fn arm(&self, label: &str) -> Option<&ArmReport> {
-        self.arms.iter().find(|arm| arm.label == label)
+    pub fn variant(&self, label: &str) -> Option<&VariantReport> {
+        self.variants.iter().find(|variant| variant.label == label)
     }
 
     /// First sentence of a report without any verdict.
@@ -338,20 +340,22 @@ impl Report {
                 .collect();
         }
         let found = self.distances_of(verdict.mode);
-        found.map(|(arm, distance)| Found { name: &arm.name, words: distance.words(), good: None }).collect()
+        found
+            .map(|(variant, distance)| Found { name: &variant.name, words: distance.words(), good: None })
+            .collect()
     }
 
     /// Divergence of each variant in a mode from its reference, with the variant.
-    fn distances_of(&self, mode: Mode) -> impl Iterator<Item = (&ArmReport, &Distance)> {
+    fn distances_of(&self, mode: Mode) -> impl Iterator<Item = (&VariantReport, &Distance)> {
         self.distances.iter().filter_map(move |distance| {
-            let arm = self.arm(&distance.candidate)?;
-            (arm.mode == mode).then_some((arm, distance))
+            let variant = self.variant(&distance.candidate)?;
+            (variant.mode == mode).then_some((variant, distance))
         })
     }
 
     /// Variants to compare: all but those of the noise floor.
-    pub fn compared(&self) -> impl Iterator<Item = &ArmReport> {
-        self.arms.iter().filter(|arm| arm.role != Role::NoiseFloor)
+    pub fn compared(&self) -> impl Iterator<Item = &VariantReport> {
+        self.variants.iter().filter(|variant| variant.role != Role::NoiseFloor)
     }
 }
 
@@ -363,7 +367,7 @@ struct Found<'r> {
     good: Option<bool>,
 }
 
-impl ArmReport {
+impl VariantReport {
     /// Mean of a metric, if it applies to any row.
     pub fn mean(&self, metric: &str) -> Option<&Mean> {
         self.means.iter().find(|mean| mean.metric == metric && mean.mean.is_some())

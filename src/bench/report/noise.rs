@@ -3,7 +3,7 @@
 use super::{
     Distance, Report,
     collect::{Setting, mode_of},
-    pairing::{self, ArmRows},
+    pairing::{self, VariantRows},
 };
 use crate::bench::{
     row::{ByName, Mode, Role, Row},
@@ -47,24 +47,24 @@ impl Condition {
 /// Noise floor of a mode, one entry for each condition; empty if none was requested.
 pub(super) fn noise_floor(
     mode: Mode,
-    reference: &ArmRows<'_>,
-    of_mode: &[&ArmRows<'_>],
+    reference: &VariantRows<'_>,
+    of_mode: &[&VariantRows<'_>],
     skipped: &ByName<String>,
     primary: &str,
     rules: &Rules,
 ) -> Vec<NoiseFloor> {
-    let file = |arm: &ArmRows<'_>| arm.rows[0].key.arm.file_sha256.clone();
+    let file = |variant: &VariantRows<'_>| variant.rows[0].key.variant.file_sha256.clone();
     let again: Vec<_> = of_mode
         .iter()
-        .filter(|arm| arm.rows[0].role == Role::NoiseFloor && file(arm) == file(reference))
+        .filter(|variant| variant.rows[0].role == Role::NoiseFloor && file(variant) == file(reference))
         .collect();
     if again.is_empty() && skipped.is_empty() {
         return Vec::new();
     }
     let one = |condition: Condition| {
-        let arm = again.iter().find(|arm| condition.differs(arm.rows[0], reference.rows[0]));
-        let delta = arm.and_then(|arm| {
-            let scores = pairing::paired_scores(&pairing::pairs(reference, arm), primary);
+        let variant = again.iter().find(|variant| condition.differs(variant.rows[0], reference.rows[0]));
+        let delta = variant.and_then(|variant| {
+            let scores = pairing::paired_scores(&pairing::pairs(reference, variant), primary);
             let differences = scores.iter().map(|row| row.candidate - row.reference);
             (!scores.is_empty()).then(|| differences.sum::<f64>() / scores.len() as f64)
         });
@@ -72,26 +72,30 @@ pub(super) fn noise_floor(
         NoiseFloor {
             mode,
             condition: condition.name().into(),
-            changed_to: arm.map(|arm| condition.setting()(arm.rows[0])),
-            distance: arm.map(|arm| pairing::distance(reference, arm, primary, rules)),
+            changed_to: variant.map(|variant| condition.setting()(variant.rows[0])),
+            distance: variant.map(|variant| pairing::distance(reference, variant, primary, rules)),
             delta,
-            reason: arm.is_none().then_some(reason),
+            reason: variant.is_none().then_some(reason),
         }
     };
     Condition::ALL.map(one).into()
 }
 
 /// Name of a noise-floor variant: the model and the changed settings.
-pub(super) fn name(arm: &Row, reference: Option<&Row>) -> String {
-    let differing =
-        Condition::ALL.into_iter().filter(|condition| reference.is_some_and(|r| condition.differs(arm, r)));
-    let parts = differing.map(|condition| condition.setting()(arm));
-    std::iter::once(arm.model.clone()).chain(parts).collect::<Vec<_>>().join(", ")
+pub(super) fn name(variant: &Row, reference: Option<&Row>) -> String {
+    let differing = Condition::ALL
+        .into_iter()
+        .filter(|condition| reference.is_some_and(|r| condition.differs(variant, r)));
+    let parts = differing.map(|condition| condition.setting()(variant));
+    std::iter::once(variant.model.clone()).chain(parts).collect::<Vec<_>>().join(", ")
 }
 
 /// Finds the reference that a noise-floor variant was derived from.
-pub(super) fn varied<'a, 'r>(arm: &ArmRows<'r>, arms: &'a [ArmRows<'r>]) -> Option<&'a ArmRows<'r>> {
-    arms.iter().find(|other| other.rows[0].role == Role::Reference && mode_of(other) == mode_of(arm))
+pub(super) fn varied<'a, 'r>(
+    variant: &VariantRows<'r>,
+    variants: &'a [VariantRows<'r>],
+) -> Option<&'a VariantRows<'r>> {
+    variants.iter().find(|other| other.rows[0].role == Role::Reference && mode_of(other) == mode_of(variant))
 }
 
 impl NoiseFloor {

@@ -12,7 +12,7 @@ use crate::bench::{
 use std::collections::BTreeMap;
 
 /// The rows of a variant, with its name.
-pub(super) struct ArmRows<'a> {
+pub(super) struct VariantRows<'a> {
     /// Unique within the mode.
     pub(super) name: String,
     /// The name, with the mode if the report has several.
@@ -20,10 +20,10 @@ pub(super) struct ArmRows<'a> {
     pub(super) rows: Vec<&'a Row>,
 }
 
-impl ArmRows<'_> {
+impl VariantRows<'_> {
     /// The served model, if a server answered.
     pub(super) fn endpoint(&self) -> Option<&Served> {
-        self.rows[0].key.arm.endpoint.as_ref()
+        self.rows[0].key.variant.endpoint.as_ref()
     }
 
     /// True if edgecall rendered the prompts, not a server.
@@ -33,7 +33,7 @@ impl ArmRows<'_> {
 }
 
 /// Rows of the cases that both variants have; the reference's row comes first.
-pub(super) fn pairs<'a>(reference: &ArmRows<'a>, candidate: &ArmRows<'a>) -> Vec<(&'a Row, &'a Row)> {
+pub(super) fn pairs<'a>(reference: &VariantRows<'a>, candidate: &VariantRows<'a>) -> Vec<(&'a Row, &'a Row)> {
     let by_case: BTreeMap<(usize, usize), &Row> =
         reference.rows.iter().map(|row| (row.case(), *row)).collect();
     let pair = |row: &&'a Row| Some((*by_case.get(&row.case())?, *row));
@@ -54,8 +54,8 @@ pub(super) fn paired_scores(pairs: &[(&Row, &Row)], metric: &str) -> Vec<PairedR
 
 /// One comparison for each metric that both variants have.
 pub(super) fn comparisons(
-    reference: &ArmRows<'_>,
-    candidate: &ArmRows<'_>,
+    reference: &VariantRows<'_>,
+    candidate: &VariantRows<'_>,
     metrics: &[String],
     rules: &Rules,
 ) -> Vec<MetricComparison> {
@@ -74,7 +74,7 @@ pub(super) fn comparisons(
             (!scores.is_empty()).then(|| MetricComparison {
                 candidate: candidate.label.clone(),
                 reference: reference.label.clone(),
-                mode: first.key.arm.mode,
+                mode: first.key.variant.mode,
                 metric: metric.clone(),
                 cross_kernel_pairs,
                 comparison: compare(&scores, is_binary(metric), rules),
@@ -90,8 +90,8 @@ pub(super) fn is_binary(metric: &str) -> bool {
 
 /// Divergence of the candidate's answers from the reference's.
 pub(super) fn distance(
-    reference: &ArmRows<'_>,
-    candidate: &ArmRows<'_>,
+    reference: &VariantRows<'_>,
+    candidate: &VariantRows<'_>,
     primary: &str,
     rules: &Rules,
 ) -> Distance {
@@ -102,10 +102,11 @@ pub(super) fn distance(
         .map(|at| at as f64)
         .collect();
     first_divergences.sort_by(f64::total_cmp);
-    let drifts = || candidate.rows.iter().filter_map(|row| row.drift.as_ref());
-    let mut kl: Vec<f64> = drifts().flat_map(|drift| &drift.kl).copied().collect();
+    let divergences = || candidate.rows.iter().filter_map(|row| row.divergence.as_ref());
+    let mut kl: Vec<f64> = divergences().flat_map(|divergence| &divergence.kl).copied().collect();
     kl.sort_by(f64::total_cmp);
-    let with_top1 = || drifts().filter_map(|drift| Some((drift.top1_agreeing?, drift.tokens)));
+    let with_top1 =
+        || divergences().filter_map(|divergence| Some((divergence.top1_agreeing?, divergence.tokens)));
     let positions: usize = with_top1().map(|(_, tokens)| tokens).sum();
     let agreeing: usize = with_top1().map(|(agreeing, _)| agreeing).sum();
     let mut functions = Confusion::default();
@@ -139,7 +140,7 @@ pub(super) fn distance(
 
 /// Pairs with another function or primary score. In unlabelled data: pairs with another call; those with another
 /// function come first.
-pub(super) fn flips(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary: &str) -> Vec<Flip> {
+pub(super) fn flips(reference: &VariantRows<'_>, candidate: &VariantRows<'_>, primary: &str) -> Vec<Flip> {
     let score = |row: &Row| match row.is_labelled() {
         true => Some(row.scores.get(primary).copied().unwrap_or(0.0)),
         false => None,

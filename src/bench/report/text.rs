@@ -1,6 +1,6 @@
 //! The report as text for a terminal.
 
-use super::{ArmReport, Distance, Exporter, Mean, Report, decimals, megabytes, p_value, percent, points};
+use super::{Distance, Exporter, Mean, Report, VariantReport, decimals, megabytes, p_value, percent, points};
 use crate::bench::{
     judge,
     row::{Mode, Role},
@@ -21,7 +21,7 @@ impl Exporter for Text {
             out += &format!("{}{}\n", mode(verdict.mode), verdict.sentence);
         }
         out += &report.nothing_to_compare().map_or(String::new(), |words| format!("{words}\n"));
-        add(&mut out, &arms(report));
+        add(&mut out, &variants(report));
         add(&mut out, &if report.labelled { differences(report) } else { distances(report) });
         for verdict in &report.verdicts {
             for found in report.findings(verdict) {
@@ -42,7 +42,7 @@ impl Exporter for Text {
 }
 
 /// Table of variants: mean of the primary metric, and divergence from the reference.
-pub(super) fn arms(report: &Report) -> Vec<Vec<String>> {
+pub(super) fn variants(report: &Report) -> Vec<Vec<String>> {
     let mut table = vec![
         [
             "model",
@@ -59,29 +59,30 @@ pub(super) fn arms(report: &Report) -> Vec<Vec<String>> {
         .map(str::to_owned)
         .to_vec(),
     ];
-    let has_judge =
-        report.primary != judge::METRIC && report.arms.iter().any(|arm| arm.mean(judge::METRIC).is_some());
-    let has_published = report.arms.iter().any(|arm| arm.published.is_some());
+    let has_judge = report.primary != judge::METRIC
+        && report.variants.iter().any(|variant| variant.mean(judge::METRIC).is_some());
+    let has_published = report.variants.iter().any(|variant| variant.published.is_some());
     table[0].extend(has_judge.then(|| format!("{} (95 %)", judge::METRIC)));
     table[0].extend(has_published.then(|| "published".to_owned()));
-    for arm in report.compared() {
-        let distance = report.distances.iter().find(|distance| distance.candidate == arm.label);
+    for variant in report.compared() {
+        let distance = report.distances.iter().find(|distance| distance.candidate == variant.label);
         table.push(vec![
-            format!("{}{}", arm.name, role(report, arm)),
-            arm.mode.to_string(),
-            megabytes(arm.file_bytes),
-            decimals(arm.bits_per_weight, 2),
-            arm.rows.to_string(),
-            percent(arm.mean(&report.primary).and_then(|mean| mean.mean)),
-            percent(arm.mean("function_name").and_then(|mean| mean.mean)),
-            arm.rejected.values().sum::<usize>().to_string(),
+            format!("{}{}", variant.name, role(report, variant)),
+            variant.mode.to_string(),
+            megabytes(variant.file_bytes),
+            decimals(variant.bits_per_weight, 2),
+            variant.rows.to_string(),
+            percent(variant.mean(&report.primary).and_then(|mean| mean.mean)),
+            percent(variant.mean("function_name").and_then(|mean| mean.mean)),
+            variant.rejected.values().sum::<usize>().to_string(),
             percent(distance.and_then(Distance::same_output_share)),
             decimals(distance.and_then(|distance| distance.kl_mean), 4),
         ]);
         let row = table.last_mut().expect("it was added");
-        row.extend(has_judge.then(|| arm.mean(judge::METRIC).map_or("—".into(), with_interval)));
+        row.extend(has_judge.then(|| variant.mean(judge::METRIC).map_or("—".into(), with_interval)));
         row.extend(has_published.then(|| {
-            arm.published
+            variant
+                .published
                 .as_ref()
                 .map_or("—".into(), |known| format!("{} {}", percent(Some(known.mean)), known.metric))
         }));
@@ -99,10 +100,12 @@ fn with_interval(mean: &Mean) -> String {
     }
 }
 
-fn role(report: &Report, arm: &ArmReport) -> &'static str {
-    match arm.role {
+fn role(report: &Report, variant: &VariantReport) -> &'static str {
+    match variant.role {
         // If joined files name two references, only one of them is used.
-        Role::Reference if report.verdicts.iter().all(|v| v.mode != arm.mode || v.reference == arm.name) => {
+        Role::Reference
+            if report.verdicts.iter().all(|v| v.mode != variant.mode || v.reference == variant.name) =>
+        {
             " (reference)"
         }
         Role::Reference => "",
@@ -145,11 +148,11 @@ pub(super) fn differences(report: &Report) -> Vec<Vec<String>> {
         ]);
     }
     // Candidates without a verdict are descriptive, so their p-values are not adjusted.
-    let is_served = |label: &str| report.arm(label).is_some_and(|arm| arm.endpoint.is_some());
+    let is_served = |label: &str| report.variant(label).is_some_and(|variant| variant.endpoint.is_some());
     for row in report.comparisons.iter().filter(|c| c.metric == report.primary && is_served(&c.candidate)) {
         let comparison = &row.comparison;
         table.push(vec![
-            report.arm(&row.candidate).map_or_else(String::new, |arm| arm.name.clone()),
+            report.variant(&row.candidate).map_or_else(String::new, |variant| variant.name.clone()),
             row.mode.to_string(),
             points(Some(comparison.delta)),
             points(comparison.interval.map(|interval| interval.low)),
@@ -167,7 +170,7 @@ pub(super) fn differences(report: &Report) -> Vec<Vec<String>> {
 
 /// Table of divergences from the reference.
 pub(super) fn distances(report: &Report) -> Vec<Vec<String>> {
-    let along = if report.labelled { "NLL/token" } else { "NLL/token of the reference's text" };
+    let nll_header = if report.labelled { "NLL/token" } else { "NLL/token of the reference's text" };
     let head = [
         "beside the reference",
         "mode",
@@ -183,19 +186,19 @@ pub(super) fn distances(report: &Report) -> Vec<Vec<String>> {
         "KL mean (nats)",
         "KL p99",
         "top-1 (%)",
-        along,
+        nll_header,
     ];
     let mut table = vec![head.map(str::to_owned).to_vec()];
     let mut last: Option<&str> = None;
-    let nll = |arm: &ArmReport| match report.labelled {
-        true => arm.nll_per_token,
-        false => arm.reference_nll_per_token,
+    let nll = |variant: &VariantReport| match report.labelled {
+        true => variant.nll_per_token,
+        false => variant.reference_nll_per_token,
     };
     for distance in &report.distances {
-        let Some(arm) = report.arm(&distance.candidate) else { continue };
+        let Some(variant) = report.variant(&distance.candidate) else { continue };
         let interval = distance.same_calls_interval;
         // The reference's own NLL, to compare the others with.
-        let reference = report.arm(&distance.reference).filter(|_| last != Some(&*distance.reference));
+        let reference = report.variant(&distance.reference).filter(|_| last != Some(&*distance.reference));
         if let Some(reference) = reference.filter(|reference| nll(reference).is_some()) {
             let mut row = vec!["—".to_owned(); table[0].len()];
             row[0] = format!("{} (reference)", reference.name);
@@ -206,21 +209,21 @@ pub(super) fn distances(report: &Report) -> Vec<Vec<String>> {
         }
         last = Some(&distance.reference);
         table.push(vec![
-            arm.name.clone(),
-            arm.mode.to_string(),
+            variant.name.clone(),
+            variant.mode.to_string(),
             distance.rows.to_string(),
             percent(distance.same_output_share()),
             percent(distance.same_call_share()),
             percent(interval.map(|interval| interval.low)),
             percent(interval.map(|interval| interval.high)),
-            percent(report.noise(arm.mode)),
+            percent(report.noise(variant.mode)),
             distance.name_flips.to_string(),
             distance.score_flips.map_or("—".into(), |flips| flips.to_string()),
             decimals(distance.first_divergence, 0),
             decimals(distance.kl_mean, 4),
             decimals(distance.kl_p99, 4),
             percent(distance.top1_agreement),
-            decimals(nll(arm), 4),
+            decimals(nll(variant), 4),
         ]);
     }
     table
@@ -244,9 +247,11 @@ pub(super) fn costs(report: &Report) -> Vec<Vec<String>> {
         "throttled",
     ];
     let mut table = vec![head.map(str::to_owned).to_vec()];
-    for (arm, cost) in report.arms.iter().flat_map(|arm| arm.costs.iter().map(move |cost| (arm, cost))) {
+    for (variant, cost) in
+        report.variants.iter().flat_map(|variant| variant.costs.iter().map(move |cost| (variant, cost)))
+    {
         table.push(vec![
-            arm.label.clone(),
+            variant.label.clone(),
             if cost.host.is_empty() { "—".into() } else { cost.host.clone() },
             cost.calls.to_string(),
             format!("{:.3}", cost.wall_s_p50),

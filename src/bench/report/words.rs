@@ -1,11 +1,11 @@
 //! Sentences of a report: the verdict, and the notes that a reader needs for the figures.
 
 use super::{
-    ArmReport, Distance, MetricComparison, Report,
+    Distance, MetricComparison, Report, VariantReport,
     collect::mode_of,
     judging,
     noise::NoiseFloor,
-    pairing::{self, ArmRows},
+    pairing::{self, VariantRows},
     percent,
 };
 use crate::bench::{
@@ -18,9 +18,9 @@ use crate::bench::{
 use std::collections::BTreeSet;
 
 /// First sentence of a report on unlabelled data.
-pub(super) fn sentence_without_labels(report: &Report, mode: Mode, reference: &ArmRows<'_>) -> String {
-    let same = |(arm, distance): (&ArmReport, &Distance)| {
-        Some(format!("{} {} %", arm.name, percent(Some(distance.same_call_share()?))))
+pub(super) fn sentence_without_labels(report: &Report, mode: Mode, reference: &VariantRows<'_>) -> String {
+    let same = |(variant, distance): (&VariantReport, &Distance)| {
+        Some(format!("{} {} %", variant.name, percent(Some(distance.same_call_share()?))))
     };
     let same: Vec<String> = report.distances_of(mode).filter_map(same).collect();
     match same.is_empty() {
@@ -121,12 +121,12 @@ fn undecided_note(report: &Report) -> String {
 }
 
 /// Notes that a reader needs for the figures.
-pub(super) fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
+pub(super) fn notes(report: &Report, variants: &[VariantRows<'_>]) -> Vec<String> {
     let mut notes = vec![if report.labelled { decided_note(report) } else { undecided_note(report) }];
     for verdict in &report.verdicts {
-        if arms.iter().any(|arm| {
-            (&arm.name, mode_of(arm)) == (&verdict.reference, verdict.mode)
-                && arm.rows[0].role != Role::Reference
+        if variants.iter().any(|variant| {
+            (&variant.name, mode_of(variant)) == (&verdict.reference, verdict.mode)
+                && variant.rows[0].role != Role::Reference
         }) {
             notes.push(format!(
                 "No reference was named for the mode {}; {} is the largest file and took its place.",
@@ -166,9 +166,9 @@ pub(super) fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
             comparison.cross_kernel_pairs, comparison.comparison.rows, comparison.candidate
         ));
     }
-    for arm in arms {
-        let Some(served) = arm.endpoint() else { continue };
-        let (name, server) = (&arm.label, &served.server);
+    for variant in variants {
+        let Some(served) = variant.endpoint() else { continue };
+        let (name, server) = (&variant.label, &served.server);
         notes.push(match served.rendering {
             Rendering::Ours => format!(
                 "{name}: a server answered ({server}). It was sent our prompt as text, and asked for the likeliest \
@@ -183,11 +183,11 @@ pub(super) fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
             ),
         });
     }
-    notes.extend(prompt_notes(report, arms));
+    notes.extend(prompt_notes(report, variants));
     notes.extend(report.judges.iter().map(judging::Judging::words));
-    notes.extend(published::note(report.arms.iter().filter_map(|arm| arm.published.as_ref())));
+    notes.extend(published::note(report.variants.iter().filter_map(|variant| variant.published.as_ref())));
     notes.push(noise_note(report));
-    if report.arms.iter().any(|arm| arm.endpoint.is_none() && !arm.costs.is_empty()) {
+    if report.variants.iter().any(|variant| variant.endpoint.is_none() && !variant.costs.is_empty()) {
         notes.push(
             "Cost was measured apart from the answers: each model in a process of its own, taking turns conversation \
              by conversation. What a prompt shares with the last one is not computed again. Files were in the page \
@@ -196,11 +196,11 @@ pub(super) fn notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
                 .into(),
         );
     }
-    if report.labelled && arms.iter().any(|arm| mode_of(arm) == Mode::Schema) {
+    if report.labelled && variants.iter().any(|variant| mode_of(variant) == Mode::Schema) {
         notes
             .push("ROUGE of schema rows is not comparable: the order of keys alone costs about 0.18.".into());
     }
-    if arms.iter().any(|arm| arm.rows.iter().any(|row| row.scores.contains_key("judge_proxy"))) {
+    if variants.iter().any(|variant| variant.rows.iter().any(|row| row.scores.contains_key("judge_proxy"))) {
         notes.push(format!("judge_proxy: {JUDGE_PROXY_LABEL}"));
     }
     notes
@@ -213,11 +213,13 @@ fn one_each(report: &Report) -> impl Iterator<Item = &MetricComparison> {
 }
 
 /// Notes on served models whose prompts differ from those that they are compared with.
-fn prompt_notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
+fn prompt_notes(report: &Report, variants: &[VariantRows<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
     for comparison in one_each(report) {
-        let arm = |label: &str| arms.iter().find(|arm| arm.label == label);
-        let (Some(a), Some(b)) = (arm(&comparison.reference), arm(&comparison.candidate)) else { continue };
+        let variant = |label: &str| variants.iter().find(|variant| variant.label == label);
+        let (Some(a), Some(b)) = (variant(&comparison.reference), variant(&comparison.candidate)) else {
+            continue;
+        };
         let is_served = a.endpoint().is_some() || b.endpoint().is_some();
         let pairs = pairing::pairs(a, b);
         let others = pairing::other_prompts(&pairs);

@@ -1,6 +1,6 @@
 //! Cost of a call, from the speed pass in which the models take turns.
 
-use super::{Arm, Cost, Data, RowFile};
+use super::{Cost, Data, RowFile, Variant};
 use crate::bench::Error;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -11,7 +11,8 @@ pub struct Speed {
     /// [`SCHEMA_VERSION`](super::SCHEMA_VERSION).
     pub schema_version: u32,
     /// Variant of the rows that it belongs to.
-    pub arm: Arm,
+    #[serde(rename = "arm")]
+    pub variant: Variant,
     /// CPU kernels that computed the call.
     pub kernels: String,
     /// Hashes of the data.
@@ -25,12 +26,12 @@ pub struct Speed {
 }
 
 /// Identity of a measured call: variant, host, conversation and turn.
-pub type SpeedKey = (Arm, String, usize, usize);
+pub type SpeedKey = (Variant, String, usize, usize);
 
 impl Speed {
     /// Identity of the call.
     pub fn key(&self) -> SpeedKey {
-        (self.arm.clone(), self.cost.host.clone(), self.conversation, self.turn)
+        (self.variant.clone(), self.cost.host.clone(), self.conversation, self.turn)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
         Dataset,
         answer::{Style, prediction},
         metric::{self, Pair, Toolbox},
-        run::Watch,
+        run::Stopwatch,
         stats::quantile,
     },
     call::{self, Draft},
@@ -21,7 +21,7 @@ use std::{fmt, ops::ControlFlow, sync::Arc};
 
 /// Settings of the calls.
 #[derive(Clone, Copy, Debug)]
-pub struct Manners {
+pub struct CallSettings {
     /// No grammar, one token per decode; the lower bound on a call's time.
     pub free: bool,
     /// One token per decode, without drafts.
@@ -90,7 +90,7 @@ pub struct Each {
     pub text: String,
 }
 
-/// Makes the calls of `dataset` with `model`; unless `manners.free`, each is constrained to a call with keys in any
+/// Makes the calls of `dataset` with `model`; unless `settings.free`, each is constrained to a call with keys in any
 /// order. `progress` is called before each call with the number of finished calls and of all.
 ///
 /// A conversation's answers become a source of drafts when it has ended, like the log of `edgecall call`.
@@ -100,7 +100,7 @@ pub struct Each {
 pub fn calls(
     dataset: &Dataset,
     model: &Model,
-    manners: &Manners,
+    settings: &CallSettings,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Calls> {
     let vocabulary = model.vocabulary();
@@ -109,22 +109,22 @@ pub fn calls(
     let toolbox = Toolbox::new(&dataset.job.tools);
     let staged = metric::named("staged_tool_call").expect("the published metrics are there");
     let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
-    let mut prefix = Prefix::new(Session::new(model, longest, manners.max_tokens, &manners.session)?);
-    let mut drafter = if manners.exact { None } else { manners.draft.drafter(&[], Vec::new(), None) };
+    let mut prefix = Prefix::new(Session::new(model, longest, settings.max_tokens, &settings.session)?);
+    let mut drafter = if settings.exact { None } else { settings.draft.drafter(&[], Vec::new(), None) };
     let (mut earlier, mut this, mut conversation) = (Arc::new(Vec::new()), Vec::new(), 0);
     let (mut done, mut steps, mut seconds) = (Calls::default(), Steps::default(), Vec::new());
     let thermometer = Thermometer::start();
-    for (case, prompt) in dataset.cases.iter().zip(&prompts).take(manners.limit) {
-        progress(done.calls, prompts.len().min(manners.limit));
+    for (case, prompt) in dataset.cases.iter().zip(&prompts).take(settings.limit) {
+        progress(done.calls, prompts.len().min(settings.limit));
         if case.conversation != conversation {
             Arc::make_mut(&mut earlier).append(&mut this);
             conversation = case.conversation;
         }
-        let watch = Watch::start();
+        let stopwatch = Stopwatch::start();
         done.computed_tokens += prefix.evaluate(&prompt.tokens, |token| vocabulary.is_eog(token))?;
-        let prefill_s = watch.wall_s();
+        let prefill_s = stopwatch.wall_s();
         let pace = match &mut drafter {
-            None if manners.exact => Pace::Exact,
+            None if settings.exact => Pace::Exact,
             None => Pace::Forced,
             Some(drafter) => {
                 drafter.begin(&prompt.tokens, earlier.clone());
@@ -132,8 +132,8 @@ pub fn calls(
             }
         };
         let mut sampler = Sampler::new(Sampling::default());
-        let (session, budget) = (prefix.session(), manners.max_tokens);
-        let written = if manners.free {
+        let (session, budget) = (prefix.session(), settings.max_tokens);
+        let written = if settings.free {
             generate::free(session, vocabulary, &mut sampler, budget, None, |_| false)
         } else {
             let turn = Turn::new(&dataset.job.tools, dialect, KeyOrder::Any)?;
@@ -153,11 +153,11 @@ pub fn calls(
         let text = written.as_ref().map(|written| String::from_utf8_lossy(&written.text).into_owned());
         let text = text.unwrap_or_default();
         let called = dialect.parse(&text).ok().filter(|call| check::check(&dataset.job.tools, call).is_ok());
-        seconds.push(watch.wall_s());
+        seconds.push(stopwatch.wall_s());
         done.calls += 1;
         done.valid += usize::from(called.is_some());
-        done.wall_s += watch.wall_s();
-        done.cpu_s += watch.cpu_s();
+        done.wall_s += stopwatch.wall_s();
+        done.cpu_s += stopwatch.cpu_s();
         done.prefill_s += prefill_s;
         if let Some(gold) = case.answer(Style::Student) {
             let predicted = prediction(&text, Style::Student);

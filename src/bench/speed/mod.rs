@@ -7,7 +7,7 @@ mod replay;
 mod start;
 mod table;
 
-pub use calls::{Calls, Each, Manners, calls};
+pub use calls::{CallSettings, Calls, Each, calls};
 pub use ceiling::Ceiling;
 pub use measure::{Measured, Rate, Scope, measure};
 pub(crate) use measure::{ordinary_tokens, weights_of_a_token};

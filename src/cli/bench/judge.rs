@@ -6,7 +6,7 @@ use clap::builder::TypedValueParser;
 use edgecall::{
     bench::{
         Dataset,
-        judge::{Cache, Judge, Manner},
+        judge::{Cache, Judge, JudgeConfig},
         row::RowFile,
     },
     cache::Store,
@@ -68,7 +68,7 @@ fn temperature(text: &str) -> Result<f64, String> {
 /// A judge with the settings of the command line.
 pub struct Bench {
     client: Client,
-    manner: Manner,
+    config: JudgeConfig,
     criteria: String,
     votes: usize,
     concurrency: usize,
@@ -106,7 +106,7 @@ impl Args {
         let max_tokens = self.judge_max_tokens as usize;
         Ok(Some(Bench {
             client,
-            manner: Manner::new(model, criteria, temperature, max_tokens),
+            config: JudgeConfig::new(model, criteria, temperature, max_tokens),
             criteria: criteria.to_owned(),
             votes: self.judge_votes,
             concurrency: self.judge_concurrency as usize,
@@ -135,7 +135,7 @@ impl Bench {
         let cache = Mutex::new(Cache::open(&self.cache)?);
         let judge = Judge {
             client: &self.client,
-            manner: self.manner.clone(),
+            config: self.config.clone(),
             criteria: self.criteria.clone(),
             votes: self.votes,
             concurrency: self.concurrency,

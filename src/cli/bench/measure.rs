@@ -10,8 +10,8 @@ use edgecall::{
     Kind,
     bench::{
         Dataset, Mode,
-        row::{Arm, Cost, Record, Role, RowFile, RowWriter, SCHEMA_VERSION, Speed, SpeedKey},
-        run::{self, Contender, Lane, Meter, Settings, Sweep},
+        row::{Cost, Record, Role, RowFile, RowWriter, SCHEMA_VERSION, Speed, SpeedKey, Variant},
+        run::{self, LoadedModel, Meter, RunPlan, Settings, VariantConfig},
     },
     runtime::{self, FlashAttention, KvType, LoadOptions, Options, Trust},
 };
@@ -73,23 +73,23 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let known = |case: &usize| *case < dataset.cases.len();
     let no_case = || Failure::of(Kind::Bug, "there is no such call");
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
-    let contender = Contender::unhashed(&args.model, LoadOptions { trust, repack: !args.no_repack })?;
+    let loaded = LoadedModel::unhashed(&args.model, LoadOptions { trust, repack: !args.no_repack })?;
     let session = Options {
         threads: Some(args.threads),
         kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
         flash_attention: args.flash_attn,
         ..Options::default()
     };
-    let lane = Lane { contender: &contender, session, role: Role::Candidate };
+    let config = VariantConfig { loaded: &loaded, session, role: Role::Candidate };
     let settings = Settings {
         modes: Vec::new(),
         max_tokens: args.max_tokens,
         primary: String::new(),
         margin: 0.0,
-        drift: false,
+        divergence: false,
     };
     let first = Some(args.first).filter(known).ok_or_else(no_case)?;
-    let mut meter = Meter::new(lane, &dataset, &settings, first)?;
+    let mut meter = Meter::new(config, &dataset, &settings, first)?;
     for line in io::stdin().lock().lines() {
         let turn: Turn = serde_json::from_str(&line?).context("a turn is not understood")?;
         if !turn.cases.iter().all(known) {
@@ -114,11 +114,11 @@ pub struct Pass {
 struct Runner {
     model: PathBuf,
     name: String,
-    loaded: LoadOptions,
+    load_options: LoadOptions,
     session: Options,
     threads: usize,
     // One for each mode, in the same order.
-    arms: Vec<Arm>,
+    variants: Vec<Variant>,
 }
 
 impl Pass {
@@ -126,26 +126,26 @@ impl Pass {
     ///
     /// # Errors
     /// More threads than CPUs.
-    pub fn of(sweep: &Sweep<'_>, conversations: usize) -> anyhow::Result<Pass> {
-        let settings = &sweep.settings;
-        let compared = sweep.lanes.iter().filter(|lane| lane.role != Role::NoiseFloor);
-        let runner = |lane: &Lane<'_>| {
-            let threads = lane.threads()?;
+    pub fn new(plan: &RunPlan<'_>, conversations: usize) -> anyhow::Result<Pass> {
+        let settings = &plan.settings;
+        let compared = plan.configs.iter().filter(|config| config.role != Role::NoiseFloor);
+        let runner = |config: &VariantConfig<'_>| {
+            let threads = config.threads()?;
             Ok(Runner {
-                model: lane.contender.path.clone(),
-                name: lane.contender.name.clone(),
-                loaded: lane.contender.loaded,
-                session: lane.session,
+                model: config.loaded.path.clone(),
+                name: config.loaded.name.clone(),
+                load_options: config.loaded.load_options,
+                session: config.session,
                 threads,
-                arms: settings
+                variants: settings
                     .modes
                     .iter()
-                    .map(|&mode| lane.arm(mode, settings.max_tokens, threads))
+                    .map(|&mode| config.variant(mode, settings.max_tokens, threads))
                     .collect(),
             })
         };
-        let cases = &sweep.dataset.cases;
-        let by_conversation = sweep
+        let cases = &plan.dataset.cases;
+        let by_conversation = plan
             .cases
             .chunk_by(|&a, &b| cases[a].conversation == cases[b].conversation)
             .map(<[usize]>::to_vec);
@@ -189,7 +189,7 @@ impl Pass {
                 let case = &dataset.cases[case];
                 let speed = Speed {
                     schema_version: SCHEMA_VERSION,
-                    arm: runner.arms[mode].clone(),
+                    variant: runner.variants[mode].clone(),
                     kernels: kernels.clone(),
                     data: data.clone(),
                     conversation: case.conversation,
@@ -219,8 +219,8 @@ impl Pass {
                     let index = (at + turn) % self.runners.len();
                     let is_done = |&case: &usize| {
                         let case = &dataset.cases[case];
-                        let arm = self.runners[index].arms[mode].clone();
-                        done.contains(&(arm, host.clone(), case.conversation, case.turn))
+                        let variant = self.runners[index].variants[mode].clone();
+                        done.contains(&(variant, host.clone(), case.conversation, case.turn))
                     };
                     if !cases.iter().all(is_done) {
                         turns.push((&cases[..], mode, index));
@@ -254,8 +254,8 @@ impl Runner {
         command.args(["--flash-attn", self.session.flash_attention.name()]);
         command.args(["--kernels", runtime::kernels::name()]);
         command.args(["--max-tokens", &max_tokens.to_string(), "--first", &first.to_string()]);
-        command.args((!self.loaded.repack).then_some("--no-repack"));
-        command.args((self.loaded.trust == Trust::Unchecked).then_some("--trust-model"));
+        command.args((!self.load_options.repack).then_some("--no-repack"));
+        command.args((self.load_options.trust == Trust::Unchecked).then_some("--trust-model"));
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

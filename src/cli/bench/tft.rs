@@ -24,7 +24,7 @@ use edgecall::{
         metric::{self, METRICS},
         report::{self, Report},
         row::{self, ByName, Record, RowFile, RowWriter, SCHEMA_VERSION, Start},
-        run::{self, Settings, Sweep},
+        run::{self, RunPlan, Settings},
         verdict::Rules,
     },
     convert::{self, FileType},
@@ -229,16 +229,16 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         max_tokens: args.max_tokens.get(),
         primary: primary(&args).to_owned(),
         margin: args.margin / 100.0,
-        drift: !args.no_drift,
+        divergence: !args.no_drift,
     };
     args.endpoint.complete(&mut server, field.reference())?;
     let endpoint = server.as_ref().map(|server| server.endpoint(&dataset, cases.clone(), &settings));
-    let sweep = Sweep { dataset: &dataset, cases, lanes: field.lanes(), settings };
+    let plan = RunPlan { dataset: &dataset, cases, configs: field.configs(), settings };
     let out = out(&args);
-    make_rows(&args, &sweep, endpoint.as_ref(), &field.skipped, &out)?;
-    let pass = Pass::of(&sweep, args.speed)?;
+    make_rows(&args, &plan, endpoint.as_ref(), &field.skipped, &out)?;
+    let pass = Pass::new(&plan, args.speed)?;
     // Frees the memory for the measuring processes.
-    drop(sweep);
+    drop(plan);
     drop(field);
     measure(&args, &pass, &dataset, &out)?;
     if let Some(judge) = judge {
@@ -367,7 +367,7 @@ fn out(args: &Args) -> PathBuf {
 
 fn make_rows(
     args: &Args,
-    sweep: &Sweep<'_>,
+    plan: &RunPlan<'_>,
     endpoint: Option<&Endpoint<'_>>,
     skipped: &ByName<String>,
     out: &Path,
@@ -375,7 +375,7 @@ fn make_rows(
     let is_new = !out.exists();
     let (mut writer, done) = RowWriter::resume(out)?;
     let checked = || {
-        let run = sweep.begin(out, &done)?;
+        let run = plan.begin(out, &done)?;
         endpoint.map_or(Ok(()), |endpoint| endpoint.check(out, &done)).map(|()| run)
     };
     let run = checked().inspect_err(|_| {
@@ -391,10 +391,10 @@ fn make_rows(
         skipped: skipped.clone(),
     };
     writer.append(&Record::Start(start))?;
-    let bar = bar(sweep.row_count() + endpoint.map_or(0, Endpoint::row_count), "rows");
+    let bar = bar(plan.row_count() + endpoint.map_or(0, Endpoint::row_count), "rows");
     bar.set_position(done.rows.len() as u64);
     let mut sink = |row: Row| {
-        bar.set_message(format!("{}, {}", row.model, row.key.arm.mode));
+        bar.set_message(format!("{}, {}", row.model, row.key.variant.mode));
         writer.append(&Record::Row(Box::new(row)))?;
         bar.inc(1);
         Ok(())
@@ -461,9 +461,9 @@ fn check_gates(args: &Args, report: &Report) -> anyhow::Result<()> {
         }
     }
     for (metric, least) in &args.fail_under {
-        failed.extend(report.arms.iter().filter_map(|arm| {
-            let label = &arm.label;
-            match arm.mean(metric).and_then(|mean| mean.mean) {
+        failed.extend(report.variants.iter().filter_map(|variant| {
+            let label = &variant.label;
+            match variant.mean(metric).and_then(|mean| mean.mean) {
                 Some(mean) if mean >= *least => None,
                 Some(mean) => Some(format!("{metric} of {label} is {mean:.4}, below {least}")),
                 None => Some(format!("{metric} of {label} could not be measured on any row")),

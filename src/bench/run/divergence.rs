@@ -1,6 +1,6 @@
-//! Divergence of a model's probabilities from the reference's, along given tokens.
+//! Divergence of a model's probabilities from the reference's, on given tokens.
 
-use crate::bench::row::{Drift, Trail};
+use crate::bench::row::{Divergence, ReferenceTokens};
 
 /// Log-probabilities of the next token.
 struct LogProbabilities<'l> {
@@ -9,7 +9,7 @@ struct LogProbabilities<'l> {
 }
 
 impl LogProbabilities<'_> {
-    fn of(logits: &[f32]) -> LogProbabilities<'_> {
+    fn from_logits(logits: &[f32]) -> LogProbabilities<'_> {
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let total: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
         LogProbabilities { logits, log_total: f64::from(largest) + total.ln() }
@@ -30,37 +30,37 @@ impl LogProbabilities<'_> {
 
 /// Divergence of a model, accumulated position by position.
 #[derive(Clone, Debug, Default)]
-pub struct Along {
+pub struct DivergenceSum {
     nll: f64,
     tokens: usize,
     kl: Vec<f64>,
     agreeing: usize,
 }
 
-impl Along {
+impl DivergenceSum {
     /// Adds the position before `token`. `reference` holds the reference's logits there; it is `None` for the reference
     /// itself and where the token sequences differ.
     pub fn add(&mut self, logits: &[f32], reference: Option<&[f32]>, token: i32) {
         let Some(index) = usize::try_from(token).ok().filter(|&index| index < logits.len()) else { return };
-        let own = LogProbabilities::of(logits);
+        let own = LogProbabilities::from_logits(logits);
         self.nll -= own.get(index);
         self.tokens += 1;
         if let Some(reference) = reference.filter(|reference| reference.len() == logits.len()) {
-            let reference = LogProbabilities::of(reference);
-            self.kl.push(divergence(&reference, &own));
+            let reference = LogProbabilities::from_logits(reference);
+            self.kl.push(kl_divergence(&reference, &own));
             self.agreeing += usize::from(reference.likeliest() == own.likeliest());
         }
     }
 
-    /// Result for a row; `along` is the source of the tokens.
-    pub fn finish(self, along: Trail) -> Drift {
+    /// Result for a row, measured on `reference_tokens`.
+    pub fn finish(self, reference_tokens: ReferenceTokens) -> Divergence {
         let top1_agreeing = (!self.kl.is_empty()).then_some(self.agreeing);
-        Drift { along, nll: self.nll, tokens: self.tokens, kl: self.kl, top1_agreeing }
+        Divergence { reference_tokens, nll: self.nll, tokens: self.tokens, kl: self.kl, top1_agreeing }
     }
 }
 
 /// KL(p || q) in nats, over the whole vocabulary.
-fn divergence(p: &LogProbabilities<'_>, q: &LogProbabilities<'_>) -> f64 {
+fn kl_divergence(p: &LogProbabilities<'_>, q: &LogProbabilities<'_>) -> f64 {
     let term = |index| {
         let log_p = p.get(index);
         // Where p is zero, the term is zero for any q.
@@ -81,23 +81,26 @@ mod tests {
     #[test]
     fn the_distances_are_those_of_the_probabilities() {
         let (p, q) = ([0.5, 0.25, 0.25], [0.25, 0.25, 0.5]);
-        let mut along = Along::default();
+        let mut sum = DivergenceSum::default();
         // A constant added to all logits changes no probability.
-        along.add(&logs(q).map(|logit| logit + 7.0), Some(&logs(p)), 2);
-        along.add(&logs(p), Some(&logs(p)), 0);
-        let drift = along.finish(Trail::Gold);
-        assert!((drift.nll - 2.0 * 2f64.ln()).abs() < 1e-6);
+        sum.add(&logs(q).map(|logit| logit + 7.0), Some(&logs(p)), 2);
+        sum.add(&logs(p), Some(&logs(p)), 0);
+        let divergence = sum.finish(ReferenceTokens::Gold);
+        assert!((divergence.nll - 2.0 * 2f64.ln()).abs() < 1e-6);
         // 0.5 ln 2 + 0 - 0.25 ln 2.
-        assert!((drift.kl[0] - 0.25 * 2f64.ln()).abs() < 1e-6 && drift.kl[1].abs() < 1e-9, "{drift:?}");
-        assert_eq!((drift.tokens, drift.top1_agreeing), (2, Some(1)));
+        assert!(
+            (divergence.kl[0] - 0.25 * 2f64.ln()).abs() < 1e-6 && divergence.kl[1].abs() < 1e-9,
+            "{divergence:?}"
+        );
+        assert_eq!((divergence.tokens, divergence.top1_agreeing), (2, Some(1)));
     }
 
     #[test]
     fn without_a_reference_there_is_no_divergence() {
-        let mut along = Along::default();
-        along.add(&logs([0.5, 0.25, 0.25]), None, 1);
-        let drift = along.finish(Trail::Gold);
-        assert!(drift.kl.is_empty() && drift.top1_agreeing.is_none());
-        assert!((drift.nll - 4f64.ln()).abs() < 1e-6);
+        let mut sum = DivergenceSum::default();
+        sum.add(&logs([0.5, 0.25, 0.25]), None, 1);
+        let divergence = sum.finish(ReferenceTokens::Gold);
+        assert!(divergence.kl.is_empty() && divergence.top1_agreeing.is_none());
+        assert!((divergence.nll - 4f64.ln()).abs() < 1e-6);
     }
 }

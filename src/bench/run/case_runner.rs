@@ -1,9 +1,9 @@
 //! Runs one model through the cases; its context keeps the common start of prompts.
 
 use super::{
-    Contender, Lane, Settings,
-    cost::{self, Watch},
+    LoadedModel, Settings, VariantConfig,
     renderer::Renderer,
+    stopwatch::{self, Stopwatch},
 };
 use crate::{
     bench::Result,
@@ -42,9 +42,9 @@ pub(super) struct Answered {
 }
 
 /// Runs one model through the cases.
-pub(super) struct Walker<'m> {
-    pub(super) lane: Lane<'m>,
-    pub(super) contender: &'m Contender,
+pub(super) struct CaseRunner<'m> {
+    pub(super) config: VariantConfig<'m>,
+    pub(super) loaded: &'m LoadedModel,
     pub(super) prompts: Rc<[Prompt]>,
     pub(super) threads: usize,
     dialect: &'static dyn Dialect,
@@ -53,17 +53,17 @@ pub(super) struct Walker<'m> {
     host: String,
 }
 
-impl<'m> Walker<'m> {
+impl<'m> CaseRunner<'m> {
     /// Renders the prompts of all cases, or shares those of another runner with the same file. The context has room for
     /// the longest prompt of the data, so its size does not depend on the cases that are run.
     pub(super) fn new(
-        lane: Lane<'m>,
-        others: &[Walker<'_>],
+        config: VariantConfig<'m>,
+        others: &[CaseRunner<'_>],
         dataset: &Dataset,
         settings: &Settings,
-    ) -> Result<Walker<'m>> {
-        let contender = lane.contender;
-        let model = &contender.model;
+    ) -> Result<CaseRunner<'m>> {
+        let loaded = config.loaded;
+        let model = &loaded.model;
         let renderer = Renderer::new(model.vocabulary(), dataset)?;
         let dialect = renderer.dialect();
         let render = |case: &Case| {
@@ -72,34 +72,34 @@ impl<'m> Walker<'m> {
             let sha256 = hex(&Sha256::digest(&text));
             Ok(Prompt { text, tokens, sha256 })
         };
-        let same_file = others.iter().find(|other| other.contender.sha256 == contender.sha256);
+        let same_file = others.iter().find(|other| other.loaded.sha256 == loaded.sha256);
         let prompts = match same_file {
             Some(other) => other.prompts.clone(),
             None => dataset.cases.iter().map(render).collect::<Result<Rc<[Prompt]>>>()?,
         };
         let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
-        let session = Session::new(model, longest, settings.max_tokens, &lane.session)?;
-        Ok(Walker {
-            lane,
-            contender,
+        let session = Session::new(model, longest, settings.max_tokens, &config.session)?;
+        Ok(CaseRunner {
+            config,
+            loaded,
             prompts,
             threads: session.threads(),
             dialect,
             prefix: Prefix::new(session),
             max_tokens: settings.max_tokens,
-            host: cost::host(),
+            host: stopwatch::host(),
         })
     }
 
     /// Drops cache contents after the system message.
     pub(super) fn begin_conversation(&mut self) {
-        let vocabulary = self.contender.model.vocabulary();
+        let vocabulary = self.loaded.model.vocabulary();
         self.prefix.begin_conversation(|token| vocabulary.is_eog(token));
     }
 
     /// Evaluates the prompt of a case, and returns the number of tokens that were computed rather than reused.
     pub(super) fn evaluate(&mut self, case: usize) -> Result<usize> {
-        let vocabulary = self.contender.model.vocabulary();
+        let vocabulary = self.loaded.model.vocabulary();
         Ok(self.prefix.evaluate(&self.prompts[case].tokens, |token| vocabulary.is_eog(token))?)
     }
 
@@ -121,7 +121,7 @@ impl<'m> Walker<'m> {
     /// Tokens of the ground-truth answer in this model's call format, with an end-of-sequence token. `None` if the
     /// first token of the answer would merge with the prompt, or if its arguments cannot be written as JSON.
     pub(super) fn gold(&self, case: usize, dataset: &Dataset) -> Result<Option<Vec<i32>>> {
-        let Some(eos) = self.contender.model.vocabulary().eos() else { return Ok(None) };
+        let Some(eos) = self.loaded.model.vocabulary().eos() else { return Ok(None) };
         let Some(gold) = &dataset.cases[case].gold else { return Ok(None) };
         let answer = match self.dialect.name() {
             // The exact format of the published fine-tuned models, line breaks included.
@@ -139,7 +139,7 @@ impl<'m> Walker<'m> {
     /// Tokens of `row`, another model's answer to the same case, with an end-of-sequence token if that model ended by
     /// itself. `None` if the first token of the answer would merge with the prompt.
     pub(super) fn as_written(&self, case: usize, row: &Row) -> Result<Option<Vec<i32>>> {
-        let vocabulary = self.contender.model.vocabulary();
+        let vocabulary = self.loaded.model.vocabulary();
         // The original tokens if they have the same text in this vocabulary; the text alone might be tokenized
         // differently.
         let same_text = String::from_utf8_lossy(&vocabulary.bytes(&row.tokens)) == row.raw_output;
@@ -160,7 +160,7 @@ impl<'m> Walker<'m> {
     /// Tokenizes `text` after the prompt of a case; `None` if its first token would merge with the prompt.
     fn behind_prompt(&self, case: usize, text: &str) -> Result<Option<Vec<i32>>> {
         let prompt = &self.prompts[case];
-        let mut tokens = call::tokenize_prompt(&self.contender.model, &(prompt.text.clone() + text))?;
+        let mut tokens = call::tokenize_prompt(&self.loaded.model, &(prompt.text.clone() + text))?;
         if !tokens.starts_with(&prompt.tokens) {
             return Ok(None);
         }
@@ -170,9 +170,9 @@ impl<'m> Walker<'m> {
 
     /// Generates an answer to a case.
     pub(super) fn answer(&mut self, case: usize, mode: Mode, tools: &ToolSet) -> Result<Answered> {
-        let watch = Watch::start();
+        let stopwatch = Stopwatch::start();
         let computed_tokens = self.evaluate(case)?;
-        let prefill_s = watch.wall_s();
+        let prefill_s = stopwatch.wall_s();
         let (text, tokens, decoded, finish, decode_s) = match self.generate(mode, tools) {
             Ok(completion) => {
                 let finish = finish_name(completion.finish);
@@ -180,7 +180,7 @@ impl<'m> Walker<'m> {
                 (completion.text, completion.tokens, completion.decoded, finish, decode_s)
             }
             Err(Error::Runtime(runtime::Error::Unsatisfied { written, .. })) => {
-                (written, Vec::new(), 0, "unsatisfied", watch.wall_s() - prefill_s)
+                (written, Vec::new(), 0, "unsatisfied", stopwatch.wall_s() - prefill_s)
             }
             Err(other) => return Err(other),
         };
@@ -191,16 +191,16 @@ impl<'m> Walker<'m> {
             generated_tokens: decoded,
             prefill_s,
             decode_s,
-            wall_s: watch.wall_s(),
-            cpu_s: Some(watch.cpu_s()),
-            load_s: Some(self.contender.model.load_time().as_secs_f64()),
+            wall_s: stopwatch.wall_s(),
+            cpu_s: Some(stopwatch.cpu_s()),
+            load_s: Some(self.loaded.model.load_time().as_secs_f64()),
             ..Cost::default()
         };
         Ok(Answered { text: String::from_utf8_lossy(&text).into_owned(), tokens, finish, cost })
     }
 
     fn generate(&mut self, mode: Mode, tools: &ToolSet) -> Result<Completion> {
-        let model = &self.contender.model;
+        let model = &self.loaded.model;
         let mut sampler = Sampler::new(Sampling::default());
         let (session, budget) = (self.prefix.session(), self.max_tokens);
         let key_order = match mode {

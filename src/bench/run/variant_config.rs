@@ -1,9 +1,9 @@
 //! A model with its runtime options; it makes one row for each case in each mode.
 
-use super::Contender;
+use super::LoadedModel;
 use crate::{
     bench::Result,
-    bench::row::{Arm, Mode, Role},
+    bench::row::{Mode, Role, Variant},
     runtime::{self, Options},
 };
 use std::{num::NonZeroUsize, thread};
@@ -12,22 +12,22 @@ use std::{num::NonZeroUsize, thread};
 ///
 /// Raise it with any change after which the same file, prompt and settings may give other tokens or other
 /// probabilities: the split of prompts into pieces, the reuse of cache cells, the tokens that the grammar forces or
-/// allows and how they are decoded, the choice between equally likely tokens, the text along which probabilities are
+/// allows and how they are decoded, the choice between equally likely tokens, the text on which probabilities are
 /// measured. Changes that the key already covers need no new number: the engine's build, the prompt's text, settings.
 pub const RULES: u32 = 1;
 
 /// A model with its runtime options and role.
 #[derive(Clone, Copy)]
-pub struct Lane<'s> {
+pub struct VariantConfig<'s> {
     /// The model, loaded with or without repacked weights.
-    pub contender: &'s Contender,
+    pub loaded: &'s LoadedModel,
     /// Threads, KV cache and batches; the context size follows from the data.
     pub session: Options,
     /// Role in the comparison; at most one is the reference.
     pub role: Role,
 }
 
-impl Lane<'_> {
+impl VariantConfig<'_> {
     /// Number of threads.
     ///
     /// # Errors
@@ -37,13 +37,13 @@ impl Lane<'_> {
     }
 
     /// Variant of its rows in a mode, with answers of at most `max_tokens` tokens.
-    pub fn arm(&self, mode: Mode, max_tokens: usize, threads: usize) -> Arm {
-        Arm {
-            file_sha256: self.contender.sha256.clone(),
+    pub fn variant(&self, mode: Mode, max_tokens: usize, threads: usize) -> Variant {
+        Variant {
+            file_sha256: self.loaded.sha256.clone(),
             mode,
             max_tokens,
             kv_type: self.session.kv_type.name.to_owned(),
-            repack: self.contender.loaded.repack,
+            repack: self.loaded.load_options.repack,
             threads,
             n_ubatch: self.session.n_ubatch(),
             flash_attention: self.session.uses_flash_attention(),

@@ -1,18 +1,18 @@
-//! Stop watch for wall and CPU time, and the host's name.
+//! Stopwatch for wall and CPU time, and the host's name.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Instant;
 
-/// Stop watch for wall and CPU time.
-pub struct Watch {
+/// Stopwatch for wall and CPU time.
+pub struct Stopwatch {
     wall: Instant,
     cpu: f64,
 }
 
-impl Watch {
-    /// Starts the watch.
-    pub fn start() -> Watch {
-        Watch { wall: Instant::now(), cpu: cpu_s() }
+impl Stopwatch {
+    /// Starts the stopwatch.
+    pub fn start() -> Stopwatch {
+        Stopwatch { wall: Instant::now(), cpu: cpu_s() }
     }
 
     /// Seconds since the start.

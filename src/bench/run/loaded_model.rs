@@ -17,7 +17,7 @@ use std::{
 const CHUNK: usize = 1 << 20;
 
 /// A model that takes part in the comparison.
-pub struct Contender {
+pub struct LoadedModel {
     /// Path of the file.
     pub path: PathBuf,
     /// File name without extension, and without the part numbers of a split model.
@@ -25,7 +25,7 @@ pub struct Contender {
     /// The model.
     pub model: Model,
     /// Options that it was loaded with.
-    pub loaded: LoadOptions,
+    pub load_options: LoadOptions,
     /// SHA-256 in hex: of the file, or of all parts of a split model in order.
     pub sha256: String,
     /// Size in bytes of the file, or of all parts.
@@ -34,37 +34,37 @@ pub struct Contender {
     pub bits_per_weight: Option<f64>,
 }
 
-impl Contender {
+impl LoadedModel {
     /// Loads and hashes the model at `path`.
     ///
     /// # Errors
     /// Errors of [`Model::load`], and a file that cannot be read.
-    pub fn load(path: &Path) -> Result<Contender> {
-        Contender::load_with(path, LoadOptions::default())
+    pub fn load(path: &Path) -> Result<LoadedModel> {
+        LoadedModel::load_with(path, LoadOptions::default())
     }
 
     /// Loads the model at `path` with `options`, and hashes it.
     ///
     /// # Errors
-    /// As for [`Contender::load`].
-    pub fn load_with(path: &Path, options: LoadOptions) -> Result<Contender> {
-        let contender = Contender::unhashed(path, options)?;
-        Ok(Contender { sha256: hash(contender.model.files())?, ..contender })
+    /// As for [`LoadedModel::load`].
+    pub fn load_with(path: &Path, options: LoadOptions) -> Result<LoadedModel> {
+        let loaded = LoadedModel::unhashed(path, options)?;
+        Ok(LoadedModel { sha256: hash(loaded.model.files())?, ..loaded })
     }
 
     /// Loads the model at `path` without computing its hash, which reads the whole file; for measuring calls.
     ///
     /// # Errors
-    /// As for [`Contender::load`].
-    pub fn unhashed(path: &Path, options: LoadOptions) -> Result<Contender> {
+    /// As for [`LoadedModel::load`].
+    pub fn unhashed(path: &Path, options: LoadOptions) -> Result<LoadedModel> {
         let model = Model::load_with(path, options)?;
         let bits_per_weight = bits_per_weight(model.header());
-        Ok(Contender {
+        Ok(LoadedModel {
             path: path.to_path_buf(),
             name: name(path),
             file_bytes: model.files().iter().map(|file| file.stat.bytes).sum(),
             model,
-            loaded: options,
+            load_options: options,
             sha256: String::new(),
             bits_per_weight,
         })
@@ -74,11 +74,11 @@ impl Contender {
     ///
     /// # Errors
     /// Errors of [`Model::load`].
-    pub fn with_repack(&self, repack: bool) -> Result<Contender> {
-        let loaded = LoadOptions { repack, ..self.loaded };
-        Ok(Contender {
-            model: Model::load_with(&self.path, loaded)?,
-            loaded,
+    pub fn with_repack(&self, repack: bool) -> Result<LoadedModel> {
+        let load_options = LoadOptions { repack, ..self.load_options };
+        Ok(LoadedModel {
+            model: Model::load_with(&self.path, load_options)?,
+            load_options,
             path: self.path.clone(),
             name: self.name.clone(),
             sha256: self.sha256.clone(),
@@ -102,9 +102,9 @@ impl Contender {
 ///
 /// # Errors
 /// [`Error::SameModel`].
-pub fn check_distinct(contenders: &[Contender]) -> Result<(), Error> {
-    for (index, b) in contenders.iter().enumerate() {
-        if let Some(a) = contenders[..index].iter().find(|a| a.sha256 == b.sha256) {
+pub fn check_distinct(loaded_models: &[LoadedModel]) -> Result<(), Error> {
+    for (index, b) in loaded_models.iter().enumerate() {
+        if let Some(a) = loaded_models[..index].iter().find(|a| a.sha256 == b.sha256) {
             return Err(Error::SameModel { a: a.path.clone(), b: b.path.clone() });
         }
     }
