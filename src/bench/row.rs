@@ -9,11 +9,13 @@ mod speed;
 pub use file::{Record, RowFile, RowWriter, Start};
 pub use speed::{Speed, SpeedKey};
 
-use super::{
+use crate::bench::{
     Error,
-    answer::{Call, CallError},
-    judge::Judged,
-    metric::{METRICS, Pair, Toolbox},
+    data::{Call, CallError, DataId},
+    score::{
+        judge::Judged,
+        metric::{METRICS, Pair, Toolbox},
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -133,15 +135,6 @@ pub struct RowKey {
     pub kernels: String,
 }
 
-/// Hashes of a run's data.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Data {
-    /// The MD5 of the test set, in hex.
-    pub test_md5: String,
-    /// The SHA-256 of task and tools, in hex.
-    pub job_sha256: String,
-}
-
 /// Role of a variant in the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -229,7 +222,7 @@ pub struct Row {
     /// Everything that the answer depends on.
     pub key: RowKey,
     /// Hashes of the data.
-    pub data: Data,
+    pub data: DataId,
     /// Name of the model.
     pub model: String,
     /// Checkpoint of the model, if it is one with published scores.
@@ -415,7 +408,7 @@ fn case_words(row: &Row) -> String {
 }
 
 /// Message for rows of other decoding rules than `ours`.
-pub(super) fn other_rules(ours: u32, theirs: u32) -> String {
+pub(in crate::bench) fn other_rules(ours: u32, theirs: u32) -> String {
     let named = |rules: u32| match rules {
         0 => "rules from before they had a number".to_owned(),
         rules => format!("rules {rules}"),

@@ -5,6 +5,7 @@
 
 mod case_runner;
 mod divergence;
+pub mod endpoint;
 mod loaded_model;
 mod meter;
 mod renderer;
@@ -12,18 +13,20 @@ pub mod room;
 mod stopwatch;
 mod variant_config;
 
-pub(super) use case_runner::read_as;
+use case_runner::read_as;
 pub use divergence::DivergenceSum;
 pub use loaded_model::{LoadedModel, check_distinct, reference};
 pub use meter::Meter;
 pub use stopwatch::{Stopwatch, host};
 pub use variant_config::{Condition, RULES, VariantConfig};
 
-use super::{
-    Case, Dataset, Error, Mode, Row, RowKey,
-    answer::{Style, prediction},
-    metric::Toolbox,
-    row::{Data, Divergence, ReferenceTokens, Role, RowFile, SCHEMA_VERSION, Variant, other_rules},
+use crate::bench::{
+    Error,
+    data::{Case, DataId, Dataset, Style, prediction},
+    row::{
+        Divergence, Mode, ReferenceTokens, Role, Row, RowFile, RowKey, SCHEMA_VERSION, Variant, other_rules,
+    },
+    score::metric::Toolbox,
 };
 use crate::{bench::Result, runtime};
 use case_runner::CaseRunner;
@@ -106,7 +109,7 @@ impl RunPlan<'_> {
 pub struct Run<'s> {
     plan: &'s RunPlan<'s>,
     runners: Vec<CaseRunner<'s>>,
-    data: Data,
+    data: DataId,
     toolbox: Toolbox,
     tokens: PromptTokens,
 }
@@ -387,6 +390,6 @@ impl Run<'_> {
 }
 
 /// Last message of the prompt.
-pub(super) fn tail(case: &Case) -> String {
+fn tail(case: &Case) -> String {
     case.messages().last().and_then(|message| message.content()).unwrap_or_default().to_owned()
 }

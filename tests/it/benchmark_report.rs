@@ -3,14 +3,17 @@
 use std::process::Command;
 
 use edgecall::bench::{
-    metric::Toolbox,
+    data::{DataId, Style, prediction},
     report::{EXPORTERS, Report, collect, exporter},
     row::{
-        ByName, Cost, Data, Divergence, Mode, Record, ReferenceTokens, Rendering, Role, Row, RowFile, RowKey,
+        ByName, Cost, Divergence, Mode, Record, ReferenceTokens, Rendering, Role, Row, RowFile, RowKey,
         RowWriter, SCHEMA_VERSION, Served, Speed, Start, Variant, merge,
     },
-    stats::Random,
-    verdict::{Margin, Rules},
+    score::{
+        metric::Toolbox,
+        stats::Random,
+        verdict::{Margin, Rules},
+    },
 };
 use serde_json::json;
 
@@ -92,7 +95,7 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
             prompt_sha256: format!("{case:064x}"),
             kernels: "NEON".into(),
         },
-        data: Data { test_md5: "abc".into(), job_sha256: "def".into() },
+        data: DataId { test_md5: "abc".into(), job_sha256: "def".into() },
         model: model.name.into(),
         checkpoint: None,
         file_bytes: model.file_bytes,
@@ -103,7 +106,7 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
         conversation,
         turn,
         prompt_tail: "Is there <i>anything</i> open?".into(),
-        prediction: edgecall::bench::answer::prediction(&raw_output, edgecall::bench::answer::Style::Student),
+        prediction: prediction(&raw_output, Style::Student),
         gold,
         tokens: raw_output.bytes().map(i32::from).collect(),
         raw_output,

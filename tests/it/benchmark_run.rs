@@ -8,11 +8,11 @@ use crate::{
 use edgecall::{
     bench::{
         Dataset, Mode, Row,
-        answer::Call,
+        data::Call,
         report,
         row::{ReferenceTokens, Role, RowFile},
         run::{LoadedModel, RunPlan, Settings, VariantConfig, check_distinct},
-        verdict::{Margin, Rules},
+        score::verdict::{Margin, Rules},
     },
     call::{self, Format, Request, Think},
     convert::FileType,

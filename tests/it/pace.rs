@@ -4,8 +4,8 @@ use crate::{pocket, shared};
 use edgecall::{
     bench::{
         Dataset,
-        answer::{Style, prediction},
-        metric::{self, Pair, Toolbox},
+        data::{Style, prediction},
+        score::metric::{self, Pair, Toolbox},
     },
     call::{self, Format, Request, Think},
     convert::FileType,

@@ -1,20 +1,20 @@
 //! Makes a report from rows.
 
 use super::{
-    CostReport, FunctionReport, Mean, ModeVerdict, Report, SCHEMA_VERSION, ScoreRow, VariantReport, judging,
-    noise,
+    CostReport, FunctionReport, Mean, ModeVerdict, Report, SCHEMA_VERSION, ScoreRow, VariantReport, noise,
     pairing::{self, VariantRows, is_binary},
     words::{notes, sentence, sentence_without_labels},
 };
 use crate::bench::{
-    answer::Call,
-    confusion::Confusion,
-    judge,
-    metric::{METRICS, Metric},
-    published,
+    data::{Call, published},
     row::{Cost, Mode, ReferenceTokens, Rendering, Role, Row, RowFile, Speed, sort},
-    stats::{self, Cluster, Random},
-    verdict::{Candidate, Rules, decide},
+    score::{
+        confusion::Confusion,
+        judge,
+        metric::{METRICS, Metric},
+        stats::{self, Cluster, Random},
+        verdict::{Candidate, Rules, decide},
+    },
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
             .collect(),
         comparisons: Vec::new(),
         constraints: Vec::new(),
-        judges: judging::judges(&rows),
+        judges: judge::judges(&rows),
         noise_floor: Vec::new(),
         distances: Vec::new(),
         flips: Vec::new(),
@@ -303,7 +303,7 @@ fn variant_report(
             .collect(),
         rejected,
         confusion,
-        published: published::published_score(first),
+        published: published::published_score(first.checkpoint.as_deref(), &first.data),
         nll_per_token: nll_per_token(ReferenceTokens::Gold),
         reference_nll_per_token: nll_per_token(ReferenceTokens::Reference),
         costs: Vec::new(),

@@ -1,53 +1,30 @@
 //! A report, made from rows alone, and its output formats.
-//!
-//! To add a format: a file here, and a line in [`EXPORTERS`].
 
 mod collect;
-mod difference;
-mod html;
-mod json;
-mod judging;
-mod markdown;
+mod format;
 mod noise;
 mod pairing;
-mod svg;
-mod text;
 mod words;
 
 pub use collect::collect;
-pub use judging::Judging;
+pub use format::{EXPORTERS, Exporter, exporter};
 pub use noise::NoiseFloor;
 
-use super::{
-    answer::CallError,
-    confusion::Confusion,
-    published::Published,
-    row::{Data, Mode, Role, Served, Start},
-    stats::Interval,
-    verdict::{Comparison, Rules, Verdict},
+use crate::bench::{
+    data::{CallError, DataId, published::Published},
+    row::{Mode, Role, Served, Start},
+    score::{
+        confusion::Confusion,
+        judge::JudgeSummary,
+        stats::Interval,
+        verdict::{Comparison, Rules, Verdict},
+    },
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Version of the report's JSON format.
 pub const SCHEMA_VERSION: u32 = 1;
-
-/// An output format of a report.
-pub trait Exporter: Sync {
-    /// The name on the command line.
-    fn name(&self) -> &'static str;
-
-    /// Formats the report, with a line feed at the end.
-    fn export(&self, report: &Report) -> String;
-}
-
-/// Every format; the one for terminals comes first.
-pub static EXPORTERS: &[&dyn Exporter] = &[&text::Text, &json::Json, &markdown::Markdown, &html::Html];
-
-/// Finds a format by name.
-pub fn exporter(name: &str) -> Option<&'static dyn Exporter> {
-    EXPORTERS.iter().copied().find(|exporter| exporter.name() == name)
-}
 
 /// Results of a run.
 #[derive(Clone, Debug, Serialize)]
@@ -63,7 +40,7 @@ pub struct Report {
     /// Parameters of the statistics and the verdict.
     pub rules: Rules,
     /// Hashes of the data.
-    pub data: Data,
+    pub data: DataId,
     /// Number of conversations with a row.
     pub conversations: usize,
     /// Number of cases with a row.
@@ -79,7 +56,7 @@ pub struct Report {
     pub constraints: Vec<MetricComparison>,
     /// Judges that made verdicts, with their configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub judges: Vec<Judging>,
+    pub judges: Vec<JudgeSummary>,
     /// Divergence of the reference from itself under other conditions.
     pub noise_floor: Vec<NoiseFloor>,
     /// Divergence of each candidate's answers from its reference's; it needs no labels.
@@ -136,7 +113,7 @@ pub struct VariantReport {
     pub threads: usize,
     /// Version of edgecall; for a local model also the llama.cpp build.
     pub engine: String,
-    /// Version of the decoding rules ([`RULES`](super::run::RULES)); 0 for a server.
+    /// Version of the decoding rules ([`RULES`](crate::bench::run::RULES)); 0 for a server.
     pub rules: u32,
     /// CPU kernels that computed its rows.
     pub kernels: Vec<String>,

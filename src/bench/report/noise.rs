@@ -8,7 +8,7 @@ use super::{
 use crate::bench::{
     row::{ByName, Mode, Role, Row},
     run::Condition,
-    verdict::Rules,
+    score::verdict::Rules,
 };
 use serde::Serialize;
 

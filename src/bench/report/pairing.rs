@@ -2,12 +2,14 @@
 
 use super::{Distance, Flip, MetricComparison};
 use crate::bench::{
-    answer::Call,
-    confusion::Confusion,
-    metric,
+    data::Call,
     row::{Rendering, Row, Served},
-    stats::{self, Cluster, Random},
-    verdict::{PairedRow, Rules, compare},
+    score::{
+        confusion::Confusion,
+        metric,
+        stats::{self, Cluster, Random},
+        verdict::{PairedRow, Rules, compare},
+    },
 };
 use std::collections::BTreeMap;
 

@@ -3,17 +3,18 @@
 use super::{
     Distance, MetricComparison, Report, VariantReport,
     collect::mode_of,
-    judging,
     noise::NoiseFloor,
     pairing::{self, VariantRows},
     percent,
 };
 use crate::bench::{
-    judge,
-    metric::JUDGE_PROXY_LABEL,
-    published,
+    data::published,
     row::{Mode, Rendering, Role},
-    verdict::{self, Margin, Rules, Verdict},
+    score::{
+        judge::{self, JudgeSummary},
+        metric::JUDGE_PROXY_LABEL,
+        verdict::{self, Margin, Rules, Verdict},
+    },
 };
 use std::collections::BTreeSet;
 
@@ -184,7 +185,7 @@ pub(super) fn notes(report: &Report, variants: &[VariantRows<'_>]) -> Vec<String
         });
     }
     notes.extend(prompt_notes(report, variants));
-    notes.extend(report.judges.iter().map(judging::Judging::words));
+    notes.extend(report.judges.iter().map(JudgeSummary::words));
     notes.extend(published::note(report.variants.iter().filter_map(|variant| variant.published.as_ref())));
     notes.push(noise_note(report));
     if report.variants.iter().any(|variant| variant.endpoint.is_none() && !variant.costs.is_empty()) {

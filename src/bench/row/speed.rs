@@ -1,7 +1,7 @@
 //! Cost of a call, from the speed pass in which the models take turns.
 
-use super::{Cost, Data, RowFile, Variant};
-use crate::bench::Error;
+use super::{Cost, RowFile, Variant};
+use crate::bench::{Error, data::DataId};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -16,7 +16,7 @@ pub struct Speed {
     /// CPU kernels that computed the call.
     pub kernels: String,
     /// Hashes of the data.
-    pub data: Data,
+    pub data: DataId,
     /// Index of the conversation, counted from 0.
     pub conversation: usize,
     /// Index of the call in the conversation, counted from 0.
@@ -39,7 +39,7 @@ impl Speed {
 ///
 /// # Errors
 /// [`Error::File`] for a call of other data than `data`.
-pub(super) fn merge(files: &[(PathBuf, RowFile)], data: Option<&Data>) -> Result<Vec<Speed>, Error> {
+pub(super) fn merge(files: &[(PathBuf, RowFile)], data: Option<&DataId>) -> Result<Vec<Speed>, Error> {
     let mut merged: BTreeMap<SpeedKey, Speed> = BTreeMap::new();
     for (path, file) in files {
         for speed in &file.speeds {

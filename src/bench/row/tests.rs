@@ -26,7 +26,7 @@ fn row(model: &str, conversation: usize, turn: usize, right: bool) -> Row {
             prompt_sha256: format!("sha of {conversation} {turn}"),
             kernels: "AVX2".into(),
         },
-        data: Data { test_md5: "t".into(), job_sha256: "j".into() },
+        data: DataId { test_md5: "t".into(), job_sha256: "j".into() },
         model: model.into(),
         checkpoint: None,
         file_bytes: 1000,

@@ -6,13 +6,13 @@ use super::{
     stopwatch::{self, Stopwatch},
 };
 use crate::{
-    bench::Result,
     bench::{
-        Case, Dataset, Mode, Row,
-        answer::{Call, Style},
-        dataset::hex,
-        json::{self, Json},
-        row::Cost,
+        Error, Result,
+        data::{
+            Call, Case, Dataset, Style, hex,
+            json::{self, Json},
+        },
+        row::{Cost, Mode, Row},
     },
     call,
     runtime::{self, Completion, Finish, Pace, Prefix, Sampler, Sampling, Session, generate},

@@ -5,8 +5,11 @@
 
 use super::{Settings, VariantConfig, case_runner::CaseRunner};
 use crate::{
-    bench::Result,
-    bench::{Dataset, Mode, row::Cost},
+    bench::{
+        Result,
+        data::Dataset,
+        row::{Cost, Mode},
+    },
     machine::{self, Heat, Thermometer},
 };
 

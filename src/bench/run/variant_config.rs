@@ -2,8 +2,10 @@
 
 use super::LoadedModel;
 use crate::{
-    bench::Result,
-    bench::row::{Mode, Role, Variant},
+    bench::{
+        Result,
+        row::{Mode, Role, Variant},
+    },
     runtime::{self, Options},
 };
 use std::{num::NonZeroUsize, thread};

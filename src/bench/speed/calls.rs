@@ -2,13 +2,14 @@
 
 use super::prompts;
 use crate::{
-    bench::Result,
     bench::{
-        Dataset,
-        answer::{Style, prediction},
-        metric::{self, Pair, Toolbox},
+        Result,
+        data::{Dataset, Style, prediction},
         run::Stopwatch,
-        stats::quantile,
+        score::{
+            metric::{self, Pair, Toolbox},
+            stats::quantile,
+        },
     },
     call::{self, Draft},
     machine::{Heat, Thermometer},

@@ -14,9 +14,12 @@ pub(crate) use measure::{ordinary_tokens, weights_of_a_token};
 pub use replay::{Replay, SLOPES, replay};
 pub use start::{Start, start};
 
-use super::{Dataset, dataset::hex, stats::quantile};
 use crate::{
-    bench::Result,
+    bench::{
+        Result,
+        data::{Dataset, hex},
+        score::stats::quantile,
+    },
     call::{self, Format, Request, Think},
     runtime::Vocabulary,
     tools::dialect::Dialect,

@@ -5,8 +5,10 @@
 
 use super::prompts;
 use crate::{
-    bench::Result,
-    bench::{Dataset, answer::Style},
+    bench::{
+        Result,
+        data::{Dataset, Style},
+    },
     call,
     runtime::{
         Compiler, Pace, Sampler, Sampling, Steps, Vocabulary,

@@ -10,9 +10,11 @@ use edgecall::{
     Kind,
     bench::{
         Job,
-        judge::calibration::calibrate,
-        predictions::{self, Prediction},
-        verdict::Rules,
+        score::{
+            judge::calibration::calibrate,
+            predictions::{self, Prediction},
+            verdict::Rules,
+        },
     },
 };
 use std::{

@@ -5,9 +5,11 @@ use crate::cli::exit::Failure;
 use edgecall::{
     bench::{
         Dataset, Mode,
-        endpoint::{Endpoint, Prompts, Template, identify},
         row::Role,
-        run::{LoadedModel, Settings},
+        run::{
+            LoadedModel, Settings,
+            endpoint::{Endpoint, Prompts, Template, identify},
+        },
     },
     http::Client,
 };

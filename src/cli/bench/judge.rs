@@ -6,8 +6,8 @@ use clap::builder::TypedValueParser;
 use edgecall::{
     bench::{
         Dataset,
-        judge::{Cache, Judge, JudgeConfig},
         row::RowFile,
+        score::judge::{Cache, Judge, JudgeConfig},
     },
     cache::Store,
     http::Client,

@@ -8,7 +8,7 @@ use edgecall::{
     bench::{
         Dataset, report,
         row::{self, RowFile},
-        verdict::Rules,
+        score::verdict::Rules,
     },
 };
 use std::path::PathBuf;

@@ -9,7 +9,10 @@ use crate::cli::{
 use anyhow::Context;
 use edgecall::{
     Kind,
-    bench::{Job, metric::Toolbox, predictions, verdict::Rules},
+    bench::{
+        Job,
+        score::{metric::Toolbox, predictions, verdict::Rules},
+    },
 };
 use std::{
     fs,

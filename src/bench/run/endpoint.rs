@@ -1,0 +1,209 @@
+//! A model behind an OpenAI-compatible server that answers the cases of a data set.
+//!
+//! The request holds either a prompt rendered here, with the same hash as that of local rows, or messages and tools,
+//! and then the server renders the prompt. The server's file and settings are not known, so its rows hold its own
+//! description of itself in their place.
+
+mod prompts;
+mod request;
+mod served;
+
+pub use prompts::Template;
+pub use served::identify;
+
+use super::{host, read_as, tail};
+use crate::{
+    bench::{
+        Error, Result,
+        data::{Case, Dataset, Style, prediction, published},
+        row::{Cost, Mode, Rendering, Role, Row, RowFile, RowKey, SCHEMA_VERSION, Served, Variant},
+        score::metric::Toolbox,
+    },
+    http::Client,
+};
+use prompts::Prompt;
+use request::Asked;
+use serde_json::Value;
+use std::{collections::BTreeMap, path::Path};
+
+/// Renderer of the prompts: edgecall or the server.
+pub enum Prompts<'p> {
+    /// This program, with the model's chat template.
+    Ours(&'p Template),
+    /// The server.
+    Servers,
+}
+
+/// A model behind a server, with the cases and limits of a run.
+pub struct Endpoint<'s> {
+    /// The server.
+    pub client: &'s Client,
+    /// Name of the model on the server.
+    pub model: String,
+    /// The server's description of itself, from [`identify`].
+    pub server: String,
+    /// Renderer of the prompts: edgecall or the server.
+    pub prompts: Prompts<'s>,
+    /// The data.
+    pub dataset: &'s Dataset,
+    /// Cases to run, as indices into [`Dataset::cases`].
+    pub cases: Vec<usize>,
+    /// Role of its rows in the comparison.
+    pub role: Role,
+    /// Maximum number of tokens in an answer.
+    pub max_tokens: usize,
+    /// Name of the primary metric.
+    pub primary: String,
+    /// Largest acceptable loss of the primary metric, as a fraction.
+    pub margin: f64,
+}
+
+impl Endpoint<'_> {
+    /// Number of rows that a complete run has.
+    pub fn row_count(&self) -> usize {
+        self.cases.len()
+    }
+
+    /// Makes the rows that are missing from `done` and passes each to `sink`, in order. Call [`Endpoint::check`] first.
+    ///
+    /// # Errors
+    /// A prompt that cannot be rendered, a server that does not answer, and any error of `sink`.
+    pub fn run(&self, done: &RowFile, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
+        let (done, variant) = (done.done(), self.variant());
+        let toolbox = Toolbox::new(&self.dataset.job.tools);
+        let mut plain = false;
+        for &index in &self.cases {
+            let case = &self.dataset.cases[index];
+            if !done.contains_key(&(variant.clone(), case.conversation, case.turn)) {
+                sink(self.row(case, &variant, &toolbox, &mut plain)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&self, case: &Case, variant: &Variant, toolbox: &Toolbox, plain: &mut bool) -> Result<Row> {
+        let mut asked = self.asked(case)?;
+        let answered = asked.send(self.client, plain)?;
+        let read = match self.prompts {
+            Prompts::Ours(template) => read_as(template.dialect(), &answered.text).into_owned(),
+            Prompts::Servers => answered.text.clone(),
+        };
+        let cost = Cost {
+            host: host(),
+            prompt_tokens: answered.prompt_tokens,
+            computed_tokens: answered.computed_tokens,
+            generated_tokens: answered.generated_tokens,
+            wall_s: answered.seconds,
+            ..Cost::default()
+        };
+        let mut row = Row {
+            schema_version: SCHEMA_VERSION,
+            key: RowKey { variant: variant.clone(), prompt_sha256: asked.sha256, kernels: String::new() },
+            data: self.dataset.identity(),
+            model: self.model.clone(),
+            checkpoint: published::checkpoint(&self.model),
+            file_bytes: 0,
+            bits_per_weight: None,
+            role: self.role,
+            primary: self.primary.clone(),
+            margin: self.margin,
+            conversation: case.conversation,
+            turn: case.turn,
+            prompt_tail: tail(case),
+            gold: case.answer(Style::Student).unwrap_or_default(),
+            prediction: prediction(&read, Style::Student),
+            raw_output: answered.text,
+            tokens: Vec::new(),
+            finish: answered.finish,
+            scores: BTreeMap::new(),
+            call_error: None,
+            judge: None,
+            divergence: None,
+            cost: Some(cost),
+        };
+        row.rescore_read_as(&read, toolbox, self.dataset.is_public());
+        Ok(row)
+    }
+
+    fn asked(&self, case: &Case) -> Result<Asked> {
+        Ok(match self.prompts {
+            Prompts::Ours(template) => {
+                let Prompt { sent, sha256 } = template.prompt(self.dataset, case)?;
+                Asked::completion(&self.model, sent, sha256, self.max_tokens, template.ends())
+            }
+            Prompts::Servers => Asked::chat(&self.model, self.dataset, case, self.max_tokens),
+        })
+    }
+
+    fn variant(&self) -> Variant {
+        let rendering = match self.prompts {
+            Prompts::Ours(_) => Rendering::Ours,
+            Prompts::Servers => Rendering::Server,
+        };
+        let served = Served { model: self.model.clone(), server: self.server.clone(), rendering };
+        Variant::served(served, self.max_tokens)
+    }
+
+    /// Checks that this run may append to `done`, the rows of the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::OtherKey`] if those rows are of other data, another primary metric, or another server, role or prompt
+    /// for the same model; also a prompt that cannot be rendered.
+    pub fn check(&self, path: &Path, done: &RowFile) -> Result<()> {
+        let (data, variant) = (self.dataset.identity(), self.variant());
+        let cases = &self.dataset.cases;
+        let prompt = |row: &Row| {
+            let case = cases.iter().find(|case| (case.conversation, case.turn) == row.case());
+            case.map(|case| self.asked(case).map(|asked| asked.sha256)).transpose()
+        };
+        for (row, &line) in done.rows.iter().zip(&done.lines) {
+            let served = row.key.variant.endpoint.as_ref();
+            let same_model = served.filter(|served| {
+                Some(&served.model) == variant.endpoint.as_ref().map(|ours| &ours.model)
+                    && Some(served.rendering) == variant.endpoint.as_ref().map(|ours| ours.rendering)
+            });
+            let problem = if row.data != data {
+                "the data are others".to_owned()
+            } else if row.primary != self.primary {
+                format!("the primary metric is {}, not {}", row.primary, self.primary)
+            } else if let Some(served) = same_model.filter(|served| served.server != self.server) {
+                format!("the server was `{}` and is `{}`", served.server, self.server)
+            } else if same_model.is_some() && row.role != self.role {
+                "the reference is another model".to_owned()
+            } else if same_model.is_some()
+                && prompt(row)?.is_some_and(|ours: String| ours != row.key.prompt_sha256)
+            {
+                "the prompt is written otherwise".to_owned()
+            } else {
+                continue;
+            };
+            let (path, other) = (path.to_path_buf(), "this run".into());
+            return Err(Error::OtherKey { path, line, other, problem }.into());
+        }
+        Ok(())
+    }
+}
+
+impl Variant {
+    /// Variant of a model behind a server; fields that are unknown for a server are empty.
+    pub fn served(served: Served, max_tokens: usize) -> Variant {
+        Variant {
+            file_sha256: String::new(),
+            mode: Mode::Free,
+            max_tokens,
+            kv_type: String::new(),
+            repack: false,
+            threads: 0,
+            n_ubatch: 0,
+            flash_attention: false,
+            engine: format!("edgecall {}", env!("CARGO_PKG_VERSION")),
+            rules: 0,
+            endpoint: Some(served),
+        }
+    }
+}
+
+/// The value as an unsigned integer; 0 if it is not one.
+fn count(value: &Value) -> usize {
+    value.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0)
+}

@@ -1,0 +1,8 @@
+//! Scores: metrics of single answers, verdicts of a judge, and the statistics that decide.
+
+pub mod confusion;
+pub mod judge;
+pub mod metric;
+pub mod predictions;
+pub mod stats;
+pub mod verdict;
