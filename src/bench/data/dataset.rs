@@ -11,7 +11,7 @@ use crate::{
     bench::Error,
     chat::{self, Conversation, Message, Role},
     json,
-    tools::{self, ToolSet},
+    tools::ToolSet,
 };
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
