@@ -4,6 +4,7 @@
 //! work: the same file, engine, kernels, KV type and threads give the same rows.
 
 mod case_runner;
+mod condition;
 mod divergence;
 pub mod endpoint;
 mod loaded_model;
@@ -18,7 +19,7 @@ pub use divergence::DivergenceSum;
 pub use loaded_model::{LoadedModel, check_distinct, reference};
 pub use meter::Meter;
 pub use stopwatch::{Stopwatch, host};
-pub use variant_config::{Condition, RULES, VariantConfig};
+pub use variant_config::{RULES, VariantConfig};
 
 use crate::bench::{
     Error,
@@ -26,7 +27,7 @@ use crate::bench::{
     row::{
         Divergence, Mode, ReferenceTokens, Role, Row, RowFile, RowKey, SCHEMA_VERSION, Variant, other_rules,
     },
-    score::metric::Toolbox,
+    score::{metric::Toolbox, score_row},
 };
 use crate::{bench::Result, runtime};
 use case_runner::CaseRunner;
@@ -286,7 +287,7 @@ impl Run<'_> {
             divergence,
             cost: Some(answered.cost),
         };
-        row.rescore_read_as(&read, &self.toolbox, dataset.is_public());
+        score_row(&mut row, &read, &self.toolbox);
         Ok(row)
     }
 

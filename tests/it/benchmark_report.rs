@@ -11,6 +11,7 @@ use edgecall::bench::{
     },
     score::{
         metric::Toolbox,
+        score_row,
         stats::Random,
         verdict::{Margin, Rules},
     },
@@ -132,8 +133,14 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
             ..Cost::default()
         }),
     };
-    row.rescore(tools, false);
+    score(&mut row, tools);
     row
+}
+
+/// Scores `row` by its raw output.
+fn score(row: &mut Row, tools: &Toolbox) {
+    let read = row.raw_output.clone();
+    score_row(row, &read, tools);
 }
 
 fn file(rows: Vec<Row>) -> RowFile {
@@ -229,7 +236,7 @@ fn modes_and_noise_are_told_apart_and_other_kernels_are_marked() {
             if row.conversation == 5 {
                 row.raw_output = "Hm".into();
                 row.prediction = String::new();
-                row.rescore(&tools(), false);
+                score(&mut row, &tools());
             }
             row
         })
@@ -444,7 +451,7 @@ fn unlabelled(conversations: usize, modes: &[Mode]) -> Vec<Row> {
     let mut rows = run_rows(conversations, modes);
     for row in &mut rows {
         row.gold = String::new();
-        row.rescore(&tools, false);
+        score(row, &tools);
         row.divergence.as_mut().unwrap().reference_tokens = ReferenceTokens::Reference;
     }
     rows

@@ -6,57 +6,27 @@
 //! A test set may have no answers. It then has no ground truth at all: the assistant's calls in a conversation come
 //! from some model and may be wrong. The models are still asked for each of them, but no metric compares with them.
 
-use super::{Call, CallError, Style, hex, json::Json};
+use super::{
+    case::{self, Case},
+    hex::hex,
+    identity::{self, DataId},
+    input,
+    job::Job,
+};
 use crate::{
     bench::Error,
-    chat::{self, Conversation, Message, Role},
+    chat::{self, Conversation},
     json,
-    tools::ToolSet,
 };
 use md5::{Digest, Md5};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use sha2::Sha256;
 use std::{
-    fs::File,
-    io::Read,
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
 };
-
-/// The MD5 of the published test.jsonl.
-const PUBLIC_TEST_MD5: &str = "1c1b7ce2bf4ef1c262d06dd5fad2c59c";
 
 /// Number of rows in the published prediction files; they are the first ones of the test set.
 const PUBLISHED_ROWS: usize = 78;
-
-/// Limit on the size of an input file. No test set is this large, but a path may name a device without an end.
-const MAX_FILE_BYTES: u64 = 1 << 30;
-
-/// The model's task and tools, read from a `job_description.json`.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// Text of the task; part of the system message.
-    pub task_description: String,
-    /// The tools, in the order in which they appear in the prompt.
-    pub tools: ToolSet,
-    /// Criteria for an LLM judge, if the job has any.
-    pub judge_instructions: Option<String>,
-}
-
-/// One call to predict.
-#[derive(Clone, Debug)]
-pub struct Case {
-    /// The conversation's line in the test set, counted from 0.
-    pub conversation: usize,
-    /// Index of the call in its conversation, counted from 0.
-    pub turn: usize,
-    /// The ground-truth call; `None` in unlabelled data.
-    pub gold: Option<Call>,
-    messages: Arc<[Message]>,
-    prefix: usize,
-}
 
 /// Subset of the cases to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,15 +36,6 @@ pub enum Split {
     All,
     /// The first 78 cases, for which predictions were published.
     First78,
-}
-
-/// Hashes that identify the data of a run.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct DataId {
-    /// The MD5 of the test set, in hex.
-    pub test_md5: String,
-    /// The SHA-256 of task and tools, in hex.
-    pub job_sha256: String,
 }
 
 /// A job and its test set, validated.
@@ -110,13 +71,13 @@ impl Dataset {
     /// none has.
     pub fn open_files(job: &Path, test: &Path) -> Result<Dataset, Error> {
         let job = Job::open(job)?;
-        let bytes = read(test)?;
-        let text = text(test, &bytes)?;
+        let bytes = input::read(test)?;
+        let text = input::text(test, &bytes)?;
         let (mut cases, mut conversations) = (Vec::new(), 0);
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let of_line =
-                expand(line, conversations, &job.tools).map_err(|error| error.at(test, index + 1))?;
+                case::expand(line, conversations, &job.tools).map_err(|error| error.at(test, index + 1))?;
             let is_labelled = of_line.iter().all(|case| case.gold.is_some());
             let lines = if is_labelled { &mut with } else { &mut without };
             lines.push(index + 1);
@@ -124,7 +85,7 @@ impl Dataset {
             conversations += 1;
         }
         if let (Some(first), Some(line)) = (with.first(), without.first()) {
-            return Err(mixed(without.len(), with.len(), *first).at(test, *line));
+            return Err(case::mixed(without.len(), with.len(), *first).at(test, *line));
         }
         if cases.is_empty() {
             return Err(Error::File {
@@ -140,7 +101,7 @@ impl Dataset {
 
     /// True if the test set is the published one, by its MD5.
     pub fn is_public(&self) -> bool {
-        self.test_md5 == PUBLIC_TEST_MD5
+        identity::is_public(&self.test_md5)
     }
 
     /// Returns an error if the data are unlabelled.
@@ -189,197 +150,6 @@ impl Split {
         match self {
             Split::All => "all359",
             Split::First78 => "first78",
-        }
-    }
-}
-
-impl Case {
-    /// Messages before the call; the last one is not the assistant's.
-    pub fn messages(&self) -> &[Message] {
-        &self.messages[..self.prefix]
-    }
-
-    /// The ground-truth call in the format of the `answer` column; `None` in unlabelled data.
-    pub fn answer(&self, style: Style) -> Option<String> {
-        self.gold.as_ref().map(|gold| gold.render(style))
-    }
-}
-
-impl Job {
-    /// Reads a `job_description.json`.
-    ///
-    /// # Errors
-    /// [`Error::Read`], or the field that is wrong.
-    pub fn open(path: &Path) -> Result<Job, Error> {
-        let bytes = read(path)?;
-        let wrong = |problem: String| Error::File { path: path.to_path_buf(), problem, source: None };
-        let document: Value = serde_json::from_str(text(path, &bytes)?).map_err(|source| Error::File {
-            path: path.to_path_buf(),
-            problem: "not valid JSON".into(),
-            source: Some(Box::new(source)),
-        })?;
-        let Value::Object(mut fields) = document else {
-            return Err(wrong(format!("is {}, not an object", json::type_name(&document))));
-        };
-        let mut string = |key: &str| match fields.shift_remove(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(wrong(format!("`{key}` is {}, not a string", json::type_name(&other)))),
-        };
-        let task_description = string("task_description")?.ok_or_else(|| {
-            wrong("`task_description` is missing; it is the text of the model's system message".into())
-        })?;
-        let judge_instructions = string("llm_as_a_judge_instructions")?;
-        let list = fields
-            .shift_remove("tools")
-            .ok_or_else(|| wrong("`tools` is missing; it is a list in OpenAI's form".into()))?;
-        let tools = ToolSet::from_value(list).map_err(|source| Error::File {
-            path: path.to_path_buf(),
-            problem: "the tools cannot be used".into(),
-            source: Some(Box::new(source)),
-        })?;
-        Ok(Job { task_description, tools, judge_instructions })
-    }
-}
-
-/// Problem in a line, before its number and file are known.
-struct LineError {
-    problem: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-impl LineError {
-    fn new(problem: impl Into<String>) -> LineError {
-        LineError { problem: problem.into(), source: None }
-    }
-
-    fn caused(
-        problem: impl Into<String>,
-        source: impl std::error::Error + Send + Sync + 'static,
-    ) -> LineError {
-        LineError { problem: problem.into(), source: Some(Box::new(source)) }
-    }
-
-    fn at(self, path: &Path, line: usize) -> Error {
-        Error::Line { path: path.to_path_buf(), line, problem: self.problem, source: self.source }
-    }
-}
-
-/// Error for a test set where only `with` lines have an answer; `first` is the number of the first of them.
-fn mixed(without: usize, with: usize, first: usize) -> LineError {
-    let lines = |n: usize| if n == 1 { "1 line has".to_owned() } else { format!("{n} lines have") };
-    LineError::new(format!(
-        "`answer` is missing or null ({} none), and line {first} has one ({} one); give every line its answer, or none to \
-         compare models without right answers",
-        lines(without),
-        lines(with)
-    ))
-}
-
-/// Expands one line into its cases.
-fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>, LineError> {
-    let document: Value = serde_json::from_str(line).map_err(|e| LineError::caused("not valid JSON", e))?;
-    let Value::Object(fields) = document else {
-        return Err(LineError::new(format!("is {}, not an object", json::type_name(&document))));
-    };
-    let messages: Arc<[Message]> = Conversation::parse(string_field(&fields, "question")?.as_bytes())
-        .map_err(|e| LineError::caused("`question` holds no messages", e))?
-        .messages
-        .into();
-    let last = match fields.get("answer") {
-        None | Some(Value::Null) => None,
-        Some(_) => Some(
-            Call::parse(string_field(&fields, "answer")?)
-                .map_err(|error| LineError::new(format!("`answer` is no call: {error}")))?,
-        ),
-    };
-    let is_labelled = last.is_some();
-    let mut calls = Vec::new();
-    for (index, message) in messages.iter().enumerate() {
-        match message.role() {
-            Role::Assistant => {
-                let call = the_call(message).map_err(|p| LineError::new(format!("messages[{index}] {p}")))?;
-                calls.push((index, Some(call)));
-            }
-            Role::System | Role::Developer => {
-                return Err(LineError::new(format!(
-                    "messages[{index}] is the {}'s; the system message is made of the job's task_description",
-                    message.role().as_str()
-                )));
-            }
-            Role::User | Role::Tool => {}
-        }
-    }
-    // An unlabelled conversation may end with an assistant's message; no call is asked for after it.
-    let is_asked = messages.last().is_some_and(|message| message.role() != Role::Assistant);
-    if is_labelled || is_asked {
-        calls.push((messages.len(), last));
-    }
-    let mut cases = Vec::new();
-    for (turn, (prefix, call)) in calls.into_iter().enumerate() {
-        let place = if prefix == messages.len() { "`answer`".into() } else { format!("messages[{prefix}]") };
-        if prefix == 0 || messages[prefix - 1].role() == Role::Assistant {
-            return Err(LineError::new(format!(
-                "nothing is asked before {place}; a user's message must stand there"
-            )));
-        }
-        if let Some(Call { name, .. }) = call.as_ref().filter(|call| tools.get(&call.name).is_none()) {
-            return Err(LineError::new(format!("{place} calls `{name}`, which is none of the job's tools")));
-        }
-        // In an unlabelled line the earlier calls are not ground truth either: they were made by some model.
-        let gold = call.filter(|_| is_labelled);
-        cases.push(Case { conversation, turn, gold, messages: messages.clone(), prefix });
-    }
-    Ok(cases)
-}
-
-fn string_field<'a>(fields: &'a Map<String, Value>, key: &str) -> Result<&'a str, LineError> {
-    match fields.get(key) {
-        Some(Value::String(text)) => Ok(text),
-        None => Err(LineError::new(format!("`{key}` is missing"))),
-        Some(other) => Err(LineError::new(format!(
-            "`{key}` is {}, not a string that holds JSON",
-            json::type_name(other)
-        ))),
-    }
-}
-
-/// The only call of an assistant's message, or an error if there are none or several.
-fn the_call(message: &Message) -> Result<Call, String> {
-    let [call] = message.tool_calls() else {
-        return Err(format!(
-            "makes {} calls; a turn of the benchmark is exactly one",
-            message.tool_calls().len()
-        ));
-    };
-    Call::from_json(&Json::from(&call["function"])).map_err(|error: CallError| format!("is no call: {error}"))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let wrong = |source| Error::Read { path: path.to_path_buf(), source };
-    let mut bytes = Vec::new();
-    File::open(path).map_err(wrong)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(wrong)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Error::File {
-            path: path.to_path_buf(),
-            problem: format!("more than {MAX_FILE_BYTES} bytes; no test set has as many"),
-            source: None,
-        });
-    }
-    Ok(bytes)
-}
-
-fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Error> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
-        Err(error) => {
-            let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
-            Err(Error::Line {
-                path: path.to_path_buf(),
-                line,
-                problem: "is not UTF-8; save the file as UTF-8".into(),
-                source: None,
-            })
         }
     }
 }

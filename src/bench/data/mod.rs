@@ -1,11 +1,18 @@
 //! The data of a benchmark: a job with its tools, and conversations with the calls to predict.
 
 mod answer;
+mod case;
 mod dataset;
 mod hex;
+mod identity;
+mod input;
+mod job;
 pub mod json;
 pub mod published;
 
 pub use answer::{Call, CallError, Style, prediction};
-pub use dataset::{Case, DataId, Dataset, Job, Split};
+pub use case::Case;
+pub use dataset::{Dataset, Split};
 pub(super) use hex::hex;
+pub use identity::DataId;
+pub use job::Job;

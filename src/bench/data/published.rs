@@ -1,11 +1,10 @@
 //! Published scores of known checkpoints.
 
-use super::DataId;
+use super::identity::DataId;
 use serde::Serialize;
 
-/// MD5 of the test set and SHA-256 of task and tools with which the published scores were measured.
-const DATA: (&str, &str) =
-    ("1c1b7ce2bf4ef1c262d06dd5fad2c59c", "2e80de566ec4099d959e4879d896192f111cca18eab1781a2f44a666e16c0036");
+/// SHA-256 of task and tools with which the published scores were measured.
+const JOB_SHA256: &str = "2e80de566ec4099d959e4879d896192f111cca18eab1781a2f44a666e16c0036";
 
 /// Checkpoints `distillabs/tft-benchmark-...-Qwen3-1.7B` by the scenario in their name, with the mean staged tool-call
 /// score from the model card. It covers all 359 calls; decoding was unconstrained as far as known.
@@ -40,10 +39,9 @@ pub fn checkpoint(name: &str) -> Option<String> {
 
 /// Published score of a checkpoint; `None` if the checkpoint is unknown or the test set is not the published one.
 pub fn published_score(checkpoint: Option<&str>, data: &DataId) -> Option<Published> {
-    let (test_md5, job_sha256) = DATA;
-    let checkpoint = checkpoint.filter(|_| data.test_md5 == test_md5)?;
+    let checkpoint = checkpoint.filter(|_| data.is_public())?;
     let mean = staged(checkpoint)?;
-    let same_job = data.job_sha256 == job_sha256;
+    let same_job = data.job_sha256 == JOB_SHA256;
     Some(Published { checkpoint: checkpoint.to_owned(), metric: "staged_tool_call", mean, same_job })
 }
 

@@ -1,9 +1,12 @@
 //! Pairs of rows from two variants.
 
-use super::{Distance, Flip, MetricComparison};
+use super::{
+    model::{Distance, Flip, MetricComparison},
+    variants::VariantRows,
+};
 use crate::bench::{
     data::Call,
-    row::{Rendering, Row, Served},
+    row::Row,
     score::{
         confusion::Confusion,
         metric,
@@ -13,25 +16,13 @@ use crate::bench::{
 };
 use std::collections::BTreeMap;
 
-/// The rows of a variant, with its name.
-pub(super) struct VariantRows<'a> {
-    /// Unique within the mode.
-    pub(super) name: String,
-    /// The name, with the mode if the report has several.
-    pub(super) label: String,
-    pub(super) rows: Vec<&'a Row>,
-}
-
-impl VariantRows<'_> {
-    /// The served model, if a server answered.
-    pub(super) fn endpoint(&self) -> Option<&Served> {
-        self.rows[0].key.variant.endpoint.as_ref()
-    }
-
-    /// True if edgecall rendered the prompts, not a server.
-    pub(super) fn has_our_prompt(&self) -> bool {
-        self.endpoint().is_none_or(|served| served.rendering == Rendering::Ours)
-    }
+/// Choices of a report: its metrics, and the parameters of the statistics.
+#[derive(Clone, Copy)]
+pub(super) struct Measures<'r> {
+    pub(super) primary: &'r str,
+    /// All metrics, the primary one first.
+    pub(super) metrics: &'r [String],
+    pub(super) rules: &'r Rules,
 }
 
 /// Rows of the cases that both variants have; the reference's row comes first.
@@ -58,8 +49,7 @@ pub(super) fn paired_scores(pairs: &[(&Row, &Row)], metric: &str) -> Vec<PairedR
 pub(super) fn comparisons(
     reference: &VariantRows<'_>,
     candidate: &VariantRows<'_>,
-    metrics: &[String],
-    rules: &Rules,
+    measures: &Measures<'_>,
 ) -> Vec<MetricComparison> {
     let pairs = pairs(reference, candidate);
     let Some((_, first)) = pairs.first() else { return Vec::new() };
@@ -69,7 +59,8 @@ pub(super) fn comparisons(
         known(&a.key.kernels) && known(&b.key.kernels) && a.key.kernels != b.key.kernels
     };
     let cross_kernel_pairs = pairs.iter().filter(differ).count();
-    metrics
+    measures
+        .metrics
         .iter()
         .filter_map(|metric| {
             let scores = paired_scores(&pairs, metric);
@@ -79,7 +70,7 @@ pub(super) fn comparisons(
                 mode: first.key.variant.mode,
                 metric: metric.clone(),
                 cross_kernel_pairs,
-                comparison: compare(&scores, is_binary(metric), rules),
+                comparison: compare(&scores, is_binary(metric), measures.rules),
             })
         })
         .collect()
@@ -94,10 +85,10 @@ pub(super) fn is_binary(metric: &str) -> bool {
 pub(super) fn distance(
     reference: &VariantRows<'_>,
     candidate: &VariantRows<'_>,
-    primary: &str,
-    rules: &Rules,
+    measures: &Measures<'_>,
 ) -> Distance {
     let pairs = pairs(reference, candidate);
+    let Measures { primary, rules, .. } = *measures;
     let mut first_divergences: Vec<f64> = pairs
         .iter()
         .filter_map(|(a, b)| first_divergence(&a.tokens, &b.tokens))

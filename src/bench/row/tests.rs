@@ -1,10 +1,12 @@
 //! Tests of incomplete, mixed and merged files.
 
 use super::*;
+use crate::bench::Error;
 use proptest::prelude::*;
+use std::path::{Path, PathBuf};
 
 /// A row of `model` with a right or a wrong answer.
-fn row(model: &str, conversation: usize, turn: usize, right: bool) -> Row {
+pub(in crate::bench) fn row(model: &str, conversation: usize, turn: usize, right: bool) -> Row {
     let gold = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"ü\"}}\n</tool_call>".to_owned();
     let prediction = if right { gold.clone() } else { gold.replace('ü', "o") };
     Row {
@@ -234,18 +236,4 @@ fn models_of_several_servers_are_joined_and_one_that_changed_is_refused() {
     let message =
         merge(&files(&[&ours, &[served(1, "big", "vllm 2", Rendering::Ours)]])).unwrap_err().to_string();
     assert_eq!(message, "1.jsonl: line 1 cannot be joined with 0.jsonl: server vllm 2, not vllm 1");
-}
-
-#[test]
-fn scores_can_be_made_again_from_what_a_row_keeps() {
-    let tools = serde_json::json!([{"name": "f", "parameters": {"properties": {"a": {"type": "string"}}}}]);
-    let tools = Toolbox::new(&crate::tools::ToolSet::from_value(tools).unwrap());
-    let mut row = row("q4", 0, 0, false);
-    row.rescore(&tools, false);
-    assert_eq!((row.scores["staged_tool_call"], row.scores["schema_validity"]), (0.75, 1.0));
-    assert!(!row.scores.contains_key("judge_proxy"));
-    (row.raw_output, row.prediction) = ("Hello".into(), String::new());
-    row.rescore(&tools, true);
-    assert_eq!(row.call_error, Some(CallError::NoJson));
-    assert_eq!((row.scores["judge_proxy"], row.function()), (0.0, Some("f".into())));
 }

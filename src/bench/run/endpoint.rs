@@ -16,8 +16,8 @@ use crate::{
     bench::{
         Error, Result,
         data::{Case, Dataset, Style, prediction, published},
-        row::{Cost, Mode, Rendering, Role, Row, RowFile, RowKey, SCHEMA_VERSION, Served, Variant},
-        score::metric::Toolbox,
+        row::{Cost, Rendering, Role, Row, RowFile, RowKey, SCHEMA_VERSION, Served, Variant},
+        score::{metric::Toolbox, score_row},
     },
     http::Client,
 };
@@ -121,7 +121,7 @@ impl Endpoint<'_> {
             divergence: None,
             cost: Some(cost),
         };
-        row.rescore_read_as(&read, toolbox, self.dataset.is_public());
+        score_row(&mut row, &read, toolbox);
         Ok(row)
     }
 
@@ -181,25 +181,6 @@ impl Endpoint<'_> {
             return Err(Error::OtherKey { path, line, other, problem }.into());
         }
         Ok(())
-    }
-}
-
-impl Variant {
-    /// Variant of a model behind a server; fields that are unknown for a server are empty.
-    pub fn served(served: Served, max_tokens: usize) -> Variant {
-        Variant {
-            file_sha256: String::new(),
-            mode: Mode::Free,
-            max_tokens,
-            kv_type: String::new(),
-            repack: false,
-            threads: 0,
-            n_ubatch: 0,
-            flash_attention: false,
-            engine: format!("edgecall {}", env!("CARGO_PKG_VERSION")),
-            rules: 0,
-            endpoint: Some(served),
-        }
     }
 }
 

@@ -2,10 +2,9 @@
 //!
 //! The prompt of the published judge is not public. The prompt here wraps the data set's own criteria, and its name and
 //! hash are stored with every verdict. Compare a judge's means with published ones only together with its
-//! [`calibration`].
+//! [calibration](super::predictions::calibrate).
 
 mod cache;
-pub mod calibration;
 mod summary;
 mod wrapper;
 
@@ -18,11 +17,11 @@ use crate::{
     bench::{
         Result,
         data::{Call, Case, Dataset, hex},
-        row::Row,
+        row::{JudgeConfig, JudgeVotes, Row},
+        score::metric::{LlmJudge, Metric},
     },
     http::{Client, Error},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::{
@@ -33,47 +32,6 @@ use std::{
     },
     thread,
 };
-
-/// Name of the metric that verdicts are stored under.
-pub const METRIC: &str = "llm_judge";
-
-/// Configuration of a judge: all inputs of a verdict except the question.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JudgeConfig {
-    /// Name of the judge on the server.
-    pub model: String,
-    /// Name of the prompt's version, with the first 12 digits of its SHA-256.
-    pub wrapper: String,
-    /// SHA-256 of the criteria, in hex.
-    pub criteria_sha256: String,
-    /// Sampling temperature.
-    pub temperature: f64,
-    /// Maximum number of tokens in a reply, reasoning included.
-    pub max_tokens: usize,
-}
-
-/// A judge's votes on a row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Judged {
-    /// Configuration of the judge.
-    #[serde(flatten)]
-    pub config: JudgeConfig,
-    /// Votes: good is `Some(true)`, bad is `Some(false)`, unreadable is `None`. An answer that is not a call gets bad
-    /// votes without a request.
-    pub votes: Vec<Option<bool>>,
-}
-
-impl Judged {
-    /// Majority of the readable votes; `None` on a tie, or if no vote is readable.
-    pub fn verdict(&self) -> Option<bool> {
-        let count = |wanted| self.votes.iter().filter(|vote| **vote == Some(wanted)).count();
-        match count(true).cmp(&count(false)) {
-            std::cmp::Ordering::Greater => Some(true),
-            std::cmp::Ordering::Less => Some(false),
-            std::cmp::Ordering::Equal => None,
-        }
-    }
-}
 
 /// A judge behind a server.
 pub struct Judge<'j> {
@@ -100,7 +58,7 @@ struct Ballot<'q> {
 
 impl Judge<'_> {
     /// Judges the labelled rows that have no verdict of this judge, and returns the number of rows that changed. A
-    /// verdict is stored in `row.judge` and as [`METRIC`] in the scores. `progress` is called after each requested vote
+    /// verdict is stored in `row.judge` and as the score of [`LlmJudge`]. `progress` is called after each requested vote
     /// with the number of finished votes and of all.
     ///
     /// # Errors
@@ -129,9 +87,11 @@ impl Judge<'_> {
         let questions: Vec<Option<Question>> = open.iter().map(|&i| question(&rows[i])).collect();
         for (&i, votes) in open.iter().zip(self.ask(&questions, progress)?) {
             let row = &mut rows[i];
-            let judged = Judged { config: self.config.clone(), votes };
-            row.scores.remove(METRIC);
-            row.scores.extend(judged.verdict().map(|good| (METRIC.to_owned(), if good { 1.0 } else { 0.0 })));
+            let judged = JudgeVotes { config: self.config.clone(), votes };
+            row.scores.remove(LlmJudge.name());
+            row.scores.extend(
+                judged.verdict().map(|good| (LlmJudge.name().to_owned(), if good { 1.0 } else { 0.0 })),
+            );
             row.judge = Some(judged);
         }
         Ok(open.len())
@@ -238,23 +198,5 @@ impl JudgeConfig {
             temperature,
             max_tokens,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn most_of_the_readable_votes_decide() {
-        let verdict = |votes: &[Option<bool>]| {
-            Judged { config: JudgeConfig::new("m", "c", 0.0, 1024), votes: votes.to_vec() }.verdict()
-        };
-        let (good, bad) = (Some(true), Some(false));
-        assert_eq!(verdict(&[good, bad, good]), Some(true));
-        assert_eq!(verdict(&[bad, None, None]), Some(false));
-        assert_eq!(verdict(&[good, bad, None]), None);
-        assert_eq!(verdict(&[None]), None);
-        assert_eq!(verdict(&[]), None);
     }
 }

@@ -4,5 +4,8 @@ pub mod confusion;
 pub mod judge;
 pub mod metric;
 pub mod predictions;
+mod row_scores;
 pub mod stats;
 pub mod verdict;
+
+pub use row_scores::score_row;

@@ -1,27 +1,23 @@
 //! Prediction files in the published format: one row a line with `answer`, `prediction` and optional scores.
 
+mod calibration;
 mod graded;
+mod scored;
+mod table;
 
+pub use calibration::{Agreement, Calibration, VerdictCounts, calibrate};
 pub use graded::{Graded, Verdict, grade};
+pub use scored::{Difference, Scored, Summary, score};
 
-use super::{
-    confusion::{Confusion, NO_CALL},
-    judge,
-    metric::{self, JUDGE_PROXY_LABEL, JUDGE_PROXY_TOOLS, METRICS, Metric, Pair, Toolbox},
-};
 use crate::{
     bench::{
         Error,
-        data::{
-            CallError,
-            json::{Json, Object},
-        },
+        data::json::{Json, Object},
     },
     chat::{Conversation, Message},
 };
 use indexmap::IndexMap;
-use serde::Serialize;
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::path::Path;
 
 /// Columns whose scores can be recomputed.
 const SCORE_COLUMNS: [&str; 5] =
@@ -144,287 +140,10 @@ fn row(line: usize, fields: &Object) -> Result<Prediction, String> {
     })
 }
 
-/// Scores of a file, and their comparison with the scores in the file.
-#[derive(Clone, Debug, Serialize)]
-pub struct Scored {
-    /// Version of this JSON format.
-    pub schema_version: u32,
-    /// The file's name.
-    pub file: String,
-    /// Number of rows.
-    pub rows: usize,
-    /// One summary for each metric.
-    pub metrics: Vec<Summary>,
-    /// Scores that differ from those in the file at ten decimals.
-    pub differences: Vec<Difference>,
-    /// Predictions that are not a call, by cause.
-    pub rejected: BTreeMap<CallError, usize>,
-    /// Lines whose reference is not a call; they score 0.
-    pub references_without_call: Vec<usize>,
-    /// Called functions by ground-truth function.
-    pub confusion: Confusion,
-    /// Verdicts of a judge, if one was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub judge: Option<Graded>,
-}
-
-/// A metric over all rows of a file.
-#[derive(Clone, Debug, Serialize)]
-pub struct Summary {
-    /// The metric's name.
-    pub name: &'static str,
-    /// Description of the metric.
-    pub about: &'static str,
-    /// Mean over the rows that the metric applies to; `None` for the published judge.
-    pub mean: Option<f64>,
-    /// Number of those rows.
-    pub rows: usize,
-    /// Mean of the scores in the file.
-    pub published_mean: Option<f64>,
-    /// Number of rows with a score in the file.
-    pub published_rows: usize,
-    /// Rows among them where both scores are equal at ten decimals; `None` for the published judge.
-    pub agreeing_rows: Option<usize>,
-}
-
-/// A score that differs from the one in the file.
-#[derive(Clone, Debug, Serialize)]
-pub struct Difference {
-    /// The line.
-    pub line: usize,
-    /// The metric.
-    pub metric: &'static str,
-    /// The recomputed score.
-    pub score: f64,
-    /// The score in the file.
-    pub published: f64,
-}
-
-/// Scores rows by every metric that applies; `tools` supply defaults and schemas.
-pub fn score(file: &str, rows: &[Prediction], tools: Option<&Toolbox>) -> Scored {
-    let pairs: Vec<Pair<'_>> = rows
-        .iter()
-        .map(|row| Pair::new(&row.answer, &row.prediction, row.raw_output.as_deref(), tools))
-        .collect();
-    let mut confusion = Confusion::default();
-    let mut rejected: BTreeMap<CallError, usize> = BTreeMap::new();
-    for pair in &pairs {
-        if let Ok(gold) = &pair.gold {
-            confusion.add(gold, &pair.predicted);
-        }
-        // The raw output tells the cause; an emptied prediction has lost it.
-        if let Err(cause) = pair.predicted {
-            *rejected.entry(pair.raw.err().unwrap_or(cause)).or_default() += 1;
-        }
-    }
-    // The proxy was fitted to one set of tools, and its scores are meaningless with another.
-    let proxy_applies = pairs
-        .iter()
-        .filter_map(|pair| pair.gold.as_ref().ok())
-        .all(|gold| JUDGE_PROXY_TOOLS.contains(&&*gold.name));
-    let mut differences = Vec::new();
-    let mut metrics: Vec<Summary> = METRICS
-        .iter()
-        .filter(|metric| proxy_applies || metric.name() != "judge_proxy")
-        // Verdicts of an LLM judge are added by `with_verdicts`.
-        .filter(|metric| metric.name() != judge::METRIC)
-        .map(|metric| summary(*metric, rows, &pairs, &mut differences))
-        .collect();
-    let judged: Vec<f64> = rows.iter().filter_map(|row| row.scores.get(JUDGE_COLUMN).copied()).collect();
-    if !judged.is_empty() {
-        metrics.push(Summary {
-            name: JUDGE_COLUMN,
-            about: "the verdicts in the file; an LLM gave them, so they are only averaged here",
-            mean: None,
-            rows: 0,
-            published_mean: mean(&judged),
-            published_rows: judged.len(),
-            agreeing_rows: None,
-        });
-    }
-    differences.sort_by_key(|difference: &Difference| difference.line);
-    Scored {
-        schema_version: 1,
-        file: file.to_owned(),
-        rows: rows.len(),
-        metrics,
-        differences,
-        rejected,
-        references_without_call: rows
-            .iter()
-            .zip(&pairs)
-            .filter(|(_, pair)| pair.gold.is_err())
-            .map(|(row, _)| row.line)
-            .collect(),
-        confusion,
-        judge: None,
-    }
-}
-
-fn summary(
-    metric: &'static dyn Metric,
-    rows: &[Prediction],
-    pairs: &[Pair<'_>],
-    differences: &mut Vec<Difference>,
-) -> Summary {
-    let mut scores = Vec::new();
-    let mut published = Vec::new();
-    let mut agreeing = 0;
-    for (row, pair) in rows.iter().zip(pairs) {
-        let Some(score) = metric.score(pair) else { continue };
-        scores.push(score);
-        let Some(theirs) = row.scores.get(metric.name()).copied() else { continue };
-        published.push(theirs);
-        match metric::agree(score, theirs) {
-            true => agreeing += 1,
-            false => {
-                differences.push(Difference {
-                    line: row.line,
-                    metric: metric.name(),
-                    score,
-                    published: theirs,
-                });
-            }
-        }
-    }
-    Summary {
-        name: metric.name(),
-        about: metric.about(),
-        mean: mean(&scores),
-        rows: scores.len(),
-        published_mean: mean(&published),
-        published_rows: published.len(),
-        agreeing_rows: (!published.is_empty()).then_some(agreeing),
-    }
-}
-
-/// Arithmetic mean; `None` for an empty slice.
-fn mean(scores: &[f64]) -> Option<f64> {
-    (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
-}
-
-/// Maximum number of differences in the text output; `--json` has them all.
-const SHOWN_DIFFERENCES: usize = 20;
-
-/// Maximum number of functions in a table; `--json` has them all.
-const SHOWN_FUNCTIONS: usize = 16;
-
-/// Maximum number of characters of a function's name in a table.
-const SHOWN_LETTERS: usize = 40;
-
-impl fmt::Display for Scored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let four = |value: Option<f64>| value.map_or("—".into(), |value| format!("{value:.4}"));
-        writeln!(f, "{}: {} {}\n", self.file, self.rows, if self.rows == 1 { "row" } else { "rows" })?;
-        writeln!(f, "{:<22}{:>8}{:>8}{:>11}{:>10}", "metric", "rows", "mean", "published", "agree")?;
-        for metric in &self.metrics {
-            let agree =
-                metric.agreeing_rows.map_or("—".into(), |n| format!("{n}/{}", metric.published_rows));
-            let rows = if metric.rows == 0 { metric.published_rows } else { metric.rows };
-            writeln!(
-                f,
-                "{:<22}{rows:>8}{:>8}{:>11}{agree:>10}",
-                metric.name,
-                four(metric.mean),
-                four(metric.published_mean)
-            )?;
-        }
-        self.write_confusion(f)?;
-        if !self.rejected.is_empty() {
-            let causes: Vec<String> = self.rejected.iter().map(|(cause, n)| format!("{n} {cause}")).collect();
-            writeln!(f, "\nno call: {}", causes.join(", "))?;
-        }
-        if let Some(first) = self.references_without_call.first() {
-            let n = self.references_without_call.len();
-            writeln!(f, "\nthe reference of {n} rows is no call (the first on line {first}); they score 0")?;
-        }
-        if !self.differences.is_empty() {
-            writeln!(f, "\n{:<8}{:<22}{:>14}{:>14}", "line", "metric", "score", "published")?;
-            for d in self.differences.iter().take(SHOWN_DIFFERENCES) {
-                writeln!(f, "{:<8}{:<22}{:>14.10}{:>14.10}", d.line, d.metric, d.score, d.published)?;
-            }
-            if let more @ 1.. = self.differences.len().saturating_sub(SHOWN_DIFFERENCES) {
-                writeln!(f, "... and {more} more; the JSON report lists them all")?;
-            }
-        }
-        if self.metrics.iter().any(|metric| metric.name == "judge_proxy") {
-            write!(f, "\njudge_proxy: {JUDGE_PROXY_LABEL}")?;
-        }
-        if let Some(graded) = &self.judge {
-            if let Some(interval) = graded.interval {
-                write!(
-                    f,
-                    "\n{}: {:.4} to {:.4} is the 95 % interval of its mean, conversations drawn ({} draws, seed {}).",
-                    judge::METRIC,
-                    interval.low,
-                    interval.high,
-                    graded.draws,
-                    graded.seed
-                )?;
-            }
-            write!(f, "\n{}", graded.summary.words())?;
-        }
-        Ok(())
-    }
-}
-
-impl Scored {
-    /// Adds the verdicts of a judge.
-    pub fn with_verdicts(mut self, graded: Graded) -> Scored {
-        let about = metric::named(judge::METRIC).map_or("", |metric| metric.about());
-        self.metrics.push(Summary {
-            name: judge::METRIC,
-            about,
-            mean: graded.mean,
-            rows: graded.summary.rows - graded.summary.without_verdict,
-            published_mean: None,
-            published_rows: 0,
-            agreeing_rows: None,
-        });
-        self.judge = Some(graded);
-        self
-    }
-
-    fn write_confusion(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let called = self.confusion.called();
-        let functions = called.len().max(self.confusion.rows.len());
-        if functions > SHOWN_FUNCTIONS {
-            return writeln!(
-                f,
-                "\n{functions} functions are too many for a table of which was called; the JSON report has it"
-            );
-        }
-        // Names come from the file, and a terminal interprets control characters.
-        let printable = |name: &str| -> String {
-            let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-            let mut text: String = name.chars().map(plain).take(SHOWN_LETTERS).collect();
-            text.extend((name.chars().count() > SHOWN_LETTERS).then_some('…'));
-            text
-        };
-        let shown = |name: &str| match name {
-            NO_CALL => "(no call)".to_owned(),
-            name => printable(name),
-        };
-        let first =
-            self.confusion.rows.keys().map(|name| printable(name).chars().count()).max().unwrap_or(0).max(14)
-                + 2;
-        write!(f, "\n{:<first$}", "right, called")?;
-        for name in &called {
-            write!(f, "  {}", shown(name))?;
-        }
-        for gold in self.confusion.rows.keys() {
-            write!(f, "\n{:<first$}", printable(gold))?;
-            for name in &called {
-                write!(f, "  {:>1$}", self.confusion.count(gold, name), shown(name).chars().count())?;
-            }
-        }
-        writeln!(f)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::{data::CallError, score::confusion::NO_CALL};
 
     fn rows(text: &str) -> Result<Vec<Prediction>, String> {
         read(Path::new("p.jsonl"), text.as_bytes()).map_err(|error| match std::error::Error::source(&error) {

@@ -7,7 +7,7 @@ use crate::{
         data::{Dataset, Style, prediction},
         run::Stopwatch,
         score::{
-            metric::{self, Pair, Toolbox},
+            metric::{Metric, Pair, StagedToolCall, Toolbox},
             stats::quantile,
         },
     },
@@ -108,7 +108,6 @@ pub fn calls(
     let (dialect, prompts) = prompts(dataset, vocabulary)?;
     let compiler = model.compiler()?;
     let toolbox = Toolbox::new(&dataset.job.tools);
-    let staged = metric::named("staged_tool_call").expect("the published metrics are there");
     let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
     let mut prefix = Prefix::new(Session::new(model, longest, settings.max_tokens, &settings.session)?);
     let mut drafter = if settings.exact { None } else { settings.draft.drafter(&[], Vec::new(), None) };
@@ -162,7 +161,7 @@ pub fn calls(
         done.prefill_s += prefill_s;
         if let Some(gold) = case.answer(Style::Student) {
             let predicted = prediction(&text, Style::Student);
-            let score = staged.score(&Pair::new(&gold, &predicted, Some(&text), Some(&toolbox)));
+            let score = StagedToolCall.score(&Pair::new(&gold, &predicted, Some(&text), Some(&toolbox)));
             *done.staged_tool_call.get_or_insert(0.0) += score.unwrap_or(0.0);
         }
         this.extend(written.map(|written| written.tokens));

@@ -11,8 +11,7 @@ use edgecall::{
     bench::{
         Job,
         score::{
-            judge::calibration::calibrate,
-            predictions::{self, Prediction},
+            predictions::{self, Prediction, calibrate},
             verdict::Rules,
         },
     },

@@ -5,8 +5,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
     bench::{
         Dataset,
-        row::{ByName, Role},
-        run::{self, Condition, LoadedModel, VariantConfig, room},
+        row::{ByName, Condition, Role},
+        run::{self, LoadedModel, VariantConfig, room},
     },
     machine::Machine,
     runtime::{FlashAttention, KvType, LoadOptions, Model, Options, Trust},

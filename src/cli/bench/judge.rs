@@ -6,8 +6,8 @@ use clap::builder::TypedValueParser;
 use edgecall::{
     bench::{
         Dataset,
-        row::RowFile,
-        score::judge::{Cache, Judge, JudgeConfig},
+        row::{JudgeConfig, RowFile},
+        score::judge::{Cache, Judge},
     },
     cache::Store,
     http::Client,

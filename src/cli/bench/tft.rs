@@ -23,8 +23,7 @@ use edgecall::{
         row::{self, ByName, Record, RowFile, RowWriter, SCHEMA_VERSION, Start},
         run::{self, RunPlan, Settings, endpoint::Endpoint},
         score::{
-            judge::METRIC,
-            metric::{self, METRICS},
+            metric::{self, DEFAULT_PRIMARY, METRICS, Source},
             verdict::Rules,
         },
     },
@@ -256,7 +255,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
 
 /// Name of the primary metric.
 fn primary(args: &Args) -> &str {
-    args.primary.as_deref().unwrap_or("staged_tool_call")
+    args.primary.as_deref().unwrap_or(DEFAULT_PRIMARY.name())
 }
 
 /// Returns an error if a requested metric or gate cannot be measured on these data.
@@ -276,17 +275,19 @@ fn check_metrics(args: &Args, dataset: &Dataset) -> anyhow::Result<()> {
             require(&format!("--fail-under {name}"))?;
         }
     }
+    let data = dataset.identity();
     let gates = args.fail_under.iter().map(|(name, _)| ("--fail-under", name.as_str()));
     for (option, name) in gates.chain([("--primary", primary(args))]) {
-        if name == "judge_proxy" && !dataset.is_public() {
+        let Some(metric) = metric::named(name) else { continue };
+        if !metric.applies_to(Source::Dataset(&data)) {
             return Err(Failure::usage(format!(
-                "judge_proxy is fitted to the published test set, and this is another; take another {option}"
+                "{name} is fitted to the published test set, and this is another; take another {option}"
             )));
         }
-        if name == METRIC && !args.judge.is_asked() {
-            return Err(Failure::usage(
-                "llm_judge takes a judge; name one with --judge URL and --judge-model NAME",
-            ));
+        if metric.needs_judge() && !args.judge.is_asked() {
+            return Err(Failure::usage(format!(
+                "{name} takes a judge; name one with --judge URL and --judge-model NAME"
+            )));
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The report as Markdown, for an issue or a README.
 
-use super::{Exporter, text};
-use crate::bench::report::{Report, points};
+use super::{Exporter, table::Table, tables};
+use crate::bench::report::Report;
 
 /// Exporter of GitHub-flavoured Markdown.
 pub struct Markdown;
@@ -21,25 +21,13 @@ impl Exporter for Markdown {
             }
             out.push('\n');
         }
-        out += &table(&text::variants(report));
-        out += &table(&if report.labelled { text::differences(report) } else { text::distances(report) });
-        out += &table(&text::costs(report));
-        out += &table(&text::noise_floor(report));
-        out += &table(&text::constraints(report));
-        let mut metrics =
-            vec![["model", "metric", "reference", "delta (points)", "95 %"].map(str::to_owned).to_vec()];
-        for row in &report.comparisons {
-            let interval = row.comparison.interval;
-            metrics.push(vec![
-                row.candidate.clone(),
-                row.metric.clone(),
-                row.reference.clone(),
-                points(Some(row.comparison.delta)),
-                interval
-                    .map_or("—".into(), |i| format!("{} to {}", points(Some(i.low)), points(Some(i.high)))),
-            ]);
-        }
-        if metrics.len() > 1 {
+        out += &table(&tables::variants(report));
+        out += &table(&if report.labelled { tables::differences(report) } else { tables::distances(report) });
+        out += &table(&tables::costs(report));
+        out += &table(&tables::noise_floor(report));
+        out += &table(&tables::constraints(report));
+        let metrics = tables::metrics(report);
+        if !metrics.is_empty() {
             out += "## All metrics\n\n";
             out += &table(&metrics);
         }
@@ -61,14 +49,17 @@ impl Exporter for Markdown {
     }
 }
 
-fn table(rows: &[Vec<String>]) -> String {
-    let [head, _, ..] = rows else { return String::new() };
-    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let mut out = line(head.iter().map(|cell| escaped(cell)).collect());
-    out += &line((0..head.len()).map(|column| if column == 0 { "---" } else { "---:" }.to_owned()).collect());
-    for row in &rows[1..] {
-        out += &line(row.iter().map(|cell| escaped(cell)).collect());
+/// Formats a table and an empty line; nothing if it has no rows.
+fn table(table: &Table) -> String {
+    if table.is_empty() {
+        return String::new();
     }
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let escaped_line = |cells: &Vec<String>| line(cells.iter().map(|cell| escaped(cell)).collect());
+    let rule = |column: usize| if column == 0 { "---" } else { "---:" }.to_owned();
+    let mut out = escaped_line(&table.head);
+    out += &line((0..table.head.len()).map(rule).collect());
+    out.extend(table.rows.iter().map(escaped_line));
     out.push('\n');
     out
 }

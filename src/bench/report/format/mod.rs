@@ -3,10 +3,13 @@
 //! To add one: a file here, and a line in [`EXPORTERS`].
 
 mod difference;
+mod escape;
 mod html;
 mod json;
 mod markdown;
 mod svg;
+mod table;
+mod tables;
 mod text;
 
 use super::Report;

@@ -1,6 +1,6 @@
 //! SVG charts; the page's style sheet sets the colours.
 
-use super::html::escaped;
+use super::escape::escaped;
 use crate::bench::score::stats::Interval;
 
 /// A point of a scatter plot, with its interval.

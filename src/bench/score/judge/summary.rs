@@ -1,7 +1,9 @@
 //! Configuration of a judge and consistency of its verdicts.
 
-use super::{JudgeConfig, Judged};
-use crate::bench::{row::Row, score::stats};
+use crate::bench::{
+    row::{JudgeConfig, JudgeVotes, Row},
+    score::stats,
+};
 use serde::Serialize;
 
 /// The verdicts of one judge.
@@ -32,7 +34,7 @@ pub(in crate::bench) fn judges(rows: &[Row]) -> Vec<JudgeSummary> {
             configs.push(&judged.config);
         }
     }
-    let by_judge = |config: &JudgeConfig| -> Vec<&Judged> {
+    let by_judge = |config: &JudgeConfig| -> Vec<&JudgeVotes> {
         let judged = rows.iter().filter_map(|row| row.judge.as_ref());
         judged.filter(|judged| judged.config == *config).collect()
     };
@@ -48,7 +50,7 @@ fn deviation(values: &[f64]) -> Option<f64> {
 
 impl JudgeSummary {
     /// Summary of these verdicts, which one judge configuration made.
-    pub fn from_votes(config: &JudgeConfig, judged: &[&Judged]) -> JudgeSummary {
+    pub fn from_votes(config: &JudgeConfig, judged: &[&JudgeVotes]) -> JudgeSummary {
         let all = || judged.iter().flat_map(|judged| &judged.votes);
         let is_split = |votes: &[Option<bool>]| votes.contains(&Some(true)) && votes.contains(&Some(false));
         let repeats = judged.iter().map(|judged| judged.votes.len()).max().unwrap_or(0);

@@ -2,11 +2,11 @@
 //!
 //! It was fitted to the published verdicts on the TFT restaurant conversations and is meaningless on other data.
 
-use super::{Metric, Pair, one_if};
+use super::{Metric, Pair, Source, one_if};
 use crate::bench::data::json::Json;
 
 /// Caveat to print with every figure of this metric.
-pub const LABEL: &str = "judge-proxy v1 (deterministic; agrees with the published gpt-oss-120b verdicts on 91.5% of \
+const CAVEAT: &str = "judge-proxy v1 (deterministic; agrees with the published gpt-oss-120b verdicts on 91.5% of \
                          234 rows, reads high by 0 to 6 points; blind to wrong facts in messages; not LLM-as-a-judge)";
 
 /// Tools of the data that it was fitted to.
@@ -27,11 +27,22 @@ impl Metric for JudgeProxy {
     }
 
     fn about(&self) -> &'static str {
-        LABEL
+        CAVEAT
     }
 
     fn is_binary(&self) -> bool {
         true
+    }
+
+    fn applies_to(&self, source: Source<'_>) -> bool {
+        match source {
+            Source::Dataset(data) => data.is_public(),
+            Source::Predictions(functions) => functions.iter().all(|function| TOOLS.contains(function)),
+        }
+    }
+
+    fn caveat(&self) -> Option<&'static str> {
+        Some(CAVEAT)
     }
 
     fn score(&self, pair: &Pair<'_>) -> Option<f64> {

@@ -1,7 +1,6 @@
 //! Verdict of an LLM judge.
 
 use super::{Metric, Pair};
-use crate::bench::score::judge;
 
 /// 1 for good, 0 for bad. It cannot be computed from the texts: verdicts are added to the scores when the judge has
 /// replied.
@@ -9,7 +8,7 @@ pub struct LlmJudge;
 
 impl Metric for LlmJudge {
     fn name(&self) -> &'static str {
-        judge::METRIC
+        "llm_judge"
     }
 
     fn about(&self) -> &'static str {
@@ -17,6 +16,10 @@ impl Metric for LlmJudge {
     }
 
     fn is_binary(&self) -> bool {
+        true
+    }
+
+    fn needs_judge(&self) -> bool {
         true
     }
 

@@ -15,10 +15,13 @@ mod schema_validity;
 mod staged;
 mod toolbox;
 
-pub use judge_proxy::{LABEL as JUDGE_PROXY_LABEL, TOOLS as JUDGE_PROXY_TOOLS};
+pub use function_name::FunctionName;
+pub use judge_proxy::TOOLS as JUDGE_PROXY_TOOLS;
+pub use llm_judge::LlmJudge;
+pub use staged::StagedToolCall;
 pub use toolbox::Toolbox;
 
-use crate::bench::data::{Call, CallError};
+use crate::bench::data::{Call, CallError, DataId};
 
 /// A reference and an answer, parsed once for all metrics.
 pub struct Pair<'a> {
@@ -58,6 +61,15 @@ impl<'a> Pair<'a> {
     }
 }
 
+/// Data that rows come from, as far as they are known.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// A data set.
+    Dataset(&'a DataId),
+    /// A file of predictions, known by the functions that its references call.
+    Predictions(&'a [&'a str]),
+}
+
 /// A score of one row.
 pub trait Metric: Sync {
     /// Name in files and on the command line; a published metric has the name of its column.
@@ -72,6 +84,21 @@ pub trait Metric: Sync {
     /// True if the metric compares with the ground truth.
     fn needs_label(&self) -> bool {
         true
+    }
+
+    /// True if scores come from an LLM judge. [`Metric::score`] then gives none.
+    fn needs_judge(&self) -> bool {
+        false
+    }
+
+    /// True if the metric means anything on data from `source`.
+    fn applies_to(&self, _source: Source<'_>) -> bool {
+        true
+    }
+
+    /// Caveat to print with every figure of the metric.
+    fn caveat(&self) -> Option<&'static str> {
+        None
     }
 
     /// Score from 0 to 1; `None` if the metric does not apply to the row.
@@ -91,6 +118,9 @@ pub static METRICS: &[&dyn Metric] = &[
     &judge_proxy::JudgeProxy,
     &llm_judge::LlmJudge,
 ];
+
+/// The primary metric of a run that names none.
+pub static DEFAULT_PRIMARY: &dyn Metric = &StagedToolCall;
 
 /// Finds a metric by name.
 pub fn named(name: &str) -> Option<&'static dyn Metric> {

@@ -4,8 +4,9 @@ use super::Prediction;
 use crate::bench::{
     Result,
     data::Call,
+    row::JudgeVotes,
     score::{
-        judge::{Judge, JudgeSummary, Judged, Question},
+        judge::{Judge, JudgeSummary, Question},
         stats::{self, Cluster, Interval, Random},
     },
 };
@@ -64,10 +65,10 @@ pub fn grade(
             _ => None,
         });
     }
-    let judged: Vec<Judged> = judge
+    let judged: Vec<JudgeVotes> = judge
         .ask(&questions, progress)?
         .into_iter()
-        .map(|votes| Judged { config: judge.config.clone(), votes })
+        .map(|votes| JudgeVotes { config: judge.config.clone(), votes })
         .collect();
     let mut clusters: BTreeMap<&str, Cluster> = BTreeMap::new();
     for (conversation, judged) in conversations.iter().zip(&judged) {

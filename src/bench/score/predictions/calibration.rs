@@ -1,11 +1,12 @@
 //! Comparison of a judge with published verdicts.
 
-use super::{Judge, JudgeConfig, Question};
+use super::{JUDGE_COLUMN, Prediction};
 use crate::bench::{
     Error, Result,
     data::Call,
+    row::{JudgeConfig, JudgeVotes},
     score::{
-        predictions::{JUDGE_COLUMN, Prediction},
+        judge::{Judge, Question},
         stats::{Interval, Random, cohens_kappa, kappa_interval, wilson},
     },
 };
@@ -55,12 +56,12 @@ pub struct Agreement {
     /// Mean of this judge's verdicts.
     pub judge_mean: Option<f64>,
     /// Number of rows by both verdicts.
-    pub confusion: Confusion,
+    pub confusion: VerdictCounts,
 }
 
 /// Number of rows by both verdicts; the published one comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Confusion {
+pub struct VerdictCounts {
     /// Both are good.
     pub good_good: usize,
     /// Published good, judged bad.
@@ -110,7 +111,7 @@ pub fn calibrate(
     let mut votes = judge.ask(&all, progress)?.into_iter();
     let mut labelled = |(conversation, published): (String, bool)| {
         let votes = votes.next().unwrap_or_default();
-        let verdict = super::Judged { config: judge.config.clone(), votes: votes.clone() }.verdict();
+        let verdict = JudgeVotes { config: judge.config.clone(), votes: votes.clone() }.verdict();
         Labelled { conversation, published, votes, verdict }
     };
     let of_file: Vec<Vec<Labelled>> =
@@ -149,7 +150,7 @@ fn question(judge: &Judge<'_>, file: &str, row: &Prediction) -> Result<(String, 
 }
 
 fn agreement(file: &str, rows: &[&Labelled], draws: usize, seed: u64) -> Agreement {
-    let mut confusion = Confusion::default();
+    let mut confusion = VerdictCounts::default();
     let mut clusters: BTreeMap<&str, Vec<(bool, bool)>> = BTreeMap::new();
     for row in rows {
         let Some(verdict) = row.verdict else { continue };
@@ -161,7 +162,7 @@ fn agreement(file: &str, rows: &[&Labelled], draws: usize, seed: u64) -> Agreeme
         } += 1;
         clusters.entry(&row.conversation).or_default().push((row.published, verdict));
     }
-    let Confusion { good_good, good_bad, bad_good, bad_bad } = confusion;
+    let VerdictCounts { good_good, good_bad, bad_good, bad_bad } = confusion;
     let n = good_good + good_bad + bad_good + bad_bad;
     let share = |count: usize| (n > 0).then(|| count as f64 / n as f64);
     let clusters: Vec<Vec<(bool, bool)>> = clusters.into_values().collect();
