@@ -32,6 +32,11 @@ impl Case {
         &self.messages[..self.prefix]
     }
 
+    /// Text of the last message before the call.
+    pub(in crate::bench) fn last_message(&self) -> &str {
+        self.messages().last().and_then(|message| message.content()).unwrap_or_default()
+    }
+
     /// The ground-truth call in the format of the `answer` column; `None` in unlabelled data.
     pub fn answer(&self, style: Style) -> Option<String> {
         self.gold.as_ref().map(|gold| gold.render(style))

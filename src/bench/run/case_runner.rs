@@ -3,28 +3,22 @@
 use super::{
     LoadedModel, Settings, VariantConfig,
     renderer::Renderer,
+    row_builder::{Answer, ModelFacts},
     stopwatch::{self, Stopwatch},
 };
 use crate::{
     bench::{
         Error, Result,
-        data::{
-            Call, Case, Dataset, Style, hex,
-            json::{self, Json},
-        },
-        row::{Cost, Mode, Row},
+        data::{Case, Dataset, Style, hex, json},
+        row::{Cost, Mode, Row, RowKey, Variant},
     },
     call,
     runtime::{self, Completion, Finish, Pace, Prefix, Sampler, Sampling, Session, generate},
     schema::KeyOrder,
     tools::{ToolCall, ToolSet, dialect::Dialect, turn::Turn},
 };
-use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::{borrow::Cow, ops::ControlFlow, rc::Rc};
-
-/// Call formats that [`Call::parse`] reads.
-const READ: &[&str] = &["hermes", "llama3", "generic"];
+use std::{ops::ControlFlow, rc::Rc};
 
 /// Prompt of one case.
 pub(super) struct Prompt {
@@ -33,20 +27,12 @@ pub(super) struct Prompt {
     pub(super) sha256: String,
 }
 
-/// A model's answer to one case.
-pub(super) struct Answered {
-    pub(super) text: String,
-    pub(super) tokens: Vec<i32>,
-    pub(super) finish: &'static str,
-    pub(super) cost: Cost,
-}
-
 /// Runs one model through the cases.
 pub(super) struct CaseRunner<'m> {
     pub(super) config: VariantConfig<'m>,
     pub(super) loaded: &'m LoadedModel,
     pub(super) prompts: Rc<[Prompt]>,
-    pub(super) threads: usize,
+    threads: usize,
     dialect: &'static dyn Dialect,
     prefix: Prefix<'m>,
     max_tokens: usize,
@@ -91,6 +77,22 @@ impl<'m> CaseRunner<'m> {
         })
     }
 
+    /// Variant of its rows in a mode.
+    pub(super) fn variant(&self, mode: Mode) -> Variant {
+        self.config.variant(mode, self.max_tokens, self.threads)
+    }
+
+    /// Facts about the model, for its rows.
+    pub(super) fn facts(&self) -> ModelFacts {
+        ModelFacts {
+            name: self.loaded.name.clone(),
+            checkpoint: self.loaded.checkpoint(),
+            file_bytes: self.loaded.file_bytes,
+            bits_per_weight: self.loaded.bits_per_weight,
+            role: self.config.role,
+        }
+    }
+
     /// Drops cache contents after the system message.
     pub(super) fn begin_conversation(&mut self) {
         let vocabulary = self.loaded.model.vocabulary();
@@ -111,11 +113,6 @@ impl<'m> CaseRunner<'m> {
     /// Decodes one token after the prompt.
     pub(super) fn step(&mut self, token: i32) -> Result<()> {
         Ok(self.prefix.session().append(&[token])?)
-    }
-
-    /// The model's output in a format that the metrics parse.
-    pub(super) fn read_as<'w>(&self, written: &'w str) -> Cow<'w, str> {
-        read_as(self.dialect, written)
     }
 
     /// Tokens of the ground-truth answer in this model's call format, with an end-of-sequence token. `None` if the
@@ -169,7 +166,7 @@ impl<'m> CaseRunner<'m> {
     }
 
     /// Generates an answer to a case.
-    pub(super) fn answer(&mut self, case: usize, mode: Mode, tools: &ToolSet) -> Result<Answered> {
+    pub(super) fn answer(&mut self, case: usize, mode: Mode, tools: &ToolSet) -> Result<Answer> {
         let stopwatch = Stopwatch::start();
         let computed_tokens = self.evaluate(case)?;
         let prefill_s = stopwatch.wall_s();
@@ -196,7 +193,20 @@ impl<'m> CaseRunner<'m> {
             load_s: Some(self.loaded.model.load_time().as_secs_f64()),
             ..Cost::default()
         };
-        Ok(Answered { text: String::from_utf8_lossy(&text).into_owned(), tokens, finish, cost })
+        let key = RowKey {
+            variant: self.variant(mode),
+            prompt_sha256: self.prompts[case].sha256.clone(),
+            kernels: runtime::kernels::name().to_owned(),
+        };
+        Ok(Answer {
+            key,
+            text: String::from_utf8_lossy(&text).into_owned(),
+            dialect: Some(self.dialect),
+            tokens,
+            finish: finish.to_owned(),
+            cost,
+            divergence: None,
+        })
     }
 
     fn generate(&mut self, mode: Mode, tools: &ToolSet) -> Result<Completion> {
@@ -216,22 +226,6 @@ impl<'m> CaseRunner<'m> {
         let mut constraint = call::constraint(model.compiler()?, &turn)?;
         let reader = |_: &[u8]| ControlFlow::Continue(());
         Ok(generate::constrained(session, &mut constraint, &mut sampler, budget, Pace::Forced, reader)?)
-    }
-}
-
-/// A model's output in a format that the metrics parse: unchanged for formats of [`Call::parse`], otherwise the call
-/// that `dialect` finds, in canonical form.
-pub(in crate::bench) fn read_as<'w>(dialect: &dyn Dialect, written: &'w str) -> Cow<'w, str> {
-    if READ.contains(&dialect.name()) {
-        return Cow::Borrowed(written);
-    }
-    match dialect.parse(written) {
-        Ok(call) => {
-            let arguments = Json::from(&Value::Object(call.arguments().clone()));
-            let arguments = arguments.as_object().cloned().unwrap_or_default();
-            Cow::Owned(Call { name: call.name().to_owned(), arguments }.render(Style::Student))
-        }
-        Err(_) => Cow::Borrowed(written),
     }
 }
 

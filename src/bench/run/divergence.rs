@@ -1,6 +1,11 @@
 //! Divergence of a model's probabilities from the reference's, on given tokens.
 
-use crate::bench::row::{Divergence, ReferenceTokens};
+use super::case_runner::CaseRunner;
+use crate::bench::{
+    Result,
+    data::Dataset,
+    row::{Divergence, ReferenceTokens, Row},
+};
 
 /// Log-probabilities of the next token.
 struct LogProbabilities<'l> {
@@ -68,6 +73,71 @@ fn kl_divergence(p: &LogProbabilities<'_>, q: &LogProbabilities<'_>) -> f64 {
     };
     // Rounding may leave a tiny negative value.
     (0..p.logits.len()).map(term).sum::<f64>().max(0.0)
+}
+
+/// Text on which probabilities are measured.
+#[derive(Clone, Copy)]
+pub(super) enum Text<'t> {
+    /// The ground-truth answer of the case.
+    Gold(&'t Dataset),
+    /// The reference's own answer.
+    Written(&'t Row),
+}
+
+/// Evaluates the same answer with the `wanted` models and the reference, token by token, and returns the divergence of
+/// each wanted one.
+pub(super) fn divergences(
+    runners: &mut [CaseRunner<'_>],
+    reference: Option<usize>,
+    case: usize,
+    wanted: &[bool],
+    text: Text<'_>,
+) -> Result<Vec<Option<Divergence>>> {
+    let mut divergences = vec![None; runners.len()];
+    if !wanted.contains(&true) {
+        return Ok(divergences);
+    }
+    let mut answers = Vec::new();
+    for (index, runner) in runners.iter_mut().enumerate() {
+        let tokens = match text {
+            _ if !wanted[index] && reference != Some(index) => None,
+            Text::Written(row) => runner.as_written(case, row)?,
+            Text::Gold(dataset) => runner.gold(case, dataset)?,
+        };
+        if tokens.is_some() {
+            runner.evaluate(case)?;
+        }
+        answers.push(tokens);
+    }
+    let mut sums = vec![DivergenceSum::default(); runners.len()];
+    let most = answers.iter().flatten().map(Vec::len).max().unwrap_or(0);
+    for at in 0..most {
+        let with_token = |index: &usize| answers[*index].as_ref().and_then(|text| text.get(at)).copied();
+        let in_step = reference.filter(|reference| with_token(reference).is_some());
+        let reference_logits = in_step.map(|reference| runners[reference].logits().to_vec());
+        for index in 0..runners.len() {
+            let Some(token) = with_token(&index) else { continue };
+            // Equal token sequences imply that both vocabularies agree on this answer.
+            let comparable =
+                in_step.is_some_and(|reference| index != reference && answers[index] == answers[reference]);
+            let against = reference_logits.as_deref().filter(|_| comparable);
+            let runner = &mut runners[index];
+            sums[index].add(runner.logits(), against, token);
+            // The logits after the last token are not needed.
+            if answers[index].as_ref().is_some_and(|text| at + 1 < text.len()) {
+                runner.step(token)?;
+            }
+        }
+    }
+    let reference_tokens = match text {
+        Text::Written(_) => ReferenceTokens::Reference,
+        Text::Gold(_) => ReferenceTokens::Gold,
+    };
+    for (index, sum) in sums.into_iter().enumerate() {
+        divergences[index] =
+            (wanted[index] && answers[index].is_some()).then(|| sum.finish(reference_tokens));
+    }
+    Ok(divergences)
 }
 
 #[cfg(test)]

@@ -11,20 +11,22 @@ mod served;
 pub use prompts::Template;
 pub use served::identify;
 
-use super::{host, read_as, tail};
+use super::{
+    Settings, host,
+    row_builder::{Answer, ModelFacts, RowBuilder},
+};
 use crate::{
     bench::{
         Error, Result,
-        data::{Case, Dataset, Style, prediction, published},
-        row::{Cost, Rendering, Role, Row, RowFile, RowKey, SCHEMA_VERSION, Served, Variant},
-        score::{metric::Toolbox, score_row},
+        data::{Case, Dataset, published},
+        row::{Cost, Rendering, Role, Row, RowFile, RowKey, Served, Variant},
     },
     http::Client,
 };
 use prompts::Prompt;
-use request::Asked;
+use request::Request;
 use serde_json::Value;
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 /// Renderer of the prompts: edgecall or the server.
 pub enum Prompts<'p> {
@@ -50,12 +52,8 @@ pub struct Endpoint<'s> {
     pub cases: Vec<usize>,
     /// Role of its rows in the comparison.
     pub role: Role,
-    /// Maximum number of tokens in an answer.
-    pub max_tokens: usize,
-    /// Name of the primary metric.
-    pub primary: String,
-    /// Largest acceptable loss of the primary metric, as a fraction.
-    pub margin: f64,
+    /// Settings that all rows of the run share; a server decodes freely, whatever the modes.
+    pub settings: Settings,
 }
 
 impl Endpoint<'_> {
@@ -70,68 +68,62 @@ impl Endpoint<'_> {
     /// A prompt that cannot be rendered, a server that does not answer, and any error of `sink`.
     pub fn run(&self, done: &RowFile, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
         let (done, variant) = (done.done(), self.variant());
-        let toolbox = Toolbox::new(&self.dataset.job.tools);
+        let builder = RowBuilder::new(self.dataset, &self.settings);
         let mut plain = false;
         for &index in &self.cases {
             let case = &self.dataset.cases[index];
             if !done.contains_key(&(variant.clone(), case.conversation, case.turn)) {
-                sink(self.row(case, &variant, &toolbox, &mut plain)?)?;
+                let answer = self.answer(case, variant.clone(), &mut plain)?;
+                sink(builder.row(case, self.facts(), answer))?;
             }
         }
         Ok(())
     }
 
-    fn row(&self, case: &Case, variant: &Variant, toolbox: &Toolbox, plain: &mut bool) -> Result<Row> {
-        let mut asked = self.asked(case)?;
-        let answered = asked.send(self.client, plain)?;
-        let read = match self.prompts {
-            Prompts::Ours(template) => read_as(template.dialect(), &answered.text).into_owned(),
-            Prompts::Servers => answered.text.clone(),
-        };
+    /// Asks for one answer. `plain` is true once the server has refused fields beyond OpenAI's API.
+    fn answer(&self, case: &Case, variant: Variant, plain: &mut bool) -> Result<Answer> {
+        let mut request = self.request(case)?;
+        let reply = request.send(self.client, plain)?;
         let cost = Cost {
             host: host(),
-            prompt_tokens: answered.prompt_tokens,
-            computed_tokens: answered.computed_tokens,
-            generated_tokens: answered.generated_tokens,
-            wall_s: answered.seconds,
+            prompt_tokens: reply.prompt_tokens,
+            computed_tokens: reply.computed_tokens,
+            generated_tokens: reply.generated_tokens,
+            wall_s: reply.seconds,
             ..Cost::default()
         };
-        let mut row = Row {
-            schema_version: SCHEMA_VERSION,
-            key: RowKey { variant: variant.clone(), prompt_sha256: asked.sha256, kernels: String::new() },
-            data: self.dataset.identity(),
-            model: self.model.clone(),
+        Ok(Answer {
+            key: RowKey { variant, prompt_sha256: request.sha256, kernels: String::new() },
+            text: reply.text,
+            dialect: match self.prompts {
+                Prompts::Ours(template) => Some(template.dialect()),
+                Prompts::Servers => None,
+            },
+            tokens: Vec::new(),
+            finish: reply.finish,
+            cost,
+            divergence: None,
+        })
+    }
+
+    /// Facts about the model, for its rows.
+    fn facts(&self) -> ModelFacts {
+        ModelFacts {
+            name: self.model.clone(),
             checkpoint: published::checkpoint(&self.model),
             file_bytes: 0,
             bits_per_weight: None,
             role: self.role,
-            primary: self.primary.clone(),
-            margin: self.margin,
-            conversation: case.conversation,
-            turn: case.turn,
-            prompt_tail: tail(case),
-            gold: case.answer(Style::Student).unwrap_or_default(),
-            prediction: prediction(&read, Style::Student),
-            raw_output: answered.text,
-            tokens: Vec::new(),
-            finish: answered.finish,
-            scores: BTreeMap::new(),
-            call_error: None,
-            judge: None,
-            divergence: None,
-            cost: Some(cost),
-        };
-        score_row(&mut row, &read, toolbox);
-        Ok(row)
+        }
     }
 
-    fn asked(&self, case: &Case) -> Result<Asked> {
+    fn request(&self, case: &Case) -> Result<Request> {
         Ok(match self.prompts {
             Prompts::Ours(template) => {
                 let Prompt { sent, sha256 } = template.prompt(self.dataset, case)?;
-                Asked::completion(&self.model, sent, sha256, self.max_tokens, template.ends())
+                Request::completion(&self.model, sent, sha256, self.settings.max_tokens, template.ends())
             }
-            Prompts::Servers => Asked::chat(&self.model, self.dataset, case, self.max_tokens),
+            Prompts::Servers => Request::chat(&self.model, self.dataset, case, self.settings.max_tokens),
         })
     }
 
@@ -141,7 +133,7 @@ impl Endpoint<'_> {
             Prompts::Servers => Rendering::Server,
         };
         let served = Served { model: self.model.clone(), server: self.server.clone(), rendering };
-        Variant::served(served, self.max_tokens)
+        Variant::served(served, self.settings.max_tokens)
     }
 
     /// Checks that this run may append to `done`, the rows of the file at `path`.
@@ -154,7 +146,7 @@ impl Endpoint<'_> {
         let cases = &self.dataset.cases;
         let prompt = |row: &Row| {
             let case = cases.iter().find(|case| (case.conversation, case.turn) == row.case());
-            case.map(|case| self.asked(case).map(|asked| asked.sha256)).transpose()
+            case.map(|case| self.request(case).map(|request| request.sha256)).transpose()
         };
         for (row, &line) in done.rows.iter().zip(&done.lines) {
             let served = row.key.variant.endpoint.as_ref();
@@ -164,8 +156,8 @@ impl Endpoint<'_> {
             });
             let problem = if row.data != data {
                 "the data are others".to_owned()
-            } else if row.primary != self.primary {
-                format!("the primary metric is {}, not {}", row.primary, self.primary)
+            } else if row.primary != self.settings.primary {
+                format!("the primary metric is {}, not {}", row.primary, self.settings.primary)
             } else if let Some(served) = same_model.filter(|served| served.server != self.server) {
                 format!("the server was `{}` and is `{}`", served.server, self.server)
             } else if same_model.is_some() && row.role != self.role {

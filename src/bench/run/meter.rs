@@ -45,14 +45,14 @@ impl<'s> Meter<'s> {
         let mut costs = Vec::with_capacity(cases.len());
         for &case in cases {
             let thermometer = Thermometer::start();
-            let answered = self.runner.answer(case, mode, &self.dataset.job.tools)?;
+            let answer = self.runner.answer(case, mode, &self.dataset.job.tools)?;
             let Heat { celsius, mhz, throttled } = thermometer.read();
             costs.push(Cost {
                 peak_resident_bytes: machine::peak_resident_bytes(),
                 celsius,
                 mhz,
                 throttled,
-                ..answered.cost
+                ..answer.cost
             });
         }
         Ok(costs)

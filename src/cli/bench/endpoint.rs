@@ -139,9 +139,7 @@ impl Connected {
             dataset,
             cases,
             role: self.role,
-            max_tokens: settings.max_tokens,
-            primary: settings.primary.clone(),
-            margin: settings.margin,
+            settings: settings.clone(),
         }
     }
 }

@@ -26,7 +26,7 @@ const EXTENSIONS: [&str; 6] = [
 ];
 
 /// A request for one answer.
-pub(super) struct Asked {
+pub(super) struct Request {
     path: &'static str,
     body: Value,
     ends: Vec<String>,
@@ -35,7 +35,7 @@ pub(super) struct Asked {
 }
 
 /// The server's reply to one request.
-pub(super) struct Answered {
+pub(super) struct Reply {
     pub(super) text: String,
     pub(super) finish: String,
     pub(super) prompt_tokens: usize,
@@ -44,7 +44,7 @@ pub(super) struct Answered {
     pub(super) seconds: f64,
 }
 
-impl Asked {
+impl Request {
     /// Request for `/completions` with a prompt rendered here.
     pub(super) fn completion(
         model: &str,
@@ -52,7 +52,7 @@ impl Asked {
         sha256: String,
         max_tokens: usize,
         ends: &[String],
-    ) -> Asked {
+    ) -> Request {
         let mut body = greedy(model, max_tokens);
         body["prompt"] = prompt.into();
         body["stop"] = json!(ends);
@@ -60,11 +60,11 @@ impl Asked {
         body["skip_special_tokens"] = false.into();
         body["spaces_between_special_tokens"] = false.into();
         body["preserved_tokens"] = json!(MARKS);
-        Asked { path: "/completions", body, ends: ends.to_vec(), sha256 }
+        Request { path: "/completions", body, ends: ends.to_vec(), sha256 }
     }
 
     /// Request for `/chat/completions` with messages and tools.
-    pub(super) fn chat(model: &str, dataset: &Dataset, case: &Case, max_tokens: usize) -> Asked {
+    pub(super) fn chat(model: &str, dataset: &Dataset, case: &Case, max_tokens: usize) -> Request {
         let messages = Value::Array(messages(dataset, case));
         let tools = Value::Array(dataset.job.tools.sources());
         let sha256 = hex(&Sha256::digest(format!("{}\0{}", spaced(&messages), spaced(&tools))));
@@ -73,12 +73,12 @@ impl Asked {
         body["tools"] = tools;
         body["tool_choice"] = "auto".into();
         body["chat_template_kwargs"] = json!({"enable_thinking": false});
-        Asked { path: "/chat/completions", body, ends: Vec::new(), sha256 }
+        Request { path: "/chat/completions", body, ends: Vec::new(), sha256 }
     }
 
     /// Sends the request and reads the reply. If `plain` is true, the fields in [`EXTENSIONS`] are left out; it becomes
     /// true when the server refuses one of them by name, and the request is then sent again.
-    pub(super) fn send(&mut self, client: &Client, plain: &mut bool) -> Result<Answered> {
+    pub(super) fn send(&mut self, client: &Client, plain: &mut bool) -> Result<Reply> {
         let strip = |body: &mut Value| {
             body.as_object_mut()
                 .into_iter()
@@ -111,12 +111,12 @@ impl Asked {
             }
             _ => {
                 let message = choice["message"].as_object();
-                said(message.ok_or_else(|| incomplete("`choices[0].message`"))?)
+                message_text(message.ok_or_else(|| incomplete("`choices[0].message`"))?)
             }
         };
         let usage = &reply.json["usage"];
         let prompt_tokens = count(&usage["prompt_tokens"]);
-        Ok(Answered {
+        Ok(Reply {
             text,
             finish: match choice["finish_reason"].as_str() {
                 Some("stop" | "tool_calls") => "stop".into(),
@@ -172,7 +172,7 @@ fn messages(dataset: &Dataset, case: &Case) -> Vec<Value> {
 }
 
 /// Text of a message, followed by its tool calls written as `<tool_call>` blocks.
-fn said(message: &serde_json::Map<String, Value>) -> String {
+fn message_text(message: &serde_json::Map<String, Value>) -> String {
     let content = message.get("content").and_then(Value::as_str).unwrap_or_default();
     let call = |call: &Value| {
         let function = &call["function"];
@@ -201,7 +201,7 @@ mod tests {
     use crate::bench::data::{Call, CallError};
 
     fn read(message: Value) -> Result<Call, CallError> {
-        Call::parse(&said(message.as_object().unwrap()))
+        Call::parse(&message_text(message.as_object().unwrap()))
     }
 
     #[test]

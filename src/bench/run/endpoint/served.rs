@@ -4,7 +4,7 @@ use crate::http::{Client, Error, Place};
 use serde_json::Value;
 
 /// Maximum length of the description, in characters.
-const MOST: usize = 300;
+const MAX_CHARS: usize = 300;
 
 /// Describes the server behind `client` and its `model` in one line.
 ///
@@ -34,13 +34,13 @@ pub fn identify(client: &Client, model: &str) -> Result<String, Error> {
         words.extend(count(&entry["meta"]["n_params"], "parameters"));
         words.extend(count(&entry["meta"]["size"], "bytes"));
     }
-    let said = |path: &str| client.get(Place::Root, path).unwrap_or(Value::Null);
-    words.extend(said("/version")["version"].as_str().map(|version| format!("version {version}")));
-    words.extend(said("/props")["build_info"].as_str().map(|build| format!("build {build}")));
+    let reply = |path: &str| client.get(Place::Root, path).unwrap_or(Value::Null);
+    words.extend(reply("/version")["version"].as_str().map(|version| format!("version {version}")));
+    words.extend(reply("/props")["build_info"].as_str().map(|build| format!("build {build}")));
     if words.is_empty() {
         return Ok("a server that says nothing of itself".into());
     }
     // The description is printed on terminals and stored in every row.
     let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    Ok(words.join(", ").chars().map(plain).take(MOST).collect())
+    Ok(words.join(", ").chars().map(plain).take(MAX_CHARS).collect())
 }
