@@ -114,10 +114,10 @@ pub enum Error {
         needs: Needs,
     },
     /// A feature needs ground truth that the data do not have.
-    #[error("{what} needs right answers, and no line of {} has an `answer`", path.display())]
+    #[error("{feature} needs right answers, and no line of {} has an `answer`", path.display())]
     NoLabels {
         /// Feature that needs it.
-        what: String,
+        feature: String,
         /// The test set.
         path: PathBuf,
     },

@@ -107,11 +107,11 @@ impl Dataset {
     /// Returns an error if the data are unlabelled.
     ///
     /// # Errors
-    /// [`Error::NoLabels`]; `what` names the feature that needs labels.
-    pub fn require_labels(&self, what: &str) -> Result<(), Error> {
+    /// [`Error::NoLabels`]; `feature` names the one that needs labels.
+    pub fn require_labels(&self, feature: &str) -> Result<(), Error> {
         match self.labelled {
             true => Ok(()),
-            false => Err(Error::NoLabels { what: what.to_owned(), path: self.test_path.clone() }),
+            false => Err(Error::NoLabels { feature: feature.to_owned(), path: self.test_path.clone() }),
         }
     }
 

@@ -6,13 +6,14 @@ mod measure;
 mod replay;
 mod start;
 mod table;
+mod work;
 
-pub use calls::{CallSettings, Calls, Each, calls};
+pub use calls::{CallOutput, CallSettings, Calls, calls};
 pub use ceiling::Ceiling;
 pub use measure::{Measured, Rate, Scope, measure};
-pub(crate) use measure::{ordinary_tokens, weights_of_a_token};
 pub use replay::{Replay, SLOPES, replay};
 pub use start::{Start, start};
+pub(crate) use work::{ordinary_tokens, weights_of_a_token};
 
 use crate::{
     bench::{

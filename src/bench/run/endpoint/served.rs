@@ -30,7 +30,7 @@ pub fn identify(client: &Client, model: &str) -> Result<String, Error> {
     let only = || listed.first().filter(|_| listed.len() == 1);
     if let Some(entry) = listed.iter().find(is_named).or_else(only) {
         words.extend(entry["owned_by"].as_str().map(str::to_owned));
-        let count = |value: &Value, what: &str| value.as_u64().map(|n| format!("{n} {what}"));
+        let count = |value: &Value, unit: &str| value.as_u64().map(|n| format!("{n} {unit}"));
         words.extend(count(&entry["meta"]["n_params"], "parameters"));
         words.extend(count(&entry["meta"]["size"], "bytes"));
     }
