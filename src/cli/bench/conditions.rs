@@ -63,9 +63,9 @@ fn conditions() -> impl TypedValueParser<Value = Condition> {
     })
 }
 
-/// Loaded models with their runtime options.
+/// Loaded models, and the variants to make of them.
 #[derive(Default)]
-pub struct Field {
+pub struct Models {
     loaded_models: Vec<LoadedModel>,
     variants: Vec<PlannedVariant>,
     /// Requested noise-floor conditions that cannot be changed here, with the reasons.
@@ -89,7 +89,7 @@ struct Plan {
     skipped: ByName<String>,
 }
 
-impl Field {
+impl Models {
     /// The reference, or the model that would be it if no server's model were.
     pub fn reference(&self) -> Option<&LoadedModel> {
         self.variants.first().map(|variant| &self.loaded_models[variant.load])
@@ -114,18 +114,18 @@ impl Conditions {
     ///
     /// # Errors
     /// A model that cannot be loaded, the same model twice, or too little memory.
-    pub fn field(
+    pub fn load(
         &self,
         paths: &[PathBuf],
         is_reference: impl Fn(&Path) -> bool,
         elsewhere: bool,
         (dataset, max_tokens): (&Dataset, usize),
-    ) -> edgecall::bench::Result<Field> {
+    ) -> edgecall::bench::Result<Models> {
         let headers = paths.iter().map(|path| Model::read_header(path)).collect::<Result<Vec<_>, _>>()?;
         let types: Vec<Option<u64>> = headers.iter().map(|header| header.u64("general.file_type")).collect();
         let named = paths.iter().position(|path| is_reference(path));
         let reference = named.unwrap_or_else(|| run::reference(&types));
-        let Some(path) = paths.get(reference) else { return Ok(Field::default()) };
+        let Some(path) = paths.get(reference) else { return Ok(Models::default()) };
         let plan = self.plan(paths.len(), reference, elsewhere);
         let trust = if self.trust_model { Trust::Unchecked } else { Trust::Checked };
         if let Some(machine) = Machine::this().filter(|_| !self.force) {
@@ -147,7 +147,7 @@ impl Conditions {
             });
         }
         run::check_distinct(&loaded_models[..paths.len()])?;
-        Ok(Field { loaded_models, variants: plan.variants, skipped: plan.skipped })
+        Ok(Models { loaded_models, variants: plan.variants, skipped: plan.skipped })
     }
 
     /// Plans the variants of `models` models.

@@ -102,7 +102,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// The speed pass: models, modes and conversations.
-pub struct Pass {
+pub struct SpeedPass {
     runners: Vec<Runner>,
     modes: Vec<Mode>,
     // Indices of the cases of each conversation.
@@ -121,12 +121,12 @@ struct Runner {
     variants: Vec<Variant>,
 }
 
-impl Pass {
+impl SpeedPass {
     /// Speed pass on the first `conversations` conversations of a run, for all models except those of the noise floor.
     ///
     /// # Errors
     /// More threads than CPUs.
-    pub fn new(plan: &RunPlan<'_>, conversations: usize) -> anyhow::Result<Pass> {
+    pub fn new(plan: &RunPlan<'_>, conversations: usize) -> anyhow::Result<SpeedPass> {
         let settings = &plan.settings;
         let compared = plan.configs.iter().filter(|config| config.role != Role::NoiseFloor);
         let runner = |config: &VariantConfig<'_>| {
@@ -149,7 +149,7 @@ impl Pass {
             .cases
             .chunk_by(|&a, &b| cases[a].conversation == cases[b].conversation)
             .map(<[usize]>::to_vec);
-        Ok(Pass {
+        Ok(SpeedPass {
             runners: compared.map(runner).collect::<edgecall::bench::Result<_>>()?,
             modes: settings.modes.clone(),
             conversations: by_conversation.take(conversations).collect(),
@@ -157,7 +157,7 @@ impl Pass {
         })
     }
 
-    /// Appends the missing measurements to the file at `out`; `said` is called with the model's name before each turn.
+    /// Appends the missing measurements to the file at `out`; `progress` is called with the model's name before each turn.
     ///
     /// # Errors
     /// A process that cannot be started or ends early; a file that cannot be written.
@@ -166,7 +166,7 @@ impl Pass {
         dataset: &Dataset,
         (job, test): (&Path, &Path),
         out: &Path,
-        said: &mut dyn FnMut(&str),
+        progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
         let (mut writer, file) = RowWriter::resume(out)?;
         let turns = self.missing(dataset, &file);
@@ -180,7 +180,7 @@ impl Pass {
         let (data, kernels) = (dataset.identity(), runtime::kernels::name().to_owned());
         for (cases, mode, index) in turns {
             let (Some(process), runner) = (&mut processes[index], &self.runners[index]) else { continue };
-            said(&runner.name);
+            progress(&runner.name);
             let turn = Turn { mode: self.modes[mode], cases: cases.to_vec() };
             let costs = process.take(&turn).with_context(|| {
                 format!("measuring {} came to an end; --resume goes on, --speed 0 leaves it out", runner.name)
@@ -235,7 +235,7 @@ impl Pass {
 /// A measuring process.
 struct Process {
     child: Child,
-    asks: ChildStdin,
+    requests: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
@@ -261,10 +261,10 @@ impl Runner {
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start a process to measure in")?;
-        let (asks, answers) = (child.stdin.take(), child.stdout.take());
+        let (requests, answers) = (child.stdin.take(), child.stdout.take());
         Ok(Process {
             child,
-            asks: asks.expect("stdin is piped"),
+            requests: requests.expect("stdin is piped"),
             answers: BufReader::new(answers.expect("stdout is piped")),
         })
     }
@@ -274,7 +274,9 @@ impl Process {
     /// Runs one turn in the process.
     fn take(&mut self, turn: &Turn) -> anyhow::Result<Vec<Cost>> {
         let mut line = serde_json::to_string(turn)? + "\n";
-        self.asks.write_all(line.as_bytes()).map_err(|e| Failure::of(Kind::Unavailable, e.to_string()))?;
+        self.requests
+            .write_all(line.as_bytes())
+            .map_err(|e| Failure::of(Kind::Unavailable, e.to_string()))?;
         line.clear();
         self.answers.read_line(&mut line)?;
         if line.is_empty() {
