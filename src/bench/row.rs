@@ -18,7 +18,7 @@ pub use merge::{merge, sort};
 pub use speed::{Speed, SpeedKey};
 pub use variant::{Mode, Rendering, Role, Served, Variant};
 
-use super::data::{Call, CallError, DataId};
+use crate::bench::data::{Call, CallError, DataId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -46,6 +46,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Each module of the benchmark with those that it may use.
+const BENCH_ARROWS: &[(&str, &[&str])] = &[
+    ("data", &[]),
+    ("row", &["data"]),
+    ("score", &["data", "row"]),
+    ("report", &["data", "row", "score"]),
+    ("run", &["data", "row", "score"]),
+    ("speed", &["data", "run", "score"]),
+];
+
 /// Crates that only `runtime` may name.
 const ENGINE_CRATES: &[&str] = &["llama_cpp_2", "llama_cpp_sys_2", "llguidance", "toktrie"];
 
@@ -63,6 +73,22 @@ fn modules_use_only_what_the_table_allows() {
         }
     }
     assert!(wrong.is_empty(), "arrows that the table does not allow:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_benchmarks_modules_use_each_other_in_one_direction() {
+    for (module, allowed) in BENCH_ARROWS {
+        for file in files_of(&format!("bench/{module}")) {
+            for used in paths_behind("bench::", &fs::read_to_string(&file).unwrap()) {
+                let known = BENCH_ARROWS.iter().any(|(name, _)| *name == used);
+                assert!(
+                    !known || used == *module || allowed.contains(&used.as_str()),
+                    "{}: `{module}` uses `{used}`",
+                    file.display()
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -114,8 +140,12 @@ fn files_of(module: &str) -> Vec<PathBuf> {
     files
 }
 
-/// First path segment after each `crate::`, groups (`crate::{a, b::c}`) included; without comments and tests.
 fn crate_paths(text: &str) -> BTreeSet<String> {
+    paths_behind("crate::", text)
+}
+
+/// First path segment after each `prefix`, groups (`{a, b::c}`) included; without comments and tests.
+fn paths_behind(prefix: &str, text: &str) -> BTreeSet<String> {
     let code: String = text
         .split("#[cfg(test)]")
         .next()
@@ -125,8 +155,8 @@ fn crate_paths(text: &str) -> BTreeSet<String> {
         .collect::<Vec<_>>()
         .join("\n");
     let mut found = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
+    for (at, _) in code.match_indices(prefix) {
+        let rest = &code[at + prefix.len()..];
         if let Some(group) = rest.strip_prefix('{') {
             let mut depth = 0;
             let mut segment = String::new();

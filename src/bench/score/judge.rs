@@ -49,8 +49,8 @@ pub struct Judge<'j> {
     pub cache: Mutex<Cache>,
 }
 
-/// A vote still to be requested.
-struct Ballot<'q> {
+/// A vote to request.
+struct VoteRequest<'q> {
     key: String,
     question: &'q Question,
     vote: usize,
@@ -107,16 +107,16 @@ impl Judge<'_> {
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Vec<Vec<Option<bool>>>> {
         // Models often give the same answer; the question about it is sent once.
-        let (mut ballots, mut seen) = (Vec::new(), BTreeSet::new());
+        let (mut requests, mut seen) = (Vec::new(), BTreeSet::new());
         for question in questions.iter().flatten() {
             for vote in 0..self.votes {
                 let key = self.key(question, vote);
                 if self.cached(&key).is_none() && seen.insert(key.clone()) {
-                    ballots.push(Ballot { key, question, vote });
+                    requests.push(VoteRequest { key, question, vote });
                 }
             }
         }
-        self.poll(&ballots, progress)?;
+        self.request_all(&requests, progress)?;
         let votes = |question: &Option<Question>| match question {
             None => vec![Some(false); self.votes],
             Some(question) => {
@@ -127,22 +127,26 @@ impl Judge<'_> {
     }
 
     /// Requests all votes on several threads; the first error stops them.
-    fn poll(&self, ballots: &[Ballot<'_>], progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {
+    fn request_all(
+        &self,
+        requests: &[VoteRequest<'_>],
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<()> {
         let (next, done, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
         let work = || -> Result<()> {
             while !failed.load(Ordering::Relaxed) {
-                let Some(ballot) = ballots.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-                let cast = self.cast(ballot).and_then(|(vote, reply)| {
+                let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+                let stored = self.request_vote(request).and_then(|(vote, reply)| {
                     let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-                    Ok(cache.insert(&ballot.key, vote, &reply)?)
+                    Ok(cache.insert(&request.key, vote, &reply)?)
                 });
-                cast.inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, ballots.len());
+                stored.inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, requests.len());
             }
             Ok(())
         };
         thread::scope(|scope| {
-            let threads = self.concurrency.clamp(1, ballots.len().max(1));
+            let threads = self.concurrency.clamp(1, requests.len().max(1));
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             let results = workers.into_iter().map(|worker| worker.join().expect("a worker does not panic"));
             results.collect::<Vec<_>>().into_iter().collect()
@@ -150,17 +154,17 @@ impl Judge<'_> {
     }
 
     /// Requests one vote, and returns it with the reply's text; `None` if the reply has no readable verdict.
-    fn cast(&self, ballot: &Ballot<'_>) -> Result<(Option<bool>, String)> {
+    fn request_vote(&self, request: &VoteRequest<'_>) -> Result<(Option<bool>, String)> {
         let path = "/chat/completions";
         let body = json!({
             "model": self.config.model,
             "messages": [
                 {"role": "system", "content": WRAPPER},
-                {"role": "user", "content": ballot.question.text()},
+                {"role": "user", "content": request.question.text()},
             ],
             "temperature": self.config.temperature,
             "max_tokens": self.config.max_tokens,
-            "seed": ballot.vote,
+            "seed": request.vote,
             "stream": false,
         });
         let reply = self.client.post(path, &body)?;
