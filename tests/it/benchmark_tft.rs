@@ -98,7 +98,7 @@ fn a_killed_run_that_goes_on_and_shards_that_are_joined_give_the_report_of_an_un
         let stderr = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(65), "{stderr}");
         assert!(stderr.contains(&format!("its tokens were made by {said}, not rules {RULES}")), "{stderr}");
-        assert!(stderr.contains("begin another file with --out"), "{stderr}");
+        assert!(stderr.contains("begin another file"), "{stderr}");
         assert_eq!(fs::read_to_string(&old).unwrap(), text.replace(&ours, rules), "nothing was added");
         let merge = Command::new(env!("CARGO_BIN_EXE_edgecall"))
             .args(["bench", "merge", "--output"])
