@@ -36,6 +36,7 @@ pub mod mmap;
 pub mod random;
 pub mod remedy;
 
+pub mod arch;
 pub mod checkpoint;
 pub mod gguf;
 pub mod quant;

@@ -1,14 +1,13 @@
 //! Plan of a conversion: keys and tensor table of each file, made before any weight is read.
 
 use super::{
-    Error,
-    arch::{self, Architecture},
-    general, model_id, pretokenizer,
+    Error, general, model_id, pretokenizer,
     recipe::{self, Fallback, FileType, Recipe, Shape},
     tensors::{self, Head, ModelTensor},
     vocab,
 };
 use crate::{
+    arch::{self, Architecture},
     checkpoint::{Checkpoint, tokenizer::Tokenizer},
     gguf::{GgmlType, Header, TensorInfo, Value},
 };

@@ -4,14 +4,12 @@
 //! custom vocabulary has no known hash, so the second attempt is by structure: normalizer, split expression and
 //! byte-level flags define the pre-tokenizer, whatever the vocabulary.
 
-mod known;
-
-pub use known::NAMES;
+pub use crate::arch::pretokenizer::NAMES;
 
 use super::special::{KINDS, SpecialTokens};
+use crate::arch::pretokenizer::{CHECK_TEXT, HASHES};
 use crate::checkpoint::tokenizer::{self, Tokenizer};
 use crate::kind::Kind;
-use known::{CHECK_TEXT, HASHES};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 

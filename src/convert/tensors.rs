@@ -1,10 +1,10 @@
 //! The checkpoint's tensors, matched with those that its architecture expects.
 
-use super::{
-    Error,
+use super::Error;
+use crate::{
     arch::{Architecture, EMBEDDING, Expected, HEAD, is_derived, outer_tensors},
+    checkpoint::{Checkpoint, SourceTensor},
 };
-use crate::checkpoint::{Checkpoint, SourceTensor};
 use std::collections::BTreeMap;
 
 /// A tensor of the model: its GGUF name and the source of its numbers.

@@ -5,11 +5,11 @@
 
 mod decoder;
 mod llama;
+pub mod pretokenizer;
 mod qwen2;
 mod qwen3;
 
-use super::vocab::Family;
-use crate::{checkpoint::Config, gguf::Value};
+use crate::{checkpoint::Config, convert::vocab::Family, gguf::Value};
 
 /// Every architecture that can be converted.
 pub static ARCHITECTURES: &[&dyn Architecture] = &[&qwen3::Qwen3, &qwen2::Qwen2, &llama::Llama];

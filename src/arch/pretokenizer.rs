@@ -1,7 +1,7 @@
 //! llama.cpp's table of pre-tokenizers, as of llama.cpp 0.6.0: the test text, the names, the hashes.
 
 /// The text whose ids are hashed: llama.cpp's `chktxt`, 431 bytes of UTF-8.
-pub(super) const CHECK_TEXT: &str = concat!(
+pub const CHECK_TEXT: &str = concat!(
     "\n \n\n \n\n\n \t \t\t \t\n  \n   \n    \n     \n🚀 (normal) 😶\u{200d}🌫\u{fe0f} (multiple emojis con",
     "catenated) ✅ 🦙🦙 3 33 333 3333 33333 333333 3333333 33333333 3.3 3..3 3",
     "...3 កាន់តែពិសេសអាច😁 ?我想在apple工作1314151天～ ------======= нещо на Българ",
@@ -106,7 +106,7 @@ pub const NAMES: &[&str] = &[
 ];
 
 /// Name and hash, from llama.cpp's converter, without those that its runtime does not have.
-pub(super) const HASHES: &[(&str, &str)] = &[
+pub const HASHES: &[(&str, &str)] = &[
     ("a.x-4.0", "b0a6b1c0bd5998ebd9df08611efde34a4ff03faed45ae09c43e6b31ebd4b94cf"),
     ("afmoe", "49fc0303c9e0d2c2c565c510f64b2d9b271276acdcdadff733249eda9f7d59df"),
     ("bailingmoe", "96a5f08be6259352137b512d4157e333e21df7edd3fcd152990608735a65b224"),
