@@ -23,15 +23,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("schema", &["json", "kind"]),
     ("tools", &["json", "kind", "schema"]),
     ("chat", &["json", "kind", "tools", "remedy"]),
-    ("runtime", &["gguf", "kind", "mmap", "random", "remedy"]),
+    ("runtime", &["arch", "gguf", "kind", "mmap", "random", "remedy"]),
     ("inspect", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "remedy"]),
     ("verify", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
     ("cache", &["kind", "machine", "runtime"]),
     (
         "call",
         &[
-            "cache", "chat", "gguf", "inspect", "json", "kind", "machine", "runtime", "schema", "tools",
-            "remedy",
+            "arch", "cache", "chat", "gguf", "inspect", "json", "kind", "machine", "runtime", "schema",
+            "tools", "remedy",
         ],
     ),
     (
