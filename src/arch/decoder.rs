@@ -1,122 +1,51 @@
-//! Tensors and keys common to the architectures: a decoder with grouped-query attention, SwiGLU and RMS norms.
+//! Tensors common to the architectures: a decoder with grouped-query attention, SwiGLU and RMS norms.
 
-use super::Expected;
-use crate::{
-    checkpoint::{Config, RopeScaling},
-    gguf::Value,
-};
+use super::{Config, EMBEDDING, HEAD, Presence, RopeScaling, Sizes, TOKEN_EMBEDDING, Tensor, Unsupported};
 
-/// The matrices and norms of every layer.
-pub fn layer_tensors(config: &Config) -> Vec<Expected> {
-    let hidden = config.hidden_size;
-    let (q, kv, ffn) = (query_rows(config), key_rows(config), config.intermediate_size);
+/// The attention's norm and its inputs: matrices for queries, keys and values, and their biases.
+pub(super) fn attention(sizes: &Sizes, biases: Presence) -> Vec<Tensor> {
+    let &Sizes { embedding, queries, keys, .. } = sizes;
     vec![
-        Expected::new("input_layernorm.weight", "attn_norm.weight", &[hidden]),
-        Expected::new("post_attention_layernorm.weight", "ffn_norm.weight", &[hidden]),
-        Expected::new("self_attn.q_proj.weight", "attn_q.weight", &[q, hidden]),
-        Expected::new("self_attn.k_proj.weight", "attn_k.weight", &[kv, hidden]),
-        Expected::new("self_attn.v_proj.weight", "attn_v.weight", &[kv, hidden]),
-        Expected::new("self_attn.o_proj.weight", "attn_output.weight", &[hidden, q]),
-        Expected::new("mlp.gate_proj.weight", "ffn_gate.weight", &[ffn, hidden]),
-        Expected::new("mlp.up_proj.weight", "ffn_up.weight", &[ffn, hidden]),
-        Expected::new("mlp.down_proj.weight", "ffn_down.weight", &[hidden, ffn]),
+        Tensor::new("input_layernorm.weight", "attn_norm.weight", &[embedding]),
+        Tensor::new("self_attn.q_proj.weight", "attn_q.weight", &[queries, embedding]),
+        Tensor::new("self_attn.k_proj.weight", "attn_k.weight", &[keys, embedding]),
+        Tensor::new("self_attn.v_proj.weight", "attn_v.weight", &[keys, embedding]),
+        Tensor::new("self_attn.q_proj.bias", "attn_q.bias", &[queries]).present(biases),
+        Tensor::new("self_attn.k_proj.bias", "attn_k.bias", &[keys]).present(biases),
+        Tensor::new("self_attn.v_proj.bias", "attn_v.bias", &[keys]).present(biases),
     ]
 }
 
-/// The biases of the query, key and value projections.
-pub fn qkv_biases(config: &Config) -> Vec<Expected> {
-    let (q, kv) = (query_rows(config), key_rows(config));
+/// The attention's output, and the feed-forward layer with its norm.
+pub(super) fn output_and_feed_forward(sizes: &Sizes) -> Vec<Tensor> {
+    let &Sizes { embedding, queries, feed_forward, .. } = sizes;
     vec![
-        Expected::new("self_attn.q_proj.bias", "attn_q.bias", &[q]),
-        Expected::new("self_attn.k_proj.bias", "attn_k.bias", &[kv]),
-        Expected::new("self_attn.v_proj.bias", "attn_v.bias", &[kv]),
+        Tensor::new("post_attention_layernorm.weight", "ffn_norm.weight", &[embedding]),
+        Tensor::new("self_attn.o_proj.weight", "attn_output.weight", &[embedding, queries]),
+        Tensor::new("mlp.gate_proj.weight", "ffn_gate.weight", &[feed_forward, embedding]),
+        Tensor::new("mlp.up_proj.weight", "ffn_up.weight", &[feed_forward, embedding]),
+        Tensor::new("mlp.down_proj.weight", "ffn_down.weight", &[embedding, feed_forward]),
     ]
 }
 
-fn query_rows(config: &Config) -> u64 {
-    config.num_attention_heads * config.head_width()
+/// The tensors outside the layers: embedding, last norm and output head.
+pub(super) fn outer(sizes: &Sizes) -> Vec<Tensor> {
+    let &Sizes { embedding, vocabulary, .. } = sizes;
+    vec![
+        Tensor::new(EMBEDDING, TOKEN_EMBEDDING, &[vocabulary, embedding]),
+        Tensor::new("model.norm.weight", "output_norm.weight", &[embedding]),
+        Tensor::new(HEAD, "output.weight", &[vocabulary, embedding])
+            .present(Presence::Optional(|config| !config.tie_word_embeddings)),
+    ]
 }
 
-fn key_rows(config: &Config) -> u64 {
-    config.num_key_value_heads * config.head_width()
-}
-
-/// The model's keys, in the order of `TextModel.set_gguf_parameters` in llama.cpp's converter.
-pub fn keys(arch: &str, config: &Config) -> Vec<(String, Value)> {
-    let mut keys = Keys { arch, keys: Vec::new() };
-    keys.count("block_count", config.num_hidden_layers);
-    keys.count("context_length", config.max_position_embeddings);
-    keys.count("embedding_length", config.hidden_size);
-    keys.count("feed_forward_length", config.intermediate_size);
-    keys.count("attention.head_count", config.num_attention_heads);
-    keys.count("attention.head_count_kv", config.num_key_value_heads);
-    rope_scaling(&mut keys, &config.rope.scaling);
-    keys.number("rope.freq_base", config.rope.theta);
-    keys.number("attention.layer_norm_rms_epsilon", config.rms_norm_eps);
-    if let Some(width) = config.head_dim {
-        keys.count("attention.key_length", width);
-        keys.count("attention.value_length", width);
+/// Refuses Llama 3's frequency factors: only llama.cpp's Llama reads such a tensor.
+pub(super) fn refuse_llama3_rope(config: &Config) -> Result<(), Unsupported> {
+    match config.rope.scaling {
+        RopeScaling::Llama3 { .. } => Err(Unsupported {
+            field: "rope_type",
+            reason: "llama.cpp knows Llama 3's frequency factors in Llama only",
+        }),
+        _ => Ok(()),
     }
-    keys.keys
-}
-
-fn rope_scaling(keys: &mut Keys, scaling: &RopeScaling) {
-    match *scaling {
-        // Llama 3's ramp is a tensor of factors, not keys.
-        RopeScaling::None | RopeScaling::Llama3 { .. } => {}
-        RopeScaling::Linear { factor } => {
-            keys.text("rope.scaling.type", "linear");
-            keys.number("rope.scaling.factor", factor);
-        }
-        RopeScaling::Yarn {
-            factor,
-            original_context,
-            extrapolation_factor,
-            attention_factor,
-            beta_fast,
-            beta_slow,
-        } => {
-            keys.text("rope.scaling.type", "yarn");
-            keys.number("rope.scaling.factor", factor);
-            keys.count("rope.scaling.original_context_length", original_context);
-            keys.optional("rope.scaling.yarn_ext_factor", extrapolation_factor);
-            keys.optional("rope.scaling.yarn_attn_factor", attention_factor);
-            keys.optional("rope.scaling.yarn_beta_fast", beta_fast);
-            keys.optional("rope.scaling.yarn_beta_slow", beta_slow);
-        }
-    }
-}
-
-struct Keys<'a> {
-    arch: &'a str,
-    keys: Vec<(String, Value)>,
-}
-
-impl Keys<'_> {
-    fn push(&mut self, key: &str, value: Value) {
-        self.keys.push((format!("{}.{key}", self.arch), value));
-    }
-
-    fn count(&mut self, key: &str, count: u64) {
-        self.push(key, count_value(count));
-    }
-
-    fn number(&mut self, key: &str, number: f64) {
-        self.push(key, Value::F32(number as f32));
-    }
-
-    fn optional(&mut self, key: &str, number: Option<f64>) {
-        if let Some(number) = number {
-            self.number(key, number);
-        }
-    }
-
-    fn text(&mut self, key: &str, text: &str) {
-        self.push(key, Value::String(text.to_owned()));
-    }
-}
-
-/// A count as a GGUF `u32`.
-pub fn count_value(count: u64) -> Value {
-    Value::U32(count.try_into().expect("the configuration's counts are below 2^32"))
 }

@@ -1,76 +1,80 @@
-//! Llama and SmolLM2: query and key rows are interleaved for llama.cpp's rotary embedding.
+//! Llama and SmolLM2: query and key rows are permuted for llama.cpp's rotary embedding.
 
-use super::{Architecture, Expected, decoder};
-use crate::{
-    checkpoint::{Config, RopeScaling},
-    convert::vocab::Family,
-    gguf::Value,
+use super::{
+    Architecture, Attention, Config, Defaults, HeadDim, HeadLength, Presence, RopeFactors, RopeScaling,
+    Sizes, Tensor, decoder,
+    keys::count_value,
+    tokenizer::{self, ExtraKeys, Infill},
 };
+use crate::gguf::Value;
 use std::f64::consts::PI;
 
-/// `LlamaForCausalLM`.
-pub struct Llama;
+pub(super) static LLAMA: Architecture = Architecture {
+    name: "llama",
+    class: "LlamaForCausalLM",
+    model_type: "llama",
+    // transformers 4.57: `configuration_llama.py`.
+    defaults: Defaults {
+        vocab_size: 32_000,
+        hidden_size: 4096,
+        intermediate_size: 11_008,
+        num_hidden_layers: 32,
+        num_attention_heads: 32,
+        num_key_value_heads: None,
+        head_dim: HeadDim::Derived,
+        max_position_embeddings: 2048,
+        rms_norm_eps: 1e-6,
+        rope_theta: 10_000.0,
+    },
+    tokenizer_class: &tokenizer::LLAMA_CLASS,
+    extra_tokenizer_keys: ExtraKeys {
+        space_prefix: true,
+        // Code Llama's size. gguf-py can write only the end of turn of its infill tokens.
+        infill: Some(Infill { vocab_size: 32_016, end_of_turn: 32_010 }),
+        // Granite's size and SmolLM2's.
+        without_bos: Some(49_152),
+    },
+    check: |_| Ok(()),
+    layer_tensors,
+    outer_tensors: decoder::outer,
+    rope_factors: &[
+        RopeFactors { name: "rope_freqs.weight", values: rope_factors },
+        // llama.cpp reads these two, and no checkpoint of the class has them.
+        RopeFactors { name: "rope_factors_long.weight", values: |_| None },
+        RopeFactors { name: "rope_factors_short.weight", values: |_| None },
+    ],
+    own_keys,
+    head_length: HeadLength::Free,
+    is_70b: |block_count, attention| block_count == 80 && attention == Attention::GroupedQuery,
+};
 
-impl Architecture for Llama {
-    fn class(&self) -> &'static str {
-        "LlamaForCausalLM"
-    }
-
-    fn name(&self) -> &'static str {
-        "llama"
-    }
-
-    fn check(&self, _config: &Config) -> Result<(), (&'static str, &'static str)> {
-        Ok(())
-    }
-
-    fn vocab_family(&self) -> Family {
-        Family::Llama
-    }
-
-    fn layer_tensors(&self, config: &Config) -> Vec<Expected> {
-        let (hidden, ffn) = (config.hidden_size, config.intermediate_size);
-        let mut tensors = decoder::layer_tensors(config);
-        if config.attention_bias {
-            tensors.extend(decoder::qkv_biases(config));
-            tensors.push(Expected::new("self_attn.o_proj.bias", "attn_output.bias", &[hidden]));
-        }
-        if config.mlp_bias {
-            tensors.push(Expected::new("mlp.gate_proj.bias", "ffn_gate.bias", &[ffn]));
-            tensors.push(Expected::new("mlp.up_proj.bias", "ffn_up.bias", &[ffn]));
-            tensors.push(Expected::new("mlp.down_proj.bias", "ffn_down.bias", &[hidden]));
-        }
-        let rotated = |tensor: &Expected| {
-            tensor.source.starts_with("self_attn.q_proj") || tensor.source.starts_with("self_attn.k_proj")
-        };
-        let interleave = |tensor: Expected| match rotated(&tensor) {
-            true => tensor.interleaved(config.head_width()),
-            false => tensor,
-        };
-        tensors.into_iter().map(interleave).collect()
-    }
-
-    fn keys(&self, config: &Config) -> Vec<(String, Value)> {
-        decoder::keys(self.name(), config)
-    }
-
-    fn late_keys(&self, config: &Config) -> Vec<(String, Value)> {
-        vec![
-            ("llama.vocab_size".to_owned(), decoder::count_value(config.vocab_size)),
-            ("llama.rope.dimension_count".to_owned(), decoder::count_value(config.head_width())),
-        ]
-    }
-
-    fn computed_tensors(&self, config: &Config) -> Vec<(String, Vec<f32>)> {
-        match rope_factors(config) {
-            Some(factors) => vec![("rope_freqs.weight".to_owned(), factors)],
-            None => Vec::new(),
+fn layer_tensors(sizes: &Sizes) -> Vec<Tensor> {
+    let &Sizes { embedding, feed_forward, .. } = sizes;
+    let attention_bias = Presence::Optional(|config| config.attention_bias);
+    let mut tensors = decoder::attention(sizes, attention_bias);
+    for tensor in &mut tensors {
+        if ["attn_q.weight", "attn_k.weight", "attn_q.bias", "attn_k.bias"].contains(&tensor.name) {
+            tensor.permute(sizes.head);
         }
     }
+    tensors.extend(decoder::output_and_feed_forward(sizes));
+    let output = Tensor::new("self_attn.o_proj.bias", "attn_output.bias", &[embedding]);
+    tensors.push(output.present(attention_bias));
+    let mlp_biases = [
+        Tensor::new("mlp.gate_proj.bias", "ffn_gate.bias", &[feed_forward]),
+        Tensor::new("mlp.up_proj.bias", "ffn_up.bias", &[feed_forward]),
+        Tensor::new("mlp.down_proj.bias", "ffn_down.bias", &[embedding]),
+    ];
+    let mlp_bias = Presence::Optional(|config| config.mlp_bias);
+    tensors.extend(mlp_biases.map(|bias| bias.present(mlp_bias)));
+    tensors
+}
 
-    fn is_70b(&self, config: &Config) -> bool {
-        config.num_hidden_layers == 80 && config.num_attention_heads != config.num_key_value_heads
-    }
+fn own_keys(config: &Config) -> Vec<(&'static str, Value)> {
+    vec![
+        ("vocab_size", count_value(config.vocab_size)),
+        ("rope.dimension_count", count_value(config.head_width())),
+    ]
 }
 
 /// Llama 3.1's divisors of the frequencies of a head, `[head_width / 2]`; `None` for other RoPE types.

@@ -17,14 +17,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["kind", "random", "remedy"]),
     ("gguf", &["kind"]),
     ("quant", &["gguf"]),
-    ("arch", &["checkpoint", "convert", "gguf"]),
-    ("checkpoint", &["kind", "mmap", "remedy"]),
+    ("arch", &["gguf"]),
+    ("checkpoint", &["arch", "kind", "mmap", "remedy"]),
     ("convert", &["arch", "checkpoint", "gguf", "kind", "mmap", "quant", "remedy"]),
     ("schema", &["json", "kind"]),
     ("tools", &["json", "kind", "schema"]),
     ("chat", &["json", "kind", "tools", "remedy"]),
     ("runtime", &["arch", "gguf", "kind", "mmap", "random", "remedy"]),
-    ("inspect", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "remedy"]),
+    ("inspect", &["arch", "checkpoint", "convert", "gguf", "kind", "machine", "mmap", "remedy"]),
     ("verify", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
     ("cache", &["kind", "machine", "runtime"]),
     (
@@ -115,16 +115,24 @@ fn files_of(module: &str) -> Vec<PathBuf> {
     files
 }
 
+/// The lines of `text` without comments and items for tests.
+fn code_of(text: &str) -> String {
+    let mut code = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]" {
+            // An item ends where its closing brace stands at the margin, or in its only line.
+            lines.by_ref().find(|line| *line == "}" || (!line.starts_with(' ') && line.ends_with(';')));
+        } else if !line.trim_start().starts_with("//") {
+            code.push(line);
+        }
+    }
+    code.join("\n")
+}
+
 /// First path segment after each `crate::`, groups (`crate::{a, b::c}`) included; without comments and tests.
 fn crate_paths(text: &str) -> BTreeSet<String> {
-    let code: String = text
-        .split("#[cfg(test)]")
-        .next()
-        .unwrap_or_default()
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n");
+    let code = code_of(text);
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
