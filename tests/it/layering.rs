@@ -1,5 +1,6 @@
 //! Modules depend on each other in one direction only; a new dependency is a decision, made here.
 
+use edgecall::arch::ARCHITECTURES;
 use std::{
     collections::BTreeSet,
     fs,
@@ -87,6 +88,22 @@ fn only_the_runtime_names_the_engine() {
             }
         }
     }
+}
+
+#[test]
+fn only_arch_names_an_architecture() {
+    let names: BTreeSet<&str> =
+        ARCHITECTURES.iter().flat_map(|a| [a.name, a.class, a.model_type, a.tokenizer_class.name]).collect();
+    let mut wrong = Vec::new();
+    let modules = ARROWS.iter().map(|(name, _)| *name).filter(|name| *name != "arch");
+    for module in modules.chain(["cli"]) {
+        for file in files_of(module).into_iter().filter(|file| !file.ends_with("tests.rs")) {
+            let code = code_of(&fs::read_to_string(&file).unwrap());
+            let named = names.iter().filter(|name| code.contains(&format!("\"{name}\"")));
+            wrong.extend(named.map(|name| format!("{}: \"{name}\"", file.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "architectures named outside src/arch:\n{}", wrong.join("\n"));
 }
 
 fn source() -> PathBuf {
