@@ -20,7 +20,7 @@ pub enum Error {
     /// Neither the hash nor the structure is known.
     #[error(
         "the pre-tokenizer is not one that llama.cpp's converter knows (hash {hash}); if you know which one \
-         it behaves like, say so with `--pre NAME`, such as `--pre qwen2` or `--pre llama-bpe`"
+         it behaves like, such as `qwen2` or `llama-bpe`, name that one"
     )]
     Unknown {
         /// SHA-256 of the check text's ids, as llama.cpp's converter computes it.
