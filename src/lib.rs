@@ -8,8 +8,22 @@
 //!           quant, gguf             gguf, mmap   tools, chat
 //! ```
 //!
+//! [`arch`] describes the model architectures; all of these read it.
+//!
 //! Only the GGUF file passes between the two halves: `convert` does not use llama.cpp, and `runtime` does not read
 //! checkpoints. [`verify`] joins them for one purpose, the token check.
+//!
+//! # Converting a checkpoint
+//!
+//! ```no_run
+#![doc = include_str!("../examples/convert.rs")]
+//! ```
+//!
+//! # Making a call
+//!
+//! ```no_run
+#![doc = include_str!("../examples/call.rs")]
+//! ```
 
 #![deny(unsafe_code, missing_docs, clippy::print_stdout, clippy::print_stderr)]
 
@@ -24,6 +38,7 @@ pub mod mmap;
 pub mod random;
 pub mod remedy;
 
+pub mod arch;
 pub mod checkpoint;
 pub mod gguf;
 pub mod quant;

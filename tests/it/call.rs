@@ -425,8 +425,9 @@ fn ctrl_c_ends_with_130() {
     let (model, folder) = (pocket::pocket(FileType::F16), folder());
     let mut child = command(&model, folder.path(), &["--tools", "tools.json"]);
     // The command waits for stdin, which stays open until it has ended (`wait` would close it first).
-    let stdin = child.stdin.take();
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    let mut stdin = child.stdin.take().unwrap();
+    // More than a pipe holds: the write returns when the command is reading and listens for signals.
+    stdin.write_all(&[b'a'; 1 << 20]).unwrap();
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
