@@ -6,7 +6,7 @@ use super::{
 };
 
 /// One line of the findings.
-pub(super) struct Found<'r> {
+pub(super) struct FindingLine<'r> {
     pub(super) name: &'r str,
     pub(super) words: String,
     /// True if the finding is good, false if it is bad; `None` for neither.
@@ -21,11 +21,11 @@ impl Report {
     }
 
     /// Findings of a mode, candidate by candidate.
-    pub(super) fn findings<'r>(&'r self, verdict: &'r ModeVerdict) -> Vec<Found<'r>> {
+    pub(super) fn findings<'r>(&'r self, verdict: &'r ModeVerdict) -> Vec<FindingLine<'r>> {
         if self.labelled {
             let found = verdict.verdict.findings.iter().zip(&verdict.words);
             return found
-                .map(|(finding, words)| Found {
+                .map(|(finding, words)| FindingLine {
                     name: &finding.name,
                     words: words.clone(),
                     good: match (finding.worse, verdict.verdict.ship.as_ref() == Some(&finding.name)) {
@@ -37,7 +37,11 @@ impl Report {
         }
         let found = self.distances_of(verdict.mode);
         found
-            .map(|(variant, distance)| Found { name: &variant.name, words: distance.words(), good: None })
+            .map(|(variant, distance)| FindingLine {
+                name: &variant.name,
+                words: distance.words(),
+                good: None,
+            })
             .collect()
     }
 }

@@ -102,9 +102,9 @@ fn sequence_note(report: &Report) -> Option<String> {
     let not_tested = |finding: &verdict::Finding| matches!(finding.margin, Margin::NotTested { .. });
     let mut findings = report.verdicts.iter().flat_map(|verdict| &verdict.verdict.findings);
     findings.any(not_tested).then(|| {
-            "Files are held to the margin from the largest down, and the first failure ends that; smaller files are \
-             not tested after it, whatever their own interval says."
-                .into()
+        "Files are held to the margin from the largest down, and the first failure ends that; smaller files are not \
+         tested after it, whatever their own interval says."
+            .into()
     })
 }
 
@@ -126,19 +126,19 @@ fn server_note(variant: &VariantRows<'_>) -> Option<String> {
     Some(match served.rendering {
         Rendering::Ours => format!(
             "{name}: a server answered ({server}). It was sent our prompt as text, and asked for the likeliest \
-                 tokens; how it cut the text into tokens, and with what kernels and in what batches it computed, is \
-                 its own, and can flip an answer by itself. It gives no logits, so there are no NLL and no KL. Seconds \
-                 are those from here, the way there included. It is no file, so it is compared and gets no verdict."
+             tokens; how it cut the text into tokens, and with what kernels and in what batches it computed, is \
+             its own, and can flip an answer by itself. It gives no logits, so there are no NLL and no KL. Seconds \
+             are those from here, the way there included. It is no file, so it is compared and gets no verdict."
         ),
         Rendering::Server => format!(
             "{name}: a server answered ({server}) and wrote the prompts itself from messages and tools; neither \
-                 the prompt nor what constrained the answer was ours. Its differences are descriptive: no verdict \
-                 rests on them."
+             the prompt nor what constrained the answer was ours. Its differences are descriptive: no verdict \
+             rests on them."
         ),
     })
 }
 
-/// Note on the noise floor, or on the option that measures it.
+/// Note on the noise floor.
 fn noise_note(report: &Report) -> String {
     let largest = |share: fn(&NoiseFloor) -> Option<f64>| {
         report.noise_floor.iter().filter_map(share).max_by(f64::total_cmp)
@@ -169,11 +169,11 @@ fn cost_note(report: &Report) -> Option<String> {
     let is_measured =
         report.variants.iter().any(|variant| variant.endpoint.is_none() && !variant.costs.is_empty());
     is_measured.then(|| {
-            "Cost was measured apart from the answers: each model in a process of its own, taking turns conversation \
-             by conversation. What a prompt shares with the last one is not computed again. Files were in the page \
-             cache when they were loaded; peak memory includes the mapped weights. °C is the highest, MHz the lowest \
-             that was seen."
-                .into()
+        "Cost was measured apart from the answers: each model in a process of its own, taking turns conversation by \
+         conversation. What a prompt shares with the last one is not computed again. Files were in the page cache \
+         when they were loaded; peak memory includes the mapped weights. °C is the highest, MHz the lowest that was \
+         seen."
+            .into()
     })
 }
 

@@ -43,7 +43,7 @@ impl Condition {
         }
     }
 
-    /// True if the condition is another one for the two rows.
+    /// True if the two rows differ in the condition.
     pub(super) fn differs(self, a: &Row, b: &Row) -> bool {
         self.setting()(a) != self.setting()(b)
     }
