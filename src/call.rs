@@ -19,7 +19,7 @@ pub use room::{Part, Parts, foresee};
 pub use taught::{Manner, manner_of};
 
 use crate::{
-    cache::Store,
+    cache::Cache,
     chat::{self, Conversation, RenderOptions, Template},
     inspect::fit::Shortage,
     kind::Kind,
@@ -400,24 +400,24 @@ pub fn ask(
     ask_with(model, format, request, settings, None, reader)
 }
 
-/// Like [`ask`], with a store on disk. Prefix states, earlier answers and decode costs are read from `store`,
+/// Like [`ask`], with a cache on disk. Prefix states, earlier answers and decode costs are read from `cache`,
 /// and those of this call are added to it. Earlier answers only serve as drafts: output differs from [`ask`]'s
 /// only where two tokens are nearly tied.
 ///
 /// # Errors
-/// As [`ask`]; failures of the store are logged and are not errors.
+/// As [`ask`]; failures of the cache are logged and are not errors.
 pub fn ask_with(
     model: &Model,
     format: &Format,
     request: &Request<'_>,
     settings: &Settings,
-    store: Option<&Store>,
+    cache: Option<&Cache>,
     reader: &mut Reader<'_>,
 ) -> Result<Answer> {
     thread::scope(|scope| {
         // The token trie is built while the prompt is written and evaluated.
         scope.spawn(|| drop(model.compiler()));
-        answer(model, format, request, settings, store, reader)
+        answer(model, format, request, settings, cache, reader)
     })
 }
 
@@ -426,7 +426,7 @@ fn answer(
     format: &Format,
     request: &Request<'_>,
     settings: &Settings,
-    store: Option<&Store>,
+    cache: Option<&Cache>,
     reader: &mut Reader<'_>,
 ) -> Result<Answer> {
     let started = Instant::now();
@@ -441,7 +441,7 @@ fn answer(
     room::check_memory(model, tokens.len(), settings)?;
     let dialect = manner.map(|manner| manner.dialect);
     let prompt = Prompt { text: &text, tokens: &tokens, dialect, time: started.elapsed() };
-    respond(model, &prompt, request, settings, store, reader)
+    respond(model, &prompt, request, settings, cache, reader)
 }
 
 impl Timings {

@@ -7,7 +7,7 @@ use super::{
     thought::{self, Limits},
 };
 use crate::{
-    cache::{Key, Store},
+    cache::{Cache, Key},
     runtime::{
         self, Completion, Drafter, Evaluated, Finish, Model, Pace, Prefix, Sampler, Session, generate,
     },
@@ -42,7 +42,7 @@ pub(super) fn respond(
     prompt: &Prompt<'_>,
     request: &Request<'_>,
     settings: &Settings,
-    store: Option<&Store>,
+    cache: Option<&Cache>,
     reader: &mut Reader<'_>,
 ) -> Result<Answer> {
     let mut form = Form::of(request, prompt.dialect)?;
@@ -64,7 +64,7 @@ pub(super) fn respond(
 
     let started = Instant::now();
     let mut prefix = Prefix::new(session);
-    let evaluated = evaluate(model, &mut prefix, prompt.tokens, store)?;
+    let evaluated = evaluate(model, &mut prefix, prompt.tokens, cache)?;
     timings.restore = evaluated.restore_time;
     timings.restored_tokens = evaluated.restored;
     timings.prefill = started.elapsed().saturating_sub(evaluated.restore_time);
@@ -106,13 +106,13 @@ pub(super) fn respond(
         if fresh.is_empty() { ControlFlow::Continue(()) } else { reader(fresh) }
     };
     let budget = settings.max_tokens - timings.generated_tokens;
-    let answers = answers(model, request, store);
-    let costs_key = store.and_then(|store| store.costs_key(model, session));
+    let answers = answers(model, request, cache);
+    let costs_key = cache.and_then(|cache| cache.costs_key(model, session));
     let mut drafter = match settings.exact {
         true => None,
         false => {
             let earlier = answers.as_ref().map(Answers::read).unwrap_or_default();
-            let costs = store.zip(costs_key).and_then(|(store, key)| store.costs(&key));
+            let costs = cache.zip(costs_key).and_then(|(cache, key)| cache.costs(&key));
             let drafter = settings.draft.drafter(&text_so_far, earlier, costs);
             match drafter {
                 Some(drafter) => Some(drafter.with_words(form.words(model.vocabulary(), prompt.text)?)),
@@ -152,10 +152,10 @@ pub(super) fn respond(
     if completion.finish == Finish::Stop {
         // Later answers often repeat it.
         answers.inspect(|answers| answers.add(&completion.tokens));
-        if let (Some(store), Some(key), Some(costs)) =
-            (store, costs_key, drafter.as_ref().and_then(Drafter::costs))
+        if let (Some(cache), Some(key), Some(costs)) =
+            (cache, costs_key, drafter.as_ref().and_then(Drafter::costs))
         {
-            store.keep_costs(&key, costs);
+            cache.keep_costs(&key, costs);
         }
     }
     id.update(settings.sampling.seed.to_le_bytes());
@@ -170,39 +170,39 @@ fn evaluate(
     model: &Model,
     prefix: &mut Prefix<'_>,
     prompt: &[i32],
-    store: Option<&Store>,
+    cache: Option<&Cache>,
 ) -> Result<Evaluated> {
     let ends_turn = |token| model.vocabulary().is_eog(token);
     let started = Instant::now();
-    let Some(mut shelf) = store.and_then(|store| store.shelf(model, prefix.session())) else {
+    let Some(mut prefix_cache) = cache.and_then(|cache| cache.prefix_cache(model, prefix.session())) else {
         return Ok(Evaluated { computed: prefix.evaluate(prompt, ends_turn)?, ..Evaluated::default() });
     };
     let opened = started.elapsed();
-    let evaluated = prefix.evaluate_with(prompt, ends_turn, &mut shelf)?;
+    let evaluated = prefix.evaluate_with(prompt, ends_turn, &mut prefix_cache)?;
     Ok(Evaluated { restore_time: opened + evaluated.restore_time, ..evaluated })
 }
 
 /// The log of earlier answers with the same tools.
 struct Answers<'s> {
-    store: &'s Store,
+    cache: &'s Cache,
     key: Key,
 }
 
 impl Answers<'_> {
     fn read(&self) -> Vec<Vec<i32>> {
-        self.store.answers(&self.key)
+        self.cache.answers(&self.key)
     }
 
     fn add(&self, tokens: &[i32]) {
-        self.store.add_answer(&self.key, tokens);
+        self.cache.add_answer(&self.key, tokens);
     }
 }
 
 /// Opens the log of earlier answers with the tools of `request`.
-fn answers<'s>(model: &Model, request: &Request<'_>, store: Option<&'s Store>) -> Option<Answers<'s>> {
-    let (store, tools) = (store?, request.tools?);
-    let key = store.answers_key(model, &answers_about(tools))?;
-    Some(Answers { store, key })
+fn answers<'s>(model: &Model, request: &Request<'_>, cache: Option<&'s Cache>) -> Option<Answers<'s>> {
+    let (cache, tools) = (cache?, request.tools?);
+    let key = cache.answers_key(model, &answers_about(tools))?;
+    Some(Answers { cache, key })
 }
 
 /// The part of the log's key that depends on the tools: their JSON.

@@ -21,7 +21,7 @@ use super::{
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
     Kind,
-    cache::Store,
+    cache::Cache,
     call::{self, Draft, Format, Request, Settings, Think},
     machine::Thermometer,
     runtime::{self, LoadOptions, Model, Options, Sampling, Trust, Vocabulary, draft::MAX_DRAFT},
@@ -272,8 +272,8 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         true => stream.push(text),
         false => ControlFlow::Continue(()),
     };
-    let store = store(&args);
-    let answer = call::ask_with(&model, &format, &request, &settings, store.as_ref(), &mut reader);
+    let cache = cache(&args);
+    let answer = call::ask_with(&model, &format, &request, &settings, cache.as_ref(), &mut reader);
     let answer = answer.inspect_err(|error| show_partial(error, args.timings.then_some(&start)))?;
     let printed = match args.stream {
         true => stream.finish().map_err(Into::into),
@@ -284,16 +284,16 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         timings::show(&start, &answer.timings);
     }
     // The answer is already printed; states may still be written to the cache.
-    drop(store);
+    drop(cache);
     printed
 }
 
-fn store(args: &Args) -> Option<Store> {
+fn cache(args: &Args) -> Option<Cache> {
     if args.no_cache {
         return None;
     }
-    let store = Store::new(&args.cache_dir.clone().or_else(Store::default_folder)?);
-    Some(if args.no_history { store.without_history() } else { store })
+    let cache = Cache::new(&args.cache_dir.clone().or_else(Cache::default_folder)?);
+    Some(if args.no_history { cache.without_history() } else { cache })
 }
 
 /// Prints how each keyword is handled. Tools with an unusable schema are listed too.

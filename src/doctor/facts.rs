@@ -5,7 +5,7 @@ use super::{
     speed::Speed,
 };
 use crate::{
-    cache::{FolderState, Store},
+    cache::{Cache, FolderState},
     machine::{self, Firmware, Limits, Load, Machine, Processor, Sensors},
     runtime::kernels::{self, Kernels},
 };
@@ -98,7 +98,7 @@ impl Facts {
             memory: Machine::below(root),
             swap_bytes: machine::swap(root),
             page_bytes: machine::page_bytes(root),
-            cache: cache_folder.map(|folder| Store::new(folder).folder_state()),
+            cache: cache_folder.map(|folder| Cache::new(folder).folder_state()),
             celsius: sensors.celsius(),
             mhz: sensors.mhz(),
             max_mhz: sensors.max_mhz(),

@@ -31,7 +31,7 @@ pub use fingerprint::{FileStat, ModelFile, fingerprint};
 pub use generate::{Completion, Finish, Pace, Steps};
 pub use guard::Trust;
 pub use model::{LoadOptions, Metadata, Model};
-pub use prefix::{Evaluated, Prefix, Shelf, piece_ends};
+pub use prefix::{Evaluated, Prefix, PrefixCache, piece_ends};
 pub use sample::{Sampler, Sampling};
 pub use session::{N_BATCH, Options, Session};
 pub use vocabulary::Vocabulary;

@@ -4,7 +4,7 @@ use super::{Ceiling, Start, median};
 use crate::{
     bench::Result,
     bench::stats::quantile,
-    cache::Store,
+    cache::Cache,
     call::{self, Format, Request, Think},
     chat::Conversation,
     machine::{Heat, Thermometer, peak_resident_bytes},
@@ -345,14 +345,14 @@ fn saved_time(
 ) -> Result<Option<f64>> {
     let Ok(folder) = tempfile::tempdir() else { return Ok(None) };
     // An infinitely fast disk, so that the state is always saved.
-    let store = Store::new(folder.path()).on_a_disk_of(f64::INFINITY);
+    let cache = Cache::new(folder.path()).with_read_rate(f64::INFINITY);
     let vocabulary = model.vocabulary();
     let mut seconds = None;
     for _ in 0..2 {
         let started = Instant::now();
         let mut prefix = Prefix::new(Session::new(model, prompt.len(), budget, options)?);
-        let Some(mut shelf) = store.shelf(model, prefix.session()) else { return Ok(None) };
-        let evaluated = prefix.evaluate_with(prompt, |token| vocabulary.is_eog(token), &mut shelf)?;
+        let Some(mut prefix_cache) = cache.prefix_cache(model, prefix.session()) else { return Ok(None) };
+        let evaluated = prefix.evaluate_with(prompt, |token| vocabulary.is_eog(token), &mut prefix_cache)?;
         let mut constraint = call::constraint(model.compiler()?, turn)?;
         let mut sampler = Sampler::new(Sampling::default());
         let session = prefix.session();
@@ -360,8 +360,8 @@ fn saved_time(
         if let Some(at) = done.first_choice.filter(|_| evaluated.restored > 0) {
             seconds = Some((at - started).as_secs_f64());
         }
-        drop(shelf);
-        store.finish();
+        drop(prefix_cache);
+        cache.finish();
     }
     Ok(seconds)
 }
