@@ -354,11 +354,11 @@ fn one(
         read,
     ) {
         Ok(completion) => completion,
-        Err(runtime::Error::Unsatisfied { refusal, .. }) => {
+        Err(runtime::Error::Unsatisfied { violation, .. }) => {
             if args.show {
-                eprintln!("{}: {}: {}", refusal.pointer, refusal.keyword, refusal.message);
+                eprintln!("{}: {}: {}", violation.pointer, violation.keyword, violation.message);
             }
-            *tally.unsatisfied.entry(refusal.keyword).or_default() += 1;
+            *tally.unsatisfied.entry(violation.keyword).or_default() += 1;
             return Ok(());
         }
         // Keywords that contradict each other where no compiler sees it.

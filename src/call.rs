@@ -9,7 +9,7 @@ mod room;
 mod taught;
 mod thought;
 mod told;
-mod watch;
+mod schema_validator;
 
 pub use form::words_in_tokens;
 pub use format::{Format, tokenize};
@@ -28,7 +28,7 @@ use crate::{
         self, Compiler, Completion, Constraint, Drafter, Finish, Model, Sampling, Steps,
         constraint::Grammar,
         draft::{Costs, Reach},
-        watch::Refusal,
+        validator::Violation,
     },
     schema::KeyOrder,
     tools::{self, ToolSet, dialect::Dialect, grammar::Staged},
@@ -42,7 +42,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use watch::Values;
+use schema_validator::SchemaValidator;
 
 /// An answer that was cut short.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ pub enum Error {
     /// Every value that was generated failed a check that the grammar cannot express.
     #[error(
         "no value for {what} passed its check in {attempts} attempts; the last one failed `{}` at {}: {}",
-        refusal.keyword, refusal.pointer, refusal.message
+        violation.keyword, violation.pointer, violation.message
     )]
     Unsatisfied {
         /// The value that has the schema: the arguments of a tool, or the answer.
@@ -91,7 +91,7 @@ pub enum Error {
         /// Number of values generated.
         attempts: usize,
         /// The reason why the last of them was refused.
-        refusal: Box<Refusal>,
+        violation: Box<Violation>,
         /// The partial answer.
         cut: Box<Cut>,
     },
@@ -460,7 +460,7 @@ impl Timings {
 /// A schema that cannot be used; [`runtime::Error::Grammar`] with llguidance's reason.
 pub fn constraint<'a>(compiler: &'a Compiler, grammar: &'a dyn Staged) -> Result<Constraint<'a>> {
     let constraint = Constraint::new(compiler, Box::new(Marked { grammar, compiler }))?;
-    Ok(constraint.watched(Box::new(Values::new(grammar))))
+    Ok(constraint.with_validator(Box::new(SchemaValidator::new(grammar))))
 }
 
 /// A grammar whose special tokens are looked up in one vocabulary.

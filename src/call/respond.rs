@@ -127,11 +127,11 @@ pub(super) fn respond(
     };
     let completion = match generate::constrained(session, &mut constraint, &mut sampler, budget, pace, show) {
         Ok(completion) => completion,
-        Err(runtime::Error::Unsatisfied { attempts, refusal, written }) => {
+        Err(runtime::Error::Unsatisfied { attempts, violation, written }) => {
             let partial = String::from_utf8_lossy(&written).into_owned();
             let what = form.subject(&written);
             let cut = Box::new(Cut { partial, timings });
-            return Err(Error::Unsatisfied { what, attempts, refusal, cut });
+            return Err(Error::Unsatisfied { what, attempts, violation, cut });
         }
         Err(other) => return Err(other.into()),
     };

@@ -10,7 +10,7 @@ use super::{
     closing::{Closing, Way},
     masks::Masks,
     token_env::TokenEnv,
-    watch::{Place, Refusal, Watch, closing_tokens},
+    validator::{Position, Violation, Validator, closing_tokens},
 };
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
 use std::sync::{Arc, OnceLock};
@@ -21,7 +21,7 @@ pub struct Compiler {
     factory: ParserFactory,
     env: TokEnv,
     masks: Arc<Masks>,
-    // Tokens that a watch has to check; built with the first mask.
+    // Tokens that a validator has to check; built with the first mask.
     closing: OnceLock<SimpleVob>,
 }
 
@@ -132,16 +132,16 @@ impl Grammar for Fixed {
     }
 }
 
-/// A grammar, a watch, and the tokens generated under them.
+/// A grammar, a validator, and the tokens generated under them.
 pub struct Constraint<'c> {
     compiler: &'c Compiler,
     grammar: Box<dyn Grammar + 'c>,
-    watch: Option<Box<dyn Watch + 'c>>,
+    validator: Option<Box<dyn Validator + 'c>>,
     matcher: Matcher,
     stage: usize,
     tokens: Vec<TokenId>,
     written: Vec<u8>,
-    refusal: Option<Refusal>,
+    violation: Option<Violation>,
 }
 
 impl<'c> Constraint<'c> {
@@ -153,12 +153,12 @@ impl<'c> Constraint<'c> {
         let matcher = compiler.compile(&grammar.lark(b"")?)?;
         let stage = grammar.stage(b"");
         let (tokens, written) = (Vec::new(), Vec::new());
-        Ok(Constraint { compiler, grammar, watch: None, matcher, stage, tokens, written, refusal: None })
+        Ok(Constraint { compiler, grammar, validator: None, matcher, stage, tokens, written, violation: None })
     }
 
-    /// Adds a watch; the text must be empty.
-    pub fn watched(self, watch: Box<dyn Watch + 'c>) -> Constraint<'c> {
-        Constraint { watch: Some(watch), ..self }
+    /// Adds a validator; the text must be empty.
+    pub fn with_validator(self, validator: Box<dyn Validator + 'c>) -> Constraint<'c> {
+        Constraint { validator: Some(validator), ..self }
     }
 
     /// True if the text may end here; more may be allowed to follow.
@@ -168,7 +168,7 @@ impl<'c> Constraint<'c> {
     pub fn may_end(&mut self) -> Result<bool, Error> {
         let takes_it = self.matcher.is_stopped() && !self.matcher.is_error()
             || self.matcher.is_accepting().map_err(Error::constraint)?;
-        Ok(takes_it && self.watch.as_mut().is_none_or(|watch| watch.may_end()))
+        Ok(takes_it && self.validator.as_mut().is_none_or(|validator| validator.may_end()))
     }
 
     /// True if `token` ends the text and is not part of it.
@@ -181,26 +181,26 @@ impl<'c> Constraint<'c> {
     pub fn is_complete(&mut self) -> bool {
         self.matcher.is_stopped()
             && !self.matcher.is_error()
-            && self.watch.as_mut().is_none_or(|watch| watch.may_end())
+            && self.validator.as_mut().is_none_or(|validator| validator.may_end())
     }
 
-    /// The tokens that grammar and watch allow next. [`accept`](Self::accept) may still refuse one that ends a
+    /// The tokens that grammar and validator allow next. [`accept`](Self::accept) may still refuse one that ends a
     /// stage or starts a value.
     ///
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
     pub fn mask(&mut self) -> Result<Mask, Error> {
         let Mask(mut mask) = self.grammar_mask()?;
-        let Some(watch) = &mut self.watch else { return Ok(Mask(mask)) };
+        let Some(validator) = &mut self.validator else { return Ok(Mask(mask)) };
         let trie = self.compiler.env.tok_trie();
-        let ends = watch.may_end();
+        let ends = validator.may_end();
         let mut asked = self.compiler.closing.get_or_init(|| closing_tokens(trie)).clone();
         asked.and(&mask);
         let mut refused = Vec::new();
         asked.iter_set_entries(|token| {
             let token = token as TokenId;
             let is_end = trie.eos_tokens().contains(&token);
-            if !(if is_end { ends } else { watch.allows(trie.token(token)) }) {
+            if !(if is_end { ends } else { validator.allows(trie.token(token)) }) {
                 refused.push(token);
             }
         });
@@ -208,7 +208,7 @@ impl<'c> Constraint<'c> {
         Ok(Mask(mask))
     }
 
-    /// The tokens that the grammar allows next; the watch may refuse some of them.
+    /// The tokens that the grammar allows next; the validator may refuse some of them.
     ///
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
@@ -272,7 +272,7 @@ impl<'c> Constraint<'c> {
     /// [`Error::Constraint`] when the matcher fails, [`Error::Grammar`] when the next stage's
     /// grammar does not compile.
     pub fn accept(&mut self, token: i32) -> Result<bool, Error> {
-        self.refusal = None;
+        self.violation = None;
         if self.is_end(token) {
             // An end token is not part of the text.
             return self.may_end();
@@ -288,10 +288,10 @@ impl<'c> Constraint<'c> {
             return Ok(false);
         }
         let (before, bytes) = (self.written.len(), self.bytes(token));
-        if let Some(watch) = &mut self.watch
-            && !watch.push(&bytes)
+        if let Some(validator) = &mut self.validator
+            && !validator.push(&bytes)
         {
-            self.refusal = watch.refusal();
+            self.violation = validator.violation();
             self.matcher.rollback(1).map_err(Error::constraint)?;
             self.check()?;
             return Ok(false);
@@ -303,8 +303,8 @@ impl<'c> Constraint<'c> {
         }
         self.tokens.pop();
         self.written.truncate(before);
-        if let Some(watch) = &mut self.watch {
-            watch.rollback(1);
+        if let Some(validator) = &mut self.validator {
+            validator.rollback(1);
         }
         self.matcher.rollback(1).map_err(Error::constraint)?;
         self.check()?;
@@ -312,29 +312,29 @@ impl<'c> Constraint<'c> {
     }
 
     /// The check that refused the last token given to [`accept`](Self::accept), if it was a check.
-    pub fn refusal(&self) -> Option<Refusal> {
-        self.refusal.clone()
+    pub fn violation(&self) -> Option<Violation> {
+        self.violation.clone()
     }
 
-    /// Position of the text's end in the watched value.
-    pub fn place(&self) -> Place {
-        self.watch.as_ref().map_or_else(Place::default, |watch| watch.place())
+    /// Position of the text's end in the value that is being validated.
+    pub fn position(&self) -> Position {
+        self.validator.as_ref().map_or_else(Position::default, |validator| validator.position())
     }
 
-    /// The next step towards an early end of the text; `mask` are the tokens that may follow. Without a watch,
+    /// The next step towards an early end of the text; `mask` are the tokens that may follow. Without a validator,
     /// any of them is chosen. `closing` keeps track of failed attempts.
     pub fn closing(&mut self, closing: &mut Closing, mask: Mask) -> Way {
-        match &mut self.watch {
-            Some(watch) => {
-                closing.step(self.compiler.env.tok_trie(), &mut **watch, &mask.0, self.tokens.len())
+        match &mut self.validator {
+            Some(validator) => {
+                closing.step(self.compiler.env.tok_trie(), &mut **validator, &mask.0, self.tokens.len())
             }
             None => Way::Choose(mask),
         }
     }
 
-    /// Number of tokens before the innermost open value that is watched.
+    /// Number of tokens before the innermost open value that is being validated.
     pub fn value_start(&self) -> usize {
-        self.watch.as_ref().map_or(0, |watch| watch.value_start())
+        self.validator.as_ref().map_or(0, |validator| validator.value_start())
     }
 
     /// Number of tokens in the text.
@@ -351,8 +351,8 @@ impl<'c> Constraint<'c> {
         let taken_back = self.tokens.split_off(kept);
         let bytes: usize = taken_back.iter().map(|&token| self.bytes(token).len()).sum();
         self.written.truncate(self.written.len() - bytes);
-        if let Some(watch) = &mut self.watch {
-            watch.rollback(taken_back.len());
+        if let Some(validator) = &mut self.validator {
+            validator.rollback(taken_back.len());
         }
         if self.grammar.stage(&self.written) == self.stage {
             self.matcher.rollback(taken_back.len()).map_err(Error::constraint)?;

@@ -1,7 +1,7 @@
 //! llama.cpp and llguidance: generates text from a prompt and a grammar. No other module names the two.
 
 pub mod closing;
-mod complaints;
+mod log_capture;
 pub mod constraint;
 pub mod cpu;
 pub mod draft;
@@ -15,12 +15,12 @@ mod masks;
 mod model;
 mod prefix;
 mod sample;
-mod search;
+mod backtrack;
 pub mod sequence;
 mod session;
 mod token_env;
 mod vocabulary;
-pub mod watch;
+pub mod validator;
 
 pub use crate::gguf::{FlashAttention, KV_TYPES, KvType};
 pub use constraint::{Compiler, Constraint};

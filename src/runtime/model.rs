@@ -1,7 +1,7 @@
 //! A checked GGUF file, loaded by llama.cpp, with the compiler of grammars for its vocabulary.
 
 use super::{
-    Error, Trust, Vocabulary, backend, complaints,
+    Error, Trust, Vocabulary, backend, log_capture,
     constraint::Compiler,
     ffi,
     fingerprint::{self, ModelFile},
@@ -242,10 +242,10 @@ fn load(path: &Path, load: impl FnOnce(&CStr) -> Option<LlamaModel>) -> Result<L
     let Some(text) = path.to_str().and_then(|path| CString::new(path).ok()) else {
         return Err(Error::Path { path: path.to_path_buf() });
     };
-    let (model, complaints) = complaints::of(|| load(&text));
+    let (model, reason) = log_capture::capture(|| load(&text));
     model.ok_or_else(|| Error::Load {
         path: path.to_path_buf(),
-        reason: complaints.unwrap_or_else(|| "it gives no reason".to_owned()),
+        reason: reason.unwrap_or_else(|| "it gives no reason".to_owned()),
     })
 }
 

@@ -3,7 +3,7 @@
 mod state;
 
 use super::{
-    Error, Model, backend, complaints, cpu,
+    Error, Model, backend, log_capture, cpu,
     ffi::{self, Context, Params},
 };
 use crate::gguf::{FlashAttention, KvType};
@@ -103,12 +103,12 @@ impl<'m> Session<'m> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         backend()?;
         let guard = ONE_AT_A_TIME.lock();
-        let (context, complaints) = complaints::of(|| Context::new(&model.weights, &params));
+        let (context, reason) = log_capture::capture(|| Context::new(&model.weights, &params));
         drop(guard);
         let context = context.ok_or_else(|| Error::Context {
             n_ctx,
             kv_type: options.kv_type.name,
-            reason: complaints.unwrap_or_else(|| "it gives no reason".to_owned()),
+            reason: reason.unwrap_or_else(|| "it gives no reason".to_owned()),
         })?;
         Ok(Session {
             context,
