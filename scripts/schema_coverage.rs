@@ -227,7 +227,8 @@ fn judge(row: &Row<'_>, compiler: &Compiler, args: &Args) -> Result<Outcome> {
                     accepted = false;
                     if case.valid && outcome.reason.is_empty() {
                         let so_far = String::from_utf8_lossy(&compiler.bytes(&tokens[..=k])).into_owned();
-                        let why = constraint.violation().map_or_else(String::new, |violation| violation.message);
+                        let why =
+                            constraint.violation().map_or_else(String::new, |violation| violation.message);
                         outcome.reason = format!("refused at: {so_far} {why}");
                     }
                     break;

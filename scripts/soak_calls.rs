@@ -13,7 +13,8 @@ use clap::Parser;
 use edgecall::{
     call,
     runtime::{
-        self, Compiler, Finish, Pace, Sampler, Sampling, Trust, Vocabulary, generate, sequence::Sequence,
+        self, Compiler, DecodeMode, Finish, Sampler, Sampling, Trust, Vocabulary, generate,
+        sequence::Sequence,
     },
     schema::KeyOrder,
     tools::{
@@ -350,7 +351,7 @@ fn one(
         &mut constraint,
         &mut sampler,
         args.max_tokens,
-        Pace::Forced,
+        DecodeMode::Forced,
         read,
     ) {
         Ok(completion) => completion,

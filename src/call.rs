@@ -6,10 +6,10 @@ pub mod openai;
 mod request;
 mod respond;
 mod room;
+mod schema_validator;
 mod taught;
 mod thought;
 mod told;
-mod schema_validator;
 
 pub use form::words_in_tokens;
 pub use format::{Format, tokenize};
@@ -27,13 +27,14 @@ use crate::{
     runtime::{
         self, Compiler, Completion, Constraint, Drafter, Finish, Model, Sampling, Steps,
         constraint::Grammar,
-        draft::{Costs, Reach},
+        draft::{BatchCost, DraftPolicy},
         validator::Violation,
     },
     schema::KeyOrder,
     tools::{self, ToolSet, dialect::Dialect, grammar::Staged},
 };
 use respond::{Prompt, respond};
+use schema_validator::SchemaValidator;
 use serde_json::Value;
 use std::{
     num::NonZeroUsize,
@@ -42,7 +43,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use schema_validator::SchemaValidator;
 
 /// An answer that was cut short.
 #[derive(Clone, Debug)]
@@ -261,12 +261,12 @@ impl Draft {
         self,
         text: &[i32],
         earlier: impl Into<Arc<Vec<Vec<i32>>>>,
-        costs: Option<Costs>,
+        costs: Option<BatchCost>,
     ) -> Option<Drafter> {
         let reach = match self {
             Draft::Off => return None,
-            Draft::Auto => Reach::Worth(costs.unwrap_or_else(Costs::of_this_cpu)),
-            Draft::Tokens(most) => Reach::Tokens { matched: 2, most: most.get() },
+            Draft::Auto => DraftPolicy::Worth(costs.unwrap_or_else(BatchCost::for_this_cpu)),
+            Draft::Tokens(most) => DraftPolicy::Tokens { matched: 2, most: most.get() },
         };
         Some(Drafter::new(text, earlier, reach))
     }

@@ -1,7 +1,7 @@
 //! Measured times of decodes of several tokens, per model and setting: a [`mod@line`] of numbers.
 
 use super::{Cache, Key, folder::COSTS, line};
-use crate::runtime::{Model, Session, draft::Costs};
+use crate::runtime::{Model, Session, draft::BatchCost};
 use std::time::SystemTime;
 
 /// Size limit of the file; real lines are far shorter.
@@ -19,14 +19,14 @@ impl Cache {
     }
 
     /// The costs stored under `key`; `None` if there are none, or if the file or folder cannot be trusted.
-    pub fn costs(&self, key: &Key) -> Option<Costs> {
+    pub fn costs(&self, key: &Key) -> Option<BatchCost> {
         self.folder.check().ok()?;
         let path = self.folder.file(&key.name(&[]), COSTS);
-        Costs::from_line(&line::read(&path, MAX_BYTES)?)
+        BatchCost::from_line(&line::read(&path, MAX_BYTES)?)
     }
 
     /// Stores `costs` under `key`. A failure is only logged.
-    pub fn keep_costs(&self, key: &Key, costs: &Costs) {
+    pub fn keep_costs(&self, key: &Key, costs: &BatchCost) {
         let path = self.folder.file(&key.name(&[]), COSTS);
         let written = self.folder.prepare().and_then(|()| {
             self.folder.write(&path, &[line::with_checksum(&costs.to_line()).as_bytes()], SystemTime::now())
@@ -49,12 +49,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::new(folder.path());
         assert_eq!(cache.costs(&KEY), None);
-        let mut costs = Costs::expected(0.5);
+        let mut costs = BatchCost::expected(0.5);
         for round in 0..20 {
             costs.learn(1, Duration::from_millis(10));
             costs.learn(3, Duration::from_millis(14 + round % 3));
         }
-        assert!((costs.of(3) - 1.5).abs() < 0.05, "{}", costs.of(3));
+        assert!((costs.relative(3) - 1.5).abs() < 0.05, "{}", costs.relative(3));
         cache.keep_costs(&KEY, &costs);
         assert_eq!(cache.costs(&KEY), Some(costs.clone()));
         assert_eq!(cache.list(true).unwrap().files.len(), 1);

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cache::{Cache, Key},
     runtime::{
-        self, Completion, Drafter, Evaluated, Finish, Model, Pace, Prefix, Sampler, Session, generate,
+        self, Completion, DecodeMode, Drafter, Evaluated, Finish, Model, Prefix, Sampler, Session, generate,
     },
     tools::{ToolSet, dialect::Dialect},
 };
@@ -120,12 +120,12 @@ pub(super) fn respond(
             }
         }
     };
-    let pace = match &mut drafter {
-        _ if settings.exact => Pace::Exact,
-        None => Pace::Forced,
-        Some(drafter) => Pace::Drafted(drafter),
+    let mode = match &mut drafter {
+        _ if settings.exact => DecodeMode::Exact,
+        None => DecodeMode::Forced,
+        Some(drafter) => DecodeMode::Drafted(drafter),
     };
-    let completion = match generate::constrained(session, &mut constraint, &mut sampler, budget, pace, show) {
+    let completion = match generate::constrained(session, &mut constraint, &mut sampler, budget, mode, show) {
         Ok(completion) => completion,
         Err(runtime::Error::Unsatisfied { attempts, violation, written }) => {
             let partial = String::from_utf8_lossy(&written).into_owned();

@@ -1,7 +1,7 @@
 //! Checks of the values in an answer, as the [`Validator`] that the runtime asks while it generates.
 
 use crate::{
-    runtime::validator::{Position, Violation, Scalar, Validator},
+    runtime::validator::{Position, Scalar, Validator, Violation},
     schema::Tracker,
     tools::grammar::Staged,
 };
@@ -80,7 +80,13 @@ enum Step {
 impl<'g> SchemaValidator<'g> {
     /// A validator over text of `grammar`.
     pub(super) fn new(grammar: &'g dyn Staged) -> SchemaValidator<'g> {
-        SchemaValidator { grammar, written: Vec::new(), trackers: Vec::new(), pushes: Vec::new(), violation: None }
+        SchemaValidator {
+            grammar,
+            written: Vec::new(),
+            trackers: Vec::new(),
+            pushes: Vec::new(),
+            violation: None,
+        }
     }
 
     /// The tracker of the value that is not yet complete, if any.

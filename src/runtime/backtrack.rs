@@ -9,7 +9,7 @@
 use super::{
     Constraint, Error, Sampler,
     sequence::Sequence,
-    validator::{Position, Violation, Scalar},
+    validator::{Position, Scalar, Violation},
 };
 
 /// Most attempts to replace a value that failed its check.

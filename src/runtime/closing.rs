@@ -14,8 +14,11 @@ fn by_distance(
     let mut classes: BTreeMap<_, Vec<TokenId>> = BTreeMap::new();
     mask.iter_set_entries(|token| {
         let token = token as TokenId;
-        let distance =
-            if trie.eos_tokens().contains(&token) { Some((0, 0)) } else { validator.distance(trie.token(token)) };
+        let distance = if trie.eos_tokens().contains(&token) {
+            Some((0, 0))
+        } else {
+            validator.distance(trie.token(token))
+        };
         if let Some(distance) = distance {
             classes.entry(distance).or_default().push(token);
         }
@@ -90,7 +93,7 @@ impl Closing {
             // The nearest tokens have led nowhere, so the first ones come from other groups.
             let way = if self.astray > 0 { self.back + self.astray } else { 0 };
             self.astray = self.astray.saturating_sub(1);
-            return Way::Choose(Mask::of(set(trie, classes.values().nth(way % classes.len().max(1)))));
+            return Way::Choose(Mask::new(set(trie, classes.values().nth(way % classes.len().max(1)))));
         }
         let back_to = if again > MAX_AGAIN { start / 2 } else { start };
         self.again.retain(|place, _| *place <= back_to);

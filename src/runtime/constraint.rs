@@ -10,7 +10,7 @@ use super::{
     closing::{Closing, Way},
     masks::Masks,
     token_env::TokenEnv,
-    validator::{Position, Violation, Validator, closing_tokens},
+    validator::{Position, Validator, Violation, closing_tokens},
 };
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
 use std::sync::{Arc, OnceLock};
@@ -153,7 +153,16 @@ impl<'c> Constraint<'c> {
         let matcher = compiler.compile(&grammar.lark(b"")?)?;
         let stage = grammar.stage(b"");
         let (tokens, written) = (Vec::new(), Vec::new());
-        Ok(Constraint { compiler, grammar, validator: None, matcher, stage, tokens, written, violation: None })
+        Ok(Constraint {
+            compiler,
+            grammar,
+            validator: None,
+            matcher,
+            stage,
+            tokens,
+            written,
+            violation: None,
+        })
     }
 
     /// Adds a validator; the text must be empty.
@@ -401,7 +410,7 @@ impl<'c> Constraint<'c> {
 pub struct Mask(SimpleVob);
 
 impl Mask {
-    pub(super) fn of(tokens: SimpleVob) -> Mask {
+    pub(super) fn new(tokens: SimpleVob) -> Mask {
         Mask(tokens)
     }
 

@@ -1,7 +1,7 @@
 //! The generation loop: sample a token, check it against the constraint, decode it, until the text is complete.
 
 use super::{
-    Constraint, Drafter, Error, Sampler, Session, Vocabulary, cpu, backtrack::Backtracker, sequence::Sequence,
+    Constraint, Drafter, Error, Sampler, Session, Vocabulary, backtrack::Backtracker, cpu, sequence::Sequence,
 };
 use std::{
     ops::{AddAssign, ControlFlow},
@@ -67,7 +67,7 @@ impl AddAssign for Steps {
 
 /// Number of tokens in one decode. All modes give the same text except where two tokens are nearly tied:
 /// llama.cpp's order of summation depends on the number of tokens in a decode.
-pub enum Pace<'d> {
+pub enum DecodeMode<'d> {
     /// One token.
     Exact,
     /// The sampled token and the forced ones after it; depends on the text alone.
@@ -90,7 +90,7 @@ pub fn constrained(
     constraint: &mut Constraint<'_>,
     sampler: &mut Sampler,
     budget: usize,
-    mut pace: Pace<'_>,
+    mut mode: DecodeMode<'_>,
     mut reader: impl FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<Completion, Error> {
     let started = Instant::now();
@@ -102,7 +102,11 @@ pub fn constrained(
     let finish = loop {
         let room = sequence.n_ctx().saturating_sub(sequence.n_past() + pending.len());
         let before = pending.len();
-        backtracker.force(constraint, room.min(budget.saturating_sub(backtracker.decoded())), &mut pending)?;
+        backtracker.force(
+            constraint,
+            room.min(budget.saturating_sub(backtracker.decoded())),
+            &mut pending,
+        )?;
         steps.forced += pending.len() - before;
         if pending.len() > before && reader(constraint.written()).is_break() {
             break Finish::Dismissed;
@@ -117,7 +121,7 @@ pub fn constrained(
             break Finish::Context;
         }
         if !pending.is_empty() {
-            decode(sequence, constraint, &backtracker, &pending, &mut pace, &mut steps)?;
+            decode(sequence, constraint, &backtracker, &pending, &mut mode, &mut steps)?;
             pending.clear();
         }
         let Some(token) = backtracker.choose(sequence.logits(), sampler, constraint)? else {
@@ -133,7 +137,7 @@ pub fn constrained(
             break Finish::Dismissed;
         }
     };
-    if let Pace::Drafted(drafter) = pace {
+    if let DecodeMode::Drafted(drafter) = mode {
         drafter.settle(backtracker.tokens());
     }
     let (tokens, decoded) = (backtracker.tokens().to_vec(), backtracker.decoded());
@@ -147,29 +151,29 @@ fn decode(
     constraint: &mut Constraint<'_>,
     backtracker: &Backtracker,
     pending: &[i32],
-    pace: &mut Pace<'_>,
+    mode: &mut DecodeMode<'_>,
     steps: &mut Steps,
 ) -> Result<(), Error> {
     let known = sequence.ahead().iter().zip(pending).take_while(|(guess, token)| guess == token).count();
     steps.accepted += known;
     let new = pending.len() - known;
-    match pace {
-        Pace::Exact => {
+    match mode {
+        DecodeMode::Exact => {
             for token in pending {
                 sequence.append(&[*token])?;
             }
             steps.decodes += pending.len();
             steps.rows += pending.len();
         }
-        Pace::Forced => {
+        DecodeMode::Forced => {
             sequence.append(pending)?;
             steps.decodes += 1;
             steps.rows += pending.len();
         }
-        Pace::Drafted(_) if new == 0 => {
+        DecodeMode::Drafted(_) if new == 0 => {
             sequence.append(pending)?;
         }
-        Pace::Drafted(drafter) => {
+        DecodeMode::Drafted(drafter) => {
             let takes = |token| Ok(constraint.takes(&[token])? > 0);
             let mut draft = drafter.draft(backtracker.tokens(), new, takes)?;
             draft.truncate(constraint.takes(&draft)?);

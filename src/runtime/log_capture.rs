@@ -144,7 +144,8 @@ mod tests {
             7
         });
         assert_eq!((done, reason.as_deref()), (7, Some("error loading model: missing tensor 'a\\nb'")));
-        let (_, reason) = capture(|| (0..9).for_each(|i| tracing::warn!(target: "llama-cpp-2", "warning {i}")));
+        let (_, reason) =
+            capture(|| (0..9).for_each(|i| tracing::warn!(target: "llama-cpp-2", "warning {i}")));
         assert_eq!(reason.as_deref(), Some("warning 5; warning 6; warning 7; warning 8"));
         assert_eq!(capture(|| tracing::info!(target: "llama-cpp-2", "fine")).1, None);
     }

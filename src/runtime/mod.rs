@@ -1,7 +1,7 @@
 //! llama.cpp and llguidance: generates text from a prompt and a grammar. No other module names the two.
 
+mod backtrack;
 pub mod closing;
-mod log_capture;
 pub mod constraint;
 pub mod cpu;
 pub mod draft;
@@ -11,16 +11,16 @@ mod fingerprint;
 pub mod generate;
 pub mod guard;
 pub mod kernels;
+mod log_capture;
 mod masks;
 mod model;
 mod prefix;
 mod sample;
-mod backtrack;
 pub mod sequence;
 mod session;
 mod token_env;
-mod vocabulary;
 pub mod validator;
+mod vocabulary;
 
 pub use crate::gguf::{FlashAttention, KV_TYPES, KvType};
 pub use constraint::{Compiler, Constraint};
@@ -28,7 +28,7 @@ pub use draft::Drafter;
 pub use error::Error;
 pub use ffi::leave;
 pub use fingerprint::{FileStat, ModelFile, fingerprint};
-pub use generate::{Completion, Finish, Pace, Steps};
+pub use generate::{Completion, DecodeMode, Finish, Steps};
 pub use guard::Trust;
 pub use model::{LoadOptions, Metadata, Model};
 pub use prefix::{Evaluated, Prefix, PrefixCache, piece_ends};

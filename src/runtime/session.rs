@@ -3,8 +3,9 @@
 mod state;
 
 use super::{
-    Error, Model, backend, log_capture, cpu,
+    Error, Model, backend, cpu,
     ffi::{self, Context, Params},
+    log_capture,
 };
 use crate::gguf::{FlashAttention, KvType};
 use std::{num::NonZeroUsize, sync::Mutex};

@@ -4,7 +4,8 @@
 use edgecall::{
     Kind, call,
     runtime::{
-        self, Compiler, Completion, Constraint, Finish, Pace, Sampler, Sampling, generate, sequence::Sequence,
+        self, Compiler, Completion, Constraint, DecodeMode, Finish, Sampler, Sampling, generate,
+        sequence::Sequence,
     },
     schema::KeyOrder,
     tools::{ToolSet, arguments::AnswerSchema, dialect, grammar::JsonAnswer, turn::Turn},
@@ -83,7 +84,7 @@ fn generate(
     budget: usize,
 ) -> Result<Completion, runtime::Error> {
     let mut sampler = Sampler::new(Sampling::default());
-    generate::constrained(wishes, constraint, &mut sampler, budget, Pace::Forced, |text| {
+    generate::constrained(wishes, constraint, &mut sampler, budget, DecodeMode::Forced, |text| {
         // The reader's text equals the sequence, except for at most one token.
         assert!(!text.is_empty());
         ControlFlow::Continue(())
