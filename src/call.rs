@@ -31,7 +31,7 @@ use crate::{
         validator::Violation,
     },
     schema::KeyOrder,
-    tools::{self, ToolSet, dialect::Dialect, grammar::Staged},
+    tools::{self, ToolSet, dialect::Dialect, grammar::IncrementalGrammar},
 };
 use respond::{Prompt, respond};
 use schema_validator::SchemaValidator;
@@ -458,14 +458,14 @@ impl Timings {
 ///
 /// # Errors
 /// A schema that cannot be used; [`runtime::Error::Grammar`] with llguidance's reason.
-pub fn constraint<'a>(compiler: &'a Compiler, grammar: &'a dyn Staged) -> Result<Constraint<'a>> {
+pub fn constraint<'a>(compiler: &'a Compiler, grammar: &'a dyn IncrementalGrammar) -> Result<Constraint<'a>> {
     let constraint = Constraint::new(compiler, Box::new(Marked { grammar, compiler }))?;
     Ok(constraint.with_validator(Box::new(SchemaValidator::new(grammar))))
 }
 
 /// A grammar whose special tokens are looked up in one vocabulary.
 struct Marked<'a> {
-    grammar: &'a dyn Staged,
+    grammar: &'a dyn IncrementalGrammar,
     compiler: &'a Compiler,
 }
 

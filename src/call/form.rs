@@ -17,7 +17,7 @@ use crate::{
 /// The kind of an answer, and the text that must precede it.
 pub(super) struct Form<'r> {
     kind: Kind<'r>,
-    lead: &'static str,
+    prefix: &'static str,
 }
 
 enum Kind<'r> {
@@ -29,7 +29,7 @@ enum Kind<'r> {
 impl<'r> Form<'r> {
     /// The kind that `request` asks for, with calls written in `dialect`.
     pub fn of(request: &Request<'r>, dialect: Option<&'static dyn Dialect>) -> Result<Form<'r>> {
-        let form = |kind| Form { kind, lead: "" };
+        let form = |kind| Form { kind, prefix: "" };
         let Some(tools) = request.tools else {
             return Ok(form(match request.schema {
                 Some(schema) => Kind::Json { schema, answer: JsonAnswer::new(schema) },
@@ -49,12 +49,12 @@ impl<'r> Form<'r> {
         Ok(form(Kind::Calls { turn, tools, dialect, or_text }))
     }
 
-    /// Puts `lead` in front of the answer. It is not part of the content.
-    pub fn after(mut self, lead: &'static str) -> Form<'r> {
-        self.lead = lead;
+    /// Puts `prefix` in front of the answer. It is not part of the content.
+    pub fn after(mut self, prefix: &'static str) -> Form<'r> {
+        self.prefix = prefix;
         match &mut self.kind {
-            Kind::Calls { turn, .. } => turn.put_after(lead),
-            Kind::Json { answer, .. } => answer.put_after(lead),
+            Kind::Calls { turn, .. } => turn.set_prefix(prefix),
+            Kind::Json { answer, .. } => answer.set_prefix(prefix),
             Kind::Text { .. } => {}
         }
         self
@@ -71,7 +71,7 @@ impl<'r> Form<'r> {
             Kind::Calls { turn, .. } => constraint(compiler, turn),
             Kind::Json { answer, .. } => constraint(compiler, answer),
             Kind::Text { without } => {
-                let lark = grammar::of_text(self.lead, *without);
+                let lark = grammar::text_grammar(self.prefix, *without);
                 Ok(Constraint::new(compiler, Box::new(Fixed(lark)))?)
             }
         }
@@ -81,7 +81,7 @@ impl<'r> Form<'r> {
     pub fn words(&self, vocabulary: &Vocabulary, prompt: &str) -> Result<Vec<Vec<i32>>> {
         match &self.kind {
             Kind::Calls { tools, dialect, .. } => {
-                words_in_tokens(vocabulary, &words::of_tools(tools, *dialect), prompt)
+                words_in_tokens(vocabulary, &words::tool_words(tools, *dialect), prompt)
             }
             Kind::Json { schema, .. } => words_in_tokens(vocabulary, schema.words(), prompt),
             Kind::Text { .. } => Ok(Vec::new()),
@@ -92,7 +92,7 @@ impl<'r> Form<'r> {
     /// they are complete.
     pub fn readable<'w>(&self, written: &'w [u8]) -> &'w str {
         match self.kind {
-            Kind::Text { .. } => whole_characters(written).get(self.lead.len()..).unwrap_or(""),
+            Kind::Text { .. } => whole_characters(written).get(self.prefix.len()..).unwrap_or(""),
             _ => "",
         }
     }
@@ -132,7 +132,7 @@ impl<'r> Form<'r> {
 
     /// Parses a complete answer into its text and its calls.
     pub fn read(&self, text: &str) -> Result<(Option<String>, Vec<ToolCall>), tools::Error> {
-        let answer = text.get(self.lead.len()..).unwrap_or("");
+        let answer = text.get(self.prefix.len()..).unwrap_or("");
         match &self.kind {
             Kind::Text { .. } => Ok((Some(answer.to_owned()), Vec::new())),
             Kind::Json { schema, .. } => {

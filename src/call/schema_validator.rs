@@ -3,7 +3,7 @@
 use crate::{
     runtime::validator::{Position, Scalar, Validator, Violation},
     schema::Tracker,
-    tools::grammar::Staged,
+    tools::grammar::IncrementalGrammar,
 };
 
 impl Validator for Tracker {
@@ -54,7 +54,7 @@ impl Validator for Tracker {
 
 /// A tracker for each value in an answer that has a schema, such as the arguments of each call.
 pub(super) struct SchemaValidator<'g> {
-    grammar: &'g dyn Staged,
+    grammar: &'g dyn IncrementalGrammar,
     written: Vec<u8>,
     trackers: Vec<Followed>,
     // For each push: bytes written before it, and its effect on the trackers.
@@ -79,7 +79,7 @@ enum Step {
 
 impl<'g> SchemaValidator<'g> {
     /// A validator over text of `grammar`.
-    pub(super) fn new(grammar: &'g dyn Staged) -> SchemaValidator<'g> {
+    pub(super) fn new(grammar: &'g dyn IncrementalGrammar) -> SchemaValidator<'g> {
         SchemaValidator {
             grammar,
             written: Vec::new(),

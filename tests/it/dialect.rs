@@ -13,7 +13,7 @@ use edgecall::{
     tools::{
         ToolCall, ToolSet,
         dialect::{self, DIALECTS, Dialect},
-        grammar::{CallGrammar, Staged},
+        grammar::{CallGrammar, IncrementalGrammar},
     },
 };
 use serde_json::{Value, json};
