@@ -1,22 +1,22 @@
 //! A conversation, its tools and a model -> a tool call.
 
-mod form;
-mod format;
 pub mod openai;
+mod prompt_template;
+mod reasoning;
 mod request;
 mod respond;
+mod response_format;
 mod room;
 mod schema_validator;
-mod taught;
-mod thought;
-mod told;
+mod text_tools;
+mod tool_format;
 
-pub use form::words_in_tokens;
-pub use format::{Format, tokenize};
+pub use prompt_template::{PromptTemplate, tokenize};
 pub use request::{Answer, Choice, End, Request};
 pub use respond::Reader;
+pub use response_format::words_in_tokens;
 pub use room::{Part, Parts, foresee};
-pub use taught::{Manner, manner_of};
+pub use tool_format::ToolFormat;
 
 use crate::{
     cache::Cache,
@@ -338,7 +338,7 @@ pub fn check_tools(tools: &ToolSet, key_order: KeyOrder) -> Result<()> {
     tools.iter().try_for_each(|tool| Ok(tool.compiled(key_order).map(drop)?))
 }
 
-/// Renders the prompt: conversation and tools through the chat template. If `manner` says that the template
+/// Renders the prompt: conversation and tools through the chat template. If `tool_format` says that the template
 /// shows no tools, they are put into the messages as text.
 ///
 /// # Errors
@@ -346,13 +346,13 @@ pub fn check_tools(tools: &ToolSet, key_order: KeyOrder) -> Result<()> {
 pub fn render_with(
     template: &str,
     request: &Request<'_>,
-    manner: Option<&Manner>,
+    tool_format: Option<&ToolFormat>,
     options: &RenderOptions<'_>,
 ) -> Result<String> {
     let template = Template::new(template)?;
-    Ok(match (request.tools, manner) {
-        (Some(tools), Some(Manner { dialect, by_template: false })) => {
-            told::render(&template, *dialect, tools, &request.choice, request.conversation, options)?
+    Ok(match (request.tools, tool_format) {
+        (Some(tools), Some(ToolFormat { dialect, by_template: false })) => {
+            text_tools::render(&template, *dialect, tools, &request.choice, request.conversation, options)?
         }
         (tools, _) => {
             let tools = tools.map(|tools| Value::Array(tools.sources()));
@@ -366,7 +366,7 @@ pub fn render_with(
 /// # Errors
 /// [`runtime::Error::TextTooLong`].
 pub fn tokenize_prompt(model: &Model, prompt: &str) -> Result<Vec<i32>> {
-    format::tokenize(model.vocabulary(), prompt)
+    prompt_template::tokenize(model.vocabulary(), prompt)
 }
 
 /// Lets `model` answer `conversation` with a call of one of `tools`.
@@ -380,7 +380,7 @@ pub fn call(
     settings: &Settings,
 ) -> Result<Answer> {
     let request = Request::new(conversation, Some(tools));
-    ask(model, &Format::default(), &request, settings, &mut |_| ControlFlow::Continue(()))
+    ask(model, &PromptTemplate::default(), &request, settings, &mut |_| ControlFlow::Continue(()))
 }
 
 /// Lets `model` answer `request`, rendered in `format`; `reader` receives the text of an answer while it is
@@ -389,10 +389,10 @@ pub fn call(
 /// # Errors
 /// [`Error::TextTooLong`] and [`Error::PromptTooLong`] if the conversation does not fit the context,
 /// [`Error::Memory`] if the context does not fit the memory, [`Error::Budget`] and [`Error::ContextFull`] if
-/// the answer stays incomplete, and the errors of [`Format::render`], the grammar and the runtime.
+/// the answer stays incomplete, and the errors of [`PromptTemplate::render`], the grammar and the runtime.
 pub fn ask(
     model: &Model,
-    format: &Format,
+    format: &PromptTemplate,
     request: &Request<'_>,
     settings: &Settings,
     reader: &mut Reader<'_>,
@@ -408,7 +408,7 @@ pub fn ask(
 /// As [`ask`]; failures of the cache are logged and are not errors.
 pub fn ask_with(
     model: &Model,
-    format: &Format,
+    format: &PromptTemplate,
     request: &Request<'_>,
     settings: &Settings,
     cache: Option<&Cache>,
@@ -423,7 +423,7 @@ pub fn ask_with(
 
 fn answer(
     model: &Model,
-    format: &Format,
+    format: &PromptTemplate,
     request: &Request<'_>,
     settings: &Settings,
     cache: Option<&Cache>,
@@ -433,13 +433,13 @@ fn answer(
     let (tools, conversation) = (request.tools, request.conversation);
     let check_bytes = |bytes| room::check_bytes(model, bytes, &settings.session);
     check_bytes(room::least_bytes(conversation))?;
-    let manner = format.manner(model.vocabulary(), request, settings.dialect)?;
-    let text = format.render(model.vocabulary(), request, manner.as_ref(), settings.think)?;
+    let tool_format = format.tool_format(model.vocabulary(), request, settings.dialect)?;
+    let text = format.render(model.vocabulary(), request, tool_format.as_ref(), settings.think)?;
     check_bytes(text.len())?;
     let tokens = tokenize_prompt(model, &text)?;
     room::check_prompt(model, tools, conversation, tokens.len(), &settings.session)?;
     room::check_memory(model, tokens.len(), settings)?;
-    let dialect = manner.map(|manner| manner.dialect);
+    let dialect = tool_format.map(|tool_format| tool_format.dialect);
     let prompt = Prompt { text: &text, tokens: &tokens, dialect, time: started.elapsed() };
     respond(model, &prompt, request, settings, cache, reader)
 }

@@ -3,8 +3,8 @@
 use super::Result;
 use super::{
     Answer, Cut, End, Error, Request, Settings, Timings,
-    form::{Form, opening},
-    thought::{self, Limits},
+    reasoning::{self, ReasoningLimits},
+    response_format::{ResponseFormat, opening},
 };
 use crate::{
     cache::{Cache, Key},
@@ -45,7 +45,7 @@ pub(super) fn respond(
     cache: Option<&Cache>,
     reader: &mut Reader<'_>,
 ) -> Result<Answer> {
-    let mut form = Form::of(request, prompt.dialect)?;
+    let mut response_format = ResponseFormat::new(request, prompt.dialect)?;
     let n_prompt = prompt.tokens.len();
     let started = Instant::now();
     let session = Session::new(model, n_prompt, settings.max_tokens, &settings.session)?;
@@ -60,7 +60,7 @@ pub(super) fn respond(
         ..Timings::default()
     };
     let mut sampler = Sampler::new(settings.sampling);
-    let what = if form.is_call() { "call" } else { "answer" };
+    let what = if response_format.is_call() { "call" } else { "answer" };
 
     let started = Instant::now();
     let mut prefix = Prefix::new(session);
@@ -77,11 +77,15 @@ pub(super) fn respond(
     let thought_end = prompt.dialect.and_then(|dialect| dialect.thought_end());
     let (end, lead) = thought_end.unwrap_or(("</think>", "\n\n"));
     let call = prompt.dialect.and_then(opening).and_then(|mark| compiler.mark(mark));
-    let limits = Limits { end, call, whatever: form.is_call() && call.is_some() && thought_end.is_some() };
+    let limits = ReasoningLimits {
+        end,
+        call,
+        before_call: response_format.is_call() && call.is_some() && thought_end.is_some(),
+    };
     let mut id = Sha256::new();
-    let mut thought = None;
+    let mut reasoning = None;
     let mut text_so_far = prompt.tokens.to_vec();
-    if let Some(thinking) = thought::think(model, session, &mut sampler, prompt.text, &limits, settings)? {
+    if let Some(thinking) = reasoning::think(model, session, &mut sampler, prompt.text, &limits, settings)? {
         timings.add(&thinking);
         id.update(&thinking.text);
         text_so_far.extend_from_slice(&thinking.tokens);
@@ -90,17 +94,17 @@ pub(super) fn respond(
         }
         let text = String::from_utf8_lossy(&thinking.text);
         if text.ends_with(end) {
-            form = form.after(lead);
+            response_format = response_format.after(lead);
         }
-        thought = Some(thought::bare(&text, end));
+        reasoning = Some(reasoning::bare(&text, end));
     }
 
     let started = Instant::now();
-    let mut constraint = form.constraint(compiler)?;
+    let mut constraint = response_format.constraint(compiler)?;
     timings.grammar += started.elapsed();
     let mut shown = 0;
     let show = |written: &[u8]| {
-        let text = form.readable(written);
+        let text = response_format.readable(written);
         let fresh = &text[shown..];
         shown = text.len();
         if fresh.is_empty() { ControlFlow::Continue(()) } else { reader(fresh) }
@@ -115,7 +119,9 @@ pub(super) fn respond(
             let costs = cache.zip(costs_key).and_then(|(cache, key)| cache.costs(&key));
             let drafter = settings.draft.drafter(&text_so_far, earlier, costs);
             match drafter {
-                Some(drafter) => Some(drafter.with_words(form.words(model.vocabulary(), prompt.text)?)),
+                Some(drafter) => {
+                    Some(drafter.with_words(response_format.words(model.vocabulary(), prompt.text)?))
+                }
                 None => None,
             }
         }
@@ -129,7 +135,7 @@ pub(super) fn respond(
         Ok(completion) => completion,
         Err(runtime::Error::Unsatisfied { attempts, violation, written }) => {
             let partial = String::from_utf8_lossy(&written).into_owned();
-            let what = form.subject(&written);
+            let what = response_format.subject(&written);
             let cut = Box::new(Cut { partial, timings });
             return Err(Error::Unsatisfied { what, attempts, violation, cut });
         }
@@ -141,14 +147,14 @@ pub(super) fn respond(
         Finish::Stop | Finish::Dismissed => (End::Complete, Some(completion_text(&completion))),
         Finish::Budget | Finish::Context => {
             let may_end = constraint.may_end()?;
-            (End::CutOff, form.cut_off(&completion.text, may_end, request.close_at_budget)?)
+            (End::CutOff, response_format.cut_off(&completion.text, may_end, request.close_at_budget)?)
         }
     };
     let Some(text) = text else {
         return Err(Error::cut_off(&completion, what, settings, &timings));
     };
     let (content, calls) =
-        form.read(&text).map_err(|source| Error::Invalid { source, partial: text.clone() })?;
+        response_format.read(&text).map_err(|source| Error::Invalid { source, partial: text.clone() })?;
     if completion.finish == Finish::Stop {
         // Later answers often repeat it.
         answers.inspect(|answers| answers.add(&completion.tokens));
@@ -162,7 +168,7 @@ pub(super) fn respond(
     prompt.tokens.iter().for_each(|token| id.update(token.to_le_bytes()));
     id.update(&text);
     let id = id.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Answer { id, content, calls, thought, end, timings })
+    Ok(Answer { id, content, calls, reasoning, end, timings })
 }
 
 /// Evaluates a prompt in its fixed pieces, so that the logits are the same bits with and without saved states.

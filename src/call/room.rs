@@ -1,6 +1,6 @@
 //! Checks before the context is created: the prompt fits the context, and the context fits the memory.
 
-use super::{Error, Request, Result, Settings, format};
+use super::{Error, Request, Result, Settings, prompt_template};
 use crate::{
     chat::{Conversation, Role},
     gguf::Gguf,
@@ -83,7 +83,7 @@ fn limit(n_ctx_train: usize, options: &Options) -> Option<usize> {
 pub(super) fn check_bytes(model: &Model, bytes: usize, options: &Options) -> Result<()> {
     let (vocabulary, n_ctx_train) = (model.vocabulary(), model.n_ctx_train());
     let Some(limit) = limit(n_ctx_train, options) else { return Ok(()) };
-    let shrinks = if format::normalizes(vocabulary) { NFC_SHRINKS } else { 1 };
+    let shrinks = if prompt_template::normalizes(vocabulary) { NFC_SHRINKS } else { 1 };
     let longest = vocabulary.metadata().longest_token_bytes;
     let at_least = bytes / shrinks / longest;
     if at_least <= limit {

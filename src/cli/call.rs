@@ -22,7 +22,7 @@ use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
     Kind,
     cache::Cache,
-    call::{self, Draft, Format, Request, Settings, Think},
+    call::{self, Draft, PromptTemplate, Request, Settings, Think},
     machine::Thermometer,
     runtime::{self, LoadOptions, Model, Options, Sampling, Trust, Vocabulary, draft::MAX_DRAFT},
     schema::{KeyOrder, Status},
@@ -252,8 +252,13 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     };
     if args.print_prompt {
         let vocabulary = Vocabulary::load_with(path, trust)?;
-        let manner = format.manner(&vocabulary, &request, settings.dialect)?;
-        return Ok(output::text(&format.render(&vocabulary, &request, manner.as_ref(), settings.think)?)?);
+        let tool_format = format.tool_format(&vocabulary, &request, settings.dialect)?;
+        return Ok(output::text(&format.render(
+            &vocabulary,
+            &request,
+            tool_format.as_ref(),
+            settings.think,
+        )?)?);
     }
     let thermometer = args.timings.then(Thermometer::start);
     let load = LoadOptions { trust, repack: args.repack != RepackArg::Off };
@@ -319,7 +324,7 @@ fn explain_tools(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-fn format(args: &Args) -> anyhow::Result<Format> {
+fn format(args: &Args) -> anyhow::Result<PromptTemplate> {
     let template = match &args.chat_template {
         None => None,
         Some(path) => {
@@ -333,7 +338,7 @@ fn format(args: &Args) -> anyhow::Result<Format> {
             Some(text)
         }
     };
-    Ok(Format { template, arguments: args.template_arg.iter().cloned().collect() })
+    Ok(PromptTemplate { template, arguments: args.template_arg.iter().cloned().collect() })
 }
 
 fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {

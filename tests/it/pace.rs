@@ -7,7 +7,7 @@ use edgecall::{
         answer::{Style, prediction},
         metric::{self, Pair, Toolbox},
     },
-    call::{self, Format, Request, Think},
+    call::{self, PromptTemplate, Request, Think},
     convert::FileType,
     random::SplitMix64,
     runtime::{
@@ -308,15 +308,15 @@ fn conformance_calls_differ_from_exact_ones_at_near_ties_only() {
     let model = &Model::load(&pocket::pocket(FileType::Q8_0)).unwrap();
     let vocabulary = model.vocabulary();
     let ends_turn = |token| vocabulary.is_eog(token);
-    let format = Format::default();
+    let format = PromptTemplate::default();
     let prompts: Vec<Vec<i32>> = dataset
         .cases
         .iter()
         .map(|case| {
             let conversation = dataset.conversation(case);
             let request = Request::new(&conversation, Some(&dataset.job.tools));
-            let manner = format.manner(vocabulary, &request, None).unwrap();
-            let text = format.render(vocabulary, &request, manner.as_ref(), Think::Off).unwrap();
+            let tool_format = format.tool_format(vocabulary, &request, None).unwrap();
+            let text = format.render(vocabulary, &request, tool_format.as_ref(), Think::Off).unwrap();
             call::tokenize(vocabulary, &text).unwrap()
         })
         .collect();

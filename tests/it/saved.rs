@@ -6,7 +6,7 @@ use crate::{
 };
 use edgecall::{
     cache::{Cache, FileKind},
-    call::{self, Answer, Format, Request, Settings},
+    call::{self, Answer, PromptTemplate, Request, Settings},
     chat::Conversation,
     convert::FileType,
     runtime::{Evaluated, KvType, Model, Options, Prefix, PrefixCache, Session},
@@ -311,7 +311,8 @@ fn ask(messages: &Value, settings: &Settings, cache: Option<&Cache>) -> Answer {
     let conversation = conversation(messages);
     let request = Request::new(&conversation, Some(&tools));
     let mut reader = |_: &str| ControlFlow::Continue(());
-    call::ask_with(pocket::loaded(), &Format::default(), &request, settings, cache, &mut reader).unwrap()
+    call::ask_with(pocket::loaded(), &PromptTemplate::default(), &request, settings, cache, &mut reader)
+        .unwrap()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::{
     bench::Result,
     bench::stats::quantile,
     cache::Cache,
-    call::{self, Format, Request, Think},
+    call::{self, PromptTemplate, Request, Think},
     chat::Conversation,
     machine::{Heat, Thermometer, peak_resident_bytes},
     runtime::{
@@ -234,7 +234,7 @@ fn side_by_side<'m>(
 fn rows(session: &mut Session<'_>, tokens: &[i32]) -> Result<(Vec<f64>, BatchCost)> {
     let behind = session.n_past().min(256);
     session.cut(behind)?;
-    let mut costs = BatchCost::of_this_cpu();
+    let mut costs = BatchCost::for_this_cpu();
     let mut times = vec![Vec::new(); MOST_ROWS];
     let started = Instant::now();
     for _ in 0..8 {
@@ -268,12 +268,12 @@ fn call_times(model: &Model, options: &Options, costs: &BatchCost) -> Result<Cal
     let tools = ToolSet::parse(TOOLS.as_bytes())?;
     let conversation = Conversation::parse(CONVERSATION.as_bytes())?;
     let request = Request::new(&conversation, Some(&tools));
-    let format = Format::default();
+    let format = PromptTemplate::default();
     let vocabulary = model.vocabulary();
-    let manner = format.manner(vocabulary, &request, None)?.ok_or(call::Error::NoTemplate)?;
+    let tool_format = format.tool_format(vocabulary, &request, None)?.ok_or(call::Error::NoTemplate)?;
     let prompt =
-        call::tokenize(vocabulary, &format.render(vocabulary, &request, Some(&manner), Think::Off)?)?;
-    let turn = Turn::new(&tools, manner.dialect, KeyOrder::Any)?;
+        call::tokenize(vocabulary, &format.render(vocabulary, &request, Some(&tool_format), Think::Off)?)?;
+    let turn = Turn::new(&tools, tool_format.dialect, KeyOrder::Any)?;
     let compiler = model.compiler()?;
     // Twice the length of a good model's call; a model that does not stop is cut off here.
     let budget = 128;

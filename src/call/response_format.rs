@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The kind of an answer, and the text that must precede it.
-pub(super) struct Form<'r> {
+pub(super) struct ResponseFormat<'r> {
     kind: Kind<'r>,
     prefix: &'static str,
 }
@@ -26,18 +26,18 @@ enum Kind<'r> {
     Json { schema: &'r AnswerSchema, answer: JsonAnswer<'r> },
 }
 
-impl<'r> Form<'r> {
+impl<'r> ResponseFormat<'r> {
     /// The kind that `request` asks for, with calls written in `dialect`.
-    pub fn of(request: &Request<'r>, dialect: Option<&'static dyn Dialect>) -> Result<Form<'r>> {
-        let form = |kind| Form { kind, prefix: "" };
+    pub fn new(request: &Request<'r>, dialect: Option<&'static dyn Dialect>) -> Result<ResponseFormat<'r>> {
+        let format = |kind| ResponseFormat { kind, prefix: "" };
         let Some(tools) = request.tools else {
-            return Ok(form(match request.schema {
+            return Ok(format(match request.schema {
                 Some(schema) => Kind::Json { schema, answer: JsonAnswer::new(schema) },
                 None => Kind::Text { without: None },
             }));
         };
         let (Some(dialect), false) = (dialect, request.choice == Choice::None) else {
-            return Ok(form(Kind::Text { without: dialect.and_then(opening) }));
+            return Ok(format(Kind::Text { without: dialect.and_then(opening) }));
         };
         let or_text = request.choice == Choice::Auto;
         let turn = match &request.choice {
@@ -46,11 +46,11 @@ impl<'r> Form<'r> {
         };
         let turn = turn.up_to(request.parallel.get());
         let turn = if or_text { turn.or_text() } else { turn };
-        Ok(form(Kind::Calls { turn, tools, dialect, or_text }))
+        Ok(format(Kind::Calls { turn, tools, dialect, or_text }))
     }
 
     /// Puts `prefix` in front of the answer. It is not part of the content.
-    pub fn after(mut self, prefix: &'static str) -> Form<'r> {
+    pub fn after(mut self, prefix: &'static str) -> ResponseFormat<'r> {
         self.prefix = prefix;
         match &mut self.kind {
             Kind::Calls { turn, .. } => turn.set_prefix(prefix),

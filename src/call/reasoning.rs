@@ -7,14 +7,14 @@ use crate::runtime::{Compiler, Completion, Model, Sampler, Session, generate};
 const OPEN: &str = "<think>";
 
 /// Conditions that end the reasoning.
-pub(super) struct Limits<'l> {
+pub(super) struct ReasoningLimits<'l> {
     /// Text that the model writes at its end.
     pub end: &'l str,
     /// The token that starts a call, if that is a single token.
     pub call: Option<u32>,
     /// True if everything before that token is reasoning. Otherwise reasoning must begin with `<think>`,
     /// generated or at the end of the prompt.
-    pub whatever: bool,
+    pub before_call: bool,
 }
 
 /// Generates the reasoning if `settings` ask for it; it may be empty.
@@ -23,7 +23,7 @@ pub(super) fn think(
     session: &mut Session<'_>,
     sampler: &mut Sampler,
     prompt: &str,
-    limits: &Limits<'_>,
+    limits: &ReasoningLimits<'_>,
     settings: &Settings,
 ) -> Result<Option<Completion>> {
     if settings.think != Think::On {
@@ -31,7 +31,7 @@ pub(super) fn think(
     }
     let compiler: &Compiler = model.compiler()?;
     let mark = compiler.mark(OPEN);
-    let mut begun = limits.whatever || prompt.trim_end().ends_with(OPEN);
+    let mut begun = limits.before_call || prompt.trim_end().ends_with(OPEN);
     let stops_before = |token: i32| {
         let token = u32::try_from(token).ok();
         begun |= token.is_some() && token == mark;
