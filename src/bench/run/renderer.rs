@@ -1,8 +1,7 @@
 //! Prompts of a data set's cases for one model.
 
 use crate::{
-    bench::Result,
-    bench::{Case, Dataset},
+    bench::{Case, Dataset, Result},
     call::{self, PromptTemplate, Request, Think, ToolFormat},
     runtime::Vocabulary,
     tools::dialect::Dialect,
@@ -38,6 +37,11 @@ impl<'v> Renderer<'v> {
     pub(super) fn prompt(&self, case: &Case) -> Result<String> {
         let conversation = self.dataset.conversation(case);
         let request = Request::new(&conversation, Some(&self.dataset.job.tools));
-        PromptTemplate::default().render(self.vocabulary, &request, Some(&self.tool_format), Think::Off)
+        Ok(PromptTemplate::default().render(
+            self.vocabulary,
+            &request,
+            Some(&self.tool_format),
+            Think::Off,
+        )?)
     }
 }

@@ -1,8 +1,8 @@
 //! `cache list --verify`: the model of cached states is still the one that made them, or not.
 
 use crate::{
+    cache::{cache_in, evaluate, options},
     pocket::pocket,
-    saved::{cache_in, evaluate, options},
 };
 use edgecall::{
     cache::{FileKind, ModelState},
