@@ -1,8 +1,5 @@
 //! Reports on GGUF files and checkpoints, with the memory needed to run them.
 
-pub mod fit;
-pub mod memory;
-
 mod checkpoint;
 mod error;
 mod file;
@@ -13,7 +10,7 @@ pub use checkpoint::{CheckpointReport, SizeRow};
 pub use error::Error;
 pub use file::FileReport;
 pub use report::{
-    ChatTemplate, Facts, Fit, Need, Report, Rope, Special, Split, TensorRow, Tokenizer, TypeRow, WithTensors,
+    ChatTemplate, Facts, Need, Report, Rope, Special, Split, TensorRow, Tokenizer, TypeRow, WithTensors,
 };
 
 use crate::{

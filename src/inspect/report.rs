@@ -1,13 +1,10 @@
 //! Data of a report, for programs (`Serialize`) and for people (`Display`).
 
-use super::{
-    CheckpointReport, FileReport, Run,
-    memory::{self, Memory, Shape},
-    table,
-};
+use super::{CheckpointReport, FileReport, Run, table};
 use crate::{
     gguf::{FlashAttention, GgmlType, TensorInfo},
     machine::Machine,
+    memory::{Estimate, Fit, Shape, estimate},
 };
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -196,44 +193,11 @@ pub struct Need {
     /// Bytes of KV cache per token.
     pub kv_bytes_per_token: Option<u64>,
     /// Memory need; `None` if the model's shape is unknown, or the blocks of the KV type do not divide a head.
-    pub memory: Option<Memory>,
+    pub memory: Option<Estimate>,
     /// Memory of this machine; `None` if unknown.
     pub machine: Option<Machine>,
     /// Fit of the need on this machine.
     pub fit: Option<Fit>,
-}
-
-/// Fit of a model into a machine's memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fit {
-    /// It fits into the available memory.
-    Yes,
-    /// It fits only if other programs free memory.
-    IfFreed,
-    /// It does not fit.
-    No,
-}
-
-impl Fit {
-    /// Fit of `bytes` into the memory of `machine`.
-    pub fn of(bytes: u64, machine: Machine) -> Fit {
-        if bytes <= machine.available_bytes {
-            Fit::Yes
-        } else if bytes <= machine.total_bytes {
-            Fit::IfFreed
-        } else {
-            Fit::No
-        }
-    }
-
-    pub(super) fn text(self) -> &'static str {
-        match self {
-            Fit::Yes => "yes",
-            Fit::IfFreed => "if memory is freed",
-            Fit::No => "no",
-        }
-    }
 }
 
 impl Need {
@@ -244,17 +208,18 @@ impl Need {
         run: Run,
     ) -> Need {
         let n_ctx = run.n_ctx(context_length);
-        let memory = shape
-            .and_then(|shape| memory::memory(weights_bytes, shape, n_ctx, run.kv_type, FlashAttention::Auto));
+        let memory = shape.and_then(|shape| {
+            estimate::estimate(weights_bytes, shape, n_ctx, run.kv_type, FlashAttention::Auto)
+        });
         let machine = Machine::this();
         Need {
             n_ctx,
             kv_type: run.kv_type,
             weights_bytes,
-            kv_bytes_per_token: shape.and_then(|shape| memory::kv_bytes_per_token(shape, run.kv_type)),
+            kv_bytes_per_token: shape.and_then(|shape| estimate::kv_bytes_per_token(shape, run.kv_type)),
             memory,
             machine,
-            fit: memory.zip(machine).map(|(memory, machine)| Fit::of(memory.total_bytes, machine)),
+            fit: memory.zip(machine).map(|(memory, machine)| Fit::new(memory.total_bytes, machine)),
         }
     }
 }
@@ -307,11 +272,5 @@ mod tests {
         let template = ChatTemplate::of(None, [("tool_use", "{{ tools }}")].into_iter()).unwrap();
         assert_eq!((template.bytes, template.takes_tools), (11, true));
         assert_eq!(ChatTemplate::of(None, std::iter::empty()), None);
-    }
-
-    #[test]
-    fn a_model_fits_what_is_available_or_what_there_is_or_not() {
-        let machine = Machine { total_bytes: 8, available_bytes: 4 };
-        assert_eq!([4, 8, 9].map(|bytes| Fit::of(bytes, machine)), [Fit::Yes, Fit::IfFreed, Fit::No]);
     }
 }

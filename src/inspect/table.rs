@@ -2,8 +2,9 @@
 
 use super::{
     CheckpointReport, FileReport,
-    report::{ChatTemplate, Facts, Fit, Need, TensorRow, Tokenizer, TypeRow},
+    report::{ChatTemplate, Facts, Need, TensorRow, Tokenizer, TypeRow},
 };
+use crate::memory::Fit;
 use std::fmt::{self, Display, Write};
 
 const UNKNOWN: &str = "—";

@@ -23,26 +23,27 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tools", &["json", "kind", "schema"]),
     ("chat", &["json", "kind", "tools", "remedy"]),
     ("runtime", &["gguf", "kind", "mmap", "random", "remedy"]),
-    ("inspect", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "remedy"]),
+    ("memory", &["convert", "gguf", "machine", "remedy"]),
+    ("inspect", &["checkpoint", "convert", "gguf", "kind", "machine", "memory", "mmap", "remedy"]),
     ("verify", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
     ("cache", &["kind", "machine", "runtime"]),
     (
         "call",
         &[
-            "cache", "chat", "gguf", "inspect", "json", "kind", "machine", "runtime", "schema", "tools",
+            "cache", "chat", "gguf", "json", "kind", "machine", "memory", "runtime", "schema", "tools",
             "remedy",
         ],
     ),
     (
         "bench",
         &[
-            "cache", "call", "chat", "gguf", "http", "inspect", "json", "kind", "machine", "random",
+            "cache", "call", "chat", "gguf", "http", "json", "kind", "machine", "memory", "random",
             "runtime", "schema", "tools", "remedy",
         ],
     ),
     (
         "doctor",
-        &["bench", "cache", "convert", "gguf", "inspect", "kind", "machine", "runtime", "verify", "remedy"],
+        &["bench", "cache", "convert", "gguf", "kind", "machine", "memory", "runtime", "verify", "remedy"],
     ),
 ];
 
