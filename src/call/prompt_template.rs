@@ -1,8 +1,8 @@
 //! Rendering: a conversation to the text of a prompt, and on to its tokens.
 
-use super::{Choice, Error, Request, Result, Think, ToolFormat, render_with};
+use super::{Choice, Error, Request, Result, Think, text_tools, tool_format::ToolFormat};
 use crate::{
-    chat::{self, RenderOptions, select_template},
+    chat::{self, RenderOptions, Template, select_template},
     runtime::Vocabulary,
     tools::dialect::Dialect,
 };
@@ -90,6 +90,29 @@ impl PromptTemplate {
         // An empty prompt gets an answer only if the model adds a BOS token, and the answer is noise.
         if prompt.is_empty() { Err(chat::Error::EmptyPrompt.into()) } else { Ok(prompt) }
     }
+}
+
+/// Renders the prompt: conversation and tools through the chat template. If `tool_format` says that the template
+/// shows no tools, they are put into the messages as text.
+///
+/// # Errors
+/// Errors of the template.
+pub fn render_with(
+    template: &str,
+    request: &Request<'_>,
+    tool_format: Option<&ToolFormat>,
+    options: &RenderOptions<'_>,
+) -> Result<String> {
+    let template = Template::new(template)?;
+    Ok(match (request.tools, tool_format) {
+        (Some(tools), Some(ToolFormat { dialect, by_template: false })) => {
+            text_tools::render(&template, *dialect, (tools, &request.choice), request.conversation, options)?
+        }
+        (tools, _) => {
+            let tools = tools.map(|tools| Value::Array(tools.sources()));
+            template.render(request.conversation, tools.as_ref(), options)?
+        }
+    })
 }
 
 /// Tokenizes a rendered prompt. Special tokens are recognized, the text is normalized as the model's tokenizer

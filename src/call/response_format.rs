@@ -1,6 +1,6 @@
 //! The kind of an answer (tool calls, text or JSON), with its grammar and its parser.
 
-use super::{Choice, Request, Result, constraint};
+use super::{Choice, Request, Result, constraint::constraint};
 use crate::{
     runtime::{Compiler, Constraint, Vocabulary, constraint::Fixed},
     tools::{
@@ -63,6 +63,11 @@ impl<'r> ResponseFormat<'r> {
     /// True if the answer must be a call.
     pub fn is_call(&self) -> bool {
         matches!(self.kind, Kind::Calls { or_text: false, .. })
+    }
+
+    /// The expected answer, in a word for messages: `call`, or `answer` where text is allowed.
+    pub fn name(&self) -> &'static str {
+        if self.is_call() { "call" } else { "answer" }
     }
 
     /// Compiles the grammar of the answer.

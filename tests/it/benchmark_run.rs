@@ -139,14 +139,10 @@ fn an_answer_is_the_one_that_call_gives() {
     for row in rows(&contenders, &dataset, &[0, 1], &[Mode::Any]) {
         let case = &dataset.cases[row.turn];
         let settings = call::Settings {
-            think: Think::Off,
-            sampling: Default::default(),
             max_tokens: 96,
-            dialect: None,
             session: options(),
-            force: false,
-            exact: false,
             draft: call::Draft::Off,
+            ..call::Settings::default()
         };
         let answer =
             call::call(&contenders[0].model, &dataset.job.tools, &dataset.conversation(case), &settings)

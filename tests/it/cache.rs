@@ -6,7 +6,7 @@ use crate::{
 };
 use edgecall::{
     cache::{Cache, FileKind},
-    call::{self, Answer, PromptTemplate, Request, Settings},
+    call::{self, Answer, Call, PromptTemplate, Request, Settings},
     chat::Conversation,
     convert::FileType,
     runtime::{Evaluated, KvType, Model, Options, Prefix, PrefixCache, Session},
@@ -311,8 +311,9 @@ fn ask(messages: &Value, settings: &Settings, cache: Option<&Cache>) -> Answer {
     let conversation = conversation(messages);
     let request = Request::new(&conversation, Some(&tools));
     let mut reader = |_: &str| ControlFlow::Continue(());
-    call::ask_with(pocket::loaded(), &PromptTemplate::default(), &request, settings, cache, &mut reader)
-        .unwrap()
+    let (model, template) = (pocket::loaded(), PromptTemplate::default());
+    let call = Call { model, template: &template, request: &request, settings, cache };
+    call::ask_with(&call, &mut reader).unwrap()
 }
 
 #[test]

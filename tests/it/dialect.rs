@@ -83,7 +83,10 @@ fn a_template_teaches_the_dialect_that_it_writes_a_call_in() {
         let template = CHATML.replace("CALL", &written);
         let message = taught(&template).unwrap_err();
         assert!(message.contains(refusal), "{written}: {message}");
-        assert_eq!(call::manner_of(&template, None).unwrap_err().remedies(), [Remedy::GenericDialect]);
+        assert_eq!(
+            call::ToolFormat::detect(&template, None).unwrap_err().remedies(),
+            [Remedy::GenericDialect]
+        );
     }
 }
 
