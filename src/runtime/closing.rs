@@ -1,6 +1,6 @@
 //! Forced completion of a text whose token budget runs low.
 
-use super::{constraint::Mask, validator::Validator};
+use super::{mask::Mask, validator::Validator};
 use std::collections::{BTreeMap, HashMap};
 use toktrie::{SimpleVob, TokTrie, TokenId};
 
@@ -93,7 +93,7 @@ impl Closing {
             // The nearest tokens have led nowhere, so the first ones come from other groups.
             let way = if self.astray > 0 { self.back + self.astray } else { 0 };
             self.astray = self.astray.saturating_sub(1);
-            return Way::Choose(Mask::new(set(trie, classes.values().nth(way % classes.len().max(1)))));
+            return Way::Choose(Mask(set(trie, classes.values().nth(way % classes.len().max(1)))));
         }
         let back_to = if again > MAX_AGAIN { start / 2 } else { start };
         self.again.retain(|place, _| *place <= back_to);

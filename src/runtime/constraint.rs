@@ -8,6 +8,7 @@
 use super::{
     Error, Vocabulary,
     closing::{Closing, Way},
+    mask::Mask,
     masks::Masks,
     token_env::TokenEnv,
     validator::{Position, Validator, Violation, closing_tokens},
@@ -402,32 +403,5 @@ impl<'c> Constraint<'c> {
             Some(reason) => Err(Error::Constraint { reason }),
             None => Ok(()),
         }
-    }
-}
-
-/// A set of tokens, as one bit each.
-#[derive(Debug)]
-pub struct Mask(SimpleVob);
-
-impl Mask {
-    pub(super) fn new(tokens: SimpleVob) -> Mask {
-        Mask(tokens)
-    }
-
-    /// The tokens of the set.
-    pub fn tokens(&self) -> Vec<i32> {
-        self.0.to_list().into_iter().map(|token| token as i32).collect()
-    }
-
-    /// Removes `token` from the set.
-    pub fn disallow(&mut self, token: i32) {
-        if let Some(token) = TokenId::try_from(token).ok().filter(|&token| (token as usize) < self.0.len()) {
-            self.0.disallow_token(token);
-        }
-    }
-
-    /// True if `token` is in the set.
-    pub fn allows(&self, token: usize) -> bool {
-        token < self.0.len() && self.0.is_allowed(token as TokenId)
     }
 }

@@ -50,10 +50,10 @@ pub struct Evaluated {
     pub restore_time: Duration,
 }
 
-/// A session that keeps track of the prompt tokens whose state can be reused.
+/// A session whose sequence keeps track of the prompt tokens with a state that can be reused.
 pub struct Prefix<'m> {
     session: Session<'m>,
-    // Tokens of the last prompt whose state is that of its fixed pieces.
+    // Tokens of the last prompt in the sequence whose state is that of its fixed pieces.
     held: Vec<i32>,
 }
 
