@@ -106,8 +106,9 @@ pub fn examine(request: &Request, mut progress: impl FnMut(&str)) -> Result<Repo
         }
         None => None,
     };
-    findings.extend(machine.load_findings(model.as_ref().and_then(|model| model.speed.as_ref())));
-    if let Some(speed) = model.as_ref().and_then(|model| model.speed.as_ref()) {
+    let speed = model.as_ref().and_then(|model| model.speed.as_ref());
+    findings.extend(machine.load_findings(speed.and_then(|speed| speed.load)));
+    if let Some(speed) = speed {
         findings.extend(speed.findings(&machine));
     }
     let verdict = finding::verdict(&findings, model.as_ref());

@@ -66,7 +66,7 @@ pub struct SizeRow {
 
 impl CheckpointReport {
     /// Report on `checkpoint`, without reading its weights.
-    pub(super) fn of(checkpoint: &Checkpoint, run: Run) -> CheckpointReport {
+    pub(super) fn new(checkpoint: &Checkpoint, run: Run) -> CheckpointReport {
         let shards = &checkpoint.shards;
         let recipe = Recipe { file_types: FileType::ALL.to_vec(), ..Recipe::default() };
         let planned = Plan::new(checkpoint, recipe);

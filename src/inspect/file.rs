@@ -45,7 +45,7 @@ pub struct FileReport {
 }
 
 impl FileReport {
-    pub(super) fn of(path: &Path, gguf: &Gguf, file_bytes: u64, run: Run) -> FileReport {
+    pub(super) fn new(path: &Path, gguf: &Gguf, file_bytes: u64, run: Run) -> FileReport {
         let tensors: Vec<TensorRow> = gguf.tensors.iter().map(TensorRow::from).collect();
         // Neither sum overflows: each tensor has its own bytes in the file, and a weight takes a tenth of a byte or
         // more.
@@ -63,7 +63,7 @@ impl FileReport {
             chat_template: chat_template(gguf),
             types: types(gguf),
             bits_per_weight: (parameters > 0).then(|| weights_bytes as f64 * 8.0 / parameters as f64),
-            need: Need::of(weights_bytes, Shape::from_header(gguf).as_ref(), context_length, run),
+            need: Need::new(weights_bytes, Shape::from_header(gguf).as_ref(), context_length, run),
             tensors,
         }
     }
@@ -130,7 +130,7 @@ pub(super) fn chat_template(gguf: &Gguf) -> Option<ChatTemplate> {
         .metadata
         .iter()
         .filter_map(|(key, value)| Some((key.strip_prefix(KEY)?.strip_prefix('.')?, value.as_str()?)));
-    ChatTemplate::of(gguf.str(KEY), others)
+    ChatTemplate::from_texts(gguf.str(KEY), others)
 }
 
 fn types(gguf: &Gguf) -> Vec<TypeRow> {

@@ -1,13 +1,12 @@
 //! Data of a report, for programs (`Serialize`) and for people (`Display`).
 
-use super::{CheckpointReport, FileReport, Run, table};
+use super::{CheckpointReport, FileReport, Run};
 use crate::{
     gguf::{FlashAttention, GgmlType, TensorInfo},
     machine::Machine,
     memory::{Estimate, Fit, Shape, estimate},
 };
 use serde::{Serialize, Serializer};
-use std::fmt;
 
 /// A report.
 #[derive(Clone, Debug, Serialize)]
@@ -115,7 +114,7 @@ pub struct ChatTemplate {
 
 impl ChatTemplate {
     /// The template `default` with further named ones; `None` if there are none.
-    pub(super) fn of<'t>(
+    pub(super) fn from_texts<'t>(
         default: Option<&'t str>,
         named: impl Iterator<Item = (&'t str, &'t str)>,
     ) -> Option<ChatTemplate> {
@@ -201,7 +200,7 @@ pub struct Need {
 }
 
 impl Need {
-    pub(super) fn of(
+    pub(super) fn new(
         weights_bytes: u64,
         shape: Option<&Shape>,
         context_length: Option<u64>,
@@ -233,25 +232,6 @@ impl Serialize for WithTensors<'_> {
     }
 }
 
-impl fmt::Display for WithTensors<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tensors = match self.0 {
-            Report::Gguf(file) => &file.tensors,
-            Report::Checkpoint(checkpoint) => &checkpoint.tensors,
-        };
-        write!(f, "{}\n\n{}", self.0, table::tensors(tensors))
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Report::Gguf(file) => table::file(f, file),
-            Report::Checkpoint(checkpoint) => table::checkpoint(f, checkpoint),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,8 +249,8 @@ mod tests {
 
     #[test]
     fn a_named_template_counts_where_there_is_no_default() {
-        let template = ChatTemplate::of(None, [("tool_use", "{{ tools }}")].into_iter()).unwrap();
+        let template = ChatTemplate::from_texts(None, [("tool_use", "{{ tools }}")].into_iter()).unwrap();
         assert_eq!((template.bytes, template.takes_tools), (11, true));
-        assert_eq!(ChatTemplate::of(None, std::iter::empty()), None);
+        assert_eq!(ChatTemplate::from_texts(None, std::iter::empty()), None);
     }
 }

@@ -2,6 +2,7 @@
 
 mod backtrack;
 pub mod closing;
+mod compiler;
 pub mod constraint;
 pub mod cpu;
 pub mod draft;
@@ -24,7 +25,8 @@ pub mod validator;
 mod vocabulary;
 
 pub use crate::gguf::{FlashAttention, KV_TYPES, KvType};
-pub use constraint::{Compiler, Constraint};
+pub use compiler::Compiler;
+pub use constraint::Constraint;
 pub use draft::Drafter;
 pub use error::Error;
 pub use ffi::leave;

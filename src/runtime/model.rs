@@ -2,7 +2,7 @@
 
 use super::{
     Error, Trust, Vocabulary, backend,
-    constraint::Compiler,
+    compiler::Compiler,
     ffi,
     fingerprint::{self, ModelFile},
     guard::{self, Parts},
