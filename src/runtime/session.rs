@@ -1,6 +1,6 @@
 //! One sequence of tokens in a llama.cpp context: prefill, decode, logits.
 //!
-//! What belongs to the context and what belongs to the sequence are kept apart, in a file each: a session owns a
+//! Properties of the context and of the sequence are kept apart, in a file each: a session owns a
 //! context with a single sequence, but nothing in the sequence relies on that.
 
 mod context;
