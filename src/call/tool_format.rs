@@ -31,8 +31,8 @@ impl ToolFormat {
     /// if it cannot be rendered at all.
     pub fn detect(template: &str, chosen: Option<&'static dyn Dialect>) -> Result<ToolFormat> {
         let probe = Probe::render(template)?;
-        let taught = probe.dialect();
-        let Some(dialect) = chosen.or(taught) else {
+        let detected = probe.dialect();
+        let Some(dialect) = chosen.or(detected) else {
             if probe.knows_no_tools() {
                 return Ok(ToolFormat { dialect: GENERIC, by_template: false });
             }
@@ -45,7 +45,8 @@ impl ToolFormat {
             let supported = DIALECTS.iter().map(|dialect| dialect.name()).collect();
             return Err(Error::NoDialect { format, supported });
         };
-        let by_template = probe.shows_tools && taught.is_some_and(|taught| taught.name() == dialect.name());
+        let by_template =
+            probe.shows_tools && detected.is_some_and(|detected| detected.name() == dialect.name());
         Ok(ToolFormat { dialect, by_template })
     }
 }

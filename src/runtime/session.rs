@@ -11,7 +11,7 @@ pub use context::N_BATCH;
 
 use super::{Error, Model};
 use crate::gguf::{FlashAttention, KvType};
-use context::SessionContext;
+use context::{SessionContext, ThreadPool};
 use sequence::SequenceState;
 use std::num::NonZeroUsize;
 
@@ -69,18 +69,18 @@ impl<'m> Session<'m> {
         budget: usize,
         options: &Options,
     ) -> Result<Session<'m>, Error> {
-        Session::with_threads(model, n_prompt, budget, options, true)
+        Session::with_pool(model, n_prompt, budget, options, ThreadPool::Kept)
     }
 
-    fn with_threads(
+    fn with_pool(
         model: &'m Model,
         n_prompt: usize,
         budget: usize,
         options: &Options,
-        keep_threads: bool,
+        pool: ThreadPool,
     ) -> Result<Session<'m>, Error> {
         let n_ctx = Session::context_length(model, n_prompt, budget, options)?;
-        let context = SessionContext::new(model, n_ctx, options, keep_threads)?;
+        let context = SessionContext::new(model, n_ctx, options, pool)?;
         Ok(Session { context, sequence: SequenceState::new(SEQ_ID) })
     }
 
@@ -95,7 +95,7 @@ impl<'m> Session<'m> {
         budget: usize,
         options: &Options,
     ) -> Result<Session<'m>, Error> {
-        Session::with_threads(model, n_prompt, budget, options, false)
+        Session::with_pool(model, n_prompt, budget, options, ThreadPool::None)
     }
 
     /// Context length that [`Session::new`] would use, in tokens.

@@ -43,10 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runtime", "schema", "tools", "remedy",
         ],
     ),
-    (
-        "doctor",
-        &["bench", "cache", "convert", "gguf", "kind", "machine", "memory", "runtime", "verify", "remedy"],
-    ),
+    ("doctor", &["bench", "cache", "convert", "gguf", "machine", "memory", "runtime", "verify", "remedy"]),
 ];
 
 /// Crates that only `runtime` may name.

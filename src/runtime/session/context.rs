@@ -11,6 +11,15 @@ use std::sync::Mutex;
 /// Most tokens in one decode.
 pub const N_BATCH: usize = 512;
 
+/// Threads between two decodes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ThreadPool {
+    /// Threads are kept, each pinned to a CPU.
+    Kept,
+    /// llama.cpp starts new threads for each decode.
+    None,
+}
+
 /// A context that sequences are decoded in, one after the other or by turns.
 pub(super) struct SessionContext<'m> {
     pub raw: Context<'m>,
@@ -26,8 +35,7 @@ pub(super) struct SessionContext<'m> {
 }
 
 impl<'m> SessionContext<'m> {
-    /// Creates a context of `n_ctx` tokens for one sequence; without `keep_threads`, llama.cpp starts new threads for
-    /// each decode.
+    /// Creates a context of `n_ctx` tokens for one sequence.
     ///
     /// # Errors
     /// As [`Session::new`](super::Session::new), but for the length.
@@ -35,7 +43,7 @@ impl<'m> SessionContext<'m> {
         model: &'m Model,
         n_ctx: usize,
         options: &Options,
-        keep_threads: bool,
+        pool: ThreadPool,
     ) -> Result<SessionContext<'m>, Error> {
         let threads = cpu::threads(options.threads)?;
         if !options.uses_flash_attention() && !options.kv_type.ggml_type.is_float() {
@@ -47,7 +55,7 @@ impl<'m> SessionContext<'m> {
             n_batch: N_BATCH as u32,
             n_ubatch: options.n_ubatch() as u32,
             threads,
-            keep_threads,
+            keep_threads: pool == ThreadPool::Kept,
             kv_type: options.kv_type.ggml_type.id(),
             flash_attention: options.uses_flash_attention(),
         };
