@@ -14,8 +14,8 @@ use crate::{
     call::{self, Draft},
     machine::{Heat, Thermometer},
     runtime::{
-        self, Compiler, Completion, Finish, Model, Options, Pace, Prefix, Sampler, Sampling, Session, Steps,
-        Vocabulary, draft::Drafter, generate,
+        self, Compiler, Completion, DecodeMode, Finish, Model, Options, Prefix, Sampler, Sampling, Session,
+        Steps, Vocabulary, draft::Drafter, generate,
     },
     schema::KeyOrder,
     tools::{check, dialect::Dialect, turn::Turn},
@@ -188,11 +188,11 @@ impl Caller<'_> {
     fn generate(&mut self, prompt: &Prompt) -> Result<Option<Completion>> {
         let settings = self.settings;
         let pace = match &mut self.drafter {
-            None if settings.exact => Pace::Exact,
-            None => Pace::Forced,
+            None if settings.exact => DecodeMode::Exact,
+            None => DecodeMode::Forced,
             Some(drafter) => {
                 drafter.begin(&prompt.tokens, self.earlier.clone());
-                Pace::Drafted(drafter)
+                DecodeMode::Drafted(drafter)
             }
         };
         let mut sampler = Sampler::new(Sampling::default());
