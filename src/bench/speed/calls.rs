@@ -187,7 +187,7 @@ impl Caller<'_> {
     /// Generates after the prompt; `None` if the answer was cut off.
     fn generate(&mut self, prompt: &Prompt) -> Result<Option<Completion>> {
         let settings = self.settings;
-        let pace = match &mut self.drafter {
+        let decode_mode = match &mut self.drafter {
             None if settings.exact => DecodeMode::Exact,
             None => DecodeMode::Forced,
             Some(drafter) => {
@@ -203,7 +203,7 @@ impl Caller<'_> {
             let turn = Turn::new(&self.dataset.job.tools, self.dialect, KeyOrder::Any)?;
             let mut constraint = call::constraint(self.compiler, &turn)?;
             let reader = |_: &[u8]| ControlFlow::Continue(());
-            generate::constrained(session, &mut constraint, &mut sampler, budget, pace, reader)
+            generate::constrained(session, &mut constraint, &mut sampler, budget, decode_mode, reader)
         };
         match written {
             Ok(written) => {

@@ -280,7 +280,7 @@ fn call_times(model: &Model, options: &Options, costs: &BatchCost) -> Result<Cal
     // Twice the length of a good model's call; a model that does not stop is cut off here.
     let budget = 128;
     let mut session = Session::new(model, prompt.len(), budget, options)?;
-    let run = |session: &mut Session<'_>, pace: DecodeMode<'_>, kept: usize| -> Result<_> {
+    let run = |session: &mut Session<'_>, decode_mode: DecodeMode<'_>, kept: usize| -> Result<_> {
         session.cut(kept)?;
         let started = Instant::now();
         for piece in prompt[kept..].chunks(N_BATCH) {
@@ -288,13 +288,13 @@ fn call_times(model: &Model, options: &Options, costs: &BatchCost) -> Result<Cal
         }
         let mut constraint = call::constraint(compiler, &turn)?;
         let mut sampler = Sampler::new(Sampling::default());
-        let done = generate::constrained(session, &mut constraint, &mut sampler, budget, pace, go_on)?;
+        let done = generate::constrained(session, &mut constraint, &mut sampler, budget, decode_mode, go_on)?;
         let first = done.first_choice.map_or(Duration::ZERO, |at| at - started);
         Ok((done, first.as_secs_f64(), started.elapsed().as_secs_f64()))
     };
     let mut drafter = call::Draft::Auto.drafter(&prompt, Vec::new(), Some(costs.clone()));
-    let pace = drafter.as_mut().map_or(DecodeMode::Forced, DecodeMode::Drafted);
-    let (done, first_token_cold_s, call_s) = run(&mut session, pace, 0)?;
+    let decode_mode = drafter.as_mut().map_or(DecodeMode::Forced, DecodeMode::Drafted);
+    let (done, first_token_cold_s, call_s) = run(&mut session, decode_mode, 0)?;
     let last_turn = prompt.iter().rposition(|&token| vocabulary.is_eog(token)).map_or(0, |at| at + 1);
     let before = prompt[..last_turn.saturating_sub(1)].iter().rposition(|&token| vocabulary.is_eog(token));
     let (_, first_token_warm_s, _) = run(&mut session, DecodeMode::Forced, before.map_or(0, |at| at + 1))?;
