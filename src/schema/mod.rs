@@ -6,37 +6,24 @@
 //! rule can express are relaxed one by one: the grammar accepts every valid text (in compact form, with `", "`
 //! and `": "`), and [`Checks`] has a full validator for the rest.
 
-mod array;
-mod check;
-mod choice;
-mod conjunction;
-mod decimal;
-mod document;
-mod format;
-mod grammar;
-mod keyword;
-mod members;
-mod multiple;
-mod number;
-mod object;
-mod pattern;
-mod places;
-mod presence;
+mod emit;
+mod normal;
+mod read;
 mod report;
-mod scalar;
-mod shape;
+mod terminal;
 #[cfg(test)]
 mod tests;
-mod tracker;
+mod validate;
+mod value;
 
 use std::sync::Arc;
 
-pub use check::{Checks, Failure};
-pub(crate) use pattern::literal;
 pub use referencing::Draft;
 pub use report::{Line, Report, Status};
 use serde_json::Value;
-pub use tracker::Tracker;
+pub(crate) use terminal::pattern::literal;
+pub use validate::checks::{Checks, Failure};
+pub use validate::tracker::Tracker;
 
 use crate::kind::Kind;
 
@@ -137,9 +124,9 @@ impl Compiled {
 /// [`Error::Schema`] and [`Error::Refused`] have a pointer; [`Error::AcceptsNothing`] is for a schema that no
 /// value satisfies.
 pub fn compile(schema: &Value, options: Options) -> Result<Compiled, Error> {
-    let draft = document::declared_draft(schema).or(options.draft).unwrap_or(Draft::Draft202012);
+    let draft = read::document::declared_draft(schema).or(options.draft).unwrap_or(Draft::Draft202012);
     let mut schema = schema.clone();
-    document::normalize(&mut schema, draft);
+    read::document::normalize(&mut schema, draft);
     let checks = Arc::new(Checks::new(schema, draft)?);
-    grammar::compile(checks, draft, options)
+    emit::grammar::compile(checks, draft, options)
 }

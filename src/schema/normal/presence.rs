@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::conjunction::Choice;
-use super::document::{Id, Target};
-use super::grammar::Compiler;
+use crate::schema::emit::grammar::Compiler;
+use crate::schema::normal::conjunction::Choice;
+use crate::schema::read::document::{Id, Target};
 
 /// A condition on the keys of an object; values of other types have no keys.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Formula {
+pub(crate) enum Formula {
     True,
     False,
     /// The value is an object.
@@ -25,26 +25,26 @@ pub(super) enum Formula {
 }
 
 impl Formula {
-    pub(super) fn not(inner: Formula) -> Formula {
+    pub(crate) fn not(inner: Formula) -> Formula {
         Formula::Not(Box::new(inner))
     }
 
     /// Requires `key`, if the value is an object.
-    pub(super) fn required(key: &str) -> Formula {
+    pub(crate) fn required(key: &str) -> Formula {
         Formula::Any(vec![Formula::not(Formula::Object), Formula::Key(key.into())])
     }
 
     /// Forbids `key`.
-    pub(super) fn forbidden(key: &str) -> Formula {
+    pub(crate) fn forbidden(key: &str) -> Formula {
         Formula::not(Formula::Key(key.into()))
     }
 
     /// The result for a value that is not an object.
-    pub(super) fn elsewhere(&self) -> bool {
+    pub(crate) fn elsewhere(&self) -> bool {
         self.evaluate(false, &|_| false)
     }
 
-    pub(super) fn evaluate(&self, object: bool, has: &dyn Fn(&str) -> bool) -> bool {
+    pub(crate) fn evaluate(&self, object: bool, has: &dyn Fn(&str) -> bool) -> bool {
         match self {
             Formula::True => true,
             Formula::False => false,
@@ -57,7 +57,7 @@ impl Formula {
         }
     }
 
-    pub(super) fn keys(&self, out: &mut BTreeSet<Rc<str>>) {
+    pub(crate) fn keys(&self, out: &mut BTreeSet<Rc<str>>) {
         match self {
             Formula::Key(key) => {
                 out.insert(key.clone());
@@ -71,7 +71,7 @@ impl Formula {
     }
 
     /// The condition in the grammar language; `bit` returns the bit of a key that can be written.
-    pub(super) fn condition(&self, bit: &dyn Fn(&str) -> Option<usize>) -> Condition {
+    pub(crate) fn condition(&self, bit: &dyn Fn(&str) -> Option<usize>) -> Condition {
         match self {
             Formula::True | Formula::Object => Condition::True,
             Formula::False => Condition::False,
@@ -98,14 +98,14 @@ impl Formula {
 
 /// A condition on a rule's parameter.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Condition {
+pub(crate) enum Condition {
     True,
     False,
     If(String),
 }
 
 impl Condition {
-    pub(super) fn negated(self) -> Condition {
+    pub(crate) fn negated(self) -> Condition {
         match self {
             Condition::True => Condition::False,
             Condition::False => Condition::True,
@@ -113,11 +113,11 @@ impl Condition {
         }
     }
 
-    pub(super) fn all(each: impl Iterator<Item = Condition>) -> Condition {
+    pub(crate) fn all(each: impl Iterator<Item = Condition>) -> Condition {
         Condition::joined(each, "and", Condition::True, &Condition::False)
     }
 
-    pub(super) fn any(each: impl Iterator<Item = Condition>) -> Condition {
+    pub(crate) fn any(each: impl Iterator<Item = Condition>) -> Condition {
         Condition::joined(each, "or", Condition::False, &Condition::True)
     }
 
@@ -152,7 +152,7 @@ impl Condition {
     }
 
     /// ` %if ...`, or an empty string; `None` if the condition never holds.
-    pub(super) fn suffix(&self) -> Option<String> {
+    pub(crate) fn suffix(&self) -> Option<String> {
         match self {
             Condition::True => Some(String::new()),
             Condition::False => None,
@@ -163,7 +163,7 @@ impl Condition {
 
 impl Compiler<'_, '_> {
     /// A choice as a condition on keys; `None` if it is more than that.
-    pub(super) fn formula(&mut self, id: Id, choice: &Choice) -> Option<Formula> {
+    pub(crate) fn formula(&mut self, id: Id, choice: &Choice) -> Option<Formula> {
         let Value::Object(map) = self.document.value(id) else { return None };
         let each = |compiler: &mut Self, keyword: &str| -> Option<Vec<Formula>> {
             let Some(Value::Array(children)) = map.get(keyword) else { return None };
@@ -274,7 +274,7 @@ impl Compiler<'_, '_> {
                     Target::Inside(target) => all.push(self.schema_formula(target, depth + 1)?),
                     _ => return None,
                 },
-                word if super::keyword::is_annotation(word) => {}
+                word if crate::schema::read::keyword::is_annotation(word) => {}
                 _ => return None,
             }
         }

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::Meaning;
-use super::conjunction::{Choice, Item, types};
-use super::document::{Id, Target};
-use super::format::{self, Format};
-use super::grammar::Compiler;
-use super::pattern;
-use super::shape::Shape;
+use crate::schema::Meaning;
+use crate::schema::emit::grammar::Compiler;
+use crate::schema::normal::conjunction::{Choice, Item, types};
+use crate::schema::normal::shape::Shape;
+use crate::schema::read::document::{Id, Target};
+use crate::schema::terminal::format::{self, Format};
+use crate::schema::terminal::pattern;
 
 /// Keywords that can be negated by another limit.
 const BREAKABLE: [&str; 10] = [
@@ -27,14 +27,14 @@ const BREAKABLE: [&str; 10] = [
 const MAX_EXCLUSIVE: usize = 48;
 
 /// Alternatives, each a conjunction; `exact` if together they are equivalent to the keyword.
-pub(super) struct Options {
-    pub(super) options: Vec<Vec<Item>>,
-    pub(super) exact: bool,
+pub(crate) struct Options {
+    pub(crate) options: Vec<Vec<Item>>,
+    pub(crate) exact: bool,
 }
 
 impl<'a> Compiler<'a, '_> {
     /// The alternatives of a choice.
-    pub(super) fn options(&mut self, id: Id, choice: &Choice) -> Options {
+    pub(crate) fn options(&mut self, id: Id, choice: &Choice) -> Options {
         let Value::Object(map) = self.document.value(id) else {
             return Options { options: vec![vec![]], exact: true };
         };
@@ -84,7 +84,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// The negation of a schema as alternatives; `None` if no grammar can express it.
-    pub(super) fn negate(&mut self, id: Id, depth: usize) -> Option<Vec<Vec<Item>>> {
+    pub(crate) fn negate(&mut self, id: Id, depth: usize) -> Option<Vec<Vec<Item>>> {
         if depth > 6 {
             return None;
         }
@@ -212,8 +212,8 @@ impl<'a> Compiler<'a, '_> {
                 | "unevaluatedProperties"
                     if self.is_nothing(value) => {}
                 "uniqueItems" if value == &Value::Bool(false) => {}
-                word if super::keyword::is_annotation(word) => {}
-                word if self.knows(word) && super::keyword::is_constraint(word) => return None,
+                word if crate::schema::read::keyword::is_annotation(word) => {}
+                word if self.knows(word) && crate::schema::read::keyword::is_constraint(word) => return None,
                 _ => {}
             }
         }
@@ -224,7 +224,7 @@ impl<'a> Compiler<'a, '_> {
     fn is_nothing(&self, schema: &Value) -> bool {
         match schema {
             Value::Bool(b) => *b,
-            Value::Object(map) => map.keys().all(|k| super::keyword::is_annotation(k)),
+            Value::Object(map) => map.keys().all(|k| crate::schema::read::keyword::is_annotation(k)),
             _ => false,
         }
     }
@@ -256,7 +256,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// The branches of `oneOf`, each combined with the negation of the branches that it overlaps with.
-    pub(super) fn exclusive(&mut self, base: &[Item], branches: &[Vec<Item>]) -> Options {
+    pub(crate) fn exclusive(&mut self, base: &[Item], branches: &[Vec<Item>]) -> Options {
         let whole: Vec<Vec<Item>> = branches.iter().map(|b| [base, b].concat()).collect();
         let mut shapes: Vec<Option<Shape<'_>>> = Vec::new();
         for option in &whole {

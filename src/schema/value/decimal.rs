@@ -4,22 +4,22 @@ use std::cmp::Ordering;
 
 /// An inclusive or exclusive bound.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bound {
-    pub(super) value: Decimal,
-    pub(super) exclusive: bool,
+pub(crate) struct Bound {
+    pub(crate) value: Decimal,
+    pub(crate) exclusive: bool,
 }
 
 /// A finite decimal number: sign, integer digits without leading zeros, fraction digits without trailing zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Decimal {
-    pub(super) negative: bool,
-    pub(super) integer: String,
-    pub(super) fraction: String,
+pub(crate) struct Decimal {
+    pub(crate) negative: bool,
+    pub(crate) integer: String,
+    pub(crate) fraction: String,
 }
 
 impl Decimal {
     /// Parses a JSON number literal; `None` if it has more than 80 digits on a side.
-    pub(super) fn parse(text: &str) -> Option<Decimal> {
+    pub(crate) fn parse(text: &str) -> Option<Decimal> {
         let (negative, text) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -55,15 +55,15 @@ impl Decimal {
         })
     }
 
-    pub(super) fn zero() -> Decimal {
+    pub(crate) fn zero() -> Decimal {
         Decimal { negative: false, integer: "0".into(), fraction: String::new() }
     }
 
-    pub(super) fn is_zero(&self) -> bool {
+    pub(crate) fn is_zero(&self) -> bool {
         self.integer == "0" && self.fraction.is_empty()
     }
 
-    pub(super) fn magnitude(&self) -> Decimal {
+    pub(crate) fn magnitude(&self) -> Decimal {
         Decimal { negative: false, ..self.clone() }
     }
 

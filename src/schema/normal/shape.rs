@@ -5,68 +5,68 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use super::conjunction::{Flat, Item, types};
-use super::decimal::{Bound, Decimal};
-use super::document::Id;
-use super::grammar::Compiler;
-use super::keyword;
-use super::report::Status;
+use crate::schema::emit::grammar::Compiler;
+use crate::schema::normal::conjunction::{Flat, Item, types};
+use crate::schema::read::document::Id;
+use crate::schema::read::keyword;
+use crate::schema::report::Status;
+use crate::schema::value::decimal::{Bound, Decimal};
 
 /// One schema's keywords on the members of an object.
-pub(super) struct ObjectPart<'a> {
-    pub(super) id: Id,
-    pub(super) properties: Option<&'a Map<String, Value>>,
-    pub(super) patterns: Vec<(&'a str, &'a Value)>,
-    pub(super) additional: Option<&'a Value>,
+pub(crate) struct ObjectPart<'a> {
+    pub(crate) id: Id,
+    pub(crate) properties: Option<&'a Map<String, Value>>,
+    pub(crate) patterns: Vec<(&'a str, &'a Value)>,
+    pub(crate) additional: Option<&'a Value>,
 }
 
 /// One schema's keywords on the items of an array.
-pub(super) struct ArrayPart<'a> {
-    pub(super) id: Id,
-    pub(super) prefix: &'a [Value],
-    pub(super) rest: Option<&'a Value>,
+pub(crate) struct ArrayPart<'a> {
+    pub(crate) id: Id,
+    pub(crate) prefix: &'a [Value],
+    pub(crate) rest: Option<&'a Value>,
 }
 
 /// The merged keywords of a conjunction without choices.
-pub(super) struct Shape<'a> {
-    pub(super) flat: Flat,
-    pub(super) types: u8,
+pub(crate) struct Shape<'a> {
+    pub(crate) flat: Flat,
+    pub(crate) types: u8,
     /// The allowed values, if they are enumerated.
-    pub(super) values: Option<Vec<&'a Value>>,
-    pub(super) excluded: Vec<&'a Value>,
+    pub(crate) values: Option<Vec<&'a Value>>,
+    pub(crate) excluded: Vec<&'a Value>,
     /// True if there is a keyword other than `type`, `enum` and `const`.
-    pub(super) constrained: bool,
+    pub(crate) constrained: bool,
 
-    pub(super) low: Option<Bound>,
-    pub(super) high: Option<Bound>,
-    pub(super) multiples: Vec<(Id, String)>,
+    pub(crate) low: Option<Bound>,
+    pub(crate) high: Option<Bound>,
+    pub(crate) multiples: Vec<(Id, String)>,
     /// Numbers must not be a multiple of any of these.
-    pub(super) not_multiples: Vec<&'a Value>,
+    pub(crate) not_multiples: Vec<&'a Value>,
 
-    pub(super) min_length: u64,
-    pub(super) max_length: Option<u64>,
-    pub(super) patterns: Vec<(Id, &'a str)>,
-    pub(super) formats: Vec<(Id, &'a str)>,
+    pub(crate) min_length: u64,
+    pub(crate) max_length: Option<u64>,
+    pub(crate) patterns: Vec<(Id, &'a str)>,
+    pub(crate) formats: Vec<(Id, &'a str)>,
     /// Strings must not match any of these.
-    pub(super) not_patterns: Vec<&'a str>,
-    pub(super) not_formats: Vec<&'a str>,
+    pub(crate) not_patterns: Vec<&'a str>,
+    pub(crate) not_formats: Vec<&'a str>,
 
-    pub(super) arrays: Vec<ArrayPart<'a>>,
-    pub(super) min_items: u64,
-    pub(super) max_items: Option<u64>,
-    pub(super) unique: Vec<Id>,
-    pub(super) contains: Vec<(Id, &'a Value)>,
+    pub(crate) arrays: Vec<ArrayPart<'a>>,
+    pub(crate) min_items: u64,
+    pub(crate) max_items: Option<u64>,
+    pub(crate) unique: Vec<Id>,
+    pub(crate) contains: Vec<(Id, &'a Value)>,
 
-    pub(super) objects: Vec<ObjectPart<'a>>,
-    pub(super) required: BTreeSet<Rc<str>>,
-    pub(super) min_properties: u64,
-    pub(super) max_properties: Option<u64>,
-    pub(super) names: Vec<(Id, &'a Value)>,
+    pub(crate) objects: Vec<ObjectPart<'a>>,
+    pub(crate) required: BTreeSet<Rc<str>>,
+    pub(crate) min_properties: u64,
+    pub(crate) max_properties: Option<u64>,
+    pub(crate) names: Vec<(Id, &'a Value)>,
 }
 
 impl<'a> Compiler<'a, '_> {
     /// Merges the keywords of `flat`, which has no choices left.
-    pub(super) fn shape(&mut self, flat: Flat) -> Shape<'a> {
+    pub(crate) fn shape(&mut self, flat: Flat) -> Shape<'a> {
         let mut shape = Shape {
             types: flat.types,
             values: None,
@@ -353,7 +353,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// True if the two shapes visibly have no value in common.
-    pub(super) fn apart(&mut self, a: &Shape<'a>, b: &Shape<'a>, depth: usize) -> bool {
+    pub(crate) fn apart(&mut self, a: &Shape<'a>, b: &Shape<'a>, depth: usize) -> bool {
         let both = a.types & b.types;
         if both == 0 {
             return true;
@@ -442,7 +442,7 @@ fn lower(limit: &mut Option<u64>, value: Option<u64>) -> bool {
 }
 
 /// Equality as in JSON Schema: 1 and 1.0 are equal.
-pub(super) fn equal(a: &Value, b: &Value) -> bool {
+pub(crate) fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => {
             match (Decimal::parse(&x.to_string()), Decimal::parse(&y.to_string())) {

@@ -8,13 +8,13 @@
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look};
 
 /// One character of a string in any JSON encoding; a surrogate pair is one character.
-pub(super) const ANY_CHAR: &str = concat!(
+pub(crate) const ANY_CHAR: &str = concat!(
     r#"(?:[^"\\\x00-\x1F]|\\(?:["\\\/bfnrt]|u(?:[0-9a-cefA-CEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}"#,
     r#"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})))"#
 );
 
 /// One character of a string, escaped only if JSON requires it.
-pub(super) const CANONICAL_CHAR: &str = r#"(?:[^"\\\x00-\x1F]|\\(?:["\\bfnrt]|u00[01][0-9a-fA-F]))"#;
+pub(crate) const CANONICAL_CHAR: &str = r#"(?:[^"\\\x00-\x1F]|\\(?:["\\bfnrt]|u00[01][0-9a-fA-F]))"#;
 
 /// Most alternatives that anchors inside a pattern are expanded into.
 const MAX_SEQUENCES: usize = 64;
@@ -24,7 +24,7 @@ const SHORT_ESCAPES: [(u8, char); 5] = [(0x08, 'b'), (0x09, 't'), (0x0a, 'n'), (
 
 /// Reasons why a pattern cannot be enforced during generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unsupported {
+pub(crate) enum Unsupported {
     /// Lookaround, a back-reference, or other syntax that the parser does not support.
     Syntax,
     /// An anchor or a word boundary inside the pattern.
@@ -33,7 +33,7 @@ pub(super) enum Unsupported {
 
 impl Unsupported {
     /// The reason for the report.
-    pub(super) fn note(self) -> &'static str {
+    pub(crate) fn note(self) -> &'static str {
         match self {
             Unsupported::Syntax => "lookaround, back-reference or unknown syntax",
             Unsupported::Anchor => "an anchor or word boundary inside the pattern",
@@ -43,7 +43,7 @@ impl Unsupported {
 
 /// The regular expression, without slashes, for the canonical JSON strings (quotes included) that contain a
 /// match of `pattern`. The pattern is in ECMA 262 syntax and matches anywhere, as in the standard.
-pub(super) fn written(pattern: &str) -> Result<String, Unsupported> {
+pub(crate) fn written(pattern: &str) -> Result<String, Unsupported> {
     let rust = jsonschema_regex::to_rust_regex(pattern).map_err(|()| Unsupported::Syntax)?;
     let hir = regex_syntax::ParserBuilder::new().build().parse(&rust).map_err(|_| Unsupported::Syntax)?;
     let mut branches = Vec::new();
@@ -73,7 +73,7 @@ pub(super) fn written(pattern: &str) -> Result<String, Unsupported> {
 /// Regular expressions for the canonical JSON strings that contain a match of `pattern`: those with `false`
 /// must match, those with `true` must not. Lookaheads right after `^` become separate conditions on the whole
 /// text.
-pub(super) fn conditions(pattern: &str) -> Result<Vec<(bool, String)>, Unsupported> {
+pub(crate) fn conditions(pattern: &str) -> Result<Vec<(bool, String)>, Unsupported> {
     let Some((lookaheads, rest)) = leading_lookaheads(pattern) else {
         return Ok(vec![(false, written(pattern)?)]);
     };
@@ -300,7 +300,7 @@ fn print_control(byte: u8, out: &mut String) {
 }
 
 /// A literal character, escaped for the expression and for the slashes around it.
-pub(super) fn print_raw(c: char, out: &mut String) {
+pub(crate) fn print_raw(c: char, out: &mut String) {
     match c {
         '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
             out.push_str(&format!("\\x{{{:x}}}", c as u32));
@@ -387,7 +387,7 @@ fn print_in_class(c: char, out: &mut String) {
 }
 
 /// `text` as a JSON string, quotes included: the only form of an enumerated string.
-pub(super) fn printed(text: &str) -> String {
+pub(crate) fn printed(text: &str) -> String {
     serde_json::Value::String(text.to_string()).to_string()
 }
 

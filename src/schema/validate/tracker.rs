@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::check::{Checks, Failure, Node};
+use crate::schema::validate::checks::{Checks, Failure, Node};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -283,7 +283,7 @@ impl Tracker {
             Some(key) => key == name,
             None => {
                 let written = each(&frame.keys).any(|k| k == name);
-                !written && super::pattern::printed(name).as_bytes().starts_with(so_far)
+                !written && crate::schema::terminal::pattern::printed(name).as_bytes().starts_with(so_far)
             }
         };
         if self.checks.required(&hints).any(fits) {
@@ -489,7 +489,7 @@ impl Tracker {
                     let Ok(value) = serde_json::from_slice::<Value>(&self.text[start..]) else {
                         return false;
                     };
-                    if each(&frame.items).any(|v| super::shape::equal(v, &value)) {
+                    if each(&frame.items).any(|v| crate::schema::normal::shape::equal(v, &value)) {
                         let unique = frame.nodes.iter().find(|node| self.checks.is_unique(&[**node]));
                         let message = format!("{value} is among the items already");
                         self.repeated(unique.copied(), "uniqueItems", message);

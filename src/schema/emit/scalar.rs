@@ -4,21 +4,21 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::Meaning;
-use super::conjunction::types;
-use super::decimal::Decimal;
-use super::format::{self, Format};
-use super::grammar::Compiler;
-use super::multiple;
-use super::number::{self, Limits};
-use super::object::{Member, Members};
-use super::pattern::{self, ANY_CHAR, CANONICAL_CHAR, literal, printed};
-use super::report::Status;
-use super::shape::Shape;
+use crate::schema::Meaning;
+use crate::schema::emit::grammar::Compiler;
+use crate::schema::emit::object::{Member, Members};
+use crate::schema::normal::conjunction::types;
+use crate::schema::normal::shape::Shape;
+use crate::schema::report::Status;
+use crate::schema::terminal::format::{self, Format};
+use crate::schema::terminal::multiple;
+use crate::schema::terminal::number::{self, Limits};
+use crate::schema::terminal::pattern::{self, ANY_CHAR, CANONICAL_CHAR, literal, printed};
+use crate::schema::value::decimal::Decimal;
 
 impl<'a> Compiler<'a, '_> {
     /// An expression for each type that the shape allows.
-    pub(super) fn alternatives(&mut self, shape: &Shape<'a>) -> Vec<String> {
+    pub(crate) fn alternatives(&mut self, shape: &Shape<'a>) -> Vec<String> {
         if let Some(values) = &shape.values {
             return self.enumerated(values);
         }
@@ -61,17 +61,17 @@ impl<'a> Compiler<'a, '_> {
         }
     }
 
-    pub(super) fn any_number(&mut self) -> String {
+    pub(crate) fn any_number(&mut self) -> String {
         let text = number::any(self.limits());
         self.terminal(format!("/{text}/"))
     }
 
-    pub(super) fn any_string(&mut self) -> String {
+    pub(crate) fn any_string(&mut self) -> String {
         self.terminal(format!("/\"{ANY_CHAR}*\"/"))
     }
 
     /// The terminal of any key. It is canonical, so that equal keys have equal texts.
-    pub(super) fn key_terminal(&mut self) -> String {
+    pub(crate) fn key_terminal(&mut self) -> String {
         self.terminal(format!("/\"{CANONICAL_CHAR}*\"/"))
     }
 
@@ -126,7 +126,7 @@ impl<'a> Compiler<'a, '_> {
 
     /// The multiples of a number, in every spelling without an exponent; `None` if their last digits do not
     /// decide it.
-    pub(super) fn other_multiples(&self, divisor: &Value) -> Option<String> {
+    pub(crate) fn other_multiples(&self, divisor: &Value) -> Option<String> {
         let divisor = Decimal::parse(&divisor.as_number()?.to_string())?;
         let limits = Limits { integral_fraction: true, ..self.limits() };
         multiple::multiples(&divisor, false, limits).map(|text| without_limits(&text))
@@ -183,7 +183,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// Terminals and complements of terminals that a string must all match; `None` if no string can.
-    pub(super) fn string_parts(&mut self, shape: &Shape<'a>) -> Option<Vec<String>> {
+    pub(crate) fn string_parts(&mut self, shape: &Shape<'a>) -> Option<Vec<String>> {
         let mut parts = Vec::new();
         for (id, text) in &shape.patterns {
             match pattern::conditions(text) {
@@ -275,7 +275,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// An expression for one value; an object's keys may come in any order.
-    pub(super) fn constant(&mut self, value: &Value) -> String {
+    pub(crate) fn constant(&mut self, value: &Value) -> String {
         match value {
             Value::Null => "\"null\"".into(),
             Value::Bool(b) => format!("\"{b}\""),

@@ -5,18 +5,18 @@
 
 use std::cmp::Ordering;
 
-use super::decimal::{Bound, Decimal};
+use crate::schema::value::decimal::{Bound, Decimal};
 
 /// Limits of a literal: integer digits after the first, and fraction digits.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) integer: usize,
-    pub(super) fraction: usize,
+pub(crate) struct Limits {
+    pub(crate) integer: usize,
+    pub(crate) fraction: usize,
     /// True if `1.0` may stand for the integer 1, as in the standard.
-    pub(super) integral_fraction: bool,
+    pub(crate) integral_fraction: bool,
 }
 /// Every number literal, also with an exponent.
-pub(super) fn any(limits: Limits) -> String {
+pub(crate) fn any(limits: Limits) -> String {
     let Limits { integer, fraction, .. } = limits;
     let mut text =
         format!(r"-?(?:0|[1-9][0-9]{{0,{integer}}})(?:\.[0-9]{{1,{fraction}}})?(?:[eE][+\-]?[0-9]{{1,2}})?");
@@ -30,23 +30,23 @@ pub(super) fn any(limits: Limits) -> String {
 }
 
 /// Every number literal without an exponent.
-pub(super) fn plain(limits: Limits) -> String {
+pub(crate) fn plain(limits: Limits) -> String {
     let Limits { integer, fraction, .. } = limits;
     let point = if fraction > 0 { format!(r"(?:\.[0-9]{{1,{fraction}}})?") } else { String::new() };
     format!(r"-?(?:0|[1-9][0-9]{{0,{integer}}}){point}")
 }
 
 /// Every integer literal.
-pub(super) fn any_integer(limits: Limits) -> String {
+pub(crate) fn any_integer(limits: Limits) -> String {
     format!("-?(?:0|[1-9][0-9]{{0,{}}}){}", limits.integer, integral_tail(limits))
 }
 
-pub(super) fn integral_tail(limits: Limits) -> &'static str {
+pub(crate) fn integral_tail(limits: Limits) -> &'static str {
     if limits.integral_fraction { r"(?:\.0{1,8})?" } else { "" }
 }
 
 /// The literals between the bounds, of `integers` or of any numbers; `None` if there are none.
-pub(super) fn range(
+pub(crate) fn range(
     low: Option<&Bound>,
     high: Option<&Bound>,
     integers: bool,

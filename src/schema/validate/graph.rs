@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::check::{Node, Place};
-use super::document::{Document, Id};
-use super::grammar::Compiler;
-use super::object::compiled;
+use crate::schema::emit::grammar::Compiler;
+use crate::schema::emit::object::compiled;
+use crate::schema::read::document::{Document, Id};
+use crate::schema::validate::checks::{Node, Place};
 
 /// Keywords below which a schema may or may not apply.
 const CONDITIONAL: [&str; 14] = [
@@ -39,7 +39,7 @@ const CERTAIN: [&str; 7] = [
 
 impl<'a> Compiler<'a, '_> {
     /// Builds the graph; the root comes first.
-    pub(super) fn places(&mut self) -> Vec<Place> {
+    pub(crate) fn places(&mut self) -> Vec<Place> {
         let mut nodes: HashMap<Id, Node> = HashMap::from([(Document::ROOT, 0)]);
         let mut queue = vec![Document::ROOT];
         let mut places = Vec::new();

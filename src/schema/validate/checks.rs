@@ -8,35 +8,35 @@ use jsonschema::{PatternOptions, Validator};
 use referencing::{Draft, Registry};
 use serde_json::Value;
 
-use super::Error;
-use super::document::{self, BASE};
+use crate::schema::Error;
+use crate::schema::read::document::{self, BASE};
 
 /// Backtracking limit of a pattern; a value that exceeds it counts as refused.
 const BACKTRACK_LIMIT: usize = 100_000;
 
 /// Index of a schema in the graph of places.
-pub(super) type Node = usize;
+pub(crate) type Node = usize;
 
 /// A schema in the graph of places: the schemas for the value's children, and what is checked in the value
 /// itself.
 #[derive(Debug, Default)]
-pub(super) struct Place {
-    pub(super) pointer: String,
+pub(crate) struct Place {
+    pub(crate) pointer: String,
     /// Schemas for the same value: `$ref` and `allOf`.
-    pub(super) same: Vec<Node>,
-    pub(super) properties: HashMap<String, Node>,
-    pub(super) patterns: Vec<(regex::Regex, Node)>,
-    pub(super) additional: Option<Node>,
-    pub(super) prefix: Vec<Node>,
-    pub(super) items: Option<Node>,
+    pub(crate) same: Vec<Node>,
+    pub(crate) properties: HashMap<String, Node>,
+    pub(crate) patterns: Vec<(regex::Regex, Node)>,
+    pub(crate) additional: Option<Node>,
+    pub(crate) prefix: Vec<Node>,
+    pub(crate) items: Option<Node>,
     /// Schemas that may apply to the same value, such as the alternatives of `anyOf`.
-    pub(super) perhaps: Vec<Node>,
+    pub(crate) perhaps: Vec<Node>,
     /// Required keys.
-    pub(super) required: Vec<String>,
+    pub(crate) required: Vec<String>,
     /// True if something in this schema is checked when the value is complete.
-    pub(super) check: bool,
+    pub(crate) check: bool,
     /// True for `uniqueItems`.
-    pub(super) unique: bool,
+    pub(crate) unique: bool,
 }
 
 /// A violation of a schema by a value.
@@ -63,7 +63,7 @@ pub struct Checks {
     registry: Registry<'static>,
     root: OnceLock<Result<Validator, String>>,
     parts: Mutex<HashMap<String, Option<Arc<Validator>>>>,
-    pub(super) places: OnceLock<Vec<Place>>,
+    pub(crate) places: OnceLock<Vec<Place>>,
 }
 
 impl fmt::Debug for Checks {
@@ -73,7 +73,7 @@ impl fmt::Debug for Checks {
 }
 
 impl Checks {
-    pub(super) fn new(schema: Value, draft: Draft) -> Result<Checks, Error> {
+    pub(crate) fn new(schema: Value, draft: Draft) -> Result<Checks, Error> {
         let registry = document::registry(&schema, draft)?;
         Ok(Checks {
             schema,
@@ -85,7 +85,7 @@ impl Checks {
         })
     }
 
-    pub(super) fn registry(&self) -> &Registry<'static> {
+    pub(crate) fn registry(&self) -> &Registry<'static> {
         &self.registry
     }
 
@@ -97,7 +97,7 @@ impl Checks {
     }
 
     /// The validator of the whole schema, or the reason why there is none.
-    pub(super) fn root(&self) -> Result<&Validator, &str> {
+    pub(crate) fn root(&self) -> Result<&Validator, &str> {
         self.root
             .get_or_init(|| self.options().build(&self.schema).map_err(|e| e.to_string()))
             .as_ref()
@@ -105,7 +105,7 @@ impl Checks {
     }
 
     /// True if the schema at `pointer` accepts `value`, or if it has no validator.
-    pub(super) fn accepts_at(&self, pointer: &str, value: &Value) -> bool {
+    pub(crate) fn accepts_at(&self, pointer: &str, value: &Value) -> bool {
         if pointer == "#" {
             return self.root().is_ok_and(|v| v.is_valid(value));
         }
@@ -120,7 +120,7 @@ impl Checks {
     }
 
     /// True if a single keyword of `schema`, which depends on no other, accepts `value`.
-    pub(super) fn keyword_accepts(&self, schema: &Value, word: &str, value: &Value) -> bool {
+    pub(crate) fn keyword_accepts(&self, schema: &Value, word: &str, value: &Value) -> bool {
         let mut alone = serde_json::Map::new();
         let flag = match word {
             "minimum" => "exclusiveMinimum",
@@ -177,30 +177,30 @@ impl Checks {
         self.places.get()?.get(node)
     }
 
-    pub(super) fn pointer(&self, node: Node) -> &str {
+    pub(crate) fn pointer(&self, node: Node) -> &str {
         self.place(node).map_or("#", |p| p.pointer.as_str())
     }
 
-    pub(super) fn is_checked(&self, node: Node) -> bool {
+    pub(crate) fn is_checked(&self, node: Node) -> bool {
         self.place(node).is_none_or(|p| p.check)
     }
 
-    pub(super) fn is_unique(&self, nodes: &[Node]) -> bool {
+    pub(crate) fn is_unique(&self, nodes: &[Node]) -> bool {
         nodes.iter().any(|n| self.place(*n).is_some_and(|p| p.unique))
     }
 
     /// The keys required by `nodes`.
-    pub(super) fn required<'s>(&'s self, nodes: &'s [Node]) -> impl Iterator<Item = &'s str> {
+    pub(crate) fn required<'s>(&'s self, nodes: &'s [Node]) -> impl Iterator<Item = &'s str> {
         nodes.iter().filter_map(|n| self.place(*n)).flat_map(|p| p.required.iter().map(String::as_str))
     }
 
     /// The keys declared by `nodes`.
-    pub(super) fn declared<'s>(&'s self, nodes: &'s [Node]) -> impl Iterator<Item = &'s str> {
+    pub(crate) fn declared<'s>(&'s self, nodes: &'s [Node]) -> impl Iterator<Item = &'s str> {
         nodes.iter().filter_map(|n| self.place(*n)).flat_map(|p| p.properties.keys().map(String::as_str))
     }
 
     /// All schemas that may apply where `nodes` apply.
-    pub(super) fn with_alternatives(&self, nodes: &[Node]) -> std::rc::Rc<[Node]> {
+    pub(crate) fn with_alternatives(&self, nodes: &[Node]) -> std::rc::Rc<[Node]> {
         let mut out: Vec<Node> = Vec::new();
         let mut left: Vec<Node> = nodes.iter().rev().copied().collect();
         while let Some(node) = left.pop() {
@@ -217,7 +217,7 @@ impl Checks {
     }
 
     /// Adds `node` and all schemas that apply to the same value to `out`.
-    pub(super) fn close_over(&self, node: Node, out: &mut Vec<Node>) {
+    pub(crate) fn close_over(&self, node: Node, out: &mut Vec<Node>) {
         if out.contains(&node) {
             return;
         }
@@ -228,7 +228,7 @@ impl Checks {
     }
 
     /// The schemas for the value under `key`, in an object to which `nodes` apply.
-    pub(super) fn key_nodes(&self, nodes: &[Node], key: &str) -> std::rc::Rc<[Node]> {
+    pub(crate) fn key_nodes(&self, nodes: &[Node], key: &str) -> std::rc::Rc<[Node]> {
         let mut out = Vec::new();
         for place in nodes.iter().filter_map(|n| self.place(*n)) {
             let mut found = false;
@@ -250,7 +250,7 @@ impl Checks {
     }
 
     /// The schemas for the item at `index`, in an array to which `nodes` apply.
-    pub(super) fn item_nodes(&self, nodes: &[Node], index: usize) -> std::rc::Rc<[Node]> {
+    pub(crate) fn item_nodes(&self, nodes: &[Node], index: usize) -> std::rc::Rc<[Node]> {
         let mut out = Vec::new();
         for place in nodes.iter().filter_map(|n| self.place(*n)) {
             if let Some(node) = place.prefix.get(index).copied().or(place.items) {
@@ -261,7 +261,7 @@ impl Checks {
     }
 
     /// The violation of the schema at `pointer` by `value`.
-    pub(super) fn explain(&self, pointer: &str, value: &Value) -> Failure {
+    pub(crate) fn explain(&self, pointer: &str, value: &Value) -> Failure {
         let fallback = Failure {
             pointer: pointer.to_string(),
             keyword: String::new(),

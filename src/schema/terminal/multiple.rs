@@ -1,11 +1,11 @@
 //! Literals of multiples of a number, as far as their last digits decide it.
 
-use super::decimal::Decimal;
-use super::number::{Limits, integral_tail};
+use crate::schema::terminal::number::{Limits, integral_tail};
+use crate::schema::value::decimal::Decimal;
 
 /// The literals that are multiples of `divisor`, if their last digits decide it: `divisor`, in units of its
 /// last decimal place, must divide 1,000. `None` for other divisors.
-pub(super) fn multiples(divisor: &Decimal, integers: bool, limits: Limits) -> Option<String> {
+pub(crate) fn multiples(divisor: &Decimal, integers: bool, limits: Limits) -> Option<String> {
     if divisor.negative || divisor.is_zero() {
         return None;
     }

@@ -1,9 +1,9 @@
 //! The standard's formats as regular expressions.
 
-use super::{Meaning, pattern};
+use crate::schema::{Meaning, terminal::pattern};
 
 /// Support of the grammar for a format.
-pub(super) enum Format {
+pub(crate) enum Format {
     /// The pattern accepts exactly the format's texts, except for what its comment states.
     Exact(String),
     /// The pattern accepts the format's texts and some others.
@@ -25,7 +25,7 @@ const SUB_DELIMS: &str = "!$&'()*+,;=";
 
 /// The support for format `name`. A tool's arguments have no leap seconds: the standard allows them, but few
 /// programs that parse a time do.
-pub(super) fn format(name: &str, meaning: Meaning) -> Format {
+pub(crate) fn format(name: &str, meaning: Meaning) -> Format {
     let time = || time(meaning == Meaning::Standard);
     match name {
         "date" => Format::Exact(DATE.into()),
@@ -55,7 +55,7 @@ pub(super) fn format(name: &str, meaning: Meaning) -> Format {
 }
 
 /// The canonical JSON strings, quotes included, for a pattern in this module.
-pub(super) fn written(text: &str) -> String {
+pub(crate) fn written(text: &str) -> String {
     pattern::written(&format!("^(?:{text})$")).expect("the formats' patterns are constants")
 }
 

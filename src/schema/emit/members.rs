@@ -3,18 +3,18 @@
 
 use std::collections::BTreeSet;
 
-use super::KeyOrder;
-use super::grammar::Compiler;
-use super::object::{BITS, COUNTER, Member, Members};
-use super::pattern::{literal, printed};
-use super::presence::{Condition, Formula};
+use crate::schema::KeyOrder;
+use crate::schema::emit::grammar::Compiler;
+use crate::schema::emit::object::{BITS, COUNTER, Member, Members};
+use crate::schema::normal::presence::{Condition, Formula};
+use crate::schema::terminal::pattern::{literal, printed};
 
 /// Most keys of a condition for which all subsets are enumerated, to keep the object closable.
 const MAX_GUARDED: usize = 8;
 
 impl Compiler<'_, '_> {
     /// The rules for an object; `None` if it could never be closed.
-    pub(super) fn members(&mut self, object: Members) -> Option<String> {
+    pub(crate) fn members(&mut self, object: Members) -> Option<String> {
         let Members { mut members, others, formulas, min, max } = object;
         let in_order = self.options.key_order == KeyOrder::Schema;
         if !in_order {

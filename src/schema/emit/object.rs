@@ -5,43 +5,43 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::conjunction::{Item, types};
-use super::document::{Id, Target};
-use super::grammar::Compiler;
-use super::pattern::{self, literal, printed};
-use super::presence::Formula;
-use super::report::Status;
-use super::shape::{ObjectPart, Shape};
-use super::{KeyOrder, Meaning};
+use crate::schema::emit::grammar::Compiler;
+use crate::schema::normal::conjunction::{Item, types};
+use crate::schema::normal::presence::Formula;
+use crate::schema::normal::shape::{ObjectPart, Shape};
+use crate::schema::read::document::{Id, Target};
+use crate::schema::report::Status;
+use crate::schema::terminal::pattern::{self, literal, printed};
+use crate::schema::{KeyOrder, Meaning};
 
 /// Number of bits in a rule's parameter.
-pub(super) const BITS: usize = 64;
+pub(crate) const BITS: usize = 64;
 /// Bits that count the members, if a count is needed that the keys' bits do not give.
-pub(super) const COUNTER: (usize, usize) = (48, 64);
+pub(crate) const COUNTER: (usize, usize) = (48, 64);
 /// Most patterns whose subsets are enumerated for undeclared keys.
 const MAX_PATTERNS: usize = 4;
 
 /// A declared key, and the rule of its value.
-pub(super) struct Member {
-    pub(super) key: Rc<str>,
-    pub(super) required: bool,
-    pub(super) value: String,
+pub(crate) struct Member {
+    pub(crate) key: Rc<str>,
+    pub(crate) required: bool,
+    pub(crate) value: String,
 }
 
 /// An object's members, as input for its rules.
 #[derive(Default)]
-pub(super) struct Members {
-    pub(super) members: Vec<Member>,
+pub(crate) struct Members {
+    pub(crate) members: Vec<Member>,
     /// Terminals of undeclared keys, with the rules of their values.
-    pub(super) others: Vec<(String, String)>,
-    pub(super) formulas: Vec<Formula>,
-    pub(super) min: u64,
-    pub(super) max: Option<u64>,
+    pub(crate) others: Vec<(String, String)>,
+    pub(crate) formulas: Vec<Formula>,
+    pub(crate) min: u64,
+    pub(crate) max: Option<u64>,
 }
 
 impl<'a> Compiler<'a, '_> {
     /// The conjunction for the value under `key`.
-    pub(super) fn key_items(&mut self, shape: &Shape<'a>, key: &str) -> Vec<Item> {
+    pub(crate) fn key_items(&mut self, shape: &Shape<'a>, key: &str) -> Vec<Item> {
         let mut items = Vec::new();
         if shape.flat.absent.contains(key) {
             items.push(Item::Types(0));
@@ -88,17 +88,16 @@ impl<'a> Compiler<'a, '_> {
 
     /// The schema under `keyword` of `id`, if the grammar can determine what has been evaluated, which requires
     /// that `id` has no choices. `None` otherwise, and for schemas that constrain nothing.
-    pub(super) fn unevaluated(&mut self, id: Id, keyword: &'static str) -> Option<Id> {
+    pub(crate) fn unevaluated(&mut self, id: Id, keyword: &'static str) -> Option<Id> {
         let Value::Object(map) = self.document.value(id) else { return None };
         let child = self.document.child(id, map.get(keyword)?);
         let flat = self.flatten(&[Item::Schema(id)]);
         let items = keyword == "unevaluatedItems";
         let contains = items && flat.locals.iter().any(|l| self.document.value(*l).get("contains").is_some());
         let chooses = !flat.choices.is_empty()
-            || flat
-                .presence
-                .iter()
-                .any(|(_, c)| !matches!(c, super::conjunction::Choice::Dependent("dependentRequired", _)));
+            || flat.presence.iter().any(|(_, c)| {
+                !matches!(c, crate::schema::normal::conjunction::Choice::Dependent("dependentRequired", _))
+            });
         let chooses = chooses || flat.locals.iter().any(|l| self.document.value(*l).get("if").is_some());
         if self.is_trivial(child) {
             self.mark(id, keyword, Status::Enforced, "");
@@ -113,12 +112,12 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// The schemas that apply to the same value as `id`, and `id` itself.
-    pub(super) fn covered(&mut self, id: Id) -> BTreeSet<Id> {
+    pub(crate) fn covered(&mut self, id: Id) -> BTreeSet<Id> {
         self.flatten(&[Item::Schema(id)]).locals
     }
 
     /// The rule for the objects of a shape; `None` if there are none.
-    pub(super) fn object(&mut self, shape: &Shape<'a>) -> Option<String> {
+    pub(crate) fn object(&mut self, shape: &Shape<'a>) -> Option<String> {
         let mut keys: Vec<Rc<str>> = Vec::new();
         let mut add = |key: &str| {
             if !keys.iter().any(|k| &**k == key) {
@@ -180,7 +179,7 @@ impl<'a> Compiler<'a, '_> {
                     .all(|k| members.iter().position(|m| m.key == *k).is_none_or(|i| i < COUNTER.0));
             if fits {
                 self.mark(id, choice.keyword(), Status::Enforced, "");
-                if choice == super::conjunction::Choice::If {
+                if choice == crate::schema::normal::conjunction::Choice::If {
                     self.mark(id, "then", Status::Enforced, "");
                     self.mark(id, "else", Status::Enforced, "");
                 }
@@ -202,7 +201,7 @@ impl<'a> Compiler<'a, '_> {
             .objects
             .iter()
             .any(|p| p.properties.is_some_and(|m| !m.is_empty()) || !p.patterns.is_empty());
-        let root = shape.flat.locals.contains(&super::document::Document::ROOT);
+        let root = shape.flat.locals.contains(&crate::schema::read::document::Document::ROOT);
         let opened = shape.objects.iter().any(|p| p.additional.is_some())
             || shape
                 .flat
@@ -347,7 +346,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// Resolves a reference for the graph of places.
-    pub(super) fn target(&mut self, id: Id, reference: &str) -> Option<Id> {
+    pub(crate) fn target(&mut self, id: Id, reference: &str) -> Option<Id> {
         match self.document.resolve(id, reference) {
             Target::Inside(target) => Some(target),
             _ => None,
@@ -356,12 +355,12 @@ impl<'a> Compiler<'a, '_> {
 }
 
 /// True if `pattern` matches somewhere in `text`; `None` for a pattern that needs backtracking.
-pub(super) fn matches(pattern: &str, text: &str) -> Option<bool> {
+pub(crate) fn matches(pattern: &str, text: &str) -> Option<bool> {
     compiled(pattern).map(|regex| regex.is_match(text))
 }
 
 /// Compiles the pattern for a linear-time engine; `None` if that is not possible.
-pub(super) fn compiled(pattern: &str) -> Option<regex::Regex> {
+pub(crate) fn compiled(pattern: &str) -> Option<regex::Regex> {
     let rust = jsonschema_regex::to_rust_regex(pattern).ok()?;
     regex::RegexBuilder::new(&rust).size_limit(1 << 20).build().ok()
 }

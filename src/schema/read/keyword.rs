@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value};
 
-use super::conjunction::types;
+use crate::schema::normal::conjunction::types;
 
 /// True for keywords that constrain nothing.
-pub(super) fn is_annotation(word: &str) -> bool {
+pub(crate) fn is_annotation(word: &str) -> bool {
     matches!(
         word,
         "title"
@@ -37,7 +37,7 @@ pub(super) fn is_annotation(word: &str) -> bool {
 }
 
 /// True for keywords that may refuse a value.
-pub(super) fn is_constraint(word: &str) -> bool {
+pub(crate) fn is_constraint(word: &str) -> bool {
     matches!(
         word,
         "type"
@@ -90,13 +90,13 @@ pub(super) fn is_constraint(word: &str) -> bool {
 }
 
 /// True for keywords that contain schemas for others to refer to.
-pub(super) fn is_container(word: &str) -> bool {
+pub(crate) fn is_container(word: &str) -> bool {
     matches!(word, "$defs" | "definitions")
 }
 
 /// The types implied by the keywords of an untyped schema: a tool's author wrote `properties` and omitted
 /// `type`. `None` if the keywords do not agree.
-pub(super) fn implied_types(map: &Map<String, Value>) -> Option<u8> {
+pub(crate) fn implied_types(map: &Map<String, Value>) -> Option<u8> {
     let mut set = 0;
     for word in map.keys() {
         set |= match word.as_str() {

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use referencing::{Draft, Registry, Resolver};
 use serde_json::{Map, Value};
 
-use super::Error;
-use super::report::{self, Status};
+use crate::schema::Error;
+use crate::schema::report::{self, Status};
 
 /// Base URI of a document without an `$id`. It differs from the validator's default, which is the base for
 /// references to parts of the document.
-pub(super) const BASE: &str = "json-schema://document/schema";
+pub(crate) const BASE: &str = "json-schema://document/schema";
 
 /// The keywords whose values are maps of schemas.
 const NAMED: [&str; 6] =
@@ -37,7 +37,7 @@ const NESTED: [&str; 16] = [
 ];
 
 /// Index of a location in the document that has a schema.
-pub(super) type Id = usize;
+pub(crate) type Id = usize;
 
 struct Entry<'a> {
     value: &'a Value,
@@ -46,7 +46,7 @@ struct Entry<'a> {
 }
 
 /// Target of a reference.
-pub(super) enum Target {
+pub(crate) enum Target {
     /// A schema in this document.
     Inside(Id),
     /// A meta-schema bundled with the validator.
@@ -56,7 +56,7 @@ pub(super) enum Target {
 }
 
 /// The document during compilation.
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     entries: Vec<Entry<'a>>,
     by_address: HashMap<usize, Id>,
     pointers: HashMap<usize, String>,
@@ -64,11 +64,11 @@ pub(super) struct Document<'a> {
     anchors: HashMap<&'a str, usize>,
     /// True if the document embeds another one with its own `$id`.
     embeds: bool,
-    pub(super) draft: Draft,
+    pub(crate) draft: Draft,
 }
 
 /// The draft that `$schema` names, if it is a known one.
-pub(super) fn declared_draft(schema: &Value) -> Option<Draft> {
+pub(crate) fn declared_draft(schema: &Value) -> Option<Draft> {
     let uri = schema.get("$schema")?.as_str()?;
     match Draft::from_schema_uri(uri) {
         Draft::Unknown => None,
@@ -77,7 +77,7 @@ pub(super) fn declared_draft(schema: &Value) -> Option<Draft> {
 }
 
 /// A registry of this document alone: nothing else can be reached.
-pub(super) fn registry(schema: &Value, draft: Draft) -> Result<Registry<'static>, Error> {
+pub(crate) fn registry(schema: &Value, draft: Draft) -> Result<Registry<'static>, Error> {
     Registry::new()
         .draft(draft)
         .retrieve_known_draft_meta_schemas(false)
@@ -96,7 +96,7 @@ fn malformed(error: &referencing::Error) -> Error {
 }
 
 /// The message for a reference with an unavailable target.
-pub(super) fn not_here(reference: &str) -> String {
+pub(crate) fn not_here(reference: &str) -> String {
     format!("`{reference}` is not in this document, and nothing is fetched; copy the schema into $defs")
 }
 
@@ -140,7 +140,7 @@ fn escaped(key: &str) -> String {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(registry: &'a Registry<'a>, draft: Draft) -> Result<Document<'a>, Error> {
+    pub(crate) fn new(registry: &'a Registry<'a>, draft: Draft) -> Result<Document<'a>, Error> {
         let wrong = |e: referencing::Error| Error::Schema { pointer: "#".into(), message: e.to_string() };
         let base = referencing::uri::from_str(BASE).map_err(wrong)?;
         let found = registry.resolver(base).lookup("").map_err(wrong)?;
@@ -156,13 +156,13 @@ impl<'a> Document<'a> {
     }
 
     /// The document's root.
-    pub(super) const ROOT: Id = 0;
+    pub(crate) const ROOT: Id = 0;
 
-    pub(super) fn value(&self, id: Id) -> &'a Value {
+    pub(crate) fn value(&self, id: Id) -> &'a Value {
         self.entries[id].value
     }
 
-    pub(super) fn pointer(&self, id: Id) -> Rc<str> {
+    pub(crate) fn pointer(&self, id: Id) -> Rc<str> {
         self.entries[id].pointer.clone()
     }
 
@@ -178,7 +178,7 @@ impl<'a> Document<'a> {
     }
 
     /// The id of the schema `value`, directly below the schema `parent`.
-    pub(super) fn child(&mut self, parent: Id, value: &'a Value) -> Id {
+    pub(crate) fn child(&mut self, parent: Id, value: &'a Value) -> Id {
         let resource = self.draft.create_resource_ref(value);
         let base = &self.entries[parent].resolver;
         let resolver = base.in_subresource(resource).unwrap_or_else(|_| base.clone());
@@ -187,7 +187,7 @@ impl<'a> Document<'a> {
 
     /// The reference in a `$dynamicRef` or `$recursiveRef`, if it has the same target in every dynamic scope:
     /// there is one anchor of its name, and one resource.
-    pub(super) fn static_reference(&self, map: &'a Map<String, Value>, keyword: &str) -> Option<&'a str> {
+    pub(crate) fn static_reference(&self, map: &'a Map<String, Value>, keyword: &str) -> Option<&'a str> {
         let reference = map.get(keyword)?.as_str()?;
         let name = reference.strip_prefix('#')?;
         let is_static = match keyword {
@@ -198,7 +198,7 @@ impl<'a> Document<'a> {
     }
 
     /// Resolves a reference in the schema `from`.
-    pub(super) fn resolve(&mut self, from: Id, reference: &str) -> Target {
+    pub(crate) fn resolve(&mut self, from: Id, reference: &str) -> Target {
         let Ok(found) = self.entries[from].resolver.lookup(reference) else {
             return Target::Outside;
         };
@@ -256,7 +256,7 @@ fn record(value: &Value, at: &mut String, out: &mut HashMap<usize, String>) {
 
 /// Rewrites older forms in a schema of a newer draft (arrays of `items`, `dependencies`, boolean
 /// `exclusiveMinimum`) to those of `draft`.
-pub(super) fn normalize(schema: &mut Value, draft: Draft) {
+pub(crate) fn normalize(schema: &mut Value, draft: Draft) {
     let Value::Object(map) = schema else { return };
     if !matches!(draft, Draft::Draft4) {
         bound(map, "exclusiveMinimum", "minimum");

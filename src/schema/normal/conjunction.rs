@@ -2,7 +2,7 @@
 //!
 //! A value must satisfy every [`Item`] of a conjunction. `$ref` and `allOf` only add items. Each `anyOf`,
 //! `oneOf`, `if`, `not` and dependency is a [`Choice`] between further conjunctions, unless it only depends on
-//! the presence of keys ([`Formula`](super::presence::Formula)).
+//! the presence of keys ([`Formula`](crate::schema::normal::presence::Formula)).
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -12,12 +12,12 @@ use serde_json::Value;
 
 use crate::json;
 
-use super::document::{Id, Target, not_here};
-use super::grammar::Compiler;
-use super::report::Status;
+use crate::schema::emit::grammar::Compiler;
+use crate::schema::read::document::{Id, Target, not_here};
+use crate::schema::report::Status;
 
 /// Sets of JSON types as bits; integers are separate from other numbers.
-pub(super) mod types {
+pub(crate) mod types {
     pub const NULL: u8 = 1;
     pub const BOOLEAN: u8 = 2;
     pub const INTEGER: u8 = 4;
@@ -71,7 +71,7 @@ pub(super) mod types {
 
 /// The keywords that choose between schemas for the same value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Choice {
+pub(crate) enum Choice {
     AnyOf,
     OneOf,
     If,
@@ -81,7 +81,7 @@ pub(super) enum Choice {
 }
 
 impl Choice {
-    pub(super) fn keyword(&self) -> &'static str {
+    pub(crate) fn keyword(&self) -> &'static str {
         match self {
             Choice::AnyOf => "anyOf",
             Choice::OneOf => "oneOf",
@@ -94,7 +94,7 @@ impl Choice {
 
 /// A condition on a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Item {
+pub(crate) enum Item {
     /// A schema with everything in it.
     Schema(Id),
     /// A schema's own keywords, without choices and in-place references.
@@ -121,23 +121,23 @@ pub(super) enum Item {
 
 /// A conjunction with `$ref` and `allOf` resolved.
 #[derive(Clone, Debug)]
-pub(super) struct Flat {
-    pub(super) never: bool,
-    pub(super) types: u8,
-    pub(super) locals: BTreeSet<Id>,
-    pub(super) choices: BTreeSet<(Id, Choice)>,
-    pub(super) presence: BTreeSet<(Id, Choice)>,
-    pub(super) unevaluated: BTreeSet<Id>,
-    pub(super) present: BTreeSet<Rc<str>>,
-    pub(super) absent: BTreeSet<Rc<str>>,
-    pub(super) properties: BTreeSet<(Rc<str>, Item)>,
-    pub(super) exclude: BTreeSet<Id>,
-    pub(super) against: BTreeSet<(Id, &'static str)>,
+pub(crate) struct Flat {
+    pub(crate) never: bool,
+    pub(crate) types: u8,
+    pub(crate) locals: BTreeSet<Id>,
+    pub(crate) choices: BTreeSet<(Id, Choice)>,
+    pub(crate) presence: BTreeSet<(Id, Choice)>,
+    pub(crate) unevaluated: BTreeSet<Id>,
+    pub(crate) present: BTreeSet<Rc<str>>,
+    pub(crate) absent: BTreeSet<Rc<str>>,
+    pub(crate) properties: BTreeSet<(Rc<str>, Item)>,
+    pub(crate) exclude: BTreeSet<Id>,
+    pub(crate) against: BTreeSet<(Id, &'static str)>,
 }
 
 impl Flat {
     /// The conjunction as sorted items; equal conjunctions have equal items.
-    pub(super) fn items(&self) -> Vec<Item> {
+    pub(crate) fn items(&self) -> Vec<Item> {
         let mut items = Vec::new();
         items.extend(self.locals.iter().map(|id| Item::Local(*id)));
         items.extend(self.choices.iter().map(|(id, c)| Item::Choice(*id, c.clone())));
@@ -157,7 +157,7 @@ impl Flat {
 
 impl Compiler<'_, '_> {
     /// Resolves the references of `items`.
-    pub(super) fn flatten(&mut self, items: &[Item]) -> Flat {
+    pub(crate) fn flatten(&mut self, items: &[Item]) -> Flat {
         let mut flat = Flat {
             never: false,
             types: types::ALL,
@@ -238,7 +238,9 @@ impl Compiler<'_, '_> {
         if let Some(Value::String(reference)) = map.get("$ref") {
             self.follow(id, reference, flat, seen);
             if self.before_2019() {
-                for key in map.keys().filter(|k| *k != "$ref" && !super::keyword::is_container(k)) {
+                for key in
+                    map.keys().filter(|k| *k != "$ref" && !crate::schema::read::keyword::is_container(k))
+                {
                     self.mark(id, key, Status::Annotation, "ignored beside $ref in this draft");
                 }
                 return;
@@ -326,8 +328,8 @@ impl Compiler<'_, '_> {
                 }
                 None => self.refuse(id, "type", &format!("{value} is not a type")),
             },
-            None if self.options.meaning == super::Meaning::Tool => {
-                if let Some(set) = super::keyword::implied_types(map) {
+            None if self.options.meaning == crate::schema::Meaning::Tool => {
+                if let Some(set) = crate::schema::read::keyword::implied_types(map) {
                     flat.types &= set;
                 }
             }
@@ -335,7 +337,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    pub(super) fn before_2019(&self) -> bool {
+    pub(crate) fn before_2019(&self) -> bool {
         matches!(self.document.draft, Draft::Draft4 | Draft::Draft6 | Draft::Draft7)
     }
 }

@@ -2,17 +2,17 @@
 
 use serde_json::Value;
 
-use super::conjunction::{Item, types};
-use super::grammar::Compiler;
-use super::report::Status;
-use super::shape::Shape;
+use crate::schema::emit::grammar::Compiler;
+use crate::schema::normal::conjunction::{Item, types};
+use crate::schema::normal::shape::Shape;
+use crate::schema::report::Status;
 
 /// Most distinct values for `uniqueItems`, each a bit of a rule's parameter.
 const MAX_UNIQUE: usize = 60;
 
 impl<'a> Compiler<'a, '_> {
     /// The rule for the arrays of a shape; `None` if there are none.
-    pub(super) fn array(&mut self, shape: &Shape<'a>) -> Option<String> {
+    pub(crate) fn array(&mut self, shape: &Shape<'a>) -> Option<String> {
         let min = usize::try_from(shape.min_items).ok()?;
         let mut max = shape.max_items.and_then(|n| usize::try_from(n).ok());
         if max.is_some_and(|m| m < min) {
@@ -148,7 +148,7 @@ impl<'a> Compiler<'a, '_> {
             Some(values) => {
                 let mut distinct: Vec<&Value> = Vec::new();
                 for value in values {
-                    if !distinct.iter().any(|v| super::shape::equal(v, value)) {
+                    if !distinct.iter().any(|v| crate::schema::normal::shape::equal(v, value)) {
                         distinct.push(value);
                     }
                 }

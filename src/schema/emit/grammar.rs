@@ -7,11 +7,11 @@ use std::sync::Arc;
 use referencing::Draft;
 use serde_json::Value;
 
-use super::check::Checks;
-use super::conjunction::{Choice, Flat, Item, types};
-use super::document::{Document, Id};
-use super::report::{self, Status};
-use super::{Compiled, Error, Options, keyword};
+use crate::schema::normal::conjunction::{Choice, Flat, Item, types};
+use crate::schema::read::document::{Document, Id};
+use crate::schema::report::{self, Status};
+use crate::schema::validate::checks::Checks;
+use crate::schema::{Compiled, Error, Options, read::keyword};
 
 /// Number of rules from which choices are checked afterwards instead of being expanded.
 const MAX_RULES: usize = 12_000;
@@ -24,13 +24,13 @@ enum Slot {
     Done(Option<String>),
 }
 
-pub(super) struct Compiler<'a, 'c> {
-    pub(super) document: Document<'a>,
-    pub(super) checks: &'c Checks,
-    pub(super) options: Options,
-    pub(super) report: report::Draft,
+pub(crate) struct Compiler<'a, 'c> {
+    pub(crate) document: Document<'a>,
+    pub(crate) checks: &'c Checks,
+    pub(crate) options: Options,
+    pub(crate) report: report::Draft,
     /// True if a reference depends on the dynamic scope, so that only the whole value can be checked.
-    pub(super) dynamic: bool,
+    pub(crate) dynamic: bool,
     refused: Option<(String, String, String)>,
     rules: Vec<(String, String)>,
     terminals: Vec<(String, String)>,
@@ -45,7 +45,7 @@ pub(super) struct Compiler<'a, 'c> {
 }
 
 /// Compiles the schema in `checks`.
-pub(super) fn compile(checks: Arc<Checks>, draft: Draft, options: Options) -> Result<Compiled, Error> {
+pub(crate) fn compile(checks: Arc<Checks>, draft: Draft, options: Options) -> Result<Compiled, Error> {
     let mut impossible = HashSet::new();
     loop {
         let mut compiler = Compiler {
@@ -89,7 +89,7 @@ pub(super) fn compile(checks: Arc<Checks>, draft: Draft, options: Options) -> Re
 }
 
 impl<'a> Compiler<'a, '_> {
-    pub(super) fn knows(&self, word: &str) -> bool {
+    pub(crate) fn knows(&self, word: &str) -> bool {
         let draft = self.document.draft;
         draft.is_known_keyword(word)
             || (matches!(word, "dependentRequired" | "dependentSchemas") && draft >= Draft::Draft201909)
@@ -97,28 +97,28 @@ impl<'a> Compiler<'a, '_> {
             || matches!(word, "then" | "else" if draft >= Draft::Draft7)
     }
 
-    pub(super) fn mark(&mut self, id: Id, keyword: &str, status: Status, note: &str) {
+    pub(crate) fn mark(&mut self, id: Id, keyword: &str, status: Status, note: &str) {
         let pointer = self.document.pointer(id);
         self.report.note(&pointer, keyword, status, note);
     }
 
     /// Leaves a keyword to the check of the complete value.
-    pub(super) fn relax(&mut self, id: Id, keyword: &str, note: &str) {
+    pub(crate) fn relax(&mut self, id: Id, keyword: &str, note: &str) {
         self.mark(id, keyword, Status::CheckedAfter, note);
     }
 
-    pub(super) fn refuse(&mut self, id: Id, keyword: &str, note: &str) {
+    pub(crate) fn refuse(&mut self, id: Id, keyword: &str, note: &str) {
         self.mark(id, keyword, Status::Refused, note);
         let pointer = self.document.pointer(id).to_string();
         self.refused.get_or_insert((pointer, keyword.to_string(), note.to_string()));
     }
 
-    pub(super) fn fresh(&mut self, prefix: &str) -> String {
+    pub(crate) fn fresh(&mut self, prefix: &str) -> String {
         self.names += 1;
         format!("{prefix}{}", self.names)
     }
 
-    pub(super) fn rule(&mut self, name: String, mut body: String) {
+    pub(crate) fn rule(&mut self, name: String, mut body: String) {
         if name.ends_with("::_") && !body.contains(" | ") {
             // llguidance 1.9.1 loses the parameter's step when it inlines a rule with a single alternative, so
             // a second one is added that never applies.
@@ -128,7 +128,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// The name of the terminal with this body.
-    pub(super) fn terminal(&mut self, body: String) -> String {
+    pub(crate) fn terminal(&mut self, body: String) -> String {
         if let Some(name) = self.terminal_names.get(&body) {
             return name.clone();
         }
@@ -147,7 +147,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// The rule or terminal for the values that satisfy `items`; `None` if there are none.
-    pub(super) fn value(&mut self, items: &[Item]) -> Option<String> {
+    pub(crate) fn value(&mut self, items: &[Item]) -> Option<String> {
         let flat = self.flatten(items);
         if flat.never || self.refused.is_some() {
             return None;
@@ -249,7 +249,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// The rule for any JSON value.
-    pub(super) fn anything(&mut self) -> String {
+    pub(crate) fn anything(&mut self) -> String {
         let key = vec![Item::Types(types::ALL)];
         if let Some(Slot::Done(Some(name))) = self.memo.get(&key) {
             return name.clone();
@@ -270,7 +270,7 @@ impl<'a> Compiler<'a, '_> {
     }
 
     /// True if the schema has nothing but annotations.
-    pub(super) fn is_trivial(&self, id: Id) -> bool {
+    pub(crate) fn is_trivial(&self, id: Id) -> bool {
         match self.document.value(id) {
             Value::Bool(b) => *b,
             Value::Object(map) => map.keys().all(|k| keyword::is_annotation(k)),

@@ -1,0 +1,3 @@
+//! JSON values: exact decimals.
+
+pub(crate) mod decimal;
