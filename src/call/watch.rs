@@ -32,8 +32,8 @@ impl Watch for Tracker {
     }
 
     fn refusal(&self) -> Option<Refusal> {
-        let failure = Tracker::refusal(self)?;
-        Some(Refusal { pointer: failure.pointer, keyword: failure.keyword, message: failure.message })
+        let violation = Tracker::refusal(self)?;
+        Some(Refusal { pointer: violation.pointer, keyword: violation.keyword, message: violation.message })
     }
 
     fn place(&self) -> Place {

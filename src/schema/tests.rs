@@ -113,8 +113,8 @@ fn the_draft_decides_what_a_keyword_is() {
     assert_eq!(status(schema, "const"), Status::Annotation);
     let older = json!({"items": [{"type": "integer"}], "additionalItems": false});
     let compiled = standard(&older);
-    assert!(compiled.checks.failure(&json!([1])).is_none());
-    assert!(compiled.checks.failure(&json!([1, 2])).is_some());
+    assert!(compiled.checks.violation(&json!([1])).is_none());
+    assert!(compiled.checks.violation(&json!([1, 2])).is_some());
 }
 
 #[test]

@@ -1,167 +1,13 @@
-//! Conditions on the set of an object's keys: `required` below `anyOf`, `oneOf`, `not`, `if` and dependencies.
-
-use std::collections::BTreeSet;
-use std::rc::Rc;
+//! Choices that are only conditions on keys: `required` below `anyOf`, `oneOf`, `not`, `if` and dependencies.
 
 use serde_json::Value;
 
-use crate::schema::emit::grammar::Compiler;
-use crate::schema::normal::conjunction::Choice;
-use crate::schema::read::document::{Id, Target};
+use super::Normalizer;
+use super::conjunction::Choice;
+use super::formula::Formula;
+use crate::schema::read::{Id, keyword};
 
-/// A condition on the keys of an object; values of other types have no keys.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Formula {
-    True,
-    False,
-    /// The value is an object.
-    Object,
-    /// The object has this key.
-    Key(Rc<str>),
-    Not(Box<Formula>),
-    All(Vec<Formula>),
-    Any(Vec<Formula>),
-    One(Vec<Formula>),
-}
-
-impl Formula {
-    pub(crate) fn not(inner: Formula) -> Formula {
-        Formula::Not(Box::new(inner))
-    }
-
-    /// Requires `key`, if the value is an object.
-    pub(crate) fn required(key: &str) -> Formula {
-        Formula::Any(vec![Formula::not(Formula::Object), Formula::Key(key.into())])
-    }
-
-    /// Forbids `key`.
-    pub(crate) fn forbidden(key: &str) -> Formula {
-        Formula::not(Formula::Key(key.into()))
-    }
-
-    /// The result for a value that is not an object.
-    pub(crate) fn elsewhere(&self) -> bool {
-        self.evaluate(false, &|_| false)
-    }
-
-    pub(crate) fn evaluate(&self, object: bool, has: &dyn Fn(&str) -> bool) -> bool {
-        match self {
-            Formula::True => true,
-            Formula::False => false,
-            Formula::Object => object,
-            Formula::Key(key) => object && has(key),
-            Formula::Not(f) => !f.evaluate(object, has),
-            Formula::All(fs) => fs.iter().all(|f| f.evaluate(object, has)),
-            Formula::Any(fs) => fs.iter().any(|f| f.evaluate(object, has)),
-            Formula::One(fs) => fs.iter().filter(|f| f.evaluate(object, has)).count() == 1,
-        }
-    }
-
-    pub(crate) fn keys(&self, out: &mut BTreeSet<Rc<str>>) {
-        match self {
-            Formula::Key(key) => {
-                out.insert(key.clone());
-            }
-            Formula::Not(f) => f.keys(out),
-            Formula::All(fs) | Formula::Any(fs) | Formula::One(fs) => {
-                fs.iter().for_each(|f| f.keys(out));
-            }
-            _ => {}
-        }
-    }
-
-    /// The condition in the grammar language; `bit` returns the bit of a key that can be written.
-    pub(crate) fn condition(&self, bit: &dyn Fn(&str) -> Option<usize>) -> Condition {
-        match self {
-            Formula::True | Formula::Object => Condition::True,
-            Formula::False => Condition::False,
-            Formula::Key(key) => match bit(key) {
-                Some(i) => Condition::If(format!("bit_set({i})")),
-                None => Condition::False,
-            },
-            Formula::Not(f) => f.condition(bit).negated(),
-            Formula::All(fs) => Condition::all(fs.iter().map(|f| f.condition(bit))),
-            Formula::Any(fs) => Condition::any(fs.iter().map(|f| f.condition(bit))),
-            Formula::One(fs) => {
-                let each: Vec<Condition> = fs.iter().map(|f| f.condition(bit)).collect();
-                Condition::any((0..each.len()).map(|chosen| {
-                    Condition::all(
-                        each.iter()
-                            .enumerate()
-                            .map(|(i, c)| if i == chosen { c.clone() } else { c.clone().negated() }),
-                    )
-                }))
-            }
-        }
-    }
-}
-
-/// A condition on a rule's parameter.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Condition {
-    True,
-    False,
-    If(String),
-}
-
-impl Condition {
-    pub(crate) fn negated(self) -> Condition {
-        match self {
-            Condition::True => Condition::False,
-            Condition::False => Condition::True,
-            Condition::If(text) => Condition::If(format!("not({text})")),
-        }
-    }
-
-    pub(crate) fn all(each: impl Iterator<Item = Condition>) -> Condition {
-        Condition::joined(each, "and", Condition::True, &Condition::False)
-    }
-
-    pub(crate) fn any(each: impl Iterator<Item = Condition>) -> Condition {
-        Condition::joined(each, "or", Condition::False, &Condition::True)
-    }
-
-    fn joined(
-        each: impl Iterator<Item = Condition>,
-        word: &str,
-        neutral: Condition,
-        absorbing: &Condition,
-    ) -> Condition {
-        let mut texts: Vec<String> = Vec::new();
-        for condition in each {
-            if condition == *absorbing {
-                return condition;
-            }
-            if let Condition::If(text) = condition
-                && !texts.contains(&text)
-            {
-                texts.push(text);
-            }
-        }
-        // Balanced, since conditions take two arguments and llguidance's parser recurses.
-        while texts.len() > 1 {
-            texts = texts
-                .chunks(2)
-                .map(|pair| match pair {
-                    [a, b] => format!("{word}({a}, {b})"),
-                    _ => pair[0].clone(),
-                })
-                .collect();
-        }
-        texts.pop().map_or(neutral, Condition::If)
-    }
-
-    /// ` %if ...`, or an empty string; `None` if the condition never holds.
-    pub(crate) fn suffix(&self) -> Option<String> {
-        match self {
-            Condition::True => Some(String::new()),
-            Condition::False => None,
-            Condition::If(text) => Some(format!(" %if {text}")),
-        }
-    }
-}
-
-impl Compiler<'_, '_> {
+impl Normalizer<'_> {
     /// A choice as a condition on keys; `None` if it is more than that.
     pub(crate) fn formula(&mut self, id: Id, choice: &Choice) -> Option<Formula> {
         let Value::Object(map) = self.document.value(id) else { return None };
@@ -226,7 +72,7 @@ impl Compiler<'_, '_> {
             _ => return None,
         };
         let mut all = Vec::new();
-        let only_ref = map.contains_key("$ref") && self.before_2019();
+        let only_ref = map.contains_key("$ref") && self.document.before_2019();
         for (keyword, value) in map {
             if only_ref && keyword != "$ref" {
                 continue;
@@ -270,11 +116,11 @@ impl Compiler<'_, '_> {
                 }
                 "if" => all.push(self.if_formula(id, depth)?),
                 "then" | "else" if map.contains_key("if") => {}
-                "$ref" => match self.document.resolve(id, value.as_str()?) {
-                    Target::Inside(target) => all.push(self.schema_formula(target, depth + 1)?),
-                    _ => return None,
-                },
-                word if crate::schema::read::keyword::is_annotation(word) => {}
+                "$ref" => {
+                    let target = self.document.resolve_inside(id, value.as_str()?)?;
+                    all.push(self.schema_formula(target, depth + 1)?);
+                }
+                word if keyword::is_annotation(word) => {}
                 _ => return None,
             }
         }

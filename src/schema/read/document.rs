@@ -1,4 +1,4 @@
-//! A schema document: normalized, with resolved references, and with a pointer for each location.
+//! A schema document with resolved references, and with a pointer for each location.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -6,35 +6,8 @@ use std::rc::Rc;
 use referencing::{Draft, Registry, Resolver};
 use serde_json::{Map, Value};
 
-use crate::schema::Error;
-use crate::schema::report::{self, Status};
-
-/// Base URI of a document without an `$id`. It differs from the validator's default, which is the base for
-/// references to parts of the document.
-pub(crate) const BASE: &str = "json-schema://document/schema";
-
-/// The keywords whose values are maps of schemas.
-const NAMED: [&str; 6] =
-    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"];
-/// The keywords whose values are a schema or a list of schemas.
-const NESTED: [&str; 16] = [
-    "items",
-    "additionalItems",
-    "prefixItems",
-    "contains",
-    "additionalProperties",
-    "propertyNames",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-    "not",
-    "if",
-    "then",
-    "else",
-    "allOf",
-    "anyOf",
-    "oneOf",
-    "contentSchema",
-];
+use super::draft;
+use super::registry::{BASE, ReadError, escaped};
 
 /// Index of a location in the document that has a schema.
 pub(crate) type Id = usize;
@@ -67,83 +40,10 @@ pub(crate) struct Document<'a> {
     pub(crate) draft: Draft,
 }
 
-/// The draft that `$schema` names, if it is a known one.
-pub(crate) fn declared_draft(schema: &Value) -> Option<Draft> {
-    let uri = schema.get("$schema")?.as_str()?;
-    match Draft::from_schema_uri(uri) {
-        Draft::Unknown => None,
-        draft => Some(draft),
-    }
-}
-
-/// A registry of this document alone: nothing else can be reached.
-pub(crate) fn registry(schema: &Value, draft: Draft) -> Result<Registry<'static>, Error> {
-    Registry::new()
-        .draft(draft)
-        .retrieve_known_draft_meta_schemas(false)
-        .add(BASE, draft.create_resource(schema.clone()))
-        .and_then(|builder| builder.prepare())
-        .map_err(|error| match &error {
-            referencing::Error::Unretrievable { uri, .. } => {
-                outside(schema, uri).unwrap_or_else(|| malformed(&error))
-            }
-            _ => malformed(&error),
-        })
-}
-
-fn malformed(error: &referencing::Error) -> Error {
-    Error::Schema { pointer: "#".into(), message: error.to_string() }
-}
-
-/// The message for a reference with an unavailable target.
-pub(crate) fn not_here(reference: &str) -> String {
-    format!("`{reference}` is not in this document, and nothing is fetched; copy the schema into $defs")
-}
-
-/// The error for the reference in `schema` that leads to `uri`.
-fn outside(schema: &Value, uri: &str) -> Option<Error> {
-    let document = uri.split('#').next().unwrap_or("");
-    let (pointer, keyword, reference) = referrer(schema, document, &mut String::from("#"))?;
-    let message = not_here(&reference);
-    let mut report = report::Draft::default();
-    report.note(&pointer, keyword, Status::Refused, &message);
-    Some(Error::Refused { pointer, keyword: keyword.into(), message, report: Box::new(report.finish()) })
-}
-
-/// Pointer, keyword and text of a reference to `uri`, either literally or relative to the document.
-fn referrer(value: &Value, uri: &str, at: &mut String) -> Option<(String, &'static str, String)> {
-    let (object, length) = (value.as_object(), at.len());
-    for keyword in ["$ref", "$dynamicRef", "$recursiveRef", "$schema"] {
-        let Some(reference) = object.and_then(|object| object.get(keyword)?.as_str()) else { continue };
-        let document = reference.split('#').next().unwrap_or("");
-        // It may be relative to the document's base.
-        if !document.is_empty() && uri.ends_with(document.trim_start_matches("./")) {
-            return Some((at.clone(), keyword, reference.to_owned()));
-        }
-    }
-    let keyed = object.into_iter().flatten().map(|(key, child)| (escaped(key), child));
-    let numbered = value.as_array().into_iter().flatten().enumerate();
-    for (token, child) in keyed.chain(numbered.map(|(i, child)| (i.to_string(), child))) {
-        at.push('/');
-        at.push_str(&token);
-        if let Some(found) = referrer(child, uri, at) {
-            return Some(found);
-        }
-        at.truncate(length);
-    }
-    None
-}
-
-/// A key, escaped for a JSON pointer.
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
 impl<'a> Document<'a> {
-    pub(crate) fn new(registry: &'a Registry<'a>, draft: Draft) -> Result<Document<'a>, Error> {
-        let wrong = |e: referencing::Error| Error::Schema { pointer: "#".into(), message: e.to_string() };
-        let base = referencing::uri::from_str(BASE).map_err(wrong)?;
-        let found = registry.resolver(base).lookup("").map_err(wrong)?;
+    pub(crate) fn new(registry: &'a Registry<'a>, draft: Draft) -> Result<Document<'a>, ReadError> {
+        let base = referencing::uri::from_str(BASE)?;
+        let found = registry.resolver(base).lookup("")?;
         let (root, resolver, _) = found.into_inner();
         let mut pointers = HashMap::new();
         record(root, &mut String::from("#"), &mut pointers);
@@ -155,13 +55,25 @@ impl<'a> Document<'a> {
         Ok(document)
     }
 
+    /// True if `keyword` means something in the document's draft.
+    pub(crate) fn knows(&self, keyword: &str) -> bool {
+        draft::knows(self.draft, keyword)
+    }
+
+    /// True for the drafts in which `$ref` hides the keywords beside it.
+    pub(crate) fn before_2019(&self) -> bool {
+        draft::before_2019(self.draft)
+    }
+
     /// The document's root.
     pub(crate) const ROOT: Id = 0;
 
+    /// The schema at `id`.
     pub(crate) fn value(&self, id: Id) -> &'a Value {
         self.entries[id].value
     }
 
+    /// JSON pointer of the schema at `id`, as a URI fragment.
     pub(crate) fn pointer(&self, id: Id) -> Rc<str> {
         self.entries[id].pointer.clone()
     }
@@ -209,6 +121,14 @@ impl<'a> Document<'a> {
             Target::Bundled
         }
     }
+
+    /// The schema of this document to which a reference in the schema `from` leads.
+    pub(crate) fn resolve_inside(&mut self, from: Id, reference: &str) -> Option<Id> {
+        match self.resolve(from, reference) {
+            Target::Inside(target) => Some(target),
+            _ => None,
+        }
+    }
 }
 
 /// Counts the possible targets of dynamic references in the whole document.
@@ -249,54 +169,6 @@ fn record(value: &Value, at: &mut String, out: &mut HashMap<usize, String>) {
                 record(child, at, out);
                 at.truncate(length);
             }
-        }
-        _ => {}
-    }
-}
-
-/// Rewrites older forms in a schema of a newer draft (arrays of `items`, `dependencies`, boolean
-/// `exclusiveMinimum`) to those of `draft`.
-pub(crate) fn normalize(schema: &mut Value, draft: Draft) {
-    let Value::Object(map) = schema else { return };
-    if !matches!(draft, Draft::Draft4) {
-        bound(map, "exclusiveMinimum", "minimum");
-        bound(map, "exclusiveMaximum", "maximum");
-    }
-    if matches!(draft, Draft::Draft202012) && map.get("items").is_some_and(Value::is_array) {
-        if let Some(items) = map.remove("items") {
-            map.insert("prefixItems".into(), items);
-        }
-        if let Some(rest) = map.remove("additionalItems") {
-            map.insert("items".into(), rest);
-        }
-    }
-    for key in NAMED {
-        if let Some(Value::Object(children)) = map.get_mut(key) {
-            children.values_mut().for_each(|child| normalize(child, draft));
-        }
-    }
-    for key in NESTED {
-        match map.get_mut(key) {
-            Some(Value::Array(children)) => {
-                children.iter_mut().for_each(|child| normalize(child, draft));
-            }
-            Some(child) => normalize(child, draft),
-            None => {}
-        }
-    }
-}
-
-/// Rewrites `exclusiveMinimum: true` beside `minimum: n` to `exclusiveMinimum: n`.
-fn bound(map: &mut Map<String, Value>, exclusive: &str, inclusive: &str) {
-    match map.get(exclusive) {
-        Some(Value::Bool(true)) => {
-            map.remove(exclusive);
-            if let Some(limit) = map.remove(inclusive) {
-                map.insert(exclusive.into(), limit);
-            }
-        }
-        Some(Value::Bool(false)) => {
-            map.remove(exclusive);
         }
         _ => {}
     }

@@ -3,7 +3,30 @@
 
 use serde_json::{Map, Value};
 
-use crate::schema::normal::conjunction::types;
+use crate::schema::value::types;
+
+/// The keywords whose values are maps of schemas.
+pub(super) const HOLD_NAMED_SCHEMAS: [&str; 6] =
+    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"];
+/// The keywords whose values are a schema or a list of schemas.
+pub(super) const HOLD_SCHEMAS: [&str; 16] = [
+    "items",
+    "additionalItems",
+    "prefixItems",
+    "contains",
+    "additionalProperties",
+    "propertyNames",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "not",
+    "if",
+    "then",
+    "else",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "contentSchema",
+];
 
 /// True for keywords that constrain nothing.
 pub(crate) fn is_annotation(word: &str) -> bool {
@@ -92,6 +115,20 @@ pub(crate) fn is_constraint(word: &str) -> bool {
 /// True for keywords that contain schemas for others to refer to.
 pub(crate) fn is_container(word: &str) -> bool {
     matches!(word, "$defs" | "definitions")
+}
+
+/// True for keywords whose values have a name for each schema in them.
+pub(crate) fn holds_named_schemas(word: &str) -> bool {
+    HOLD_NAMED_SCHEMAS.contains(&word)
+}
+
+/// True if `schema` has nothing but annotations.
+pub(crate) fn constrains_nothing(schema: &Value) -> bool {
+    match schema {
+        Value::Bool(accepts) => *accepts,
+        Value::Object(map) => map.keys().all(|keyword| is_annotation(keyword)),
+        _ => false,
+    }
 }
 
 /// The types implied by the keywords of an untyped schema: a tool's author wrote `properties` and omitted

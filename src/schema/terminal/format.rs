@@ -1,6 +1,7 @@
 //! The standard's formats as regular expressions.
 
-use crate::schema::{Meaning, terminal::pattern};
+use super::pattern;
+use crate::schema::options::Meaning;
 
 /// Support of the grammar for a format.
 pub(crate) enum Format {

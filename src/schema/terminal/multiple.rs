@@ -1,6 +1,8 @@
 //! Literals of multiples of a number, as far as their last digits decide it.
 
-use crate::schema::terminal::number::{Limits, integral_tail};
+use serde_json::Value;
+
+use super::number::{Limits, integral_tail};
 use crate::schema::value::decimal::Decimal;
 
 /// The literals that are multiples of `divisor`, if their last digits decide it: `divisor`, in units of its
@@ -56,6 +58,19 @@ pub(crate) fn multiples(divisor: &Decimal, integers: bool, limits: Limits) -> Op
         }
     }
     Some(format!("-?(?:0|[1-9][0-9]{{0,{}}})(?:{})", limits.integer, branches.join("|")))
+}
+
+/// The multiples of a number, in every spelling without an exponent; `None` if their last digits do not
+/// decide it.
+pub(crate) fn every_multiple(divisor: &Value, limits: Limits) -> Option<String> {
+    let divisor = Decimal::parse(&divisor.as_number()?.to_string())?;
+    let limits = Limits { integral_fraction: true, ..limits };
+    multiples(&divisor, false, limits).map(|text| without_limits(&text))
+}
+
+/// The expression with any number of zeros instead of a few.
+fn without_limits(text: &str) -> String {
+    text.replace("0{1,8}", "0+").replace("0{0,4}", "0*")
 }
 
 fn gcd(a: u64, b: u64) -> u64 {

@@ -1,175 +1,129 @@
-//! The graph of schemas that certainly apply, with marks where something is checked afterwards.
+//! The graph of subschemas: which of them apply to the values inside a value.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::rc::Rc;
 
-use serde_json::Value;
+/// Index of a subschema in the graph.
+pub(super) type NodeId = usize;
 
-use crate::schema::emit::grammar::Compiler;
-use crate::schema::emit::object::compiled;
-use crate::schema::read::document::{Document, Id};
-use crate::schema::validate::checks::{Node, Place};
+/// Most subschemas that are collected for hints; a few hundred are enough, since they only steer.
+const MAX_HINTS: usize = 400;
 
-/// Keywords below which a schema may or may not apply.
-const CONDITIONAL: [&str; 14] = [
-    "anyOf",
-    "oneOf",
-    "not",
-    "if",
-    "then",
-    "else",
-    "dependentSchemas",
-    "dependencies",
-    "contains",
-    "propertyNames",
-    "unevaluatedProperties",
-    "unevaluatedItems",
-    "contentSchema",
-    "dependentRequired",
-];
-/// Keywords below which a schema certainly applies to the value or to parts of it.
-const CERTAIN: [&str; 7] = [
-    "allOf",
-    "properties",
-    "patternProperties",
-    "additionalProperties",
-    "items",
-    "prefixItems",
-    "additionalItems",
-];
+/// A subschema: those for the value's children, and what is checked in the value itself.
+#[derive(Debug, Default)]
+pub(super) struct SchemaNode {
+    /// Its JSON pointer, as a URI fragment.
+    pub(super) pointer: String,
+    /// Subschemas for the same value: `$ref` and `allOf`.
+    pub(super) same: Vec<NodeId>,
+    pub(super) properties: HashMap<String, NodeId>,
+    pub(super) patterns: Vec<(regex::Regex, NodeId)>,
+    pub(super) additional: Option<NodeId>,
+    pub(super) prefix: Vec<NodeId>,
+    pub(super) items: Option<NodeId>,
+    /// Subschemas that may apply to the same value, such as the alternatives of `anyOf`.
+    pub(super) perhaps: Vec<NodeId>,
+    /// Required keys.
+    pub(super) required: Vec<String>,
+    /// True if something in this schema is checked when the value is complete.
+    pub(super) check: bool,
+    /// True for `uniqueItems`.
+    pub(super) unique: bool,
+}
 
-impl<'a> Compiler<'a, '_> {
-    /// Builds the graph; the root comes first.
-    pub(crate) fn places(&mut self) -> Vec<Place> {
-        let mut nodes: HashMap<Id, Node> = HashMap::from([(Document::ROOT, 0)]);
-        let mut queue = vec![Document::ROOT];
-        let mut places = Vec::new();
-        let mut next = 0;
-        while next < queue.len() {
-            let id = queue[next];
-            next += 1;
-            let mut node = |child: Id| {
-                *nodes.entry(child).or_insert_with(|| {
-                    queue.push(child);
-                    queue.len() - 1
-                })
-            };
-            let mut place = Place { pointer: self.document.pointer(id).to_string(), ..Place::default() };
-            place.check = id == Document::ROOT || (!self.dynamic && self.has_check(id));
-            if let Value::Object(map) = self.document.value(id) {
-                let only_ref = map.contains_key("$ref") && self.before_2019();
-                if let Some(Value::String(reference)) = map.get("$ref")
-                    && let Some(target) = self.target(id, reference)
-                {
-                    place.same.push(node(target));
-                }
-                for keyword in ["$dynamicRef", "$recursiveRef"] {
-                    if let Some(reference) = self.document.static_reference(map, keyword)
-                        && self.knows(keyword)
-                        && let Some(target) = self.target(id, reference)
-                    {
-                        place.same.push(node(target));
-                    }
-                }
-                let value = |word: &str| map.get(word).filter(|_| !only_ref);
-                place.unique = value("uniqueItems") == Some(&Value::Bool(true));
-                if let Some(Value::Array(each)) = value("allOf") {
-                    for child in each {
-                        place.same.push(node(self.document.child(id, child)));
-                    }
-                }
-                if let Some(Value::Object(each)) = value("properties") {
-                    for (key, child) in each {
-                        let child = self.document.child(id, child);
-                        place.properties.insert(key.clone(), node(child));
-                    }
-                }
-                let keys = value("required").and_then(Value::as_array).into_iter().flatten();
-                place.required = keys.filter_map(Value::as_str).map(str::to_string).collect();
-                if !only_ref {
-                    let alternatives = ["anyOf", "oneOf", "then", "else", "dependentSchemas", "dependencies"];
-                    for child in self.below(id, &alternatives) {
-                        place.perhaps.push(node(child));
-                    }
-                }
-                let mut all_patterns = true;
-                if let Some(Value::Object(each)) = value("patternProperties") {
-                    for (text, child) in each {
-                        match compiled(text) {
-                            Some(regex) => {
-                                let child = self.document.child(id, child);
-                                place.patterns.push((regex, node(child)));
-                            }
-                            None => all_patterns = false,
-                        }
-                    }
-                }
-                if let Some(child) = value("additionalProperties").filter(|_| all_patterns) {
-                    place.additional = Some(node(self.document.child(id, child)));
-                }
-                let older = matches!(value("items"), Some(Value::Array(_)));
-                let prefix = if older { value("items") } else { value("prefixItems") };
-                if let Some(Value::Array(each)) = prefix {
-                    for child in each {
-                        place.prefix.push(node(self.document.child(id, child)));
-                    }
-                }
-                let rest = if older { value("additionalItems") } else { value("items") };
-                if let Some(child) = rest {
-                    place.items = Some(node(self.document.child(id, child)));
-                }
+/// The subschemas that apply to a value or to a part of it; the root comes first.
+#[derive(Debug)]
+pub(crate) struct SchemaGraph {
+    pub(super) nodes: Vec<SchemaNode>,
+}
+
+impl SchemaGraph {
+    /// The whole schema.
+    pub(super) const ROOT: NodeId = 0;
+
+    fn each<'s>(&'s self, ids: &'s [NodeId]) -> impl Iterator<Item = &'s SchemaNode> {
+        ids.iter().map(|id| &self.nodes[*id])
+    }
+
+    /// JSON pointer of a subschema, as a URI fragment.
+    pub(super) fn pointer(&self, id: NodeId) -> &str {
+        &self.nodes[id].pointer
+    }
+
+    /// True if something in this subschema is checked when the value is complete.
+    pub(super) fn is_checked(&self, id: NodeId) -> bool {
+        self.nodes[id].check
+    }
+
+    /// True if one of the subschemas has `uniqueItems`.
+    pub(super) fn is_unique(&self, ids: &[NodeId]) -> bool {
+        self.each(ids).any(|node| node.unique)
+    }
+
+    /// The keys required by the subschemas.
+    pub(super) fn required<'s>(&'s self, ids: &'s [NodeId]) -> impl Iterator<Item = &'s str> {
+        self.each(ids).flat_map(|node| node.required.iter().map(String::as_str))
+    }
+
+    /// The keys declared by the subschemas.
+    pub(super) fn declared<'s>(&'s self, ids: &'s [NodeId]) -> impl Iterator<Item = &'s str> {
+        self.each(ids).flat_map(|node| node.properties.keys().map(String::as_str))
+    }
+
+    /// All subschemas that may apply where `ids` apply.
+    pub(super) fn with_alternatives(&self, ids: &[NodeId]) -> Rc<[NodeId]> {
+        let mut out: Vec<NodeId> = Vec::new();
+        let mut left: Vec<NodeId> = ids.iter().rev().copied().collect();
+        while let Some(id) = left.pop() {
+            if out.contains(&id) || out.len() > MAX_HINTS {
+                continue;
             }
-            places.push(place);
+            out.push(id);
+            let node = &self.nodes[id];
+            left.extend(node.same.iter().chain(&node.perhaps));
         }
-        places
+        out.into()
     }
 
-    fn has_check(&mut self, id: Id) -> bool {
-        let pointer = self.document.pointer(id);
-        if self.report.is_checked(&pointer) {
-            return true;
+    /// Adds `id` and all subschemas that apply to the same value to `out`.
+    pub(super) fn close_over(&self, id: NodeId, out: &mut Vec<NodeId>) {
+        if out.contains(&id) {
+            return;
         }
-        let mut seen = HashSet::new();
-        self.below(id, &CONDITIONAL).into_iter().any(|child| self.reaches_check(child, &mut seen))
+        out.push(id);
+        self.nodes[id].same.iter().for_each(|id| self.close_over(*id, out));
     }
 
-    fn reaches_check(&mut self, id: Id, seen: &mut HashSet<Id>) -> bool {
-        if !seen.insert(id) {
-            return false;
-        }
-        let pointer = self.document.pointer(id);
-        if self.report.is_checked(&pointer) {
-            return true;
-        }
-        let mut children = self.below(id, &CONDITIONAL);
-        children.extend(self.below(id, &CERTAIN));
-        for keyword in ["$ref", "$dynamicRef", "$recursiveRef"] {
-            if let Some(reference) = self.document.value(id).get(keyword).and_then(Value::as_str) {
-                children.extend(self.target(id, reference));
-            }
-        }
-        children.into_iter().any(|child| self.reaches_check(child, seen))
-    }
-
-    /// The schemas directly below the keywords `words`.
-    fn below(&mut self, id: Id, words: &[&str]) -> Vec<Id> {
-        let Value::Object(map) = self.document.value(id) else { return Vec::new() };
+    /// The subschemas for the value under `key`, in an object to which `ids` apply.
+    pub(super) fn for_key(&self, ids: &[NodeId], key: &str) -> Rc<[NodeId]> {
         let mut out = Vec::new();
-        for word in words {
-            let named =
-                matches!(*word, "properties" | "patternProperties" | "dependentSchemas" | "dependencies");
-            match map.get(*word) {
-                Some(Value::Array(each)) => {
-                    out.extend(each.iter().filter(|c| c.is_object()).map(|c| self.document.child(id, c)));
+        for node in self.each(ids) {
+            let mut found = false;
+            if let Some(id) = node.properties.get(key) {
+                self.close_over(*id, &mut out);
+                found = true;
+            }
+            for (regex, id) in &node.patterns {
+                if regex.is_match(key) {
+                    self.close_over(*id, &mut out);
+                    found = true;
                 }
-                Some(Value::Object(each)) if named => {
-                    out.extend(each.values().filter(|c| c.is_object()).map(|c| self.document.child(id, c)));
-                }
-                Some(child @ Value::Object(_)) if *word != "dependentRequired" => {
-                    out.push(self.document.child(id, child));
-                }
-                _ => {}
+            }
+            if !found && let Some(id) = node.additional {
+                self.close_over(id, &mut out);
             }
         }
-        out
+        out.into()
+    }
+
+    /// The subschemas for the item at `index`, in an array to which `ids` apply.
+    pub(super) fn for_item(&self, ids: &[NodeId], index: usize) -> Rc<[NodeId]> {
+        let mut out = Vec::new();
+        for node in self.each(ids) {
+            if let Some(id) = node.prefix.get(index).copied().or(node.items) {
+                self.close_over(id, &mut out);
+            }
+        }
+        out.into()
     }
 }

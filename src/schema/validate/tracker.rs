@@ -9,104 +9,41 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::schema::validate::checks::{Checks, Failure, Node};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// At the start of a value, or the end of an array.
-    Value,
-    /// At the start of a key, or the end of an object.
-    Key,
-    /// Between a key and its value.
-    Colon,
-    /// Inside a string; `key` for a key, `escaped` after a backslash.
-    Text { key: bool, escaped: bool },
-    /// Inside a number or a literal.
-    Bare,
-    /// After a value: a comma, a closing bracket or the end may follow.
-    After,
-    /// The value is closed; the following bytes do not belong to it.
-    Done,
-}
-
-#[derive(Debug)]
-struct Link<T> {
-    item: T,
-    before: Option<Rc<Link<T>>>,
-}
-
-fn each<T>(mut link: &Option<Rc<Link<T>>>) -> impl Iterator<Item = &T> {
-    std::iter::from_fn(move || {
-        let here = link.as_ref()?;
-        link = &here.before;
-        Some(&here.item)
-    })
-}
-
-/// An open object or array.
-#[derive(Clone, Debug)]
-struct Frame {
-    parent: Option<Rc<Frame>>,
-    object: bool,
-    depth: usize,
-    start: usize,
-    nodes: Rc<[Node]>,
-    /// True if the items are compared with each other.
-    unique: bool,
-    index: usize,
-    keys: Option<Rc<Link<String>>>,
-    items: Option<Rc<Link<Value>>>,
-}
-
-#[derive(Clone, Debug)]
-struct State {
-    mode: Mode,
-    length: usize,
-    frame: Option<Rc<Frame>>,
-    /// Start of the current scalar or key.
-    start: usize,
-    /// The schemas of the current value.
-    nodes: Rc<[Node]>,
-}
+use super::checks::Checks;
+use super::graph::{NodeId, SchemaGraph};
+use super::state::{Mode, State};
+use super::violation::Violation;
 
 /// The last refusal.
 #[derive(Debug)]
-enum Refused {
+pub(super) enum Refused {
     /// Refused by the validator of the schema at this pointer.
     Checked { pointer: String, value: Value },
     /// Refused as a repeated key or item.
-    Repeated(Failure),
+    Repeated(Violation),
 }
 
 /// The text of one value so far, and its parsing state. See the module's documentation.
 #[derive(Debug)]
 pub struct Tracker {
-    checks: Arc<Checks>,
-    text: Vec<u8>,
-    skip: usize,
-    state: State,
+    pub(super) checks: Arc<Checks>,
+    pub(super) text: Vec<u8>,
+    pub(super) skip: usize,
+    pub(super) state: State,
     /// The states before each accepted push, oldest first.
-    history: Vec<State>,
-    refusal: Option<Refused>,
+    pub(super) history: Vec<State>,
+    pub(super) refusal: Option<Refused>,
     /// Verdicts on values that are only tried, not pushed.
-    tried: HashMap<(usize, Node, Vec<u8>), bool>,
+    pub(super) tried: HashMap<(usize, NodeId, Vec<u8>), bool>,
     /// Schemas that may apply to open containers, by start offset and key or index.
-    hints: HashMap<(usize, String), Rc<[Node]>>,
-}
-
-/// Rank of a key in an object's schemas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    Required,
-    Declared,
-    Unknown,
+    pub(super) hints: HashMap<(usize, String), Rc<[NodeId]>>,
 }
 
 impl Tracker {
     /// A tracker of a value that starts after `skip` bytes.
     pub fn new(checks: Arc<Checks>, skip: usize) -> Tracker {
         let mut roots = Vec::new();
-        checks.close_over(0, &mut roots);
+        checks.graph.close_over(SchemaGraph::ROOT, &mut roots);
         let state = State { mode: Mode::Value, length: 0, frame: None, start: 0, nodes: roots.into() };
         Tracker {
             checks,
@@ -166,53 +103,6 @@ impl Tracker {
         self.state.mode == Mode::Done
     }
 
-    /// Distance of the value from its end after `bytes`: the number of open containers and values, then a rank
-    /// of what the innermost position still needs. `None` if `bytes` may not be appended.
-    ///
-    /// The token with the smallest distance completes the text fastest.
-    pub fn distance(&mut self, bytes: &[u8]) -> Option<(usize, u16)> {
-        let before = self.state.clone();
-        let distance = self.write(bytes).then(|| {
-            let open = self.depth();
-            // A container that was just opened can be closed; after a comma something must follow.
-            let fresh = self.state.frame.as_ref().is_some_and(|f| f.index == 0 && f.keys.is_none());
-            let pending = match self.state.mode {
-                Mode::Done | Mode::After => false,
-                Mode::Key | Mode::Value => !fresh,
-                _ => true,
-            };
-            let open = open + usize::from(pending);
-            // Short tokens satisfy a pattern sooner than long ones. Parts of a multi-byte character or an
-            // escape are longer than they look.
-            let long = bytes.first().is_some_and(|b| *b >= 0x80 || *b == b'\\');
-            let length = bytes.len().min(40) as u16 + if long { 3 } else { 0 };
-            let place = match self.state.mode {
-                Mode::Done => 0,
-                Mode::After => 1,
-                Mode::Bare => 2,
-                Mode::Key => 4,
-                Mode::Text { key: false, .. } => 10 + length,
-                Mode::Value if self.state.frame.is_none() => 4,
-                // A further item, if the array cannot be closed.
-                Mode::Value if !fresh && self.state.frame.as_ref().is_some_and(|f| !f.object) => 300,
-                Mode::Colon | Mode::Value => match self.wanted(true) {
-                    Wanted::Required => 3,
-                    Wanted::Declared => 150,
-                    Wanted::Unknown => 240,
-                },
-                Mode::Text { .. } => match self.wanted(false) {
-                    Wanted::Required => 100,
-                    Wanted::Declared => 200,
-                    Wanted::Unknown if self.state.start < before.length => 250 + length,
-                    Wanted::Unknown => 310 + length,
-                },
-            };
-            (open, place)
-        });
-        self.restore(before);
-        distance
-    }
-
     /// Undoes the last `chunks` accepted pushes.
     pub fn rollback(&mut self, chunks: usize) {
         for _ in 0..chunks {
@@ -261,10 +151,10 @@ impl Tracker {
     }
 
     /// The violation for which the last push was refused: the schema, the keyword and the message.
-    pub fn refusal(&self) -> Option<Failure> {
+    pub fn refusal(&self) -> Option<Violation> {
         Some(match self.refusal.as_ref()? {
-            Refused::Checked { pointer, value } => self.checks.explain(pointer, value),
-            Refused::Repeated(failure) => failure.clone(),
+            Refused::Checked { pointer, value } => self.checks.violation_at(pointer, value),
+            Refused::Repeated(violation) => violation.clone(),
         })
     }
 
@@ -273,243 +163,18 @@ impl Tracker {
         self.text.get(self.skip..).unwrap_or(&[])
     }
 
-    /// Rank in the object's schemas of the key being written; if `closed`, of the last complete key.
-    fn wanted(&mut self, closed: bool) -> Wanted {
-        let Some(frame) = self.state.frame.clone().filter(|f| f.object) else { return Wanted::Required };
-        let hints = self.hints(&frame);
-        let so_far = &self.text[self.state.start.min(self.text.len())..];
-        let key = each(&frame.keys).next().filter(|_| closed);
-        let fits = |name: &str| match key {
-            Some(key) => key == name,
-            None => {
-                let written = each(&frame.keys).any(|k| k == name);
-                !written && crate::schema::terminal::pattern::printed(name).as_bytes().starts_with(so_far)
-            }
-        };
-        if self.checks.required(&hints).any(fits) {
-            Wanted::Required
-        } else if self.checks.declared(&hints).any(fits) {
-            Wanted::Declared
-        } else {
-            Wanted::Unknown
-        }
-    }
-
-    /// All schemas that may apply to the value of `frame`.
-    fn hints(&mut self, frame: &Rc<Frame>) -> Rc<[Node]> {
-        let (nodes, place) = match &frame.parent {
-            None => (frame.nodes.clone(), String::new()),
-            Some(parent) => {
-                let key = each(&parent.keys).next().filter(|_| parent.object);
-                let place = key.map_or_else(|| parent.index.to_string(), Clone::clone);
-                if let Some(found) = self.hints.get(&(frame.start, place.clone())) {
-                    return found.clone();
-                }
-                let around = self.hints(parent);
-                let nodes = match key {
-                    Some(key) => self.checks.key_nodes(&around, key),
-                    None => self.checks.item_nodes(&around, parent.index),
-                };
-                (nodes, place)
-            }
-        };
-        let found = self.checks.with_alternatives(&nodes);
-        self.hints.insert((frame.start, place), found.clone());
-        found
-    }
-
-    fn restore(&mut self, state: State) {
+    pub(super) fn restore(&mut self, state: State) {
         self.text.truncate(state.length);
         self.state = state;
     }
 
-    fn write(&mut self, bytes: &[u8]) -> bool {
-        for byte in bytes {
-            self.text.push(*byte);
-            self.state.length += 1;
-            if self.state.length <= self.skip {
-                continue;
-            }
-            if !self.step(*byte) {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn step(&mut self, byte: u8) -> bool {
-        let here = self.state.length - 1;
-        match self.state.mode {
-            Mode::Done => true,
-            Mode::Text { key, escaped } => {
-                if escaped {
-                    self.state.mode = Mode::Text { key, escaped: false };
-                    return true;
-                }
-                match byte {
-                    b'\\' => {
-                        self.state.mode = Mode::Text { key, escaped: true };
-                        true
-                    }
-                    b'"' if key => self.close_key(),
-                    b'"' => self.close_value(self.state.start, self.state.nodes.clone()),
-                    _ => true,
-                }
-            }
-            Mode::Bare => match byte {
-                b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' => {
-                    // The value ended before this byte.
-                    self.text.pop();
-                    let closed = self.close_value(self.state.start, self.state.nodes.clone());
-                    self.text.push(byte);
-                    closed && self.step(byte)
-                }
-                _ => true,
-            },
-            Mode::Value => match byte {
-                b' ' | b'\n' | b'\r' | b'\t' => true,
-                b'"' => {
-                    self.state.start = here;
-                    self.state.mode = Mode::Text { key: false, escaped: false };
-                    true
-                }
-                b'{' | b'[' => {
-                    self.open(byte == b'{', here);
-                    true
-                }
-                b']' => self.close_frame(),
-                _ => {
-                    self.state.start = here;
-                    self.state.mode = Mode::Bare;
-                    true
-                }
-            },
-            Mode::Key => match byte {
-                b'"' => {
-                    self.state.start = here;
-                    self.state.mode = Mode::Text { key: true, escaped: false };
-                    true
-                }
-                b'}' => self.close_frame(),
-                _ => true,
-            },
-            Mode::Colon => {
-                if byte == b':' {
-                    self.state.mode = Mode::Value;
-                }
-                true
-            }
-            Mode::After => match byte {
-                b',' => {
-                    self.next_item();
-                    true
-                }
-                b'}' | b']' => self.close_frame(),
-                _ => true,
-            },
-        }
-    }
-
-    fn open(&mut self, object: bool, start: usize) {
-        let nodes = self.state.nodes.clone();
-        let unique = !object && self.checks.is_unique(&nodes);
-        let parent = self.state.frame.take();
-        let frame = Frame {
-            depth: parent.as_ref().map_or(0, |f| f.depth + 1),
-            parent,
-            object,
-            start,
-            nodes,
-            unique,
-            index: 0,
-            keys: None,
-            items: None,
-        };
-        if object {
-            self.state.mode = Mode::Key;
-        } else {
-            self.state.nodes = self.checks.item_nodes(&frame.nodes, 0);
-            self.state.mode = Mode::Value;
-        }
-        self.state.frame = Some(Rc::new(frame));
-    }
-
-    fn next_item(&mut self) {
-        let Some(frame) = &self.state.frame else { return };
-        if frame.object {
-            self.state.mode = Mode::Key;
-            return;
-        }
-        let mut frame = (**frame).clone();
-        frame.index += 1;
-        self.state.nodes = self.checks.item_nodes(&frame.nodes, frame.index);
-        self.state.frame = Some(Rc::new(frame));
-        self.state.mode = Mode::Value;
-    }
-
-    fn close_key(&mut self) -> bool {
-        let Ok(key) = serde_json::from_slice::<String>(&self.text[self.state.start..]) else {
-            return false;
-        };
-        let Some(frame) = &self.state.frame else { return false };
-        if each(&frame.keys).any(|k| *k == key) {
-            let message = format!("the key {} is there already", Value::from(key));
-            self.repeated(frame.nodes.first().copied(), "properties", message);
-            return false;
-        }
-        let mut frame = (**frame).clone();
-        self.state.nodes = self.checks.key_nodes(&frame.nodes, &key);
-        frame.keys = Some(Rc::new(Link { item: key, before: frame.keys.take() }));
-        self.state.frame = Some(Rc::new(frame));
-        self.state.mode = Mode::Colon;
-        true
-    }
-
-    fn repeated(&mut self, node: Option<Node>, keyword: &str, message: String) {
-        let pointer = self.checks.pointer(node.unwrap_or(0)).to_owned();
-        self.refusal = Some(Refused::Repeated(Failure { pointer, keyword: keyword.to_owned(), message }));
-    }
-
-    fn close_frame(&mut self) -> bool {
-        let Some(frame) = self.state.frame.clone() else { return false };
-        self.state.frame = frame.parent.clone();
-        self.close_value(frame.start, frame.nodes.clone())
-    }
-
-    /// Closes the value that starts at `start` and ends with the last byte of the text; `false` if it is
-    /// refused.
-    fn close_value(&mut self, start: usize, nodes: Rc<[Node]>) -> bool {
-        if !self.accepts(start, &nodes) {
-            return false;
-        }
-        self.state.mode = match &self.state.frame {
-            None => Mode::Done,
-            Some(frame) => {
-                if frame.unique {
-                    let Ok(value) = serde_json::from_slice::<Value>(&self.text[start..]) else {
-                        return false;
-                    };
-                    if each(&frame.items).any(|v| crate::schema::normal::shape::equal(v, &value)) {
-                        let unique = frame.nodes.iter().find(|node| self.checks.is_unique(&[**node]));
-                        let message = format!("{value} is among the items already");
-                        self.repeated(unique.copied(), "uniqueItems", message);
-                        return false;
-                    }
-                    let mut frame = (**frame).clone();
-                    frame.items = Some(Rc::new(Link { item: value, before: frame.items.take() }));
-                    self.state.frame = Some(Rc::new(frame));
-                }
-                Mode::After
-            }
-        };
-        true
-    }
-
-    fn accepts(&mut self, start: usize, nodes: &[Node]) -> bool {
+    /// False if the value that starts at `start` and ends with the last byte of the text is refused by one of
+    /// `nodes`.
+    pub(super) fn accepts(&mut self, start: usize, nodes: &[NodeId]) -> bool {
         let mut value = None;
         // The pushed part of the text is the same for everything that is tried after it.
         let committed = self.history.last().map_or(0, |s| s.length).max(start).min(self.text.len());
-        for node in nodes.iter().filter(|n| self.checks.is_checked(**n)) {
+        for node in nodes.iter().filter(|n| self.checks.graph.is_checked(**n)) {
             let key = (start, *node, self.text[committed..].to_vec());
             if let Some(verdict) = self.tried.get(&key) {
                 if *verdict {
@@ -524,7 +189,7 @@ impl Tracker {
                     Err(_) => return false,
                 },
             };
-            let pointer = self.checks.pointer(*node);
+            let pointer = self.checks.graph.pointer(*node);
             let verdict = self.checks.accepts_at(pointer, parsed);
             self.tried.insert(key, verdict);
             if !verdict {
