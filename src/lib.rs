@@ -10,6 +10,18 @@
 //!
 //! Only the GGUF file passes between the two halves: `convert` does not use llama.cpp, and `runtime` does not read
 //! checkpoints. [`verify`] joins them for one purpose, the token check.
+//!
+//! # Converting a checkpoint
+//!
+//! ```no_run
+#![doc = include_str!("../examples/convert.rs")]
+//! ```
+//!
+//! # Making a call
+//!
+//! ```no_run
+#![doc = include_str!("../examples/call.rs")]
+//! ```
 
 #![deny(unsafe_code, missing_docs, clippy::print_stdout, clippy::print_stderr)]
 

@@ -23,6 +23,10 @@ pub enum Remedy {
     Overwrite,
     /// Another output path.
     OtherOutput,
+    /// The output's folder.
+    CreateFolder,
+    /// Free space on the disk.
+    FreeSpace,
     /// A stored head that stays in the file.
     KeepHead,
     /// Another pre-tokenizer: this one of llama.cpp's, or any.
@@ -70,6 +74,8 @@ impl fmt::Display for Remedy {
             Remedy::TrustModel => write!(f, "no checks, if the file's source is trusted"),
             Remedy::Overwrite => write!(f, "replacing the file"),
             Remedy::OtherOutput => write!(f, "another output path"),
+            Remedy::CreateFolder => write!(f, "the output's folder"),
+            Remedy::FreeSpace => write!(f, "free space on the disk"),
             Remedy::KeepHead => write!(f, "keeping the stored head"),
             Remedy::PreTokenizer(Some(name)) => write!(f, "the pre-tokenizer `{name}`"),
             Remedy::PreTokenizer(None) => write!(f, "another pre-tokenizer"),

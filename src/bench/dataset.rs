@@ -15,7 +15,7 @@ use super::{
 use crate::{
     chat::{self, Conversation, Message, Role},
     json,
-    tools::{self, ToolSet},
+    tools::ToolSet,
 };
 use md5::{Digest, Md5};
 use serde_json::{Map, Value};

@@ -13,9 +13,7 @@ pub enum Error {
     #[error("{}: no such checkpoint folder", path.display())]
     Missing { path: PathBuf },
     /// No such path, and the name looks like a model id on the Hugging Face hub.
-    #[error(
-        "{id}: no such folder; if it is a model on the Hugging Face hub, download it first and convert that folder"
-    )]
+    #[error("{id}: no such folder")]
     HubId { id: String, folder: String },
     /// A folder of the hub's cache, above the one with the files.
     #[error("{} is a folder of the hub's cache; the checkpoint in it is {}", path.display(), snapshot.display())]

@@ -128,13 +128,18 @@ fn sentence(remedy: &Remedy) -> String {
         Remedy::TrustModel => "if you trust where the file comes from, load it with --trust-model".into(),
         Remedy::Overwrite => "give --force to replace it, or another -o".into(),
         Remedy::OtherOutput => "give another -o".into(),
+        Remedy::CreateFolder => "create it".into(),
+        Remedy::FreeSpace => "free some space".into(),
         Remedy::KeepHead => "leave --drop-tied-head out".into(),
         Remedy::PreTokenizer(Some(name)) => {
             format!("the checkpoint's pre-tokenizer is built like llama.cpp's `{name}`: try --pre {name}")
         }
         Remedy::PreTokenizer(None) => "name another pre-tokenizer with --pre NAME".into(),
         Remedy::SkipTokenCheck => "write the file as it is with --no-check".into(),
-        Remedy::Download { id, folder } => format!("`hf download {id} --local-dir {folder}` fetches it"),
+        Remedy::Download { id, folder } => format!(
+            "if it is a model on the Hugging Face hub, fetch it first (`hf download {id} --local-dir {folder}`) and \
+             convert that folder"
+        ),
         Remedy::LongerTimeout => "allow more time with --timeout".into(),
         Remedy::MoreRetries => "try again later, or allow more tries with --retries".into(),
         Remedy::ServerKey => "put the server's key into EDGECALL_API_KEY".into(),

@@ -54,9 +54,7 @@ pub enum Error {
     )]
     HeadDiffers,
     /// A type override that matches no matrix.
-    #[error(
-        "`{pattern}`, to choose the type of tensors, finds no matrix of this model; names are like {example}"
-    )]
+    #[error("the type override `{pattern}` finds no matrix of this model; names are like {example}")]
     OverrideUnmatched { pattern: String, example: String },
     /// NaN or infinity.
     #[error(
@@ -85,7 +83,7 @@ pub enum Error {
     #[error("{} is not a regular file", path.display())]
     OutputIrregular { path: PathBuf },
     /// The folder for the output is missing.
-    #[error("{} is no folder; create it, or choose another", path.display())]
+    #[error("{} is no folder", path.display())]
     NoFolder { path: PathBuf },
     /// The output cannot be created.
     #[error("cannot create a file in {}", path.display())]
@@ -96,7 +94,7 @@ pub enum Error {
     },
     /// The disk has too little free space for the files.
     #[error(
-        "{} has {} free, the conversion needs {}; free some space, or choose another folder",
+        "{} has {} free, the conversion needs {}",
         path.display(), super::report::bytes(*free_bytes), super::report::bytes(*needed_bytes)
     )]
     DiskSpace { path: PathBuf, needed_bytes: u64, free_bytes: u64 },
@@ -146,10 +144,9 @@ impl Error {
             Error::Checkpoint(e) => e.remedies(),
             Error::HeadDiffers => vec![Remedy::KeepHead],
             Error::OutputExists { .. } => vec![Remedy::Overwrite],
-            Error::OutputIsInput { .. }
-            | Error::OutputIrregular { .. }
-            | Error::NoFolder { .. }
-            | Error::DiskSpace { .. } => vec![Remedy::OtherOutput],
+            Error::OutputIsInput { .. } | Error::OutputIrregular { .. } => vec![Remedy::OtherOutput],
+            Error::NoFolder { .. } => vec![Remedy::CreateFolder, Remedy::OtherOutput],
+            Error::DiskSpace { .. } => vec![Remedy::FreeSpace, Remedy::OtherOutput],
             _ => Vec::new(),
         }
     }

@@ -7,8 +7,8 @@
 //! reads the table.
 
 use crate::{
-    error::Kind,
     gguf::{self, Array, Gguf, Header, TensorInfo, Value},
+    kind::Kind,
     mmap::Map,
 };
 use ::gguf::{GGUFFile, GGUFMetadataValue as Independent};

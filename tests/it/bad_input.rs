@@ -8,7 +8,6 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -83,7 +82,6 @@ fn a_hundred_megabytes_that_are_no_messages_are_refused_at_the_first_wrong_one()
         (format!("{{\"a\": [{zeros}0]}}"), "an object without `messages`"),
     ] {
         fs::write(folder.path().join("m.json"), text).unwrap();
-        let started = Instant::now();
         // 1.5 GB of address space is enough for all cases, with the model.
         let script = format!(
             "ulimit -v 1500000; exec {} call --threads 1 --tools tools.json --messages m.json -m {}",
@@ -92,7 +90,6 @@ fn a_hundred_megabytes_that_are_no_messages_are_refused_at_the_first_wrong_one()
         );
         let output = Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
         check(&output, 65, &[part]);
-        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     }
 }
 

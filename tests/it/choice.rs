@@ -1,7 +1,7 @@
 //! Texts that a grammar accepts: for a tool choice, several calls, text, JSON, and calls that are cut off.
 
 use edgecall::{
-    Error, Kind,
+    Kind,
     call::{self},
     runtime::{Compiler, Constraint, constraint::Fixed},
     schema::KeyOrder,
@@ -188,7 +188,7 @@ fn several_calls_are_written_in_the_dialects_own_form() {
 fn only_the_tool_that_is_named_can_be_called() {
     let turn = Turn::new(&two().only("f").unwrap(), hermes(), KeyOrder::Any).unwrap();
     hold(&turn, &[(&f(r#"{"a": "x"}"#), true), (&g(r#"{"k0": 1}"#), false)]);
-    let error = Error::from(two().only("h").unwrap_err());
+    let error = two().only("h").unwrap_err();
     assert_eq!(error.to_string(), "there is no tool `h`; the tools are f, g");
     assert_eq!(error.kind(), Kind::Usage);
 }

@@ -8,6 +8,7 @@ use edgecall::{
     Kind,
     call::{self, Request},
     chat::{Conversation, RenderOptions},
+    remedy::Remedy,
     runtime::Compiler,
     schema::KeyOrder,
     tools::{
@@ -79,8 +80,10 @@ fn a_template_teaches_the_dialect_that_it_writes_a_call_in() {
         ("<call><function={{ call.name }}>{{ call.arguments | tojson }}</function>".into(), "not known here"),
         (format!("<tool_call>{parameters}</tool_call>"), "not known here"),
     ] {
-        let message = taught(&CHATML.replace("CALL", &written)).unwrap_err();
-        assert!(message.contains(refusal) && message.contains("--dialect generic"), "{written}: {message}");
+        let template = CHATML.replace("CALL", &written);
+        let message = taught(&template).unwrap_err();
+        assert!(message.contains(refusal), "{written}: {message}");
+        assert_eq!(call::manner_of(&template, None).unwrap_err().remedies(), [Remedy::GenericDialect]);
     }
 }
 

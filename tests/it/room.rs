@@ -8,7 +8,6 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -104,15 +103,14 @@ fn many_messages_are_added_up_and_a_last_one_that_is_too_long_is_said_to_be() {
 }
 
 #[test]
-fn a_hundred_megabytes_of_messages_are_refused_in_seconds_by_their_length() {
+fn a_hundred_megabytes_of_messages_are_refused_by_their_length_and_not_tokenized() {
     let (model, folder) = (pocket::pocket(FileType::Q8_0), folder());
     for content in ["long words ".repeat(9_500_000), "x".repeat(104_000_000)] {
         messages(&folder, json!([{"role": "user", "content": content}]));
-        let started = Instant::now();
         let (code, said) = refused(&call(&model, &folder, &["--messages", "m.json"]));
         assert_eq!(code, Some(65), "{said}");
+        // A lower bound from the length; after tokenizing, the message would have the exact count.
         assert!(said.contains("bytes of messages, which are") && said.contains("tokens or more"), "{said}");
-        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     }
 }
 

@@ -9,7 +9,6 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 /// A received request.
@@ -25,8 +24,13 @@ pub struct Request {
 /// Answer to write before the connection is closed.
 pub struct Answer {
     bytes: Vec<u8>,
-    /// Delay before the answer.
-    after: Duration,
+}
+
+/// Gives no answer and keeps the connection open; for use in a server's `answer`.
+pub fn never() -> ! {
+    loop {
+        thread::park();
+    }
 }
 
 impl Answer {
@@ -36,7 +40,7 @@ impl Answer {
             "HTTP/1.1 {status} Whatever\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\nconnection: close\r\n{more}\r\n",
             body.len()
         );
-        Answer { bytes: [head.as_bytes(), body.as_bytes()].concat(), after: Duration::ZERO }
+        Answer { bytes: [head.as_bytes(), body.as_bytes()].concat() }
     }
 
     pub fn json(value: &Value) -> Answer {
@@ -51,11 +55,6 @@ impl Answer {
     /// Cuts the last bytes off.
     pub fn cut(mut self, bytes: usize) -> Answer {
         self.bytes.truncate(self.bytes.len() - bytes);
-        self
-    }
-
-    pub fn after(mut self, after: Duration) -> Answer {
-        self.after = after;
         self
     }
 }
@@ -81,7 +80,6 @@ impl Server {
                     let Some(request) = read(&stream) else { return };
                     requests.lock().unwrap().push(request.clone());
                     let answer = answer(&request, count.fetch_add(1, Ordering::SeqCst));
-                    thread::sleep(answer.after);
                     // The client may have given up.
                     let _ = stream.write_all(&answer.bytes);
                 });

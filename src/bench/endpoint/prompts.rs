@@ -1,8 +1,7 @@
 //! Prompts for models behind a server: the chat template, and the model's BOS, EOS and stop texts.
 
 use crate::{
-    bench::Result,
-    bench::{Case, Dataset, Error, dataset::hex},
+    bench::{Case, Dataset, Error, Result, dataset::hex},
     call::{self, Format, Manner, Request, manner_of},
     chat::RenderOptions,
     runtime::Vocabulary,

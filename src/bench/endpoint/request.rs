@@ -2,8 +2,7 @@
 
 use super::count;
 use crate::{
-    bench::Result,
-    bench::{Case, Dataset, dataset::hex, json::quoted},
+    bench::{Case, Dataset, Result, dataset::hex, json::quoted},
     http::{Client, Error},
     json::spaced,
 };

@@ -1,14 +1,11 @@
 //! Comparison of a judge with published verdicts.
 
 use super::{Judge, Manner, Question};
-use crate::{
-    bench::Result,
-    bench::{
-        Error,
-        answer::Call,
-        predictions::{JUDGE_COLUMN, Prediction},
-        stats::{Interval, Random, cohens_kappa, kappa_interval, wilson},
-    },
+use crate::bench::{
+    Error, Result,
+    answer::Call,
+    predictions::{JUDGE_COLUMN, Prediction},
+    stats::{Interval, Random, cohens_kappa, kappa_interval, wilson},
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, path::Path};

@@ -1,14 +1,12 @@
 //! A judge's verdicts on a file of predictions.
 
 use super::Prediction;
-use crate::{
-    bench::Result,
-    bench::{
-        answer::Call,
-        judge::{Judge, Judged, Question},
-        report::Judging,
-        stats::{self, Cluster, Interval, Random},
-    },
+use crate::bench::{
+    Result,
+    answer::Call,
+    judge::{Judge, Judged, Question},
+    report::Judging,
+    stats::{self, Cluster, Interval, Random},
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, path::Path};

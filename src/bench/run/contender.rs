@@ -1,8 +1,7 @@
 //! A loaded model file with its hash and name.
 
 use crate::{
-    bench::Result,
-    bench::{Error, dataset::hex, published},
+    bench::{Error, Result, dataset::hex, published},
     gguf::Gguf,
     runtime::{LoadOptions, Model, ModelFile},
 };

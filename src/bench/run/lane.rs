@@ -2,8 +2,10 @@
 
 use super::Contender;
 use crate::{
-    bench::Result,
-    bench::row::{Arm, Mode, Role},
+    bench::{
+        Result,
+        row::{Arm, Mode, Role},
+    },
     runtime::{self, Options},
 };
 use std::{num::NonZeroUsize, thread};

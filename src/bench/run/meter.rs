@@ -5,8 +5,7 @@
 
 use super::{Lane, Settings, walker::Walker};
 use crate::{
-    bench::Result,
-    bench::{Dataset, Mode, row::Cost},
+    bench::{Dataset, Mode, Result, row::Cost},
     machine::{self, Heat, Thermometer},
 };
 

@@ -1,8 +1,7 @@
 //! Prompts of a data set's cases for one model.
 
 use crate::{
-    bench::Result,
-    bench::{Case, Dataset},
+    bench::{Case, Dataset, Result},
     call::{self, Format, Manner, Request, Think},
     runtime::Vocabulary,
     tools::dialect::Dialect,
@@ -38,6 +37,6 @@ impl<'v> Renderer<'v> {
     pub(super) fn prompt(&self, case: &Case) -> Result<String> {
         let conversation = self.dataset.conversation(case);
         let request = Request::new(&conversation, Some(&self.dataset.job.tools));
-        Format::default().render(self.vocabulary, &request, Some(&self.manner), Think::Off)
+        Ok(Format::default().render(self.vocabulary, &request, Some(&self.manner), Think::Off)?)
     }
 }

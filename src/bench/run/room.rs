@@ -2,8 +2,7 @@
 
 use super::renderer::Renderer;
 use crate::{
-    bench::Result,
-    bench::{Dataset, Error},
+    bench::{Dataset, Error, Result},
     call,
     gguf::Gguf,
     inspect::{

@@ -6,9 +6,8 @@ use super::{
     renderer::Renderer,
 };
 use crate::{
-    bench::Result,
     bench::{
-        Case, Dataset, Mode, Row,
+        Case, Dataset, Error, Mode, Result, Row,
         answer::{Call, Style},
         dataset::hex,
         json::{self, Json},

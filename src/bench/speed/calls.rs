@@ -2,9 +2,8 @@
 
 use super::prompts;
 use crate::{
-    bench::Result,
     bench::{
-        Dataset,
+        Dataset, Result,
         answer::{Style, prediction},
         metric::{self, Pair, Toolbox},
         run::Watch,

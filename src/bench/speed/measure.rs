@@ -2,8 +2,7 @@
 
 use super::{Ceiling, Start, median};
 use crate::{
-    bench::Result,
-    bench::stats::quantile,
+    bench::{Result, stats::quantile},
     cache::Store,
     call::{self, Format, Request, Think},
     chat::Conversation,

@@ -5,8 +5,7 @@
 
 use super::prompts;
 use crate::{
-    bench::Result,
-    bench::{Dataset, answer::Style},
+    bench::{Dataset, Result, answer::Style},
     call,
     runtime::{
         Compiler, Pace, Sampler, Sampling, Steps, Vocabulary,

@@ -130,7 +130,7 @@ impl Bench {
     /// A cache that cannot be opened, and errors of `with`.
     pub fn sit<T>(
         &self,
-        with: impl FnOnce(&Judge<'_>, &(dyn Fn(usize, usize) + Sync)) -> Result<T, bench::Error>,
+        with: impl FnOnce(&Judge<'_>, &(dyn Fn(usize, usize) + Sync)) -> Result<T, edgecall::bench::Error>,
     ) -> anyhow::Result<T> {
         let cache = Mutex::new(Cache::open(&self.cache)?);
         let judge = Judge {

@@ -150,7 +150,7 @@ impl Pass {
             .chunk_by(|&a, &b| cases[a].conversation == cases[b].conversation)
             .map(<[usize]>::to_vec);
         Ok(Pass {
-            runners: compared.map(runner).collect::<bench::Result<_>>()?,
+            runners: compared.map(runner).collect::<edgecall::bench::Result<_>>()?,
             modes: settings.modes.clone(),
             conversations: by_conversation.take(conversations).collect(),
             max_tokens: settings.max_tokens,
