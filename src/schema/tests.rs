@@ -144,6 +144,21 @@ fn the_byte_that_closes_a_wrong_value_is_vetoed_and_the_reason_kept() {
 }
 
 #[test]
+fn a_violation_names_the_schema_that_has_the_keyword() {
+    let schema = json!({"properties": {"p": {
+        "type": "string", "if": {"maxLength": 9}, "then": {"pattern": "^(?:(?=a).b)"}}}});
+    let mut tracker = Tracker::new(standard(&schema).checks, 0);
+    assert!(tracker.push(br#"{"p": "x"#));
+    assert!(!tracker.push(b"\""));
+    let refusal = tracker.refusal().unwrap();
+    assert_eq!((refusal.pointer.as_str(), refusal.keyword.as_str()), ("#/properties/p/then", "pattern"));
+
+    let checks = standard(&json!({"properties": {"a": false}})).checks;
+    let violation = checks.violation(&json!({"a": 1})).unwrap();
+    assert_eq!((violation.pointer.as_str(), violation.keyword.as_str()), ("#", "properties"));
+}
+
+#[test]
 fn equal_items_are_vetoed_one_by_one() {
     let schema = json!({"type": "array", "uniqueItems": true});
     let mut tracker = Tracker::new(standard(&schema).checks, 0);

@@ -31,7 +31,7 @@ impl Checks {
             }
         };
         let error = validator.iter_errors(value).next()?;
-        Some(Violation::from_error(&error, self.validators.schema()))
+        Some(Violation::from_error(&error, self.validators.schema(), "#"))
     }
 
     /// True if the subschema at `pointer` accepts `value`, or if it has no validator.
@@ -51,6 +51,6 @@ impl Checks {
         }
         let Some(validator) = self.validators.built_at(pointer) else { return fallback() };
         let Some(error) = validator.iter_errors(value).next() else { return fallback() };
-        Violation::from_error(&error, self.validators.schema())
+        Violation::from_error(&error, self.validators.schema(), pointer)
     }
 }

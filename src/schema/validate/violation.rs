@@ -25,11 +25,15 @@ impl fmt::Display for Violation {
 }
 
 impl Violation {
-    /// The violation that the validator of `schema` reports.
-    pub(super) fn from_error(error: &ValidationError<'_>, schema: &Value) -> Violation {
+    /// The violation that a validator of the subschema of `schema` at the pointer `checked` reports.
+    pub(super) fn from_error(error: &ValidationError<'_>, schema: &Value, checked: &str) -> Violation {
         let path = error.schema_path().to_string();
         let (pointer, keyword) = split_keyword(&path, schema);
-        Violation { pointer: format!("#{pointer}"), keyword: keyword.to_string(), message: error.to_string() }
+        let is_here = keyword.is_empty() || schema.pointer(pointer).is_some_and(|s| s.get(keyword).is_some());
+        // A path that is not here belongs to a schema that has its own root, behind a reference.
+        let (pointer, keyword) =
+            if is_here { (format!("#{pointer}"), keyword) } else { (checked.to_string(), "$ref") };
+        Violation { pointer, keyword: keyword.to_string(), message: error.to_string() }
     }
 }
 
