@@ -46,6 +46,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The same for the stages of `schema`, and what they stand on.
+const SCHEMA_ARROWS: &[(&str, &[&str])] = &[
+    ("value", &[]),
+    ("terminal", &["value"]),
+    ("read", &["value"]),
+    ("normal", &["read", "terminal", "value"]),
+    ("emit", &["normal", "read", "terminal", "value"]),
+    ("validate", &["read", "value"]),
+];
+
 /// Crates that only `runtime` may name.
 const ENGINE_CRATES: &[&str] = &["llama_cpp_2", "llama_cpp_sys_2", "llguidance", "toktrie"];
 
@@ -86,6 +96,23 @@ fn only_the_runtime_names_the_engine() {
             }
         }
     }
+}
+
+#[test]
+fn a_stage_of_a_schema_uses_no_later_one() {
+    let mut wrong = Vec::new();
+    for (stage, allowed) in SCHEMA_ARROWS {
+        for file in files_of(&format!("schema/{stage}")) {
+            let text = fs::read_to_string(&file).unwrap().replace("crate::schema::", "crate::");
+            for used in crate_paths(&text) {
+                let known = SCHEMA_ARROWS.iter().any(|(name, _)| *name == used);
+                if known && used != *stage && !allowed.contains(&used.as_str()) {
+                    wrong.push(format!("{}: `{stage}` uses `{used}`", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "arrows that the table does not allow:\n{}", wrong.join("\n"));
 }
 
 fn source() -> PathBuf {
