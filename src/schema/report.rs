@@ -85,7 +85,7 @@ impl fmt::Display for Report {
 }
 
 /// The first refusal of a schema: the pointer, the keyword and the reason.
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     pub(super) pointer: String,
     pub(super) keyword: String,
     pub(super) note: String,
@@ -93,7 +93,7 @@ pub(super) struct Refusal {
 
 /// Collects the treatment of keywords; of several for one keyword the weakest is kept.
 #[derive(Default)]
-pub(super) struct ReportBuilder {
+pub(crate) struct ReportBuilder {
     lines: BTreeMap<(String, String), (Status, String)>,
     in_order: BTreeSet<String>,
     refusal: Option<Refusal>,

@@ -59,11 +59,11 @@ impl<'a> Emitter<'a> {
 
     /// The rule or terminal for the values that satisfy `items`; `None` if there are none.
     pub(super) fn value(&mut self, items: &[Item]) -> Option<String> {
-        let flat = self.normal.flatten(items);
-        if flat.never || self.normal.report.is_refused() {
+        let conjunction = self.normal.flatten(items);
+        if conjunction.never || self.normal.report.is_refused() {
             return None;
         }
-        let key = flat.items();
+        let key = conjunction.items();
         match self.memo.get(&key) {
             Some(Slot::Done(name)) => return name.clone(),
             Some(Slot::Open(name)) => {
@@ -78,11 +78,11 @@ impl<'a> Emitter<'a> {
         }
         let name = self.rules.fresh("v");
         self.memo.insert(key.clone(), Slot::Open(name.clone()));
-        let alternatives = if flat.choices.is_empty() {
-            let shape = self.normal.shape(flat);
+        let alternatives = if conjunction.choices.is_empty() {
+            let shape = self.normal.shape(conjunction);
             self.expressions(&shape)
         } else {
-            self.choose(flat)
+            self.choose(conjunction)
         };
         let referred = self.recursive.contains(&key);
         let result = if alternatives.is_empty() {
@@ -108,9 +108,9 @@ impl<'a> Emitter<'a> {
     }
 
     /// Expands a choice: each alternative combined with the rest of the conjunction.
-    fn choose(&mut self, mut flat: Conjunction) -> Vec<String> {
+    fn choose(&mut self, mut conjunction: Conjunction) -> Vec<String> {
         let mut sized: Vec<(usize, Id, Choice)> = Vec::new();
-        for (id, choice) in flat.choices.clone() {
+        for (id, choice) in conjunction.choices.clone() {
             let size = self.normal.alternatives(id, &choice).conjunctions.len();
             sized.push((size, id, choice));
         }
@@ -125,15 +125,15 @@ impl<'a> Emitter<'a> {
                 kept.push((id, choice));
             } else {
                 self.normal.relax(id, choice.keyword(), "too many alternatives to spell out together");
-                flat.choices.remove(&(id, choice));
+                conjunction.choices.remove(&(id, choice));
             }
         }
         let Some((id, choice)) = kept.first().cloned() else {
-            return self.value(&flat.items()).into_iter().collect();
+            return self.value(&conjunction.items()).into_iter().collect();
         };
-        flat.choices.remove(&(id, choice.clone()));
+        conjunction.choices.remove(&(id, choice.clone()));
         let found = self.normal.alternatives(id, &choice);
-        let base = flat.items();
+        let base = conjunction.items();
         let (options, exact): (Vec<Vec<Item>>, bool) = if choice == Choice::OneOf {
             let found = self.normal.exclusive(&base, &found.conjunctions);
             (found.conjunctions, found.exact)

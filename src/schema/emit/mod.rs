@@ -18,10 +18,10 @@ mod string;
 use std::collections::HashSet;
 
 use self::emitter::Emitter;
-use super::normal::{Item, Normalizer};
-use super::options::Options;
-use super::read::{Document, ReadError, Validators};
-use super::report::ReportBuilder;
+use crate::schema::normal::{Item, Normalizer};
+use crate::schema::options::Options;
+use crate::schema::read::{Document, ReadError, Validators};
+use crate::schema::report::ReportBuilder;
 
 /// The grammar of a schema's values.
 pub(crate) struct Grammar {

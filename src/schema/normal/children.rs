@@ -64,17 +64,22 @@ impl<'a> Normalizer<'a> {
     fn unevaluated(&mut self, id: Id, keyword: &'static str) -> Option<Id> {
         let Value::Object(map) = self.document.value(id) else { return None };
         let child = self.document.child(id, map.get(keyword)?);
-        let flat = self.flatten(&[Item::Schema(id)]);
+        let conjunction = self.flatten(&[Item::Schema(id)]);
         let items = keyword == "unevaluatedItems";
-        let contains = items && flat.locals.iter().any(|l| self.document.value(*l).get("contains").is_some());
-        let chooses = !flat.choices.is_empty()
-            || flat.presence.iter().any(|(_, c)| !matches!(c, Choice::Dependent("dependentRequired", _)));
-        let chooses = chooses || flat.locals.iter().any(|l| self.document.value(*l).get("if").is_some());
+        let contains =
+            items && conjunction.locals.iter().any(|l| self.document.value(*l).get("contains").is_some());
+        let chooses = !conjunction.choices.is_empty()
+            || conjunction
+                .presence
+                .iter()
+                .any(|(_, c)| !matches!(c, Choice::Dependent("dependentRequired", _)));
+        let chooses =
+            chooses || conjunction.locals.iter().any(|l| self.document.value(*l).get("if").is_some());
         if keyword::constrains_nothing(self.document.value(child)) {
             self.mark(id, keyword, Status::Enforced, "");
             return None;
         }
-        if chooses || contains || self.dynamic || flat.unevaluated.len() > 1 {
+        if chooses || contains || self.dynamic || conjunction.unevaluated.len() > 1 {
             self.relax(id, keyword, "what is evaluated depends on a choice");
             return None;
         }

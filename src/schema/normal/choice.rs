@@ -89,11 +89,11 @@ impl<'a> Normalizer<'a> {
     /// The possible strings under `key`, if they are enumerated.
     fn tags(&mut self, shape: &Shape<'a>, key: &str) -> Option<Vec<&'a str>> {
         let items = self.key_items(shape, key);
-        let flat = self.flatten(&items);
-        if flat.never {
+        let conjunction = self.flatten(&items);
+        if conjunction.never {
             return Some(Vec::new());
         }
-        self.shape(flat).values?.into_iter().map(Value::as_str).collect()
+        self.shape(conjunction).values?.into_iter().map(Value::as_str).collect()
     }
 
     /// The branches of `oneOf`, each combined with the negation of the branches that it overlaps with.
@@ -101,8 +101,8 @@ impl<'a> Normalizer<'a> {
         let whole: Vec<Vec<Item>> = branches.iter().map(|b| [base, b].concat()).collect();
         let mut shapes: Vec<Option<Shape<'_>>> = Vec::new();
         for option in &whole {
-            let flat = self.flatten(option);
-            shapes.push(if flat.never { None } else { Some(self.shape(flat)) });
+            let conjunction = self.flatten(option);
+            shapes.push(if conjunction.never { None } else { Some(self.shape(conjunction)) });
         }
         if self.is_tagged(&shapes) {
             return Alternatives { conjunctions: whole, exact: true };

@@ -8,70 +8,69 @@ use super::Normalizer;
 use super::conjunction::{Choice, Conjunction, Item};
 use crate::json;
 use crate::schema::options::Meaning;
-use crate::schema::read::keyword;
-use crate::schema::read::{Id, Target, unavailable};
+use crate::schema::read::{Id, Target, keyword, unavailable};
 use crate::schema::report::Status;
 use crate::schema::value::types;
 
 impl Normalizer<'_> {
     /// Resolves the references of `items`.
     pub(crate) fn flatten(&mut self, items: &[Item]) -> Conjunction {
-        let mut flat = Conjunction::default();
+        let mut conjunction = Conjunction::default();
         let mut seen = BTreeSet::new();
         for item in items {
-            self.add(item, &mut flat, &mut seen);
+            self.add(item, &mut conjunction, &mut seen);
         }
-        if flat.types == 0 || flat.present.intersection(&flat.absent).next().is_some() {
-            flat.never = true;
+        if conjunction.types == 0 || conjunction.present.intersection(&conjunction.absent).next().is_some() {
+            conjunction.never = true;
         }
-        flat
+        conjunction
     }
 
-    fn add(&mut self, item: &Item, flat: &mut Conjunction, seen: &mut BTreeSet<Id>) {
+    fn add(&mut self, item: &Item, conjunction: &mut Conjunction, seen: &mut BTreeSet<Id>) {
         match item {
-            Item::Schema(id) => self.add_schema(*id, flat, seen),
+            Item::Schema(id) => self.add_schema(*id, conjunction, seen),
             Item::Local(id) => {
-                flat.locals.insert(*id);
-                self.local_types(*id, flat);
+                conjunction.locals.insert(*id);
+                self.local_types(*id, conjunction);
             }
             Item::Choice(id, choice) => {
-                flat.choices.insert((*id, choice.clone()));
+                conjunction.choices.insert((*id, choice.clone()));
             }
             Item::Presence(id, choice) => {
-                flat.presence.insert((*id, choice.clone()));
+                conjunction.presence.insert((*id, choice.clone()));
             }
             Item::Unevaluated(id) => {
-                flat.unevaluated.insert(*id);
+                conjunction.unevaluated.insert(*id);
             }
-            Item::Types(set) => flat.types &= set,
+            Item::Types(set) => conjunction.types &= set,
             Item::Present(key) => {
-                flat.types &= types::OBJECT;
-                flat.present.insert(key.clone());
+                conjunction.types &= types::OBJECT;
+                conjunction.present.insert(key.clone());
             }
             Item::Absent(key) => {
-                flat.absent.insert(key.clone());
+                conjunction.absent.insert(key.clone());
             }
             Item::Property(key, item) => {
-                flat.properties.insert((key.clone(), (**item).clone()));
+                conjunction.properties.insert((key.clone(), (**item).clone()));
             }
             Item::Exclude(id) => {
-                flat.exclude.insert(*id);
+                conjunction.exclude.insert(*id);
             }
             Item::Violates(id, word) => {
-                flat.types &= types::constrained_by(word);
-                flat.violated.insert((*id, word));
+                conjunction.types &= types::constrained_by(word);
+                conjunction.violated.insert((*id, word));
             }
         }
     }
 
-    fn add_schema(&mut self, id: Id, flat: &mut Conjunction, seen: &mut BTreeSet<Id>) {
+    fn add_schema(&mut self, id: Id, conjunction: &mut Conjunction, seen: &mut BTreeSet<Id>) {
         if !seen.insert(id) {
             return;
         }
         let map = match self.document.value(id) {
             Value::Bool(true) => return,
             Value::Bool(false) => {
-                flat.never = true;
+                conjunction.never = true;
                 return;
             }
             Value::Object(map) => map,
@@ -82,7 +81,7 @@ impl Normalizer<'_> {
             }
         };
         if let Some(Value::String(reference)) = map.get("$ref") {
-            self.follow(id, reference, flat, seen);
+            self.follow(id, reference, conjunction, seen);
             if self.document.before_2019() {
                 for key in map.keys().filter(|k| *k != "$ref" && !keyword::is_container(k)) {
                     self.mark(id, key, Status::Annotation, "ignored beside $ref in this draft");
@@ -96,7 +95,7 @@ impl Normalizer<'_> {
             }
             if let Some(reference) = self.document.static_reference(map, dynamic) {
                 self.mark(id, dynamic, Status::Enforced, "");
-                self.follow(id, reference, flat, seen);
+                self.follow(id, reference, conjunction, seen);
             } else if map.contains_key(dynamic) {
                 self.dynamic = true;
                 self.relax(id, dynamic, "depends on how the validation got here");
@@ -106,21 +105,21 @@ impl Normalizer<'_> {
             self.mark(id, "allOf", Status::Enforced, "");
             for child in each {
                 let child = self.document.child(id, child);
-                self.add_schema(child, flat, seen);
+                self.add_schema(child, conjunction, seen);
             }
         }
-        self.add_choices(id, map, flat);
+        self.add_choices(id, map, conjunction);
         if self.document.knows("unevaluatedProperties")
             && (map.contains_key("unevaluatedProperties") || map.contains_key("unevaluatedItems"))
         {
-            flat.unevaluated.insert(id);
+            conjunction.unevaluated.insert(id);
         }
-        flat.locals.insert(id);
-        self.local_types(id, flat);
+        conjunction.locals.insert(id);
+        self.local_types(id, conjunction);
     }
 
     /// Adds the choices of a schema, or the conditions on keys that they are.
-    fn add_choices(&mut self, id: Id, map: &Map<String, Value>, flat: &mut Conjunction) {
+    fn add_choices(&mut self, id: Id, map: &Map<String, Value>, conjunction: &mut Conjunction) {
         let mut choices = Vec::new();
         for (keyword, choice) in
             [("anyOf", Choice::AnyOf), ("oneOf", Choice::OneOf), ("if", Choice::If), ("not", Choice::Not)]
@@ -142,18 +141,18 @@ impl Normalizer<'_> {
         }
         for choice in choices {
             if self.formula(id, &choice).is_some() {
-                flat.presence.insert((id, choice));
+                conjunction.presence.insert((id, choice));
             } else {
-                flat.choices.insert((id, choice));
+                conjunction.choices.insert((id, choice));
             }
         }
     }
 
-    fn follow(&mut self, id: Id, reference: &str, flat: &mut Conjunction, seen: &mut BTreeSet<Id>) {
+    fn follow(&mut self, id: Id, reference: &str, conjunction: &mut Conjunction, seen: &mut BTreeSet<Id>) {
         match self.document.resolve(id, reference) {
             Target::Inside(target) => {
                 self.mark(id, "$ref", Status::Enforced, "");
-                self.add_schema(target, flat, seen);
+                self.add_schema(target, conjunction, seen);
             }
             Target::Bundled => self.relax(id, "$ref", "a meta-schema of the standard"),
             Target::Outside => self.refuse(id, "$ref", &unavailable(reference)),
@@ -161,25 +160,25 @@ impl Normalizer<'_> {
     }
 
     /// Narrows the types by `type`; for tools without it, by the types that the other keywords constrain.
-    fn local_types(&mut self, id: Id, flat: &mut Conjunction) {
+    fn local_types(&mut self, id: Id, conjunction: &mut Conjunction) {
         let Value::Object(map) = self.document.value(id) else { return };
         let word = |value: &Value| value.as_str().and_then(types::named);
         match map.get("type") {
             Some(Value::Array(words)) => {
                 let set = words.iter().filter_map(word).fold(0, |a, b| a | b);
-                flat.types &= set;
+                conjunction.types &= set;
                 self.mark(id, "type", Status::Enforced, "");
             }
             Some(value) => match word(value) {
                 Some(set) => {
-                    flat.types &= set;
+                    conjunction.types &= set;
                     self.mark(id, "type", Status::Enforced, "");
                 }
                 None => self.refuse(id, "type", &format!("{value} is not a type")),
             },
             None if self.meaning == Meaning::Tool => {
                 if let Some(set) = keyword::implied_types(map) {
-                    flat.types &= set;
+                    conjunction.types &= set;
                 }
             }
             None => {}

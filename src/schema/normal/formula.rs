@@ -19,22 +19,22 @@ pub(crate) enum Formula {
 }
 
 impl Formula {
-    pub(crate) fn not(inner: Formula) -> Formula {
+    pub(super) fn not(inner: Formula) -> Formula {
         Formula::Not(Box::new(inner))
     }
 
     /// Requires `key`, if the value is an object.
-    pub(crate) fn required(key: &str) -> Formula {
+    pub(super) fn required(key: &str) -> Formula {
         Formula::Any(vec![Formula::not(Formula::Object), Formula::Key(key.into())])
     }
 
     /// Forbids `key`.
-    pub(crate) fn forbidden(key: &str) -> Formula {
+    pub(super) fn forbidden(key: &str) -> Formula {
         Formula::not(Formula::Key(key.into()))
     }
 
     /// True if a value that is not an object satisfies the formula.
-    pub(crate) fn holds_elsewhere(&self) -> bool {
+    pub(super) fn holds_elsewhere(&self) -> bool {
         self.evaluate(false, &|_| false)
     }
 

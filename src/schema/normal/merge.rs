@@ -57,7 +57,7 @@ struct Merging<'s, 'a> {
 type Merge = for<'a> fn(&Keyword<'a>, &mut Merging<'_, 'a>) -> Outcome;
 
 /// The keywords that a shape is made of.
-const KEYWORDS: &[(&str, Merge)] = &[
+static KEYWORDS: &[(&str, Merge)] = &[
     // Handled during flattening and expansion of choices.
     ("type", elsewhere),
     ("$ref", elsewhere),

@@ -23,10 +23,10 @@ pub(crate) use conjunction::{Choice, Conjunction, Item};
 pub(crate) use formula::Formula;
 pub(crate) use shape::{Contains, Shape};
 
-use super::options::Meaning;
-use super::read::{Document, Id, Validators};
-use super::report::{ReportBuilder, Status};
-use super::terminal::number::Limits;
+use crate::schema::options::Meaning;
+use crate::schema::read::{Document, Id, Validators};
+use crate::schema::report::{ReportBuilder, Status};
+use crate::schema::terminal::number::Limits;
 
 /// A document, and what is known of it during normalization.
 pub(crate) struct Normalizer<'a> {

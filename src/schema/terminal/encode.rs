@@ -34,7 +34,7 @@ impl PatternError {
 const SHORT_ESCAPES: [(u8, char); 5] = [(0x08, 'b'), (0x09, 't'), (0x0a, 'n'), (0x0c, 'f'), (0x0d, 'r')];
 
 /// Appends the expression for the encoded text to `out`.
-pub(crate) fn print(hir: &Hir, out: &mut String) -> Result<(), PatternError> {
+pub(super) fn print(hir: &Hir, out: &mut String) -> Result<(), PatternError> {
     match hir.kind() {
         HirKind::Empty => {}
         HirKind::Literal(literal) => {
@@ -116,7 +116,7 @@ fn print_control(byte: u8, out: &mut String) {
 }
 
 /// A literal character, escaped for the expression and for the slashes around it.
-pub(crate) fn print_raw(c: char, out: &mut String) {
+pub(super) fn print_raw(c: char, out: &mut String) {
     match c {
         '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
             out.push_str(&format!("\\x{{{:x}}}", c as u32));

@@ -57,7 +57,7 @@ pub(crate) fn any_integer(limits: Limits) -> String {
     format!("-?(?:0|[1-9][0-9]{{0,{}}}){}", limits.integer, integral_tail(limits))
 }
 
-pub(crate) fn integral_tail(limits: Limits) -> &'static str {
+pub(super) fn integral_tail(limits: Limits) -> &'static str {
     if limits.integral_fraction { r"(?:\.0{1,8})?" } else { "" }
 }
 
