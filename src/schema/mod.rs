@@ -1,14 +1,14 @@
 //! JSON Schema to grammar and validator: the grammar steers generation, and the validator checks what no grammar
 //! can express when a value is complete. A report tells which keyword is treated how.
 //!
-//! A schema passes through three stages, the third in two halves, and none uses a later one:
+//! A schema passes through three stages, with plain data between them. No stage uses a later one.
 //!
-//! | stage | in | out |
-//! |---|---|---|
-//! | `read` | the schema as JSON, its draft | `Document`: subschemas by id, with pointers and resolved references; `Validators` of complete values |
-//! | `normal` | a `Document` | `Conjunction`: all schemas for one value; `Alternatives` of its choices; `Shape`: its keywords, merged by type |
-//! | `emit` | conjunctions and shapes | `Grammar`: Lark text for llguidance |
-//! | `validate` | a `Document`, its report and validators | [`Checks`]: the subschemas that apply where, and what is checked there; a [`Tracker`] of generated text |
+//! 1. `read`: the schema as JSON and its draft become a `Document`, in which subschemas have ids, pointers and
+//!    resolved references, and `Validators` of complete values.
+//! 2. `normal`: the schemas for one value become a `Conjunction`; its choices become `Alternatives`, each a
+//!    conjunction again, or a `Formula` on keys; without choices it becomes a `Shape`, its keywords merged by type.
+//! 3. `emit`: shapes become a `Grammar`, Lark text for llguidance. `validate`: the document, its report and its
+//!    validators become [`Checks`] of what no rule expresses, for a [`Tracker`] of generated text.
 //!
 //! The normal form is made on demand, one value at a time, since a schema may be recursive and its choices may
 //! multiply. Below the stages are `value` (JSON values), `terminal` (regular expressions for numbers and strings) and

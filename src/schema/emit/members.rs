@@ -244,25 +244,25 @@ fn guards(formulas: &[Formula], members: &[Member], bits: usize) -> Vec<Conditio
     let mut guards = vec![Condition::True; bits];
     let mut named = BTreeSet::new();
     formulas.iter().for_each(|f| f.keys(&mut named));
-    let places: Vec<usize> =
+    let named_bits: Vec<usize> =
         named.iter().filter_map(|k| members.iter().take(bits).position(|m| m.key == *k)).collect();
-    if formulas.is_empty() || places.len() > MAX_GUARDED {
+    if formulas.is_empty() || named_bits.len() > MAX_GUARDED {
         return guards;
     }
     let holds = |set: usize| {
         let has = |key: &str| {
-            places.iter().position(|p| &*members[*p].key == key).is_some_and(|i| set >> i & 1 == 1)
+            named_bits.iter().position(|p| &*members[*p].key == key).is_some_and(|i| set >> i & 1 == 1)
         };
-        let required = places.iter().enumerate().all(|(i, p)| !members[*p].required || set >> i & 1 == 1);
+        let required = named_bits.iter().enumerate().all(|(i, p)| !members[*p].required || set >> i & 1 == 1);
         required && formulas.iter().all(|f| f.evaluate(true, &has))
     };
-    let good: Vec<usize> = (0..1_usize << places.len()).filter(|s| holds(*s)).collect();
+    let good: Vec<usize> = (0..1_usize << named_bits.len()).filter(|s| holds(*s)).collect();
     let largest: Vec<usize> =
         good.iter().copied().filter(|s| !good.iter().any(|t| t != s && s & t == *s)).collect();
-    for (i, place) in places.iter().enumerate() {
-        guards[*place] = Condition::any(largest.iter().filter(|s| *s >> i & 1 == 1).map(|s| {
+    for (i, bit) in named_bits.iter().enumerate() {
+        guards[*bit] = Condition::any(largest.iter().filter(|s| *s >> i & 1 == 1).map(|s| {
             Condition::all(
-                places
+                named_bits
                     .iter()
                     .enumerate()
                     .filter(|(j, _)| s >> j & 1 == 0)

@@ -325,3 +325,15 @@ fn number(value: &Value) -> Option<Decimal> {
 fn count(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64().map(|f| f.max(0.0) as u64))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_keyword_that_may_refuse_a_value_is_in_the_table() {
+        let table: BTreeSet<&str> = KEYWORDS.iter().map(|(word, _)| *word).collect();
+        assert_eq!(table, BTreeSet::from(keyword::CONSTRAINTS));
+    }
+}

@@ -1,12 +1,14 @@
 //! Second stage: all schemas that apply to one value, in normal form.
 //!
-//! In goes a [`Document`]. A value is described by a list of [`Item`]s. The [`Normalizer`] resolves their references
-//! and collects their choices in a [`Conjunction`]; it expands a choice into alternatives ([`choice::Alternatives`]), each again a list of
-//! items; and it merges the keywords of a conjunction without choices in a [`Shape`], which has everything that a
-//! grammar needs to know about a value but the values inside it. For those, [`children`] has further lists of items.
-//! Choices that only depend on the presence of keys are a [`Formula`].
+//! In goes a [`Document`]. A list of [`Item`]s describes a value. From it the [`Normalizer`] makes, on demand:
 //!
-//! All of these are plain data. What becomes of each keyword is noted in the report on the way.
+//! - a [`Conjunction`]: references followed and choices collected;
+//! - for each choice its [`Alternatives`](choice::Alternatives), which are lists of items again, or a [`Formula`] if
+//!   it only depends on the presence of keys;
+//! - for a conjunction without choices its [`Shape`]: the keywords, merged by the type of value that they constrain;
+//! - the lists of items for the members and items inside the value ([`children`]).
+//!
+//! All of these are plain data. The report notes on the way what becomes of each keyword.
 
 mod children;
 mod choice;

@@ -27,89 +27,90 @@ pub(super) const HOLD_SCHEMAS: [&str; 16] = [
     "oneOf",
     "contentSchema",
 ];
+/// Keywords that constrain nothing.
+const ANNOTATIONS: [&str; 23] = [
+    "title",
+    "description",
+    "default",
+    "example",
+    "examples",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+    "$comment",
+    "$schema",
+    "$id",
+    "id",
+    "$anchor",
+    "$dynamicAnchor",
+    "$recursiveAnchor",
+    "$vocabulary",
+    "$defs",
+    "definitions",
+    "discriminator",
+    "externalDocs",
+    "nullable",
+    "xml",
+    "strict",
+];
+/// Keywords that may refuse a value.
+pub(crate) const CONSTRAINTS: [&str; 46] = [
+    "type",
+    "enum",
+    "const",
+    "$ref",
+    "$dynamicRef",
+    "$recursiveRef",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "if",
+    "then",
+    "else",
+    "dependencies",
+    "dependentRequired",
+    "dependentSchemas",
+    "multipleOf",
+    "minimum",
+    "exclusiveMinimum",
+    "maximum",
+    "exclusiveMaximum",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "format",
+    "contentMediaType",
+    "contentEncoding",
+    "contentSchema",
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "contains",
+    "minContains",
+    "maxContains",
+    "properties",
+    "patternProperties",
+    "additionalProperties",
+    "required",
+    "minProperties",
+    "maxProperties",
+    "propertyNames",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+];
 
 /// True for keywords that constrain nothing.
 pub(crate) fn is_annotation(word: &str) -> bool {
-    matches!(
-        word,
-        "title"
-            | "description"
-            | "default"
-            | "example"
-            | "examples"
-            | "deprecated"
-            | "readOnly"
-            | "writeOnly"
-            | "$comment"
-            | "$schema"
-            | "$id"
-            | "id"
-            | "$anchor"
-            | "$dynamicAnchor"
-            | "$recursiveAnchor"
-            | "$vocabulary"
-            | "$defs"
-            | "definitions"
-            | "discriminator"
-            | "externalDocs"
-            | "nullable"
-            | "xml"
-            | "strict"
-    ) || word.starts_with("x-")
-        || word.starts_with("x_")
+    ANNOTATIONS.contains(&word) || word.starts_with("x-") || word.starts_with("x_")
 }
 
 /// True for keywords that may refuse a value.
 pub(crate) fn is_constraint(word: &str) -> bool {
-    matches!(
-        word,
-        "type"
-            | "enum"
-            | "const"
-            | "$ref"
-            | "$dynamicRef"
-            | "$recursiveRef"
-            | "allOf"
-            | "anyOf"
-            | "oneOf"
-            | "not"
-            | "if"
-            | "then"
-            | "else"
-            | "dependencies"
-            | "dependentRequired"
-            | "dependentSchemas"
-            | "multipleOf"
-            | "minimum"
-            | "exclusiveMinimum"
-            | "maximum"
-            | "exclusiveMaximum"
-            | "minLength"
-            | "maxLength"
-            | "pattern"
-            | "format"
-            | "contentMediaType"
-            | "contentEncoding"
-            | "contentSchema"
-            | "items"
-            | "prefixItems"
-            | "additionalItems"
-            | "minItems"
-            | "maxItems"
-            | "uniqueItems"
-            | "contains"
-            | "minContains"
-            | "maxContains"
-            | "properties"
-            | "patternProperties"
-            | "additionalProperties"
-            | "required"
-            | "minProperties"
-            | "maxProperties"
-            | "propertyNames"
-            | "unevaluatedItems"
-            | "unevaluatedProperties"
-    )
+    CONSTRAINTS.contains(&word)
 }
 
 /// True for keywords that contain schemas for others to refer to.

@@ -89,12 +89,12 @@ impl Tracker {
 
     /// All schemas that may apply to the value of `frame`.
     fn hints(&mut self, frame: &Rc<Frame>) -> Rc<[NodeId]> {
-        let (nodes, place) = match &frame.parent {
+        let (nodes, part) = match &frame.parent {
             None => (frame.nodes.clone(), String::new()),
             Some(parent) => {
                 let key = each(&parent.keys).next().filter(|_| parent.object);
-                let place = key.map_or_else(|| parent.index.to_string(), Clone::clone);
-                if let Some(found) = self.hints.get(&(frame.start, place.clone())) {
+                let part = key.map_or_else(|| parent.index.to_string(), Clone::clone);
+                if let Some(found) = self.hints.get(&(frame.start, part.clone())) {
                     return found.clone();
                 }
                 let around = self.hints(parent);
@@ -102,11 +102,11 @@ impl Tracker {
                     Some(key) => self.checks.graph.for_key(&around, key),
                     None => self.checks.graph.for_item(&around, parent.index),
                 };
-                (nodes, place)
+                (nodes, part)
             }
         };
         let found = self.checks.graph.with_alternatives(&nodes);
-        self.hints.insert((frame.start, place), found.clone());
+        self.hints.insert((frame.start, part), found.clone());
         found
     }
 }
