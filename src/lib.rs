@@ -8,6 +8,8 @@
 //!           quant, gguf             gguf, mmap   tools, chat
 //! ```
 //!
+//! [`arch`] describes the model architectures; all of these read it.
+//!
 //! Only the GGUF file passes between the two halves: `convert` does not use llama.cpp, and `runtime` does not read
 //! checkpoints. [`verify`] joins them for one purpose, the token check.
 //!
@@ -36,6 +38,7 @@ pub mod mmap;
 pub mod random;
 pub mod remedy;
 
+pub mod arch;
 pub mod checkpoint;
 pub mod gguf;
 pub mod quant;

@@ -2,6 +2,7 @@
 
 use super::{Choice, Error, Manner, Request, Result, Think, manner_of, render_with};
 use crate::{
+    arch::pretokenizer,
     chat::{self, RenderOptions, select_template},
     runtime::Vocabulary,
     tools::dialect::Dialect,
@@ -150,8 +151,5 @@ fn normalized<'p>(vocabulary: &Vocabulary, prompt: &'p str) -> Cow<'p, str> {
 /// True if the model's tokenizer normalizes to NFC, which llama.cpp does not do.
 pub(super) fn normalizes(vocabulary: &Vocabulary) -> bool {
     let pre = vocabulary.metadata().pre_tokenizer.as_deref();
-    pre.is_some_and(|pre| NFC_PRE_TOKENIZERS.contains(&pre))
+    pre.and_then(pretokenizer::named).is_some_and(|pre| pre.normalizes_to_nfc)
 }
-
-/// Pre-tokenizers of the families whose tokenizer.json normalizes to NFC.
-const NFC_PRE_TOKENIZERS: &[&str] = &["qwen2", "qwen35", "deepseek-r1-qwen"];

@@ -7,7 +7,8 @@ use super::{
     report::{ChatTemplate, Facts, Fit, Rope, TensorRow, Tokenizer, TypeRow},
 };
 use crate::{
-    checkpoint::{Checkpoint, Config, RopeScaling},
+    arch::{Config, RopeScaling},
+    checkpoint::Checkpoint,
     convert::{FilePlan, FileType, Head, Plan, Recipe},
     gguf::{FlashAttention, GgmlType, Gguf},
     machine::Machine,
@@ -132,7 +133,7 @@ fn stated(config: &Config, parameters: u64) -> Facts {
         }
     };
     Facts {
-        architecture: Some(config.architecture.clone()),
+        architecture: Some(config.architecture.class.to_owned()),
         name: None,
         license: None,
         parameters,

@@ -6,6 +6,7 @@
 
 use super::memory::{self, Shape, largest};
 use crate::{
+    arch::{self, Attention},
     convert::{FileType, recipe},
     gguf::{FlashAttention, GgmlType, Gguf, KvType, TensorInfo},
     machine::Machine,
@@ -219,9 +220,10 @@ fn as_type(header: &Gguf, file_type: FileType) -> Vec<TensorInfo> {
     let key = |name: &str| header.architecture().map(|architecture| format!("{architecture}.{name}"));
     let block_count = key("block_count").and_then(|key| header.u64(&key)).unwrap_or(0);
     let number = |name: &str| largest(header.value(&key(name)?)?);
-    let shares_heads = number("attention.head_count") != number("attention.head_count_kv");
-    let is_70b =
-        block_count == 80 && matches!(header.architecture(), Some("qwen2" | "llama")) && shares_heads;
+    let heads = number("attention.head_count").unwrap_or(0);
+    let attention = Attention::with_heads(heads, number("attention.head_count_kv").unwrap_or(heads));
+    let architecture = header.architecture().and_then(arch::by_name);
+    let is_70b = architecture.is_some_and(|architecture| (architecture.is_70b)(block_count, attention));
     let shape = recipe::Shape { block_count: usize::try_from(block_count).unwrap_or(0), is_70b };
     let named: Vec<(&str, &[u64])> =
         tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.dims.as_slice())).collect();

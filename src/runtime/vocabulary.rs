@@ -1,6 +1,7 @@
 //! A GGUF file's vocabulary as llama.cpp reads it: text to token ids, ids to bytes.
 
 use super::{Error, Metadata, Trust, model};
+use crate::arch::pretokenizer;
 use llama_cpp_2::{
     model::LlamaModel,
     token::LlamaToken,
@@ -71,7 +72,7 @@ impl Vocabulary {
     /// stack.
     fn is_cut_without_recursion(&self) -> bool {
         let pre = self.metadata.pre_tokenizer.as_deref();
-        pre.is_some_and(|pre| CUT_BY_CODE.contains(&pre))
+        pre.and_then(pretokenizer::named).is_some_and(|pre| pre.is_split_by_code)
     }
 
     /// The bytes of `token`; for a control token, its text.
@@ -144,8 +145,6 @@ impl Vocabulary {
     }
 }
 
-/// Pre-tokenizers that llama.cpp implements without `std::regex`.
-const CUT_BY_CODE: &[&str] = &["qwen2", "qwen35", "llama-bpe", "llama3", "llama-v3", "gpt-2"];
 /// Most bytes of a text that needs no larger stack.
 const SHORT: usize = 1024;
 /// Stack bytes per byte of text for `std::regex`: twice the measured value (libstdc++ 12, x86-64).

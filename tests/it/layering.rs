@@ -1,5 +1,6 @@
 //! Modules depend on each other in one direction only; a new dependency is a decision, made here.
 
+use edgecall::arch::ARCHITECTURES;
 use std::{
     collections::BTreeSet,
     fs,
@@ -17,20 +18,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["kind", "random", "remedy"]),
     ("gguf", &["kind"]),
     ("quant", &["gguf"]),
-    ("checkpoint", &["kind", "mmap", "remedy"]),
-    ("convert", &["checkpoint", "gguf", "kind", "mmap", "quant", "remedy"]),
+    ("arch", &["gguf"]),
+    ("checkpoint", &["arch", "kind", "mmap", "remedy"]),
+    ("convert", &["arch", "checkpoint", "gguf", "kind", "mmap", "quant", "remedy"]),
     ("schema", &["json", "kind"]),
     ("tools", &["json", "kind", "schema"]),
     ("chat", &["json", "kind", "tools", "remedy"]),
-    ("runtime", &["gguf", "kind", "mmap", "random", "remedy"]),
-    ("inspect", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "remedy"]),
+    ("runtime", &["arch", "gguf", "kind", "mmap", "random", "remedy"]),
+    ("inspect", &["arch", "checkpoint", "convert", "gguf", "kind", "machine", "mmap", "remedy"]),
     ("verify", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
     ("cache", &["kind", "machine", "runtime"]),
     (
         "call",
         &[
-            "cache", "chat", "gguf", "inspect", "json", "kind", "machine", "runtime", "schema", "tools",
-            "remedy",
+            "arch", "cache", "chat", "gguf", "inspect", "json", "kind", "machine", "runtime", "schema",
+            "tools", "remedy",
         ],
     ),
     (
@@ -115,6 +117,22 @@ fn a_stage_of_a_schema_uses_no_later_one() {
     assert!(wrong.is_empty(), "arrows that the table does not allow:\n{}", wrong.join("\n"));
 }
 
+#[test]
+fn only_arch_names_an_architecture() {
+    let names: BTreeSet<&str> =
+        ARCHITECTURES.iter().flat_map(|a| [a.name, a.class, a.model_type, a.tokenizer_class.name]).collect();
+    let mut wrong = Vec::new();
+    let modules = ARROWS.iter().map(|(name, _)| *name).filter(|name| *name != "arch");
+    for module in modules.chain(["cli"]) {
+        for file in files_of(module).into_iter().filter(|file| !file.ends_with("tests.rs")) {
+            let code = code_of(&fs::read_to_string(&file).unwrap());
+            let named = names.iter().filter(|name| code.contains(&format!("\"{name}\"")));
+            wrong.extend(named.map(|name| format!("{}: \"{name}\"", file.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "architectures named outside src/arch:\n{}", wrong.join("\n"));
+}
+
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
@@ -141,16 +159,24 @@ fn files_of(module: &str) -> Vec<PathBuf> {
     files
 }
 
+/// The lines of `text` without comments and items for tests.
+fn code_of(text: &str) -> String {
+    let mut code = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]" {
+            // An item ends where its closing brace stands at the margin, or in its only line.
+            lines.by_ref().find(|line| *line == "}" || (!line.starts_with(' ') && line.ends_with(';')));
+        } else if !line.trim_start().starts_with("//") {
+            code.push(line);
+        }
+    }
+    code.join("\n")
+}
+
 /// First path segment after each `crate::`, groups (`crate::{a, b::c}`) included; without comments and tests.
 fn crate_paths(text: &str) -> BTreeSet<String> {
-    let code: String = text
-        .split("#[cfg(test)]")
-        .next()
-        .unwrap_or_default()
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n");
+    let code = code_of(text);
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];

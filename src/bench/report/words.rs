@@ -224,7 +224,7 @@ fn prompt_notes(report: &Report, arms: &[ArmRows<'_>]) -> Vec<String> {
         if is_served && a.has_our_prompt() && b.has_our_prompt() && others > 0 {
             notes.push(format!(
                 "{others} of {} pairs of {} and {} were asked with different prompts, so models are not all that differs; \
-                 give both the same template (--chat-template).",
+                 give both the same template.",
                 pairs.len(),
                 a.label,
                 b.label

@@ -1,48 +1,10 @@
-//! Tensors and keys common to the architectures: a decoder with grouped-query attention, SwiGLU and RMS norms.
+//! Keys common to the architectures.
 
-use super::Expected;
-use crate::{
-    checkpoint::{Config, RopeScaling},
-    gguf::Value,
-};
-
-/// The matrices and norms of every layer.
-pub fn layer_tensors(config: &Config) -> Vec<Expected> {
-    let hidden = config.hidden_size;
-    let (q, kv, ffn) = (query_rows(config), key_rows(config), config.intermediate_size);
-    vec![
-        Expected::new("input_layernorm.weight", "attn_norm.weight", &[hidden]),
-        Expected::new("post_attention_layernorm.weight", "ffn_norm.weight", &[hidden]),
-        Expected::new("self_attn.q_proj.weight", "attn_q.weight", &[q, hidden]),
-        Expected::new("self_attn.k_proj.weight", "attn_k.weight", &[kv, hidden]),
-        Expected::new("self_attn.v_proj.weight", "attn_v.weight", &[kv, hidden]),
-        Expected::new("self_attn.o_proj.weight", "attn_output.weight", &[hidden, q]),
-        Expected::new("mlp.gate_proj.weight", "ffn_gate.weight", &[ffn, hidden]),
-        Expected::new("mlp.up_proj.weight", "ffn_up.weight", &[ffn, hidden]),
-        Expected::new("mlp.down_proj.weight", "ffn_down.weight", &[hidden, ffn]),
-    ]
-}
-
-/// The biases of the query, key and value projections.
-pub fn qkv_biases(config: &Config) -> Vec<Expected> {
-    let (q, kv) = (query_rows(config), key_rows(config));
-    vec![
-        Expected::new("self_attn.q_proj.bias", "attn_q.bias", &[q]),
-        Expected::new("self_attn.k_proj.bias", "attn_k.bias", &[kv]),
-        Expected::new("self_attn.v_proj.bias", "attn_v.bias", &[kv]),
-    ]
-}
-
-fn query_rows(config: &Config) -> u64 {
-    config.num_attention_heads * config.head_width()
-}
-
-fn key_rows(config: &Config) -> u64 {
-    config.num_key_value_heads * config.head_width()
-}
+use super::{Config, RopeScaling};
+use crate::gguf::Value;
 
 /// The model's keys, in the order of `TextModel.set_gguf_parameters` in llama.cpp's converter.
-pub fn keys(arch: &str, config: &Config) -> Vec<(String, Value)> {
+pub(super) fn common(arch: &str, config: &Config) -> Vec<(String, Value)> {
     let mut keys = Keys { arch, keys: Vec::new() };
     keys.count("block_count", config.num_hidden_layers);
     keys.count("context_length", config.max_position_embeddings);
@@ -117,6 +79,6 @@ impl Keys<'_> {
 }
 
 /// A count as a GGUF `u32`.
-pub fn count_value(count: u64) -> Value {
+pub(super) fn count_value(count: u64) -> Value {
     Value::U32(count.try_into().expect("the configuration's counts are below 2^32"))
 }
