@@ -53,6 +53,7 @@ pub mod runtime;
 
 pub mod cache;
 pub mod inspect;
+pub mod memory;
 
 pub mod call;
 pub mod verify;

@@ -1,11 +1,8 @@
 //! Facts about the machine from the operating system, and findings on them.
 
-use super::{
-    finding::{Finding, Topic},
-    speed::Speed,
-};
+use super::finding::{Finding, Topic};
 use crate::{
-    cache::{FolderState, Store},
+    cache::{Cache, FolderState},
     machine::{self, Firmware, Limits, Load, Machine, Processor, Sensors},
     runtime::kernels::{self, Kernels},
 };
@@ -98,7 +95,7 @@ impl Facts {
             memory: Machine::below(root),
             swap_bytes: machine::swap(root),
             page_bytes: machine::page_bytes(root),
-            cache: cache_folder.map(|folder| Store::new(folder).folder_state()),
+            cache: cache_folder.map(|folder| Cache::new(folder).folder_state()),
             celsius: sensors.celsius(),
             mhz: sensors.mhz(),
             max_mhz: sensors.max_mhz(),
@@ -244,8 +241,8 @@ impl Facts {
         }
     }
 
-    /// Findings on other programs and swapping: while edgecall was idle, and while `speed` was measured.
-    pub fn load_findings(&self, speed: Option<&Speed>) -> Vec<Finding> {
+    /// Findings on other programs and swapping: while edgecall was idle, and in `measured`, while the model ran.
+    pub fn load_findings(&self, measured: Option<Load>) -> Vec<Finding> {
         let mut found = Vec::new();
         let cpus = self.limits.as_ref().map_or(self.threads as f64, Limits::cpus).max(1.0);
         if let Some(load) = self.load {
@@ -267,9 +264,7 @@ impl Facts {
                 ));
             }
         }
-        if let Some(pages) =
-            speed.and_then(|speed| speed.load).map(|load| load.swapped_pages).filter(|&pages| pages > 0)
-        {
+        if let Some(pages) = measured.map(|load| load.swapped_pages).filter(|&pages| pages > 0) {
             found.push(Finding::wrong(
                 Topic::Memory,
                 format!("the machine swapped {pages} pages while the model ran"),

@@ -34,11 +34,11 @@ impl Vocabulary {
     /// As [`Vocabulary::load`].
     pub fn load_with(path: &Path, trust: Trust) -> Result<Vocabulary, Error> {
         let (model, metadata) = model::load_vocabulary(path, trust)?;
-        Ok(Vocabulary::of(Arc::new(model), metadata))
+        Ok(Vocabulary::from_model(Arc::new(model), metadata))
     }
 
     /// The vocabulary of a loaded model.
-    pub(super) fn of(model: Arc<LlamaModel>, metadata: Metadata) -> Vocabulary {
+    pub(super) fn from_model(model: Arc<LlamaModel>, metadata: Metadata) -> Vocabulary {
         Vocabulary { model, metadata: Arc::new(metadata) }
     }
 

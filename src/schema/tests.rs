@@ -134,8 +134,8 @@ fn the_byte_that_closes_a_wrong_value_is_vetoed_and_the_reason_kept() {
     assert!(tracker.push(br#"{"p": "x"#));
     assert!(!tracker.allows(b"\""));
     assert!(!tracker.push(b"\"}"));
-    let refusal = tracker.refusal().unwrap();
-    assert_eq!((refusal.pointer.as_str(), refusal.keyword.as_str()), ("#/properties/p", "pattern"));
+    let violation = tracker.violation().unwrap();
+    assert_eq!((violation.pointer.as_str(), violation.keyword.as_str()), ("#/properties/p", "pattern"));
     assert!(tracker.value_start() == 0);
     tracker.rollback(1);
     assert!(tracker.push(br#"{"p": "ab"#));
@@ -150,8 +150,8 @@ fn a_violation_names_the_schema_that_has_the_keyword() {
     let mut tracker = Tracker::new(standard(&schema).checks, 0);
     assert!(tracker.push(br#"{"p": "x"#));
     assert!(!tracker.push(b"\""));
-    let refusal = tracker.refusal().unwrap();
-    assert_eq!((refusal.pointer.as_str(), refusal.keyword.as_str()), ("#/properties/p/then", "pattern"));
+    let violation = tracker.violation().unwrap();
+    assert_eq!((violation.pointer.as_str(), violation.keyword.as_str()), ("#/properties/p/then", "pattern"));
 
     let checks = standard(&json!({"properties": {"a": false}})).checks;
     let violation = checks.violation(&json!({"a": 1})).unwrap();

@@ -14,7 +14,7 @@ use edgecall::{
         run::{Contender, Lane, Settings, Sweep, check_distinct},
         verdict::{Margin, Rules},
     },
-    call::{self, Format, Request, Think},
+    call::{self, PromptTemplate, Request, Think},
     convert::FileType,
     runtime::{FlashAttention, Options, Prefix, Session, piece_ends},
 };
@@ -98,12 +98,12 @@ fn a_row_is_the_same_alone_and_after_others() {
 fn prompts() -> Vec<Vec<i32>> {
     let model = loaded();
     let dataset = Dataset::open(&data()).unwrap();
-    let format = Format::default();
+    let format = PromptTemplate::default();
     let prompt = |case| {
         let conversation = dataset.conversation(case);
         let request = Request::new(&conversation, Some(&dataset.job.tools));
-        let manner = format.manner(model.vocabulary(), &request, None).unwrap();
-        let text = format.render(model.vocabulary(), &request, manner.as_ref(), Think::Off).unwrap();
+        let tool_format = format.tool_format(model.vocabulary(), &request, None).unwrap();
+        let text = format.render(model.vocabulary(), &request, tool_format.as_ref(), Think::Off).unwrap();
         call::tokenize_prompt(model, &text).unwrap()
     };
     dataset.cases[..9].iter().map(prompt).collect()
@@ -139,14 +139,10 @@ fn an_answer_is_the_one_that_call_gives() {
     for row in rows(&contenders, &dataset, &[0, 1], &[Mode::Any]) {
         let case = &dataset.cases[row.turn];
         let settings = call::Settings {
-            think: Think::Off,
-            sampling: Default::default(),
             max_tokens: 96,
-            dialect: None,
             session: options(),
-            force: false,
-            exact: false,
             draft: call::Draft::Off,
+            ..call::Settings::default()
         };
         let answer =
             call::call(&contenders[0].model, &dataset.job.tools, &dataset.conversation(case), &settings)

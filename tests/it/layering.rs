@@ -25,27 +25,25 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tools", &["json", "kind", "schema"]),
     ("chat", &["json", "kind", "tools", "remedy"]),
     ("runtime", &["arch", "gguf", "kind", "mmap", "random", "remedy"]),
-    ("inspect", &["arch", "checkpoint", "convert", "gguf", "kind", "machine", "mmap", "remedy"]),
+    ("memory", &["arch", "convert", "gguf", "machine", "remedy"]),
+    ("inspect", &["arch", "checkpoint", "convert", "gguf", "kind", "machine", "memory", "mmap", "remedy"]),
     ("verify", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
     ("cache", &["kind", "machine", "runtime"]),
     (
         "call",
         &[
-            "arch", "cache", "chat", "gguf", "inspect", "json", "kind", "machine", "runtime", "schema",
+            "arch", "cache", "chat", "gguf", "json", "kind", "machine", "memory", "runtime", "schema",
             "tools", "remedy",
         ],
     ),
     (
         "bench",
         &[
-            "cache", "call", "chat", "gguf", "http", "inspect", "json", "kind", "machine", "random",
+            "cache", "call", "chat", "gguf", "http", "json", "kind", "machine", "memory", "random",
             "runtime", "schema", "tools", "remedy",
         ],
     ),
-    (
-        "doctor",
-        &["bench", "cache", "convert", "gguf", "inspect", "kind", "machine", "runtime", "verify", "remedy"],
-    ),
+    ("doctor", &["bench", "cache", "convert", "gguf", "machine", "memory", "runtime", "verify", "remedy"]),
 ];
 
 /// The same for the stages of `schema`, and what they stand on.

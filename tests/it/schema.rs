@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// The constraint that `call` uses for an answer with this schema.
 fn constraint<'c>(compiler: &'c Compiler, compiled: &Compiled) -> Constraint<'c> {
     let tracker = Tracker::new(compiled.checks.clone(), 0);
-    Constraint::new(compiler, Box::new(Fixed(compiled.lark()))).unwrap().watched(Box::new(tracker))
+    Constraint::new(compiler, Box::new(Fixed(compiled.lark()))).unwrap().with_validator(Box::new(tracker))
 }
 
 fn takes(compiler: &Compiler, compiled: &Compiled, text: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::{
     bench::{Case, Dataset, Error, Result, dataset::hex},
-    call::{self, Format, Manner, Request, manner_of},
+    call::{self, PromptTemplate, Request, ToolFormat},
     chat::RenderOptions,
     runtime::Vocabulary,
     tools::dialect::Dialect,
@@ -31,7 +31,7 @@ pub struct Template {
     bos: Option<String>,
     eos: Option<String>,
     ends: Vec<String>,
-    manner: Manner,
+    tool_format: ToolFormat,
 }
 
 /// One prompt.
@@ -64,8 +64,8 @@ impl Template {
             return Err(wrong("the chat template is empty").into());
         }
         let ends = ENDS.iter().filter(|end| text.contains(**end)).map(|end| (*end).to_owned()).collect();
-        let manner = manner_of(&text, None)?;
-        Ok(Template { path: path.to_path_buf(), text, bos: None, eos: None, ends, manner })
+        let tool_format = ToolFormat::detect(&text, None)?;
+        Ok(Template { path: path.to_path_buf(), text, bos: None, eos: None, ends, tool_format })
     }
 
     /// Template of a model whose vocabulary is loaded; `path` is used in errors.
@@ -73,7 +73,7 @@ impl Template {
     /// # Errors
     /// A model without a chat template.
     pub fn of(vocabulary: &Vocabulary, path: &Path) -> Result<Template> {
-        let text = Format::default().template(vocabulary, true)?.to_owned();
+        let text = PromptTemplate::default().template(vocabulary, true)?.to_owned();
         let piece = |token: Option<i32>| {
             token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())
         };
@@ -86,11 +86,11 @@ impl Template {
         ends.extend(ENDS.iter().filter(|end| ends_turn(end)).map(|end| (*end).to_owned()));
         let mut seen = std::collections::BTreeSet::new();
         ends.retain(|end| !end.is_empty() && seen.insert(end.clone()));
-        let manner = manner_of(&text, None)?;
+        let tool_format = ToolFormat::detect(&text, None)?;
         Ok(Template {
             path: path.to_path_buf(),
             text,
-            manner,
+            tool_format,
             bos: piece(vocabulary.bos().filter(|_| vocabulary.adds_bos())),
             eos: piece(vocabulary.eos()),
             ends,
@@ -104,7 +104,7 @@ impl Template {
 
     /// Format in which a model with this template writes tool calls.
     pub(super) fn dialect(&self) -> &'static dyn Dialect {
-        self.manner.dialect
+        self.tool_format.dialect
     }
 
     /// Stop texts of an answer; at most four, OpenAI's limit.
@@ -123,7 +123,7 @@ impl Template {
             eos_token: self.eos.as_deref(),
             ..RenderOptions::default()
         };
-        let text = call::render_with(&self.text, &request, Some(&self.manner), &options)?;
+        let text = call::render_with(&self.text, &request, Some(&self.tool_format), &options)?;
         let sha256 = hex(&Sha256::digest(&text));
         // Servers add BOS themselves. With a second one the prompt would be unlike any that the model was trained on.
         let sent = self.bos.as_deref().and_then(|bos| text.strip_prefix(bos)).map(str::to_owned);

@@ -14,7 +14,7 @@ use crate::{
         row::Cost,
     },
     call,
-    runtime::{self, Completion, Finish, Pace, Prefix, Sampler, Sampling, Session, generate},
+    runtime::{self, Completion, DecodeMode, Finish, Prefix, Sampler, Sampling, Session, generate},
     schema::KeyOrder,
     tools::{ToolCall, ToolSet, dialect::Dialect, turn::Turn},
 };
@@ -214,7 +214,7 @@ impl<'m> Walker<'m> {
         let turn = Turn::new(tools, self.dialect, key_order)?;
         let mut constraint = call::constraint(model.compiler()?, &turn)?;
         let reader = |_: &[u8]| ControlFlow::Continue(());
-        Ok(generate::constrained(session, &mut constraint, &mut sampler, budget, Pace::Forced, reader)?)
+        Ok(generate::constrained(session, &mut constraint, &mut sampler, budget, DecodeMode::Forced, reader)?)
     }
 }
 

@@ -11,7 +11,9 @@ use crate::{
     },
     call::{self, Draft},
     machine::{Heat, Thermometer},
-    runtime::{self, Finish, Model, Options, Pace, Prefix, Sampler, Sampling, Session, Steps, generate},
+    runtime::{
+        self, DecodeMode, Finish, Model, Options, Prefix, Sampler, Sampling, Session, Steps, generate,
+    },
     schema::KeyOrder,
     tools::{check, turn::Turn},
 };
@@ -123,11 +125,11 @@ pub fn calls(
         done.computed_tokens += prefix.evaluate(&prompt.tokens, |token| vocabulary.is_eog(token))?;
         let prefill_s = watch.wall_s();
         let pace = match &mut drafter {
-            None if manners.exact => Pace::Exact,
-            None => Pace::Forced,
+            None if manners.exact => DecodeMode::Exact,
+            None => DecodeMode::Forced,
             Some(drafter) => {
                 drafter.begin(&prompt.tokens, earlier.clone());
-                Pace::Drafted(drafter)
+                DecodeMode::Drafted(drafter)
             }
         };
         let mut sampler = Sampler::new(Sampling::default());

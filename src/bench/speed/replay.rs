@@ -8,8 +8,8 @@ use crate::{
     bench::{Dataset, Result, answer::Style},
     call,
     runtime::{
-        Compiler, Pace, Sampler, Sampling, Steps, Vocabulary,
-        draft::{Costs, Drafter, Reach},
+        Compiler, DecodeMode, Sampler, Sampling, Steps, Vocabulary,
+        draft::{BatchCost, DraftPolicy, Drafter},
         generate,
         sequence::Script,
     },
@@ -60,10 +60,10 @@ pub struct Policy {
 }
 
 /// A decoding policy: name, draft policy, use of earlier answers, and the slope that it is tuned for.
-type Way = (String, Option<Reach>, bool, Option<f64>);
+type Way = (String, Option<DraftPolicy>, bool, Option<f64>);
 
 fn ways() -> Vec<Way> {
-    let lookup = |matched, most| Some(Reach::Tokens { matched, most });
+    let lookup = |matched, most| Some(DraftPolicy::Tokens { matched, most });
     let mut ways = vec![
         ("forced tokens".to_owned(), None, false, None),
         ("+ lookup, n >= 3, 1 token".to_owned(), lookup(3, 1), false, None),
@@ -72,7 +72,7 @@ fn ways() -> Vec<Way> {
         ("+ earlier answers, n >= 2, 2 tokens".to_owned(), lookup(2, 2), true, None),
     ];
     ways.extend(SLOPES.map(|slope| {
-        (format!("auto at {slope}"), Some(Reach::Worth(Costs::fixed(slope))), true, Some(slope))
+        (format!("auto at {slope}"), Some(DraftPolicy::Worth(BatchCost::fixed(slope))), true, Some(slope))
     }));
     ways
 }
@@ -125,11 +125,11 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
             for answer in conversation {
                 let mut constraint = call::constraint(&compiler, &turn)?;
                 let pace = match &mut drafter {
-                    None => Pace::Forced,
+                    None => DecodeMode::Forced,
                     Some(drafter) => {
                         let earlier = if with_earlier { earlier.clone() } else { Arc::default() };
                         drafter.begin(&answer.prompt, earlier);
-                        Pace::Drafted(drafter)
+                        DecodeMode::Drafted(drafter)
                     }
                 };
                 let mut script = Script::new(&answer.tokens, vocabulary.n_vocab());

@@ -9,6 +9,7 @@ use edgecall::{
         run::{self, Condition, Contender, Lane, room},
     },
     machine::Machine,
+    memory::ModelLoad,
     runtime::{FlashAttention, KvType, LoadOptions, Model, Options, Trust},
 };
 use std::{
@@ -129,7 +130,7 @@ impl Conditions {
         let plan = self.plan(paths.len(), reference, elsewhere);
         let trust = if self.trust_model { Trust::Unchecked } else { Trust::Checked };
         if let Some(machine) = Machine::this().filter(|_| !self.force) {
-            let loads = plan.loads.iter().map(|&(model, repack)| room::Load {
+            let loads = plan.loads.iter().map(|&(model, repack)| ModelLoad {
                 path: &paths[model],
                 header: &headers[model],
                 is_repacked: LoadOptions { trust, repack }.is_repacked(),

@@ -9,7 +9,7 @@ use edgecall::{
         judge::{Cache, Judge, Manner},
         row::RowFile,
     },
-    cache::Store,
+    cache,
     http::Client,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -119,7 +119,7 @@ impl Args {
 }
 
 fn cache_folder() -> anyhow::Result<PathBuf> {
-    Store::default_folder()
+    cache::Cache::default_folder()
         .ok_or_else(|| Failure::usage("there is no HOME to keep votes in; name a file with --judge-cache"))
 }
 

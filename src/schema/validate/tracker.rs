@@ -58,7 +58,7 @@ impl Tracker {
     }
 
     /// Appends `bytes` if all of them are allowed; otherwise none. If a check refused them,
-    /// [`refusal`](Self::refusal) has the reason.
+    /// [`violation`](Self::violation) has the reason.
     pub fn push(&mut self, bytes: &[u8]) -> bool {
         let before = self.state.clone();
         self.refusal = None;
@@ -151,7 +151,7 @@ impl Tracker {
     }
 
     /// The violation for which the last push was refused: the schema, the keyword and the message.
-    pub fn refusal(&self) -> Option<Violation> {
+    pub fn violation(&self) -> Option<Violation> {
         Some(match self.refusal.as_ref()? {
             Refused::Checked { pointer, value } => self.checks.violation_at(pointer, value),
             Refused::Repeated(violation) => violation.clone(),

@@ -7,7 +7,7 @@ pub const CLOSING: [u8; 4] = [b'"', b'}', b']', b','];
 
 /// The reason why a value is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Violation {
     /// JSON pointer of the schema, as a URI fragment.
     pub pointer: String,
     /// The keyword that refuses it.
@@ -16,9 +16,9 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// Position of a text's end within a value.
+/// Nesting of a text's end within a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// Number of open objects and arrays.
     pub depth: usize,
     /// The scalar that the text is in, if any.
@@ -35,7 +35,7 @@ pub enum Scalar {
 }
 
 /// Follows the text beside the grammar, and vetoes values that the grammar cannot exclude.
-pub trait Watch {
+pub trait Validator {
     /// Appends `bytes` if all of them are allowed; otherwise changes nothing and returns `false`.
     fn push(&mut self, bytes: &[u8]) -> bool;
 
@@ -55,13 +55,13 @@ pub trait Watch {
     fn value_start(&self) -> usize;
 
     /// The reason why the last push was refused, if a check refused it.
-    fn refusal(&self) -> Option<Refusal> {
+    fn violation(&self) -> Option<Violation> {
         None
     }
 
     /// Position of the text's end within the value.
-    fn place(&self) -> Place {
-        Place::default()
+    fn position(&self) -> Position {
+        Position::default()
     }
 
     /// Index of the push that started the innermost open object or array.
@@ -70,7 +70,7 @@ pub trait Watch {
     }
 }
 
-/// The tokens that can close a key or a value, and those that end a text. A [`Watch`] need not check any other
+/// The tokens that can close a key or a value, and those that end a text. A [`Validator`] need not check any other
 /// tokens of a mask.
 pub(super) fn closing_tokens(trie: &TokTrie) -> SimpleVob {
     let mut closing = trie.alloc_token_set();

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 /// Timeout and retry policy of a client.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// Time limit of a request, from connecting to the last byte.
     pub timeout: Duration,
     /// Maximum number of retries.
@@ -19,9 +19,9 @@ pub struct Patience {
     pub seed: u64,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
+impl Default for RetryPolicy {
+    fn default() -> RetryPolicy {
+        RetryPolicy {
             timeout: Duration::from_secs(600),
             retries: 5,
             first_pause: Duration::from_millis(500),
@@ -40,8 +40,8 @@ pub(super) struct Pauses {
 }
 
 impl Pauses {
-    pub(super) fn new(patience: &Patience) -> Pauses {
-        let Patience { first_pause, longest_pause, seed, .. } = *patience;
+    pub(super) fn new(retry: &RetryPolicy) -> Pauses {
+        let RetryPolicy { first_pause, longest_pause, seed, .. } = *retry;
         Pauses { first: first_pause, longest: longest_pause, jitter: SplitMix64::new(seed) }
     }
 
@@ -68,7 +68,7 @@ pub(super) fn retry_after(value: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience {
+    const POLICY: RetryPolicy = RetryPolicy {
         timeout: Duration::from_secs(1),
         retries: 9,
         first_pause: Duration::from_millis(100),
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest_and_one_seed_gives_one_sequence() {
         let pauses = || -> Vec<f64> {
-            let mut pauses = Pauses::new(&PATIENCE);
+            let mut pauses = Pauses::new(&POLICY);
             (0..40).map(|failures| pauses.next(failures, None).as_secs_f64()).collect()
         };
         let all = pauses();
@@ -93,10 +93,10 @@ mod tests {
 
     #[test]
     fn a_server_that_names_a_pause_gets_it_within_reason() {
-        let mut pauses = Pauses::new(&PATIENCE);
+        let mut pauses = Pauses::new(&POLICY);
         assert_eq!(pauses.next(0, Some(Duration::ZERO)), Duration::ZERO);
         assert_eq!(pauses.next(0, Some(Duration::from_millis(1500))), Duration::from_millis(1500));
-        assert_eq!(pauses.next(0, Some(Duration::from_secs(86_400))), PATIENCE.longest_pause);
+        assert_eq!(pauses.next(0, Some(Duration::from_secs(86_400))), POLICY.longest_pause);
     }
 
     #[test]

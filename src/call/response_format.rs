@@ -1,6 +1,6 @@
 //! The kind of an answer (tool calls, text or JSON), with its grammar and its parser.
 
-use super::{Choice, Request, Result, constraint};
+use super::{Choice, Request, Result, constraint::constraint};
 use crate::{
     runtime::{Compiler, Constraint, Vocabulary, constraint::Fixed},
     tools::{
@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// The kind of an answer, and the text that must precede it.
-pub(super) struct Form<'r> {
+pub(super) struct ResponseFormat<'r> {
     kind: Kind<'r>,
-    lead: &'static str,
+    prefix: &'static str,
 }
 
 enum Kind<'r> {
@@ -26,18 +26,18 @@ enum Kind<'r> {
     Json { schema: &'r AnswerSchema, answer: JsonAnswer<'r> },
 }
 
-impl<'r> Form<'r> {
+impl<'r> ResponseFormat<'r> {
     /// The kind that `request` asks for, with calls written in `dialect`.
-    pub fn of(request: &Request<'r>, dialect: Option<&'static dyn Dialect>) -> Result<Form<'r>> {
-        let form = |kind| Form { kind, lead: "" };
+    pub fn new(request: &Request<'r>, dialect: Option<&'static dyn Dialect>) -> Result<ResponseFormat<'r>> {
+        let format = |kind| ResponseFormat { kind, prefix: "" };
         let Some(tools) = request.tools else {
-            return Ok(form(match request.schema {
+            return Ok(format(match request.schema {
                 Some(schema) => Kind::Json { schema, answer: JsonAnswer::new(schema) },
                 None => Kind::Text { without: None },
             }));
         };
         let (Some(dialect), false) = (dialect, request.choice == Choice::None) else {
-            return Ok(form(Kind::Text { without: dialect.and_then(opening) }));
+            return Ok(format(Kind::Text { without: dialect.and_then(opening) }));
         };
         let or_text = request.choice == Choice::Auto;
         let turn = match &request.choice {
@@ -46,15 +46,15 @@ impl<'r> Form<'r> {
         };
         let turn = turn.up_to(request.parallel.get());
         let turn = if or_text { turn.or_text() } else { turn };
-        Ok(form(Kind::Calls { turn, tools, dialect, or_text }))
+        Ok(format(Kind::Calls { turn, tools, dialect, or_text }))
     }
 
-    /// Puts `lead` in front of the answer. It is not part of the content.
-    pub fn after(mut self, lead: &'static str) -> Form<'r> {
-        self.lead = lead;
+    /// Puts `prefix` in front of the answer. It is not part of the content.
+    pub fn after(mut self, prefix: &'static str) -> ResponseFormat<'r> {
+        self.prefix = prefix;
         match &mut self.kind {
-            Kind::Calls { turn, .. } => turn.put_after(lead),
-            Kind::Json { answer, .. } => answer.put_after(lead),
+            Kind::Calls { turn, .. } => turn.set_prefix(prefix),
+            Kind::Json { answer, .. } => answer.set_prefix(prefix),
             Kind::Text { .. } => {}
         }
         self
@@ -65,13 +65,18 @@ impl<'r> Form<'r> {
         matches!(self.kind, Kind::Calls { or_text: false, .. })
     }
 
+    /// The expected answer, in a word for messages: `call`, or `answer` where text is allowed.
+    pub fn name(&self) -> &'static str {
+        if self.is_call() { "call" } else { "answer" }
+    }
+
     /// Compiles the grammar of the answer.
     pub fn constraint<'c>(&'c self, compiler: &'c Compiler) -> Result<Constraint<'c>> {
         match &self.kind {
             Kind::Calls { turn, .. } => constraint(compiler, turn),
             Kind::Json { answer, .. } => constraint(compiler, answer),
             Kind::Text { without } => {
-                let lark = grammar::of_text(self.lead, *without);
+                let lark = grammar::text_grammar(self.prefix, *without);
                 Ok(Constraint::new(compiler, Box::new(Fixed(lark)))?)
             }
         }
@@ -81,7 +86,7 @@ impl<'r> Form<'r> {
     pub fn words(&self, vocabulary: &Vocabulary, prompt: &str) -> Result<Vec<Vec<i32>>> {
         match &self.kind {
             Kind::Calls { tools, dialect, .. } => {
-                words_in_tokens(vocabulary, &words::of_tools(tools, *dialect), prompt)
+                words_in_tokens(vocabulary, &words::tool_words(tools, *dialect), prompt)
             }
             Kind::Json { schema, .. } => words_in_tokens(vocabulary, schema.words(), prompt),
             Kind::Text { .. } => Ok(Vec::new()),
@@ -92,7 +97,7 @@ impl<'r> Form<'r> {
     /// they are complete.
     pub fn readable<'w>(&self, written: &'w [u8]) -> &'w str {
         match self.kind {
-            Kind::Text { .. } => whole_characters(written).get(self.lead.len()..).unwrap_or(""),
+            Kind::Text { .. } => whole_characters(written).get(self.prefix.len()..).unwrap_or(""),
             _ => "",
         }
     }
@@ -132,7 +137,7 @@ impl<'r> Form<'r> {
 
     /// Parses a complete answer into its text and its calls.
     pub fn read(&self, text: &str) -> Result<(Option<String>, Vec<ToolCall>), tools::Error> {
-        let answer = text.get(self.lead.len()..).unwrap_or("");
+        let answer = text.get(self.prefix.len()..).unwrap_or("");
         match &self.kind {
             Kind::Text { .. } => Ok((Some(answer.to_owned()), Vec::new())),
             Kind::Json { schema, .. } => {

@@ -9,7 +9,7 @@
 use super::{
     Constraint, Error, Sampler,
     sequence::Sequence,
-    watch::{Place, Refusal, Scalar},
+    validator::{Position, Scalar, Violation},
 };
 
 /// Most attempts to replace a value that failed its check.
@@ -17,15 +17,15 @@ const MAX_ATTEMPTS: usize = 32;
 
 /// A backtracking search for a text that the constraint accepts.
 #[derive(Default)]
-pub(super) struct Search {
+pub(super) struct Backtracker {
     tokens: Vec<i32>,
     // Tokens already tried after each token of the text, and before the first.
     tried: Vec<Vec<i32>>,
     attempts: usize,
     decoded: usize,
-    // The last refusal of a value, and the text before its end.
-    refusal: Option<(Refusal, Vec<u8>)>,
-    failed: Option<Failed>,
+    // The last violation of a value, and the text before its end.
+    violation: Option<(Violation, Vec<u8>)>,
+    failed: Option<FailedValue>,
 }
 
 /// Outcome of offering a token to the constraint.
@@ -38,18 +38,18 @@ enum Offer {
 }
 
 /// A value whose end was refused, while it is still open.
-struct Failed {
+struct FailedValue {
     /// Position at which another token is tried now; the tokens before it are kept.
     at: usize,
     /// Position at which the end was refused first.
     end: usize,
-    place: Place,
+    position: Position,
 }
 
-impl Failed {
+impl FailedValue {
     /// Number of tokens to try at `at` beside the one that the model preferred.
     fn turns(&self, at: usize) -> usize {
-        match self.place.scalar {
+        match self.position.scalar {
             // Every other digit.
             Some(Scalar::Bare) => 9,
             // A string that was complete is rarely repaired by a longer one.
@@ -61,18 +61,18 @@ impl Failed {
 
     /// Number of tokens after which an attempt is given up.
     fn most(&self) -> usize {
-        let tail = if self.place.scalar.is_some() { 8 } else { 48 };
+        let tail = if self.position.scalar.is_some() { 8 } else { 48 };
         self.end + tail
     }
 
-    /// True if the value, or one in it, is still open at `place`.
-    fn is_open(&self, place: Place) -> bool {
-        let same = self.place.scalar.is_none() || self.place.scalar == place.scalar;
-        place.depth > self.place.depth || place.depth == self.place.depth && same
+    /// True if the value, or one in it, is still open at `position`.
+    fn is_open(&self, position: Position) -> bool {
+        let same = self.position.scalar.is_none() || self.position.scalar == position.scalar;
+        position.depth > self.position.depth || position.depth == self.position.depth && same
     }
 }
 
-impl Search {
+impl Backtracker {
     /// The tokens of the text.
     pub(super) fn tokens(&self) -> &[i32] {
         &self.tokens
@@ -97,7 +97,7 @@ impl Search {
         if self.failed.as_ref().is_some_and(|failed| self.tokens.len() >= failed.most()) {
             return Ok(None);
         }
-        // Where a value failed, tokens that would fail in the same way are left out. Elsewhere the refusal must
+        // Where a value failed, tokens that would fail in the same way are left out. Elsewhere the violation must
         // be seen, to know that the model wanted such a token.
         let is_turn = self.failed.as_ref().is_some_and(|failed| failed.at == self.tokens.len());
         // The model's own choice nearly always may follow, so the mask over the whole vocabulary is rarely
@@ -162,14 +162,14 @@ impl Search {
                 self.tokens.push(token);
                 self.decoded += 1;
             }
-            self.settle(constraint.place());
+            self.settle(constraint.position());
             return Ok(Offer::Taken);
         }
         if let Some(tried) = self.tried.last_mut() {
             tried.push(token);
         }
-        let Some(refusal) = constraint.refusal() else { return Ok(Offer::Refused) };
-        self.refusal = Some((refusal, constraint.written().to_vec()));
+        let Some(violation) = constraint.violation() else { return Ok(Offer::Refused) };
+        self.violation = Some((violation, constraint.written().to_vec()));
         Ok(if is_turn { Offer::Refused } else { Offer::Failed })
     }
 
@@ -189,10 +189,10 @@ impl Search {
             return Err(self.unsatisfied());
         }
         let written = self.tokens.len();
-        let place = constraint.place();
-        let failed = self.failed.get_or_insert(Failed { at: written, end: written, place });
+        let position = constraint.position();
+        let failed = self.failed.get_or_insert(FailedValue { at: written, end: written, position });
         // A number gets longer only if no other one of its length will do.
-        let first = match failed.place.scalar {
+        let first = match failed.position.scalar {
             Some(Scalar::Bare) if failed.at == failed.end => failed.at.saturating_sub(1),
             _ => failed.at,
         };
@@ -218,7 +218,7 @@ impl Search {
                     sequence.rewind(sequence.n_past() - (written - at))?;
                     self.decoded += 1;
                 }
-                self.settle(constraint.place());
+                self.settle(constraint.position());
                 return Ok(());
             }
         }
@@ -226,8 +226,8 @@ impl Search {
     }
 
     /// Forgets the failed value if the text is in another one now.
-    fn settle(&mut self, place: Place) {
-        self.failed = self.failed.take().filter(|failed| failed.is_open(place));
+    fn settle(&mut self, position: Position) {
+        self.failed = self.failed.take().filter(|failed| failed.is_open(position));
     }
 
     fn was_tried(&self, token: i32) -> bool {
@@ -235,10 +235,10 @@ impl Search {
     }
 
     fn unsatisfied(&mut self) -> Error {
-        match self.refusal.take() {
-            Some((refusal, written)) => Error::Unsatisfied {
+        match self.violation.take() {
+            Some((violation, written)) => Error::Unsatisfied {
                 attempts: self.attempts.min(MAX_ATTEMPTS),
-                refusal: Box::new(refusal),
+                violation: Box::new(violation),
                 written,
             },
             None => Error::NoToken,

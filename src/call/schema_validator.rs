@@ -1,12 +1,12 @@
-//! Checks of the values in an answer, as the [`Watch`] that the runtime asks while it generates.
+//! Checks of the values in an answer, as the [`Validator`] that the runtime asks while it generates.
 
 use crate::{
-    runtime::watch::{Place, Refusal, Scalar, Watch},
+    runtime::validator::{Position, Scalar, Validator, Violation},
     schema::Tracker,
-    tools::grammar::Staged,
+    tools::grammar::IncrementalGrammar,
 };
 
-impl Watch for Tracker {
+impl Validator for Tracker {
     fn push(&mut self, bytes: &[u8]) -> bool {
         Tracker::push(self, bytes)
     }
@@ -31,12 +31,13 @@ impl Watch for Tracker {
         Tracker::value_start(self)
     }
 
-    fn refusal(&self) -> Option<Refusal> {
-        let violation = Tracker::refusal(self)?;
-        Some(Refusal { pointer: violation.pointer, keyword: violation.keyword, message: violation.message })
+    fn violation(&self) -> Option<Violation> {
+        let violation = Tracker::violation(self)?;
+        let (pointer, keyword) = (violation.pointer, violation.keyword);
+        Some(Violation { pointer, keyword, message: violation.message })
     }
 
-    fn place(&self) -> Place {
+    fn position(&self) -> Position {
         let scalar = if self.is_bare() {
             Some(Scalar::Bare)
         } else if self.is_in_string() {
@@ -44,7 +45,7 @@ impl Watch for Tracker {
         } else {
             None
         };
-        Place { depth: self.depth(), scalar }
+        Position { depth: self.depth(), scalar }
     }
 
     fn container_start(&self) -> usize {
@@ -53,13 +54,13 @@ impl Watch for Tracker {
 }
 
 /// A tracker for each value in an answer that has a schema, such as the arguments of each call.
-pub(super) struct Values<'g> {
-    grammar: &'g dyn Staged,
+pub(super) struct SchemaValidator<'g> {
+    grammar: &'g dyn IncrementalGrammar,
     written: Vec<u8>,
     trackers: Vec<Followed>,
     // For each push: bytes written before it, and its effect on the trackers.
     pushes: Vec<(usize, Step)>,
-    refusal: Option<Refusal>,
+    violation: Option<Violation>,
 }
 
 struct Followed {
@@ -77,10 +78,16 @@ enum Step {
     Went,
 }
 
-impl<'g> Values<'g> {
-    /// A watch over text of `grammar`.
-    pub(super) fn new(grammar: &'g dyn Staged) -> Values<'g> {
-        Values { grammar, written: Vec::new(), trackers: Vec::new(), pushes: Vec::new(), refusal: None }
+impl<'g> SchemaValidator<'g> {
+    /// A validator over text of `grammar`.
+    pub(super) fn new(grammar: &'g dyn IncrementalGrammar) -> SchemaValidator<'g> {
+        SchemaValidator {
+            grammar,
+            written: Vec::new(),
+            trackers: Vec::new(),
+            pushes: Vec::new(),
+            violation: None,
+        }
     }
 
     /// The tracker of the value that is not yet complete, if any.
@@ -100,13 +107,13 @@ impl<'g> Values<'g> {
     }
 }
 
-impl Watch for Values<'_> {
+impl Validator for SchemaValidator<'_> {
     fn push(&mut self, bytes: &[u8]) -> bool {
-        self.refusal = None;
+        self.violation = None;
         let before = self.written.len();
         let step = if let Some(tracker) = self.open() {
             if !tracker.push(bytes) {
-                self.refusal = Watch::refusal(tracker);
+                self.violation = Validator::violation(tracker);
                 return false;
             }
             self.written.extend_from_slice(bytes);
@@ -116,7 +123,7 @@ impl Watch for Values<'_> {
             match self.begun(before) {
                 Some((mut followed, own)) => {
                     if !followed.tracker.push(own) {
-                        self.refusal = Watch::refusal(&followed.tracker);
+                        self.violation = Validator::violation(&followed.tracker);
                         self.written.truncate(before);
                         return false;
                     }
@@ -162,13 +169,13 @@ impl Watch for Values<'_> {
         self.trackers.last().map_or(0, |last| last.first + last.tracker.value_start())
     }
 
-    fn refusal(&self) -> Option<Refusal> {
-        self.refusal.clone()
+    fn violation(&self) -> Option<Violation> {
+        self.violation.clone()
     }
 
-    fn place(&self) -> Place {
+    fn position(&self) -> Position {
         let open = self.trackers.last().filter(|last| !last.tracker.is_done());
-        open.map_or_else(Place::default, |open| open.tracker.place())
+        open.map_or_else(Position::default, |open| open.tracker.position())
     }
 
     fn container_start(&self) -> usize {

@@ -47,7 +47,7 @@ pub struct Shape {
 impl Shape {
     /// Shape of the model in a file. `None` if its metadata lacks a dimension, or if its layers keep something other
     /// than keys and values (recurrent models, compressed attention).
-    pub fn of(gguf: &Gguf) -> Option<Shape> {
+    pub fn from_header(gguf: &Gguf) -> Option<Shape> {
         let architecture = gguf.architecture()?;
         let key = |name: &str| format!("{architecture}.{name}");
         let prefix = |name: &str| {
@@ -91,7 +91,7 @@ fn over_layers(value: &Value, block_count: u64) -> Option<u64> {
 }
 
 /// Largest of the layers' values.
-pub(super) fn largest(value: &Value) -> Option<u64> {
+pub fn largest(value: &Value) -> Option<u64> {
     match value.as_array() {
         None => value.as_u64(),
         Some(each) => each.as_u64s()?.into_iter().max(),
@@ -139,9 +139,9 @@ fn rounded(n_ctx: u64) -> u64 {
     n_ctx.checked_next_multiple_of(N_CTX_STEP).unwrap_or(u64::MAX)
 }
 
-/// Memory need of a model, in bytes.
+/// Estimated memory need of a model, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Memory {
+pub struct Estimate {
     /// The tensors' bytes, mapped from the file.
     pub weights_bytes: u64,
     /// The KV cache.
@@ -152,19 +152,19 @@ pub struct Memory {
     pub total_bytes: u64,
 }
 
-/// Memory need of a model with these weights and a context of `n_ctx` tokens; `None` if the blocks of the KV type do
+/// Estimates the memory need of a model with these weights and a context of `n_ctx` tokens; `None` if the blocks of the KV type do
 /// not divide a head.
-pub fn memory(
+pub fn estimate(
     weights_bytes: u64,
     shape: &Shape,
     n_ctx: u64,
     kv_type: GgmlType,
     flash_attention: FlashAttention,
-) -> Option<Memory> {
+) -> Option<Estimate> {
     let kv_bytes = kv_bytes(shape, n_ctx, kv_type)?;
     let compute_bytes = compute_bytes(shape, n_ctx, DEFAULT_N_UBATCH, flash_attention.is_used(kv_type));
     let total_bytes = weights_bytes.saturating_add(kv_bytes).saturating_add(compute_bytes);
-    Some(Memory { weights_bytes, kv_bytes, compute_bytes, total_bytes })
+    Some(Estimate { weights_bytes, kv_bytes, compute_bytes, total_bytes })
 }
 
 /// Metadata with the shape of Qwen3-1.7B.
@@ -232,7 +232,7 @@ mod tests {
             vocabulary: u64::MAX,
         };
         assert_eq!(
-            memory(u64::MAX, &shape, u64::MAX, GgmlType::F16, FlashAttention::Auto).unwrap().total_bytes,
+            estimate(u64::MAX, &shape, u64::MAX, GgmlType::F16, FlashAttention::Auto).unwrap().total_bytes,
             u64::MAX
         );
     }

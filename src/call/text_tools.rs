@@ -18,8 +18,7 @@ use serde_json::Value;
 pub(super) fn render(
     template: &Template,
     dialect: &dyn Dialect,
-    tools: &ToolSet,
-    choice: &Choice,
+    (tools, choice): (&ToolSet, &Choice),
     conversation: &Conversation,
     options: &RenderOptions<'_>,
 ) -> Result<String, chat::Error> {

@@ -13,28 +13,28 @@ const TARGET: &str = "llama-cpp-2";
 const MAX_KEPT: usize = 4;
 const MAX_CHARS: usize = 300;
 /// Prefixes that llama.cpp logs at every failure, with or without a reason.
-const EMPTY_WORDS: [&str; 2] = ["failed to load model", "failed to initialize the context: "];
+const EMPTY_PREFIXES: [&str; 2] = ["failed to load model", "failed to initialize the context: "];
 
 /// Runs `work` and returns llama.cpp's messages from this thread: its errors, or its last warnings if there
 /// were no errors. The existing log receives everything, too.
-pub(super) fn of<T>(work: impl FnOnce() -> T) -> (T, Option<String>) {
-    let heard = Arc::new(Mutex::new(Heard::default()));
-    let listener = Listener { heard: heard.clone(), others: dispatcher::get_default(Dispatch::clone) };
+pub(super) fn capture<T>(work: impl FnOnce() -> T) -> (T, Option<String>) {
+    let messages = Arc::new(Mutex::new(Messages::default()));
+    let listener = Recorder { messages: messages.clone(), others: dispatcher::get_default(Dispatch::clone) };
     let done = dispatcher::with_default(&Dispatch::new(listener), work);
-    let heard = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
-    (done, heard.reason())
+    let messages = std::mem::take(&mut *messages.lock().unwrap_or_else(PoisonError::into_inner));
+    (done, messages.reason())
 }
 
 #[derive(Default)]
-struct Heard {
+struct Messages {
     errors: Vec<String>,
     warnings: Vec<String>,
 }
 
-impl Heard {
+impl Messages {
     fn add(&mut self, level: &Level, text: &str) {
         let text =
-            EMPTY_WORDS.iter().fold(text.trim(), |text, words| text.strip_prefix(words).unwrap_or(text));
+            EMPTY_PREFIXES.iter().fold(text.trim(), |text, words| text.strip_prefix(words).unwrap_or(text));
         if text.is_empty() {
             return;
         }
@@ -51,33 +51,33 @@ impl Heard {
     }
 
     fn reason(self) -> Option<String> {
-        let said = if self.errors.is_empty() { self.warnings } else { self.errors };
-        (!said.is_empty()).then(|| said.join("; "))
+        let kept = if self.errors.is_empty() { self.warnings } else { self.errors };
+        (!kept.is_empty()).then(|| kept.join("; "))
     }
 }
 
 /// Captures errors and warnings, and forwards everything.
-struct Listener {
-    heard: Arc<Mutex<Heard>>,
+struct Recorder {
+    messages: Arc<Mutex<Messages>>,
     others: Dispatch,
 }
 
-fn is_complaint(metadata: &Metadata<'_>) -> bool {
+fn is_captured(metadata: &Metadata<'_>) -> bool {
     metadata.is_event() && metadata.target() == TARGET && *metadata.level() <= Level::WARN
 }
 
-impl Subscriber for Listener {
+impl Subscriber for Recorder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        is_complaint(metadata) || self.others.enabled(metadata)
+        is_captured(metadata) || self.others.enabled(metadata)
     }
 
     fn event(&self, event: &Event<'_>) {
         let metadata = event.metadata();
-        if is_complaint(metadata) {
+        if is_captured(metadata) {
             let mut message = Message(String::new());
             event.record(&mut message);
-            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-            heard.add(metadata.level(), &message.0);
+            let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+            messages.add(metadata.level(), &message.0);
         }
         if self.others.enabled(metadata) {
             self.others.event(event);
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn errors_are_the_reason_and_warnings_only_where_there_are_none() {
-        let (done, reason) = of(|| {
+        let (done, reason) = capture(|| {
             tracing::warn!(target: "llama-cpp-2", "an empty token");
             tracing::error!(target: "llama-cpp-2", "error loading model: missing tensor 'a\nb'");
             tracing::error!(target: "llama-cpp-2", "failed to load model");
@@ -144,15 +144,16 @@ mod tests {
             7
         });
         assert_eq!((done, reason.as_deref()), (7, Some("error loading model: missing tensor 'a\\nb'")));
-        let (_, reason) = of(|| (0..9).for_each(|i| tracing::warn!(target: "llama-cpp-2", "warning {i}")));
+        let (_, reason) =
+            capture(|| (0..9).for_each(|i| tracing::warn!(target: "llama-cpp-2", "warning {i}")));
         assert_eq!(reason.as_deref(), Some("warning 5; warning 6; warning 7; warning 8"));
-        assert_eq!(of(|| tracing::info!(target: "llama-cpp-2", "fine")).1, None);
+        assert_eq!(capture(|| tracing::info!(target: "llama-cpp-2", "fine")).1, None);
     }
 
     #[test]
     fn the_log_goes_on_where_it_went() {
-        let ((), outer) = of(|| {
-            let ((), inner) = of(|| tracing::error!(target: "llama-cpp-2", "heard twice"));
+        let ((), outer) = capture(|| {
+            let ((), inner) = capture(|| tracing::error!(target: "llama-cpp-2", "heard twice"));
             assert_eq!(inner.as_deref(), Some("heard twice"));
         });
         assert_eq!(outer.as_deref(), Some("heard twice"));

@@ -1,15 +1,15 @@
 //! Prefix states on disk: read by the caller, written by a background thread.
 
 use super::{
-    Key, ModelId, Store,
-    entry::{Flaw, Head},
+    Cache, Key, ModelId,
+    entry::{EntryError, Head},
     folder::{self, Folder, STATE},
     key,
-    note::Note,
+    model_record::ModelRecord,
 };
 use crate::{
     machine::Machine,
-    runtime::{Model, Session, Shelf},
+    runtime::{Model, PrefixCache, Session},
 };
 use std::{
     collections::HashSet,
@@ -30,18 +30,18 @@ const WORTH: u32 = 3;
 /// Bytes from which measured reads are taken into account for the read rate.
 const TELLING_BYTES: u64 = 1 << 20;
 
-/// The saved states for one run of a model.
-pub struct PrefixShelf<'s> {
-    store: &'s Store,
+/// The cached states for one run of a model.
+pub struct DiskPrefixCache<'s> {
+    cache: &'s Cache,
     key: Key,
     model: ModelId,
     label: String,
-    note: Arc<Note>,
-    // True once this run has taken care of the note.
-    is_noted: bool,
+    record: Arc<ModelRecord>,
+    // True once this run has taken care of the record.
+    is_recorded: bool,
     began: SystemTime,
     // False for a folder that others can write to: nothing in it is used.
-    believes: bool,
+    is_trusted: bool,
     // Number of states that this run has used or written.
     used: u32,
     in_use: HashSet<PathBuf>,
@@ -66,26 +66,26 @@ struct Job {
     in_use: HashSet<PathBuf>,
 }
 
-impl Store {
-    /// The saved states for `model` in `session`. `None`, with a line in the log, if none can be saved: for a
+impl Cache {
+    /// The cached states for `model` in `session`. `None`, with a line in the log, if none can be saved: for a
     /// model whose memory is not one KV cell per token, or if its file was replaced.
-    pub fn shelf<'s>(&'s self, model: &Model, session: &Session<'_>) -> Option<PrefixShelf<'s>> {
+    pub fn prefix_cache<'s>(&'s self, model: &Model, session: &Session<'_>) -> Option<DiskPrefixCache<'s>> {
         if !model.remembers_by_token() {
             tracing::info!("no state is kept: this model's memory cannot be cut between tokens");
             return None;
         }
-        let ids = || Ok((Key::of_run(model, session, &[])?, ModelId(model.fingerprint()?)));
+        let ids = || Ok((Key::for_session(model, session, &[])?, ModelId(model.fingerprint()?)));
         let (key, id) =
             ids().inspect_err(|error: &io::Error| tracing::warn!(%error, "no state is kept")).ok()?;
-        Some(PrefixShelf {
-            store: self,
+        Some(DiskPrefixCache {
+            cache: self,
             key,
             model: id,
             label: key::label(model),
-            note: Arc::new(Note::of(model.files())),
-            is_noted: false,
+            record: Arc::new(ModelRecord::new(model.files())),
+            is_recorded: false,
             began: SystemTime::now(),
-            believes: self.folder.is_believed(),
+            is_trusted: self.folder.is_trusted(),
             used: 0,
             in_use: HashSet::new(),
             buffer: Vec::new(),
@@ -98,9 +98,9 @@ impl Store {
     }
 }
 
-impl PrefixShelf<'_> {
+impl DiskPrefixCache<'_> {
     fn path(&self, tokens: &[i32]) -> PathBuf {
-        self.store.folder.file(&self.key.name(tokens), STATE)
+        self.cache.folder.file(&self.key.name(tokens), STATE)
     }
 
     /// Time of last use for the next state. The first state of a prompt gets the latest, since the others are
@@ -110,11 +110,11 @@ impl PrefixShelf<'_> {
         self.began.checked_sub(Duration::from_millis(self.used.into())).unwrap_or(self.began)
     }
 
-    fn read(&mut self, file: &mut File, tokens: &[i32], start: usize) -> Result<(), Flaw> {
+    fn read(&mut self, file: &mut File, tokens: &[i32], start: usize) -> Result<(), EntryError> {
         let bytes = file.metadata()?.len();
         let head = Head::read(file, bytes)?;
         if (head.key, head.model) != (self.key, self.model) || head.start != start || head.tokens != tokens {
-            return Err(Flaw::Other);
+            return Err(EntryError::Other);
         }
         let began = Instant::now();
         head.read_state(file, &mut self.buffer)?;
@@ -123,16 +123,16 @@ impl PrefixShelf<'_> {
         Ok(())
     }
 
-    /// Makes sure that a note names the files of the model. It counts as used after all of its states, so that
+    /// Makes sure that a record names the files of the model. It counts as used after all of its states, so that
     /// it is not evicted before them.
-    fn note(&mut self) {
-        if !std::mem::replace(&mut self.is_noted, true) {
-            self.note.keep(&self.store.folder, &self.model, self.began);
+    fn record(&mut self) {
+        if !std::mem::replace(&mut self.is_recorded, true) {
+            self.record.keep(&self.cache.folder, &self.model, self.began);
         }
     }
 
     fn read_time(&self, bytes: usize) -> Duration {
-        let assumed = self.store.read_bytes_per_s;
+        let assumed = self.cache.read_bytes_per_s;
         // Reads from the page cache tell nothing about the disk, unless they are even slower than assumed.
         let rate = match self.read_bytes {
             TELLING_BYTES.. => assumed.min(self.read_bytes as f64 / self.read_time.as_secs_f64()),
@@ -142,9 +142,9 @@ impl PrefixShelf<'_> {
     }
 }
 
-impl Shelf for PrefixShelf<'_> {
+impl PrefixCache for DiskPrefixCache<'_> {
     fn take(&mut self, tokens: &[i32], start: usize, restore: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        if !self.believes {
+        if !self.is_trusted {
             return false;
         }
         let path = self.path(tokens);
@@ -157,12 +157,12 @@ impl Shelf for PrefixShelf<'_> {
             }
         };
         let read = self.read(&mut file, tokens, start);
-        let taken = read.and_then(|()| if restore(&self.buffer) { Ok(()) } else { Err(Flaw::Refused) });
+        let taken = read.and_then(|()| if restore(&self.buffer) { Ok(()) } else { Err(EntryError::Refused) });
         match taken {
             Ok(()) => {
                 folder::touch(&file, self.next_use());
                 self.in_use.insert(path);
-                self.note();
+                self.record();
                 true
             }
             Err(flaw) => {
@@ -194,21 +194,21 @@ impl Shelf for PrefixShelf<'_> {
             used: self.next_use(),
             in_use: self.in_use.clone(),
         };
-        let (store, waiting) = (self.store, &self.waiting);
-        let note = (!self.is_noted).then(|| (self.model, self.note.clone(), self.began));
-        let writer = self.writer.get_or_insert_with(|| store.start_writer(waiting.clone(), note));
-        self.is_noted = true;
+        let (cache, waiting) = (self.cache, &self.waiting);
+        let record = (!self.is_recorded).then(|| (self.model, self.record.clone(), self.began));
+        let writer = self.writer.get_or_insert_with(|| cache.start_writer(waiting.clone(), record));
+        self.is_recorded = true;
         // A writer that has given up takes no more.
         let _ = writer.send(job);
     }
 }
 
-impl Store {
-    /// Starts a thread that writes the states sent to it, and after the first one the note of its model.
+impl Cache {
+    /// Starts a thread that writes the states sent to it, and after the first one the record of its model.
     fn start_writer(
         &self,
         waiting: Arc<AtomicU64>,
-        mut note: Option<(ModelId, Arc<Note>, SystemTime)>,
+        mut record: Option<(ModelId, Arc<ModelRecord>, SystemTime)>,
     ) -> Sender<Job> {
         let (sender, jobs) = mpsc::channel::<Job>();
         let folder = self.folder.clone();
@@ -216,8 +216,8 @@ impl Store {
             for job in jobs {
                 match job.write(&folder) {
                     Ok(true) => {
-                        if let Some((id, note, used)) = note.take() {
-                            note.keep(&folder, &id, used);
+                        if let Some((id, record, used)) = record.take() {
+                            record.keep(&folder, &id, used);
                         }
                     }
                     Ok(false) => {

@@ -1,9 +1,9 @@
 //! Rendering: a conversation to the text of a prompt, and on to its tokens.
 
-use super::{Choice, Error, Manner, Request, Result, Think, manner_of, render_with};
+use super::{Choice, Error, Request, Result, Think, text_tools, tool_format::ToolFormat};
 use crate::{
     arch::pretokenizer,
-    chat::{self, RenderOptions, select_template},
+    chat::{self, RenderOptions, Template, select_template},
     runtime::Vocabulary,
     tools::dialect::Dialect,
 };
@@ -13,14 +13,14 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Template and template arguments. The default is the template in the model's file.
 #[derive(Clone, Debug, Default)]
-pub struct Format {
+pub struct PromptTemplate {
     /// A chat template, in Jinja, in place of the model's.
     pub template: Option<String>,
     /// Further template arguments; they override the standard ones.
     pub arguments: Map<String, Value>,
 }
 
-impl Format {
+impl PromptTemplate {
     /// The chat template. If the file has several, the one for tools if `with_tools`.
     ///
     /// # Errors
@@ -41,24 +41,24 @@ impl Format {
     /// without tools, and if no call is wanted and the template's format is not supported.
     ///
     /// # Errors
-    /// Errors of [`Format::template`] and [`manner_of`].
-    pub fn manner(
+    /// Errors of [`PromptTemplate::template`] and [`ToolFormat::detect`].
+    pub fn tool_format(
         &self,
         vocabulary: &Vocabulary,
         request: &Request<'_>,
         dialect: Option<&'static dyn Dialect>,
-    ) -> Result<Option<Manner>> {
+    ) -> Result<Option<ToolFormat>> {
         if request.tools.is_none() {
             return Ok(None);
         }
-        match manner_of(self.template(vocabulary, true)?, dialect) {
+        match ToolFormat::detect(self.template(vocabulary, true)?, dialect) {
             Err(Error::NoDialect { .. }) if request.choice == Choice::None => Ok(None),
-            manner => manner.map(Some),
+            tool_format => tool_format.map(Some),
         }
     }
 
     /// Renders the prompt: conversation and tools of `request` through the chat template, or with the tools as
-    /// text if `manner` says so.
+    /// text if `tool_format` says so.
     ///
     /// # Errors
     /// [`Error::NoTemplate`], [`chat::Error::EmptyPrompt`], and errors of the template.
@@ -66,7 +66,7 @@ impl Format {
         &self,
         vocabulary: &Vocabulary,
         request: &Request<'_>,
-        manner: Option<&Manner>,
+        tool_format: Option<&ToolFormat>,
         think: Think,
     ) -> Result<String> {
         let text = |token: Option<i32>| {
@@ -87,10 +87,33 @@ impl Format {
             ..RenderOptions::default()
         };
         let template = self.template(vocabulary, request.tools.is_some())?;
-        let prompt = render_with(template, request, manner, &options)?;
+        let prompt = render_with(template, request, tool_format, &options)?;
         // An empty prompt gets an answer only if the model adds a BOS token, and the answer is noise.
         if prompt.is_empty() { Err(chat::Error::EmptyPrompt.into()) } else { Ok(prompt) }
     }
+}
+
+/// Renders the prompt: conversation and tools through the chat template. If `tool_format` says that the template
+/// shows no tools, they are put into the messages as text.
+///
+/// # Errors
+/// Errors of the template.
+pub fn render_with(
+    template: &str,
+    request: &Request<'_>,
+    tool_format: Option<&ToolFormat>,
+    options: &RenderOptions<'_>,
+) -> Result<String> {
+    let template = Template::new(template)?;
+    Ok(match (request.tools, tool_format) {
+        (Some(tools), Some(ToolFormat { dialect, by_template: false })) => {
+            text_tools::render(&template, *dialect, (tools, &request.choice), request.conversation, options)?
+        }
+        (tools, _) => {
+            let tools = tools.map(|tools| Value::Array(tools.sources()));
+            template.render(request.conversation, tools.as_ref(), options)?
+        }
+    })
 }
 
 /// Tokenizes a rendered prompt. Special tokens are recognized, the text is normalized as the model's tokenizer

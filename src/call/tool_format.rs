@@ -15,7 +15,7 @@ const NAME: &str = "probe_tool";
 
 /// Tool-call format: the dialect, and who shows the tools to the model.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct ToolFormat {
     /// Syntax of calls.
     pub dialect: &'static dyn Dialect,
     /// True if the chat template renders the tools and the calls of the history. Otherwise they are put into
@@ -23,29 +23,32 @@ pub struct Manner {
     pub by_template: bool,
 }
 
-/// Detects the tool-call format of a chat template; `chosen` overrides the dialect.
-///
-/// # Errors
-/// [`Error::NoDialect`] if the template's format is not supported and none was chosen; the template's own error
-/// if it cannot be rendered at all.
-pub fn manner_of(template: &str, chosen: Option<&'static dyn Dialect>) -> Result<Manner> {
-    let probe = Probe::of(template)?;
-    let taught = probe.dialect();
-    let Some(dialect) = chosen.or(taught) else {
-        if probe.knows_no_tools() {
-            return Ok(Manner { dialect: GENERIC, by_template: false });
-        }
-        let format = match (foreign::named_in(template), probe.failure) {
-            (Some(format), _) => format,
-            // If the template fails on everything, its error is more useful than an unknown format.
-            (None, Some(failure)) => return Err(failure.into()),
-            (None, None) => "one that is not known here",
+impl ToolFormat {
+    /// Detects the tool-call format of a chat template; `chosen` overrides the dialect.
+    ///
+    /// # Errors
+    /// [`Error::NoDialect`] if the template's format is not supported and none was chosen; the template's own error
+    /// if it cannot be rendered at all.
+    pub fn detect(template: &str, chosen: Option<&'static dyn Dialect>) -> Result<ToolFormat> {
+        let probe = Probe::render(template)?;
+        let detected = probe.dialect();
+        let Some(dialect) = chosen.or(detected) else {
+            if probe.knows_no_tools() {
+                return Ok(ToolFormat { dialect: GENERIC, by_template: false });
+            }
+            let format = match (foreign::named_in(template), probe.failure) {
+                (Some(format), _) => format,
+                // If the template fails on everything, its error is more useful than an unknown format.
+                (None, Some(failure)) => return Err(failure.into()),
+                (None, None) => "one that is not known here",
+            };
+            let supported = DIALECTS.iter().map(|dialect| dialect.name()).collect();
+            return Err(Error::NoDialect { format, supported });
         };
-        let supported = DIALECTS.iter().map(|dialect| dialect.name()).collect();
-        return Err(Error::NoDialect { format, supported });
-    };
-    let by_template = probe.shows_tools && taught.is_some_and(|taught| taught.name() == dialect.name());
-    Ok(Manner { dialect, by_template })
+        let by_template =
+            probe.shows_tools && detected.is_some_and(|detected| detected.name() == dialect.name());
+        Ok(ToolFormat { dialect, by_template })
+    }
 }
 
 /// Renderings of the probe by a template.
@@ -57,7 +60,7 @@ struct Probe {
 }
 
 impl Probe {
-    fn of(template: &str) -> Result<Probe> {
+    fn render(template: &str) -> Result<Probe> {
         let template = Template::new(template)?;
         let tools = tools();
         let turn = json!([{"role": "user", "content": "probe question"}]);
