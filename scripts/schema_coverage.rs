@@ -352,7 +352,7 @@ fn generate(compiled: &Compiled, mut constraint: Constraint<'_>, seed: u64, wind
     }
     let text = constraint.written();
     match serde_json::from_slice::<Value>(text) {
-        Ok(value) => match compiled.checks.failure(&value) {
+        Ok(value) => match compiled.checks.violation(&value) {
             None => Ok(Noise::Valid(decoded)),
             Some(failure) => Ok(Noise::Invalid(failure.to_string())),
         },

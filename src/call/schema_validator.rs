@@ -32,8 +32,9 @@ impl Validator for Tracker {
     }
 
     fn violation(&self) -> Option<Violation> {
-        let failure = Tracker::refusal(self)?;
-        Some(Violation { pointer: failure.pointer, keyword: failure.keyword, message: failure.message })
+        let violation = Tracker::violation(self)?;
+        let (pointer, keyword) = (violation.pointer, violation.keyword);
+        Some(Violation { pointer, keyword, message: violation.message })
     }
 
     fn position(&self) -> Position {

@@ -56,39 +56,27 @@ const BENCH_ARROWS: &[(&str, &[&str])] = &[
     ("speed", &["data", "run", "score"]),
 ];
 
+/// The same for the stages of `schema`, and what they stand on.
+const SCHEMA_ARROWS: &[(&str, &[&str])] = &[
+    ("value", &[]),
+    ("terminal", &["value"]),
+    ("read", &["value"]),
+    ("normal", &["read", "terminal", "value"]),
+    ("emit", &["normal", "read", "terminal", "value"]),
+    ("validate", &["read", "value"]),
+];
+
 /// Crates that only `runtime` may name.
 const ENGINE_CRATES: &[&str] = &["llama_cpp_2", "llama_cpp_sys_2", "llguidance", "toktrie"];
 
 #[test]
 fn modules_use_only_what_the_table_allows() {
-    let mut wrong = Vec::new();
-    for (module, allowed) in ARROWS {
-        for file in files_of(module) {
-            for used in crate_paths(&fs::read_to_string(&file).unwrap()) {
-                let known = ARROWS.iter().any(|(name, _)| *name == used);
-                if known && used != *module && !allowed.contains(&used.as_str()) {
-                    wrong.push(format!("{}: `{module}` uses `{used}`", file.display()));
-                }
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "arrows that the table does not allow:\n{}", wrong.join("\n"));
+    assert_arrows(ARROWS, "", "crate::");
 }
 
 #[test]
 fn the_benchmarks_modules_use_each_other_in_one_direction() {
-    for (module, allowed) in BENCH_ARROWS {
-        for file in files_of(&format!("bench/{module}")) {
-            for used in paths_behind("bench::", &fs::read_to_string(&file).unwrap()) {
-                let known = BENCH_ARROWS.iter().any(|(name, _)| *name == used);
-                assert!(
-                    !known || used == *module || allowed.contains(&used.as_str()),
-                    "{}: `{module}` uses `{used}`",
-                    file.display()
-                );
-            }
-        }
-    }
+    assert_arrows(BENCH_ARROWS, "bench/", "bench::");
 }
 
 #[test]
@@ -115,6 +103,11 @@ fn only_the_runtime_names_the_engine() {
 }
 
 #[test]
+fn a_stage_of_a_schema_uses_no_later_one() {
+    assert_arrows(SCHEMA_ARROWS, "schema/", "schema::");
+}
+
+#[test]
 fn only_arch_names_an_architecture() {
     let names: BTreeSet<&str> =
         ARCHITECTURES.iter().flat_map(|a| [a.name, a.class, a.model_type, a.tokenizer_class.name]).collect();
@@ -128,6 +121,22 @@ fn only_arch_names_an_architecture() {
         }
     }
     assert!(wrong.is_empty(), "architectures named outside src/arch:\n{}", wrong.join("\n"));
+}
+
+/// Holds each module in `folder` against its line of `arrows`; modules are named behind `prefix`.
+fn assert_arrows(arrows: &[(&str, &[&str])], folder: &str, prefix: &str) {
+    let mut wrong = Vec::new();
+    for (module, allowed) in arrows {
+        for file in files_of(&format!("{folder}{module}")) {
+            for used in paths_behind(prefix, &fs::read_to_string(&file).unwrap()) {
+                let known = arrows.iter().any(|(name, _)| *name == used);
+                if known && used != *module && !allowed.contains(&used.as_str()) {
+                    wrong.push(format!("{}: `{module}` uses `{used}`", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "arrows that the table does not allow:\n{}", wrong.join("\n"));
 }
 
 fn source() -> PathBuf {
@@ -169,10 +178,6 @@ fn code_of(text: &str) -> String {
         }
     }
     code.join("\n")
-}
-
-fn crate_paths(text: &str) -> BTreeSet<String> {
-    paths_behind("crate::", text)
 }
 
 /// First path segment after each `prefix`, groups (`{a, b::c}`) included; without comments and tests.
