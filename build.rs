@@ -131,6 +131,10 @@ fn main() {
     println!("cargo:rerun-if-changed={SOURCES}");
     println!("cargo:rerun-if-env-changed=EDGECALL_BUILD_KERNELS");
     println!("cargo:rustc-check-cfg=cfg(kernels_of_ggml)");
+    // Without the engine there is nothing to compile.
+    if env::var_os("CARGO_FEATURE_ENGINE").is_none() {
+        return;
+    }
     let out = PathBuf::from(variable("OUT_DIR"));
     let arch = variable("CARGO_CFG_TARGET_ARCH");
     // Making names local takes GNU's or LLVM's tools for ELF.

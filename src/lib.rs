@@ -15,13 +15,15 @@
 //!
 //! # Converting a checkpoint
 //!
-//! ```no_run
+#![cfg_attr(feature = "engine", doc = "```no_run")]
+#![cfg_attr(not(feature = "engine"), doc = "```ignore")]
 #![doc = include_str!("../examples/convert.rs")]
 //! ```
 //!
 //! # Making a call
 //!
-//! ```no_run
+#![cfg_attr(feature = "engine", doc = "```no_run")]
+#![cfg_attr(not(feature = "engine"), doc = "```ignore")]
 #![doc = include_str!("../examples/call.rs")]
 //! ```
 
@@ -49,16 +51,21 @@ pub mod chat;
 pub mod schema;
 pub mod tools;
 
+#[cfg(feature = "engine")]
 pub mod runtime;
 
+#[cfg(feature = "engine")]
 pub mod cache;
 pub mod inspect;
 pub mod memory;
 
+#[cfg(feature = "engine")]
 pub mod call;
+#[cfg(feature = "engine")]
 pub mod verify;
 
 pub mod bench;
+#[cfg(feature = "engine")]
 pub mod doctor;
 
 pub use kind::Kind;

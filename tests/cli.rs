@@ -1,6 +1,7 @@
 //! The command line as transcripts: what is typed, what comes out, with which exit code.
 //!
 //! Each `tests/cli/*.trycmd` runs in the root of the repository, with the pocket model converted to Q4_K_M as `EDGECALL_MODEL`.
+#![cfg(feature = "engine")]
 
 use std::{path::Path, process::Command};
 

@@ -1,6 +1,7 @@
 //! The memory that `inspect` states is what llama.cpp allocates.
 //!
 //! A binary of its own: llama.cpp tells its buffers' sizes in its log alone, and a process has one log.
+#![cfg(feature = "engine")]
 
 use edgecall::{
     gguf::{GgmlType, Gguf, Header, Value},

@@ -1,6 +1,8 @@
 //! Errors of data sets, row files and benchmark runs.
 
-use crate::{call, chat, http, kind::Kind, memory::ModelsError, remedy::Remedy, runtime, tools};
+#[cfg(feature = "engine")]
+use crate::{call, runtime};
+use crate::{chat, http, kind::Kind, memory::ModelsError, remedy::Remedy, tools};
 use std::path::PathBuf;
 
 /// Error of a data set, a row file or a benchmark run.
@@ -8,6 +10,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// A call that could not be made.
+    #[cfg(feature = "engine")]
     #[error(transparent)]
     Call(#[from] call::Error),
     /// Messages or a chat template that cannot be used.
@@ -17,6 +20,7 @@ pub enum Error {
     #[error(transparent)]
     Tools(#[from] tools::Error),
     /// A model that cannot be loaded or run.
+    #[cfg(feature = "engine")]
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
     /// A server that gives no answer.
@@ -116,9 +120,11 @@ impl Error {
     /// Class of the error; it decides the exit code.
     pub fn kind(&self) -> Kind {
         match self {
+            #[cfg(feature = "engine")]
             Error::Call(e) => e.kind(),
             Error::Chat(e) => e.kind(),
             Error::Tools(e) => e.kind(),
+            #[cfg(feature = "engine")]
             Error::Runtime(e) => e.kind(),
             Error::Http(e) => e.kind(),
             Error::Line { .. } | Error::File { .. } | Error::OtherKey { .. } => Kind::Data,
@@ -133,8 +139,10 @@ impl Error {
     /// Changes that would help.
     pub fn remedies(&self) -> Vec<Remedy> {
         match self {
+            #[cfg(feature = "engine")]
             Error::Call(e) => e.remedies(),
             Error::Chat(e) => e.remedies(),
+            #[cfg(feature = "engine")]
             Error::Runtime(e) => e.remedies(),
             Error::Http(e) => e.remedies(),
             Error::Memory(_) => vec![Remedy::FewerModels, Remedy::Force],

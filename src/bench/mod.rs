@@ -14,8 +14,10 @@ pub mod data;
 mod error;
 pub mod report;
 pub mod row;
+#[cfg(feature = "engine")]
 pub mod run;
 pub mod score;
+#[cfg(feature = "engine")]
 pub mod speed;
 
 pub use data::{Case, Dataset, Job, Split};

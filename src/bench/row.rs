@@ -13,6 +13,7 @@ mod variant;
 pub use condition::Condition;
 pub use file::{Record, RowFile, RowWriter, Start};
 pub use judge_votes::{JudgeConfig, JudgeVotes};
+#[cfg(feature = "engine")]
 pub(super) use merge::other_rules;
 pub use merge::{merge, sort};
 pub use speed::{Speed, SpeedKey};

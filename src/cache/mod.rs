@@ -31,7 +31,6 @@ pub use state::FolderState;
 use folder::Folder;
 use key::ModelId;
 use std::{
-    env,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     thread::JoinHandle,
@@ -71,14 +70,6 @@ impl Cache {
     pub fn without_history(mut self) -> Cache {
         self.keeps_history = false;
         self
-    }
-
-    /// The default folder: `edgecall` in the user's cache directory (`XDG_CACHE_HOME`, or `~/.cache`). `None`
-    /// if there is no such directory.
-    pub fn default_folder() -> Option<PathBuf> {
-        let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-        Some(caches.join("edgecall"))
     }
 
     /// The folder that holds the files.

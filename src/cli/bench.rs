@@ -1,16 +1,22 @@
 //! `edgecall bench`: one file a part.
 
 mod calibrate_judge;
+#[cfg(feature = "engine")]
 mod checkpoint;
+#[cfg(feature = "engine")]
 mod conditions;
+#[cfg(feature = "engine")]
 mod endpoint;
 mod judge;
+#[cfg(feature = "engine")]
 mod measure;
 mod merge;
 mod network;
 mod report;
 mod score;
+#[cfg(feature = "engine")]
 mod speed;
+#[cfg(feature = "engine")]
 mod tft;
 
 use clap::Subcommand;
@@ -26,6 +32,7 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    #[cfg(feature = "engine")]
     /// Run models on a data set and compare them
     Tft(Box<tft::Args>),
     /// Make a report from the rows of a run
@@ -34,10 +41,12 @@ enum Command {
     Merge(merge::Args),
     /// Score a file of predictions
     Score(score::Args),
+    #[cfg(feature = "engine")]
     /// Measure the speed of a model, or count the decodes of its calls
     Speed(speed::Args),
     /// Compare a judge's verdicts with published ones
     CalibrateJudge(Box<calibrate_judge::Args>),
+    #[cfg(feature = "engine")]
     /// Measure calls of one model; `tft` sends requests on stdin
     #[command(hide = true)]
     Measure(Box<measure::Args>),
@@ -46,12 +55,15 @@ enum Command {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
+        #[cfg(feature = "engine")]
         Command::Tft(args) => tft::run(*args),
         Command::Report(args) => report::run(args),
         Command::Merge(args) => merge::run(args),
         Command::Score(args) => score::run(args),
+        #[cfg(feature = "engine")]
         Command::Speed(args) => speed::run(args),
         Command::CalibrateJudge(args) => calibrate_judge::run(*args),
+        #[cfg(feature = "engine")]
         Command::Measure(args) => measure::run(*args),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{exit::Failure, output};
 use clap::Subcommand;
-use edgecall::{Kind, cache::Cache};
+use edgecall::{Kind, cache::Cache, machine::folders::cache_folder};
 use std::path::PathBuf;
 
 /// Environment variable with the cache folder; `call` reads it too.
@@ -41,7 +41,7 @@ enum Action {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let Some(folder) = args.cache_dir.or_else(Cache::default_folder) else {
+    let Some(folder) = args.cache_dir.or_else(cache_folder) else {
         return Err(Failure::usage("there is no cache folder, for HOME is not set; give --cache-dir DIR"));
     };
     let cache = Cache::new(&folder);

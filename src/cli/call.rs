@@ -26,7 +26,7 @@ use edgecall::{
     Kind,
     cache::Cache,
     call::{self, Call, Draft, PromptTemplate, Request},
-    machine::Thermometer,
+    machine::{Thermometer, folders::cache_folder},
     memory::Repack,
     runtime::{self, LoadOptions, Model, Trust, Vocabulary},
     schema::Status,
@@ -276,7 +276,7 @@ fn cache(args: &Args) -> Option<Cache> {
     if args.no_cache {
         return None;
     }
-    let cache = Cache::new(&args.cache_dir.clone().or_else(Cache::default_folder)?);
+    let cache = Cache::new(&args.cache_dir.clone().or_else(cache_folder)?);
     Some(if args.no_history { cache.without_history() } else { cache })
 }
 

@@ -1,19 +1,24 @@
 //! `edgecall convert`.
 
+#[cfg(feature = "engine")]
+#[path = "convert/checks.rs"]
+mod checks;
+#[cfg(not(feature = "engine"))]
+#[path = "convert/no_checks.rs"]
+mod checks;
+
 use super::{
-    exit::Failure,
+    exit::{Failure, leave},
     output::{self, Format},
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
     Kind,
-    checkpoint::{Checkpoint, tokenizer::Tokenizer},
+    checkpoint::Checkpoint,
     convert::{
-        self, Converted, FileType, Override, Plan, Progress, Recipe, Report, Targets,
+        self, FileType, Override, Plan, Progress, Recipe, Report, Targets,
         report::{AnswersMade, TokenCheck},
     },
-    runtime,
-    verify::{self, answers},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -89,6 +94,22 @@ pub fn file_types() -> impl TypedValueParser<Value = FileType> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<FileType>())
 }
 
+/// Checks with llama.cpp that were asked for.
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "there are no checks"))]
+struct Asked {
+    token_check: bool,
+    /// Answers to the fixed prompts, which take a model whose tokens were checked.
+    answers: bool,
+    threads: Option<NonZero<usize>>,
+}
+
+/// Results of the checks with llama.cpp.
+struct Checked {
+    token_check: Option<TokenCheck>,
+    answers: Option<AnswersMade>,
+    warnings: Vec<String>,
+}
+
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let format = Format::from_flag(args.json);
@@ -110,11 +131,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let mut bar = Bar::new(format);
     let mut converted = convert::convert(&checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)?;
-    let token_check = if args.no_check { None } else { Some(check_tokens(&checkpoint, &converted)?) };
-    let (answers, warnings) = match args.no_check || args.no_answers {
-        true => (None, Vec::new()),
-        false => add_answers(&mut converted, args.threads, &mut bar, &interrupt),
-    };
+    let asked = Asked { token_check: !args.no_check, answers: !args.no_answers, threads: args.threads };
+    let Checked { token_check, answers, warnings } =
+        checks::run(&asked, &checkpoint, &mut converted, &mut bar, &interrupt)?;
     bar.0.finish_and_clear();
     if interrupt.load(Ordering::Relaxed) {
         return Err(convert::Error::Interrupted.into());
@@ -127,55 +146,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares llama.cpp's tokens for the first file with the tokenizer's. The other files have the same metadata, which
-/// was verified when they were read back.
-fn check_tokens(checkpoint: &Checkpoint, converted: &Converted) -> anyhow::Result<TokenCheck> {
-    let tokenizer = Tokenizer::open(&checkpoint.dir)?;
-    let file = &converted.files()[0];
-    let found = verify::tokens(file.path(), &tokenizer)?;
-    Ok(TokenCheck::made(found.texts, found.tokens, found.seconds))
-}
-
-/// Generates each model's answers to the fixed prompts. A machine that cannot run a model can still convert it: the
-/// manifest then has no answers, and a warning gives the reason.
-fn add_answers(
-    converted: &mut Converted,
-    threads: Option<NonZero<usize>>,
-    bar: &mut Bar,
-    interrupt: &AtomicBool,
-) -> (Option<AnswersMade>, Vec<String>) {
-    let mut made = AnswersMade { files: 0, tokens: 0, wall_s: 0.0 };
-    let mut warnings = Vec::new();
-    for index in 0..converted.files().len() {
-        let file = &converted.files()[index];
-        bar.begin_prompts(answers::PROMPTS.len());
-        let go_on = |answered: usize| {
-            bar.advance_to(answered as u64);
-            !interrupt.load(Ordering::Relaxed)
-        };
-        match verify::answers::answers(file.path(), answer_threads(threads), go_on) {
-            Ok(Some((answers, report))) => {
-                made.files += 1;
-                made.tokens += report.tokens;
-                made.wall_s += report.seconds;
-                converted.add_answers(index, answers);
-            }
-            Ok(None) => break,
-            Err(error) => {
-                let error = anyhow::Error::new(error);
-                warnings.push(format!("{}: the manifest has no answers: {error:#}", file.target().display()));
-            }
-        }
-    }
-    (Some(made).filter(|made| made.files > 0), warnings)
-}
-
-/// The requested number of threads, if a model can run with them; a conversion may use more threads than there are
-/// CPUs.
-fn answer_threads(asked: Option<NonZero<usize>>) -> Option<NonZero<usize>> {
-    asked.filter(|&threads| runtime::cpu::threads(Some(threads)).is_ok())
-}
-
 /// Flag that the first Ctrl-C sets. The second Ctrl-C removes the unfinished files and ends the program.
 fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
@@ -183,7 +153,7 @@ fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let handler = move || {
         if set.swap(true, Ordering::Relaxed) {
             convert::abandon();
-            runtime::leave(130);
+            leave(130);
         }
     };
     ctrlc::set_handler(handler)
@@ -206,6 +176,7 @@ impl Bar {
         Bar(bar.with_style(style.expect("the template is a constant")))
     }
 
+    #[cfg(feature = "engine")]
     /// Shows progress over `count` prompts.
     fn begin_prompts(&mut self, count: usize) {
         let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos:>3} of {len} prompts {eta:>4}");

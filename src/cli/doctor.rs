@@ -9,8 +9,8 @@ use super::{
 };
 use edgecall::{
     Kind,
-    cache::Cache,
     doctor::{self, Request},
+    machine::folders::cache_folder,
     runtime::Trust,
 };
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         model: args.model,
         trust: if args.trust_model { Trust::Unchecked } else { Trust::Checked },
         session: args.context.options(),
-        cache_folder: args.cache_dir.or_else(Cache::default_folder),
+        cache_folder: args.cache_dir.or_else(cache_folder),
     };
     let mut line = Line::new();
     let report = doctor::examine(&request, |step| line.show(step));

@@ -1,9 +1,8 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
-use edgecall::{
-    Kind, bench, cache, call, chat, checkpoint, convert, gguf, http, inspect, remedy::Remedy, runtime,
-    schema, tools, verify,
-};
+use edgecall::{Kind, bench, chat, checkpoint, convert, gguf, http, inspect, remedy::Remedy, schema, tools};
+#[cfg(feature = "engine")]
+use edgecall::{cache, call, runtime, verify};
 use std::{
     error::Error,
     fmt, io,
@@ -45,9 +44,9 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
             })*
         };
     }
-    first_of!(
-        bench, cache, call, chat, checkpoint, convert, gguf, http, inspect, runtime, schema, tools, verify
-    );
+    #[cfg(feature = "engine")]
+    first_of!(cache, call, runtime, verify);
+    first_of!(bench, chat, checkpoint, convert, gguf, http, inspect, schema, tools);
     cause.is::<ReadError>().then_some(Kind::NoInput)
 }
 
@@ -60,7 +59,9 @@ pub fn remedies(cause: &(dyn Error + 'static)) -> Vec<Remedy> {
             })*
         };
     }
-    first_of!(bench, call, chat, checkpoint, convert, http, inspect, runtime, verify);
+    #[cfg(feature = "engine")]
+    first_of!(call, runtime, verify);
+    first_of!(bench, chat, checkpoint, convert, http, inspect);
     Vec::new()
 }
 

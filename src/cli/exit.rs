@@ -2,7 +2,7 @@
 
 use super::error;
 use anyhow::Context;
-use edgecall::{Kind, runtime};
+use edgecall::Kind;
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -59,9 +59,17 @@ pub fn leave_on_interrupt(message: &'static str, before: impl Fn() + Send + 'sta
     let handler = move || {
         before();
         let _ = writeln!(io::stderr(), "error: {message}");
-        runtime::leave(130)
+        leave(130)
     };
     ctrlc::set_handler(handler).map_err(io::Error::other).context("cannot watch for Ctrl-C")
+}
+
+/// Ends the process; with the engine, without waiting for the engine's threads.
+pub fn leave(code: i32) -> ! {
+    #[cfg(feature = "engine")]
+    edgecall::runtime::leave(code);
+    #[cfg(not(feature = "engine"))]
+    std::process::exit(code)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -40,6 +40,7 @@ pub fn emit(value: &(impl Display + Serialize), format: Format) -> io::Result<()
     out.flush()
 }
 
+#[cfg(feature = "engine")]
 /// Writes one line to stdout, for an answer that is its own format.
 ///
 /// # Errors

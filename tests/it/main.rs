@@ -1,6 +1,7 @@
 //! Promises to users, one module each. They are one binary, since each test binary links llama.cpp again.
 
 /// Wrong input of `call` is refused with its place, an exit code and an empty stdout.
+#[cfg(feature = "engine")]
 mod bad_input;
 /// Benchmark scores, cases and prompts equal the published ones.
 mod benchmark;
@@ -9,80 +10,105 @@ mod benchmark_cli;
 /// A report depends on its rows alone, not on the order of rows or files.
 mod benchmark_report;
 /// A benchmark row does not depend on earlier rows, interruption or shards.
+#[cfg(feature = "engine")]
 mod benchmark_run;
 /// The statistics equal those of scipy and statsmodels.
 mod benchmark_stats;
 /// `bench tft` survives a kill, joins shards and ends with 1 when a gate is not reached.
+#[cfg(feature = "engine")]
 mod benchmark_tft;
 /// A restored prefix state gives the same bits as a computed one; a damaged file is never used.
+#[cfg(feature = "engine")]
 mod cache;
 /// `cache list --verify` tells whether a model is still the one that made the cached states.
+#[cfg(feature = "engine")]
 mod cache_model;
 /// A conversation and tools end in a valid call, or in an error without a call.
+#[cfg(feature = "engine")]
 mod call;
 /// Prompts equal those of `transformers`.
 mod chat;
 /// Grammars accept the tool choices, parallel calls, text and JSON that were asked for, and nothing else.
+#[cfg(feature = "engine")]
 mod choice;
 /// The number and kind of calls are those that the request allows, at every token limit.
+#[cfg(feature = "engine")]
 mod choice_calls;
 /// A conversion gives the same bytes for the same input, whatever the threads and shards.
 mod convert;
 /// The call format is detected from the chat template, and its grammar accepts no other format.
+#[cfg(feature = "engine")]
 mod dialect;
 /// Each call format gives the same JSON, also with templates that know no tools.
+#[cfg(feature = "engine")]
 mod dialect_calls;
 /// `doctor` finds a wrong file or computation, and reports nothing on a healthy machine.
+#[cfg(feature = "engine")]
 mod doctor;
 /// Served models are compared with local ones on the same prompts.
+#[cfg(feature = "engine")]
 mod endpoint;
 /// A GGUF file is read completely, or refused with the name of the problem.
 mod gguf;
 /// ggml and edgecall read each other's files alike.
+#[cfg(feature = "engine")]
 mod gguf_ggml;
 /// Converted tensors and metadata equal those of llama.cpp's converter and quantizer.
 mod golden;
 /// The grammar of a call accepts the valid texts and rejects the others, byte by byte.
+#[cfg(feature = "engine")]
 mod grammar;
 /// A model file is loaded, or refused with the name of the wrong key or tensor, before llama.cpp reads it.
+#[cfg(feature = "engine")]
 mod guard;
 /// Misuse that ends a process inside llama.cpp or llguidance is an error here.
+#[cfg(feature = "engine")]
 mod hazards;
 /// Requests are retried when that can help, and never otherwise.
 mod http;
 /// `inspect` reports the facts and memory needs of a file, or why it is not a model.
 mod inspect;
 /// An LLM judge's votes are counted once, kept and calibrated.
+#[cfg(feature = "engine")]
 mod judge;
 /// Every kernel variant makes the same call, and can be chosen by name.
+#[cfg(feature = "engine")]
 mod kernels;
 /// Modules of the library depend on each other only as the table allows.
 mod layering;
 /// The facts in `models/MODELS.toml` are correct.
 mod models;
 /// Every block format is encoded and decoded byte for byte as by ggml.
+#[cfg(feature = "engine")]
 mod oracle;
 /// Forced tokens and drafts change the number of decodes, never the output beyond near ties.
+#[cfg(feature = "engine")]
 mod pace;
 /// Packages hold completions, manual pages and every file that the sources include.
 mod package;
 /// A direct conversion equals llama.cpp's quantization of our BF16 file.
+#[cfg(feature = "engine")]
 mod quantizer;
 /// A conversion that cannot be right is refused, and leaves no file behind.
 mod refused;
 /// A prompt, context or model that is too large is refused early, with the numbers.
+#[cfg(feature = "engine")]
 mod room;
 /// The grammar of a JSON Schema and its validator accept the same texts.
+#[cfg(feature = "engine")]
 mod schema;
 /// Every script says in a sentence what is missing, ends and leaves the folder unchanged.
 mod scripts;
 /// A value that fails its validation is taken back and replaced.
+#[cfg(feature = "engine")]
 mod search;
 /// No model file ends the command by a signal.
+#[cfg(feature = "engine")]
 mod signals;
 /// The rules behind each `tokenizer.*` key hold on a small vocabulary.
 mod tokenizer_keys;
 /// The token check passes equal tokenizers and names the text on which others differ.
+#[cfg(feature = "engine")]
 mod verify;
 /// The `tokenizer.*` keys equal those of the reference converter.
 mod vocab;
@@ -90,16 +116,19 @@ mod vocab;
 // Helpers of the modules above.
 
 /// A GGUF file taken apart, changed and written again.
+#[cfg(feature = "engine")]
 mod edited;
 /// Tiny checkpoints made from a seed.
 mod fixture;
 /// A folder for one test.
 mod place;
 /// The pocket model, converted once for all tests.
+#[cfg(feature = "engine")]
 mod pocket;
 /// Programs that tests run.
 mod program;
 /// A local HTTP server that answers as a test tells it to.
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "tests with models use the rest"))]
 mod server;
 /// Reference data beside the repository.
 mod shared;

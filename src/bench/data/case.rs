@@ -33,6 +33,7 @@ impl Case {
     }
 
     /// Text of the last message before the call.
+    #[cfg(feature = "engine")]
     pub(in crate::bench) fn last_message(&self) -> &str {
         self.messages().last().and_then(|message| message.content()).unwrap_or_default()
     }

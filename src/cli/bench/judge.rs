@@ -3,14 +3,15 @@
 use super::network;
 use crate::cli::exit::Failure;
 use clap::builder::TypedValueParser;
+#[cfg(feature = "engine")]
+use edgecall::bench::{Dataset, row::RowFile};
 use edgecall::{
     bench::{
-        Dataset,
-        row::{JudgeConfig, RowFile},
+        row::JudgeConfig,
         score::judge::{Cache, Judge},
     },
-    cache,
     http::Client,
+    machine,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -119,7 +120,7 @@ impl Args {
 }
 
 fn cache_folder() -> anyhow::Result<PathBuf> {
-    cache::Cache::default_folder()
+    machine::folders::cache_folder()
         .ok_or_else(|| Failure::usage("there is no HOME to keep votes in; name a file with --judge-cache"))
 }
 
@@ -151,6 +152,7 @@ impl ConfiguredJudge {
         Ok(result?)
     }
 
+    #[cfg(feature = "engine")]
     /// Adds verdicts to the rows of the file at `path`.
     ///
     /// # Errors

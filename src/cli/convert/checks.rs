@@ -1,0 +1,81 @@
+//! Checks of converted files with llama.cpp: the token check, and answers to fixed prompts.
+
+use super::{Asked, Bar, Checked};
+use edgecall::{
+    checkpoint::{Checkpoint, tokenizer::Tokenizer},
+    convert::{
+        Converted,
+        report::{AnswersMade, TokenCheck},
+    },
+    runtime,
+    verify::{self, answers},
+};
+use std::{
+    num::NonZero,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// Runs the checks that were asked for.
+pub(super) fn run(
+    asked: &Asked,
+    checkpoint: &Checkpoint,
+    converted: &mut Converted,
+    bar: &mut Bar,
+    interrupt: &AtomicBool,
+) -> anyhow::Result<Checked> {
+    let token_check = if asked.token_check { Some(check_tokens(checkpoint, converted)?) } else { None };
+    let (answers, warnings) = match asked.token_check && asked.answers {
+        true => add_answers(converted, asked.threads, bar, interrupt),
+        false => (None, Vec::new()),
+    };
+    Ok(Checked { token_check, answers, warnings })
+}
+
+/// Compares llama.cpp's tokens for the first file with the tokenizer's. The other files have the same metadata, which
+/// was verified when they were read back.
+fn check_tokens(checkpoint: &Checkpoint, converted: &Converted) -> anyhow::Result<TokenCheck> {
+    let tokenizer = Tokenizer::open(&checkpoint.dir)?;
+    let file = &converted.files()[0];
+    let found = verify::tokens(file.path(), &tokenizer)?;
+    Ok(TokenCheck::made(found.texts, found.tokens, found.seconds))
+}
+
+/// Generates each model's answers to the fixed prompts. A machine that cannot run a model can still convert it: the
+/// manifest then has no answers, and a warning gives the reason.
+fn add_answers(
+    converted: &mut Converted,
+    threads: Option<NonZero<usize>>,
+    bar: &mut Bar,
+    interrupt: &AtomicBool,
+) -> (Option<AnswersMade>, Vec<String>) {
+    let mut made = AnswersMade { files: 0, tokens: 0, wall_s: 0.0 };
+    let mut warnings = Vec::new();
+    for index in 0..converted.files().len() {
+        let file = &converted.files()[index];
+        bar.begin_prompts(answers::PROMPTS.len());
+        let go_on = |answered: usize| {
+            bar.advance_to(answered as u64);
+            !interrupt.load(Ordering::Relaxed)
+        };
+        match verify::answers::answers(file.path(), answer_threads(threads), go_on) {
+            Ok(Some((answers, report))) => {
+                made.files += 1;
+                made.tokens += report.tokens;
+                made.wall_s += report.seconds;
+                converted.add_answers(index, answers);
+            }
+            Ok(None) => break,
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                warnings.push(format!("{}: the manifest has no answers: {error:#}", file.target().display()));
+            }
+        }
+    }
+    (Some(made).filter(|made| made.files > 0), warnings)
+}
+
+/// The requested number of threads, if a model can run with them; a conversion may use more threads than there are
+/// CPUs.
+fn answer_threads(asked: Option<NonZero<usize>>) -> Option<NonZero<usize>> {
+    asked.filter(|&threads| runtime::cpu::threads(Some(threads)).is_ok())
+}
