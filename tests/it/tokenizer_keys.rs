@@ -6,9 +6,10 @@
 use edgecall::Kind;
 use edgecall::arch::{self, tokenizer::ExtraKeys};
 use edgecall::checkpoint::tokenizer::Tokenizer;
-use edgecall::convert::pretokenizer;
 use edgecall::convert::vocab::{self, Error};
+use edgecall::convert::{self, pretokenizer};
 use edgecall::gguf::{Array, Value};
+use edgecall::remedy::Remedy;
 use serde_json::{Value as Json, json};
 
 /// Files of a checkpoint's tokenizer, to be changed by a test.
@@ -313,8 +314,10 @@ fn a_pre_tokenizer_of_ones_own_vocabulary_is_known_by_structure() {
                 assert_eq!(found.unwrap(), (name, pretokenizer::Evidence::Structure), "{pre_tokenizer}");
             }
             None => {
-                let message = found.unwrap_err().to_string();
-                assert!(message.contains("(hash ") && message.contains("`--pre NAME`"), "{message}");
+                let error = found.unwrap_err();
+                assert!(error.to_string().contains("(hash "), "{error}");
+                let remedies = convert::Error::from(error).remedies();
+                assert_eq!(remedies, [Remedy::PreTokenizer(None)]);
             }
         }
     }
