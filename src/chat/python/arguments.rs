@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
 use minijinja::{Error, Value};
 
-use super::fault::fault;
+use super::error::python_error;
 
 /// The arguments of a call, read parameter by parameter in the order of the signature.
 pub(super) struct Arguments {
@@ -32,7 +32,7 @@ impl Arguments {
     /// # Errors
     /// If it was not given.
     pub(super) fn required(&mut self, name: &str) -> Result<Value, Error> {
-        self.optional(name).ok_or_else(|| fault(format!("missing the argument '{name}'")))
+        self.optional(name).ok_or_else(|| python_error(format!("missing the argument '{name}'")))
     }
 
     /// A keyword-only parameter.
@@ -57,10 +57,10 @@ impl Arguments {
     /// On arguments that the call does not take.
     pub(super) fn finish(mut self) -> Result<(), Error> {
         if self.positional.pop_front().is_some() {
-            return Err(fault("too many arguments"));
+            return Err(python_error("too many arguments"));
         }
         match self.named.first() {
-            Some((name, _)) => Err(fault(format!("got an unexpected keyword argument '{name}'"))),
+            Some((name, _)) => Err(python_error(format!("got an unexpected keyword argument '{name}'"))),
             None => Ok(()),
         }
     }

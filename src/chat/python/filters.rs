@@ -3,7 +3,7 @@
 use minijinja::{Error, State, Value};
 
 use super::arguments::Arguments;
-use super::fault::fault;
+use super::error::python_error;
 use super::methods::{self, int, replaced, trim};
 use super::number::{parse_float, parse_int, round};
 use super::operators::int_value;
@@ -139,7 +139,7 @@ pub(super) fn truncate(state: &mut State, mut args: Arguments) -> Outcome {
         return Ok(Value::from(s));
     }
     let Some(kept) = length.checked_sub(end.chars().count()) else {
-        return Err(fault("truncate: the length is shorter than the end"));
+        return Err(python_error("truncate: the length is shorter than the end"));
     };
     let cut: String = chars[..kept].iter().collect();
     let cut =
@@ -164,7 +164,7 @@ pub(super) fn formatted(state: &mut State, mut args: Arguments) -> Outcome {
         return format::percent(state, &template, positional, value.is_safe());
     }
     if !positional.is_empty() {
-        return Err(fault("can't handle positional and keyword arguments at the same time"));
+        return Err(python_error("can't handle positional and keyword arguments at the same time"));
     }
     let named = super::value::dict(named.into_iter().map(|(key, value)| (Value::from(key), value)))?;
     format::percent(state, &template, vec![named], value.is_safe())
@@ -229,7 +229,7 @@ pub(super) fn abs(_: &mut State, mut args: Arguments) -> Outcome {
         Py::Bool(bool) => Ok(Value::from(i64::from(bool))),
         Py::Int(int) => Ok(int_value(int.saturating_abs())),
         Py::Float(float) => Ok(Value::from(float.abs())),
-        _ => Err(fault(format!("bad operand type for abs(): '{}'", type_name(&value)))),
+        _ => Err(python_error(format!("bad operand type for abs(): '{}'", type_name(&value)))),
     }
 }
 
@@ -243,7 +243,7 @@ pub(super) fn rounded(_: &mut State, mut args: Arguments) -> Outcome {
         Py::Int(int) => (int as f64, Some(int)),
         Py::Bool(bool) => (f64::from(u8::from(bool)), Some(i128::from(bool))),
         Py::Float(float) => (float, None),
-        _ => return Err(fault(format!("type {} has no rounding", type_name(&value)))),
+        _ => return Err(python_error(format!("type {} has no rounding", type_name(&value)))),
     };
     let scale = 10f64.powi(precision);
     match (method.as_str(), whole) {
@@ -253,7 +253,7 @@ pub(super) fn rounded(_: &mut State, mut args: Arguments) -> Outcome {
         (Some("common"), None) => Ok(Value::from(round(float, precision))),
         (Some("ceil"), _) => Ok(Value::from((float * scale).ceil() / scale)),
         (Some("floor"), _) => Ok(Value::from((float * scale).floor() / scale)),
-        _ => Err(fault("method must be common, ceil or floor")),
+        _ => Err(python_error("method must be common, ceil or floor")),
     }
 }
 

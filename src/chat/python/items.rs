@@ -3,7 +3,7 @@
 use minijinja::{Error, State, Value};
 
 use super::arguments::Arguments;
-use super::fault::fault;
+use super::error::python_error;
 use super::lookup::path;
 use super::methods::int;
 use super::operators::{add, equal, sort_by_key};
@@ -24,7 +24,7 @@ pub(super) fn length(state: &mut State, mut args: Arguments) -> Outcome {
         }
         Py::Seq(items) if items.kind != SequenceKind::Generator => Ok(Value::from(items.items().len())),
         Py::Dict(dict) => Ok(Value::from(dict.len())),
-        _ => Err(fault(format!("object of type '{}' has no len()", type_name(&value)))),
+        _ => Err(python_error(format!("object of type '{}' has no len()", type_name(&value)))),
     }
 }
 
@@ -42,7 +42,7 @@ pub(super) fn items(_: &mut State, mut args: Arguments) -> Outcome {
     match view(&value) {
         Py::Undefined => generator(Vec::new()),
         Py::Dict(dict) => generator(dict_pairs(dict)?),
-        _ => Err(fault("Can only get item pairs from a mapping.")),
+        _ => Err(python_error("Can only get item pairs from a mapping.")),
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn last(state: &mut State, mut args: Arguments) -> Outcome {
     args.finish()?;
     match view(&value) {
         Py::Seq(items) if items.kind == SequenceKind::Generator => {
-            Err(fault("'generator' object is not reversible"))
+            Err(python_error("'generator' object is not reversible"))
         }
         Py::Seq(items) => Ok(items.items().last().cloned().unwrap_or_default()),
         Py::Str(text) => Ok(text.chars().next_back().map(Value::from).unwrap_or_default()),
@@ -169,12 +169,12 @@ pub(super) fn dictsort(state: &mut State, mut args: Arguments) -> Outcome {
     let reverse = args.optional("reverse").is_some_and(|v| v.is_true());
     args.finish()?;
     let Py::Dict(dict) = view(&value) else {
-        return Err(fault(format!("'{}' object has no attribute 'items'", type_name(&value))));
+        return Err(python_error(format!("'{}' object has no attribute 'items'", type_name(&value))));
     };
     let by_value = match by.as_str() {
         Some("key") => false,
         Some("value") => true,
-        _ => return Err(fault("You can only sort by either \"key\" or \"value\"")),
+        _ => return Err(python_error("You can only sort by either \"key\" or \"value\"")),
     };
     let keys = dict.iter().map(|(key, value)| if by_value { value } else { key });
     let keys = keys.map(|key| folded(key.clone(), case_sensitive)).collect();
@@ -279,7 +279,7 @@ pub(super) fn slice(state: &mut State, mut args: Arguments) -> Outcome {
     let fill = args.optional("fill_with").filter(|v| !v.is_none());
     args.finish()?;
     if slices == 0 {
-        return Err(fault("integer division or modulo by zero"));
+        return Err(python_error("integer division or modulo by zero"));
     }
     state.consume_fuel(slices as u64)?;
     let (each, more) = (items.len() / slices, items.len() % slices);

@@ -6,7 +6,7 @@ use minijinja::value::Value;
 use minijinja::{Error, State};
 
 use super::arguments::Arguments;
-use super::fault::fault;
+use super::error::python_error;
 use super::number::float_repr;
 use super::operators;
 use super::text::{Metered, expect_str};
@@ -34,13 +34,13 @@ pub(super) fn tojson(state: &mut State, mut args: Arguments) -> Result<Value, Er
         Some(Py::Int(width)) => Some(" ".repeat(usize::try_from(width).unwrap_or(0).min(64))),
         Some(Py::Bool(one)) => Some(" ".repeat(usize::from(one))),
         Some(Py::Str(text)) => Some(text.to_owned()),
-        Some(_) => return Err(fault("tojson: indent must be a number or a text")),
+        Some(_) => return Err(python_error("tojson: indent must be a number or a text")),
     };
     let (item_separator, key_separator) = match separators {
         Some(pair) => {
             let pair = iterate(state, &pair)?;
             let [item, key] = pair.as_slice() else {
-                return Err(fault("tojson: separators must be a pair of texts"));
+                return Err(python_error("tojson: separators must be a pair of texts"));
             };
             (expect_str(item, "a separator")?.to_owned(), expect_str(key, "a separator")?.to_owned())
         }
@@ -69,7 +69,9 @@ fn write(state: &State, out: &mut Metered, style: &Style, value: &Value, level: 
             }
             return write_pairs(state, out, style, &pairs, level);
         }
-        _ => return Err(fault(format!("Object of type {} is not JSON serializable", type_name(value)))),
+        _ => {
+            return Err(python_error(format!("Object of type {} is not JSON serializable", type_name(value))));
+        }
     };
     done.map_err(Metered::exhausted)
 }
@@ -111,7 +113,7 @@ fn write_pairs(
             Py::Bool(bool) => bool.to_string(),
             Py::Int(int) => int.to_string(),
             Py::Float(float) => json_float(float),
-            _ => return Err(fault("keys must be str, int, float, bool or None")),
+            _ => return Err(python_error("keys must be str, int, float, bool or None")),
         };
         write_string(out, &key, style.ensure_ascii).map_err(Metered::exhausted)?;
         out.write_str(&style.key_separator).map_err(Metered::exhausted)?;

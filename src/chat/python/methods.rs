@@ -6,7 +6,7 @@
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::Arguments;
-use super::fault::fault;
+use super::error::python_error;
 use super::operators::equal;
 use super::strings::{capitalize, is_decimal, is_digit, is_space, split_blanks, split_lines, strip, title};
 use super::text::{expect_str, is_printable, marked};
@@ -119,7 +119,7 @@ fn dict_method(receiver: &Value, dict: &Dict, name: &str, mut args: Arguments) -
             let default = args.next().unwrap_or_else(|| Value::from(()));
             args.finish()?;
             if key.as_object().is_some() {
-                return Err(fault(format!("unhashable type: '{}'", type_name(&key))));
+                return Err(python_error(format!("unhashable type: '{}'", type_name(&key))));
             }
             Ok(dict.get(&key).cloned().unwrap_or(default))
         }
@@ -161,7 +161,7 @@ fn sequence_method(
             count += 1;
         }
     }
-    if name == "index" { Err(fault("the value is not in the list")) } else { Ok(Value::from(count)) }
+    if name == "index" { Err(python_error("the value is not in the list")) } else { Ok(Value::from(count)) }
 }
 
 fn str_method(
@@ -222,9 +222,9 @@ fn str_method(
                 };
             tuple([head, middle, tail].into_iter().map(Value::from).collect())
         }
-        (_, Some(_)) => Err(fault(format!("str.{name}() takes no arguments"))),
+        (_, Some(_)) => Err(python_error(format!("str.{name}() takes no arguments"))),
         ("removeprefix" | "removesuffix" | "partition" | "rpartition", None) => {
-            Err(fault(format!("str.{name}() takes exactly one argument")))
+            Err(python_error(format!("str.{name}() takes exactly one argument")))
         }
         (_, None) => Ok(plain_method(s, name)),
     }
@@ -274,7 +274,7 @@ fn split(s: &str, from_right: bool, mut args: Arguments) -> Result<Value, Error>
         Some(separator) => {
             let separator = expect_str(separator, "the separator")?;
             if separator.is_empty() {
-                return Err(fault("empty separator"));
+                return Err(python_error("empty separator"));
             }
             if from_right {
                 let mut parts: Vec<&str> = s.rsplitn(limit + 1, separator).collect();
@@ -296,7 +296,7 @@ fn join(state: &State, separator: &str, items: &[Value], is_markup: bool) -> Res
             _ if is_markup => text::escaped_str(state, item)?,
             Py::Str(part) => part.to_owned(),
             _ => {
-                return Err(fault(format!(
+                return Err(python_error(format!(
                     "sequence item {i}: expected str instance, {} found",
                     type_name(item)
                 )));
@@ -348,7 +348,7 @@ fn search(s: &str, name: &str, mut args: Arguments) -> Result<Value, Error> {
     }
     match if name.starts_with('r') { s.rfind(wanted) } else { s.find(wanted) } {
         Some(at) => Ok(Value::from(start + s[..at].chars().count())),
-        None if name.ends_with("index") => Err(fault("substring not found")),
+        None if name.ends_with("index") => Err(python_error("substring not found")),
         None => Ok(Value::from(-1)),
     }
 }
@@ -392,7 +392,7 @@ fn pad(state: &State, s: &str, name: &str, mut args: Arguments) -> Result<Value,
         None => " ".to_owned(),
     };
     if fill.chars().count() != 1 {
-        return Err(fault("the fill character must be exactly one character long"));
+        return Err(python_error("the fill character must be exactly one character long"));
     }
     let len = s.chars().count();
     let missing = usize::try_from(width).unwrap_or(0).saturating_sub(len);
@@ -440,7 +440,7 @@ pub(super) fn int(value: Option<Value>, default: i64) -> Result<i64, Error> {
         None | Some(Py::None) => Ok(default),
         Some(Py::Bool(bool)) => Ok(i64::from(bool)),
         Some(Py::Int(int)) => Ok(i64::try_from(int).unwrap_or(if int < 0 { i64::MIN } else { i64::MAX })),
-        Some(_) => Err(fault("an integer is expected")),
+        Some(_) => Err(python_error("an integer is expected")),
     }
 }
 

@@ -9,7 +9,7 @@
 mod arguments;
 mod cycle;
 mod environment;
-mod fault;
+mod error;
 mod filters;
 mod format;
 mod items;
@@ -26,6 +26,6 @@ mod text;
 mod value;
 
 pub(super) use environment::environment;
-pub(super) use fault::{Raised, fault};
+pub(super) use error::{RaisedError, python_error};
 pub(super) use rewrite::rewrite;
 pub(super) use value::from_json;

@@ -28,14 +28,14 @@ pub(super) const TUPLE: &str = "py tuple";
 const BLOCK_TEXT: &str = "py block text";
 
 /// An unsupported construct, with its line.
-pub(crate) struct Refusal {
+pub(crate) struct RewriteError {
     pub(crate) line: usize,
     pub(crate) reason: String,
 }
 
-impl Refusal {
-    fn new(span: Span, reason: impl Into<String>) -> Refusal {
-        Refusal { line: span.start_line.into(), reason: reason.into() }
+impl RewriteError {
+    fn new(span: Span, reason: impl Into<String>) -> RewriteError {
+        RewriteError { line: span.start_line.into(), reason: reason.into() }
     }
 }
 
@@ -43,15 +43,15 @@ impl Refusal {
 ///
 /// # Errors
 /// Statements that `transformers` does not support either, and a few rare forms; with the line.
-pub(crate) fn rewrite<'a>(template: &Stmt<'a>) -> Result<Stmt<'a>, Refusal> {
+pub(crate) fn rewrite<'a>(template: &Stmt<'a>) -> Result<Stmt<'a>, RewriteError> {
     let Stmt::Template(template) = template else {
-        return Err(Refusal { line: 1, reason: "not a template".into() });
+        return Err(RewriteError { line: 1, reason: "not a template".into() });
     };
     let children = body(&template.children)?;
     Ok(Stmt::Template(Spanned::new(ast::Template { children }, template.span())))
 }
 
-fn body<'a>(stmts: &[Stmt<'a>]) -> Result<Vec<Stmt<'a>>, Refusal> {
+fn body<'a>(stmts: &[Stmt<'a>]) -> Result<Vec<Stmt<'a>>, RewriteError> {
     let mut out = Vec::with_capacity(stmts.len());
     for stmt in stmts {
         statement(stmt, &mut out)?;
@@ -59,9 +59,9 @@ fn body<'a>(stmts: &[Stmt<'a>]) -> Result<Vec<Stmt<'a>>, Refusal> {
     Ok(out)
 }
 
-fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal> {
+fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), RewriteError> {
     out.push(match stmt {
-        Stmt::Template(s) => return Err(Refusal::new(s.span(), "a template inside a template")),
+        Stmt::Template(s) => return Err(RewriteError::new(s.span(), "a template inside a template")),
         Stmt::EmitRaw(s) => emit(constant(s.raw, s.span()), s.span()),
         Stmt::EmitExpr(s) => emit(expr(&s.expr), s.span()),
         Stmt::ForLoop(s) => Stmt::ForLoop(Spanned::new(
@@ -154,8 +154,10 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
         Stmt::FromImport(s) => no_templates(s.span(), "from"),
         Stmt::Extends(s) => no_templates(s.span(), "extends"),
         Stmt::Include(s) => no_templates(s.span(), "include"),
-        Stmt::AutoEscape(s) => return Err(Refusal::new(s.span(), "the tag `autoescape` is not supported")),
-        Stmt::Do(s) => return Err(Refusal::new(s.span(), "unknown tag `do`")),
+        Stmt::AutoEscape(s) => {
+            return Err(RewriteError::new(s.span(), "the tag `autoescape` is not supported"));
+        }
+        Stmt::Do(s) => return Err(RewriteError::new(s.span(), "unknown tag `do`")),
     });
     Ok(())
 }
@@ -166,7 +168,7 @@ fn no_templates<'a>(span: Span, tag: &'static str) -> Stmt<'a> {
 }
 
 /// Statements in a scope of their own for assignments.
-fn scope<'a>(stmts: &[Stmt<'a>], span: Span) -> Result<Vec<Stmt<'a>>, Refusal> {
+fn scope<'a>(stmts: &[Stmt<'a>], span: Span) -> Result<Vec<Stmt<'a>>, RewriteError> {
     if stmts.is_empty() {
         return Ok(Vec::new());
     }
@@ -186,15 +188,18 @@ fn jumps(stmts: &[Stmt<'_>]) -> bool {
 }
 
 /// Refuses jumps out of a scope: the engine would leave it open and then mistake it for the loop's.
-fn refuse_jumps(stmts: &[Stmt<'_>], span: Span, tag: &str) -> Result<(), Refusal> {
+fn refuse_jumps(stmts: &[Stmt<'_>], span: Span, tag: &str) -> Result<(), RewriteError> {
     if jumps(stmts) {
-        return Err(Refusal::new(span, format!("a `break` or `continue` out of `{tag}` is not supported")));
+        return Err(RewriteError::new(
+            span,
+            format!("a `break` or `continue` out of `{tag}` is not supported"),
+        ));
     }
     Ok(())
 }
 
 /// A macro. Its defaults become the first statements of its body, where they can use earlier arguments.
-fn declaration<'a>(s: &Spanned<ast::Macro<'a>>) -> Result<Spanned<ast::Macro<'a>>, Refusal> {
+fn declaration<'a>(s: &Spanned<ast::Macro<'a>>) -> Result<Spanned<ast::Macro<'a>>, RewriteError> {
     refuse_jumps(&s.body, s.span(), "macro")?;
     let args = s.args.iter().map(target).collect::<Result<Vec<_>, _>>()?;
     let first_default = s.args.len().saturating_sub(s.defaults.len());
@@ -218,14 +223,14 @@ fn declaration<'a>(s: &Spanned<ast::Macro<'a>>) -> Result<Spanned<ast::Macro<'a>
 }
 
 /// An assignment target: a name, or names in parentheses.
-fn target<'a>(place: &Expr<'a>) -> Result<Expr<'a>, Refusal> {
+fn target<'a>(place: &Expr<'a>) -> Result<Expr<'a>, RewriteError> {
     match place {
         Expr::Var(s) => Ok(variable(s.id, s.span())),
         Expr::List(s) => {
             let items = s.items.iter().map(target).collect::<Result<_, _>>()?;
             Ok(Expr::List(Spanned::new(ast::List { items }, s.span())))
         }
-        other => Err(Refusal::new(
+        other => Err(RewriteError::new(
             other.span(),
             "assigning to an attribute is supported only by itself: `set namespace.name = value`",
         )),

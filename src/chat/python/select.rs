@@ -3,7 +3,7 @@
 use minijinja::{Error, State, Value};
 
 use super::arguments::{Arguments, joined};
-use super::fault::fault;
+use super::error::python_error;
 use super::lookup::path;
 use super::value::{generator, iterate};
 
@@ -18,8 +18,10 @@ pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error
     let mut out = Vec::with_capacity(items.len());
     match args.next() {
         Some(name) => {
-            let name =
-                name.as_str().ok_or_else(|| fault("map: the filter's name must be a text"))?.to_owned();
+            let name = name
+                .as_str()
+                .ok_or_else(|| python_error("map: the filter's name must be a text"))?
+                .to_owned();
             let (positional, named) = args.into_rest();
             for item in items {
                 let mut arguments = vec![item];
@@ -28,7 +30,8 @@ pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error
             }
         }
         None => {
-            let attribute = args.named("attribute").ok_or_else(|| fault("map requires a filter argument"))?;
+            let attribute =
+                args.named("attribute").ok_or_else(|| python_error("map requires a filter argument"))?;
             let default = args.named("default");
             args.finish()?;
             for item in items {
@@ -44,12 +47,14 @@ pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error
 pub(super) fn select(state: &mut State, mut args: Arguments, name: &str) -> Result<Value, Error> {
     let items = items(state, args.required("value")?)?;
     let attribute = if name.ends_with("attr") {
-        Some(args.next().ok_or_else(|| fault("Missing parameter for attribute name"))?)
+        Some(args.next().ok_or_else(|| python_error("Missing parameter for attribute name"))?)
     } else {
         None
     };
     let test = match args.next() {
-        Some(test) => Some(test.as_str().ok_or_else(|| fault("the test's name must be a text"))?.to_owned()),
+        Some(test) => {
+            Some(test.as_str().ok_or_else(|| python_error("the test's name must be a text"))?.to_owned())
+        }
         None => None,
     };
     let (positional, named) = args.into_rest();

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, State, Value};
 
-use super::fault::fault;
+use super::error::python_error;
 use super::number::float_repr;
 use super::value::{Bound, Py, Sequence, SequenceKind, type_name, view};
 
@@ -211,6 +211,6 @@ pub(super) fn render_unbounded(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt
 pub(super) fn expect_str<'a>(value: &'a Value, what: &str) -> Result<&'a str, Error> {
     match view(value) {
         Py::Str(text) => Ok(text),
-        _ => Err(fault(format!("{what} must be str, not {}", type_name(value)))),
+        _ => Err(python_error(format!("{what} must be str, not {}", type_name(value)))),
     }
 }

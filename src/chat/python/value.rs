@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{Error, State, Value};
 
-use super::fault::fault;
+use super::error::python_error;
 use super::{methods, text};
 
 /// Most levels of nested containers; JSON input is limited to 128.
@@ -160,12 +160,12 @@ impl Namespace {
     /// depth of such chains would be unbounded.
     pub(super) fn set(&self, name: &str, value: Value) -> Result<(), Error> {
         if name.starts_with('_') {
-            return Err(fault(format!(
+            return Err(python_error(format!(
                 "cannot store the underscore-prefixed attribute '{name}' on a namespace"
             )));
         }
         if holds_namespace(&value) {
-            return Err(fault("a namespace inside a namespace is not supported"));
+            return Err(python_error("a namespace inside a namespace is not supported"));
         }
         self.lock().insert(name.to_owned(), value);
         Ok(())
@@ -300,7 +300,7 @@ fn checked_depth<'a>(children: impl Iterator<Item = &'a Value>) -> Result<(usize
         namespace |= holds_namespace(child);
     }
     if deepest >= MAX_DEPTH {
-        return Err(fault(format!("containers nest deeper than {MAX_DEPTH} levels")));
+        return Err(python_error(format!("containers nest deeper than {MAX_DEPTH} levels")));
     }
     Ok((deepest + 1, namespace))
 }
@@ -334,7 +334,7 @@ pub(super) fn dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<Va
     let mut map = IndexMap::new();
     for (key, value) in pairs {
         if key.as_object().is_some() || key.is_undefined() {
-            return Err(fault(format!("a {} cannot be a dictionary key here", type_name(&key))));
+            return Err(python_error(format!("a {} cannot be a dictionary key here", type_name(&key))));
         }
         map.insert(key, value);
     }
@@ -362,7 +362,7 @@ pub(crate) fn from_json(json: &serde_json::Value) -> Result<Value, Error> {
             (Some(int), _, _) => Value::from(int),
             (_, Some(int), _) => Value::from(int),
             (_, _, Some(float)) => Value::from(float),
-            _ => return Err(fault(format!("the number {number} cannot be held"))),
+            _ => return Err(python_error(format!("the number {number} cannot be held"))),
         },
         serde_json::Value::String(text) => Value::from(text.as_str()),
         serde_json::Value::Array(items) => list(items.iter().map(from_json).collect::<Result<_, _>>()?)?,
@@ -391,7 +391,7 @@ pub(super) fn iterate(state: &State, value: &Value) -> Result<Vec<Value>, Error>
         Py::Other if value.as_object().is_some_and(|object| object.repr() != ObjectRepr::Plain) => {
             value.try_iter()?.collect()
         }
-        _ => return Err(fault(format!("'{}' object is not iterable", type_name(value)))),
+        _ => return Err(python_error(format!("'{}' object is not iterable", type_name(value)))),
     };
     state.consume_fuel(items.len() as u64)?;
     Ok(items)
