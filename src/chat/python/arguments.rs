@@ -27,6 +27,16 @@ impl Arguments {
         self.positional.pop_front().or_else(|| self.named(name))
     }
 
+    /// The next parameter as a boolean, false if it was not given.
+    pub(super) fn flag(&mut self, name: &str) -> bool {
+        self.optional(name).is_some_and(|value| value.is_true())
+    }
+
+    /// The next parameter, unless it was not given or is none.
+    pub(super) fn given(&mut self, name: &str) -> Option<Value> {
+        self.optional(name).filter(|value| !value.is_none())
+    }
+
     /// The next parameter, positional or by name.
     ///
     /// # Errors
@@ -77,10 +87,12 @@ fn named(kwargs: &Value) -> Vec<(String, Value)> {
     kwargs.args().filter_map(|name| Some((name.to_owned(), kwargs.peek::<Value>(name).ok()?))).collect()
 }
 
-/// Arguments in the engine's form: positional, then by name.
-pub(super) fn joined(mut positional: Vec<Value>, named: Vec<(String, Value)>) -> Vec<Value> {
+/// The arguments of a filter or test of `value`, in the engine's form: positional, then by name.
+pub(super) fn applied_to(value: Value, positional: &[Value], named: &[(String, Value)]) -> Vec<Value> {
+    let mut all = vec![value];
+    all.extend_from_slice(positional);
     if !named.is_empty() {
-        positional.push(named.into_iter().collect::<Kwargs>().into());
+        all.push(named.iter().cloned().collect::<Kwargs>().into());
     }
-    positional
+    all
 }

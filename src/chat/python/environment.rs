@@ -132,20 +132,11 @@ pub(crate) fn environment(fuel: u64, recursion_limit: usize) -> Environment<'sta
     env.add_test("divisibleby", |state: &mut State, args: Rest<ValueOrKwargs>| {
         predicates::divisible(state, args.into())
     });
-    env.add_test("filter", |name: Value| {
-        let known = |wanted: &str| {
-            FILTERS.iter().any(|(name, _)| *name == wanted)
-                || NAMED_FILTERS.iter().any(|(_, names)| names.contains(&wanted))
-        };
-        name.as_str().is_some_and(known)
+    env.add_test("filter", |state: &State, name: Value| {
+        name.as_str().is_some_and(|name| minijinja::tests::is_filter(state, name))
     });
-    env.add_test("test", |name: Value| {
-        let known = |wanted: &str| {
-            predicates::PLAIN.contains(&wanted)
-                || predicates::COMPARISONS.iter().any(|(name, _)| *name == wanted)
-                || matches!(wanted, "sameas" | "divisibleby" | "filter" | "test")
-        };
-        name.as_str().is_some_and(known)
+    env.add_test("test", |state: &State, name: Value| {
+        name.as_str().is_some_and(|name| minijinja::tests::is_test(state, name))
     });
     env
 }

@@ -4,10 +4,10 @@ use minijinja::{Error, State, Value};
 
 use super::arguments::Arguments;
 use super::error::python_error;
-use super::methods::{self, int, replaced, trim};
+use super::methods::{self, int, replaced};
 use super::number::{parse_float, parse_int, round};
 use super::operators::int_value;
-use super::strings::{capitalize, is_space, split_lines};
+use super::strings::{capitalize, is_space, split_lines, strip};
 use super::text::{self, marked, str};
 use super::value::{Py, type_name, view};
 use super::{format, lookup};
@@ -76,9 +76,10 @@ fn title(text: &str) -> String {
 /// `value|trim(chars)`.
 pub(super) fn trimmed(state: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
-    let chars = args.optional("chars");
+    let chars = args.given("chars");
     args.finish()?;
-    trim(state, &value, chars.as_ref())
+    let chars = chars.as_ref().map(|chars| text::expect_str(chars, "the characters to strip")).transpose()?;
+    Ok(marked(strip(&str(state, &value)?, chars, true, true), value.is_safe()))
 }
 
 /// `s|replace(old, new, count)`.
@@ -94,8 +95,8 @@ pub(super) fn replace(state: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn indent(state: &mut State, mut args: Arguments) -> Outcome {
     let s = args.required("s")?;
     let width = args.optional("width");
-    let first = args.optional("first").is_some_and(|v| v.is_true());
-    let blank = args.optional("blank").is_some_and(|v| v.is_true());
+    let first = args.flag("first");
+    let blank = args.flag("blank");
     args.finish()?;
     let margin = match width.as_ref().map(view) {
         Some(Py::Str(text)) => text.to_owned(),
@@ -130,7 +131,7 @@ pub(super) fn center(state: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn truncate(state: &mut State, mut args: Arguments) -> Outcome {
     let s = str(state, &args.required("s")?)?;
     let length = usize::try_from(int(args.optional("length"), 255)?).unwrap_or(0);
-    let kill_words = args.optional("killwords").is_some_and(|v| v.is_true());
+    let kill_words = args.flag("killwords");
     let end = args.optional("end").map_or(Ok("...".to_owned()), |end| str(state, &end))?;
     let leeway = usize::try_from(int(args.optional("leeway"), 5)?).unwrap_or(0);
     args.finish()?;
@@ -261,7 +262,7 @@ pub(super) fn rounded(_: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn default(_: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
     let default = args.optional("default_value").unwrap_or_else(|| Value::from(""));
-    let falsy = args.optional("boolean").is_some_and(|v| v.is_true());
+    let falsy = args.flag("boolean");
     args.finish()?;
     Ok(if value.is_undefined() || (falsy && !value.is_true()) { default } else { value })
 }

@@ -103,6 +103,17 @@ pub(super) fn path(state: &State, value: &Value, path: &Value) -> Result<Value, 
     Ok(at)
 }
 
+/// [`path`], or `default` in place of an undefined value.
+pub(super) fn path_or(
+    state: &State,
+    value: &Value,
+    at: &Value,
+    default: Option<&Value>,
+) -> Result<Value, Error> {
+    let found = path(state, value, at)?;
+    Ok(if found.is_undefined() { default.cloned().unwrap_or(found) } else { found })
+}
+
 /// `{% set value.name = new %}`.
 pub(super) fn set_attribute(_: &mut State, mut args: Arguments) -> Result<Value, Error> {
     let (value, name, new) = (args.required("value")?, args.required("name")?, args.required("new")?);

@@ -8,7 +8,9 @@ use minijinja::{Error, ErrorKind, State, Value};
 use super::arguments::Arguments;
 use super::error::python_error;
 use super::operators::equal;
-use super::strings::{capitalize, is_decimal, is_digit, is_space, split_blanks, split_lines, strip, title};
+use super::strings::{
+    capitalize, is_decimal, is_digit, is_lower, is_space, is_upper, split_blanks, split_lines, strip, title,
+};
 use super::text::{expect_str, is_printable, marked};
 use super::value::{
     Dict, Py, Sequence, SequenceKind, dict_pairs, iterate, list, sequence, tuple, type_name, view,
@@ -183,7 +185,7 @@ fn str_method(
         }
         "split" | "rsplit" => return split(s, name == "rsplit", args),
         "splitlines" => {
-            let keep = args.optional("keepends").is_some_and(|v| v.is_true());
+            let keep = args.flag("keepends");
             args.finish()?;
             return list(split_lines(s, keep).into_iter().map(Value::from).collect());
         }
@@ -246,13 +248,13 @@ fn plain_method(s: &str, name: &str) -> Value {
                 })
                 .collect::<String>(),
         ),
-        "islower" => Value::from(s.chars().any(char::is_lowercase) && !s.chars().any(char::is_uppercase)),
-        "isupper" => Value::from(s.chars().any(char::is_uppercase) && !s.chars().any(char::is_lowercase)),
+        "islower" => Value::from(is_lower(s)),
+        "isupper" => Value::from(is_upper(s)),
         "istitle" => Value::from(s.chars().any(char::is_alphabetic) && title(s) == s),
         "isspace" => every(is_space),
         "isalpha" => every(char::is_alphabetic),
         "isalnum" => every(char::is_alphanumeric),
-        "isdigit" => every(|c| c.is_numeric() && (c.is_ascii_digit() || is_digit(c))),
+        "isdigit" => every(is_digit),
         "isdecimal" => every(is_decimal),
         "isnumeric" => every(char::is_numeric),
         "isascii" => Value::from(s.is_ascii()),
@@ -266,7 +268,7 @@ fn plain_method(s: &str, name: &str) -> Value {
 }
 
 fn split(s: &str, from_right: bool, mut args: Arguments) -> Result<Value, Error> {
-    let separator = args.optional("sep").filter(|v| !v.is_none());
+    let separator = args.given("sep");
     let limit = int(args.optional("maxsplit"), -1)?;
     args.finish()?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX - 1);
@@ -442,13 +444,4 @@ pub(super) fn int(value: Option<Value>, default: i64) -> Result<i64, Error> {
         Some(Py::Int(int)) => Ok(i64::try_from(int).unwrap_or(if int < 0 { i64::MIN } else { i64::MAX })),
         Some(_) => Err(python_error("an integer is expected")),
     }
-}
-
-/// `str(value).strip(chars)` for the filter `trim`.
-pub(super) fn trim(state: &State, value: &Value, chars: Option<&Value>) -> Result<Value, Error> {
-    let chars = chars
-        .filter(|v| !v.is_none())
-        .map(|chars| expect_str(chars, "the characters to strip"))
-        .transpose()?;
-    Ok(marked(strip(&text::str(state, value)?, chars, true, true), value.is_safe()))
 }

@@ -6,6 +6,7 @@ use minijinja::{Error, State};
 use super::arguments::Arguments;
 use super::error::python_error;
 use super::operators::{compare, is_same};
+use super::strings::{is_lower, is_upper};
 use super::text::str;
 use super::value::{Bound, Py, SequenceKind, view};
 
@@ -95,11 +96,8 @@ pub(super) fn plain(state: &State, name: &str, mut args: Arguments) -> Result<bo
             };
             odd == (name == "odd")
         }
-        _ => {
-            let text = str(state, &value)?;
-            let (lower, upper) = (text.chars().any(char::is_lowercase), text.chars().any(char::is_uppercase));
-            if name == "lower" { lower && !upper } else { upper && !lower }
-        }
+        "lower" => is_lower(&str(state, &value)?),
+        _ => is_upper(&str(state, &value)?),
     })
 }
 

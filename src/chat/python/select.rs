@@ -2,9 +2,9 @@
 
 use minijinja::{Error, State, Value};
 
-use super::arguments::{Arguments, joined};
+use super::arguments::{Arguments, applied_to};
 use super::error::python_error;
-use super::lookup::path;
+use super::lookup::{path, path_or};
 use super::value::{generator, iterate};
 
 /// The items of `value`; none for falsy values, so that `none|map` is not an error.
@@ -24,9 +24,7 @@ pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error
                 .to_owned();
             let (positional, named) = args.into_rest();
             for item in items {
-                let mut arguments = vec![item];
-                arguments.extend(positional.iter().cloned());
-                out.push(state.apply_filter(&name, &joined(arguments, named.clone()))?);
+                out.push(state.apply_filter(&name, &applied_to(item, &positional, &named))?);
             }
         }
         None => {
@@ -35,8 +33,7 @@ pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error
             let default = args.named("default");
             args.finish()?;
             for item in items {
-                let value = path(state, &item, &attribute)?;
-                out.push(if value.is_undefined() { default.clone().unwrap_or(value) } else { value });
+                out.push(path_or(state, &item, &attribute, default.as_ref())?);
             }
         }
     }
@@ -67,11 +64,7 @@ pub(super) fn select(state: &mut State, mut args: Arguments, name: &str) -> Resu
         };
         let holds = match &test {
             None => tested.is_true(),
-            Some(test) => {
-                let mut arguments = vec![tested];
-                arguments.extend(positional.iter().cloned());
-                state.perform_test(test, &joined(arguments, named.clone()))?
-            }
+            Some(test) => state.perform_test(test, &applied_to(tested, &positional, &named))?,
         };
         if holds == keep {
             out.push(item);

@@ -1,16 +1,13 @@
-//! Python's containers as the engine's objects.
+//! Python's containers, and values by their Python types.
 
-use std::fmt;
-use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indexmap::IndexMap;
-use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
+use minijinja::value::{ObjectRepr, ValueKind};
 use minijinja::{Error, State, Value};
 
 use super::error::python_error;
-use super::{methods, text};
 
 /// Most levels of nested containers; JSON input is limited to 128.
 pub(super) const MAX_DEPTH: usize = 160;
@@ -71,36 +68,6 @@ impl Sequence {
     }
 }
 
-impl Object for Sequence {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        // A `Seq` would support subscripts.
-        if self.has_subscripts() { ObjectRepr::Seq } else { ObjectRepr::Plain }
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.items.get(key.as_usize()?).cloned()
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        match self.kind {
-            SequenceKind::Generator => Enumerator::Values(self.rest().to_vec()),
-            _ => Enumerator::Seq(self.items.len()),
-        }
-    }
-
-    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        (self.kind != SequenceKind::Generator).then_some(self.items.len())
-    }
-
-    fn is_true(self: &Arc<Self>) -> bool {
-        self.kind == SequenceKind::Generator || !self.items.is_empty()
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text::render_unbounded(&Value::from_dyn_object(self.clone()), f)
-    }
-}
-
 /// A dictionary in insertion order.
 #[derive(Debug)]
 pub(super) struct Dict {
@@ -121,24 +88,6 @@ impl Dict {
 
     pub(super) fn len(&self) -> usize {
         self.map.len()
-    }
-}
-
-impl Object for Dict {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.map.get(key).cloned()
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.map.keys().cloned().collect())
-    }
-
-    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        Some(self.map.len())
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text::render_unbounded(&Value::from_dyn_object(self.clone()), f)
     }
 }
 
@@ -176,39 +125,11 @@ impl Namespace {
     }
 }
 
-impl Object for Namespace {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<Namespace>")
-    }
-}
-
 /// A method as a value: `{{ x.items }}`.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) receiver: Value,
     pub(super) name: String,
-}
-
-impl Object for Bound {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn is_true(self: &Arc<Self>) -> bool {
-        true
-    }
-
-    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
-        methods::call(state, &self.receiver, &self.name, args)
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<built-in method {} of {} object>", self.name, type_name(&self.receiver))
-    }
 }
 
 /// A value by its Python type.
