@@ -1,6 +1,6 @@
 //! SHA-256 of the checkpoint's files, computed during the pass over the weights.
 
-use super::{Error, slab::Slab};
+use super::Error;
 use crate::checkpoint::Shards;
 use sha2::{Digest, Sha256};
 use std::{
@@ -42,9 +42,10 @@ impl<'a> SourceHasher<'a> {
         SourceHasher { shards, states: shards.files().iter().map(|_| Mutex::new(state())).collect() }
     }
 
-    /// Hashes up to the end of `slab`, unless another worker is hashing this shard.
-    pub(super) fn advance(&self, slab: &Slab) -> Result<(), Error> {
-        let Some((shard, end)) = slab.source_end else { return Ok(()) };
+    /// Hashes up to the end of a slab, given as its shard and the offset in it, unless another worker is hashing
+    /// this shard.
+    pub(super) fn advance(&self, slab_end: Option<(usize, u64)>) -> Result<(), Error> {
+        let Some((shard, end)) = slab_end else { return Ok(()) };
         match self.states[shard].try_lock() {
             Ok(mut state) => self.hash_to(shard, &mut state, end),
             Err(_) => Ok(()),

@@ -1,9 +1,6 @@
 //! Facts about the machine from the operating system, and findings on them.
 
-use super::{
-    finding::{Finding, Topic},
-    speed::Speed,
-};
+use super::finding::{Finding, Topic};
 use crate::{
     cache::{FolderState, Store},
     machine::{self, Firmware, Limits, Load, Machine, Processor, Sensors},
@@ -244,8 +241,9 @@ impl Facts {
         }
     }
 
-    /// Findings on other programs and swapping: while edgecall was idle, and while `speed` was measured.
-    pub fn load_findings(&self, speed: Option<&Speed>) -> Vec<Finding> {
+    /// Findings on other programs and swapping: while edgecall was idle, and in `measured`, while the speed was
+    /// measured.
+    pub fn load_findings(&self, measured: Option<Load>) -> Vec<Finding> {
         let mut found = Vec::new();
         let cpus = self.limits.as_ref().map_or(self.threads as f64, Limits::cpus).max(1.0);
         if let Some(load) = self.load {
@@ -267,9 +265,7 @@ impl Facts {
                 ));
             }
         }
-        if let Some(pages) =
-            speed.and_then(|speed| speed.load).map(|load| load.swapped_pages).filter(|&pages| pages > 0)
-        {
+        if let Some(pages) = measured.map(|load| load.swapped_pages).filter(|&pages| pages > 0) {
             found.push(Finding::wrong(
                 Topic::Memory,
                 format!("the machine swapped {pages} pages while the model ran"),

@@ -106,7 +106,7 @@ pub fn examine(request: &Request, mut progress: impl FnMut(&str)) -> Result<Repo
         }
         None => None,
     };
-    findings.extend(machine.load_findings(model.as_ref().and_then(|model| model.speed.as_ref())));
+    findings.extend(machine.load_findings(model.as_ref().and_then(|model| model.speed.as_ref()?.load)));
     if let Some(speed) = model.as_ref().and_then(|model| model.speed.as_ref()) {
         findings.extend(speed.findings(&machine));
     }
