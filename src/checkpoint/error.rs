@@ -1,6 +1,6 @@
 //! Reasons why a directory cannot be used as a checkpoint.
 
-use super::{config, tokenizer};
+use super::{fields, tokenizer};
 use crate::{kind::Kind, remedy::Remedy};
 use std::path::PathBuf;
 
@@ -62,7 +62,7 @@ pub enum Error {
     Config {
         path: PathBuf,
         #[source]
-        source: config::Error,
+        source: fields::Error,
     },
     /// The index is not valid JSON, or has no `weight_map`.
     #[error("{}: not an index of shards", path.display())]

@@ -2,13 +2,15 @@
 
 mod config;
 mod error;
+mod fields;
 mod folder;
 mod rope;
 mod shards;
 pub mod tokenizer;
 
-pub use config::{Config, Error as ConfigError};
+pub use config::Config;
 pub use error::Error;
+pub use fields::Error as ConfigError;
 pub use rope::{Rope, RopeScaling};
 pub use shards::{Dtype, ShardFile, Shards, SourceTensor};
 

@@ -1,6 +1,6 @@
 //! Rotary position embedding: its base, and its scaling for longer contexts.
 
-use super::config::{Error, Fields};
+use super::fields::{Error, Fields};
 use serde_json::{Map, Value};
 
 /// The rotary position embedding of a model.
