@@ -146,6 +146,32 @@ fn member_length(text: &[u8]) -> Option<usize> {
     Some(start + length)
 }
 
+/// The first integer in `text` that does not fit in 64 bits, and its byte offset; `text` is valid JSON.
+///
+/// `serde_json` would round it to a float, and the model would read another number.
+pub fn wide_integer(text: &str) -> Option<(usize, &str)> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => at += string_length(&bytes[at..])?,
+            b'-' | b'0'..=b'9' => {
+                let rest = &bytes[at..];
+                let end =
+                    rest.iter().position(|b| !matches!(b, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E'));
+                let literal = &text[at..at + end.unwrap_or(rest.len())];
+                let whole = literal.bytes().all(|b| b == b'-' || b.is_ascii_digit());
+                if whole && literal.parse::<i64>().is_err() && literal.parse::<u64>().is_err() {
+                    return Some((at, literal));
+                }
+                at += literal.len();
+            }
+            _ => at += 1,
+        }
+    }
+    None
+}
+
 struct Spaced;
 
 impl Formatter for Spaced {
