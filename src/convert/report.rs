@@ -268,24 +268,7 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         for file in &self.files {
-            writeln!(f, "{}  {}", file.path.display(), bytes(file.file_bytes))?;
-            let types: Vec<String> =
-                file.tensor_types.iter().map(|(name, count)| format!("{count} {name}")).collect();
-            writeln!(f, "  {}", types.join(", "))?;
-            if let Some(head) = file.tied_head_bytes {
-                writeln!(
-                    f,
-                    "  {} of it are a second copy of the embedding, which can be left out",
-                    bytes(head)
-                )?;
-            }
-            for (Fallback { tensor, wanted, got, row_len }, count) in grouped_fallbacks(&file.fallbacks) {
-                writeln!(
-                    f,
-                    "  {count} with rows of {row_len}, no whole {wanted} blocks, are {got}: {tensor}{}",
-                    if count > 1 { " ..." } else { "" }
-                )?;
-            }
+            write_file(f, file)?;
         }
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
@@ -323,6 +306,25 @@ impl fmt::Display for Report {
             ),
         }
     }
+}
+
+/// The path and size of a file, and what its tensors are.
+fn write_file(f: &mut fmt::Formatter<'_>, file: &FileReport) -> fmt::Result {
+    writeln!(f, "{}  {}", file.path.display(), bytes(file.file_bytes))?;
+    let types: Vec<String> =
+        file.tensor_types.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    writeln!(f, "  {}", types.join(", "))?;
+    if let Some(head) = file.tied_head_bytes {
+        writeln!(f, "  {} of it are a second copy of the embedding, which can be left out", bytes(head))?;
+    }
+    for (Fallback { tensor, wanted, got, row_len }, count) in grouped_fallbacks(&file.fallbacks) {
+        writeln!(
+            f,
+            "  {count} with rows of {row_len}, no whole {wanted} blocks, are {got}: {tensor}{}",
+            if count > 1 { " ..." } else { "" }
+        )?;
+    }
+    Ok(())
 }
 
 fn row(f: &mut fmt::Formatter<'_>, columns: [String; 7], worst: &str) -> fmt::Result {

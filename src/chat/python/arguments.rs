@@ -6,6 +6,7 @@ use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
 use minijinja::{Error, Value};
 
 use super::error::python_error;
+use super::value::{Py, view};
 
 /// The arguments of a call, read parameter by parameter in the order of the signature.
 pub(super) struct Arguments {
@@ -35,6 +36,14 @@ impl Arguments {
     /// The next parameter, unless it was not given or is none.
     pub(super) fn given(&mut self, name: &str) -> Option<Value> {
         self.optional(name).filter(|value| !value.is_none())
+    }
+
+    /// The next parameter as an integer; `default` if it was not given or is none.
+    ///
+    /// # Errors
+    /// A value of another type.
+    pub(super) fn int(&mut self, name: &str, default: i64) -> Result<i64, Error> {
+        int(self.optional(name), default)
     }
 
     /// The next parameter, positional or by name.
@@ -95,4 +104,14 @@ pub(super) fn applied_to(value: Value, positional: &[Value], named: &[(String, V
         all.push(named.iter().cloned().collect::<Kwargs>().into());
     }
     all
+}
+
+/// An integer argument; `default` if absent or none.
+pub(super) fn int(value: Option<Value>, default: i64) -> Result<i64, Error> {
+    match value.as_ref().map(view) {
+        None | Some(Py::None) => Ok(default),
+        Some(Py::Bool(bool)) => Ok(i64::from(bool)),
+        Some(Py::Int(int)) => Ok(i64::try_from(int).unwrap_or(if int < 0 { i64::MIN } else { i64::MAX })),
+        Some(_) => Err(python_error("an integer is expected")),
+    }
 }

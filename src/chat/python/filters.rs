@@ -2,11 +2,12 @@
 
 use minijinja::{Error, State, Value};
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, int};
 use super::error::python_error;
-use super::methods::{self, int, replaced};
+use super::methods;
 use super::number::{parse_float, parse_int, round};
 use super::operators::int_value;
+use super::str_methods::replaced;
 use super::strings::{capitalize, is_space, split_lines, strip};
 use super::text::{self, marked, str};
 use super::value::{Py, type_name, view};
@@ -85,7 +86,7 @@ pub(super) fn trimmed(state: &mut State, mut args: Arguments) -> Outcome {
 /// `s|replace(old, new, count)`.
 pub(super) fn replace(state: &mut State, mut args: Arguments) -> Outcome {
     let (s, old, new) = (args.required("s")?, args.required("old")?, args.required("new")?);
-    let count = int(args.optional("count"), -1)?;
+    let count = args.int("count", -1)?;
     args.finish()?;
     let (s, old, new) = (str(state, &s)?, str(state, &old)?, str(state, &new)?);
     replaced(state, &s, &old, &new, count).map(Value::from)
@@ -130,10 +131,10 @@ pub(super) fn center(state: &mut State, mut args: Arguments) -> Outcome {
 /// `s|truncate(length, killwords, end, leeway)`.
 pub(super) fn truncate(state: &mut State, mut args: Arguments) -> Outcome {
     let s = str(state, &args.required("s")?)?;
-    let length = usize::try_from(int(args.optional("length"), 255)?).unwrap_or(0);
+    let length = usize::try_from(args.int("length", 255)?).unwrap_or(0);
     let kill_words = args.flag("killwords");
     let end = args.optional("end").map_or(Ok("...".to_owned()), |end| str(state, &end))?;
-    let leeway = usize::try_from(int(args.optional("leeway"), 5)?).unwrap_or(0);
+    let leeway = usize::try_from(args.int("leeway", 5)?).unwrap_or(0);
     args.finish()?;
     let chars: Vec<char> = s.chars().collect();
     if chars.len() <= length + leeway {
@@ -192,7 +193,7 @@ pub(super) fn urlencode(state: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn to_int(_: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
     let default = args.optional("default").unwrap_or_else(|| Value::from(0));
-    let base = u32::try_from(int(args.optional("base"), 10)?).ok().filter(|base| (2..=36).contains(base));
+    let base = u32::try_from(args.int("base", 10)?).ok().filter(|base| (2..=36).contains(base));
     args.finish()?;
     let whole = |float: f64| (float.is_finite() && float.abs() < 1e38).then_some(float.trunc() as i128);
     let found = match view(&value) {
@@ -237,7 +238,7 @@ pub(super) fn abs(_: &mut State, mut args: Arguments) -> Outcome {
 /// `value|round(precision, method)`.
 pub(super) fn rounded(_: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
-    let precision = int(args.optional("precision"), 0)?.clamp(-400, 400) as i32;
+    let precision = args.int("precision", 0)?.clamp(-400, 400) as i32;
     let method = args.optional("method").unwrap_or_else(|| Value::from("common"));
     args.finish()?;
     let (float, whole) = match view(&value) {

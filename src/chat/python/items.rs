@@ -2,10 +2,9 @@
 
 use minijinja::{Error, State, Value};
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, int};
 use super::error::python_error;
 use super::lookup::{path, path_or};
-use super::methods::int;
 use super::operators::{add, equal, sort_by_key};
 use super::text::str;
 use super::value::{Py, SequenceKind, dict_pairs, generator, iterate, list, tuple, type_name, view};

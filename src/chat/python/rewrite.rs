@@ -64,21 +64,7 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Rewrite
         Stmt::Template(s) => return Err(RewriteError::new(s.span(), "a template inside a template")),
         Stmt::EmitRaw(s) => emit(constant(s.raw, s.span()), s.span()),
         Stmt::EmitExpr(s) => emit(expr(&s.expr), s.span()),
-        Stmt::ForLoop(s) => Stmt::ForLoop(Spanned::new(
-            ast::ForLoop {
-                target: target(&s.target)?,
-                iter: call(LOOP, vec![expr(&s.iter)], s.iter.span()),
-                filter_expr: s.filter_expr.as_ref().map(expr),
-                recursive: s.recursive,
-                body: body(&s.body)?,
-                else_body: if jumps(&s.else_body) {
-                    body(&s.else_body)?
-                } else {
-                    scope(&s.else_body, s.span())?
-                },
-            },
-            s.span(),
-        )),
+        Stmt::ForLoop(s) => for_loop(s)?,
         Stmt::IfCond(s) => Stmt::IfCond(Spanned::new(
             ast::IfCond {
                 expr: expr(&s.expr),
@@ -87,41 +73,14 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Rewrite
             },
             s.span(),
         )),
-        Stmt::WithBlock(s) => {
-            refuse_jumps(&s.body, s.span(), "with")?;
-            // All at once, since the values must not see the names before them in the tag.
-            let items = s.assignments.iter().map(|(name, _)| target(name)).collect::<Result<Vec<_>, _>>()?;
-            let values = s.assignments.iter().map(|(_, value)| expr(value)).collect();
-            let assignments = if items.is_empty() {
-                Vec::new()
-            } else {
-                vec![(Expr::List(Spanned::new(ast::List { items }, s.span())), call(TUPLE, values, s.span()))]
-            };
-            Stmt::WithBlock(Spanned::new(ast::WithBlock { assignments, body: body(&s.body)? }, s.span()))
-        }
+        Stmt::WithBlock(s) => with_block(s)?,
         Stmt::Set(s) => match &s.target {
             Expr::GetAttr(place) => emit(set_attribute(place, expr(&s.expr)), s.span()),
             place => {
                 Stmt::Set(Spanned::new(ast::Set { target: target(place)?, expr: expr(&s.expr) }, s.span()))
             }
         },
-        Stmt::SetBlock(s) => {
-            let (name, after) = match &s.target {
-                Expr::GetAttr(place) => {
-                    let text = variable(BLOCK_TEXT, s.span());
-                    (variable(BLOCK_TEXT, s.span()), Some(emit(set_attribute(place, text), s.span())))
-                }
-                place => (target(place)?, None),
-            };
-            refuse_jumps(&s.body, s.span(), "set")?;
-            let filter = s.filter.as_ref().map(expr);
-            out.push(Stmt::SetBlock(Spanned::new(
-                ast::SetBlock { target: name, filter, body: scope(&s.body, s.span())? },
-                s.span(),
-            )));
-            out.extend(after);
-            return Ok(());
-        }
+        Stmt::SetBlock(s) => return set_block(s, out),
         Stmt::FilterBlock(s) => {
             refuse_jumps(&s.body, s.span(), "filter")?;
             let filter = expr(&s.filter);
@@ -159,6 +118,51 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Rewrite
         }
         Stmt::Do(s) => return Err(RewriteError::new(s.span(), "unknown tag `do`")),
     });
+    Ok(())
+}
+
+fn for_loop<'a>(s: &Spanned<ast::ForLoop<'a>>) -> Result<Stmt<'a>, RewriteError> {
+    Ok(Stmt::ForLoop(Spanned::new(
+        ast::ForLoop {
+            target: target(&s.target)?,
+            iter: call(LOOP, vec![expr(&s.iter)], s.iter.span()),
+            filter_expr: s.filter_expr.as_ref().map(expr),
+            recursive: s.recursive,
+            body: body(&s.body)?,
+            else_body: if jumps(&s.else_body) { body(&s.else_body)? } else { scope(&s.else_body, s.span())? },
+        },
+        s.span(),
+    )))
+}
+
+fn with_block<'a>(s: &Spanned<ast::WithBlock<'a>>) -> Result<Stmt<'a>, RewriteError> {
+    refuse_jumps(&s.body, s.span(), "with")?;
+    // All at once, since the values must not see the names before them in the tag.
+    let items = s.assignments.iter().map(|(name, _)| target(name)).collect::<Result<Vec<_>, _>>()?;
+    let values = s.assignments.iter().map(|(_, value)| expr(value)).collect();
+    let assignments = if items.is_empty() {
+        Vec::new()
+    } else {
+        vec![(Expr::List(Spanned::new(ast::List { items }, s.span())), call(TUPLE, values, s.span()))]
+    };
+    Ok(Stmt::WithBlock(Spanned::new(ast::WithBlock { assignments, body: body(&s.body)? }, s.span())))
+}
+
+fn set_block<'a>(s: &Spanned<ast::SetBlock<'a>>, out: &mut Vec<Stmt<'a>>) -> Result<(), RewriteError> {
+    let (name, after) = match &s.target {
+        Expr::GetAttr(place) => {
+            let text = variable(BLOCK_TEXT, s.span());
+            (variable(BLOCK_TEXT, s.span()), Some(emit(set_attribute(place, text), s.span())))
+        }
+        place => (target(place)?, None),
+    };
+    refuse_jumps(&s.body, s.span(), "set")?;
+    let filter = s.filter.as_ref().map(expr);
+    out.push(Stmt::SetBlock(Spanned::new(
+        ast::SetBlock { target: name, filter, body: scope(&s.body, s.span())? },
+        s.span(),
+    )));
+    out.extend(after);
     Ok(())
 }
 
