@@ -6,7 +6,9 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value}
 use super::arguments::Arguments;
 use super::error::{RaisedError, python_error};
 use super::value::{Namespace, Py, iterate, view};
-use super::{cycle, filters, items, json, lookup, methods, operators, predicates, select, text, value};
+use super::{
+    cycle, filters, items, json, lookup, methods, operators, predicates, select, slices, text, value,
+};
 
 /// A function of the template language.
 type Native = fn(&mut State, Arguments) -> Result<Value, Error>;
@@ -74,7 +76,7 @@ const HOOKS: &[(&str, Native)] = &[
     (super::rewrite::NO_TEMPLATES, lookup::no_templates),
     (super::rewrite::REM, operators::rem),
     (super::rewrite::SET_ATTRIBUTE, lookup::set_attribute),
-    (super::rewrite::SLICE, operators::slice),
+    (super::rewrite::SLICE, slices::slice),
     (super::rewrite::TUPLE, lookup::tuple),
 ];
 

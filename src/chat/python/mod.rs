@@ -31,6 +31,7 @@ mod operators;
 mod predicates;
 mod rewrite;
 mod select;
+mod slices;
 mod str_methods;
 mod strings;
 mod text;
