@@ -12,9 +12,10 @@ use super::{
     json::Json,
     row::Data,
 };
+pub(super) use crate::hash::hex;
 use crate::{
     chat::{self, Conversation, Message, Role},
-    json,
+    files, json,
     tools::ToolSet,
 };
 use md5::{Digest, Md5};
@@ -22,7 +23,6 @@ use serde_json::{Map, Value};
 use sha2::Sha256;
 use std::{
     fs::File,
-    io::Read,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -345,23 +345,14 @@ fn the_call(message: &Message) -> Result<Call, String> {
         .map_err(|rejection: Rejection| format!("is no call: {rejection}"))
 }
 
-/// Lower-case hexadecimal digits of `bytes`.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let wrong = |source| Error::Read { path: path.to_path_buf(), source };
-    let mut bytes = Vec::new();
-    File::open(path).map_err(wrong)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(wrong)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Error::File {
-            path: path.to_path_buf(),
-            problem: format!("more than {MAX_FILE_BYTES} bytes; no test set has as many"),
-            source: None,
-        });
-    }
-    Ok(bytes)
+    let read = File::open(path).and_then(|file| files::read_within(MAX_FILE_BYTES, file));
+    read.map_err(wrong)?.ok_or_else(|| Error::File {
+        path: path.to_path_buf(),
+        problem: format!("more than {MAX_FILE_BYTES} bytes; no test set has as many"),
+        source: None,
+    })
 }
 
 fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Error> {

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     cache::{Key, Store},
+    hash,
     runtime::{
         self, Completion, Drafter, Evaluated, Finish, Model, Pace, Prefix, Sampler, Session, generate,
     },
@@ -161,7 +162,7 @@ pub(super) fn respond(
     id.update(settings.sampling.seed.to_le_bytes());
     prompt.tokens.iter().for_each(|token| id.update(token.to_le_bytes()));
     id.update(&text);
-    let id = id.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = hash::hex(&id.finalize()[..16]);
     Ok(Answer { id, content, calls, thought, end, timings })
 }
 

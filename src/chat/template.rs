@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::chat::python::{RaisedError, environment, from_json, python_error, rewrite};
 use crate::chat::{Conversation, Error, Role};
+use crate::stack;
 
 /// Limit on the work of one rendering: about one unit per step of the template and per byte that it reads or
 /// writes. Long conversations of ten thousand messages need a fraction of it.
@@ -192,11 +193,7 @@ type Compiled<'a> = (Instructions<'a>, BTreeMap<&'a str, Instructions<'a>>);
 
 /// Runs `work` on a thread with a larger stack.
 fn on_own_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        let thread = thread.map_err(|source| Error::Thread { source })?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+    stack::run_on(STACK_BYTES, work).map_err(|source| Error::Thread { source })?
 }
 
 fn compile(source: &str) -> Result<Compiled<'_>, Error> {

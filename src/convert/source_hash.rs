@@ -1,7 +1,7 @@
 //! SHA-256 of the checkpoint's files, computed during the pass over the weights.
 
 use super::Error;
-use crate::checkpoint::Shards;
+use crate::{checkpoint::Shards, hash::hex};
 use sha2::{Digest, Sha256};
 use std::{
     path::Path,
@@ -79,7 +79,7 @@ impl<'a> SourceHasher<'a> {
             hashes.push(SourceHash {
                 name: file.name.clone(),
                 file_bytes: file.file_bytes,
-                sha256: hex(sha256),
+                sha256: hex(&sha256.finalize()),
             });
         }
         Ok(hashes)
@@ -111,16 +111,11 @@ pub(super) fn small_files(dir: &Path) -> Result<Vec<SourceHash>, Error> {
             Ok(bytes) => hashes.push(SourceHash {
                 name: (*name).to_owned(),
                 file_bytes: bytes.len() as u64,
-                sha256: hex(Sha256::new_with_prefix(&bytes)),
+                sha256: hex(&Sha256::digest(&bytes)),
             }),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => return Err(Error::Read { path, source }),
         }
     }
     Ok(hashes)
-}
-
-/// The finished hash in hexadecimal.
-pub(super) fn hex(sha256: Sha256) -> String {
-    sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

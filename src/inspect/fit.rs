@@ -7,6 +7,7 @@
 use super::memory::{self, Shape, largest};
 use crate::{
     convert::{FileType, recipe},
+    display::mib,
     gguf::{FlashAttention, GgmlType, Gguf, KvType, TensorInfo},
     machine::Machine,
     remedy::Remedy,
@@ -228,10 +229,6 @@ fn as_type(header: &Gguf, file_type: FileType) -> Vec<TensorInfo> {
     let (types, _) = recipe::tensor_types(file_type, &[], shape, &named);
     let of_type = |(ggml_type, tensor): (GgmlType, &TensorInfo)| TensorInfo { ggml_type, ..tensor.clone() };
     types.into_iter().zip(tensors).map(of_type).collect()
-}
-
-fn mib(bytes: u64) -> u64 {
-    bytes.div_ceil(1 << 20)
 }
 
 impl fmt::Display for Shortage {

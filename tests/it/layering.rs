@@ -8,41 +8,48 @@ use std::{
 
 /// Each module with the modules that it may use.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("display", &[]),
+    ("files", &[]),
+    ("hash", &[]),
     ("kind", &[]),
     ("json", &[]),
     ("mmap", &[]),
     ("random", &[]),
-    ("remedy", &[]),
+    ("remedy", &["display"]),
+    ("stack", &[]),
     ("machine", &[]),
     ("http", &["kind", "random", "remedy"]),
     ("gguf", &["kind"]),
     ("quant", &["gguf"]),
-    ("checkpoint", &["kind", "mmap", "remedy"]),
-    ("convert", &["checkpoint", "gguf", "kind", "mmap", "quant", "remedy"]),
+    ("checkpoint", &["display", "kind", "mmap", "remedy"]),
+    ("convert", &["checkpoint", "display", "files", "gguf", "hash", "kind", "mmap", "quant", "remedy"]),
     ("schema", &["json", "kind"]),
-    ("tools", &["json", "kind", "schema"]),
-    ("chat", &["json", "kind", "tools", "remedy"]),
-    ("runtime", &["gguf", "kind", "mmap", "random", "remedy"]),
-    ("inspect", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "remedy"]),
+    ("tools", &["display", "json", "kind", "schema", "stack"]),
+    ("chat", &["json", "kind", "remedy", "stack", "tools"]),
+    ("runtime", &["gguf", "hash", "kind", "mmap", "random", "remedy", "stack"]),
+    ("inspect", &["checkpoint", "convert", "display", "gguf", "kind", "machine", "mmap", "remedy"]),
     ("verify", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
-    ("cache", &["kind", "machine", "runtime"]),
+    ("cache", &["hash", "kind", "machine", "runtime"]),
     (
         "call",
         &[
-            "cache", "chat", "gguf", "inspect", "json", "kind", "machine", "runtime", "schema", "tools",
-            "remedy",
+            "cache", "chat", "gguf", "hash", "inspect", "json", "kind", "machine", "remedy", "runtime",
+            "schema", "tools",
         ],
     ),
     (
         "bench",
         &[
-            "cache", "call", "chat", "gguf", "http", "inspect", "json", "kind", "machine", "random",
-            "runtime", "schema", "tools", "remedy",
+            "cache", "call", "chat", "files", "gguf", "hash", "http", "inspect", "json", "kind", "machine",
+            "random", "remedy", "runtime", "schema", "tools",
         ],
     ),
     (
         "doctor",
-        &["bench", "cache", "convert", "gguf", "inspect", "kind", "machine", "runtime", "verify", "remedy"],
+        &[
+            "bench", "cache", "convert", "gguf", "hash", "inspect", "kind", "machine", "remedy", "runtime",
+            "verify",
+        ],
     ),
 ];
 

@@ -3,17 +3,14 @@
 use crate::{
     bench::{Error, Result, dataset::hex, published},
     gguf::Gguf,
+    hash,
     runtime::{LoadOptions, Model, ModelFile},
 };
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
-    io::Read,
     path::{Path, PathBuf},
 };
-
-/// Number of bytes that are hashed at a time.
-const CHUNK: usize = 1 << 20;
 
 /// A model that takes part in the comparison.
 pub struct Contender {
@@ -130,15 +127,11 @@ fn name(path: &Path) -> String {
 
 /// SHA-256 over the bytes of all files in order, in hex.
 fn hash(files: &[ModelFile]) -> Result<String, Error> {
-    let (mut hash, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
+    let mut hash = Sha256::new();
     for ModelFile { path, .. } in files {
-        let mut file = File::open(path).map_err(unreadable(path))?;
-        loop {
-            match file.read(&mut chunk).map_err(unreadable(path))? {
-                0 => break,
-                n => hash.update(&chunk[..n]),
-            }
-        }
+        File::open(path)
+            .and_then(|file| hash::add_all(&mut hash, file, || true))
+            .map_err(unreadable(path))?;
     }
     Ok(hex(&hash.finalize()))
 }

@@ -101,13 +101,12 @@ pub fn exported(form: &str, report: &report::Report) -> String {
 /// Writes a temporary file and renames it, so that a killed process leaves no partial page.
 pub fn write_beside(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
     let cannot = |e: std::io::Error| Failure::of(Kind::CannotCreate, e.to_string());
     let mut builder = tempfile::Builder::new();
     // Permissions of any new file; a temporary one is private to its owner.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(cannot)?;
+    let mut file = builder.tempfile_in(edgecall::files::folder_of(path)).map_err(cannot)?;
     file.write_all(text.as_bytes())?;
     file.persist(path).map_err(|e| cannot(e.error))?;
     Ok(())

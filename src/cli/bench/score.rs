@@ -10,6 +10,7 @@ use anyhow::Context;
 use edgecall::{
     Kind,
     bench::{Job, metric::Toolbox, predictions, verdict::Rules},
+    files,
 };
 use std::{
     fs,
@@ -83,12 +84,7 @@ fn judge(args: &Args, job: Option<&Job>) -> anyhow::Result<Option<judge::Bench>>
 }
 
 fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    input.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(match bytes.len() as u64 > MAX_FILE_BYTES {
-        true => {
-            Err(Failure::of(Kind::Data, format!("{name} has more than {MAX_FILE_BYTES} bytes; split it")))
-        }
-        false => Ok(bytes),
-    })
+    Ok(files::read_within(MAX_FILE_BYTES, input)?.ok_or_else(|| {
+        Failure::of(Kind::Data, format!("{name} has more than {MAX_FILE_BYTES} bytes; split it"))
+    }))
 }

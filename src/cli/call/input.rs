@@ -6,7 +6,7 @@ use anyhow::Context;
 use edgecall::{
     Kind,
     chat::{self, Conversation, Message, Role},
-    json,
+    files, json,
 };
 use std::{
     fs,
@@ -82,13 +82,10 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    input.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_INPUT_BYTES {
+    Ok(files::read_within(MAX_INPUT_BYTES, input)?.ok_or_else(|| {
         let message = format!("{name} has more than {MAX_INPUT_BYTES} bytes, and no context holds as many");
-        return Ok(Err(Failure::of(Kind::Data, message)));
-    }
-    Ok(Ok(bytes))
+        Failure::of(Kind::Data, message)
+    }))
 }
 
 fn system(args: &Args) -> anyhow::Result<Option<String>> {
