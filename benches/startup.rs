@@ -4,7 +4,7 @@
 //!     EDGECALL_MODEL=model.gguf cargo bench --bench startup
 
 use edgecall::{
-    call::{Format, Request, Think, check_tools},
+    call::{PromptTemplate, Request, Think, check_tools},
     chat::Conversation,
     gguf::Gguf,
     mmap::Map,
@@ -62,10 +62,11 @@ fn main() {
         let messages =
             json!([{"role": "user", "content": "I would like to eat Thai food in San José tonight"}]);
         let conversation = Conversation::from_value(messages).unwrap();
-        let (format, request) = (Format::default(), Request::new(&conversation, Some(&tools)));
-        let manner = parts.time("template, probed", || format.manner(&vocabulary, &request, None).unwrap());
+        let (format, request) = (PromptTemplate::default(), Request::new(&conversation, Some(&tools)));
+        let tool_format =
+            parts.time("template, probed", || format.tool_format(&vocabulary, &request, None).unwrap());
         let prompt = parts.time("prompt, written", || {
-            format.render(&vocabulary, &request, manner.as_ref(), Think::Off).unwrap()
+            format.render(&vocabulary, &request, tool_format.as_ref(), Think::Off).unwrap()
         });
         parts.time("prompt, cut into tokens", || vocabulary.tokenize(&prompt, true).unwrap());
         let compiler = parts

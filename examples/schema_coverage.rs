@@ -195,7 +195,7 @@ fn judge(row: &Row<'_>, compiler: &Compiler, args: &Args) -> Result<Outcome> {
         let tracker = Tracker::new(compiled.checks.clone(), 0);
         Ok::<_, edgecall::runtime::Error>(match args.grammar_only {
             true => constraint,
-            false => constraint.watched(Box::new(tracker)),
+            false => constraint.with_validator(Box::new(tracker)),
         })
     };
     let mut constraint = match constrain() {
@@ -227,7 +227,8 @@ fn judge(row: &Row<'_>, compiler: &Compiler, args: &Args) -> Result<Outcome> {
                     accepted = false;
                     if case.valid && outcome.reason.is_empty() {
                         let so_far = String::from_utf8_lossy(&compiler.bytes(&tokens[..=k])).into_owned();
-                        let why = constraint.refusal().map_or_else(String::new, |refusal| refusal.message);
+                        let why =
+                            constraint.violation().map_or_else(String::new, |violation| violation.message);
                         outcome.reason = format!("refused at: {so_far} {why}");
                     }
                     break;
@@ -351,7 +352,7 @@ fn generate(compiled: &Compiled, mut constraint: Constraint<'_>, seed: u64, wind
     }
     let text = constraint.written();
     match serde_json::from_slice::<Value>(text) {
-        Ok(value) => match compiled.checks.failure(&value) {
+        Ok(value) => match compiled.checks.violation(&value) {
             None => Ok(Noise::Valid(decoded)),
             Some(failure) => Ok(Noise::Invalid(failure.to_string())),
         },

@@ -13,7 +13,8 @@ use clap::Parser;
 use edgecall::{
     call,
     runtime::{
-        self, Compiler, Finish, Pace, Sampler, Sampling, Trust, Vocabulary, generate, sequence::Sequence,
+        self, Compiler, DecodeMode, Finish, Sampler, Sampling, Trust, Vocabulary, generate,
+        sequence::Sequence,
     },
     schema::KeyOrder,
     tools::{
@@ -350,15 +351,15 @@ fn one(
         &mut constraint,
         &mut sampler,
         args.max_tokens,
-        Pace::Forced,
+        DecodeMode::Forced,
         read,
     ) {
         Ok(completion) => completion,
-        Err(runtime::Error::Unsatisfied { refusal, .. }) => {
+        Err(runtime::Error::Unsatisfied { violation, .. }) => {
             if args.show {
-                eprintln!("{}: {}: {}", refusal.pointer, refusal.keyword, refusal.message);
+                eprintln!("{}: {}: {}", violation.pointer, violation.keyword, violation.message);
             }
-            *tally.unsatisfied.entry(refusal.keyword).or_default() += 1;
+            *tally.unsatisfied.entry(violation.keyword).or_default() += 1;
             return Ok(());
         }
         // Keywords that contradict each other where no compiler sees it.

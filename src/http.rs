@@ -6,11 +6,11 @@
 
 mod error;
 mod key;
-mod patience;
+mod retry;
 
 pub use error::Error;
 pub use key::Key;
-pub use patience::Patience;
+pub use retry::RetryPolicy;
 
 use serde_json::Value;
 use std::{
@@ -37,8 +37,8 @@ pub struct Client {
     base: String,
     origin: String,
     key: Option<Key>,
-    patience: Patience,
-    pauses: Mutex<patience::Pauses>,
+    retry: RetryPolicy,
+    pauses: Mutex<retry::Pauses>,
     retries: AtomicUsize,
 }
 
@@ -52,7 +52,7 @@ pub struct Reply {
 }
 
 /// A failed try, classified for retries.
-enum Failed {
+enum FailedAttempt {
     /// A retry may help, after this pause if the server named one.
     ForNow(Error, Option<Duration>),
     /// A retry would fail as well.
@@ -66,13 +66,13 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Url`] for an invalid address, or one with a user name, a password or a query.
-    pub fn new(url: &str, key: Option<Key>, patience: Patience) -> Result<Client, Error> {
+    pub fn new(url: &str, key: Option<Key>, retry: RetryPolicy) -> Result<Client, Error> {
         let (base, origin, host) = base(url)?;
         let is_local = matches!(&*host, "localhost" | "127.0.0.1" | "[::1]");
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let mut config = Agent::config_builder()
-            .timeout_global(Some(patience.timeout))
-            .timeout_connect(Some(patience.timeout.min(Duration::from_secs(30))))
+            .timeout_global(Some(retry.timeout))
+            .timeout_connect(Some(retry.timeout.min(Duration::from_secs(30))))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -83,9 +83,9 @@ impl Client {
             config = config.proxy(None);
         }
         let key = key.filter(|key| key.is_for(base.starts_with("https://"), is_local));
-        let pauses = Mutex::new(patience::Pauses::new(&patience));
+        let pauses = Mutex::new(retry::Pauses::new(&retry));
         let retries = AtomicUsize::new(0);
-        Ok(Client { agent: config.build().new_agent(), base, origin, key, patience, pauses, retries })
+        Ok(Client { agent: config.build().new_agent(), base, origin, key, retry, pauses, retries })
     }
 
     /// Base address, without a slash at its end.
@@ -116,7 +116,7 @@ impl Client {
             };
             match self.attempt(&url, tries, send) {
                 Ok(reply) => return Ok(reply),
-                Err(Failed::ForNow(_, asked)) if tries <= self.patience.retries => {
+                Err(FailedAttempt::ForNow(_, asked)) if tries <= self.retry.retries => {
                     tries += 1;
                     self.retries.fetch_add(1, Ordering::Relaxed);
                     let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +125,7 @@ impl Client {
                     tracing::info!(url, tries, pause_s = pause.as_secs_f64(), "trying again");
                     thread::sleep(pause);
                 }
-                Err(Failed::ForNow(error, _) | Failed::ForGood(error)) => return Err(error),
+                Err(FailedAttempt::ForNow(error, _) | FailedAttempt::ForGood(error)) => return Err(error),
             }
         }
     }
@@ -149,7 +149,7 @@ impl Client {
         };
         match self.attempt(&url, 1, send) {
             Ok(reply) => Ok(reply.json),
-            Err(Failed::ForNow(error, _) | Failed::ForGood(error)) => Err(error),
+            Err(FailedAttempt::ForNow(error, _) | FailedAttempt::ForGood(error)) => Err(error),
         }
     }
 
@@ -159,7 +159,7 @@ impl Client {
         url: &str,
         tries: u32,
         send: impl FnOnce() -> Result<Response<Body>, ureq::Error>,
-    ) -> Result<Reply, Failed> {
+    ) -> Result<Reply, FailedAttempt> {
         let start = Instant::now();
         let failed = |source| self.failed(url, tries, source);
         let mut response = send().map_err(failed)?;
@@ -168,7 +168,7 @@ impl Client {
         let seconds = start.elapsed().as_secs_f64();
         if status.is_redirection() {
             let to = text(&headers, header::LOCATION);
-            return Err(Failed::ForGood(Error::Redirect {
+            return Err(FailedAttempt::ForGood(Error::Redirect {
                 url: url.to_owned(),
                 status: status.as_u16(),
                 to,
@@ -185,35 +185,42 @@ impl Client {
                 let begins = self.excerpt(&String::from_utf8_lossy(&body));
                 let error = Error::NotJson { url: url.to_owned(), content_type, begins, tries, source };
                 // Broken JSON may be an incomplete answer; an HTML page comes from another server.
-                Err(if is_json { Failed::ForNow(error, None) } else { Failed::ForGood(error) })
+                Err(if is_json { FailedAttempt::ForNow(error, None) } else { FailedAttempt::ForGood(error) })
             }
         }
     }
 
     /// Classifies a request that got no answer.
-    fn failed(&self, url: &str, tries: u32, source: ureq::Error) -> Failed {
+    fn failed(&self, url: &str, tries: u32, source: ureq::Error) -> FailedAttempt {
         let url = url.to_owned();
         match source {
             ureq::Error::Timeout(_) => {
-                Failed::ForNow(Error::TimedOut { url, after: self.patience.timeout, tries }, None)
+                FailedAttempt::ForNow(Error::TimedOut { url, after: self.retry.timeout, tries }, None)
             }
-            ureq::Error::BodyExceedsLimit(limit) => Failed::ForGood(Error::TooLong { url, limit }),
+            ureq::Error::BodyExceedsLimit(limit) => FailedAttempt::ForGood(Error::TooLong { url, limit }),
             ureq::Error::Io(ref cause) if cause.kind() == io::ErrorKind::InvalidData => {
                 // rustls reports an untrusted certificate like this.
-                Failed::ForGood(Error::Untrusted { url, source: Box::new(source) })
+                FailedAttempt::ForGood(Error::Untrusted { url, source: Box::new(source) })
             }
             ureq::Error::Io(_)
             | ureq::Error::ConnectionFailed
             | ureq::Error::HostNotFound
             | ureq::Error::Protocol(_) => {
-                Failed::ForNow(Error::Unreachable { url, tries, source: Box::new(source) }, None)
+                FailedAttempt::ForNow(Error::Unreachable { url, tries, source: Box::new(source) }, None)
             }
-            other => Failed::ForGood(Error::Unreachable { url, tries, source: Box::new(other) }),
+            other => FailedAttempt::ForGood(Error::Unreachable { url, tries, source: Box::new(other) }),
         }
     }
 
     /// Classifies an answer with an error status.
-    fn refused(&self, url: &str, tries: u32, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failed {
+    fn refused(
+        &self,
+        url: &str,
+        tries: u32,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> FailedAttempt {
         let said = self.excerpt(&said(body));
         let error = Error::Status {
             url: url.to_owned(),
@@ -224,9 +231,9 @@ impl Client {
         };
         match status.as_u16() {
             408 | 425 | 429 | 500 | 502 | 503 | 504 => {
-                Failed::ForNow(error, patience::retry_after(&text(headers, header::RETRY_AFTER)))
+                FailedAttempt::ForNow(error, retry::retry_after(&text(headers, header::RETRY_AFTER)))
             }
-            _ => Failed::ForGood(error),
+            _ => FailedAttempt::ForGood(error),
         }
     }
 

@@ -8,6 +8,8 @@
 //!           quant, gguf             gguf, mmap   tools, chat
 //! ```
 //!
+//! [`arch`] describes the model architectures; all of these read it.
+//!
 //! Only the GGUF file passes between the two halves: `convert` does not use llama.cpp, and `runtime` does not read
 //! checkpoints. [`verify`] joins them for one purpose, the token check.
 //!
@@ -40,6 +42,7 @@ pub mod random;
 pub mod remedy;
 pub mod stack;
 
+pub mod arch;
 pub mod checkpoint;
 pub mod gguf;
 pub mod quant;
@@ -54,6 +57,7 @@ pub mod runtime;
 
 pub mod cache;
 pub mod inspect;
+pub mod memory;
 
 pub mod call;
 pub mod verify;

@@ -4,7 +4,7 @@
 
 use edgecall::{
     gguf::{GgmlType, Gguf, Header, Value},
-    inspect::memory::{self, Shape},
+    memory::{Shape, estimate},
 };
 use llama_cpp_sys_2 as llama;
 use std::{
@@ -172,7 +172,7 @@ fn the_stated_memory_is_what_llama_cpp_allocates() {
     }
     for model in models {
         let gguf = write(model, &path);
-        let shape = Shape::of(&gguf).unwrap();
+        let shape = Shape::from_header(&gguf).unwrap();
         // SAFETY: the path ends with a zero, and the model is freed once.
         let loaded = unsafe {
             llama::llama_model_load_from_file(c_path.as_ptr(), llama::llama_model_default_params())
@@ -191,9 +191,10 @@ fn the_stated_memory_is_what_llama_cpp_allocates() {
             (2048, 64, GgmlType::F32, false),
         ] {
             let (kv, compute) = allocated(loaded, n_ctx, n_ubatch, kv_type, flash_attention);
-            let stated = memory::kv_bytes(&shape, n_ctx.into(), kv_type).unwrap() as f64;
+            let stated = estimate::kv_bytes(&shape, n_ctx.into(), kv_type).unwrap() as f64;
             assert!((kv - stated).abs() <= 8192.0, "KV cache: {kv} allocated, {stated} stated");
-            let stated = memory::compute_bytes(&shape, n_ctx.into(), n_ubatch.into(), flash_attention) as f64;
+            let stated =
+                estimate::compute_bytes(&shape, n_ctx.into(), n_ubatch.into(), flash_attention) as f64;
             // Never much too little; a mask that finds room in another tensor's place may be counted twice.
             assert!(
                 (compute * 0.99..=compute * 1.05 + 1024.0 * 1024.0).contains(&stated),

@@ -1,7 +1,6 @@
 //! Errors of data sets, row files and benchmark runs.
 
-use super::run::room::Needs;
-use crate::{call, chat, http, kind::Kind, remedy::Remedy, runtime, tools};
+use crate::{call, chat, http, kind::Kind, memory::ModelsError, remedy::Remedy, runtime, tools};
 use std::path::PathBuf;
 
 /// Error of a data set, a row file or a benchmark run.
@@ -75,7 +74,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Rows of different runs cannot be joined.
-    #[error("{}: line {line} does not belong to the sweep of {}: {problem}", path.display(), other.display())]
+    #[error("{}: line {line} cannot be joined with {}: {problem}", path.display(), other.display())]
     OtherKey {
         /// The file.
         path: PathBuf,
@@ -95,29 +94,13 @@ pub enum Error {
         b: PathBuf,
     },
     /// The models of a run do not fit into this machine's memory together.
-    #[error(
-        "the models and their contexts of {n_ctx} tokens take {need_mib} MiB beside the mapped weights, {all_mib} MiB in \
-         all, and this machine has {available_mib} MiB available of {total_mib}:\n{needs}"
-    )]
-    Memory {
-        /// Size of each context, in tokens.
-        n_ctx: usize,
-        /// Memory to allocate, without mapped weights, in MiB.
-        need_mib: u64,
-        /// Memory in all, with mapped weights, in MiB.
-        all_mib: u64,
-        /// Memory available on this machine, in MiB.
-        available_mib: u64,
-        /// Total memory of this machine, in MiB.
-        total_mib: u64,
-        /// Memory need of each model.
-        needs: Needs,
-    },
+    #[error(transparent)]
+    Memory(#[from] Box<ModelsError>),
     /// A feature needs ground truth that the data do not have.
-    #[error("{what} needs right answers, and no line of {} has an `answer`", path.display())]
+    #[error("{feature} needs right answers, and no line of {} has an `answer`", path.display())]
     NoLabels {
         /// Feature that needs it.
-        what: String,
+        feature: String,
         /// The test set.
         path: PathBuf,
     },
@@ -142,7 +125,7 @@ impl Error {
             Error::Read { .. } => Kind::NoInput,
             Error::Create { .. } => Kind::CannotCreate,
             Error::Write { .. } => Kind::Io,
-            Error::Memory { .. } => Kind::Unavailable,
+            Error::Memory(_) => Kind::Unavailable,
             Error::NotPublic { .. } | Error::SameModel { .. } | Error::NoLabels { .. } => Kind::Usage,
         }
     }
@@ -154,7 +137,7 @@ impl Error {
             Error::Chat(e) => e.remedies(),
             Error::Runtime(e) => e.remedies(),
             Error::Http(e) => e.remedies(),
-            Error::Memory { .. } => vec![Remedy::FewerModels, Remedy::Force],
+            Error::Memory(_) => vec![Remedy::FewerModels, Remedy::Force],
             _ => Vec::new(),
         }
     }

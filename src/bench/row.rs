@@ -3,161 +3,44 @@
 //! A run only appends rows. Verdicts of a judge are added to existing rows: the file is written again under a temporary
 //! name and then renamed.
 
+mod condition;
 mod file;
+mod judge_votes;
+mod merge;
 mod speed;
+mod variant;
 
+pub use condition::Condition;
 pub use file::{Record, RowFile, RowWriter, Start};
+pub use judge_votes::{JudgeConfig, JudgeVotes};
+pub(super) use merge::other_rules;
+pub use merge::{merge, sort};
 pub use speed::{Speed, SpeedKey};
+pub use variant::{Mode, Rendering, Role, Served, Variant};
 
-use super::{
-    Error,
-    answer::{Call, Rejection},
-    judge::Judged,
-    metric::{METRICS, Pair, Toolbox},
-};
+use crate::bench::data::{Call, CallError, DataId};
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
 
 /// Version of this JSON format.
 pub const SCHEMA_VERSION: u32 = 1;
-
-/// Decoding mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Unconstrained decoding, as in the published scores.
-    Free,
-    /// Decoding constrained to a call, with keys in any order: the default of `edgecall call`.
-    Any,
-    /// Decoding constrained to a call, with keys in the order of the schema.
-    Schema,
-}
-
-impl Mode {
-    /// Every mode.
-    pub const ALL: [Mode; 3] = [Mode::Free, Mode::Any, Mode::Schema];
-
-    /// Name on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Mode::Free => "free",
-            Mode::Any => "any",
-            Mode::Schema => "schema",
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// A variant of the comparison: model file, mode and settings. An answer depends on these, the prompt and the CPU
-/// kernels.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Arm {
-    /// SHA-256 of the model file, in hex.
-    pub file_sha256: String,
-    /// Decoding mode.
-    pub mode: Mode,
-    /// Maximum number of tokens in an answer.
-    pub max_tokens: usize,
-    /// Type of the KV cache.
-    pub kv_type: String,
-    /// True if weights were repacked for the CPU.
-    pub repack: bool,
-    /// Number of threads.
-    pub threads: usize,
-    /// Physical batch size (llama.cpp's `n_ubatch`).
-    pub n_ubatch: usize,
-    /// True if flash attention was used; rows without this field used it.
-    #[serde(default = "yes")]
-    pub flash_attention: bool,
-    /// Version of edgecall; for a local model also the llama.cpp build.
-    pub engine: String,
-    /// [`RULES`](super::run::RULES) when the row was made. 0 in rows from before it existed, and for a server.
-    #[serde(default)]
-    pub rules: u32,
-    /// The served model, if a server answered; file and settings are then unknown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<Served>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl Arm {
-    /// Group whose variants must be the same in all shards: `None` for local models, else the served model with the
-    /// side that renders its prompts.
-    fn group(&self) -> Option<(String, Rendering)> {
-        self.endpoint.as_ref().map(|served| (served.model.clone(), served.rendering))
-    }
-}
-
-/// A model behind a server.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Served {
-    /// Name of the model on the server.
-    pub model: String,
-    /// The server's description of itself and of the model.
-    pub server: String,
-    /// Renderer of the prompts: edgecall or the server.
-    pub rendering: Rendering,
-}
-
-/// Renderer of the prompts that a server answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rendering {
-    /// This program; the prompt's hash is the same as that of local rows.
-    Ours,
-    /// The server, which may also have constrained the output.
-    Server,
-}
 
 /// Everything that an answer depends on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RowKey {
     /// Variant: model and settings.
     #[serde(flatten)]
-    pub arm: Arm,
+    pub variant: Variant,
     /// SHA-256 of the prompt's text, in hex.
     pub prompt_sha256: String,
     /// CPU kernels that computed the answer.
     pub kernels: String,
 }
 
-/// Hashes of a run's data.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Data {
-    /// The MD5 of the test set, in hex.
-    pub test_md5: String,
-    /// The SHA-256 of task and tools, in hex.
-    pub job_sha256: String,
-}
-
-/// Role of a variant in the comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// The others are compared with it.
-    Reference,
-    /// Compared with the reference.
-    Candidate,
-    /// The reference's file under other runtime conditions; its differences are noise, not quantisation.
-    NoiseFloor,
-}
-
-/// Source of the tokens along which probabilities are compared.
+/// Tokens on which probabilities are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Trail {
+pub enum ReferenceTokens {
     /// The ground-truth answers.
     #[default]
     Gold,
@@ -165,18 +48,18 @@ pub enum Trail {
     Reference,
 }
 
-impl Trail {
+impl ReferenceTokens {
     fn is_gold(&self) -> bool {
-        *self == Trail::Gold
+        *self == ReferenceTokens::Gold
     }
 }
 
-/// Divergence of a model's probabilities from the reference's, along given tokens.
+/// Divergence of a model's probabilities from the reference's, on given tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Drift {
+pub struct Divergence {
     /// Source of the tokens.
-    #[serde(default, skip_serializing_if = "Trail::is_gold")]
-    pub along: Trail,
+    #[serde(default, rename = "along", skip_serializing_if = "ReferenceTokens::is_gold")]
+    pub reference_tokens: ReferenceTokens,
     /// Negative log-likelihood of the tokens, summed, in nats.
     pub nll: f64,
     /// Number of tokens.
@@ -229,7 +112,7 @@ pub struct Row {
     /// Everything that the answer depends on.
     pub key: RowKey,
     /// Hashes of the data.
-    pub data: Data,
+    pub data: DataId,
     /// Name of the model.
     pub model: String,
     /// Checkpoint of the model, if it is one with published scores.
@@ -266,14 +149,14 @@ pub struct Row {
     /// Scores by metric, without metrics that do not apply.
     pub scores: ByName<f64>,
     /// Cause, if the answer is not a call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rejection: Option<Rejection>,
+    #[serde(default, rename = "rejection", skip_serializing_if = "Option::is_none")]
+    pub call_error: Option<CallError>,
     /// Votes of a judge, if one was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judge: Option<Judged>,
+    pub judge: Option<JudgeVotes>,
     /// Divergence from the reference, if measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drift: Option<Drift>,
+    #[serde(default, rename = "drift", skip_serializing_if = "Option::is_none")]
+    pub divergence: Option<Divergence>,
     /// Cost, if measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
@@ -297,175 +180,7 @@ impl Row {
     pub fn function(&self) -> Option<String> {
         Call::parse(&self.gold).ok().map(|call| call.name)
     }
-
-    /// Scores the row by every metric. `with_proxy` is true for the data that the judge proxy was fitted to.
-    pub fn rescore(&mut self, tools: &Toolbox, with_proxy: bool) {
-        self.rescore_read_as(&self.raw_output.clone(), tools, with_proxy);
-    }
-
-    /// Scores the row by every metric; `read` is the raw output in a format that the metrics parse.
-    pub fn rescore_read_as(&mut self, read: &str, tools: &Toolbox, with_proxy: bool) {
-        let pair = Pair::new(&self.gold, &self.prediction, Some(read), Some(tools));
-        self.rejection = pair.raw.err();
-        self.scores = METRICS
-            .iter()
-            .filter(|metric| with_proxy || metric.name() != "judge_proxy")
-            .filter(|metric| self.is_labelled() || !metric.needs_label())
-            .filter_map(|metric| Some((metric.name().to_owned(), metric.score(&pair)?)))
-            .collect();
-    }
-}
-
-/// Merges the files of a run that was split into shards; the order of the rows does not depend on that of the files.
-///
-/// All rows must be of the same data, primary metric and margin, and local ones of the same
-/// [`RULES`](super::run::RULES). Each shard runs all models and modes, so its variants must be among those of the file
-/// that has the most; each served model is checked separately. If two files have the same row, prompt and answer must
-/// be equal.
-///
-/// # Errors
-/// [`Error::OtherKey`] with the file, the line and the difference.
-pub fn merge(files: &[(PathBuf, RowFile)]) -> Result<RowFile, Error> {
-    // Rows of a server may be made in a run of their own, on any machine that reaches it.
-    let mut bases: BTreeMap<_, (&Path, Vec<Arm>)> = BTreeMap::new();
-    for (path, file) in files {
-        let mut arms: Vec<Arm> = file.rows.iter().map(|row| row.key.arm.clone()).collect();
-        arms.sort_unstable();
-        arms.dedup();
-        let mut groups: BTreeMap<_, Vec<Arm>> = BTreeMap::new();
-        for arm in arms {
-            groups.entry(arm.group()).or_default().push(arm);
-        }
-        for (group, arms) in groups {
-            let base = bases.entry(group).or_insert((path, Vec::new()));
-            if arms.len() > base.1.len() {
-                *base = (path, arms);
-            }
-        }
-    }
-    let mut merged: BTreeMap<(Arm, usize, usize), Row> = BTreeMap::new();
-    let mut first: Option<(&Path, &Row)> = None;
-    let mut first_here: Option<(&Path, &Row)> = None;
-    for (path, file) in files {
-        for (row, line) in file.rows.iter().zip(&file.lines) {
-            let refuse = |other: &Path, problem: String| Error::OtherKey {
-                path: path.clone(),
-                line: *line,
-                other: other.to_path_buf(),
-                problem,
-            };
-            let (first_path, first_row) = *first.get_or_insert((path, row));
-            if let Some(problem) = other_sweep(first_row, row) {
-                return Err(refuse(first_path, problem));
-            }
-            if row.key.arm.endpoint.is_none() {
-                let (path, local) = *first_here.get_or_insert((path, row));
-                if local.key.arm.rules != row.key.arm.rules {
-                    return Err(refuse(path, other_rules(local.key.arm.rules, row.key.arm.rules)));
-                }
-            }
-            let (base_path, arms) = &bases[&row.key.arm.group()];
-            if !arms.contains(&row.key.arm) {
-                return Err(refuse(base_path, other_arm(arms, &row.key.arm)));
-            }
-            let identity = (row.key.arm.clone(), row.conversation, row.turn);
-            match merged.get(&identity) {
-                None => {
-                    merged.insert(identity, row.clone());
-                }
-                Some(had) if had.key.prompt_sha256 != row.key.prompt_sha256 => {
-                    return Err(refuse(base_path, case_words(row) + " was asked with another prompt"));
-                }
-                Some(had) if had.raw_output != row.raw_output => {
-                    return Err(refuse(base_path, case_words(row) + " was answered differently"));
-                }
-                Some(had) if had.judge.is_none() && row.judge.is_some() => {
-                    merged.insert(identity, row.clone());
-                }
-                Some(_) => {}
-            }
-        }
-    }
-    let mut rows: Vec<Row> = merged.into_values().collect();
-    sort(&mut rows);
-    let mut starts: Vec<Start> = Vec::new();
-    for start in files.iter().flat_map(|(_, file)| &file.starts) {
-        if !starts.contains(start) {
-            starts.push(start.clone());
-        }
-    }
-    let speeds = speed::merge(files, rows.first().map(|row| &row.data))?;
-    Ok(RowFile { starts, lines: (1..=rows.len()).collect(), rows, speeds, ..RowFile::default() })
-}
-
-/// Sorts rows for a report: by mode, then the reference first, then the largest file first.
-pub fn sort(rows: &mut [Row]) {
-    rows.sort_by(|a, b| {
-        let key = |row: &Row| (row.key.arm.mode, row.role, std::cmp::Reverse(row.file_bytes));
-        key(a)
-            .cmp(&key(b))
-            .then_with(|| a.model.cmp(&b.model))
-            .then_with(|| a.key.arm.cmp(&b.key.arm))
-            .then_with(|| a.case().cmp(&b.case()))
-    });
-}
-
-fn case_words(row: &Row) -> String {
-    format!("call {} of conversation {} by {}", row.turn, row.conversation, row.model)
-}
-
-/// Message for rows of other decoding rules than `ours`.
-pub(super) fn other_rules(ours: u32, theirs: u32) -> String {
-    let named = |rules: u32| match rules {
-        0 => "rules from before they had a number".to_owned(),
-        rules => format!("rules {rules}"),
-    };
-    format!(
-        "its tokens were made by {}, not {}: what differs between rows of both need not be the model",
-        named(theirs),
-        named(ours)
-    )
-}
-
-/// Difference that makes two rows parts of different runs, if any.
-fn other_sweep(a: &Row, b: &Row) -> Option<String> {
-    if a.data.test_md5 != b.data.test_md5 {
-        return Some("the test set is another one".into());
-    }
-    if a.data.job_sha256 != b.data.job_sha256 {
-        return Some("task or tools are others".into());
-    }
-    if a.primary != b.primary {
-        return Some(format!("the primary metric is {}, not {}", b.primary, a.primary));
-    }
-    (a.margin != b.margin).then(|| format!("the margin is {}, not {}", b.margin, a.margin))
-}
-
-/// Difference between a variant and the most similar one of `arms`.
-fn other_arm(arms: &[Arm], arm: &Arm) -> String {
-    let fields = |arm: &Arm| {
-        [
-            ("model file", arm.file_sha256.clone()),
-            ("mode", arm.mode.to_string()),
-            ("max tokens", arm.max_tokens.to_string()),
-            ("KV type", arm.kv_type.clone()),
-            ("repack", arm.repack.to_string()),
-            ("threads", arm.threads.to_string()),
-            ("n_ubatch", arm.n_ubatch.to_string()),
-            ("flash attention", arm.flash_attention.to_string()),
-            ("engine", arm.engine.clone()),
-            ("server", arm.endpoint.as_ref().map_or("none".into(), |served| served.server.clone())),
-        ]
-    };
-    let differing = |other: &Arm| -> Vec<String> {
-        let pairs = fields(arm).into_iter().zip(fields(other));
-        pairs
-            .filter(|(a, b)| a != b)
-            .map(|((name, ours), (_, theirs))| format!("{name} {ours}, not {theirs}"))
-            .collect()
-    };
-    arms.iter().map(differing).min_by_key(Vec::len).unwrap_or_default().join("; ")
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,35 +1,35 @@
 //! Measured times of decodes of several tokens, per model and setting: a [`mod@line`] of numbers.
 
-use super::{Key, Store, folder::COSTS, line};
-use crate::runtime::{Model, Session, draft::Costs};
+use super::{Cache, Key, folder::COSTS, line};
+use crate::runtime::{Model, Session, draft::BatchCost};
 use std::time::SystemTime;
 
 /// Size limit of the file; real lines are far shorter.
 const MAX_BYTES: u64 = 4096;
 
-impl Store {
+impl Cache {
     /// The key of the decode costs of `model` in `session`'s setting on this machine. `None`, with a warning in
     /// the log, if the model's file was replaced since it was loaded.
     pub fn costs_key(&self, model: &Model, session: &Session<'_>) -> Option<Key> {
         // A home directory may be shared by machines that differ in nothing but speed.
         let host = rustix::system::uname();
-        Key::of_run(model, session, &[b"costs", host.nodename().to_bytes()])
+        Key::for_session(model, session, &[b"costs", host.nodename().to_bytes()])
             .inspect_err(|error| tracing::warn!(%error, "no costs of decodes are kept"))
             .ok()
     }
 
     /// The costs stored under `key`; `None` if there are none, or if the file or folder cannot be trusted.
-    pub fn costs(&self, key: &Key) -> Option<Costs> {
+    pub fn costs(&self, key: &Key) -> Option<BatchCost> {
         self.folder.check().ok()?;
         let path = self.folder.file(&key.name(&[]), COSTS);
-        Costs::from_line(&line::read(&path, MAX_BYTES)?)
+        BatchCost::from_line(&line::read(&path, MAX_BYTES)?)
     }
 
     /// Stores `costs` under `key`. A failure is only logged.
-    pub fn keep_costs(&self, key: &Key, costs: &Costs) {
+    pub fn keep_costs(&self, key: &Key, costs: &BatchCost) {
         let path = self.folder.file(&key.name(&[]), COSTS);
         let written = self.folder.prepare().and_then(|()| {
-            self.folder.write(&path, &[line::sealed(&costs.to_line()).as_bytes()], SystemTime::now())
+            self.folder.write(&path, &[line::with_checksum(&costs.to_line()).as_bytes()], SystemTime::now())
         });
         if let Err(error) = written {
             tracing::warn!(path = %path.display(), %error, "the costs of decodes cannot be kept");
@@ -47,31 +47,31 @@ mod tests {
     #[test]
     fn costs_come_back_as_they_were_and_a_changed_file_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
-        assert_eq!(store.costs(&KEY), None);
-        let mut costs = Costs::expected(0.5);
+        let cache = Cache::new(folder.path());
+        assert_eq!(cache.costs(&KEY), None);
+        let mut costs = BatchCost::expected(0.5);
         for round in 0..20 {
             costs.learn(1, Duration::from_millis(10));
             costs.learn(3, Duration::from_millis(14 + round % 3));
         }
-        assert!((costs.of(3) - 1.5).abs() < 0.05, "{}", costs.of(3));
-        store.keep_costs(&KEY, &costs);
-        assert_eq!(store.costs(&KEY), Some(costs.clone()));
-        assert_eq!(store.list(true).unwrap().files.len(), 1);
+        assert!((costs.relative(3) - 1.5).abs() < 0.05, "{}", costs.relative(3));
+        cache.keep_costs(&KEY, &costs);
+        assert_eq!(cache.costs(&KEY), Some(costs.clone()));
+        assert_eq!(cache.list(true).unwrap().files.len(), 1);
 
-        let path = store.folder.file(&KEY.name(&[]), COSTS);
+        let path = cache.folder.file(&KEY.name(&[]), COSTS);
         let good = fs::read(&path).unwrap();
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;
             fs::write(&path, &bad).unwrap();
-            assert_eq!(store.costs(&KEY), None, "{at}");
+            assert_eq!(cache.costs(&KEY), None, "{at}");
             fs::write(&path, &good[..at]).unwrap();
-            assert_eq!(store.costs(&KEY), None, "{at}");
+            assert_eq!(cache.costs(&KEY), None, "{at}");
         }
-        store.keep_costs(&KEY, &costs);
-        assert_eq!(store.costs(&KEY), Some(costs));
-        store.clear().unwrap();
-        assert_eq!(store.costs(&KEY), None);
+        cache.keep_costs(&KEY, &costs);
+        assert_eq!(cache.costs(&KEY), Some(costs));
+        cache.clear().unwrap();
+        assert_eq!(cache.costs(&KEY), None);
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct Head {
 
 /// Reasons why a state file is not used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Flaw {
+pub(super) enum EntryError {
     #[error("it cannot be read")]
     Unreadable(#[from] io::Error),
     #[error("it is none of ours")]
@@ -105,18 +105,18 @@ impl Head {
     ///
     /// # Errors
     /// The first defect found.
-    pub fn read(file: &mut impl Read, file_bytes: u64) -> Result<Head, Flaw> {
+    pub fn read(file: &mut impl Read, file_bytes: u64) -> Result<Head, EntryError> {
         let mut bytes = vec![0; FIXED_BYTES];
         if file_bytes < bytes.len() as u64 {
-            return Err(Flaw::Foreign);
+            return Err(EntryError::Foreign);
         }
         file.read_exact(&mut bytes)?;
         if bytes[..8] != MAGIC {
-            return Err(Flaw::Foreign);
+            return Err(EntryError::Foreign);
         }
         let number = |at: usize| u32::from_le_bytes(fixed(&bytes[at..at + 4]));
         if number(8) != FORMAT {
-            return Err(Flaw::Format { found: number(8) });
+            return Err(EntryError::Format { found: number(8) });
         }
         let (start, tokens, label) = (number(12) as usize, number(16) as usize, number(20) as usize);
         let state_bytes = u64::from_le_bytes(fixed(&bytes[24..32]));
@@ -126,14 +126,14 @@ impl Head {
         let head_bytes = (FIXED_BYTES + label + SUM_BYTES) as u64 + 4 * tokens as u64;
         let expected = head_bytes.saturating_add(state_bytes);
         if expected != file_bytes {
-            return Err(Flaw::Length { expected, found: file_bytes });
+            return Err(EntryError::Length { expected, found: file_bytes });
         }
         // The file is at least this long, so the allocation is bounded by it.
         bytes.resize(head_bytes as usize, 0);
         file.read_exact(&mut bytes[FIXED_BYTES..])?;
         let (content, sum) = bytes.split_at(bytes.len() - SUM_BYTES);
         if xxh3_128(content) != u128::from_le_bytes(fixed(sum)) || start >= tokens {
-            return Err(Flaw::Head);
+            return Err(EntryError::Head);
         }
         let (label, ids) = content[FIXED_BYTES..].split_at(label);
         let tokens = ids.chunks_exact(4).map(|id| i32::from_le_bytes(fixed(id))).collect();
@@ -145,10 +145,10 @@ impl Head {
     ///
     /// # Errors
     /// A file that ends early, or a checksum that differs.
-    pub fn read_state(&self, file: &mut impl Read, state: &mut Vec<u8>) -> Result<(), Flaw> {
-        state.resize(usize::try_from(self.state_bytes).map_err(|_| Flaw::State)?, 0);
+    pub fn read_state(&self, file: &mut impl Read, state: &mut Vec<u8>) -> Result<(), EntryError> {
+        state.resize(usize::try_from(self.state_bytes).map_err(|_| EntryError::State)?, 0);
         file.read_exact(state)?;
-        if xxh3_128(state) == self.state_sum { Ok(()) } else { Err(Flaw::State) }
+        if xxh3_128(state) == self.state_sum { Ok(()) } else { Err(EntryError::State) }
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
         (head, state, file)
     }
 
-    fn read(mut file: &[u8]) -> Result<(Head, Vec<u8>), Flaw> {
+    fn read(mut file: &[u8]) -> Result<(Head, Vec<u8>), EntryError> {
         let (bytes, mut state) = (file.len() as u64, Vec::new());
         let head = Head::read(&mut file, bytes)?;
         head.read_state(&mut file, &mut state)?;
@@ -190,7 +190,7 @@ mod tests {
             assert!(read(&file[..length]).is_err(), "{length}");
         }
         file.push(0);
-        assert!(matches!(read(&file), Err(Flaw::Length { .. })));
+        assert!(matches!(read(&file), Err(EntryError::Length { .. })));
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
             let mut rest = &file[..length];
             let head = Head::read(&mut rest, file.len() as u64);
             let state = head.and_then(|head| head.read_state(&mut rest, &mut Vec::new()));
-            assert!(matches!(state, Err(Flaw::Unreadable(_))), "{length}");
+            assert!(matches!(state, Err(EntryError::Unreadable(_))), "{length}");
         }
     }
 
@@ -220,7 +220,7 @@ mod tests {
         for at in [16, 20, 24, 28] {
             let was: [u8; 4] = fixed(&file[at..at + 4]);
             file[at..at + 4].copy_from_slice(&[0xff; 4]);
-            assert!(matches!(read(&file), Err(Flaw::Length { .. })), "{at}");
+            assert!(matches!(read(&file), Err(EntryError::Length { .. })), "{at}");
             file[at..at + 4].copy_from_slice(&was);
         }
     }
@@ -229,7 +229,7 @@ mod tests {
     fn another_format_is_named() {
         let (.., mut file) = written();
         file[8] = 1;
-        assert!(matches!(read(&file), Err(Flaw::Format { found: 1 })));
-        assert!(matches!(read(&b"GGUF".repeat(100)), Err(Flaw::Foreign)));
+        assert!(matches!(read(&file), Err(EntryError::Format { found: 1 })));
+        assert!(matches!(read(&b"GGUF".repeat(100)), Err(EntryError::Foreign)));
     }
 }

@@ -1,4 +1,4 @@
-//! The folder of the saved files: private to the user, limited in size.
+//! The folder of the cached files: private to the user, limited in size.
 
 use std::{
     collections::HashSet,
@@ -24,14 +24,14 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 /// Upper limit for all files together.
 const MAX_BYTES: u64 = 2 << 30;
 
-/// The folder of the saved files. Other files in it are never touched.
+/// The folder of the cached files. Other files in it are never touched.
 #[derive(Clone)]
 pub(super) struct Folder {
     path: PathBuf,
 }
 
-/// A saved file.
-pub(super) struct Kept {
+/// A cached file.
+pub(super) struct CachedFile {
     pub path: PathBuf,
     pub bytes: u64,
     pub used: SystemTime,
@@ -71,7 +71,7 @@ impl Folder {
     }
 
     /// True if the folder exists and passes [`Folder::check`]; a failed check is logged.
-    pub fn is_believed(&self) -> bool {
+    pub fn is_trusted(&self) -> bool {
         match self.check() {
             Ok(()) => true,
             Err(error) => {
@@ -115,11 +115,11 @@ impl Folder {
         Ok(())
     }
 
-    /// All saved files, least recently used first.
+    /// All cached files, least recently used first.
     ///
     /// # Errors
     /// A folder that cannot be listed.
-    pub fn files(&self) -> io::Result<Vec<Kept>> {
+    pub fn files(&self) -> io::Result<Vec<CachedFile>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -132,7 +132,7 @@ impl Folder {
             let Ok(metadata) = entry.metadata() else { continue };
             if metadata.is_file() {
                 let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                files.push(Kept { path, bytes: metadata.len(), used });
+                files.push(CachedFile { path, bytes: metadata.len(), used });
             }
         }
         files.sort_by(|a, b| (a.used, &a.path).cmp(&(b.used, &b.path)));

@@ -4,7 +4,7 @@
 //! line with a wrong checksum is skipped, so two processes may append at once, and a crash may truncate the
 //! last line.
 
-use super::{Key, Store, folder::HISTORY};
+use super::{Cache, Key, folder::HISTORY};
 use crate::runtime::Model;
 use std::{
     fs::{self, OpenOptions},
@@ -18,14 +18,14 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Size limit of one log; beyond it, the older half is dropped.
 pub const MAX_BYTES: usize = 64 << 10;
 
-impl Store {
+impl Cache {
     /// The key of the answers that `model` gives with `tools`, as JSON. `None` if no log is kept; also `None`,
     /// with a warning in the log, if the model's file was replaced since it was loaded.
     pub fn answers_key(&self, model: &Model, tools: &str) -> Option<Key> {
         if !self.keeps_history {
             return None;
         }
-        Key::of(model, &[b"answers", tools.as_bytes()])
+        Key::new(model, &[b"answers", tools.as_bytes()])
             .inspect_err(|error| tracing::warn!(%error, "no log of answers"))
             .ok()
     }
@@ -33,7 +33,7 @@ impl Store {
     /// Token ids of the answers stored under `key`, oldest first; empty if there is no log.
     pub fn answers(&self, key: &Key) -> Vec<Vec<i32>> {
         let path = self.folder.file(&key.name(&[]), HISTORY);
-        if !self.keeps_history || !self.folder.is_believed() {
+        if !self.keeps_history || !self.folder.is_trusted() {
             return Vec::new();
         }
         read(&path).unwrap_or_else(|error| {
@@ -113,63 +113,63 @@ mod tests {
 
     const KEY: Key = Key([3; 32]);
 
-    fn store() -> (tempfile::TempDir, Store) {
+    fn cache() -> (tempfile::TempDir, Cache) {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
-        (folder, store)
+        let cache = Cache::new(folder.path());
+        (folder, cache)
     }
 
     #[test]
     fn answers_are_read_in_the_order_in_which_they_were_given() {
-        let (_folder, store) = store();
-        assert!(store.answers(&KEY).is_empty());
-        store.add_answer(&KEY, &[1, 22, 333]);
-        store.add_answer(&KEY, &[4]);
-        store.add_answer(&KEY, &[]);
-        assert_eq!(store.answers(&KEY), [vec![1, 22, 333], vec![4]]);
-        assert!(store.answers(&Key([4; 32])).is_empty());
+        let (_folder, cache) = cache();
+        assert!(cache.answers(&KEY).is_empty());
+        cache.add_answer(&KEY, &[1, 22, 333]);
+        cache.add_answer(&KEY, &[4]);
+        cache.add_answer(&KEY, &[]);
+        assert_eq!(cache.answers(&KEY), [vec![1, 22, 333], vec![4]]);
+        assert!(cache.answers(&Key([4; 32])).is_empty());
     }
 
     #[test]
     fn a_damaged_line_is_skipped_and_the_others_are_read() {
-        let (_folder, store) = store();
-        (0..5).for_each(|i| store.add_answer(&KEY, &[i, 100 + i]));
-        let path = store.folder.file(&KEY.name(&[]), HISTORY);
+        let (_folder, cache) = cache();
+        (0..5).for_each(|i| cache.add_answer(&KEY, &[i, 100 + i]));
+        let path = cache.folder.file(&KEY.name(&[]), HISTORY);
         let whole = fs::read(&path).unwrap();
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
             fs::write(&path, &damaged).unwrap();
-            let read = store.answers(&KEY);
+            let read = cache.answers(&KEY);
             assert!((3..=4).contains(&read.len()), "byte {at}: {read:?}");
             assert!(read.iter().all(|answer| answer.len() == 2 && answer[1] == 100 + answer[0]), "{read:?}");
         }
         fs::write(&path, [&whole[..whole.len() - 3], b"\xff\n"].concat()).unwrap();
-        store.add_answer(&KEY, &[9]);
-        assert_eq!(store.answers(&KEY).last().unwrap(), &[9]);
+        cache.add_answer(&KEY, &[9]);
+        assert_eq!(cache.answers(&KEY).last().unwrap(), &[9]);
     }
 
     #[test]
     fn a_log_that_grows_too_long_keeps_the_newest() {
-        let (_folder, store) = store();
+        let (_folder, cache) = cache();
         let given = 5_000;
-        (0..given).for_each(|i| store.add_answer(&KEY, &[i; 8]));
-        let path = store.folder.file(&KEY.name(&[]), HISTORY);
+        (0..given).for_each(|i| cache.add_answer(&KEY, &[i; 8]));
+        let path = cache.folder.file(&KEY.name(&[]), HISTORY);
         assert!(fs::metadata(&path).unwrap().len() <= MAX_BYTES as u64);
-        let read = store.answers(&KEY);
+        let read = cache.answers(&KEY);
         assert_eq!(read.last().unwrap(), &[given - 1; 8]);
         assert!(read.len() > 500 && read.windows(2).all(|pair| pair[0][0] + 1 == pair[1][0]));
-        store.add_answer(&KEY, &vec![1; MAX_BYTES]);
-        assert_eq!(store.answers(&KEY).len(), read.len(), "an answer larger than the log is none for it");
+        cache.add_answer(&KEY, &vec![1; MAX_BYTES]);
+        assert_eq!(cache.answers(&KEY).len(), read.len(), "an answer larger than the log is none for it");
     }
 
     #[test]
     fn without_history_nothing_is_read_or_written() {
-        let (folder, store) = store();
-        store.add_answer(&KEY, &[1]);
-        let store = Store::new(folder.path()).without_history();
-        store.add_answer(&KEY, &[2]);
-        assert!(store.answers(&KEY).is_empty());
-        assert_eq!(Store::new(folder.path()).answers(&KEY), [[1]]);
+        let (folder, cache) = cache();
+        cache.add_answer(&KEY, &[1]);
+        let cache = Cache::new(folder.path()).without_history();
+        cache.add_answer(&KEY, &[2]);
+        assert!(cache.answers(&KEY).is_empty());
+        assert_eq!(Cache::new(folder.path()).answers(&KEY), [[1]]);
     }
 }

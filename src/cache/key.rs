@@ -1,4 +1,4 @@
-//! Keys of saved files: hashes of the model, its settings and what it is shown.
+//! Keys of cached files: hashes of the model, its settings and what it is shown.
 
 pub(super) use crate::hash::hex;
 use crate::runtime::{Model, Session};
@@ -14,7 +14,7 @@ impl Key {
     ///
     /// # Errors
     /// A file that cannot be read, or that was replaced since it was loaded.
-    pub(super) fn of(model: &Model, facts: &[&[u8]]) -> io::Result<Key> {
+    pub(super) fn new(model: &Model, facts: &[&[u8]]) -> io::Result<Key> {
         let mut hash = Sha256::new();
         hash.update(model.fingerprint()?);
         for fact in facts {
@@ -27,11 +27,11 @@ impl Key {
     /// The key of `model` with the settings of `session`, and further `facts`.
     ///
     /// # Errors
-    /// As [`Key::of`].
-    pub(super) fn of_run(model: &Model, session: &Session<'_>, facts: &[&[u8]]) -> io::Result<Key> {
+    /// As [`Key::new`].
+    pub(super) fn for_session(model: &Model, session: &Session<'_>, facts: &[&[u8]]) -> io::Result<Key> {
         let setting = session.setting();
         let repack = if model.load_options().repack { "repacked" } else { "as stored" };
-        Key::of(model, &[&[setting.as_bytes(), repack.as_bytes()], facts].concat())
+        Key::new(model, &[&[setting.as_bytes(), repack.as_bytes()], facts].concat())
     }
 
     /// File name for this key and the state after `tokens`: 32 hexadecimal digits.
@@ -48,7 +48,7 @@ impl Key {
 pub(super) struct ModelId(pub [u8; 32]);
 
 impl ModelId {
-    /// File name of the model's note: 32 hexadecimal digits.
+    /// File name of the model's record: 32 hexadecimal digits.
     pub fn name(&self) -> String {
         hex(&self.0[..16])
     }

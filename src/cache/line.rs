@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// `text`, which has no line breaks, as a checksummed line.
-pub(super) fn sealed(text: &str) -> String {
+pub(super) fn with_checksum(text: &str) -> String {
     format!("{:016x} {text}\n", xxh3_64(text.as_bytes()))
 }
 

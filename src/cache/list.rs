@@ -1,16 +1,16 @@
-//! Listing, verification and removal of the saved files.
+//! Listing, verification and removal of the cached files.
 
 use super::Error;
 use super::{
-    ModelId, ModelListed, ModelState, Store,
-    entry::{Flaw, Head},
-    folder::{COSTS, Kept, MODEL, STATE, remove},
-    note::Note,
+    Cache, ModelId, ModelListed, ModelState,
+    entry::{EntryError, Head},
+    folder::{COSTS, CachedFile, MODEL, STATE, remove},
+    model_record::ModelRecord,
 };
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt, fs::File, io, path::PathBuf, time::SystemTime};
 
-/// All saved files.
+/// All cached files.
 #[derive(Clone, Debug, Serialize)]
 pub struct Listing {
     /// The folder.
@@ -23,10 +23,10 @@ pub struct Listing {
     pub models: Vec<ModelListed>,
 }
 
-/// Kind of a saved file.
+/// Kind of a cached file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum FileKind {
     /// The state of a piece of a prompt.
     Prefix,
     /// A log of answers.
@@ -43,7 +43,8 @@ pub struct Listed {
     /// Its name in the folder.
     pub name: String,
     /// Kind of file, by its extension.
-    pub what: What,
+    #[serde(rename = "what")]
+    pub kind: FileKind,
     /// The model's file name; `None` for a log of answers and for costs.
     pub model: Option<String>,
     /// [`ModelListed::id`] of the model that a state was computed with.
@@ -69,8 +70,8 @@ pub struct Cleared {
     pub bytes: u64,
 }
 
-impl Store {
-    /// Lists the saved files. With `verify`, every state is read and its checksum compared, and every model
+impl Cache {
+    /// Lists the cached files. With `verify`, every state is read and its checksum compared, and every model
     /// that states were computed with is hashed in full and compared with the recorded hash. Otherwise only
     /// heads are read.
     ///
@@ -89,7 +90,7 @@ impl Store {
         Ok(Listing { folder: self.path().to_path_buf(), bytes, files, models })
     }
 
-    /// Removes all saved files, and nothing else.
+    /// Removes all cached files, and nothing else.
     ///
     /// # Errors
     /// A file that cannot be removed.
@@ -103,25 +104,25 @@ impl Store {
         Ok(cleared)
     }
 
-    fn kept(&self) -> Result<Vec<Kept>, Error> {
+    fn kept(&self) -> Result<Vec<CachedFile>, Error> {
         match self.folder.files() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             files => files.map_err(|source| Error::Read { path: self.path().to_path_buf(), source }),
         }
     }
 
-    fn listed(&self, kept: &Kept, verify: bool) -> (Listed, Option<ModelId>) {
+    fn listed(&self, kept: &CachedFile, verify: bool) -> (Listed, Option<ModelId>) {
         let name = kept.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let age_s = SystemTime::now().duration_since(kept.used).map_or(0, |age| age.as_secs());
-        let what = match kept.path.extension().and_then(|ending| ending.to_str()) {
-            Some(STATE) => What::Prefix,
-            Some(COSTS) => What::Costs,
-            Some(MODEL) => What::Model,
-            _ => What::Answers,
+        let kind = match kept.path.extension().and_then(|ending| ending.to_str()) {
+            Some(STATE) => FileKind::Prefix,
+            Some(COSTS) => FileKind::Costs,
+            Some(MODEL) => FileKind::Model,
+            _ => FileKind::Answers,
         };
         let listed = Listed {
             name,
-            what,
+            kind,
             model: None,
             model_id: None,
             tokens: None,
@@ -130,17 +131,17 @@ impl Store {
             age_s,
             flaw: None,
         };
-        match what {
-            What::Costs => (listed, None),
-            What::Answers => {
+        match kind {
+            FileKind::Costs => (listed, None),
+            FileKind::Answers => {
                 let tokens = super::history::read(&kept.path).map(|all| all.iter().map(Vec::len).sum());
                 (Listed { tokens: tokens.ok(), ..listed }, None)
             }
-            What::Model => match Note::read(&kept.path) {
-                Some(note) => (Listed { model: note.name(), ..listed }, None),
-                None => (Listed { flaw: Some(Flaw::Head.to_string()), ..listed }, None),
+            FileKind::Model => match ModelRecord::read(&kept.path) {
+                Some(record) => (Listed { model: record.name(), ..listed }, None),
+                None => (Listed { flaw: Some(EntryError::Head.to_string()), ..listed }, None),
             },
-            What::Prefix => match self.read_head(kept, verify) {
+            FileKind::Prefix => match self.read_head(kept, verify) {
                 Err(flaw) => (Listed { flaw: Some(flaw.to_string()), ..listed }, None),
                 Ok(head) => {
                     let (tokens, first_token) = (Some(head.tokens.len()), Some(head.start));
@@ -151,11 +152,11 @@ impl Store {
         }
     }
 
-    fn read_head(&self, kept: &Kept, verify: bool) -> Result<Head, Flaw> {
+    fn read_head(&self, kept: &CachedFile, verify: bool) -> Result<Head, EntryError> {
         let mut file = File::open(&kept.path)?;
         let head = Head::read(&mut file, kept.bytes)?;
         if self.folder.file(&head.key.name(&head.tokens), STATE) != kept.path {
-            return Err(Flaw::Other);
+            return Err(EntryError::Other);
         }
         if verify {
             head.read_state(&mut file, &mut Vec::new())?;
@@ -198,15 +199,15 @@ impl fmt::Display for Listing {
                 (None, Some(tokens)) => tokens.to_string(),
                 _ => "—".to_owned(),
             };
-            let what = match (&file.flaw, file.what) {
+            let what = match (&file.flaw, file.kind) {
                 (Some(flaw), _) => format!("bad: {flaw} ({})", file.name),
-                (None, What::Prefix) => match self.state_of(file) {
+                (None, FileKind::Prefix) => match self.state_of(file) {
                     Some(state) => format!("prefix, model {state}"),
                     None => "prefix".to_owned(),
                 },
-                (None, What::Answers) => "answers".to_owned(),
-                (None, What::Costs) => "costs of decodes".to_owned(),
-                (None, What::Model) => "where the model is".to_owned(),
+                (None, FileKind::Answers) => "answers".to_owned(),
+                (None, FileKind::Costs) => "costs of decodes".to_owned(),
+                (None, FileKind::Model) => "where the model is".to_owned(),
             };
             let model = file.model.as_deref().unwrap_or("—");
             let model: String = shown(model).chars().take(35).collect();

@@ -8,6 +8,7 @@
 //! checksums of all of it; each is compared with the expected value before llama.cpp sees a byte.
 
 mod costs;
+mod disk_prefix_cache;
 mod entry;
 mod error;
 mod folder;
@@ -15,17 +16,16 @@ mod history;
 mod key;
 mod line;
 mod list;
+mod model_record;
 mod models;
-mod note;
-mod shelf;
 mod state;
 
+pub use disk_prefix_cache::DiskPrefixCache;
 pub use error::Error;
 pub use history::MAX_BYTES as MAX_HISTORY_BYTES;
 pub use key::Key;
-pub use list::{Cleared, Listed, Listing, What};
+pub use list::{Cleared, FileKind, Listed, Listing};
 pub use models::{ModelFileListed, ModelListed, ModelState};
-pub use shelf::PrefixShelf;
 pub use state::FolderState;
 
 use folder::Folder;
@@ -40,19 +40,19 @@ use std::{
 /// Read rate of a slow memory card.
 const MEMORY_CARD_BYTES_PER_S: f64 = 40e6;
 
-/// The folder of the saved files, and the settings for using it.
-pub struct Store {
+/// The folder of the cached files, and the settings for using it.
+pub struct Cache {
     folder: Folder,
     keeps_history: bool,
     read_bytes_per_s: f64,
-    // Dropping the store waits for them, so that a process does not end while it writes.
+    // Dropping the cache waits for them, so that a process does not end while it writes.
     writers: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Store {
-    /// A store in `folder`; nothing is created before it is needed.
-    pub fn new(folder: &Path) -> Store {
-        Store {
+impl Cache {
+    /// A cache in `folder`; nothing is created before it is needed.
+    pub fn new(folder: &Path) -> Cache {
+        Cache {
             folder: Folder::below(folder),
             keeps_history: true,
             read_bytes_per_s: MEMORY_CARD_BYTES_PER_S,
@@ -62,13 +62,13 @@ impl Store {
 
     /// The same with the read rate of the disk; the default is that of a slow memory card. A state is saved
     /// only if computing it again takes three times as long as reading it.
-    pub fn on_a_disk_of(mut self, bytes_per_s: f64) -> Store {
+    pub fn with_read_rate(mut self, bytes_per_s: f64) -> Cache {
         self.read_bytes_per_s = bytes_per_s;
         self
     }
 
     /// The same without logs of answers: none are read or written.
-    pub fn without_history(mut self) -> Store {
+    pub fn without_history(mut self) -> Cache {
         self.keeps_history = false;
         self
     }
@@ -96,7 +96,7 @@ impl Store {
     }
 }
 
-impl Drop for Store {
+impl Drop for Cache {
     fn drop(&mut self) {
         self.finish();
     }

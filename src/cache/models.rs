@@ -6,9 +6,9 @@
 //! `edgecall convert` wrote beside the file is compared with, too.
 
 use super::{
-    ModelId, Store,
+    Cache, ModelId,
     key::hex,
-    note::{Note, Noted},
+    model_record::{FileRecord, ModelRecord},
 };
 use crate::runtime::{FileStat, ModelFile, fingerprint};
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ const MAX_REPORT_BYTES: u64 = 64 << 20;
 pub struct ModelListed {
     /// Identity of its files: 32 hexadecimal digits.
     pub id: String,
-    /// Its files, in order; empty if no note names them.
+    /// Its files, in order; empty if no record names them.
     pub files: Vec<ModelFileListed>,
     /// Result of the verification; `None` if they were not verified.
     pub state: Option<ModelState>,
@@ -62,7 +62,7 @@ pub enum ModelState {
     Missing,
     /// The file exists and cannot be read.
     Unreadable,
-    /// No note names the files.
+    /// No record names the files.
     Unknown,
 }
 
@@ -87,22 +87,22 @@ impl fmt::Display for ModelState {
     }
 }
 
-impl Store {
+impl Cache {
     /// The recorded files of the model; with `verify`, they are hashed and compared.
     pub(super) fn listed_model(&self, id: &ModelId, verify: bool) -> ModelListed {
-        let note = Note::read(&Note::path(&self.folder, id));
-        let files = note.iter().flat_map(|note| &note.files);
+        let record = ModelRecord::read(&ModelRecord::path(&self.folder, id));
+        let files = record.iter().flat_map(|record| &record.files);
         let files = files
-            .map(|noted| ModelFileListed {
-                path: noted.path.clone(),
-                bytes: noted.file().stat.bytes,
-                sha256: noted.sha256.clone(),
+            .map(|recorded| ModelFileListed {
+                path: recorded.path.clone(),
+                bytes: recorded.file().stat.bytes,
+                sha256: recorded.sha256.clone(),
             })
             .collect();
         let listed = ModelListed { id: id.name(), files, state: None, reason: None };
-        match note {
+        match record {
             _ if !verify => listed,
-            Some(note) => self.verified(id, note, listed),
+            Some(record) => self.verified(id, record, listed),
             None => listed.found(
                 ModelState::Unknown,
                 "it is not noted which files they were; the next call that uses the states notes it",
@@ -110,8 +110,8 @@ impl Store {
         }
     }
 
-    fn verified(&self, id: &ModelId, mut note: Note, mut listed: ModelListed) -> ModelListed {
-        let now = match compare_stat(&note.files) {
+    fn verified(&self, id: &ModelId, mut record: ModelRecord, mut listed: ModelListed) -> ModelListed {
+        let now = match compare_stat(&record.files) {
             Ok(now) => now,
             Err((state, reason)) => return listed.found(state, reason),
         };
@@ -120,7 +120,7 @@ impl Store {
             Ok(_) => return listed.found(ModelState::Replaced, TOUCHED),
             Err(error) => return listed.found(ModelState::Unreadable, error.to_string()),
         }
-        let (mut is_compared, mut is_news) = (true, false);
+        let (mut is_compared, mut is_new) = (true, false);
         let mut reasons = Vec::new();
         for (at, file) in now.iter().enumerate() {
             let sha256 = match file.sha256() {
@@ -128,27 +128,27 @@ impl Store {
                 Err(error) => return listed.found(ModelState::Unreadable, error.to_string()),
             };
             let found = hex(&sha256);
-            let noted = note.files[at].sha256.clone();
+            let recorded = record.files[at].sha256.clone();
             let report = report_path(&file.path);
             let reported = reported(&report, file.stat.bytes);
             listed.files[at].sha256 = Some(found.clone());
-            if noted.as_ref().is_some_and(|noted| *noted != found) {
+            if recorded.as_ref().is_some_and(|recorded| *recorded != found) {
                 return listed.found(ModelState::Altered, format!("{} than at the first hash", ALTERED));
             }
             if reported.as_ref().is_some_and(|reported| *reported != found) {
                 let report = report.display();
                 return listed.found(ModelState::Altered, format!("{ALTERED} than {report} says"));
             }
-            match (&noted, reported) {
+            match (&recorded, reported) {
                 (None, None) => is_compared = false,
                 (_, Some(_)) => reasons.push(format!("as {} says", report.display())),
                 (Some(_), None) => reasons.push("as at the first hash".to_owned()),
             }
-            is_news |= noted.is_none();
-            note.hashed(at, sha256);
+            is_new |= recorded.is_none();
+            record.set_sha256(at, sha256);
         }
-        let written = match is_news {
-            true => note.write(&self.folder, id, SystemTime::now()),
+        let written = match is_new {
+            true => record.write(&self.folder, id, SystemTime::now()),
             false => Ok(()),
         };
         reasons.dedup();
@@ -175,10 +175,10 @@ impl ModelListed {
 }
 
 /// The files with their recorded data, if size, inode and time of change of each are unchanged.
-fn compare_stat(files: &[Noted]) -> Result<Vec<ModelFile>, (ModelState, String)> {
-    let now = |noted: &Noted| {
-        let file = noted.file();
-        match FileStat::of(&file.path) {
+fn compare_stat(files: &[FileRecord]) -> Result<Vec<ModelFile>, (ModelState, String)> {
+    let now = |recorded: &FileRecord| {
+        let file = recorded.file();
+        match FileStat::read(&file.path) {
             Ok(stat) if stat == file.stat => Ok(file),
             Ok(_) => Err((ModelState::Replaced, TOUCHED.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err((

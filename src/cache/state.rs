@@ -1,7 +1,7 @@
 //! Diagnosis of the folder: usable or not, its contents and its limits.
 
 use super::{
-    Store,
+    Cache,
     folder::{free_bytes, limit},
 };
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub struct FolderState {
     pub exists: bool,
     /// The reason why its files are not used or none can be saved; `None` if all is well.
     pub problem: Option<String>,
-    /// Number of saved files.
+    /// Number of cached files.
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
@@ -26,7 +26,7 @@ pub struct FolderState {
     pub free_bytes: Option<u64>,
 }
 
-impl Store {
+impl Cache {
     /// Inspects the folder without changing anything.
     pub fn folder_state(&self) -> FolderState {
         let path = self.path();
@@ -66,22 +66,22 @@ mod tests {
     #[test]
     fn a_folder_that_others_may_use_or_that_is_no_folder_is_a_problem_and_a_missing_one_is_none() {
         let parent = tempfile::tempdir().unwrap();
-        let store = Store::new(parent.path());
-        let state = store.folder_state();
+        let cache = Cache::new(parent.path());
+        let state = cache.folder_state();
         assert_eq!((state.exists, state.problem, state.files), (false, None, 0));
-        assert!(state.limit_bytes.unwrap() <= 2 << 30 && !store.path().exists());
+        assert!(state.limit_bytes.unwrap() <= 2 << 30 && !cache.path().exists());
 
-        fs::create_dir(store.path()).unwrap();
-        fs::set_permissions(store.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let problem = store.folder_state().problem.unwrap();
+        fs::create_dir(cache.path()).unwrap();
+        fs::set_permissions(cache.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let problem = cache.folder_state().problem.unwrap();
         assert!(problem.contains("chmod 700"), "{problem}");
-        fs::set_permissions(store.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        fs::write(store.path().join("a.state"), "four").unwrap();
-        let state = store.folder_state();
+        fs::set_permissions(cache.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(cache.path().join("a.state"), "four").unwrap();
+        let state = cache.folder_state();
         assert_eq!((state.exists, state.problem, state.files, state.bytes), (true, None, 1, 4));
 
         let file = parent.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(Store::new(&file).folder_state().problem.unwrap().contains("is no folder"));
+        assert!(Cache::new(&file).folder_state().problem.unwrap().contains("is no folder"));
     }
 }

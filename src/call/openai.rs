@@ -64,7 +64,7 @@ impl ChatCompletion {
         let message = Message {
             role: "assistant",
             content: answer.content.clone(),
-            reasoning_content: answer.thought.clone().filter(|thought| !thought.is_empty()),
+            reasoning_content: answer.reasoning.clone().filter(|text| !text.is_empty()),
             tool_calls: answer.calls.iter().enumerate().map(|(i, call)| entry(&answer.id, i, call)).collect(),
         };
         let finish_reason = match answer.end {

@@ -88,7 +88,7 @@ pub struct Answer {
     pub calls: Vec<ToolCall>,
     /// Reasoning before the answer, without the marks around it; empty if reasoning was on and the model wrote
     /// none.
-    pub thought: Option<String>,
+    pub reasoning: Option<String>,
     /// Complete, or cut off.
     pub end: End,
     /// Durations and token counts.

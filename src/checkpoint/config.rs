@@ -1,210 +1,123 @@
 //! `config.json`, typed, with the defaults of transformers' configuration classes.
 
-use super::fields::{Error, Fields};
-use super::rope::Rope;
+use super::{
+    fields::{Error, Fields},
+    rope,
+};
+use crate::arch::{self, ARCHITECTURES, Architecture, Config, HeadDim};
 use serde_json::{Map, Value};
 
-/// Defaults of a transformers model class, for fields that `config.json` omits.
-struct Defaults {
-    class: &'static str,
-    vocab_size: u64,
-    intermediate_size: u64,
-    max_position_embeddings: u64,
-    /// `None`: the number of query heads.
-    num_key_value_heads: Option<u64>,
-    head_dim: HeadDim,
+/// Parses `config.json`.
+///
+/// # Errors
+/// A malformed, contradictory or unsupported field.
+pub(super) fn parse(json: &[u8]) -> Result<Config, Error> {
+    let raw = match serde_json::from_slice(json).map_err(Error::Json)? {
+        Value::Object(raw) => raw,
+        _ => return Err(Error::NotAnObject),
+    };
+    refuse_quantized(&raw)?;
+    let architecture = architecture(&raw)?;
+    let defaults = &architecture.defaults;
+    let fields = Fields(&raw);
+    let hidden_size = fields.count("hidden_size", defaults.hidden_size)?;
+    let num_attention_heads = fields.count("num_attention_heads", defaults.num_attention_heads)?;
+    let num_key_value_heads =
+        fields.count_or("num_key_value_heads", || match &defaults.num_key_value_heads {
+            // Present but null also means: as many as query heads.
+            Some(count) if !raw.contains_key("num_key_value_heads") => *count,
+            _ => num_attention_heads,
+        })?;
+    if !num_attention_heads.is_multiple_of(num_key_value_heads) {
+        return Err(Error::Contradiction(format!(
+            "`num_attention_heads` ({num_attention_heads}) is not a multiple of `num_key_value_heads` \
+             ({num_key_value_heads})"
+        )));
+    }
+    let max_position_embeddings =
+        fields.count("max_position_embeddings", defaults.max_position_embeddings)?;
+    let config = Config {
+        architecture,
+        hidden_size,
+        intermediate_size: fields.count("intermediate_size", defaults.intermediate_size)?,
+        num_hidden_layers: fields.count("num_hidden_layers", defaults.num_hidden_layers)?,
+        num_attention_heads,
+        num_key_value_heads,
+        head_dim: match (fields.optional_count("head_dim")?, &defaults.head_dim) {
+            (Some(width), _) => Some(width),
+            (None, HeadDim::Fixed(width)) if !raw.contains_key("head_dim") => Some(*width),
+            (None, HeadDim::Derived) => Some(hidden_size / num_attention_heads),
+            _ => None,
+        },
+        vocab_size: fields.count("vocab_size", defaults.vocab_size)?,
+        max_position_embeddings,
+        rms_norm_eps: fields.positive("rms_norm_eps", defaults.rms_norm_eps)?,
+        rope: rope::parse(&raw, max_position_embeddings, defaults.rope_theta)?,
+        tie_word_embeddings: fields.flag("tie_word_embeddings")?,
+        attention_bias: fields.flag("attention_bias")?,
+        mlp_bias: fields.flag("mlp_bias")?,
+        raw,
+    };
+    let head = config.head_width();
+    if head == 0 || !head.is_multiple_of(2) {
+        return Err(Error::Contradiction(format!(
+            "a head is {head} wide (`head_dim`, else `hidden_size` / `num_attention_heads`); rotary \
+             embedding needs an even width"
+        )));
+    }
+    refuse_features(&config)?;
+    Ok(config)
 }
 
-/// Default of `head_dim` in the configuration class.
-enum HeadDim {
-    /// This number.
-    Fixed(u64),
-    /// `hidden_size / num_attention_heads`.
-    Derived,
-    /// None: the model computes the width without a `head_dim` in its configuration.
-    Unset,
+/// Refuses features that would make the GGUF file compute something else than the checkpoint.
+fn refuse_features(config: &Config) -> Result<(), Error> {
+    let refuse = |field: &str, reason| match config.raw.get(field) {
+        Some(found) => Err(Error::Feature { field: field.to_owned(), found: found.to_string(), reason }),
+        None => Ok(()),
+    };
+    let text = |field: &str| config.raw.get(field).and_then(Value::as_str);
+    if text("hidden_act").is_some_and(|act| act != "silu" && act != "swish") {
+        refuse("hidden_act", "llama.cpp computes these architectures with silu")?;
+    }
+    for field in ["num_local_experts", "num_experts", "n_routed_experts"] {
+        if config.raw.get(field).and_then(Value::as_u64).is_some_and(|experts| experts > 1) {
+            refuse(field, "mixtures of experts are not converted")?;
+        }
+    }
+    for field in ["partial_rotary_factor", "rope_pct", "rope_percent"] {
+        if config.raw.get(field).and_then(Value::as_f64).is_some_and(|part| part != 1.0) {
+            refuse(field, "rotating a part of each head is not converted")?;
+        }
+    }
+    if config.raw.get("is_causal") == Some(&Value::Bool(false)) {
+        refuse("is_causal", "an encoder cannot be asked for a tool call")?;
+    }
+    if config.raw.contains_key("draft_vocab_size") {
+        refuse("draft_vocab_size", "a draft head is not a model by itself")?;
+    }
+    refuse_sliding_window(config)
 }
 
-/// transformers 4.57: `configuration_qwen3.py`, `configuration_qwen2.py`, `configuration_llama.py`.
-const DEFAULTS: &[Defaults] = &[
-    Defaults {
-        class: "Qwen3ForCausalLM",
-        vocab_size: 151_936,
-        intermediate_size: 22_016,
-        max_position_embeddings: 32_768,
-        num_key_value_heads: Some(32),
-        head_dim: HeadDim::Fixed(128),
-    },
-    Defaults {
-        class: "Qwen2ForCausalLM",
-        vocab_size: 151_936,
-        intermediate_size: 22_016,
-        max_position_embeddings: 32_768,
-        num_key_value_heads: Some(32),
-        head_dim: HeadDim::Unset,
-    },
-    Defaults {
-        class: "LlamaForCausalLM",
-        vocab_size: 32_000,
-        intermediate_size: 11_008,
-        max_position_embeddings: 2048,
-        num_key_value_heads: None,
-        head_dim: HeadDim::Derived,
-    },
-];
-
-/// The parts of `config.json` that a conversion reads, with transformers' defaults filled in.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The whole document.
-    pub raw: Map<String, Value>,
-    /// The model class: the first of `architectures`, such as `Qwen3ForCausalLM`.
-    pub architecture: String,
-    /// Width of the residual stream.
-    pub hidden_size: u64,
-    /// Width of the feed-forward layer.
-    pub intermediate_size: u64,
-    /// Number of layers.
-    pub num_hidden_layers: u64,
-    /// Number of query heads.
-    pub num_attention_heads: u64,
-    /// Number of key and value heads.
-    pub num_key_value_heads: u64,
-    /// Width of a head, if the configuration class sets it. See [`Config::head_width`].
-    pub head_dim: Option<u64>,
-    /// Rows of the embedding matrix.
-    pub vocab_size: u64,
-    /// Context length that the model was made for, in tokens.
-    pub max_position_embeddings: u64,
-    /// The epsilon of the RMS norms.
-    pub rms_norm_eps: f64,
-    /// Rotary position embedding.
-    pub rope: Rope,
-    /// True if the output head is the embedding matrix.
-    pub tie_word_embeddings: bool,
-    /// True if the attention projections have biases.
-    pub attention_bias: bool,
-    /// True if the feed-forward projections have biases.
-    pub mlp_bias: bool,
-}
-
-impl Config {
-    /// Parses `config.json`.
-    ///
-    /// # Errors
-    /// A malformed, contradictory or unsupported field.
-    pub fn parse(json: &[u8]) -> Result<Config, Error> {
-        let raw = match serde_json::from_slice(json).map_err(Error::Json)? {
-            Value::Object(raw) => raw,
-            _ => return Err(Error::NotAnObject),
-        };
-        refuse_quantized(&raw)?;
-        let (architecture, defaults) = architecture(&raw)?;
-        let fields = Fields(&raw);
-        let hidden_size = fields.count("hidden_size", 4096)?;
-        let num_attention_heads = fields.count("num_attention_heads", 32)?;
-        let num_key_value_heads =
-            fields.count_or("num_key_value_heads", || match &defaults.num_key_value_heads {
-                // Present but null also means: as many as query heads.
-                Some(count) if !raw.contains_key("num_key_value_heads") => *count,
-                _ => num_attention_heads,
-            })?;
-        if !num_attention_heads.is_multiple_of(num_key_value_heads) {
-            return Err(Error::Contradiction(format!(
-                "`num_attention_heads` ({num_attention_heads}) is not a multiple of `num_key_value_heads` \
-                 ({num_key_value_heads})"
-            )));
-        }
-        let max_position_embeddings =
-            fields.count("max_position_embeddings", defaults.max_position_embeddings)?;
-        let config = Config {
-            architecture,
-            hidden_size,
-            intermediate_size: fields.count("intermediate_size", defaults.intermediate_size)?,
-            num_hidden_layers: fields.count("num_hidden_layers", 32)?,
-            num_attention_heads,
-            num_key_value_heads,
-            head_dim: match (fields.optional_count("head_dim")?, &defaults.head_dim) {
-                (Some(width), _) => Some(width),
-                (None, HeadDim::Fixed(width)) if !raw.contains_key("head_dim") => Some(*width),
-                (None, HeadDim::Derived) => Some(hidden_size / num_attention_heads),
-                _ => None,
-            },
-            vocab_size: fields.count("vocab_size", defaults.vocab_size)?,
-            max_position_embeddings,
-            rms_norm_eps: fields.positive("rms_norm_eps", 1e-6)?,
-            rope: Rope::parse(&raw, max_position_embeddings)?,
-            tie_word_embeddings: fields.flag("tie_word_embeddings")?,
-            attention_bias: fields.flag("attention_bias")?,
-            mlp_bias: fields.flag("mlp_bias")?,
-            raw,
-        };
-        let head = config.head_width();
-        if head == 0 || !head.is_multiple_of(2) {
-            return Err(Error::Contradiction(format!(
-                "a head is {head} wide (`head_dim`, else `hidden_size` / `num_attention_heads`); rotary \
-                 embedding needs an even width"
-            )));
-        }
-        config.refuse_features()?;
-        Ok(config)
+/// Refuses sliding windows shorter than the context: llama.cpp uses full attention in these architectures.
+/// Nearly every file has the fields, with the window switched off.
+fn refuse_sliding_window(config: &Config) -> Result<(), Error> {
+    let slides_by_type = config
+        .raw
+        .get("layer_types")
+        .and_then(Value::as_array)
+        .is_some_and(|types| types.iter().any(|kind| kind != "full_attention"));
+    let switched_on = config.raw.get("use_sliding_window") == Some(&Value::Bool(true));
+    let first_sliding = config.raw.get("max_window_layers").and_then(Value::as_u64).unwrap_or(28);
+    let window = config.raw.get("sliding_window").and_then(Value::as_u64).unwrap_or(4096);
+    let slides = slides_by_type || (switched_on && first_sliding < config.num_hidden_layers);
+    if slides && window < config.max_position_embeddings {
+        return Err(Error::Feature {
+            field: "sliding_window".to_owned(),
+            found: window.to_string(),
+            reason: "llama.cpp gives this architecture full attention in every layer",
+        });
     }
-
-    /// Width of an attention head: `head_dim`, or `hidden_size / num_attention_heads`.
-    pub fn head_width(&self) -> u64 {
-        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
-    }
-
-    /// Refuses features that would make the GGUF file compute something else than the checkpoint.
-    fn refuse_features(&self) -> Result<(), Error> {
-        let refuse = |field: &str, reason| match self.raw.get(field) {
-            Some(found) => Err(Error::Feature { field: field.to_owned(), found: found.to_string(), reason }),
-            None => Ok(()),
-        };
-        let text = |field: &str| self.raw.get(field).and_then(Value::as_str);
-        if text("hidden_act").is_some_and(|act| act != "silu" && act != "swish") {
-            refuse("hidden_act", "llama.cpp computes these architectures with silu")?;
-        }
-        for field in ["num_local_experts", "num_experts", "n_routed_experts"] {
-            if self.raw.get(field).and_then(Value::as_u64).is_some_and(|experts| experts > 1) {
-                refuse(field, "mixtures of experts are not converted")?;
-            }
-        }
-        for field in ["partial_rotary_factor", "rope_pct", "rope_percent"] {
-            if self.raw.get(field).and_then(Value::as_f64).is_some_and(|part| part != 1.0) {
-                refuse(field, "rotating a part of each head is not converted")?;
-            }
-        }
-        if self.raw.get("is_causal") == Some(&Value::Bool(false)) {
-            refuse("is_causal", "an encoder cannot be asked for a tool call")?;
-        }
-        if self.raw.contains_key("draft_vocab_size") {
-            refuse("draft_vocab_size", "a draft head is not a model by itself")?;
-        }
-        self.refuse_sliding_window()
-    }
-
-    /// Refuses sliding windows shorter than the context: llama.cpp uses full attention in these architectures.
-    /// Nearly every file has the fields, with the window switched off.
-    fn refuse_sliding_window(&self) -> Result<(), Error> {
-        let slides_by_type = self
-            .raw
-            .get("layer_types")
-            .and_then(Value::as_array)
-            .is_some_and(|types| types.iter().any(|kind| kind != "full_attention"));
-        let switched_on = self.raw.get("use_sliding_window") == Some(&Value::Bool(true));
-        let first_sliding = self.raw.get("max_window_layers").and_then(Value::as_u64).unwrap_or(28);
-        let window = self.raw.get("sliding_window").and_then(Value::as_u64).unwrap_or(4096);
-        let slides = slides_by_type || (switched_on && first_sliding < self.num_hidden_layers);
-        if slides && window < self.max_position_embeddings {
-            return Err(Error::Feature {
-                field: "sliding_window".to_owned(),
-                found: window.to_string(),
-                reason: "llama.cpp gives this architecture full attention in every layer",
-            });
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 fn refuse_quantized(raw: &Map<String, Value>) -> Result<(), Error> {
@@ -217,24 +130,21 @@ fn refuse_quantized(raw: &Map<String, Value>) -> Result<(), Error> {
     }
 }
 
-fn architecture(raw: &Map<String, Value>) -> Result<(String, &'static Defaults), Error> {
-    let supported = || DEFAULTS.iter().map(|defaults| defaults.class).collect();
+fn architecture(raw: &Map<String, Value>) -> Result<&'static Architecture, Error> {
+    let supported = || ARCHITECTURES.iter().map(|architecture| architecture.class).collect();
     let found = raw
         .get("architectures")
         .and_then(|names| names.get(0))
         .and_then(Value::as_str)
         .ok_or_else(|| Error::NoArchitecture { supported: supported() })?;
-    DEFAULTS
-        .iter()
-        .find(|defaults| defaults.class == found)
-        .map(|defaults| (found.to_owned(), defaults))
+    arch::by_class(found)
         .ok_or_else(|| Error::Architecture { found: found.to_owned(), supported: supported() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::rope::RopeScaling;
+    use crate::arch::RopeScaling;
     use serde_json::json;
 
     fn parse(extra: Value) -> Result<Config, Error> {
@@ -244,7 +154,7 @@ mod tests {
             "max_position_embeddings": 4096,
         });
         config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        Config::parse(config.to_string().as_bytes())
+        super::parse(config.to_string().as_bytes())
     }
 
     fn message(extra: Value) -> String {

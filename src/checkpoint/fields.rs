@@ -1,4 +1,4 @@
-//! Typed fields of `config.json`, and the defects that they may have.
+//! Typed reads of `config.json`, with errors that name the field.
 
 use serde_json::{Map, Value};
 

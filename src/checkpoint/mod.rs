@@ -8,12 +8,11 @@ mod rope;
 mod shards;
 pub mod tokenizer;
 
-pub use config::Config;
 pub use error::Error;
 pub use fields::Error as ConfigError;
-pub use rope::{Rope, RopeScaling};
 pub use shards::{Dtype, ShardFile, Shards, SourceTensor};
 
+use crate::arch::Config;
 use std::path::{Path, PathBuf};
 
 /// A checkpoint directory that has been opened and checked.
@@ -37,7 +36,7 @@ impl Checkpoint {
         folder::check(dir)?;
         let path = dir.join("config.json");
         let json = std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        let config = Config::parse(&json).map_err(|source| Error::Config { path, source })?;
+        let config = config::parse(&json).map_err(|source| Error::Config { path, source })?;
         folder::check_weights(dir)?;
         Ok(Checkpoint { dir: dir.to_path_buf(), config, shards: Shards::open(dir)? })
     }

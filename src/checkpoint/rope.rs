@@ -1,72 +1,27 @@
-//! Rotary position embedding: its base, and its scaling for longer contexts.
+//! Rotary position embedding in `config.json`.
 
 use super::fields::{Error, Fields};
+use crate::arch::{Rope, RopeScaling};
 use serde_json::{Map, Value};
 
-/// The rotary position embedding of a model.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rope {
-    /// `rope_theta`, the base of the frequencies.
-    pub theta: f64,
-    /// Change of the frequencies for contexts longer than in the original training.
-    pub scaling: RopeScaling,
-}
-
-/// transformers' `rope_type`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RopeScaling {
-    /// Unchanged frequencies.
-    None,
-    /// All frequencies divided by `factor`.
-    Linear {
-        /// The divisor.
-        factor: f64,
-    },
-    /// YaRN (<https://arxiv.org/abs/2309.00071>); `None` leaves the value to the runtime's default.
-    Yarn {
-        /// Ratio of the new context length to the original one.
-        factor: f64,
-        /// The original context length in tokens.
-        original_context: u64,
-        /// `extrapolation_factor`.
-        extrapolation_factor: Option<f64>,
-        /// `attention_factor`.
-        attention_factor: Option<f64>,
-        /// `beta_fast`.
-        beta_fast: Option<f64>,
-        /// `beta_slow`.
-        beta_slow: Option<f64>,
-    },
-    /// Llama 3.1's: frequencies with long wavelengths divided by `factor`, those with short ones kept, a ramp
-    /// in between.
-    Llama3 {
-        /// The divisor of the low frequencies.
-        factor: f64,
-        /// Frequencies with wavelengths above `original_context / low_freq_factor` are divided.
-        low_freq_factor: f64,
-        /// Frequencies with wavelengths below `original_context / high_freq_factor` are kept.
-        high_freq_factor: f64,
-        /// The original context length in tokens.
-        original_context: u64,
-    },
-}
-
-impl Rope {
-    /// Reads the newer `rope_parameters`, else the older `rope_theta` and `rope_scaling`.
-    pub(super) fn parse(raw: &Map<String, Value>, max_position_embeddings: u64) -> Result<Rope, Error> {
-        let empty = Map::new();
-        let parameters = match raw.get("rope_parameters").or_else(|| raw.get("rope_scaling")) {
-            None | Some(Value::Null) => &empty,
-            Some(Value::Object(parameters)) => parameters,
-            Some(_) => return Err(Fields(raw).wrong("rope_scaling", "an object or null")),
-        };
-        let (top, fields) = (Fields(raw), Fields(parameters));
-        let theta = match fields.optional_positive("rope_theta")? {
-            Some(theta) => theta,
-            None => top.positive("rope_theta", 10_000.0)?,
-        };
-        Ok(Rope { theta, scaling: scaling(parameters, &fields, &top, max_position_embeddings)? })
-    }
+/// Reads the newer `rope_parameters`, else the older `rope_theta` and `rope_scaling`.
+pub(super) fn parse(
+    raw: &Map<String, Value>,
+    max_position_embeddings: u64,
+    default_theta: f64,
+) -> Result<Rope, Error> {
+    let empty = Map::new();
+    let parameters = match raw.get("rope_parameters").or_else(|| raw.get("rope_scaling")) {
+        None | Some(Value::Null) => &empty,
+        Some(Value::Object(parameters)) => parameters,
+        Some(_) => return Err(Fields(raw).wrong("rope_scaling", "an object or null")),
+    };
+    let (top, fields) = (Fields(raw), Fields(parameters));
+    let theta = match fields.optional_positive("rope_theta")? {
+        Some(theta) => theta,
+        None => top.positive("rope_theta", default_theta)?,
+    };
+    Ok(Rope { theta, scaling: scaling(parameters, &fields, &top, max_position_embeddings)? })
 }
 
 fn scaling(

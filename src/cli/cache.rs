@@ -2,7 +2,7 @@
 
 use super::{exit::Failure, output};
 use clap::Subcommand;
-use edgecall::{Kind, cache::Store};
+use edgecall::{Kind, cache::Cache};
 use std::path::PathBuf;
 
 /// Environment variable with the cache folder; `call` reads it too.
@@ -41,14 +41,14 @@ enum Action {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let Some(folder) = args.cache_dir.or_else(Store::default_folder) else {
+    let Some(folder) = args.cache_dir.or_else(Cache::default_folder) else {
         return Err(Failure::usage("there is no cache folder, for HOME is not set; give --cache-dir DIR"));
     };
-    let store = Store::new(&folder);
+    let cache = Cache::new(&folder);
     match args.action {
-        Action::Clear { json } => Ok(output::emit(&store.clear()?, output::Format::from_flag(json))?),
+        Action::Clear { json } => Ok(output::emit(&cache.clear()?, output::Format::from_flag(json))?),
         Action::List { verify, json } => {
-            let listing = store.list(verify)?;
+            let listing = cache.list(verify)?;
             output::emit(&listing, output::Format::from_flag(json))?;
             match listing.complaint().filter(|_| verify) {
                 Some(complaint) => Err(Failure::of(Kind::Negative, complaint)),

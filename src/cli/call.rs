@@ -3,12 +3,16 @@
 mod answer;
 mod ask;
 mod input;
+mod settings;
 mod timings;
+
+pub use self::settings::draft;
 
 use self::{
     answer::{OutputArg, Stream},
     ask::Ask,
     input::{conversation, read, text},
+    settings::{KeyOrderArg, RepackArg, ThinkArg, dialects, probability, settings, temperature},
     timings::Start,
 };
 use super::{
@@ -18,18 +22,15 @@ use super::{
     exit::{self, Failure},
     output,
 };
-use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
     Kind,
-    cache::Store,
-    call::{self, Draft, Format, Request, Settings, Think},
+    cache::Cache,
+    call::{self, Call, Draft, PromptTemplate, Request},
     machine::Thermometer,
-    runtime::{self, LoadOptions, Model, Options, Sampling, Trust, Vocabulary, draft::MAX_DRAFT},
-    schema::{KeyOrder, Status},
-    tools::{
-        dialect::{self, DIALECTS},
-        explain,
-    },
+    memory::Repack,
+    runtime::{self, LoadOptions, Model, Trust, Vocabulary},
+    schema::Status,
+    tools::explain,
 };
 use std::{
     io::{self, Write},
@@ -197,35 +198,6 @@ pub struct Args {
     timings: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum ThinkArg {
-    On,
-    Off,
-    Auto,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum RepackArg {
-    Auto,
-    On,
-    Off,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum KeyOrderArg {
-    Any,
-    Schema,
-}
-
-impl Args {
-    fn key_order(&self) -> KeyOrder {
-        match self.key_order {
-            KeyOrderArg::Any => KeyOrder::Any,
-            KeyOrderArg::Schema => KeyOrder::Schema,
-        }
-    }
-}
-
 /// Runs the command; `started` is the time at which the program started.
 pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     if args.explain_tools {
@@ -240,7 +212,7 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     let mut conversation = conversation(&args)?;
     let ask = Ask::read(&args, conversation.tools.take())?;
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
-    let format = format(&args)?;
+    let template = template(&args)?;
     let settings = settings(&args);
     let request = Request {
         choice: ask.choice.clone(),
@@ -252,14 +224,19 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     };
     if args.print_prompt {
         let vocabulary = Vocabulary::load_with(path, trust)?;
-        let manner = format.manner(&vocabulary, &request, settings.dialect)?;
-        return Ok(output::text(&format.render(&vocabulary, &request, manner.as_ref(), settings.think)?)?);
+        let tool_format = template.tool_format(&vocabulary, &request, settings.dialect)?;
+        return Ok(output::text(&template.render(
+            &vocabulary,
+            &request,
+            tool_format.as_ref(),
+            settings.think,
+        )?)?);
     }
     let thermometer = args.timings.then(Thermometer::start);
-    let load = LoadOptions { trust, repack: args.repack != RepackArg::Off };
+    let repack = args.repack.into();
+    let load = LoadOptions { trust, repack: repack != Repack::Never };
     let model = Model::load_as(path, load, |header| {
-        let (load, shortage) =
-            call::foresee(header, load, args.repack == RepackArg::Auto, &request, &settings)?;
+        let (load, shortage) = call::load_options(header, trust, repack, &request, &settings)?;
         if let Some(shortage) = shortage {
             // Nobody reads a closed stderr.
             let _ = writeln!(io::stderr(), "warning: {shortage}{}", advice(&shortage.remedies));
@@ -272,8 +249,15 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         true => stream.push(text),
         false => ControlFlow::Continue(()),
     };
-    let store = store(&args);
-    let answer = call::ask_with(&model, &format, &request, &settings, store.as_ref(), &mut reader);
+    let cache = cache(&args);
+    let call = Call {
+        model: &model,
+        template: &template,
+        request: &request,
+        settings: &settings,
+        cache: cache.as_ref(),
+    };
+    let answer = call::ask_with(&call, &mut reader);
     let answer = answer.inspect_err(|error| show_partial(error, args.timings.then_some(&start)))?;
     let printed = match args.stream {
         true => stream.finish().map_err(Into::into),
@@ -284,16 +268,16 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         timings::show(&start, &answer.timings);
     }
     // The answer is already printed; states may still be written to the cache.
-    drop(store);
+    drop(cache);
     printed
 }
 
-fn store(args: &Args) -> Option<Store> {
+fn cache(args: &Args) -> Option<Cache> {
     if args.no_cache {
         return None;
     }
-    let store = Store::new(&args.cache_dir.clone().or_else(Store::default_folder)?);
-    Some(if args.no_history { store.without_history() } else { store })
+    let cache = Cache::new(&args.cache_dir.clone().or_else(Cache::default_folder)?);
+    Some(if args.no_history { cache.without_history() } else { cache })
 }
 
 /// Prints how each keyword is handled. Tools with an unusable schema are listed too.
@@ -319,7 +303,7 @@ fn explain_tools(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-fn format(args: &Args) -> anyhow::Result<Format> {
+fn template(args: &Args) -> anyhow::Result<PromptTemplate> {
     let template = match &args.chat_template {
         None => None,
         Some(path) => {
@@ -333,7 +317,7 @@ fn format(args: &Args) -> anyhow::Result<Format> {
             Some(text)
         }
     };
-    Ok(Format { template, arguments: args.template_arg.iter().cloned().collect() })
+    Ok(PromptTemplate { template, arguments: args.template_arg.iter().cloned().collect() })
 }
 
 fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {
@@ -346,29 +330,6 @@ fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {
     Ok((key.to_owned(), value))
 }
 
-fn settings(args: &Args) -> Settings {
-    Settings {
-        think: match args.think {
-            ThinkArg::On => Think::On,
-            ThinkArg::Off => Think::Off,
-            ThinkArg::Auto => Think::Auto,
-        },
-        sampling: Sampling {
-            temperature: args.temperature,
-            top_k: args.top_k.map_or(0, NonZeroUsize::get),
-            top_p: args.top_p.unwrap_or(1.0),
-            min_p: args.min_p.unwrap_or(0.0),
-            seed: args.seed,
-        },
-        max_tokens: args.max_tokens.get(),
-        dialect: args.dialect.as_deref().and_then(dialect::named),
-        session: Options { n_ctx: args.ctx, ..args.context.options() },
-        force: args.force,
-        exact: args.exact,
-        draft: args.draft,
-    }
-}
-
 /// Prints the model's partial output on stderr, before the error message.
 fn show_partial(error: &call::Error, timed_from: Option<&Start>) {
     if let Some(partial) = error.partial() {
@@ -376,36 +337,5 @@ fn show_partial(error: &call::Error, timed_from: Option<&Start>) {
     }
     if let (Some(cut), Some(start)) = (error.cut(), timed_from) {
         timings::show(start, &cut.timings);
-    }
-}
-
-fn dialects() -> PossibleValuesParser {
-    PossibleValuesParser::new(DIALECTS.iter().map(|dialect| dialect.name()))
-}
-
-pub fn draft(text: &str) -> Result<Draft, String> {
-    match text {
-        "auto" => Ok(Draft::Auto),
-        "off" | "0" => Ok(Draft::Off),
-        _ => match text.parse() {
-            Ok(most) if (1..=MAX_DRAFT).contains(&most) => {
-                Ok(NonZeroUsize::new(most).map_or(Draft::Off, Draft::Tokens))
-            }
-            _ => Err(format!("a number from 1 to {MAX_DRAFT}, auto or off is expected")),
-        },
-    }
-}
-
-fn temperature(text: &str) -> Result<f32, String> {
-    match text.parse() {
-        Ok(value) if (0.0..=100.0).contains(&value) => Ok(value),
-        _ => Err("a number from 0 to 100 is expected".into()),
-    }
-}
-
-fn probability(text: &str) -> Result<f32, String> {
-    match text.parse() {
-        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
-        _ => Err("a number from 0 to 1 is expected".into()),
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use edgecall::{
     Kind,
-    cache::Store,
+    cache::Cache,
     doctor::{self, Request},
     runtime::Trust,
 };
@@ -45,7 +45,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         model: args.model,
         trust: if args.trust_model { Trust::Unchecked } else { Trust::Checked },
         session: args.context.options(),
-        cache_folder: args.cache_dir.or_else(Store::default_folder),
+        cache_folder: args.cache_dir.or_else(Cache::default_folder),
     };
     let mut line = Line::new();
     let report = doctor::examine(&request, |step| line.show(step));

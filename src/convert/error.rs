@@ -143,6 +143,7 @@ impl Error {
     pub fn remedies(&self) -> Vec<Remedy> {
         match self {
             Error::Checkpoint(e) => e.remedies(),
+            Error::Pretokenizer(pretokenizer::Error::Unknown { .. }) => vec![Remedy::PreTokenizer(None)],
             Error::HeadDiffers => vec![Remedy::KeepHead],
             Error::OutputExists { .. } => vec![Remedy::Overwrite],
             Error::OutputIsInput { .. } | Error::OutputIrregular { .. } => vec![Remedy::OtherOutput],

@@ -6,7 +6,6 @@
 //! publish     manifests, and all files get their names
 //! ```
 
-pub mod arch;
 pub mod general;
 pub mod manifest;
 pub mod pretokenizer;

@@ -1,14 +1,13 @@
 //! Plan of a conversion: keys and tensor table of each file, made before any weight is read.
 
 use super::{
-    Error,
-    arch::{self, Architecture},
-    folder_name, general, pretokenizer,
+    Error, folder_name, general, pretokenizer,
     recipe::{self, Fallback, FileType, Recipe, Shape},
     tensors::{self, Head, ModelTensor},
     vocab,
 };
 use crate::{
+    arch::{Attention, Unsupported},
     checkpoint::{Checkpoint, tokenizer::Tokenizer},
     gguf::{GgmlType, Header, TensorInfo, Value},
 };
@@ -85,10 +84,9 @@ impl Plan {
     pub fn new(checkpoint: &Checkpoint, recipe: Recipe) -> Result<Plan, Error> {
         check_types(&recipe)?;
         let config = &checkpoint.config;
-        let architecture =
-            arch::architecture(&config.architecture).expect("the checkpoint's architecture is supported");
-        architecture.check(config).map_err(|(field, reason)| Error::Feature {
-            class: architecture.class(),
+        let architecture = config.architecture;
+        (architecture.check)(config).map_err(|Unsupported { field, reason }| Error::Feature {
+            class: architecture.class,
             field,
             reason,
         })?;
@@ -96,18 +94,20 @@ impl Plan {
         if recipe.drop_tied_head && head != Head::TiedCopy && !tensors::head_is_embedding(checkpoint)? {
             return Err(Error::HeadDiffers);
         }
-        let tensors = tensors::match_tensors(checkpoint, architecture, recipe.drop_tied_head)?;
+        let tensors = tensors::match_tensors(checkpoint, recipe.drop_tied_head)?;
         check_overrides(&recipe, &tensors)?;
-        let keys = Keys::read(checkpoint, architecture, &tensors, recipe.pre.as_deref())?;
-        let shape =
-            Shape { block_count: config.num_hidden_layers as usize, is_70b: architecture.is_70b(config) };
+        let keys = Keys::read(checkpoint, &tensors, recipe.pre.as_deref())?;
+        let block_count = config.num_hidden_layers;
+        let attention = Attention::with_heads(config.num_attention_heads, config.num_key_value_heads);
+        let is_70b = (architecture.is_70b)(block_count, attention);
+        let shape = Shape { block_count: block_count as usize, is_70b };
         let files = recipe
             .file_types
             .iter()
             .map(|&file_type| file_plan(file_type, &recipe, shape, &tensors, &keys, head))
             .collect();
         Ok(Plan {
-            architecture: architecture.name(),
+            architecture: architecture.name,
             name: folder_name::output_name(&checkpoint.dir),
             recipe,
             pretokenizer: keys.pretokenizer.clone(),
@@ -170,13 +170,9 @@ struct Keys {
 }
 
 impl Keys {
-    fn read(
-        checkpoint: &Checkpoint,
-        architecture: &dyn Architecture,
-        tensors: &[ModelTensor],
-        pre: Option<&str>,
-    ) -> Result<Keys, Error> {
+    fn read(checkpoint: &Checkpoint, tensors: &[ModelTensor], pre: Option<&str>) -> Result<Keys, Error> {
         let config = &checkpoint.config;
+        let architecture = config.architecture;
         let tokenizer = Tokenizer::open(&checkpoint.dir)?;
         let pretokenizer = match pre {
             Some(name) => {
@@ -186,17 +182,17 @@ impl Keys {
             None => pretokenizer::recognize(&tokenizer, &config.raw)?.0.to_owned(),
         };
         let vocab_size = config.vocab_size.try_into().expect("the configuration's counts are below 2^32");
-        let family = architecture.vocab_family();
+        let extra = &architecture.extra_tokenizer_keys;
         let parameters = tensors.iter().map(ModelTensor::element_count).sum();
         let mut before_file_type =
-            vec![("general.architecture".to_owned(), Value::String(architecture.name().to_owned()))];
+            vec![("general.architecture".to_owned(), Value::String(architecture.name.to_owned()))];
         let general = general::metadata(&checkpoint.dir, &config.raw, parameters);
         before_file_type.extend(general.metadata);
         before_file_type.extend(architecture.keys(config));
         Ok(Keys {
             before_file_type,
             after_file_type: architecture.late_keys(config),
-            tokenizer: vocab::metadata(&tokenizer, &config.raw, vocab_size, &pretokenizer, family)?,
+            tokenizer: vocab::metadata(&tokenizer, &config.raw, vocab_size, &pretokenizer, extra)?,
             pretokenizer,
             warnings: general.warnings.iter().map(chain).collect(),
         })

@@ -4,14 +4,13 @@
 //! custom vocabulary has no known hash, so the second attempt is by structure: normalizer, split expression and
 //! byte-level flags define the pre-tokenizer, whatever the vocabulary.
 
-mod known;
-
-pub use known::NAMES;
-
 use super::special::{KINDS, SpecialTokens};
-use crate::checkpoint::tokenizer::{self, Tokenizer};
-use crate::kind::Kind;
-use known::{CHECK_TEXT, HASHES};
+use crate::{
+    arch::pretokenizer::{self, CHECK_TEXT, Merges, Split},
+    checkpoint::tokenizer::{self, Tokenizer},
+    hash::hex,
+    kind::Kind,
+};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -22,14 +21,14 @@ pub enum Error {
     /// Neither the hash nor the structure is known.
     #[error(
         "the pre-tokenizer is not one that llama.cpp's converter knows (hash {hash}); if you know which one \
-         it behaves like, say so with `--pre NAME`, such as `--pre qwen2` or `--pre llama-bpe`"
+         it behaves like, such as `qwen2` or `llama-bpe`, name that one"
     )]
     Unknown {
         /// SHA-256 of the check text's ids, as llama.cpp's converter computes it.
         hash: String,
     },
     /// A name from the user that llama.cpp does not have.
-    #[error("llama.cpp knows no pre-tokenizer `{name}`{}; it knows: {}", did_you_mean(name), NAMES.join(", "))]
+    #[error("llama.cpp knows no pre-tokenizer `{name}`{}; it knows: {}", did_you_mean(name), known_names())]
     Name {
         /// The name.
         name: String,
@@ -93,19 +92,19 @@ pub fn recognize(
 /// # Errors
 /// [`Error::Name`].
 pub fn check_name(name: &str) -> Result<(), Error> {
-    match NAMES.contains(&name) {
-        true => Ok(()),
-        false => Err(Error::Name { name: name.to_owned() }),
+    match pretokenizer::named(name) {
+        Some(_) => Ok(()),
+        None => Err(Error::Name { name: name.to_owned() }),
     }
 }
 
 /// SHA-256 in hexadecimal of the ids printed as a Python list: `[1, 2, 3]`.
 fn hash(ids: &[u32]) -> String {
-    Sha256::digest(format!("{ids:?}")).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(format!("{ids:?}")))
 }
 
 fn by_hash(hash: &str) -> Option<&'static str> {
-    HASHES.iter().find(|(_, known)| *known == hash).map(|(name, _)| *name)
+    pretokenizer::with_hash(hash).map(|known| known.name)
 }
 
 /// The llama.cpp name of the pre-tokenizer with the same structure as `tokenizer`'s, if there is one.
@@ -127,26 +126,21 @@ pub fn by_structure(tokenizer: &Tokenizer) -> Option<&'static str> {
     }
     // Old files have no `use_regex`; their ByteLevel always split.
     let splits = flag(byte_level, "use_regex").unwrap_or(true);
-    match (before, splits) {
-        ([], true) => Some("gpt-2").filter(|_| !tokenizer.ignore_merges()),
-        ([digits], true) if kind(digits)? == "Digits" => Some("smollm")
-            .filter(|_| flag(digits, "individual_digits") == Some(true) && !tokenizer.ignore_merges()),
+    let split = match (before, splits) {
+        ([], true) => Split::ByteLevel,
+        ([digits], true) if kind(digits)? == "Digits" => {
+            (flag(digits, "individual_digits") == Some(true)).then_some(Split::Digits)?
+        }
         ([split], false) if kind(split)? == "Split" => {
             let whole =
                 split.get("behavior")?.as_str()? == "Isolated" && flag(split, "invert") == Some(false);
             let expression = split.get("pattern")?.get("Regex")?.as_str()?;
-            match (expression, tokenizer.ignore_merges()) {
-                _ if !whole => None,
-                (QWEN2, false) => Some("qwen2"),
-                (QWEN35, false) => Some("qwen35"),
-                (LLAMA3, true) => Some("llama-bpe"),
-                // llama.cpp's `smaug-bpe` splits as `llama-bpe` does, but applies the merges.
-                (LLAMA3, false) => Some("smaug-bpe"),
-                _ => None,
-            }
+            whole.then_some(Split::Expression(expression))?
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    let merges = if tokenizer.ignore_merges() { Merges::Ignored } else { Merges::Applied };
+    pretokenizer::with_structure(split, merges).map(|known| known.name)
 }
 
 fn kind(component: &Value) -> Option<&str> {
@@ -159,20 +153,15 @@ fn flag(component: &Value, key: &str) -> Option<bool> {
 
 fn did_you_mean(name: &str) -> String {
     let squeeze = |s: &str| s.to_lowercase().replace(['-', '_', '.'], "");
-    match NAMES.iter().find(|known| squeeze(known) == squeeze(name)) {
+    match pretokenizer::names().find(|known| squeeze(known) == squeeze(name)) {
         Some(known) => format!(" (did you mean `{known}`?)"),
         None => String::new(),
     }
 }
 
-/// Qwen2 and Qwen3: single digits.
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-
-/// Qwen3.5: combining marks belong to words.
-const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-
-/// Llama 3: up to three digits.
-const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+fn known_names() -> String {
+    pretokenizer::names().collect::<Vec<_>>().join(", ")
+}
 
 #[cfg(test)]
 mod tests {
@@ -181,16 +170,8 @@ mod tests {
     #[test]
     fn the_check_text_is_llama_cpps() {
         assert_eq!(CHECK_TEXT.len(), 431);
-        let hash: String = Sha256::digest(CHECK_TEXT).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&Sha256::digest(CHECK_TEXT));
         assert_eq!(hash, "a36179c1e2b1cfcfbfad1dc779addad2ffc778201e4cf0d538bddeafa2c526da");
-    }
-
-    #[test]
-    fn every_hashed_name_is_one_that_llama_cpp_runs() {
-        for (name, hash) in HASHES {
-            assert!(NAMES.contains(name), "{name}");
-            assert_eq!(hash.len(), 64);
-        }
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl FromStr for Override {
 pub struct Shape {
     /// `block_count`.
     pub block_count: usize,
-    /// See [`super::arch::Architecture::is_70b`].
+    /// See [`crate::arch::Architecture::is_70b`].
     pub is_70b: bool,
 }
 

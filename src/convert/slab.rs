@@ -7,6 +7,7 @@ use super::{
     tensors::{ModelTensor, Origin},
 };
 use crate::{
+    arch::Transform,
     checkpoint::{Checkpoint, Dtype},
     gguf::GgmlType,
     quant::{self, Codec, Loss},
@@ -46,8 +47,8 @@ pub(super) fn cut(tensors: &[ModelTensor]) -> Vec<Slab> {
     });
     let mut slabs = Vec::new();
     for tensor in order {
-        let ModelTensor { origin, interleaved_heads, .. } = &tensors[tensor];
-        let unit = tensors[tensor].row_len() * interleaved_heads.unwrap_or(1);
+        let origin = &tensors[tensor].origin;
+        let unit = tensors[tensor].unit_len();
         let step = (SLAB_LEN / unit).max(1) * unit;
         let total = tensors[tensor].element_count();
         let mut start = 0;
@@ -170,10 +171,13 @@ impl<'a> Worker<'a> {
         if self.goes_through_f16(slab.tensor) {
             self.refuse_beyond_f16(tensor, slab)?;
         }
-        if let Some(head_width) = tensor.interleaved_heads {
-            self.scratch.resize(self.weights.len(), 0.0);
-            interleave(&self.weights, &mut self.scratch, head_width as usize, tensor.row_len() as usize);
-            std::mem::swap(&mut self.weights, &mut self.scratch);
+        match tensor.transform {
+            Transform::None => {}
+            Transform::Permute { head_width } => {
+                self.scratch.resize(self.weights.len(), 0.0);
+                permute(&self.weights, &mut self.scratch, head_width as usize, tensor.row_len() as usize);
+                std::mem::swap(&mut self.weights, &mut self.scratch);
+            }
         }
         Ok(())
     }
@@ -254,7 +258,7 @@ fn is_stored_as(tensor: &ModelTensor, ggml_type: GgmlType) -> bool {
 }
 
 /// Reorders the rows of each head: row `2i + p` of `out` is row `p * d/2 + i` of `rows`.
-fn interleave(rows: &[f32], out: &mut [f32], head_width: usize, row_len: usize) {
+fn permute(rows: &[f32], out: &mut [f32], head_width: usize, row_len: usize) {
     let half = head_width / 2;
     let heads = rows.chunks_exact(head_width * row_len).zip(out.chunks_exact_mut(head_width * row_len));
     for (head, out) in heads {
@@ -274,7 +278,7 @@ mod tests {
     fn the_two_halves_of_each_head_are_interleaved() {
         let rows: Vec<f32> = (0..16).map(|i| i as f32).collect();
         let mut out = vec![0.0; 16];
-        interleave(&rows, &mut out, 4, 2);
+        permute(&rows, &mut out, 4, 2);
         // Rows 0 1 2 3 of a head become 0 2 1 3.
         assert_eq!(out, [0., 1., 4., 5., 2., 3., 6., 7., 8., 9., 12., 13., 10., 11., 14., 15.]);
     }

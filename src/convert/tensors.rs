@@ -1,10 +1,10 @@
 //! The checkpoint's tensors, matched with those that its architecture expects.
 
-use super::{
-    Error,
-    arch::{Architecture, EMBEDDING, Expected, HEAD, is_derived, outer_tensors},
+use super::Error;
+use crate::{
+    arch::{EMBEDDING, HEAD, RopeFactors, Tensor, Transform, is_derived},
+    checkpoint::{Checkpoint, SourceTensor},
 };
-use crate::checkpoint::{Checkpoint, SourceTensor};
 use std::collections::BTreeMap;
 
 /// A tensor of the model: its GGUF name and the source of its numbers.
@@ -16,8 +16,8 @@ pub struct ModelTensor {
     pub dims: Vec<u64>,
     /// Source of its numbers.
     pub origin: Origin,
-    /// Head width, if the two halves of each head's rows are to be interleaved.
-    pub interleaved_heads: Option<u64>,
+    /// Change of its numbers on the way into the file.
+    pub transform: Transform,
 }
 
 /// Source of a tensor's numbers.
@@ -35,9 +35,20 @@ impl ModelTensor {
         self.dims.iter().product()
     }
 
-    /// Length of a row for reordering: a bias of a reordered matrix has rows of one.
+    /// Length of a row for its transform: a bias that is permuted has rows of one.
     pub fn row_len(&self) -> u64 {
-        if self.dims.len() == 1 && self.interleaved_heads.is_some() { 1 } else { self.dims[0] }
+        match self.transform {
+            Transform::Permute { .. } if self.dims.len() == 1 => 1,
+            _ => self.dims[0],
+        }
+    }
+
+    /// Number of weights that its transform needs at once: a row, or the rows of a head.
+    pub fn unit_len(&self) -> u64 {
+        match self.transform {
+            Transform::None => self.row_len(),
+            Transform::Permute { head_width } => self.row_len() * head_width,
+        }
     }
 
     /// The name for messages: the checkpoint's, or the GGUF name of a computed tensor.
@@ -54,20 +65,21 @@ impl ModelTensor {
 ///
 /// # Errors
 /// Tensors that are missing, unexpected, or of another shape than `config.json` implies.
-pub fn match_tensors(
-    checkpoint: &Checkpoint,
-    architecture: &dyn Architecture,
-    drop_head: bool,
-) -> Result<Vec<ModelTensor>, Error> {
+pub fn match_tensors(checkpoint: &Checkpoint, drop_head: bool) -> Result<Vec<ModelTensor>, Error> {
     let (config, shards) = (&checkpoint.config, &checkpoint.shards);
-    let (class, layers) = (architecture.class(), config.num_hidden_layers);
-    let has_head = shards.tensor(HEAD).is_some();
+    let (architecture, sizes) = (config.architecture, config.sizes());
+    let (class, layers) = (architecture.class, config.num_hidden_layers);
     let mut expected = BTreeMap::new();
-    for tensor in outer_tensors(config, has_head || !config.tie_word_embeddings) {
-        expected.insert(tensor.source.to_owned(), (tensor.name.to_owned(), tensor));
+    for tensor in (architecture.outer_tensors)(&sizes) {
+        // A head may be stored although `config.json` ties it to the embedding.
+        let is_stored_head = tensor.source == HEAD && shards.tensor(HEAD).is_some();
+        if tensor.is_in(config) || is_stored_head {
+            expected.insert(tensor.source.to_owned(), (tensor.name.to_owned(), tensor));
+        }
     }
     // Bounded, so that a config.json with more layers than there are tensors does not fill the memory.
-    let layer_tensors = architecture.layer_tensors(config);
+    let mut layer_tensors = (architecture.layer_tensors)(&sizes);
+    layer_tensors.retain(|tensor| tensor.is_in(config));
     for layer in 0..layers.min(shards.tensors().len() as u64 + 1) {
         for tensor in &layer_tensors {
             let source = format!("model.layers.{layer}.{}", tensor.source);
@@ -76,8 +88,9 @@ pub fn match_tensors(
     }
 
     let mut extra = Vec::new();
+    let computed_factors = |factors: &RopeFactors| Some(computed(factors.name, (factors.values)(config)?));
     let mut tensors: Vec<ModelTensor> =
-        architecture.computed_tensors(config).into_iter().map(computed).collect();
+        architecture.rope_factors.iter().filter_map(computed_factors).collect();
     for source in shards.tensors() {
         match expected.remove(&source.name) {
             Some((name, expected)) => {
@@ -100,21 +113,21 @@ pub fn match_tensors(
     Ok(tensors)
 }
 
-fn computed((name, values): (String, Vec<f32>)) -> ModelTensor {
-    let dims = vec![values.len() as u64];
-    ModelTensor { name, dims, origin: Origin::Computed(values), interleaved_heads: None }
+fn computed(name: &str, values: Vec<f32>) -> ModelTensor {
+    let (name, dims) = (name.to_owned(), vec![values.len() as u64]);
+    ModelTensor { name, dims, origin: Origin::Computed(values), transform: Transform::None }
 }
 
-fn from_checkpoint(name: String, source: &SourceTensor, expected: &Expected) -> ModelTensor {
+fn from_checkpoint(name: String, source: &SourceTensor, expected: &Tensor) -> ModelTensor {
     ModelTensor {
         name,
-        dims: source.shape.iter().rev().copied().collect(),
+        dims: expected.dims(),
         origin: Origin::Checkpoint(source.clone()),
-        interleaved_heads: expected.interleaved_heads,
+        transform: expected.transform,
     }
 }
 
-fn check_shape(source: &SourceTensor, expected: &Expected) -> Result<(), Error> {
+fn check_shape(source: &SourceTensor, expected: &Tensor) -> Result<(), Error> {
     if source.shape == expected.shape {
         return Ok(());
     }

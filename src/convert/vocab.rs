@@ -1,9 +1,12 @@
 //! Tokenizer -> `tokenizer.*` keys, as llama.cpp's converter writes them for byte-level BPE.
 
 use super::special::{BadId, KINDS, SpecialTokens};
-use crate::checkpoint::tokenizer::{self, ChatTemplate, Token, Tokenizer};
-use crate::gguf::{Array, Value};
-use crate::kind::Kind;
+use crate::{
+    arch::tokenizer::{ExtraKeys, TokenizerModel},
+    checkpoint::tokenizer::{self, ChatTemplate, Token, Tokenizer},
+    gguf::{Array, Value},
+    kind::Kind,
+};
 use serde_json::Map;
 
 /// Reasons why a vocabulary cannot be written.
@@ -49,15 +52,6 @@ impl From<BadId> for Error {
     }
 }
 
-/// The converter class of llama.cpp to follow where the classes differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// `LlamaModel`: Llama, SmolLM2.
-    Llama,
-    /// `Qwen2Model` and its subclasses: Qwen2, Qwen3.
-    Qwen,
-}
-
 /// llama.cpp's `llama_token_type`.
 mod token_type {
     pub(super) const NORMAL: i32 = 1;
@@ -69,8 +63,8 @@ mod token_type {
 /// The `tokenizer.*` keys of `tokenizer`, in file order.
 ///
 /// `config` is config.json; `vocab_size` is the number of rows of the embedding matrix, already checked
-/// against the tensor; `pre` is llama.cpp's name of the pre-tokenizer (see [`super::pretokenizer`]). Ids
-/// that the tokenizer does not use become `[PAD{id}]`.
+/// against the tensor; `pre` is llama.cpp's name of the pre-tokenizer (see [`super::pretokenizer`]);
+/// `extra` are the architecture's keys. Ids that the tokenizer does not use become `[PAD{id}]`.
 ///
 /// # Errors
 /// [`Error::DoesNotFit`], [`Error::SpecialId`], and the tokenizer's own errors.
@@ -79,33 +73,29 @@ pub fn metadata(
     config: &Map<String, serde_json::Value>,
     vocab_size: u32,
     pre: &str,
-    family: Family,
+    extra: &ExtraKeys,
 ) -> Result<Vec<(String, Value)>, Error> {
     let mut keys = Keys::default();
-    if family == Family::Llama {
+    if extra.space_prefix {
         let prefix = tokenizer.config().and_then(|settings| settings.get("add_prefix_space"));
         if let Some(prefix) = prefix.and_then(serde_json::Value::as_bool) {
             keys.set("tokenizer.ggml.add_space_prefix", Value::Bool(prefix));
         }
     }
     let (texts, types) = tokens(tokenizer, vocab_size)?;
-    keys.set("tokenizer.ggml.model", text("gpt2"));
+    keys.set("tokenizer.ggml.model", text(TokenizerModel::ByteLevelBpe.name()));
     keys.set("tokenizer.ggml.pre", text(pre));
     keys.set("tokenizer.ggml.tokens", Value::Array(Array::String(texts)));
     keys.set("tokenizer.ggml.token_type", Value::Array(Array::I32(types)));
     keys.set("tokenizer.ggml.merges", Value::Array(Array::String(tokenizer.merges().to_vec())));
     keys.special(tokenizer, &SpecialTokens::find(tokenizer, config, &KINDS)?);
-    if family == Family::Llama {
-        // Code Llama's size. gguf-py can write only the end of turn of its infill tokens.
-        if vocab_size == 32016 {
-            let mut infill = SpecialTokens::find(tokenizer, config, &["prefix", "suffix", "middle", "eot"])?;
-            infill.id_default("eot", 32010);
-            keys.special(tokenizer, &infill);
-        }
-        // Granite's size and SmolLM2's.
-        if vocab_size == 49152 {
-            keys.set("tokenizer.ggml.add_bos_token", Value::Bool(false));
-        }
+    if let Some(infill) = extra.infill.filter(|infill| infill.vocab_size == vocab_size) {
+        let mut tokens = SpecialTokens::find(tokenizer, config, &["prefix", "suffix", "middle", "eot"])?;
+        tokens.id_default("eot", infill.end_of_turn);
+        keys.special(tokenizer, &tokens);
+    }
+    if extra.without_bos == Some(vocab_size) {
+        keys.set("tokenizer.ggml.add_bos_token", Value::Bool(false));
     }
     Ok(keys.0)
 }

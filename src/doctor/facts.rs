@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Topic};
 use crate::{
-    cache::{FolderState, Store},
+    cache::{Cache, FolderState},
     machine::{self, Firmware, Limits, Load, Machine, Processor, Sensors},
     runtime::kernels::{self, Kernels},
 };
@@ -95,7 +95,7 @@ impl Facts {
             memory: Machine::below(root),
             swap_bytes: machine::swap(root),
             page_bytes: machine::page_bytes(root),
-            cache: cache_folder.map(|folder| Store::new(folder).folder_state()),
+            cache: cache_folder.map(|folder| Cache::new(folder).folder_state()),
             celsius: sensors.celsius(),
             mhz: sensors.mhz(),
             max_mhz: sensors.max_mhz(),
@@ -241,8 +241,7 @@ impl Facts {
         }
     }
 
-    /// Findings on other programs and swapping: while edgecall was idle, and in `measured`, while the speed was
-    /// measured.
+    /// Findings on other programs and swapping: while edgecall was idle, and in `measured`, while the model ran.
     pub fn load_findings(&self, measured: Option<Load>) -> Vec<Finding> {
         let mut found = Vec::new();
         let cpus = self.limits.as_ref().map_or(self.threads as f64, Limits::cpus).max(1.0);

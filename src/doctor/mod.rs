@@ -18,8 +18,8 @@ mod table;
 pub use finding::{Finding, Severity, Topic};
 
 use crate::{
-    inspect::fit::{Outlook, Planned},
-    machine::{Machine, load::Moment},
+    machine::load::Moment,
+    memory::{PlannedRun, Repack},
     runtime::{self, LoadOptions, Model, Options, Trust, cpu, kernels},
 };
 use serde::Serialize;
@@ -106,8 +106,9 @@ pub fn examine(request: &Request, mut progress: impl FnMut(&str)) -> Result<Repo
         }
         None => None,
     };
-    findings.extend(machine.load_findings(model.as_ref().and_then(|model| model.speed.as_ref()?.load)));
-    if let Some(speed) = model.as_ref().and_then(|model| model.speed.as_ref()) {
+    let speed = model.as_ref().and_then(|model| model.speed.as_ref());
+    findings.extend(machine.load_findings(speed.and_then(|speed| speed.load)));
+    if let Some(speed) = speed {
         findings.extend(speed.findings(&machine));
     }
     let verdict = finding::verdict(&findings, model.as_ref());
@@ -131,7 +132,7 @@ impl Examined<'_> {
         progress: &mut dyn FnMut(&str),
     ) -> Result<Option<ModelReport>, runtime::Error> {
         let header = Model::read_header(path)?;
-        let planned = Planned {
+        let run = PlannedRun {
             header: &header,
             is_repacked: kernels::is_repacked,
             kv_type: self.request.session.kv_type,
@@ -140,19 +141,20 @@ impl Examined<'_> {
             n_ctx: speed::N_CTX as u64,
             n_ctx_is_asked: false,
         };
-        let options = |repack| LoadOptions { trust: self.request.trust, repack };
-        let is_better = |machine: Machine| planned.is_better_as_stored(machine);
-        let repack = !self.machine.memory.is_some_and(is_better);
-        let shortage = self.machine.memory.and_then(|machine| {
-            Planned { is_repacked: options(repack).is_repacked(), ..planned }.shortage(machine)
-        });
+        let checked = self
+            .machine
+            .memory
+            .map_or(Ok((true, None)), |machine| run.check_before_loading(&run, Repack::IfItFits, machine));
+        let (repack, shortage) = match checked {
+            Ok((repack, shortage)) => (Some(repack), shortage),
+            Err(shortage) => (None, Some(*shortage)),
+        };
         if let Some(shortage) = shortage {
             let found = Finding::wrong(Topic::Memory, shortage.to_string(), facts::MORE_MEMORY);
-            self.findings.push(Finding { changes: shortage.remedies.clone(), ..found });
-            if shortage.outlook == Outlook::CannotBe {
-                return Ok(None);
-            }
+            self.findings.push(Finding { changes: shortage.remedies, ..found });
         }
+        let Some(repack) = repack else { return Ok(None) };
+        let options = |repack| LoadOptions { trust: self.request.trust, repack };
         progress("the file's bytes");
         let (file, recorded) = hash::FileState::look_at(path);
         self.findings.extend(file.finding(path));

@@ -3,14 +3,15 @@
 use super::{
     Run,
     file::{chat_template, facts, tokenizer},
-    memory::{self, Memory, Shape},
-    report::{ChatTemplate, Facts, Fit, Rope, TensorRow, Tokenizer, TypeRow},
+    report::{ChatTemplate, Facts, Rope, TensorRow, Tokenizer, TypeRow},
 };
 use crate::{
-    checkpoint::{Checkpoint, Config, RopeScaling},
+    arch::{Config, RopeScaling},
+    checkpoint::Checkpoint,
     convert::{FilePlan, FileType, Head, Plan, Recipe},
     gguf::{FlashAttention, GgmlType, Gguf},
     machine::Machine,
+    memory::{Estimate, Fit, Shape, estimate},
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, error::Error, iter, path::PathBuf};
@@ -59,14 +60,14 @@ pub struct SizeRow {
     /// Bits per weight.
     pub bits_per_weight: f64,
     /// Memory to run it; `None` if the blocks of the KV type do not divide a head, or if the model's shape is unknown.
-    pub memory: Option<Memory>,
+    pub memory: Option<Estimate>,
     /// Fit of that memory on this machine.
     pub fit: Option<Fit>,
 }
 
 impl CheckpointReport {
     /// Report on `checkpoint`, without reading its weights.
-    pub(super) fn of(checkpoint: &Checkpoint, run: Run) -> CheckpointReport {
+    pub(super) fn new(checkpoint: &Checkpoint, run: Run) -> CheckpointReport {
         let shards = &checkpoint.shards;
         let recipe = Recipe { file_types: FileType::ALL.to_vec(), ..Recipe::default() };
         let planned = Plan::new(checkpoint, recipe);
@@ -100,21 +101,21 @@ impl CheckpointReport {
         self.head = Some(head(plan.head));
         self.tokenizer = tokenizer(&gguf);
         self.chat_template = chat_template(&gguf);
-        let shape = Shape::of(&gguf);
+        let shape = Shape::from_header(&gguf);
         self.sizes = plan.files.iter().map(|file| self.size(file, shape.as_ref())).collect();
     }
 
     fn size(&self, file: &FilePlan, shape: Option<&Shape>) -> SizeRow {
         let weights_bytes = file.tensor_bytes();
         let memory = shape.and_then(|shape| {
-            memory::memory(weights_bytes, shape, self.n_ctx, self.kv_type, FlashAttention::Auto)
+            estimate::estimate(weights_bytes, shape, self.n_ctx, self.kv_type, FlashAttention::Auto)
         });
         SizeRow {
             file_type: file.file_type.name(),
             file_bytes: file.file_bytes(),
             bits_per_weight: weights_bytes as f64 * 8.0 / file.element_count() as f64,
             memory,
-            fit: memory.zip(self.machine).map(|(memory, machine)| Fit::of(memory.total_bytes, machine)),
+            fit: memory.zip(self.machine).map(|(memory, machine)| Fit::new(memory.total_bytes, machine)),
         }
     }
 }
@@ -132,7 +133,7 @@ fn stated(config: &Config, parameters: u64) -> Facts {
         }
     };
     Facts {
-        architecture: Some(config.architecture.clone()),
+        architecture: Some(config.architecture.class.to_owned()),
         name: None,
         license: None,
         parameters,

@@ -2,10 +2,12 @@
 
 use super::{
     Run,
-    memory::{self, Shape},
     report::{ChatTemplate, Facts, Need, Rope, Special, Split, TensorRow, Tokenizer, TypeRow},
 };
-use crate::gguf::{Array, Gguf};
+use crate::{
+    gguf::{Array, Gguf},
+    memory::{Shape, estimate},
+};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -43,7 +45,7 @@ pub struct FileReport {
 }
 
 impl FileReport {
-    pub(super) fn of(path: &Path, gguf: &Gguf, file_bytes: u64, run: Run) -> FileReport {
+    pub(super) fn new(path: &Path, gguf: &Gguf, file_bytes: u64, run: Run) -> FileReport {
         let tensors: Vec<TensorRow> = gguf.tensors.iter().map(TensorRow::from).collect();
         // Neither sum overflows: each tensor has its own bytes in the file, and a weight takes a tenth of a byte or
         // more.
@@ -61,7 +63,7 @@ impl FileReport {
             chat_template: chat_template(gguf),
             types: types(gguf),
             bits_per_weight: (parameters > 0).then(|| weights_bytes as f64 * 8.0 / parameters as f64),
-            need: Need::of(weights_bytes, Shape::of(gguf).as_ref(), context_length, run),
+            need: Need::new(weights_bytes, Shape::from_header(gguf).as_ref(), context_length, run),
             tensors,
         }
     }
@@ -70,7 +72,7 @@ impl FileReport {
 pub(super) fn facts(gguf: &Gguf, parameters: u64) -> Facts {
     let architecture = gguf.architecture();
     let key = |name: &str| format!("{}.{name}", architecture.unwrap_or_default());
-    let number = |name: &str| memory::largest(gguf.value(&key(name))?);
+    let number = |name: &str| estimate::largest(gguf.value(&key(name))?);
     let text = |key: &str| gguf.str(key).map(str::to_owned);
     let head_count = number("attention.head_count");
     let embedding_length = number("embedding_length");
@@ -95,7 +97,7 @@ pub(super) fn facts(gguf: &Gguf, parameters: u64) -> Facts {
             factor: gguf.f64(&key("rope.scaling.factor")),
             original_context_length: number("rope.scaling.original_context_length"),
         }),
-        vocabulary: memory::vocabulary(gguf),
+        vocabulary: estimate::vocabulary(gguf),
     }
 }
 
@@ -128,7 +130,7 @@ pub(super) fn chat_template(gguf: &Gguf) -> Option<ChatTemplate> {
         .metadata
         .iter()
         .filter_map(|(key, value)| Some((key.strip_prefix(KEY)?.strip_prefix('.')?, value.as_str()?)));
-    ChatTemplate::of(gguf.str(KEY), others)
+    ChatTemplate::from_texts(gguf.str(KEY), others)
 }
 
 fn types(gguf: &Gguf) -> Vec<TypeRow> {

@@ -1,8 +1,5 @@
 //! Reports on GGUF files and checkpoints, with the memory needed to run them.
 
-pub mod fit;
-pub mod memory;
-
 mod checkpoint;
 mod error;
 mod file;
@@ -13,7 +10,7 @@ pub use checkpoint::{CheckpointReport, SizeRow};
 pub use error::Error;
 pub use file::FileReport;
 pub use report::{
-    ChatTemplate, Facts, Fit, Need, Report, Rope, Special, Split, TensorRow, Tokenizer, TypeRow, WithTensors,
+    ChatTemplate, Facts, Need, Report, Rope, Special, Split, TensorRow, Tokenizer, TypeRow, WithTensors,
 };
 
 use crate::{
@@ -58,9 +55,9 @@ pub fn inspect(path: &Path, run: Run) -> Result<Report, Error> {
     let is_file_name = path.extension().is_some_and(|extension| extension == "gguf");
     if path.is_dir() || !(path.exists() || is_file_name) {
         let checkpoint = Checkpoint::open(path)?;
-        return Ok(Report::Checkpoint(CheckpointReport::of(&checkpoint, run)));
+        return Ok(Report::Checkpoint(CheckpointReport::new(&checkpoint, run)));
     }
     let file = Map::open(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
     let gguf = Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })?;
-    Ok(Report::Gguf(FileReport::of(path, &gguf, file.len() as u64, run)))
+    Ok(Report::Gguf(FileReport::new(path, &gguf, file.len() as u64, run)))
 }

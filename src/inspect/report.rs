@@ -1,16 +1,12 @@
 //! Data of a report, for programs (`Serialize`) and for people (`Display`).
 
-use super::{
-    CheckpointReport, FileReport, Run,
-    memory::{self, Memory, Shape},
-    table,
-};
+use super::{CheckpointReport, FileReport, Run};
 use crate::{
     gguf::{FlashAttention, GgmlType, TensorInfo},
     machine::Machine,
+    memory::{Estimate, Fit, Shape, estimate},
 };
 use serde::{Serialize, Serializer};
-use std::fmt;
 
 /// A report.
 #[derive(Clone, Debug, Serialize)]
@@ -118,7 +114,7 @@ pub struct ChatTemplate {
 
 impl ChatTemplate {
     /// The template `default` with further named ones; `None` if there are none.
-    pub(super) fn of<'t>(
+    pub(super) fn from_texts<'t>(
         default: Option<&'t str>,
         named: impl Iterator<Item = (&'t str, &'t str)>,
     ) -> Option<ChatTemplate> {
@@ -196,65 +192,33 @@ pub struct Need {
     /// Bytes of KV cache per token.
     pub kv_bytes_per_token: Option<u64>,
     /// Memory need; `None` if the model's shape is unknown, or the blocks of the KV type do not divide a head.
-    pub memory: Option<Memory>,
+    pub memory: Option<Estimate>,
     /// Memory of this machine; `None` if unknown.
     pub machine: Option<Machine>,
     /// Fit of the need on this machine.
     pub fit: Option<Fit>,
 }
 
-/// Fit of a model into a machine's memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fit {
-    /// It fits into the available memory.
-    Yes,
-    /// It fits only if other programs free memory.
-    IfFreed,
-    /// It does not fit.
-    No,
-}
-
-impl Fit {
-    /// Fit of `bytes` into the memory of `machine`.
-    pub fn of(bytes: u64, machine: Machine) -> Fit {
-        if bytes <= machine.available_bytes {
-            Fit::Yes
-        } else if bytes <= machine.total_bytes {
-            Fit::IfFreed
-        } else {
-            Fit::No
-        }
-    }
-
-    pub(super) fn text(self) -> &'static str {
-        match self {
-            Fit::Yes => "yes",
-            Fit::IfFreed => "if memory is freed",
-            Fit::No => "no",
-        }
-    }
-}
-
 impl Need {
-    pub(super) fn of(
+    pub(super) fn new(
         weights_bytes: u64,
         shape: Option<&Shape>,
         context_length: Option<u64>,
         run: Run,
     ) -> Need {
         let n_ctx = run.n_ctx(context_length);
-        let memory = shape
-            .and_then(|shape| memory::memory(weights_bytes, shape, n_ctx, run.kv_type, FlashAttention::Auto));
+        let memory = shape.and_then(|shape| {
+            estimate::estimate(weights_bytes, shape, n_ctx, run.kv_type, FlashAttention::Auto)
+        });
         let machine = Machine::this();
         Need {
             n_ctx,
             kv_type: run.kv_type,
             weights_bytes,
-            kv_bytes_per_token: shape.and_then(|shape| memory::kv_bytes_per_token(shape, run.kv_type)),
+            kv_bytes_per_token: shape.and_then(|shape| estimate::kv_bytes_per_token(shape, run.kv_type)),
             memory,
             machine,
-            fit: memory.zip(machine).map(|(memory, machine)| Fit::of(memory.total_bytes, machine)),
+            fit: memory.zip(machine).map(|(memory, machine)| Fit::new(memory.total_bytes, machine)),
         }
     }
 }
@@ -265,25 +229,6 @@ pub struct WithTensors<'r>(pub &'r Report);
 impl Serialize for WithTensors<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
-    }
-}
-
-impl fmt::Display for WithTensors<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tensors = match self.0 {
-            Report::Gguf(file) => &file.tensors,
-            Report::Checkpoint(checkpoint) => &checkpoint.tensors,
-        };
-        write!(f, "{}\n\n{}", self.0, table::tensors(tensors))
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Report::Gguf(file) => table::file(f, file),
-            Report::Checkpoint(checkpoint) => table::checkpoint(f, checkpoint),
-        }
     }
 }
 
@@ -304,14 +249,8 @@ mod tests {
 
     #[test]
     fn a_named_template_counts_where_there_is_no_default() {
-        let template = ChatTemplate::of(None, [("tool_use", "{{ tools }}")].into_iter()).unwrap();
+        let template = ChatTemplate::from_texts(None, [("tool_use", "{{ tools }}")].into_iter()).unwrap();
         assert_eq!((template.bytes, template.takes_tools), (11, true));
-        assert_eq!(ChatTemplate::of(None, std::iter::empty()), None);
-    }
-
-    #[test]
-    fn a_model_fits_what_is_available_or_what_there_is_or_not() {
-        let machine = Machine { total_bytes: 8, available_bytes: 4 };
-        assert_eq!([4, 8, 9].map(|bytes| Fit::of(bytes, machine)), [Fit::Yes, Fit::IfFreed, Fit::No]);
+        assert_eq!(ChatTemplate::from_texts(None, std::iter::empty()), None);
     }
 }

@@ -2,11 +2,14 @@
 
 use super::{
     CheckpointReport, FileReport,
-    report::{ChatTemplate, Facts, Fit, Need, TensorRow, Tokenizer, TypeRow},
+    report::{ChatTemplate, Facts, Need, Report, TensorRow, Tokenizer, TypeRow, WithTensors},
 };
-use crate::display::{
-    Align::{Left, Right},
-    Table, group_digits, grouped,
+use crate::{
+    display::{
+        Align::{Left, Right},
+        Table, group_digits, grouped,
+    },
+    memory::Fit,
 };
 use std::fmt::{self, Display, Write};
 
@@ -15,8 +18,27 @@ const UNKNOWN: &str = "—";
 const LABEL_WIDTH: usize = 16;
 const MIB: f64 = 1024.0 * 1024.0;
 
+impl fmt::Display for WithTensors<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = match self.0 {
+            Report::Gguf(file) => &file.tensors,
+            Report::Checkpoint(checkpoint) => &checkpoint.tensors,
+        };
+        write!(f, "{}\n\n{}", self.0, tensors(rows))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Report::Gguf(report) => file(f, report),
+            Report::Checkpoint(report) => checkpoint(f, report),
+        }
+    }
+}
+
 /// Writes the report on a GGUF file.
-pub(super) fn file(f: &mut fmt::Formatter<'_>, report: &FileReport) -> fmt::Result {
+fn file(f: &mut fmt::Formatter<'_>, report: &FileReport) -> fmt::Result {
     let path = report.path.display().to_string();
     write!(f, "{}: GGUF version {}", plain(&path), report.gguf_version)?;
     if let Some(split) = report.split {
@@ -34,7 +56,7 @@ pub(super) fn file(f: &mut fmt::Formatter<'_>, report: &FileReport) -> fmt::Resu
 }
 
 /// Writes the report on a checkpoint.
-pub(super) fn checkpoint(f: &mut fmt::Formatter<'_>, report: &CheckpointReport) -> fmt::Result {
+fn checkpoint(f: &mut fmt::Formatter<'_>, report: &CheckpointReport) -> fmt::Result {
     let path = report.path.display().to_string();
     let files = if report.files == 1 { "file" } else { "files" };
     writeln!(f, "{}: checkpoint, {} safetensors {files}\n", plain(&path), report.files)?;
@@ -87,7 +109,7 @@ fn sizes(f: &mut fmt::Formatter<'_>, report: &CheckpointReport) -> fmt::Result {
 }
 
 /// The table of tensors.
-pub(super) fn tensors(rows: &[TensorRow]) -> impl Display {
+fn tensors(rows: &[TensorRow]) -> impl Display {
     let mut table = Table::new(&["tensor", "type", "shape", "bytes"], &[Left, Left, Right, Right]);
     for row in rows {
         let shape: Vec<String> = row.shape.iter().map(u64::to_string).collect();

@@ -1,21 +1,24 @@
 //! Forced completion of a text whose token budget runs low.
 
-use super::{constraint::Mask, watch::Watch};
+use super::{mask::Mask, validator::Validator};
 use std::collections::{BTreeMap, HashMap};
 use toktrie::{SimpleVob, TokTrie, TokenId};
 
-/// The tokens of `mask`, grouped by the [distance](Watch::distance) of the text from its end after them,
+/// The tokens of `mask`, grouped by the [distance](Validator::distance) of the text from its end after them,
 /// nearest first.
 fn by_distance(
     trie: &TokTrie,
-    watch: &mut dyn Watch,
+    validator: &mut dyn Validator,
     mask: &SimpleVob,
 ) -> BTreeMap<(usize, u16), Vec<TokenId>> {
     let mut classes: BTreeMap<_, Vec<TokenId>> = BTreeMap::new();
     mask.iter_set_entries(|token| {
         let token = token as TokenId;
-        let distance =
-            if trie.eos_tokens().contains(&token) { Some((0, 0)) } else { watch.distance(trie.token(token)) };
+        let distance = if trie.eos_tokens().contains(&token) {
+            Some((0, 0))
+        } else {
+            validator.distance(trie.token(token))
+        };
         if let Some(distance) = distance {
             classes.entry(distance).or_default().push(token);
         }
@@ -29,7 +32,7 @@ fn set(trie: &TokTrie, tokens: Option<&Vec<TokenId>>) -> SimpleVob {
     set
 }
 
-/// Values from here on in the second number of [`Watch::distance`] stand for keys that no schema declares and for
+/// Values from here on in the second number of [`Validator::distance`] stand for keys that no schema declares and for
 /// further array items.
 pub const UNASKED: u16 = 300;
 /// Tokens after which a string or a number without an end is restarted.
@@ -70,27 +73,27 @@ impl Closing {
     pub(super) fn step(
         &mut self,
         trie: &TokTrie,
-        watch: &mut dyn Watch,
+        validator: &mut dyn Validator,
         mask: &SimpleVob,
         written: usize,
     ) -> Way {
-        let start = watch.value_start().min(written);
+        let start = validator.value_start().min(written);
         if self.anchor.replace(start) == Some(start) {
             self.steps += 1;
         } else {
             self.steps = 0;
         }
-        let classes = by_distance(trie, watch, mask);
+        let classes = by_distance(trie, validator, mask);
         let more = classes.keys().next().is_some_and(|(_, place)| *place >= UNASKED);
         self.unasked += usize::from(more);
-        let start = if more { watch.container_start().min(written) } else { start };
+        let start = if more { validator.container_start().min(written) } else { start };
         let again = self.again.get(&start).copied().unwrap_or(0);
         // A value may need such members (`minProperties`, `minItems`), so the limit grows.
         if self.steps <= LONG_SCALAR && !(more && self.unasked > 4 << (again / 2).min(8)) {
             // The nearest tokens have led nowhere, so the first ones come from other groups.
             let way = if self.astray > 0 { self.back + self.astray } else { 0 };
             self.astray = self.astray.saturating_sub(1);
-            return Way::Choose(Mask::of(set(trie, classes.values().nth(way % classes.len().max(1)))));
+            return Way::Choose(Mask(set(trie, classes.values().nth(way % classes.len().max(1)))));
         }
         let back_to = if again > MAX_AGAIN { start / 2 } else { start };
         self.again.retain(|place, _| *place <= back_to);

@@ -6,103 +6,13 @@
 //! text, so no token is split at a boundary.
 
 use super::{
-    Error, Vocabulary,
+    Compiler, Error,
     closing::{Closing, Way},
-    masks::Masks,
-    token_env::TokenEnv,
-    watch::{Place, Refusal, Watch, closing_tokens},
+    mask::Mask,
+    validator::{Position, Validator, Violation, closing_tokens},
 };
-use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
-use std::sync::{Arc, OnceLock};
-use toktrie::{ApproximateTokEnv, SimpleVob, TokEnv, TokenId};
-
-/// Compiles grammars for one vocabulary.
-pub struct Compiler {
-    factory: ParserFactory,
-    env: TokEnv,
-    masks: Arc<Masks>,
-    // Tokens that a watch has to check; built with the first mask.
-    closing: OnceLock<SimpleVob>,
-}
-
-impl Compiler {
-    /// A compiler whose tokens are the 256 bytes. Without a model, it checks that a grammar compiles and that
-    /// it accepts a text.
-    ///
-    /// # Errors
-    /// [`Error::Grammar`] if llguidance cannot start.
-    pub fn for_bytes() -> Result<Compiler, Error> {
-        let env = ApproximateTokEnv::single_byte_env();
-        Ok(Compiler::new(Masks::factory(&env)?, env))
-    }
-
-    /// A compiler for a model's tokens.
-    ///
-    /// # Errors
-    /// [`Error::Grammar`] if llguidance cannot use the vocabulary.
-    pub fn for_vocabulary(vocabulary: Vocabulary) -> Result<Compiler, Error> {
-        let env = Arc::new(TokenEnv::without_trie(vocabulary));
-        let as_dyn: TokEnv = env.clone();
-        let factory = Masks::factory(&as_dyn)?;
-        env.build_trie()?;
-        Ok(Compiler::new(factory, as_dyn))
-    }
-
-    fn new(mut factory: ParserFactory, env: TokEnv) -> Compiler {
-        factory.quiet();
-        // The whole grammar and the tokens so far would not help the readers of an error.
-        let limits = factory.limits_mut();
-        limits.verbose_errors = false;
-        // Large schemas need more than the defaults, which are meant for a server's worst case.
-        limits.initial_lexer_fuel = 50_000_000;
-        limits.step_lexer_fuel = 10_000_000;
-        limits.step_max_items = 2_000_000;
-        limits.max_items_in_row = 20_000;
-        limits.max_grammar_size = 5_000_000;
-        let masks = Arc::new(Masks::new(env.clone()));
-        Compiler { factory, env, masks, closing: OnceLock::new() }
-    }
-
-    /// The id of the special token with this text, such as `<tool_call>`; `None` if it is not a single token.
-    pub fn mark(&self, text: &str) -> Option<u32> {
-        self.env.tok_trie().get_special_token(text)
-    }
-
-    /// Tokenizes `text` as the model's tokenizer does.
-    pub fn tokenize(&self, text: &[u8]) -> Vec<u32> {
-        self.env.tokenize_bytes(text)
-    }
-
-    /// The bytes of `tokens`; special tokens as their text.
-    pub fn bytes(&self, tokens: &[u32]) -> Vec<u8> {
-        self.env.tok_trie().decode_ext(tokens, true)
-    }
-
-    /// True if `token` ends a text.
-    pub fn is_end(&self, token: u32) -> bool {
-        self.env.tok_trie().eos_tokens().contains(&token)
-    }
-
-    /// Compiles `lark`, a grammar in llguidance's dialect of Lark.
-    ///
-    /// # Errors
-    /// [`Error::Grammar`] with llguidance's reason.
-    pub fn compile(&self, lark: &str) -> Result<Matcher, Error> {
-        let mut parser = self
-            .factory
-            .create_parser(TopLevelGrammar::from_lark(lark.to_owned()))
-            .map_err(Error::grammar)?;
-        parser.bias_computer = self.masks.clone();
-        let mut matcher = Matcher::new(Ok(parser));
-        if let Some(warning) = matcher.grammar_warnings().into_iter().next() {
-            return Err(Error::Grammar { reason: warning });
-        }
-        match matcher.get_error() {
-            Some(reason) => Err(Error::Grammar { reason }),
-            None => Ok(matcher),
-        }
-    }
-}
+use llguidance::Matcher;
+use toktrie::TokenId;
 
 /// A grammar that may be replaced while the text grows.
 ///
@@ -132,16 +42,16 @@ impl Grammar for Fixed {
     }
 }
 
-/// A grammar, a watch, and the tokens generated under them.
+/// A grammar, a validator, and the tokens generated under them.
 pub struct Constraint<'c> {
     compiler: &'c Compiler,
     grammar: Box<dyn Grammar + 'c>,
-    watch: Option<Box<dyn Watch + 'c>>,
+    validator: Option<Box<dyn Validator + 'c>>,
     matcher: Matcher,
     stage: usize,
     tokens: Vec<TokenId>,
     written: Vec<u8>,
-    refusal: Option<Refusal>,
+    violation: Option<Violation>,
 }
 
 impl<'c> Constraint<'c> {
@@ -153,12 +63,21 @@ impl<'c> Constraint<'c> {
         let matcher = compiler.compile(&grammar.lark(b"")?)?;
         let stage = grammar.stage(b"");
         let (tokens, written) = (Vec::new(), Vec::new());
-        Ok(Constraint { compiler, grammar, watch: None, matcher, stage, tokens, written, refusal: None })
+        Ok(Constraint {
+            compiler,
+            grammar,
+            validator: None,
+            matcher,
+            stage,
+            tokens,
+            written,
+            violation: None,
+        })
     }
 
-    /// Adds a watch; the text must be empty.
-    pub fn watched(self, watch: Box<dyn Watch + 'c>) -> Constraint<'c> {
-        Constraint { watch: Some(watch), ..self }
+    /// Adds a validator; the text must be empty.
+    pub fn with_validator(self, validator: Box<dyn Validator + 'c>) -> Constraint<'c> {
+        Constraint { validator: Some(validator), ..self }
     }
 
     /// True if the text may end here; more may be allowed to follow.
@@ -168,7 +87,7 @@ impl<'c> Constraint<'c> {
     pub fn may_end(&mut self) -> Result<bool, Error> {
         let takes_it = self.matcher.is_stopped() && !self.matcher.is_error()
             || self.matcher.is_accepting().map_err(Error::constraint)?;
-        Ok(takes_it && self.watch.as_mut().is_none_or(|watch| watch.may_end()))
+        Ok(takes_it && self.validator.as_mut().is_none_or(|validator| validator.may_end()))
     }
 
     /// True if `token` ends the text and is not part of it.
@@ -181,26 +100,26 @@ impl<'c> Constraint<'c> {
     pub fn is_complete(&mut self) -> bool {
         self.matcher.is_stopped()
             && !self.matcher.is_error()
-            && self.watch.as_mut().is_none_or(|watch| watch.may_end())
+            && self.validator.as_mut().is_none_or(|validator| validator.may_end())
     }
 
-    /// The tokens that grammar and watch allow next. [`accept`](Self::accept) may still refuse one that ends a
+    /// The tokens that grammar and validator allow next. [`accept`](Self::accept) may still refuse one that ends a
     /// stage or starts a value.
     ///
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
     pub fn mask(&mut self) -> Result<Mask, Error> {
         let Mask(mut mask) = self.grammar_mask()?;
-        let Some(watch) = &mut self.watch else { return Ok(Mask(mask)) };
+        let Some(validator) = &mut self.validator else { return Ok(Mask(mask)) };
         let trie = self.compiler.env.tok_trie();
-        let ends = watch.may_end();
+        let ends = validator.may_end();
         let mut asked = self.compiler.closing.get_or_init(|| closing_tokens(trie)).clone();
         asked.and(&mask);
         let mut refused = Vec::new();
         asked.iter_set_entries(|token| {
             let token = token as TokenId;
             let is_end = trie.eos_tokens().contains(&token);
-            if !(if is_end { ends } else { watch.allows(trie.token(token)) }) {
+            if !(if is_end { ends } else { validator.allows(trie.token(token)) }) {
                 refused.push(token);
             }
         });
@@ -208,7 +127,7 @@ impl<'c> Constraint<'c> {
         Ok(Mask(mask))
     }
 
-    /// The tokens that the grammar allows next; the watch may refuse some of them.
+    /// The tokens that the grammar allows next; the validator may refuse some of them.
     ///
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
@@ -272,7 +191,7 @@ impl<'c> Constraint<'c> {
     /// [`Error::Constraint`] when the matcher fails, [`Error::Grammar`] when the next stage's
     /// grammar does not compile.
     pub fn accept(&mut self, token: i32) -> Result<bool, Error> {
-        self.refusal = None;
+        self.violation = None;
         if self.is_end(token) {
             // An end token is not part of the text.
             return self.may_end();
@@ -288,10 +207,10 @@ impl<'c> Constraint<'c> {
             return Ok(false);
         }
         let (before, bytes) = (self.written.len(), self.bytes(token));
-        if let Some(watch) = &mut self.watch
-            && !watch.push(&bytes)
+        if let Some(validator) = &mut self.validator
+            && !validator.push(&bytes)
         {
-            self.refusal = watch.refusal();
+            self.violation = validator.violation();
             self.matcher.rollback(1).map_err(Error::constraint)?;
             self.check()?;
             return Ok(false);
@@ -303,8 +222,8 @@ impl<'c> Constraint<'c> {
         }
         self.tokens.pop();
         self.written.truncate(before);
-        if let Some(watch) = &mut self.watch {
-            watch.rollback(1);
+        if let Some(validator) = &mut self.validator {
+            validator.rollback(1);
         }
         self.matcher.rollback(1).map_err(Error::constraint)?;
         self.check()?;
@@ -312,29 +231,29 @@ impl<'c> Constraint<'c> {
     }
 
     /// The check that refused the last token given to [`accept`](Self::accept), if it was a check.
-    pub fn refusal(&self) -> Option<Refusal> {
-        self.refusal.clone()
+    pub fn violation(&self) -> Option<Violation> {
+        self.violation.clone()
     }
 
-    /// Position of the text's end in the watched value.
-    pub fn place(&self) -> Place {
-        self.watch.as_ref().map_or_else(Place::default, |watch| watch.place())
+    /// Position of the text's end in the value that is being validated.
+    pub fn position(&self) -> Position {
+        self.validator.as_ref().map_or_else(Position::default, |validator| validator.position())
     }
 
-    /// The next step towards an early end of the text; `mask` are the tokens that may follow. Without a watch,
+    /// The next step towards an early end of the text; `mask` are the tokens that may follow. Without a validator,
     /// any of them is chosen. `closing` keeps track of failed attempts.
     pub fn closing(&mut self, closing: &mut Closing, mask: Mask) -> Way {
-        match &mut self.watch {
-            Some(watch) => {
-                closing.step(self.compiler.env.tok_trie(), &mut **watch, &mask.0, self.tokens.len())
+        match &mut self.validator {
+            Some(validator) => {
+                closing.step(self.compiler.env.tok_trie(), &mut **validator, &mask.0, self.tokens.len())
             }
             None => Way::Choose(mask),
         }
     }
 
-    /// Number of tokens before the innermost open value that is watched.
+    /// Number of tokens before the innermost open value that is being validated.
     pub fn value_start(&self) -> usize {
-        self.watch.as_ref().map_or(0, |watch| watch.value_start())
+        self.validator.as_ref().map_or(0, |validator| validator.value_start())
     }
 
     /// Number of tokens in the text.
@@ -351,8 +270,8 @@ impl<'c> Constraint<'c> {
         let taken_back = self.tokens.split_off(kept);
         let bytes: usize = taken_back.iter().map(|&token| self.bytes(token).len()).sum();
         self.written.truncate(self.written.len() - bytes);
-        if let Some(watch) = &mut self.watch {
-            watch.rollback(taken_back.len());
+        if let Some(validator) = &mut self.validator {
+            validator.rollback(taken_back.len());
         }
         if self.grammar.stage(&self.written) == self.stage {
             self.matcher.rollback(taken_back.len()).map_err(Error::constraint)?;
@@ -393,32 +312,5 @@ impl<'c> Constraint<'c> {
             Some(reason) => Err(Error::Constraint { reason }),
             None => Ok(()),
         }
-    }
-}
-
-/// A set of tokens, as one bit each.
-#[derive(Debug)]
-pub struct Mask(SimpleVob);
-
-impl Mask {
-    pub(super) fn of(tokens: SimpleVob) -> Mask {
-        Mask(tokens)
-    }
-
-    /// The tokens of the set.
-    pub fn tokens(&self) -> Vec<i32> {
-        self.0.to_list().into_iter().map(|token| token as i32).collect()
-    }
-
-    /// Removes `token` from the set.
-    pub fn disallow(&mut self, token: i32) {
-        if let Some(token) = TokenId::try_from(token).ok().filter(|&token| (token as usize) < self.0.len()) {
-            self.0.disallow_token(token);
-        }
-    }
-
-    /// True if `token` is in the set.
-    pub fn allows(&self, token: usize) -> bool {
-        token < self.0.len() && self.0.is_allowed(token as TokenId)
     }
 }

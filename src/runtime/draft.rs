@@ -6,7 +6,10 @@
 //! token, a guess costs a part of a decode; if it is right, it saves a whole one. The draft length weighs the
 //! one against the other.
 
-use super::kernels;
+mod batch_cost;
+
+pub use batch_cost::BatchCost;
+
 use std::{sync::Arc, time::Duration};
 
 /// Longest suffix of the text that is looked up, in tokens.
@@ -18,7 +21,7 @@ pub const MAX_DRAFT: usize = 8;
 
 /// Policy for the length of drafts.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reach {
+pub enum DraftPolicy {
     /// A fixed maximum, if a long enough suffix occurred before.
     Tokens {
         /// Least length of the matching suffix, 2 to 6.
@@ -27,108 +30,12 @@ pub enum Reach {
         most: usize,
     },
     /// The length that saves most, given these decode costs.
-    Worth(Costs),
-}
-
-/// Costs of decodes of 1, 2, 3 ... tokens, relative to a decode of one token.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Costs {
-    // Mean seconds, and number of decodes in the mean, by the number of tokens less one.
-    seen: Vec<(f64, u32)>,
-    slope: f64,
-    learns: bool,
-}
-
-impl Costs {
-    /// Largest number of tokens whose decodes are measured separately.
-    pub const MOST: usize = 16;
-    // A mean over fewer decodes is not used; the count is capped so that the mean can still change.
-    const FEW: u32 = 6;
-    const MANY: u32 = 256;
-
-    /// Assumed costs before any measurement: each further token costs `slope` decodes.
-    pub fn expected(slope: f64) -> Costs {
-        Costs { seen: vec![(0.0, 0); Costs::MOST], slope, learns: true }
-    }
-
-    /// Fixed costs that measurements do not change: each further token costs `slope` decodes.
-    pub fn fixed(slope: f64) -> Costs {
-        Costs { learns: false, ..Costs::expected(slope) }
-    }
-
-    /// Assumed costs for this CPU and its kernels.
-    ///
-    /// A machine with fast arithmetic and slow memory reads the weights once for several tokens. The value for
-    /// x86-64 with AVX2 was measured. The others are estimates that the first calls correct.
-    pub fn of_this_cpu() -> Costs {
-        let kernels = kernels::active();
-        let has = |feature| kernels.as_ref().is_ok_and(|kernels| kernels.features.contains(&feature));
-        let slope = if has("i8mm") || has("AVX-512 VNNI") {
-            0.15
-        } else if has("dotprod") || has("AVX-VNNI") {
-            0.22
-        } else {
-            0.67
-        };
-        Costs::expected(slope)
-    }
-
-    /// Cost of a decode of `tokens`, relative to a decode of one token.
-    pub fn of(&self, tokens: usize) -> f64 {
-        let one = self.seconds(1);
-        // More tokens never cost less; such a measurement is noise.
-        (1..=tokens.clamp(1, Costs::MOST)).fold(1.0, |least, n| {
-            let measured = one.zip(self.seconds(n)).map(|(one, all)| all / one);
-            let before = if n == 1 { 1.0 } else { least + self.slope };
-            measured.unwrap_or(before).max(least)
-        }) + self.slope * tokens.saturating_sub(Costs::MOST) as f64
-    }
-
-    /// Adds a measurement: a decode of `tokens` took `time`.
-    pub fn learn(&mut self, tokens: usize, time: Duration) {
-        let Some((mean, count)) = tokens.checked_sub(1).and_then(|at| self.seen.get_mut(at)) else { return };
-        let seconds = time.as_secs_f64();
-        if !self.learns {
-            return;
-        }
-        // A decode that waited for the CPU is no measurement of its cost.
-        if *count >= Costs::FEW && seconds > 3.0 * *mean {
-            return;
-        }
-        *count = (*count + 1).min(Costs::MANY);
-        *mean += (seconds - *mean) / f64::from(*count);
-    }
-
-    /// The measurements as one line of numbers: slope, then seconds and count for each number of tokens.
-    pub fn to_line(&self) -> String {
-        let seen = self.seen.iter().map(|(mean, count)| format!(" {mean:e} {count}"));
-        std::iter::once(self.slope.to_string()).chain(seen).collect()
-    }
-
-    /// Parses a line of [`Costs::to_line`]; `None` for any other.
-    pub fn from_line(line: &str) -> Option<Costs> {
-        let mut words = line.split_whitespace();
-        let slope: f64 = words.next()?.parse().ok()?;
-        let mut costs = Costs::expected(slope);
-        for (mean, count) in &mut costs.seen {
-            *mean = words.next()?.parse().ok()?;
-            *count = words.next()?.parse().ok()?;
-        }
-        let sound = costs.seen.iter().all(|(mean, _)| mean.is_finite() && *mean >= 0.0);
-        (sound && slope.is_finite() && slope >= 0.0 && words.next().is_none()).then_some(costs)
-    }
-
-    fn seconds(&self, tokens: usize) -> Option<f64> {
-        self.seen
-            .get(tokens - 1)
-            .filter(|(mean, count)| *count >= Costs::FEW && *mean > 0.0)
-            .map(|(mean, _)| *mean)
-    }
+    Worth(BatchCost),
 }
 
 /// Features of a guess. The share of right guesses is counted for each combination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Grounds {
+struct MatchFeatures {
     /// Length of the matching suffix.
     matched: usize,
     /// Source of the match.
@@ -137,7 +44,7 @@ struct Grounds {
     agreement: usize,
 }
 
-impl Grounds {
+impl MatchFeatures {
     fn index(self) -> usize {
         let matched = self.matched.clamp(MIN_MATCH, MAX_MATCH) - MIN_MATCH;
         (matched * SOURCES.len() + self.source as usize) * 3 + self.agreement
@@ -158,18 +65,18 @@ enum Source {
 
 const SOURCES: [Source; 3] = [Source::Text, Source::Answer, Source::Words];
 
-const GROUNDS: usize = (MAX_MATCH - MIN_MATCH + 1) * SOURCES.len() * 3;
+const FEATURE_SETS: usize = (MAX_MATCH - MIN_MATCH + 1) * SOURCES.len() * 3;
 
 /// A guessed token and its features.
 #[derive(Clone, Copy, Debug)]
 struct Guess {
     token: i32,
-    grounds: Grounds,
+    features: MatchFeatures,
 }
 
 /// Drafter for the tokens of one answer.
 pub struct Drafter {
-    reach: Reach,
+    policy: DraftPolicy,
     // The conversation and the answer so far.
     text: Vec<i32>,
     prompt: usize,
@@ -178,28 +85,28 @@ pub struct Drafter {
     // precedence.
     words: Arc<Vec<Vec<i32>>>,
     // Right guesses and all guesses, by features.
-    kept: [(f64, f64); GROUNDS],
+    hits: [(f64, f64); FEATURE_SETS],
     // The last draft and its position.
     last: (usize, Vec<Guess>),
 }
 
 impl Drafter {
     /// A drafter for an answer to `prompt`; `earlier` are answers with the same tools, oldest first.
-    pub fn new(prompt: &[i32], earlier: impl Into<Arc<Vec<Vec<i32>>>>, reach: Reach) -> Drafter {
-        let kept = std::array::from_fn(|index| {
+    pub fn new(prompt: &[i32], earlier: impl Into<Arc<Vec<Vec<i32>>>>, policy: DraftPolicy) -> Drafter {
+        let hits = std::array::from_fn(|index| {
             let agreement = index % 3;
             let source = SOURCES[index / 3 % SOURCES.len()];
             let matched = index / 3 / SOURCES.len() + MIN_MATCH;
-            let chance = expected_chance(Grounds { matched, source, agreement });
+            let chance = expected_chance(MatchFeatures { matched, source, agreement });
             (chance * PRIOR, PRIOR)
         });
         Drafter {
-            reach,
+            policy,
             text: prompt.to_vec(),
             prompt: prompt.len(),
             earlier: earlier.into(),
             words: Arc::default(),
-            kept,
+            hits,
             last: (0, Vec::new()),
         }
     }
@@ -219,10 +126,10 @@ impl Drafter {
     }
 
     /// The decode costs measured so far; `None` for a fixed length.
-    pub fn costs(&self) -> Option<&Costs> {
-        match &self.reach {
-            Reach::Worth(costs) => Some(costs),
-            Reach::Tokens { .. } => None,
+    pub fn costs(&self) -> Option<&BatchCost> {
+        match &self.policy {
+            DraftPolicy::Worth(costs) => Some(costs),
+            DraftPolicy::Tokens { .. } => None,
         }
     }
 
@@ -242,12 +149,12 @@ impl Drafter {
         self.text.truncate(self.prompt + kept);
         self.text.extend_from_slice(&generated[kept..]);
         let mut guesses = self.guesses(takes)?;
-        let length = match &self.reach {
-            Reach::Tokens { matched, most } => match guesses.first() {
-                Some(first) if first.grounds.matched >= *matched => guesses.len().min(*most),
+        let length = match &self.policy {
+            DraftPolicy::Tokens { matched, most } => match guesses.first() {
+                Some(first) if first.features.matched >= *matched => guesses.len().min(*most),
                 _ => 0,
             },
-            Reach::Worth(costs) => self.worth(&guesses, pending, costs),
+            DraftPolicy::Worth(costs) => self.worth(&guesses, pending, costs),
         };
         guesses.truncate(length);
         let tokens = guesses.iter().map(|guess| guess.token).collect();
@@ -259,31 +166,31 @@ impl Drafter {
     pub fn settle(&mut self, generated: &[i32]) {
         let (at, guesses) = std::mem::take(&mut self.last);
         for (guess, token) in guesses.iter().zip(generated.get(at..).unwrap_or_default()) {
-            let (kept, all) = &mut self.kept[guess.grounds.index()];
+            let (hits, all) = &mut self.hits[guess.features.index()];
             *all += 1.0;
             if guess.token != *token {
                 break;
             }
-            *kept += 1.0;
+            *hits += 1.0;
         }
     }
 
     /// Adds a measurement: a decode of `tokens` took `time`.
     pub fn took(&mut self, tokens: usize, time: Duration) {
-        if let Reach::Worth(costs) = &mut self.reach {
+        if let DraftPolicy::Worth(costs) = &mut self.policy {
             costs.learn(tokens, time);
         }
     }
 
     /// The number of guesses with the largest expected saving.
-    fn worth(&self, guesses: &[Guess], pending: usize, costs: &Costs) -> usize {
+    fn worth(&self, guesses: &[Guess], pending: usize, costs: &BatchCost) -> usize {
         let (mut chance, mut saved) = (1.0, 0.0);
         let (mut best, mut length) = (0.0, 0);
         for (index, guess) in guesses.iter().enumerate() {
-            let (kept, all) = self.kept[guess.grounds.index()];
-            chance *= kept / all;
+            let (hits, all) = self.hits[guess.features.index()];
+            chance *= hits / all;
             saved += chance;
-            let gain = saved - (costs.of(pending + index + 1) - costs.of(pending));
+            let gain = saved - (costs.relative(pending + index + 1) - costs.relative(pending));
             if gain > best {
                 (best, length) = (gain, index + 1);
             }
@@ -297,39 +204,44 @@ impl Drafter {
         let sources = self.earlier.iter().map(|answer| (&**answer, answer.len(), Source::Answer));
         // The text itself comes first and the latest answer last, since the last of equal matches counts most.
         let sources = std::iter::once((&*self.text, own, Source::Text)).chain(sources);
-        let mut places = self.places(sources, &mut takes)?;
-        if places.is_empty() {
+        let mut occurrences = self.occurrences(sources, &mut takes)?;
+        if occurrences.is_empty() {
             let words = self.words.iter().rev().map(|words| (&**words, words.len(), Source::Words));
-            places = self.places(words, &mut takes)?;
+            occurrences = self.occurrences(words, &mut takes)?;
         }
-        let longest = places.iter().map(|place| place.matched).max().unwrap_or(0);
+        let longest = occurrences.iter().map(|occurrence| occurrence.matched).max().unwrap_or(0);
         let mut guesses = Vec::new();
         for further in 0..MAX_DRAFT {
-            let Some(best) = places.iter().max_by_key(|place| votes(&places, place.next[0])) else { break };
-            let (token, source) = (best.next[0], best.source);
-            let agreement = match (places.len(), places.iter().all(|place| place.next[0] == token)) {
-                (1, _) => 1,
-                (_, true) => 2,
-                (_, false) => 0,
+            let Some(best) =
+                occurrences.iter().max_by_key(|occurrence| votes(&occurrences, occurrence.next[0]))
+            else {
+                break;
             };
+            let (token, source) = (best.next[0], best.source);
+            let agreement =
+                match (occurrences.len(), occurrences.iter().all(|occurrence| occurrence.next[0] == token)) {
+                    (1, _) => 1,
+                    (_, true) => 2,
+                    (_, false) => 0,
+                };
             let matched = longest + further;
-            guesses.push(Guess { token, grounds: Grounds { matched, source, agreement } });
-            places.retain_mut(|place| {
-                let agrees = place.next[0] == token;
-                place.next = &place.next[1..];
-                agrees && !place.next.is_empty()
+            guesses.push(Guess { token, features: MatchFeatures { matched, source, agreement } });
+            occurrences.retain_mut(|occurrence| {
+                let agrees = occurrence.next[0] == token;
+                occurrence.next = &occurrence.next[1..];
+                agrees && !occurrence.next.is_empty()
             });
         }
         Ok(guesses)
     }
 
     /// The longest earlier occurrences of the text's suffix in `sources` whose next token may follow here.
-    fn places<'t, E>(
+    fn occurrences<'t, E>(
         &self,
         sources: impl Iterator<Item = (&'t [i32], usize, Source)>,
         mut takes: impl FnMut(i32) -> Result<bool, E>,
-    ) -> Result<Vec<Place<'t>>, E> {
-        let mut places: Vec<Place<'_>> = Vec::new();
+    ) -> Result<Vec<Occurrence<'t>>, E> {
+        let mut occurrences: Vec<Occurrence<'_>> = Vec::new();
         for (tokens, ends, source) in sources {
             for at in 1..=ends.min(tokens.len().saturating_sub(1)) {
                 let matched = tokens[..at]
@@ -340,15 +252,15 @@ impl Drafter {
                     .take_while(|(a, b)| a == b)
                     .count();
                 if matched >= MIN_MATCH {
-                    places.push(Place { next: &tokens[at..], matched, source });
+                    occurrences.push(Occurrence { next: &tokens[at..], matched, source });
                 }
             }
         }
         let mut asked: Vec<(i32, bool)> = Vec::new();
         for longest in (MIN_MATCH..=MAX_MATCH).rev() {
-            let mut these: Vec<Place<'_>> = Vec::new();
-            for place in places.iter().filter(|place| place.matched == longest) {
-                let token = place.next[0];
+            let mut these: Vec<Occurrence<'_>> = Vec::new();
+            for occurrence in occurrences.iter().filter(|occurrence| occurrence.matched == longest) {
+                let token = occurrence.next[0];
                 let taken = match asked.iter().find(|(asked, _)| *asked == token) {
                     Some((_, taken)) => *taken,
                     None => {
@@ -358,7 +270,7 @@ impl Drafter {
                     }
                 };
                 if taken {
-                    these.push(*place);
+                    these.push(*occurrence);
                 }
             }
             if !these.is_empty() {
@@ -371,29 +283,29 @@ impl Drafter {
 
 /// An earlier occurrence of the text's suffix.
 #[derive(Clone, Copy)]
-struct Place<'t> {
+struct Occurrence<'t> {
     /// The tokens after it, at least one.
     next: &'t [i32],
     matched: usize,
     source: Source,
 }
 
-fn votes(places: &[Place<'_>], token: i32) -> usize {
-    places.iter().filter(|place| place.next[0] == token).count()
+fn votes(occurrences: &[Occurrence<'_>], token: i32) -> usize {
+    occurrences.iter().filter(|occurrence| occurrence.next[0] == token).count()
 }
 
 /// Weight of the assumed chance, as a number of guesses.
 const PRIOR: f64 = 8.0;
 
 /// Assumed chance that a guess with these features is right.
-fn expected_chance(grounds: Grounds) -> f64 {
-    let by_match = [0.45, 0.6, 0.7, 0.8, 0.88][grounds.matched.clamp(MIN_MATCH, MAX_MATCH) - MIN_MATCH];
-    let doubt = [0.7, 0.95, 1.05][grounds.agreement];
-    let chance = match grounds.source {
+fn expected_chance(features: MatchFeatures) -> f64 {
+    let by_match = [0.45, 0.6, 0.7, 0.8, 0.88][features.matched.clamp(MIN_MATCH, MAX_MATCH) - MIN_MATCH];
+    let doubt = [0.7, 0.95, 1.05][features.agreement];
+    let chance = match features.source {
         Source::Text => by_match * doubt,
         Source::Answer => by_match * doubt + 0.08,
         // If several keys or values match, the first is an arbitrary choice. A single match is not certain either.
-        Source::Words if grounds.agreement == 0 => 0.2,
+        Source::Words if features.agreement == 0 => 0.2,
         Source::Words => by_match * 0.7,
     };
     f64::min(chance, 0.97)

@@ -176,13 +176,13 @@ pub enum Error {
     /// Every value that was generated failed a check that the grammar cannot express.
     #[error(
         "no value that `{}` at {} accepts came up in {attempts} attempts: {}",
-        refusal.keyword, refusal.pointer, refusal.message
+        violation.keyword, violation.pointer, violation.message
     )]
     Unsatisfied {
         /// Number of values generated.
         attempts: usize,
         /// The reason why the last of them was refused.
-        refusal: Box<super::watch::Refusal>,
+        violation: Box<super::validator::Violation>,
         /// The text before the end of the last value.
         written: Vec<u8>,
     },

@@ -41,7 +41,7 @@ impl FileStat {
     ///
     /// # Errors
     /// The system's error.
-    pub fn of(path: &Path) -> io::Result<FileStat> {
+    pub fn read(path: &Path) -> io::Result<FileStat> {
         let metadata = fs::metadata(path)?;
         let modified = (metadata.mtime(), metadata.mtime_nsec());
         Ok(FileStat { bytes: metadata.len(), inode: metadata.ino(), modified })
@@ -66,7 +66,7 @@ impl ModelFile {
 /// # Errors
 /// A file that was changed, or whose metadata cannot be read.
 pub(super) fn check_unchanged(files: &[ModelFile]) -> io::Result<()> {
-    let changed = |file: &&ModelFile| FileStat::of(&file.path).ok() != Some(file.stat);
+    let changed = |file: &&ModelFile| FileStat::read(&file.path).ok() != Some(file.stat);
     match files.iter().find(changed) {
         Some(file) => Err(io::Error::other(format!("{} is no longer what was loaded", file.path.display()))),
         None => Ok(()),
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn file(path: &Path) -> ModelFile {
-        ModelFile { path: path.to_path_buf(), stat: FileStat::of(path).unwrap(), data_start: 1_000 }
+        ModelFile { path: path.to_path_buf(), stat: FileStat::read(path).unwrap(), data_start: 1_000 }
     }
 
     #[test]

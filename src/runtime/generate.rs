@@ -1,7 +1,7 @@
 //! The generation loop: sample a token, check it against the constraint, decode it, until the text is complete.
 
 use super::{
-    Constraint, Drafter, Error, Sampler, Session, Vocabulary, cpu, search::Search, sequence::Sequence,
+    Constraint, Drafter, Error, Sampler, Session, Vocabulary, backtrack::Backtracker, cpu, sequence::Sequence,
 };
 use std::{
     ops::{AddAssign, ControlFlow},
@@ -67,7 +67,7 @@ impl AddAssign for Steps {
 
 /// Number of tokens in one decode. All modes give the same text except where two tokens are nearly tied:
 /// llama.cpp's order of summation depends on the number of tokens in a decode.
-pub enum Pace<'d> {
+pub enum DecodeMode<'d> {
     /// One token.
     Exact,
     /// The sampled token and the forced ones after it; depends on the text alone.
@@ -90,11 +90,11 @@ pub fn constrained(
     constraint: &mut Constraint<'_>,
     sampler: &mut Sampler,
     budget: usize,
-    mut pace: Pace<'_>,
+    mut mode: DecodeMode<'_>,
     mut reader: impl FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<Completion, Error> {
     let started = Instant::now();
-    let mut search = Search::default();
+    let mut backtracker = Backtracker::default();
     let mut steps = Steps::default();
     let mut first_choice = None;
     // Tokens of the text that are not yet decoded.
@@ -102,7 +102,11 @@ pub fn constrained(
     let finish = loop {
         let room = sequence.n_ctx().saturating_sub(sequence.n_past() + pending.len());
         let before = pending.len();
-        search.force(constraint, room.min(budget.saturating_sub(search.decoded())), &mut pending)?;
+        backtracker.force(
+            constraint,
+            room.min(budget.saturating_sub(backtracker.decoded())),
+            &mut pending,
+        )?;
         steps.forced += pending.len() - before;
         if pending.len() > before && reader(constraint.written()).is_break() {
             break Finish::Dismissed;
@@ -110,18 +114,18 @@ pub fn constrained(
         if constraint.is_complete() {
             break Finish::Stop;
         }
-        if search.decoded() >= budget {
+        if backtracker.decoded() >= budget {
             break Finish::Budget;
         }
         if sequence.n_past() + pending.len() >= sequence.n_ctx() {
             break Finish::Context;
         }
         if !pending.is_empty() {
-            decode(sequence, constraint, &search, &pending, &mut pace, &mut steps)?;
+            decode(sequence, constraint, &backtracker, &pending, &mut mode, &mut steps)?;
             pending.clear();
         }
-        let Some(token) = search.choose(sequence.logits(), sampler, constraint)? else {
-            search.back_out(sequence, constraint)?;
+        let Some(token) = backtracker.choose(sequence.logits(), sampler, constraint)? else {
+            backtracker.back_out(sequence, constraint)?;
             continue;
         };
         first_choice.get_or_insert_with(Instant::now);
@@ -133,45 +137,45 @@ pub fn constrained(
             break Finish::Dismissed;
         }
     };
-    if let Pace::Drafted(drafter) = pace {
-        drafter.settle(search.tokens());
+    if let DecodeMode::Drafted(drafter) = mode {
+        drafter.settle(backtracker.tokens());
     }
-    let (tokens, decoded) = (search.tokens().to_vec(), search.decoded());
+    let (tokens, decoded) = (backtracker.tokens().to_vec(), backtracker.decoded());
     let text = constraint.written().to_vec();
     Ok(Completion { tokens, decoded, text, finish, time: started.elapsed(), first_choice, steps })
 }
 
-/// Decodes the `pending` tokens, the last ones of the text of `search`.
+/// Decodes the `pending` tokens, the last ones of the text of `backtracker`.
 fn decode(
     sequence: &mut impl Sequence,
     constraint: &mut Constraint<'_>,
-    search: &Search,
+    backtracker: &Backtracker,
     pending: &[i32],
-    pace: &mut Pace<'_>,
+    mode: &mut DecodeMode<'_>,
     steps: &mut Steps,
 ) -> Result<(), Error> {
     let known = sequence.ahead().iter().zip(pending).take_while(|(guess, token)| guess == token).count();
     steps.accepted += known;
     let new = pending.len() - known;
-    match pace {
-        Pace::Exact => {
+    match mode {
+        DecodeMode::Exact => {
             for token in pending {
                 sequence.append(&[*token])?;
             }
             steps.decodes += pending.len();
             steps.rows += pending.len();
         }
-        Pace::Forced => {
+        DecodeMode::Forced => {
             sequence.append(pending)?;
             steps.decodes += 1;
             steps.rows += pending.len();
         }
-        Pace::Drafted(_) if new == 0 => {
+        DecodeMode::Drafted(_) if new == 0 => {
             sequence.append(pending)?;
         }
-        Pace::Drafted(drafter) => {
+        DecodeMode::Drafted(drafter) => {
             let takes = |token| Ok(constraint.takes(&[token])? > 0);
-            let mut draft = drafter.draft(search.tokens(), new, takes)?;
+            let mut draft = drafter.draft(backtracker.tokens(), new, takes)?;
             draft.truncate(constraint.takes(&draft)?);
             let started = cpu::thread_time();
             let rows = sequence.append_drafted(pending, &draft)?;

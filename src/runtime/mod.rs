@@ -1,7 +1,8 @@
 //! llama.cpp and llguidance: generates text from a prompt and a grammar. No other module names the two.
 
+mod backtrack;
 pub mod closing;
-mod complaints;
+mod compiler;
 pub mod constraint;
 pub mod cpu;
 pub mod draft;
@@ -11,27 +12,30 @@ mod fingerprint;
 pub mod generate;
 pub mod guard;
 pub mod kernels;
+mod log_capture;
+mod mask;
 mod masks;
 mod model;
 mod prefix;
 mod sample;
-mod search;
 pub mod sequence;
 mod session;
 mod token_env;
+pub mod validator;
 mod vocabulary;
-pub mod watch;
 
 pub use crate::gguf::{FlashAttention, KV_TYPES, KvType};
-pub use constraint::{Compiler, Constraint};
+pub use compiler::Compiler;
+pub use constraint::Constraint;
 pub use draft::Drafter;
 pub use error::Error;
 pub use ffi::leave;
 pub use fingerprint::{FileStat, ModelFile, fingerprint};
-pub use generate::{Completion, Finish, Pace, Steps};
+pub use generate::{Completion, DecodeMode, Finish, Steps};
 pub use guard::Trust;
+pub use mask::Mask;
 pub use model::{LoadOptions, Metadata, Model};
-pub use prefix::{Evaluated, Prefix, Shelf, piece_ends};
+pub use prefix::{Evaluated, Prefix, PrefixCache, piece_ends};
 pub use sample::{Sampler, Sampling};
 pub use session::{N_BATCH, Options, Session};
 pub use vocabulary::Vocabulary;

@@ -1,12 +1,12 @@
 //! A checked GGUF file, loaded by llama.cpp, with the compiler of grammars for its vocabulary.
 
 use super::{
-    Error, Trust, Vocabulary, backend, complaints,
-    constraint::Compiler,
+    Error, Trust, Vocabulary, backend,
+    compiler::Compiler,
     ffi,
     fingerprint::{self, ModelFile},
     guard::{self, Parts},
-    kernels,
+    kernels, log_capture,
 };
 use crate::gguf::{Array, Gguf, TensorInfo, Value};
 use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
@@ -115,7 +115,7 @@ impl Model {
             }
             false => ffi::load_as_stored(backend, text, parts.is_mappable),
         })?);
-        let vocabulary = Vocabulary::of(weights.clone(), Metadata::of(&header));
+        let vocabulary = Vocabulary::from_model(weights.clone(), Metadata::from_header(&header));
         let is_kept = |value: &Value| value.as_array().is_none_or(|array| array.len() <= MAX_KEPT);
         let (kept, large) = header.metadata.into_iter().partition(|(_, value)| is_kept(value));
         header.metadata = kept;
@@ -234,7 +234,7 @@ pub(super) fn load_vocabulary(path: &Path, trust: Trust) -> Result<(LlamaModel, 
     guard::check_vocabulary(&parts, trust).map_err(|flaw| Error::refused(path, flaw))?;
     let params = LlamaModelParams::default().with_vocab_only(true).with_use_mmap(parts.is_mappable());
     let model = load(path, |_| LlamaModel::load_from_file(backend, path, &params).ok())?;
-    Ok((model, Metadata::of(&parts)))
+    Ok((model, Metadata::from_header(&parts)))
 }
 
 /// Loads a checked file by calling `load` with its path as a C string in UTF-8.
@@ -242,15 +242,15 @@ fn load(path: &Path, load: impl FnOnce(&CStr) -> Option<LlamaModel>) -> Result<L
     let Some(text) = path.to_str().and_then(|path| CString::new(path).ok()) else {
         return Err(Error::Path { path: path.to_path_buf() });
     };
-    let (model, complaints) = complaints::of(|| load(&text));
+    let (model, reason) = log_capture::capture(|| load(&text));
     model.ok_or_else(|| Error::Load {
         path: path.to_path_buf(),
-        reason: complaints.unwrap_or_else(|| "it gives no reason".to_owned()),
+        reason: reason.unwrap_or_else(|| "it gives no reason".to_owned()),
     })
 }
 
 impl Metadata {
-    fn of(gguf: &Gguf) -> Metadata {
+    fn from_header(gguf: &Gguf) -> Metadata {
         let tokens = gguf.array("tokenizer.ggml.tokens").and_then(Array::as_strings).unwrap_or_default();
         let context_length = gguf.architecture().map(|name| format!("{name}.context_length"));
         Metadata {

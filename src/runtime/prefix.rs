@@ -3,7 +3,7 @@
 //! llama.cpp's order of summation depends on the number of tokens in a decode. So a prompt is always split at
 //! the same positions: after every token that ends a turn, and every 256 tokens after such a position. Each
 //! piece is a decode of its own. The KV cache of the previous prompt is reused up to a position that both have,
-//! and no further; generated tokens are never reused. States from other processes come from a [`Shelf`], piece
+//! and no further; generated tokens are never reused. States from other processes come from a [`PrefixCache`], piece
 //! by piece, with the same bits.
 
 use super::{Error, Session};
@@ -26,8 +26,8 @@ pub fn piece_ends(tokens: &[i32], ends_turn: impl Fn(i32) -> bool) -> Vec<usize>
     ends
 }
 
-/// Store of prefix states that outlives the process.
-pub trait Shelf {
+/// Cache of prefix states that outlives the process.
+pub trait PrefixCache {
     /// Passes the state of the piece from `start` to the end of `tokens`, the beginning of a prompt, to
     /// `restore`, if it is stored. Returns true if it was stored and `restore` accepted it.
     fn take(&mut self, tokens: &[i32], start: usize, restore: &mut dyn FnMut(&[u8]) -> bool) -> bool;
@@ -44,16 +44,16 @@ pub trait Shelf {
 pub struct Evaluated {
     /// Tokens that were computed, at least one.
     pub computed: usize,
-    /// Tokens whose state came from a shelf. The others were in the KV cache already.
+    /// Tokens whose state came from a cache. The others were in the KV cache already.
     pub restored: usize,
-    /// Time for reading states from the shelf.
+    /// Time for reading states from the cache.
     pub restore_time: Duration,
 }
 
-/// A session that keeps track of the prompt tokens whose state can be reused.
+/// A session whose sequence keeps track of the prompt tokens with a state that can be reused.
 pub struct Prefix<'m> {
     session: Session<'m>,
-    // Tokens of the last prompt whose state is that of its fixed pieces.
+    // Tokens of the last prompt in the sequence whose state is that of its fixed pieces.
     held: Vec<i32>,
 }
 
@@ -76,7 +76,7 @@ impl<'m> Prefix<'m> {
         Ok(self.run(prompt, ends_turn, None)?.computed)
     }
 
-    /// Evaluates `prompt` with the states on `shelf`, and adds the missing ones of pieces that other prompts
+    /// Evaluates `prompt` with the states on `cache`, and adds the missing ones of pieces that other prompts
     /// may begin with. The end of the last turn and what follows it are not added, since they rarely recur.
     ///
     /// # Errors
@@ -85,16 +85,16 @@ impl<'m> Prefix<'m> {
         &mut self,
         prompt: &[i32],
         ends_turn: impl Fn(i32) -> bool,
-        shelf: &mut dyn Shelf,
+        cache: &mut dyn PrefixCache,
     ) -> Result<Evaluated, Error> {
-        self.run(prompt, ends_turn, Some(shelf))
+        self.run(prompt, ends_turn, Some(cache))
     }
 
     fn run(
         &mut self,
         prompt: &[i32],
         ends_turn: impl Fn(i32) -> bool,
-        mut shelf: Option<&mut dyn Shelf>,
+        mut cache: Option<&mut dyn PrefixCache>,
     ) -> Result<Evaluated, Error> {
         let ends = piece_ends(prompt, &ends_turn);
         let common = self.held.iter().zip(prompt).take_while(|(a, b)| a == b).count();
@@ -108,11 +108,11 @@ impl<'m> Prefix<'m> {
         self.held.clear();
 
         let (began, reused) = (Instant::now(), start);
-        if let Some(shelf) = &mut shelf {
+        if let Some(cache) = &mut cache {
             for &end in ends.iter().filter(|&&end| end > reused && end < prompt.len()) {
                 let session = &mut self.session;
                 let mut restore = |state: &[u8]| session.restore(&prompt[start..end], state);
-                if !shelf.take(&prompt[..end], start, &mut restore) {
+                if !cache.take(&prompt[..end], start, &mut restore) {
                     break;
                 }
                 start = end;
@@ -128,15 +128,15 @@ impl<'m> Prefix<'m> {
             computed.push((start..end, began.elapsed()));
             start = end;
         }
-        if let Some(shelf) = shelf {
+        if let Some(cache) = cache {
             let asked_once = prompt.iter().rposition(|&token| ends_turn(token)).unwrap_or(prompt.len());
             for (piece, time) in computed {
                 let recurs = piece.end <= asked_once || piece.len() == PIECE && piece.end < prompt.len();
                 if !recurs {
                     continue;
                 }
-                if let Some(state) = self.session.state(piece.clone(), |bytes| shelf.wants(bytes, time)) {
-                    shelf.put(&prompt[..piece.end], piece.start, state);
+                if let Some(state) = self.session.state(piece.clone(), |bytes| cache.wants(bytes, time)) {
+                    cache.put(&prompt[..piece.end], piece.start, state);
                 }
             }
         }

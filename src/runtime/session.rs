@@ -1,16 +1,22 @@
 //! One sequence of tokens in a llama.cpp context: prefill, decode, logits.
+//!
+//! Properties of the context and of the sequence are kept apart, in a file each: a session owns a
+//! context with a single sequence, but nothing in the sequence relies on that.
 
+mod context;
+mod sequence;
 mod state;
 
-use super::{
-    Error, Model, backend, complaints, cpu,
-    ffi::{self, Context, Params},
-};
-use crate::gguf::{FlashAttention, KvType};
-use std::{num::NonZeroUsize, sync::Mutex};
+pub use context::N_BATCH;
 
-/// Most tokens in one decode.
-pub const N_BATCH: usize = 512;
+use super::{Error, Model};
+use crate::gguf::{FlashAttention, KvType};
+use context::{SessionContext, ThreadPool};
+use sequence::SequenceState;
+use std::num::NonZeroUsize;
+
+/// `seq_id` of the only sequence in a session's context.
+const SEQ_ID: i32 = 0;
 /// llama.cpp rounds the context length up to a multiple of this.
 const CONTEXT_STEP: usize = 256;
 
@@ -41,22 +47,10 @@ impl Options {
     }
 }
 
-/// A context and the tokens that were decoded in it.
+/// A context and the sequence of tokens that was decoded in it.
 pub struct Session<'m> {
-    context: Context<'m>,
-    n_vocab: usize,
-    n_ctx: usize,
-    n_past: usize,
-    // The decoded tokens, by position.
-    tokens: Vec<i32>,
-    threads: usize,
-    options: Options,
-    // Row of the last decode for the logits.
-    row: Option<usize>,
-    // Drafted tokens that were decoded after `tokens` and are not part of the text yet; the rows after `row`
-    // are theirs.
-    ahead: Vec<i32>,
-    can_draft: bool,
+    context: SessionContext<'m>,
+    sequence: SequenceState,
 }
 
 impl<'m> Session<'m> {
@@ -75,53 +69,19 @@ impl<'m> Session<'m> {
         budget: usize,
         options: &Options,
     ) -> Result<Session<'m>, Error> {
-        Session::with_threads(model, n_prompt, budget, options, true)
+        Session::with_pool(model, n_prompt, budget, options, ThreadPool::Kept)
     }
 
-    fn with_threads(
+    fn with_pool(
         model: &'m Model,
         n_prompt: usize,
         budget: usize,
         options: &Options,
-        keep_threads: bool,
+        pool: ThreadPool,
     ) -> Result<Session<'m>, Error> {
         let n_ctx = Session::context_length(model, n_prompt, budget, options)?;
-        let threads = cpu::threads(options.threads)?;
-        if !options.uses_flash_attention() && !options.kv_type.ggml_type.is_float() {
-            return Err(Error::FlashAttention { kv_type: options.kv_type.name });
-        }
-        let params = Params {
-            n_ctx: u32::try_from(n_ctx).unwrap_or(u32::MAX),
-            n_batch: N_BATCH as u32,
-            n_ubatch: options.n_ubatch() as u32,
-            threads,
-            keep_threads,
-            kv_type: options.kv_type.ggml_type.id(),
-            flash_attention: options.uses_flash_attention(),
-        };
-        // Creating a context writes to the model.
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        backend()?;
-        let guard = ONE_AT_A_TIME.lock();
-        let (context, complaints) = complaints::of(|| Context::new(&model.weights, &params));
-        drop(guard);
-        let context = context.ok_or_else(|| Error::Context {
-            n_ctx,
-            kv_type: options.kv_type.name,
-            reason: complaints.unwrap_or_else(|| "it gives no reason".to_owned()),
-        })?;
-        Ok(Session {
-            context,
-            n_vocab: model.vocabulary().n_vocab(),
-            n_ctx,
-            n_past: 0,
-            tokens: Vec::new(),
-            threads,
-            options: *options,
-            row: None,
-            ahead: Vec::new(),
-            can_draft: ffi::can_be_cut(&model.weights),
-        })
+        let context = SessionContext::new(model, n_ctx, options, pool)?;
+        Ok(Session { context, sequence: SequenceState::new(SEQ_ID) })
     }
 
     /// Like [`Session::new`], but without a thread pool: llama.cpp starts new threads for each decode. For
@@ -135,7 +95,7 @@ impl<'m> Session<'m> {
         budget: usize,
         options: &Options,
     ) -> Result<Session<'m>, Error> {
-        Session::with_threads(model, n_prompt, budget, options, false)
+        Session::with_pool(model, n_prompt, budget, options, ThreadPool::None)
     }
 
     /// Context length that [`Session::new`] would use, in tokens.
@@ -153,17 +113,22 @@ impl<'m> Session<'m> {
 
     /// The context's length in tokens.
     pub fn n_ctx(&self) -> usize {
-        self.n_ctx
+        self.context.n_ctx
     }
 
-    /// Number of tokens in the context.
+    /// llama.cpp's id of the sequence in its context.
+    pub fn seq_id(&self) -> i32 {
+        self.sequence.id
+    }
+
+    /// Number of tokens in the sequence.
     pub fn n_past(&self) -> usize {
-        self.n_past
+        self.sequence.n_past
     }
 
     /// Number of compute threads.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.context.threads
     }
 
     /// Appends `tokens`, in batches, and computes the logits after the last one.
@@ -184,41 +149,17 @@ impl<'m> Session<'m> {
     /// # Errors
     /// As [`Session::append`].
     pub fn append_drafted(&mut self, tokens: &[i32], draft: &[i32]) -> Result<usize, Error> {
-        let known = self.ahead.iter().zip(tokens).take_while(|(guess, token)| guess == token).count();
-        if tokens.len() > self.n_ctx - self.n_past {
-            return Err(Error::ContextFull { n_ctx: self.n_ctx });
-        }
-        if known > 0 {
-            self.tokens.extend(self.ahead.drain(..known));
-            self.n_past += known;
-            self.row = self.row.map(|row| row + known);
-        }
-        let tokens = &tokens[known..];
-        if tokens.is_empty() {
-            return Ok(0);
-        }
-        self.forget_guesses()?;
-        // llama.cpp may have reduced n_batch, and it aborts on a larger batch.
-        let n_batch = N_BATCH.min(self.context.n_batch());
-        let mut chunks = tokens.chunks(n_batch).peekable();
-        let mut decoded = 0;
-        while let Some(chunk) = chunks.next() {
-            let room = (self.n_ctx - self.n_past - chunk.len()).min(n_batch - chunk.len());
-            let guesses = if chunks.peek().is_none() && self.can_draft { room.min(draft.len()) } else { 0 };
-            self.decode(chunk, &draft[..guesses])?;
-            decoded += chunk.len() + guesses;
-        }
-        Ok(decoded)
+        self.sequence.append(&mut self.context, tokens, draft)
     }
 
     /// Drafted tokens that were decoded and may still come next.
     pub fn ahead(&self) -> &[i32] {
-        &self.ahead
+        &self.sequence.ahead
     }
 
     /// The logits after the last token, one per token of the vocabulary; empty before the first.
     pub fn logits(&self) -> &[f32] {
-        self.row.and_then(|row| self.context.logits(row, self.n_vocab)).unwrap_or_default()
+        self.sequence.logits(&self.context)
     }
 
     /// Removes all but the first `n_past` tokens, at least one. The last kept token is decoded again for its
@@ -227,18 +168,7 @@ impl<'m> Session<'m> {
     /// # Errors
     /// [`Error::Rewind`] if the model's memory cannot be cut there, [`Error::Decode`] if llama.cpp fails.
     pub fn rewind(&mut self, n_past: usize) -> Result<(), Error> {
-        let n_past = n_past.min(self.n_past);
-        let Some(&last) = n_past.checked_sub(1).and_then(|last| self.tokens.get(last)) else {
-            return Err(Error::Rewind { n_past });
-        };
-        self.row = None;
-        self.ahead.clear();
-        if !self.context.cut(n_past - 1) {
-            return Err(Error::Rewind { n_past });
-        }
-        self.n_past = n_past - 1;
-        self.tokens.truncate(self.n_past);
-        self.decode(&[last], &[])
+        self.sequence.rewind(&mut self.context, n_past)
     }
 
     /// Removes all but the first `n_past` tokens without decoding, so the state of the kept ones does not
@@ -247,46 +177,7 @@ impl<'m> Session<'m> {
     /// # Errors
     /// [`Error::Rewind`] if the model's memory cannot be cut there; cutting to 0 always works.
     pub fn cut(&mut self, n_past: usize) -> Result<(), Error> {
-        if n_past >= self.n_past {
-            return self.forget_guesses();
-        }
-        self.row = None;
-        self.ahead.clear();
-        if n_past == 0 {
-            self.context.clear();
-        } else if !self.context.cut(n_past) {
-            return Err(Error::Rewind { n_past });
-        }
-        self.n_past = n_past;
-        self.tokens.truncate(n_past);
-        Ok(())
-    }
-
-    /// Removes drafted tokens from the context.
-    fn forget_guesses(&mut self) -> Result<(), Error> {
-        if self.ahead.is_empty() {
-            return Ok(());
-        }
-        self.ahead.clear();
-        if self.context.cut(self.n_past) { Ok(()) } else { Err(Error::Rewind { n_past: self.n_past }) }
-    }
-
-    fn decode(&mut self, tokens: &[i32], guesses: &[i32]) -> Result<(), Error> {
-        self.row = None;
-        let last = tokens.len() - 1;
-        let together;
-        let all = if guesses.is_empty() {
-            tokens
-        } else {
-            together = [tokens, guesses].concat();
-            &together
-        };
-        self.context.decode(all, self.n_past, |row| row >= last).map_err(|code| Error::Decode { code })?;
-        self.n_past += tokens.len();
-        self.tokens.extend_from_slice(tokens);
-        self.ahead.extend_from_slice(guesses);
-        self.row = Some(last);
-        Ok(())
+        self.sequence.cut(&mut self.context, n_past)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A GGUF file's vocabulary as llama.cpp reads it: text to token ids, ids to bytes.
 
 use super::{Error, Metadata, Trust, model};
-use crate::stack;
+use crate::{arch::pretokenizer, stack};
 use llama_cpp_2::{
     model::LlamaModel,
     token::LlamaToken,
@@ -34,11 +34,11 @@ impl Vocabulary {
     /// As [`Vocabulary::load`].
     pub fn load_with(path: &Path, trust: Trust) -> Result<Vocabulary, Error> {
         let (model, metadata) = model::load_vocabulary(path, trust)?;
-        Ok(Vocabulary::of(Arc::new(model), metadata))
+        Ok(Vocabulary::from_model(Arc::new(model), metadata))
     }
 
     /// The vocabulary of a loaded model.
-    pub(super) fn of(model: Arc<LlamaModel>, metadata: Metadata) -> Vocabulary {
+    pub(super) fn from_model(model: Arc<LlamaModel>, metadata: Metadata) -> Vocabulary {
         Vocabulary { model, metadata: Arc::new(metadata) }
     }
 
@@ -72,7 +72,7 @@ impl Vocabulary {
     /// stack.
     fn is_cut_without_recursion(&self) -> bool {
         let pre = self.metadata.pre_tokenizer.as_deref();
-        pre.is_some_and(|pre| CUT_BY_CODE.contains(&pre))
+        pre.and_then(pretokenizer::named).is_some_and(|pre| pre.is_split_by_code)
     }
 
     /// The bytes of `token`; for a control token, its text.
@@ -145,8 +145,6 @@ impl Vocabulary {
     }
 }
 
-/// Pre-tokenizers that llama.cpp implements without `std::regex`.
-const CUT_BY_CODE: &[&str] = &["qwen2", "qwen35", "llama-bpe", "llama3", "llama-v3", "gpt-2"];
 /// Most bytes of a text that needs no larger stack.
 const SHORT: usize = 1024;
 /// Stack bytes per byte of text for `std::regex`: twice the measured value (libstdc++ 12, x86-64).

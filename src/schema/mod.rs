@@ -1,114 +1,44 @@
-//! JSON Schema to grammar: the keywords that can be enforced during generation, those that must be checked when
-//! a value is complete, and a report that tells them apart.
+//! JSON Schema to grammar and validator: the grammar steers generation, and the validator checks what no grammar
+//! can express when a value is complete. A report tells which keyword is treated how.
 //!
-//! The grammar is Lark text for llguidance. Objects are rules with a parameter that has one bit per key. So
-//! keys come in any order, each once, and the brace closes once the required ones are there. Keywords that no
-//! rule can express are relaxed one by one: the grammar accepts every valid text (in compact form, with `", "`
-//! and `": "`), and [`Checks`] has a full validator for the rest.
+//! A schema passes through three stages, with plain data between them. No stage uses a later one.
+//!
+//! 1. `read`: the schema as JSON and its draft become a `Document`, in which subschemas have ids, pointers and
+//!    resolved references, and `Validators` of complete values.
+//! 2. `normal`: the schemas for one value become a `Conjunction`; its choices become `Alternatives`, each a
+//!    conjunction again, or a `Formula` on keys; without choices it becomes a `Shape`, its keywords merged by type.
+//! 3. `emit`: shapes become a `Grammar`, Lark text for llguidance. `validate`: the document, its report and its
+//!    validators become [`Checks`] of what no rule expresses, for a [`Tracker`] of generated text.
+//!
+//! The normal form is made on demand, one value at a time, since a schema may be recursive and its choices may
+//! multiply. Below the stages are `value` (JSON values), `terminal` (regular expressions for numbers and strings) and
+//! `report`.
+//!
+//! Objects are rules with a parameter that has one bit per key. So keys come in any order, each once, and the brace
+//! closes once the required ones are there. Keywords that no rule can express are relaxed one by one: the grammar
+//! accepts every valid text (in compact form, with `", "` and `": "`), and [`Checks`] has the rest.
 
-mod array;
-mod check;
-mod choice;
-mod conjunction;
-mod decimal;
-mod document;
-mod format;
-mod grammar;
-mod keyword;
-mod members;
-mod multiple;
-mod number;
-mod object;
-mod pattern;
-mod places;
-mod presence;
+mod emit;
+mod error;
+mod normal;
+mod options;
+mod read;
 mod report;
-mod scalar;
-mod shape;
+mod terminal;
 #[cfg(test)]
 mod tests;
-mod tracker;
+mod validate;
+mod value;
 
 use std::sync::Arc;
 
-pub use check::{Checks, Failure};
-pub(crate) use pattern::literal;
+pub use error::Error;
+pub use options::{KeyOrder, Meaning, Options};
 pub use referencing::Draft;
 pub use report::{Line, Report, Status};
 use serde_json::Value;
-pub use tracker::Tracker;
-
-use crate::kind::Kind;
-
-/// Reasons why a schema cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// It is not a JSON Schema.
-    #[error("{pointer}: {message}")]
-    Schema {
-        /// Its JSON pointer.
-        pointer: String,
-        /// The defect.
-        message: String,
-    },
-    /// It uses something that is not supported.
-    #[error("{pointer}: {}{message}", if keyword.is_empty() { String::new() } else { format!("`{keyword}`: ") })]
-    Refused {
-        /// Its JSON pointer.
-        pointer: String,
-        /// The keyword.
-        keyword: String,
-        /// The reason, and what to change.
-        message: String,
-        /// The report up to that point.
-        report: Box<Report>,
-    },
-    /// No value satisfies it.
-    #[error("no JSON value satisfies the schema; look for keywords that contradict each other")]
-    AcceptsNothing {
-        /// The report on its keywords.
-        report: Box<Report>,
-    },
-}
-
-impl Error {
-    /// The class that decides the exit code.
-    pub fn kind(&self) -> Kind {
-        Kind::Data
-    }
-}
-
-/// Semantics of what a schema leaves open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Meaning {
-    /// The standard's: everything is allowed that is not forbidden.
-    #[default]
-    Standard,
-    /// A tool's parameters: an object whose undeclared keys are not generated.
-    Tool,
-}
-
-/// Order of the keys in generated objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum KeyOrder {
-    /// Any order.
-    #[default]
-    Any,
-    /// The order in the schema.
-    Schema,
-}
-
-/// Options for compiling a schema.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Semantics of what the schema leaves open.
-    pub meaning: Meaning,
-    /// Order of the keys.
-    pub key_order: KeyOrder,
-    /// The draft if `$schema` names none; `None` is 2020-12, and older forms are accepted.
-    pub draft: Option<Draft>,
-}
+pub(crate) use terminal::literal::literal;
+pub use validate::{Checks, Tracker, Violation};
 
 /// A compiled schema.
 #[derive(Clone, Debug)]
@@ -137,9 +67,24 @@ impl Compiled {
 /// [`Error::Schema`] and [`Error::Refused`] have a pointer; [`Error::AcceptsNothing`] is for a schema that no
 /// value satisfies.
 pub fn compile(schema: &Value, options: Options) -> Result<Compiled, Error> {
-    let draft = document::declared_draft(schema).or(options.draft).unwrap_or(Draft::Draft202012);
+    let draft = read::declared_draft(schema).or(options.draft).unwrap_or(Draft::Draft202012);
     let mut schema = schema.clone();
-    document::normalize(&mut schema, draft);
-    let checks = Arc::new(Checks::new(schema, draft)?);
-    grammar::compile(checks, draft, options)
+    read::normalize(&mut schema, draft);
+    let validators = read::Validators::new(schema, draft)?;
+
+    let emit::Emitted { grammar, mut document, mut report, dynamic } = emit::emit(&validators, options)?;
+    if let Some(report::Refusal { pointer, keyword, note: message }) = report.take_refusal() {
+        return Err(Error::Refused { pointer, keyword, message, report: Box::new(report.finish()) });
+    }
+    if let Err(message) = validators.root() {
+        return Err(Error::Schema { pointer: "#".into(), message: message.to_string() });
+    }
+    let graph = validate::SchemaGraph::new(&mut document, &report, dynamic);
+    drop(document);
+    let report = report.finish();
+    let Some(emit::Grammar { rules, value }) = grammar else {
+        return Err(Error::AcceptsNothing { report: Box::new(report) });
+    };
+    let checks = Arc::new(Checks::new(validators, graph));
+    Ok(Compiled { rules, value, report, checks })
 }

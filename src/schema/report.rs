@@ -84,14 +84,23 @@ impl fmt::Display for Report {
     }
 }
 
-/// Collects lines; of several for one keyword the weakest status is kept.
-#[derive(Default)]
-pub(super) struct Draft {
-    lines: BTreeMap<(String, String), (Status, String)>,
-    pub(super) in_order: BTreeSet<String>,
+/// The first refusal of a schema: the pointer, the keyword and the reason.
+pub(crate) struct Refusal {
+    pub(super) pointer: String,
+    pub(super) keyword: String,
+    pub(super) note: String,
 }
 
-impl Draft {
+/// Collects the treatment of keywords; of several for one keyword the weakest is kept.
+#[derive(Default)]
+pub(crate) struct ReportBuilder {
+    lines: BTreeMap<(String, String), (Status, String)>,
+    in_order: BTreeSet<String>,
+    refusal: Option<Refusal>,
+}
+
+impl ReportBuilder {
+    /// Notes the treatment of a keyword.
     pub(super) fn note(&mut self, pointer: &str, keyword: &str, status: Status, note: &str) {
         let entry = self
             .lines
@@ -102,6 +111,23 @@ impl Draft {
         }
     }
 
+    /// Notes that a keyword is not supported, so that the schema is refused.
+    pub(super) fn refuse(&mut self, pointer: &str, keyword: &str, note: &str) {
+        self.note(pointer, keyword, Status::Refused, note);
+        let (pointer, keyword, note) = (pointer.to_string(), keyword.to_string(), note.to_string());
+        self.refusal.get_or_insert(Refusal { pointer, keyword, note });
+    }
+
+    /// Notes that the keys of the object at `pointer` have a fixed order.
+    pub(super) fn fix_order(&mut self, pointer: &str) {
+        self.in_order.insert(pointer.to_string());
+    }
+
+    /// True if a keyword was refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refusal.is_some()
+    }
+
     /// True if the schema at `pointer` has a keyword that is checked afterwards.
     pub(super) fn is_checked(&self, pointer: &str) -> bool {
         self.lines
@@ -110,13 +136,16 @@ impl Draft {
             .any(|(_, (status, _))| *status >= Status::CheckedAfter)
     }
 
+    /// Takes the first refusal, if there is one.
+    pub(super) fn take_refusal(&mut self) -> Option<Refusal> {
+        self.refusal.take()
+    }
+
+    /// The report.
     pub(super) fn finish(self) -> Report {
+        let line = |((pointer, keyword), (status, note))| Line { pointer, keyword, status, note };
         Report {
-            lines: self
-                .lines
-                .into_iter()
-                .map(|((pointer, keyword), (status, note))| Line { pointer, keyword, status, note })
-                .collect(),
+            lines: self.lines.into_iter().map(line).collect(),
             in_order: self.in_order.into_iter().collect(),
         }
     }

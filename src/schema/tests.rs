@@ -113,8 +113,8 @@ fn the_draft_decides_what_a_keyword_is() {
     assert_eq!(status(schema, "const"), Status::Annotation);
     let older = json!({"items": [{"type": "integer"}], "additionalItems": false});
     let compiled = standard(&older);
-    assert!(compiled.checks.failure(&json!([1])).is_none());
-    assert!(compiled.checks.failure(&json!([1, 2])).is_some());
+    assert!(compiled.checks.violation(&json!([1])).is_none());
+    assert!(compiled.checks.violation(&json!([1, 2])).is_some());
 }
 
 #[test]
@@ -134,13 +134,28 @@ fn the_byte_that_closes_a_wrong_value_is_vetoed_and_the_reason_kept() {
     assert!(tracker.push(br#"{"p": "x"#));
     assert!(!tracker.allows(b"\""));
     assert!(!tracker.push(b"\"}"));
-    let refusal = tracker.refusal().unwrap();
-    assert_eq!((refusal.pointer.as_str(), refusal.keyword.as_str()), ("#/properties/p", "pattern"));
+    let violation = tracker.violation().unwrap();
+    assert_eq!((violation.pointer.as_str(), violation.keyword.as_str()), ("#/properties/p", "pattern"));
     assert!(tracker.value_start() == 0);
     tracker.rollback(1);
     assert!(tracker.push(br#"{"p": "ab"#));
     assert!(tracker.push(b"\"}"));
     assert!(tracker.may_end());
+}
+
+#[test]
+fn a_violation_names_the_schema_that_has_the_keyword() {
+    let schema = json!({"properties": {"p": {
+        "type": "string", "if": {"maxLength": 9}, "then": {"pattern": "^(?:(?=a).b)"}}}});
+    let mut tracker = Tracker::new(standard(&schema).checks, 0);
+    assert!(tracker.push(br#"{"p": "x"#));
+    assert!(!tracker.push(b"\""));
+    let violation = tracker.violation().unwrap();
+    assert_eq!((violation.pointer.as_str(), violation.keyword.as_str()), ("#/properties/p/then", "pattern"));
+
+    let checks = standard(&json!({"properties": {"a": false}})).checks;
+    let violation = checks.violation(&json!({"a": 1})).unwrap();
+    assert_eq!((violation.pointer.as_str(), violation.keyword.as_str()), ("#", "properties"));
 }
 
 #[test]

@@ -99,8 +99,8 @@ impl AnswerSchema {
     pub fn check(&self, answer: &str) -> Result<(), Error> {
         let answer = json::parse_unique(answer)
             .map_err(|error| Error::Answer { problem: format!("it is not JSON ({error})") })?;
-        match self.compiled.checks.failure(&answer) {
-            Some(failure) => Err(Error::Answer { problem: failure.to_string() }),
+        match self.compiled.checks.violation(&answer) {
+            Some(violation) => Err(Error::Answer { problem: violation.to_string() }),
             None => Ok(()),
         }
     }

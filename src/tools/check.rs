@@ -12,8 +12,8 @@ use serde_json::Value;
 pub fn check(tools: &ToolSet, call: &ToolCall) -> Result<(), Error> {
     let mismatch = |problem: String| Error::Mismatch { tool: call.name().to_owned(), problem };
     let tool = tools.get(call.name()).ok_or_else(|| mismatch("there is no such tool".into()))?;
-    match tool.checks()?.failure(&Value::Object(call.arguments().clone())) {
-        Some(failure) => Err(mismatch(failure.to_string())),
+    match tool.checks()?.violation(&Value::Object(call.arguments().clone())) {
+        Some(violation) => Err(mismatch(violation.to_string())),
         None => Ok(()),
     }
 }

@@ -23,7 +23,7 @@ pub struct CallGrammar {
 pub type Marks<'a> = &'a dyn Fn(&str) -> Option<u32>;
 
 /// A grammar that may be replaced while the text grows.
-pub trait Staged {
+pub trait IncrementalGrammar {
     /// Number of the stage that the text is in; it changes when [`lark`](Self::lark) returns another grammar.
     fn stage(&self, written: &[u8]) -> usize;
 
@@ -104,7 +104,7 @@ impl CallGrammar {
     }
 }
 
-impl Staged for CallGrammar {
+impl IncrementalGrammar for CallGrammar {
     fn stage(&self, written: &[u8]) -> usize {
         match self.tools.len() {
             1 => 0,
@@ -132,41 +132,42 @@ pub(super) const ANYTHING: &str = "/(?s:.*)/";
 /// The grammar of an answer that is one JSON value.
 pub struct JsonAnswer<'s> {
     schema: &'s AnswerSchema,
-    lead: &'static str,
+    prefix: &'static str,
 }
 
 impl<'s> JsonAnswer<'s> {
     /// The grammar of a value of `schema`.
     pub fn new(schema: &'s AnswerSchema) -> JsonAnswer<'s> {
-        JsonAnswer { schema, lead: "" }
+        JsonAnswer { schema, prefix: "" }
     }
 
-    /// Requires `lead` before the value.
-    pub fn put_after(&mut self, lead: &'static str) {
-        self.lead = lead;
+    /// Requires `prefix` before the value.
+    pub fn set_prefix(&mut self, prefix: &'static str) {
+        self.prefix = prefix;
     }
 }
 
-impl Staged for JsonAnswer<'_> {
+impl IncrementalGrammar for JsonAnswer<'_> {
     fn stage(&self, _: &[u8]) -> usize {
         0
     }
 
     fn lark(&self, _: &[u8], _: Marks<'_>) -> Result<String, Error> {
         let Compiled { value, rules, .. } = self.schema.compiled();
-        Ok(format!("start: {}{value}\n{rules}", literal_if_any(self.lead)))
+        Ok(format!("start: {}{value}\n{rules}", literal_if_any(self.prefix)))
     }
 
     fn checked(&self, written: &[u8]) -> Option<(usize, Arc<Checks>)> {
-        (written.len() >= self.lead.len()).then(|| (self.lead.len(), self.schema.compiled().checks.clone()))
+        (written.len() >= self.prefix.len())
+            .then(|| (self.prefix.len(), self.schema.compiled().checks.clone()))
     }
 }
 
-/// The grammar of a non-empty text after `lead`, without the special token `without`.
-pub fn of_text(lead: &str, without: Option<&str>) -> String {
-    let lead = literal_if_any(lead);
+/// The grammar of a non-empty text after `prefix`, without the special token `without`.
+pub fn text_grammar(prefix: &str, without: Option<&str>) -> String {
+    let prefix = literal_if_any(prefix);
     let without = without.map(|mark| format!(" & ~(/(?s:.*)/ {}/(?s:.*)/)", literal(mark)));
-    format!("start: {lead}TEXT\nTEXT: /(?s:.+)/{}\n", without.unwrap_or_default())
+    format!("start: {prefix}TEXT\nTEXT: /(?s:.+)/{}\n", without.unwrap_or_default())
 }
 
 pub(super) fn parts(parts: &[Part], marks: Marks<'_>) -> String {

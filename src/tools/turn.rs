@@ -7,7 +7,7 @@
 use super::{
     Error, ToolSet,
     dialect::{Between, Dialect, Frame, Part},
-    grammar::{CallGrammar, Marks, Staged, literal, literal_if_any, parts},
+    grammar::{CallGrammar, IncrementalGrammar, Marks, literal, literal_if_any, parts},
 };
 use crate::{
     json,
@@ -21,11 +21,11 @@ pub struct Turn {
     between: Option<Between>,
     most: usize,
     or_text: bool,
-    lead: &'static str,
+    prefix: &'static str,
 }
 
 /// The parts of an incomplete turn.
-struct Place<'w> {
+struct TurnParts<'w> {
     /// Text before the first call.
     text: &'w [u8],
     /// Calls that are followed by another, from the name to the end of the arguments.
@@ -45,7 +45,7 @@ impl Turn {
     /// Errors of [`CallGrammar::new`].
     pub fn new(tools: &ToolSet, dialect: &dyn Dialect, key_order: KeyOrder) -> Result<Turn, Error> {
         let call = CallGrammar::new(tools, dialect, key_order)?;
-        Ok(Turn { call, between: dialect.between(), most: 1, or_text: false, lead: "" })
+        Ok(Turn { call, between: dialect.between(), most: 1, or_text: false, prefix: "" })
     }
 
     /// Allows up to `most` calls, if the dialect supports several.
@@ -58,22 +58,22 @@ impl Turn {
         Turn { or_text: true, ..self }
     }
 
-    /// Requires `lead` before everything.
-    pub fn put_after(&mut self, lead: &'static str) {
-        self.lead = lead;
+    /// Requires `prefix` before everything.
+    pub fn set_prefix(&mut self, prefix: &'static str) {
+        self.prefix = prefix;
     }
 
     /// Splits a complete turn into the text before its calls, and each call as the dialect parses it.
     pub fn split<'w>(&self, written: &'w str) -> (&'w str, Vec<String>) {
-        let place = self.place(written.as_bytes());
+        let found = self.parse(written.as_bytes());
         let frame = self.call.frame();
         let (open, close) = (Frame::text(frame.open), Frame::text(frame.close));
         let utf8 = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut calls: Vec<String> =
-            place.done.iter().map(|call| format!("{open}{}{close}", utf8(call))).collect();
-        calls.extend(place.current.map(|call| format!("{open}{}", utf8(call))));
-        let start = self.lead.len().min(written.len());
-        (written.get(start..start + place.text.len()).unwrap_or(""), calls)
+            found.done.iter().map(|call| format!("{open}{}{close}", utf8(call))).collect();
+        calls.extend(found.current.map(|call| format!("{open}{}", utf8(call))));
+        let start = self.prefix.len().min(written.len());
+        (written.get(start..start + found.text.len()).unwrap_or(""), calls)
     }
 
     /// Candidates for completing a turn that was cut off with its complete parts, longest first: without the
@@ -81,10 +81,10 @@ impl Turn {
     ///
     /// The grammar decides which of them is a valid turn.
     pub fn endings(&self, written: &[u8]) -> Vec<Vec<u8>> {
-        let place = self.place(written);
+        let found = self.parse(written);
         let close = Frame::text(self.call.frame().close);
         let mut endings = Vec::new();
-        let Some(current) = place.current else { return endings };
+        let Some(current) = found.current else { return endings };
         if let Some(arguments) = self.call.arguments_written(&self.alone(current)) {
             let before = &written[..written.len() - arguments.len()];
             let closed: Cow<'_, [u8]> = match json::nested_length(arguments) {
@@ -96,7 +96,7 @@ impl Turn {
             };
             endings.push([before, &closed, close.as_bytes()].concat());
         }
-        if let Some(end) = place.done_end {
+        if let Some(end) = found.done_end {
             endings.push([&written[..end], close.as_bytes()].concat());
         }
         endings
@@ -104,26 +104,26 @@ impl Turn {
 
     /// The name of the tool in the current call, once it is complete.
     pub fn tool(&self, written: &[u8]) -> Option<&str> {
-        self.call.tool_written(&self.alone(self.place(written).current?))
+        self.call.tool_written(&self.alone(self.parse(written).current?))
     }
 
-    fn place<'w>(&self, written: &'w [u8]) -> Place<'w> {
-        let rest = written.strip_prefix(self.lead.as_bytes()).unwrap_or(b"");
+    fn parse<'w>(&self, written: &'w [u8]) -> TurnParts<'w> {
+        let rest = written.strip_prefix(self.prefix.as_bytes()).unwrap_or(b"");
         let frame = self.call.frame();
         let begins = if self.or_text { find(rest, self.mark().text().as_bytes()) } else { Some(0) };
         let Some(begins) = begins else {
-            return Place { text: rest, done: Vec::new(), done_end: None, current: None, calls: false };
+            return TurnParts { text: rest, done: Vec::new(), done_end: None, current: None, calls: false };
         };
         let (text, rest) = rest.split_at(begins);
-        let mut place = Place { text, done: Vec::new(), done_end: None, current: None, calls: true };
-        let Some(mut current) = Frame::strip(frame.open, rest) else { return place };
-        while let Some((call, next)) = self.followed(current).filter(|_| place.done.len() + 1 < self.most) {
-            place.done.push(call);
-            place.done_end = Some(written.len() - current.len() + call.len());
+        let mut found = TurnParts { text, done: Vec::new(), done_end: None, current: None, calls: true };
+        let Some(mut current) = Frame::strip(frame.open, rest) else { return found };
+        while let Some((call, next)) = self.followed(current).filter(|_| found.done.len() + 1 < self.most) {
+            found.done.push(call);
+            found.done_end = Some(written.len() - current.len() + call.len());
             current = next;
         }
-        place.current = Some(current);
-        place
+        found.current = Some(current);
+        found
     }
 
     /// Splits the text after a call's opening into that call and the text after the next opening; `None` if no
@@ -148,46 +148,46 @@ impl Turn {
     }
 }
 
-impl Staged for Turn {
+impl IncrementalGrammar for Turn {
     fn stage(&self, written: &[u8]) -> usize {
-        let place = self.place(written);
-        if !place.calls {
+        let found = self.parse(written);
+        if !found.calls {
             return 0;
         }
-        let inner = place.current.map_or(0, |current| self.call.stage(&self.alone(current)));
+        let inner = found.current.map_or(0, |current| self.call.stage(&self.alone(current)));
         // No call has as many stages.
-        ((1 + place.done.len()) << 20) + inner
+        ((1 + found.done.len()) << 20) + inner
     }
 
     fn lark(&self, written: &[u8], marks: Marks<'_>) -> Result<String, Error> {
-        let place = self.place(written);
-        let lead = literal_if_any(self.lead);
-        if !place.calls {
+        let found = self.parse(written);
+        let prefix = literal_if_any(self.prefix);
+        if !found.calls {
             let call = self.call.head(&parts(self.call.frame().open, marks), marks);
-            return Ok(format!("start: {lead}(/(?s:.+)/ | /(?s:.*)/ {call})\n"));
+            return Ok(format!("start: {prefix}(/(?s:.+)/ | /(?s:.*)/ {call})\n"));
         }
         let frame = self.call.frame();
-        let mut settled = lead + &literal_if_any(&String::from_utf8_lossy(place.text));
+        let mut settled = prefix + &literal_if_any(&String::from_utf8_lossy(found.text));
         let mut open = parts(frame.open, marks);
         let mut close = parts(frame.close, marks);
         if let Some(between) = self.between {
             let (between_close, between_open) = (parts(between.close, marks), parts(between.open, marks));
-            for call in &place.done {
+            for call in &found.done {
                 settled += &format!("{open}{}{between_close}", literal(&String::from_utf8_lossy(call)));
                 open.clone_from(&between_open);
             }
-            if place.done.len() + 1 < self.most {
+            if found.done.len() + 1 < self.most {
                 let next = self.call.head(&between_open, marks);
                 close = format!("({close}| {between_close}{next})");
             }
         }
-        let current = place.current.map(|current| self.alone(current)).unwrap_or_default();
+        let current = found.current.map(|current| self.alone(current)).unwrap_or_default();
         let (body, rules) = self.call.body(&current, &open, &close, marks)?;
         Ok(format!("start: {settled}{body}\n{rules}"))
     }
 
     fn checked(&self, written: &[u8]) -> Option<(usize, Arc<Checks>)> {
-        let current = self.place(written).current?;
+        let current = self.parse(written).current?;
         let alone = self.alone(current);
         let (start, checks) = self.call.checked(&alone)?;
         Some((written.len() - (alone.len() - start), checks))

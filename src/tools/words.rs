@@ -47,7 +47,7 @@ pub fn not_in<'w>(prompt: &str, words: &'w [Word]) -> impl Iterator<Item = &'w W
 }
 
 /// The words for calls of `tools` in `dialect`: their names, then the words of their schemas, in order.
-pub fn of_tools(tools: &ToolSet, dialect: &dyn Dialect) -> Vec<Word> {
+pub fn tool_words(tools: &ToolSet, dialect: &dyn Dialect) -> Vec<Word> {
     let frame = dialect.frame();
     let before = Frame::text(frame.open);
     let name = |word: String| Word { before: before.clone(), word, behind: "" };
@@ -173,7 +173,7 @@ mod tests {
             "type": "object", "properties": {"what": {"type": "string"}}}}]))
         .unwrap();
         let hermes = dialect::named("hermes").unwrap();
-        let words: Vec<String> = of_tools(&tools, hermes).iter().map(Word::text).collect();
+        let words: Vec<String> = tool_words(&tools, hermes).iter().map(Word::text).collect();
         assert_eq!(words[0], "<tool_call>\n{\"name\": \"look");
         assert!(words.contains(&"\": {\"what\":".to_owned()), "{words:?}");
     }

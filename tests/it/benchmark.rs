@@ -5,10 +5,11 @@ use std::path::Path;
 use edgecall::{
     bench::{
         Dataset, Split,
-        answer::{self, Call, Style},
-        json::Json,
-        metric::{self, Pair},
-        predictions,
+        data::{self, Call, Style, json::Json},
+        score::{
+            metric::{self, Pair},
+            predictions,
+        },
     },
     chat::{RenderOptions, Template},
 };
@@ -55,7 +56,7 @@ fn conformance_the_worked_examples_score_as_worked_out() {
     for line in text.lines() {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         let field = |key: &str| row[key].as_str().unwrap();
-        assert_eq!(answer::prediction(field("raw_output"), Style::Student), field("prediction"), "{line}");
+        assert_eq!(data::prediction(field("raw_output"), Style::Student), field("prediction"), "{line}");
         let pair = Pair::new(field("answer"), field("prediction"), Some(field("raw_output")), None);
         for name in ["rouge", "tool_call_equivalence", "binary_tool_call", "staged_tool_call", "judge_proxy"]
         {

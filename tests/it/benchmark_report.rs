@@ -3,14 +3,18 @@
 use std::process::Command;
 
 use edgecall::bench::{
-    metric::Toolbox,
+    data::{DataId, Style, prediction},
     report::{EXPORTERS, Report, collect, exporter},
     row::{
-        Arm, ByName, Cost, Data, Drift, Mode, Record, Rendering, Role, Row, RowFile, RowKey, RowWriter,
-        SCHEMA_VERSION, Served, Speed, Start, Trail, merge,
+        ByName, Cost, Divergence, Mode, Record, ReferenceTokens, Rendering, Role, Row, RowFile, RowKey,
+        RowWriter, SCHEMA_VERSION, Served, Speed, Start, Variant, merge,
     },
-    stats::Random,
-    verdict::{Margin, Rules},
+    score::{
+        metric::Toolbox,
+        score_row,
+        stats::Random,
+        verdict::{Margin, Rules},
+    },
 };
 use serde_json::json;
 
@@ -38,7 +42,7 @@ fn tools() -> Toolbox {
 }
 
 /// Rows of `conversations` conversations of ten calls each, for every model in every mode.
-fn sweep(conversations: usize, modes: &[Mode]) -> Vec<Row> {
+fn run_rows(conversations: usize, modes: &[Mode]) -> Vec<Row> {
     let tools = tools();
     let mut rows = Vec::new();
     for model in &MODELS {
@@ -76,7 +80,7 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
     let mut row = Row {
         schema_version: SCHEMA_VERSION,
         key: RowKey {
-            arm: Arm {
+            variant: Variant {
                 file_sha256: format!("{:064x}", model.file_bytes),
                 mode,
                 max_tokens: 512,
@@ -92,7 +96,7 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
             prompt_sha256: format!("{case:064x}"),
             kernels: "NEON".into(),
         },
-        data: Data { test_md5: "abc".into(), job_sha256: "def".into() },
+        data: DataId { test_md5: "abc".into(), job_sha256: "def".into() },
         model: model.name.into(),
         checkpoint: None,
         file_bytes: model.file_bytes,
@@ -103,16 +107,16 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
         conversation,
         turn,
         prompt_tail: "Is there <i>anything</i> open?".into(),
-        prediction: edgecall::bench::answer::prediction(&raw_output, edgecall::bench::answer::Style::Student),
+        prediction: prediction(&raw_output, Style::Student),
         gold,
         tokens: raw_output.bytes().map(i32::from).collect(),
         raw_output,
         finish: "stop".into(),
         scores: ByName::new(),
-        rejection: None,
+        call_error: None,
         judge: None,
-        drift: Some(Drift {
-            along: Trail::Gold,
+        divergence: Some(Divergence {
+            reference_tokens: ReferenceTokens::Gold,
             nll: 10.0 + model.broken as f64 / 100.0,
             tokens: 20,
             kl: vec![model.broken as f64 / 5000.0; 20],
@@ -129,8 +133,14 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
             ..Cost::default()
         }),
     };
-    row.rescore(tools, false);
+    score(&mut row, tools);
     row
+}
+
+/// Scores `row` by its raw output.
+fn score(row: &mut Row, tools: &Toolbox) {
+    let read = row.raw_output.clone();
+    score_row(row, &read, tools);
 }
 
 fn file(rows: Vec<Row>) -> RowFile {
@@ -146,7 +156,7 @@ fn file(rows: Vec<Row>) -> RowFile {
         let cost = row.cost.clone().unwrap();
         Speed {
             schema_version: SCHEMA_VERSION,
-            arm: row.key.arm.clone(),
+            variant: row.key.variant.clone(),
             kernels: row.key.kernels.clone(),
             data: row.data.clone(),
             conversation: row.conversation,
@@ -164,7 +174,7 @@ fn report(rows: Vec<Row>) -> Report {
 
 #[test]
 fn the_verdict_is_the_smallest_file_that_passed() {
-    let report = report(sweep(34, &[Mode::Free]));
+    let report = report(run_rows(34, &[Mode::Free]));
     let verdict = &report.verdicts[0];
     assert_eq!(verdict.reference, "tft-F16.gguf");
     assert_eq!(
@@ -176,16 +186,16 @@ fn the_verdict_is_the_smallest_file_that_passed() {
     assert_eq!(findings.iter().map(|f| f.worse).collect::<Vec<_>>(), [false, false, true]);
     assert_eq!(findings[0].margin, Margin::Within);
     assert!(matches!(findings[2].margin, Margin::NotResolved { .. }));
-    assert_eq!((report.cases, report.conversations, report.arms.len()), (340, 34, 4));
+    assert_eq!((report.cases, report.conversations, report.variants.len()), (340, 34, 4));
     // All rows of the same file equal the reference's; most rows of the small file differ.
     assert_eq!(report.distances[0].same_outputs, 340);
     assert!(report.flips.iter().any(|flip| flip.candidate == "tft-Q2_K.gguf"));
-    assert!(report.arm("tft-Q2_K.gguf").unwrap().rejected.values().sum::<usize>() > 0);
+    assert!(report.variant("tft-Q2_K.gguf").unwrap().rejected.values().sum::<usize>() > 0);
 }
 
 #[test]
 fn a_report_depends_on_its_rows_and_not_on_their_order_or_files() {
-    let rows = sweep(21, &[Mode::Free, Mode::Any]);
+    let rows = run_rows(21, &[Mode::Free, Mode::Any]);
     let whole = report(rows.clone());
     let mut shuffled = rows.clone();
     let mut random = Random::new(9);
@@ -206,7 +216,7 @@ fn a_report_depends_on_its_rows_and_not_on_their_order_or_files() {
 
 #[test]
 fn too_few_conversations_give_no_verdict() {
-    let report = report(sweep(8, &[Mode::Free]));
+    let report = report(run_rows(8, &[Mode::Free]));
     assert_eq!(
         report.verdicts[0].sentence,
         "No verdict: 80 rows of 8 conversations against tft-F16.gguf, and it takes 20 conversations."
@@ -216,17 +226,17 @@ fn too_few_conversations_give_no_verdict() {
 
 #[test]
 fn modes_and_noise_are_told_apart_and_other_kernels_are_marked() {
-    let mut rows = sweep(20, &[Mode::Free, Mode::Schema]);
+    let mut rows = run_rows(20, &[Mode::Free, Mode::Schema]);
     let again: Vec<Row> = rows
         .iter()
-        .filter(|row| row.role == Role::Reference && row.key.arm.mode == Mode::Free)
+        .filter(|row| row.role == Role::Reference && row.key.variant.mode == Mode::Free)
         .map(|row| {
             let mut row = row.clone();
-            (row.role, row.key.arm.threads) = (Role::NoiseFloor, 1);
+            (row.role, row.key.variant.threads) = (Role::NoiseFloor, 1);
             if row.conversation == 5 {
                 row.raw_output = "Hm".into();
                 row.prediction = String::new();
-                row.rescore(&tools(), false);
+                score(&mut row, &tools());
             }
             row
         })
@@ -250,7 +260,7 @@ fn modes_and_noise_are_told_apart_and_other_kernels_are_marked() {
         report.noise_floor[1..3].iter().filter_map(|noise| noise.reason.as_deref()).collect();
     assert_eq!(reasons, ["it was not asked for", "it is not wanted"]);
     assert_eq!((report.noise(Mode::Free), report.noise(Mode::Schema)), (Some(0.05), None));
-    assert!(report.arms.iter().any(|arm| arm.label == "tft-F16.gguf, 1 thread, free"));
+    assert!(report.variants.iter().any(|variant| variant.label == "tft-F16.gguf, 1 thread, free"));
     for exporter in EXPORTERS {
         let text = exporter.export(&report);
         assert!(text.contains("1 thread") && text.contains("it is not wanted"), "{}", exporter.name());
@@ -270,11 +280,11 @@ fn modes_and_noise_are_told_apart_and_other_kernels_are_marked() {
 
 #[test]
 fn the_json_holds_what_it_takes_to_redo_the_statistics() {
-    let report = report(sweep(21, &[Mode::Free]));
+    let report = report(run_rows(21, &[Mode::Free]));
     let json: serde_json::Value = serde_json::from_str(&exporter("json").unwrap().export(&report)).unwrap();
     assert_eq!(json["schema_version"], 1);
-    let scores = |arm: &str| -> Vec<f64> {
-        let rows = json["rows"].as_array().unwrap().iter().filter(|row| row["arm"] == arm);
+    let scores = |variant: &str| -> Vec<f64> {
+        let rows = json["rows"].as_array().unwrap().iter().filter(|row| row["arm"] == variant);
         rows.map(|row| row["scores"]["staged_tool_call"].as_f64().unwrap()).collect()
     };
     let (reference, candidate) = (scores("tft-F16.gguf"), scores("tft-Q2_K.gguf"));
@@ -292,7 +302,7 @@ fn the_json_holds_what_it_takes_to_redo_the_statistics() {
 
 #[test]
 fn the_page_needs_no_network_and_shows_what_models_write_as_text() {
-    let page = exporter("html").unwrap().export(&report(sweep(21, &[Mode::Free, Mode::Any])));
+    let page = exporter("html").unwrap().export(&report(run_rows(21, &[Mode::Free, Mode::Any])));
     for sign in ["<script", "http://", "https://", "@import", "url(", "<b>Caf", "<i>anything"] {
         assert!(!page.contains(sign), "{sign}");
     }
@@ -322,7 +332,7 @@ fn the_page_needs_no_network_and_shows_what_models_write_as_text() {
 
 #[test]
 fn markdown_tables_have_as_many_cells_in_every_row() {
-    let text = exporter("markdown").unwrap().export(&report(sweep(21, &[Mode::Free])));
+    let text = exporter("markdown").unwrap().export(&report(run_rows(21, &[Mode::Free])));
     let mut last = None;
     for line in text.lines() {
         let cells = line.starts_with('|').then(|| line.replace("\\|", "").matches('|').count());
@@ -338,7 +348,7 @@ fn markdown_tables_have_as_many_cells_in_every_row() {
 fn reports_and_merged_files_are_made_on_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let rows = sweep(21, &[Mode::Free]);
+    let rows = run_rows(21, &[Mode::Free]);
     for shard in 0..2 {
         let mut writer = RowWriter::create(&at(&format!("{shard}.jsonl"))).unwrap();
         for row in rows.iter().filter(|row| row.conversation % 2 == shard) {
@@ -372,22 +382,22 @@ fn reports_and_merged_files_are_made_on_the_command_line() {
     assert_eq!(code, Some(65));
     assert!(stderr.contains("there are no rows to report"), "{stderr}");
     let mut other = rows[0].clone();
-    other.key.arm.threads = 8;
+    other.key.variant.threads = 8;
     RowWriter::create(&at("other.jsonl")).unwrap().append(&Record::Row(Box::new(other))).unwrap();
     let (code, _, stderr) = run(&["report", "run.jsonl", "other.jsonl"]);
     assert_eq!(code, Some(65));
     assert!(
-        stderr.contains("other.jsonl: line 1 does not belong to the sweep of run.jsonl: threads 8, not 4"),
+        stderr.contains("other.jsonl: line 1 cannot be joined with run.jsonl: threads 8, not 4"),
         "{stderr}"
     );
 }
 
 #[test]
 fn a_server_that_was_sent_other_prompts_is_marked() {
-    let mut rows = sweep(21, &[Mode::Free]);
+    let mut rows = run_rows(21, &[Mode::Free]);
     for row in rows.iter_mut().filter(|row| row.model.contains("Q8_0")) {
         let (model, server) = ("big".into(), "vllm".into());
-        row.key.arm.endpoint = Some(Served { model, server, rendering: Rendering::Ours });
+        row.key.variant.endpoint = Some(Served { model, server, rendering: Rendering::Ours });
         row.file_bytes = 0;
         if row.conversation == 3 {
             row.key.prompt_sha256 = "other".into();
@@ -411,7 +421,7 @@ fn a_server_that_was_sent_other_prompts_is_marked() {
 
 #[test]
 fn published_scores_stand_beside_ours_where_checkpoint_and_test_set_are_known() {
-    let mut rows = sweep(21, &[Mode::Free]);
+    let mut rows = run_rows(21, &[Mode::Free]);
     let name = "distillabs/tft-benchmark-s4-direct-Qwen3-1.7B".to_owned();
     for row in rows.iter_mut().filter(|row| row.model.contains("Q8_0")) {
         row.checkpoint = Some(name.clone());
@@ -424,9 +434,9 @@ fn published_scores_stand_beside_ours_where_checkpoint_and_test_set_are_known() 
         row.data.test_md5 = "1c1b7ce2bf4ef1c262d06dd5fad2c59c".into();
     }
     let report = report(rows);
-    let published = report.arm("tft-Q8_0.gguf").unwrap().published.as_ref().unwrap();
+    let published = report.variant("tft-Q8_0.gguf").unwrap().published.as_ref().unwrap();
     assert_eq!((&*published.checkpoint, published.mean, published.same_job), (&*name, 0.66, false));
-    assert!(report.arm("tft-F16.gguf").unwrap().published.is_none());
+    assert!(report.variant("tft-F16.gguf").unwrap().published.is_none());
     for exporter in EXPORTERS {
         let text = exporter.export(&report).replace('\\', "");
         let shown = if exporter.name() == "json" { "\"mean\": 0.66" } else { "66.0 staged_tool_call" };
@@ -438,11 +448,11 @@ fn published_scores_stand_beside_ours_where_checkpoint_and_test_set_are_known() 
 /// Rows of a run over unlabelled data.
 fn unlabelled(conversations: usize, modes: &[Mode]) -> Vec<Row> {
     let tools = tools();
-    let mut rows = sweep(conversations, modes);
+    let mut rows = run_rows(conversations, modes);
     for row in &mut rows {
         row.gold = String::new();
-        row.rescore(&tools, false);
-        row.drift.as_mut().unwrap().along = Trail::Reference;
+        score(row, &tools);
+        row.divergence.as_mut().unwrap().reference_tokens = ReferenceTokens::Reference;
     }
     rows
 }
@@ -472,10 +482,10 @@ fn without_right_answers_nothing_is_decided_and_what_differs_is_shown() {
     let interval = worst.same_calls_interval.unwrap();
     let share = worst.same_calls as f64 / worst.rows as f64;
     assert!(interval.low < share && share < interval.high);
-    let arm = report.arm("tft-Q2_K.gguf, any").unwrap();
-    assert_eq!(arm.nll_per_token, None);
-    assert!((arm.reference_nll_per_token.unwrap() - 13.0 / 20.0).abs() < 1e-12);
-    assert!(arm.mean("staged_tool_call").is_none() && arm.mean("schema_validity").is_some());
+    let variant = report.variant("tft-Q2_K.gguf, any").unwrap();
+    assert_eq!(variant.nll_per_token, None);
+    assert!((variant.reference_nll_per_token.unwrap() - 13.0 / 20.0).abs() < 1e-12);
+    assert!(variant.mean("staged_tool_call").is_none() && variant.mean("schema_validity").is_some());
 
     let json: serde_json::Value = serde_json::from_str(&exporter("json").unwrap().export(&report)).unwrap();
     assert_eq!(json["labelled"], false);
@@ -510,5 +520,5 @@ fn the_terminals_report_without_right_answers_reads_as_it_should() {
 
 #[test]
 fn the_terminals_report_reads_as_it_should() {
-    insta::assert_snapshot!(exporter("text").unwrap().export(&report(sweep(34, &[Mode::Free]))));
+    insta::assert_snapshot!(exporter("text").unwrap().export(&report(run_rows(34, &[Mode::Free]))));
 }

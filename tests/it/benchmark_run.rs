@@ -8,13 +8,13 @@ use crate::{
 use edgecall::{
     bench::{
         Dataset, Mode, Row,
-        answer::Call,
+        data::Call,
         report,
-        row::{Role, RowFile, Trail},
-        run::{Contender, Lane, Settings, Sweep, check_distinct},
-        verdict::{Margin, Rules},
+        row::{ReferenceTokens, Role, RowFile},
+        run::{LoadedModel, RunPlan, Settings, VariantConfig, check_distinct},
+        score::verdict::{Margin, Rules},
     },
-    call::{self, Format, Request, Think},
+    call::{self, PromptTemplate, Request, Think},
     convert::FileType,
     runtime::{FlashAttention, Options, Prefix, Session, piece_ends},
 };
@@ -33,21 +33,21 @@ fn options() -> Options {
     Options { threads: std::num::NonZeroUsize::new(1), ..Options::default() }
 }
 
-pub fn rows(contenders: &[Contender], dataset: &Dataset, cases: &[usize], modes: &[Mode]) -> Vec<Row> {
+pub fn rows(loaded_models: &[LoadedModel], dataset: &Dataset, cases: &[usize], modes: &[Mode]) -> Vec<Row> {
     let settings = Settings {
         modes: modes.to_vec(),
         max_tokens: 96,
         primary: "staged_tool_call".into(),
         margin: 0.03,
-        drift: true,
+        divergence: true,
     };
-    let lane = |(index, contender)| Lane {
-        contender,
+    let config = |(index, loaded)| VariantConfig {
+        loaded,
         session: options(),
         role: if index == 0 { Role::Reference } else { Role::Candidate },
     };
-    let lanes = contenders.iter().enumerate().map(lane).collect();
-    let sweep = Sweep { dataset, cases: cases.to_vec(), lanes, settings };
+    let configs = loaded_models.iter().enumerate().map(config).collect();
+    let plan = RunPlan { dataset, cases: cases.to_vec(), configs, settings };
     let mut rows = Vec::new();
     let mut sink = |mut row: Row| {
         row.cost = None;
@@ -55,25 +55,25 @@ pub fn rows(contenders: &[Contender], dataset: &Dataset, cases: &[usize], modes:
         Ok(())
     };
     let none = RowFile::default();
-    sweep.begin(Path::new("none.jsonl"), &none).unwrap().rows(&none, &mut sink).unwrap();
+    plan.begin(Path::new("none.jsonl"), &none).unwrap().rows(&none, &mut sink).unwrap();
     rows
 }
 
 #[test]
 fn a_row_is_the_same_alone_and_after_others() {
     let dataset = Dataset::open(&data()).unwrap();
-    let load = |file_type| Contender::load(&pocket(file_type)).unwrap();
-    let contenders = [load(FileType::F16), load(FileType::Q4KM)];
+    let load = |file_type| LoadedModel::load(&pocket(file_type)).unwrap();
+    let loaded_models = [load(FileType::F16), load(FileType::Q4KM)];
     let second = dataset.cases.iter().position(|case| case.conversation == 1).unwrap();
     let all: Vec<usize> = (second - 2..second + 3).collect();
     let modes = [Mode::Free, Mode::Any, Mode::Schema];
-    let after_others = rows(&contenders, &dataset, &all, &modes);
+    let after_others = rows(&loaded_models, &dataset, &all, &modes);
     assert_eq!(after_others.len(), all.len() * 6);
     let last = second + 2;
     let last_case = (1, dataset.cases[last].turn);
     // Another order of all earlier work.
     for modes in [&modes[..], &[Mode::Schema], &[Mode::Free]] {
-        let alone = rows(&contenders, &dataset, &[last], modes);
+        let alone = rows(&loaded_models, &dataset, &[last], modes);
         assert_eq!(alone.len(), modes.len() * 2);
         for row in alone {
             let same = |other: &&Row| other.key == row.key && other.case() == last_case;
@@ -81,16 +81,16 @@ fn a_row_is_the_same_alone_and_after_others() {
         }
     }
     for row in &after_others {
-        let drift = row.drift.as_ref().unwrap();
-        assert!(drift.nll.is_finite() && drift.nll > 0.0 && drift.tokens > 10);
-        let positions = if row.role == Role::Reference { 0 } else { drift.tokens };
-        assert_eq!(drift.kl.len(), positions);
-        if row.key.arm.mode != Mode::Free {
+        let divergence = row.divergence.as_ref().unwrap();
+        assert!(divergence.nll.is_finite() && divergence.nll > 0.0 && divergence.tokens > 10);
+        let positions = if row.role == Role::Reference { 0 } else { divergence.tokens };
+        assert_eq!(divergence.kl.len(), positions);
+        if row.key.variant.mode != Mode::Free {
             assert!(Call::parse(&row.raw_output).is_ok(), "{}", row.raw_output);
         }
     }
     let kl: Vec<f64> =
-        after_others.iter().filter_map(|row| row.drift.as_ref()).flat_map(|d| d.kl.clone()).collect();
+        after_others.iter().filter_map(|row| row.divergence.as_ref()).flat_map(|d| d.kl.clone()).collect();
     assert!(kl.iter().all(|kl| *kl >= 0.0) && kl.iter().any(|kl| *kl > 1e-6));
 }
 
@@ -98,12 +98,12 @@ fn a_row_is_the_same_alone_and_after_others() {
 fn prompts() -> Vec<Vec<i32>> {
     let model = loaded();
     let dataset = Dataset::open(&data()).unwrap();
-    let format = Format::default();
+    let format = PromptTemplate::default();
     let prompt = |case| {
         let conversation = dataset.conversation(case);
         let request = Request::new(&conversation, Some(&dataset.job.tools));
-        let manner = format.manner(model.vocabulary(), &request, None).unwrap();
-        let text = format.render(model.vocabulary(), &request, manner.as_ref(), Think::Off).unwrap();
+        let tool_format = format.tool_format(model.vocabulary(), &request, None).unwrap();
+        let text = format.render(model.vocabulary(), &request, tool_format.as_ref(), Think::Off).unwrap();
         call::tokenize_prompt(model, &text).unwrap()
     };
     dataset.cases[..9].iter().map(prompt).collect()
@@ -135,21 +135,17 @@ fn the_logits_after_a_prompt_do_not_depend_on_what_was_computed_before() {
 #[test]
 fn an_answer_is_the_one_that_call_gives() {
     let dataset = Dataset::open(&data()).unwrap();
-    let contenders = [Contender::load(&pocket(FileType::F16)).unwrap()];
-    for row in rows(&contenders, &dataset, &[0, 1], &[Mode::Any]) {
+    let loaded_models = [LoadedModel::load(&pocket(FileType::F16)).unwrap()];
+    for row in rows(&loaded_models, &dataset, &[0, 1], &[Mode::Any]) {
         let case = &dataset.cases[row.turn];
         let settings = call::Settings {
-            think: Think::Off,
-            sampling: Default::default(),
             max_tokens: 96,
-            dialect: None,
             session: options(),
-            force: false,
-            exact: false,
             draft: call::Draft::Off,
+            ..call::Settings::default()
         };
         let answer =
-            call::call(&contenders[0].model, &dataset.job.tools, &dataset.conversation(case), &settings)
+            call::call(&loaded_models[0].model, &dataset.job.tools, &dataset.conversation(case), &settings)
                 .unwrap();
         let called = Call::parse(&row.raw_output).unwrap();
         assert_eq!(called.name, answer.calls[0].name());
@@ -177,33 +173,33 @@ fn without_right_answers_models_are_walked_along_what_the_reference_wrote_in_the
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let dataset = Dataset::open(&unlabelled(folder.path())).unwrap();
     assert_eq!((dataset.labelled, dataset.cases.len()), (false, 61));
-    let load = |file_type| Contender::load(&pocket(file_type)).unwrap();
-    let contenders = [load(FileType::F16), load(FileType::Q4KM)];
+    let load = |file_type| LoadedModel::load(&pocket(file_type)).unwrap();
+    let loaded_models = [load(FileType::F16), load(FileType::Q4KM)];
     let cases: Vec<usize> = (0..9).collect();
     let modes = [Mode::Free, Mode::Schema];
-    let made = rows(&contenders, &dataset, &cases, &modes);
+    let made = rows(&loaded_models, &dataset, &cases, &modes);
     assert_eq!(made.len(), 9 * 4);
-    let vocabulary = contenders[0].model.vocabulary();
+    let vocabulary = loaded_models[0].model.vocabulary();
     for row in &made {
         assert!(row.gold.is_empty() && row.function().is_none());
         let scores: Vec<&str> = row.scores.keys().map(String::as_str).collect();
         assert_eq!(scores, ["json_validity", "schema_validity"]);
         let reference = made.iter().find(|other| {
             other.role == Role::Reference
-                && other.key.arm.mode == row.key.arm.mode
+                && other.key.variant.mode == row.key.variant.mode
                 && other.case() == row.case()
         });
         let reference = reference.unwrap();
         assert_eq!(vocabulary.bytes(&reference.tokens), reference.raw_output.as_bytes());
         // The answer's tokens, and the end-of-sequence token if the model ended by itself.
-        let along = reference.tokens.len() + usize::from(reference.finish == "stop");
-        let drift = row.drift.as_ref().unwrap();
-        assert_eq!((drift.along, drift.tokens), (Trail::Reference, along));
-        assert_eq!(drift.kl.len(), if row.role == Role::Reference { 0 } else { along });
+        let measured = reference.tokens.len() + usize::from(reference.finish == "stop");
+        let divergence = row.divergence.as_ref().unwrap();
+        assert_eq!((divergence.reference_tokens, divergence.tokens), (ReferenceTokens::Reference, measured));
+        assert_eq!(divergence.kl.len(), if row.role == Role::Reference { 0 } else { measured });
     }
     let sum = |role: Role, mode: Mode| -> f64 {
-        let of = made.iter().filter(|row| row.role == role && row.key.arm.mode == mode);
-        of.map(|row| row.drift.as_ref().unwrap().nll).sum()
+        let of = made.iter().filter(|row| row.role == role && row.key.variant.mode == mode);
+        of.map(|row| row.divergence.as_ref().unwrap().nll).sum()
     };
     // The reference chose each of these tokens as its most likely one, so no other model rates them much higher.
     assert!(sum(Role::Reference, Mode::Free) < sum(Role::Candidate, Mode::Free));
@@ -211,7 +207,7 @@ fn without_right_answers_models_are_walked_along_what_the_reference_wrote_in_the
     assert!((sum(Role::Reference, Mode::Free) - sum(Role::Reference, Mode::Schema)).abs() > 0.1);
     // The result does not depend on earlier work.
     let last = dataset.cases[8].turn;
-    for row in rows(&contenders, &dataset, &[8], &[Mode::Schema]) {
+    for row in rows(&loaded_models, &dataset, &[8], &[Mode::Schema]) {
         let same = |other: &&Row| other.key == row.key && other.case() == (row.conversation, last);
         assert_eq!(made.iter().find(same), Some(&row));
     }
@@ -222,8 +218,8 @@ fn one_file_under_two_names_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (a, b) = (pocket(FileType::Q4KM), folder.path().join("copy.gguf"));
     fs::copy(&a, &b).unwrap();
-    let contenders = [a, b].map(|path| Contender::load(&path).unwrap());
-    let error = check_distinct(&contenders).unwrap_err();
+    let loaded_models = [a, b].map(|path| LoadedModel::load(&path).unwrap());
+    let error = check_distinct(&loaded_models).unwrap_err();
     assert!(error.to_string().contains("copy.gguf are the same model"), "{error}");
 }
 
@@ -231,13 +227,13 @@ fn one_file_under_two_names_is_refused() {
 fn a_split_model_takes_part_and_has_the_hash_of_all_its_parts() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let parts = Edited::pocket().write_parts(folder.path(), "m", 3);
-    let contender = Contender::load(&parts[0]).unwrap();
+    let loaded = LoadedModel::load(&parts[0]).unwrap();
     let whole: Vec<u8> = parts.iter().flat_map(|part| fs::read(part).unwrap()).collect();
     let sha256: String = Sha256::digest(&whole).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(contender.sha256, sha256);
-    assert_eq!((contender.file_bytes, &*contender.name), (whole.len() as u64, "m"));
-    let alone = Contender::load(&pocket(FileType::Q8_0)).unwrap();
-    assert_eq!(contender.bits_per_weight, alone.bits_per_weight);
+    assert_eq!(loaded.sha256, sha256);
+    assert_eq!((loaded.file_bytes, &*loaded.name), (whole.len() as u64, "m"));
+    let alone = LoadedModel::load(&pocket(FileType::Q8_0)).unwrap();
+    assert_eq!(loaded.bits_per_weight, alone.bits_per_weight);
 }
 
 #[test]
@@ -257,15 +253,15 @@ fn a_model_of_another_dialect_is_read_by_it_and_walked_along_the_answer_as_it_wo
         let template = edgecall::gguf::Value::String(template.as_str().unwrap().into());
         let path = folder.path().join(format!("{dialect}.gguf"));
         Edited::pocket().set("tokenizer.chat_template", template).write(&path);
-        let contenders = [Contender::load(&path).unwrap()];
-        let rows = rows(&contenders, &dataset, &[0, 1, 2], &[Mode::Any]);
+        let loaded_models = [LoadedModel::load(&path).unwrap()];
+        let rows = rows(&loaded_models, &dataset, &[0, 1, 2], &[Mode::Any]);
         for row in &rows {
             assert!(row.raw_output.starts_with(begin), "{}", row.raw_output);
             let called = Call::parse(&row.prediction).unwrap();
-            assert!(row.raw_output.contains(&called.name) && row.rejection.is_none(), "{row:?}");
+            assert!(row.raw_output.contains(&called.name) && row.call_error.is_none(), "{row:?}");
             assert_eq!((row.scores["json_validity"], row.scores["schema_validity"]), (1.0, 1.0), "{dialect}");
-            let drift = row.drift.as_ref().unwrap();
-            assert!(drift.tokens > 10 && drift.nll.is_finite() && drift.nll > 0.0);
+            let divergence = row.divergence.as_ref().unwrap();
+            assert!(divergence.tokens > 10 && divergence.nll.is_finite() && divergence.nll > 0.0);
         }
     }
 }
@@ -346,8 +342,8 @@ fn conformance_noise_in_the_weights_is_called_worse_and_f16_no_loss() {
     // The first two calls of each of the 34 conversations.
     let cases: Vec<usize> = (0..dataset.cases.len()).filter(|&case| dataset.cases[case].turn < 2).collect();
     let paths = [pocket(FileType::F32), pocket(FileType::F16), path];
-    let contenders = paths.map(|path| Contender::load(&path).unwrap());
-    let rows = rows(&contenders, &dataset, &cases, &[Mode::Any]);
+    let loaded_models = paths.map(|path| LoadedModel::load(&path).unwrap());
+    let rows = rows(&loaded_models, &dataset, &cases, &[Mode::Any]);
     // One file at a time, since a large file that fails ends the tests of smaller ones.
     let found = |name: &str| {
         let taken = |row: &&Row| row.role == Role::Reference || row.model == name;

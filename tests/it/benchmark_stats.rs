@@ -1,7 +1,7 @@
 //! Statistics equal those of scipy and statsmodels (`scripts/make_stats_goldens`), and a candidate without a difference
 //! is called worse no more often than promised.
 
-use edgecall::bench::stats::{
+use edgecall::bench::score::stats::{
     Cluster, Random, bootstrap, cohens_kappa, delta, holm, mcnemar_exact, quantile, sign_flip, wilson,
 };
 use serde_json::Value;

@@ -5,11 +5,11 @@ use crate::{
     program::edgecall,
 };
 use edgecall::{
-    cache::{Store, What},
-    call::{self, Answer, Format, Request, Settings},
+    cache::{Cache, FileKind},
+    call::{self, Answer, Call, PromptTemplate, Request, Settings},
     chat::Conversation,
     convert::FileType,
-    runtime::{Evaluated, KvType, Model, Options, Prefix, Session, Shelf},
+    runtime::{Evaluated, KvType, Model, Options, Prefix, PrefixCache, Session},
     tools::ToolSet,
 };
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ struct Kept {
     most: Option<usize>,
 }
 
-impl Shelf for Kept {
+impl PrefixCache for Kept {
     fn take(&mut self, tokens: &[i32], start: usize, restore: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         let found = self.states.get(tokens).filter(|_| self.most.is_none_or(|most| tokens.len() <= most));
         found.is_some_and(|(at, state)| *at == start && restore(state))
@@ -86,19 +86,19 @@ fn states_that_were_put_back_piece_by_piece_give_the_logits_of_a_prompt_that_was
         assert_eq!(computed.evaluate(&prompt, ends_turn).unwrap(), 462);
         let expected = logits(&mut computed);
 
-        let mut shelf = Kept::default();
+        let mut prefix_cache = Kept::default();
         let mut first = prefix(model, kv_type);
-        let evaluated = first.evaluate_with(&prompt, ends_turn, &mut shelf).unwrap();
+        let evaluated = first.evaluate_with(&prompt, ends_turn, &mut prefix_cache).unwrap();
         assert_eq!((evaluated.computed, evaluated.restored), (462, 0));
         assert_eq!(logits(&mut first), expected, "{kv_type}: taking states out changes nothing");
         let kept: Vec<(usize, usize)> =
-            shelf.states.iter().map(|(k, (start, _))| (*start, k.len())).collect();
+            prefix_cache.states.iter().map(|(k, (start, _))| (*start, k.len())).collect();
         assert_eq!(kept, [(0, 3), (3, 259), (259, 403), (403, 420)], "{kv_type}");
 
         for (most, restored) in [(None, 420), (Some(403), 403), (Some(259), 259), (Some(3), 3)] {
-            shelf.most = most;
+            prefix_cache.most = most;
             let mut second = prefix(model, kv_type);
-            let evaluated = second.evaluate_with(&prompt, ends_turn, &mut shelf).unwrap();
+            let evaluated = second.evaluate_with(&prompt, ends_turn, &mut prefix_cache).unwrap();
             assert_eq!((evaluated.restored, evaluated.computed), (restored, 462 - restored), "{kv_type}");
             assert_eq!(logits(&mut second), expected, "{kv_type}, {restored} tokens restored");
             // Restored cells are cut and continued like computed ones.
@@ -113,9 +113,9 @@ fn states_that_were_put_back_piece_by_piece_give_the_logits_of_a_prompt_that_was
 fn a_state_of_another_length_place_or_type_is_not_taken_and_changes_nothing() {
     let model = pocket::loaded();
     let prompt = prompt();
-    let mut shelf = Kept::default();
-    prefix(model, "f16").evaluate_with(&prompt, ends_turn, &mut shelf).unwrap();
-    let state = &shelf.states[&prompt[..259]].1;
+    let mut prefix_cache = Kept::default();
+    prefix(model, "f16").evaluate_with(&prompt, ends_turn, &mut prefix_cache).unwrap();
+    let state = &prefix_cache.states[&prompt[..259]].1;
 
     let mut other = prefix(model, "f16");
     other.session().append(&prompt[..3]).unwrap();
@@ -133,7 +133,7 @@ fn a_state_of_another_length_place_or_type_is_not_taken_and_changes_nothing() {
     assert!(session.restore(piece, state));
     assert_eq!(session.n_past(), 259);
     assert!(session.logits().is_empty());
-    assert!(!prefix(model, "q8_0").session().restore(&prompt[..3], &shelf.states[&prompt[..3]].1));
+    assert!(!prefix(model, "q8_0").session().restore(&prompt[..3], &prefix_cache.states[&prompt[..3]].1));
 
     // The smallest context: nothing is stored or restored.
     let smallest = Options { n_ctx: NonZeroUsize::new(1), ..options("f16") };
@@ -144,23 +144,23 @@ fn a_state_of_another_length_place_or_type_is_not_taken_and_changes_nothing() {
 }
 
 /// A cache on a disk so fast that every state is stored.
-pub fn store(folder: &Path) -> Store {
-    Store::new(folder).on_a_disk_of(f64::INFINITY)
+pub fn cache_in(folder: &Path) -> Cache {
+    Cache::new(folder).with_read_rate(f64::INFINITY)
 }
 
 /// Evaluates the prompt with the cache in `folder`, and waits until it is written.
 pub fn evaluate(model: &Model, options: &Options, folder: &Path) -> (Evaluated, Vec<u32>) {
-    let store = store(folder);
+    let cache = cache_in(folder);
     let mut prefix = Prefix::new(Session::new(model, 600, 40, options).unwrap());
-    let mut shelf = store.shelf(model, prefix.session()).unwrap();
-    let evaluated = prefix.evaluate_with(&prompt(), ends_turn, &mut shelf).unwrap();
-    drop(shelf);
-    store.finish();
+    let mut prefix_cache = cache.prefix_cache(model, prefix.session()).unwrap();
+    let evaluated = prefix.evaluate_with(&prompt(), ends_turn, &mut prefix_cache).unwrap();
+    drop(prefix_cache);
+    cache.finish();
     (evaluated, prefix.session().logits().iter().map(|logit| logit.to_bits()).collect())
 }
 
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let entries = fs::read_dir(store(folder).path()).into_iter().flatten();
+    let entries = fs::read_dir(cache_in(folder).path()).into_iter().flatten();
     let paths = entries.map(|entry| entry.unwrap().path());
     let states = paths.filter(|path| path.extension().is_some_and(|ending| ending == "state"));
     states.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
@@ -218,15 +218,15 @@ fn a_damaged_file_costs_only_what_comes_behind_it() {
     let model = pocket::loaded();
     let folder = tempfile::tempdir().unwrap();
     let (_, expected) = evaluate(model, &options("q8_0"), folder.path());
-    let listing = store(folder.path()).list(true).unwrap();
+    let listing = cache_in(folder.path()).list(true).unwrap();
     let third = listing.files.iter().find(|file| file.first_token == Some(259)).unwrap();
-    let path = store(folder.path()).path().join(&third.name);
+    let path = cache_in(folder.path()).path().join(&third.name);
     let mut bytes = fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&path, bytes).unwrap();
-    let quick = store(folder.path()).list(false).unwrap();
+    let quick = cache_in(folder.path()).list(false).unwrap();
     assert!(quick.files.iter().all(|file| file.flaw.is_none()), "the head is as it was");
-    let found = store(folder.path()).list(true).unwrap().files;
+    let found = cache_in(folder.path()).list(true).unwrap().files;
     let bad: Vec<_> = found.iter().filter(|file| file.flaw.is_some()).collect();
     assert_eq!((bad.len(), bad[0].flaw.as_deref()), (1, Some("its state is damaged")));
     let (evaluated, logits) = evaluate(model, &options("q8_0"), folder.path());
@@ -252,7 +252,7 @@ fn another_model_kv_type_or_number_of_threads_uses_nothing() {
 
     fs::File::open(&copy).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     let session = Session::new(&model, 10, 10, &options("f16")).unwrap();
-    assert!(store(&cache).shelf(&model, &session).is_none(), "the file is not what was loaded");
+    assert!(cache_in(&cache).prefix_cache(&model, &session).is_none(), "the file is not what was loaded");
     let touched = Model::load(&copy).unwrap();
     assert_eq!(restored(&touched, &options("f16")), 0);
     assert_eq!(restored(&touched, &options("f16")), 420);
@@ -271,8 +271,8 @@ fn several_at_once_give_the_same_bits_and_leave_whole_files() {
         threads.into_iter().flat_map(|thread| -> Vec<Vec<u32>> { thread.join().unwrap() }).collect()
     });
     assert!(all.iter().all(|logits| *logits == all[0]));
-    let listing = store(folder.path()).list(true).unwrap();
-    assert_eq!(listing.files.iter().filter(|file| file.what == What::Prefix).count(), 4);
+    let listing = cache_in(folder.path()).list(true).unwrap();
+    assert_eq!(listing.files.iter().filter(|file| file.kind == FileKind::Prefix).count(), 4);
     assert_eq!(listing.files.len(), 5, "and the note of the model: {listing}");
     assert!(listing.files.iter().all(|file| file.flaw.is_none()), "{listing}");
 }
@@ -288,7 +288,7 @@ fn a_folder_that_cannot_be_written_to_or_believed_changes_nothing() {
         vec![file.clone(), file.join("below"), PathBuf::from("/proc/none"), PathBuf::from("/dev/full")];
     let open = folder.path().join("good");
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(store(&open).path(), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(cache_in(&open).path(), fs::Permissions::from_mode(0o777)).unwrap();
     folders.push(open);
     for folder in folders {
         let (evaluated, logits) = evaluate(model, &options("f16"), &folder);
@@ -306,18 +306,20 @@ fn conversation(messages: &Value) -> Conversation {
         .with_system(edgecall::chat::task_system_text(&example("task.txt")))
 }
 
-fn ask(messages: &Value, settings: &Settings, store: Option<&Store>) -> Answer {
+fn ask(messages: &Value, settings: &Settings, cache: Option<&Cache>) -> Answer {
     let tools = ToolSet::parse(example("tools.json").as_bytes()).unwrap();
     let conversation = conversation(messages);
     let request = Request::new(&conversation, Some(&tools));
     let mut reader = |_: &str| ControlFlow::Continue(());
-    call::ask_with(pocket::loaded(), &Format::default(), &request, settings, store, &mut reader).unwrap()
+    let (model, template) = (pocket::loaded(), PromptTemplate::default());
+    let call = Call { model, template: &template, request: &request, settings, cache };
+    call::ask_with(&call, &mut reader).unwrap()
 }
 
 #[test]
 fn calls_say_the_same_with_and_without_what_earlier_ones_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let kept = store(folder.path());
+    let kept = cache_in(folder.path());
     let turn = |text: &str| json!({"role": "user", "content": text});
     let said = |text: &str| {
         json!({"role": "assistant", "tool_calls": [
@@ -328,7 +330,7 @@ fn calls_say_the_same_with_and_without_what_earlier_ones_kept() {
     let mut restored = Vec::new();
     for (question, answer) in [
         (
-            "What time would you like to arrive, and for how many people?",
+            "FileKind time would you like to arrive, and for how many people?",
             "At 7 pm on March 8th, for 2 people.",
         ),
         (

@@ -1,11 +1,11 @@
 //! `cache list --verify`: the model of cached states is still the one that made them, or not.
 
 use crate::{
-    cache::{evaluate, options, store},
+    cache::{cache_in, evaluate, options},
     pocket::pocket,
 };
 use edgecall::{
-    cache::{ModelState, What},
+    cache::{FileKind, ModelState},
     convert::FileType,
     runtime::Model,
 };
@@ -14,7 +14,7 @@ use std::{fs, path::Path};
 
 /// State of the only model in `cache` after verification, with the reason; true if there is a complaint.
 fn verified(cache: &Path) -> (ModelState, String, bool) {
-    let listing = store(cache).list(true).unwrap();
+    let listing = cache_in(cache).list(true).unwrap();
     let [model] = &listing.models[..] else { panic!("{listing}") };
     let of_it = |file: &&edgecall::cache::Listed| file.model_id.as_ref() == Some(&model.id);
     assert_eq!(listing.files.iter().filter(of_it).count(), 4);
@@ -30,7 +30,7 @@ fn verifying_hashes_the_model_and_finds_a_byte_that_no_sample_sees() {
     fs::copy(pocket(FileType::Q8_0), &path).unwrap();
     let restored = || evaluate(&Model::load(&path).unwrap(), &options("f16"), &cache).0.restored;
     assert_eq!(restored(), 0);
-    assert!(store(&cache).list(false).unwrap().models.iter().all(|model| model.state.is_none()));
+    assert!(cache_in(&cache).list(false).unwrap().models.iter().all(|model| model.state.is_none()));
     let (state, reason, complains) = verified(&cache);
     assert_eq!((state, complains), (ModelState::HashedFirst, false), "{reason}");
     let (state, reason, complains) = verified(&cache);
@@ -76,7 +76,7 @@ fn verifying_hashes_the_model_and_finds_a_byte_that_no_sample_sees() {
     report(bytes.len(), &sha256);
     let (state, reason, _) = verified(&cache);
     assert!(state == ModelState::Same && reason.contains("copy.gguf.json says"), "{reason}");
-    assert_eq!(store(&cache).list(true).unwrap().models[0].files[0].sha256.as_ref(), Some(&sha256));
+    assert_eq!(cache_in(&cache).list(true).unwrap().models[0].files[0].sha256.as_ref(), Some(&sha256));
 }
 
 #[test]
@@ -114,8 +114,9 @@ fn a_model_that_is_gone_touched_moved_or_out_of_reach_is_said_to_be() {
     assert_eq!((state, complains), (ModelState::Replaced, false));
     fs::File::open(&moved).unwrap().set_modified(modified).unwrap();
 
-    let note = store(&cache).list(false).unwrap().files.into_iter().find(|file| file.what == What::Model);
-    fs::remove_file(store(&cache).path().join(note.unwrap().name)).unwrap();
+    let note =
+        cache_in(&cache).list(false).unwrap().files.into_iter().find(|file| file.kind == FileKind::Model);
+    fs::remove_file(cache_in(&cache).path().join(note.unwrap().name)).unwrap();
     let (state, _, complains) = verified(&cache);
     assert_eq!((state, complains), (ModelState::Unknown, true));
     assert_eq!(restored(&moved), 420);

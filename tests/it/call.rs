@@ -6,7 +6,7 @@ use crate::{
 };
 use edgecall::{
     Kind,
-    call::{self, Error, Format, Request, Settings, Think},
+    call::{self, Error, PromptTemplate, Request, Settings, Think},
     chat::Conversation,
     convert::FileType,
     runtime::{KvType, LoadOptions, Model, Options, Sampler, Sampling, Session, generate},
@@ -114,10 +114,10 @@ fn a_budget_that_ends_first_leaves_no_call_and_shows_what_was_written() {
 #[test]
 fn a_context_that_fills_up_leaves_no_call() {
     let model = pocket::loaded();
-    let (tools, conversation, format) = (tools(), conversation(search()), Format::default());
+    let (tools, conversation, format) = (tools(), conversation(search()), PromptTemplate::default());
     let request = Request::new(&conversation, Some(&tools));
-    let manner = format.manner(model.vocabulary(), &request, None).unwrap();
-    let prompt = format.render(model.vocabulary(), &request, manner.as_ref(), Think::Off).unwrap();
+    let tool_format = format.tool_format(model.vocabulary(), &request, None).unwrap();
+    let prompt = format.render(model.vocabulary(), &request, tool_format.as_ref(), Think::Off).unwrap();
     let n_prompt = call::tokenize_prompt(model, &prompt).unwrap().len();
     let session = |n_ctx| Options { n_ctx: NonZeroUsize::new(n_ctx), ..settings().session };
     let full = Settings { session: session(n_prompt + 5), ..settings() };
@@ -174,7 +174,7 @@ fn a_tool_with_many_keys_is_called_validly_with_a_real_vocabulary() {
 fn a_model_that_may_think_first_still_ends_in_a_call() {
     let settings = Settings { think: Think::On, ..settings() };
     let answer = call::call(pocket::loaded(), &tools(), &conversation(search()), &settings).unwrap();
-    assert!(answer.thought.is_some());
+    assert!(answer.reasoning.is_some());
     check::check(&tools(), &answer.calls[0]).unwrap();
 }
 

@@ -10,7 +10,7 @@ use edgecall::{
         arguments::AnswerSchema,
         check,
         dialect::{self, DIALECTS, Dialect},
-        grammar::{self, JsonAnswer, Staged},
+        grammar::{self, IncrementalGrammar, JsonAnswer},
         turn::Turn,
     },
 };
@@ -52,7 +52,7 @@ fn verdict(mut constraint: Constraint<'_>, text: &str) -> Result<(), String> {
     if constraint.may_end().unwrap() { Ok(()) } else { Err("may not end there".into()) }
 }
 
-fn hold(grammar: &dyn Staged, table: &[(&str, bool)]) {
+fn hold(grammar: &dyn IncrementalGrammar, table: &[(&str, bool)]) {
     let compiler = Compiler::for_bytes().unwrap();
     for (text, accepted) in table {
         let verdict = verdict(call::constraint(&compiler, grammar).unwrap(), text);
@@ -206,7 +206,7 @@ fn text_where_no_call_is_wanted_holds_no_mark_of_one() {
         (Some("{\"name\": "), "{\"names\": 1}", true),
         (None, "<tool_call>", true),
     ] {
-        let lark = grammar::of_text("", without);
+        let lark = grammar::text_grammar("", without);
         let constraint = Constraint::new(&compiler, Box::new(Fixed(lark))).unwrap();
         assert_eq!(verdict(constraint, text).is_ok(), accepted, "{text}");
     }

@@ -7,7 +7,9 @@ use crate::{
 };
 use edgecall::{
     Kind,
-    call::{self, Answer, Choice, End, Error, Format, Request, Settings, Think, openai::ChatCompletion},
+    call::{
+        self, Answer, Choice, End, Error, PromptTemplate, Request, Settings, Think, openai::ChatCompletion,
+    },
     chat::Conversation,
     convert::FileType,
     runtime::Sampling,
@@ -35,13 +37,9 @@ fn search() -> Conversation {
 }
 
 fn ask(request: &Request<'_>, settings: &Settings) -> Result<Answer, Box<Error>> {
-    Ok(call::ask(
-        pocket::loaded(),
-        &Format::default(),
-        request,
-        settings,
-        &mut |_| ControlFlow::Continue(()),
-    )?)
+    Ok(call::ask(pocket::loaded(), &PromptTemplate::default(), request, settings, &mut |_| {
+        ControlFlow::Continue(())
+    })?)
 }
 
 #[test]
@@ -122,7 +120,7 @@ fn a_thought_is_no_part_of_the_answer() {
         let message = &shown["choices"][0]["message"];
         assert_eq!(
             message["reasoning_content"].as_str(),
-            answer.thought.as_deref().filter(|t| !t.is_empty())
+            answer.reasoning.as_deref().filter(|t| !t.is_empty())
         );
         assert!(!message["content"].to_string().contains("think>"), "{message}");
     }
@@ -187,7 +185,7 @@ fn a_reader_sees_text_in_whole_characters_and_can_end_it() {
     let sampling = Sampling { temperature: 3.0, ..Sampling::default() };
     let settings = Settings { sampling, max_tokens: 60, ..settings() };
     let mut pieces: Vec<String> = Vec::new();
-    let answer = call::ask(pocket::loaded(), &Format::default(), &request, &settings, &mut |piece| {
+    let answer = call::ask(pocket::loaded(), &PromptTemplate::default(), &request, &settings, &mut |piece| {
         pieces.push(piece.to_owned());
         ControlFlow::Continue(())
     })
@@ -195,7 +193,7 @@ fn a_reader_sees_text_in_whole_characters_and_can_end_it() {
     assert!(pieces.len() > 3, "{pieces:?}");
     assert_eq!(pieces.concat(), answer.content.unwrap());
     let mut seen = 0;
-    let answer = call::ask(pocket::loaded(), &Format::default(), &request, &settings, &mut |_| {
+    let answer = call::ask(pocket::loaded(), &PromptTemplate::default(), &request, &settings, &mut |_| {
         seen += 1;
         if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })

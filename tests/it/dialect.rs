@@ -8,12 +8,13 @@ use edgecall::{
     Kind,
     call::{self, Request},
     chat::{Conversation, RenderOptions},
+    remedy::Remedy,
     runtime::Compiler,
     schema::KeyOrder,
     tools::{
         ToolCall, ToolSet,
         dialect::{self, DIALECTS, Dialect},
-        grammar::{CallGrammar, Staged},
+        grammar::{CallGrammar, IncrementalGrammar},
     },
 };
 use serde_json::{Value, json};
@@ -29,8 +30,8 @@ pub fn tools(list: Value) -> ToolSet {
 
 /// Name of the call format detected in a template; true if the template itself shows the tools to the model.
 fn taught(template: &str) -> Result<(&'static str, bool), String> {
-    match call::manner_of(template, None) {
-        Ok(manner) => Ok((manner.dialect.name(), manner.by_template)),
+    match call::ToolFormat::detect(template, None) {
+        Ok(tool_format) => Ok((tool_format.dialect.name(), tool_format.by_template)),
         Err(error) => {
             assert_eq!(error.kind(), Kind::Data);
             Err(error.to_string())
@@ -79,8 +80,13 @@ fn a_template_teaches_the_dialect_that_it_writes_a_call_in() {
         ("<call><function={{ call.name }}>{{ call.arguments | tojson }}</function>".into(), "not known here"),
         (format!("<tool_call>{parameters}</tool_call>"), "not known here"),
     ] {
-        let message = taught(&CHATML.replace("CALL", &written)).unwrap_err();
-        assert!(message.contains(refusal) && message.contains("--dialect generic"), "{written}: {message}");
+        let template = CHATML.replace("CALL", &written);
+        let message = taught(&template).unwrap_err();
+        assert!(message.contains(refusal), "{written}: {message}");
+        assert_eq!(
+            call::ToolFormat::detect(&template, None).unwrap_err().remedies(),
+            [Remedy::GenericDialect]
+        );
     }
 }
 
@@ -107,8 +113,11 @@ fn a_template_that_knows_no_tools_takes_the_generic_dialect() {
 fn a_chosen_dialect_that_the_template_does_not_teach_is_told_as_text() {
     let template = CHATML.replace("CALL", "<tool_call>\n{{ call | tojson }}\n</tool_call>");
     for dialect in DIALECTS {
-        let manner = call::manner_of(&template, Some(*dialect)).unwrap();
-        assert_eq!((manner.dialect.name(), manner.by_template), (dialect.name(), dialect.name() == "hermes"));
+        let tool_format = call::ToolFormat::detect(&template, Some(*dialect)).unwrap();
+        assert_eq!(
+            (tool_format.dialect.name(), tool_format.by_template),
+            (dialect.name(), dialect.name() == "hermes")
+        );
     }
 }
 
@@ -190,10 +199,10 @@ fn conformance_any_golden_template_takes_tools_and_history_as_text() {
             eos_token: Some("</s>"),
             ..RenderOptions::default()
         };
-        let manner = call::manner_of(&template, dialect::named("generic")).unwrap();
+        let tool_format = call::ToolFormat::detect(&template, dialect::named("generic")).unwrap();
         let (tools, history) = (find(), history());
         let request = Request::new(&history, Some(&tools));
-        let rendered = call::render_with(&template, &request, Some(&manner), &options);
+        let rendered = call::render_with(&template, &request, Some(&tool_format), &options);
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         match rendered {
             Ok(prompt) => {
@@ -229,9 +238,9 @@ Result of find:
 And now?
 "#;
     let render = |template: &str, conversation: &Conversation| {
-        let (tools, manner) = (find(), call::manner_of(template, None).unwrap());
+        let (tools, tool_format) = (find(), call::ToolFormat::detect(template, None).unwrap());
         let request = Request::new(conversation, Some(&tools));
-        call::render_with(template, &request, Some(&manner), &RenderOptions::default()).unwrap()
+        call::render_with(template, &request, Some(&tool_format), &RenderOptions::default()).unwrap()
     };
     let plain = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
     assert_eq!(render(plain, &history()), format!("system: {told}\n{turns}"));

@@ -6,7 +6,7 @@ use crate::{
     pocket::{self, settings},
 };
 use edgecall::{
-    call::{self, Format, Request, Settings, Think},
+    call::{self, PromptTemplate, Request, Settings, Think},
     chat::Conversation,
     convert::FileType,
     gguf::{Gguf, Header, Value as Metadata},
@@ -66,9 +66,9 @@ fn bos_is_undefined_where_the_model_adds_none_and_stands_once_where_it_does() {
         let model = Model::load(path).unwrap();
         let (tools, question) = (find(), question("x"));
         let request = Request::new(&question, Some(&tools));
-        let format = Format::default();
-        let manner = format.manner(model.vocabulary(), &request, None).unwrap();
-        let prompt = format.render(model.vocabulary(), &request, manner.as_ref(), Think::Off).unwrap();
+        let format = PromptTemplate::default();
+        let tool_format = format.tool_format(model.vocabulary(), &request, None).unwrap();
+        let prompt = format.render(model.vocabulary(), &request, tool_format.as_ref(), Think::Off).unwrap();
         (model, prompt)
     };
     let adds = |on: bool| ("tokenizer.ggml.add_bos_token", Metadata::Bool(on));

@@ -99,14 +99,15 @@ fn rows_of_a_server_meet_local_rows_of_the_same_prompts_in_one_report() {
     assert!(stdout.contains("a server answered (vllm, 7 parameters, version 0.99)"), "{stdout}");
 
     let file = RowFile::read(&rows).unwrap();
-    let (served, local): (Vec<_>, Vec<_>) = file.rows.iter().partition(|row| row.key.arm.endpoint.is_some());
+    let (served, local): (Vec<_>, Vec<_>) =
+        file.rows.iter().partition(|row| row.key.variant.endpoint.is_some());
     assert_eq!((served.len(), local.len()), (9, 9));
     for (served, local) in served.iter().zip(&local) {
         assert_eq!(served.key.prompt_sha256, local.key.prompt_sha256);
         assert_eq!((&*served.raw_output, &*served.finish, served.file_bytes), (CALL, "stop", 0));
         let cost = served.cost.as_ref().unwrap();
         assert_eq!((cost.prompt_tokens, cost.computed_tokens, cost.generated_tokens), (1000, 100, 20));
-        assert!(cost.wall_s > 0.0 && cost.cpu_s.is_none() && served.drift.is_none());
+        assert!(cost.wall_s > 0.0 && cost.cpu_s.is_none() && served.divergence.is_none());
     }
     let report = report(&[&rows]);
     assert_eq!(report["arms"].as_array().unwrap().len(), 2);

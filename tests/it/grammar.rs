@@ -8,7 +8,7 @@ use edgecall::{
     tools::{
         ToolSet, check,
         dialect::{self, Dialect},
-        grammar::{CallGrammar, Staged},
+        grammar::{CallGrammar, IncrementalGrammar},
         turn::Turn,
     },
 };
@@ -28,7 +28,7 @@ fn one(parameters: Value) -> ToolSet {
 }
 
 /// `Ok` if `text` is a complete call, else the part that the grammar accepts.
-fn verdict(compiler: &Compiler, grammar: &dyn Staged, text: &str) -> Result<(), String> {
+fn verdict(compiler: &Compiler, grammar: &dyn IncrementalGrammar, text: &str) -> Result<(), String> {
     let mut constraint: Constraint<'_> = call::constraint(compiler, grammar).unwrap();
     for (i, byte) in text.bytes().enumerate() {
         if !constraint.accept(i32::from(byte)).unwrap() {
@@ -81,7 +81,7 @@ fn a_lead_comes_before_the_call_and_only_there() {
     let set = tools(json!([{"name": "f"}]));
     let compiler = Compiler::for_bytes().unwrap();
     let mut grammar = Turn::new(&set, hermes(), KeyOrder::Any).unwrap();
-    grammar.put_after("\n\n");
+    grammar.set_prefix("\n\n");
     let call = "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>";
     assert!(verdict(&compiler, &grammar, &format!("\n\n{call}")).is_ok());
     assert!(verdict(&compiler, &grammar, call).is_err());

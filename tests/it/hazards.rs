@@ -6,7 +6,7 @@ use edgecall::{
     Kind,
     gguf::KV_TYPES,
     runtime::{
-        self, Completion, Constraint, Error, FlashAttention, KvType, LoadOptions, Model, Options, Pace,
+        self, Completion, Constraint, DecodeMode, Error, FlashAttention, KvType, LoadOptions, Model, Options,
         Sampler, Sampling, Session, Trust, constraint::Fixed, generate, sequence::Sequence,
     },
 };
@@ -57,9 +57,10 @@ fn a_grammar_that_is_at_its_end_takes_nothing_more_and_ends_nothing() {
     session.append(&[a]).unwrap();
     let mut grammar = constraint(model, "start: \"a\"");
     let mut sampler = Sampler::new(Sampling::default());
-    let done = generate::constrained(&mut session, &mut grammar, &mut sampler, 100, Pace::Forced, |_| {
-        ControlFlow::Continue(())
-    });
+    let done =
+        generate::constrained(&mut session, &mut grammar, &mut sampler, 100, DecodeMode::Forced, |_| {
+            ControlFlow::Continue(())
+        });
     assert_eq!(done.unwrap().text, b"a");
 }
 
@@ -99,7 +100,7 @@ fn one_token(
     grammar: &mut Constraint<'_>,
 ) -> Result<Completion, Error> {
     let mut given = Given { logits, n_past: 0 };
-    generate::constrained(&mut given, grammar, sampler, 1, Pace::Forced, |_| ControlFlow::Continue(()))
+    generate::constrained(&mut given, grammar, sampler, 1, DecodeMode::Forced, |_| ControlFlow::Continue(()))
 }
 
 #[test]
@@ -349,12 +350,12 @@ fn an_empty_grammar_text_and_a_budget_of_nothing_end_at_once() {
     session.append(&[a]).unwrap();
     let mut sampler = Sampler::new(Sampling::default());
     let mut grammar = constraint(model, "start: \"\"");
-    let done = generate::constrained(&mut session, &mut grammar, &mut sampler, 5, Pace::Forced, |_| {
+    let done = generate::constrained(&mut session, &mut grammar, &mut sampler, 5, DecodeMode::Forced, |_| {
         ControlFlow::Continue(())
     });
     assert_eq!(done.unwrap().text, b"");
     let mut grammar = constraint(model, "start: \"abc\"");
-    let done = generate::constrained(&mut session, &mut grammar, &mut sampler, 0, Pace::Forced, |_| {
+    let done = generate::constrained(&mut session, &mut grammar, &mut sampler, 0, DecodeMode::Forced, |_| {
         ControlFlow::Continue(())
     });
     assert_eq!(done.unwrap().finish, runtime::Finish::Budget);

@@ -3,13 +3,13 @@
 use crate::server::{Answer, Server, never};
 use edgecall::{
     Kind,
-    http::{Client, Error, Patience, Reply},
+    http::{Client, Error, Reply, RetryPolicy},
     remedy::Remedy,
 };
 use serde_json::json;
 use std::{net::TcpListener, sync::mpsc, thread, time::Duration};
 
-const PATIENCE: Patience = Patience {
+const POLICY: RetryPolicy = RetryPolicy {
     timeout: Duration::from_secs(20),
     retries: 3,
     first_pause: Duration::from_millis(2),
@@ -17,12 +17,12 @@ const PATIENCE: Patience = Patience {
     seed: 1,
 };
 
-fn client(url: &str, patience: Patience) -> Client {
-    Client::new(url, None, patience).unwrap()
+fn client(url: &str, retry: RetryPolicy) -> Client {
+    Client::new(url, None, retry).unwrap()
 }
 
-fn post(url: &str, patience: Patience) -> Result<Reply, Error> {
-    client(url, patience).post("/completions", &json!({"prompt": "é"}))
+fn post(url: &str, retry: RetryPolicy) -> Result<Reply, Error> {
+    client(url, retry).post("/completions", &json!({"prompt": "é"}))
 }
 
 fn fine() -> Answer {
@@ -40,7 +40,7 @@ fn a_request_that_fails_for_now_is_made_again_until_it_succeeds() {
         4 => fine().cut(90),
         _ => fine(),
     });
-    let client = client(&server.url(), Patience { retries: 5, ..PATIENCE });
+    let client = client(&server.url(), RetryPolicy { retries: 5, ..POLICY });
     let reply = client.post("/completions", &json!({"prompt": "é"})).unwrap();
     assert_eq!(reply.json, json!({"fine": true}));
     assert_eq!((server.seen().len(), client.retries()), (6, 5));
@@ -52,7 +52,7 @@ fn a_request_that_fails_for_now_is_made_again_until_it_succeeds() {
 #[test]
 fn the_last_failure_is_told_with_the_servers_words_and_the_number_of_tries() {
     let server = Server::start(|_, _| Answer::status(500, "", "out of\nmemory\u{7}"));
-    let error = post(&server.url(), PATIENCE).unwrap_err();
+    let error = post(&server.url(), POLICY).unwrap_err();
     assert_eq!(server.seen().len(), 4);
     let url = server.url();
     let expected =
@@ -69,9 +69,9 @@ fn a_pause_that_the_server_names_replaces_the_clients_own() {
     });
     // The client's own pause would outlast the test.
     let hour = Duration::from_secs(3600);
-    let patience = Patience { first_pause: hour, longest_pause: hour, ..PATIENCE };
+    let retry = RetryPolicy { first_pause: hour, longest_pause: hour, ..POLICY };
     let (url, (done, answered)) = (server.url(), mpsc::channel());
-    thread::spawn(move || done.send(post(&url, patience).is_ok()));
+    thread::spawn(move || done.send(post(&url, retry).is_ok()));
     assert_eq!(answered.recv_timeout(Duration::from_secs(300)), Ok(true));
     assert_eq!(server.seen().len(), 2);
 }
@@ -96,7 +96,7 @@ fn what_will_not_pass_is_not_tried_again() {
     ] {
         let (status, more, content_type, body) = answer;
         let server = Server::start(move |_, _| Answer::of(status, more, content_type, body));
-        let error = post(&server.url(), PATIENCE).unwrap_err();
+        let error = post(&server.url(), POLICY).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         assert_eq!(server.seen().len(), 1, "{error}");
     }
@@ -105,8 +105,8 @@ fn what_will_not_pass_is_not_tried_again() {
 #[test]
 fn a_server_that_is_too_slow_is_given_up() {
     let server = Server::start(|_, _| never());
-    let patience = Patience { timeout: Duration::from_millis(60), retries: 1, ..PATIENCE };
-    let error = post(&server.url(), patience).unwrap_err();
+    let retry = RetryPolicy { timeout: Duration::from_millis(60), retries: 1, ..POLICY };
+    let error = post(&server.url(), retry).unwrap_err();
     assert!(error.to_string().ends_with("within 0.06 s, tried 2 times"), "{error}");
     assert_eq!(error.remedies(), [Remedy::LongerTimeout]);
 }
@@ -114,7 +114,7 @@ fn a_server_that_is_too_slow_is_given_up() {
 #[test]
 fn nobody_listening_is_told_after_a_few_tries() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let error = post(&format!("http://127.0.0.1:{port}"), PATIENCE).unwrap_err();
+    let error = post(&format!("http://127.0.0.1:{port}"), POLICY).unwrap_err();
     assert!(error.to_string().contains("tried 4 times; is the server running"), "{error}");
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.to_lowercase().contains("refused"), "{source}");
@@ -123,5 +123,5 @@ fn nobody_listening_is_told_after_a_few_tries() {
 #[test]
 fn json_under_another_type_is_taken() {
     let server = Server::start(|_, _| Answer::of(200, "", "text/plain", r#"{"fine": true}"#));
-    assert_eq!(post(&server.url(), PATIENCE).unwrap().json, json!({"fine": true}));
+    assert_eq!(post(&server.url(), POLICY).unwrap().json, json!({"fine": true}));
 }

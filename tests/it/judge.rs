@@ -93,7 +93,7 @@ fn rows_are_graded_once_and_the_report_has_the_mean_with_its_interval() {
     let mut scored = 0;
     for row in &rows.rows {
         let judged = row.judge.as_ref().unwrap();
-        assert_eq!((&*judged.manner.model, judged.votes.len()), ("grader", 1));
+        assert_eq!((&*judged.config.model, judged.votes.len()), ("grader", 1));
         let by_name = row.scores["function_name"];
         assert!(row.scores.get("llm_judge").is_none_or(|score| *score == by_name));
         scored += usize::from(row.scores.contains_key("llm_judge"));

@@ -1,5 +1,6 @@
 //! Modules depend on each other in one direction only; a new dependency is a decision, made here.
 
+use edgecall::arch::ARCHITECTURES;
 use std::{
     collections::BTreeSet,
     fs,
@@ -21,36 +22,61 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["kind", "random", "remedy"]),
     ("gguf", &["kind"]),
     ("quant", &["gguf"]),
-    ("checkpoint", &["display", "kind", "mmap", "remedy"]),
-    ("convert", &["checkpoint", "display", "files", "gguf", "hash", "kind", "mmap", "quant", "remedy"]),
+    ("arch", &["gguf"]),
+    ("checkpoint", &["arch", "display", "kind", "mmap", "remedy"]),
+    (
+        "convert",
+        &["arch", "checkpoint", "display", "files", "gguf", "hash", "kind", "mmap", "quant", "remedy"],
+    ),
     ("schema", &["json", "kind"]),
     ("tools", &["display", "json", "kind", "schema", "stack"]),
     ("chat", &["json", "kind", "remedy", "stack", "tools"]),
-    ("runtime", &["gguf", "hash", "kind", "mmap", "random", "remedy", "stack"]),
-    ("inspect", &["checkpoint", "convert", "display", "gguf", "kind", "machine", "mmap", "remedy"]),
+    ("runtime", &["arch", "gguf", "hash", "kind", "mmap", "random", "remedy", "stack"]),
+    ("memory", &["arch", "convert", "display", "gguf", "machine", "remedy"]),
+    (
+        "inspect",
+        &["arch", "checkpoint", "convert", "display", "gguf", "kind", "machine", "memory", "mmap", "remedy"],
+    ),
     ("verify", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
     ("cache", &["hash", "kind", "machine", "runtime"]),
     (
         "call",
         &[
-            "cache", "chat", "gguf", "hash", "inspect", "json", "kind", "machine", "remedy", "runtime",
-            "schema", "tools",
+            "arch", "cache", "chat", "gguf", "hash", "json", "kind", "machine", "memory", "remedy",
+            "runtime", "schema", "tools",
         ],
     ),
     (
         "bench",
         &[
-            "cache", "call", "chat", "files", "gguf", "hash", "http", "inspect", "json", "kind", "machine",
+            "cache", "call", "chat", "files", "gguf", "hash", "http", "json", "kind", "machine", "memory",
             "random", "remedy", "runtime", "schema", "tools",
         ],
     ),
     (
         "doctor",
-        &[
-            "bench", "cache", "convert", "gguf", "hash", "inspect", "kind", "machine", "remedy", "runtime",
-            "verify",
-        ],
+        &["bench", "cache", "convert", "gguf", "hash", "machine", "memory", "remedy", "runtime", "verify"],
     ),
+];
+
+/// Each module of the benchmark with those that it may use.
+const BENCH_ARROWS: &[(&str, &[&str])] = &[
+    ("data", &[]),
+    ("row", &["data"]),
+    ("score", &["data", "row"]),
+    ("report", &["data", "row", "score"]),
+    ("run", &["data", "row", "score"]),
+    ("speed", &["data", "run", "score"]),
+];
+
+/// The same for the stages of `schema`, and what they stand on.
+const SCHEMA_ARROWS: &[(&str, &[&str])] = &[
+    ("value", &[]),
+    ("terminal", &["value"]),
+    ("read", &["value"]),
+    ("normal", &["read", "terminal", "value"]),
+    ("emit", &["normal", "read", "terminal", "value"]),
+    ("validate", &["read", "value"]),
 ];
 
 /// Crates that only `runtime` may name.
@@ -58,18 +84,12 @@ const ENGINE_CRATES: &[&str] = &["llama_cpp_2", "llama_cpp_sys_2", "llguidance",
 
 #[test]
 fn modules_use_only_what_the_table_allows() {
-    let mut wrong = Vec::new();
-    for (module, allowed) in ARROWS {
-        for file in files_of(module) {
-            for used in crate_paths(&fs::read_to_string(&file).unwrap()) {
-                let known = ARROWS.iter().any(|(name, _)| *name == used);
-                if known && used != *module && !allowed.contains(&used.as_str()) {
-                    wrong.push(format!("{}: `{module}` uses `{used}`", file.display()));
-                }
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "arrows that the table does not allow:\n{}", wrong.join("\n"));
+    assert_arrows(ARROWS, "", "crate::");
+}
+
+#[test]
+fn the_benchmarks_modules_use_each_other_in_one_direction() {
+    assert_arrows(BENCH_ARROWS, "bench/", "bench::");
 }
 
 #[test]
@@ -93,6 +113,43 @@ fn only_the_runtime_names_the_engine() {
             }
         }
     }
+}
+
+#[test]
+fn a_stage_of_a_schema_uses_no_later_one() {
+    assert_arrows(SCHEMA_ARROWS, "schema/", "schema::");
+}
+
+#[test]
+fn only_arch_names_an_architecture() {
+    let names: BTreeSet<&str> =
+        ARCHITECTURES.iter().flat_map(|a| [a.name, a.class, a.model_type, a.tokenizer_class.name]).collect();
+    let mut wrong = Vec::new();
+    let modules = ARROWS.iter().map(|(name, _)| *name).filter(|name| *name != "arch");
+    for module in modules.chain(["cli"]) {
+        for file in files_of(module).into_iter().filter(|file| !file.ends_with("tests.rs")) {
+            let code = code_of(&fs::read_to_string(&file).unwrap());
+            let named = names.iter().filter(|name| code.contains(&format!("\"{name}\"")));
+            wrong.extend(named.map(|name| format!("{}: \"{name}\"", file.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "architectures named outside src/arch:\n{}", wrong.join("\n"));
+}
+
+/// Holds each module in `folder` against its line of `arrows`; modules are named behind `prefix`.
+fn assert_arrows(arrows: &[(&str, &[&str])], folder: &str, prefix: &str) {
+    let mut wrong = Vec::new();
+    for (module, allowed) in arrows {
+        for file in files_of(&format!("{folder}{module}")) {
+            for used in paths_behind(prefix, &fs::read_to_string(&file).unwrap()) {
+                let known = arrows.iter().any(|(name, _)| *name == used);
+                if known && used != *module && !allowed.contains(&used.as_str()) {
+                    wrong.push(format!("{}: `{module}` uses `{used}`", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "arrows that the table does not allow:\n{}", wrong.join("\n"));
 }
 
 fn source() -> PathBuf {
@@ -121,19 +178,27 @@ fn files_of(module: &str) -> Vec<PathBuf> {
     files
 }
 
-/// First path segment after each `crate::`, groups (`crate::{a, b::c}`) included; without comments and tests.
-fn crate_paths(text: &str) -> BTreeSet<String> {
-    let code: String = text
-        .split("#[cfg(test)]")
-        .next()
-        .unwrap_or_default()
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n");
+/// The lines of `text` without comments and items for tests.
+fn code_of(text: &str) -> String {
+    let mut code = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]" {
+            // An item ends where its closing brace stands at the margin, or in its only line.
+            lines.by_ref().find(|line| *line == "}" || (!line.starts_with(' ') && line.ends_with(';')));
+        } else if !line.trim_start().starts_with("//") {
+            code.push(line);
+        }
+    }
+    code.join("\n")
+}
+
+/// First path segment after each `prefix`, groups (`{a, b::c}`) included; without comments and tests.
+fn paths_behind(prefix: &str, text: &str) -> BTreeSet<String> {
+    let code = code_of(text);
     let mut found = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
+    for (at, _) in code.match_indices(prefix) {
+        let rest = &code[at + prefix.len()..];
         if let Some(group) = rest.strip_prefix('{') {
             let mut depth = 0;
             let mut segment = String::new();

@@ -1,7 +1,7 @@
 //! Facts about model shapes in `models/MODELS.toml` are correct.
 
 use edgecall::{
-    bench::published,
+    bench::data::published,
     inspect::{Report, Run, inspect},
 };
 use serde_json::json;

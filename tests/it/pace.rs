@@ -4,15 +4,16 @@ use crate::{pocket, shared};
 use edgecall::{
     bench::{
         Dataset,
-        answer::{Style, prediction},
-        metric::{self, Pair, Toolbox},
+        data::{Style, prediction},
+        score::metric::{self, Pair, Toolbox},
     },
-    call::{self, Format, Request, Think},
+    call::{self, PromptTemplate, Request, Think},
     convert::FileType,
     random::SplitMix64,
     runtime::{
-        self, Compiler, Completion, Finish, Model, Options, Pace, Prefix, Sampler, Sampling, Session, Steps,
-        draft::{Costs, Drafter, Reach},
+        self, Compiler, Completion, DecodeMode, Finish, Model, Options, Prefix, Sampler, Sampling, Session,
+        Steps,
+        draft::{BatchCost, DraftPolicy, Drafter},
         generate,
         sequence::{Script, Sequence},
     },
@@ -108,12 +109,12 @@ fn thirty_keys() -> Value {
            "not": {"required": ["key_1", "key_2"]}})
 }
 
-fn write(schema: &AnswerSchema, compiler: &Compiler, seed: u64, pace: Pace<'_>) -> Option<Completion> {
+fn write(schema: &AnswerSchema, compiler: &Compiler, seed: u64, mode: DecodeMode<'_>) -> Option<Completion> {
     let answer = JsonAnswer::new(schema);
     let mut constraint = call::constraint(compiler, &answer).unwrap();
     let mut sampler = Sampler::new(Sampling::default());
     let reader = |_: &[u8]| ControlFlow::Continue(());
-    match generate::constrained(&mut Noise::new(seed), &mut constraint, &mut sampler, 1500, pace, reader) {
+    match generate::constrained(&mut Noise::new(seed), &mut constraint, &mut sampler, 1500, mode, reader) {
         Ok(done) => Some(done),
         // Random logits may find no valid value; then all decode modes find none.
         Err(runtime::Error::Unsatisfied { .. }) => None,
@@ -127,7 +128,7 @@ fn hostile_guesses_change_no_text_and_let_nothing_invalid_through() {
     let schema = AnswerSchema::new(&thirty_keys(), KeyOrder::Any).unwrap();
     let (mut ended, mut guessed, mut right) = (0, 0, 0);
     for seed in 0..60 {
-        let plain = write(&schema, &compiler, seed, Pace::Exact);
+        let plain = write(&schema, &compiler, seed, DecodeMode::Exact);
         // Drafts: the output with every eighth token replaced, cut anywhere, and noise.
         let mut random = SplitMix64::new(seed);
         let said: Vec<i32> = plain.as_ref().map(|done| done.tokens.clone()).unwrap_or_default();
@@ -140,12 +141,12 @@ fn hostile_guesses_change_no_text_and_let_nothing_invalid_through() {
         earlier.push((0..500).map(|_| i32::from(b"\"}{,: key_"[random.below(10)])).collect());
         earlier.push(vec![i32::MIN, -1, i32::MAX, 256, 257]);
         for reach in [
-            Reach::Tokens { matched: 2, most: 8 },
-            Reach::Tokens { matched: 2, most: 1 },
-            Reach::Worth(Costs::expected(0.1)),
+            DraftPolicy::Tokens { matched: 2, most: 8 },
+            DraftPolicy::Tokens { matched: 2, most: 1 },
+            DraftPolicy::Worth(BatchCost::expected(0.1)),
         ] {
             let mut drafter = Drafter::new(&[], earlier.clone(), reach);
-            let drafted = write(&schema, &compiler, seed, Pace::Drafted(&mut drafter));
+            let drafted = write(&schema, &compiler, seed, DecodeMode::Drafted(&mut drafter));
             assert_eq!(plain.is_some(), drafted.is_some(), "{seed}");
             let (Some(plain), Some(drafted)) = (&plain, drafted) else { continue };
             assert_eq!(plain.text, drafted.text, "{seed}");
@@ -179,14 +180,14 @@ fn what_a_schema_names_is_guessed_where_the_prompt_does_not_say_it() {
     let answer_schema = AnswerSchema::new(&schema, KeyOrder::Any).unwrap();
     let text = r#"{"title": "The door is open", "priority": "medium", "assignee": "Ann", "estimate": 3, "status": "working on it", "labels": ["backend"], "blocked": false}"#;
     let wanted = vocabulary.tokenize(text, false).unwrap();
-    let write = |pace: Pace<'_>| {
+    let write = |mode: DecodeMode<'_>| {
         let answer = JsonAnswer::new(&answer_schema);
         let mut constraint = call::constraint(compiler, &answer).unwrap();
         let mut script = Script::new(&wanted, vocabulary.n_vocab());
         let mut sampler = Sampler::new(Sampling::default());
         let reader = |_: &[u8]| ControlFlow::Continue(());
         let done =
-            generate::constrained(&mut script, &mut constraint, &mut sampler, 512, pace, reader).unwrap();
+            generate::constrained(&mut script, &mut constraint, &mut sampler, 512, mode, reader).unwrap();
         assert_eq!(String::from_utf8_lossy(&done.text), text);
         done.steps
     };
@@ -196,18 +197,18 @@ fn what_a_schema_names_is_guessed_where_the_prompt_does_not_say_it() {
     let none = call::words_in_tokens(vocabulary, answer_schema.words(), &shown).unwrap();
     assert!(none.iter().all(|word| !String::from_utf8_lossy(&vocabulary.bytes(word)).contains("title")));
     let asked = vocabulary.tokenize(prompt, false).unwrap();
-    let both = |reach: Reach| {
-        let without = write(Pace::Drafted(&mut Drafter::new(&asked, Vec::new(), reach.clone())));
+    let both = |reach: DraftPolicy| {
+        let without = write(DecodeMode::Drafted(&mut Drafter::new(&asked, Vec::new(), reach.clone())));
         let mut drafter = Drafter::new(&asked, Vec::new(), reach).with_words(words.clone());
-        let with = write(Pace::Drafted(&mut drafter));
+        let with = write(DecodeMode::Drafted(&mut drafter));
         println!("{without:?} without words, {with:?} with them");
         (without, with)
     };
-    let (without, with) = both(Reach::Tokens { matched: 2, most: 2 });
+    let (without, with) = both(DraftPolicy::Tokens { matched: 2, most: 2 });
     assert!(with.decodes < without.decodes, "{with:?} {without:?}");
     // It pays if additional tokens in a decode are cheap, and costs nothing if they are not.
     for slope in [0.12, 0.22, 0.67] {
-        let (without, with) = both(Reach::Worth(Costs::fixed(slope)));
+        let (without, with) = both(DraftPolicy::Worth(BatchCost::fixed(slope)));
         let cost = |steps: &Steps| steps.decodes as f64 + slope * (steps.rows - steps.decodes) as f64;
         println!("at {slope}: {:.1} without, {:.1} with", cost(&without), cost(&with));
         assert!(cost(&with) <= cost(&without), "{slope}: {with:?} {without:?}");
@@ -273,7 +274,7 @@ proptest! {
 fn a_forced_end_takes_no_step_and_a_budget_ends_forced_tokens_too() {
     let compiler = Compiler::for_bytes().unwrap();
     let schema = AnswerSchema::new(&json!({"const": {"a": ["x", true]}}), KeyOrder::Any).unwrap();
-    let done = write(&schema, &compiler, 1, Pace::Forced).unwrap();
+    let done = write(&schema, &compiler, 1, DecodeMode::Forced).unwrap();
     assert_eq!(String::from_utf8(done.text).unwrap(), r#"{"a": ["x", true]}"#);
     assert_eq!((done.steps.decodes, done.steps.forced), (0, done.tokens.len()));
 
@@ -283,9 +284,15 @@ fn a_forced_end_takes_no_step_and_a_budget_ends_forced_tokens_too() {
         let mut sampler = Sampler::new(Sampling::default());
         let reader = |_: &[u8]| ControlFlow::Continue(());
         let mut noise = Noise::new(1);
-        let cut =
-            generate::constrained(&mut noise, &mut constraint, &mut sampler, budget, Pace::Forced, reader)
-                .unwrap();
+        let cut = generate::constrained(
+            &mut noise,
+            &mut constraint,
+            &mut sampler,
+            budget,
+            DecodeMode::Forced,
+            reader,
+        )
+        .unwrap();
         assert_eq!((cut.finish, cut.tokens.len()), (Finish::Budget, budget));
     }
 }
@@ -301,15 +308,15 @@ fn conformance_calls_differ_from_exact_ones_at_near_ties_only() {
     let model = &Model::load(&pocket::pocket(FileType::Q8_0)).unwrap();
     let vocabulary = model.vocabulary();
     let ends_turn = |token| vocabulary.is_eog(token);
-    let format = Format::default();
+    let format = PromptTemplate::default();
     let prompts: Vec<Vec<i32>> = dataset
         .cases
         .iter()
         .map(|case| {
             let conversation = dataset.conversation(case);
             let request = Request::new(&conversation, Some(&dataset.job.tools));
-            let manner = format.manner(vocabulary, &request, None).unwrap();
-            let text = format.render(vocabulary, &request, manner.as_ref(), Think::Off).unwrap();
+            let tool_format = format.tool_format(vocabulary, &request, None).unwrap();
+            let text = format.render(vocabulary, &request, tool_format.as_ref(), Think::Off).unwrap();
             call::tokenize(vocabulary, &text).unwrap()
         })
         .collect();
@@ -325,20 +332,20 @@ fn conformance_calls_differ_from_exact_ones_at_near_ties_only() {
         let pair = Pair::new(gold, &predicted, Some(&text), Some(&toolbox));
         metric::named("staged_tool_call").unwrap().score(&pair).unwrap()
     };
-    let mut drafter = Drafter::new(&[], Vec::new(), Reach::Tokens { matched: 2, most: 4 });
+    let mut drafter = Drafter::new(&[], Vec::new(), DraftPolicy::Tokens { matched: 2, most: 4 });
     let (mut earlier, mut differing, mut widest) = (Vec::new(), 0, 0.0_f32);
     let (mut exact_score, mut drafted_score) = (0.0, 0.0);
     let (mut exact_decodes, mut drafted_decodes) = (0, 0);
     for (case, prompt) in dataset.cases.iter().zip(&prompts) {
-        let mut run = |pace: Pace<'_>| {
+        let mut run = |mode: DecodeMode<'_>| {
             prefix.evaluate(prompt, ends_turn).unwrap();
             let mut constraint = call::constraint(model.compiler().unwrap(), &turn).unwrap();
             let mut sampler = Sampler::new(Sampling::default());
-            generate::constrained(prefix.session(), &mut constraint, &mut sampler, 512, pace, reader).unwrap()
+            generate::constrained(prefix.session(), &mut constraint, &mut sampler, 512, mode, reader).unwrap()
         };
-        let exact = run(Pace::Exact);
+        let exact = run(DecodeMode::Exact);
         drafter.begin(prompt, earlier.clone());
-        let drafted = run(Pace::Drafted(&mut drafter));
+        let drafted = run(DecodeMode::Drafted(&mut drafter));
         exact_decodes += exact.steps.decodes;
         drafted_decodes += drafted.steps.decodes;
         let gold = case.answer(Style::Student).unwrap();

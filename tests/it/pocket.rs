@@ -1,10 +1,10 @@
 //! The pocket model, converted once for all tests of this process.
 
 use edgecall::{
-    call::{Draft, Settings, Think},
+    call::Settings,
     checkpoint::Checkpoint,
     convert::{self, FileType, Plan, Recipe, Targets},
-    runtime::{Model, Options, Sampling},
+    runtime::{Model, Options},
 };
 use std::{
     num::NonZeroUsize,
@@ -43,13 +43,7 @@ pub fn loaded() -> &'static Model {
 /// each other by spinning.
 pub fn settings() -> Settings {
     Settings {
-        think: Think::Off,
-        sampling: Sampling::default(),
-        max_tokens: 512,
-        dialect: None,
         session: Options { threads: NonZeroUsize::new(1), ..Options::default() },
-        exact: false,
-        draft: Draft::Auto,
-        force: false,
+        ..Settings::default()
     }
 }

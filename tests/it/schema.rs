@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// The constraint that `call` uses for an answer with this schema.
 fn constraint<'c>(compiler: &'c Compiler, compiled: &Compiled) -> Constraint<'c> {
     let tracker = Tracker::new(compiled.checks.clone(), 0);
-    Constraint::new(compiler, Box::new(Fixed(compiled.lark()))).unwrap().watched(Box::new(tracker))
+    Constraint::new(compiler, Box::new(Fixed(compiled.lark()))).unwrap().with_validator(Box::new(tracker))
 }
 
 fn takes(compiler: &Compiler, compiled: &Compiled, text: &str) -> bool {
@@ -410,6 +410,6 @@ fn a_text_that_is_wound_up_ends_in_a_valid_value() {
             }
         }
         let value: Value = serde_json::from_slice(constraint.written()).unwrap();
-        assert_eq!(compiled.checks.failure(&value), None, "{schema}");
+        assert_eq!(compiled.checks.violation(&value), None, "{schema}");
     }
 }

@@ -4,7 +4,8 @@
 use edgecall::{
     Kind, call,
     runtime::{
-        self, Compiler, Completion, Constraint, Finish, Pace, Sampler, Sampling, generate, sequence::Sequence,
+        self, Compiler, Completion, Constraint, DecodeMode, Finish, Sampler, Sampling, generate,
+        sequence::Sequence,
     },
     schema::KeyOrder,
     tools::{ToolSet, arguments::AnswerSchema, dialect, grammar::JsonAnswer, turn::Turn},
@@ -83,7 +84,7 @@ fn generate(
     budget: usize,
 ) -> Result<Completion, runtime::Error> {
     let mut sampler = Sampler::new(Sampling::default());
-    generate::constrained(wishes, constraint, &mut sampler, budget, Pace::Forced, |text| {
+    generate::constrained(wishes, constraint, &mut sampler, budget, DecodeMode::Forced, |text| {
         // The reader's text equals the sequence, except for at most one token.
         assert!(!text.is_empty());
         ControlFlow::Continue(())
@@ -160,10 +161,10 @@ fn after_enough_attempts_the_keyword_the_place_and_the_value_are_said() {
     let mut wishes = Wishes::new(&[r#"{"n": 17}"#], "123");
     let error = generate(&mut constraint, &mut wishes, 2_000).unwrap_err();
     assert_eq!(error.kind(), Kind::Negative);
-    let runtime::Error::Unsatisfied { attempts, refusal, written } = error else { panic!("{error}") };
+    let runtime::Error::Unsatisfied { attempts, violation, written } = error else { panic!("{error}") };
     assert_eq!(attempts, 32);
-    assert_eq!((refusal.keyword.as_str(), refusal.pointer.as_str()), ("multipleOf", "#/properties/n"));
-    assert!(refusal.message.contains("999983"), "{}", refusal.message);
+    assert_eq!((violation.keyword.as_str(), violation.pointer.as_str()), ("multipleOf", "#/properties/n"));
+    assert!(violation.message.contains("999983"), "{}", violation.message);
     assert!(written.starts_with(b"{\"n\": "), "{}", String::from_utf8_lossy(&written));
     assert!(wishes.rewinds <= 32, "{}", wishes.rewinds);
 }

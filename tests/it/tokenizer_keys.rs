@@ -4,9 +4,10 @@
 //! on tokenizers that differ from a real one in the same way.
 
 use edgecall::Kind;
+use edgecall::arch::{self, tokenizer::ExtraKeys};
 use edgecall::checkpoint::tokenizer::Tokenizer;
 use edgecall::convert::pretokenizer;
-use edgecall::convert::vocab::{self, Error, Family};
+use edgecall::convert::vocab::{self, Error};
 use edgecall::gguf::{Array, Value};
 use serde_json::{Value as Json, json};
 
@@ -42,20 +43,20 @@ impl Files {
         Tokenizer::open(dir.path()).unwrap()
     }
 
-    fn keys(&self, vocab_size: u32, family: Family) -> Result<Vec<(String, Value)>, Error> {
-        vocab::metadata(&self.open(), self.config.as_object().unwrap(), vocab_size, "qwen2", family)
+    fn keys(&self, vocab_size: u32, extra: &ExtraKeys) -> Result<Vec<(String, Value)>, Error> {
+        vocab::metadata(&self.open(), self.config.as_object().unwrap(), vocab_size, "qwen2", extra)
     }
 
     /// Keys after the merges, without `tokenizer.` and `ggml.`.
     fn behind_merges(&self) -> Vec<String> {
-        let keys = self.keys(8, Family::Qwen).unwrap();
+        let keys = self.keys(8, &ExtraKeys::NONE).unwrap();
         let at = keys.iter().position(|(key, _)| key == "tokenizer.ggml.merges").unwrap();
         keys[at + 1..].iter().map(line).collect()
     }
 
     /// Texts and types of the tokens from id 3 on.
     fn added(&self) -> Vec<(String, i32)> {
-        let keys = self.keys(16, Family::Qwen).unwrap();
+        let keys = self.keys(16, &ExtraKeys::NONE).unwrap();
         let array = |name: &str| {
             let (_, value) = keys.iter().find(|(key, _)| key == name).unwrap();
             value.as_array().unwrap().clone()
@@ -174,7 +175,7 @@ fn an_id_that_is_none_is_refused_with_its_key() {
     let mut files = Files::new();
     files.settings = json!({"tokenizer_class": "X"});
     files.config = json!({"pad_token_id": -1});
-    let error = files.keys(8, Family::Qwen).unwrap_err();
+    let error = files.keys(8, &ExtraKeys::NONE).unwrap_err();
     assert_eq!(error.kind(), Kind::Data);
     assert_eq!(
         error.to_string(),
@@ -185,13 +186,13 @@ fn an_id_that_is_none_is_refused_with_its_key() {
 #[test]
 fn a_vocabulary_larger_than_the_embeddings_is_refused_and_a_smaller_one_padded() {
     let files = Files::new();
-    let error = files.keys(5, Family::Qwen).unwrap_err();
+    let error = files.keys(5, &ExtraKeys::NONE).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the tokenizer has ids up to 5 (token \"<eot>\") but the model has embeddings for 5 tokens; were tokens \
          added without resizing the embeddings?"
     );
-    assert_eq!(files.keys(6, Family::Qwen).unwrap().len(), 7);
+    assert_eq!(files.keys(6, &ExtraKeys::NONE).unwrap().len(), 7);
     let padded = files.added();
     assert_eq!(padded[0], ("[PAD6]".to_owned(), 5));
     assert_eq!(padded[9], ("[PAD15]".to_owned(), 5));
@@ -254,7 +255,7 @@ fn templates_with_names_have_keys_with_names() {
 #[test]
 fn llamas_have_a_few_keys_of_their_own() {
     let keys = |files: &Files, vocab_size| -> Vec<String> {
-        let keys = files.keys(vocab_size, Family::Llama).unwrap();
+        let keys = files.keys(vocab_size, &arch::by_name("llama").unwrap().extra_tokenizer_keys).unwrap();
         keys.iter().filter(|(_, value)| value.as_array().is_none()).map(line).collect()
     };
     let mut files = Files::new();

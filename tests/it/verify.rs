@@ -1,8 +1,9 @@
 //! The token check passes if the tokenizers agree, and names the text on which they differ.
 
 use crate::shared::shared;
+use edgecall::arch::{self, tokenizer::ExtraKeys};
 use edgecall::checkpoint::tokenizer::Tokenizer;
-use edgecall::convert::vocab::{self, Family};
+use edgecall::convert::vocab;
 use edgecall::gguf::{Array, Header, Value};
 use edgecall::{Kind, verify};
 use serde_json::{Map, json};
@@ -25,7 +26,7 @@ fn pocket_keys(pre: &str) -> (Tokenizer, Vec<(String, Value)>) {
     let config = std::fs::read(pocket().join("config.json")).unwrap();
     let config: Map<_, _> = serde_json::from_slice(&config).unwrap();
     let tokenizer = Tokenizer::open(&pocket()).unwrap();
-    let keys = vocab::metadata(&tokenizer, &config, 4096, pre, Family::Qwen).unwrap();
+    let keys = vocab::metadata(&tokenizer, &config, 4096, pre, &ExtraKeys::NONE).unwrap();
     (tokenizer, keys)
 }
 
@@ -86,7 +87,7 @@ fn conformance_qwen3s_written_tokenizer_is_the_checkpoints() {
     let config = std::fs::read(folder.join("config.json")).unwrap();
     let config: Map<_, _> = serde_json::from_slice(&config).unwrap();
     let tokenizer = Tokenizer::open(&folder).unwrap();
-    let keys = vocab::metadata(&tokenizer, &config, 151936, "qwen2", Family::Qwen).unwrap();
+    let keys = vocab::metadata(&tokenizer, &config, 151936, "qwen2", &ExtraKeys::NONE).unwrap();
     let report = verify::tokens(vocabulary(keys, "qwen3").path(), &tokenizer).unwrap();
     assert_eq!(report.taken_for_control, ["</s>"]);
     assert!(report.texts > 350 && report.tokens > 8_000, "{report:?}");
@@ -97,8 +98,14 @@ fn conformance_a_cut_llama_3s_written_tokenizer_is_the_checkpoints() {
     let Some(shared) = shared() else { return };
     let tokenizer = Tokenizer::open(&shared.join("golden/tok-mini-llama3")).unwrap();
     let config = json!({"vocab_size": 768});
-    let keys =
-        vocab::metadata(&tokenizer, config.as_object().unwrap(), 768, "llama-bpe", Family::Llama).unwrap();
+    let keys = vocab::metadata(
+        &tokenizer,
+        config.as_object().unwrap(),
+        768,
+        "llama-bpe",
+        &arch::by_name("llama").unwrap().extra_tokenizer_keys,
+    )
+    .unwrap();
     let report = verify::tokens(vocabulary(keys, "llama").path(), &tokenizer).unwrap();
     assert!(report.texts > 500, "{report:?}");
 }

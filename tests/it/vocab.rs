@@ -2,9 +2,10 @@
 
 use crate::program::python;
 use crate::shared::shared;
+use edgecall::arch::{self, tokenizer::ExtraKeys};
 use edgecall::checkpoint::tokenizer::Tokenizer;
 use edgecall::convert::pretokenizer::{self, Evidence};
-use edgecall::convert::vocab::{self, Family};
+use edgecall::convert::vocab;
 use edgecall::gguf::{Array, Value};
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
@@ -17,7 +18,7 @@ fn conformance_qwen3s_keys_are_the_references() {
     let config = config(&folder);
     let tokenizer = Tokenizer::open(&folder).unwrap();
     assert_eq!(pretokenizer::recognize(&tokenizer, &config).unwrap(), ("qwen2", Evidence::Hash));
-    let keys = vocab::metadata(&tokenizer, &config, 151936, "qwen2", Family::Qwen).unwrap();
+    let keys = vocab::metadata(&tokenizer, &config, 151936, "qwen2", &ExtraKeys::NONE).unwrap();
     assert_eq!(described(&keys), listed(&shared.join("golden/lists/tiny/tiny-bf16.json")));
 }
 
@@ -28,7 +29,7 @@ fn conformance_pockets_keys_are_the_references_and_its_pre_tokenizer_is_known_by
     let config = config(&folder);
     let tokenizer = Tokenizer::open(&folder).unwrap();
     assert_eq!(pretokenizer::recognize(&tokenizer, &config).unwrap(), ("qwen2", Evidence::Structure));
-    let keys = vocab::metadata(&tokenizer, &config, 4096, "qwen2", Family::Qwen).unwrap();
+    let keys = vocab::metadata(&tokenizer, &config, 4096, "qwen2", &ExtraKeys::NONE).unwrap();
     assert_eq!(described(&keys), listed(&shared.join("golden/lists/pocket/pocket.bf16.json")));
 }
 
@@ -39,7 +40,7 @@ fn conformance_a_cut_qwen3s_keys_are_the_references() {
     let config = object(json!({"bos_token_id": 151643, "eos_token_id": 151645, "vocab_size": 544}));
     let tokenizer = Tokenizer::open(&folder).unwrap();
     assert_eq!(pretokenizer::recognize(&tokenizer, &config).unwrap(), ("qwen2", Evidence::Structure));
-    let keys = vocab::metadata(&tokenizer, &config, 544, "qwen2", Family::Qwen).unwrap();
+    let keys = vocab::metadata(&tokenizer, &config, 544, "qwen2", &ExtraKeys::NONE).unwrap();
     for list in ["qwen3-tied", "qwen2", "qwen3-28l"] {
         let list = shared.join(format!("golden/lists/mini/{list}.bf16.json"));
         assert_eq!(described(&keys), listed(&list));
@@ -52,7 +53,14 @@ fn conformance_a_cut_llama_3s_keys_are_the_references() {
     let config = object(json!({"bos_token_id": 151643, "eos_token_id": 151645, "vocab_size": 768}));
     let tokenizer = Tokenizer::open(&shared.join("golden/tok-mini-llama3")).unwrap();
     assert_eq!(pretokenizer::recognize(&tokenizer, &config).unwrap(), ("llama-bpe", Evidence::Structure));
-    let keys = vocab::metadata(&tokenizer, &config, 768, "llama-bpe", Family::Llama).unwrap();
+    let keys = vocab::metadata(
+        &tokenizer,
+        &config,
+        768,
+        "llama-bpe",
+        &arch::by_name("llama").unwrap().extra_tokenizer_keys,
+    )
+    .unwrap();
     assert_eq!(described(&keys), listed(&shared.join("golden/lists/mini/llama.bf16.json")));
 }
 

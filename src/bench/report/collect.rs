@@ -1,22 +1,24 @@
 //! Makes a report from rows.
 
 use super::{
-    ArmReport, CostReport, FunctionReport, Mean, ModeVerdict, Report, SCHEMA_VERSION, ScoreRow, judging,
-    noise,
-    pairing::{self, ArmRows, is_binary},
-    words::{notes, sentence, sentence_without_labels},
+    model::{ModeVerdict, Report, SCHEMA_VERSION},
+    noise::noise_floor,
+    notes::notes,
+    pairing::{self, Measures, is_binary},
+    variant_report::{score_rows, variant_report},
+    variants::{VariantRows, reference, variants},
+    words::{sentence, sentence_without_labels},
 };
 use crate::bench::{
-    answer::Call,
-    confusion::Confusion,
-    judge,
-    metric::{METRICS, Metric},
-    published,
-    row::{Cost, Mode, Rendering, Role, Row, RowFile, Speed, Trail, sort},
-    stats::{self, Cluster, Random},
-    verdict::{Candidate, Rules, decide},
+    data::DataId,
+    row::{Mode, Role, Row, RowFile, sort},
+    score::{
+        judge,
+        metric::{METRICS, Metric, Source},
+        verdict::{Candidate, Rules, decide},
+    },
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Makes the report of a run's rows; their order does not matter. `None` without rows.
 ///
@@ -28,9 +30,10 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
     let first = rows.first()?;
     let rules = Rules { margin: first.margin, ..*rules };
     let primary = first.primary.clone();
-    let arms = arms(&rows);
+    let variants = variants(&rows);
     let labelled = rows.iter().any(Row::is_labelled);
-    let metrics = metrics(&rows, &primary, labelled);
+    let metrics = metrics(&rows, &primary, &first.data);
+    let measures = Measures { primary: &primary, metrics: &metrics, rules: &rules };
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
         verdicts: Vec::new(),
@@ -41,115 +44,37 @@ pub fn collect(file: &RowFile, rules: &Rules) -> Option<Report> {
         conversations: rows.iter().map(|row| row.conversation).collect::<BTreeSet<_>>().len(),
         cases: rows.iter().map(Row::case).collect::<BTreeSet<_>>().len(),
         notes: Vec::new(),
-        arms: arms
-            .iter()
-            .map(|arm| ArmReport {
-                costs: costs(arm, &file.speeds),
-                ..arm_report(arm, &metrics, &primary, &rules)
-            })
-            .collect(),
+        variants: variants.iter().map(|variant| variant_report(variant, &file.speeds, &measures)).collect(),
         comparisons: Vec::new(),
         constraints: Vec::new(),
-        judges: judging::judges(&rows),
+        judges: judge::judges(&rows),
         noise_floor: Vec::new(),
         distances: Vec::new(),
         flips: Vec::new(),
-        rows: arms.iter().flat_map(score_rows).collect(),
+        rows: variants.iter().flat_map(score_rows).collect(),
         environment: file.starts.clone(),
     };
     let skipped = file.starts.iter().flat_map(|start| start.skipped.clone()).collect();
     for mode in Mode::ALL {
-        let of_mode: Vec<&ArmRows<'_>> = arms.iter().filter(|arm| mode_of(arm) == mode).collect();
+        let of_mode: Vec<&VariantRows<'_>> =
+            variants.iter().filter(|variant| variant.mode() == mode).collect();
         if let Some(reference) = reference(&of_mode) {
-            add_mode(&mut report, mode, reference, &of_mode, &metrics);
-            let noise = noise::noise_floor(mode, reference, &of_mode, &skipped, &primary, &rules);
-            report.noise_floor.extend(noise);
+            add_mode(&mut report, reference, &of_mode, &measures);
+            report.noise_floor.extend(noise_floor(reference, &of_mode, &skipped, &measures));
         }
     }
-    add_constraints(&mut report, &arms, &metrics);
-    report.notes = notes(&report, &arms);
+    add_constraints(&mut report, &variants, &measures);
+    report.notes = notes(&report, &variants);
     Some(report)
-}
-
-/// Formats one setting of a variant for its name.
-pub(super) type Setting = fn(&Row) -> String;
-
-pub(super) fn threads(row: &Row) -> String {
-    match row.key.arm.threads {
-        1 => "1 thread".into(),
-        n => format!("{n} threads"),
-    }
-}
-
-pub(super) fn n_ubatch(row: &Row) -> String {
-    format!("n_ubatch {}", row.key.arm.n_ubatch)
-}
-
-pub(super) fn repack(row: &Row) -> String {
-    if row.key.arm.repack { "repacked".into() } else { "not repacked".into() }
-}
-
-/// Settings that may distinguish variants of the same model and mode.
-const SETTINGS: [Setting; 7] = [
-    |row| format!("KV {}", row.key.arm.kv_type),
-    threads,
-    n_ubatch,
-    repack,
-    |row| if row.key.arm.flash_attention { "flash attention".into() } else { "no flash attention".into() },
-    |row| format!("{} tokens", row.key.arm.max_tokens),
-    |row| row.key.arm.engine.clone(),
-];
-
-/// Groups sorted rows by variant and gives each variant a unique label.
-fn arms(rows: &[Row]) -> Vec<ArmRows<'_>> {
-    let mut arms: Vec<ArmRows<'_>> = Vec::new();
-    for row in rows {
-        match arms.last_mut().filter(|arm| arm.rows[0].key.arm == row.key.arm && arm.rows[0].role == row.role)
-        {
-            Some(arm) => arm.rows.push(row),
-            None => arms.push(ArmRows { name: String::new(), label: String::new(), rows: vec![row] }),
-        }
-    }
-    // A setting is part of the name only if variants differ in it. Those of the noise floor do not count, since they
-    // differ on purpose.
-    let is_local = |arm: &&ArmRows<'_>| arm.endpoint().is_none() && arm.rows[0].role != Role::NoiseFloor;
-    let local = || arms.iter().filter(is_local).map(|arm| arm.rows[0]);
-    let differing: Vec<&Setting> =
-        SETTINGS.iter().filter(|setting| local().map(setting).collect::<BTreeSet<_>>().len() > 1).collect();
-    let several_modes = arms.iter().map(mode_of).collect::<BTreeSet<_>>().len() > 1;
-    let mut taken = BTreeSet::new();
-    let varied: Vec<Option<&Row>> =
-        arms.iter().map(|arm| noise::varied(arm, &arms).map(|arm| arm.rows[0])).collect();
-    for (arm, varied) in arms.iter_mut().zip(varied) {
-        let mut name = vec![arm.rows[0].model.clone()];
-        match arm.endpoint() {
-            None if arm.rows[0].role == Role::NoiseFloor => name = vec![noise::name(arm.rows[0], varied)],
-            None => name.extend(differing.iter().map(|setting| setting(arm.rows[0]))),
-            Some(served) => name.push(match served.rendering {
-                Rendering::Ours => "over HTTP".into(),
-                Rendering::Server => "over HTTP, the server's prompt".into(),
-            }),
-        }
-        // Two files with the same name, or two servers with the same model.
-        if taken.contains(&(mode_of(arm), name.join(", "))) {
-            name.push(match arm.endpoint() {
-                None => arm.rows[0].key.arm.file_sha256.chars().take(8).collect(),
-                Some(served) => served.server.clone(),
-            });
-        }
-        arm.name = name.join(", ");
-        arm.label = if several_modes { format!("{}, {}", arm.name, mode_of(arm)) } else { arm.name.clone() };
-        taken.insert((mode_of(arm), arm.name.clone()));
-    }
-    arms
 }
 
 /// Metrics of the rows: the primary one first, then in the order of [`METRICS`]. Without ground truth the metrics that
 /// need it are listed too, so that a reader sees what is missing.
-fn metrics(rows: &[Row], primary: &str, labelled: bool) -> Vec<String> {
+fn metrics(rows: &[Row], primary: &str, data: &DataId) -> Vec<String> {
+    let labelled = rows.iter().any(Row::is_labelled);
     let present: BTreeSet<&String> = rows.iter().flat_map(|row| row.scores.keys()).collect();
     let is_missing = |metric: &dyn Metric| {
-        !labelled && metric.needs_label() && ![judge::METRIC, "judge_proxy"].contains(&metric.name())
+        !labelled && metric.needs_label() && !metric.needs_judge() && metric.applies_to(Source::Dataset(data))
     };
     let known = METRICS
         .iter()
@@ -162,195 +87,55 @@ fn metrics(rows: &[Row], primary: &str, labelled: bool) -> Vec<String> {
     names
 }
 
-pub(super) fn mode_of(arm: &ArmRows<'_>) -> Mode {
-    arm.rows[0].key.arm.mode
-}
-
-/// The variant that the others are compared with: the one named as the reference, else the largest file. A variant
-/// whose prompts a server rendered cannot be the reference.
-fn reference<'a, 'r>(of_mode: &[&'a ArmRows<'r>]) -> Option<&'a ArmRows<'r>> {
-    let with = |role| move |arm: &&&ArmRows<'_>| arm.rows[0].role == role && arm.has_our_prompt();
-    // A served model is a reference only if the user named it; a file may have become one by default.
-    let served = of_mode.iter().filter(with(Role::Reference)).find(|arm| arm.endpoint().is_some());
-    let named = served.or_else(|| of_mode.iter().find(with(Role::Reference)));
-    // Variants are sorted by file size within their role.
-    named.or_else(|| of_mode.iter().find(with(Role::Candidate))).copied()
-}
-
+/// Compares the variants of a mode with its reference, and decides.
 fn add_mode(
     report: &mut Report,
-    mode: Mode,
-    reference: &ArmRows<'_>,
-    of_mode: &[&ArmRows<'_>],
-    metrics: &[String],
+    reference: &VariantRows<'_>,
+    of_mode: &[&VariantRows<'_>],
+    measures: &Measures<'_>,
 ) {
-    let (primary, rules) = (report.primary.clone(), report.rules);
-    let others = || of_mode.iter().filter(|arm| arm.label != reference.label);
+    let (mode, Measures { primary, rules, .. }) = (reference.mode(), *measures);
+    let others = || of_mode.iter().filter(|variant| variant.label != reference.label);
     let (mut candidates, labelled) = (Vec::new(), report.labelled);
-    for candidate in others().filter(|arm| arm.rows[0].role != Role::NoiseFloor) {
-        let rows = pairing::paired_scores(&pairing::pairs(reference, candidate), &primary);
+    for candidate in others().filter(|variant| variant.role() != Role::NoiseFloor) {
+        let rows = pairing::paired_scores(&pairing::pairs(reference, candidate), primary);
         let file_bytes = candidate.rows[0].file_bytes;
         // A served model is not a file, so no verdict names it.
         if candidate.endpoint().is_none() && labelled {
             candidates.push(Candidate { name: candidate.name.clone(), file_bytes, rows });
         }
-        report.comparisons.extend(pairing::comparisons(reference, candidate, metrics, &rules));
-        report.distances.push(pairing::distance(reference, candidate, &primary, &rules));
-        report.flips.extend(pairing::flips(reference, candidate, &primary));
+        report.comparisons.extend(pairing::comparisons(reference, candidate, measures));
+        report.distances.push(pairing::distance(reference, candidate, measures));
+        report.flips.extend(pairing::flips(reference, candidate, primary));
     }
-    let verdict = decide(candidates, is_binary(&primary), &rules);
+    let verdict = decide(candidates, is_binary(primary), rules);
     report.verdicts.push(ModeVerdict {
         mode,
         reference: reference.name.clone(),
         sentence: match labelled {
-            true => sentence(&verdict, &reference.name, &primary, &rules),
+            true => sentence(&verdict, &reference.name, primary, rules),
             false => sentence_without_labels(report, mode, reference),
         },
-        words: verdict.findings.iter().map(|finding| finding.words(&rules)).collect(),
+        words: verdict.findings.iter().map(|finding| finding.words(rules)).collect(),
         verdict,
     });
 }
 
 /// Compares each constrained mode with free decoding of the same file and settings.
-fn add_constraints(report: &mut Report, arms: &[ArmRows<'_>], metrics: &[String]) {
-    let but_for_mode = |arm: &ArmRows<'_>| {
-        let mut key = arm.rows[0].key.arm.clone();
+fn add_constraints(report: &mut Report, variants: &[VariantRows<'_>], measures: &Measures<'_>) {
+    let but_for_mode = |variant: &VariantRows<'_>| {
+        let mut key = variant.rows[0].key.variant.clone();
         key.mode = Mode::Free;
-        (key, arm.rows[0].role)
+        (key, variant.role())
     };
-    let compared = |arm: &&ArmRows<'_>| mode_of(arm) != Mode::Free && arm.rows[0].role != Role::NoiseFloor;
-    for constrained in arms.iter().filter(compared) {
-        let free = arms
-            .iter()
-            .find(|arm| mode_of(arm) == Mode::Free && but_for_mode(arm) == but_for_mode(constrained));
+    let compared =
+        |variant: &&VariantRows<'_>| variant.mode() != Mode::Free && variant.role() != Role::NoiseFloor;
+    for constrained in variants.iter().filter(compared) {
+        let free = variants.iter().find(|variant| {
+            variant.mode() == Mode::Free && but_for_mode(variant) == but_for_mode(constrained)
+        });
         if let Some(free) = free {
-            report.constraints.extend(pairing::comparisons(free, constrained, metrics, &report.rules));
+            report.constraints.extend(pairing::comparisons(free, constrained, measures));
         }
     }
-}
-
-fn arm_report(arm: &ArmRows<'_>, metrics: &[String], primary: &str, rules: &Rules) -> ArmReport {
-    let first = arm.rows[0];
-    let mut confusion = Confusion::default();
-    let mut rejected = BTreeMap::new();
-    let mut functions: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for row in &arm.rows {
-        let predicted = Call::parse(&row.prediction);
-        if let Ok(gold) = Call::parse(&row.gold) {
-            confusion.add(&gold, &predicted);
-        }
-        if let Err(cause) = predicted {
-            *rejected.entry(row.rejection.unwrap_or(cause)).or_default() += 1;
-        }
-        functions.entry(row.function().unwrap_or_default()).or_default().extend(row.scores.get(primary));
-    }
-    let nll_per_token = |along: Trail| {
-        let drifts =
-            || arm.rows.iter().filter_map(|row| row.drift.as_ref()).filter(|drift| drift.along == along);
-        let tokens: usize = drifts().map(|drift| drift.tokens).sum();
-        (tokens > 0).then(|| drifts().map(|drift| drift.nll).sum::<f64>() / tokens as f64)
-    };
-    let kernels: BTreeSet<&String> =
-        arm.rows.iter().map(|row| &row.key.kernels).filter(|kernels| !kernels.is_empty()).collect();
-    ArmReport {
-        label: arm.label.clone(),
-        name: arm.name.clone(),
-        model: first.model.clone(),
-        mode: first.key.arm.mode,
-        role: first.role,
-        endpoint: arm.endpoint().cloned(),
-        file_sha256: first.key.arm.file_sha256.clone(),
-        file_bytes: first.file_bytes,
-        bits_per_weight: first.bits_per_weight,
-        kv_type: first.key.arm.kv_type.clone(),
-        threads: first.key.arm.threads,
-        engine: first.key.arm.engine.clone(),
-        rules: first.key.arm.rules,
-        kernels: kernels.into_iter().cloned().collect(),
-        rows: arm.rows.len(),
-        means: metrics.iter().map(|metric| mean(arm, metric, rules)).collect(),
-        functions: functions
-            .into_iter()
-            .filter_map(|(function, scores)| {
-                Some(FunctionReport { function, rows: scores.len(), mean: stats::mean(&scores)? })
-            })
-            .collect(),
-        rejected,
-        confusion,
-        published: published::of(first),
-        nll_per_token: nll_per_token(Trail::Gold),
-        reference_nll_per_token: nll_per_token(Trail::Reference),
-        costs: Vec::new(),
-    }
-}
-
-fn mean(arm: &ArmRows<'_>, metric: &str, rules: &Rules) -> Mean {
-    let mut clusters: BTreeMap<usize, Cluster> = BTreeMap::new();
-    for row in &arm.rows {
-        if let Some(score) = row.scores.get(metric) {
-            let cluster = clusters.entry(row.conversation).or_default();
-            cluster.sum += score;
-            cluster.rows += 1;
-        }
-    }
-    let clusters: Vec<Cluster> = clusters.into_values().collect();
-    let mut picks = Random::new(rules.seed);
-    Mean {
-        metric: metric.to_owned(),
-        rows: clusters.iter().map(|cluster| cluster.rows).sum(),
-        interval: stats::bootstrap(&clusters, rules.draws, &mut || picks.below(clusters.len())),
-        mean: (!clusters.is_empty()).then(|| stats::delta(&clusters)),
-    }
-}
-
-/// Cost of a variant, by host, from the separate pass that measures speed. The rows' own times are not used: one model
-/// may have run alone on a cold CPU and another not.
-fn costs(arm: &ArmRows<'_>, speeds: &[Speed]) -> Vec<CostReport> {
-    let mut hosts: BTreeMap<&str, Vec<&Cost>> = BTreeMap::new();
-    let measured = speeds.iter().filter(|speed| speed.arm == arm.rows[0].key.arm).map(|speed| &speed.cost);
-    // A server is not part of the speed pass, so its costs come from its rows.
-    let served = arm.rows.iter().filter(|_| arm.endpoint().is_some()).filter_map(|row| row.cost.as_ref());
-    for cost in measured.chain(served) {
-        hosts.entry(&cost.host).or_default().push(cost);
-    }
-    hosts.into_iter().map(|(host, costs)| host_cost(host, &costs)).collect()
-}
-
-fn host_cost(host: &str, costs: &[&Cost]) -> CostReport {
-    let sorted = |value: fn(&Cost) -> Option<f64>| {
-        let mut values: Vec<f64> = costs.iter().filter_map(|cost| value(cost)).collect();
-        values.sort_by(f64::total_cmp);
-        values
-    };
-    let sum = |value: fn(&Cost) -> f64| costs.iter().map(|cost| value(cost)).sum::<f64>();
-    let rate = |tokens: f64, seconds: f64| (seconds > 0.0).then(|| tokens / seconds);
-    let wall = sorted(|cost| Some(cost.wall_s));
-    let throttled: Vec<bool> = costs.iter().filter_map(|cost| cost.throttled).collect();
-    CostReport {
-        host: host.to_owned(),
-        calls: costs.len(),
-        wall_s_p50: stats::quantile(&wall, 0.5).unwrap_or(0.0),
-        wall_s_p95: stats::quantile(&wall, 0.95).unwrap_or(0.0),
-        cpu_s: stats::mean(&sorted(|cost| cost.cpu_s)),
-        prefill_tokens_per_s: rate(sum(|cost| cost.computed_tokens as f64), sum(|cost| cost.prefill_s)),
-        decode_tokens_per_s: rate(sum(|cost| cost.generated_tokens as f64), sum(|cost| cost.decode_s)),
-        prompt_tokens: costs.iter().map(|cost| cost.prompt_tokens).sum(),
-        computed_tokens: costs.iter().map(|cost| cost.computed_tokens).sum(),
-        load_s: stats::quantile(&sorted(|cost| cost.load_s), 0.5),
-        peak_resident_bytes: costs.iter().filter_map(|cost| cost.peak_resident_bytes).max(),
-        celsius: sorted(|cost| cost.celsius).last().copied(),
-        mhz: sorted(|cost| cost.mhz).first().copied(),
-        throttled: (!throttled.is_empty()).then(|| throttled.contains(&true)),
-    }
-}
-
-fn score_rows(arm: &ArmRows<'_>) -> Vec<ScoreRow> {
-    let row = |row: &&Row| ScoreRow {
-        arm: arm.label.clone(),
-        conversation: row.conversation,
-        turn: row.turn,
-        function: row.function(),
-        scores: row.scores.clone(),
-    };
-    arm.rows.iter().map(row).collect()
 }

@@ -1,39 +1,32 @@
 //! Pairs of rows from two variants.
 
-use super::{Distance, Flip, MetricComparison};
+use super::{
+    model::{Distance, Flip, MetricComparison},
+    variants::VariantRows,
+};
 use crate::bench::{
-    answer::Call,
-    confusion::Confusion,
-    metric,
-    row::{Rendering, Row, Served},
-    stats::{self, Cluster, Random},
-    verdict::{PairedRow, Rules, compare},
+    data::Call,
+    row::Row,
+    score::{
+        confusion::Confusion,
+        metric,
+        stats::{self, Cluster, Random},
+        verdict::{PairedRow, Rules, compare},
+    },
 };
 use std::collections::BTreeMap;
 
-/// The rows of a variant, with its name.
-pub(super) struct ArmRows<'a> {
-    /// Unique within the mode.
-    pub(super) name: String,
-    /// The name, with the mode if the report has several.
-    pub(super) label: String,
-    pub(super) rows: Vec<&'a Row>,
-}
-
-impl ArmRows<'_> {
-    /// The served model, if a server answered.
-    pub(super) fn endpoint(&self) -> Option<&Served> {
-        self.rows[0].key.arm.endpoint.as_ref()
-    }
-
-    /// True if edgecall rendered the prompts, not a server.
-    pub(super) fn has_our_prompt(&self) -> bool {
-        self.endpoint().is_none_or(|served| served.rendering == Rendering::Ours)
-    }
+/// Choices of a report: its metrics, and the parameters of the statistics.
+#[derive(Clone, Copy)]
+pub(super) struct Measures<'r> {
+    pub(super) primary: &'r str,
+    /// All metrics, the primary one first.
+    pub(super) metrics: &'r [String],
+    pub(super) rules: &'r Rules,
 }
 
 /// Rows of the cases that both variants have; the reference's row comes first.
-pub(super) fn pairs<'a>(reference: &ArmRows<'a>, candidate: &ArmRows<'a>) -> Vec<(&'a Row, &'a Row)> {
+pub(super) fn pairs<'a>(reference: &VariantRows<'a>, candidate: &VariantRows<'a>) -> Vec<(&'a Row, &'a Row)> {
     let by_case: BTreeMap<(usize, usize), &Row> =
         reference.rows.iter().map(|row| (row.case(), *row)).collect();
     let pair = |row: &&'a Row| Some((*by_case.get(&row.case())?, *row));
@@ -54,10 +47,9 @@ pub(super) fn paired_scores(pairs: &[(&Row, &Row)], metric: &str) -> Vec<PairedR
 
 /// One comparison for each metric that both variants have.
 pub(super) fn comparisons(
-    reference: &ArmRows<'_>,
-    candidate: &ArmRows<'_>,
-    metrics: &[String],
-    rules: &Rules,
+    reference: &VariantRows<'_>,
+    candidate: &VariantRows<'_>,
+    measures: &Measures<'_>,
 ) -> Vec<MetricComparison> {
     let pairs = pairs(reference, candidate);
     let Some((_, first)) = pairs.first() else { return Vec::new() };
@@ -67,17 +59,18 @@ pub(super) fn comparisons(
         known(&a.key.kernels) && known(&b.key.kernels) && a.key.kernels != b.key.kernels
     };
     let cross_kernel_pairs = pairs.iter().filter(differ).count();
-    metrics
+    measures
+        .metrics
         .iter()
         .filter_map(|metric| {
             let scores = paired_scores(&pairs, metric);
             (!scores.is_empty()).then(|| MetricComparison {
                 candidate: candidate.label.clone(),
                 reference: reference.label.clone(),
-                mode: first.key.arm.mode,
+                mode: first.key.variant.mode,
                 metric: metric.clone(),
                 cross_kernel_pairs,
-                comparison: compare(&scores, is_binary(metric), rules),
+                comparison: compare(&scores, is_binary(metric), measures.rules),
             })
         })
         .collect()
@@ -90,22 +83,23 @@ pub(super) fn is_binary(metric: &str) -> bool {
 
 /// Divergence of the candidate's answers from the reference's.
 pub(super) fn distance(
-    reference: &ArmRows<'_>,
-    candidate: &ArmRows<'_>,
-    primary: &str,
-    rules: &Rules,
+    reference: &VariantRows<'_>,
+    candidate: &VariantRows<'_>,
+    measures: &Measures<'_>,
 ) -> Distance {
     let pairs = pairs(reference, candidate);
+    let Measures { primary, rules, .. } = *measures;
     let mut first_divergences: Vec<f64> = pairs
         .iter()
         .filter_map(|(a, b)| first_divergence(&a.tokens, &b.tokens))
         .map(|at| at as f64)
         .collect();
     first_divergences.sort_by(f64::total_cmp);
-    let drifts = || candidate.rows.iter().filter_map(|row| row.drift.as_ref());
-    let mut kl: Vec<f64> = drifts().flat_map(|drift| &drift.kl).copied().collect();
+    let divergences = || candidate.rows.iter().filter_map(|row| row.divergence.as_ref());
+    let mut kl: Vec<f64> = divergences().flat_map(|divergence| &divergence.kl).copied().collect();
     kl.sort_by(f64::total_cmp);
-    let with_top1 = || drifts().filter_map(|drift| Some((drift.top1_agreeing?, drift.tokens)));
+    let with_top1 =
+        || divergences().filter_map(|divergence| Some((divergence.top1_agreeing?, divergence.tokens)));
     let positions: usize = with_top1().map(|(_, tokens)| tokens).sum();
     let agreeing: usize = with_top1().map(|(agreeing, _)| agreeing).sum();
     let mut functions = Confusion::default();
@@ -139,7 +133,7 @@ pub(super) fn distance(
 
 /// Pairs with another function or primary score. In unlabelled data: pairs with another call; those with another
 /// function come first.
-pub(super) fn flips(reference: &ArmRows<'_>, candidate: &ArmRows<'_>, primary: &str) -> Vec<Flip> {
+pub(super) fn flips(reference: &VariantRows<'_>, candidate: &VariantRows<'_>, primary: &str) -> Vec<Flip> {
     let score = |row: &Row| match row.is_labelled() {
         true => Some(row.scores.get(primary).copied().unwrap_or(0.0)),
         false => None,

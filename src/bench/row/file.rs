@@ -3,7 +3,7 @@
 //! Records are only appended. A killed run leaves at most one incomplete line, the last. It is ignored when the file is
 //! read, and cut off when the run resumes.
 
-use super::{Arm, ByName, Row, SCHEMA_VERSION, Speed};
+use super::{ByName, Row, SCHEMA_VERSION, Speed, Variant};
 use crate::{bench::Error, files};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -146,8 +146,8 @@ impl RowFile {
 
     /// Finished rows by variant and case. The kernels are not part of the key: a run that resumes on another machine
     /// keeps its rows, and the report marks pairs with different kernels.
-    pub fn done(&self) -> BTreeMap<(Arm, usize, usize), &Row> {
-        self.rows.iter().map(|row| ((row.key.arm.clone(), row.conversation, row.turn), row)).collect()
+    pub fn done(&self) -> BTreeMap<(Variant, usize, usize), &Row> {
+        self.rows.iter().map(|row| ((row.key.variant.clone(), row.conversation, row.turn), row)).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Cost of a call, from the speed pass in which the models take turns.
 
-use super::{Arm, Cost, Data, RowFile};
-use crate::bench::Error;
+use super::{Cost, RowFile, Variant};
+use crate::bench::{Error, data::DataId};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -11,11 +11,12 @@ pub struct Speed {
     /// [`SCHEMA_VERSION`](super::SCHEMA_VERSION).
     pub schema_version: u32,
     /// Variant of the rows that it belongs to.
-    pub arm: Arm,
+    #[serde(rename = "arm")]
+    pub variant: Variant,
     /// CPU kernels that computed the call.
     pub kernels: String,
     /// Hashes of the data.
-    pub data: Data,
+    pub data: DataId,
     /// Index of the conversation, counted from 0.
     pub conversation: usize,
     /// Index of the call in the conversation, counted from 0.
@@ -25,12 +26,12 @@ pub struct Speed {
 }
 
 /// Identity of a measured call: variant, host, conversation and turn.
-pub type SpeedKey = (Arm, String, usize, usize);
+pub type SpeedKey = (Variant, String, usize, usize);
 
 impl Speed {
     /// Identity of the call.
     pub fn key(&self) -> SpeedKey {
-        (self.arm.clone(), self.cost.host.clone(), self.conversation, self.turn)
+        (self.variant.clone(), self.cost.host.clone(), self.conversation, self.turn)
     }
 }
 
@@ -38,7 +39,7 @@ impl Speed {
 ///
 /// # Errors
 /// [`Error::File`] for a call of other data than `data`.
-pub(super) fn merge(files: &[(PathBuf, RowFile)], data: Option<&Data>) -> Result<Vec<Speed>, Error> {
+pub(super) fn merge(files: &[(PathBuf, RowFile)], data: Option<&DataId>) -> Result<Vec<Speed>, Error> {
     let mut merged: BTreeMap<SpeedKey, Speed> = BTreeMap::new();
     for (path, file) in files {
         for speed in &file.speeds {

@@ -1,16 +1,18 @@
 //! Tests of incomplete, mixed and merged files.
 
 use super::*;
+use crate::bench::Error;
 use proptest::prelude::*;
+use std::path::{Path, PathBuf};
 
 /// A row of `model` with a right or a wrong answer.
-fn row(model: &str, conversation: usize, turn: usize, right: bool) -> Row {
+pub(in crate::bench) fn row(model: &str, conversation: usize, turn: usize, right: bool) -> Row {
     let gold = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"ü\"}}\n</tool_call>".to_owned();
     let prediction = if right { gold.clone() } else { gold.replace('ü', "o") };
     Row {
         schema_version: SCHEMA_VERSION,
         key: RowKey {
-            arm: Arm {
+            variant: Variant {
                 file_sha256: format!("sha of {model}"),
                 mode: Mode::Free,
                 max_tokens: 512,
@@ -26,7 +28,7 @@ fn row(model: &str, conversation: usize, turn: usize, right: bool) -> Row {
             prompt_sha256: format!("sha of {conversation} {turn}"),
             kernels: "AVX2".into(),
         },
-        data: Data { test_md5: "t".into(), job_sha256: "j".into() },
+        data: DataId { test_md5: "t".into(), job_sha256: "j".into() },
         model: model.into(),
         checkpoint: None,
         file_bytes: 1000,
@@ -43,10 +45,10 @@ fn row(model: &str, conversation: usize, turn: usize, right: bool) -> Row {
         tokens: vec![1, 2],
         finish: "stop".into(),
         scores: ByName::from([("staged_tool_call".into(), if right { 1.0 } else { 0.75 })]),
-        rejection: None,
+        call_error: None,
         judge: None,
-        drift: Some(Drift {
-            along: Trail::Gold,
+        divergence: Some(Divergence {
+            reference_tokens: ReferenceTokens::Gold,
             nll: 1.0 / 3.0,
             tokens: 2,
             kl: vec![0.1, 0.2],
@@ -118,7 +120,7 @@ fn a_new_run_does_not_write_over_an_old_one() {
     RowWriter::create(&path).unwrap().append(&sample()[1]).unwrap();
     assert_eq!(RowWriter::create(&path).err().unwrap().kind(), crate::kind::Kind::CannotCreate);
     let (_, had) = RowWriter::resume(&path).unwrap();
-    assert!(had.done().contains_key(&(had.rows[0].key.arm.clone(), 0, 0)));
+    assert!(had.done().contains_key(&(had.rows[0].key.variant.clone(), 0, 0)));
 }
 
 #[test]
@@ -160,18 +162,18 @@ fn shards_are_joined_in_one_order_whatever_theirs() {
 }
 
 #[test]
-fn rows_of_another_sweep_are_refused_with_what_differs() {
+fn rows_of_another_run_are_refused_with_what_differs() {
     let ours = [row("q4", 0, 0, true), row("q8", 0, 0, true)];
     let mut other_kernels = row("q4", 1, 0, true);
     other_kernels.key.kernels = "NEON".into();
     assert!(merge(&files(&[&ours, &[other_kernels]])).is_ok(), "the report marks those");
     for (change, expected) in [
-        ((|row: &mut Row| row.key.arm.threads = 8) as fn(&mut Row), "threads 8, not 4"),
-        (|row| row.key.arm.mode = Mode::Any, "mode any, not free"),
-        (|row| row.key.arm.file_sha256 = "x".into(), "model file x, not sha of q4"),
-        (|row| row.key.arm.engine = "llama.cpp b2".into(), "engine llama.cpp b2, not llama.cpp b1"),
-        (|row| row.key.arm.rules = 2, "made by rules 2, not rules 1"),
-        (|row| row.key.arm.rules = 0, "made by rules from before they had a number, not rules 1"),
+        ((|row: &mut Row| row.key.variant.threads = 8) as fn(&mut Row), "threads 8, not 4"),
+        (|row| row.key.variant.mode = Mode::Any, "mode any, not free"),
+        (|row| row.key.variant.file_sha256 = "x".into(), "model file x, not sha of q4"),
+        (|row| row.key.variant.engine = "llama.cpp b2".into(), "engine llama.cpp b2, not llama.cpp b1"),
+        (|row| row.key.variant.rules = 2, "made by rules 2, not rules 1"),
+        (|row| row.key.variant.rules = 0, "made by rules from before they had a number, not rules 1"),
         (|row| row.data.test_md5 = "u".into(), "the test set is another one"),
         (|row| row.data.job_sha256 = "u".into(), "task or tools are others"),
         (|row| row.primary = "rouge".into(), "the primary metric is rouge, not staged_tool_call"),
@@ -182,30 +184,29 @@ fn rows_of_another_sweep_are_refused_with_what_differs() {
         let mut other = row("q4", 1, 0, true);
         change(&mut other);
         let message = merge(&files(&[&ours, &[other]])).unwrap_err().to_string();
-        assert!(
-            message.starts_with("1.jsonl: line 1 does not belong to the sweep of 0.jsonl: "),
-            "{message}"
-        );
+        assert!(message.starts_with("1.jsonl: line 1 cannot be joined with 0.jsonl: "), "{message}");
         assert!(message.contains(expected), "{message}");
     }
 }
 
 #[test]
-fn rows_from_before_rules_had_a_number_are_read_and_are_one_sweep() {
+fn rows_from_before_rules_had_a_number_are_read_and_are_one_run() {
     let text = |mut row: Row| {
-        row.key.arm.rules = 0;
+        row.key.variant.rules = 0;
         String::from_utf8(bytes(&[Record::Row(Box::new(row))])).unwrap().replace(r#""rules":0,"#, "")
     };
     let old = text(row("q4", 0, 0, true)) + &text(row("q8", 0, 0, true));
     assert!(!old.contains("rules"));
     let old = parse(old.as_bytes()).unwrap();
-    assert!(old.rows.iter().all(|row| row.key.arm.rules == 0));
+    assert!(old.rows.iter().all(|row| row.key.variant.rules == 0));
     let at = |name: &str, file: &RowFile| (PathBuf::from(name), file.clone());
     assert_eq!(merge(&[at("old.jsonl", &old)]).unwrap().rows.len(), 2);
     // A served model's rows have no decoding rules, so they merge with any.
     let mut served = row("big", 0, 0, true);
-    served.key.arm =
-        Arm::served(Served { model: "big".into(), server: "vllm".into(), rendering: Rendering::Ours }, 512);
+    served.key.variant = Variant::served(
+        Served { model: "big".into(), server: "vllm".into(), rendering: Rendering::Ours },
+        512,
+    );
     let new = RowFile { rows: vec![served, row("q4", 0, 0, true)], lines: vec![1, 2], ..RowFile::default() };
     assert_eq!(merge(&[at("new.jsonl", &new)]).unwrap().rows.len(), 2);
     // The check also finds rows that were concatenated into one file.
@@ -213,10 +214,7 @@ fn rows_from_before_rules_had_a_number_are_read_and_are_one_sweep() {
     both.rows.extend(new.rows);
     both.lines.extend([3, 4]);
     let message = merge(&[at("both.jsonl", &both)]).unwrap_err().to_string();
-    assert!(
-        message.starts_with("both.jsonl: line 4 does not belong to the sweep of both.jsonl: "),
-        "{message}"
-    );
+    assert!(message.starts_with("both.jsonl: line 4 cannot be joined with both.jsonl: "), "{message}");
 }
 
 #[test]
@@ -224,7 +222,7 @@ fn models_of_several_servers_are_joined_and_one_that_changed_is_refused() {
     let served = |conversation: usize, model: &str, server: &str, rendering: Rendering| {
         let mut row = row("q4", conversation, 0, true);
         let served = Served { model: model.into(), server: server.into(), rendering };
-        row.key.arm = Arm::served(served, 512);
+        row.key.variant = Variant::served(served, 512);
         row
     };
     let ours = [row("q4", 0, 0, true), served(0, "big", "vllm 1", Rendering::Ours)];
@@ -237,19 +235,5 @@ fn models_of_several_servers_are_joined_and_one_that_changed_is_refused() {
     }
     let message =
         merge(&files(&[&ours, &[served(1, "big", "vllm 2", Rendering::Ours)]])).unwrap_err().to_string();
-    assert_eq!(message, "1.jsonl: line 1 does not belong to the sweep of 0.jsonl: server vllm 2, not vllm 1");
-}
-
-#[test]
-fn scores_can_be_made_again_from_what_a_row_keeps() {
-    let tools = serde_json::json!([{"name": "f", "parameters": {"properties": {"a": {"type": "string"}}}}]);
-    let tools = Toolbox::new(&crate::tools::ToolSet::from_value(tools).unwrap());
-    let mut row = row("q4", 0, 0, false);
-    row.rescore(&tools, false);
-    assert_eq!((row.scores["staged_tool_call"], row.scores["schema_validity"]), (0.75, 1.0));
-    assert!(!row.scores.contains_key("judge_proxy"));
-    (row.raw_output, row.prediction) = ("Hello".into(), String::new());
-    row.rescore(&tools, true);
-    assert_eq!(row.rejection, Some(Rejection::NoJson));
-    assert_eq!((row.scores["judge_proxy"], row.function()), (0.0, Some("f".into())));
+    assert_eq!(message, "1.jsonl: line 1 cannot be joined with 0.jsonl: server vllm 2, not vllm 1");
 }

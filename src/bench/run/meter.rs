@@ -3,15 +3,19 @@
 //! Each model runs in its own process, so that the measured memory is that of the model alone. The models take turns,
 //! conversation by conversation, so that a CPU that heats up slows all of them equally.
 
-use super::{Lane, Settings, walker::Walker};
+use super::{Settings, VariantConfig, case_runner::CaseRunner};
 use crate::{
-    bench::{Dataset, Mode, Result, row::Cost},
+    bench::{
+        Result,
+        data::Dataset,
+        row::{Cost, Mode},
+    },
     machine::{self, Heat, Thermometer},
 };
 
 /// A model whose calls are measured.
 pub struct Meter<'s> {
-    walker: Walker<'s>,
+    runner: CaseRunner<'s>,
     dataset: &'s Dataset,
 }
 
@@ -21,10 +25,15 @@ impl<'s> Meter<'s> {
     ///
     /// # Errors
     /// A model that cannot be run.
-    pub fn new(lane: Lane<'s>, dataset: &'s Dataset, settings: &Settings, case: usize) -> Result<Meter<'s>> {
-        let mut walker = Walker::new(lane, &[], dataset, settings)?;
-        walker.evaluate(case)?;
-        Ok(Meter { walker, dataset })
+    pub fn new(
+        config: VariantConfig<'s>,
+        dataset: &'s Dataset,
+        settings: &Settings,
+        case: usize,
+    ) -> Result<Meter<'s>> {
+        let mut runner = CaseRunner::new(config, &[], dataset, settings)?;
+        runner.evaluate(case)?;
+        Ok(Meter { runner, dataset })
     }
 
     /// Answers the cases of one conversation in order, and returns the cost of each.
@@ -32,18 +41,18 @@ impl<'s> Meter<'s> {
     /// # Errors
     /// A model that cannot be run.
     pub fn conversation(&mut self, cases: &[usize], mode: Mode) -> Result<Vec<Cost>> {
-        self.walker.begin_conversation();
+        self.runner.begin_conversation();
         let mut costs = Vec::with_capacity(cases.len());
         for &case in cases {
             let thermometer = Thermometer::start();
-            let answered = self.walker.answer(case, mode, &self.dataset.job.tools)?;
+            let answer = self.runner.answer(case, mode, &self.dataset.job.tools)?;
             let Heat { celsius, mhz, throttled } = thermometer.read();
             costs.push(Cost {
                 peak_resident_bytes: machine::peak_resident_bytes(),
                 celsius,
                 mhz,
                 throttled,
-                ..answered.cost
+                ..answer.cost
             });
         }
         Ok(costs)

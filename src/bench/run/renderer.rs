@@ -2,7 +2,7 @@
 
 use crate::{
     bench::{Case, Dataset, Result},
-    call::{self, Format, Manner, Request, Think},
+    call::{self, PromptTemplate, Request, Think, ToolFormat},
     runtime::Vocabulary,
     tools::dialect::Dialect,
 };
@@ -11,32 +11,37 @@ use crate::{
 pub(super) struct Renderer<'v> {
     vocabulary: &'v Vocabulary,
     dataset: &'v Dataset,
-    manner: Manner,
+    tool_format: ToolFormat,
 }
 
 impl<'v> Renderer<'v> {
     pub(super) fn new(vocabulary: &'v Vocabulary, dataset: &'v Dataset) -> Result<Renderer<'v>> {
-        let manner = match dataset.cases.first() {
+        let tool_format = match dataset.cases.first() {
             Some(case) => {
                 let conversation = dataset.conversation(case);
                 let request = Request::new(&conversation, Some(&dataset.job.tools));
-                Format::default().manner(vocabulary, &request, None)?
+                PromptTemplate::default().tool_format(vocabulary, &request, None)?
             }
             None => None,
         };
-        let Some(manner) = manner else { return Err(call::Error::NoTemplate.into()) };
-        Ok(Renderer { vocabulary, dataset, manner })
+        let Some(tool_format) = tool_format else { return Err(call::Error::NoTemplate.into()) };
+        Ok(Renderer { vocabulary, dataset, tool_format })
     }
 
     /// Format in which the model writes tool calls.
     pub(super) fn dialect(&self) -> &'static dyn Dialect {
-        self.manner.dialect
+        self.tool_format.dialect
     }
 
     /// Renders the prompt of a case.
     pub(super) fn prompt(&self, case: &Case) -> Result<String> {
         let conversation = self.dataset.conversation(case);
         let request = Request::new(&conversation, Some(&self.dataset.job.tools));
-        Ok(Format::default().render(self.vocabulary, &request, Some(&self.manner), Think::Off)?)
+        Ok(PromptTemplate::default().render(
+            self.vocabulary,
+            &request,
+            Some(&self.tool_format),
+            Think::Off,
+        )?)
     }
 }

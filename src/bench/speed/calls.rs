@@ -1,26 +1,31 @@
 //! Speed of calls: those of a data set, made one after another as `edgecall call` makes them.
 
-use super::prompts;
+use super::{Prompt, prompts};
 use crate::{
     bench::{
-        Dataset, Result,
-        answer::{Style, prediction},
-        metric::{self, Pair, Toolbox},
-        run::Watch,
-        stats::quantile,
+        Result,
+        data::{Case, Dataset, Style, prediction},
+        run::Stopwatch,
+        score::{
+            metric::{Metric, Pair, StagedToolCall, Toolbox},
+            stats::quantile,
+        },
     },
     call::{self, Draft},
     machine::{Heat, Thermometer},
-    runtime::{self, Finish, Model, Options, Pace, Prefix, Sampler, Sampling, Session, Steps, generate},
+    runtime::{
+        self, Compiler, Completion, DecodeMode, Finish, Model, Options, Prefix, Sampler, Sampling, Session,
+        Steps, Vocabulary, draft::Drafter, generate,
+    },
     schema::KeyOrder,
-    tools::{check, turn::Turn},
+    tools::{check, dialect::Dialect, turn::Turn},
 };
 use serde::Serialize;
 use std::{fmt, ops::ControlFlow, sync::Arc};
 
 /// Settings of the calls.
 #[derive(Clone, Copy, Debug)]
-pub struct Manners {
+pub struct CallSettings {
     /// No grammar, one token per decode; the lower bound on a call's time.
     pub free: bool,
     /// One token per decode, without drafts.
@@ -77,19 +82,19 @@ pub struct Calls {
     /// Temperature and frequency of the CPU after the calls, and throttling during them.
     pub heat: Heat,
     /// Output of each call.
-    pub each: Vec<Each>,
+    pub each: Vec<CallOutput>,
 }
 
 /// Output for one case.
 #[derive(Clone, Debug, Serialize)]
-pub struct Each {
+pub struct CallOutput {
     /// SHA-256 of the prompt, in hex.
     pub prompt_sha256: String,
     /// The answer, with special tokens as text; empty if it was cut off.
     pub text: String,
 }
 
-/// Makes the calls of `dataset` with `model`; unless `manners.free`, each is constrained to a call with keys in any
+/// Makes the calls of `dataset` with `model`; unless `settings.free`, each is constrained to a call with keys in any
 /// order. `progress` is called before each call with the number of finished calls and of all.
 ///
 /// A conversation's answers become a source of drafts when it has ended, like the log of `edgecall call`.
@@ -99,97 +104,144 @@ pub struct Each {
 pub fn calls(
     dataset: &Dataset,
     model: &Model,
-    manners: &Manners,
+    settings: &CallSettings,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Calls> {
-    let vocabulary = model.vocabulary();
-    let (dialect, prompts) = prompts(dataset, vocabulary)?;
-    let compiler = model.compiler()?;
-    let toolbox = Toolbox::new(&dataset.job.tools);
-    let staged = metric::named("staged_tool_call").expect("the published metrics are there");
+    let (dialect, prompts) = prompts(dataset, model.vocabulary())?;
     let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
-    let mut prefix = Prefix::new(Session::new(model, longest, manners.max_tokens, &manners.session)?);
-    let mut drafter = if manners.exact { None } else { manners.draft.drafter(&[], Vec::new(), None) };
-    let (mut earlier, mut this, mut conversation) = (Arc::new(Vec::new()), Vec::new(), 0);
-    let (mut done, mut steps, mut seconds) = (Calls::default(), Steps::default(), Vec::new());
+    let mut caller = Caller {
+        dataset,
+        settings,
+        vocabulary: model.vocabulary(),
+        compiler: model.compiler()?,
+        dialect,
+        toolbox: Toolbox::new(&dataset.job.tools),
+        prefix: Prefix::new(Session::new(model, longest, settings.max_tokens, &settings.session)?),
+        drafter: if settings.exact { None } else { settings.draft.drafter(&[], Vec::new(), None) },
+        earlier: Arc::default(),
+        done: Calls::default(),
+        steps: Steps::default(),
+        seconds: Vec::new(),
+    };
+    let (mut this, mut conversation) = (Vec::new(), 0);
     let thermometer = Thermometer::start();
-    for (case, prompt) in dataset.cases.iter().zip(&prompts).take(manners.limit) {
-        progress(done.calls, prompts.len().min(manners.limit));
+    for (case, prompt) in dataset.cases.iter().zip(&prompts).take(settings.limit) {
+        progress(caller.done.calls, prompts.len().min(settings.limit));
         if case.conversation != conversation {
-            Arc::make_mut(&mut earlier).append(&mut this);
+            Arc::make_mut(&mut caller.earlier).append(&mut this);
             conversation = case.conversation;
         }
-        let watch = Watch::start();
-        done.computed_tokens += prefix.evaluate(&prompt.tokens, |token| vocabulary.is_eog(token))?;
-        let prefill_s = watch.wall_s();
-        let pace = match &mut drafter {
-            None if manners.exact => Pace::Exact,
-            None => Pace::Forced,
-            Some(drafter) => {
-                drafter.begin(&prompt.tokens, earlier.clone());
-                Pace::Drafted(drafter)
-            }
-        };
-        let mut sampler = Sampler::new(Sampling::default());
-        let (session, budget) = (prefix.session(), manners.max_tokens);
-        let written = if manners.free {
-            generate::free(session, vocabulary, &mut sampler, budget, None, |_| false)
-        } else {
-            let turn = Turn::new(&dataset.job.tools, dialect, KeyOrder::Any)?;
-            let mut constraint = call::constraint(compiler, &turn)?;
-            let reader = |_: &[u8]| ControlFlow::Continue(());
-            generate::constrained(session, &mut constraint, &mut sampler, budget, pace, reader)
-        };
-        let written = match written {
-            Ok(written) => {
-                done.generated_tokens += written.decoded;
-                steps += written.steps;
-                Some(written).filter(|written| written.finish == Finish::Stop)
-            }
-            Err(runtime::Error::Unsatisfied { .. }) => None,
-            Err(other) => return Err(other.into()),
-        };
+        this.extend(caller.call(case, prompt)?);
+    }
+    let heat = thermometer.read();
+    Ok(Calls { heat, ..caller.totals() })
+}
+
+/// A model that makes calls, with their totals so far.
+struct Caller<'c> {
+    dataset: &'c Dataset,
+    settings: &'c CallSettings,
+    vocabulary: &'c Vocabulary,
+    compiler: &'c Compiler,
+    dialect: &'static dyn Dialect,
+    toolbox: Toolbox,
+    prefix: Prefix<'c>,
+    drafter: Option<Drafter>,
+    /// Answers of earlier conversations.
+    earlier: Arc<Vec<Vec<i32>>>,
+    done: Calls,
+    steps: Steps,
+    /// Seconds of each call.
+    seconds: Vec<f64>,
+}
+
+impl Caller<'_> {
+    /// Makes the call of one case, and returns its tokens; `None` if it was cut off.
+    fn call(&mut self, case: &Case, prompt: &Prompt) -> Result<Option<Vec<i32>>> {
+        let (tools, vocabulary) = (&self.dataset.job.tools, self.vocabulary);
+        let stopwatch = Stopwatch::start();
+        self.done.computed_tokens +=
+            self.prefix.evaluate(&prompt.tokens, |token| vocabulary.is_eog(token))?;
+        let prefill_s = stopwatch.wall_s();
+        let written = self.generate(prompt)?;
         let text = written.as_ref().map(|written| String::from_utf8_lossy(&written.text).into_owned());
         let text = text.unwrap_or_default();
-        let called = dialect.parse(&text).ok().filter(|call| check::check(&dataset.job.tools, call).is_ok());
-        seconds.push(watch.wall_s());
+        let called = self.dialect.parse(&text).ok().filter(|call| check::check(tools, call).is_ok());
+        self.seconds.push(stopwatch.wall_s());
+        let done = &mut self.done;
         done.calls += 1;
         done.valid += usize::from(called.is_some());
-        done.wall_s += watch.wall_s();
-        done.cpu_s += watch.cpu_s();
+        done.wall_s += stopwatch.wall_s();
+        done.cpu_s += stopwatch.cpu_s();
         done.prefill_s += prefill_s;
         if let Some(gold) = case.answer(Style::Student) {
             let predicted = prediction(&text, Style::Student);
-            let score = staged.score(&Pair::new(&gold, &predicted, Some(&text), Some(&toolbox)));
+            let score = StagedToolCall.score(&Pair::new(&gold, &predicted, Some(&text), Some(&self.toolbox)));
             *done.staged_tool_call.get_or_insert(0.0) += score.unwrap_or(0.0);
         }
-        this.extend(written.map(|written| written.tokens));
         done.prompt_tokens += prompt.tokens.len();
-        done.each.push(Each { prompt_sha256: prompt.sha256.clone(), text });
+        done.each.push(CallOutput { prompt_sha256: prompt.sha256.clone(), text });
+        Ok(written.map(|written| written.tokens))
     }
-    seconds.sort_by(f64::total_cmp);
-    let tokens = done.generated_tokens.max(1) as f64;
-    let outside_prefill_s = done.wall_s - done.prefill_s;
-    Ok(Calls {
-        staged_tool_call: done.staged_tool_call.map(|sum| sum / done.calls.max(1) as f64),
-        decodes: steps.decodes,
-        forced: steps.forced,
-        drafted: steps.drafted,
-        accepted: steps.accepted,
-        outside_prefill_s,
-        outside_prefill_ms_per_token: outside_prefill_s * 1e3 / tokens,
-        decodes_per_token: steps.decodes as f64 / tokens,
-        call_s_p50: quantile(&seconds, 0.5).unwrap_or(0.0),
-        call_s_p95: quantile(&seconds, 0.95).unwrap_or(0.0),
-        heat: thermometer.read(),
-        ..done
-    })
+
+    /// Generates after the prompt; `None` if the answer was cut off.
+    fn generate(&mut self, prompt: &Prompt) -> Result<Option<Completion>> {
+        let settings = self.settings;
+        let decode_mode = match &mut self.drafter {
+            None if settings.exact => DecodeMode::Exact,
+            None => DecodeMode::Forced,
+            Some(drafter) => {
+                drafter.begin(&prompt.tokens, self.earlier.clone());
+                DecodeMode::Drafted(drafter)
+            }
+        };
+        let mut sampler = Sampler::new(Sampling::default());
+        let (session, budget) = (self.prefix.session(), settings.max_tokens);
+        let written = if settings.free {
+            generate::free(session, self.vocabulary, &mut sampler, budget, None, |_| false)
+        } else {
+            let turn = Turn::new(&self.dataset.job.tools, self.dialect, KeyOrder::Any)?;
+            let mut constraint = call::constraint(self.compiler, &turn)?;
+            let reader = |_: &[u8]| ControlFlow::Continue(());
+            generate::constrained(session, &mut constraint, &mut sampler, budget, decode_mode, reader)
+        };
+        match written {
+            Ok(written) => {
+                self.done.generated_tokens += written.decoded;
+                self.steps += written.steps;
+                Ok(Some(written).filter(|written| written.finish == Finish::Stop))
+            }
+            Err(runtime::Error::Unsatisfied { .. }) => Ok(None),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Totals of all calls; the heat is not known here.
+    fn totals(mut self) -> Calls {
+        let (done, steps) = (self.done, self.steps);
+        self.seconds.sort_by(f64::total_cmp);
+        let tokens = done.generated_tokens.max(1) as f64;
+        let outside_prefill_s = done.wall_s - done.prefill_s;
+        Calls {
+            staged_tool_call: done.staged_tool_call.map(|sum| sum / done.calls.max(1) as f64),
+            decodes: steps.decodes,
+            forced: steps.forced,
+            drafted: steps.drafted,
+            accepted: steps.accepted,
+            outside_prefill_s,
+            outside_prefill_ms_per_token: outside_prefill_s * 1e3 / tokens,
+            decodes_per_token: steps.decodes as f64 / tokens,
+            call_s_p50: quantile(&self.seconds, 0.5).unwrap_or(0.0),
+            call_s_p95: quantile(&self.seconds, 0.95).unwrap_or(0.0),
+            ..done
+        }
+    }
 }
 
 impl fmt::Display for Calls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row =
-            |f: &mut fmt::Formatter<'_>, what: &str, value: String| writeln!(f, "{what:<34}{value:>14}");
+            |f: &mut fmt::Formatter<'_>, name: &str, value: String| writeln!(f, "{name:<34}{value:>14}");
         row(f, "calls", self.calls.to_string())?;
         row(f, "valid", self.valid.to_string())?;
         row(f, "staged_tool_call", self.staged_tool_call.map_or("—".into(), |mean| format!("{mean:.4}")))?;

@@ -1,15 +1,18 @@
 //! Speed of a model on this machine: prefill, decode, decodes of several tokens, token masks, and whole calls.
 
-use super::{Ceiling, Start, median};
+use super::{
+    Ceiling, Start, median,
+    work::{ordinary_tokens, weights_of_a_token},
+};
 use crate::{
-    bench::{Result, stats::quantile},
-    cache::Store,
-    call::{self, Format, Request, Think},
+    bench::{Result, score::stats::quantile},
+    cache::Cache,
+    call::{self, PromptTemplate, Request, Think},
     chat::Conversation,
     machine::{Heat, Thermometer, peak_resident_bytes},
     runtime::{
-        Constraint, Model, N_BATCH, Options, Pace, Prefix, Sampler, Sampling, Session, cpu, draft::Costs,
-        generate, kernels,
+        Constraint, DecodeMode, Model, N_BATCH, Options, Prefix, Sampler, Sampling, Session, cpu,
+        draft::BatchCost, generate, kernels,
     },
     schema::KeyOrder,
     tools::{ToolSet, turn::Turn},
@@ -230,10 +233,10 @@ fn side_by_side<'m>(
 }
 
 /// Measures the cost of decodes of 1 to 8 tokens after up to 256 others.
-fn rows(session: &mut Session<'_>, tokens: &[i32]) -> Result<(Vec<f64>, Costs)> {
+fn rows(session: &mut Session<'_>, tokens: &[i32]) -> Result<(Vec<f64>, BatchCost)> {
     let behind = session.n_past().min(256);
     session.cut(behind)?;
-    let mut costs = Costs::of_this_cpu();
+    let mut costs = BatchCost::for_this_cpu();
     let mut times = vec![Vec::new(); MOST_ROWS];
     let started = Instant::now();
     for _ in 0..8 {
@@ -263,21 +266,21 @@ fn go_on(_: &[u8]) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTimes> {
+fn call_times(model: &Model, options: &Options, costs: &BatchCost) -> Result<CallTimes> {
     let tools = ToolSet::parse(TOOLS.as_bytes())?;
     let conversation = Conversation::parse(CONVERSATION.as_bytes())?;
     let request = Request::new(&conversation, Some(&tools));
-    let format = Format::default();
+    let format = PromptTemplate::default();
     let vocabulary = model.vocabulary();
-    let manner = format.manner(vocabulary, &request, None)?.ok_or(call::Error::NoTemplate)?;
+    let tool_format = format.tool_format(vocabulary, &request, None)?.ok_or(call::Error::NoTemplate)?;
     let prompt =
-        call::tokenize(vocabulary, &format.render(vocabulary, &request, Some(&manner), Think::Off)?)?;
-    let turn = Turn::new(&tools, manner.dialect, KeyOrder::Any)?;
+        call::tokenize(vocabulary, &format.render(vocabulary, &request, Some(&tool_format), Think::Off)?)?;
+    let turn = Turn::new(&tools, tool_format.dialect, KeyOrder::Any)?;
     let compiler = model.compiler()?;
     // Twice the length of a good model's call; a model that does not stop is cut off here.
     let budget = 128;
     let mut session = Session::new(model, prompt.len(), budget, options)?;
-    let run = |session: &mut Session<'_>, pace: Pace<'_>, kept: usize| -> Result<_> {
+    let run = |session: &mut Session<'_>, decode_mode: DecodeMode<'_>, kept: usize| -> Result<_> {
         session.cut(kept)?;
         let started = Instant::now();
         for piece in prompt[kept..].chunks(N_BATCH) {
@@ -285,16 +288,16 @@ fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTim
         }
         let mut constraint = call::constraint(compiler, &turn)?;
         let mut sampler = Sampler::new(Sampling::default());
-        let done = generate::constrained(session, &mut constraint, &mut sampler, budget, pace, go_on)?;
+        let done = generate::constrained(session, &mut constraint, &mut sampler, budget, decode_mode, go_on)?;
         let first = done.first_choice.map_or(Duration::ZERO, |at| at - started);
         Ok((done, first.as_secs_f64(), started.elapsed().as_secs_f64()))
     };
     let mut drafter = call::Draft::Auto.drafter(&prompt, Vec::new(), Some(costs.clone()));
-    let pace = drafter.as_mut().map_or(Pace::Forced, Pace::Drafted);
-    let (done, first_token_cold_s, call_s) = run(&mut session, pace, 0)?;
+    let decode_mode = drafter.as_mut().map_or(DecodeMode::Forced, DecodeMode::Drafted);
+    let (done, first_token_cold_s, call_s) = run(&mut session, decode_mode, 0)?;
     let last_turn = prompt.iter().rposition(|&token| vocabulary.is_eog(token)).map_or(0, |at| at + 1);
     let before = prompt[..last_turn.saturating_sub(1)].iter().rposition(|&token| vocabulary.is_eog(token));
-    let (_, first_token_warm_s, _) = run(&mut session, Pace::Forced, before.map_or(0, |at| at + 1))?;
+    let (_, first_token_warm_s, _) = run(&mut session, DecodeMode::Forced, before.map_or(0, |at| at + 1))?;
 
     let first_token_saved_s = saved_time(model, &prompt, budget, options, &turn)?;
 
@@ -305,7 +308,7 @@ fn call_times(model: &Model, options: &Options, costs: &Costs) -> Result<CallTim
         if started.elapsed() > LONG {
             break;
         }
-        let (exact, _, _) = run(&mut session, Pace::Exact, prompt.len() - 1)?;
+        let (exact, _, _) = run(&mut session, DecodeMode::Exact, prompt.len() - 1)?;
         with.push(exact.time.as_secs_f64() / exact.steps.decodes.max(1) as f64);
         session.cut(prompt.len())?;
         let started = Instant::now();
@@ -344,23 +347,24 @@ fn saved_time(
 ) -> Result<Option<f64>> {
     let Ok(folder) = tempfile::tempdir() else { return Ok(None) };
     // An infinitely fast disk, so that the state is always saved.
-    let store = Store::new(folder.path()).on_a_disk_of(f64::INFINITY);
+    let cache = Cache::new(folder.path()).with_read_rate(f64::INFINITY);
     let vocabulary = model.vocabulary();
     let mut seconds = None;
     for _ in 0..2 {
         let started = Instant::now();
         let mut prefix = Prefix::new(Session::new(model, prompt.len(), budget, options)?);
-        let Some(mut shelf) = store.shelf(model, prefix.session()) else { return Ok(None) };
-        let evaluated = prefix.evaluate_with(prompt, |token| vocabulary.is_eog(token), &mut shelf)?;
+        let Some(mut prefix_cache) = cache.prefix_cache(model, prefix.session()) else { return Ok(None) };
+        let evaluated = prefix.evaluate_with(prompt, |token| vocabulary.is_eog(token), &mut prefix_cache)?;
         let mut constraint = call::constraint(model.compiler()?, turn)?;
         let mut sampler = Sampler::new(Sampling::default());
         let session = prefix.session();
-        let done = generate::constrained(session, &mut constraint, &mut sampler, 64, Pace::Forced, go_on)?;
+        let done =
+            generate::constrained(session, &mut constraint, &mut sampler, 64, DecodeMode::Forced, go_on)?;
         if let Some(at) = done.first_choice.filter(|_| evaluated.restored > 0) {
             seconds = Some((at - started).as_secs_f64());
         }
-        drop(shelf);
-        store.finish();
+        drop(prefix_cache);
+        cache.finish();
     }
     Ok(seconds)
 }
@@ -378,26 +382,4 @@ fn mask_times(constraint: &mut Constraint<'_>, tokens: &[i32]) -> Result<Vec<f64
     }
     times.sort_by(f64::total_cmp);
     Ok(times)
-}
-
-/// Ordinary text tokens, repeated up to `count`; the time does not depend on their values.
-pub(crate) fn ordinary_tokens(model: &Model, count: usize) -> Vec<i32> {
-    let vocabulary = model.vocabulary();
-    let ids = 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX);
-    let is_ordinary = |id: &i32| !vocabulary.is_control(*id) && !vocabulary.is_eog(*id);
-    let some: Vec<i32> = ids.filter(is_ordinary).take(997).collect();
-    some.into_iter().cycle().take(count).collect()
-}
-
-/// Bytes of weights that one token reads, and its multiply-adds. Every matrix counts; the embedding only if it is also
-/// the output.
-pub(crate) fn weights_of_a_token(model: &Model) -> (u64, u64) {
-    let header = model.header();
-    let has_output = header.tensors.iter().any(|tensor| tensor.name == "output.weight");
-    let is_read = |name: &str| name != "token_embd.weight" || !has_output;
-    let read = header.tensors.iter().filter(|tensor| tensor.dims.len() > 1 && is_read(&tensor.name));
-    read.fold((0, 0), |(bytes, products), tensor| {
-        let range = header.tensor_range(tensor);
-        (bytes + (range.end - range.start), products + tensor.dims.iter().product::<u64>())
-    })
 }

@@ -6,18 +6,19 @@ mod measure;
 mod replay;
 mod start;
 mod table;
+mod work;
 
-pub use calls::{Calls, Each, Manners, calls};
+pub use calls::{CallOutput, CallSettings, Calls, calls};
 pub use ceiling::Ceiling;
 pub use measure::{Measured, Rate, Scope, measure};
-pub(crate) use measure::{ordinary_tokens, weights_of_a_token};
 pub use replay::{Replay, SLOPES, replay};
 pub use start::{Start, start};
+pub(crate) use work::{ordinary_tokens, weights_of_a_token};
 
-use super::{Dataset, dataset::hex, stats::quantile};
 use crate::{
-    bench::Result,
-    call::{self, Format, Request, Think},
+    bench::{Result, data::Dataset, score::stats::quantile},
+    call::{self, PromptTemplate, Request, Think},
+    hash::hex,
     runtime::Vocabulary,
     tools::dialect::Dialect,
 };
@@ -32,21 +33,21 @@ struct Prompt {
 
 /// Prompts of all cases, with the model's call format.
 fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn Dialect, Vec<Prompt>)> {
-    let format = Format::default();
-    let mut manner = None;
+    let format = PromptTemplate::default();
+    let mut tool_format = None;
     let mut prompts = Vec::new();
     for case in &dataset.cases {
         let conversation = dataset.conversation(case);
         let request = Request::new(&conversation, Some(&dataset.job.tools));
-        if manner.is_none() {
-            manner = format.manner(vocabulary, &request, None)?;
+        if tool_format.is_none() {
+            tool_format = format.tool_format(vocabulary, &request, None)?;
         }
-        let text = format.render(vocabulary, &request, manner.as_ref(), Think::Off)?;
+        let text = format.render(vocabulary, &request, tool_format.as_ref(), Think::Off)?;
         let tokens = call::tokenize(vocabulary, &text)?;
         prompts.push(Prompt { tokens, sha256: hex(&Sha256::digest(&text)) });
     }
-    match manner {
-        Some(manner) => Ok((manner.dialect, prompts)),
+    match tool_format {
+        Some(tool_format) => Ok((tool_format.dialect, prompts)),
         None => Err(call::Error::NoTemplate.into()),
     }
 }

@@ -5,11 +5,14 @@
 
 use super::prompts;
 use crate::{
-    bench::{Dataset, Result, answer::Style},
+    bench::{
+        Result,
+        data::{Dataset, Style},
+    },
     call,
     runtime::{
-        Compiler, Pace, Sampler, Sampling, Steps, Vocabulary,
-        draft::{Costs, Drafter, Reach},
+        Compiler, Constraint, DecodeMode, Sampler, Sampling, Steps, Vocabulary,
+        draft::{BatchCost, DraftPolicy, Drafter},
         generate,
         sequence::Script,
     },
@@ -59,22 +62,39 @@ pub struct Policy {
     pub cost_per_token: [Option<f64>; 3],
 }
 
-/// A decoding policy: name, draft policy, use of earlier answers, and the slope that it is tuned for.
-type Way = (String, Option<Reach>, bool, Option<f64>);
+/// A decoding policy to replay.
+struct PolicyConfig {
+    name: String,
+    /// `None` decodes without drafts.
+    drafts: Option<DraftPolicy>,
+    /// True if drafts may come from earlier answers too.
+    uses_earlier: bool,
+    /// Slope that the policy is tuned for; `None` for a policy that suits any.
+    tuned_for: Option<f64>,
+}
 
-fn ways() -> Vec<Way> {
-    let lookup = |matched, most| Some(Reach::Tokens { matched, most });
-    let mut ways = vec![
-        ("forced tokens".to_owned(), None, false, None),
-        ("+ lookup, n >= 3, 1 token".to_owned(), lookup(3, 1), false, None),
-        ("+ lookup, n >= 2, 2 tokens".to_owned(), lookup(2, 2), false, None),
-        ("+ lookup, n >= 2, 4 tokens".to_owned(), lookup(2, 4), false, None),
-        ("+ earlier answers, n >= 2, 2 tokens".to_owned(), lookup(2, 2), true, None),
+fn policies() -> Vec<PolicyConfig> {
+    let fixed = |name: &str, drafts, uses_earlier| PolicyConfig {
+        name: name.to_owned(),
+        drafts,
+        uses_earlier,
+        tuned_for: None,
+    };
+    let lookup = |matched, most| Some(DraftPolicy::Tokens { matched, most });
+    let mut policies = vec![
+        fixed("forced tokens", None, false),
+        fixed("+ lookup, n >= 3, 1 token", lookup(3, 1), false),
+        fixed("+ lookup, n >= 2, 2 tokens", lookup(2, 2), false),
+        fixed("+ lookup, n >= 2, 4 tokens", lookup(2, 4), false),
+        fixed("+ earlier answers, n >= 2, 2 tokens", lookup(2, 2), true),
     ];
-    ways.extend(SLOPES.map(|slope| {
-        (format!("auto at {slope}"), Some(Reach::Worth(Costs::fixed(slope))), true, Some(slope))
+    policies.extend(SLOPES.map(|slope| PolicyConfig {
+        name: format!("auto at {slope}"),
+        drafts: Some(DraftPolicy::Worth(BatchCost::fixed(slope))),
+        uses_earlier: true,
+        tuned_for: Some(slope),
     }));
-    ways
+    policies
 }
 
 /// Replays the answers of `dataset`, tokenized with `vocabulary`, with keys in any order.
@@ -90,7 +110,7 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
     let turn = Turn::new(&dataset.job.tools, dialect, KeyOrder::Any)?;
 
     let in_all = prompts.len();
-    let mut taken = Vec::new();
+    let mut accepted = Vec::new();
     for (case, prompt) in dataset.cases.iter().zip(prompts) {
         let answer = case.answer(Style::Student).unwrap_or_default();
         let tokens = vocabulary.tokenize(&answer, true)?;
@@ -100,15 +120,15 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
             follows = follows && constraint.accept(token)?;
         }
         if follows && constraint.is_complete() {
-            taken.push(Answer { conversation: case.conversation, prompt: prompt.tokens, tokens });
+            accepted.push(Answer { conversation: case.conversation, prompt: prompt.tokens, tokens });
         }
     }
-    let tokens: usize = taken.iter().map(|answer| answer.tokens.len()).sum();
+    let tokens: usize = accepted.iter().map(|answer| answer.tokens.len()).sum();
     let each = |count: f64| count / tokens.max(1) as f64;
     let mut replay = Replay {
-        answers: taken.len(),
+        answers: accepted.len(),
         tokens,
-        refused: in_all - taken.len(),
+        refused: in_all - accepted.len(),
         contradicted: 0,
         policies: vec![Policy {
             name: "one by one".to_owned(),
@@ -117,44 +137,63 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
             cost_per_token: [Some(1.0); 3],
         }],
     };
-    for (name, reach, with_earlier, slope) in ways() {
-        let mut steps = Steps::default();
-        let mut drafter = reach.map(|reach| Drafter::new(&[], Vec::new(), reach));
-        let (mut earlier, mut contradicted) = (Arc::new(Vec::new()), 0);
-        for conversation in taken.chunk_by(|a, b| a.conversation == b.conversation) {
-            for answer in conversation {
-                let mut constraint = call::constraint(&compiler, &turn)?;
-                let pace = match &mut drafter {
-                    None => Pace::Forced,
-                    Some(drafter) => {
-                        let earlier = if with_earlier { earlier.clone() } else { Arc::default() };
-                        drafter.begin(&answer.prompt, earlier);
-                        Pace::Drafted(drafter)
-                    }
-                };
-                let mut script = Script::new(&answer.tokens, vocabulary.n_vocab());
-                let mut sampler = Sampler::new(Sampling::default());
-                let budget = answer.tokens.len();
-                let reader = |_: &[u8]| ControlFlow::Continue(());
-                let done =
-                    generate::constrained(&mut script, &mut constraint, &mut sampler, budget, pace, reader)?;
-                contradicted += usize::from(done.tokens != answer.tokens);
-                steps += done.steps;
-            }
-            Arc::make_mut(&mut earlier).extend(conversation.iter().map(|answer| answer.tokens.clone()));
-        }
+    for policy in policies() {
+        let constraint = || call::constraint(&compiler, &turn);
+        let (steps, contradicted) = policy_steps(&policy, &accepted, vocabulary.n_vocab(), constraint)?;
         replay.contradicted = replay.contradicted.max(contradicted);
         let (decodes, rows) = (steps.decodes as f64, steps.rows as f64);
         let cost = |at: f64| each(decodes + at * (rows - decodes));
-        let made_for = |at: f64| slope.is_none_or(|slope| slope == at);
+        let suits = |at: f64| policy.tuned_for.is_none_or(|slope| slope == at);
         replay.policies.push(Policy {
-            name,
             steps_per_token: each(decodes),
             evaluated_per_token: each(rows),
-            cost_per_token: SLOPES.map(|at| made_for(at).then(|| cost(at))),
+            cost_per_token: SLOPES.map(|at| suits(at).then(|| cost(at))),
+            name: policy.name,
         });
     }
     Ok(replay)
+}
+
+/// Steps of all answers by one policy, and the number of answers that a forced token contradicted. `constraint` makes
+/// the grammar of one answer.
+fn policy_steps<'c>(
+    policy: &PolicyConfig,
+    answers: &[Answer],
+    n_vocab: usize,
+    constraint: impl Fn() -> Result<Constraint<'c>, call::Error>,
+) -> Result<(Steps, usize)> {
+    let (mut steps, mut contradicted) = (Steps::default(), 0);
+    let mut drafter = policy.drafts.clone().map(|drafts| Drafter::new(&[], Vec::new(), drafts));
+    let mut earlier = Arc::new(Vec::new());
+    for conversation in answers.chunk_by(|a, b| a.conversation == b.conversation) {
+        for answer in conversation {
+            let mut constraint = constraint()?;
+            let decode_mode = match &mut drafter {
+                None => DecodeMode::Forced,
+                Some(drafter) => {
+                    let earlier = if policy.uses_earlier { earlier.clone() } else { Arc::default() };
+                    drafter.begin(&answer.prompt, earlier);
+                    DecodeMode::Drafted(drafter)
+                }
+            };
+            let mut script = Script::new(&answer.tokens, n_vocab);
+            let mut sampler = Sampler::new(Sampling::default());
+            let budget = answer.tokens.len();
+            let reader = |_: &[u8]| ControlFlow::Continue(());
+            let done = generate::constrained(
+                &mut script,
+                &mut constraint,
+                &mut sampler,
+                budget,
+                decode_mode,
+                reader,
+            )?;
+            contradicted += usize::from(done.tokens != answer.tokens);
+            steps += done.steps;
+        }
+        Arc::make_mut(&mut earlier).extend(conversation.iter().map(|answer| answer.tokens.clone()));
+    }
+    Ok((steps, contradicted))
 }
 
 impl fmt::Display for Replay {

@@ -1,6 +1,6 @@
 //! Start-up time with and without repacked weights.
 
-use super::measure::ordinary_tokens;
+use super::work::ordinary_tokens;
 use crate::{
     bench::Result,
     machine::peak_resident_bytes,

@@ -15,15 +15,15 @@ impl fmt::Display for Measured {
             "{:<22}{:>12}{:>22}{:>8}{:>22}",
             "", "tokens/s", "llama.cpp alone", "ratio", "of what is possible"
         )?;
-        for (what, rates, most) in
+        for (kind, rates, most) in
             [("prefill of", &self.prefill, prefill_most), ("decode behind", &self.decode, decode_most)]
         {
             for Rate { tokens, tokens_per_s, bare_tokens_per_s } in rates {
                 let (ratio, share) = (tokens_per_s / bare_tokens_per_s, 100.0 * tokens_per_s / most);
-                let what = format!("{what} {tokens}");
+                let name = format!("{kind} {tokens}");
                 writeln!(
                     f,
-                    "{what:<22}{tokens_per_s:>12.1}{bare_tokens_per_s:>22.1}{ratio:>8.3}{share:>20.0} %"
+                    "{name:<22}{tokens_per_s:>12.1}{bare_tokens_per_s:>22.1}{ratio:>8.3}{share:>20.0} %"
                 )?;
             }
         }

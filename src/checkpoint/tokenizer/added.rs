@@ -4,7 +4,10 @@
 //! vocabulary written by llama.cpp's converter is that of the loaded tokenizer, not that of the file.
 
 use super::read_json;
-use crate::checkpoint;
+use crate::{
+    arch::{self, tokenizer::class_named},
+    checkpoint,
+};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -61,27 +64,14 @@ pub(super) fn add(
 /// Fills in the special tokens that transformers' tokenizer classes have by default.
 fn add_class_defaults(settings: &mut Map<String, Value>, dir: &Path) -> Result<(), checkpoint::Error> {
     let class = match settings.get("tokenizer_class").and_then(Value::as_str) {
-        Some(class) => class.trim_end_matches("Fast").to_owned(),
+        Some(name) => class_named(name),
         None => {
             let config = read_json(&dir.join("config.json"))?.unwrap_or_default();
-            match config.get("model_type").and_then(Value::as_str) {
-                Some("llama") => "LlamaTokenizer".to_owned(),
-                Some("qwen2" | "qwen3") => "Qwen2Tokenizer".to_owned(),
-                _ => return Ok(()),
-            }
+            let model_type = config.get("model_type").and_then(Value::as_str);
+            model_type.and_then(arch::by_model_type).map(|architecture| architecture.tokenizer_class)
         }
     };
-    let defaults: &[(&str, &str)] = match class.as_str() {
-        "LlamaTokenizer" => &[("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>")],
-        "Qwen2Tokenizer" => {
-            &[("eos_token", "<|endoftext|>"), ("unk_token", "<|endoftext|>"), ("pad_token", "<|endoftext|>")]
-        }
-        "GPT2Tokenizer" => {
-            &[("bos_token", "<|endoftext|>"), ("eos_token", "<|endoftext|>"), ("unk_token", "<|endoftext|>")]
-        }
-        _ => &[],
-    };
-    for (key, token) in defaults {
+    for (key, token) in class.map_or(&[][..], |class| class.special_tokens) {
         settings.entry(*key).or_insert_with(|| Value::String((*token).to_owned()));
     }
     Ok(())

@@ -10,9 +10,10 @@ use edgecall::{
     Kind,
     bench::{
         Job,
-        judge::calibration::calibrate,
-        predictions::{self, Prediction},
-        verdict::Rules,
+        score::{
+            predictions::{self, Prediction, calibrate},
+            verdict::Rules,
+        },
     },
 };
 use std::{
@@ -68,7 +69,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     )?;
     let judge = judge.expect("it was named");
     let Rules { draws, seed, .. } = Rules::default();
-    let calibration = judge.sit(|judge, progress| calibrate(judge, &files, draws, seed, progress))?;
+    let calibration = judge.run(|judge, progress| calibrate(judge, &files, draws, seed, progress))?;
     Ok(emit(&calibration, Format::from_flag(args.json))?)
 }
 

@@ -5,10 +5,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
     bench::{
         Dataset,
-        row::{ByName, Role},
-        run::{self, Condition, Contender, Lane, room},
+        row::{ByName, Condition, Role},
+        run::{self, LoadedModel, VariantConfig, room},
     },
     machine::Machine,
+    memory::ModelLoad,
     runtime::{FlashAttention, KvType, LoadOptions, Model, Options, Trust},
 };
 use std::{
@@ -63,18 +64,18 @@ fn conditions() -> impl TypedValueParser<Value = Condition> {
     })
 }
 
-/// Loaded models with their runtime options.
+/// Loaded models, and the variants to make of them.
 #[derive(Default)]
-pub struct Field {
-    contenders: Vec<Contender>,
-    lanes: Vec<Planned>,
+pub struct Models {
+    loaded_models: Vec<LoadedModel>,
+    variants: Vec<PlannedVariant>,
     /// Requested noise-floor conditions that cannot be changed here, with the reasons.
     pub skipped: ByName<String>,
 }
 
 /// A model with its runtime options, before it is loaded.
 #[derive(Clone, Copy)]
-struct Planned {
+struct PlannedVariant {
     // Index into the loads.
     load: usize,
     session: Options,
@@ -85,24 +86,24 @@ struct Planned {
 struct Plan {
     // Index of each model, with true for repacked weights; the first entries are the models in order.
     loads: Vec<(usize, bool)>,
-    lanes: Vec<Planned>,
+    variants: Vec<PlannedVariant>,
     skipped: ByName<String>,
 }
 
-impl Field {
+impl Models {
     /// The reference, or the model that would be it if no server's model were.
-    pub fn reference(&self) -> Option<&Contender> {
-        self.lanes.first().map(|lane| &self.contenders[lane.load])
+    pub fn reference(&self) -> Option<&LoadedModel> {
+        self.variants.first().map(|variant| &self.loaded_models[variant.load])
     }
 
     /// Models with their runtime options; the reference comes first.
-    pub fn lanes(&self) -> Vec<Lane<'_>> {
-        let lane = |&Planned { load, session, role }: &Planned| Lane {
-            contender: &self.contenders[load],
+    pub fn configs(&self) -> Vec<VariantConfig<'_>> {
+        let config = |&PlannedVariant { load, session, role }: &PlannedVariant| VariantConfig {
+            loaded: &self.loaded_models[load],
             session,
             role,
         };
-        self.lanes.iter().map(lane).collect()
+        self.variants.iter().map(config).collect()
     }
 }
 
@@ -114,40 +115,40 @@ impl Conditions {
     ///
     /// # Errors
     /// A model that cannot be loaded, the same model twice, or too little memory.
-    pub fn field(
+    pub fn load(
         &self,
         paths: &[PathBuf],
         is_reference: impl Fn(&Path) -> bool,
         elsewhere: bool,
         (dataset, max_tokens): (&Dataset, usize),
-    ) -> edgecall::bench::Result<Field> {
+    ) -> edgecall::bench::Result<Models> {
         let headers = paths.iter().map(|path| Model::read_header(path)).collect::<Result<Vec<_>, _>>()?;
         let types: Vec<Option<u64>> = headers.iter().map(|header| header.u64("general.file_type")).collect();
         let named = paths.iter().position(|path| is_reference(path));
         let reference = named.unwrap_or_else(|| run::reference(&types));
-        let Some(path) = paths.get(reference) else { return Ok(Field::default()) };
+        let Some(path) = paths.get(reference) else { return Ok(Models::default()) };
         let plan = self.plan(paths.len(), reference, elsewhere);
         let trust = if self.trust_model { Trust::Unchecked } else { Trust::Checked };
         if let Some(machine) = Machine::this().filter(|_| !self.force) {
-            let loads = plan.loads.iter().map(|&(model, repack)| room::Load {
+            let loads = plan.loads.iter().map(|&(model, repack)| ModelLoad {
                 path: &paths[model],
                 header: &headers[model],
                 is_repacked: LoadOptions { trust, repack }.is_repacked(),
             });
             let sessions: Vec<(usize, Options)> =
-                plan.lanes.iter().map(|lane| (lane.load, lane.session)).collect();
+                plan.variants.iter().map(|variant| (variant.load, variant.session)).collect();
             let n_ctx = room::context_length(path, trust, dataset, max_tokens)?;
             room::check(&loads.collect::<Vec<_>>(), &sessions, n_ctx, machine)?;
         }
-        let mut contenders: Vec<Contender> = Vec::with_capacity(plan.loads.len());
+        let mut loaded_models: Vec<LoadedModel> = Vec::with_capacity(plan.loads.len());
         for &(model, repack) in &plan.loads {
-            contenders.push(match contenders.get(model) {
+            loaded_models.push(match loaded_models.get(model) {
                 Some(loaded) => loaded.with_repack(repack)?,
-                None => Contender::load_with(&paths[model], LoadOptions { trust, repack })?,
+                None => LoadedModel::load_with(&paths[model], LoadOptions { trust, repack })?,
             });
         }
-        run::check_distinct(&contenders[..paths.len()])?;
-        Ok(Field { contenders, lanes: plan.lanes, skipped: plan.skipped })
+        run::check_distinct(&loaded_models[..paths.len()])?;
+        Ok(Models { loaded_models, variants: plan.variants, skipped: plan.skipped })
     }
 
     /// Plans the variants of `models` models.
@@ -162,12 +163,12 @@ impl Conditions {
             ..Options::default()
         };
         let role = if elsewhere { Role::Candidate } else { Role::Reference };
-        let first = Planned { load: reference, session: session(&kv_types[0]), role };
-        let mut lanes = vec![first];
+        let first = PlannedVariant { load: reference, session: session(&kv_types[0]), role };
+        let mut variants = vec![first];
         for load in 0..loads.len() {
             for (at, kv_type) in kv_types.iter().enumerate() {
                 if (load, at) != (reference, 0) {
-                    lanes.push(Planned { load, session: session(kv_type), role: Role::Candidate });
+                    variants.push(PlannedVariant { load, session: session(kv_type), role: Role::Candidate });
                 }
             }
         }
@@ -187,14 +188,14 @@ impl Conditions {
                             loads.push((reference, repack));
                             loads.len() - 1
                         });
-                    lanes.push(Planned { load, session, role: Role::NoiseFloor });
+                    variants.push(PlannedVariant { load, session, role: Role::NoiseFloor });
                 }
                 Err(reason) => {
                     skipped.insert(condition.name().into(), reason);
                 }
             }
         }
-        Plan { loads, lanes, skipped }
+        Plan { loads, variants, skipped }
     }
 }
 

@@ -5,9 +5,11 @@ use crate::cli::exit::Failure;
 use edgecall::{
     bench::{
         Dataset, Mode,
-        endpoint::{Endpoint, Prompts, Template, identify},
         row::Role,
-        run::{Contender, Settings},
+        run::{
+            LoadedModel, Settings,
+            endpoint::{Endpoint, Prompts, Template, identify},
+        },
     },
     http::Client,
 };
@@ -110,12 +112,12 @@ impl Args {
     pub fn complete(
         &self,
         connected: &mut Option<Connected>,
-        reference: Option<&Contender>,
+        reference: Option<&LoadedModel>,
     ) -> anyhow::Result<()> {
-        if let (Some(connected), Some(_), Some(contender)) = (connected, &self.endpoint, reference)
+        if let (Some(connected), Some(_), Some(loaded)) = (connected, &self.endpoint, reference)
             && connected.template.is_none()
         {
-            connected.template = Some(Template::of(contender.model.vocabulary(), &contender.path)?);
+            connected.template = Some(Template::from_vocabulary(loaded.model.vocabulary(), &loaded.path)?);
         }
         Ok(())
     }
@@ -137,9 +139,7 @@ impl Connected {
             dataset,
             cases,
             role: self.role,
-            max_tokens: settings.max_tokens,
-            primary: settings.primary.clone(),
-            margin: settings.margin,
+            settings: settings.clone(),
         }
     }
 }

@@ -6,10 +6,10 @@ use clap::builder::TypedValueParser;
 use edgecall::{
     bench::{
         Dataset,
-        judge::{Cache, Judge, Manner},
-        row::RowFile,
+        row::{JudgeConfig, RowFile},
+        score::judge::{Cache, Judge},
     },
-    cache::Store,
+    cache,
     http::Client,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -66,9 +66,9 @@ fn temperature(text: &str) -> Result<f64, String> {
 }
 
 /// A judge with the settings of the command line.
-pub struct Bench {
+pub struct ConfiguredJudge {
     client: Client,
-    manner: Manner,
+    config: JudgeConfig,
     criteria: String,
     votes: usize,
     concurrency: usize,
@@ -90,7 +90,7 @@ impl Args {
         network: &network::Args,
         criteria: Option<&str>,
         job: &Path,
-    ) -> anyhow::Result<Option<Bench>> {
+    ) -> anyhow::Result<Option<ConfiguredJudge>> {
         let (Some(url), Some(model)) = (&self.judge, &self.judge_model) else { return Ok(None) };
         let Some(criteria) = criteria.filter(|text| !text.trim().is_empty()) else {
             return Err(Failure::usage(format!(
@@ -104,9 +104,9 @@ impl Args {
         }
         let client = network.client(url, &["EDGECALL_JUDGE_API_KEY", "EDGECALL_API_KEY"])?;
         let max_tokens = self.judge_max_tokens as usize;
-        Ok(Some(Bench {
+        Ok(Some(ConfiguredJudge {
             client,
-            manner: Manner::new(model, criteria, temperature, max_tokens),
+            config: JudgeConfig::new(model, criteria, temperature, max_tokens),
             criteria: criteria.to_owned(),
             votes: self.judge_votes,
             concurrency: self.judge_concurrency as usize,
@@ -119,23 +119,23 @@ impl Args {
 }
 
 fn cache_folder() -> anyhow::Result<PathBuf> {
-    Store::default_folder()
+    cache::Cache::default_folder()
         .ok_or_else(|| Failure::usage("there is no HOME to keep votes in; name a file with --judge-cache"))
 }
 
-impl Bench {
+impl ConfiguredJudge {
     /// Calls `with` with the judge and a callback that shows progress.
     ///
     /// # Errors
     /// A cache that cannot be opened, and errors of `with`.
-    pub fn sit<T>(
+    pub fn run<T>(
         &self,
         with: impl FnOnce(&Judge<'_>, &(dyn Fn(usize, usize) + Sync)) -> Result<T, edgecall::bench::Error>,
     ) -> anyhow::Result<T> {
         let cache = Mutex::new(Cache::open(&self.cache)?);
         let judge = Judge {
             client: &self.client,
-            manner: self.manner.clone(),
+            config: self.config.clone(),
             criteria: self.criteria.clone(),
             votes: self.votes,
             concurrency: self.concurrency,
@@ -154,10 +154,10 @@ impl Bench {
     /// Adds verdicts to the rows of the file at `path`.
     ///
     /// # Errors
-    /// As for [`Bench::sit`]; a file that cannot be written.
+    /// As for [`ConfiguredJudge::run`]; a file that cannot be written.
     pub fn judge_file(&self, path: &Path, dataset: &Dataset) -> anyhow::Result<()> {
         let mut file = RowFile::read(path)?;
-        let changed = self.sit(|judge, progress| judge.judge_rows(&mut file.rows, dataset, progress))?;
+        let changed = self.run(|judge, progress| judge.judge_rows(&mut file.rows, dataset, progress))?;
         if changed > 0 {
             file.rewrite(path)?;
         }

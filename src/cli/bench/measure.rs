@@ -10,8 +10,8 @@ use edgecall::{
     Kind,
     bench::{
         Dataset, Mode,
-        row::{Arm, Cost, Record, Role, RowFile, RowWriter, SCHEMA_VERSION, Speed, SpeedKey},
-        run::{self, Contender, Lane, Meter, Settings, Sweep},
+        row::{Cost, Record, Role, RowFile, RowWriter, SCHEMA_VERSION, Speed, SpeedKey, Variant},
+        run::{self, LoadedModel, Meter, RunPlan, Settings, VariantConfig},
     },
     runtime::{self, FlashAttention, KvType, LoadOptions, Options, Trust},
 };
@@ -73,23 +73,23 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let known = |case: &usize| *case < dataset.cases.len();
     let no_case = || Failure::of(Kind::Bug, "there is no such call");
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
-    let contender = Contender::unhashed(&args.model, LoadOptions { trust, repack: !args.no_repack })?;
+    let loaded = LoadedModel::unhashed(&args.model, LoadOptions { trust, repack: !args.no_repack })?;
     let session = Options {
         threads: Some(args.threads),
         kv_type: KvType::named(&args.kv_type).expect("clap takes no other name"),
         flash_attention: args.flash_attn,
         ..Options::default()
     };
-    let lane = Lane { contender: &contender, session, role: Role::Candidate };
+    let config = VariantConfig { loaded: &loaded, session, role: Role::Candidate };
     let settings = Settings {
         modes: Vec::new(),
         max_tokens: args.max_tokens,
         primary: String::new(),
         margin: 0.0,
-        drift: false,
+        divergence: false,
     };
     let first = Some(args.first).filter(known).ok_or_else(no_case)?;
-    let mut meter = Meter::new(lane, &dataset, &settings, first)?;
+    let mut meter = Meter::new(config, &dataset, &settings, first)?;
     for line in io::stdin().lock().lines() {
         let turn: Turn = serde_json::from_str(&line?).context("a turn is not understood")?;
         if !turn.cases.iter().all(known) {
@@ -102,7 +102,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// The speed pass: models, modes and conversations.
-pub struct Pass {
+pub struct SpeedPass {
     runners: Vec<Runner>,
     modes: Vec<Mode>,
     // Indices of the cases of each conversation.
@@ -114,42 +114,42 @@ pub struct Pass {
 struct Runner {
     model: PathBuf,
     name: String,
-    loaded: LoadOptions,
+    load_options: LoadOptions,
     session: Options,
     threads: usize,
     // One for each mode, in the same order.
-    arms: Vec<Arm>,
+    variants: Vec<Variant>,
 }
 
-impl Pass {
+impl SpeedPass {
     /// Speed pass on the first `conversations` conversations of a run, for all models except those of the noise floor.
     ///
     /// # Errors
     /// More threads than CPUs.
-    pub fn of(sweep: &Sweep<'_>, conversations: usize) -> anyhow::Result<Pass> {
-        let settings = &sweep.settings;
-        let compared = sweep.lanes.iter().filter(|lane| lane.role != Role::NoiseFloor);
-        let runner = |lane: &Lane<'_>| {
-            let threads = lane.threads()?;
+    pub fn new(plan: &RunPlan<'_>, conversations: usize) -> anyhow::Result<SpeedPass> {
+        let settings = &plan.settings;
+        let compared = plan.configs.iter().filter(|config| config.role != Role::NoiseFloor);
+        let runner = |config: &VariantConfig<'_>| {
+            let threads = config.threads()?;
             Ok(Runner {
-                model: lane.contender.path.clone(),
-                name: lane.contender.name.clone(),
-                loaded: lane.contender.loaded,
-                session: lane.session,
+                model: config.loaded.path.clone(),
+                name: config.loaded.name.clone(),
+                load_options: config.loaded.load_options,
+                session: config.session,
                 threads,
-                arms: settings
+                variants: settings
                     .modes
                     .iter()
-                    .map(|&mode| lane.arm(mode, settings.max_tokens, threads))
+                    .map(|&mode| config.variant(mode, settings.max_tokens, threads))
                     .collect(),
             })
         };
-        let cases = &sweep.dataset.cases;
-        let by_conversation = sweep
+        let cases = &plan.dataset.cases;
+        let by_conversation = plan
             .cases
             .chunk_by(|&a, &b| cases[a].conversation == cases[b].conversation)
             .map(<[usize]>::to_vec);
-        Ok(Pass {
+        Ok(SpeedPass {
             runners: compared.map(runner).collect::<edgecall::bench::Result<_>>()?,
             modes: settings.modes.clone(),
             conversations: by_conversation.take(conversations).collect(),
@@ -157,7 +157,7 @@ impl Pass {
         })
     }
 
-    /// Appends the missing measurements to the file at `out`; `said` is called with the model's name before each turn.
+    /// Appends the missing measurements to the file at `out`; `progress` is called with the model's name before each turn.
     ///
     /// # Errors
     /// A process that cannot be started or ends early; a file that cannot be written.
@@ -166,7 +166,7 @@ impl Pass {
         dataset: &Dataset,
         (job, test): (&Path, &Path),
         out: &Path,
-        said: &mut dyn FnMut(&str),
+        progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
         let (mut writer, file) = RowWriter::resume(out)?;
         let turns = self.missing(dataset, &file);
@@ -180,7 +180,7 @@ impl Pass {
         let (data, kernels) = (dataset.identity(), runtime::kernels::name().to_owned());
         for (cases, mode, index) in turns {
             let (Some(process), runner) = (&mut processes[index], &self.runners[index]) else { continue };
-            said(&runner.name);
+            progress(&runner.name);
             let turn = Turn { mode: self.modes[mode], cases: cases.to_vec() };
             let costs = process.take(&turn).with_context(|| {
                 format!("measuring {} came to an end; --resume goes on, --speed 0 leaves it out", runner.name)
@@ -189,7 +189,7 @@ impl Pass {
                 let case = &dataset.cases[case];
                 let speed = Speed {
                     schema_version: SCHEMA_VERSION,
-                    arm: runner.arms[mode].clone(),
+                    variant: runner.variants[mode].clone(),
                     kernels: kernels.clone(),
                     data: data.clone(),
                     conversation: case.conversation,
@@ -219,8 +219,8 @@ impl Pass {
                     let index = (at + turn) % self.runners.len();
                     let is_done = |&case: &usize| {
                         let case = &dataset.cases[case];
-                        let arm = self.runners[index].arms[mode].clone();
-                        done.contains(&(arm, host.clone(), case.conversation, case.turn))
+                        let variant = self.runners[index].variants[mode].clone();
+                        done.contains(&(variant, host.clone(), case.conversation, case.turn))
                     };
                     if !cases.iter().all(is_done) {
                         turns.push((&cases[..], mode, index));
@@ -235,7 +235,7 @@ impl Pass {
 /// A measuring process.
 struct Process {
     child: Child,
-    asks: ChildStdin,
+    requests: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
@@ -254,17 +254,17 @@ impl Runner {
         command.args(["--flash-attn", self.session.flash_attention.name()]);
         command.args(["--kernels", runtime::kernels::name()]);
         command.args(["--max-tokens", &max_tokens.to_string(), "--first", &first.to_string()]);
-        command.args((!self.loaded.repack).then_some("--no-repack"));
-        command.args((self.loaded.trust == Trust::Unchecked).then_some("--trust-model"));
+        command.args((!self.load_options.repack).then_some("--no-repack"));
+        command.args((self.load_options.trust == Trust::Unchecked).then_some("--trust-model"));
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start a process to measure in")?;
-        let (asks, answers) = (child.stdin.take(), child.stdout.take());
+        let (requests, answers) = (child.stdin.take(), child.stdout.take());
         Ok(Process {
             child,
-            asks: asks.expect("stdin is piped"),
+            requests: requests.expect("stdin is piped"),
             answers: BufReader::new(answers.expect("stdout is piped")),
         })
     }
@@ -274,7 +274,9 @@ impl Process {
     /// Runs one turn in the process.
     fn take(&mut self, turn: &Turn) -> anyhow::Result<Vec<Cost>> {
         let mut line = serde_json::to_string(turn)? + "\n";
-        self.asks.write_all(line.as_bytes()).map_err(|e| Failure::of(Kind::Unavailable, e.to_string()))?;
+        self.requests
+            .write_all(line.as_bytes())
+            .map_err(|e| Failure::of(Kind::Unavailable, e.to_string()))?;
         line.clear();
         self.answers.read_line(&mut line)?;
         if line.is_empty() {

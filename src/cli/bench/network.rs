@@ -1,6 +1,6 @@
 //! Arguments for connections to servers.
 
-use edgecall::http::{self, Client, Key, Patience};
+use edgecall::http::{self, Client, Key, RetryPolicy};
 use std::time::Duration;
 
 /// The arguments of all commands that use servers.
@@ -23,14 +23,14 @@ impl Args {
     /// # Errors
     /// An invalid address or key.
     pub fn client(&self, url: &str, keys: &[&'static str]) -> Result<Client, http::Error> {
-        let patience = Patience {
+        let retry = RetryPolicy {
             timeout: Duration::from_secs(self.timeout.into()),
             retries: self.retries,
             // A seed of its own for each process, so that shards do not retry at the same moment. Results do not depend
             // on it.
             seed: std::process::id().into(),
-            ..Patience::default()
+            ..RetryPolicy::default()
         };
-        Ok(Client::new(url, Key::from_env(keys)?, patience)?)
+        Ok(Client::new(url, Key::from_env(keys)?, retry)?)
     }
 }

@@ -8,7 +8,7 @@ use edgecall::{
     bench::{
         Dataset, report,
         row::{self, RowFile},
-        verdict::Rules,
+        score::verdict::Rules,
     },
 };
 use std::path::PathBuf;
@@ -88,7 +88,7 @@ fn judge_rows(args: &Args, rows: &mut RowFile) -> anyhow::Result<()> {
     let criteria = dataset.job.judge_instructions.as_deref();
     let judge = args.judge.prepare(&args.network, criteria, &folder.join("job_description.json"))?;
     if let Some(judge) = judge {
-        judge.sit(|judge, progress| judge.judge_rows(&mut rows.rows, &dataset, progress))?;
+        judge.run(|judge, progress| judge.judge_rows(&mut rows.rows, &dataset, progress))?;
     }
     Ok(())
 }

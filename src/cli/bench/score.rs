@@ -9,7 +9,10 @@ use crate::cli::{
 use anyhow::Context;
 use edgecall::{
     Kind,
-    bench::{Job, metric::Toolbox, predictions, verdict::Rules},
+    bench::{
+        Job,
+        score::{metric::Toolbox, predictions, verdict::Rules},
+    },
     files,
 };
 use std::{
@@ -64,14 +67,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         )?;
         let Rules { draws, seed, .. } = Rules::default();
         let graded =
-            judge.sit(|judge, progress| predictions::grade(judge, path, &rows, (draws, seed), progress))?;
+            judge.run(|judge, progress| predictions::grade(judge, path, &rows, (draws, seed), progress))?;
         scored = scored.with_verdicts(graded);
     }
     Ok(emit(&scored, Format::from_flag(args.json))?)
 }
 
 /// Judge of the command line, if one was given.
-fn judge(args: &Args, job: Option<&Job>) -> anyhow::Result<Option<judge::Bench>> {
+fn judge(args: &Args, job: Option<&Job>) -> anyhow::Result<Option<judge::ConfiguredJudge>> {
     if !args.judge.is_asked() {
         return Ok(None);
     }

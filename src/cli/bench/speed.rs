@@ -11,7 +11,7 @@ use clap::ArgAction;
 use edgecall::{
     bench::{
         Dataset,
-        speed::{self, Manners, Scope, Start},
+        speed::{self, CallSettings, Scope, Start},
     },
     call::Draft,
     runtime::{LoadOptions, Model, Trust, Vocabulary, kernels},
@@ -111,7 +111,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let session = args.context.options();
     match &dataset {
         Some(dataset) => {
-            let manners = Manners {
+            let settings = CallSettings {
                 free: args.free,
                 exact: args.exact,
                 draft: args.draft,
@@ -120,7 +120,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 session,
             };
             let progress = |made, of| line.show(&format!("call {} of {of}", made + 1));
-            let calls = speed::calls(dataset, &model, &manners, progress);
+            let calls = speed::calls(dataset, &model, &settings, progress);
             drop(line);
             Ok(emit(&calls?, format)?)
         }

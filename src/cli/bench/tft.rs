@@ -1,10 +1,14 @@
 //! `edgecall bench tft`.
 
+mod checks;
+mod rows;
+mod values;
+
 use super::{
     checkpoint,
     conditions::Conditions,
     endpoint, judge,
-    measure::Pass,
+    measure::SpeedPass,
     network,
     report::{exported, write_beside},
 };
@@ -14,29 +18,25 @@ use crate::cli::{
     output,
 };
 use anyhow::Context;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use checks::{check_gates, check_metrics, refuse_overwriting};
 use edgecall::{
     Kind,
     bench::{
-        Dataset, Mode, Row, Split,
-        endpoint::Endpoint,
-        judge::METRIC,
-        metric::{self, METRICS},
+        Dataset, Mode, Split,
         report::{self, Report},
-        row::{self, ByName, Record, RowFile, RowWriter, SCHEMA_VERSION, Start},
-        run::{self, Settings, Sweep},
-        verdict::Rules,
+        row::{self, RowFile},
+        run::{RunPlan, Settings},
+        score::{metric::DEFAULT_PRIMARY, verdict::Rules},
     },
     convert::{self, FileType},
     runtime,
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rows::{make_rows, measure};
 use std::{
-    collections::BTreeMap,
-    io::{self, IsTerminal, Write},
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
+use values::{gate, metrics, modes, points, shard, splits};
 
 /// The arguments of `edgecall bench tft`.
 #[derive(clap::Args)]
@@ -158,47 +158,6 @@ pub struct Args {
     network: network::Args,
 }
 
-fn modes() -> impl TypedValueParser<Value = Mode> {
-    PossibleValuesParser::new(Mode::ALL.map(Mode::name))
-        .map(|name| Mode::ALL.into_iter().find(|mode| mode.name() == name).expect("clap takes no other name"))
-}
-
-fn splits() -> impl TypedValueParser<Value = Split> {
-    PossibleValuesParser::new(Split::ALL.map(|(name, _)| name)).map(|name| {
-        let found = Split::ALL.into_iter().find(|(known, _)| *known == name);
-        found.expect("clap takes no other name").1
-    })
-}
-
-fn metrics() -> PossibleValuesParser {
-    PossibleValuesParser::new(METRICS.iter().map(|metric| metric.name()))
-}
-
-fn shard(text: &str) -> Result<(usize, usize), String> {
-    let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-    match numbers {
-        Some((i, n)) if (1..=n).contains(&i) => Ok((i, n)),
-        _ => Err("expected I/N with I from 1 to N, such as 2/3".into()),
-    }
-}
-
-fn points(text: &str) -> Result<f64, String> {
-    let points = text.parse().ok().filter(|points: &f64| *points > 0.0 && *points < 100.0);
-    points.ok_or_else(|| "expected points between 0 and 100, such as 3".into())
-}
-
-fn gate(text: &str) -> Result<(String, f64), String> {
-    let parts = text.split_once('=').and_then(|(name, x)| Some((name, x.parse().ok()?)));
-    let Some((name, least)) = parts.filter(|(_, x): &(_, f64)| (0.0..=1.0).contains(x)) else {
-        return Err("expected METRIC=X with X from 0 to 1, such as staged_tool_call=0.7".into());
-    };
-    let names: Vec<&str> = METRICS.iter().map(|metric| metric.name()).collect();
-    match names.contains(&name) {
-        true => Ok((name.to_owned(), least)),
-        false => Err(format!("`{name}` is no metric; there are {}", names.join(", "))),
-    }
-}
-
 /// Runs the command.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     runtime::kernels::active()?;
@@ -218,7 +177,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     }
     let paths = paths(&args)?;
     let is_reference = |path: &Path| args.reference.as_ref().is_some_and(|named| same(path, named));
-    let field = args.conditions.field(
+    let models = args.conditions.load(
         &paths,
         is_reference,
         args.endpoint.is_reference(),
@@ -229,17 +188,17 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         max_tokens: args.max_tokens.get(),
         primary: primary(&args).to_owned(),
         margin: args.margin / 100.0,
-        drift: !args.no_drift,
+        divergence: !args.no_drift,
     };
-    args.endpoint.complete(&mut server, field.reference())?;
+    args.endpoint.complete(&mut server, models.reference())?;
     let endpoint = server.as_ref().map(|server| server.endpoint(&dataset, cases.clone(), &settings));
-    let sweep = Sweep { dataset: &dataset, cases, lanes: field.lanes(), settings };
+    let plan = RunPlan { dataset: &dataset, cases, configs: models.configs(), settings };
     let out = out(&args);
-    make_rows(&args, &sweep, endpoint.as_ref(), &field.skipped, &out)?;
-    let pass = Pass::of(&sweep, args.speed)?;
+    make_rows(&args, &plan, endpoint.as_ref(), &models.skipped, &out)?;
+    let pass = SpeedPass::new(&plan, args.speed)?;
     // Frees the memory for the measuring processes.
-    drop(sweep);
-    drop(field);
+    drop(plan);
+    drop(models);
     measure(&args, &pass, &dataset, &out)?;
     if let Some(judge) = judge {
         judge.judge_file(&out, &dataset).context("the judge ended the run; go on with --resume")?;
@@ -255,50 +214,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
 
 /// Name of the primary metric.
 fn primary(args: &Args) -> &str {
-    args.primary.as_deref().unwrap_or("staged_tool_call")
-}
-
-/// Returns an error if a requested metric or gate cannot be measured on these data.
-fn check_metrics(args: &Args, dataset: &Dataset) -> anyhow::Result<()> {
-    let require = |what: &str| dataset.require_labels(what);
-    if args.primary.is_some() {
-        require("--primary names what decides, and a decision")?;
-    }
-    if args.fail_if_worse {
-        require("--fail-if-worse")?;
-    }
-    if args.judge.is_asked() {
-        require("a judge, who compares with them,")?;
-    }
-    for (name, _) in &args.fail_under {
-        if metric::named(name).is_some_and(|metric| metric.needs_label()) {
-            require(&format!("--fail-under {name}"))?;
-        }
-    }
-    let gates = args.fail_under.iter().map(|(name, _)| ("--fail-under", name.as_str()));
-    for (option, name) in gates.chain([("--primary", primary(args))]) {
-        if name == "judge_proxy" && !dataset.is_public() {
-            return Err(Failure::usage(format!(
-                "judge_proxy is fitted to the published test set, and this is another; take another {option}"
-            )));
-        }
-        if name == METRIC && !args.judge.is_asked() {
-            return Err(Failure::usage(
-                "llm_judge takes a judge; name one with --judge URL and --judge-model NAME",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Returns an error if the row file exists and the run does not resume, before any slow step.
-fn refuse_overwriting(args: &Args) -> anyhow::Result<()> {
-    let out = out(args);
-    if args.resume || !out.exists() {
-        return Ok(());
-    }
-    let way_on = "go on with it by --resume, or name another with --out";
-    Err(Failure::of(Kind::CannotCreate, format!("{} is there already; {way_on}", out.display())))
+    args.primary.as_deref().unwrap_or(DEFAULT_PRIMARY.name())
 }
 
 fn dataset(args: &Args) -> anyhow::Result<Dataset> {
@@ -311,17 +227,6 @@ fn data_files(args: &Args) -> (PathBuf, PathBuf) {
     let job = place(&args.job, &args.data, "job_description.json");
     let test = place(&args.test, &args.data, "test.jsonl");
     (job, test)
-}
-
-fn measure(args: &Args, pass: &Pass, dataset: &Dataset, out: &Path) -> anyhow::Result<()> {
-    let (job, test) = data_files(args);
-    let bar = bar(pass.turns(), "turns");
-    pass.run(dataset, (&job, &test), out, &mut |model| {
-        bar.set_message(format!("speed of {model}"));
-        bar.inc(1);
-    })?;
-    bar.finish_and_clear();
-    Ok(())
 }
 
 /// The path given, else `name` in the folder.
@@ -365,81 +270,6 @@ fn out(args: &Args) -> PathBuf {
     })
 }
 
-fn make_rows(
-    args: &Args,
-    sweep: &Sweep<'_>,
-    endpoint: Option<&Endpoint<'_>>,
-    skipped: &ByName<String>,
-    out: &Path,
-) -> anyhow::Result<()> {
-    let is_new = !out.exists();
-    let (mut writer, done) = RowWriter::resume(out)?;
-    let checked = || {
-        let run = sweep.begin(out, &done)?;
-        endpoint.map_or(Ok(()), |endpoint| endpoint.check(out, &done)).map(|()| run)
-    };
-    let run = checked().inspect_err(|_| {
-        if is_new {
-            // Otherwise the next run would fail because the file exists.
-            let _ = std::fs::remove_file(out);
-        }
-    })?;
-    let start = Start {
-        schema_version: SCHEMA_VERSION,
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        environment: environment(),
-        skipped: skipped.clone(),
-    };
-    writer.append(&Record::Start(start))?;
-    let bar = bar(sweep.row_count() + endpoint.map_or(0, Endpoint::row_count), "rows");
-    bar.set_position(done.rows.len() as u64);
-    let mut sink = |row: Row| {
-        bar.set_message(format!("{}, {}", row.model, row.key.arm.mode));
-        writer.append(&Record::Row(Box::new(row)))?;
-        bar.inc(1);
-        Ok(())
-    };
-    let tokens = run.rows(&done, &mut sink)?;
-    if let Some(endpoint) = endpoint {
-        endpoint.run(&done, &mut sink).context("the server ended the run; go on with --resume")?;
-    }
-    bar.finish_and_clear();
-    if args.timings {
-        let (computed, in_all) = (tokens.computed, tokens.in_all);
-        // Nobody reads a closed stderr.
-        let _ = writeln!(io::stderr(), "prompt tokens computed: {computed} of {in_all}");
-    }
-    Ok(())
-}
-
-/// Facts about the machine and the build, by name.
-fn environment() -> BTreeMap<String, String> {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("model name") || line.starts_with("Model"))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    });
-    let facts = [
-        ("edgecall", Some(env!("CARGO_PKG_VERSION").to_owned())),
-        ("engine", Some(runtime::ENGINE.to_owned())),
-        ("kernels", Some(runtime::kernels::name().to_owned())),
-        ("host", Some(run::host())),
-        ("system", Some(format!("{} {}", std::env::consts::OS, std::env::consts::ARCH))),
-        ("cpu", cpu),
-    ];
-    facts.into_iter().filter_map(|(name, fact)| Some((name.to_owned(), fact?))).collect()
-}
-
-/// Progress bar on stderr if it is a terminal.
-fn bar(length: usize, what: &str) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg:24} {wide_bar} {pos} of {len} {prefix} {eta:>4}");
-    let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr());
-    bar.set_prefix(what.to_owned());
-    bar.with_style(style.expect("the template is a constant"))
-}
-
 fn write_reports(args: &Args, report: &Report) -> anyhow::Result<()> {
     let files = [("json", &args.json), ("markdown", &args.markdown), ("html", &args.html)];
     for (form, path) in files.into_iter().filter_map(|(form, path)| Some((form, path.as_ref()?))) {
@@ -447,28 +277,4 @@ fn write_reports(args: &Args, report: &Report) -> anyhow::Result<()> {
         write_beside(path, &exported(form, report)).with_context(cannot)?;
     }
     Ok(output::text(&exported("text", report))?)
-}
-
-/// Returns an error if a gate is not met.
-fn check_gates(args: &Args, report: &Report) -> anyhow::Result<()> {
-    let mut failed = Vec::new();
-    if args.fail_if_worse {
-        for verdict in &report.verdicts {
-            let worse = verdict.verdict.findings.iter().filter(|finding| finding.worse);
-            failed.extend(
-                worse.map(|f| format!("{} is worse than {} ({})", f.name, verdict.reference, verdict.mode)),
-            );
-        }
-    }
-    for (metric, least) in &args.fail_under {
-        failed.extend(report.arms.iter().filter_map(|arm| {
-            let label = &arm.label;
-            match arm.mean(metric).and_then(|mean| mean.mean) {
-                Some(mean) if mean >= *least => None,
-                Some(mean) => Some(format!("{metric} of {label} is {mean:.4}, below {least}")),
-                None => Some(format!("{metric} of {label} could not be measured on any row")),
-            }
-        }));
-    }
-    if failed.is_empty() { Ok(()) } else { Err(Failure::of(Kind::Negative, failed.join("; "))) }
 }

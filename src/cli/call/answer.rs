@@ -67,7 +67,7 @@ pub fn print(answer: &Answer, choice: &Choice, output: OutputArg, model: &Path) 
 /// Prints on stderr what stdout lacks: the reasoning, and a warning if the answer was cut off.
 pub fn comment(answer: &Answer, output: OutputArg) {
     if output != OutputArg::Openai {
-        say(answer.thought.as_deref());
+        say(answer.reasoning.as_deref());
     }
     if answer.end == End::CutOff {
         let what = if answer.calls.is_empty() {

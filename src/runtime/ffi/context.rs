@@ -17,6 +17,8 @@ use std::{marker::PhantomData, ptr::NonNull};
 pub struct Params {
     /// Its length in tokens.
     pub n_ctx: u32,
+    /// Number of sequences, with the ids from 0 on; they share the length.
+    pub n_seq: u32,
     /// Most tokens in one decode.
     pub n_batch: u32,
     /// Most tokens that are computed together.
@@ -31,11 +33,12 @@ pub struct Params {
     pub flash_attention: bool,
 }
 
-/// A context with one sequence.
+/// A context whose sequences share one KV cache.
 pub struct Context<'m> {
     raw: NonNull<sys::llama_context>,
     batch: sys::llama_batch,
     pool: Option<Pool>,
+    n_seq: u32,
     n_seq_max: u32,
     model: PhantomData<&'m LlamaModel>,
 }
@@ -54,10 +57,10 @@ impl<'m> Context<'m> {
         raw_params.n_ctx = params.n_ctx;
         raw_params.n_batch = params.n_batch;
         raw_params.n_ubatch = params.n_ubatch;
-        // The second sequence is used to export and import states; it shares the memory of the first. llama.cpp
+        // One more sequence is used to export and import states; it shares the memory of the others. llama.cpp
         // reserves logits for each sequence, and asserts that a batch, which is at most as long as the context,
         // has as many rows.
-        raw_params.n_seq_max = params.n_ctx.clamp(1, 2);
+        raw_params.n_seq_max = params.n_ctx.clamp(1, params.n_seq + 1);
         raw_params.kv_unified = true;
         raw_params.n_threads = i32::try_from(params.threads).unwrap_or(i32::MAX);
         raw_params.n_threads_batch = raw_params.n_threads;
@@ -71,8 +74,8 @@ impl<'m> Context<'m> {
         let raw = NonNull::new(unsafe { sys::llama_init_from_model(model_pointer(model), raw_params) })?;
         // SAFETY: plain numbers; freed when the context is dropped.
         let batch = unsafe { sys::llama_batch_init(params.n_batch as i32, 0, 1) };
-        let n_seq_max = raw_params.n_seq_max;
-        let mut context = Context { raw, batch, pool: None, n_seq_max, model: PhantomData };
+        let (n_seq, n_seq_max) = (params.n_seq, raw_params.n_seq_max);
+        let mut context = Context { raw, batch, pool: None, n_seq, n_seq_max, model: PhantomData };
         if params.keep_threads
             && let Some(pool) = Pool::new(params.threads)
         {
@@ -91,13 +94,14 @@ impl<'m> Context<'m> {
         unsafe { sys::llama_n_batch(self.raw.as_ptr()) as usize }
     }
 
-    /// Decodes `tokens` at the positions from `position` on. Logits are computed after the tokens for whose
+    /// Decodes `tokens` of the sequence `seq_id` at the positions from `position` on. Logits are computed after the tokens for whose
     /// index `wants` is true.
     ///
     /// # Errors
     /// Return value of `llama_decode`; [`TOO_MANY`] for too many tokens.
     pub fn decode(
         &mut self,
+        seq_id: i32,
         tokens: &[i32],
         position: usize,
         wants: impl Fn(usize) -> bool,
@@ -112,7 +116,7 @@ impl<'m> Context<'m> {
                 *self.batch.token.add(i) = token;
                 *self.batch.pos.add(i) = at;
                 *self.batch.n_seq_id.add(i) = 1;
-                **self.batch.seq_id.add(i) = SEQ_ID;
+                **self.batch.seq_id.add(i) = seq_id;
                 *self.batch.logits.add(i) = i8::from(wants(i));
             }
         }
@@ -137,23 +141,29 @@ impl<'m> Context<'m> {
         }
     }
 
-    /// Removes the tokens from `position` on; `false` if the model's memory cannot be cut there.
-    pub fn cut(&mut self, position: usize) -> bool {
+    /// Removes the tokens of a sequence from `position` on; `false` if the model's memory cannot be cut there.
+    pub fn cut(&mut self, seq_id: i32, position: usize) -> bool {
         let Ok(position) = i32::try_from(position) else { return false };
         // SAFETY: a live context's memory; llama.cpp checks the positions.
-        unsafe { sys::llama_memory_seq_rm(sys::llama_get_memory(self.raw.as_ptr()), SEQ_ID, position, -1) }
+        unsafe { sys::llama_memory_seq_rm(sys::llama_get_memory(self.raw.as_ptr()), seq_id, position, -1) }
     }
 
-    /// Removes all tokens.
-    pub fn clear(&mut self) {
-        // SAFETY: a live context's memory.
-        unsafe { sys::llama_memory_clear(sys::llama_get_memory(self.raw.as_ptr()), true) }
+    /// Removes all tokens of a sequence.
+    pub fn clear(&mut self, seq_id: i32) {
+        // SAFETY: a live context's memory; a whole sequence can always be removed.
+        unsafe {
+            let memory = sys::llama_get_memory(self.raw.as_ptr());
+            if self.n_seq == 1 {
+                sys::llama_memory_clear(memory, true);
+            } else {
+                sys::llama_memory_seq_rm(memory, seq_id, -1, -1);
+            }
+        }
     }
 }
 
 /// The error of [`Context::decode`] for a batch that does not fit; a number of our own.
 pub const TOO_MANY: i32 = 3;
-const SEQ_ID: i32 = 0;
 
 impl Drop for Context<'_> {
     fn drop(&mut self) {

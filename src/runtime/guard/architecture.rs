@@ -1,54 +1,14 @@
-//! Complete checks for some architectures: every hyperparameter, and every tensor against them.
+//! Complete checks for the architectures of [`arch`](crate::arch): every hyperparameter, and every tensor against them.
 //!
 //! llama.cpp asserts some of this and divides by some of it. For what it refuses, it gives the reason only in
 //! its log.
 
 use super::{Error, keys::Keys};
-use crate::gguf::{GgmlType, Gguf, TensorInfo, Value};
+use crate::{
+    arch::{ARCHITECTURES, Architecture, HeadLength, Presence, Sizes, TOKEN_EMBEDDING, Tensor},
+    gguf::{GgmlType, Gguf, TensorInfo, Value},
+};
 use std::collections::BTreeMap;
-
-/// A checked architecture, and its differences from the others. All three are decoders with grouped-query
-/// attention, SwiGLU and RMS norms.
-struct Architecture {
-    name: &'static str,
-    /// True if each head's queries and keys have RMS norms.
-    head_norms: bool,
-    /// True if the output matrix may have a bias.
-    output_bias: bool,
-    /// True if the attention output and the feed-forward layer may have biases.
-    dense_biases: bool,
-    /// True if there may be divisors of the rotary frequencies.
-    rope_factors: bool,
-    /// True if the head width may differ from the embedding length divided by the number of heads.
-    free_heads: bool,
-}
-
-static ARCHITECTURES: &[Architecture] = &[
-    Architecture {
-        name: "qwen3",
-        head_norms: true,
-        output_bias: false,
-        dense_biases: false,
-        rope_factors: false,
-        free_heads: true,
-    },
-    Architecture {
-        name: "qwen2",
-        head_norms: false,
-        output_bias: true,
-        dense_biases: false,
-        rope_factors: false,
-        free_heads: false,
-    },
-    Architecture {
-        name: "llama",
-        head_norms: false,
-        output_bias: false,
-        dense_biases: true,
-        rope_factors: true,
-        free_heads: true,
-    },
-];
 
 /// llama.cpp's `LLAMA_MAX_LAYERS`, which it asserts.
 const MAX_BLOCKS: u32 = 512;
@@ -64,73 +24,54 @@ pub(super) fn checked() -> Vec<&'static str> {
     ARCHITECTURES.iter().map(|architecture| architecture.name).collect()
 }
 
-/// True if files of the architecture of this name are checked.
-pub(super) fn is_checked(name: &str) -> bool {
-    ARCHITECTURES.iter().any(|architecture| architecture.name == name)
-}
-
 /// Checks the hyperparameters of a model of a checked architecture for consistency, and `tensors` (of all its
 /// files) against them. `n_vocab` is the number of its tokens.
-pub(super) fn check(gguf: &Gguf, tensors: &[TensorInfo], n_vocab: u64) -> Result<(), Error> {
-    let Some(architecture) =
-        ARCHITECTURES.iter().find(|architecture| gguf.architecture() == Some(architecture.name))
-    else {
-        return Ok(());
-    };
-    let sizes = Sizes::of(&Keys::new(gguf, architecture.name), architecture, n_vocab)?;
+pub(super) fn check(
+    gguf: &Gguf,
+    tensors: &[TensorInfo],
+    architecture: &Architecture,
+    n_vocab: u64,
+) -> Result<(), Error> {
+    let keys = Keys::new(gguf, architecture.name);
+    let block_count = keys.count("block_count", 1, MAX_BLOCKS)?;
+    let sizes = sizes(&keys, architecture, n_vocab)?;
     let mut table = Table {
         tensors: tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
         architecture: architecture.name,
-        block_count: sizes.block_count,
+        block_count,
     };
-    check_outside_blocks(&mut table, architecture, &sizes)?;
-    for block in 0..sizes.block_count {
-        check_block(&mut table, architecture, &sizes, block)?;
+    for tensor in (architecture.outer_tensors)(&sizes) {
+        table.check(&tensor, tensor.name)?;
+    }
+    for factors in architecture.rope_factors {
+        table.optional_row(factors.name, sizes.head / 2)?;
+    }
+    let layer = (architecture.layer_tensors)(&sizes);
+    for block in 0..block_count {
+        check_block(&mut table, &layer, block)?;
     }
     table.finish()
 }
 
-/// The sizes from which all shapes follow.
-struct Sizes {
-    block_count: u64,
-    embedding: u64,
-    feed_forward: u64,
-    /// Total width of all heads' queries, and of all keys or values.
-    queries: u64,
-    keys: u64,
-    head: u64,
-    vocabulary: u64,
-}
-
-impl Sizes {
-    fn of(keys: &Keys<'_>, architecture: &Architecture, vocabulary: u64) -> Result<Sizes, Error> {
-        let block_count = keys.count("block_count", 1, MAX_BLOCKS)?;
-        keys.count("context_length", 1, MAX_CONTEXT)?;
-        let embedding = keys.count("embedding_length", 1, MAX_WIDTH)?;
-        let feed_forward = keys.count("feed_forward_length", 1, MAX_WIDTH)?;
-        let heads = keys.count("attention.head_count", 1, MAX_HEADS)?;
-        let kv_heads = keys.optional_count("attention.head_count_kv", 1, MAX_HEADS)?.unwrap_or(heads);
-        if !heads.is_multiple_of(kv_heads) {
-            return Err(keys.wrong(
-                "attention.head_count_kv",
-                &Value::U32(kv_heads as u32),
-                format!("a divisor of the {heads} of `{}`", keys.key("attention.head_count")),
-            ));
-        }
-        let head = head_length(keys, architecture, embedding, heads)?;
-        same_or_absent(keys, embedding, head, vocabulary)?;
-        numbers(keys)?;
-        only_what_is_checked(keys)?;
-        Ok(Sizes {
-            block_count,
-            embedding,
-            feed_forward,
-            queries: heads * head,
-            keys: kv_heads * head,
-            head,
-            vocabulary,
-        })
+/// The sizes from which all shapes follow, by the keys.
+fn sizes(keys: &Keys<'_>, architecture: &Architecture, vocabulary: u64) -> Result<Sizes, Error> {
+    keys.count("context_length", 1, MAX_CONTEXT)?;
+    let embedding = keys.count("embedding_length", 1, MAX_WIDTH)?;
+    let feed_forward = keys.count("feed_forward_length", 1, MAX_WIDTH)?;
+    let heads = keys.count("attention.head_count", 1, MAX_HEADS)?;
+    let kv_heads = keys.optional_count("attention.head_count_kv", 1, MAX_HEADS)?.unwrap_or(heads);
+    if !heads.is_multiple_of(kv_heads) {
+        return Err(keys.wrong(
+            "attention.head_count_kv",
+            &Value::U32(kv_heads as u32),
+            format!("a divisor of the {heads} of `{}`", keys.key("attention.head_count")),
+        ));
     }
+    let head = head_length(keys, architecture, embedding, heads)?;
+    same_or_absent(keys, embedding, head, vocabulary)?;
+    numbers(keys)?;
+    only_what_is_checked(keys)?;
+    Ok(Sizes { embedding, feed_forward, queries: heads * head, keys: kv_heads * head, head, vocabulary })
 }
 
 /// Length of a head's key, which is also that of its value and of its rotated part.
@@ -154,7 +95,7 @@ fn head_length(
         Some(head) => head,
         None => share()?,
     };
-    if !architecture.free_heads && share()? != head {
+    if architecture.head_length == HeadLength::ShareOfEmbedding && share()? != head {
         keys.same("attention.key_length", share()?, "the embedding's length by the number of heads")?;
     }
     // Pairs of a head's numbers are rotated.
@@ -248,6 +189,22 @@ impl<'t> Table<'t> {
         self.tensors.contains_key(name)
     }
 
+    /// Checks `tensor` under its full name.
+    fn check(&mut self, tensor: &Tensor, name: &str) -> Result<(), Error> {
+        if matches!(tensor.presence, Presence::Optional(_)) && !self.has(name) {
+            return Ok(());
+        }
+        match *tensor.dims() {
+            [len] => self.row(name, len),
+            [row_len, rows] => {
+                self.matrix(name, [row_len, rows])?;
+                // llama.cpp looks up rows of the embedding as they are.
+                if tensor.name == TOKEN_EMBEDDING { Ok(()) } else { self.scales(name) }
+            }
+            ref dims => self.required(name, dims).map(drop),
+        }
+    }
+
     /// Checks a required matrix; `dims` is row length, then rows.
     fn matrix(&mut self, name: &str, dims: [u64; 2]) -> Result<(), Error> {
         let tensor = self.required(name, &dims)?;
@@ -276,8 +233,10 @@ impl<'t> Table<'t> {
         if self.has(name) { self.row(name, len) } else { Ok(()) }
     }
 
-    /// Checks the two optional scales beside a matrix, as NVFP4 files have them.
-    fn scales(&mut self, name: &str) -> Result<(), Error> {
+    /// Checks the two optional scales beside a matrix, as NVFP4 files have them. If the output is tied, llama.cpp
+    /// asserts that it has none.
+    fn scales(&mut self, matrix: &str) -> Result<(), Error> {
+        let name = matrix.strip_suffix(".weight").unwrap_or(matrix);
         self.optional_row(&format!("{name}.scale"), 1)?;
         self.optional_row(&format!("{name}.input_scale"), 1)
     }
@@ -311,61 +270,32 @@ impl<'t> Table<'t> {
     }
 }
 
-fn check_outside_blocks(table: &mut Table<'_>, a: &Architecture, sizes: &Sizes) -> Result<(), Error> {
-    table.matrix("token_embd.weight", [sizes.embedding, sizes.vocabulary])?;
-    table.row("output_norm.weight", sizes.embedding)?;
-    if table.has("output.weight") {
-        table.matrix("output.weight", [sizes.embedding, sizes.vocabulary])?;
-        // If the output is tied, llama.cpp asserts that there are no scales.
-        table.scales("output")?;
-    }
-    if a.output_bias {
-        table.optional_row("output.bias", sizes.vocabulary)?;
-    }
-    if a.rope_factors {
-        for name in ["rope_freqs", "rope_factors_long", "rope_factors_short"] {
-            table.optional_row(&format!("{name}.weight"), sizes.head / 2)?;
+/// Checks the tensors of a layer. llama.cpp takes queries, keys and values in a single matrix, too.
+fn check_block(table: &mut Table<'_>, layer: &[Tensor], block: u64) -> Result<(), Error> {
+    let name = |tensor: &str| format!("blk.{block}.{tensor}");
+    let fused = name("attn_qkv.weight");
+    let is_fused = table.has(&fused);
+    for tensor in layer {
+        match tensor.name {
+            "attn_q.weight" if is_fused => {
+                let [row_len, rows] = fused_dims(layer);
+                table.matrix(&fused, [row_len, rows])?;
+                table.optional_row(&name("attn_qkv.bias"), rows)?;
+                table.scales(&fused)?;
+            }
+            "attn_k.weight" | "attn_v.weight" if is_fused => {}
+            _ => table.check(tensor, &name(tensor.name))?,
         }
     }
     Ok(())
 }
 
-fn check_block(table: &mut Table<'_>, a: &Architecture, sizes: &Sizes, block: u64) -> Result<(), Error> {
-    let name = |tensor: &str| format!("blk.{block}.{tensor}");
-    table.row(&name("attn_norm.weight"), sizes.embedding)?;
-    let widths = [("attn_q", sizes.queries), ("attn_k", sizes.keys), ("attn_v", sizes.keys)];
-    if table.has(&name("attn_qkv.weight")) {
-        let fused = sizes.queries + 2 * sizes.keys;
-        table.matrix(&name("attn_qkv.weight"), [sizes.embedding, fused])?;
-        table.optional_row(&name("attn_qkv.bias"), fused)?;
-        table.scales(&name("attn_qkv"))?;
-    } else {
-        for (tensor, width) in widths {
-            table.matrix(&name(&format!("{tensor}.weight")), [sizes.embedding, width])?;
-            table.scales(&name(tensor))?;
-        }
-    }
-    for (tensor, width) in widths {
-        table.optional_row(&name(&format!("{tensor}.bias")), width)?;
-    }
-    if a.head_norms {
-        table.row(&name("attn_q_norm.weight"), sizes.head)?;
-        table.row(&name("attn_k_norm.weight"), sizes.head)?;
-    }
-    table.row(&name("ffn_norm.weight"), sizes.embedding)?;
-    for (tensor, row, rows) in [
-        ("attn_output", sizes.queries, sizes.embedding),
-        ("ffn_gate", sizes.embedding, sizes.feed_forward),
-        ("ffn_up", sizes.embedding, sizes.feed_forward),
-        ("ffn_down", sizes.feed_forward, sizes.embedding),
-    ] {
-        table.matrix(&name(&format!("{tensor}.weight")), [row, rows])?;
-        table.scales(&name(tensor))?;
-        if a.dense_biases {
-            table.optional_row(&name(&format!("{tensor}.bias")), rows)?;
-        }
-    }
-    Ok(())
+/// Dimensions of the matrix that stands for those of queries, keys and values.
+fn fused_dims(layer: &[Tensor]) -> [u64; 2] {
+    let is_part =
+        |tensor: &&Tensor| ["attn_q.weight", "attn_k.weight", "attn_v.weight"].contains(&tensor.name);
+    let parts = layer.iter().filter(is_part).map(Tensor::dims);
+    parts.fold([0, 0], |[_, rows], part| [part[0], rows + part[1]])
 }
 
 /// True if ggml's CPU backend has a dot product for the type; for others it calls a null pointer.

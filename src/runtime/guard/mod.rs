@@ -14,7 +14,10 @@ mod tokens;
 
 pub use error::Error;
 
-use crate::gguf::{Gguf, TensorInfo};
+use crate::{
+    arch,
+    gguf::{Gguf, TensorInfo},
+};
 pub(super) use split::Parts;
 
 /// Trust in a model file.
@@ -44,9 +47,9 @@ pub fn check_vocabulary(gguf: &Gguf, trust: Trust) -> Result<(), Error> {
 pub fn check_model(gguf: &Gguf, tensors: &[TensorInfo], trust: Trust) -> Result<(), Error> {
     check_architecture(gguf, trust)?;
     let n_vocab = tokens::check(gguf, trust)?;
-    match gguf.architecture() {
-        Some(name) if architecture::is_checked(name) => architecture::check(gguf, tensors, n_vocab),
-        _ => foreign::check(gguf, tensors),
+    match gguf.architecture().and_then(arch::by_name) {
+        Some(architecture) => architecture::check(gguf, tensors, architecture, n_vocab),
+        None => foreign::check(gguf, tensors),
     }
 }
 
@@ -55,7 +58,7 @@ fn check_architecture(gguf: &Gguf, trust: Trust) -> Result<(), Error> {
         key: "general.architecture".into(),
         expected: format!("one of {}", architecture::checked().join(", ")),
     })?;
-    if trust == Trust::Checked && !architecture::is_checked(found) {
+    if trust == Trust::Checked && arch::by_name(found).is_none() {
         return Err(Error::Architecture { found: found.to_owned(), checked: architecture::checked() });
     }
     Ok(())

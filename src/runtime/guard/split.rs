@@ -69,7 +69,7 @@ fn parse_file(path: &Path) -> Result<(Gguf, ModelFile), Error> {
         Ok(metadata) if !metadata.is_file() => return Err(Error::Irregular { path: path.to_path_buf() }),
         _ => {}
     }
-    let stat = FileStat::of(path).map_err(open)?;
+    let stat = FileStat::read(path).map_err(open)?;
     let file = Map::open(path).map_err(open)?;
     let gguf = Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })?;
     let data_start = gguf.data_start;

@@ -1,21 +1,18 @@
 //! Checks of the tokenizer's keys: arrays of equal length, unique texts, valid ids.
 
 use super::{Error, Trust, keys::Keys};
-use crate::gguf::{Array, Gguf, Value};
+use crate::{
+    arch::{pretokenizer, tokenizer::TokenizerModel},
+    gguf::{Array, Gguf, Value},
+};
 use std::collections::HashMap;
 
-/// Tokenizers that are checked completely: byte-level BPE, and SentencePiece with byte tokens.
-const CHECKED: [&str; 2] = ["gpt2", "llama"];
 /// The prefix of the keys.
 const PREFIX: &str = "tokenizer.ggml";
 /// Most tokens, many times more than any model has; llguidance keeps ids in 24 bits.
 const MAX_TOKENS: usize = 1 << 22;
 /// Most bytes of a token: twice the longest run of spaces in a published model.
 const MAX_TOKEN_BYTES: usize = 1 << 12;
-/// Pre-tokenizers for tokens that are not in the byte-level alphabet. With these, llama.cpp asserts at the
-/// first space or line feed.
-const NOT_BYTE_LEVEL: [&str; 5] =
-    ["gemma4", "granite-embed-multi-311m", "mmbert", "sarvam-moe", "whitespace"];
 /// llama.cpp's type number of tokens that are a single byte.
 const BYTE: i32 = 6;
 
@@ -28,12 +25,13 @@ pub(super) fn check(gguf: &Gguf, trust: Trust) -> Result<u64, Error> {
     let keys = Keys::new(gguf, PREFIX);
     let missing =
         |name: &str, expected: &str| Error::MissingKey { key: keys.key(name), expected: expected.to_owned() };
-    let model = keys.text("model")?.ok_or_else(|| missing("model", "gpt2 or llama"))?;
-    if NONE.contains(&model) {
-        return Err(Error::NoTokenizer { found: model.to_owned() });
+    let name = keys.text("model")?.ok_or_else(|| missing("model", &checked().join(" or ")))?;
+    if NONE.contains(&name) {
+        return Err(Error::NoTokenizer { found: name.to_owned() });
     }
-    if !CHECKED.contains(&model) && trust == Trust::Checked {
-        return Err(Error::Tokenizer { found: model.to_owned(), checked: CHECKED.to_vec() });
+    let model = TokenizerModel::named(name);
+    if model.is_none() && trust == Trust::Checked {
+        return Err(Error::Tokenizer { found: name.to_owned(), checked: checked() });
     }
     let tokens = strings(&keys, "tokens")?.ok_or_else(|| missing("tokens", "an array of strings"))?;
     check_count(&keys, tokens)?;
@@ -41,14 +39,16 @@ pub(super) fn check(gguf: &Gguf, trust: Trust) -> Result<u64, Error> {
     check_scores(&keys, tokens.len())?;
     check_types(&keys, tokens)?;
     match model {
-        "llama" => check_bytes(&keys, tokens)?,
-        _ if !CHECKED.contains(&model) => {}
-        _ => check_merges(
+        Some(TokenizerModel::SentencePiece) => check_bytes(&keys, tokens)?,
+        Some(TokenizerModel::ByteLevelBpe) => check_merges(
             &keys,
             strings(&keys, "merges")?.ok_or_else(|| missing("merges", "an array of strings"))?,
         )?,
+        None => {}
     }
-    if let Some(pre) = keys.text("pre")?.filter(|pre| model == "gpt2" && NOT_BYTE_LEVEL.contains(pre)) {
+    let is_byte_level = |pre: &str| pretokenizer::named(pre).is_none_or(|known| known.is_byte_level);
+    let is_wrong = |pre: &&str| model == Some(TokenizerModel::ByteLevelBpe) && !is_byte_level(pre);
+    if let Some(pre) = keys.text("pre")?.filter(is_wrong) {
         let expected = "a pre-tokenizer for byte-level tokens".to_owned();
         return Err(keys.wrong("pre", &Value::String(pre.to_owned()), expected));
     }
@@ -57,6 +57,11 @@ pub(super) fn check(gguf: &Gguf, trust: Trust) -> Result<u64, Error> {
     }
     check_special_ids(gguf, tokens.len())?;
     Ok(tokens.len() as u64)
+}
+
+/// Names of the tokenizers that are checked completely.
+fn checked() -> Vec<&'static str> {
+    TokenizerModel::ALL.into_iter().map(TokenizerModel::name).collect()
 }
 
 fn strings<'g>(keys: &Keys<'g>, name: &str) -> Result<Option<&'g [String]>, Error> {

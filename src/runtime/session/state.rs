@@ -11,8 +11,8 @@ impl Session<'_> {
     ///
     /// The session's tokens and logits do not change.
     pub fn state(&mut self, range: Range<usize>, wants: impl FnOnce(usize) -> bool) -> Option<Vec<u8>> {
-        let is_here = !range.is_empty() && range.end <= self.n_past;
-        is_here.then(|| self.context.state(range, wants)).flatten()
+        let is_here = !range.is_empty() && range.end <= self.sequence.n_past;
+        is_here.then(|| self.context.raw.state(self.sequence.id, range, wants)).flatten()
     }
 
     /// Appends `tokens` by importing their `state`, which [`Session::state`] exported after the same tokens in
@@ -22,15 +22,17 @@ impl Session<'_> {
     /// llama.cpp checks the length of `state` and its shape, but not the numbers in it: the caller must trust
     /// its origin.
     pub fn restore(&mut self, tokens: &[i32], state: &[u8]) -> bool {
-        if tokens.is_empty() || tokens.len() > self.n_ctx - self.n_past || self.forget_guesses().is_err() {
+        let Session { context, sequence } = self;
+        let room = context.n_ctx - sequence.n_past;
+        if tokens.is_empty() || tokens.len() > room || sequence.forget_guesses(context).is_err() {
             return false;
         }
-        let end = self.n_past + tokens.len();
-        let taken = self.context.restore(self.n_past..end, state);
+        let end = sequence.n_past + tokens.len();
+        let taken = context.raw.restore(sequence.id, sequence.n_past..end, state);
         if taken {
-            self.row = None;
-            self.n_past = end;
-            self.tokens.extend_from_slice(tokens);
+            sequence.logits = None;
+            sequence.n_past = end;
+            sequence.tokens.extend_from_slice(tokens);
         }
         taken
     }
@@ -43,10 +45,10 @@ impl Session<'_> {
              {}; pieces of {PIECE} after ends of turns",
             kernels::name(),
             cpu::features(),
-            if self.options.uses_flash_attention() { "on" } else { "off" },
-            self.options.kv_type.name,
-            self.threads,
-            self.options.n_ubatch(),
+            if self.context.options.uses_flash_attention() { "on" } else { "off" },
+            self.context.options.kv_type.name,
+            self.context.threads,
+            self.context.options.n_ubatch(),
         )
     }
 }

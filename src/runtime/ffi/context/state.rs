@@ -1,79 +1,79 @@
 //! Export and import of the state of a range of tokens.
 //!
-//! llama.cpp exports the state of a whole sequence only. So the tokens of the range are copied to a second
-//! sequence, whose state is that of the range. For import, a state is read into the second sequence and then
-//! shared with the first. The tokens occupy the same cells as if they had been decoded piece by piece.
+//! llama.cpp exports the state of a whole sequence only. So the tokens of the range are copied to one more
+//! sequence, whose state is that of the range. For import, a state is read into that sequence and then
+//! shared with the one that wants it. The tokens occupy the same cells as if they had been decoded piece by piece.
 
-use super::{Context, SEQ_ID};
+use super::Context;
 use llama_cpp_sys_2 as sys;
 use std::ops::Range;
 
-/// The sequence for export and import; empty between the calls in this file.
-const PASSAGE: i32 = 1;
 /// Flags for the complete state of a sequence, in host memory.
 const WHOLE: sys::llama_state_seq_flags = 0;
 
 impl Context<'_> {
-    /// Exports the state of the tokens at `range`, if `wants` is true for its size in bytes and llama.cpp
+    /// Exports the state of the tokens at `range` of a sequence, if `wants` is true for its size in bytes and llama.cpp
     /// succeeds.
-    pub fn state(&mut self, range: Range<usize>, wants: impl FnOnce(usize) -> bool) -> Option<Vec<u8>> {
+    pub fn state(
+        &mut self,
+        seq_id: i32,
+        range: Range<usize>,
+        wants: impl FnOnce(usize) -> bool,
+    ) -> Option<Vec<u8>> {
         let (start, end) = (i32::try_from(range.start).ok()?, i32::try_from(range.end).ok()?);
-        if !self.has_passage() {
-            return None;
-        }
+        let passage = self.passage()?;
         let context = self.raw.as_ptr();
-        // SAFETY: a live context with two sequences in one memory; llama.cpp checks the positions.
-        unsafe { sys::llama_memory_seq_cp(sys::llama_get_memory(context), SEQ_ID, PASSAGE, start, end) };
+        // SAFETY: a live context with both sequences in one memory; llama.cpp checks the positions.
+        unsafe { sys::llama_memory_seq_cp(sys::llama_get_memory(context), seq_id, passage, start, end) };
         // SAFETY: a live context.
-        let bytes = unsafe { sys::llama_state_seq_get_size_ext(context, PASSAGE, WHOLE) };
+        let bytes = unsafe { sys::llama_state_seq_get_size_ext(context, passage, WHOLE) };
         let state = wants(bytes).then(|| {
             let mut state = vec![0; bytes];
             // SAFETY: llama.cpp writes no more than the length that is handed over with the pointer.
             let written = unsafe {
-                sys::llama_state_seq_get_data_ext(context, state.as_mut_ptr(), bytes, PASSAGE, WHOLE)
+                sys::llama_state_seq_get_data_ext(context, state.as_mut_ptr(), bytes, passage, WHOLE)
             };
             (written > 0 && written == bytes).then_some(state)
         });
-        self.clear_passage();
+        self.clear_passage(passage);
         state.flatten()
     }
 
-    /// Imports the `state` of tokens into the positions `range`. Returns `false`, and changes nothing, if
+    /// Imports the `state` of tokens into the positions `range` of a sequence. Returns `false`, and changes nothing, if
     /// llama.cpp refuses it or if its positions differ.
     ///
     /// llama.cpp compares every length in it with its end, and every shape with the context's. Bytes of another
     /// origin are refused, or yield wrong numbers.
-    pub fn restore(&mut self, range: Range<usize>, state: &[u8]) -> bool {
-        if !self.has_passage() {
-            return false;
-        }
+    pub fn restore(&mut self, seq_id: i32, range: Range<usize>, state: &[u8]) -> bool {
+        let Some(passage) = self.passage() else { return false };
         let context = self.raw.as_ptr();
         // SAFETY: llama.cpp reads no more than the length that is handed over with the pointer.
         let read = unsafe {
-            sys::llama_state_seq_set_data_ext(context, state.as_ptr(), state.len(), PASSAGE, WHOLE)
+            sys::llama_state_seq_set_data_ext(context, state.as_ptr(), state.len(), passage, WHOLE)
         };
         // SAFETY: a live context's memory.
         let (first, last) = unsafe {
             let memory = sys::llama_get_memory(context);
-            (sys::llama_memory_seq_pos_min(memory, PASSAGE), sys::llama_memory_seq_pos_max(memory, PASSAGE))
+            (sys::llama_memory_seq_pos_min(memory, passage), sys::llama_memory_seq_pos_max(memory, passage))
         };
         let at = |position: i32, expected: usize| usize::try_from(position) == Ok(expected);
         let taken = read > 0 && read == state.len() && at(first, range.start) && at(last, range.end - 1);
         if taken {
             // SAFETY: as in `state`.
-            unsafe { sys::llama_memory_seq_cp(sys::llama_get_memory(context), PASSAGE, SEQ_ID, -1, -1) };
+            unsafe { sys::llama_memory_seq_cp(sys::llama_get_memory(context), passage, seq_id, -1, -1) };
         }
-        self.clear_passage();
+        self.clear_passage(passage);
         taken
     }
 
-    /// False for a context of one token, which has no second sequence.
-    fn has_passage(&self) -> bool {
-        self.n_seq_max > PASSAGE as u32
+    /// The sequence for export and import, after all others; empty between the calls in this file. `None` for a
+    /// context too short to have one.
+    fn passage(&self) -> Option<i32> {
+        (self.n_seq_max > self.n_seq).then(|| i32::try_from(self.n_seq).ok()).flatten()
     }
 
-    fn clear_passage(&mut self) {
+    fn clear_passage(&mut self, passage: i32) {
         // SAFETY: a live context's memory; a whole sequence can always be taken out.
-        unsafe { sys::llama_memory_seq_rm(sys::llama_get_memory(self.raw.as_ptr()), PASSAGE, -1, -1) };
+        unsafe { sys::llama_memory_seq_rm(sys::llama_get_memory(self.raw.as_ptr()), passage, -1, -1) };
     }
 }

@@ -1,0 +1,52 @@
+//! Qwen3: the head width is independent of the hidden size, and query and key heads have an RMS norm.
+
+use super::{
+    Architecture, Config, Defaults, HeadDim, HeadLength, Presence, Sizes, Tensor, Unsupported, decoder,
+    tokenizer::{self, ExtraKeys},
+};
+
+pub(super) static QWEN3: Architecture = Architecture {
+    name: "qwen3",
+    class: "Qwen3ForCausalLM",
+    model_type: "qwen3",
+    // transformers 4.57: `configuration_qwen3.py`.
+    defaults: Defaults {
+        vocab_size: 151_936,
+        hidden_size: 4096,
+        intermediate_size: 22_016,
+        num_hidden_layers: 32,
+        num_attention_heads: 32,
+        num_key_value_heads: Some(32),
+        head_dim: HeadDim::Fixed(128),
+        max_position_embeddings: 32_768,
+        rms_norm_eps: 1e-6,
+        rope_theta: 10_000.0,
+    },
+    tokenizer_class: &tokenizer::QWEN2_CLASS,
+    extra_tokenizer_keys: ExtraKeys::NONE,
+    check,
+    layer_tensors,
+    outer_tensors: decoder::outer,
+    rope_factors: &[],
+    own_keys: |_| Vec::new(),
+    head_length: HeadLength::Free,
+    is_70b: |_, _| false,
+};
+
+fn check(config: &Config) -> Result<(), Unsupported> {
+    if config.attention_bias {
+        return Err(Unsupported {
+            field: "attention_bias",
+            reason: "llama.cpp's Qwen3 has no bias on the attention's output",
+        });
+    }
+    decoder::refuse_llama3_rope(config)
+}
+
+fn layer_tensors(sizes: &Sizes) -> Vec<Tensor> {
+    let mut tensors = decoder::attention(sizes, Presence::NEVER_WRITTEN);
+    tensors.push(Tensor::new("self_attn.q_norm.weight", "attn_q_norm.weight", &[sizes.head]));
+    tensors.push(Tensor::new("self_attn.k_norm.weight", "attn_k_norm.weight", &[sizes.head]));
+    tensors.extend(decoder::output_and_feed_forward(sizes));
+    tensors
+}

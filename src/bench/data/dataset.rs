@@ -1,0 +1,155 @@
+//! A data set in the format of the TFT benchmark: a job (task and tools) and a test set with one conversation a line.
+//!
+//! Each line holds a conversation and the call that ends it. It expands into one case for each call: those that the
+//! assistant made during the conversation, each with the messages before it, and the last one.
+//!
+//! A test set may have no answers. It then has no ground truth at all: the assistant's calls in a conversation come
+//! from some model and may be wrong. The models are still asked for each of them, but no metric compares with them.
+
+use super::{
+    case::{self, Case},
+    identity::{self, DataId},
+    input,
+    job::Job,
+};
+use crate::{
+    bench::Error,
+    chat::{self, Conversation},
+    hash::hex,
+    json,
+};
+use md5::{Digest, Md5};
+use sha2::Sha256;
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+/// Number of rows in the published prediction files; they are the first ones of the test set.
+const PUBLISHED_ROWS: usize = 78;
+
+/// Subset of the cases to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Split {
+    /// All cases; 359 in the published test set.
+    #[default]
+    All,
+    /// The first 78 cases, for which predictions were published.
+    First78,
+}
+
+/// A job and its test set, validated.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Task and tools.
+    pub job: Job,
+    /// The cases, in the order of the conversations.
+    pub cases: Vec<Case>,
+    /// The number of conversations.
+    pub conversations: usize,
+    /// True if the data are labelled: every line has an `answer`. Otherwise no line has one.
+    pub labelled: bool,
+    /// The MD5 of the test set's bytes, in hex.
+    pub test_md5: String,
+    test_path: PathBuf,
+}
+
+impl Dataset {
+    /// Reads `folder/job_description.json` and `folder/test.jsonl`.
+    ///
+    /// # Errors
+    /// As [`Dataset::open_files`].
+    pub fn open(folder: &Path) -> Result<Dataset, Error> {
+        Dataset::open_files(&folder.join("job_description.json"), &folder.join("test.jsonl"))
+    }
+
+    /// Reads a job and a test set from two paths.
+    ///
+    /// # Errors
+    /// [`Error::Read`], or the file, line and field that is wrong. Every call must name one of the job's tools, the
+    /// messages before every call must end with one that is not the assistant's, and either all lines have an answer or
+    /// none has.
+    pub fn open_files(job: &Path, test: &Path) -> Result<Dataset, Error> {
+        let job = Job::open(job)?;
+        let bytes = input::read(test)?;
+        let text = input::text(test, &bytes)?;
+        let (mut cases, mut conversations) = (Vec::new(), 0);
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let of_line =
+                case::expand(line, conversations, &job.tools).map_err(|error| error.at(test, index + 1))?;
+            let is_labelled = of_line.iter().all(|case| case.gold.is_some());
+            let lines = if is_labelled { &mut with } else { &mut without };
+            lines.push(index + 1);
+            cases.extend(of_line);
+            conversations += 1;
+        }
+        if let (Some(first), Some(line)) = (with.first(), without.first()) {
+            return Err(case::mixed(without.len(), with.len(), *first).at(test, *line));
+        }
+        if cases.is_empty() {
+            return Err(Error::File {
+                path: test.to_path_buf(),
+                problem: "there is no conversation in it; one JSON object a line is expected".into(),
+                source: None,
+            });
+        }
+        let test_md5 = hex(&Md5::digest(&bytes));
+        let labelled = without.is_empty();
+        Ok(Dataset { job, cases, conversations, labelled, test_md5, test_path: test.to_path_buf() })
+    }
+
+    /// True if the test set is the published one, by its MD5.
+    pub fn is_public(&self) -> bool {
+        identity::is_public(&self.test_md5)
+    }
+
+    /// Returns an error if the data are unlabelled.
+    ///
+    /// # Errors
+    /// [`Error::NoLabels`]; `feature` names the one that needs labels.
+    pub fn require_labels(&self, feature: &str) -> Result<(), Error> {
+        match self.labelled {
+            true => Ok(()),
+            false => Err(Error::NoLabels { feature: feature.to_owned(), path: self.test_path.clone() }),
+        }
+    }
+
+    /// Cases of a split, as a range of indices into [`Dataset::cases`].
+    ///
+    /// # Errors
+    /// [`Error::NotPublic`] for [`Split::First78`] if the test set is not the published one.
+    pub fn split(&self, split: Split) -> Result<Range<usize>, Error> {
+        match split {
+            Split::All => Ok(0..self.cases.len()),
+            Split::First78 if self.is_public() => Ok(0..PUBLISHED_ROWS),
+            Split::First78 => Err(Error::NotPublic { path: self.test_path.clone() }),
+        }
+    }
+
+    /// Hashes that identify the data in rows.
+    pub fn identity(&self) -> DataId {
+        let tools = json::spaced(&self.job.tools.sources());
+        let job = Sha256::digest(format!("{}\0{tools}", self.job.task_description));
+        DataId { test_md5: self.test_md5.clone(), job_sha256: hex(&job) }
+    }
+
+    /// Conversation sent to the model for a case: the system message with the task, then the messages before the call.
+    pub fn conversation(&self, case: &Case) -> Conversation {
+        Conversation { messages: case.messages().to_vec(), tools: None }
+            .with_system(chat::task_system_text(&self.job.task_description))
+    }
+}
+
+impl Split {
+    /// Every split with its name on the command line.
+    pub const ALL: [(&'static str, Split); 2] = [("all359", Split::All), ("first78", Split::First78)];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::All => "all359",
+            Split::First78 => "first78",
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! A job: the task and the tools of the model.
+
+use super::input;
+use crate::{bench::Error, json, tools::ToolSet};
+use serde_json::Value;
+use std::path::Path;
+
+/// The model's task and tools, read from a `job_description.json`.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Text of the task; part of the system message.
+    pub task_description: String,
+    /// The tools, in the order in which they appear in the prompt.
+    pub tools: ToolSet,
+    /// Criteria for an LLM judge, if the job has any.
+    pub judge_instructions: Option<String>,
+}
+
+impl Job {
+    /// Reads a `job_description.json`.
+    ///
+    /// # Errors
+    /// [`Error::Read`], or the field that is wrong.
+    pub fn open(path: &Path) -> Result<Job, Error> {
+        let bytes = input::read(path)?;
+        let wrong = |problem: String| Error::File { path: path.to_path_buf(), problem, source: None };
+        let document: Value =
+            serde_json::from_str(input::text(path, &bytes)?).map_err(|source| Error::File {
+                path: path.to_path_buf(),
+                problem: "not valid JSON".into(),
+                source: Some(Box::new(source)),
+            })?;
+        let Value::Object(mut fields) = document else {
+            return Err(wrong(format!("is {}, not an object", json::type_name(&document))));
+        };
+        let mut string = |key: &str| match fields.shift_remove(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong(format!("`{key}` is {}, not a string", json::type_name(&other)))),
+        };
+        let task_description = string("task_description")?.ok_or_else(|| {
+            wrong("`task_description` is missing; it is the text of the model's system message".into())
+        })?;
+        let judge_instructions = string("llm_as_a_judge_instructions")?;
+        let list = fields
+            .shift_remove("tools")
+            .ok_or_else(|| wrong("`tools` is missing; it is a list in OpenAI's form".into()))?;
+        let tools = ToolSet::from_value(list).map_err(|source| Error::File {
+            path: path.to_path_buf(),
+            problem: "the tools cannot be used".into(),
+            source: Some(Box::new(source)),
+        })?;
+        Ok(Job { task_description, tools, judge_instructions })
+    }
+}

@@ -1,0 +1,16 @@
+//! The data of a benchmark: a job with its tools, and conversations with the calls to predict.
+
+mod answer;
+mod case;
+mod dataset;
+mod identity;
+mod input;
+mod job;
+pub mod json;
+pub mod published;
+
+pub use answer::{Call, CallError, Style, prediction};
+pub use case::Case;
+pub use dataset::{Dataset, Split};
+pub use identity::DataId;
+pub use job::Job;

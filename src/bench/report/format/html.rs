@@ -1,0 +1,157 @@
+//! The report as one HTML page without scripts or network access, for light and dark themes, print and phones.
+
+mod charts;
+mod confusions;
+mod flips;
+
+use super::{
+    Exporter,
+    escape::{escaped, with_code},
+    table::Table,
+    tables,
+};
+use crate::bench::report::Report;
+
+/// Exporter of a self-contained HTML page.
+pub struct Html;
+
+impl Exporter for Html {
+    fn name(&self) -> &'static str {
+        "html"
+    }
+
+    fn export(&self, report: &Report) -> String {
+        let title = report.verdicts.first().map(|verdict| verdict.sentence.as_str());
+        let title = title.or(report.nothing_to_compare()).unwrap_or("Benchmark");
+        let divergence = tabulated("Divergence from the reference", &tables::distances(report));
+        // In unlabelled data the divergence is the main result, so it comes first.
+        let (first, later) = match report.labelled {
+            true => {
+                (tabulated("Differences by the primary metric", &tables::differences(report)), divergence)
+            }
+            false => (divergence, String::new()),
+        };
+        let sections = [
+            verdicts(report),
+            tabulated("Models", &tables::variants(report)),
+            charts::charts(report),
+            first,
+            all_metrics(report),
+            tabulated("Noise floor", &tables::noise_floor(report)),
+            tabulated("What the constraint changes", &tables::constraints(report)),
+            tabulated("Cost, host by host", &tables::costs(report)),
+            later,
+            tabulated("By function", &tables::functions(report)),
+            confusions::confusions(report),
+            flips::flips(report),
+            notes(report),
+            environment(report),
+        ];
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
+             <style>\n{}</style>\n</head>\n<body>\n{}</body>\n</html>\n",
+            escaped(title),
+            include_str!("page.css"),
+            sections.concat()
+        )
+    }
+}
+
+fn section(title: &str, body: &str) -> String {
+    format!("<section>\n<h2>{}</h2>\n{body}</section>\n", escaped(title))
+}
+
+/// A section with a table; empty if the table has no rows.
+fn tabulated(title: &str, rows: &Table) -> String {
+    if rows.is_empty() { String::new() } else { section(title, &table(rows)) }
+}
+
+fn table(table: &Table) -> String {
+    // A unit stays on the line of its number.
+    let header = |cell: &String| {
+        let text = escaped(cell).replace(" %", "&nbsp;%").replace(" (", "&nbsp;(");
+        format!("<th>{}</th>", text.replace("top-1", "top&#8209;1"))
+    };
+    let cell = |cell: &String| format!("<td>{}</td>", escaped(cell));
+    let row = |row: &Vec<String>| format!("<tr>{}</tr>\n", row.iter().map(cell).collect::<String>());
+    format!(
+        "<div class=\"scroll\"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table></div>\n",
+        table.head.iter().map(header).collect::<String>(),
+        table.rows.iter().map(row).collect::<String>()
+    )
+}
+
+fn verdicts(report: &Report) -> String {
+    let nothing = report.nothing_to_compare();
+    let mut out =
+        nothing.map_or(String::new(), |words| format!("<div class=\"verdict\">\n<h1>{words}</h1>\n</div>\n"));
+    for (i, verdict) in report.verdicts.iter().enumerate() {
+        let tag = if i == 0 { "h1" } else { "h2" };
+        out += &format!("<div class=\"verdict\">\n<{tag}>{}</{tag}>\n", escaped(&verdict.sentence));
+        out += &format!(
+            "<p class=\"soft\">Mode <b>{}</b>, reference {}, {} calls of {} conversations.</p>\n<ul>\n",
+            verdict.mode,
+            escaped(&verdict.reference),
+            report.cases,
+            report.conversations
+        );
+        for found in report.findings(verdict) {
+            let class = found.good.map_or("", |good| if good { "good" } else { "bad" });
+            out += &format!(
+                "<li><b>{}</b>: <span class=\"{class}\">{}</span></li>\n",
+                escaped(found.name),
+                escaped(&found.words)
+            );
+        }
+        out += "</ul>\n</div>\n";
+    }
+    out
+}
+
+/// All metrics, folded.
+fn all_metrics(report: &Report) -> String {
+    let metrics = tables::metrics_in_full(report);
+    if metrics.is_empty() {
+        return String::new();
+    }
+    section(
+        "All metrics",
+        &format!(
+            "<details><summary>{} comparisons in points, p not adjusted</summary>{}</details>\n",
+            metrics.rows.len(),
+            table(&metrics)
+        ),
+    )
+}
+
+fn notes(report: &Report) -> String {
+    let items: String = report.notes.iter().map(|note| format!("<li>{}</li>\n", with_code(note))).collect();
+    section("How to read this", &format!("<ul>\n{items}</ul>\n"))
+}
+
+fn environment(report: &Report) -> String {
+    let mut out = format!(
+        "<p>Test set <code>{}</code>, job <code>{}</code>.</p>\n",
+        escaped(&report.data.test_md5),
+        escaped(&report.data.job_sha256)
+    );
+    for start in &report.environment {
+        out += &format!("<pre>{}</pre>\n<ul>\n", escaped(&start.command.join(" ")));
+        for (name, value) in &start.environment {
+            out += &format!("<li>{}: {}</li>\n", escaped(name), escaped(value));
+        }
+        out += "</ul>\n";
+    }
+    let files = report.variants.iter().map(|variant| match &variant.endpoint {
+        Some(served) => format!("<li>{}: {}</li>\n", escaped(&variant.label), escaped(&served.server)),
+        None => format!(
+            "<li>{}: <code>{}</code>, {}</li>\n",
+            escaped(&variant.label),
+            escaped(&variant.file_sha256),
+            escaped(&variant.kernels.join(", "))
+        ),
+    });
+    out += &format!("<ul>\n{}</ul>\n", files.collect::<String>());
+    section("Environment", &out)
+}

@@ -1,0 +1,68 @@
+//! Defaults and schema validators of the tools that calls are scored against.
+
+use crate::{
+    bench::data::{
+        Call,
+        json::{Json, Object},
+    },
+    tools::ToolSet,
+};
+use indexmap::IndexMap;
+use jsonschema::{PatternOptions, Validator};
+use serde_json::Value;
+
+/// Backtracking limit of a regular expression; a value that exceeds it is invalid.
+const BACKTRACK_LIMIT: usize = 100_000;
+
+/// Tools with the data that scoring needs.
+pub struct Toolbox {
+    tools: IndexMap<String, Entry>,
+}
+
+struct Entry {
+    defaults: Object,
+    /// `None` if the schema cannot be compiled; calls of the tool are then not scored.
+    validator: Option<Validator>,
+}
+
+impl Toolbox {
+    /// Compiles the schema of every tool.
+    pub fn new(tools: &ToolSet) -> Toolbox {
+        let entry = |tool: &crate::tools::Tool| {
+            let properties = tool.parameters().get("properties").and_then(Value::as_object);
+            let defaults = properties
+                .into_iter()
+                .flatten()
+                .filter_map(|(key, schema)| Some((key.clone(), Json::from(schema.get("default")?))))
+                .collect();
+            let validator = jsonschema::options()
+                .should_validate_formats(true)
+                .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT))
+                .build(&Value::Object(tool.parameters().clone()))
+                .ok();
+            (tool.name().to_owned(), Entry { defaults, validator })
+        };
+        Toolbox { tools: tools.iter().map(entry).collect() }
+    }
+
+    /// Arguments of a call, with the default of each omitted property filled in.
+    pub fn with_defaults(&self, call: &Call) -> Object {
+        let mut arguments = call.arguments.clone();
+        for (key, value) in self.tools.get(&call.name).into_iter().flat_map(|tool| &tool.defaults) {
+            if !arguments.contains_key(key) {
+                arguments.insert(key.clone(), value.clone());
+            }
+        }
+        arguments
+    }
+
+    /// True if the call names one of the tools and that tool's schema accepts its arguments; `None` if the schema
+    /// cannot be compiled.
+    pub fn accepts(&self, call: &Call) -> Option<bool> {
+        let Some(tool) = self.tools.get(&call.name) else { return Some(false) };
+        let validator = tool.validator.as_ref()?;
+        // NaN and infinities are not JSON, so no schema accepts them.
+        let arguments = Json::Object(call.arguments.clone()).to_serde();
+        Some(arguments.is_some_and(|arguments| validator.is_valid(&arguments)))
+    }
+}

@@ -1,0 +1,142 @@
+//! Step 4, generate: prefill of the prompt, reasoning, and the answer under its grammar.
+
+use super::{
+    Call, Cut, Error, Result, Timings,
+    draft_history::DraftHistory,
+    prompt::Prompt,
+    reasoning::{self, Reasoning},
+    response_format::ResponseFormat,
+};
+use crate::runtime::{
+    self, Completion, DecodeMode, Drafter, Evaluated, Finish, Prefix, Sampler, Session, generate,
+};
+use std::{ops::ControlFlow, time::Instant};
+
+/// Callback that receives text while it is generated, piece by piece; [`ControlFlow::Break`] ends the
+/// generation.
+pub type Reader<'r> = dyn FnMut(&str) -> ControlFlow<()> + 'r;
+
+/// The generated tokens of an answer, not yet read.
+pub(super) struct Generated<'c> {
+    /// The form of the answer.
+    pub format: ResponseFormat<'c>,
+    /// Reasoning before the answer; `None` if it was off.
+    pub reasoning: Option<Reasoning>,
+    /// The answer.
+    pub completion: Completion,
+    /// True if the grammar accepts the answer as complete.
+    pub may_end: bool,
+    /// Durations and token counts.
+    pub timings: Timings,
+    /// Entries of the cache that a complete answer is added to.
+    pub history: DraftHistory<'c>,
+    /// The drafter with its measurements.
+    pub drafter: Option<Drafter>,
+}
+
+/// Generates the answer to `prompt`.
+pub(super) fn generate<'c>(
+    call: &Call<'c>,
+    prompt: &Prompt,
+    mut format: ResponseFormat<'c>,
+    reader: &mut Reader<'_>,
+) -> Result<Generated<'c>> {
+    let Call { model, settings, .. } = *call;
+    let (mut prefix, mut timings) = prefill(call, prompt)?;
+    let session = prefix.session();
+    let mut sampler = Sampler::new(settings.sampling);
+
+    let started = Instant::now();
+    let compiler = model.compiler()?;
+    timings.grammar = started.elapsed();
+
+    let mut text_so_far = prompt.tokens.clone();
+    let reasoning = reasoning::reason(call, prompt, &format, session, &mut sampler)?;
+    if let Some(reasoning) = &reasoning {
+        timings.add(&reasoning.completion);
+        text_so_far.extend_from_slice(&reasoning.completion.tokens);
+        if reasoning.completion.finish != Finish::Stop {
+            return Err(Error::cut_off(&reasoning.completion, format.name(), settings, &timings));
+        }
+        if let Some(prefix) = reasoning.answer_prefix {
+            format = format.after(prefix);
+        }
+    }
+
+    let started = Instant::now();
+    let mut constraint = format.constraint(compiler)?;
+    timings.grammar += started.elapsed();
+    let history = DraftHistory::open(call, session);
+    let words = || format.words(model.vocabulary(), &prompt.text);
+    let mut drafter = history.drafter(call, &text_so_far, words)?;
+    let mut shown = 0;
+    let show = |written: &[u8]| {
+        let text = format.readable(written);
+        let fresh = &text[shown..];
+        shown = text.len();
+        if fresh.is_empty() { ControlFlow::Continue(()) } else { reader(fresh) }
+    };
+    let mode = match &mut drafter {
+        _ if settings.exact => DecodeMode::Exact,
+        None => DecodeMode::Forced,
+        Some(drafter) => DecodeMode::Drafted(drafter),
+    };
+    let budget = settings.max_tokens - timings.generated_tokens;
+    let completion = generate::constrained(session, &mut constraint, &mut sampler, budget, mode, show);
+    let completion = completion.map_err(|error| failed(error, &format, timings))?;
+    timings.add(&completion);
+    let may_end = is_cut_off(&completion) && constraint.may_end()?;
+    drop(constraint);
+    Ok(Generated { format, reasoning, completion, may_end, timings, history, drafter })
+}
+
+/// Creates the session and evaluates the prompt in it, in its fixed pieces: the logits are the same bits with and
+/// without cached states.
+fn prefill<'c>(call: &Call<'c>, prompt: &Prompt) -> Result<(Prefix<'c>, Timings)> {
+    let Call { model, settings, cache, .. } = *call;
+    let n_prompt = prompt.tokens.len();
+    let started = Instant::now();
+    let session = Session::new(model, n_prompt, settings.max_tokens, &settings.session)?;
+    let mut timings = Timings {
+        check: model.check_time(),
+        load: model.load_time() - model.check_time(),
+        prompt: prompt.time,
+        context: started.elapsed(),
+        prompt_tokens: n_prompt,
+        n_ctx: session.n_ctx(),
+        threads: session.threads(),
+        ..Timings::default()
+    };
+    let started = Instant::now();
+    let mut prefix = Prefix::new(session);
+    let ends_turn = |token| model.vocabulary().is_eog(token);
+    let evaluated = match cache.and_then(|cache| cache.prefix_cache(model, prefix.session())) {
+        None => Evaluated { computed: prefix.evaluate(&prompt.tokens, ends_turn)?, ..Evaluated::default() },
+        Some(mut states) => {
+            let opened = started.elapsed();
+            let evaluated = prefix.evaluate_with(&prompt.tokens, ends_turn, &mut states)?;
+            Evaluated { restore_time: opened + evaluated.restore_time, ..evaluated }
+        }
+    };
+    timings.restore = evaluated.restore_time;
+    timings.restored_tokens = evaluated.restored;
+    timings.prefill = started.elapsed().saturating_sub(evaluated.restore_time);
+    Ok((prefix, timings))
+}
+
+/// The error of a generation that gave up, with the text that it had written.
+fn failed(error: runtime::Error, format: &ResponseFormat<'_>, timings: Timings) -> Error {
+    match error {
+        runtime::Error::Unsatisfied { attempts, violation, written } => {
+            let partial = String::from_utf8_lossy(&written).into_owned();
+            let what = format.subject(&written);
+            Error::Unsatisfied { what, attempts, violation, cut: Box::new(Cut { partial, timings }) }
+        }
+        other => other.into(),
+    }
+}
+
+/// True if the budget or the context ended the text.
+pub(super) fn is_cut_off(completion: &Completion) -> bool {
+    matches!(completion.finish, Finish::Budget | Finish::Context)
+}

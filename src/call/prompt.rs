@@ -1,0 +1,38 @@
+//! Step 2, prompt: conversation and tools -> the tokens of a prompt that fits the context, whose context fits the memory.
+
+use super::{Call, Result, load, prepare::Prepared, prompt_length, prompt_template};
+use crate::{runtime::Model, tools::dialect::Dialect};
+use std::time::Duration;
+
+/// A rendered prompt.
+pub(super) struct Prompt {
+    /// Text from the chat template.
+    pub text: String,
+    /// Token ids.
+    pub tokens: Vec<i32>,
+    /// Syntax of tool calls; `None` if there is nothing to call.
+    pub dialect: Option<&'static dyn Dialect>,
+    /// Time for rendering and tokenizing.
+    pub time: Duration,
+}
+
+/// Renders and tokenizes the prompt, and checks that it fits.
+pub(super) fn prompt(call: &Call<'_>, prepared: &Prepared) -> Result<Prompt> {
+    let Call { model, request, settings, .. } = *call;
+    let tool_format = prepared.tool_format.as_ref();
+    let text = call.template.render(model.vocabulary(), request, tool_format, settings.think)?;
+    prompt_length::check_bytes(model, text.len(), &settings.session)?;
+    let tokens = tokenize_prompt(model, &text)?;
+    prompt_length::check_tokens(model, request, tokens.len(), &settings.session)?;
+    load::check_memory(model, tokens.len(), settings)?;
+    let dialect = tool_format.map(|format| format.dialect);
+    Ok(Prompt { text, tokens, dialect, time: prepared.started.elapsed() })
+}
+
+/// The token ids of a rendered prompt, as [`ask`](super::ask) evaluates it.
+///
+/// # Errors
+/// [`runtime::Error::TextTooLong`](crate::runtime::Error::TextTooLong).
+pub fn tokenize_prompt(model: &Model, prompt: &str) -> Result<Vec<i32>> {
+    prompt_template::tokenize(model.vocabulary(), prompt)
+}

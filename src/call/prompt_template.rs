@@ -1,0 +1,178 @@
+//! Rendering: a conversation to the text of a prompt, and on to its tokens.
+
+use super::{Choice, Error, Request, Result, Think, text_tools, tool_format::ToolFormat};
+use crate::{
+    arch::pretokenizer,
+    chat::{self, RenderOptions, Template, select_template},
+    runtime::Vocabulary,
+    tools::dialect::Dialect,
+};
+use serde_json::{Map, Value};
+use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+/// Template and template arguments. The default is the template in the model's file.
+#[derive(Clone, Debug, Default)]
+pub struct PromptTemplate {
+    /// A chat template, in Jinja, in place of the model's.
+    pub template: Option<String>,
+    /// Further template arguments; they override the standard ones.
+    pub arguments: Map<String, Value>,
+}
+
+impl PromptTemplate {
+    /// The chat template. If the file has several, the one for tools if `with_tools`.
+    ///
+    /// # Errors
+    /// [`Error::NoTemplate`], or several templates among which none can be chosen.
+    pub fn template<'a>(&'a self, vocabulary: &'a Vocabulary, with_tools: bool) -> Result<&'a str> {
+        if let Some(template) = &self.template {
+            return Ok(template);
+        }
+        let templates = &vocabulary.metadata().chat_templates;
+        let templates: Vec<(&str, &str)> = templates.iter().map(|(name, text)| (&**name, &**text)).collect();
+        if templates.is_empty() {
+            return Err(Error::NoTemplate);
+        }
+        Ok(select_template(&templates, with_tools)?)
+    }
+
+    /// The tool-call format for `request`: the chat template's own unless `dialect` names another. `None`
+    /// without tools, and if no call is wanted and the template's format is not supported.
+    ///
+    /// # Errors
+    /// Errors of [`PromptTemplate::template`] and [`ToolFormat::detect`].
+    pub fn tool_format(
+        &self,
+        vocabulary: &Vocabulary,
+        request: &Request<'_>,
+        dialect: Option<&'static dyn Dialect>,
+    ) -> Result<Option<ToolFormat>> {
+        if request.tools.is_none() {
+            return Ok(None);
+        }
+        match ToolFormat::detect(self.template(vocabulary, true)?, dialect) {
+            Err(Error::NoDialect { .. }) if request.choice == Choice::None => Ok(None),
+            tool_format => tool_format.map(Some),
+        }
+    }
+
+    /// Renders the prompt: conversation and tools of `request` through the chat template, or with the tools as
+    /// text if `tool_format` says so.
+    ///
+    /// # Errors
+    /// [`Error::NoTemplate`], [`chat::Error::EmptyPrompt`], and errors of the template.
+    pub fn render(
+        &self,
+        vocabulary: &Vocabulary,
+        request: &Request<'_>,
+        tool_format: Option<&ToolFormat>,
+        think: Think,
+    ) -> Result<String> {
+        let text = |token: Option<i32>| {
+            token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())
+        };
+        let bos = text(vocabulary.bos().filter(|_| vocabulary.adds_bos()));
+        let eos = text(vocabulary.eos());
+        let options = RenderOptions {
+            add_generation_prompt: true,
+            enable_thinking: match think {
+                Think::Off => Some(false),
+                Think::On => Some(true),
+                Think::Auto => None,
+            },
+            bos_token: bos.as_deref(),
+            eos_token: eos.as_deref(),
+            arguments: self.arguments.clone(),
+            ..RenderOptions::default()
+        };
+        let template = self.template(vocabulary, request.tools.is_some())?;
+        let prompt = render_with(template, request, tool_format, &options)?;
+        // An empty prompt gets an answer only if the model adds a BOS token, and the answer is noise.
+        if prompt.is_empty() { Err(chat::Error::EmptyPrompt.into()) } else { Ok(prompt) }
+    }
+}
+
+/// Renders the prompt: conversation and tools through the chat template. If `tool_format` says that the template
+/// shows no tools, they are put into the messages as text.
+///
+/// # Errors
+/// Errors of the template.
+pub fn render_with(
+    template: &str,
+    request: &Request<'_>,
+    tool_format: Option<&ToolFormat>,
+    options: &RenderOptions<'_>,
+) -> Result<String> {
+    let template = Template::new(template)?;
+    Ok(match (request.tools, tool_format) {
+        (Some(tools), Some(ToolFormat { dialect, by_template: false })) => {
+            text_tools::render(&template, *dialect, (tools, &request.choice), request.conversation, options)?
+        }
+        (tools, _) => {
+            let tools = tools.map(|tools| Value::Array(tools.sources()));
+            template.render(request.conversation, tools.as_ref(), options)?
+        }
+    })
+}
+
+/// Tokenizes a rendered prompt. Special tokens are recognized, the text is normalized as the model's tokenizer
+/// does it, and a BOS token is added if the model wants one and the prompt does not start with it.
+///
+/// # Errors
+/// [`runtime::Error::TextTooLong`](crate::runtime::Error::TextTooLong).
+pub fn tokenize(vocabulary: &Vocabulary, prompt: &str) -> Result<Vec<i32>> {
+    let normalized = match normalizes(vocabulary) {
+        true => normalized(vocabulary, prompt),
+        false => Cow::Borrowed(prompt),
+    };
+    let mut tokens = vocabulary.tokenize(&normalized, true)?;
+    if vocabulary.adds_bos()
+        && let Some(bos) = vocabulary.bos()
+        && tokens.first() != Some(&bos)
+    {
+        tokens.insert(0, bos);
+    }
+    Ok(tokens)
+}
+
+/// `prompt` in NFC. Each stretch between special tokens is normalized by itself, as `tokenizers` does it: a
+/// combining mark after `<|im_end|>` does not join its last character.
+fn normalized<'p>(vocabulary: &Vocabulary, prompt: &'p str) -> Cow<'p, str> {
+    if is_nfc_quick(prompt.chars()) == IsNormalized::Yes {
+        return Cow::Borrowed(prompt);
+    }
+    let ids = 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX);
+    let specials = ids.filter(|&id| vocabulary.is_control(id) || vocabulary.is_user_defined(id));
+    let mut by_first_byte: BTreeMap<u8, Vec<Vec<u8>>> = BTreeMap::new();
+    for piece in specials.map(|id| vocabulary.piece(id)).filter(|piece| !piece.is_empty()) {
+        by_first_byte.entry(piece[0]).or_default().push(piece);
+    }
+    // If one is a prefix of another, the longer one is the token.
+    by_first_byte.values_mut().for_each(|pieces| pieces.sort_by_key(|piece| Reverse(piece.len())));
+    let special_length = |text: &str| {
+        let pieces = by_first_byte.get(text.as_bytes().first()?)?;
+        let found = pieces.iter().find(|piece| text.as_bytes().starts_with(piece))?;
+        text.is_char_boundary(found.len()).then_some(found.len())
+    };
+    let (mut out, mut start, mut at) = (String::with_capacity(prompt.len()), 0, 0);
+    while let Some(next) = prompt[at..].chars().next() {
+        match special_length(&prompt[at..]) {
+            Some(length) => {
+                out.extend(prompt[start..at].nfc());
+                out.push_str(&prompt[at..at + length]);
+                at += length;
+                start = at;
+            }
+            None => at += next.len_utf8(),
+        }
+    }
+    out.extend(prompt[start..].nfc());
+    Cow::Owned(out)
+}
+
+/// True if the model's tokenizer normalizes to NFC, which llama.cpp does not do.
+pub(super) fn normalizes(vocabulary: &Vocabulary) -> bool {
+    let pre = vocabulary.metadata().pre_tokenizer.as_deref();
+    pre.and_then(pretokenizer::named).is_some_and(|pre| pre.normalizes_to_nfc)
+}

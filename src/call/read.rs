@@ -1,0 +1,51 @@
+//! Step 5, read: generated text -> the answer, parsed and checked.
+
+use super::{
+    Answer, Call, End, Error, Result,
+    generate::{Generated, is_cut_off},
+    prompt::Prompt,
+};
+use crate::{hash::hex, runtime::Finish};
+use sha2::{Digest, Sha256};
+
+/// Reads the answer, and adds a complete one to the cache.
+pub(super) fn read(call: &Call<'_>, prompt: &Prompt, generated: Generated<'_>) -> Result<Answer> {
+    let Call { request, settings, .. } = *call;
+    let Generated { format, completion, timings, .. } = &generated;
+    let (end, text) = if is_cut_off(completion) {
+        let usable = format.cut_off(&completion.text, generated.may_end, request.close_at_budget)?;
+        (End::CutOff, usable)
+    } else {
+        (End::Complete, Some(String::from_utf8_lossy(&completion.text).into_owned()))
+    };
+    let Some(text) = text else {
+        return Err(Error::cut_off(completion, format.name(), settings, timings));
+    };
+    let (content, calls) =
+        format.read(&text).map_err(|source| Error::Invalid { source, partial: text.clone() })?;
+    if completion.finish == Finish::Stop {
+        generated.history.keep(&completion.tokens, generated.drafter.as_ref());
+    }
+    let id = id(prompt, &generated, settings.sampling.seed, &text);
+    let timings = *timings;
+    Ok(Answer {
+        id,
+        content,
+        calls,
+        reasoning: generated.reasoning.map(|reasoning| reasoning.text),
+        end,
+        timings,
+    })
+}
+
+/// A hash of reasoning, seed, prompt and answer.
+fn id(prompt: &Prompt, generated: &Generated<'_>, seed: u64, text: &str) -> String {
+    let mut id = Sha256::new();
+    if let Some(reasoning) = &generated.reasoning {
+        id.update(&reasoning.completion.text);
+    }
+    id.update(seed.to_le_bytes());
+    prompt.tokens.iter().for_each(|token| id.update(token.to_le_bytes()));
+    id.update(text);
+    hex(&id.finalize()[..16])
+}

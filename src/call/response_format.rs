@@ -1,0 +1,208 @@
+//! The kind of an answer (tool calls, text or JSON), with its grammar and its parser.
+
+use super::{Choice, Request, Result, constraint::constraint};
+use crate::{
+    runtime::{Compiler, Constraint, Vocabulary, constraint::Fixed},
+    tools::{
+        self, ToolCall, ToolSet,
+        arguments::AnswerSchema,
+        check,
+        dialect::Dialect,
+        grammar::{self, JsonAnswer},
+        turn::Turn,
+        words::{self, Word},
+    },
+};
+
+/// The kind of an answer, and the text that must precede it.
+pub(super) struct ResponseFormat<'r> {
+    kind: Kind<'r>,
+    prefix: &'static str,
+}
+
+enum Kind<'r> {
+    Calls { turn: Turn, tools: &'r ToolSet, dialect: &'static dyn Dialect, or_text: bool },
+    Text { without: Option<&'static str> },
+    Json { schema: &'r AnswerSchema, answer: JsonAnswer<'r> },
+}
+
+impl<'r> ResponseFormat<'r> {
+    /// The kind that `request` asks for, with calls written in `dialect`.
+    pub fn new(request: &Request<'r>, dialect: Option<&'static dyn Dialect>) -> Result<ResponseFormat<'r>> {
+        let format = |kind| ResponseFormat { kind, prefix: "" };
+        let Some(tools) = request.tools else {
+            return Ok(format(match request.schema {
+                Some(schema) => Kind::Json { schema, answer: JsonAnswer::new(schema) },
+                None => Kind::Text { without: None },
+            }));
+        };
+        let (Some(dialect), false) = (dialect, request.choice == Choice::None) else {
+            return Ok(format(Kind::Text { without: dialect.and_then(opening) }));
+        };
+        let or_text = request.choice == Choice::Auto;
+        let turn = match &request.choice {
+            Choice::Named(name) => Turn::new(&tools.only(name)?, dialect, request.key_order)?,
+            _ => Turn::new(tools, dialect, request.key_order)?,
+        };
+        let turn = turn.up_to(request.parallel.get());
+        let turn = if or_text { turn.or_text() } else { turn };
+        Ok(format(Kind::Calls { turn, tools, dialect, or_text }))
+    }
+
+    /// Puts `prefix` in front of the answer. It is not part of the content.
+    pub fn after(mut self, prefix: &'static str) -> ResponseFormat<'r> {
+        self.prefix = prefix;
+        match &mut self.kind {
+            Kind::Calls { turn, .. } => turn.set_prefix(prefix),
+            Kind::Json { answer, .. } => answer.set_prefix(prefix),
+            Kind::Text { .. } => {}
+        }
+        self
+    }
+
+    /// True if the answer must be a call.
+    pub fn is_call(&self) -> bool {
+        matches!(self.kind, Kind::Calls { or_text: false, .. })
+    }
+
+    /// The expected answer, in a word for messages: `call`, or `answer` where text is allowed.
+    pub fn name(&self) -> &'static str {
+        if self.is_call() { "call" } else { "answer" }
+    }
+
+    /// Compiles the grammar of the answer.
+    pub fn constraint<'c>(&'c self, compiler: &'c Compiler) -> Result<Constraint<'c>> {
+        match &self.kind {
+            Kind::Calls { turn, .. } => constraint(compiler, turn),
+            Kind::Json { answer, .. } => constraint(compiler, answer),
+            Kind::Text { without } => {
+                let lark = grammar::text_grammar(self.prefix, *without);
+                Ok(Constraint::new(compiler, Box::new(Fixed(lark)))?)
+            }
+        }
+    }
+
+    /// Tokens of the names in the tools or the schema that `prompt` does not contain, as candidates for drafts.
+    pub fn words(&self, vocabulary: &Vocabulary, prompt: &str) -> Result<Vec<Vec<i32>>> {
+        match &self.kind {
+            Kind::Calls { tools, dialect, .. } => {
+                words_in_tokens(vocabulary, &words::tool_words(tools, *dialect), prompt)
+            }
+            Kind::Json { schema, .. } => words_in_tokens(vocabulary, schema.words(), prompt),
+            Kind::Text { .. } => Ok(Vec::new()),
+        }
+    }
+
+    /// The part of `written` that can be streamed to a reader: none of calls and JSON, which are useless before
+    /// they are complete.
+    pub fn readable<'w>(&self, written: &'w [u8]) -> &'w str {
+        match self.kind {
+            Kind::Text { .. } => whole_characters(written).get(self.prefix.len()..).unwrap_or(""),
+            _ => "",
+        }
+    }
+
+    /// The usable answer in one that was cut off, if there is one. `may_end`: the grammar accepts `written` as
+    /// complete. `close`: unfinished calls may be closed after their last complete member.
+    pub fn cut_off(&self, written: &[u8], may_end: bool, close: bool) -> Result<Option<String>> {
+        let Kind::Calls { turn, .. } = &self.kind else {
+            let is_text = matches!(self.kind, Kind::Text { .. });
+            return Ok(is_text.then(|| whole_characters(written).to_owned()));
+        };
+        let text = whole_characters(written);
+        if may_end && !turn.split(text).1.is_empty() {
+            return Ok(Some(text.to_owned()));
+        }
+        if close {
+            let compiler = Compiler::for_bytes()?;
+            for ending in turn.endings(written) {
+                if takes(&mut self.constraint(&compiler)?, &ending)? {
+                    return Ok(String::from_utf8(ending).ok());
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The value with a schema that `written` is in, in words for an error message.
+    pub fn subject(&self, written: &[u8]) -> String {
+        match &self.kind {
+            Kind::Calls { turn, .. } => match turn.tool(written) {
+                Some(tool) => format!("the arguments of `{tool}`"),
+                None => "the call".to_owned(),
+            },
+            _ => "the answer".to_owned(),
+        }
+    }
+
+    /// Parses a complete answer into its text and its calls.
+    pub fn read(&self, text: &str) -> Result<(Option<String>, Vec<ToolCall>), tools::Error> {
+        let answer = text.get(self.prefix.len()..).unwrap_or("");
+        match &self.kind {
+            Kind::Text { .. } => Ok((Some(answer.to_owned()), Vec::new())),
+            Kind::Json { schema, .. } => {
+                schema.check(answer)?;
+                Ok((Some(answer.to_owned()), Vec::new()))
+            }
+            Kind::Calls { turn, tools, dialect, .. } => {
+                let (said, calls) = turn.split(text);
+                let calls: Vec<ToolCall> =
+                    calls.iter().map(|call| read_call(*dialect, tools, call)).collect::<Result<_, _>>()?;
+                let said = Some(said.trim()).filter(|said| calls.is_empty() || !said.is_empty());
+                Ok((said.map(str::to_owned), calls))
+            }
+        }
+    }
+}
+
+/// Tokenizes those of `words` that `prompt` does not contain, with the text around them in an answer, for
+/// [`Drafter::with_words`](crate::runtime::Drafter::with_words).
+///
+/// # Errors
+/// [`TextTooLong`](crate::runtime::Error::TextTooLong).
+pub fn words_in_tokens(vocabulary: &Vocabulary, words: &[Word], prompt: &str) -> Result<Vec<Vec<i32>>> {
+    // With special tokens: a call may begin with one.
+    words::not_in(prompt, words).map(|word| Ok(vocabulary.tokenize(&word.text(), true)?)).collect()
+}
+
+/// The text that starts a call in this dialect.
+pub(super) fn opening(dialect: &'static dyn Dialect) -> Option<&'static str> {
+    dialect.frame().open.first().map(|part| part.text())
+}
+
+fn read_call(dialect: &dyn Dialect, tools: &ToolSet, text: &str) -> Result<ToolCall, tools::Error> {
+    let call = dialect.parse(text)?;
+    check::check(tools, &call)?;
+    Ok(call)
+}
+
+/// True if the constraint, over single bytes, accepts all of `text` as complete.
+fn takes(constraint: &mut Constraint<'_>, text: &[u8]) -> Result<bool> {
+    for byte in text {
+        if !constraint.accept(i32::from(*byte))? {
+            return Ok(false);
+        }
+    }
+    Ok(constraint.may_end()?)
+}
+
+/// `text` without an incomplete UTF-8 character at its end.
+fn whole_characters(text: &[u8]) -> &str {
+    let whole = match std::str::from_utf8(text) {
+        Ok(text) => return text,
+        Err(error) => error.valid_up_to(),
+    };
+    std::str::from_utf8(&text[..whole]).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_characters;
+
+    #[test]
+    fn a_character_is_shown_when_all_of_it_is_there() {
+        let text = "aé€\u{1f600}".as_bytes();
+        let shown: Vec<usize> = (0..=text.len()).map(|n| whole_characters(&text[..n]).len()).collect();
+        assert_eq!(shown, [0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10]);
+    }
+}

@@ -1,0 +1,90 @@
+//! Settings of a call.
+
+use crate::{
+    runtime::{
+        self, Drafter, Sampling,
+        draft::{BatchCost, DraftPolicy},
+    },
+    tools::dialect::Dialect,
+};
+use std::{num::NonZeroUsize, sync::Arc};
+
+/// Reasoning before the call, as Hugging Face's `enable_thinking`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Think {
+    /// The template gets `enable_thinking=false`.
+    #[default]
+    Off,
+    /// The template gets `enable_thinking=true`; the model reasons freely, then calls.
+    On,
+    /// The template gets no `enable_thinking`.
+    Auto,
+}
+
+/// Length of the drafts: tokens guessed ahead from the conversation and from earlier answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Draft {
+    /// As long as they save more time than they cost on this machine.
+    #[default]
+    Auto,
+    /// No drafts.
+    Off,
+    /// Up to this many tokens at a time.
+    Tokens(NonZeroUsize),
+}
+
+impl Draft {
+    /// Creates the drafter for an answer after `text`. It also guesses from `earlier` answers with the same
+    /// tools, oldest first. `costs` are the decode costs measured on this machine; without them an estimate for
+    /// this CPU is used. Returns `None` if drafts are off.
+    pub fn drafter(
+        self,
+        text: &[i32],
+        earlier: impl Into<Arc<Vec<Vec<i32>>>>,
+        costs: Option<BatchCost>,
+    ) -> Option<Drafter> {
+        let reach = match self {
+            Draft::Off => return None,
+            Draft::Auto => DraftPolicy::Worth(costs.unwrap_or_else(BatchCost::for_this_cpu)),
+            Draft::Tokens(most) => DraftPolicy::Tokens { matched: 2, most: most.get() },
+        };
+        Some(Drafter::new(text, earlier, reach))
+    }
+}
+
+/// Settings of a call. The default is greedy decoding without reasoning, at most 512 tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Reasoning before the call.
+    pub think: Think,
+    /// Sampling parameters.
+    pub sampling: Sampling,
+    /// Token budget, reasoning and answer together.
+    pub max_tokens: usize,
+    /// Tool-call format; `None` takes the chat template's own.
+    pub dialect: Option<&'static dyn Dialect>,
+    /// Context, threads, KV cache.
+    pub session: runtime::Options,
+    /// Skips the memory check.
+    pub force: bool,
+    /// Decodes each token of the answer by itself. A batch of several tokens is summed in another order, so its
+    /// output may differ where two tokens are nearly tied.
+    pub exact: bool,
+    /// Draft length; ignored if `exact`.
+    pub draft: Draft,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            think: Think::Off,
+            sampling: Sampling::default(),
+            max_tokens: 512,
+            dialect: None,
+            session: runtime::Options::default(),
+            force: false,
+            exact: false,
+            draft: Draft::Auto,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! One sequence of tokens in a context: what belongs to it alone. Its functions take the context that it lives in, so
+//! that several sequences can share one.
+
+use super::context::{N_BATCH, SessionContext};
+use crate::runtime::Error;
+
+/// The tokens of one sequence that were decoded in a context.
+pub(super) struct SequenceState {
+    /// llama.cpp's `seq_id` in its context.
+    pub id: i32,
+    /// Number of tokens in the context.
+    pub n_past: usize,
+    /// The decoded tokens, by position.
+    pub tokens: Vec<i32>,
+    /// Number of the decode with the logits, and their row in it.
+    pub logits: Option<(u64, usize)>,
+    /// Drafted tokens that were decoded after `tokens` and are not part of the text yet; the rows after that of the
+    /// logits are theirs.
+    pub ahead: Vec<i32>,
+}
+
+impl SequenceState {
+    /// An empty sequence.
+    pub fn new(id: i32) -> SequenceState {
+        SequenceState { id, n_past: 0, tokens: Vec::new(), logits: None, ahead: Vec::new() }
+    }
+
+    /// Appends `tokens`, and decodes `draft` in the same batch as the last of them; see
+    /// [`Session::append_drafted`](super::Session::append_drafted).
+    pub fn append(
+        &mut self,
+        context: &mut SessionContext<'_>,
+        tokens: &[i32],
+        draft: &[i32],
+    ) -> Result<usize, Error> {
+        let known = self.ahead.iter().zip(tokens).take_while(|(guess, token)| guess == token).count();
+        if tokens.len() > context.n_ctx - self.n_past {
+            return Err(Error::ContextFull { n_ctx: context.n_ctx });
+        }
+        if known > 0 {
+            self.tokens.extend(self.ahead.drain(..known));
+            self.n_past += known;
+            self.logits = self.logits.map(|(decode, row)| (decode, row + known));
+        }
+        let tokens = &tokens[known..];
+        if tokens.is_empty() {
+            return Ok(0);
+        }
+        self.forget_guesses(context)?;
+        // llama.cpp may have reduced n_batch, and it aborts on a larger batch.
+        let n_batch = N_BATCH.min(context.raw.n_batch());
+        let mut chunks = tokens.chunks(n_batch).peekable();
+        let mut decoded = 0;
+        while let Some(chunk) = chunks.next() {
+            let room = (context.n_ctx - self.n_past - chunk.len()).min(n_batch - chunk.len());
+            let guesses =
+                if chunks.peek().is_none() && context.can_draft { room.min(draft.len()) } else { 0 };
+            self.decode(context, chunk, &draft[..guesses])?;
+            decoded += chunk.len() + guesses;
+        }
+        Ok(decoded)
+    }
+
+    /// The logits after the last token; empty before the first, and after a decode of another sequence.
+    pub fn logits<'c>(&self, context: &'c SessionContext<'_>) -> &'c [f32] {
+        let row = self.logits.filter(|(decode, _)| *decode == context.decodes).map(|(_, row)| row);
+        row.and_then(|row| context.raw.logits(row, context.n_vocab)).unwrap_or_default()
+    }
+
+    /// Removes all but the first `n_past` tokens, at least one, and decodes the last kept one again for its logits.
+    pub fn rewind(&mut self, context: &mut SessionContext<'_>, n_past: usize) -> Result<(), Error> {
+        let n_past = n_past.min(self.n_past);
+        let Some(&last) = n_past.checked_sub(1).and_then(|last| self.tokens.get(last)) else {
+            return Err(Error::Rewind { n_past });
+        };
+        self.logits = None;
+        self.ahead.clear();
+        if !context.raw.cut(self.id, n_past - 1) {
+            return Err(Error::Rewind { n_past });
+        }
+        self.n_past = n_past - 1;
+        self.tokens.truncate(self.n_past);
+        self.decode(context, &[last], &[])
+    }
+
+    /// Removes all but the first `n_past` tokens without decoding.
+    pub fn cut(&mut self, context: &mut SessionContext<'_>, n_past: usize) -> Result<(), Error> {
+        if n_past >= self.n_past {
+            return self.forget_guesses(context);
+        }
+        self.logits = None;
+        self.ahead.clear();
+        if n_past == 0 {
+            context.raw.clear(self.id);
+        } else if !context.raw.cut(self.id, n_past) {
+            return Err(Error::Rewind { n_past });
+        }
+        self.n_past = n_past;
+        self.tokens.truncate(n_past);
+        Ok(())
+    }
+
+    /// Removes drafted tokens from the context.
+    pub fn forget_guesses(&mut self, context: &mut SessionContext<'_>) -> Result<(), Error> {
+        if self.ahead.is_empty() {
+            return Ok(());
+        }
+        self.ahead.clear();
+        if context.raw.cut(self.id, self.n_past) {
+            Ok(())
+        } else {
+            Err(Error::Rewind { n_past: self.n_past })
+        }
+    }
+
+    fn decode(
+        &mut self,
+        context: &mut SessionContext<'_>,
+        tokens: &[i32],
+        guesses: &[i32],
+    ) -> Result<(), Error> {
+        self.logits = None;
+        let last = tokens.len() - 1;
+        let together;
+        let all = if guesses.is_empty() {
+            tokens
+        } else {
+            together = [tokens, guesses].concat();
+            &together
+        };
+        context.decodes += 1;
+        let decoded = context.raw.decode(self.id, all, self.n_past, |row| row >= last);
+        decoded.map_err(|code| Error::Decode { code })?;
+        self.n_past += tokens.len();
+        self.tokens.extend_from_slice(tokens);
+        self.ahead.extend_from_slice(guesses);
+        self.logits = Some((context.decodes, last));
+        Ok(())
+    }
+}

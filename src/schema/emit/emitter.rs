@@ -1,0 +1,187 @@
+//! Conjunctions to rules, and the expansion of choices.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::rules::Rules;
+use crate::schema::normal::{Choice, Conjunction, Item, Normalizer};
+use crate::schema::options::KeyOrder;
+use crate::schema::read::Id;
+use crate::schema::report::Status;
+use crate::schema::value::types;
+
+/// Number of rules from which choices are checked afterwards instead of being expanded.
+const MAX_RULES: usize = 12_000;
+/// Most alternatives that one conjunction is expanded into.
+const MAX_ALTERNATIVES: usize = 128;
+
+enum Slot {
+    /// Being compiled; the name is for references from within.
+    Open(String),
+    Done(Option<String>),
+}
+
+/// The rules so far, and the conjunctions that they are for.
+pub(super) struct Emitter<'a> {
+    pub(super) normal: Normalizer<'a>,
+    pub(super) key_order: KeyOrder,
+    pub(super) rules: Rules,
+    memo: HashMap<Vec<Item>, Slot>,
+    /// Conjunctions that refer to themselves.
+    recursive: HashSet<Vec<Item>>,
+    /// Conjunctions without any value, to which something referred.
+    impossible: HashSet<Vec<Item>>,
+    /// True if `impossible` has grown, so that the rules must be made again.
+    again: bool,
+}
+
+impl<'a> Emitter<'a> {
+    /// An emitter that knows conjunctions to be `impossible`.
+    pub(super) fn new(
+        normal: Normalizer<'a>,
+        key_order: KeyOrder,
+        impossible: HashSet<Vec<Item>>,
+    ) -> Emitter<'a> {
+        Emitter {
+            normal,
+            key_order,
+            rules: Rules::default(),
+            memo: HashMap::new(),
+            recursive: HashSet::new(),
+            impossible,
+            again: false,
+        }
+    }
+
+    /// The impossible conjunctions, if the rules must be made again.
+    pub(super) fn take_impossible(&mut self) -> Option<HashSet<Vec<Item>>> {
+        self.again.then(|| std::mem::take(&mut self.impossible))
+    }
+
+    /// The rule or terminal for the values that satisfy `items`; `None` if there are none.
+    pub(super) fn value(&mut self, items: &[Item]) -> Option<String> {
+        let conjunction = self.normal.flatten(items);
+        if conjunction.never || self.normal.report.is_refused() {
+            return None;
+        }
+        let key = conjunction.items();
+        match self.memo.get(&key) {
+            Some(Slot::Done(name)) => return name.clone(),
+            Some(Slot::Open(name)) => {
+                let name = name.clone();
+                self.recursive.insert(key);
+                return Some(name);
+            }
+            None => {}
+        }
+        if self.impossible.contains(&key) {
+            return None;
+        }
+        let name = self.rules.fresh("v");
+        self.memo.insert(key.clone(), Slot::Open(name.clone()));
+        let alternatives = if conjunction.choices.is_empty() {
+            let shape = self.normal.shape(conjunction);
+            self.expressions(&shape)
+        } else {
+            self.choose(conjunction)
+        };
+        let referred = self.recursive.contains(&key);
+        let result = if alternatives.is_empty() {
+            if referred {
+                // Other rules refer to it: start again, with this conjunction marked as impossible.
+                self.impossible.insert(key.clone());
+                self.again = true;
+            }
+            None
+        } else if alternatives.len() == 1 && !referred {
+            Some(alternatives.into_iter().next().expect("there is one"))
+        } else {
+            self.rules.add(name.clone(), alternatives.join(" | "));
+            Some(name)
+        };
+        self.memo.insert(key, Slot::Done(result.clone()));
+        result
+    }
+
+    /// The rule or terminal for the values that satisfy `items`, which may be none at all.
+    pub(super) fn value_or_anything(&mut self, items: &[Item]) -> Option<String> {
+        if items.is_empty() { Some(self.anything()) } else { self.value(items) }
+    }
+
+    /// Expands a choice: each alternative combined with the rest of the conjunction.
+    fn choose(&mut self, mut conjunction: Conjunction) -> Vec<String> {
+        let mut sized: Vec<(usize, Id, Choice)> = Vec::new();
+        for (id, choice) in conjunction.choices.clone() {
+            let size = self.normal.alternatives(id, &choice).conjunctions.len();
+            sized.push((size, id, choice));
+        }
+        sized.sort();
+        // If all together are too many, the smallest are expanded and the others are left to the check.
+        let mut product = 1_usize;
+        let mut kept = Vec::new();
+        for (size, id, choice) in sized {
+            let fits = kept.is_empty() || product.saturating_mul(size.max(1)) <= MAX_ALTERNATIVES;
+            if fits && self.rules.len() < MAX_RULES {
+                product = product.saturating_mul(size.max(1));
+                kept.push((id, choice));
+            } else {
+                self.normal.relax(id, choice.keyword(), "too many alternatives to spell out together");
+                conjunction.choices.remove(&(id, choice));
+            }
+        }
+        let Some((id, choice)) = kept.first().cloned() else {
+            return self.value(&conjunction.items()).into_iter().collect();
+        };
+        conjunction.choices.remove(&(id, choice.clone()));
+        let found = self.normal.alternatives(id, &choice);
+        let base = conjunction.items();
+        let (options, exact): (Vec<Vec<Item>>, bool) = if choice == Choice::OneOf {
+            let found = self.normal.exclusive(&base, &found.conjunctions);
+            (found.conjunctions, found.exact)
+        } else {
+            let options = found.conjunctions.into_iter().map(|o| [base.as_slice(), &o].concat()).collect();
+            (options, found.exact)
+        };
+        let note = match (&choice, exact) {
+            (_, true) => "",
+            (Choice::OneOf, _) => "the branches can overlap; give each one a required key with its own const",
+            _ => "cannot be turned into a grammar; say what is allowed instead",
+        };
+        let status = if exact { Status::Enforced } else { Status::CheckedAfter };
+        self.normal.mark(id, choice.keyword(), status, note);
+        if choice == Choice::If {
+            self.normal.mark(id, "then", status, "");
+            self.normal.mark(id, "else", status, "");
+        }
+        let mut names = BTreeSet::new();
+        let mut alternatives = Vec::new();
+        for option in options {
+            if let Some(name) = self.value(&option)
+                && names.insert(name.clone())
+            {
+                alternatives.push(name);
+            }
+        }
+        alternatives
+    }
+
+    /// The rule for any JSON value.
+    pub(super) fn anything(&mut self) -> String {
+        let key = vec![Item::Types(types::ALL)];
+        if let Some(Slot::Done(Some(name))) = self.memo.get(&key) {
+            return name.clone();
+        }
+        let name = self.rules.fresh("v");
+        self.memo.insert(key, Slot::Done(Some(name.clone())));
+        let key = self.key_terminal();
+        let (string, number) = (self.any_string(), self.any_number());
+        let (member, object, array) = (self.rules.fresh("m"), self.rules.fresh("o"), self.rules.fresh("a"));
+        self.rules.add(member.clone(), format!("{key} \": \" {name}"));
+        self.rules.add(object.clone(), format!("\"{{\" \"}}\" | \"{{\" {member} (\", \" {member})* \"}}\""));
+        self.rules.add(array.clone(), format!("\"[\" \"]\" | \"[\" {name} (\", \" {name})* \"]\""));
+        self.rules.add(
+            name.clone(),
+            format!("\"null\" | \"true\" | \"false\" | {number} | {string} | {array} | {object}"),
+        );
+        name
+    }
+}

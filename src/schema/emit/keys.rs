@@ -1,0 +1,133 @@
+//! Undeclared keys: a terminal for each set of patterns that they match.
+
+use std::rc::Rc;
+
+use super::emitter::Emitter;
+use crate::schema::normal::{Item, Shape};
+use crate::schema::terminal::literal::string_literal;
+use crate::schema::terminal::pattern;
+use crate::schema::value::matcher::matches;
+use crate::schema::value::types;
+
+/// Most patterns whose subsets are enumerated.
+const MAX_PATTERNS: usize = 4;
+
+/// The patterns of `patternProperties` in a shape.
+struct KeyPatterns<'a> {
+    patterns: Vec<&'a str>,
+    /// True if there are further patterns, which no terminal describes.
+    more: bool,
+}
+
+impl<'a> Emitter<'a> {
+    /// Terminals for undeclared keys, by the set of patterns that they match, with the rules of their values.
+    pub(super) fn others(
+        &mut self,
+        shape: &Shape<'a>,
+        keys: &[Rc<str>],
+        closed: bool,
+    ) -> Vec<(String, String)> {
+        let Some(mut base) = self.names(shape) else { return Vec::new() };
+        if !keys.is_empty() {
+            let names: Vec<String> = keys.iter().map(|k| string_literal(k)).collect();
+            let declared = self.rules.terminal(names.join(" | "));
+            base.push(format!("~{declared}"));
+        }
+        let KeyPatterns { patterns, more } = self.key_patterns(shape);
+        let key = self.key_terminal();
+        let written: Vec<String> = patterns
+            .iter()
+            .filter_map(|t| pattern::written(t).ok())
+            .map(|regex| self.rules.terminal(format!("/{regex}/")))
+            .collect();
+        let mut out = Vec::new();
+        for subset in 0..1_usize << patterns.len() {
+            let has =
+                |text: &str| patterns.iter().position(|p| *p == text).is_some_and(|i| subset >> i & 1 == 1);
+            let value = if more && subset == 0 {
+                Some(self.anything())
+            } else {
+                if subset == 0 && closed {
+                    continue;
+                }
+                let items = self.normal.other_items(shape, &has);
+                self.value_or_anything(&items)
+            };
+            let Some(value) = value else { continue };
+            let mut parts = vec![key.clone()];
+            parts.extend(
+                written
+                    .iter()
+                    .enumerate()
+                    .map(|(i, name)| if subset >> i & 1 == 1 { name.clone() } else { format!("~{name}") }),
+            );
+            parts.extend(base.iter().cloned());
+            let terminal =
+                if parts.len() == 1 { key.clone() } else { self.rules.terminal(parts.join(" & ")) };
+            out.push((terminal, value));
+        }
+        out
+    }
+
+    /// Terminals that `propertyNames` requires of every key; `None` if no key satisfies it.
+    fn names(&mut self, shape: &Shape<'a>) -> Option<Vec<String>> {
+        let mut terminals = Vec::new();
+        for (id, child) in &shape.names {
+            let child = self.normal.document.child(*id, child);
+            let conjunction = self.normal.flatten(&[Item::Schema(child), Item::Types(types::STRING)]);
+            if conjunction.never {
+                return None;
+            }
+            if !conjunction.choices.is_empty() {
+                self.normal.relax(*id, "propertyNames", "chooses between alternatives");
+                continue;
+            }
+            let names = self.normal.shape(conjunction);
+            if let Some(values) = &names.values {
+                let texts: Vec<String> =
+                    values.iter().filter_map(|v| v.as_str()).map(string_literal).collect();
+                if texts.is_empty() {
+                    return None;
+                }
+                terminals.push(self.rules.terminal(texts.join(" | ")));
+            } else {
+                match self.string_parts(&names) {
+                    Some(parts) => terminals.extend(parts),
+                    None => return None,
+                }
+            }
+            // If something in the schema is relaxed, so is `propertyNames`.
+            let pointer = self.normal.document.pointer(child);
+            if self.normal.report.is_checked(&pointer) {
+                self.normal.relax(*id, "propertyNames", "");
+            }
+        }
+        Some(terminals)
+    }
+
+    /// The patterns that terminals describe.
+    fn key_patterns(&mut self, shape: &Shape<'a>) -> KeyPatterns<'a> {
+        let mut patterns: Vec<&'a str> = Vec::new();
+        let mut more = false;
+        for part in &shape.objects {
+            for (text, _) in &part.patterns {
+                if pattern::written(text).is_err() || matches(text, "").is_none() {
+                    self.normal.relax(part.id, "patternProperties", "a pattern that no grammar describes");
+                    more = true;
+                } else if !patterns.contains(text) {
+                    patterns.push(text);
+                }
+            }
+        }
+        if patterns.len() > MAX_PATTERNS {
+            for part in &shape.objects {
+                if !part.patterns.is_empty() {
+                    self.normal.relax(part.id, "patternProperties", "too many patterns to spell out");
+                }
+            }
+            patterns.clear();
+            more = true;
+        }
+        KeyPatterns { patterns, more }
+    }
+}

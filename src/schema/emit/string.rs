@@ -1,0 +1,75 @@
+//! Strings: terminals for patterns, formats and lengths.
+
+use super::emitter::Emitter;
+use crate::schema::normal::Shape;
+use crate::schema::options::Meaning;
+use crate::schema::report::Status;
+use crate::schema::terminal::encode::{ANY_CHAR, CANONICAL_CHAR};
+use crate::schema::terminal::format::{self, Format};
+use crate::schema::terminal::literal::string_literal;
+use crate::schema::terminal::pattern;
+
+impl Emitter<'_> {
+    /// The terminal for the strings of a shape; `None` if there are none.
+    pub(super) fn string(&mut self, shape: &Shape<'_>) -> Option<String> {
+        let parts = self.string_parts(shape)?;
+        Some(self.all_of(parts))
+    }
+
+    /// Terminals and complements of terminals that a string must all match; `None` if no string can.
+    pub(super) fn string_parts(&mut self, shape: &Shape<'_>) -> Option<Vec<String>> {
+        let mut parts = Vec::new();
+        for (id, text) in &shape.patterns {
+            match pattern::conditions(text) {
+                Ok(conditions) => parts.extend(conditions.into_iter().map(|(not, regex)| {
+                    let terminal = self.rules.terminal(format!("/{regex}/"));
+                    if not { format!("~{terminal}") } else { terminal }
+                })),
+                Err(why) => self.normal.relax(*id, "pattern", why.note()),
+            }
+        }
+        for (id, name) in &shape.formats {
+            match format::format(name, self.normal.meaning) {
+                Format::Exact(text) => {
+                    parts.push(self.rules.terminal(format!("/{}/", format::written(&text))));
+                    self.normal.mark(*id, "format", Status::Enforced, "");
+                }
+                Format::Wider(text) => {
+                    parts.push(self.rules.terminal(format!("/{}/", format::written(&text))));
+                    self.normal.relax(*id, "format", "the grammar is wider than the format");
+                }
+                Format::Unwritten => self.normal.relax(*id, "format", "no grammar describes it"),
+                Format::Unknown => {
+                    self.normal.mark(*id, "format", Status::Annotation, "not a format of the standard");
+                }
+            }
+        }
+        let mut left_out = Vec::new();
+        for text in &shape.not_patterns {
+            let regex = pattern::written(text).ok()?;
+            left_out.push(self.rules.terminal(format!("/{regex}/")));
+        }
+        for name in &shape.not_formats {
+            let Format::Exact(text) = format::format(name, Meaning::Standard) else { return None };
+            left_out.push(self.rules.terminal(format!("/{}/", format::written(&text))));
+        }
+        if shape.max_length.is_some_and(|most| most < shape.min_length) {
+            return None;
+        }
+        let excluded: Vec<String> =
+            shape.excluded.iter().filter_map(|v| v.as_str()).map(string_literal).collect();
+        let canonical = !parts.is_empty() || !excluded.is_empty() || !left_out.is_empty();
+        let character = if canonical { CANONICAL_CHAR } else { ANY_CHAR };
+        let most = shape.max_length.map_or(String::new(), |n| n.to_string());
+        if shape.min_length > 0 || shape.max_length.is_some() {
+            parts.push(self.rules.terminal(format!("/\"{character}{{{},{most}}}\"/", shape.min_length)));
+        } else if parts.is_empty() {
+            parts.push(self.rules.terminal(format!("/\"{character}*\"/")));
+        }
+        if !excluded.is_empty() {
+            parts.push(format!("~({})", excluded.join(" | ")));
+        }
+        parts.extend(left_out.into_iter().map(|name| format!("~{name}")));
+        Some(parts)
+    }
+}
