@@ -314,30 +314,22 @@ fn callee<'a>(e: &Expr<'a>) -> Expr<'a> {
 }
 
 fn binary<'a>(s: &Spanned<ast::BinOp<'a>>) -> Expr<'a> {
-    let function = match s.op {
-        BinOpKind::Add => ADD,
-        BinOpKind::Mul => MUL,
-        BinOpKind::Rem => REM,
-        BinOpKind::Concat => CONCAT,
-        op => {
-            let operator = match op {
-                BinOpKind::Eq => "==",
-                BinOpKind::Ne => "!=",
-                BinOpKind::Lt => "<",
-                BinOpKind::Lte => "<=",
-                BinOpKind::Gt => ">",
-                BinOpKind::Gte => ">=",
-                BinOpKind::In => "in",
-                _ => {
-                    let kept = ast::BinOp { op, left: expr(&s.left), right: expr(&s.right) };
-                    return Expr::BinOp(Spanned::new(kept, s.span()));
-                }
-            };
-            let args = vec![constant(operator, s.span()), expr(&s.left), expr(&s.right)];
-            return call(CHAIN, args, s.span());
-        }
+    let (left, right) = (expr(&s.left), expr(&s.right));
+    let operator = match s.op {
+        BinOpKind::Add => return call(ADD, vec![left, right], s.span()),
+        BinOpKind::Mul => return call(MUL, vec![left, right], s.span()),
+        BinOpKind::Rem => return call(REM, vec![left, right], s.span()),
+        BinOpKind::Concat => return call(CONCAT, vec![left, right], s.span()),
+        BinOpKind::Eq => CompareOpKind::Eq,
+        BinOpKind::Ne => CompareOpKind::Ne,
+        BinOpKind::Lt => CompareOpKind::Lt,
+        BinOpKind::Lte => CompareOpKind::Lte,
+        BinOpKind::Gt => CompareOpKind::Gt,
+        BinOpKind::Gte => CompareOpKind::Gte,
+        BinOpKind::In => CompareOpKind::In,
+        op => return Expr::BinOp(Spanned::new(ast::BinOp { op, left, right }, s.span())),
     };
-    call(function, vec![expr(&s.left), expr(&s.right)], s.span())
+    call(CHAIN, vec![constant(comparison(operator), s.span()), left, right], s.span())
 }
 
 fn comparison(op: CompareOpKind) -> &'static str {
