@@ -3,8 +3,8 @@
 //! `minijinja` parses and executes, but its values follow Python only roughly. So [`rewrite()`] replaces the
 //! expressions where the two differ with calls of the functions in this module.
 //!
-//! This layer is ours since no kept crate reaches as far. With its usual set-up, `minijinja` 3.1 with `minijinja-
-//! contrib`'s `pycompat` gives 260 of the 280 golden renderings and 641 of the 809 small templates in
+//! This layer is ours since no kept crate reaches as far. With its usual set-up, `minijinja` 3.1 with
+//! `minijinja-contrib`'s `pycompat` gives 260 of the 280 golden renderings and 641 of the 809 small templates in
 //! `tests/fixtures`; `hf-chat-template` 1.0 gives 253 and 546. Three differences cannot be mended through the
 //! stable interface: `+` does not escape text beside markup, `for` accepts none, and `x.items` finds a key before
 //! the method. Nor do their limits hold: a list nested 99,999 deep overflows the stack when it is printed or

@@ -3,7 +3,7 @@
 use super::{judge, network};
 use crate::cli::error::ReadError;
 use crate::cli::{
-    exit::{self, Failure},
+    exit::{self, CliError},
     output::{Format, emit},
 };
 use anyhow::Context;
@@ -79,7 +79,7 @@ fn judge(args: &Args, job: Option<&Job>) -> anyhow::Result<Option<judge::Configu
         return Ok(None);
     }
     let (Some(job), Some(path)) = (job, &args.job) else {
-        return Err(Failure::usage(
+        return Err(CliError::usage(
             "a judge goes by the criteria of a job; name the file that has them with --job JOB.json",
         ));
     };
@@ -88,6 +88,6 @@ fn judge(args: &Args, job: Option<&Job>) -> anyhow::Result<Option<judge::Configu
 
 fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
     Ok(files::read_within(MAX_FILE_BYTES, input)?.ok_or_else(|| {
-        Failure::of(Kind::Data, format!("{name} has more than {MAX_FILE_BYTES} bytes; split it"))
+        CliError::with_kind(Kind::Data, format!("{name} has more than {MAX_FILE_BYTES} bytes; split it"))
     }))
 }
