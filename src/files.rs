@@ -1,4 +1,4 @@
-//! Reading within a limit, and the folders of paths.
+//! Files that may be missing or without an end, and the folders of paths.
 
 use std::{
     io::{self, Read},
@@ -13,6 +13,18 @@ pub fn read_within(limit: u64, input: impl Read) -> io::Result<Option<Vec<u8>>> 
     let mut bytes = Vec::new();
     input.take(limit + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
+/// The result of opening or reading a file; `None` if there is no such file.
+///
+/// # Errors
+/// Any other error of the system.
+pub fn if_present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The folder of `path`; `.` for a bare name.

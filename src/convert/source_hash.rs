@@ -1,7 +1,7 @@
 //! SHA-256 of the checkpoint's files, computed during the pass over the weights.
 
 use super::Error;
-use crate::{checkpoint::Shards, hash::hex};
+use crate::{checkpoint::Shards, files, hash::hex};
 use sha2::{Digest, Sha256};
 use std::{
     path::Path,
@@ -107,14 +107,13 @@ pub(super) fn small_files(dir: &Path) -> Result<Vec<SourceHash>, Error> {
     let mut hashes = Vec::new();
     for name in SMALL_FILES {
         let path = dir.join(name);
-        match std::fs::read(&path) {
-            Ok(bytes) => hashes.push(SourceHash {
+        let read = files::if_present(std::fs::read(&path));
+        if let Some(bytes) = read.map_err(|source| Error::Read { path, source })? {
+            hashes.push(SourceHash {
                 name: (*name).to_owned(),
                 file_bytes: bytes.len() as u64,
                 sha256: hex(&Sha256::digest(&bytes)),
-            }),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(Error::Read { path, source }),
+            });
         }
     }
     Ok(hashes)

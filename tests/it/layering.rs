@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gguf", &["kind"]),
     ("quant", &["gguf"]),
     ("arch", &["gguf"]),
-    ("checkpoint", &["arch", "display", "kind", "mmap", "remedy"]),
+    ("checkpoint", &["arch", "display", "files", "kind", "mmap", "remedy"]),
     (
         "convert",
         &["arch", "checkpoint", "display", "files", "gguf", "hash", "kind", "mmap", "quant", "remedy"],

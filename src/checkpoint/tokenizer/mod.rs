@@ -12,7 +12,7 @@ mod template;
 pub use error::Error;
 pub use template::ChatTemplate;
 
-use crate::checkpoint;
+use crate::{checkpoint, files};
 use serde_json::{Map, Value};
 use std::io;
 use std::path::Path;
@@ -204,11 +204,7 @@ fn check_model(model: &file::Model) -> Result<(), Error> {
 
 /// Reads a file; `None` if it does not exist.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, checkpoint::Error> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::Read(e).in_file(path)),
-    }
+    files::if_present(std::fs::read(path)).map_err(|e| Error::Read(e).in_file(path))
 }
 
 /// Reads a text file; `None` if it does not exist.
