@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("schema", &["json", "kind"]),
     ("tools", &["display", "json", "kind", "schema", "stack"]),
-    ("chat", &["json", "kind", "remedy", "stack", "tools"]),
+    ("chat", &["json", "kind", "remedy", "stack"]),
     ("runtime", &["arch", "gguf", "hash", "kind", "mmap", "random", "remedy", "stack"]),
     ("memory", &["arch", "convert", "display", "gguf", "machine", "remedy"]),
     (
