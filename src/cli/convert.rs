@@ -1,7 +1,7 @@
 //! `edgecall convert`.
 
 use super::{
-    exit::Failure,
+    exit::CliError,
     output::{self, Format},
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -187,7 +187,7 @@ fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
         }
     };
     ctrlc::set_handler(handler)
-        .map_err(|e| Failure::of(Kind::Bug, format!("cannot listen for Ctrl-C: {e}")))?;
+        .map_err(|e| CliError::with_kind(Kind::Bug, format!("cannot listen for Ctrl-C: {e}")))?;
     Ok(flag)
 }
 

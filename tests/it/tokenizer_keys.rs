@@ -63,8 +63,8 @@ impl Files {
             value.as_array().unwrap().clone()
         };
         let (texts, types) = (array("tokenizer.ggml.tokens"), array("tokenizer.ggml.token_type"));
-        let pairs = texts.as_strings().unwrap().iter().cloned().zip(types.as_i32s().unwrap().iter().copied());
-        pairs.skip(6).collect()
+        let (Array::String(texts), Array::I32(types)) = (texts, types) else { panic!() };
+        texts.into_iter().zip(types).skip(6).collect()
     }
 }
 
