@@ -96,41 +96,6 @@ pub fn string_length(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The keys of an incomplete object, in order, and the offset after the last of them: after its `": "`, or
-/// after the `{` if there is none yet.
-///
-/// `None` if `text` does not start with `{`. It is assumed to be JSON with a space after each colon.
-pub fn keys_written(text: &[u8]) -> Option<(Vec<String>, usize)> {
-    if text.first() != Some(&b'{') {
-        return None;
-    }
-    let (mut keys, mut end, mut at, mut depth) = (Vec::new(), 1, 1, 1);
-    // The bytes of a string at the object's own depth, until it is known to be a key or a value.
-    while let Some(&byte) = text.get(at) {
-        match byte {
-            b'"' => {
-                let Some(length) = string_length(&text[at..]) else { break };
-                let string = &text[at..at + length];
-                at += length;
-                if depth == 1 && text[at..].starts_with(b": ") {
-                    at += 2;
-                    keys.push(serde_json::from_slice(string).ok()?);
-                    end = at;
-                }
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        at += 1;
-        if depth == 0 {
-            break;
-        }
-    }
-    Some((keys, end))
-}
-
 /// Length of the JSON object or array at the start of `text`; `None` if there is none or it is incomplete.
 pub fn nested_length(text: &[u8]) -> Option<usize> {
     if !matches!(text.first()?, b'{' | b'[') {
@@ -179,6 +144,32 @@ fn member_length(text: &[u8]) -> Option<usize> {
         _ => value.iter().position(|byte| b",}".contains(byte))?,
     };
     Some(start + length)
+}
+
+/// The first integer in `text` that does not fit in 64 bits, and its byte offset; `text` is valid JSON.
+///
+/// `serde_json` would round it to a float, and the model would read another number.
+pub fn wide_integer(text: &str) -> Option<(usize, &str)> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => at += string_length(&bytes[at..])?,
+            b'-' | b'0'..=b'9' => {
+                let rest = &bytes[at..];
+                let end =
+                    rest.iter().position(|b| !matches!(b, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E'));
+                let literal = &text[at..at + end.unwrap_or(rest.len())];
+                let whole = literal.bytes().all(|b| b == b'-' || b.is_ascii_digit());
+                if whole && literal.parse::<i64>().is_err() && literal.parse::<u64>().is_err() {
+                    return Some((at, literal));
+                }
+                at += literal.len();
+            }
+            _ => at += 1,
+        }
+    }
+    None
 }
 
 struct Spaced;
@@ -286,19 +277,6 @@ mod tests {
         for utf16 in [&b"\xff\xfe[\0"[..], b"\xfe\xff\0[", b"[\0]\0", b"\0[\0]"] {
             assert_eq!(text(utf16), Err(NotUtf8 { offset: 0, is_utf16: true }), "{utf16:?}");
         }
-    }
-
-    #[test]
-    fn keys_count_once_their_colon_and_space_are_written() {
-        let keys = |text: &str| keys_written(text.as_bytes());
-        assert_eq!(keys("{"), Some((vec![], 1)));
-        assert_eq!(keys(r#"{"a""#), Some((vec![], 1)));
-        assert_eq!(keys(r#"{"a":"#), Some((vec![], 1)));
-        assert_eq!(keys(r#"{"a": "#), Some((vec!["a".into()], 6)));
-        assert_eq!(keys(r#"{"a": "x\", \"b\": ""#), Some((vec!["a".into()], 6)));
-        assert_eq!(keys(r#"{"a": {"b": 1}, "c\"": "#), Some((vec!["a".into(), "c\"".into()], 23)));
-        assert_eq!(keys(r#"{"a": 1}, "d": "#), Some((vec!["a".into()], 6)));
-        assert_eq!(keys("["), None);
     }
 
     #[test]

@@ -32,6 +32,9 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("edgecall needs a 64-bit system; on a Raspberry Pi: the 64-bit Raspberry Pi OS");
 
+pub mod display;
+pub mod files;
+pub mod hash;
 pub mod http;
 pub mod json;
 pub mod kind;
@@ -39,6 +42,7 @@ pub mod machine;
 pub mod mmap;
 pub mod random;
 pub mod remedy;
+pub mod stack;
 
 pub mod arch;
 pub mod checkpoint;

@@ -1,5 +1,6 @@
 //! Remedies for errors, as data: the command line names the flag, a server the field of a request.
 
+use crate::display::mib;
 use serde::Serialize;
 use std::fmt;
 
@@ -64,7 +65,6 @@ pub enum Remedy {
 
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mib = |bytes: &u64| bytes.div_ceil(1 << 20);
         match self {
             Remedy::MoreTokens => write!(f, "a larger token budget"),
             Remedy::ChatTemplate => write!(f, "another chat template"),
@@ -85,14 +85,14 @@ impl fmt::Display for Remedy {
             Remedy::MoreRetries => write!(f, "more retries, or another try later"),
             Remedy::ServerKey => write!(f, "the server's key"),
             Remedy::FewerModels => write!(f, "fewer models at a time"),
-            Remedy::KvType(name, bytes) => write!(f, "a KV cache in {name}: {} MiB", mib(bytes)),
+            Remedy::KvType(name, bytes) => write!(f, "a KV cache in {name}: {} MiB", mib(*bytes)),
             Remedy::FlashAttention(bytes) => {
-                write!(f, "flash attention: about {} MiB of buffers, slower", mib(bytes))
+                write!(f, "flash attention: about {} MiB of buffers, slower", mib(*bytes))
             }
             Remedy::ContextSize(n_ctx) => write!(f, "a context of {n_ctx} tokens"),
             Remedy::ShorterAnswer(most) => write!(f, "an answer of at most {most} tokens"),
             Remedy::NoRepack => write!(f, "weights that are not repacked: no copies, slower"),
-            Remedy::FileType(name, bytes) => write!(f, "the model in {name}: {} MiB of weights", mib(bytes)),
+            Remedy::FileType(name, bytes) => write!(f, "the model in {name}: {} MiB of weights", mib(*bytes)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Keys of cached files: hashes of the model, its settings and what it is shown.
 
+pub(super) use crate::hash::hex;
 use crate::runtime::{Model, Session};
 use sha2::{Digest, Sha256};
 use std::io;
@@ -51,11 +52,6 @@ impl ModelId {
     pub fn name(&self) -> String {
         hex(&self.0[..16])
     }
-}
-
-/// `bytes` in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The model's file name, for listings.

@@ -31,7 +31,7 @@ pub use state::FolderState;
 use folder::Folder;
 use key::ModelId;
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Mutex, PoisonError},
     thread::JoinHandle,
 };

@@ -5,7 +5,7 @@ use super::{
     generate::{Generated, is_cut_off},
     prompt::Prompt,
 };
-use crate::runtime::Finish;
+use crate::{hash::hex, runtime::Finish};
 use sha2::{Digest, Sha256};
 
 /// Reads the answer, and adds a complete one to the cache.
@@ -47,5 +47,5 @@ fn id(prompt: &Prompt, generated: &Generated<'_>, seed: u64, text: &str) -> Stri
     id.update(seed.to_le_bytes());
     prompt.tokens.iter().for_each(|token| id.update(token.to_le_bytes()));
     id.update(text);
-    id.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&id.finalize()[..16])
 }

@@ -1,7 +1,5 @@
 //! Errors of messages and chat templates, with their places.
 
-use std::fmt;
-
 use crate::chat::Role;
 use crate::json::NotUtf8;
 use crate::{kind::Kind, remedy::Remedy};
@@ -39,7 +37,7 @@ pub enum Error {
         /// Path inside the message, such as `.tool_calls[0].function.arguments`; empty for the message itself.
         field: String,
         /// The defect.
-        problem: Problem,
+        problem: FieldError,
         /// The parser's error, if text inside the field is not valid JSON.
         #[source]
         source: Option<serde_json::Error>,
@@ -152,12 +150,14 @@ impl Error {
 }
 
 /// Defects of a field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Problem {
+pub enum FieldError {
     /// The field is required and absent.
+    #[error("missing")]
     Missing,
     /// The field has the wrong JSON type.
+    #[error("expected {expected}, found {found}")]
     Type {
         /// The expected type.
         expected: &'static str,
@@ -165,51 +165,30 @@ pub enum Problem {
         found: &'static str,
     },
     /// The role is unknown.
+    #[error("unknown role `{0}`; known roles: {known}", known = Role::ALL.map(Role::as_str).join(", "))]
     UnknownRole(String),
     /// The content part is not text.
+    #[error("a content part of type `{0}` is not supported; only `text` is")]
     UnknownPart(String),
     /// The tool call is not a function call.
+    #[error("a tool call of type `{0}` is not supported; only `function` is")]
     UnknownCallType(String),
     /// The text of the field is not valid JSON; the source has the reason.
+    #[error("not valid JSON")]
     NotJson,
     /// An integer in the text of the field does not fit in 64 bits.
+    #[error("the integer {0} does not fit in 64 bits; write it as a string")]
     WideInteger(String),
     /// The text is empty, and a name is required.
+    #[error("empty; a name is needed")]
     EmptyName,
     /// A tool's result without an assistant message before it.
+    #[error(
+        "a `tool` message holds the result of a call, and no assistant message stands before it; put the \
+         assistant's message with the call in front"
+    )]
     Unasked,
     /// OpenAI's `function_call`, the predecessor of `tool_calls`.
+    #[error("this older form of a call is not read by chat templates; write it as `tool_calls`")]
     FunctionCall,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Problem::Missing => write!(f, "missing"),
-            Problem::Type { expected, found } => write!(f, "expected {expected}, found {found}"),
-            Problem::UnknownRole(role) => {
-                let known: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
-                write!(f, "unknown role `{role}`; known roles: {}", known.join(", "))
-            }
-            Problem::UnknownPart(kind) => {
-                write!(f, "a content part of type `{kind}` is not supported; only `text` is")
-            }
-            Problem::UnknownCallType(kind) => {
-                write!(f, "a tool call of type `{kind}` is not supported; only `function` is")
-            }
-            Problem::NotJson => write!(f, "not valid JSON"),
-            Problem::WideInteger(literal) => {
-                write!(f, "the integer {literal} does not fit in 64 bits; write it as a string")
-            }
-            Problem::EmptyName => write!(f, "empty; a name is needed"),
-            Problem::Unasked => write!(
-                f,
-                "a `tool` message holds the result of a call, and no assistant message stands before it; put the \
-                 assistant's message with the call in front"
-            ),
-            Problem::FunctionCall => {
-                write!(f, "this older form of a call is not read by chat templates; write it as `tool_calls`")
-            }
-        }
-    }
 }

@@ -9,8 +9,9 @@ mod message;
 mod python;
 mod read;
 mod template;
+mod validate;
 
-pub use error::{Error, Problem};
+pub use error::{Error, FieldError};
 pub use message::{Conversation, Message, Role};
 pub use template::{LocalTime, RenderOptions, Template, select_template, source_date_epoch};
 

@@ -8,8 +8,9 @@ use minijinja::value::Value as Engine;
 use minijinja::{AutoEscape, Environment, ErrorKind};
 use serde_json::{Map, Value};
 
-use crate::chat::python::{Raised, environment, fault, from_json, rewrite};
+use crate::chat::python::{RaisedError, environment, from_json, python_error, rewrite};
 use crate::chat::{Conversation, Error, Role};
+use crate::stack;
 
 /// Limit on the work of one rendering: about one unit per step of the template and per byte that it reads or
 /// writes. Long conversations of ten thousand messages need a fraction of it.
@@ -85,7 +86,7 @@ impl LocalTime {
     fn strftime(self, format: &str) -> Result<String, minijinja::Error> {
         // Python's naive datetime has no zone and prints nothing for one.
         let format = format.replace("%Z", "").replace("%z", "");
-        jiff::fmt::strtime::format(&format, self.0).map_err(|e| fault(format!("strftime_now: {e}")))
+        jiff::fmt::strtime::format(&format, self.0).map_err(|e| python_error(format!("strftime_now: {e}")))
     }
 }
 
@@ -192,11 +193,7 @@ type Compiled<'a> = (Instructions<'a>, BTreeMap<&'a str, Instructions<'a>>);
 
 /// Runs `work` on a thread with a larger stack.
 fn on_own_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        let thread = thread.map_err(|source| Error::Thread { source })?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+    stack::run_on(STACK_BYTES, work).map_err(|source| Error::Thread { source })?
 }
 
 fn compile(source: &str) -> Result<Compiled<'_>, Error> {
@@ -208,8 +205,7 @@ fn compile(source: &str) -> Result<Compiled<'_>, Error> {
         SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(syntax_error)?;
     refuse_deep_tags(source, syntax.clone())?;
     let tree = parse(source, "chat template", syntax).map_err(syntax_error)?;
-    let tree =
-        rewrite(&tree).map_err(|refusal| Error::Syntax { line: refusal.line, reason: refusal.reason })?;
+    let tree = rewrite(&tree).map_err(|e| Error::Syntax { line: e.line, reason: e.reason })?;
     let mut generator = CodeGenerator::new("chat template", source);
     generator.compile_stmt(&tree);
     Ok(generator.finish())
@@ -285,7 +281,7 @@ fn context(
 
 fn strftime_now(now: Option<LocalTime>) -> Engine {
     Engine::from_function(move |format: String| {
-        let now = now.map_or_else(LocalTime::now, Ok).map_err(|e| fault(e.to_string()))?;
+        let now = now.map_or_else(LocalTime::now, Ok).map_err(|e| python_error(e.to_string()))?;
         now.strftime(&format)
     })
 }
@@ -308,7 +304,7 @@ fn failure(error: &minijinja::Error) -> Error {
     let line = error.line().unwrap_or(1);
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(e) = cause {
-        if let Some(Raised(message)) = e.downcast_ref::<Raised>() {
+        if let Some(RaisedError(message)) = e.downcast_ref::<RaisedError>() {
             return Error::Refused { message: message.clone(), line };
         }
         cause = e.source();

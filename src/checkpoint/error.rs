@@ -1,7 +1,7 @@
 //! Reasons why a directory cannot be used as a checkpoint.
 
 use super::{fields, tokenizer};
-use crate::{kind::Kind, remedy::Remedy};
+use crate::{display::few, kind::Kind, remedy::Remedy};
 use std::path::PathBuf;
 
 /// Reasons why a directory cannot be used as a checkpoint. Messages say what to do about it.
@@ -163,13 +163,5 @@ impl Error {
 
 /// The first few names under a heading, or an empty string.
 fn list(heading: &str, names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    if names.is_empty() {
-        return String::new();
-    }
-    let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => format!("{heading}: {shown}"),
-        more => format!("{heading}: {shown} and {more} more"),
-    }
+    if names.is_empty() { String::new() } else { format!("{heading}: {}", few(names)) }
 }

@@ -5,7 +5,7 @@
 //! signal.
 
 use super::Error;
-use crate::mmap::Map;
+use crate::{files, mmap::Map};
 use safetensors::{SafeTensorError, SafeTensors, tensor::Metadata};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -240,10 +240,9 @@ struct IndexFile {
 impl Index {
     fn open(dir: &Path) -> Result<Option<Index>, Error> {
         let path = dir.join(INDEX);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::Read { path, source }),
+        let read = files::if_present(std::fs::read(&path));
+        let Some(bytes) = read.map_err(|source| Error::Read { path: path.clone(), source })? else {
+            return Ok(None);
         };
         let IndexFile { weight_map } =
             serde_json::from_slice(&bytes).map_err(|source| Error::Index { path: path.clone(), source })?;

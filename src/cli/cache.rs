@@ -1,6 +1,6 @@
 //! `edgecall cache`.
 
-use super::{exit::Failure, output};
+use super::{exit::CliError, output};
 use clap::Subcommand;
 use edgecall::{Kind, cache::Cache, machine::folders::cache_folder};
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ enum Action {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Some(folder) = args.cache_dir.or_else(cache_folder) else {
-        return Err(Failure::usage("there is no cache folder, for HOME is not set; give --cache-dir DIR"));
+        return Err(CliError::usage("there is no cache folder, for HOME is not set; give --cache-dir DIR"));
     };
     let cache = Cache::new(&folder);
     match args.action {
@@ -51,7 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let listing = cache.list(verify)?;
             output::emit(&listing, output::Format::from_flag(json))?;
             match listing.complaint().filter(|_| verify) {
-                Some(complaint) => Err(Failure::of(Kind::Negative, complaint)),
+                Some(complaint) => Err(CliError::with_kind(Kind::Negative, complaint)),
                 None => Ok(()),
             }
         }

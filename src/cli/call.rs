@@ -19,7 +19,7 @@ use super::{
     cache::CACHE_DIR,
     context::ContextArgs,
     error::advice,
-    exit::{self, Failure},
+    exit::{self, CliError},
     output,
 };
 use edgecall::{
@@ -204,7 +204,7 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         return explain_tools(&args);
     }
     let Some(path) = &args.model else {
-        return Err(Failure::usage("there is no model; give -m MODEL.gguf"));
+        return Err(CliError::usage("there is no model; give -m MODEL.gguf"));
     };
     runtime::kernels::active()?;
     // No output can be left incomplete.
@@ -290,12 +290,12 @@ fn explain_tools(args: &Args) -> anyhow::Result<()> {
         (Some(tools), _) => explain::explain(&tools, args.key_order()),
         (None, Some(schema)) => explain::explain_answer(&schema, args.key_order()),
         (None, None) => {
-            return Err(Failure::usage("there is nothing to explain; give --tools or --json-schema"));
+            return Err(CliError::usage("there is nothing to explain; give --tools or --json-schema"));
         }
     };
     output::emit(&explanation, output::Format::from_flag(args.json))?;
     match explanation.status() {
-        Status::Refused => Err(Failure::of(
+        Status::Refused => Err(CliError::with_kind(
             Kind::Data,
             "not every schema can be used; the notes on `refused` say what to change",
         )),
@@ -309,7 +309,7 @@ fn template(args: &Args) -> anyhow::Result<PromptTemplate> {
         Some(path) => {
             let text = text(&read(path)?, &format!("{}: the chat template", path.display()))?;
             if text.trim().is_empty() {
-                return Err(Failure::of(
+                return Err(CliError::with_kind(
                     Kind::Data,
                     format!("{}: the chat template is empty", path.display()),
                 ));

@@ -65,6 +65,7 @@ mod tests {
     use super::*;
     use clap::ValueEnum;
 
+    #[cfg(feature = "engine")]
     #[test]
     fn every_shell_completes_every_command_and_its_options() {
         let options = ["--tools", "--tensor-type", "--checkpoint", "--judge-cache"].map(|flag| &flag[2..]);
@@ -86,6 +87,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "engine")]
     #[test]
     fn values_are_completed_by_what_their_names_say() {
         let command = completed(&Cli::command());

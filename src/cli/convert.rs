@@ -8,7 +8,7 @@ mod checks;
 mod checks;
 
 use super::{
-    exit::{Failure, leave},
+    exit::{CliError, leave},
     output::{self, Format},
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -157,7 +157,7 @@ fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
         }
     };
     ctrlc::set_handler(handler)
-        .map_err(|e| Failure::of(Kind::Bug, format!("cannot listen for Ctrl-C: {e}")))?;
+        .map_err(|e| CliError::with_kind(Kind::Bug, format!("cannot listen for Ctrl-C: {e}")))?;
     Ok(flag)
 }
 

@@ -3,7 +3,7 @@
 use super::{
     cache::CACHE_DIR,
     context::ContextArgs,
-    exit::{self, Failure},
+    exit::{self, CliError},
     output::{Format, emit},
     progress::Line,
 };
@@ -54,6 +54,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     emit(&report, Format::from_flag(args.json))?;
     match report.ok {
         true => Ok(()),
-        false => Err(Failure::of(Kind::Negative, "something is wrong; the report says what to do about it")),
+        false => Err(CliError::with_kind(
+            Kind::Negative,
+            "something is wrong; the report says what to do about it",
+        )),
     }
 }

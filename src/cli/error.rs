@@ -1,6 +1,8 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
-use edgecall::{Kind, bench, chat, checkpoint, convert, gguf, http, inspect, remedy::Remedy, schema, tools};
+use edgecall::{
+    Kind, bench, chat, checkpoint, convert, display::mib, gguf, http, inspect, remedy::Remedy, schema, tools,
+};
 #[cfg(feature = "engine")]
 use edgecall::{cache, call, runtime, verify};
 use std::{
@@ -98,7 +100,6 @@ fn line(flag: &str, effect: &str) -> String {
 
 /// The flag for a change of a run, and the effect of it.
 fn change(remedy: &Remedy) -> Option<(String, String)> {
-    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     Some(match remedy {
         Remedy::KvType(name, bytes) => {
             (format!("--kv-type {name}"), format!("{} MiB of KV cache", mib(*bytes)))

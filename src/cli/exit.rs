@@ -10,30 +10,30 @@ use std::{
 
 /// An error of the command line, with its class.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CliError {
     kind: Kind,
     message: String,
 }
 
-impl Failure {
+impl CliError {
     /// A usage error (exit code 2); the message says what to do next.
     pub fn usage(message: impl Into<String>) -> anyhow::Error {
-        Failure::of(Kind::Usage, message)
+        CliError::with_kind(Kind::Usage, message)
     }
 
     /// An error of class `kind`.
-    pub fn of(kind: Kind, message: impl Into<String>) -> anyhow::Error {
-        anyhow::Error::new(Failure { kind, message: message.into() })
+    pub fn with_kind(kind: Kind, message: impl Into<String>) -> anyhow::Error {
+        anyhow::Error::new(CliError { kind, message: message.into() })
     }
 }
 
-impl std::fmt::Display for Failure {
+impl std::fmt::Display for CliError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for CliError {}
 
 /// Reports `result` and returns its exit code.
 ///
@@ -65,11 +65,11 @@ pub fn leave_on_interrupt(message: &'static str, before: impl Fn() + Send + 'sta
 }
 
 /// Ends the process; with the engine, without waiting for the engine's threads.
-pub fn leave(code: i32) -> ! {
+pub fn leave(code: u8) -> ! {
     #[cfg(feature = "engine")]
     edgecall::runtime::leave(code);
     #[cfg(not(feature = "engine"))]
-    std::process::exit(code)
+    std::process::exit(code.into())
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -81,8 +81,8 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn kind(error: &anyhow::Error) -> Kind {
     for cause in error.chain() {
-        if let Some(failure) = cause.downcast_ref::<Failure>() {
-            return failure.kind;
+        if let Some(error) = cause.downcast_ref::<CliError>() {
+            return error.kind;
         }
         if let Some(kind) = error::kind(cause) {
             return kind;

@@ -2,7 +2,7 @@
 
 use super::{
     Cli,
-    exit::{Failure, MEANINGS},
+    exit::{CliError, MEANINGS},
 };
 use clap::{Command, CommandFactory};
 use clap_mangen::{
@@ -27,7 +27,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         pages()?.iter().try_for_each(|(name, page)| fs::write(args.folder.join(name), page))
     };
     write().map_err(|e| {
-        Failure::of(Kind::CannotCreate, format!("cannot write into {}: {e}", args.folder.display()))
+        CliError::with_kind(Kind::CannotCreate, format!("cannot write into {}: {e}", args.folder.display()))
     })
 }
 
@@ -70,6 +70,7 @@ fn exit_status() -> Roff {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "engine")]
     #[test]
     fn each_visible_command_has_a_page_that_names_its_options() {
         let pages = pages().unwrap();

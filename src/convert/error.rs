@@ -1,6 +1,7 @@
 //! Reasons why a conversion is refused or fails.
 
 use super::{pretokenizer, readback, vocab};
+use crate::display::{bytes, few};
 use crate::{checkpoint, kind::Kind, remedy::Remedy};
 use std::{io, path::PathBuf};
 
@@ -95,7 +96,7 @@ pub enum Error {
     /// The disk has too little free space for the files.
     #[error(
         "{} has {} free, the conversion needs {}",
-        path.display(), super::report::bytes(*free_bytes), super::report::bytes(*needed_bytes)
+        path.display(), bytes(*free_bytes), bytes(*needed_bytes)
     )]
     DiskSpace { path: PathBuf, needed_bytes: u64, free_bytes: u64 },
     /// Writing failed half-way.
@@ -150,15 +151,5 @@ impl Error {
             Error::DiskSpace { .. } => vec![Remedy::FreeSpace, Remedy::OtherOutput],
             _ => Vec::new(),
         }
-    }
-}
-
-/// The first few names, and the number of the others.
-fn few(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
     }
 }

@@ -4,6 +4,7 @@
 //! converter. Values in the model card come first. Next is the repository name, if the folder is in the hub's
 //! cache; otherwise `_name_or_path` of config.json and the folder's name.
 
+use super::folder_name;
 use super::model_card::{self, Error};
 use super::model_id::{self, ModelId};
 use crate::gguf::{Array, Value};
@@ -49,13 +50,13 @@ pub fn metadata(dir: &Path, config: &Map<String, Json>, parameter_count: u64) ->
 
 /// The parts of the checkpoint's names, the most reliable name first.
 fn identity(dir: &Path, config: &Map<String, Json>, parameter_count: u64) -> ModelId {
-    if let Some(id) = model_id::hub_id(dir) {
+    if let Some(id) = folder_name::hub_id(dir) {
         return ModelId::parse(&id, parameter_count);
     }
     let named = config.get("_name_or_path").and_then(Json::as_str);
     // More slashes mean a path on somebody's machine.
     let named = named.filter(|name| !name.is_empty() && name.matches('/').count() <= 1).map(str::to_owned);
-    let ids = named.into_iter().chain(model_id::folder_name(dir));
+    let ids = named.into_iter().chain(folder_name::folder_name(dir));
     ids.map(|id| ModelId::parse(&id, parameter_count)).fold(ModelId::default(), ModelId::or)
 }
 

@@ -9,6 +9,7 @@ use super::{
     source_hash::SourceHash,
     written::Written,
 };
+use crate::files;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File as Open,
@@ -88,10 +89,7 @@ impl Recorded {
     /// # Errors
     /// A file that cannot be read or is not a manifest.
     pub fn read(path: &Path) -> io::Result<Option<Recorded>> {
-        let file = match Open::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
+        let Some(file) = files::if_present(Open::open(path))? else { return Ok(None) };
         let mut json = Vec::new();
         file.take(MAX_BYTES).read_to_end(&mut json)?;
         serde_json::from_slice(&json).map(Some).map_err(io::Error::from)

@@ -15,6 +15,7 @@ pub mod report;
 pub mod vocab;
 
 mod error;
+mod folder_name;
 mod model_card;
 mod model_id;
 mod output;
@@ -28,8 +29,8 @@ mod tensors;
 mod written;
 
 pub use error::Error;
+pub use folder_name::output_name;
 pub use model_card::Error as ModelCardError;
-pub use model_id::output_name;
 pub use output::{Output, Targets, abandon, manifest_path};
 pub use plan::{FilePlan, Plan};
 pub use recipe::{FileType, Override, Recipe};

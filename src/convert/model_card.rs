@@ -1,5 +1,6 @@
 //! The model card: the YAML front matter of README.md.
 
+use crate::files;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -45,12 +46,9 @@ pub enum Error {
 /// The reason why it cannot be used.
 pub(super) fn read(dir: &Path) -> Result<Map<String, Value>, Error> {
     let path = dir.join("README.md");
-    let readme = match std::fs::read_to_string(&path) {
-        Ok(readme) => readme,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
-        Err(source) => return Err(Error::Read { path, source }),
-    };
-    let Some(yaml) = front_matter(&readme) else { return Ok(Map::new()) };
+    let read = files::if_present(std::fs::read_to_string(&path));
+    let readme = read.map_err(|source| Error::Read { path: path.clone(), source })?;
+    let Some(yaml) = readme.as_deref().and_then(front_matter) else { return Ok(Map::new()) };
     // `no` is Norwegian, not false. Of two equal keys the last one counts, as in PyYAML.
     let options = serde_saphyr::options! {
         strict_booleans: true,

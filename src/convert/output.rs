@@ -1,7 +1,7 @@
 //! Output files: written beside their targets under temporary names, renamed when all of them are complete.
 
 use super::{Error, plan::Plan, source_hash::SMALL_FILES};
-use crate::checkpoint::Checkpoint;
+use crate::{checkpoint::Checkpoint, files::folder_of};
 use std::{
     collections::BTreeSet,
     fs::{self, File, Permissions},
@@ -83,9 +83,9 @@ impl Targets {
     }
 
     fn check_folder(&self, path: &Path) -> Result<(), Error> {
-        let folder = parent(path);
+        let folder = folder_of(path);
         let planned = self.folder.as_deref() == Some(folder);
-        if folder.is_dir() || (planned && parent(folder).is_dir()) {
+        if folder.is_dir() || (planned && folder_of(folder).is_dir()) {
             return Ok(());
         }
         Err(Error::NoFolder { path: folder.to_path_buf() })
@@ -98,15 +98,6 @@ fn is_input(checkpoint: &Checkpoint, path: &Path) -> bool {
     let shards = checkpoint.shards.files().iter().map(|shard| shard.path().to_path_buf());
     let small = SMALL_FILES.iter().map(|name| checkpoint.dir.join(name));
     shards.chain(small).any(|input| fs::canonicalize(input).is_ok_and(|input| input == target))
-}
-
-/// The folder of `path`; `.` for a bare name.
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => Path::new("/"),
-    }
 }
 
 /// Path of the manifest: `OUT.gguf.json` for `OUT.gguf`.
@@ -203,7 +194,7 @@ impl Outputs {
             registered: Vec::new(),
         };
         if let Some(folder) = &targets.folder {
-            let source = |source| Error::Create { path: parent(folder).to_path_buf(), source };
+            let source = |source| Error::Create { path: folder_of(folder).to_path_buf(), source };
             let mut unfinished = unfinished();
             fs::create_dir(folder).map_err(source)?;
             unfinished.insert(folder.clone());
@@ -211,7 +202,7 @@ impl Outputs {
             outputs.registered.push(folder.clone());
             outputs.made_folder = Some(folder.clone());
         }
-        check_space(parent(&targets.paths[0]), plan.files.iter().map(|file| file.file_bytes()).sum())?;
+        check_space(folder_of(&targets.paths[0]), plan.files.iter().map(|file| file.file_bytes()).sum())?;
         for (file, target) in plan.files.iter().zip(&targets.paths) {
             let temp = outputs.create_beside(target)?;
             let output = Output { temp, target: target.clone(), data_start: file.header_bytes };
@@ -265,7 +256,7 @@ impl Outputs {
             named.push(target);
         }
         self.made_folder = None;
-        let folder = parent(&named[0]);
+        let folder = folder_of(&named[0]);
         // The renames are durable once the folder is synced; some file systems cannot do that.
         if let Ok(folder) = File::open(folder) {
             let _ = folder.sync_all();
@@ -290,7 +281,7 @@ impl Drop for Outputs {
 }
 
 fn create_beside(target: &Path) -> Result<NamedTempFile, Error> {
-    let folder = parent(target);
+    let folder = folder_of(target);
     let name = target.file_name().and_then(|name| name.to_str()).unwrap_or("edgecall");
     tempfile::Builder::new()
         .prefix(&format!(".{name}."))

@@ -1,7 +1,7 @@
 //! Plan of a conversion: keys and tensor table of each file, made before any weight is read.
 
 use super::{
-    Error, general, model_id, pretokenizer,
+    Error, folder_name, general, pretokenizer,
     recipe::{self, Fallback, FileType, Recipe, Shape},
     tensors::{self, Head, ModelTensor},
     vocab,
@@ -108,7 +108,7 @@ impl Plan {
             .collect();
         Ok(Plan {
             architecture: architecture.name,
-            name: model_id::output_name(&checkpoint.dir),
+            name: folder_name::output_name(&checkpoint.dir),
             recipe,
             pretokenizer: keys.pretokenizer.clone(),
             warnings: keys.warnings.clone(),

@@ -8,6 +8,7 @@ use super::special::{KINDS, SpecialTokens};
 use crate::{
     arch::pretokenizer::{self, CHECK_TEXT, Merges, Split},
     checkpoint::tokenizer::{self, Tokenizer},
+    hash::hex,
     kind::Kind,
 };
 use serde_json::{Map, Value};
@@ -99,7 +100,7 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 
 /// SHA-256 in hexadecimal of the ids printed as a Python list: `[1, 2, 3]`.
 fn hash(ids: &[u32]) -> String {
-    Sha256::digest(format!("{ids:?}")).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(format!("{ids:?}")))
 }
 
 fn by_hash(hash: &str) -> Option<&'static str> {
@@ -169,7 +170,7 @@ mod tests {
     #[test]
     fn the_check_text_is_llama_cpps() {
         assert_eq!(CHECK_TEXT.len(), 431);
-        let hash: String = Sha256::digest(CHECK_TEXT).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&Sha256::digest(CHECK_TEXT));
         assert_eq!(hash, "a36179c1e2b1cfcfbfad1dc779addad2ffc778201e4cf0d538bddeafa2c526da");
     }
 

@@ -7,7 +7,11 @@ use super::{
     recipe::Fallback,
     tensors::Head,
 };
-use crate::{checkpoint::Checkpoint, quant::Loss};
+use crate::{
+    checkpoint::Checkpoint,
+    display::{bytes, grouped},
+    quant::Loss,
+};
 use serde::Serialize;
 use std::{fmt, path::PathBuf, time::Instant};
 
@@ -268,24 +272,7 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         for file in &self.files {
-            writeln!(f, "{}  {}", file.path.display(), bytes(file.file_bytes))?;
-            let types: Vec<String> =
-                file.tensor_types.iter().map(|(name, count)| format!("{count} {name}")).collect();
-            writeln!(f, "  {}", types.join(", "))?;
-            if let Some(head) = file.tied_head_bytes {
-                writeln!(
-                    f,
-                    "  {} of it are a second copy of the embedding, which can be left out",
-                    bytes(head)
-                )?;
-            }
-            for (Fallback { tensor, wanted, got, row_len }, count) in grouped_fallbacks(&file.fallbacks) {
-                writeln!(
-                    f,
-                    "  {count} with rows of {row_len}, no whole {wanted} blocks, are {got}: {tensor}{}",
-                    if count > 1 { " ..." } else { "" }
-                )?;
-            }
+            write_file(f, file)?;
         }
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
@@ -325,6 +312,25 @@ impl fmt::Display for Report {
     }
 }
 
+/// The path and size of a file, and what its tensors are.
+fn write_file(f: &mut fmt::Formatter<'_>, file: &FileReport) -> fmt::Result {
+    writeln!(f, "{}  {}", file.path.display(), bytes(file.file_bytes))?;
+    let types: Vec<String> =
+        file.tensor_types.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    writeln!(f, "  {}", types.join(", "))?;
+    if let Some(head) = file.tied_head_bytes {
+        writeln!(f, "  {} of it are a second copy of the embedding, which can be left out", bytes(head))?;
+    }
+    for (Fallback { tensor, wanted, got, row_len }, count) in grouped_fallbacks(&file.fallbacks) {
+        writeln!(
+            f,
+            "  {count} with rows of {row_len}, no whole {wanted} blocks, are {got}: {tensor}{}",
+            if count > 1 { " ..." } else { "" }
+        )?;
+    }
+    Ok(())
+}
+
 fn row(f: &mut fmt::Formatter<'_>, columns: [String; 7], worst: &str) -> fmt::Result {
     let [name, tensors, bytes, bits, rmse, cosine, busy] = columns;
     writeln!(f, "{name:<8} {tensors:>7} {bytes:>15} {bits:>11} {rmse:>9} {cosine:>8} {busy:>6}  {worst}")
@@ -345,41 +351,4 @@ fn grouped_fallbacks(fallbacks: &[Fallback]) -> Vec<(&Fallback, usize)> {
 
 fn measured(number: Option<f64>, decimals: usize) -> String {
     number.map_or("—".to_owned(), |number| format!("{number:.decimals$}"))
-}
-
-/// A size for display, in powers of 1000: `1.10 GB`.
-pub(super) fn bytes(bytes: u64) -> String {
-    let size = bytes as f64;
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.1} kB", size / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", size / 1e6),
-        _ => format!("{:.2} GB", size / 1e9),
-    }
-}
-
-/// A number with commas between groups of three digits: `1,101,457,408`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_and_counts_are_written_for_people() {
-        assert_eq!(bytes(999), "999 B");
-        assert_eq!(bytes(1_101_457_408), "1.10 GB");
-        assert_eq!(grouped(1_101_457_408), "1,101,457,408");
-        assert_eq!(grouped(12), "12");
-    }
 }

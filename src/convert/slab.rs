@@ -4,7 +4,6 @@ use super::{
     Error,
     output::Output,
     plan::Plan,
-    stream::Share,
     tensors::{ModelTensor, Origin},
 };
 use crate::{
@@ -68,6 +67,15 @@ pub(super) fn cut(tensors: &[ModelTensor]) -> Vec<Slab> {
         }
     }
     slabs
+}
+
+/// Results of one worker.
+#[derive(Default)]
+pub(super) struct Share {
+    /// Slab, file and measured error.
+    pub(super) losses: Vec<(usize, usize, Loss)>,
+    /// Seconds by file.
+    pub(super) busy_s: Vec<f64>,
 }
 
 /// A worker's view of the conversion, and its buffers.

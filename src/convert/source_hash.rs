@@ -1,7 +1,7 @@
 //! SHA-256 of the checkpoint's files, computed during the pass over the weights.
 
-use super::{Error, slab::Slab};
-use crate::checkpoint::Shards;
+use super::Error;
+use crate::{checkpoint::Shards, files, hash::hex};
 use sha2::{Digest, Sha256};
 use std::{
     path::Path,
@@ -42,9 +42,10 @@ impl<'a> SourceHasher<'a> {
         SourceHasher { shards, states: shards.files().iter().map(|_| Mutex::new(state())).collect() }
     }
 
-    /// Hashes up to the end of `slab`, unless another worker is hashing this shard.
-    pub(super) fn advance(&self, slab: &Slab) -> Result<(), Error> {
-        let Some((shard, end)) = slab.source_end else { return Ok(()) };
+    /// Hashes up to the end of a slab, given as its shard and the offset in it, unless another worker is hashing
+    /// this shard.
+    pub(super) fn advance(&self, slab_end: Option<(usize, u64)>) -> Result<(), Error> {
+        let Some((shard, end)) = slab_end else { return Ok(()) };
         match self.states[shard].try_lock() {
             Ok(mut state) => self.hash_to(shard, &mut state, end),
             Err(_) => Ok(()),
@@ -78,7 +79,7 @@ impl<'a> SourceHasher<'a> {
             hashes.push(SourceHash {
                 name: file.name.clone(),
                 file_bytes: file.file_bytes,
-                sha256: hex(sha256),
+                sha256: hex(&sha256.finalize()),
             });
         }
         Ok(hashes)
@@ -106,20 +107,14 @@ pub(super) fn small_files(dir: &Path) -> Result<Vec<SourceHash>, Error> {
     let mut hashes = Vec::new();
     for name in SMALL_FILES {
         let path = dir.join(name);
-        match std::fs::read(&path) {
-            Ok(bytes) => hashes.push(SourceHash {
+        let read = files::if_present(std::fs::read(&path));
+        if let Some(bytes) = read.map_err(|source| Error::Read { path, source })? {
+            hashes.push(SourceHash {
                 name: (*name).to_owned(),
                 file_bytes: bytes.len() as u64,
-                sha256: hex(Sha256::new_with_prefix(&bytes)),
-            }),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(Error::Read { path, source }),
+                sha256: hex(&Sha256::digest(&bytes)),
+            });
         }
     }
     Ok(hashes)
-}
-
-/// The finished hash in hexadecimal.
-pub(super) fn hex(sha256: Sha256) -> String {
-    sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,7 +8,7 @@ use super::{
     Error, Progress,
     output::Output,
     plan::Plan,
-    slab::{Slab, Worker, cut},
+    slab::{Share, Slab, Worker, cut},
     source_hash::{SourceHash, SourceHasher},
 };
 use crate::{checkpoint::Checkpoint, quant::Loss};
@@ -35,15 +35,6 @@ pub(super) struct Passed {
     pub(super) hashes: Vec<SourceHash>,
 }
 
-/// Results of one worker.
-#[derive(Default)]
-pub(super) struct Share {
-    /// Slab, file and measured error.
-    pub(super) losses: Vec<(usize, usize, Loss)>,
-    /// Seconds by file.
-    pub(super) busy_s: Vec<f64>,
-}
-
 /// Fills `outputs`, one for each of the plan's files, with the tensors' data.
 ///
 /// # Errors
@@ -68,7 +59,7 @@ pub(super) fn run(
         |worker: &mut Option<Worker>, i, share: &mut Share| {
             let worker = worker.get_or_insert_with(|| Worker::new(checkpoint, plan, outputs));
             worker.process(i, &slabs[i], share)?;
-            hasher.advance(&slabs[i])?;
+            hasher.advance(slabs[i].source_end)?;
             done_bytes.fetch_add(slabs[i].source_bytes(), Ordering::Relaxed);
             Ok(())
         },

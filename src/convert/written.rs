@@ -1,6 +1,7 @@
 //! Verification of the written files: parsed again by two parsers, and hashed.
 
-use super::{Error, Progress, output::Output, plan::Plan, readback, source_hash::hex, stream};
+use super::{Error, Progress, output::Output, plan::Plan, readback, stream};
+use crate::hash::hex;
 use sha2::{Digest, Sha256};
 use std::{
     ops::Range,
@@ -110,5 +111,5 @@ fn sha256(
         offset += buffer.len() as u64;
         done_bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);
     }
-    Ok(hex(sha256))
+    Ok(hex(&sha256.finalize()))
 }

@@ -2,11 +2,12 @@
 
 use super::finding::{Finding, Topic};
 use crate::convert::{manifest::Recorded, manifest_path};
+use crate::hash;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
-    io::{self, Read},
+    io,
     path::Path,
     time::{Duration, Instant},
 };
@@ -82,18 +83,9 @@ impl FileState {
 
 /// SHA-256 of a file, in hex; `None` if it takes longer than `time`.
 fn sha256(path: &Path, time: Duration) -> io::Result<Option<String>> {
-    let (mut file, started) = (File::open(path)?, Instant::now());
-    let (mut sha256, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        if started.elapsed() >= time {
-            return Ok(None);
-        }
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => sha256.update(&buffer[..read]),
-        }
-    }
-    Ok(Some(sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    let (mut sha256, started) = (Sha256::new(), Instant::now());
+    let is_whole = hash::add_all(&mut sha256, File::open(path)?, || started.elapsed() < time)?;
+    Ok(is_whole.then(|| hash::hex(&sha256.finalize())))
 }
 
 #[cfg(test)]

@@ -270,7 +270,7 @@ pub enum Lookalike {
 
 impl Lookalike {
     /// Guesses the format from `bytes`, the file's beginning or all of it.
-    pub fn of(bytes: &[u8]) -> Lookalike {
+    pub fn guess(bytes: &[u8]) -> Lookalike {
         let text = bytes.trim_ascii_start();
         let begins = |prefix: &str| {
             text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))

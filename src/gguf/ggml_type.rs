@@ -78,11 +78,6 @@ impl GgmlType {
         matches!(self, GgmlType::F64 | GgmlType::F32 | GgmlType::F16 | GgmlType::Bf16)
     }
 
-    /// The type of this name, case-insensitively.
-    pub fn from_name(name: &str) -> Option<GgmlType> {
-        GgmlType::ALL.iter().copied().find(|ggml_type| ggml_type.name().eq_ignore_ascii_case(name))
-    }
-
     /// The type's number in GGUF files.
     pub fn id(self) -> u32 {
         self as u32

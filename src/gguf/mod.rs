@@ -16,6 +16,7 @@ mod error;
 mod ggml_type;
 mod kv_type;
 mod read;
+mod reader;
 mod value;
 mod write;
 

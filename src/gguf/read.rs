@@ -9,17 +9,15 @@
 //! at most three times as many.
 
 use super::{
-    Array, DEFAULT_ALIGNMENT, Error, GgmlType, Header, Lookalike, NameProblem, ShapeProblem, TensorInfo,
-    Value,
+    Array, DEFAULT_ALIGNMENT, Error, GgmlType, Header, Lookalike, ShapeProblem, TensorInfo, Value,
+    reader::{Place, Reader},
 };
-use std::{collections::HashSet, fmt, ops::Range};
+use std::{collections::HashSet, ops::Range};
 
 /// Longest key, by the format's text.
 const MAX_KEY_BYTES: u64 = 65_535;
 /// Longest tensor name: ggml's `GGML_MAX_NAME` without the terminating zero.
 const MAX_TENSOR_NAME_BYTES: u64 = 63;
-/// Longest array and longest string: llama.cpp's `GGUF_MAX_ARRAY_ELEMENTS` and `GGUF_MAX_STRING_LENGTH`.
-const MAX_LEN: u64 = 1 << 30;
 /// Alignment that ggml asserts of a CPU buffer: `TENSOR_ALIGNMENT` in `ggml-impl.h`.
 const GGML_BUFFER_ALIGNMENT: u64 = 32;
 /// Fewest bytes of a key and its value: key length, one byte, type, one byte.
@@ -144,7 +142,7 @@ fn read_version(reader: &mut Reader<'_>) -> Result<u32, Error> {
     }
     if !bytes.starts_with(b"GGUF") {
         let found = bytes[..bytes.len().min(8)].to_vec();
-        return Err(Error::Magic { found, lookalike: Lookalike::of(bytes) });
+        return Err(Error::Magic { found, lookalike: Lookalike::guess(bytes) });
     }
     reader.at = 4;
     match reader.u32(Place::Version)? {
@@ -318,120 +316,4 @@ fn check_data(tensors: &[TensorInfo], data_start: u64, alignment: u64, file_byte
 /// `offset` rounded up to a multiple of `alignment`, a power of two of at most 2^31.
 fn pad(offset: u64, alignment: u64) -> u64 {
     offset.next_multiple_of(alignment)
-}
-
-/// The item being read, for error messages.
-#[derive(Clone, Copy)]
-enum Place<'k> {
-    Version,
-    TensorCount,
-    PairCount,
-    Key(u64),
-    Value(&'k str),
-    Length(&'k str),
-    Element(&'k str, u64),
-    TensorName(u64),
-    Tensor(&'k str),
-}
-
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Place::Version => write!(f, "the version"),
-            Place::TensorCount => write!(f, "the number of tensors"),
-            Place::PairCount => write!(f, "the number of metadata keys"),
-            Place::Key(index) => write!(f, "metadata key {index}"),
-            Place::Value(key) => write!(f, "the value of `{}`", key.escape_debug()),
-            Place::Length(key) => write!(f, "the array length of `{}`", key.escape_debug()),
-            Place::Element(key, index) => write!(f, "element {index} of `{}`", key.escape_debug()),
-            Place::TensorName(index) => write!(f, "the name of tensor {index}"),
-            Place::Tensor(name) => write!(f, "the table's row for tensor `{}`", name.escape_debug()),
-        }
-    }
-}
-
-/// A read position, always within `bytes`.
-struct Reader<'b> {
-    bytes: &'b [u8],
-    at: usize,
-}
-
-impl<'b> Reader<'b> {
-    fn offset(&self) -> u64 {
-        self.at as u64
-    }
-
-    fn remaining(&self) -> u64 {
-        (self.bytes.len() - self.at) as u64
-    }
-
-    fn take(&mut self, len: u64, place: Place<'_>) -> Result<&'b [u8], Error> {
-        let rest = &self.bytes[self.at..];
-        match usize::try_from(len).ok().and_then(|len| rest.get(..len)) {
-            Some(taken) => {
-                self.at += taken.len();
-                Ok(taken)
-            }
-            None => Err(Error::Truncated {
-                what: place.to_string(),
-                offset: self.offset(),
-                needs: len,
-                remaining: self.remaining(),
-            }),
-        }
-    }
-
-    fn number<T, const N: usize>(&mut self, place: Place<'_>, from: fn([u8; N]) -> T) -> Result<T, Error> {
-        let taken = self.take(N as u64, place)?;
-        Ok(from(taken.try_into().expect("take gives the length asked for")))
-    }
-
-    fn u32(&mut self, place: Place<'_>) -> Result<u32, Error> {
-        self.number(place, u32::from_le_bytes)
-    }
-
-    /// Reads a count of items that take at least `each` bytes, and start `more` bytes after the count. A count
-    /// that the remaining bytes cannot hold is an error.
-    fn count(&mut self, place: Place<'_>, each: u64, more: u64) -> Result<u64, Error> {
-        let offset = self.offset();
-        let count = self.number(place, u64::from_le_bytes)?;
-        let remaining = self.remaining();
-        let room = (remaining.saturating_sub(more) / each).min(MAX_LEN);
-        if count > room {
-            return Err(Error::Count { what: place.to_string(), offset, count, remaining, room });
-        }
-        Ok(count)
-    }
-
-    fn numbers<T, const N: usize>(&mut self, key: &str, from: fn([u8; N]) -> T) -> Result<Vec<T>, Error> {
-        let count = self.count(Place::Length(key), N as u64, 0)?;
-        let taken = self.take(count * N as u64, Place::Value(key))?;
-        let (chunks, _) = taken.as_chunks::<N>();
-        Ok(chunks.iter().map(|&chunk| from(chunk)).collect())
-    }
-
-    fn string(&mut self, place: Place<'_>) -> Result<&'b str, Error> {
-        let len = self.number(place, u64::from_le_bytes)?;
-        self.text(len, place)
-    }
-
-    fn name(&mut self, place: Place<'_>, limit: u64) -> Result<&'b str, Error> {
-        let offset = self.offset();
-        let refuse = |problem| Err(Error::Name { what: place.to_string(), offset, problem });
-        match self.number(place, u64::from_le_bytes)? {
-            0 => refuse(NameProblem::Empty),
-            len if len > limit => refuse(NameProblem::TooLong { len, limit }),
-            len => {
-                let name = self.text(len, place)?;
-                if name.contains('\0') { refuse(NameProblem::ZeroByte) } else { Ok(name) }
-            }
-        }
-    }
-
-    fn text(&mut self, len: u64, place: Place<'_>) -> Result<&'b str, Error> {
-        let start = self.offset();
-        let taken = self.take(len, place)?;
-        std::str::from_utf8(taken)
-            .map_err(|e| Error::Utf8 { what: place.to_string(), offset: start + e.valid_up_to() as u64 })
-    }
 }

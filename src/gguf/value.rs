@@ -188,14 +188,6 @@ impl Array {
         }
     }
 
-    /// The numbers, if this is an array of `i32`.
-    pub fn as_i32s(&self) -> Option<&[i32]> {
-        match self {
-            Array::I32(numbers) => Some(numbers),
-            _ => None,
-        }
-    }
-
     /// The numbers, if this is an array of integers and none is negative.
     pub fn as_u64s(&self) -> Option<Vec<u64>> {
         fn all<T: Copy + TryInto<u64>>(numbers: &[T]) -> Option<Vec<u64>> {

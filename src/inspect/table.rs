@@ -4,7 +4,13 @@ use super::{
     CheckpointReport, FileReport,
     report::{ChatTemplate, Facts, Need, Report, TensorRow, Tokenizer, TypeRow, WithTensors},
 };
-use crate::memory::Fit;
+use crate::{
+    display::{
+        Align::{Left, Right},
+        Table, group_digits, grouped,
+    },
+    memory::Fit,
+};
 use std::fmt::{self, Display, Write};
 
 const UNKNOWN: &str = "—";
@@ -216,22 +222,6 @@ fn mib(bytes: u64) -> String {
     }
 }
 
-/// Formats a number with a comma between groups of three digits.
-pub(super) fn grouped(n: u64) -> String {
-    group_digits(&n.to_string())
-}
-
-fn group_digits(digits: &str) -> String {
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Text from a file, with control characters escaped and cut to the length of a line.
 fn plain(text: &str) -> String {
     const MAX_CHARS: usize = 120;
@@ -250,56 +240,12 @@ fn plain_whole(text: &str) -> String {
     plain
 }
 
-#[derive(Clone, Copy)]
-pub(super) enum Align {
-    Left,
-    Right,
-}
-use Align::{Left, Right};
-
-/// A text table with columns as wide as their widest cell, separated by two spaces.
-pub(super) struct Table<const N: usize> {
-    align: [Align; N],
-    rows: Vec<[String; N]>,
-}
-
-impl<const N: usize> Table<N> {
-    pub(super) fn new(header: &[&str; N], align: &[Align; N]) -> Table<N> {
-        Table { align: *align, rows: vec![header.map(str::to_owned)] }
-    }
-
-    pub(super) fn row(&mut self, row: [String; N]) {
-        self.rows.push(row);
-    }
-}
-
-impl<const N: usize> Display for Table<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width =
-            |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: [usize; N] = std::array::from_fn(width);
-        for (i, row) in self.rows.iter().enumerate() {
-            let mut line = String::new();
-            for ((cell, &width), align) in row.iter().zip(&widths).zip(self.align) {
-                match align {
-                    Left => write!(line, "{cell:<width$}  ")?,
-                    Right => write!(line, "{cell:>width$}  ")?,
-                }
-            }
-            let end = if i + 1 < self.rows.len() { "\n" } else { "" };
-            write!(f, "{}{end}", line.trim_end())?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_are_grouped_by_three() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(mib(4_697_620_480), "4,480.0");
     }
 
@@ -307,13 +253,5 @@ mod tests {
     fn text_from_a_file_cannot_steer_the_terminal() {
         assert_eq!(plain("a\x1b[2Jb\n"), "a\\u{1b}[2Jb\\n");
         assert_eq!(plain(&"x".repeat(130)).chars().count(), 121);
-    }
-
-    #[test]
-    fn columns_are_aligned() {
-        let mut table = Table::new(&["type", "bytes"], &[Left, Right]);
-        table.row(["F32".into(), "1,000".into()]);
-        table.row(["Q4_K_M".into(), "7".into()]);
-        assert_eq!(table.to_string(), "type    bytes\nF32     1,000\nQ4_K_M      7");
     }
 }

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     arch::{self, Attention},
     convert::{FileType, recipe},
+    display::mib,
     gguf::{FlashAttention, GgmlType, Gguf, KvType, TensorInfo},
     machine::Machine,
     remedy::Remedy,
@@ -220,10 +221,6 @@ impl MemoryError {
 }
 
 impl std::error::Error for MemoryError {}
-
-fn mib(bytes: u64) -> u64 {
-    bytes.div_ceil(1 << 20)
-}
 
 impl fmt::Display for MemoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@ use super::{
     need::{IsRepacked, Need},
 };
 use crate::{
+    display::mib,
     gguf::{GgmlType, Gguf},
     machine::Machine,
 };
@@ -111,7 +112,6 @@ impl std::error::Error for ModelsError {}
 
 impl fmt::Display for ModelsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         let ModelsError { n_ctx, need, machine, models } = self;
         write!(
             f,

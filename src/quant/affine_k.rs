@@ -30,7 +30,8 @@ pub(super) fn encode<V: Vector, P: Packing<BYTES>, const BYTES: usize>(row: &[f3
         let lanes = Lanes::<V>::gather(pair.as_flattened());
         let found = scale_min::search::<V>(&lanes, P::TRIALS);
         for (i, (x, block)) in pair.iter().zip(blocks).enumerate() {
-            let (header, quants) = quantize(x, &SubBlocks::of(&found, i), P::TRIALS.max_quant as i32);
+            let (header, quants) =
+                quantize(x, &SubBlocks::from_search(&found, i), P::TRIALS.max_quant as i32);
             P::pack(header, &quants, block);
         }
     }
@@ -47,7 +48,7 @@ struct SubBlocks {
 
 impl SubBlocks {
     #[inline(always)]
-    fn of<V: Vector>(found: &ScaleMin<V>, super_block: usize) -> SubBlocks {
+    fn from_search<V: Vector>(found: &ScaleMin<V>, super_block: usize) -> SubBlocks {
         let start = super_block * SUB_BLOCKS;
         let part = |lanes: Lanes<V>| std::array::from_fn(|i| lanes.to_array()[start + i]);
         SubBlocks {

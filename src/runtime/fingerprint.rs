@@ -1,10 +1,10 @@
 //! Identity of a model's files, without reading all of them.
 
-use crate::mmap::Map;
+use crate::{hash, mmap::Map};
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -13,8 +13,6 @@ use xxhash_rust::xxh3::Xxh3;
 /// Number of sampled blocks of a file, spread over its data evenly.
 const SAMPLES: u64 = 64;
 const SAMPLE_BYTES: u64 = 4096;
-/// Bytes read at once for a full hash.
-const HASHED_AT_ONCE: usize = 1 << 18;
 
 /// A file of a model, with its metadata at the time when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,17 +54,8 @@ impl ModelFile {
     /// # Errors
     /// A file that cannot be read, or whose metadata differ after reading.
     pub fn sha256(&self) -> io::Result<[u8; 32]> {
-        let mut file = File::open(&self.path)?;
         let mut hash = Sha256::new();
-        let mut buffer = vec![0; HASHED_AT_ONCE];
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(bytes) => hash.update(&buffer[..bytes]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        hash::add_all(&mut hash, File::open(&self.path)?, || true)?;
         check_unchanged(std::slice::from_ref(self))?;
         Ok(hash.finalize().into())
     }

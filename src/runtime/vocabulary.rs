@@ -1,13 +1,13 @@
 //! A GGUF file's vocabulary as llama.cpp reads it: text to token ids, ids to bytes.
 
 use super::{Error, Metadata, Trust, model};
-use crate::arch::pretokenizer;
+use crate::{arch::pretokenizer, stack};
 use llama_cpp_2::{
     model::LlamaModel,
     token::LlamaToken,
     token_type::{LlamaTokenAttr, LlamaTokenAttrs},
 };
-use std::{path::Path, sync::Arc, thread};
+use std::{path::Path, sync::Arc};
 
 /// The tokenizer of a GGUF file, run by llama.cpp.
 ///
@@ -150,15 +150,13 @@ const SHORT: usize = 1024;
 /// Stack bytes per byte of text for `std::regex`: twice the measured value (libstdc++ 12, x86-64).
 const STACK_PER_BYTE: usize = 1024;
 
-/// Runs `work` on a thread with a stack for a text of `bytes`. Unused parts of the stack take no memory.
+/// Runs `work` on a thread with a stack for a text of `bytes`.
 fn on_a_deep_stack<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
     let stack_bytes = bytes.saturating_mul(STACK_PER_BYTE).saturating_add(1 << 20);
-    thread::scope(|scope| {
-        let thread = thread::Builder::new()
-            .stack_size(stack_bytes)
-            .spawn_scoped(scope, work)
-            .map_err(|source| Error::Stack { bytes, stack_mib: stack_bytes >> 20, source })?;
-        thread.join().or_else(|panic| std::panic::resume_unwind(panic))
+    stack::run_on(stack_bytes, work).map_err(|source| Error::Stack {
+        bytes,
+        stack_mib: stack_bytes >> 20,
+        source,
     })
 }
 

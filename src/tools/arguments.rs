@@ -7,12 +7,10 @@ use super::{
 use crate::{
     json,
     schema::{self, Checks, Compiled, KeyOrder, Meaning, Options},
+    stack,
 };
 use serde_json::{Map, Value};
-use std::{
-    sync::{Arc, OnceLock},
-    thread,
-};
+use std::sync::{Arc, OnceLock};
 
 /// Stack of the schema compiler, which recurses over nested schemas and references.
 const STACK_BYTES: usize = 64 << 20;
@@ -109,11 +107,7 @@ impl AnswerSchema {
 }
 
 fn with_room(schema: &Value, options: Options) -> Result<Compiled, schema::Error> {
-    thread::scope(|scope| {
-        let compile = || schema::compile(schema, options);
-        match thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, compile) {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => schema::compile(schema, options),
-        }
-    })
+    let compile = || schema::compile(schema, options);
+    // Without the thread, most schemas can still be compiled.
+    stack::run_on(STACK_BYTES, compile).unwrap_or_else(|_| compile())
 }

@@ -1,6 +1,7 @@
 //! Report for the authors of tools: the treatment of each schema keyword.
 
 use super::{Error, ToolSet, arguments::AnswerSchema};
+use crate::display::{Align, Table};
 use crate::schema::{self, KeyOrder, Line, Report, Status};
 use serde::Serialize;
 use serde_json::Value;
@@ -85,7 +86,7 @@ fn refused_at(pointer: &str, keyword: &str, note: String, mut report: Report) ->
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rows = vec![["tool", "pointer", "keyword", "status", "note"].map(str::to_owned)];
+        let mut table = Table::new(&["tool", "pointer", "keyword", "status", "note"], &[Align::Left; 5]);
         for tool in &self.tools {
             // Names, keys and notes may contain any character; a row is one line.
             let plain = |text: &str| text.replace(char::is_control, " ");
@@ -93,7 +94,7 @@ impl fmt::Display for Explanation {
                 let status = line.status.to_string();
                 let in_order = line.keyword == "properties" && tool.in_order.contains(&line.pointer);
                 let note = if in_order { "keys in the schema's order" } else { &line.note };
-                rows.push([
+                table.row([
                     plain(&tool.name),
                     plain(&line.pointer),
                     plain(&line.keyword),
@@ -103,16 +104,9 @@ impl fmt::Display for Explanation {
             }
             if tool.keywords.is_empty() {
                 let note = "no keywords, so no arguments".to_owned();
-                rows.push([plain(&tool.name), "#".into(), String::new(), tool.status.to_string(), note]);
+                table.row([plain(&tool.name), "#".into(), String::new(), tool.status.to_string(), note]);
             }
         }
-        let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
-        let widths = [width(0), width(1), width(2), width(3)];
-        let lines = rows.iter().map(|row| {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  "));
-            let line = cells.collect::<String>() + &row[4];
-            line.trim_end().to_owned()
-        });
-        f.write_str(&lines.collect::<Vec<_>>().join("\n"))
+        write!(f, "{table}")
     }
 }

@@ -201,3 +201,13 @@ fn an_override_gives_a_matrix_its_type_and_must_find_one() {
     place.refused(&["model", "--tensor-type", "attn_v"], 2, "not of the form REGEX=TYPE");
     place.refused(&["model", "--type", "q3_k"], 2, "invalid value 'q3_k'");
 }
+
+#[cfg(not(feature = "engine"))]
+#[test]
+fn a_program_without_llama_cpp_says_what_it_has_not_checked() {
+    let place = Place::new(&Fixture::default());
+    let output = place.edgecall(&["model", "-o", "out.gguf"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("built without llama.cpp: the tokens were not checked"), "{stdout}");
+}

@@ -5,6 +5,7 @@ use edgecall::{
     Kind,
     convert::FileType,
     gguf::{Array, GgmlType, Value},
+    remedy::Remedy,
     runtime::{self, LoadOptions, Model, Trust, Vocabulary},
 };
 use std::{fs, path::Path, process::Command};
@@ -185,7 +186,7 @@ fn the_tokenizers_arrays_have_one_length_each_text_once_and_ids_that_exist() {
         ("tokenizer.ggml.pre", Value::String("whitespace".into()), &["byte-level"]),
         ("tokenizer.ggml.tokens", Value::Array(Array::I32(vec![1])), &["an array of strings"]),
         ("tokenizer.ggml.merges", Value::Bool(true), &["an array of strings"]),
-        ("tokenizer.ggml.model", Value::String("rwkv".into()), &["`rwkv`", "gpt2 or llama", "--trust-model"]),
+        ("tokenizer.ggml.model", Value::String("rwkv".into()), &["`rwkv`", "gpt2 or llama"]),
         // SentencePiece without byte tokens: an uncaught exception at the first emoji.
         ("tokenizer.ggml.model", Value::String("llama".into()), &["without `<0x00>`"]),
     ] {
@@ -214,9 +215,11 @@ fn another_architecture_is_loaded_only_on_trust() {
     let mut model = Edited::pocket().set("general.architecture", Value::String("qwen3vl".into()));
     model.write(&path);
     let said = refused(&path, Trust::Checked);
-    for part in ["`qwen3vl`", "qwen3, qwen2, llama", "--trust-model"] {
+    for part in ["`qwen3vl`", "qwen3, qwen2, llama"] {
         assert!(said.contains(part), "{said}");
     }
+    let error = Model::load(&path).err().unwrap();
+    assert_eq!(error.remedies(), [Remedy::TrustModel]);
     // Unchecked, llama.cpp decides, except for the keys that every architecture has; this file lacks them.
     assert!(refused(&path, Trust::Unchecked).contains("key `qwen3vl.block_count` is missing"));
     // The tokenizer's keys are checked even then.
@@ -313,7 +316,7 @@ fn tokenizers_that_are_trusted_are_still_asked_for_what_all_of_them_have() {
     }
     for name in ["bert", "t5", "rwkv", "plamo2", "gemma4", "whitespace", "hybriddna"] {
         model(name).write(&path);
-        assert!(refused(&path, Trust::Checked).contains("--trust-model"), "{name}");
+        assert_eq!(Model::load(&path).err().unwrap().remedies(), [Remedy::TrustModel], "{name}");
         let mut twice = model(name);
         let Value::Array(Array::String(texts)) = twice.value_mut("tokenizer.ggml.tokens") else { panic!() };
         texts[7] = texts[9].clone();

@@ -55,9 +55,9 @@ fn the_last_failure_is_told_with_the_servers_words_and_the_number_of_tries() {
     let error = post(&server.url(), POLICY).unwrap_err();
     assert_eq!(server.seen().len(), 4);
     let url = server.url();
-    let expected =
-        format!("{url}/completions answered with status 500, tried 4 times: out of memory; try again later");
-    assert!(error.to_string().starts_with(&expected), "{error}");
+    let expected = format!("{url}/completions answered with status 500, tried 4 times: out of memory");
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(error.remedies(), [Remedy::MoreRetries]);
     assert_eq!(error.kind(), Kind::Unavailable);
 }
 
@@ -83,7 +83,7 @@ fn what_will_not_pass_is_not_tried_again() {
             (400, "", "application/json", r#"{"error": {"message": "unknown field `seed`"}}"#),
             "answered with status 400, tried once: unknown field `seed`",
         ),
-        ((401, "", "application/json", "{}"), "put the server's key into EDGECALL_API_KEY"),
+        ((401, "", "application/json", "{}"), "answered with status 401, tried once: {}"),
         ((404, "", "text/html", "<h1>Not found</h1>"), "are address and model name right?"),
         (
             (302, "location: https://elsewhere.example/v1\r\n", "text/html", ""),
@@ -98,6 +98,8 @@ fn what_will_not_pass_is_not_tried_again() {
         let server = Server::start(move |_, _| Answer::of(status, more, content_type, body));
         let error = post(&server.url(), POLICY).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
+        let remedies = if status == 401 { vec![Remedy::ServerKey] } else { Vec::new() };
+        assert_eq!(error.remedies(), remedies, "{error}");
         assert_eq!(server.seen().len(), 1, "{error}");
     }
 }

@@ -109,7 +109,7 @@ fn the_environment_chooses_too_and_an_empty_value_leaves_the_choice() {
 /// Products with repacked weights have code of their own for one token, two, three, four, eight and twelve, some of it ours.
 #[test]
 fn repacked_weights_give_the_logits_of_stored_ones_for_any_number_of_tokens() {
-    let tokens: Vec<i32> = (0..40).map(|i| 300 + 37 * i % 2000).collect();
+    const TEXTS: i32 = 8;
     let options =
         Options { n_ctx: NonZeroUsize::new(256), threads: NonZeroUsize::new(2), ..Options::default() };
     for file_type in [FileType::Q4KM, FileType::Q6K, FileType::Q8_0] {
@@ -120,11 +120,10 @@ fn repacked_weights_give_the_logits_of_stored_ones_for_any_number_of_tokens() {
         let (repacked, stored) = (model(true), model(false));
         let mut repacked = Session::new(&repacked, 64, 64, &options).unwrap();
         let mut stored = Session::new(&stored, 64, 64, &options).unwrap();
-        let mut equal = 0;
-        for n in (1..=17).chain([28, 39, 40]) {
+        let mut error_of = |tokens: &[i32]| {
             let logits = |session: &mut Session<'_>| {
                 session.cut(0).unwrap();
-                session.append(&tokens[..n]).unwrap();
+                session.append(tokens).unwrap();
                 session.logits().to_vec()
             };
             let (repacked, stored) = (logits(&mut repacked), logits(&mut stored));
@@ -133,11 +132,25 @@ fn repacked_weights_give_the_logits_of_stored_ones_for_any_number_of_tokens() {
                 (squares / stored.len() as f64).sqrt()
             };
             let mean = stored.iter().sum::<f32>() / stored.len() as f32;
-            let error = deviation(&|i| repacked[i] - stored[i]) / deviation(&|i| stored[i] - mean);
-            assert!(error < 0.1, "{file_type:?}, {n} tokens: {error}");
-            equal += usize::from(error < 1e-5);
+            deviation(&|i| repacked[i] - stored[i]) / deviation(&|i| stored[i] - mean)
+        };
+        let mut equal_long = 0;
+        for n in (1..=17).chain([28, 39, 40]) {
+            let mut equal = 0;
+            for text in 0..TEXTS {
+                let tokens: Vec<i32> = (0..n).map(|i| 300 + (37 * i + 211 * text) % 2000).collect();
+                let error = error_of(&tokens);
+                assert!(error < 0.1, "{file_type:?}, {n} tokens of text {text}: {error}");
+                equal += usize::from(error < 1e-5);
+            }
+            // In the other texts one activation lies so near to the middle of two steps that it is rounded the other way:
+            // on which CPU depends on the order of its sums, and the more tokens there are, the likelier it is.
+            if n <= 8 {
+                assert!(equal > 0, "{file_type:?}, {n} tokens: no text of {TEXTS} gives the same logits");
+            } else {
+                equal_long += equal;
+            }
         }
-        // The others differ where one activation is rounded the other way.
-        assert!(equal >= 10, "{file_type:?}: {equal} of 20 are equal");
+        assert!(equal_long > 0, "{file_type:?}: no text of more than 8 tokens gives the same logits");
     }
 }

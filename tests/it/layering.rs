@@ -9,41 +9,54 @@ use std::{
 
 /// Each module with the modules that it may use.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("display", &[]),
+    ("files", &[]),
+    ("hash", &[]),
     ("kind", &[]),
     ("json", &[]),
     ("mmap", &[]),
     ("random", &[]),
-    ("remedy", &[]),
+    ("remedy", &["display"]),
+    ("stack", &[]),
     ("machine", &[]),
     ("http", &["kind", "random", "remedy"]),
     ("gguf", &["kind"]),
     ("quant", &["gguf"]),
     ("arch", &["gguf"]),
-    ("checkpoint", &["arch", "kind", "mmap", "remedy"]),
-    ("convert", &["arch", "checkpoint", "gguf", "kind", "mmap", "quant", "remedy"]),
+    ("checkpoint", &["arch", "display", "files", "kind", "mmap", "remedy"]),
+    (
+        "convert",
+        &["arch", "checkpoint", "display", "files", "gguf", "hash", "kind", "mmap", "quant", "remedy"],
+    ),
     ("schema", &["json", "kind"]),
-    ("tools", &["json", "kind", "schema"]),
-    ("chat", &["json", "kind", "tools", "remedy"]),
-    ("runtime", &["arch", "gguf", "kind", "mmap", "random", "remedy"]),
-    ("memory", &["arch", "convert", "gguf", "machine", "remedy"]),
-    ("inspect", &["arch", "checkpoint", "convert", "gguf", "kind", "machine", "memory", "mmap", "remedy"]),
+    ("tools", &["display", "json", "kind", "schema", "stack"]),
+    ("chat", &["json", "kind", "remedy", "stack"]),
+    ("runtime", &["arch", "gguf", "hash", "kind", "mmap", "random", "remedy", "stack"]),
+    ("memory", &["arch", "convert", "display", "gguf", "machine", "remedy"]),
+    (
+        "inspect",
+        &["arch", "checkpoint", "convert", "display", "gguf", "kind", "machine", "memory", "mmap", "remedy"],
+    ),
     ("verify", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
-    ("cache", &["kind", "machine", "runtime"]),
+    ("cache", &["hash", "kind", "machine", "runtime"]),
     (
         "call",
         &[
-            "arch", "cache", "chat", "gguf", "json", "kind", "machine", "memory", "runtime", "schema",
-            "tools", "remedy",
+            "arch", "cache", "chat", "gguf", "hash", "json", "kind", "machine", "memory", "remedy",
+            "runtime", "schema", "tools",
         ],
     ),
     (
         "bench",
         &[
-            "cache", "call", "chat", "gguf", "http", "json", "kind", "machine", "memory", "random",
-            "runtime", "schema", "tools", "remedy",
+            "cache", "call", "chat", "files", "gguf", "hash", "http", "json", "kind", "machine", "memory",
+            "random", "remedy", "runtime", "schema", "tools",
         ],
     ),
-    ("doctor", &["bench", "cache", "convert", "gguf", "machine", "memory", "runtime", "verify", "remedy"]),
+    (
+        "doctor",
+        &["bench", "cache", "convert", "gguf", "hash", "machine", "memory", "remedy", "runtime", "verify"],
+    ),
 ];
 
 /// Each module of the benchmark with those that it may use.

@@ -55,7 +55,7 @@ impl Place {
         targets.paths().to_vec()
     }
 
-    /// Runs `edgecall convert model -o out.gguf ARGS` in the folder.
+    /// Runs `edgecall convert ARGS` in the folder.
     pub fn edgecall(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
         command.current_dir(self.0.path()).arg("convert").args(args).output().unwrap()

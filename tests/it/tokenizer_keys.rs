@@ -6,9 +6,10 @@
 use edgecall::Kind;
 use edgecall::arch::{self, tokenizer::ExtraKeys};
 use edgecall::checkpoint::tokenizer::Tokenizer;
-use edgecall::convert::pretokenizer;
 use edgecall::convert::vocab::{self, Error};
+use edgecall::convert::{self, pretokenizer};
 use edgecall::gguf::{Array, Value};
+use edgecall::remedy::Remedy;
 use serde_json::{Value as Json, json};
 
 /// Files of a checkpoint's tokenizer, to be changed by a test.
@@ -62,8 +63,8 @@ impl Files {
             value.as_array().unwrap().clone()
         };
         let (texts, types) = (array("tokenizer.ggml.tokens"), array("tokenizer.ggml.token_type"));
-        let pairs = texts.as_strings().unwrap().iter().cloned().zip(types.as_i32s().unwrap().iter().copied());
-        pairs.skip(6).collect()
+        let (Array::String(texts), Array::I32(types)) = (texts, types) else { panic!() };
+        texts.into_iter().zip(types).skip(6).collect()
     }
 }
 
@@ -313,8 +314,10 @@ fn a_pre_tokenizer_of_ones_own_vocabulary_is_known_by_structure() {
                 assert_eq!(found.unwrap(), (name, pretokenizer::Evidence::Structure), "{pre_tokenizer}");
             }
             None => {
-                let message = found.unwrap_err().to_string();
-                assert!(message.contains("(hash ") && message.contains("`--pre NAME`"), "{message}");
+                let error = found.unwrap_err();
+                assert!(error.to_string().contains("(hash "), "{error}");
+                let remedies = convert::Error::from(error).remedies();
+                assert_eq!(remedies, [Remedy::PreTokenizer(None)]);
             }
         }
     }

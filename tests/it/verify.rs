@@ -5,6 +5,7 @@ use edgecall::arch::{self, tokenizer::ExtraKeys};
 use edgecall::checkpoint::tokenizer::Tokenizer;
 use edgecall::convert::vocab;
 use edgecall::gguf::{Array, Header, Value};
+use edgecall::remedy::Remedy;
 use edgecall::{Kind, verify};
 use serde_json::{Map, json};
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ fn a_wrong_pre_tokenizer_is_named_with_the_text_and_both_sides_ids() {
     assert_eq!(error.kind(), Kind::Data);
     let message = error.to_string();
     assert!(message.starts_with("the written tokenizer is not the checkpoint's: at ..."), "{message}");
-    assert!(message.contains("`--pre qwen2`") && message.contains("`--no-check`"), "{message}");
+    assert_eq!(error.remedies(), [Remedy::PreTokenizer(Some("qwen2")), Remedy::SkipTokenCheck]);
 }
 
 #[test]
@@ -66,8 +67,9 @@ fn a_special_id_beyond_the_vocabulary_is_named_with_its_key() {
     assert_eq!(
         error.to_string(),
         "`tokenizer.ggml.bos_token_id` is 151643 but the vocabulary has 4096 tokens; correct `bos_token_id` in \
-         config.json, or write the file as it is with `--no-check`"
+         config.json"
     );
+    assert_eq!(error.remedies(), [Remedy::SkipTokenCheck]);
 }
 
 #[test]

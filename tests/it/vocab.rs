@@ -135,18 +135,23 @@ fn described(keys: &[(String, Value)]) -> Vec<serde_json::Value> {
 
 fn described_array(array: &Array) -> serde_json::Value {
     let mut bytes = Vec::new();
-    let (type_id, of, first) = match array {
-        Array::String(texts) => (8u32, "str", json!(texts[..3.min(texts.len())])),
-        Array::I32(numbers) => (5, "i32", json!(numbers[..3.min(numbers.len())])),
-        other => panic!("{other:?}"),
-    };
+    let type_id = if matches!(array, Array::String(_)) { 8u32 } else { 5 };
     bytes.extend(type_id.to_le_bytes());
     bytes.extend((array.len() as u64).to_le_bytes());
-    for text in array.as_strings().unwrap_or_default() {
-        bytes.extend((text.len() as u64).to_le_bytes());
-        bytes.extend(text.as_bytes());
-    }
-    array.as_i32s().unwrap_or_default().iter().for_each(|n| bytes.extend(n.to_le_bytes()));
+    let (of, first) = match array {
+        Array::String(texts) => {
+            for text in texts {
+                bytes.extend((text.len() as u64).to_le_bytes());
+                bytes.extend(text.as_bytes());
+            }
+            ("str", json!(texts[..3.min(texts.len())]))
+        }
+        Array::I32(numbers) => {
+            numbers.iter().for_each(|n| bytes.extend(n.to_le_bytes()));
+            ("i32", json!(numbers[..3.min(numbers.len())]))
+        }
+        other => panic!("{other:?}"),
+    };
     json!({"array_of": of, "len": array.len(), "first": first, "sha256": sha256(&bytes)})
 }
 

@@ -8,7 +8,6 @@
 
 use super::{
     case::{self, Case},
-    hex::hex,
     identity::{self, DataId},
     input,
     job::Job,
@@ -16,6 +15,7 @@ use super::{
 use crate::{
     bench::Error,
     chat::{self, Conversation},
+    hash::hex,
     json,
 };
 use md5::{Digest, Md5};

@@ -1,7 +1,7 @@
 //! Input files: read with a limit on their size, as UTF-8.
 
-use crate::bench::Error;
-use std::{fs::File, io::Read, path::Path};
+use crate::{bench::Error, files};
+use std::{fs::File, path::Path};
 
 /// Limit on the size of an input file. No test set is this large, but a path may name a device without an end.
 const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -9,16 +9,12 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Reads a whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let wrong = |source| Error::Read { path: path.to_path_buf(), source };
-    let mut bytes = Vec::new();
-    File::open(path).map_err(wrong)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(wrong)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Error::File {
-            path: path.to_path_buf(),
-            problem: format!("more than {MAX_FILE_BYTES} bytes; no test set has as many"),
-            source: None,
-        });
-    }
-    Ok(bytes)
+    let read = File::open(path).and_then(|file| files::read_within(MAX_FILE_BYTES, file));
+    read.map_err(wrong)?.ok_or_else(|| Error::File {
+        path: path.to_path_buf(),
+        problem: format!("more than {MAX_FILE_BYTES} bytes; no test set has as many"),
+        source: None,
+    })
 }
 
 /// The bytes as text, without a byte order mark.

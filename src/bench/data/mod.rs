@@ -3,7 +3,6 @@
 mod answer;
 mod case;
 mod dataset;
-mod hex;
 mod identity;
 mod input;
 mod job;
@@ -13,6 +12,5 @@ pub mod published;
 pub use answer::{Call, CallError, Style, prediction};
 pub use case::Case;
 pub use dataset::{Dataset, Split};
-pub(super) use hex::hex;
 pub use identity::DataId;
 pub use job::Job;

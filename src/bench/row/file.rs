@@ -4,12 +4,12 @@
 //! read, and cut off when the run resumes.
 
 use super::{ByName, Row, SCHEMA_VERSION, Speed, Variant};
-use crate::bench::Error;
+use crate::{bench::Error, files};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -67,19 +67,12 @@ impl RowFile {
     /// not a record or has another version.
     pub fn read(path: &Path) -> Result<RowFile, Error> {
         let unreadable = |source| Error::Read { path: path.to_path_buf(), source };
-        let mut bytes = Vec::new();
-        File::open(path)
-            .map_err(unreadable)?
-            .take(MAX_FILE_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(Error::File {
-                path: path.to_path_buf(),
-                problem: format!("more than {MAX_FILE_BYTES} bytes of rows"),
-                source: None,
-            });
-        }
+        let read = File::open(path).and_then(|file| files::read_within(MAX_FILE_BYTES, file));
+        let bytes = read.map_err(unreadable)?.ok_or_else(|| Error::File {
+            path: path.to_path_buf(),
+            problem: format!("more than {MAX_FILE_BYTES} bytes of rows"),
+            source: None,
+        })?;
         RowFile::parse(path, &bytes)
     }
 
@@ -132,8 +125,7 @@ impl RowFile {
     /// [`Error::Create`] and [`Error::Write`].
     pub fn rewrite(&self, path: &Path) -> Result<(), Error> {
         let cannot = |source| Error::Create { path: path.to_path_buf(), source };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
-        let file = tempfile::NamedTempFile::new_in(folder).map_err(cannot)?;
+        let file = tempfile::NamedTempFile::new_in(files::folder_of(path)).map_err(cannot)?;
         // A temporary file is private to its owner, so the old permissions are restored.
         if let Ok(old) = std::fs::metadata(path) {
             file.as_file().set_permissions(old.permissions()).map_err(cannot)?;

@@ -9,10 +9,11 @@ use super::{
 use crate::{
     bench::{
         Error, Result,
-        data::{Case, Dataset, Style, hex, json},
+        data::{Case, Dataset, Style, json},
         row::{Cost, Mode, Row, RowKey, Variant},
     },
     call,
+    hash::hex,
     runtime::{self, Completion, DecodeMode, Finish, Prefix, Sampler, Sampling, Session, generate},
     schema::KeyOrder,
     tools::{ToolCall, ToolSet, dialect::Dialect, turn::Turn},

@@ -1,22 +1,16 @@
 //! A loaded model file with its hash and name.
 
 use crate::{
-    bench::{
-        Error, Result,
-        data::{hex, published},
-    },
+    bench::{Error, Result, data::published},
     gguf::Gguf,
+    hash::{self, hex},
     runtime::{LoadOptions, Model, ModelFile},
 };
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
-    io::Read,
     path::{Path, PathBuf},
 };
-
-/// Number of bytes that are hashed at a time.
-const CHUNK: usize = 1 << 20;
 
 /// A model that takes part in the comparison.
 pub struct LoadedModel {
@@ -133,15 +127,11 @@ fn name(path: &Path) -> String {
 
 /// SHA-256 over the bytes of all files in order, in hex.
 fn hash(files: &[ModelFile]) -> Result<String, Error> {
-    let (mut hash, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
+    let mut hash = Sha256::new();
     for ModelFile { path, .. } in files {
-        let mut file = File::open(path).map_err(unreadable(path))?;
-        loop {
-            match file.read(&mut chunk).map_err(unreadable(path))? {
-                0 => break,
-                n => hash.update(&chunk[..n]),
-            }
-        }
+        File::open(path)
+            .and_then(|file| hash::add_all(&mut hash, file, || true))
+            .map_err(unreadable(path))?;
     }
     Ok(hex(&hash.finalize()))
 }

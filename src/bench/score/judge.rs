@@ -16,10 +16,11 @@ pub use wrapper::{Question, WRAPPER};
 use crate::{
     bench::{
         Result,
-        data::{Call, Case, Dataset, hex},
+        data::{Call, Case, Dataset},
         row::{JudgeConfig, JudgeVotes, Row},
         score::metric::{LlmJudge, Metric},
     },
+    hash::hex,
     http::{Client, Error},
 };
 use serde_json::json;

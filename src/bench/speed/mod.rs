@@ -16,12 +16,9 @@ pub use start::{Start, start};
 pub(crate) use work::{ordinary_tokens, weights_of_a_token};
 
 use crate::{
-    bench::{
-        Result,
-        data::{Dataset, hex},
-        score::stats::quantile,
-    },
+    bench::{Result, data::Dataset, score::stats::quantile},
     call::{self, PromptTemplate, Request, Think},
+    hash::hex,
     runtime::Vocabulary,
     tools::dialect::Dialect,
 };

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
 use minijinja::{Error, Value};
 
-use super::fault::fault;
+use super::error::python_error;
+use super::value::{Py, view};
 
 /// The arguments of a call, read parameter by parameter in the order of the signature.
 pub(super) struct Arguments {
@@ -27,12 +28,30 @@ impl Arguments {
         self.positional.pop_front().or_else(|| self.named(name))
     }
 
+    /// The next parameter as a boolean, false if it was not given.
+    pub(super) fn flag(&mut self, name: &str) -> bool {
+        self.optional(name).is_some_and(|value| value.is_true())
+    }
+
+    /// The next parameter, unless it was not given or is none.
+    pub(super) fn given(&mut self, name: &str) -> Option<Value> {
+        self.optional(name).filter(|value| !value.is_none())
+    }
+
+    /// The next parameter as an integer; `default` if it was not given or is none.
+    ///
+    /// # Errors
+    /// A value of another type.
+    pub(super) fn int(&mut self, name: &str, default: i64) -> Result<i64, Error> {
+        int(self.optional(name), default)
+    }
+
     /// The next parameter, positional or by name.
     ///
     /// # Errors
     /// If it was not given.
     pub(super) fn required(&mut self, name: &str) -> Result<Value, Error> {
-        self.optional(name).ok_or_else(|| fault(format!("missing the argument '{name}'")))
+        self.optional(name).ok_or_else(|| python_error(format!("missing the argument '{name}'")))
     }
 
     /// A keyword-only parameter.
@@ -57,10 +76,10 @@ impl Arguments {
     /// On arguments that the call does not take.
     pub(super) fn finish(mut self) -> Result<(), Error> {
         if self.positional.pop_front().is_some() {
-            return Err(fault("too many arguments"));
+            return Err(python_error("too many arguments"));
         }
         match self.named.first() {
-            Some((name, _)) => Err(fault(format!("got an unexpected keyword argument '{name}'"))),
+            Some((name, _)) => Err(python_error(format!("got an unexpected keyword argument '{name}'"))),
             None => Ok(()),
         }
     }
@@ -77,10 +96,22 @@ fn named(kwargs: &Value) -> Vec<(String, Value)> {
     kwargs.args().filter_map(|name| Some((name.to_owned(), kwargs.peek::<Value>(name).ok()?))).collect()
 }
 
-/// Arguments in the engine's form: positional, then by name.
-pub(super) fn joined(mut positional: Vec<Value>, named: Vec<(String, Value)>) -> Vec<Value> {
+/// The arguments of a filter or test of `value`, in the engine's form: positional, then by name.
+pub(super) fn applied_to(value: Value, positional: &[Value], named: &[(String, Value)]) -> Vec<Value> {
+    let mut all = vec![value];
+    all.extend_from_slice(positional);
     if !named.is_empty() {
-        positional.push(named.into_iter().collect::<Kwargs>().into());
+        all.push(named.iter().cloned().collect::<Kwargs>().into());
     }
-    positional
+    all
+}
+
+/// An integer argument; `default` if absent or none.
+pub(super) fn int(value: Option<Value>, default: i64) -> Result<i64, Error> {
+    match value.as_ref().map(view) {
+        None | Some(Py::None) => Ok(default),
+        Some(Py::Bool(bool)) => Ok(i64::from(bool)),
+        Some(Py::Int(int)) => Ok(i64::try_from(int).unwrap_or(if int < 0 { i64::MIN } else { i64::MAX })),
+        Some(_) => Err(python_error("an integer is expected")),
+    }
 }

@@ -8,7 +8,7 @@ use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::Arguments;
-use super::fault::fault;
+use super::error::python_error;
 use super::value::list;
 
 /// Returns its items in turn, starting again after the last.
@@ -56,7 +56,7 @@ impl Object for Cycler {
 pub(super) fn cycler(_: &mut State, args: Arguments) -> Result<Value, Error> {
     let (items, named) = args.into_rest();
     if items.is_empty() || !named.is_empty() {
-        return Err(fault("cycler takes items, at least one"));
+        return Err(python_error("cycler takes items, at least one"));
     }
     // `list` checks the depth of the items. The cycler itself is a foreign object, whose depth never counts
     // inside another value.
@@ -91,7 +91,7 @@ pub(super) fn joiner(_: &mut State, mut args: Arguments) -> Result<Value, Error>
     let separator = args.optional("sep").unwrap_or_else(|| Value::from(", "));
     args.finish()?;
     if separator.as_str().is_none() {
-        return Err(fault("joiner takes a text"));
+        return Err(python_error("joiner takes a text"));
     }
     Ok(Value::from_object(Joiner { separator, calls: AtomicUsize::new(0) }))
 }

@@ -4,9 +4,11 @@ use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
 
 use super::arguments::Arguments;
-use super::fault::{Raised, fault};
+use super::error::{RaisedError, python_error};
 use super::value::{Namespace, Py, iterate, view};
-use super::{cycle, filters, items, json, lookup, methods, operators, predicates, select, text, value};
+use super::{
+    cycle, filters, items, json, lookup, methods, operators, predicates, select, slices, text, value,
+};
 
 /// A function of the template language.
 type Native = fn(&mut State, Arguments) -> Result<Value, Error>;
@@ -74,7 +76,7 @@ const HOOKS: &[(&str, Native)] = &[
     (super::rewrite::NO_TEMPLATES, lookup::no_templates),
     (super::rewrite::REM, operators::rem),
     (super::rewrite::SET_ATTRIBUTE, lookup::set_attribute),
-    (super::rewrite::SLICE, operators::slice),
+    (super::rewrite::SLICE, slices::slice),
     (super::rewrite::TUPLE, lookup::tuple),
 ];
 
@@ -132,20 +134,11 @@ pub(crate) fn environment(fuel: u64, recursion_limit: usize) -> Environment<'sta
     env.add_test("divisibleby", |state: &mut State, args: Rest<ValueOrKwargs>| {
         predicates::divisible(state, args.into())
     });
-    env.add_test("filter", |name: Value| {
-        let known = |wanted: &str| {
-            FILTERS.iter().any(|(name, _)| *name == wanted)
-                || NAMED_FILTERS.iter().any(|(_, names)| names.contains(&wanted))
-        };
-        name.as_str().is_some_and(known)
+    env.add_test("filter", |state: &State, name: Value| {
+        name.as_str().is_some_and(|name| minijinja::tests::is_filter(state, name))
     });
-    env.add_test("test", |name: Value| {
-        let known = |wanted: &str| {
-            predicates::PLAIN.contains(&wanted)
-                || predicates::COMPARISONS.iter().any(|(name, _)| *name == wanted)
-                || matches!(wanted, "sameas" | "divisibleby" | "filter" | "test")
-        };
-        name.as_str().is_some_and(known)
+    env.add_test("test", |state: &State, name: Value| {
+        name.as_str().is_some_and(|name| minijinja::tests::is_test(state, name))
     });
     env
 }
@@ -169,7 +162,7 @@ fn print(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error
 fn raise_exception(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
     let message = text::str(state, &args.required("message")?)?;
     args.finish()?;
-    Err(fault(message.clone()).with_source(Raised(message)))
+    Err(python_error(message.clone()).with_source(RaisedError(message)))
 }
 
 fn range(state: &mut State, args: Arguments) -> Result<Value, Error> {
@@ -180,22 +173,22 @@ fn range(state: &mut State, args: Arguments) -> Result<Value, Error> {
             // Bounds of 64 bits keep the arithmetic below from overflowing.
             Py::Int(int) if i64::try_from(int).is_ok() => Ok(int),
             Py::Bool(bool) => Ok(i128::from(bool)),
-            _ => Err(fault("range() takes integers of 64 bits")),
+            _ => Err(python_error("range() takes integers of 64 bits")),
         })
         .collect::<Result<_, _>>()?;
     let (start, stop, step) = match *ints.as_slice() {
         [stop] => (0, stop, 1),
         [start, stop] => (start, stop, 1),
         [start, stop, step] => (start, stop, step),
-        _ => return Err(fault("range() takes one to three integers")),
+        _ => return Err(python_error("range() takes one to three integers")),
     };
     let span = if step > 0 { stop.saturating_sub(start) } else { start.saturating_sub(stop) };
     let count = match step.checked_abs() {
-        None | Some(0) => return Err(fault("range() arg 3 must not be zero")),
+        None | Some(0) => return Err(python_error("range() arg 3 must not be zero")),
         Some(step) => (span.max(0) + step - 1) / step,
     };
     if count > MAX_RANGE {
-        return Err(fault(format!(
+        return Err(python_error(format!(
             "Range too big. The sandbox blocks ranges larger than MAX_RANGE ({MAX_RANGE})."
         )));
     }
@@ -208,7 +201,7 @@ fn dict(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
     let pairs = pairs(state, args.next())?;
     let (rest, named) = args.into_rest();
     if !rest.is_empty() {
-        return Err(fault("dict expected at most 1 argument"));
+        return Err(python_error("dict expected at most 1 argument"));
     }
     value::dict(pairs.into_iter().chain(named.into_iter().map(|(name, value)| (Value::from(name), value))))
 }
@@ -237,7 +230,7 @@ fn pairs(state: &State, source: Option<Value>) -> Result<Vec<(Value, Value)>, Er
         .iter()
         .map(|pair| match iterate(state, pair)?.as_slice() {
             [key, value] => Ok((key.clone(), value.clone())),
-            _ => Err(fault("dict needs pairs")),
+            _ => Err(python_error("dict needs pairs")),
         })
         .collect()
 }

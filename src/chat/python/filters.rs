@@ -2,12 +2,13 @@
 
 use minijinja::{Error, State, Value};
 
-use super::arguments::Arguments;
-use super::fault::fault;
-use super::methods::{self, int, replaced, trim};
+use super::arguments::{Arguments, int};
+use super::error::python_error;
+use super::methods;
 use super::number::{parse_float, parse_int, round};
 use super::operators::int_value;
-use super::strings::{capitalize, is_space, split_lines};
+use super::str_methods::replaced;
+use super::strings::{capitalize, is_space, split_lines, strip};
 use super::text::{self, marked, str};
 use super::value::{Py, type_name, view};
 use super::{format, lookup};
@@ -76,15 +77,16 @@ fn title(text: &str) -> String {
 /// `value|trim(chars)`.
 pub(super) fn trimmed(state: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
-    let chars = args.optional("chars");
+    let chars = args.given("chars");
     args.finish()?;
-    trim(state, &value, chars.as_ref())
+    let chars = chars.as_ref().map(|chars| text::expect_str(chars, "the characters to strip")).transpose()?;
+    Ok(marked(strip(&str(state, &value)?, chars, true, true), value.is_safe()))
 }
 
 /// `s|replace(old, new, count)`.
 pub(super) fn replace(state: &mut State, mut args: Arguments) -> Outcome {
     let (s, old, new) = (args.required("s")?, args.required("old")?, args.required("new")?);
-    let count = int(args.optional("count"), -1)?;
+    let count = args.int("count", -1)?;
     args.finish()?;
     let (s, old, new) = (str(state, &s)?, str(state, &old)?, str(state, &new)?);
     replaced(state, &s, &old, &new, count).map(Value::from)
@@ -94,8 +96,8 @@ pub(super) fn replace(state: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn indent(state: &mut State, mut args: Arguments) -> Outcome {
     let s = args.required("s")?;
     let width = args.optional("width");
-    let first = args.optional("first").is_some_and(|v| v.is_true());
-    let blank = args.optional("blank").is_some_and(|v| v.is_true());
+    let first = args.flag("first");
+    let blank = args.flag("blank");
     args.finish()?;
     let margin = match width.as_ref().map(view) {
         Some(Py::Str(text)) => text.to_owned(),
@@ -129,17 +131,17 @@ pub(super) fn center(state: &mut State, mut args: Arguments) -> Outcome {
 /// `s|truncate(length, killwords, end, leeway)`.
 pub(super) fn truncate(state: &mut State, mut args: Arguments) -> Outcome {
     let s = str(state, &args.required("s")?)?;
-    let length = usize::try_from(int(args.optional("length"), 255)?).unwrap_or(0);
-    let kill_words = args.optional("killwords").is_some_and(|v| v.is_true());
+    let length = usize::try_from(args.int("length", 255)?).unwrap_or(0);
+    let kill_words = args.flag("killwords");
     let end = args.optional("end").map_or(Ok("...".to_owned()), |end| str(state, &end))?;
-    let leeway = usize::try_from(int(args.optional("leeway"), 5)?).unwrap_or(0);
+    let leeway = usize::try_from(args.int("leeway", 5)?).unwrap_or(0);
     args.finish()?;
     let chars: Vec<char> = s.chars().collect();
     if chars.len() <= length + leeway {
         return Ok(Value::from(s));
     }
     let Some(kept) = length.checked_sub(end.chars().count()) else {
-        return Err(fault("truncate: the length is shorter than the end"));
+        return Err(python_error("truncate: the length is shorter than the end"));
     };
     let cut: String = chars[..kept].iter().collect();
     let cut =
@@ -164,7 +166,7 @@ pub(super) fn formatted(state: &mut State, mut args: Arguments) -> Outcome {
         return format::percent(state, &template, positional, value.is_safe());
     }
     if !positional.is_empty() {
-        return Err(fault("can't handle positional and keyword arguments at the same time"));
+        return Err(python_error("can't handle positional and keyword arguments at the same time"));
     }
     let named = super::value::dict(named.into_iter().map(|(key, value)| (Value::from(key), value)))?;
     format::percent(state, &template, vec![named], value.is_safe())
@@ -191,7 +193,7 @@ pub(super) fn urlencode(state: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn to_int(_: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
     let default = args.optional("default").unwrap_or_else(|| Value::from(0));
-    let base = u32::try_from(int(args.optional("base"), 10)?).ok().filter(|base| (2..=36).contains(base));
+    let base = u32::try_from(args.int("base", 10)?).ok().filter(|base| (2..=36).contains(base));
     args.finish()?;
     let whole = |float: f64| (float.is_finite() && float.abs() < 1e38).then_some(float.trunc() as i128);
     let found = match view(&value) {
@@ -229,21 +231,21 @@ pub(super) fn abs(_: &mut State, mut args: Arguments) -> Outcome {
         Py::Bool(bool) => Ok(Value::from(i64::from(bool))),
         Py::Int(int) => Ok(int_value(int.saturating_abs())),
         Py::Float(float) => Ok(Value::from(float.abs())),
-        _ => Err(fault(format!("bad operand type for abs(): '{}'", type_name(&value)))),
+        _ => Err(python_error(format!("bad operand type for abs(): '{}'", type_name(&value)))),
     }
 }
 
 /// `value|round(precision, method)`.
 pub(super) fn rounded(_: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
-    let precision = int(args.optional("precision"), 0)?.clamp(-400, 400) as i32;
+    let precision = args.int("precision", 0)?.clamp(-400, 400) as i32;
     let method = args.optional("method").unwrap_or_else(|| Value::from("common"));
     args.finish()?;
     let (float, whole) = match view(&value) {
         Py::Int(int) => (int as f64, Some(int)),
         Py::Bool(bool) => (f64::from(u8::from(bool)), Some(i128::from(bool))),
         Py::Float(float) => (float, None),
-        _ => return Err(fault(format!("type {} has no rounding", type_name(&value)))),
+        _ => return Err(python_error(format!("type {} has no rounding", type_name(&value)))),
     };
     let scale = 10f64.powi(precision);
     match (method.as_str(), whole) {
@@ -253,7 +255,7 @@ pub(super) fn rounded(_: &mut State, mut args: Arguments) -> Outcome {
         (Some("common"), None) => Ok(Value::from(round(float, precision))),
         (Some("ceil"), _) => Ok(Value::from((float * scale).ceil() / scale)),
         (Some("floor"), _) => Ok(Value::from((float * scale).floor() / scale)),
-        _ => Err(fault("method must be common, ceil or floor")),
+        _ => Err(python_error("method must be common, ceil or floor")),
     }
 }
 
@@ -261,7 +263,7 @@ pub(super) fn rounded(_: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn default(_: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
     let default = args.optional("default_value").unwrap_or_else(|| Value::from(""));
-    let falsy = args.optional("boolean").is_some_and(|v| v.is_true());
+    let falsy = args.flag("boolean");
     args.finish()?;
     Ok(if value.is_undefined() || (falsy && !value.is_true()) { default } else { value })
 }

@@ -4,7 +4,7 @@ use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::Kwargs;
 use minijinja::{Error, State, Value};
 
-use super::fault::fault;
+use super::error::python_error;
 use super::text;
 use super::value::{Py, view};
 
@@ -24,11 +24,13 @@ pub(super) fn percent(
                 let named = named.map(|(key, value)| Ok((key, plain(state, value, is_markup)?)));
                 vec![named.collect::<Result<Kwargs, Error>>()?.into()]
             }
-            _ => return Err(fault("format requires a mapping")),
+            _ => return Err(python_error("format requires a mapping")),
         },
-        _ if values.len() < conversions.len() => return Err(fault("not enough arguments for format string")),
+        _ if values.len() < conversions.len() => {
+            return Err(python_error("not enough arguments for format string"));
+        }
         _ if values.len() > conversions.len() => {
-            return Err(fault("not all arguments converted during string formatting"));
+            return Err(python_error("not all arguments converted during string formatting"));
         }
         _ => {
             let values = values.iter().zip(conversions);
@@ -55,7 +57,7 @@ fn conversions(template: &str) -> Result<(String, Vec<char>), Error> {
         let end =
             spec[name..].find(|c: char| c.is_alphabetic() || c == '%').map_or(spec.len(), |end| name + end);
         if spec[name..end].contains('*') {
-            return Err(fault("a format width that is itself a value is not supported"));
+            return Err(python_error("a format width that is itself a value is not supported"));
         }
         refuse_wide(&spec[name..end])?;
         out.push_str(&spec[..end]);
@@ -107,7 +109,7 @@ fn finish(state: &State, out: String, is_markup: bool) -> Result<Value, Error> {
 /// Refuses widths of more than four digits, which could produce huge texts.
 fn refuse_wide(spec: &str) -> Result<(), Error> {
     if spec.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > 4) {
-        return Err(fault("a format width of more than four digits is not supported"));
+        return Err(python_error("a format width of more than four digits is not supported"));
     }
     Ok(())
 }

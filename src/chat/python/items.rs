@@ -2,10 +2,9 @@
 
 use minijinja::{Error, State, Value};
 
-use super::arguments::Arguments;
-use super::fault::fault;
-use super::lookup::path;
-use super::methods::int;
+use super::arguments::{Arguments, int};
+use super::error::python_error;
+use super::lookup::{path, path_or};
 use super::operators::{add, equal, sort_by_key};
 use super::text::str;
 use super::value::{Py, SequenceKind, dict_pairs, generator, iterate, list, tuple, type_name, view};
@@ -24,7 +23,7 @@ pub(super) fn length(state: &mut State, mut args: Arguments) -> Outcome {
         }
         Py::Seq(items) if items.kind != SequenceKind::Generator => Ok(Value::from(items.items().len())),
         Py::Dict(dict) => Ok(Value::from(dict.len())),
-        _ => Err(fault(format!("object of type '{}' has no len()", type_name(&value)))),
+        _ => Err(python_error(format!("object of type '{}' has no len()", type_name(&value)))),
     }
 }
 
@@ -42,7 +41,7 @@ pub(super) fn items(_: &mut State, mut args: Arguments) -> Outcome {
     match view(&value) {
         Py::Undefined => generator(Vec::new()),
         Py::Dict(dict) => generator(dict_pairs(dict)?),
-        _ => Err(fault("Can only get item pairs from a mapping.")),
+        _ => Err(python_error("Can only get item pairs from a mapping.")),
     }
 }
 
@@ -63,7 +62,7 @@ pub(super) fn last(state: &mut State, mut args: Arguments) -> Outcome {
     args.finish()?;
     match view(&value) {
         Py::Seq(items) if items.kind == SequenceKind::Generator => {
-            Err(fault("'generator' object is not reversible"))
+            Err(python_error("'generator' object is not reversible"))
         }
         Py::Seq(items) => Ok(items.items().last().cloned().unwrap_or_default()),
         Py::Str(text) => Ok(text.chars().next_back().map(Value::from).unwrap_or_default()),
@@ -88,7 +87,7 @@ pub(super) fn reverse(state: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn join(state: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
     let separator = args.optional("d").map_or(Ok(String::new()), |d| str(state, &d))?;
-    let attribute = args.optional("attribute").filter(|v| !v.is_none());
+    let attribute = args.given("attribute");
     args.finish()?;
     let mut out = String::new();
     for (i, item) in iterate(state, &value)?.iter().enumerate() {
@@ -114,17 +113,15 @@ fn folded(value: Value, case_sensitive: bool) -> Value {
     }
 }
 
-/// The sort keys of `items`: the items, an attribute, or several separated by commas; texts are lower-cased
-/// unless `case_sensitive`.
-fn keys(
-    state: &State,
-    items: &[Value],
-    attribute: Option<&Value>,
-    case_sensitive: bool,
-) -> Result<Vec<Value>, Error> {
+/// The sort keys of `items`, after the last two parameters of `sort`, `min`, `max` and `unique`: the items, an
+/// `attribute`, or several separated by commas; texts are lower-cased unless `case_sensitive`.
+fn keys(state: &State, items: &[Value], mut args: Arguments) -> Result<Vec<Value>, Error> {
+    let case_sensitive = args.flag("case_sensitive");
+    let attribute = args.given("attribute");
+    args.finish()?;
     items
         .iter()
-        .map(|item| match attribute.map(view) {
+        .map(|item| match attribute.as_ref().map(view) {
             None => Ok(folded(item.clone(), case_sensitive)),
             Some(Py::Str(names)) if names.contains(',') => list(
                 names
@@ -132,7 +129,10 @@ fn keys(
                     .map(|name| Ok(folded(path(state, item, &Value::from(name))?, case_sensitive)))
                     .collect::<Result<_, Error>>()?,
             ),
-            Some(_) => Ok(folded(path(state, item, attribute.unwrap_or(&Value::UNDEFINED))?, case_sensitive)),
+            Some(_) => Ok(folded(
+                path(state, item, attribute.as_ref().unwrap_or(&Value::UNDEFINED))?,
+                case_sensitive,
+            )),
         })
         .collect()
 }
@@ -153,28 +153,25 @@ fn sorted(state: &State, items: Vec<Value>, keys: Vec<Value>, reverse: bool) -> 
 /// `value|sort(reverse, case_sensitive, attribute)`.
 pub(super) fn sort(state: &mut State, mut args: Arguments) -> Outcome {
     let items = iterate(state, &args.required("value")?)?;
-    let reverse = args.optional("reverse").is_some_and(|v| v.is_true());
-    let case_sensitive = args.optional("case_sensitive").is_some_and(|v| v.is_true());
-    let attribute = args.optional("attribute").filter(|v| !v.is_none());
-    args.finish()?;
-    let keys = keys(state, &items, attribute.as_ref(), case_sensitive)?;
+    let reverse = args.flag("reverse");
+    let keys = keys(state, &items, args)?;
     list(sorted(state, items, keys, reverse)?)
 }
 
 /// `value|dictsort(case_sensitive, by, reverse)`.
 pub(super) fn dictsort(state: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
-    let case_sensitive = args.optional("case_sensitive").is_some_and(|v| v.is_true());
+    let case_sensitive = args.flag("case_sensitive");
     let by = args.optional("by").unwrap_or_else(|| Value::from("key"));
-    let reverse = args.optional("reverse").is_some_and(|v| v.is_true());
+    let reverse = args.flag("reverse");
     args.finish()?;
     let Py::Dict(dict) = view(&value) else {
-        return Err(fault(format!("'{}' object has no attribute 'items'", type_name(&value))));
+        return Err(python_error(format!("'{}' object has no attribute 'items'", type_name(&value))));
     };
     let by_value = match by.as_str() {
         Some("key") => false,
         Some("value") => true,
-        _ => return Err(fault("You can only sort by either \"key\" or \"value\"")),
+        _ => return Err(python_error("You can only sort by either \"key\" or \"value\"")),
     };
     let keys = dict.iter().map(|(key, value)| if by_value { value } else { key });
     let keys = keys.map(|key| folded(key.clone(), case_sensitive)).collect();
@@ -184,10 +181,7 @@ pub(super) fn dictsort(state: &mut State, mut args: Arguments) -> Outcome {
 /// `value|min(case_sensitive, attribute)` and `|max`.
 pub(super) fn extreme(state: &mut State, mut args: Arguments, name: &str) -> Outcome {
     let items = iterate(state, &args.required("value")?)?;
-    let case_sensitive = args.optional("case_sensitive").is_some_and(|v| v.is_true());
-    let attribute = args.optional("attribute").filter(|v| !v.is_none());
-    args.finish()?;
-    let keys = keys(state, &items, attribute.as_ref(), case_sensitive)?;
+    let keys = keys(state, &items, args)?;
     // Reversed order keeps the first of equal items in front, as `max` does.
     Ok(sorted(state, items, keys, name == "max")?.into_iter().next().unwrap_or_default())
 }
@@ -195,12 +189,10 @@ pub(super) fn extreme(state: &mut State, mut args: Arguments, name: &str) -> Out
 /// `value|unique(case_sensitive, attribute)`.
 pub(super) fn unique(state: &mut State, mut args: Arguments) -> Outcome {
     let items = iterate(state, &args.required("value")?)?;
-    let case_sensitive = args.optional("case_sensitive").is_some_and(|v| v.is_true());
-    let attribute = args.optional("attribute").filter(|v| !v.is_none());
-    args.finish()?;
+    let keys = keys(state, &items, args)?;
     let mut seen: Vec<Value> = Vec::new();
     let mut kept = Vec::new();
-    for (key, item) in keys(state, &items, attribute.as_ref(), case_sensitive)?.into_iter().zip(items) {
+    for (key, item) in keys.into_iter().zip(items) {
         let mut known = false;
         for other in &seen {
             known = known || equal(state, other, &key)?;
@@ -216,7 +208,7 @@ pub(super) fn unique(state: &mut State, mut args: Arguments) -> Outcome {
 /// `value|sum(attribute, start)`.
 pub(super) fn sum(state: &mut State, mut args: Arguments) -> Outcome {
     let items = iterate(state, &args.required("iterable")?)?;
-    let attribute = args.optional("attribute").filter(|v| !v.is_none());
+    let attribute = args.given("attribute");
     let mut total = args.optional("start").unwrap_or_else(|| Value::from(0));
     args.finish()?;
     for item in items {
@@ -233,13 +225,12 @@ pub(super) fn sum(state: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn groupby(state: &mut State, mut args: Arguments) -> Outcome {
     let items = iterate(state, &args.required("value")?)?;
     let attribute = args.required("attribute")?;
-    let default = args.optional("default").filter(|v| !v.is_none());
-    let case_sensitive = args.optional("case_sensitive").is_some_and(|v| v.is_true());
+    let default = args.given("default");
+    let case_sensitive = args.flag("case_sensitive");
     args.finish()?;
     let mut keyed = Vec::new();
     for item in items {
-        let key = path(state, &item, &attribute)?;
-        let key = if key.is_undefined() { default.clone().unwrap_or(key) } else { key };
+        let key = path_or(state, &item, &attribute, default.as_ref())?;
         keyed.push((folded(key.clone(), case_sensitive), key, item));
     }
     sort_by_key(state, &mut keyed, |(folded, _, _)| folded.clone())?;
@@ -262,7 +253,7 @@ pub(super) fn groupby(state: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn batch(state: &mut State, mut args: Arguments) -> Outcome {
     let items = iterate(state, &args.required("value")?)?;
     let size = usize::try_from(int(Some(args.required("linecount")?), 0)?).unwrap_or(0).max(1);
-    let fill = args.optional("fill_with").filter(|v| !v.is_none());
+    let fill = args.given("fill_with");
     args.finish()?;
     let mut rows: Vec<Vec<Value>> = items.chunks(size).map(<[Value]>::to_vec).collect();
     if let (Some(row), Some(fill)) = (rows.last_mut(), fill) {
@@ -276,10 +267,10 @@ pub(super) fn batch(state: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn slice(state: &mut State, mut args: Arguments) -> Outcome {
     let items = iterate(state, &args.required("value")?)?;
     let slices = usize::try_from(int(Some(args.required("slices")?), 0)?).unwrap_or(0);
-    let fill = args.optional("fill_with").filter(|v| !v.is_none());
+    let fill = args.given("fill_with");
     args.finish()?;
     if slices == 0 {
-        return Err(fault("integer division or modulo by zero"));
+        return Err(python_error("integer division or modulo by zero"));
     }
     state.consume_fuel(slices as u64)?;
     let (each, more) = (items.len() / slices, items.len() % slices);

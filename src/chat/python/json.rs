@@ -1,16 +1,14 @@
 //! `tojson` as in `transformers`: `json.dumps` without HTML escapes.
 
-use std::fmt::Write;
-
 use minijinja::value::Value;
 use minijinja::{Error, State};
 
 use super::arguments::Arguments;
-use super::fault::fault;
+use super::error::python_error;
 use super::number::float_repr;
 use super::operators;
 use super::text::{Metered, expect_str};
-use super::value::{Py, SequenceKind, iterate, type_name, view};
+use super::value::{Py, iterate, type_name, view};
 
 /// The arguments of `json.dumps`.
 struct Style {
@@ -24,23 +22,23 @@ struct Style {
 /// `value|tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`.
 pub(super) fn tojson(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
     let value = args.required("x")?;
-    let ensure_ascii = args.optional("ensure_ascii").is_some_and(|v| v.is_true());
-    let indent = args.optional("indent").filter(|v| !v.is_none());
-    let separators = args.optional("separators").filter(|v| !v.is_none());
-    let sort_keys = args.optional("sort_keys").is_some_and(|v| v.is_true());
+    let ensure_ascii = args.flag("ensure_ascii");
+    let indent = args.given("indent");
+    let separators = args.given("separators");
+    let sort_keys = args.flag("sort_keys");
     args.finish()?;
     let indent = match indent.as_ref().map(view) {
         None => None,
         Some(Py::Int(width)) => Some(" ".repeat(usize::try_from(width).unwrap_or(0).min(64))),
         Some(Py::Bool(one)) => Some(" ".repeat(usize::from(one))),
         Some(Py::Str(text)) => Some(text.to_owned()),
-        Some(_) => return Err(fault("tojson: indent must be a number or a text")),
+        Some(_) => return Err(python_error("tojson: indent must be a number or a text")),
     };
     let (item_separator, key_separator) = match separators {
         Some(pair) => {
             let pair = iterate(state, &pair)?;
             let [item, key] = pair.as_slice() else {
-                return Err(fault("tojson: separators must be a pair of texts"));
+                return Err(python_error("tojson: separators must be a pair of texts"));
             };
             (expect_str(item, "a separator")?.to_owned(), expect_str(key, "a separator")?.to_owned())
         }
@@ -53,25 +51,29 @@ pub(super) fn tojson(state: &mut State, mut args: Arguments) -> Result<Value, Er
 }
 
 fn write(state: &State, out: &mut Metered, style: &Style, value: &Value, level: usize) -> Result<(), Error> {
-    let done = match view(value) {
+    match view(value) {
         Py::None => out.write_str("null"),
         Py::Bool(bool) => out.write_str(if bool { "true" } else { "false" }),
         Py::Int(int) => write!(out, "{int}"),
         Py::Float(float) => out.write_str(&json_float(float)),
         Py::Str(text) => write_string(out, text, style.ensure_ascii),
-        Py::Seq(sequence) if matches!(sequence.kind, SequenceKind::List | SequenceKind::Tuple) => {
-            return write_items(state, out, style, sequence.items(), level);
+        Py::Seq(sequence) if sequence.has_subscripts() => {
+            write_items(state, out, style, sequence.items(), level)
         }
         Py::Dict(dict) => {
             let mut pairs: Vec<(&Value, &Value)> = dict.iter().collect();
             if style.sort_keys {
                 operators::sort_by_key(state, &mut pairs, |(key, _)| (*key).clone())?;
             }
-            return write_pairs(state, out, style, &pairs, level);
+            write_pairs(state, out, style, &pairs, level)
         }
-        _ => return Err(fault(format!("Object of type {} is not JSON serializable", type_name(value)))),
-    };
-    done.map_err(Metered::exhausted)
+        _ => {
+            return Err(python_error(format!(
+                "Object of type {} is not JSON serializable",
+                type_name(value)
+            )));
+        }
+    }
 }
 
 fn write_items(
@@ -82,9 +84,9 @@ fn write_items(
     level: usize,
 ) -> Result<(), Error> {
     if items.is_empty() {
-        return out.write_str("[]").map_err(Metered::exhausted);
+        return out.write_str("[]");
     }
-    out.write_char('[').map_err(Metered::exhausted)?;
+    out.write_char('[')?;
     for (i, item) in items.iter().enumerate() {
         between(out, style, i, level + 1)?;
         write(state, out, style, item, level + 1)?;
@@ -100,9 +102,9 @@ fn write_pairs(
     level: usize,
 ) -> Result<(), Error> {
     if pairs.is_empty() {
-        return out.write_str("{}").map_err(Metered::exhausted);
+        return out.write_str("{}");
     }
-    out.write_char('{').map_err(Metered::exhausted)?;
+    out.write_char('{')?;
     for (i, (key, value)) in pairs.iter().enumerate() {
         between(out, style, i, level + 1)?;
         let key = match view(key) {
@@ -111,10 +113,10 @@ fn write_pairs(
             Py::Bool(bool) => bool.to_string(),
             Py::Int(int) => int.to_string(),
             Py::Float(float) => json_float(float),
-            _ => return Err(fault("keys must be str, int, float, bool or None")),
+            _ => return Err(python_error("keys must be str, int, float, bool or None")),
         };
-        write_string(out, &key, style.ensure_ascii).map_err(Metered::exhausted)?;
-        out.write_str(&style.key_separator).map_err(Metered::exhausted)?;
+        write_string(out, &key, style.ensure_ascii)?;
+        out.write_str(&style.key_separator)?;
         write(state, out, style, value, level + 1)?;
     }
     close(out, style, level, '}')
@@ -123,21 +125,21 @@ fn write_pairs(
 /// Writes the text before item `i`: the separator, and the line break if indented.
 fn between(out: &mut Metered, style: &Style, i: usize, level: usize) -> Result<(), Error> {
     if i > 0 {
-        out.write_str(&style.item_separator).map_err(Metered::exhausted)?;
+        out.write_str(&style.item_separator)?;
     }
     new_line(out, style, level)
 }
 
 fn close(out: &mut Metered, style: &Style, level: usize, bracket: char) -> Result<(), Error> {
     new_line(out, style, level)?;
-    out.write_char(bracket).map_err(Metered::exhausted)
+    out.write_char(bracket)
 }
 
 fn new_line(out: &mut Metered, style: &Style, level: usize) -> Result<(), Error> {
     if let Some(indent) = &style.indent {
-        out.write_char('\n').map_err(Metered::exhausted)?;
+        out.write_char('\n')?;
         for _ in 0..level {
-            out.write_str(indent).map_err(Metered::exhausted)?;
+            out.write_str(indent)?;
         }
     }
     Ok(())
@@ -153,7 +155,7 @@ fn json_float(float: f64) -> String {
     }
 }
 
-fn write_string(out: &mut Metered, text: &str, ensure_ascii: bool) -> std::fmt::Result {
+fn write_string(out: &mut Metered, text: &str, ensure_ascii: bool) -> Result<(), Error> {
     out.write_char('"')?;
     for c in text.chars() {
         match c {

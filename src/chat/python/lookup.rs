@@ -3,7 +3,7 @@
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::Arguments;
-use super::fault::fault;
+use super::error::python_error;
 use super::methods;
 use super::value::{self, Bound, Py, iterate, view};
 
@@ -103,11 +103,22 @@ pub(super) fn path(state: &State, value: &Value, path: &Value) -> Result<Value, 
     Ok(at)
 }
 
+/// [`path`], or `default` in place of an undefined value.
+pub(super) fn path_or(
+    state: &State,
+    value: &Value,
+    at: &Value,
+    default: Option<&Value>,
+) -> Result<Value, Error> {
+    let found = path(state, value, at)?;
+    Ok(if found.is_undefined() { default.cloned().unwrap_or(found) } else { found })
+}
+
 /// `{% set value.name = new %}`.
 pub(super) fn set_attribute(_: &mut State, mut args: Arguments) -> Result<Value, Error> {
     let (value, name, new) = (args.required("value")?, args.required("name")?, args.required("new")?);
     let Py::Namespace(namespace) = view(&value) else {
-        return Err(fault("cannot assign attribute on non-namespace object"));
+        return Err(python_error("cannot assign attribute on non-namespace object"));
     };
     namespace.set(name.as_str().unwrap_or_default(), new)?;
     Ok(Value::from(""))
@@ -125,7 +136,7 @@ pub(super) fn loop_over(state: &mut State, mut args: Arguments) -> Result<Value,
 /// Fails for a tag that needs another template.
 pub(super) fn no_templates(_: &mut State, mut args: Arguments) -> Result<Value, Error> {
     let tag = args.required("tag")?;
-    Err(fault(format!("the tag `{tag}` needs another template, and a chat template has none")))
+    Err(python_error(format!("the tag `{tag}` needs another template, and a chat template has none")))
 }
 
 /// `[a, b]`.

@@ -1,4 +1,4 @@
-//! Operators in which Python and the engine differ: `+ * % ~ == < in`, chains of comparisons, and slices.
+//! Operators in which Python and the engine differ: `+ * % ~ == < in`, and chains of comparisons.
 //!
 //! `-`, `/`, `//` and `**` work on numbers only, and the engine's are the same as Python's.
 
@@ -7,10 +7,10 @@ use std::cmp::Ordering;
 use minijinja::{Error, State, Value};
 
 use super::arguments::Arguments;
-use super::fault::fault;
+use super::error::python_error;
 use super::format;
 use super::text::{self, marked};
-use super::value::{Py, Sequence, SequenceKind, iterate, list, sequence, type_name, view};
+use super::value::{Py, Sequence, SequenceKind, iterate, sequence, type_name, view};
 
 /// Two numbers, converted to the wider of their types.
 enum Pair {
@@ -40,11 +40,11 @@ fn numbers(left: &Value, right: &Value) -> Option<Pair> {
 
 fn unsupported(operator: &str, left: &Value, right: &Value) -> Error {
     let (left, right) = (type_name(left), type_name(right));
-    fault(format!("unsupported operand types for {operator}: '{left}' and '{right}'"))
+    python_error(format!("unsupported operand types for {operator}: '{left}' and '{right}'"))
 }
 
 fn int(value: Option<i128>) -> Result<Value, Error> {
-    value.map(int_value).ok_or_else(|| fault("an integer beyond 128 bits is not supported"))
+    value.map(int_value).ok_or_else(|| python_error("an integer beyond 128 bits is not supported"))
 }
 
 /// An integer in the engine's smallest representation, which its own operators prefer.
@@ -117,11 +117,11 @@ pub(super) fn rem(state: &mut State, args: Arguments) -> Result<Value, Error> {
         return format::percent(state, template, values, left.is_safe());
     }
     match numbers(&left, &right) {
-        Some(Pair::Int(_, 0)) => Err(fault("integer modulo by zero")),
+        Some(Pair::Int(_, 0)) => Err(python_error("integer modulo by zero")),
         Some(Pair::Int(a, b)) => {
             int(a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r }))
         }
-        Some(Pair::Float(_, 0.0)) => Err(fault("float modulo by zero")),
+        Some(Pair::Float(_, 0.0)) => Err(python_error("float modulo by zero")),
         Some(Pair::Float(a, b)) => {
             let r = a % b;
             let wrong_sign = r != 0.0 && (r < 0.0) != (b < 0.0);
@@ -231,7 +231,9 @@ pub(super) fn order(
         }
         _ => {
             let (left, right) = (type_name(left), type_name(right));
-            Err(fault(format!("'{operator}' not supported between instances of '{left}' and '{right}'")))
+            Err(python_error(format!(
+                "'{operator}' not supported between instances of '{left}' and '{right}'"
+            )))
         }
     }
 }
@@ -272,12 +274,15 @@ pub(super) fn contains(state: &State, container: &Value, item: &Value) -> Result
             state.consume_fuel(text.len() as u64 / 64)?;
             Ok(text.contains(part))
         }
-        (Py::Str(_), _) => {
-            Err(fault(format!("'in <string>' requires string as left operand, not {}", type_name(item))))
-        }
-        (Py::Dict(dict), _) if item.as_object().is_some() => {
-            Err(fault(format!("a {} cannot be a key of the dict ({} keys)", type_name(item), dict.len())))
-        }
+        (Py::Str(_), _) => Err(python_error(format!(
+            "'in <string>' requires string as left operand, not {}",
+            type_name(item)
+        ))),
+        (Py::Dict(dict), _) if item.as_object().is_some() => Err(python_error(format!(
+            "a {} cannot be a key of the dict ({} keys)",
+            type_name(item),
+            dict.len()
+        ))),
         (Py::Dict(dict), _) => Ok(dict.get(item).is_some()),
         (Py::Seq(_) | Py::Other, _) => {
             for other in iterate(state, container)? {
@@ -287,7 +292,7 @@ pub(super) fn contains(state: &State, container: &Value, item: &Value) -> Result
             }
             Ok(false)
         }
-        _ => Err(fault(format!("argument of type '{}' is not iterable", type_name(container)))),
+        _ => Err(python_error(format!("argument of type '{}' is not iterable", type_name(container)))),
     }
 }
 
@@ -314,7 +319,7 @@ pub(super) fn compare(state: &State, operator: &str, left: &Value, right: &Value
 pub(super) fn chain(state: &mut State, args: Arguments) -> Result<Value, Error> {
     let (values, _) = args.into_rest();
     let [operator, left, right, rest @ ..] = values.as_slice() else {
-        return Err(fault("a comparison needs two sides"));
+        return Err(python_error("a comparison needs two sides"));
     };
     let word = |value: &Value| value.to_str().unwrap_or_default();
     let mut holds = compare(state, &word(operator), left, right)?;
@@ -324,73 +329,4 @@ pub(super) fn chain(state: &mut State, args: Arguments) -> Result<Value, Error> 
         left = &step[1];
     }
     Ok(Value::from(holds))
-}
-
-/// `value[start:stop:step]`.
-pub(super) fn slice(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
-    let value = args.required("value")?;
-    let mut bound = |name| -> Result<Option<i128>, Error> {
-        match view(&args.required(name)?) {
-            Py::None => Ok(None),
-            Py::Int(int) => Ok(Some(int.clamp(i64::MIN.into(), i64::MAX.into()))),
-            Py::Bool(bool) => Ok(Some(i128::from(bool))),
-            _ => Err(fault("slice indices must be integers or None")),
-        }
-    };
-    let (start, stop, step) = (bound("start")?, bound("stop")?, bound("step")?.unwrap_or(1));
-    if step == 0 {
-        return Err(fault("slice step cannot be zero"));
-    }
-    match view(&value) {
-        Py::Str(text) => {
-            state.consume_fuel(text.len() as u64 / 16)?;
-            let chars: Vec<char> = text.chars().collect();
-            let picked: String = picks(chars.len(), start, stop, step).map(|i| chars[i]).collect();
-            Ok(marked(picked, value.is_safe()))
-        }
-        Py::Seq(items) if items.has_subscripts() => {
-            let picked: Vec<Value> =
-                picks(items.items().len(), start, stop, step).map(|i| items.items()[i].clone()).collect();
-            state.consume_fuel(picked.len() as u64)?;
-            if items.kind == SequenceKind::List { list(picked) } else { sequence(items.kind, picked) }
-        }
-        Py::Undefined => Err(fault("cannot slice an undefined value")),
-        _ => Err(fault(format!("'{}' object is not subscriptable", type_name(&value)))),
-    }
-}
-
-/// The indices of a slice of `len` items, after Python's `slice.indices`.
-fn picks(len: usize, start: Option<i128>, stop: Option<i128>, step: i128) -> impl Iterator<Item = usize> {
-    let len = len as i128;
-    let (low, high) = if step < 0 { (-1, len - 1) } else { (0, len) };
-    let clamp = |bound: Option<i128>, absent: i128| match bound {
-        None => absent,
-        Some(bound) if bound < 0 => bound.saturating_add(len).max(low),
-        Some(bound) => bound.min(high),
-    };
-    let (first, last) = if step < 0 { (high, low) } else { (low, high) };
-    let (start, stop) = (clamp(start, first), clamp(stop, last));
-    let count = if step > 0 {
-        (stop - start - 1).div_euclid(step) + 1
-    } else {
-        (start - stop - 1).div_euclid(-step) + 1
-    };
-    (0..count.max(0)).filter_map(move |i| usize::try_from(start + i * step).ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slices_pick_the_items_that_python_picks() {
-        let picked = |start, stop, step| picks(5, start, stop, step).collect::<Vec<_>>();
-        assert_eq!(picked(None, None, 1), [0, 1, 2, 3, 4]);
-        assert_eq!(picked(None, None, -1), [4, 3, 2, 1, 0]);
-        assert_eq!(picked(Some(-2), None, 1), [3, 4]);
-        assert_eq!(picked(Some(3), Some(0), -2), [3, 1]);
-        assert_eq!(picked(Some(9), Some(-9), -2), [4, 2, 0]);
-        assert_eq!(picked(Some(3), Some(1), 1), [0usize; 0]);
-        assert_eq!(picks(0, None, None, -1).count(), 0);
-    }
 }

@@ -4,8 +4,9 @@ use minijinja::value::{ObjectRepr, ValueKind};
 use minijinja::{Error, State};
 
 use super::arguments::Arguments;
-use super::fault::fault;
+use super::error::python_error;
 use super::operators::{compare, is_same};
+use super::strings::{is_lower, is_upper};
 use super::text::str;
 use super::value::{Bound, Py, SequenceKind, view};
 
@@ -91,15 +92,12 @@ pub(super) fn plain(state: &State, name: &str, mut args: Arguments) -> Result<bo
                 Py::Bool(bool) => bool,
                 Py::Float(float) if float % 2.0 == 0.0 || (float % 2.0).abs() == 1.0 => float % 2.0 != 0.0,
                 Py::Float(_) => return Ok(false),
-                _ => return Err(fault("only numbers are even or odd")),
+                _ => return Err(python_error("only numbers are even or odd")),
             };
             odd == (name == "odd")
         }
-        _ => {
-            let text = str(state, &value)?;
-            let (lower, upper) = (text.chars().any(char::is_lowercase), text.chars().any(char::is_uppercase));
-            if name == "lower" { lower && !upper } else { upper && !lower }
-        }
+        "lower" => is_lower(&str(state, &value)?),
+        _ => is_upper(&str(state, &value)?),
     })
 }
 

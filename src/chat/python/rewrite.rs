@@ -28,14 +28,14 @@ pub(super) const TUPLE: &str = "py tuple";
 const BLOCK_TEXT: &str = "py block text";
 
 /// An unsupported construct, with its line.
-pub(crate) struct Refusal {
+pub(crate) struct RewriteError {
     pub(crate) line: usize,
     pub(crate) reason: String,
 }
 
-impl Refusal {
-    fn new(span: Span, reason: impl Into<String>) -> Refusal {
-        Refusal { line: span.start_line.into(), reason: reason.into() }
+impl RewriteError {
+    fn new(span: Span, reason: impl Into<String>) -> RewriteError {
+        RewriteError { line: span.start_line.into(), reason: reason.into() }
     }
 }
 
@@ -43,15 +43,15 @@ impl Refusal {
 ///
 /// # Errors
 /// Statements that `transformers` does not support either, and a few rare forms; with the line.
-pub(crate) fn rewrite<'a>(template: &Stmt<'a>) -> Result<Stmt<'a>, Refusal> {
+pub(crate) fn rewrite<'a>(template: &Stmt<'a>) -> Result<Stmt<'a>, RewriteError> {
     let Stmt::Template(template) = template else {
-        return Err(Refusal { line: 1, reason: "not a template".into() });
+        return Err(RewriteError { line: 1, reason: "not a template".into() });
     };
     let children = body(&template.children)?;
     Ok(Stmt::Template(Spanned::new(ast::Template { children }, template.span())))
 }
 
-fn body<'a>(stmts: &[Stmt<'a>]) -> Result<Vec<Stmt<'a>>, Refusal> {
+fn body<'a>(stmts: &[Stmt<'a>]) -> Result<Vec<Stmt<'a>>, RewriteError> {
     let mut out = Vec::with_capacity(stmts.len());
     for stmt in stmts {
         statement(stmt, &mut out)?;
@@ -59,26 +59,12 @@ fn body<'a>(stmts: &[Stmt<'a>]) -> Result<Vec<Stmt<'a>>, Refusal> {
     Ok(out)
 }
 
-fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal> {
+fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), RewriteError> {
     out.push(match stmt {
-        Stmt::Template(s) => return Err(Refusal::new(s.span(), "a template inside a template")),
+        Stmt::Template(s) => return Err(RewriteError::new(s.span(), "a template inside a template")),
         Stmt::EmitRaw(s) => emit(constant(s.raw, s.span()), s.span()),
         Stmt::EmitExpr(s) => emit(expr(&s.expr), s.span()),
-        Stmt::ForLoop(s) => Stmt::ForLoop(Spanned::new(
-            ast::ForLoop {
-                target: target(&s.target)?,
-                iter: call(LOOP, vec![expr(&s.iter)], s.iter.span()),
-                filter_expr: s.filter_expr.as_ref().map(expr),
-                recursive: s.recursive,
-                body: body(&s.body)?,
-                else_body: if jumps(&s.else_body) {
-                    body(&s.else_body)?
-                } else {
-                    scope(&s.else_body, s.span())?
-                },
-            },
-            s.span(),
-        )),
+        Stmt::ForLoop(s) => for_loop(s)?,
         Stmt::IfCond(s) => Stmt::IfCond(Spanned::new(
             ast::IfCond {
                 expr: expr(&s.expr),
@@ -87,41 +73,14 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
             },
             s.span(),
         )),
-        Stmt::WithBlock(s) => {
-            refuse_jumps(&s.body, s.span(), "with")?;
-            // All at once, since the values must not see the names before them in the tag.
-            let items = s.assignments.iter().map(|(name, _)| target(name)).collect::<Result<Vec<_>, _>>()?;
-            let values = s.assignments.iter().map(|(_, value)| expr(value)).collect();
-            let assignments = if items.is_empty() {
-                Vec::new()
-            } else {
-                vec![(Expr::List(Spanned::new(ast::List { items }, s.span())), call(TUPLE, values, s.span()))]
-            };
-            Stmt::WithBlock(Spanned::new(ast::WithBlock { assignments, body: body(&s.body)? }, s.span()))
-        }
+        Stmt::WithBlock(s) => with_block(s)?,
         Stmt::Set(s) => match &s.target {
             Expr::GetAttr(place) => emit(set_attribute(place, expr(&s.expr)), s.span()),
             place => {
                 Stmt::Set(Spanned::new(ast::Set { target: target(place)?, expr: expr(&s.expr) }, s.span()))
             }
         },
-        Stmt::SetBlock(s) => {
-            let (name, after) = match &s.target {
-                Expr::GetAttr(place) => {
-                    let text = variable(BLOCK_TEXT, s.span());
-                    (variable(BLOCK_TEXT, s.span()), Some(emit(set_attribute(place, text), s.span())))
-                }
-                place => (target(place)?, None),
-            };
-            refuse_jumps(&s.body, s.span(), "set")?;
-            let filter = s.filter.as_ref().map(expr);
-            out.push(Stmt::SetBlock(Spanned::new(
-                ast::SetBlock { target: name, filter, body: scope(&s.body, s.span())? },
-                s.span(),
-            )));
-            out.extend(after);
-            return Ok(());
-        }
+        Stmt::SetBlock(s) => return set_block(s, out),
         Stmt::FilterBlock(s) => {
             refuse_jumps(&s.body, s.span(), "filter")?;
             let filter = expr(&s.filter);
@@ -154,9 +113,56 @@ fn statement<'a>(stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Refusal
         Stmt::FromImport(s) => no_templates(s.span(), "from"),
         Stmt::Extends(s) => no_templates(s.span(), "extends"),
         Stmt::Include(s) => no_templates(s.span(), "include"),
-        Stmt::AutoEscape(s) => return Err(Refusal::new(s.span(), "the tag `autoescape` is not supported")),
-        Stmt::Do(s) => return Err(Refusal::new(s.span(), "unknown tag `do`")),
+        Stmt::AutoEscape(s) => {
+            return Err(RewriteError::new(s.span(), "the tag `autoescape` is not supported"));
+        }
+        Stmt::Do(s) => return Err(RewriteError::new(s.span(), "unknown tag `do`")),
     });
+    Ok(())
+}
+
+fn for_loop<'a>(s: &Spanned<ast::ForLoop<'a>>) -> Result<Stmt<'a>, RewriteError> {
+    Ok(Stmt::ForLoop(Spanned::new(
+        ast::ForLoop {
+            target: target(&s.target)?,
+            iter: call(LOOP, vec![expr(&s.iter)], s.iter.span()),
+            filter_expr: s.filter_expr.as_ref().map(expr),
+            recursive: s.recursive,
+            body: body(&s.body)?,
+            else_body: if jumps(&s.else_body) { body(&s.else_body)? } else { scope(&s.else_body, s.span())? },
+        },
+        s.span(),
+    )))
+}
+
+fn with_block<'a>(s: &Spanned<ast::WithBlock<'a>>) -> Result<Stmt<'a>, RewriteError> {
+    refuse_jumps(&s.body, s.span(), "with")?;
+    // All at once, since the values must not see the names before them in the tag.
+    let items = s.assignments.iter().map(|(name, _)| target(name)).collect::<Result<Vec<_>, _>>()?;
+    let values = s.assignments.iter().map(|(_, value)| expr(value)).collect();
+    let assignments = if items.is_empty() {
+        Vec::new()
+    } else {
+        vec![(Expr::List(Spanned::new(ast::List { items }, s.span())), call(TUPLE, values, s.span()))]
+    };
+    Ok(Stmt::WithBlock(Spanned::new(ast::WithBlock { assignments, body: body(&s.body)? }, s.span())))
+}
+
+fn set_block<'a>(s: &Spanned<ast::SetBlock<'a>>, out: &mut Vec<Stmt<'a>>) -> Result<(), RewriteError> {
+    let (name, after) = match &s.target {
+        Expr::GetAttr(place) => {
+            let text = variable(BLOCK_TEXT, s.span());
+            (variable(BLOCK_TEXT, s.span()), Some(emit(set_attribute(place, text), s.span())))
+        }
+        place => (target(place)?, None),
+    };
+    refuse_jumps(&s.body, s.span(), "set")?;
+    let filter = s.filter.as_ref().map(expr);
+    out.push(Stmt::SetBlock(Spanned::new(
+        ast::SetBlock { target: name, filter, body: scope(&s.body, s.span())? },
+        s.span(),
+    )));
+    out.extend(after);
     Ok(())
 }
 
@@ -166,7 +172,7 @@ fn no_templates<'a>(span: Span, tag: &'static str) -> Stmt<'a> {
 }
 
 /// Statements in a scope of their own for assignments.
-fn scope<'a>(stmts: &[Stmt<'a>], span: Span) -> Result<Vec<Stmt<'a>>, Refusal> {
+fn scope<'a>(stmts: &[Stmt<'a>], span: Span) -> Result<Vec<Stmt<'a>>, RewriteError> {
     if stmts.is_empty() {
         return Ok(Vec::new());
     }
@@ -186,15 +192,18 @@ fn jumps(stmts: &[Stmt<'_>]) -> bool {
 }
 
 /// Refuses jumps out of a scope: the engine would leave it open and then mistake it for the loop's.
-fn refuse_jumps(stmts: &[Stmt<'_>], span: Span, tag: &str) -> Result<(), Refusal> {
+fn refuse_jumps(stmts: &[Stmt<'_>], span: Span, tag: &str) -> Result<(), RewriteError> {
     if jumps(stmts) {
-        return Err(Refusal::new(span, format!("a `break` or `continue` out of `{tag}` is not supported")));
+        return Err(RewriteError::new(
+            span,
+            format!("a `break` or `continue` out of `{tag}` is not supported"),
+        ));
     }
     Ok(())
 }
 
 /// A macro. Its defaults become the first statements of its body, where they can use earlier arguments.
-fn declaration<'a>(s: &Spanned<ast::Macro<'a>>) -> Result<Spanned<ast::Macro<'a>>, Refusal> {
+fn declaration<'a>(s: &Spanned<ast::Macro<'a>>) -> Result<Spanned<ast::Macro<'a>>, RewriteError> {
     refuse_jumps(&s.body, s.span(), "macro")?;
     let args = s.args.iter().map(target).collect::<Result<Vec<_>, _>>()?;
     let first_default = s.args.len().saturating_sub(s.defaults.len());
@@ -218,14 +227,14 @@ fn declaration<'a>(s: &Spanned<ast::Macro<'a>>) -> Result<Spanned<ast::Macro<'a>
 }
 
 /// An assignment target: a name, or names in parentheses.
-fn target<'a>(place: &Expr<'a>) -> Result<Expr<'a>, Refusal> {
+fn target<'a>(place: &Expr<'a>) -> Result<Expr<'a>, RewriteError> {
     match place {
         Expr::Var(s) => Ok(variable(s.id, s.span())),
         Expr::List(s) => {
             let items = s.items.iter().map(target).collect::<Result<_, _>>()?;
             Ok(Expr::List(Spanned::new(ast::List { items }, s.span())))
         }
-        other => Err(Refusal::new(
+        other => Err(RewriteError::new(
             other.span(),
             "assigning to an attribute is supported only by itself: `set namespace.name = value`",
         )),
@@ -305,30 +314,22 @@ fn callee<'a>(e: &Expr<'a>) -> Expr<'a> {
 }
 
 fn binary<'a>(s: &Spanned<ast::BinOp<'a>>) -> Expr<'a> {
-    let function = match s.op {
-        BinOpKind::Add => ADD,
-        BinOpKind::Mul => MUL,
-        BinOpKind::Rem => REM,
-        BinOpKind::Concat => CONCAT,
-        op => {
-            let operator = match op {
-                BinOpKind::Eq => "==",
-                BinOpKind::Ne => "!=",
-                BinOpKind::Lt => "<",
-                BinOpKind::Lte => "<=",
-                BinOpKind::Gt => ">",
-                BinOpKind::Gte => ">=",
-                BinOpKind::In => "in",
-                _ => {
-                    let kept = ast::BinOp { op, left: expr(&s.left), right: expr(&s.right) };
-                    return Expr::BinOp(Spanned::new(kept, s.span()));
-                }
-            };
-            let args = vec![constant(operator, s.span()), expr(&s.left), expr(&s.right)];
-            return call(CHAIN, args, s.span());
-        }
+    let (left, right) = (expr(&s.left), expr(&s.right));
+    let operator = match s.op {
+        BinOpKind::Add => return call(ADD, vec![left, right], s.span()),
+        BinOpKind::Mul => return call(MUL, vec![left, right], s.span()),
+        BinOpKind::Rem => return call(REM, vec![left, right], s.span()),
+        BinOpKind::Concat => return call(CONCAT, vec![left, right], s.span()),
+        BinOpKind::Eq => CompareOpKind::Eq,
+        BinOpKind::Ne => CompareOpKind::Ne,
+        BinOpKind::Lt => CompareOpKind::Lt,
+        BinOpKind::Lte => CompareOpKind::Lte,
+        BinOpKind::Gt => CompareOpKind::Gt,
+        BinOpKind::Gte => CompareOpKind::Gte,
+        BinOpKind::In => CompareOpKind::In,
+        op => return Expr::BinOp(Spanned::new(ast::BinOp { op, left, right }, s.span())),
     };
-    call(function, vec![expr(&s.left), expr(&s.right)], s.span())
+    call(CHAIN, vec![constant(comparison(operator), s.span()), left, right], s.span())
 }
 
 fn comparison(op: CompareOpKind) -> &'static str {

@@ -2,9 +2,9 @@
 
 use minijinja::{Error, State, Value};
 
-use super::arguments::{Arguments, joined};
-use super::fault::fault;
-use super::lookup::path;
+use super::arguments::{Arguments, applied_to};
+use super::error::python_error;
+use super::lookup::{path, path_or};
 use super::value::{generator, iterate};
 
 /// The items of `value`; none for falsy values, so that `none|map` is not an error.
@@ -18,22 +18,22 @@ pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error
     let mut out = Vec::with_capacity(items.len());
     match args.next() {
         Some(name) => {
-            let name =
-                name.as_str().ok_or_else(|| fault("map: the filter's name must be a text"))?.to_owned();
+            let name = name
+                .as_str()
+                .ok_or_else(|| python_error("map: the filter's name must be a text"))?
+                .to_owned();
             let (positional, named) = args.into_rest();
             for item in items {
-                let mut arguments = vec![item];
-                arguments.extend(positional.iter().cloned());
-                out.push(state.apply_filter(&name, &joined(arguments, named.clone()))?);
+                out.push(state.apply_filter(&name, &applied_to(item, &positional, &named))?);
             }
         }
         None => {
-            let attribute = args.named("attribute").ok_or_else(|| fault("map requires a filter argument"))?;
+            let attribute =
+                args.named("attribute").ok_or_else(|| python_error("map requires a filter argument"))?;
             let default = args.named("default");
             args.finish()?;
             for item in items {
-                let value = path(state, &item, &attribute)?;
-                out.push(if value.is_undefined() { default.clone().unwrap_or(value) } else { value });
+                out.push(path_or(state, &item, &attribute, default.as_ref())?);
             }
         }
     }
@@ -44,12 +44,14 @@ pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error
 pub(super) fn select(state: &mut State, mut args: Arguments, name: &str) -> Result<Value, Error> {
     let items = items(state, args.required("value")?)?;
     let attribute = if name.ends_with("attr") {
-        Some(args.next().ok_or_else(|| fault("Missing parameter for attribute name"))?)
+        Some(args.next().ok_or_else(|| python_error("Missing parameter for attribute name"))?)
     } else {
         None
     };
     let test = match args.next() {
-        Some(test) => Some(test.as_str().ok_or_else(|| fault("the test's name must be a text"))?.to_owned()),
+        Some(test) => {
+            Some(test.as_str().ok_or_else(|| python_error("the test's name must be a text"))?.to_owned())
+        }
         None => None,
     };
     let (positional, named) = args.into_rest();
@@ -62,11 +64,7 @@ pub(super) fn select(state: &mut State, mut args: Arguments, name: &str) -> Resu
         };
         let holds = match &test {
             None => tested.is_true(),
-            Some(test) => {
-                let mut arguments = vec![tested];
-                arguments.extend(positional.iter().cloned());
-                state.perform_test(test, &joined(arguments, named.clone()))?
-            }
+            Some(test) => state.perform_test(test, &applied_to(tested, &positional, &named))?,
         };
         if holds == keep {
             out.push(item);

@@ -19,6 +19,16 @@ pub(super) fn is_digit(c: char) -> bool {
         || matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '₀'..='₉' | '①'..='⑨' | '⑴'..='⑼' | '⒈'..='⒐')
 }
 
+/// `str.islower`: at least one lower-case letter and no upper-case one.
+pub(super) fn is_lower(s: &str) -> bool {
+    s.chars().any(char::is_lowercase) && !s.chars().any(char::is_uppercase)
+}
+
+/// `str.isupper`: at least one upper-case letter and no lower-case one.
+pub(super) fn is_upper(s: &str) -> bool {
+    s.chars().any(char::is_uppercase) && !s.chars().any(char::is_lowercase)
+}
+
 /// `str.capitalize`.
 pub(super) fn capitalize(s: &str) -> String {
     let mut chars = s.chars();

@@ -5,13 +5,15 @@ use std::fmt::{self, Write};
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, State, Value};
 
-use super::fault::fault;
+use super::error::python_error;
 use super::number::float_repr;
 use super::value::{Bound, Py, Sequence, SequenceKind, type_name, view};
 
 /// A growing text with the fuel of a state as its limit: one unit per byte.
+///
+/// The `write_...` methods fail if the fuel runs out.
 pub(super) struct Metered {
-    pub(super) out: String,
+    out: String,
     left: u64,
 }
 
@@ -20,16 +22,28 @@ impl Metered {
         Metered { out: String::new(), left: state.fuel_levels().map_or(u64::MAX, |(_, left)| left) }
     }
 
+    pub(super) fn write_str(&mut self, s: &str) -> Result<(), Error> {
+        Write::write_str(self, s).map_err(exhausted)
+    }
+
+    pub(super) fn write_char(&mut self, c: char) -> Result<(), Error> {
+        Write::write_char(self, c).map_err(exhausted)
+    }
+
+    /// Called by `write!`.
+    pub(super) fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> Result<(), Error> {
+        Write::write_fmt(self, text).map_err(exhausted)
+    }
+
     /// The text, after consuming its fuel.
     pub(super) fn finish(self, state: &State) -> Result<String, Error> {
         state.consume_fuel(self.out.len() as u64)?;
         Ok(self.out)
     }
+}
 
-    /// Converts a write beyond the limit into the engine's error.
-    pub(super) fn exhausted(_: fmt::Error) -> Error {
-        Error::from(ErrorKind::OutOfFuel)
-    }
+fn exhausted(_: fmt::Error) -> Error {
+    Error::from(ErrorKind::OutOfFuel)
 }
 
 impl Write for Metered {
@@ -50,7 +64,7 @@ pub(super) fn str(state: &State, value: &Value) -> Result<String, Error> {
         return Ok(text.to_owned());
     }
     let mut out = Metered::new(state);
-    write_str(&mut out, value).map_err(Metered::exhausted)?;
+    write_str(&mut out, value)?;
     out.finish(state)
 }
 
@@ -98,12 +112,12 @@ pub(super) fn escaped_str(state: &State, value: &Value) -> Result<String, Error>
 /// If the fuel runs out.
 pub(super) fn repr(state: &State, value: &Value) -> Result<String, Error> {
     let mut out = Metered::new(state);
-    write_repr(&mut out, value).map_err(Metered::exhausted)?;
+    write_repr(&mut out, value)?;
     out.finish(state)
 }
 
 /// Writes `str(value)`.
-pub(super) fn write_str(out: &mut impl Write, value: &Value) -> fmt::Result {
+fn write_str(out: &mut Metered, value: &Value) -> Result<(), Error> {
     match view(value) {
         Py::Undefined => Ok(()),
         Py::Str(text) => out.write_str(text),
@@ -112,7 +126,7 @@ pub(super) fn write_str(out: &mut impl Write, value: &Value) -> fmt::Result {
 }
 
 /// Writes `repr(value)`.
-pub(super) fn write_repr(out: &mut impl Write, value: &Value) -> fmt::Result {
+fn write_repr(out: &mut Metered, value: &Value) -> Result<(), Error> {
     match view(value) {
         Py::Undefined => out.write_str("Undefined"),
         Py::None => out.write_str("None"),
@@ -144,7 +158,7 @@ pub(super) fn write_repr(out: &mut impl Write, value: &Value) -> fmt::Result {
     }
 }
 
-fn write_sequence(out: &mut impl Write, sequence: &Sequence) -> fmt::Result {
+fn write_sequence(out: &mut Metered, sequence: &Sequence) -> Result<(), Error> {
     let (open, close) = match sequence.kind {
         SequenceKind::List => ("[", "]"),
         SequenceKind::Tuple => ("(", ")"),
@@ -166,7 +180,7 @@ fn write_sequence(out: &mut impl Write, sequence: &Sequence) -> fmt::Result {
 }
 
 /// Writes `repr(text)`.
-fn write_quoted(out: &mut impl Write, text: &str) -> fmt::Result {
+fn write_quoted(out: &mut Metered, text: &str) -> Result<(), Error> {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.write_char(quote)?;
     for c in text.chars() {
@@ -211,6 +225,6 @@ pub(super) fn render_unbounded(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt
 pub(super) fn expect_str<'a>(value: &'a Value, what: &str) -> Result<&'a str, Error> {
     match view(value) {
         Py::Str(text) => Ok(text),
-        _ => Err(fault(format!("{what} must be str, not {}", type_name(value)))),
+        _ => Err(python_error(format!("{what} must be str, not {}", type_name(value)))),
     }
 }

@@ -1,16 +1,13 @@
-//! Python's containers as the engine's objects.
+//! Python's containers, and values by their Python types.
 
-use std::fmt;
-use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indexmap::IndexMap;
-use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
+use minijinja::value::{ObjectRepr, ValueKind};
 use minijinja::{Error, State, Value};
 
-use super::fault::fault;
-use super::{methods, text};
+use super::error::python_error;
 
 /// Most levels of nested containers; JSON input is limited to 128.
 pub(super) const MAX_DEPTH: usize = 160;
@@ -71,36 +68,6 @@ impl Sequence {
     }
 }
 
-impl Object for Sequence {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        // A `Seq` would support subscripts.
-        if self.has_subscripts() { ObjectRepr::Seq } else { ObjectRepr::Plain }
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.items.get(key.as_usize()?).cloned()
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        match self.kind {
-            SequenceKind::Generator => Enumerator::Values(self.rest().to_vec()),
-            _ => Enumerator::Seq(self.items.len()),
-        }
-    }
-
-    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        (self.kind != SequenceKind::Generator).then_some(self.items.len())
-    }
-
-    fn is_true(self: &Arc<Self>) -> bool {
-        self.kind == SequenceKind::Generator || !self.items.is_empty()
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text::render_unbounded(&Value::from_dyn_object(self.clone()), f)
-    }
-}
-
 /// A dictionary in insertion order.
 #[derive(Debug)]
 pub(super) struct Dict {
@@ -124,24 +91,6 @@ impl Dict {
     }
 }
 
-impl Object for Dict {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.map.get(key).cloned()
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.map.keys().cloned().collect())
-    }
-
-    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        Some(self.map.len())
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text::render_unbounded(&Value::from_dyn_object(self.clone()), f)
-    }
-}
-
 /// Result of `namespace()`, the only mutable value in a template.
 #[derive(Debug, Default)]
 pub(super) struct Namespace {
@@ -160,12 +109,12 @@ impl Namespace {
     /// depth of such chains would be unbounded.
     pub(super) fn set(&self, name: &str, value: Value) -> Result<(), Error> {
         if name.starts_with('_') {
-            return Err(fault(format!(
+            return Err(python_error(format!(
                 "cannot store the underscore-prefixed attribute '{name}' on a namespace"
             )));
         }
         if holds_namespace(&value) {
-            return Err(fault("a namespace inside a namespace is not supported"));
+            return Err(python_error("a namespace inside a namespace is not supported"));
         }
         self.lock().insert(name.to_owned(), value);
         Ok(())
@@ -176,39 +125,11 @@ impl Namespace {
     }
 }
 
-impl Object for Namespace {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<Namespace>")
-    }
-}
-
 /// A method as a value: `{{ x.items }}`.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) receiver: Value,
     pub(super) name: String,
-}
-
-impl Object for Bound {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn is_true(self: &Arc<Self>) -> bool {
-        true
-    }
-
-    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
-        methods::call(state, &self.receiver, &self.name, args)
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<built-in method {} of {} object>", self.name, type_name(&self.receiver))
-    }
 }
 
 /// A value by its Python type.
@@ -300,7 +221,7 @@ fn checked_depth<'a>(children: impl Iterator<Item = &'a Value>) -> Result<(usize
         namespace |= holds_namespace(child);
     }
     if deepest >= MAX_DEPTH {
-        return Err(fault(format!("containers nest deeper than {MAX_DEPTH} levels")));
+        return Err(python_error(format!("containers nest deeper than {MAX_DEPTH} levels")));
     }
     Ok((deepest + 1, namespace))
 }
@@ -334,7 +255,7 @@ pub(super) fn dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<Va
     let mut map = IndexMap::new();
     for (key, value) in pairs {
         if key.as_object().is_some() || key.is_undefined() {
-            return Err(fault(format!("a {} cannot be a dictionary key here", type_name(&key))));
+            return Err(python_error(format!("a {} cannot be a dictionary key here", type_name(&key))));
         }
         map.insert(key, value);
     }
@@ -362,7 +283,7 @@ pub(crate) fn from_json(json: &serde_json::Value) -> Result<Value, Error> {
             (Some(int), _, _) => Value::from(int),
             (_, Some(int), _) => Value::from(int),
             (_, _, Some(float)) => Value::from(float),
-            _ => return Err(fault(format!("the number {number} cannot be held"))),
+            _ => return Err(python_error(format!("the number {number} cannot be held"))),
         },
         serde_json::Value::String(text) => Value::from(text.as_str()),
         serde_json::Value::Array(items) => list(items.iter().map(from_json).collect::<Result<_, _>>()?)?,
@@ -391,7 +312,7 @@ pub(super) fn iterate(state: &State, value: &Value) -> Result<Vec<Value>, Error>
         Py::Other if value.as_object().is_some_and(|object| object.repr() != ObjectRepr::Plain) => {
             value.try_iter()?.collect()
         }
-        _ => return Err(fault(format!("'{}' object is not iterable", type_name(value)))),
+        _ => return Err(python_error(format!("'{}' object is not iterable", type_name(value)))),
     };
     state.consume_fuel(items.len() as u64)?;
     Ok(items)

@@ -15,16 +15,6 @@ pub enum ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// The template that applies if no name is given.
-    pub fn default_text(&self) -> Option<&str> {
-        match self {
-            ChatTemplate::One(text) => Some(text),
-            ChatTemplate::Named(list) => {
-                list.iter().find(|(name, _)| name == "default").map(|(_, text)| text.as_str())
-            }
-        }
-    }
-
     /// Every template's text.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let (one, named) = match self {
@@ -114,6 +104,11 @@ mod tests {
         find(dir.path(), config.as_object().unwrap()).unwrap()
     }
 
+    fn default_text(template: &ChatTemplate) -> Option<&str> {
+        let ChatTemplate::Named(list) = template else { panic!("one template: {template:?}") };
+        list.iter().find(|(name, _)| name == "default").map(|(_, text)| text.as_str())
+    }
+
     fn one(text: &str) -> Option<ChatTemplate> {
         Some(ChatTemplate::One(text.to_owned()))
     }
@@ -142,7 +137,7 @@ mod tests {
             ("additional_chat_templates/notes.txt", "N"),
         ];
         let template = found(json!({}), &files).unwrap();
-        assert_eq!(template.default_text(), Some("J"));
+        assert_eq!(default_text(&template), Some("J"));
         assert_eq!(template.texts().collect::<Vec<_>>(), ["J", "A", "R"]);
     }
 
@@ -150,7 +145,7 @@ mod tests {
     fn a_list_is_read_by_name_and_anything_else_refused() {
         let list = json!([{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]);
         let template = found(json!({"chat_template": list}), &[]).unwrap();
-        assert_eq!(template.default_text(), Some("D"));
+        assert_eq!(default_text(&template), Some("D"));
         for bad in [json!(5), json!([{"name": "default"}]), json!([1]), json!({"default": "D"})] {
             let error = parse(&bad).unwrap_err();
             assert_eq!(error.to_string(), "`chat_template` is neither text nor a list of {name, template}");

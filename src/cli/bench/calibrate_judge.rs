@@ -3,7 +3,7 @@
 use super::{judge, network};
 use crate::cli::error::ReadError;
 use crate::cli::{
-    exit::{self, Failure},
+    exit::{self, CliError},
     output::{Format, emit},
 };
 use edgecall::{
@@ -54,7 +54,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     if !args.judge.is_asked() {
-        return Err(Failure::usage(
+        return Err(CliError::usage(
             "there is no judge to calibrate; name one with --judge URL and --judge-model NAME",
         ));
     }
@@ -98,7 +98,7 @@ fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
     paths.sort();
     match paths.is_empty() {
-        true => Err(Failure::of(
+        true => Err(CliError::with_kind(
             Kind::NoInput,
             format!("{} has no file of predictions, *.jsonl", folder.display()),
         )),

@@ -1,6 +1,6 @@
 //! Converts a checkpoint into the files to compare.
 
-use crate::cli::exit::Failure;
+use crate::cli::exit::CliError;
 use edgecall::{
     checkpoint::Checkpoint,
     convert::{self, FileType, Plan, Recipe, Targets},
@@ -21,7 +21,7 @@ pub fn convert(dir: &Path, types: &[FileType], folder: &Path, resume: bool) -> a
         file_types.insert(0, FileType::F16);
     }
     if file_types.len() == 1 {
-        return Err(Failure::usage("there is nothing to compare F16 with; give --types more than f16"));
+        return Err(CliError::usage("there is nothing to compare F16 with; give --types more than f16"));
     }
     let checkpoint = Checkpoint::open(dir)?;
     let recipe = Recipe { file_types, ..Recipe::default() };

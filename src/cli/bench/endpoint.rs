@@ -1,7 +1,7 @@
 //! A served model among those to compare.
 
 use super::network;
-use crate::cli::exit::Failure;
+use crate::cli::exit::CliError;
 use edgecall::{
     bench::{
         Dataset, Mode,
@@ -74,7 +74,7 @@ impl Args {
         modes.sort_unstable();
         modes.dedup();
         if self.url().is_some() && has_models && !modes.contains(&Mode::Free) {
-            return Err(Failure::usage(
+            return Err(CliError::usage(
                 "a server answers freely, and none of --mode does; add free, as in --mode free,any",
             ));
         }
@@ -90,7 +90,7 @@ impl Args {
         let template = match &self.chat_template {
             Some(path) => Some(Template::open(path)?),
             None if self.endpoint.is_some() && !has_models => {
-                return Err(Failure::usage(
+                return Err(CliError::usage(
                     "there is no chat template to write prompts with; name the model's with --chat-template FILE, where \
                      FILE is Jinja or a GGUF file, or let the server write them with --endpoint-chat",
                 ));

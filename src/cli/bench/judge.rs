@@ -1,7 +1,7 @@
 //! The judge: arguments, and runs with a progress bar.
 
 use super::network;
-use crate::cli::exit::Failure;
+use crate::cli::exit::CliError;
 use clap::builder::TypedValueParser;
 #[cfg(feature = "engine")]
 use edgecall::bench::{Dataset, row::RowFile};
@@ -94,14 +94,14 @@ impl Args {
     ) -> anyhow::Result<Option<ConfiguredJudge>> {
         let (Some(url), Some(model)) = (&self.judge, &self.judge_model) else { return Ok(None) };
         let Some(criteria) = criteria.filter(|text| !text.trim().is_empty()) else {
-            return Err(Failure::usage(format!(
+            return Err(CliError::usage(format!(
                 "{} has no `llm_as_a_judge_instructions`, and a judge goes by them; write what makes a call good there",
                 job.display()
             )));
         };
         let temperature = self.judge_temperature.unwrap_or(if self.judge_votes > 1 { 0.7 } else { 0.0 });
         if self.judge_votes > 1 && temperature == 0.0 {
-            return Err(Failure::usage("at temperature 0 all votes are one; raise --judge-temperature"));
+            return Err(CliError::usage("at temperature 0 all votes are one; raise --judge-temperature"));
         }
         let client = network.client(url, &["EDGECALL_JUDGE_API_KEY", "EDGECALL_API_KEY"])?;
         let max_tokens = self.judge_max_tokens as usize;
@@ -121,7 +121,7 @@ impl Args {
 
 fn cache_folder() -> anyhow::Result<PathBuf> {
     machine::folders::cache_folder()
-        .ok_or_else(|| Failure::usage("there is no HOME to keep votes in; name a file with --judge-cache"))
+        .ok_or_else(|| CliError::usage("there is no HOME to keep votes in; name a file with --judge-cache"))
 }
 
 impl ConfiguredJudge {

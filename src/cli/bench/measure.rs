@@ -2,7 +2,7 @@
 
 use crate::cli::{
     context::{flash_attention, kv_types},
-    exit::Failure,
+    exit::CliError,
     output,
 };
 use anyhow::Context;
@@ -71,7 +71,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     runtime::kernels::active()?;
     let dataset = Dataset::open_files(&args.job, &args.test)?;
     let known = |case: &usize| *case < dataset.cases.len();
-    let no_case = || Failure::of(Kind::Bug, "there is no such call");
+    let no_case = || CliError::with_kind(Kind::Bug, "there is no such call");
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let loaded = LoadedModel::unhashed(&args.model, LoadOptions { trust, repack: !args.no_repack })?;
     let session = Options {
@@ -276,12 +276,12 @@ impl Process {
         let mut line = serde_json::to_string(turn)? + "\n";
         self.requests
             .write_all(line.as_bytes())
-            .map_err(|e| Failure::of(Kind::Unavailable, e.to_string()))?;
+            .map_err(|e| CliError::with_kind(Kind::Unavailable, e.to_string()))?;
         line.clear();
         self.answers.read_line(&mut line)?;
         if line.is_empty() {
             let status = self.child.wait()?;
-            return Err(Failure::of(Kind::Unavailable, format!("its process ended with {status}")));
+            return Err(CliError::with_kind(Kind::Unavailable, format!("its process ended with {status}")));
         }
         let costs: Vec<Cost> = serde_json::from_str(&line).context("its process answered something else")?;
         Ok(costs)

@@ -1,7 +1,7 @@
 //! `edgecall bench report`.
 
 use super::{judge, network, read_rows};
-use crate::cli::{exit::Failure, output};
+use crate::cli::{exit::CliError, output};
 use anyhow::Context;
 use edgecall::{
     Kind,
@@ -54,7 +54,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     judge_rows(&args, &mut rows)?;
     let rules = Rules { seed: args.seed, ..Rules::default() };
     let report = report::collect(&rows, &rules).ok_or_else(|| {
-        Failure::of(Kind::Data, "there are no rows to report; a run writes one for each answer")
+        CliError::with_kind(Kind::Data, "there are no rows to report; a run writes one for each answer")
     })?;
     if let Some(path) = &args.html {
         let page = exported("html", &report);
@@ -74,7 +74,7 @@ fn judge_rows(args: &Args, rows: &mut RowFile) -> anyhow::Result<()> {
         return Ok(());
     }
     let Some(folder) = &args.data else {
-        return Err(Failure::usage(
+        return Err(CliError::usage(
             "a judge reads the conversations; name the folder of the data with --data",
         ));
     };
@@ -82,7 +82,7 @@ fn judge_rows(args: &Args, rows: &mut RowFile) -> anyhow::Result<()> {
     if rows.rows.iter().any(|row| row.data != dataset.identity()) {
         let problem =
             format!("the rows are of other data than {}; name the folder of theirs", folder.display());
-        return Err(Failure::of(Kind::Data, problem));
+        return Err(CliError::with_kind(Kind::Data, problem));
     }
     dataset.require_labels("a judge, who compares with them,")?;
     let criteria = dataset.job.judge_instructions.as_deref();
@@ -101,13 +101,12 @@ pub fn exported(form: &str, report: &report::Report) -> String {
 /// Writes a temporary file and renames it, so that a killed process leaves no partial page.
 pub fn write_beside(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(".".as_ref());
-    let cannot = |e: std::io::Error| Failure::of(Kind::CannotCreate, e.to_string());
+    let cannot = |e: std::io::Error| CliError::with_kind(Kind::CannotCreate, e.to_string());
     let mut builder = tempfile::Builder::new();
     // Permissions of any new file; a temporary one is private to its owner.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(cannot)?;
+    let mut file = builder.tempfile_in(edgecall::files::folder_of(path)).map_err(cannot)?;
     file.write_all(text.as_bytes())?;
     file.persist(path).map_err(|e| cannot(e.error))?;
     Ok(())

@@ -3,7 +3,7 @@
 use super::{judge, network};
 use crate::cli::error::ReadError;
 use crate::cli::{
-    exit::{self, Failure},
+    exit::{self, CliError},
     output::{Format, emit},
 };
 use anyhow::Context;
@@ -13,6 +13,7 @@ use edgecall::{
         Job,
         score::{metric::Toolbox, predictions, verdict::Rules},
     },
+    files,
 };
 use std::{
     fs,
@@ -78,7 +79,7 @@ fn judge(args: &Args, job: Option<&Job>) -> anyhow::Result<Option<judge::Configu
         return Ok(None);
     }
     let (Some(job), Some(path)) = (job, &args.job) else {
-        return Err(Failure::usage(
+        return Err(CliError::usage(
             "a judge goes by the criteria of a job; name the file that has them with --job JOB.json",
         ));
     };
@@ -86,12 +87,7 @@ fn judge(args: &Args, job: Option<&Job>) -> anyhow::Result<Option<judge::Configu
 }
 
 fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    input.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(match bytes.len() as u64 > MAX_FILE_BYTES {
-        true => {
-            Err(Failure::of(Kind::Data, format!("{name} has more than {MAX_FILE_BYTES} bytes; split it")))
-        }
-        false => Ok(bytes),
-    })
+    Ok(files::read_within(MAX_FILE_BYTES, input)?.ok_or_else(|| {
+        CliError::with_kind(Kind::Data, format!("{name} has more than {MAX_FILE_BYTES} bytes; split it"))
+    }))
 }

@@ -3,7 +3,7 @@
 use crate::cli::{
     call::draft,
     context::{ContextArgs, on_or_off},
-    exit::{self, Failure},
+    exit::{self, CliError},
     output::{Format, emit},
     progress::Line,
 };
@@ -90,7 +90,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     if args.data.is_some() && !args.calls && !args.replay {
-        return Err(Failure::usage("--data is for --calls and --replay; give one of them"));
+        return Err(CliError::usage("--data is for --calls and --replay; give one of them"));
     }
     kernels::active()?;
     exit::leave_on_interrupt("interrupted", || ())?;

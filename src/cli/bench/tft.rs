@@ -14,7 +14,7 @@ use super::{
 };
 use crate::cli::{
     convert::file_types,
-    exit::{self, Failure},
+    exit::{self, CliError},
     output,
 };
 use anyhow::Context;
@@ -206,7 +206,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let rows = RowFile::read(&out)?;
     let rows = row::merge(&[(out, rows)])?;
     let report = report::collect(&rows, &Rules::default()).ok_or_else(|| {
-        Failure::of(Kind::Data, "this shard has no conversations; there are fewer than shards")
+        CliError::with_kind(Kind::Data, "this shard has no conversations; there are fewer than shards")
     })?;
     write_reports(&args, &report)?;
     check_gates(&args, &report)
@@ -249,7 +249,7 @@ fn paths(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for path in &args.models {
         if paths.iter().any(|other| same(other, path)) {
-            return Err(Failure::usage(format!("{} is named twice; name each model once", path.display())));
+            return Err(CliError::usage(format!("{} is named twice; name each model once", path.display())));
         }
         paths.push(path.clone());
     }

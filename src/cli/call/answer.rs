@@ -1,6 +1,6 @@
 //! Output of an answer on stdout, with remarks on stderr.
 
-use super::super::{exit::Failure, output};
+use super::super::{exit::CliError, output};
 use clap::ValueEnum;
 use edgecall::{
     Kind,
@@ -34,7 +34,7 @@ pub fn print(answer: &Answer, choice: &Choice, output: OutputArg, model: &Path) 
         if answer.calls.is_empty() {
             say(answer.content.as_deref());
             let message = format!("the model answered in text, so there is no {what} to print");
-            return Err(Failure::of(Kind::Negative, message));
+            return Err(CliError::with_kind(Kind::Negative, message));
         }
         let lines: Vec<String> = answer.calls.iter().map(part).collect();
         Ok(output::line(&lines.join("\n"))?)

@@ -1,6 +1,6 @@
 //! Type of answer to generate: tools with a tool choice, text, or JSON of a schema.
 
-use super::{super::exit::Failure, Args, answer::OutputArg, input::read};
+use super::{super::exit::CliError, Args, answer::OutputArg, input::read};
 use anyhow::Context;
 use edgecall::{
     Kind,
@@ -33,12 +33,12 @@ impl Ask {
             (None, Some(_)) => Choice::Required,
             (None | Some(Choice::None), None) => Choice::None,
             (Some(_), None) => {
-                return Err(Failure::usage("there is nothing to call; give --tools TOOLS.json"));
+                return Err(CliError::usage("there is nothing to call; give --tools TOOLS.json"));
             }
         };
         let schema = schema(args)?;
         if schema.is_some() && tools.is_some() {
-            return Err(Failure::usage(
+            return Err(CliError::usage(
                 "the messages come with `tools`, and --json-schema asks for no call; take one of them away",
             ));
         }
@@ -50,16 +50,16 @@ impl Ask {
     fn check(&self, args: &Args) -> anyhow::Result<()> {
         let calls = self.choice != Choice::None;
         if args.stream && (calls || self.schema.is_some()) {
-            return Err(Failure::usage(
+            return Err(CliError::usage(
                 "only text can be streamed: a call or JSON is worth nothing before it is whole; \
                  --tool-choice none asks for text",
             ));
         }
         if !calls && matches!(args.output, OutputArg::Arguments | OutputArg::Name) {
-            return Err(Failure::usage("there will be no call to print a part of; give --tools TOOLS.json"));
+            return Err(CliError::usage("there will be no call to print a part of; give --tools TOOLS.json"));
         }
         if !calls && (args.close_at_budget || args.parallel.get() > 1) {
-            return Err(Failure::usage("--parallel and --close-at-budget are for calls; give --tools"));
+            return Err(CliError::usage("--parallel and --close-at-budget are for calls; give --tools"));
         }
         if let Some(tools) = &self.tools {
             if let Choice::Named(name) = &self.choice {
@@ -83,7 +83,7 @@ pub fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option
         }
         (None, Some(tools)) => Ok(Some(ToolSet::from_value(tools)?)),
         (None, None) => Ok(None),
-        (Some(_), Some(_)) => Err(Failure::usage(
+        (Some(_), Some(_)) => Err(CliError::usage(
             "the messages come with `tools`, and --tools gives others; take one of them away",
         )),
     }
@@ -98,7 +98,7 @@ fn schema(args: &Args) -> anyhow::Result<Option<AnswerSchema>> {
 pub fn schema_text(args: &Args) -> anyhow::Result<Option<Value>> {
     let Some(path) = &args.json_schema else { return Ok(None) };
     let bytes = read(path)?;
-    let wrong = |problem: String| Failure::of(Kind::Data, format!("{}: {problem}", path.display()));
+    let wrong = |problem: String| CliError::with_kind(Kind::Data, format!("{}: {problem}", path.display()));
     let text = json::text(&bytes).map_err(|error| wrong(format!("the schema is {error}")))?;
     match json::parse_unique(text) {
         Ok(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(Some(schema)),

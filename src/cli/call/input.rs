@@ -1,12 +1,12 @@
 //! Input of `edgecall call` from arguments, files and stdin.
 
-use super::{super::exit::Failure, Args};
+use super::{super::exit::CliError, Args};
 use crate::cli::error::ReadError;
 use anyhow::Context;
 use edgecall::{
     Kind,
     chat::{self, Conversation, Message, Role},
-    json,
+    files, json,
 };
 use std::{
     fs,
@@ -23,7 +23,7 @@ pub fn conversation(args: &Args) -> anyhow::Result<Conversation> {
     };
     let Some(system) = system(args)? else { return Ok(conversation) };
     if conversation.messages.iter().any(|message| matches!(message.role(), Role::System | Role::Developer)) {
-        return Err(Failure::usage(
+        return Err(CliError::usage(
             "the messages have a system message of their own; take it out, or --system and --task away",
         ));
     }
@@ -38,7 +38,7 @@ fn messages(path: &Path, text: &[u8]) -> anyhow::Result<Conversation> {
 fn prompt(args: &Args) -> anyhow::Result<String> {
     let prompt = args.prompt.as_deref().unwrap_or("");
     let nothing = || {
-        Failure::usage(
+        CliError::usage(
             "there is nothing to answer; give a PROMPT, --messages MESSAGES.json, or text on stdin",
         )
     };
@@ -47,8 +47,8 @@ fn prompt(args: &Args) -> anyhow::Result<String> {
     }
     let piped = text(&stdin()?, "the text on stdin")?;
     joined(prompt, &piped).ok_or_else(|| match args.prompt {
-        Some(_) => Failure::usage("the prompt is empty, and so is stdin"),
-        None => Failure::of(Kind::Data, "stdin is empty, and there is no PROMPT"),
+        Some(_) => CliError::usage("the prompt is empty, and so is stdin"),
+        None => CliError::with_kind(Kind::Data, "stdin is empty, and there is no PROMPT"),
     })
 }
 
@@ -64,7 +64,7 @@ fn joined(prompt: &str, piped: &str) -> Option<String> {
 pub fn text(bytes: &[u8], what: &str) -> anyhow::Result<String> {
     match json::text(bytes) {
         Ok(text) => Ok(text.to_owned()),
-        Err(error) => Err(Failure::of(Kind::Data, format!("{what} is {error}"))),
+        Err(error) => Err(CliError::with_kind(Kind::Data, format!("{what} is {error}"))),
     }
 }
 
@@ -82,13 +82,10 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    input.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_INPUT_BYTES {
+    Ok(files::read_within(MAX_INPUT_BYTES, input)?.ok_or_else(|| {
         let message = format!("{name} has more than {MAX_INPUT_BYTES} bytes, and no context holds as many");
-        return Ok(Err(Failure::of(Kind::Data, message)));
-    }
-    Ok(Ok(bytes))
+        CliError::with_kind(Kind::Data, message)
+    }))
 }
 
 fn system(args: &Args) -> anyhow::Result<Option<String>> {

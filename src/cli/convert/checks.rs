@@ -4,7 +4,7 @@ use super::{Asked, Bar, Checked};
 use edgecall::{
     checkpoint::{Checkpoint, tokenizer::Tokenizer},
     convert::{
-        Converted,
+        Converted, Progress,
         report::{AnswersMade, TokenCheck},
     },
     runtime,

@@ -3,10 +3,11 @@
 use crate::{
     bench::{
         Error, Result,
-        data::{Case, Dataset, hex},
+        data::{Case, Dataset},
     },
     call::{self, PromptTemplate, Request, ToolFormat},
     chat::RenderOptions,
+    hash::hex,
     runtime::Vocabulary,
     tools::dialect::Dialect,
 };

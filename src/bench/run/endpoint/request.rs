@@ -4,8 +4,9 @@ use super::count;
 use crate::{
     bench::{
         Result,
-        data::{Case, Dataset, hex, json::quoted},
+        data::{Case, Dataset, json::quoted},
     },
+    hash::hex,
     http::{Client, Error},
     json::spaced,
 };

@@ -1,8 +1,9 @@
 //! The judge's prompt, and the parser of its reply.
 
 use crate::{
-    bench::data::{Call, Style, hex},
+    bench::data::{Call, Style},
     chat::Message,
+    hash::hex,
     json::spaced,
 };
 use regex::Regex;

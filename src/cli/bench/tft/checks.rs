@@ -1,7 +1,7 @@
 //! Checks before a run, and the gates after it.
 
 use super::{Args, out, primary};
-use crate::cli::exit::Failure;
+use crate::cli::exit::CliError;
 use edgecall::{
     Kind,
     bench::{
@@ -33,12 +33,12 @@ pub(super) fn check_metrics(args: &Args, dataset: &Dataset) -> anyhow::Result<()
     for (option, name) in gates.chain([("--primary", primary(args))]) {
         let Some(metric) = metric::named(name) else { continue };
         if !metric.applies_to(Source::Dataset(&data)) {
-            return Err(Failure::usage(format!(
+            return Err(CliError::usage(format!(
                 "{name} is fitted to the published test set, and this is another; take another {option}"
             )));
         }
         if metric.needs_judge() && !args.judge.is_asked() {
-            return Err(Failure::usage(format!(
+            return Err(CliError::usage(format!(
                 "{name} takes a judge; name one with --judge URL and --judge-model NAME"
             )));
         }
@@ -53,7 +53,7 @@ pub(super) fn refuse_overwriting(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let way_on = "go on with it by --resume, or name another with --out";
-    Err(Failure::of(Kind::CannotCreate, format!("{} is there already; {way_on}", out.display())))
+    Err(CliError::with_kind(Kind::CannotCreate, format!("{} is there already; {way_on}", out.display())))
 }
 
 /// Returns an error if a gate is not met.
@@ -77,5 +77,5 @@ pub(super) fn check_gates(args: &Args, report: &Report) -> anyhow::Result<()> {
             }
         }));
     }
-    if failed.is_empty() { Ok(()) } else { Err(Failure::of(Kind::Negative, failed.join("; "))) }
+    if failed.is_empty() { Ok(()) } else { Err(CliError::with_kind(Kind::Negative, failed.join("; "))) }
 }
