@@ -143,6 +143,7 @@ fn a_stored_copy_of_the_embedding_is_kept_or_dropped_and_its_cost_is_told() {
     place.refused(&["model", "--drop-tied-head"], 65, "`lm_head.weight` differs");
 }
 
+#[cfg(feature = "engine")]
 #[test]
 fn a_report_states_types_sizes_and_errors_and_the_tokens_are_checked() {
     let place = Place::new(&Fixture::default());

@@ -94,6 +94,7 @@ fn an_unknown_pre_tokenizer_is_refused_with_its_hash() {
     place.refused(&["model", "--pre", "no-such"], 2, "no-such");
 }
 
+#[cfg(feature = "engine")]
 #[test]
 fn a_tokenizer_that_llama_cpp_reads_otherwise_fails_the_conversion() {
     let place = Place::new(&Fixture::default());
