@@ -1,6 +1,7 @@
 //! Strings: terminals for patterns, formats and lengths.
 
 use super::emitter::Emitter;
+use crate::json;
 use crate::schema::normal::Shape;
 use crate::schema::options::Meaning;
 use crate::schema::report::Status;
@@ -57,7 +58,7 @@ impl Emitter<'_> {
             return None;
         }
         let excluded: Vec<String> =
-            shape.excluded.iter().filter_map(|v| v.as_str()).map(string_literal).collect();
+            shape.excluded.iter().filter_map(|v| json::string_text(v)).map(string_literal).collect();
         let canonical = !parts.is_empty() || !excluded.is_empty() || !left_out.is_empty();
         let character = if canonical { CANONICAL_CHAR } else { ANY_CHAR };
         let most = shape.max_length.map_or(String::new(), |n| n.to_string());

@@ -52,7 +52,7 @@ impl<'a> Normalizer<'a> {
 
     /// Limits on the literals of numbers.
     pub(crate) fn limits(&self) -> Limits {
-        Limits::new(self.meaning, self.document.draft)
+        Limits::new(self.meaning)
     }
 
     /// Notes the treatment of a keyword.

@@ -47,7 +47,7 @@ pub(crate) struct Shape<'a> {
 
     pub(crate) low: Option<Bound>,
     pub(crate) high: Option<Bound>,
-    pub(crate) multiples: Vec<(Id, String)>,
+    pub(crate) multiples: Vec<(Id, Decimal)>,
     /// Numbers must not be a multiple of any of these.
     pub(crate) not_multiples: Vec<&'a Value>,
 

@@ -6,6 +6,9 @@ use super::digits::{digit_class, integer_range, predecessor, successor};
 use super::number::{Limits, integral_tail};
 use crate::schema::value::decimal::{Bound, Decimal};
 
+/// Most integer digits of a bound that literals are held against.
+const MAX_BOUND_DIGITS: usize = 40;
+
 /// The literals between the bounds, of `integers` or of any numbers; `None` if there are none.
 pub(crate) fn range(
     low: Option<&Bound>,
@@ -13,6 +16,13 @@ pub(crate) fn range(
     integers: bool,
     limits: Limits,
 ) -> Option<String> {
+    // A bound far out of reach of the literals is none, and would cost a branch for each digit.
+    let near = |bound: &&Bound| bound.value.integer.len() <= MAX_BOUND_DIGITS;
+    let out_of_reach = |bound: Option<&Bound>| bound.is_some_and(|bound| !near(&bound));
+    if out_of_reach(low.filter(|b| !b.value.negative)) || out_of_reach(high.filter(|b| b.value.negative)) {
+        return None;
+    }
+    let (low, high) = (low.filter(near), high.filter(near));
     let mut branches = Vec::new();
     // Negative numbers mirror positive ones: -high..-low.
     let zero = Bound { value: Decimal::zero(), exclusive: true };
@@ -45,8 +55,8 @@ pub(crate) fn range(
         low.is_none_or(|b| b.value < Decimal::zero() || (b.value.is_zero() && !b.exclusive))
             && high.is_none_or(|b| b.value > Decimal::zero() || (b.value.is_zero() && !b.exclusive))
     };
-    if limits.integral_fraction && holds_zero(low, high) {
-        branches.push(r"-0(?:\.0{1,8})?".into());
+    if limits.open && holds_zero(low, high) {
+        branches.push(if integers { "-0" } else { r"-0(?:\.0{1,8})?" }.into());
     }
     match branches.len() {
         0 => None,
@@ -240,7 +250,7 @@ fn padded(fraction: &str, width: usize) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { integer: 5, fraction: 4, integral_fraction: false };
+    const LIMITS: Limits = Limits { integer: 5, fraction: 4, integral_fraction: false, open: false };
 
     fn bound(text: &str, exclusive: bool) -> Bound {
         Bound { value: Decimal::parse(text).unwrap(), exclusive }

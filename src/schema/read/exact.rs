@@ -1,0 +1,416 @@
+//! Exact numbers in the full validator: values with wide numbers, and keywords that compare decimal digits.
+//!
+//! The validator itself holds numbers as doubles. So it gets a schema in which wide numbers are rounded
+//! ([`rounded_schema`]), and the keywords on numbers are replaced by those here, which read the number as it is written.
+
+use jsonschema::json::{Array, Json, JsonNumber, Node, NodeIdentity, Object};
+use jsonschema::{JsonType, Keyword, ValidationError, ValidationOptions};
+use referencing::Draft;
+use serde_json::{Map, Number, Value};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::keyword::HOLD_NAMED_SCHEMAS;
+use crate::json;
+use crate::schema::value::decimal::Decimal;
+use crate::schema::value::{are_distinct, equal};
+
+/// Keywords whose value is a number to compare with.
+const BOUNDS: [&str; 5] = ["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"];
+/// Start of the name under which a schema keeps the number as it is written, beside the keyword with the double.
+const EXACT: &str = "\u{10ffff}";
+/// Digits that every double tells apart. Longer fractions are compared as decimals and as doubles, since other
+/// programs read them as doubles.
+const SAFE_DIGITS: usize = 15;
+
+/// Values with wide numbers, for the validator.
+pub(crate) struct Exact;
+
+/// A value in which [`json::wide_number`]s are numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct ExactNode<'a>(pub(crate) &'a Value);
+
+/// A number as a machine number, or as it is written.
+pub(crate) enum ExactNumber<'a> {
+    Machine(&'a Number),
+    Wide(&'a str),
+}
+
+pub(crate) struct ExactObject<'a>(&'a Map<String, Value>);
+
+pub(crate) struct ExactArray<'a>(&'a [Value]);
+
+impl Json for Exact {
+    type Node<'a> = ExactNode<'a>;
+    type PreparedKey = String;
+    type StringBuffer = Value;
+
+    const ACYCLIC: bool = true;
+
+    fn prepare_key(key: &str) -> String {
+        key.to_owned()
+    }
+
+    fn with_string_node<T>(buffer: &mut Value, string: &str, f: impl FnOnce(ExactNode<'_>) -> T) -> T {
+        *buffer = Value::from(string);
+        f(ExactNode(buffer))
+    }
+}
+
+impl JsonNumber for ExactNumber<'_> {
+    fn as_u64(&self) -> Option<u64> {
+        match self {
+            ExactNumber::Machine(number) => number.as_u64(),
+            ExactNumber::Wide(_) => None,
+        }
+    }
+
+    fn as_i64(&self) -> Option<i64> {
+        match self {
+            ExactNumber::Machine(number) => number.as_i64(),
+            ExactNumber::Wide(_) => None,
+        }
+    }
+
+    fn as_f64(&self) -> Option<f64> {
+        self.to_number().as_f64()
+    }
+
+    fn as_str(&self) -> Cow<'_, str> {
+        match self {
+            ExactNumber::Machine(number) => Cow::Owned(number.to_string()),
+            ExactNumber::Wide(literal) => Cow::Borrowed(literal),
+        }
+    }
+
+    fn to_number(&self) -> Cow<'_, Number> {
+        match self {
+            ExactNumber::Machine(number) => Cow::Borrowed(number),
+            ExactNumber::Wide(literal) => {
+                let double = literal.parse().unwrap_or(f64::MAX).clamp(f64::MIN, f64::MAX);
+                Cow::Owned(Number::from_f64(double).unwrap_or_else(|| Number::from(0)))
+            }
+        }
+    }
+
+    fn is_integer(&self) -> bool {
+        match self {
+            ExactNumber::Machine(number) => number.is_integer(),
+            ExactNumber::Wide(literal) => Decimal::parse(literal).is_some_and(|n| n.is_integer()),
+        }
+    }
+
+    fn is_written_as_integer(&self) -> bool {
+        match self {
+            ExactNumber::Machine(number) => number.is_written_as_integer(),
+            ExactNumber::Wide(literal) => !literal.contains(['.', 'e', 'E']),
+        }
+    }
+}
+
+impl<'a> Node<'a, Exact> for ExactNode<'a> {
+    type Object = ExactObject<'a>;
+    type Array = ExactArray<'a>;
+    type Number = ExactNumber<'a>;
+
+    fn as_object(&self) -> Option<ExactObject<'a>> {
+        self.0.as_object().map(ExactObject)
+    }
+
+    fn as_array(&self) -> Option<ExactArray<'a>> {
+        self.0.as_array().map(|items| ExactArray(items))
+    }
+
+    fn as_string(&self) -> Option<Cow<'a, str>> {
+        json::string_text(self.0).map(Cow::Borrowed)
+    }
+
+    fn as_number(&self) -> Option<ExactNumber<'a>> {
+        match self.0 {
+            Value::Number(number) => Some(ExactNumber::Machine(number)),
+            value => json::wide_number(value).map(ExactNumber::Wide),
+        }
+    }
+
+    fn as_boolean(&self) -> Option<bool> {
+        self.0.as_bool()
+    }
+
+    fn is_null(&self) -> bool {
+        self.0.is_null()
+    }
+
+    fn json_type(&self) -> JsonType {
+        match self.0 {
+            Value::Null => JsonType::Null,
+            Value::Bool(_) => JsonType::Boolean,
+            Value::Number(_) => JsonType::Number,
+            Value::String(_) if json::wide_number(self.0).is_some() => JsonType::Number,
+            Value::String(_) => JsonType::String,
+            Value::Array(_) => JsonType::Array,
+            Value::Object(_) => JsonType::Object,
+        }
+    }
+
+    fn equals_value(&self, expected: &Value) -> bool {
+        equal(self.0, expected)
+    }
+
+    fn to_value(&self) -> Cow<'a, Value> {
+        match json::has_wide_numbers(self.0) {
+            true => Cow::Owned(json::rounded(self.0.clone())),
+            false => Cow::Borrowed(self.0),
+        }
+    }
+
+    fn identity(&self) -> Option<NodeIdentity> {
+        Some(NodeIdentity::new(std::ptr::from_ref(self.0) as usize))
+    }
+}
+
+impl<'a> Object<'a, Exact> for ExactObject<'a> {
+    type Node = ExactNode<'a>;
+    type MemberName = &'a str;
+    type MembersIter = Box<dyn Iterator<Item = (&'a str, ExactNode<'a>)> + 'a>;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn get(&self, key: &String) -> Option<ExactNode<'a>> {
+        self.0.get(key).map(ExactNode)
+    }
+
+    fn members(&self) -> Self::MembersIter {
+        Box::new(self.0.iter().map(|(key, value)| (key.as_str(), ExactNode(value))))
+    }
+}
+
+impl<'a> Array<'a, Exact> for ExactArray<'a> {
+    type Node = ExactNode<'a>;
+    type ElementsIter = std::iter::Map<std::slice::Iter<'a, Value>, fn(&'a Value) -> ExactNode<'a>>;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn elements(&self) -> Self::ElementsIter {
+        self.0.iter().map(ExactNode)
+    }
+
+    fn is_unique(&self) -> bool {
+        are_distinct(self.0)
+    }
+}
+
+/// `schema` for the validator: wide numbers rounded, and those of the keywords here kept beside them as well.
+pub(super) fn rounded_schema(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    round_in_schema(&mut schema);
+    schema
+}
+
+fn round_in_schema(schema: &mut Value) {
+    let Value::Object(map) = schema else {
+        if let Value::Array(each) = schema {
+            each.iter_mut().for_each(round_in_schema);
+        } else {
+            json::round(schema);
+        }
+        return;
+    };
+    for word in BOUNDS {
+        if let Some(exact) = map.get(word).filter(|value| json::wide_number(value).is_some()) {
+            map.insert(format!("{EXACT}{word}"), exact.clone());
+        }
+    }
+    for (word, value) in map {
+        match (word.as_str(), value) {
+            // The keywords here read these as they are.
+            ("const" | "enum", _) => {}
+            (word, Value::Object(named)) if HOLD_NAMED_SCHEMAS.contains(&word) => {
+                named.values_mut().for_each(round_in_schema);
+            }
+            (word, _) if word.starts_with(EXACT) => {}
+            (_, value) => round_in_schema(value),
+        }
+    }
+}
+
+/// Replaces the keywords on numbers.
+pub(super) fn with_exact_keywords<'i, R>(
+    options: ValidationOptions<'i, R, Exact>,
+    draft: Draft,
+) -> ValidationOptions<'i, R, Exact> {
+    let mut options = options.with_keyword("enum", |_, value, _| {
+        let values = value.as_array().cloned().unwrap_or_default();
+        Ok(Box::new(Enumerated { values: values.into(), is_const: false }))
+    });
+    if draft != Draft::Draft4 {
+        options = options.with_keyword("const", |_, value, _| {
+            Ok(Box::new(Enumerated { values: Arc::new([value.clone()]), is_const: true }))
+        });
+    }
+    for word in BOUNDS {
+        options = options.with_keyword(word, move |map, value, _| Ok(Box::new(Bounded::new(word, map, value))));
+    }
+    options
+}
+
+/// `enum` and `const`.
+struct Enumerated {
+    values: Arc<[Value]>,
+    is_const: bool,
+}
+
+impl<'i> Keyword<'i, Exact> for Enumerated {
+    fn validate(&self, instance: ExactNode<'i>) -> Result<(), ValidationError<'i>> {
+        if self.is_valid(instance) {
+            return Ok(());
+        }
+        let shown: Vec<_> = self.values.iter().map(json::shown).collect();
+        Err(ValidationError::custom(match self.is_const {
+            true => format!("{} was expected", shown.concat()),
+            false => format!("{} is not one of {}", json::shown(instance.0), listed(&shown)),
+        }))
+    }
+
+    fn is_valid(&self, instance: ExactNode<'i>) -> bool {
+        self.values.iter().any(|value| equal(value, instance.0))
+    }
+}
+
+/// The allowed values in words: all of them, or the first two.
+fn listed(shown: &[Cow<'_, str>]) -> String {
+    match shown {
+        [] => String::new(),
+        [only] => only.to_string(),
+        [a, b, c] => format!("{a}, {b} or {c}"),
+        [a, b] => format!("{a} or {b}"),
+        [a, b, rest @ ..] => format!("{a}, {b} or {} other candidates", rest.len()),
+    }
+}
+
+/// A bound or a divisor.
+struct Bounded {
+    word: &'static str,
+    exclusive: bool,
+    /// `None` if the keyword has no number, as Draft 4's boolean beside the bound.
+    limit: Option<Readings>,
+    shown: String,
+}
+
+impl Bounded {
+    fn new(word: &'static str, map: &Map<String, Value>, value: &Value) -> Bounded {
+        let value = map.get(&format!("{EXACT}{word}")).unwrap_or(value);
+        let flag = match word {
+            "minimum" => "exclusiveMinimum",
+            "maximum" => "exclusiveMaximum",
+            _ => "",
+        };
+        let exclusive = word.starts_with("exclusive") || map.get(flag) == Some(&Value::Bool(true));
+        Bounded { word, exclusive, limit: Readings::new(value), shown: json::shown(value).into_owned() }
+    }
+
+    fn accepts(&self, number: &Decimal, limit: &Decimal) -> bool {
+        match self.word {
+            "multipleOf" => number.is_multiple_of(limit),
+            "minimum" | "exclusiveMinimum" => number > limit || (!self.exclusive && number == limit),
+            _ => number < limit || (!self.exclusive && number == limit),
+        }
+    }
+}
+
+impl<'i> Keyword<'i, Exact> for Bounded {
+    fn validate(&self, instance: ExactNode<'i>) -> Result<(), ValidationError<'i>> {
+        if self.is_valid(instance) {
+            return Ok(());
+        }
+        let relation = match self.word {
+            "multipleOf" => "not a multiple of",
+            word if word.ends_with("inimum") && self.exclusive => "less than or equal to the minimum of",
+            word if word.ends_with("inimum") => "less than the minimum of",
+            _ if self.exclusive => "greater than or equal to the maximum of",
+            _ => "greater than the maximum of",
+        };
+        Err(ValidationError::custom(format!("{} is {relation} {}", json::shown(instance.0), self.shown)))
+    }
+
+    fn is_valid(&self, instance: ExactNode<'i>) -> bool {
+        let Some(limit) = &self.limit else { return true };
+        if !instance.is_number() {
+            return true;
+        }
+        let Some(number) = Readings::new(instance.0) else { return false };
+        // A fraction as a divisor means decimal digits: 19.99 is a multiple of 0.01.
+        let decimal_only = self.word == "multipleOf" && !limit.exact.is_integer();
+        let rounds = (number.double.is_some() || limit.double.is_some()) && !decimal_only;
+        self.accepts(&number.exact, &limit.exact)
+            && (!rounds || self.accepts(number.as_double(), limit.as_double()))
+    }
+}
+
+/// A number as its digits say, and as a program reads it that holds long fractions as doubles.
+struct Readings {
+    exact: Decimal,
+    /// `None` if it is the same.
+    double: Option<Decimal>,
+}
+
+impl Readings {
+    fn new(value: &Value) -> Option<Readings> {
+        let text = json::number_text(value)?;
+        let exact = Decimal::parse(&text)?;
+        let is_long = text.contains(['.', 'e', 'E']) && exact.digits() > SAFE_DIGITS;
+        let double = exact.as_double().filter(|double| is_long && *double != exact);
+        Some(Readings { exact, double })
+    }
+
+    fn as_double(&self) -> &Decimal {
+        self.double.as_ref().unwrap_or(&self.exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(schema: &str, instance: &str) -> Result<(), String> {
+        let schema = rounded_schema(&json::parse_exact(schema).unwrap());
+        let options = with_exact_keywords(jsonschema::options_for::<Exact>(), Draft::Draft202012);
+        let validator = options.build(&schema).unwrap();
+        let instance = json::parse_exact(instance).unwrap();
+        let verdict = validator.validate(ExactNode(&instance)).map_err(|error| error.to_string());
+        assert_eq!(verdict.is_ok(), validator.is_valid(ExactNode(&instance)), "{schema} {instance}");
+        verdict
+    }
+
+    #[test]
+    fn numbers_past_64_bits_are_compared_by_all_of_their_digits() {
+        for (schema, right, wrong) in [
+            (r#"{"const": 18446744073709551617}"#, "18446744073709551617", "18446744073709551616"),
+            (r#"{"enum": [1, {"a": [-9223372036854775809]}]}"#, r#"{"a": [-9223372036854775809]}"#, r#"{"a": [-9223372036854775808]}"#),
+            (r#"{"minimum": 18446744073709551617}"#, "18446744073709551617", "18446744073709551616"),
+            (r#"{"exclusiveMaximum": 18446744073709551617}"#, "18446744073709551616", "18446744073709551617"),
+            (r#"{"multipleOf": 64}"#, "18446744073709551616", "18429401940180491777884"),
+            (r#"{"type": "integer"}"#, "18446744073709551617", "18446744073709551617.5"),
+            (r#"{"type": "number"}"#, "18446744073709551617", "\"18446744073709551617\""),
+            (r#"{"uniqueItems": true}"#, "[18446744073709551616, 18446744073709551617]", "[18446744073709551617, 18446744073709551617.0]"),
+            (r#"{"properties": {"const": {"maximum": 1e-400}, "minimum": {"const": 1}}}"#, r#"{"const": 0, "minimum": 1.0}"#, r#"{"const": 1e-399}"#),
+            (r#"{"not": {"const": 9007199254740993}}"#, "9007199254740992", "9007199254740993"),
+            (r#"{"exclusiveMinimum": 0.3}"#, "0.31", "0.30000000000000001"),
+            (r#"{"multipleOf": 0.01}"#, "19.99", "19.995"),
+        ] {
+            assert_eq!(verdict(schema, right), Ok(()), "{schema} {right}");
+            assert!(verdict(schema, wrong).is_err(), "{schema} {wrong}");
+        }
+    }
+
+    #[test]
+    fn what_a_wide_number_violates_is_said_with_its_digits() {
+        let message = verdict(r#"{"maximum": 18446744073709551616}"#, "18446744073709551617").unwrap_err();
+        assert_eq!(message, "18446744073709551617 is greater than the maximum of 18446744073709551616");
+        let message = verdict(r#"{"enum": [1, 2, 3, 4, 5]}"#, "6").unwrap_err();
+        assert_eq!(message, "6 is not one of 1, 2 or 3 other candidates");
+    }
+}
