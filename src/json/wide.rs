@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn wide_numbers_are_found_at_any_depth_and_only_outside_of_strings() {
-        let text = r#"{"a\"9": [1, 18446744073709551617, "18446744073709551617"], "b": {"c": -3, "d": 1e-400}}"#;
+        let text =
+            r#"{"a\"9": [1, 18446744073709551617, "18446744073709551617"], "b": {"c": -3, "d": 1e-400}}"#;
         let value = parse_exact(text).unwrap();
         assert_eq!(wide_number(&value["a\"9"][1]), Some("18446744073709551617"));
         assert_eq!(string_text(&value["a\"9"][2]), Some("18446744073709551617"));

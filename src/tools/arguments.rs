@@ -86,7 +86,9 @@ impl AnswerSchema {
     pub fn new(schema: &Value, key_order: KeyOrder) -> Result<AnswerSchema, Error> {
         let options = Options { key_order, ..Options::default() };
         match with_room(schema, options) {
-            Ok(compiled) => Ok(AnswerSchema { compiled, words: words::of_schema(&json::rounded(schema.clone())) }),
+            Ok(compiled) => {
+                Ok(AnswerSchema { compiled, words: words::of_schema(&json::rounded(schema.clone())) })
+            }
             Err(error) => Err(Error::AnswerSchema { source: Box::new(error) }),
         }
     }

@@ -52,7 +52,7 @@ fn a_schema_takes_its_values_and_no_others() {
                 &["1", "null", "{\"a\": [1, {}]}", "-1.5e3"],
                 &["", "{", "[1 ,2]", "01", "1.", "tru"],
             ),
-            (json!({"type": "integer"}), &["0", "-7", "1.0"], &["1.5", "\"1\"", "1e1"]),
+            (json!({"type": "integer"}), &["0", "-7"], &["1.0", "1.5", "\"1\"", "1e1"]),
             (
                 json!({"type": "number", "minimum": -1.25, "exclusiveMaximum": 20}),
                 &["-1.25", "-1", "0", "19.99", "7.5", "-0.3"],
@@ -121,7 +121,7 @@ fn a_schema_takes_its_values_and_no_others() {
             ),
             (
                 json!({"enum": ["a", 1, null, [1], {"k": true, "l": 2}]}),
-                &["\"a\"", "1", "1.0", "null", "[1]", "{\"l\": 2, \"k\": true}"],
+                &["\"a\"", "1", "null", "[1]", "{\"l\": 2, \"k\": true}"],
                 &["\"b\"", "2", "[]", "{\"k\": true}"],
             ),
             (

@@ -77,7 +77,8 @@ impl<'a> Emitter<'a> {
         let whole = shape.types & types::FRACTION == 0;
         let mut parts = Vec::new();
         // Exclusions are expressed by digits, so exponents are not allowed with them.
-        let plain = !shape.not_multiples.is_empty() || shape.excluded.iter().any(|v| json::number_text(v).is_some());
+        let plain =
+            !shape.not_multiples.is_empty() || shape.excluded.iter().any(|v| json::number_text(v).is_some());
         let base = if shape.low.is_some() || shape.high.is_some() {
             range::range(shape.low.as_ref(), shape.high.as_ref(), whole, limits)?
         } else if whole {

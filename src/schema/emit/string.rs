@@ -1,6 +1,7 @@
 //! Strings: terminals for patterns, formats and lengths.
 
 use super::emitter::Emitter;
+use super::shortest::Length;
 use crate::json;
 use crate::schema::normal::Shape;
 use crate::schema::options::Meaning;
@@ -14,7 +15,11 @@ impl Emitter<'_> {
     /// The terminal for the strings of a shape; `None` if there are none.
     pub(super) fn string(&mut self, shape: &Shape<'_>) -> Option<String> {
         let parts = self.string_parts(shape)?;
-        Some(self.all_of(parts))
+        let name = self.all_of(parts);
+        if shape.min_length > 0 {
+            self.rules.lengths.add(&name, Length::Sum(shape.min_length, Vec::new()));
+        }
+        Some(name)
     }
 
     /// Terminals and complements of terminals that a string must all match; `None` if no string can.

@@ -34,7 +34,8 @@ pub(crate) struct Excess {
 /// step. Later copies become the schema that changes nothing.
 pub(crate) fn merge_equal_branches(schema: &mut Value) {
     // A reference into a list of branches would lead to what a copy became.
-    let text_refers_to_branches = |text: &str| ["/allOf/", "/anyOf/", "/oneOf/"].iter().any(|p| text.contains(p));
+    let text_refers_to_branches =
+        |text: &str| ["/allOf/", "/anyOf/", "/oneOf/"].iter().any(|p| text.contains(p));
     if !any_reference(schema, &text_refers_to_branches) {
         merge_in(schema);
     }
@@ -256,7 +257,8 @@ mod tests {
             assert!(excess(equal.clone()).is_some());
             merge_equal_branches(&mut equal);
             assert_eq!(excess(equal), None);
-            let mut unlike = chain(40, |next| json!({ word: [next, {"allOf": [next]}] }), json!({"type": "null"}));
+            let mut unlike =
+                chain(40, |next| json!({ word: [next, {"allOf": [next]}] }), json!({"type": "null"}));
             merge_equal_branches(&mut unlike);
             let found = excess(unlike).unwrap();
             assert!(found.pointer.starts_with("#/$defs/n") && found.keyword == word, "{found:?}");

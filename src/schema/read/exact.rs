@@ -8,12 +8,12 @@ use jsonschema::{JsonType, Keyword, ValidationError, ValidationOptions};
 use referencing::Draft;
 use serde_json::{Map, Number, Value};
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use super::keyword::HOLD_NAMED_SCHEMAS;
 use crate::json;
 use crate::schema::value::decimal::Decimal;
-use crate::schema::value::{are_distinct, equal};
+use crate::schema::value::{are_distinct, equal, normal_text};
 
 /// Keywords whose value is a number to compare with.
 const BOUNDS: [&str; 5] = ["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"];
@@ -243,24 +243,32 @@ pub(super) fn with_exact_keywords<'i, R>(
     draft: Draft,
 ) -> ValidationOptions<'i, R, Exact> {
     let mut options = options.with_keyword("enum", |_, value, _| {
-        let values = value.as_array().cloned().unwrap_or_default();
-        Ok(Box::new(Enumerated { values: values.into(), is_const: false }))
+        Ok(Box::new(Enumerated::new(value.as_array().map_or(&[], Vec::as_slice), false)))
     });
     if draft != Draft::Draft4 {
         options = options.with_keyword("const", |_, value, _| {
-            Ok(Box::new(Enumerated { values: Arc::new([value.clone()]), is_const: true }))
+            Ok(Box::new(Enumerated::new(std::slice::from_ref(value), true)))
         });
     }
     for word in BOUNDS {
-        options = options.with_keyword(word, move |map, value, _| Ok(Box::new(Bounded::new(word, map, value))));
+        options =
+            options.with_keyword(word, move |map, value, _| Ok(Box::new(Bounded::new(word, map, value))));
     }
     options
 }
 
 /// `enum` and `const`.
 struct Enumerated {
-    values: Arc<[Value]>,
+    values: HashSet<String>,
     is_const: bool,
+    /// The values in words.
+    shown: String,
+}
+
+impl Enumerated {
+    fn new(values: &[Value], is_const: bool) -> Enumerated {
+        Enumerated { values: values.iter().map(normal_text).collect(), is_const, shown: listed(values) }
+    }
 }
 
 impl<'i> Keyword<'i, Exact> for Enumerated {
@@ -268,26 +276,26 @@ impl<'i> Keyword<'i, Exact> for Enumerated {
         if self.is_valid(instance) {
             return Ok(());
         }
-        let shown: Vec<_> = self.values.iter().map(json::shown).collect();
         Err(ValidationError::custom(match self.is_const {
-            true => format!("{} was expected", shown.concat()),
-            false => format!("{} is not one of {}", json::shown(instance.0), listed(&shown)),
+            true => format!("{} was expected", self.shown),
+            false => format!("{} is not one of {}", json::shown(instance.0), self.shown),
         }))
     }
 
     fn is_valid(&self, instance: ExactNode<'i>) -> bool {
-        self.values.iter().any(|value| equal(value, instance.0))
+        self.values.contains(&normal_text(instance.0))
     }
 }
 
 /// The allowed values in words: all of them, or the first two.
-fn listed(shown: &[Cow<'_, str>]) -> String {
-    match shown {
-        [] => String::new(),
-        [only] => only.to_string(),
-        [a, b, c] => format!("{a}, {b} or {c}"),
-        [a, b] => format!("{a} or {b}"),
-        [a, b, rest @ ..] => format!("{a}, {b} or {} other candidates", rest.len()),
+fn listed(values: &[Value]) -> String {
+    let shown: Vec<_> = values.iter().take(3).map(json::shown).collect();
+    match (shown.as_slice(), values.len()) {
+        ([], _) => String::new(),
+        ([only], _) => only.to_string(),
+        ([a, b], _) => format!("{a} or {b}"),
+        ([a, b, c, ..], 3) => format!("{a}, {b} or {c}"),
+        ([a, b, ..], n) => format!("{a}, {b} or {} other candidates", n - 2),
     }
 }
 
@@ -389,14 +397,26 @@ mod tests {
     fn numbers_past_64_bits_are_compared_by_all_of_their_digits() {
         for (schema, right, wrong) in [
             (r#"{"const": 18446744073709551617}"#, "18446744073709551617", "18446744073709551616"),
-            (r#"{"enum": [1, {"a": [-9223372036854775809]}]}"#, r#"{"a": [-9223372036854775809]}"#, r#"{"a": [-9223372036854775808]}"#),
+            (
+                r#"{"enum": [1, {"a": [-9223372036854775809]}]}"#,
+                r#"{"a": [-9223372036854775809]}"#,
+                r#"{"a": [-9223372036854775808]}"#,
+            ),
             (r#"{"minimum": 18446744073709551617}"#, "18446744073709551617", "18446744073709551616"),
             (r#"{"exclusiveMaximum": 18446744073709551617}"#, "18446744073709551616", "18446744073709551617"),
             (r#"{"multipleOf": 64}"#, "18446744073709551616", "18429401940180491777884"),
             (r#"{"type": "integer"}"#, "18446744073709551617", "18446744073709551617.5"),
             (r#"{"type": "number"}"#, "18446744073709551617", "\"18446744073709551617\""),
-            (r#"{"uniqueItems": true}"#, "[18446744073709551616, 18446744073709551617]", "[18446744073709551617, 18446744073709551617.0]"),
-            (r#"{"properties": {"const": {"maximum": 1e-400}, "minimum": {"const": 1}}}"#, r#"{"const": 0, "minimum": 1.0}"#, r#"{"const": 1e-399}"#),
+            (
+                r#"{"uniqueItems": true}"#,
+                "[18446744073709551616, 18446744073709551617]",
+                "[18446744073709551617, 18446744073709551617.0]",
+            ),
+            (
+                r#"{"properties": {"const": {"maximum": 1e-400}, "minimum": {"const": 1}}}"#,
+                r#"{"const": 0, "minimum": 1.0}"#,
+                r#"{"const": 1e-399}"#,
+            ),
             (r#"{"not": {"const": 9007199254740993}}"#, "9007199254740992", "9007199254740993"),
             (r#"{"exclusiveMinimum": 0.3}"#, "0.31", "0.30000000000000001"),
             (r#"{"multipleOf": 0.01}"#, "19.99", "19.995"),

@@ -115,7 +115,9 @@ impl Validators {
                 alone.insert(word.to_string(), v.clone());
             }
         }
-        self.options().build(&exact::rounded_schema(&Value::Object(alone))).is_ok_and(|v| v.is_valid(ExactNode(value)))
+        self.options()
+            .build(&exact::rounded_schema(&Value::Object(alone)))
+            .is_ok_and(|v| v.is_valid(ExactNode(value)))
     }
 }
 
