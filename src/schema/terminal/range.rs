@@ -6,8 +6,9 @@ use super::digits::{digit_class, integer_range, predecessor, successor};
 use super::number::{Limits, integral_tail};
 use crate::schema::value::decimal::{Bound, Decimal};
 
-/// Most integer digits of a bound that literals are held against.
-const MAX_BOUND_DIGITS: usize = 40;
+/// Integer digits up to which the far bound may lead; past them literals end as without it, as far as the near bound lets
+/// them.
+const READABLE_DIGITS: usize = 20;
 
 /// The literals between the bounds, of `integers` or of any numbers; `None` if there are none.
 pub(crate) fn range(
@@ -16,13 +17,6 @@ pub(crate) fn range(
     integers: bool,
     limits: Limits,
 ) -> Option<String> {
-    // A bound far out of reach of the literals is none, and would cost a branch for each digit.
-    let near = |bound: &&Bound| bound.value.integer.len() <= MAX_BOUND_DIGITS;
-    let out_of_reach = |bound: Option<&Bound>| bound.is_some_and(|bound| !near(&bound));
-    if out_of_reach(low.filter(|b| !b.value.negative)) || out_of_reach(high.filter(|b| b.value.negative)) {
-        return None;
-    }
-    let (low, high) = (low.filter(near), high.filter(near));
     let mut branches = Vec::new();
     // Negative numbers mirror positive ones: -high..-low.
     let zero = Bound { value: Decimal::zero(), exclusive: true };
@@ -66,6 +60,8 @@ pub(crate) fn range(
 
 /// Unsigned literals from `low` to `high`; both are non-negative.
 fn positive(low: &Bound, high: Option<&Bound>, integers: bool, limits: Limits) -> Option<String> {
+    let readable = READABLE_DIGITS.max(low.value.integer.len() + 1);
+    let high = high.filter(|high| high.value.integer.len() <= readable);
     if integers {
         let mut from = low.value.integer.clone();
         if !low.value.fraction.is_empty() || low.exclusive {

@@ -71,7 +71,7 @@ impl Decimal {
     pub(crate) fn as_double(&self) -> Option<Decimal> {
         let sign = if self.negative { "-" } else { "" };
         let double: f64 = format!("{sign}{}.{}", self.integer, self.fraction).parse().ok()?;
-        Decimal::parse(&format!("{double:.*}", MAX_DIGITS - 1))
+        double.is_finite().then(|| Decimal::parse(&format!("{double:.*}", MAX_DIGITS - 1)))?
     }
 
     /// Number of digits, integer and fraction together.
