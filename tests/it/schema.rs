@@ -343,6 +343,10 @@ fn spaced(value: &Value) -> String {
             let each = map.iter().map(|(k, v)| format!("{}: {}", json!(k), spaced(v)));
             format!("{{{}}}", each.collect::<Vec<_>>().join(", "))
         }
+        // Generated integers have no fraction, and 1.0 is the integer 1.
+        Value::Number(n) if n.as_f64().is_some_and(|n| n.fract() == 0.0 && n.abs() < 1e15) => {
+            n.as_f64().unwrap_or_default().to_string()
+        }
         other => other.to_string(),
     }
 }

@@ -11,15 +11,22 @@ use crate::schema::normal::Shape;
 use crate::schema::options::Meaning;
 use crate::schema::terminal::encode::{ANY_CHAR, CANONICAL_CHAR};
 use crate::schema::terminal::literal::string_literal;
+use crate::schema::terminal::multiple;
 use crate::schema::terminal::number::{self, Limits};
-use crate::schema::terminal::{multiple, range};
+use crate::schema::terminal::range::{self, READABLE_DIGITS};
 use crate::schema::value::types;
 
-/// True if the bounds leave no number with as few digits as `few`.
-fn is_beyond(shape: &Shape<'_>, few: Limits) -> bool {
+/// Integer digits of the bound next to zero, if all numbers are on one side of zero.
+fn near_digits(shape: &Shape<'_>) -> usize {
     let low = shape.low.as_ref().filter(|bound| !bound.value.negative);
     let high = shape.high.as_ref().filter(|bound| bound.value.negative);
-    low.into_iter().chain(high).any(|bound| bound.value.integer.len() > few.integer + 1)
+    low.into_iter().chain(high).map(|bound| bound.value.integer.len()).max().unwrap_or(0)
+}
+
+/// Integer digits of the longest readable bound.
+fn bound_digits(shape: &Shape<'_>) -> usize {
+    let digits = shape.low.iter().chain(&shape.high).map(|bound| bound.value.integer.len());
+    digits.filter(|digits| *digits <= READABLE_DIGITS).max().unwrap_or(0)
 }
 
 impl<'a> Emitter<'a> {
@@ -89,19 +96,22 @@ impl<'a> Emitter<'a> {
             number::any(limits)
         };
         parts.push(self.rules.terminal(format!("/{base}/")));
+        // Bounds may lead to longer literals.
+        let long =
+            Limits { integer: limits.integer.max(near_digits(shape) + 1).max(bound_digits(shape)), ..limits };
         if shape.types & types::INTEGER == 0 {
-            let integers = number::any_integer(Limits { integral_fraction: true, ..limits });
+            let integers = number::every_integer(long);
             parts.push(format!("~{}", self.rules.terminal(format!("/{integers}/"))));
         }
         for (id, divisor) in &shape.multiples {
-            match multiple::multiples(divisor, whole, limits) {
+            match multiple::multiples(divisor, whole, long) {
                 Some(text) => parts.push(self.rules.terminal(format!("/{text}/"))),
                 None => {
                     self.normal.relax(*id, "multipleOf", "its last digits do not tell a multiple");
                     // Few enough digits that all validators agree, with or without doubles.
                     let places = divisor.fraction.len();
                     let few = Limits { integer: 14_usize.saturating_sub(places), fraction: places, ..limits };
-                    if self.normal.meaning == Meaning::Tool && !is_beyond(shape, few) {
+                    if self.normal.meaning == Meaning::Tool && near_digits(shape) <= few.integer + 1 {
                         parts.push(self.rules.terminal(format!("/{}/", number::plain(few))));
                     }
                 }

@@ -51,6 +51,11 @@ pub(crate) fn any_integer(limits: Limits) -> String {
     format!("-?(?:0|[1-9][0-9]{{0,{}}}){}", limits.integer, integral_tail(limits))
 }
 
+/// Every spelling of an integer without an exponent.
+pub(crate) fn every_integer(limits: Limits) -> String {
+    format!(r"-?(?:0|[1-9][0-9]{{0,{}}})(?:\.0+)?", limits.integer)
+}
+
 pub(super) fn integral_tail(limits: Limits) -> &'static str {
     if limits.integral_fraction { r"(?:\.0{1,8})?" } else { "" }
 }

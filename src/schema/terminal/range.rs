@@ -8,7 +8,7 @@ use crate::schema::value::decimal::{Bound, Decimal};
 
 /// Integer digits up to which the far bound may lead; past them literals end as without it, as far as the near bound lets
 /// them.
-const READABLE_DIGITS: usize = 20;
+pub(crate) const READABLE_DIGITS: usize = 20;
 
 /// The literals between the bounds, of `integers` or of any numbers; `None` if there are none.
 pub(crate) fn range(

@@ -93,6 +93,9 @@ impl Tracker {
             (Mode::Done, _) => true,
             (Mode::Bare, None) => {
                 let (start, nodes) = (self.state.start, self.state.nodes.clone());
+                self.refusal = None;
+                // As before a push: a refused value is checked again, to find the reason.
+                self.tried.retain(|_, accepted| *accepted);
                 self.accepts(start, &nodes)
             }
             _ => false,
