@@ -189,6 +189,16 @@ fn alternatives_that_multiply_end_in_a_result_or_in_a_refusal_that_names_them() 
 }
 
 #[test]
+fn many_patterns_for_many_keys_are_refused_and_not_tried_for_minutes() {
+    let mut schema = json!({"type": "object"});
+    for i in 0..4_000 {
+        schema["patternProperties"][format!("^x{i}")] = json!({});
+        schema["properties"][format!("k{i}")] = json!({});
+    }
+    assert!(refusal(schema).contains("steps"));
+}
+
+#[test]
 fn bounds_constants_and_divisors_past_64_bits_are_kept_digit_by_digit() {
     for (schema, right, wrong) in [
         (r#"{"const": 18446744073709551617}"#, "18446744073709551617", "18446744073709551616"),

@@ -30,7 +30,8 @@ use crate::schema::read::{Document, Id, Validators};
 use crate::schema::report::{ReportBuilder, Status};
 use crate::schema::terminal::number::Limits;
 
-/// Most steps of the normal form: a schema or an item taken into a conjunction is one.
+/// Most steps of the normal form: a schema or an item taken into a conjunction is one, and a
+/// pattern held against a key.
 const MAX_STEPS: usize = 3_000_000;
 
 /// A document, and what is known of it during normalization.
@@ -63,8 +64,14 @@ impl<'a> Normalizer<'a> {
 
     /// Counts a step at the schema `id`; false, and the schema refused, if there were too many.
     fn step(&mut self, id: Id) -> bool {
-        self.steps += 1;
-        if self.steps == MAX_STEPS {
+        self.take_steps(id, 1)
+    }
+
+    /// Counts `n` steps as [`step`](Self::step) does.
+    fn take_steps(&mut self, id: Id, n: usize) -> bool {
+        let before = self.steps;
+        self.steps = before.saturating_add(n);
+        if before < MAX_STEPS && self.steps >= MAX_STEPS {
             let message =
                 format!("the schema takes more than {MAX_STEPS} steps to compile; its alternatives multiply");
             self.refuse(id, "", &message);

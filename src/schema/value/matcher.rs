@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 /// Most patterns that are kept compiled.
-const MAX_KEPT: usize = 128;
+const MAX_KEPT: usize = 4096;
 
 thread_local! {
     /// Patterns that were compiled last: each is held against every key of an object.
