@@ -8,6 +8,7 @@ mod branches;
 mod document;
 mod draft;
 mod exact;
+mod exact_keywords;
 pub(crate) mod keyword;
 mod registry;
 mod validators;

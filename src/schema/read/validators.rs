@@ -8,7 +8,8 @@ use jsonschema::{PatternOptions, Validator};
 use referencing::{Draft, Registry};
 use serde_json::Value;
 
-use super::exact::{self, Exact, ExactNode};
+use super::exact::{Exact, ExactNode};
+use super::exact_keywords::{rounded_schema, with_exact_keywords};
 use super::registry::{self, BASE, ReadError};
 use crate::json;
 
@@ -40,7 +41,7 @@ impl Validators {
     pub(crate) fn new(schema: Value, draft: Draft) -> Result<Validators, ReadError> {
         let registry = registry::registry(&schema, draft)?;
         let rounded = if json::has_wide_numbers(&schema) {
-            let rounded = exact::rounded_schema(&schema);
+            let rounded = rounded_schema(&schema);
             let registry = registry::registry(&rounded, draft)?;
             Some((rounded, registry))
         } else {
@@ -71,7 +72,7 @@ impl Validators {
     }
 
     fn options(&self) -> jsonschema::ValidationOptions<'_, Arc<dyn jsonschema::Retrieve>, Exact> {
-        exact::with_exact_keywords(jsonschema::options_for(), self.draft)
+        with_exact_keywords(jsonschema::options_for(), self.draft)
             .with_draft(self.draft)
             .should_validate_formats(true)
             .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT))
@@ -116,7 +117,7 @@ impl Validators {
             }
         }
         self.options()
-            .build(&exact::rounded_schema(&Value::Object(alone)))
+            .build(&rounded_schema(&Value::Object(alone)))
             .is_ok_and(|v| v.is_valid(ExactNode(value)))
     }
 }
