@@ -154,7 +154,7 @@ fn a_value_that_is_longer_than_any_answer_is_refused_with_its_place() {
     ] {
         let schema = json!({"type": "object", "properties": {"v": value}, "required": ["v"]});
         let message = refusal(schema);
-        assert!(message.starts_with(pointer) && message.contains("131072"), "{message}");
+        assert!(message.starts_with(pointer) && message.contains("65536"), "{message}");
     }
 }
 

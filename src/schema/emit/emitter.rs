@@ -18,7 +18,7 @@ const MAX_GRAMMAR_BYTES: usize = 8 << 20;
 /// Most conjunctions inside of each other.
 const MAX_DEPTH: usize = 500;
 /// Most bytes that a value must have; no context holds more.
-const MAX_SHORTEST: u64 = 1 << 17;
+const MAX_SHORTEST: u64 = 1 << 16;
 /// Most alternatives that one conjunction is expanded into.
 const MAX_ALTERNATIVES: usize = 128;
 
