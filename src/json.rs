@@ -10,6 +10,10 @@ use serde_json::{
 };
 use std::{fmt, io};
 
+mod wide;
+
+pub use wide::{has_wide_numbers, number_text, parse_exact, round, rounded, shown, string_text, wide_number};
+
 /// Serializes `value` with `": "` and `", "`, like Python's `json.dumps` with `ensure_ascii=False`.
 pub fn spaced(value: &impl Serialize) -> String {
     let mut out = Vec::new();
@@ -226,7 +230,10 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         Ok(Value::from(value))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        if wide::is_marked(value) {
+            return Err(de::Error::custom("a string begins with the noncharacter U+10FFFF and a digit"));
+        }
         Ok(Value::from(value))
     }
 

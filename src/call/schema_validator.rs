@@ -143,7 +143,11 @@ impl Validator for SchemaValidator<'_> {
     }
 
     fn may_end(&mut self) -> bool {
-        self.open().is_none_or(Tracker::may_end)
+        let Some(tracker) = self.open() else { return true };
+        let ends = tracker.may_end();
+        let violation = if ends { None } else { Validator::violation(tracker) };
+        self.violation = violation;
+        ends
     }
 
     fn distance(&mut self, bytes: &[u8]) -> Option<(usize, u16)> {

@@ -85,9 +85,13 @@ impl<'c> Constraint<'c> {
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
     pub fn may_end(&mut self) -> Result<bool, Error> {
-        let takes_it = self.matcher.is_stopped() && !self.matcher.is_error()
-            || self.matcher.is_accepting().map_err(Error::constraint)?;
+        let takes_it = self.grammar_may_end()?;
         Ok(takes_it && self.validator.as_mut().is_none_or(|validator| validator.may_end()))
+    }
+
+    fn grammar_may_end(&mut self) -> Result<bool, Error> {
+        Ok(self.matcher.is_stopped() && !self.matcher.is_error()
+            || self.matcher.is_accepting().map_err(Error::constraint)?)
     }
 
     /// True if `token` ends the text and is not part of it.
@@ -194,7 +198,12 @@ impl<'c> Constraint<'c> {
         self.violation = None;
         if self.is_end(token) {
             // An end token is not part of the text.
-            return self.may_end();
+            let ends = self.may_end()?;
+            if !ends && self.grammar_may_end()? {
+                // A number that nothing encloses is checked where it ends.
+                self.violation = self.validator.as_ref().and_then(|validator| validator.violation());
+            }
+            return Ok(ends);
         }
         let n_vocab = self.compiler.env.tok_trie().vocab_size();
         // llguidance treats an unknown id as an internal error and stops.

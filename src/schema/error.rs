@@ -28,8 +28,10 @@ pub enum Error {
         /// The report up to that point.
         report: Box<Report>,
     },
-    /// No value satisfies it.
-    #[error("no JSON value satisfies the schema; look for keywords that contradict each other")]
+    /// No finite value satisfies it.
+    #[error(
+        "no JSON value satisfies the schema; look for keywords that contradict each other, and for a schema that requires a value of itself"
+    )]
     AcceptsNothing {
         /// The report on its keywords.
         report: Box<Report>,
@@ -37,6 +39,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// The refusal of one keyword, and a report of it alone.
+    pub(super) fn refused(pointer: String, keyword: String, message: String) -> Error {
+        let mut report = ReportBuilder::default();
+        report.refuse(&pointer, &keyword, &message);
+        Error::Refused { pointer, keyword, message, report: Box::new(report.finish()) }
+    }
+
     /// The class that decides the exit code.
     pub fn kind(&self) -> Kind {
         Kind::Data
@@ -48,15 +57,7 @@ impl From<ReadError> for Error {
         match error {
             ReadError::Malformed { message } => Error::Schema { pointer: "#".into(), message },
             ReadError::Unavailable { pointer, keyword, reference } => {
-                let mut report = ReportBuilder::default();
-                report.refuse(&pointer, keyword, &unavailable(&reference));
-                let message = unavailable(&reference);
-                Error::Refused {
-                    pointer,
-                    keyword: keyword.into(),
-                    message,
-                    report: Box::new(report.finish()),
-                }
+                Error::refused(pointer, keyword.into(), unavailable(&reference))
             }
         }
     }

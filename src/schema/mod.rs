@@ -70,7 +70,11 @@ pub fn compile(schema: &Value, options: Options) -> Result<Compiled, Error> {
     let draft = read::declared_draft(schema).or(options.draft).unwrap_or(Draft::Draft202012);
     let mut schema = schema.clone();
     read::normalize(&mut schema, draft);
+    read::merge_equal_branches(&mut schema);
     let validators = read::Validators::new(schema, draft)?;
+    if let Some(read::Excess { pointer, keyword, message }) = read::unbounded(&validators)? {
+        return Err(Error::refused(pointer, keyword, message));
+    }
 
     let emit::Emitted { grammar, mut document, mut report, dynamic } = emit::emit(&validators, options)?;
     if let Some(report::Refusal { pointer, keyword, note: message }) = report.take_refusal() {

@@ -107,6 +107,122 @@ fn a_schema_without_values_is_an_error() {
     }
 }
 
+/// The error for `schema`, with its pointer and reason.
+fn refusal(schema: Value) -> String {
+    compile(&schema, Options::default()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_schema_without_a_finite_value_is_refused_when_it_is_compiled() {
+    let node = json!({"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}, "required": ["n"]});
+    for schema in [
+        json!({"$ref": "#/$defs/n", "$defs": {"n": node}}),
+        json!({"properties": {"v": {"$ref": "#"}}, "required": ["v"], "type": "object"}),
+        json!({"type": "array", "items": {"$ref": "#"}, "minItems": 1}),
+        json!({"type": "array", "prefixItems": [{"$ref": "#"}], "minItems": 1}),
+        json!({"type": "array", "contains": {"$ref": "#"}}),
+        json!({"anyOf": [{"type": "array", "items": {"$ref": "#"}, "minItems": 2}, {"$ref": "#/$defs/n"}],
+            "$defs": {"n": node}}),
+    ] {
+        let error = compile(&schema, Options::default()).unwrap_err();
+        assert!(matches!(error, Error::AcceptsNothing { .. }), "{schema}: {error}");
+    }
+    let ends = json!({"type": "object", "properties": {"n": {"anyOf": [{"type": "null"}, {"$ref": "#"}]}}, "required": ["n"]});
+    assert!(compile(&ends, Options::default()).is_ok());
+}
+
+#[test]
+fn an_optional_member_without_a_finite_value_is_not_written() {
+    let node = json!({"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}, "required": ["n"]});
+    let schema = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/n"}, "b": {"type": "null"}},
+        "additionalProperties": false, "$defs": {"n": node}});
+    let rules = standard(&schema).rules;
+    let written = |key: &str| rules.contains(&format!(r#""\"{key}\"" ": ""#));
+    assert!(!written("a") && written("b"), "{rules}");
+}
+
+#[test]
+fn a_value_that_is_longer_than_any_answer_is_refused_with_its_place() {
+    for (value, pointer) in [
+        (json!({"type": "array", "items": {"type": "null"}, "minItems": 1_000_000}), "#/properties/v: "),
+        (json!({"type": "object", "minProperties": 100_000}), "#/properties/v: "),
+        (json!({"type": "string", "minLength": 1_000_000}), "#/properties/v: "),
+        (
+            json!({"type": "array", "minItems": 1000, "items": {"type": "array", "minItems": 1000, "items": {"type": "null"}}}),
+            "#/properties/v: ",
+        ),
+    ] {
+        let schema = json!({"type": "object", "properties": {"v": value}, "required": ["v"]});
+        let message = refusal(schema);
+        assert!(message.starts_with(pointer) && message.contains("65536"), "{message}");
+    }
+}
+
+#[test]
+fn alternatives_that_multiply_end_in_a_result_or_in_a_refusal_that_names_them() {
+    let chain = |branches: &dyn Fn(usize, Value) -> Value, last: Value| {
+        let mut schema =
+            json!({"type": "object", "properties": {"v": {"$ref": "#/$defs/n0"}}, "required": ["v"]});
+        for i in 0..40 {
+            let next = json!({"$ref": format!("#/$defs/n{}", i + 1)});
+            schema["$defs"][format!("n{i}")] = branches(i, next);
+        }
+        schema["$defs"]["n40"] = last;
+        schema
+    };
+    let null = json!({"type": "null"});
+    for word in ["anyOf", "allOf"] {
+        let schema = chain(&|_, next| json!({ word: [next, next] }), null.clone());
+        let checks = standard(&schema).checks;
+        assert!(
+            checks.violation(&json!({"v": null})).is_none() && checks.violation(&json!({"v": 1})).is_some()
+        );
+    }
+    let schema = chain(&|_, next| json!({"oneOf": [next, next]}), null.clone());
+    assert!(refusal(schema).contains("no JSON value"));
+    for word in ["anyOf", "allOf", "oneOf"] {
+        let schema =
+            chain(&|i, next| json!({ word: [next, {"allOf": [next], "maxLength": i}] }), null.clone());
+        let message = refusal(schema);
+        assert!(message.starts_with("#/$defs/n") && message.contains(word), "{message}");
+    }
+}
+
+#[test]
+fn many_patterns_for_many_keys_are_refused_and_not_tried_for_minutes() {
+    let mut schema = json!({"type": "object"});
+    for i in 0..4_000 {
+        schema["patternProperties"][format!("^x{i}")] = json!({});
+        schema["properties"][format!("k{i}")] = json!({});
+    }
+    assert!(refusal(schema).contains("steps"));
+}
+
+#[test]
+fn bounds_constants_and_divisors_past_64_bits_are_kept_digit_by_digit() {
+    for (schema, right, wrong) in [
+        (r#"{"const": 18446744073709551617}"#, "18446744073709551617", "18446744073709551616"),
+        (r#"{"enum": [-9223372036854775809]}"#, "-9223372036854775809", "-9223372036854775808"),
+        (
+            r#"{"minimum": 18446744073709551617, "maximum": 18446744073709551619}"#,
+            "18446744073709551618",
+            "18446744073709551620",
+        ),
+        (
+            r#"{"exclusiveMinimum": 18446744073709551616, "exclusiveMaximum": 18446744073709551618}"#,
+            "18446744073709551617",
+            "18446744073709551616",
+        ),
+        (r#"{"multipleOf": 64}"#, "18446744073709551616", "18429401940180491777884"),
+        (r#"{"not": {"const": 18446744073709551617}}"#, "18446744073709551616", "18446744073709551617"),
+    ] {
+        let schema = crate::json::parse_exact(schema).unwrap();
+        let checks = standard(&schema).checks;
+        assert_eq!(checks.violation_of_text(right).unwrap(), None, "{schema}");
+        assert!(checks.violation_of_text(wrong).unwrap().is_some(), "{schema}");
+    }
+}
+
 #[test]
 fn the_draft_decides_what_a_keyword_is() {
     let schema = json!({"$schema": "http://json-schema.org/draft-04/schema#", "const": 1});

@@ -18,14 +18,23 @@ const STACK_BYTES: usize = 64 << 20;
 /// The schema of a tool's arguments, compiled on first use.
 #[derive(Clone, Debug)]
 pub(super) struct Arguments {
+    /// With doubles instead of wide numbers, for others.
     schema: Map<String, Value>,
+    /// With numbers as they are written, if there are wide ones.
+    exact: Option<Map<String, Value>>,
     // With keys in any order, and in the schema's order.
     compiled: Arc<[OnceLock<Compiled>; 2]>,
 }
 
 impl Arguments {
     pub(super) fn new(schema: Map<String, Value>) -> Arguments {
-        Arguments { schema, compiled: Arc::default() }
+        let compiled = Arc::default();
+        if !schema.values().any(json::has_wide_numbers) {
+            return Arguments { schema, exact: None, compiled };
+        }
+        let mut rounded = schema.clone();
+        rounded.values_mut().for_each(json::round);
+        Arguments { schema: rounded, exact: Some(schema), compiled }
     }
 
     pub(super) fn schema(&self) -> &Map<String, Value> {
@@ -37,7 +46,7 @@ impl Arguments {
         if let Some(compiled) = cell.get() {
             return Ok(compiled);
         }
-        let mut schema = self.schema.clone();
+        let mut schema = self.exact.as_ref().unwrap_or(&self.schema).clone();
         // Arguments are an object even if the schema does not say so.
         schema.entry("type").or_insert_with(|| "object".into());
         let options = Options { meaning: Meaning::Tool, key_order, ..Options::default() };
@@ -58,7 +67,7 @@ impl Arguments {
 
 impl PartialEq for Arguments {
     fn eq(&self, other: &Arguments) -> bool {
-        self.schema == other.schema
+        self.schema == other.schema && self.exact == other.exact
     }
 }
 
@@ -70,14 +79,16 @@ pub struct AnswerSchema {
 }
 
 impl AnswerSchema {
-    /// Compiles `schema`.
+    /// Compiles `schema`, in which numbers may be as [`json::parse_exact`] keeps them.
     ///
     /// # Errors
     /// [`Error::AnswerSchema`].
     pub fn new(schema: &Value, key_order: KeyOrder) -> Result<AnswerSchema, Error> {
         let options = Options { key_order, ..Options::default() };
         match with_room(schema, options) {
-            Ok(compiled) => Ok(AnswerSchema { compiled, words: words::of_schema(schema) }),
+            Ok(compiled) => {
+                Ok(AnswerSchema { compiled, words: words::of_schema(&json::rounded(schema.clone())) })
+            }
             Err(error) => Err(Error::AnswerSchema { source: Box::new(error) }),
         }
     }
@@ -97,9 +108,8 @@ impl AnswerSchema {
     /// # Errors
     /// [`Error::Answer`] with the first violation.
     pub fn check(&self, answer: &str) -> Result<(), Error> {
-        let answer = json::parse_unique(answer)
-            .map_err(|error| Error::Answer { problem: format!("it is not JSON ({error})") })?;
-        match self.compiled.checks.violation(&answer) {
+        let violation = self.compiled.checks.violation_of_text(answer);
+        match violation.map_err(|error| Error::Answer { problem: format!("it is not JSON ({error})") })? {
             Some(violation) => Err(Error::Answer { problem: violation.to_string() }),
             None => Ok(()),
         }

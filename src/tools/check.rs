@@ -1,7 +1,6 @@
 //! Final check of a complete call, independent of the grammar.
 
 use super::{Error, ToolCall, ToolSet};
-use serde_json::Value;
 
 /// Checks the arguments of `call` against the whole schema of its tool with a full validator.
 ///
@@ -12,7 +11,9 @@ use serde_json::Value;
 pub fn check(tools: &ToolSet, call: &ToolCall) -> Result<(), Error> {
     let mismatch = |problem: String| Error::Mismatch { tool: call.name().to_owned(), problem };
     let tool = tools.get(call.name()).ok_or_else(|| mismatch("there is no such tool".into()))?;
-    match tool.checks()?.violation(&Value::Object(call.arguments().clone())) {
+    // The text that is printed, and not its values: numbers may have more digits than a value keeps.
+    let violation = tool.checks()?.violation_of_text(call.arguments_text());
+    match violation.map_err(|error| mismatch(format!("its arguments are not JSON ({error})")))? {
         Some(violation) => Err(mismatch(violation.to_string())),
         None => Ok(()),
     }

@@ -83,7 +83,7 @@ impl ToolSet {
     /// # Errors
     /// [`Error::Utf8`]; [`Error::Json`] with line and column; otherwise the tool and its invalid field.
     pub fn parse(text: &[u8]) -> Result<ToolSet, Error> {
-        let document = json::parse_unique(json::text(text).map_err(Error::Utf8)?);
+        let document = json::parse_exact(json::text(text).map_err(Error::Utf8)?);
         ToolSet::from_value(document.map_err(|source| Error::Json { source })?)
     }
 
@@ -200,7 +200,7 @@ fn read_tool(nth: usize, value: Value) -> Result<Tool, Error> {
         function.shift_remove("type");
         json!({"type": "function", "function": function})
     };
-    Ok(Tool { name, source, arguments: Arguments::new(parameters) })
+    Ok(Tool { name, source: json::rounded(source), arguments: Arguments::new(parameters) })
 }
 
 #[cfg(test)]

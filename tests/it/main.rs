@@ -78,6 +78,9 @@ mod kernels;
 mod layering;
 /// The facts in `models/MODELS.toml` are correct.
 mod models;
+/// Numbers past 64 bits are taken and refused by all of their digits.
+#[cfg(feature = "engine")]
+mod numbers;
 /// Every block format is encoded and decoded byte for byte as by ggml.
 #[cfg(feature = "engine")]
 mod oracle;

@@ -100,7 +100,7 @@ pub fn schema_text(args: &Args) -> anyhow::Result<Option<Value>> {
     let bytes = read(path)?;
     let wrong = |problem: String| CliError::with_kind(Kind::Data, format!("{}: {problem}", path.display()));
     let text = json::text(&bytes).map_err(|error| wrong(format!("the schema is {error}")))?;
-    match json::parse_unique(text) {
+    match json::parse_exact(text) {
         Ok(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(Some(schema)),
         Ok(_) => Err(wrong("a JSON Schema is an object or a boolean".into())),
         Err(error) => Err(wrong(format!("the schema is not valid JSON: {error}"))),

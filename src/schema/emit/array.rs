@@ -1,11 +1,14 @@
 //! Arrays: prefix items one by one, further items with counters.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::emitter::Emitter;
+use super::shortest::Length;
 use crate::schema::normal::{Item, Shape};
 use crate::schema::report::Status;
-use crate::schema::value::{equal, types};
+use crate::schema::value::{normal_text, types};
 
 /// Most distinct values for `uniqueItems`, each a bit of a rule's parameter.
 const MAX_UNIQUE: usize = 60;
@@ -118,6 +121,11 @@ impl<'a> Emitter<'a> {
         if body.is_empty() {
             return None;
         }
+        let mut needed: Vec<(u64, String)> =
+            prefix.iter().take(min).map(|value| (1, value.clone())).collect();
+        let further = min.saturating_sub(prefix.len()) as u64;
+        needed.extend(rest.iter().filter(|_| further > 0).map(|value| (further, value.clone())));
+        self.rules.lengths.add(&name, Length::Sum(2 + 2 * (min as u64).saturating_sub(1), needed));
         self.rules.add(name.clone(), body.join(" | "));
         Some(name)
     }
@@ -165,13 +173,8 @@ impl<'a> Emitter<'a> {
         let shape = self.normal.shape(conjunction);
         match shape.values {
             Some(values) => {
-                let mut distinct: Vec<&Value> = Vec::new();
-                for value in values {
-                    if !distinct.iter().any(|v| equal(v, value)) {
-                        distinct.push(value);
-                    }
-                }
-                Some(distinct)
+                let mut seen = HashSet::new();
+                Some(values.into_iter().filter(|value| seen.insert(normal_text(value))).collect())
             }
             None if shape.types & !(types::NULL | types::BOOLEAN) == 0 => {
                 let all = [

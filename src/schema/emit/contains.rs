@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::array::Items;
 use super::emitter::Emitter;
+use super::shortest::Length;
 use crate::schema::normal::{Contains, Item, Shape};
 use crate::schema::report::Status;
 
@@ -99,6 +100,8 @@ impl<'a> Emitter<'a> {
         self.rules.add(format!("{counted}::_"), format!("{rest}::{step}"));
         self.rules.add(format!("{rest}::_"), format!("\"]\" %if {close} | \", \" {item}::_{with_room}"));
         self.rules.add(format!("{first}::_"), format!("{item}::_"));
+        let needed = vec![(least as u64, wanted.to_owned()), ((floor - least) as u64, any.to_owned())];
+        self.rules.lengths.add(&name, Length::Sum(2 * floor as u64, needed));
         self.rules.add(name.clone(), format!("\"[\" {first}::0x0"));
         name
     }

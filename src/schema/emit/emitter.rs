@@ -1,16 +1,24 @@
 //! Conjunctions to rules, and the expansion of choices.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
 use super::rules::Rules;
+use super::shortest::Length;
 use crate::schema::normal::{Choice, Conjunction, Item, Normalizer};
 use crate::schema::options::KeyOrder;
-use crate::schema::read::Id;
+use crate::schema::read::{Document, Id};
 use crate::schema::report::Status;
 use crate::schema::value::types;
 
 /// Number of rules from which choices are checked afterwards instead of being expanded.
 const MAX_RULES: usize = 12_000;
+/// Most bytes of the rules and terminals; larger grammars take gigabytes when they are loaded.
+const MAX_GRAMMAR_BYTES: usize = 8 << 20;
+/// Most conjunctions inside of each other.
+const MAX_DEPTH: usize = 500;
+/// Most bytes that a value must have; no context holds more.
+const MAX_SHORTEST: u64 = 1 << 16;
 /// Most alternatives that one conjunction is expanded into.
 const MAX_ALTERNATIVES: usize = 128;
 
@@ -30,6 +38,8 @@ pub(super) struct Emitter<'a> {
     recursive: HashSet<Vec<Item>>,
     /// Conjunctions without any value, to which something referred.
     impossible: HashSet<Vec<Item>>,
+    /// Number of conjunctions that are being compiled.
+    depth: usize,
     /// True if `impossible` has grown, so that the rules must be made again.
     again: bool,
 }
@@ -48,6 +58,7 @@ impl<'a> Emitter<'a> {
             memo: HashMap::new(),
             recursive: HashSet::new(),
             impossible,
+            depth: 0,
             again: false,
         }
     }
@@ -73,17 +84,19 @@ impl<'a> Emitter<'a> {
             }
             None => {}
         }
-        if self.impossible.contains(&key) {
+        if self.impossible.contains(&key) || self.is_spent(&key) {
             return None;
         }
         let name = self.rules.fresh("v");
         self.memo.insert(key.clone(), Slot::Open(name.clone()));
+        self.depth += 1;
         let alternatives = if conjunction.choices.is_empty() {
             let shape = self.normal.shape(conjunction);
             self.expressions(&shape)
         } else {
             self.choose(conjunction)
         };
+        self.depth -= 1;
         let referred = self.recursive.contains(&key);
         let result = if alternatives.is_empty() {
             if referred {
@@ -96,10 +109,60 @@ impl<'a> Emitter<'a> {
             Some(alternatives.into_iter().next().expect("there is one"))
         } else {
             self.rules.add(name.clone(), alternatives.join(" | "));
+            self.rules.lengths.add(&name, Length::Least(alternatives));
             Some(name)
         };
         self.memo.insert(key, Slot::Done(result.clone()));
         result
+    }
+
+    /// True, and the schema refused, if the grammar has become too large, or its conjunctions are too deep.
+    fn is_spent(&mut self, key: &[Item]) -> bool {
+        let message = if self.rules.bytes() > MAX_GRAMMAR_BYTES {
+            format!("the grammar up to here has more than {MAX_GRAMMAR_BYTES} bytes")
+        } else if self.depth > MAX_DEPTH {
+            format!("more than {MAX_DEPTH} values are nested in each other up to here")
+        } else {
+            return false;
+        };
+        let pointer = self.pointer(key);
+        self.normal.report.refuse(&pointer, "", &message);
+        true
+    }
+
+    /// JSON pointer of the last schema of a conjunction.
+    fn pointer(&self, key: &[Item]) -> Rc<str> {
+        let id = key.iter().rev().find_map(|item| match item {
+            Item::Local(id) | Item::Choice(id, _) => Some(*id),
+            _ => None,
+        });
+        self.normal.document.pointer(id.unwrap_or(Document::ROOT))
+    }
+
+    /// Marks conjunctions as impossible that only endless texts satisfy, and refuses the schema if one needs more text
+    /// than is ever generated.
+    pub(super) fn refuse_endless(&mut self) {
+        self.rules.lengths.solve();
+        let mut longest: Option<(u64, &Vec<Item>)> = None;
+        for (key, slot) in &self.memo {
+            let Slot::Done(Some(name)) = slot else { continue };
+            match self.rules.lengths.get(name) {
+                None => {
+                    self.again |= self.impossible.insert(key.clone());
+                }
+                // The innermost of several is the shortest.
+                Some(length) if length > MAX_SHORTEST && longest.is_none_or(|l| (length, key) < l) => {
+                    longest = Some((length, key));
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some((length, key)) = longest {
+            let pointer = self.pointer(key);
+            let message =
+                format!("the shortest value has {length} bytes or more; at most {MAX_SHORTEST} are written");
+            self.normal.report.refuse(&pointer, "", &message);
+        }
     }
 
     /// The rule or terminal for the values that satisfy `items`, which may be none at all.

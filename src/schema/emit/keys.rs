@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::emitter::Emitter;
+use crate::json;
 use crate::schema::normal::{Item, Shape};
 use crate::schema::terminal::literal::string_literal;
 use crate::schema::terminal::pattern;
@@ -85,7 +86,7 @@ impl<'a> Emitter<'a> {
             let names = self.normal.shape(conjunction);
             if let Some(values) = &names.values {
                 let texts: Vec<String> =
-                    values.iter().filter_map(|v| v.as_str()).map(string_literal).collect();
+                    values.iter().filter_map(|v| json::string_text(v)).map(string_literal).collect();
                 if texts.is_empty() {
                     return None;
                 }

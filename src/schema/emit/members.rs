@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::condition::Condition;
 use super::emitter::Emitter;
+use super::shortest::Length;
 use crate::schema::normal::Formula;
 use crate::schema::options::KeyOrder;
 use crate::schema::terminal::literal::string_literal;
@@ -152,6 +153,7 @@ impl Emitter<'_> {
             member: self.rules.fresh("m"),
             rest: self.rules.fresh("r"),
         };
+        self.rules.lengths.add(&names.object, shortest(&object));
         if layout.bits == 0 && !layout.counter {
             return self.uncounted(&object.others, &close, names);
         }
@@ -207,6 +209,16 @@ impl Emitter<'_> {
         self.rules.add(name.clone(), format!("\"{{\" \"}}\" | \"{{\" {member} (\", \" {member})* \"}}\""));
         Some(name)
     }
+}
+
+/// The length of the shortest object: its required members, and as many others as it needs.
+fn shortest(object: &Members) -> Length {
+    let required: Vec<&Member> = object.members.iter().filter(|member| member.required).collect();
+    // `"key": `, and the comma or brace behind the value.
+    let keys: usize = required.iter().map(|member| member.key.len() + 6).sum();
+    let others = object.min.saturating_sub(required.len() as u64);
+    let fixed = 2 + keys as u64 + 7_u64.saturating_mul(others);
+    Length::Sum(fixed, required.into_iter().map(|member| (1, member.value.clone())).collect())
 }
 
 /// The alternatives of the rule of a member, which goes on to the rule `next`, and their conditions.

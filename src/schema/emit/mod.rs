@@ -13,6 +13,7 @@ mod members;
 mod object;
 mod rules;
 mod scalar;
+mod shortest;
 mod string;
 
 use std::collections::HashSet;
@@ -49,6 +50,7 @@ pub(crate) fn emit(validators: &Validators, options: Options) -> Result<Emitted<
         let normal = Normalizer::new(document, validators, options.meaning);
         let mut emitter = Emitter::new(normal, options.key_order, impossible);
         let value = emitter.value(&[Item::Schema(Document::ROOT)]);
+        emitter.refuse_endless();
         match emitter.take_impossible() {
             Some(found) if !emitter.normal.report.is_refused() => impossible = found,
             _ => {

@@ -53,6 +53,9 @@ impl<'a> Emitter<'a> {
     fn declared(&mut self, shape: &Shape<'a>, keys: &[Rc<str>], closed: bool) -> Option<Vec<Member>> {
         let mut members = Vec::new();
         for key in keys {
+            if self.normal.report.is_refused() {
+                return None;
+            }
             let declared = shape.objects.iter().any(|p| {
                 p.additional.is_some()
                     || p.properties.is_some_and(|m| m.contains_key(&**key))

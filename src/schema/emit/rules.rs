@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use super::shortest::Lengths;
+
 /// Rules and terminals in the order in which they were added.
 #[derive(Default)]
 pub(super) struct Rules {
@@ -10,12 +12,20 @@ pub(super) struct Rules {
     terminals: Vec<(String, String)>,
     terminal_names: HashMap<String, String>,
     names: usize,
+    bytes: usize,
+    /// The shortest text of each rule.
+    pub(super) lengths: Lengths,
 }
 
 impl Rules {
     /// Number of rules.
     pub(super) fn len(&self) -> usize {
         self.rules.len()
+    }
+
+    /// Bytes of all rules and terminals.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// A new name.
@@ -31,6 +41,7 @@ impl Rules {
             // a second one is added that never applies.
             body.push_str(" | \"}\" %if lt(_, 0)");
         }
+        self.bytes += body.len();
         self.rules.push((name, body));
     }
 
@@ -40,6 +51,7 @@ impl Rules {
             return name.clone();
         }
         let name = self.fresh("T");
+        self.bytes += body.len();
         self.terminal_names.insert(body.clone(), name.clone());
         self.terminals.push((name.clone(), body));
         name

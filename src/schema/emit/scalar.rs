@@ -6,14 +6,28 @@ use serde_json::Value;
 
 use super::emitter::Emitter;
 use super::members::{Member, Members};
+use crate::json;
 use crate::schema::normal::Shape;
 use crate::schema::options::Meaning;
 use crate::schema::terminal::encode::{ANY_CHAR, CANONICAL_CHAR};
 use crate::schema::terminal::literal::string_literal;
+use crate::schema::terminal::multiple;
 use crate::schema::terminal::number::{self, Limits};
-use crate::schema::terminal::{multiple, range};
-use crate::schema::value::decimal::Decimal;
+use crate::schema::terminal::range::{self, READABLE_DIGITS};
 use crate::schema::value::types;
+
+/// Integer digits of the bound next to zero, if all numbers are on one side of zero.
+fn near_digits(shape: &Shape<'_>) -> usize {
+    let low = shape.low.as_ref().filter(|bound| !bound.value.negative);
+    let high = shape.high.as_ref().filter(|bound| bound.value.negative);
+    low.into_iter().chain(high).map(|bound| bound.value.integer.len()).max().unwrap_or(0)
+}
+
+/// Integer digits of the longest readable bound.
+fn bound_digits(shape: &Shape<'_>) -> usize {
+    let digits = shape.low.iter().chain(&shape.high).map(|bound| bound.value.integer.len());
+    digits.filter(|digits| *digits <= READABLE_DIGITS).max().unwrap_or(0)
+}
 
 impl<'a> Emitter<'a> {
     /// An expression for each type that the shape allows.
@@ -70,7 +84,8 @@ impl<'a> Emitter<'a> {
         let whole = shape.types & types::FRACTION == 0;
         let mut parts = Vec::new();
         // Exclusions are expressed by digits, so exponents are not allowed with them.
-        let plain = !shape.not_multiples.is_empty() || shape.excluded.iter().any(|v| v.is_number());
+        let plain =
+            !shape.not_multiples.is_empty() || shape.excluded.iter().any(|v| json::number_text(v).is_some());
         let base = if shape.low.is_some() || shape.high.is_some() {
             range::range(shape.low.as_ref(), shape.high.as_ref(), whole, limits)?
         } else if whole {
@@ -81,28 +96,30 @@ impl<'a> Emitter<'a> {
             number::any(limits)
         };
         parts.push(self.rules.terminal(format!("/{base}/")));
+        // Bounds may lead to longer literals.
+        let long =
+            Limits { integer: limits.integer.max(near_digits(shape) + 1).max(bound_digits(shape)), ..limits };
         if shape.types & types::INTEGER == 0 {
-            let integers = number::any_integer(Limits { integral_fraction: true, ..limits });
+            let integers = number::every_integer(long);
             parts.push(format!("~{}", self.rules.terminal(format!("/{integers}/"))));
         }
         for (id, divisor) in &shape.multiples {
-            match Decimal::parse(divisor).and_then(|d| multiple::multiples(&d, whole, limits)) {
+            match multiple::multiples(divisor, whole, long) {
                 Some(text) => parts.push(self.rules.terminal(format!("/{text}/"))),
                 None => {
                     self.normal.relax(*id, "multipleOf", "its last digits do not tell a multiple");
-                    if self.normal.meaning == Meaning::Tool {
-                        // Few enough digits that all validators agree, with or without doubles.
-                        let places = Decimal::parse(divisor).map_or(0, |divisor| divisor.fraction.len());
-                        let few =
-                            Limits { integer: 14_usize.saturating_sub(places), fraction: places, ..limits };
+                    // Few enough digits that all validators agree, with or without doubles.
+                    let places = divisor.fraction.len();
+                    let few = Limits { integer: 14_usize.saturating_sub(places), fraction: places, ..limits };
+                    if self.normal.meaning == Meaning::Tool && near_digits(shape) <= few.integer + 1 {
                         parts.push(self.rules.terminal(format!("/{}/", number::plain(few))));
                     }
                 }
             }
         }
         for value in &shape.excluded {
-            if let Value::Number(n) = value {
-                let same = number::every_spelling(n, self.normal.meaning, limits);
+            if let Some(literal) = json::number_text(value) {
+                let same = number::every_spelling(&literal, self.normal.meaning);
                 parts.push(format!("~{}", self.rules.terminal(format!("/{same}/"))));
             }
         }
@@ -128,18 +145,18 @@ impl<'a> Emitter<'a> {
         let (mut strings, mut numbers): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
         for value in values {
+            if let Some(literal) = json::number_text(value) {
+                let text = format!("/{}/", number::spellings(&literal, self.normal.meaning));
+                if seen.insert(text.clone()) {
+                    numbers.push(text);
+                }
+                continue;
+            }
             match value {
                 Value::String(text) => {
                     let text = string_literal(text);
                     if seen.insert(text.clone()) {
                         strings.push(text);
-                    }
-                }
-                Value::Number(n) => {
-                    let text =
-                        format!("/{}/", number::spellings(n, self.normal.meaning, self.normal.limits()));
-                    if seen.insert(text.clone()) {
-                        numbers.push(text);
                     }
                 }
                 other => {
@@ -160,13 +177,14 @@ impl<'a> Emitter<'a> {
 
     /// An expression for one value; an object's keys may come in any order.
     pub(super) fn constant(&mut self, value: &Value) -> String {
+        if let Some(literal) = json::number_text(value) {
+            let text = number::spellings(&literal, self.normal.meaning);
+            return self.rules.terminal(format!("/{text}/"));
+        }
         match value {
             Value::Null => "\"null\"".into(),
             Value::Bool(b) => format!("\"{b}\""),
-            Value::Number(n) => {
-                let text = number::spellings(n, self.normal.meaning, self.normal.limits());
-                self.rules.terminal(format!("/{text}/"))
-            }
+            Value::Number(_) => unreachable!("every number has a text"),
             Value::String(text) => string_literal(text),
             Value::Array(items) => {
                 let items: Vec<String> = items.iter().map(|v| self.constant(v)).collect();

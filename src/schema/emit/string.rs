@@ -1,6 +1,8 @@
 //! Strings: terminals for patterns, formats and lengths.
 
 use super::emitter::Emitter;
+use super::shortest::Length;
+use crate::json;
 use crate::schema::normal::Shape;
 use crate::schema::options::Meaning;
 use crate::schema::report::Status;
@@ -13,7 +15,11 @@ impl Emitter<'_> {
     /// The terminal for the strings of a shape; `None` if there are none.
     pub(super) fn string(&mut self, shape: &Shape<'_>) -> Option<String> {
         let parts = self.string_parts(shape)?;
-        Some(self.all_of(parts))
+        let name = self.all_of(parts);
+        if shape.min_length > 0 {
+            self.rules.lengths.add(&name, Length::Sum(shape.min_length, Vec::new()));
+        }
+        Some(name)
     }
 
     /// Terminals and complements of terminals that a string must all match; `None` if no string can.
@@ -57,7 +63,7 @@ impl Emitter<'_> {
             return None;
         }
         let excluded: Vec<String> =
-            shape.excluded.iter().filter_map(|v| v.as_str()).map(string_literal).collect();
+            shape.excluded.iter().filter_map(|v| json::string_text(v)).map(string_literal).collect();
         let canonical = !parts.is_empty() || !excluded.is_empty() || !left_out.is_empty();
         let character = if canonical { CANONICAL_CHAR } else { ANY_CHAR };
         let most = shape.max_length.map_or(String::new(), |n| n.to_string());

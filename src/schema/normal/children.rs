@@ -20,6 +20,9 @@ impl<'a> Normalizer<'a> {
             items.push(Item::Types(0));
         }
         for part in &shape.objects {
+            if !self.take_steps(part.id, part.patterns.len()) {
+                return vec![Item::Types(0)];
+            }
             let mut evaluated = false;
             if let Some(child) = part.properties.and_then(|p| p.get(key)) {
                 items.push(Item::Schema(self.document.child(part.id, child)));

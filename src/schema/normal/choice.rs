@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Normalizer;
 use super::conjunction::{Choice, Item};
 use super::shape::Shape;
+use crate::json;
 use crate::schema::read::Id;
 use crate::schema::value::types;
 
@@ -93,7 +94,7 @@ impl<'a> Normalizer<'a> {
         if conjunction.never {
             return Some(Vec::new());
         }
-        self.shape(conjunction).values?.into_iter().map(Value::as_str).collect()
+        self.shape(conjunction).values?.into_iter().map(json::string_text).collect()
     }
 
     /// The branches of `oneOf`, each combined with the negation of the branches that it overlaps with.

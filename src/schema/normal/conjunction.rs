@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use crate::schema::read::Id;
+use crate::schema::read::{Document, Id};
 use crate::schema::value::types;
 
 /// The keywords that choose between schemas for the same value.
@@ -58,6 +58,23 @@ pub(crate) enum Item {
     Exclude(Id),
     /// A violation of one keyword of the schema, by a value of a type that the keyword constrains.
     Violates(Id, &'static str),
+}
+
+impl Item {
+    /// The schema that the item comes from, or the document's root.
+    pub(super) fn schema(&self) -> Id {
+        match self {
+            Item::Schema(id)
+            | Item::Local(id)
+            | Item::Choice(id, _)
+            | Item::Presence(id, _)
+            | Item::Unevaluated(id)
+            | Item::Exclude(id)
+            | Item::Violates(id, _) => *id,
+            Item::Property(_, item) => item.schema(),
+            Item::Types(_) | Item::Present(_) | Item::Absent(_) => Document::ROOT,
+        }
+    }
 }
 
 /// A conjunction with `$ref` and `allOf` resolved.

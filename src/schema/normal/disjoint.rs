@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Normalizer;
 use super::conjunction::Item;
 use super::shape::Shape;
-use crate::schema::value::{equal, types};
+use crate::schema::value::{retain_equal, types};
 
 impl<'a> Normalizer<'a> {
     /// True if the shapes show that no value satisfies both conjunctions.
@@ -25,7 +25,9 @@ impl<'a> Normalizer<'a> {
             return true;
         }
         if let (Some(x), Some(y)) = (&a.values, &b.values) {
-            return !x.iter().any(|v| y.iter().any(|w| equal(v, w)));
+            let mut common = x.clone();
+            retain_equal(&mut common, y, true);
+            return common.is_empty();
         }
         for (values, other) in [(&a.values, b), (&b.values, a)] {
             if let Some(values) = values {

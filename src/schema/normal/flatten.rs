@@ -18,6 +18,10 @@ impl Normalizer<'_> {
         let mut conjunction = Conjunction::default();
         let mut seen = BTreeSet::new();
         for item in items {
+            if !self.step(item.schema()) {
+                conjunction.never = true;
+                return conjunction;
+            }
             self.add(item, &mut conjunction, &mut seen);
         }
         if conjunction.types == 0 || conjunction.present.intersection(&conjunction.absent).next().is_some() {
@@ -64,7 +68,7 @@ impl Normalizer<'_> {
     }
 
     fn add_schema(&mut self, id: Id, conjunction: &mut Conjunction, seen: &mut BTreeSet<Id>) {
-        if !seen.insert(id) {
+        if !seen.insert(id) || !self.step(id) {
             return;
         }
         let map = match self.document.value(id) {

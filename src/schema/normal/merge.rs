@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Normalizer;
 use super::shape::{ArrayPart, Contains, ObjectPart, Shape};
+use crate::json;
 use crate::schema::read::{Id, keyword};
 use crate::schema::report::Status;
 use crate::schema::value::decimal::Decimal;
@@ -91,7 +92,8 @@ static KEYWORDS: &[(&str, Merge)] = &[
     ("maximum", upper_bound),
     ("exclusiveMaximum", upper_bound),
     ("multipleOf", |k, m| {
-        m.shape.multiples.push((k.id, k.value.to_string()));
+        let Some(divisor) = number(k.value) else { return Outcome::Malformed };
+        m.shape.multiples.push((k.id, divisor));
         Outcome::Enforced
     }),
     ("minLength", |k, m| at_least(&mut m.shape.min_length, k)),
@@ -319,10 +321,13 @@ impl<'a> Normalizer<'a> {
 }
 
 fn number(value: &Value) -> Option<Decimal> {
-    value.as_number().and_then(|n| Decimal::parse(&n.to_string()))
+    Decimal::from_value(value)
 }
 
 fn count(value: &Value) -> Option<u64> {
+    if let Some(literal) = json::wide_number(value) {
+        return Some(if literal.starts_with('-') { 0 } else { u64::MAX });
+    }
     value.as_u64().or_else(|| value.as_f64().map(|f| f.max(0.0) as u64))
 }
 

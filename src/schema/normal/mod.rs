@@ -30,6 +30,10 @@ use crate::schema::read::{Document, Id, Validators};
 use crate::schema::report::{ReportBuilder, Status};
 use crate::schema::terminal::number::Limits;
 
+/// Most steps of the normal form: a schema or an item taken into a conjunction is one, and a
+/// pattern held against a key.
+const MAX_STEPS: usize = 3_000_000;
+
 /// A document, and what is known of it during normalization.
 pub(crate) struct Normalizer<'a> {
     pub(crate) document: Document<'a>,
@@ -38,6 +42,7 @@ pub(crate) struct Normalizer<'a> {
     pub(crate) report: ReportBuilder,
     /// True if a reference depends on the dynamic scope, so that only the whole value can be checked.
     pub(crate) dynamic: bool,
+    steps: usize,
 }
 
 impl<'a> Normalizer<'a> {
@@ -47,12 +52,36 @@ impl<'a> Normalizer<'a> {
         validators: &'a Validators,
         meaning: Meaning,
     ) -> Normalizer<'a> {
-        Normalizer { document, validators, meaning, report: ReportBuilder::default(), dynamic: false }
+        Normalizer {
+            document,
+            validators,
+            meaning,
+            report: ReportBuilder::default(),
+            dynamic: false,
+            steps: 0,
+        }
+    }
+
+    /// Counts a step at the schema `id`; false, and the schema refused, if there were too many.
+    fn step(&mut self, id: Id) -> bool {
+        self.take_steps(id, 1)
+    }
+
+    /// Counts `n` steps as [`step`](Self::step) does.
+    fn take_steps(&mut self, id: Id, n: usize) -> bool {
+        let before = self.steps;
+        self.steps = before.saturating_add(n);
+        if before < MAX_STEPS && self.steps >= MAX_STEPS {
+            let message =
+                format!("the schema takes more than {MAX_STEPS} steps to compile; its alternatives multiply");
+            self.refuse(id, "", &message);
+        }
+        self.steps < MAX_STEPS
     }
 
     /// Limits on the literals of numbers.
     pub(crate) fn limits(&self) -> Limits {
-        Limits::new(self.meaning, self.document.draft)
+        Limits::new(self.meaning)
     }
 
     /// Notes the treatment of a keyword.

@@ -32,7 +32,7 @@ type Conjunctions = Vec<Vec<Item>>;
 impl<'a> Normalizer<'a> {
     /// The negation of a schema as alternatives; `None` if no grammar can express it.
     pub(super) fn negate(&mut self, id: Id, depth: usize) -> Option<Conjunctions> {
-        if depth > 6 {
+        if depth > 6 || !self.step(id) {
             return None;
         }
         let map = match self.document.value(id) {

@@ -62,7 +62,7 @@ impl Normalizer<'_> {
     }
 
     fn schema_formula(&mut self, id: Id, depth: usize) -> Option<Formula> {
-        if depth > 8 {
+        if depth > 8 || !self.step(id) {
             return None;
         }
         let map = match self.document.value(id) {

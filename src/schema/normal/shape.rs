@@ -10,7 +10,7 @@ use super::conjunction::Conjunction;
 use crate::schema::read::Id;
 use crate::schema::report::Status;
 use crate::schema::value::decimal::{Bound, Decimal};
-use crate::schema::value::{equal, types};
+use crate::schema::value::{retain_equal, types};
 
 /// One schema's keywords on the members of an object.
 pub(crate) struct ObjectPart<'a> {
@@ -47,7 +47,7 @@ pub(crate) struct Shape<'a> {
 
     pub(crate) low: Option<Bound>,
     pub(crate) high: Option<Bound>,
-    pub(crate) multiples: Vec<(Id, String)>,
+    pub(crate) multiples: Vec<(Id, Decimal)>,
     /// Numbers must not be a multiple of any of these.
     pub(crate) not_multiples: Vec<&'a Value>,
 
@@ -125,7 +125,7 @@ impl<'a> Shape<'a> {
     pub(super) fn narrow(&mut self, values: Vec<&'a Value>) {
         match &mut self.values {
             None => self.values = Some(values),
-            Some(old) => old.retain(|v| values.iter().any(|w| equal(v, w))),
+            Some(old) => retain_equal(old, &values, true),
         }
     }
 }
@@ -170,7 +170,8 @@ impl<'a> Normalizer<'a> {
     fn filter_values(&self, shape: &mut Shape<'a>) {
         let Some(values) = &mut shape.values else { return };
         let (set, excluded) = (shape.types, &shape.excluded);
-        values.retain(|v| types::type_of(v) & set != 0 && !excluded.iter().any(|e| equal(e, v)));
+        values.retain(|v| types::type_of(v) & set != 0);
+        retain_equal(values, excluded, false);
         if shape.constrained {
             let locals = &shape.conjunction.locals;
             let pointers: Vec<_> = locals.iter().map(|id| self.document.pointer(*id)).collect();

@@ -8,7 +8,13 @@ use jsonschema::{PatternOptions, Validator};
 use referencing::{Draft, Registry};
 use serde_json::Value;
 
+use super::exact::{Exact, ExactNode};
+use super::exact_keywords::{rounded_schema, with_exact_keywords};
 use super::registry::{self, BASE, ReadError};
+use crate::json;
+
+/// A validator of values with exact numbers.
+type ExactValidator = Validator<Exact>;
 
 /// Backtracking limit of a pattern; a value that exceeds it counts as refused.
 const BACKTRACK_LIMIT: usize = 100_000;
@@ -18,8 +24,10 @@ pub(crate) struct Validators {
     schema: Value,
     draft: Draft,
     registry: Registry<'static>,
-    root: OnceLock<Result<Validator, String>>,
-    parts: Mutex<HashMap<String, Option<Arc<Validator>>>>,
+    /// The schema and its registry with wide numbers rounded, if there are any.
+    rounded: Option<(Value, Registry<'static>)>,
+    root: OnceLock<Result<ExactValidator, String>>,
+    parts: Mutex<HashMap<String, Option<Arc<ExactValidator>>>>,
 }
 
 impl fmt::Debug for Validators {
@@ -32,8 +40,15 @@ impl Validators {
     /// The validators of `schema`; an error if a reference leads outside of it.
     pub(crate) fn new(schema: Value, draft: Draft) -> Result<Validators, ReadError> {
         let registry = registry::registry(&schema, draft)?;
+        let rounded = if json::has_wide_numbers(&schema) {
+            let rounded = rounded_schema(&schema);
+            let registry = registry::registry(&rounded, draft)?;
+            Some((rounded, registry))
+        } else {
+            None
+        };
         let (root, parts) = (OnceLock::new(), Mutex::new(HashMap::new()));
-        Ok(Validators { schema, draft, registry, root, parts })
+        Ok(Validators { schema, draft, registry, rounded, root, parts })
     }
 
     /// The schema.
@@ -52,21 +67,22 @@ impl Validators {
     }
 
     /// The validator of the subschema at `pointer`, if one was built.
-    pub(crate) fn built_at(&self, pointer: &str) -> Option<Arc<Validator>> {
+    pub(crate) fn built_at(&self, pointer: &str) -> Option<Arc<ExactValidator>> {
         self.parts.lock().ok()?.get(pointer).cloned().flatten()
     }
 
-    fn options(&self) -> jsonschema::ValidationOptions<'_> {
-        jsonschema::options()
+    fn options(&self) -> jsonschema::ValidationOptions<'_, Arc<dyn jsonschema::Retrieve>, Exact> {
+        with_exact_keywords(jsonschema::options_for(), self.draft)
             .with_draft(self.draft)
             .should_validate_formats(true)
             .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT))
     }
 
     /// The validator of the whole schema, or the reason why there is none.
-    pub(crate) fn root(&self) -> Result<&Validator, &str> {
+    pub(crate) fn root(&self) -> Result<&ExactValidator, &str> {
+        let schema = self.rounded.as_ref().map_or(&self.schema, |(schema, _)| schema);
         self.root
-            .get_or_init(|| self.options().build(&self.schema).map_err(|e| e.to_string()))
+            .get_or_init(|| self.options().build(schema).map_err(|e| e.to_string()))
             .as_ref()
             .map_err(String::as_str)
     }
@@ -74,16 +90,17 @@ impl Validators {
     /// True if the schema at `pointer` accepts `value`, or if it has no validator.
     pub(crate) fn accepts_at(&self, pointer: &str, value: &Value) -> bool {
         if pointer == "#" {
-            return self.root().is_ok_and(|v| v.is_valid(value));
+            return self.root().is_ok_and(|v| v.is_valid(ExactNode(value)));
         }
         let Ok(mut parts) = self.parts.lock() else { return true };
         let validator = parts.entry(pointer.to_string()).or_insert_with(|| {
             let reference = serde_json::json!({ "$ref": format!("{BASE}{}", fragment(pointer)) });
-            self.options().with_registry(&self.registry).build(&reference).ok().map(Arc::new)
+            let registry = self.rounded.as_ref().map_or(&self.registry, |(_, registry)| registry);
+            self.options().with_registry(registry).build(&reference).ok().map(Arc::new)
         });
         let Some(validator) = validator.clone() else { return true };
         drop(parts);
-        validator.is_valid(value)
+        validator.is_valid(ExactNode(value))
     }
 
     /// True if a single keyword of `schema`, which depends on no other, accepts `value`.
@@ -99,7 +116,9 @@ impl Validators {
                 alone.insert(word.to_string(), v.clone());
             }
         }
-        self.options().build(&Value::Object(alone)).is_ok_and(|v| v.is_valid(value))
+        self.options()
+            .build(&rounded_schema(&Value::Object(alone)))
+            .is_ok_and(|v| v.is_valid(ExactNode(value)))
     }
 }
 

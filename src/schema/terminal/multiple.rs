@@ -63,7 +63,7 @@ pub(crate) fn multiples(divisor: &Decimal, integers: bool, limits: Limits) -> Op
 /// The multiples of a number, in every spelling without an exponent; `None` if their last digits do not
 /// decide it.
 pub(crate) fn every_multiple(divisor: &Value, limits: Limits) -> Option<String> {
-    let divisor = Decimal::parse(&divisor.as_number()?.to_string())?;
+    let divisor = Decimal::from_value(divisor)?;
     let limits = Limits { integral_fraction: true, ..limits };
     multiples(&divisor, false, limits).map(|text| without_limits(&text))
 }
@@ -110,7 +110,7 @@ fn endings(step: u64, limits: Limits) -> Option<String> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { integer: 5, fraction: 4, integral_fraction: false };
+    const LIMITS: Limits = Limits { integer: 5, fraction: 4, integral_fraction: false, open: false };
 
     fn matcher(text: &str) -> regex::Regex {
         regex::Regex::new(&format!("^(?:{text})$")).unwrap()

@@ -3,9 +3,6 @@
 //! Literals have limits on digits and exponent, so that a model cannot write digits forever. With a range, no
 //! exponent is allowed: comparing numbers is then comparing digits.
 
-use referencing::Draft;
-use serde_json::Number;
-
 use super::encode::print_raw;
 use crate::schema::options::Meaning;
 use crate::schema::value::decimal::Decimal;
@@ -15,19 +12,16 @@ use crate::schema::value::decimal::Decimal;
 pub(crate) struct Limits {
     pub(crate) integer: usize,
     pub(crate) fraction: usize,
-    /// True if `1.0` may stand for the integer 1, as in the standard.
+    /// True if `1.0` may stand for the integer 1: only where all spellings of a number are excluded.
     pub(crate) integral_fraction: bool,
+    /// True for exponents up to those of a double, and for minus zero, as in the standard.
+    pub(crate) open: bool,
 }
 
 impl Limits {
-    /// The limits for values of a schema of `draft`.
-    pub(crate) fn new(meaning: Meaning, draft: Draft) -> Limits {
-        let open = meaning == Meaning::Standard;
-        Limits {
-            integer: if open { 80 } else { 17 },
-            fraction: if open { 40 } else { 17 },
-            integral_fraction: open && draft != Draft::Draft4,
-        }
+    /// The limits for the values of a schema.
+    pub(crate) fn new(meaning: Meaning) -> Limits {
+        Limits { integer: 17, fraction: 17, integral_fraction: false, open: meaning == Meaning::Standard }
     }
 }
 
@@ -36,10 +30,10 @@ pub(crate) fn any(limits: Limits) -> String {
     let Limits { integer, fraction, .. } = limits;
     let mut text =
         format!(r"-?(?:0|[1-9][0-9]{{0,{integer}}})(?:\.[0-9]{{1,{fraction}}})?(?:[eE][+\-]?[0-9]{{1,2}})?");
-    if limits.integral_fraction {
+    if limits.open {
         // The range of a double, in scientific notation.
         text = format!(
-            r"(?:{text}|-?[0-9](?:\.[0-9]{{1,20}})?[eE](?:\+?(?:[12][0-9][0-9]|30[0-7])|-[12][0-9][0-9]))"
+            r"(?:{text}|-?[0-9](?:\.[0-9]{{1,{fraction}}})?[eE](?:\+?(?:[12][0-9][0-9]|30[0-7])|-[12][0-9][0-9]))"
         );
     }
     text
@@ -57,13 +51,18 @@ pub(crate) fn any_integer(limits: Limits) -> String {
     format!("-?(?:0|[1-9][0-9]{{0,{}}}){}", limits.integer, integral_tail(limits))
 }
 
+/// Every spelling of an integer without an exponent.
+pub(crate) fn every_integer(limits: Limits) -> String {
+    format!(r"-?(?:0|[1-9][0-9]{{0,{}}})(?:\.0+)?", limits.integer)
+}
+
 pub(super) fn integral_tail(limits: Limits) -> &'static str {
     if limits.integral_fraction { r"(?:\.0{1,8})?" } else { "" }
 }
 
-/// The spellings of a number without an exponent, with any number of trailing zeros.
-pub(crate) fn every_spelling(n: &Number, meaning: Meaning, limits: Limits) -> String {
-    let Some(decimal) = Decimal::parse(&n.to_string()) else { return spellings(n, meaning, limits) };
+/// The spellings of the number `literal` without an exponent, with any number of trailing zeros.
+pub(crate) fn every_spelling(literal: &str, meaning: Meaning) -> String {
+    let Some(decimal) = Decimal::parse(literal) else { return spellings(literal, meaning) };
     let sign = match (decimal.negative, decimal.is_zero()) {
         (_, true) => "-?",
         (true, _) => "-",
@@ -76,24 +75,19 @@ pub(crate) fn every_spelling(n: &Number, meaning: Meaning, limits: Limits) -> St
     }
 }
 
-/// The spellings of a number.
-pub(crate) fn spellings(n: &Number, meaning: Meaning, limits: Limits) -> String {
-    let text: String = n.to_string();
+/// The spellings of the number `literal`: as it is written, and with further zeros if it has a fraction.
+pub(crate) fn spellings(literal: &str, meaning: Meaning) -> String {
     let mut escaped = String::new();
-    text.chars().for_each(|c| print_raw(c, &mut escaped));
-    let standard = meaning == Meaning::Standard;
-    if limits.integral_fraction && Decimal::parse(&text).is_some_and(|d| d.is_zero()) {
-        return "-?0(?:\\.0{1,8})?".into();
-    }
-    let Some(mantissa) = text.split(['e', 'E']).next().filter(|m| *m == text) else {
+    literal.chars().for_each(|c| print_raw(c, &mut escaped));
+    if literal.contains(['e', 'E']) {
         return escaped;
-    };
-    match mantissa.split_once('.') {
+    }
+    match literal.split_once('.') {
         Some((whole, zeros)) if zeros.chars().all(|c| c == '0') => {
+            let whole = whole.replace('-', "\\-");
             format!("{whole}(?:\\.0{{1,8}})?")
         }
-        Some(_) if standard => format!("{escaped}0{{0,4}}"),
-        None if limits.integral_fraction => format!("{escaped}(?:\\.0{{1,8}})?"),
+        Some(_) if meaning == Meaning::Standard => format!("{escaped}0{{0,4}}"),
         _ => escaped,
     }
 }

@@ -6,6 +6,10 @@ use super::digits::{digit_class, integer_range, predecessor, successor};
 use super::number::{Limits, integral_tail};
 use crate::schema::value::decimal::{Bound, Decimal};
 
+/// Integer digits up to which the far bound may lead; past them literals end as without it, as far as the near bound lets
+/// them.
+pub(crate) const READABLE_DIGITS: usize = 20;
+
 /// The literals between the bounds, of `integers` or of any numbers; `None` if there are none.
 pub(crate) fn range(
     low: Option<&Bound>,
@@ -45,8 +49,8 @@ pub(crate) fn range(
         low.is_none_or(|b| b.value < Decimal::zero() || (b.value.is_zero() && !b.exclusive))
             && high.is_none_or(|b| b.value > Decimal::zero() || (b.value.is_zero() && !b.exclusive))
     };
-    if limits.integral_fraction && holds_zero(low, high) {
-        branches.push(r"-0(?:\.0{1,8})?".into());
+    if limits.open && holds_zero(low, high) {
+        branches.push(if integers { "-0" } else { r"-0(?:\.0{1,8})?" }.into());
     }
     match branches.len() {
         0 => None,
@@ -56,6 +60,8 @@ pub(crate) fn range(
 
 /// Unsigned literals from `low` to `high`; both are non-negative.
 fn positive(low: &Bound, high: Option<&Bound>, integers: bool, limits: Limits) -> Option<String> {
+    let readable = READABLE_DIGITS.max(low.value.integer.len() + 1);
+    let high = high.filter(|high| high.value.integer.len() <= readable);
     if integers {
         let mut from = low.value.integer.clone();
         if !low.value.fraction.is_empty() || low.exclusive {
@@ -240,7 +246,7 @@ fn padded(fraction: &str, width: usize) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { integer: 5, fraction: 4, integral_fraction: false };
+    const LIMITS: Limits = Limits { integer: 5, fraction: 4, integral_fraction: false, open: false };
 
     fn bound(text: &str, exclusive: bool) -> Bound {
         Bound { value: Decimal::parse(text).unwrap(), exclusive }

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::graph::SchemaGraph;
 use super::violation::Violation;
-use crate::schema::read::Validators;
+use crate::json;
+use crate::schema::read::{ExactNode, Validators};
 
 /// A schema's validators, and the graph of the subschemas that they are for.
 #[derive(Debug)]
@@ -16,6 +17,15 @@ pub struct Checks {
 impl Checks {
     pub(crate) fn new(validators: Validators, graph: SchemaGraph) -> Checks {
         Checks { validators, graph }
+    }
+
+    /// The first violation of the schema by the value in `text`, numbers taken as they are written; `None` if it is
+    /// valid.
+    ///
+    /// # Errors
+    /// The parser's error.
+    pub fn violation_of_text(&self, text: &str) -> Result<Option<Violation>, serde_json::Error> {
+        Ok(self.violation(&json::parse_exact(text)?))
     }
 
     /// The first violation of the schema by `value`; `None` if it is valid.
@@ -30,7 +40,11 @@ impl Checks {
                 });
             }
         };
-        let error = validator.iter_errors(value).next()?;
+        // Deciding is cheap where collecting errors visits a value once for each path to its schema.
+        if validator.is_valid(ExactNode(value)) {
+            return None;
+        }
+        let error = validator.iter_errors(ExactNode(value)).next()?;
         Some(Violation::from_error(&error, self.validators.schema(), "#"))
     }
 
@@ -50,7 +64,7 @@ impl Checks {
             return self.violation(value).unwrap_or_else(fallback);
         }
         let Some(validator) = self.validators.built_at(pointer) else { return fallback() };
-        let Some(error) = validator.iter_errors(value).next() else { return fallback() };
+        let Some(error) = validator.iter_errors(ExactNode(value)).next() else { return fallback() };
         Violation::from_error(&error, self.validators.schema(), pointer)
     }
 }

@@ -8,6 +8,7 @@ use super::graph::{NodeId, SchemaGraph};
 use super::state::{Frame, Link, Mode, each};
 use super::tracker::{Refused, Tracker};
 use super::violation::Violation;
+use crate::json;
 use crate::schema::value::equal;
 
 impl Tracker {
@@ -175,12 +176,12 @@ impl Tracker {
             None => Mode::Done,
             Some(frame) => {
                 if frame.unique {
-                    let Ok(value) = serde_json::from_slice::<Value>(&self.text[start..]) else {
+                    let Ok(value) = json::parse_exact(&String::from_utf8_lossy(&self.text[start..])) else {
                         return false;
                     };
                     if each(&frame.items).any(|v| equal(v, &value)) {
                         let unique = frame.nodes.iter().find(|node| self.checks.graph.is_unique(&[**node]));
-                        let message = format!("{value} is among the items already");
+                        let message = format!("{} is among the items already", json::shown(&value));
                         self.repeated(unique.copied(), "uniqueItems", message);
                         return false;
                     }

@@ -13,6 +13,7 @@ use super::checks::Checks;
 use super::graph::{NodeId, SchemaGraph};
 use super::state::{Mode, State};
 use super::violation::Violation;
+use crate::json;
 
 /// The last refusal.
 #[derive(Debug)]
@@ -92,6 +93,9 @@ impl Tracker {
             (Mode::Done, _) => true,
             (Mode::Bare, None) => {
                 let (start, nodes) = (self.state.start, self.state.nodes.clone());
+                self.refusal = None;
+                // As before a push: a refused value is checked again, to find the reason.
+                self.tried.retain(|_, accepted| *accepted);
                 self.accepts(start, &nodes)
             }
             _ => false,
@@ -174,7 +178,8 @@ impl Tracker {
         let mut value = None;
         // The pushed part of the text is the same for everything that is tried after it.
         let committed = self.history.last().map_or(0, |s| s.length).max(start).min(self.text.len());
-        for node in nodes.iter().filter(|n| self.checks.graph.is_checked(**n)) {
+        let is_long = is_long_fraction(&self.text[start..]);
+        for node in nodes.iter().filter(|n| is_long || self.checks.graph.is_checked(**n)) {
             let key = (start, *node, self.text[committed..].to_vec());
             if let Some(verdict) = self.tried.get(&key) {
                 if *verdict {
@@ -184,7 +189,7 @@ impl Tracker {
             }
             let parsed = match &value {
                 Some(value) => value,
-                None => match serde_json::from_slice::<Value>(&self.text[start..]) {
+                None => match json::parse_exact(&String::from_utf8_lossy(&self.text[start..])) {
                     Ok(parsed) => value.insert(parsed),
                     Err(_) => return false,
                 },
@@ -199,4 +204,11 @@ impl Tracker {
         }
         true
     }
+}
+
+/// True for a number with more digits than a double has and a fraction or an exponent: others may read another number.
+fn is_long_fraction(text: &[u8]) -> bool {
+    matches!(text.first(), Some(b'-' | b'0'..=b'9'))
+        && text.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
+        && text.iter().filter(|byte| byte.is_ascii_digit()).count() > 15
 }

@@ -7,4 +7,4 @@ pub(crate) mod equality;
 pub(crate) mod matcher;
 pub(crate) mod types;
 
-pub(crate) use equality::equal;
+pub(crate) use equality::{are_distinct, equal, normal_text, retain_equal};

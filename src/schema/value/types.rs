@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+use super::decimal::Decimal;
+use crate::json;
+
 pub(crate) const NULL: u8 = 1;
 pub(crate) const BOOLEAN: u8 = 2;
 pub(crate) const INTEGER: u8 = 4;
@@ -44,6 +47,9 @@ pub(crate) fn type_of(value: &Value) -> u8 {
         Value::Number(n) => {
             let whole = n.is_i64() || n.is_u64() || n.as_f64().is_some_and(|f| f.fract() == 0.0);
             if whole { INTEGER } else { FRACTION }
+        }
+        Value::String(_) if json::wide_number(value).is_some() => {
+            if Decimal::from_value(value).is_some_and(|n| n.is_integer()) { INTEGER } else { FRACTION }
         }
         Value::String(_) => STRING,
         Value::Array(_) => ARRAY,

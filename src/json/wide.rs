@@ -1,0 +1,201 @@
+//! Numbers as they are written, where a machine number would change them.
+//!
+//! `serde_json` keeps 64-bit integers and doubles. A *wide* number is one that it would round: an integer past 64
+//! bits, or more digits than a double has. In a value of [`parse_exact`] a wide number is a string of [`MARK`] and the
+//! literal. Parsed text has no other string that begins so: both parsers refuse it.
+
+use std::borrow::Cow;
+
+use serde_json::{Number, Value};
+
+use super::{parse_unique, string_length};
+
+/// The first character of the string that stands for a wide number: a noncharacter of Unicode.
+const MARK: char = '\u{10ffff}';
+
+/// Parses `text` and keeps wide numbers as they are written; an object with a repeated key is an error.
+///
+/// # Errors
+/// The parser's error, with line and column.
+pub fn parse_exact(text: &str) -> Result<Value, serde_json::Error> {
+    let mut value = parse_unique(text)?;
+    let literals = number_literals(text);
+    if literals.iter().any(|literal| is_wide(literal)) {
+        // A value has its numbers in the order of the text.
+        restore(&mut value, &mut literals.into_iter());
+    }
+    Ok(value)
+}
+
+/// The literal of a wide number.
+pub fn wide_number(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => literal(text),
+        _ => None,
+    }
+}
+
+/// The literal of any number.
+pub fn number_text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        _ => wide_number(value).map(Cow::Borrowed),
+    }
+}
+
+/// The text of a string; `None` for a wide number.
+pub fn string_text(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| literal(text).is_none())
+}
+
+/// True if there is a wide number in `value`.
+pub fn has_wide_numbers(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_wide_numbers),
+        Value::Object(members) => members.values().any(has_wide_numbers),
+        _ => wide_number(value).is_some(),
+    }
+}
+
+/// `value` with doubles instead of wide numbers.
+pub fn rounded(mut value: Value) -> Value {
+    round(&mut value);
+    value
+}
+
+/// Rounds the wide numbers in `value` to doubles.
+pub fn round(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(round),
+        Value::Object(members) => members.values_mut().for_each(round),
+        _ => {
+            if let Some(literal) = wide_number(value) {
+                let double = literal.parse().unwrap_or(f64::MAX).clamp(f64::MIN, f64::MAX);
+                *value = Number::from_f64(double).map_or(Value::Null, Value::Number);
+            }
+        }
+    }
+}
+
+/// `value` in words for a message: wide numbers as they are written, the rest as JSON.
+pub fn shown(value: &Value) -> Cow<'_, str> {
+    match wide_number(value) {
+        Some(literal) => Cow::Borrowed(literal),
+        None if has_wide_numbers(value) => Cow::Owned(value.to_string().replace(MARK, "")),
+        None => Cow::Owned(value.to_string()),
+    }
+}
+
+/// True if a string would be taken for a wide number.
+pub(super) fn is_marked(text: &str) -> bool {
+    literal(text).is_some()
+}
+
+fn literal(text: &str) -> Option<&str> {
+    text.strip_prefix(MARK).filter(|rest| rest.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
+}
+
+/// Writes wide numbers back over their rounded values.
+fn restore<'t>(value: &mut Value, literals: &mut impl Iterator<Item = &'t str>) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| restore(item, literals)),
+        Value::Object(members) => members.values_mut().for_each(|member| restore(member, literals)),
+        Value::Number(_) => {
+            if let Some(literal) = literals.next().filter(|literal| is_wide(literal)) {
+                *value = Value::String(format!("{MARK}{literal}"));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The literals of the numbers in `text`, which is valid JSON.
+fn number_literals(text: &str) -> Vec<&str> {
+    let bytes = text.as_bytes();
+    let (mut literals, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        at += match bytes[at] {
+            b'"' => string_length(&bytes[at..]).unwrap_or(bytes.len() - at),
+            b'-' | b'0'..=b'9' => {
+                let rest = &bytes[at..];
+                let belongs = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E');
+                let length = rest.iter().position(|byte| !belongs(byte)).unwrap_or(rest.len());
+                literals.push(&text[at..at + length]);
+                length
+            }
+            _ => 1,
+        };
+    }
+    literals
+}
+
+/// True if `serde_json` would change the number.
+fn is_wide(literal: &str) -> bool {
+    if literal.parse::<i64>().is_ok() || literal.parse::<u64>().is_ok() {
+        return false;
+    }
+    let Ok(double) = literal.parse::<f64>() else { return true };
+    !literal.contains(['.', 'e', 'E']) || significant(literal) != significant(&format!("{double:e}"))
+}
+
+/// The digits of a number without zeros at either end, and the power of ten of the last one.
+fn significant(literal: &str) -> Option<(String, i64)> {
+    let unsigned = literal.trim_start_matches('-');
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{integer}{fraction}");
+    let kept = digits.trim_end_matches('0');
+    let power = exponent.parse::<i64>().ok()? - fraction.len() as i64 + (digits.len() - kept.len()) as i64;
+    let kept = kept.trim_start_matches('0').to_owned();
+    let power = if kept.is_empty() { 0 } else { power };
+    Some((kept, power))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_a_double_would_round_are_kept_as_they_are_written() {
+        for (text, wide) in [
+            ("18446744073709551615", false),
+            ("18446744073709551616", true),
+            ("-9223372036854775809", true),
+            ("1e20", false),
+            ("100000000000000000000", true),
+            ("0.30000000000000004", false),
+            ("0.300000000000000044", true),
+            ("1.0", false),
+            ("1.50", false),
+            ("0.0", false),
+            ("-0", false),
+            ("12345678901234567890.5", true),
+        ] {
+            let value = parse_exact(text).unwrap();
+            assert_eq!(wide_number(&value).is_some(), wide, "{text}");
+            if wide {
+                assert_eq!(number_text(&value).unwrap(), text);
+                assert!(rounded(value).is_number());
+            }
+        }
+    }
+
+    #[test]
+    fn wide_numbers_are_found_at_any_depth_and_only_outside_of_strings() {
+        let text =
+            r#"{"a\"9": [1, 18446744073709551617, "18446744073709551617"], "b": {"c": -3, "d": 1e-400}}"#;
+        let value = parse_exact(text).unwrap();
+        assert_eq!(wide_number(&value["a\"9"][1]), Some("18446744073709551617"));
+        assert_eq!(string_text(&value["a\"9"][2]), Some("18446744073709551617"));
+        assert_eq!((value["b"]["c"].as_i64(), wide_number(&value["b"]["d"])), (Some(-3), Some("1e-400")));
+        assert_eq!(shown(&value["a\"9"]), r#"[1,"18446744073709551617","18446744073709551617"]"#);
+    }
+
+    #[test]
+    fn no_string_of_a_text_is_taken_for_a_number() {
+        for text in ["\"\u{10ffff}5\"", r#"{"a": ["\udbff\udfff-5"]}"#] {
+            assert!(parse_exact(text).is_err() && parse_unique(text).is_err(), "{text}");
+        }
+        assert!(parse_exact("\"\u{10ffff}a\"").is_ok());
+    }
+}
