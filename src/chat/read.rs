@@ -2,7 +2,7 @@
 //! parsing: a hundred megabytes of something else are not first converted to values.
 
 use super::{
-    Conversation, Error,
+    Conversation, Error, RequestBody, results,
     validate::{json_type, push},
 };
 use crate::json::{self, Unique};
@@ -19,25 +19,13 @@ impl Conversation {
     /// Accepted beyond OpenAI's form are a byte order mark, `arguments` as an object or as text, and assistant
     /// messages with tool calls and without `content`. The template gets arguments as objects, and the text
     /// parts of a content list joined by line feeds. A content that is missing or null beside tool calls
-    /// becomes `""`. All other fields are unchanged.
+    /// becomes `""`, and beside `refusal` its text. Results stand in the order of their calls, by `tool_call_id`. All
+    /// other fields are unchanged.
     ///
     /// # Errors
     /// The first defect found, by message and field.
     pub fn parse(input: &[u8]) -> Result<Conversation, Error> {
-        let text = json::text(input).map_err(Error::Utf8)?;
-        if text.trim().is_empty() {
-            return Err(Error::Empty);
-        }
-        let conversation = conversation(text)?;
-        if let Some((at, literal)) = json::wide_integer(text) {
-            let before = &text[..at];
-            return Err(Error::Integer {
-                line: before.matches('\n').count() + 1,
-                column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
-                literal: literal.to_owned(),
-            });
-        }
-        Ok(conversation)
+        Ok(RequestBody::parse(input, &[])?.conversation)
     }
 
     /// Validates a parsed document; see [`Conversation::parse`].
@@ -60,7 +48,33 @@ impl Conversation {
         }
         let mut messages = Vec::new();
         list.into_iter().try_for_each(|value| push(&mut messages, value))?;
+        results::in_order(&mut messages)?;
         Ok(Conversation { messages, tools })
+    }
+}
+
+impl RequestBody {
+    /// Parses what [`Conversation::parse`] does, and keeps the fields beside the messages that are in `known`.
+    ///
+    /// # Errors
+    /// As [`Conversation::parse`].
+    pub fn parse(input: &[u8], known: &[&str]) -> Result<RequestBody, Error> {
+        let text = json::text(input).map_err(Error::Utf8)?;
+        if text.trim().is_empty() {
+            return Err(Error::Empty);
+        }
+        let text = &*json::input::whole_surrogates(text);
+        let mut body = body(text, known)?;
+        results::in_order(&mut body.conversation.messages)?;
+        if let Some((at, literal)) = json::wide_integer(text) {
+            let before = &text[..at];
+            return Err(Error::Integer {
+                line: before.matches('\n').count() + 1,
+                column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
+                literal: literal.to_owned(),
+            });
+        }
+        Ok(body)
     }
 }
 
@@ -68,32 +82,32 @@ impl Conversation {
 ///
 /// # Errors
 /// As [`Conversation::parse`].
-fn conversation(text: &str) -> Result<Conversation, Error> {
-    let mut found = Found::default();
+fn body(text: &str, known: &[&str]) -> Result<RequestBody, Error> {
+    let mut found = Found { known, body: RequestBody::default(), has_list: false, error: None };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = deserializer.deserialize_any(Document(&mut found)).and_then(|()| deserializer.end());
     // The parser's own error then only says that parsing was stopped.
     if let Some(error) = found.error {
         return Err(error);
     }
-    read.map_err(|source| Error::Json { source })?;
+    read.map_err(|source| Error::Json { source: json::input::explained(text, source) })?;
     if !found.has_list {
         return Err(Error::NotMessages { found: "an object without `messages`".into() });
     }
-    if found.conversation.messages.is_empty() {
+    if found.body.conversation.messages.is_empty() {
         return Err(Error::Empty);
     }
-    Ok(found.conversation)
+    Ok(found.body)
 }
 
-#[derive(Default)]
-struct Found {
-    conversation: Conversation,
+struct Found<'k> {
+    known: &'k [&'k str],
+    body: RequestBody,
     has_list: bool,
     error: Option<Error>,
 }
 
-impl Found {
+impl Found<'_> {
     /// Stops the parsing with an error that is not the parser's.
     fn refuse<T, E: de::Error>(&mut self, error: Error) -> Result<T, E> {
         self.error = Some(error);
@@ -107,7 +121,7 @@ impl Found {
     fn messages<'de, A: SeqAccess<'de>>(&mut self, mut items: A) -> Result<(), A::Error> {
         self.has_list = true;
         while let Some(Unique(value)) = items.next_element()? {
-            if let Err(error) = push(&mut self.conversation.messages, value) {
+            if let Err(error) = push(&mut self.body.conversation.messages, value) {
                 return self.refuse(error);
             }
         }
@@ -153,9 +167,9 @@ macro_rules! no_list {
 }
 
 /// Visitor of the whole document.
-struct Document<'f>(&'f mut Found);
+struct Document<'f, 'k>(&'f mut Found<'k>);
 
-impl<'de> Visitor<'de> for Document<'_> {
+impl<'de> Visitor<'de> for Document<'_, '_> {
     type Value = ();
 
     no_list!();
@@ -170,10 +184,19 @@ impl<'de> Visitor<'de> for Document<'_> {
                 "messages" => entries.next_value_seed(List(self.0))?,
                 "tools" => {
                     let Unique(tools) = entries.next_value()?;
-                    self.0.conversation.tools = Some(tools).filter(|tools| !tools.is_null());
+                    self.0.body.conversation.tools = Some(tools).filter(|tools| !tools.is_null());
                 }
-                // A request's other fields are ignored.
-                _ => drop(entries.next_value::<IgnoredAny>()?),
+                name if self.0.known.contains(&name) => {
+                    let Unique(value) = entries.next_value()?;
+                    if !value.is_null() {
+                        self.0.body.fields.insert(key.clone(), value);
+                    }
+                }
+                name => {
+                    if entries.next_value::<Option<IgnoredAny>>()?.is_some() {
+                        self.0.body.unknown.push(name.to_owned());
+                    }
+                }
             }
             seen.insert(key);
         }
@@ -182,9 +205,9 @@ impl<'de> Visitor<'de> for Document<'_> {
 }
 
 /// Visitor of the value of `messages`.
-struct List<'f>(&'f mut Found);
+struct List<'f, 'k>(&'f mut Found<'k>);
 
-impl<'de> DeserializeSeed<'de> for List<'_> {
+impl<'de> DeserializeSeed<'de> for List<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -192,7 +215,7 @@ impl<'de> DeserializeSeed<'de> for List<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for List<'_> {
+impl<'de> Visitor<'de> for List<'_, '_> {
     type Value = ();
 
     no_list!();
@@ -328,6 +351,50 @@ mod tests {
         assert_eq!(bare.to_string(), r#"{"type":"function","function":{"name":"g","arguments":{}}}"#);
         assert_eq!(read.messages[3].content(), Some(""));
         assert_eq!(read.messages[3].fields()["refusal"], Value::Null);
+    }
+
+    #[test]
+    fn what_clients_leave_out_or_write_otherwise_is_read_where_its_meaning_is_clear() {
+        let json = r#"[{"role": "user", "content": "half \ud83d a pair"},
+            {"role": "assistant", "content": null, "refusal": "No."},
+            {"role": "user", "content": [{"type": "input_text", "text": "a"}, "b"]},
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "Never."}], "refusal": null},
+            {"role": "user", "content": ""},
+            {"role": "assistant", "content": null},
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "content": "", "tool_calls": [
+                {"id": 7, "type": null, "function": {"name": "f", "arguments": null}},
+                {"id": "8", "type": "", "function": {"name": "g", "arguments": "null"}},
+                {"type": "function", "function": {"name": "h", "arguments": "{\"a\": \"\\ud83d\"}"}}]},
+            {"role": "tool", "tool_call_id": 7},
+            {"role": "tool", "tool_call_id": "8", "content": null}]"#;
+        let read = Conversation::parse(json.as_bytes()).unwrap();
+        let texts: Vec<&str> = read.messages.iter().map(|message| message.content().unwrap()).collect();
+        assert_eq!(texts, ["half \u{fffd} a pair", "No.", "a\nb", "Never.", "", "", "x", "", "", ""]);
+        let calls = Value::from(read.messages[7].tool_calls().to_vec());
+        let call = |name: &str, arguments: Value| serde_json::json!({"name": name, "arguments": arguments});
+        assert_eq!(calls[0]["function"], call("f", serde_json::json!({})));
+        assert_eq!(calls[1]["function"], call("g", serde_json::json!({})));
+        assert_eq!(calls[2]["function"], call("h", serde_json::json!({"a": "\u{fffd}"})));
+        assert_eq!((&calls[0]["type"], &calls[1]["type"], &calls[0]["id"]), (&"function".into(), &"function".into(), &"7".into()));
+        for (json, message) in [
+            (r#"[{"role": "user", "content": null}]"#, "messages[0].content: expected a string or a list"),
+            (r#"[{"role": "assistant", "tool_calls": [{"id": [], "function": {"name": "f"}}]}]"#, "messages[0].tool_calls[0].id: expected a string, found a list"),
+            (r#"[{"role": "assistant", "refusal": 1}]"#, "messages[0].refusal: expected a string, found a number"),
+            (r#"[{"role": "user", "content": [{"type": "text", "text": null}]}]"#, "messages[0].content[0].text: expected a string, found null"),
+            ("[{'role': 'user'}]", "the messages are not valid JSON: single quotes are no JSON"),
+        ] {
+            assert!(refused(json).starts_with(message), "{json}: {}", refused(json));
+        }
+    }
+
+    #[test]
+    fn the_fields_of_a_request_are_kept_if_their_reader_knows_them() {
+        let json = r#"{"seed": 1, "model": {"a": [1]}, "stop": null, "user": null,
+            "messages": [{"role": "user", "content": "x"}], "tool_choice": {"type": "auto"}}"#;
+        let read = RequestBody::parse(json.as_bytes(), &["tool_choice", "seed", "stop"]).unwrap();
+        assert_eq!(Value::from(read.fields).to_string(), r#"{"seed":1,"tool_choice":{"type":"auto"}}"#);
+        assert_eq!(read.unknown, ["model"]);
     }
 
     #[test]
