@@ -18,7 +18,10 @@ pub(super) fn in_order(messages: &mut [Message]) -> Result<(), Error> {
     let mut all_known = true;
     let mut at = 0;
     while at < messages.len() {
-        let end = messages[at..].iter().position(|message| message.role() != Role::Tool).map_or(messages.len(), |n| at + n);
+        let end = messages[at..]
+            .iter()
+            .position(|message| message.role() != Role::Tool)
+            .map_or(messages.len(), |n| at + n);
         if end > at {
             let caller = at.checked_sub(1).filter(|&caller| !messages[caller].tool_calls().is_empty());
             check_known(&messages[..end], at, caller, &known, all_known)?;
@@ -53,7 +56,8 @@ fn check_known(
     }
     for (index, message) in messages.iter().enumerate().skip(start) {
         if let Some(id) = id(message.fields().get("tool_call_id")).filter(|id| !known.contains(*id)) {
-            let problem = FieldError::UnknownId { id: id.to_owned(), known: some_of(messages, caller, known) };
+            let problem =
+                FieldError::UnknownId { id: id.to_owned(), known: some_of(messages, caller, known) };
             return Err(field(index, ".tool_call_id", problem));
         }
     }
@@ -90,7 +94,8 @@ fn sort(messages: &mut [Message], caller: usize, end: usize) -> Result<(), Error
         }
     }
     // The result of an earlier call does not belong to this one, so nothing can be said of the order.
-    let is_late = |i: usize| places[i].is_none() && id(messages[start + i].fields().get("tool_call_id")).is_some();
+    let is_late =
+        |i: usize| places[i].is_none() && id(messages[start + i].fields().get("tool_call_id")).is_some();
     if calls.iter().all(Option::is_none) || (0..places.len()).any(is_late) {
         return Ok(());
     }
@@ -133,7 +138,8 @@ mod tests {
 
     /// A conversation of calls with these ids and results with these ids and texts.
     fn conversation(calls: &[Value], results: &[(Value, &str)]) -> Result<Conversation, String> {
-        let call = |id: &Value| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": {}}});
+        let call =
+            |id: &Value| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": {}}});
         let mut messages = vec![
             json!({"role": "user", "content": "?"}),
             json!({"role": "assistant", "content": null, "tool_calls": calls.iter().map(call).collect::<Vec<_>>()}),
@@ -159,7 +165,11 @@ mod tests {
         let absent = Value::from("absent");
         for (calls, results, order) in [
             (vec![a.clone(), b.clone()], vec![(b.clone(), "2"), (a.clone(), "1")], "12"),
-            (vec![a.clone(), b.clone(), c.clone()], vec![(c.clone(), "3"), (a.clone(), "1"), (b.clone(), "2")], "123"),
+            (
+                vec![a.clone(), b.clone(), c.clone()],
+                vec![(c.clone(), "3"), (a.clone(), "1"), (b.clone(), "2")],
+                "123",
+            ),
             // Without ids, and with ids on one side only, the order stays.
             (vec![a.clone(), b.clone()], vec![(absent.clone(), "2"), (absent.clone(), "1")], "21"),
             (vec![a.clone(), b.clone()], vec![(Value::Null, "2"), ("".into(), "1")], "21"),
@@ -168,7 +178,11 @@ mod tests {
             (vec![a.clone(), b.clone()], vec![(absent.clone(), "2"), (a.clone(), "1")], "12"),
             // Calls with one id.
             (vec![a.clone(), a.clone()], vec![(a.clone(), "1"), (a.clone(), "2")], "12"),
-            (vec![b.clone(), a.clone(), a.clone()], vec![(a.clone(), "1"), (a.clone(), "2"), (b.clone(), "0")], "012"),
+            (
+                vec![b.clone(), a.clone(), a.clone()],
+                vec![(a.clone(), "1"), (a.clone(), "2"), (b.clone(), "0")],
+                "012",
+            ),
             // The last result is still to come.
             (vec![a.clone(), b.clone()], vec![(a.clone(), "1")], "1"),
             // Numbers as ids.
@@ -201,10 +215,12 @@ mod tests {
 
     #[test]
     fn a_result_may_come_late() {
-        let call = |id: &str| json!({"role": "assistant", "tool_calls": [{"id": id, "function": {"name": "f"}}]});
+        let call =
+            |id: &str| json!({"role": "assistant", "tool_calls": [{"id": id, "function": {"name": "f"}}]});
         let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": id});
         let user = json!({"role": "user", "content": "?"});
-        let messages = json!([user, call("a"), user, call("b"), result("a"), result("b"), user, call("b"), result("b")]);
+        let messages =
+            json!([user, call("a"), user, call("b"), result("a"), result("b"), user, call("b"), result("b")]);
         let read = Conversation::from_value(messages).unwrap();
         assert_eq!(read.messages[4].content(), Some("a"));
         // A call in the text has an id that nobody knows.
@@ -212,6 +228,9 @@ mod tests {
         assert!(Conversation::from_value(json!([user, text, result("a")])).is_ok());
         let wrong = json!([user, call("a"), user, result("z")]);
         let message = Conversation::from_value(wrong).unwrap_err().to_string();
-        assert!(message.starts_with("messages[3].tool_call_id: no call before it has the id `z`"), "{message}");
+        assert!(
+            message.starts_with("messages[3].tool_call_id: no call before it has the id `z`"),
+            "{message}"
+        );
     }
 }

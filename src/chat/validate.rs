@@ -122,7 +122,9 @@ fn joined_parts(parts: &Value) -> Result<String, MessageError> {
         let key = match part.get("type") {
             None | Some(Value::Null) => "text",
             // OpenAI's Responses interface has its own names for text.
-            Some(Value::String(kind)) if ["text", "input_text", "output_text"].contains(&kind.as_str()) => "text",
+            Some(Value::String(kind)) if ["text", "input_text", "output_text"].contains(&kind.as_str()) => {
+                "text"
+            }
             Some(Value::String(kind)) if kind == "refusal" => "refusal",
             Some(Value::String(kind)) => {
                 return Err(MessageError::new(at(".type"), FieldError::UnknownPart(kind.clone())));

@@ -76,7 +76,8 @@ fn foreign(line: &str, column: usize) -> Option<&'static str> {
     if starts("undefined") || starts("NaN") || starts("Infinity") {
         return Some("JSON has no undefined, NaN or Infinity");
     }
-    if bytes.get(end.wrapping_sub(1)..).is_some_and(|rest| rest.starts_with(b"//") || rest.starts_with(b"/*")) {
+    if bytes.get(end.wrapping_sub(1)..).is_some_and(|rest| rest.starts_with(b"//") || rest.starts_with(b"/*"))
+    {
         return Some("JSON has no comments");
     }
     None
@@ -104,7 +105,10 @@ mod tests {
     #[test]
     fn notations_of_other_languages_are_called_by_their_name() {
         for (text, reason) in [
-            ("[{'name': 'f'}]", "single quotes are no JSON (Python's json.dumps writes double ones) at line 1 column 3"),
+            (
+                "[{'name': 'f'}]",
+                "single quotes are no JSON (Python's json.dumps writes double ones) at line 1 column 3",
+            ),
             ("{\n \"a\": 'b'}", "single quotes are no JSON"),
             (r#"{"a": None}"#, "Python's None, True and False"),
             (r#"{"a": [True]}"#, "Python's None, True and False"),

@@ -87,9 +87,13 @@ fn walk(
         }
         let near = nearest(word, &keyword::CONSTRAINTS).filter(|_| !keyword::is_annotation(word));
         let warning = match near {
-            Some(near) => format!("{pointer}: `{word}` is not a keyword and does nothing; did you mean `{near}`?"),
+            Some(near) => {
+                format!("{pointer}: `{word}` is not a keyword and does nothing; did you mean `{near}`?")
+            }
             None if is_used && value.is_object() && is_property(value) && !keyword::is_constraint(word) => {
-                format!("{pointer}: `{word}` is not a keyword and does nothing; does it belong under `properties`?")
+                format!(
+                    "{pointer}: `{word}` is not a keyword and does nothing; does it belong under `properties`?"
+                )
             }
             None => continue,
         };
@@ -113,7 +117,9 @@ fn walk(
         } else if HOLD_SCHEMAS.contains(&word.as_str()) {
             match value {
                 Value::Array(list) => {
-                    list.iter().enumerate().try_for_each(|(i, child)| step(&format!("/{word}/{i}"), child, true))?;
+                    list.iter()
+                        .enumerate()
+                        .try_for_each(|(i, child)| step(&format!("/{word}/{i}"), child, true))?;
                 }
                 child => step(&format!("/{word}"), child, true)?,
             }
@@ -202,7 +208,8 @@ fn is_property(value: &Value) -> bool {
     match value {
         Value::String(text) => TYPES.contains(&text.as_str()),
         Value::Object(map) => {
-            names_type(value) || (!map.is_empty() && map.values().all(|child| child.is_object() && names_type(child)))
+            names_type(value)
+                || (!map.is_empty() && map.values().all(|child| child.is_object() && names_type(child)))
         }
         _ => false,
     }
@@ -230,18 +237,39 @@ mod tests {
             (json!({"city": "string", "days": "integer"}), "only `city`, `days`;"),
             (json!({"title": city, "type": city}), "only `title`, `type`;"),
             (json!({"type": "object", "city": city}), "#: `city` is not a keyword and looks like a property"),
-            (json!({"type": "object", "city": "string"}), "`city` is not a keyword and looks like a property"),
+            (
+                json!({"type": "object", "city": "string"}),
+                "`city` is not a keyword and looks like a property",
+            ),
             (json!({"type": "object", "fields": {"city": city}}), "`fields` is not a keyword and looks"),
-            (json!({"city": city, "required": ["city"]}), "`city` is not a keyword and looks like a property"),
-            (json!({"type": "object", "additionalProperties": false, "city": city}), "`city` is not a keyword"),
-            (json!({"properties": {"a": {"b": city}}}), "#/properties/a: no keyword of JSON Schema stands here"),
-            (json!({"items": {"property": {"a": city}}}), "#/items: `property` is not a keyword; did you mean"),
+            (
+                json!({"city": city, "required": ["city"]}),
+                "`city` is not a keyword and looks like a property",
+            ),
+            (
+                json!({"type": "object", "additionalProperties": false, "city": city}),
+                "`city` is not a keyword",
+            ),
+            (
+                json!({"properties": {"a": {"b": city}}}),
+                "#/properties/a: no keyword of JSON Schema stands here",
+            ),
+            (
+                json!({"items": {"property": {"a": city}}}),
+                "#/items: `property` is not a keyword; did you mean",
+            ),
             (json!({"type": "object", "propertis": {"a": city}}), "did you mean `properties`?"),
             (json!({"type": "object", "Properties": {"a": city}}), "did you mean `properties`?"),
-            (json!({"properties": {"a": city}, "require": ["a"]}), "`require` is not a keyword; did you mean `required`?"),
+            (
+                json!({"properties": {"a": city}, "require": ["a"]}),
+                "`require` is not a keyword; did you mean `required`?",
+            ),
             (json!({"properties": {"a": city}, "requierd": ["a"]}), "did you mean `required`?"),
             (json!({"name": "x", "strict": true, "schema": {"type": "object"}}), "give that alone"),
-            (json!({"parameters": {"type": "object"}}), "if the schema is the value of `parameters`, give that alone"),
+            (
+                json!({"parameters": {"type": "object"}}),
+                "if the schema is the value of `parameters`, give that alone",
+            ),
             (json!({"$defs": {"a": {"propertys": {"b": city}}}}), "#/$defs/a: `propertys`"),
         ] {
             let message = check(&schema).map_err(|error| error.to_string()).unwrap_err();
@@ -252,9 +280,18 @@ mod tests {
     #[test]
     fn keywords_that_do_nothing_are_warned_of() {
         for (schema, expected) in [
-            (json!({"type": "string", "maxlength": 3}), "#: `maxlength` is not a keyword and does nothing; did you mean `maxLength`?"),
-            (json!({"properties": {"a": {"type": "string", "enums": ["x"]}}}), "#/properties/a: `enums` is not a keyword and does nothing; did you mean `enum`?"),
-            (json!({"properties": {"a": {}}, "b": {"type": "string"}}), "#: `b` is not a keyword and does nothing; does it belong under `properties`?"),
+            (
+                json!({"type": "string", "maxlength": 3}),
+                "#: `maxlength` is not a keyword and does nothing; did you mean `maxLength`?",
+            ),
+            (
+                json!({"properties": {"a": {"type": "string", "enums": ["x"]}}}),
+                "#/properties/a: `enums` is not a keyword and does nothing; did you mean `enum`?",
+            ),
+            (
+                json!({"properties": {"a": {}}, "b": {"type": "string"}}),
+                "#: `b` is not a keyword and does nothing; does it belong under `properties`?",
+            ),
         ] {
             assert_eq!(check(&schema).unwrap(), [expected], "{schema}");
         }

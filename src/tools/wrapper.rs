@@ -19,7 +19,8 @@ const BESIDE: [&str; 4] = ["name", "strict", "description", "type"];
 /// [`Error::AnswerSchema`] with the key that is missing or in doubt.
 pub fn answer_schema(document: Value) -> Result<(Value, Vec<String>), Error> {
     let schema = unwrapped(document).map_err(refused)?;
-    let warnings = keywords::check(&schema).map_err(|source| Error::AnswerSchema { source: Box::new(source) })?;
+    let warnings =
+        keywords::check(&schema).map_err(|source| Error::AnswerSchema { source: Box::new(source) })?;
     Ok((schema, warnings))
 }
 
