@@ -10,6 +10,7 @@
 //! read         Call, Prompt, Generated     -> Answer           calls, parsed and checked
 //! ```
 
+mod body;
 mod constrain;
 mod constraint;
 mod draft_history;
@@ -31,6 +32,7 @@ mod text_tools;
 mod timings;
 mod tool_format;
 
+pub use body::RequestFields;
 pub use constraint::constraint;
 pub use error::{Cut, Error, Result};
 pub use generate::Reader;

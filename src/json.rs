@@ -1,5 +1,8 @@
 //! JSON as models write it: one space after `:` and `,`, and no repeated keys.
 
+pub mod input;
+pub mod near;
+
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, MapAccess, SeqAccess, Visitor},

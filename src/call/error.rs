@@ -116,6 +116,14 @@ pub enum Error {
         /// Tokens by part of the prompt, and the number of messages that would fit.
         parts: Parts,
     },
+    /// A field of a request body is invalid, or cannot be held.
+    #[error("the request's `{field}` {problem}")]
+    Field {
+        /// The field.
+        field: String,
+        /// The defect.
+        problem: String,
+    },
     /// Messages or a chat template that cannot be used.
     #[error(transparent)]
     Chat(#[from] chat::Error),
@@ -142,7 +150,8 @@ impl Error {
             Error::Tools(e) => e.kind(),
             Error::Runtime(e) => e.kind(),
             Error::Memory(_) => Kind::Unavailable,
-            Error::NoTemplate
+            Error::Field { .. }
+            | Error::NoTemplate
             | Error::NoDialect { .. }
             | Error::TextTooLong { .. }
             | Error::PromptTooLong { .. } => Kind::Data,

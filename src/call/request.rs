@@ -45,7 +45,7 @@ pub struct Request<'r> {
     pub choice: Choice,
     /// Most calls in one turn (OpenAI's `parallel_tool_calls`); one if the dialect has no way to write several.
     pub parallel: NonZeroUsize,
-    /// Without tools: the JSON schema of the answer; `None` is free text.
+    /// Without tools, or with the choice [`Choice::None`]: the JSON schema of the answer; `None` is free text.
     pub schema: Option<&'r AnswerSchema>,
     /// Order of the keys in the objects of a call.
     pub key_order: KeyOrder,

@@ -30,12 +30,13 @@ impl<'r> ResponseFormat<'r> {
     /// The kind that `request` asks for, with calls written in `dialect`.
     pub fn new(request: &Request<'r>, dialect: Option<&'static dyn Dialect>) -> Result<ResponseFormat<'r>> {
         let format = |kind| ResponseFormat { kind, prefix: "" };
+        let json = request.schema.map(|schema| Kind::Json { schema, answer: JsonAnswer::new(schema) });
         let Some(tools) = request.tools else {
-            return Ok(format(match request.schema {
-                Some(schema) => Kind::Json { schema, answer: JsonAnswer::new(schema) },
-                None => Kind::Text { without: None },
-            }));
+            return Ok(format(json.unwrap_or(Kind::Text { without: None })));
         };
+        if let (Some(json), Choice::None) = (json, &request.choice) {
+            return Ok(format(json));
+        }
         let (Some(dialect), false) = (dialect, request.choice == Choice::None) else {
             return Ok(format(Kind::Text { without: dialect.and_then(opening) }));
         };

@@ -191,4 +191,22 @@ pub enum FieldError {
     /// OpenAI's `function_call`, the predecessor of `tool_calls`.
     #[error("this older form of a call is not read by chat templates; write it as `tool_calls`")]
     FunctionCall,
+    /// A result's id that no earlier call has.
+    #[error("no call before it has the id `{id}`; the ids are {}", listed(known))]
+    UnknownId {
+        /// The id.
+        id: String,
+        /// Ids of the calls before it, eight at most.
+        known: Vec<String>,
+    },
+    /// A second result of one call.
+    #[error("`{0}` has a result already; give each call one")]
+    SecondResult(String),
+    /// A call without a result before one that has its own: templates would show the wrong one.
+    #[error("the call `{0}` has no result, and a later call has one; give every call its result")]
+    NoResult(String),
+}
+
+fn listed(ids: &[String]) -> String {
+    ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ")
 }

@@ -102,3 +102,14 @@ impl Conversation {
         self
     }
 }
+
+/// A conversation, and what came with it in a request body.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RequestBody {
+    /// The messages and `tools`.
+    pub conversation: Conversation,
+    /// The other fields whose names the reader knows, in their order; not validated here, never null.
+    pub fields: Map<String, Value>,
+    /// Names of the other fields; their values are not kept.
+    pub unknown: Vec<String>,
+}

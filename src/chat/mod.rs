@@ -8,11 +8,12 @@ mod error;
 mod message;
 mod python;
 mod read;
+mod results;
 mod template;
 mod validate;
 
 pub use error::{Error, FieldError};
-pub use message::{Conversation, Message, Role};
+pub use message::{Conversation, Message, RequestBody, Role};
 pub use template::{LocalTime, RenderOptions, Template, select_template, source_date_epoch};
 
 /// The system prompt with which the TFT models were trained, for a task description.

@@ -2,7 +2,7 @@
 //! parsing: a hundred megabytes of something else are not first converted to values.
 
 use super::{
-    Conversation, Error,
+    Conversation, Error, RequestBody, results,
     validate::{json_type, push},
 };
 use crate::json::{self, Unique};
@@ -19,25 +19,13 @@ impl Conversation {
     /// Accepted beyond OpenAI's form are a byte order mark, `arguments` as an object or as text, and assistant
     /// messages with tool calls and without `content`. The template gets arguments as objects, and the text
     /// parts of a content list joined by line feeds. A content that is missing or null beside tool calls
-    /// becomes `""`. All other fields are unchanged.
+    /// becomes `""`, and beside `refusal` its text. Results stand in the order of their calls, by `tool_call_id`. All
+    /// other fields are unchanged.
     ///
     /// # Errors
     /// The first defect found, by message and field.
     pub fn parse(input: &[u8]) -> Result<Conversation, Error> {
-        let text = json::text(input).map_err(Error::Utf8)?;
-        if text.trim().is_empty() {
-            return Err(Error::Empty);
-        }
-        let conversation = conversation(text)?;
-        if let Some((at, literal)) = json::wide_integer(text) {
-            let before = &text[..at];
-            return Err(Error::Integer {
-                line: before.matches('\n').count() + 1,
-                column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
-                literal: literal.to_owned(),
-            });
-        }
-        Ok(conversation)
+        Ok(RequestBody::parse(input, &[])?.conversation)
     }
 
     /// Validates a parsed document; see [`Conversation::parse`].
@@ -60,7 +48,33 @@ impl Conversation {
         }
         let mut messages = Vec::new();
         list.into_iter().try_for_each(|value| push(&mut messages, value))?;
+        results::in_order(&mut messages)?;
         Ok(Conversation { messages, tools })
+    }
+}
+
+impl RequestBody {
+    /// Parses what [`Conversation::parse`] does, and keeps the fields beside the messages that are in `known`.
+    ///
+    /// # Errors
+    /// As [`Conversation::parse`].
+    pub fn parse(input: &[u8], known: &[&str]) -> Result<RequestBody, Error> {
+        let text = json::text(input).map_err(Error::Utf8)?;
+        if text.trim().is_empty() {
+            return Err(Error::Empty);
+        }
+        let text = &*json::input::whole_surrogates(text);
+        let mut body = body(text, known)?;
+        results::in_order(&mut body.conversation.messages)?;
+        if let Some((at, literal)) = json::wide_integer(text) {
+            let before = &text[..at];
+            return Err(Error::Integer {
+                line: before.matches('\n').count() + 1,
+                column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
+                literal: literal.to_owned(),
+            });
+        }
+        Ok(body)
     }
 }
 
@@ -68,32 +82,32 @@ impl Conversation {
 ///
 /// # Errors
 /// As [`Conversation::parse`].
-fn conversation(text: &str) -> Result<Conversation, Error> {
-    let mut found = Found::default();
+fn body(text: &str, known: &[&str]) -> Result<RequestBody, Error> {
+    let mut found = Found { known, body: RequestBody::default(), has_list: false, error: None };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = deserializer.deserialize_any(Document(&mut found)).and_then(|()| deserializer.end());
     // The parser's own error then only says that parsing was stopped.
     if let Some(error) = found.error {
         return Err(error);
     }
-    read.map_err(|source| Error::Json { source })?;
+    read.map_err(|source| Error::Json { source: json::input::explained(text, source) })?;
     if !found.has_list {
         return Err(Error::NotMessages { found: "an object without `messages`".into() });
     }
-    if found.conversation.messages.is_empty() {
+    if found.body.conversation.messages.is_empty() {
         return Err(Error::Empty);
     }
-    Ok(found.conversation)
+    Ok(found.body)
 }
 
-#[derive(Default)]
-struct Found {
-    conversation: Conversation,
+struct Found<'k> {
+    known: &'k [&'k str],
+    body: RequestBody,
     has_list: bool,
     error: Option<Error>,
 }
 
-impl Found {
+impl Found<'_> {
     /// Stops the parsing with an error that is not the parser's.
     fn refuse<T, E: de::Error>(&mut self, error: Error) -> Result<T, E> {
         self.error = Some(error);
@@ -107,7 +121,7 @@ impl Found {
     fn messages<'de, A: SeqAccess<'de>>(&mut self, mut items: A) -> Result<(), A::Error> {
         self.has_list = true;
         while let Some(Unique(value)) = items.next_element()? {
-            if let Err(error) = push(&mut self.conversation.messages, value) {
+            if let Err(error) = push(&mut self.body.conversation.messages, value) {
                 return self.refuse(error);
             }
         }
@@ -153,9 +167,9 @@ macro_rules! no_list {
 }
 
 /// Visitor of the whole document.
-struct Document<'f>(&'f mut Found);
+struct Document<'f, 'k>(&'f mut Found<'k>);
 
-impl<'de> Visitor<'de> for Document<'_> {
+impl<'de> Visitor<'de> for Document<'_, '_> {
     type Value = ();
 
     no_list!();
@@ -170,10 +184,19 @@ impl<'de> Visitor<'de> for Document<'_> {
                 "messages" => entries.next_value_seed(List(self.0))?,
                 "tools" => {
                     let Unique(tools) = entries.next_value()?;
-                    self.0.conversation.tools = Some(tools).filter(|tools| !tools.is_null());
+                    self.0.body.conversation.tools = Some(tools).filter(|tools| !tools.is_null());
                 }
-                // A request's other fields are ignored.
-                _ => drop(entries.next_value::<IgnoredAny>()?),
+                name if self.0.known.contains(&name) => {
+                    let Unique(value) = entries.next_value()?;
+                    if !value.is_null() {
+                        self.0.body.fields.insert(key.clone(), value);
+                    }
+                }
+                name => {
+                    if entries.next_value::<Option<IgnoredAny>>()?.is_some() {
+                        self.0.body.unknown.push(name.to_owned());
+                    }
+                }
             }
             seen.insert(key);
         }
@@ -182,9 +205,9 @@ impl<'de> Visitor<'de> for Document<'_> {
 }
 
 /// Visitor of the value of `messages`.
-struct List<'f>(&'f mut Found);
+struct List<'f, 'k>(&'f mut Found<'k>);
 
-impl<'de> DeserializeSeed<'de> for List<'_> {
+impl<'de> DeserializeSeed<'de> for List<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -192,7 +215,7 @@ impl<'de> DeserializeSeed<'de> for List<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for List<'_> {
+impl<'de> Visitor<'de> for List<'_, '_> {
     type Value = ();
 
     no_list!();
@@ -203,139 +226,4 @@ impl<'de> Visitor<'de> for List<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(json: &str) -> String {
-        let error = Conversation::parse(json.as_bytes()).unwrap_err();
-        match std::error::Error::source(&error) {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn a_broken_message_is_named_by_its_place_and_field() {
-        for (json, message) in [
-            (
-                "",
-                "there are no messages; give at least one, for example {\"role\": \"user\", \"content\": \"...\"}",
-            ),
-            (
-                "[]",
-                "there are no messages; give at least one, for example {\"role\": \"user\", \"content\": \"...\"}",
-            ),
-            (
-                "5",
-                "the messages are a number; expected an array of messages, or an object with the key `messages`",
-            ),
-            (
-                "{\"model\": 1}",
-                "the messages are an object without `messages`; expected an array of messages, or an object with the key `messages`",
-            ),
-            ("[1]", "messages[0]: expected an object, found a number"),
-            ("[{}]", "messages[0].role: missing"),
-            (
-                r#"[{"role": "robot"}]"#,
-                "messages[0].role: unknown role `robot`; known roles: system, developer, user, assistant, tool",
-            ),
-            (r#"[{"role": "user", "content": "x"}, {"role": "user"}]"#, "messages[1].content: missing"),
-            (
-                r#"[{"role": "user", "content": 5}]"#,
-                "messages[0].content: expected a string or a list of text parts, found a number",
-            ),
-            (
-                r#"[{"role": "user", "content": [{"type": "image_url"}]}]"#,
-                "messages[0].content[0].type: a content part of type `image_url` is not supported; only `text` is",
-            ),
-            (r#"[{"role": "assistant"}]"#, "messages[0].content: missing"),
-            (
-                r#"[{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{\"a\": }"}}]}]"#,
-                "messages[0].tool_calls[0].function.arguments: not valid JSON: expected value at line 1 column 7",
-            ),
-            (
-                r#"[{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "[1]"}}]}]"#,
-                "messages[0].tool_calls[0].function.arguments: expected an object, or text that holds one, found a list",
-            ),
-            (
-                r#"[{"role": "assistant", "tool_calls": [{"function": {"arguments": {}}}]}]"#,
-                "messages[0].tool_calls[0].function.name: missing",
-            ),
-            (
-                r#"[{"role": "assistant", "tool_calls": [{"type": "custom"}]}]"#,
-                "messages[0].tool_calls[0].type: a tool call of type `custom` is not supported; only `function` is",
-            ),
-            (
-                r#"[{"role": "user", "content": "x"}, {"role": "tool", "content": "y"}]"#,
-                "messages[1].role: a `tool` message holds the result of a call, and no assistant message stands before it; put the assistant's message with the call in front",
-            ),
-            (
-                r#"[{"role": "assistant", "content": "", "function_call": {"name": "f"}}]"#,
-                "messages[0].function_call: this older form of a call is not read by chat templates; write it as `tool_calls`",
-            ),
-            (
-                r#"[{"role": "user", "content": "x", "role": "tool"}]"#,
-                "the messages are not valid JSON: the key \"role\" stands twice in one object at line 1 column 49",
-            ),
-            (
-                r#"{"messages": [{"role": "user", "content": "x"}], "messages": []}"#,
-                "the messages are not valid JSON: the key \"messages\" stands twice in one object at line 1 column 59",
-            ),
-            (
-                r#"[{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{\"a\": 1, \"a\": 2}"}}]}]"#,
-                "messages[0].tool_calls[0].function.arguments: not valid JSON: the key \"a\" stands twice in one object at line 1 column 16",
-            ),
-            (
-                "{\"messages\": null}",
-                "the messages are null; expected an array of messages, or an object with the key `messages`",
-            ),
-            (
-                "[{\"role\": \"user\", \"content\": \"x\"}] x",
-                "the messages are not valid JSON: trailing characters at line 1 column 36",
-            ),
-            (
-                "[\n {\"role\": \"user\", \"content\": \"1e99999999999999999999\", \"n\": 12345678901234567890123}]",
-                "line 2, column 61: the integer 12345678901234567890123 does not fit in 64 bits and would be rounded; write it as a string",
-            ),
-        ] {
-            assert_eq!(refused(json), message, "{json}");
-        }
-    }
-
-    #[test]
-    fn text_that_is_not_utf8_is_refused_with_the_offset() {
-        let error = Conversation::parse(b"[\xff]").unwrap_err();
-        assert!(matches!(error, Error::Utf8(json::NotUtf8 { offset: 1, is_utf16: false })), "{error}");
-        let error = Conversation::parse(b"\xff\xfe[\0]\0").unwrap_err();
-        assert!(error.to_string().contains("UTF-16"), "{error}");
-    }
-
-    #[test]
-    fn a_byte_order_mark_and_the_habits_of_the_tft_data_are_accepted() {
-        let json = "\u{feff}".to_owned()
-            + r#"{"messages": [
-                {"role": "user", "content": "x"},
-                {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{\"b\": 1.0, \"a\": 2}"}}]},
-                {"role": "user", "content": "[{\"city\": \"Bern\"}]"},
-                {"role": "assistant", "content": null, "tool_calls": [{"name": "g"}], "refusal": null}
-            ], "tools": []}"#;
-        let read = Conversation::parse(json.as_bytes()).unwrap();
-        assert_eq!(read.tools, Some(serde_json::json!([])));
-        assert_eq!(read.messages[1].content(), Some(""));
-        let arguments = &read.messages[1].tool_calls()[0]["function"]["arguments"];
-        assert_eq!(arguments.to_string(), r#"{"b":1.0,"a":2}"#);
-        let bare = &read.messages[3].tool_calls()[0];
-        assert_eq!(bare.to_string(), r#"{"type":"function","function":{"name":"g","arguments":{}}}"#);
-        assert_eq!(read.messages[3].content(), Some(""));
-        assert_eq!(read.messages[3].fields()["refusal"], Value::Null);
-    }
-
-    #[test]
-    fn text_parts_become_one_text_and_absent_calls_leave_no_key() {
-        let json = r#"[{"role": "user", "content": [{"type": "text", "text": "a"}, {"text": "b"}]},
-            {"role": "assistant", "content": "c", "tool_calls": null}]"#;
-        let read = Conversation::parse(json.as_bytes()).unwrap();
-        assert_eq!(read.messages[0].content(), Some("a\nb"));
-        assert!(!read.messages[1].fields().contains_key("tool_calls"));
-    }
-}
+mod tests;

@@ -53,7 +53,8 @@ fn message(value: Value) -> Result<Message, MessageError> {
             .ok_or_else(|| MessageError::new(".role", FieldError::UnknownRole(word.clone())))?,
         Some(other) => return Err(MessageError::wrong_type(".role", "a string", other)),
     };
-    for name in ["name", "tool_call_id", "reasoning_content"] {
+    number_to_text(fields.get_mut("tool_call_id"));
+    for name in ["name", "tool_call_id", "reasoning_content", "refusal"] {
         match fields.get(name) {
             None | Some(Value::Null | Value::String(_)) => {}
             Some(other) => return Err(MessageError::wrong_type(format!(".{name}"), "a string", other)),
@@ -67,17 +68,35 @@ fn message(value: Value) -> Result<Message, MessageError> {
     Ok(Message::new(role, fields))
 }
 
+/// Writes an id given as a number as text, as templates expect it.
+fn number_to_text(id: Option<&mut Value>) {
+    if let Some(slot @ Value::Number(_)) = id {
+        *slot = slot.to_string().into();
+    }
+}
+
 /// Validates `content` and joins a list of text parts into one text.
 fn content(role: Role, has_calls: bool, fields: &mut Map<String, Value>) -> Result<(), MessageError> {
-    let silent = role == Role::Assistant
-        && (has_calls || fields.get("reasoning_content").is_some_and(|thought| thought.is_string()));
+    let is_text = |key: &str| fields.get(key).is_some_and(Value::is_string);
+    let may_be_missing = match role {
+        Role::Assistant => has_calls || is_text("reasoning_content") || is_text("refusal"),
+        // A tool that gives nothing back.
+        Role::Tool => true,
+        _ => false,
+    };
+    let may_be_null = may_be_missing || role == Role::Assistant;
+    // OpenAI's models decline in `refusal`, which no template shows, and leave `content` null.
+    let silence = match (role, fields.get("refusal")) {
+        (Role::Assistant, Some(Value::String(refusal))) => Value::String(refusal.clone()),
+        _ => "".into(),
+    };
     match fields.get_mut("content") {
         Some(Value::String(_)) => {}
         // Qwen3's templates and others fail on a missing or null content.
-        None if silent => {
-            fields.insert("content".into(), "".into());
+        None if may_be_missing => {
+            fields.insert("content".into(), silence);
         }
-        Some(slot @ Value::Null) if silent => *slot = "".into(),
+        Some(slot @ Value::Null) if may_be_null => *slot = silence,
         None => return Err(MessageError::new(".content", FieldError::Missing)),
         // Templates that support only text silently skip a list, so they never get one.
         Some(slot @ Value::Array(_)) => *slot = Value::String(joined_parts(slot)?),
@@ -92,21 +111,30 @@ fn joined_parts(parts: &Value) -> Result<String, MessageError> {
     let mut texts = Vec::new();
     for (i, part) in parts.as_array().into_iter().flatten().enumerate() {
         let at = |name: &str| format!(".content[{i}]{name}");
-        let Value::Object(part) = part else {
-            return Err(MessageError::wrong_type(at(""), "an object with `type` and `text`", part));
+        let part = match part {
+            Value::Object(part) => part,
+            Value::String(text) => {
+                texts.push(text.as_str());
+                continue;
+            }
+            other => return Err(MessageError::wrong_type(at(""), "an object with `type` and `text`", other)),
         };
-        match part.get("type") {
-            None => {}
-            Some(Value::String(kind)) if kind == "text" => {}
+        let key = match part.get("type") {
+            None | Some(Value::Null) => "text",
+            // OpenAI's Responses interface has its own names for text.
+            Some(Value::String(kind)) if ["text", "input_text", "output_text"].contains(&kind.as_str()) => {
+                "text"
+            }
+            Some(Value::String(kind)) if kind == "refusal" => "refusal",
             Some(Value::String(kind)) => {
                 return Err(MessageError::new(at(".type"), FieldError::UnknownPart(kind.clone())));
             }
             Some(other) => return Err(MessageError::wrong_type(at(".type"), "a string", other)),
-        }
-        match part.get("text") {
+        };
+        match part.get(key) {
             Some(Value::String(text)) => texts.push(text.as_str()),
-            None => return Err(MessageError::new(at(".text"), FieldError::Missing)),
-            Some(other) => return Err(MessageError::wrong_type(at(".text"), "a string", other)),
+            None => return Err(MessageError::new(at(&format!(".{key}")), FieldError::Missing)),
+            Some(other) => return Err(MessageError::wrong_type(at(&format!(".{key}")), "a string", other)),
         }
     }
     Ok(texts.join("\n"))
@@ -141,13 +169,20 @@ fn tool_call(call: &mut Value, at: &str) -> Result<(), MessageError> {
     let Value::Object(fields) = call else {
         return Err(MessageError::wrong_type(at, "an object", call));
     };
-    match fields.get("type") {
+    match fields.get_mut("type") {
         None => {}
         Some(Value::String(kind)) if kind == "function" => {}
+        Some(kind @ Value::Null) => *kind = "function".into(),
+        // Clients that put a stream together may leave it empty.
+        Some(Value::String(kind)) if kind.is_empty() => "function".clone_into(kind),
         Some(Value::String(kind)) => {
             return Err(MessageError::new(format!("{at}.type"), FieldError::UnknownCallType(kind.clone())));
         }
         Some(other) => return Err(MessageError::wrong_type(format!("{at}.type"), "a string", other)),
+    }
+    number_to_text(fields.get_mut("id"));
+    if let Some(other) = fields.get("id").filter(|id| !id.is_null() && !id.is_string()) {
+        return Err(MessageError::wrong_type(format!("{at}.id"), "a string", other));
     }
     if !fields.contains_key("function") && fields.contains_key("name") {
         let bare = std::mem::take(fields);
@@ -174,9 +209,9 @@ fn tool_call(call: &mut Value, at: &str) -> Result<(), MessageError> {
 /// Converts arguments given as text to an object.
 fn arguments(slot: &mut Value, at: String) -> Result<(), MessageError> {
     if let Value::String(text) = slot {
-        // Some servers write a call without arguments as empty text.
-        let text = if text.trim().is_empty() { "{}" } else { text.as_str() };
-        let parsed = json::parse_unique(text).map_err(|source| MessageError {
+        // Some servers write a call without arguments as empty text, some as null.
+        let text = if matches!(text.trim(), "" | "null") { "{}" } else { text.as_str() };
+        let parsed = json::input::parse(text).map_err(|source| MessageError {
             field: at.clone(),
             problem: FieldError::NotJson,
             source: Some(source),
@@ -188,6 +223,10 @@ fn arguments(slot: &mut Value, at: String) -> Result<(), MessageError> {
     }
     match slot {
         Value::Object(_) => Ok(()),
+        Value::Null => {
+            *slot = Map::new().into();
+            Ok(())
+        }
         other => Err(MessageError::wrong_type(at, "an object, or text that holds one", other)),
     }
 }

@@ -25,7 +25,7 @@ use super::{
 use edgecall::{
     Kind,
     cache::Cache,
-    call::{self, Call, Draft, PromptTemplate, Request},
+    call::{self, Call, Draft, PromptTemplate, Request, RequestFields},
     machine::{Thermometer, folders::cache_folder},
     memory::Repack,
     runtime::{self, LoadOptions, Model, Trust, Vocabulary},
@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(long)]
     trust_model: bool,
 
-    /// Tools that the model may call, in OpenAI's format
+    /// Tools that the model may call, as OpenAI or MCP list them; `-` reads stdin
     #[arg(long, value_name = "TOOLS.json")]
     tools: Option<PathBuf>,
 
@@ -66,9 +66,9 @@ pub struct Args {
     #[arg(long, value_name = "CHOICE")]
     tool_choice: Option<String>,
 
-    /// Maximum number of calls in one turn
-    #[arg(long, value_name = "N", default_value = "1")]
-    parallel: NonZeroUsize,
+    /// Maximum number of calls in one turn [default: 1]
+    #[arg(long, value_name = "N")]
+    parallel: Option<NonZeroUsize>,
 
     /// Answer with JSON that matches this schema, instead of a tool call
     #[arg(long, value_name = "SCHEMA.json", conflicts_with_all = ["tools", "tool_choice"])]
@@ -118,13 +118,13 @@ pub struct Args {
     #[arg(long)]
     print_prompt: bool,
 
-    /// Reasoning before the answer; auto leaves it to the chat template
-    #[arg(long, value_name = "WHEN", default_value = "off")]
-    think: ThinkArg,
+    /// Reasoning before the answer; auto leaves it to the chat template [default: off]
+    #[arg(long, value_name = "WHEN")]
+    think: Option<ThinkArg>,
 
-    /// Maximum number of tokens to generate; a call that needs more fails
-    #[arg(long, value_name = "N", default_value = "512")]
-    max_tokens: NonZeroUsize,
+    /// Maximum number of tokens to generate; a call that needs more fails [default: 512]
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<NonZeroUsize>,
 
     /// Close a call that reaches --max-tokens, if it has all required keys
     #[arg(long)]
@@ -153,9 +153,9 @@ pub struct Args {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     repack: RepackArg,
 
-    /// Sampling temperature; 0 is greedy decoding
-    #[arg(long, value_name = "T", default_value = "0", value_parser = temperature)]
-    temperature: f32,
+    /// Sampling temperature; 0 is greedy decoding [default: 0]
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    temperature: Option<f32>,
 
     /// Sample from the K most likely tokens
     #[arg(long, value_name = "K", requires = "temperature")]
@@ -169,9 +169,9 @@ pub struct Args {
     #[arg(long, value_name = "P", requires = "temperature", value_parser = probability)]
     min_p: Option<f32>,
 
-    /// Random seed
-    #[arg(long, value_name = "SEED", default_value = "0")]
-    seed: u64,
+    /// Random seed [default: 0]
+    #[arg(long, value_name = "SEED")]
+    seed: Option<u64>,
 
     /// Print the call, a chat.completion object, or only the call's arguments or name
     #[arg(long, value_name = "WHAT", default_value = "call")]
@@ -199,24 +199,26 @@ pub struct Args {
 }
 
 /// Runs the command; `started` is the time at which the program started.
-pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
+pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     if args.explain_tools {
         return explain_tools(&args);
     }
-    let Some(path) = &args.model else {
+    let file = args.model.clone();
+    let Some(path) = &file else {
         return Err(CliError::usage("there is no model; give -m MODEL.gguf"));
     };
     runtime::kernels::active()?;
     // No output can be left incomplete.
     exit::leave_on_interrupt("interrupted", || ())?;
-    let mut conversation = conversation(&args)?;
-    let ask = Ask::read(&args, conversation.tools.take())?;
+    let (mut conversation, fields) = conversation(&args)?;
+    let ask = Ask::read(&args, conversation.tools.take(), &fields)?;
+    args.adopt(&fields);
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let template = template(&args)?;
     let settings = settings(&args);
     let request = Request {
         choice: ask.choice.clone(),
-        parallel: args.parallel,
+        parallel: args.parallel.unwrap_or(NonZeroUsize::MIN),
         schema: ask.schema.as_ref(),
         key_order: args.key_order(),
         close_at_budget: args.close_at_budget,
@@ -282,11 +284,11 @@ fn cache(args: &Args) -> Option<Cache> {
 
 /// Prints how each keyword is handled. Tools with an unusable schema are listed too.
 fn explain_tools(args: &Args) -> anyhow::Result<()> {
-    let with_messages = match &args.messages {
-        Some(_) => conversation(args)?.tools,
-        None => None,
+    let (with_messages, fields) = match &args.messages {
+        Some(_) => conversation(args).map(|(conversation, fields)| (conversation.tools, fields))?,
+        None => (None, RequestFields::default()),
     };
-    let explanation = match (ask::tools(args, with_messages)?, ask::schema_text(args)?) {
+    let explanation = match (ask::tools(args, with_messages, &fields)?, ask::schema_value(args, &fields)?) {
         (Some(tools), _) => explain::explain(&tools, args.key_order()),
         (None, Some(schema)) => explain::explain_answer(&schema, args.key_order()),
         (None, None) => {

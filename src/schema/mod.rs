@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 pub use error::Error;
 pub use options::{KeyOrder, Meaning, Options};
+pub(crate) use read::keyword;
 pub use referencing::Draft;
 pub use report::{Line, Report, Status};
 use serde_json::Value;

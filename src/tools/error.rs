@@ -44,6 +44,17 @@ pub enum Error {
         /// The defect.
         problem: String,
     },
+    /// A tool without arguments has a field that was meant to describe some.
+    #[error(
+        "{tool}: `{field}` is not read, and the tool would have no arguments; put their JSON Schema under `parameters` \
+         beside `name`"
+    )]
+    SchemaKey {
+        /// The tool's number, from 1, and its name.
+        tool: String,
+        /// The field.
+        field: String,
+    },
     /// Two tools have the same name.
     #[error("tools {first} and {second} are both called `{name}`; rename one")]
     Duplicate {

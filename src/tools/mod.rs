@@ -6,23 +6,24 @@ pub mod dialect;
 mod error;
 pub mod explain;
 pub mod grammar;
+mod keywords;
+mod read;
 mod tool_call;
 pub mod turn;
 pub mod words;
+mod wrapper;
 
 pub use error::Error;
 pub use tool_call::ToolCall;
+pub use wrapper::answer_schema;
 
 use crate::{
     json,
     schema::{self, Checks, Compiled, KeyOrder},
 };
 use arguments::Arguments;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::HashMap;
-
-/// Most tools in a set; no context holds more.
-const MAX_TOOLS: usize = 4096;
 
 /// A function that the model may call.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +65,8 @@ impl Tool {
         Error::Parameters { tool: self.name.clone(), source: Box::new(source) }
     }
 
-    /// The tool's JSON in OpenAI's form, as given: the input of a chat template.
+    /// The tool's JSON in OpenAI's form, the input of a chat template: as given if it was in this form, else made of
+    /// the tool's name, description and schema.
     pub fn source(&self) -> &Value {
         &self.source
     }
@@ -74,16 +76,20 @@ impl Tool {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolSet {
     tools: Vec<Tool>,
+    warnings: Vec<String>,
 }
 
 impl ToolSet {
-    /// Parses tools from JSON: a list, or an object with a list under `tools`. Each tool is `{"type":
-    /// "function", "function": {...}}` or the bare function object.
+    /// Parses tools from JSON: a list, one tool, or an object with a list under `tools` as a request or an MCP server's
+    /// reply has it.
+    ///
+    /// A tool is `{"type": "function", "function": {...}}`, the bare function object, or what MCP, Anthropic, Gemini
+    /// and Bedrock call a tool; see [`Tool::source`].
     ///
     /// # Errors
     /// [`Error::Utf8`]; [`Error::Json`] with line and column; otherwise the tool and its invalid field.
     pub fn parse(text: &[u8]) -> Result<ToolSet, Error> {
-        let document = json::parse_exact(json::text(text).map_err(Error::Utf8)?);
+        let document = json::input::parse_exact(json::text(text).map_err(Error::Utf8)?);
         ToolSet::from_value(document.map_err(|source| Error::Json { source })?)
     }
 
@@ -92,32 +98,19 @@ impl ToolSet {
     /// # Errors
     /// The tool and its invalid field.
     pub fn from_value(document: Value) -> Result<ToolSet, Error> {
-        let list = match document {
-            Value::Array(list) => list,
-            Value::Object(mut object) => match object.remove("tools") {
-                Some(Value::Array(list)) => list,
-                _ => return Err(Error::NoList { found: "an object" }),
-            },
-            other => return Err(Error::NoList { found: json::type_name(&other) }),
-        };
-        if list.is_empty() {
-            return Err(Error::Empty);
-        }
-        if list.len() > MAX_TOOLS {
-            return Err(Error::TooMany { tools: list.len(), most: MAX_TOOLS });
-        }
-        let tools: Vec<Tool> = list
-            .into_iter()
-            .enumerate()
-            .map(|(i, value)| read_tool(i + 1, value))
-            .collect::<Result<_, _>>()?;
+        let (tools, warnings) = read::tools(document)?;
         let mut seen = HashMap::new();
         for (i, tool) in tools.iter().enumerate() {
             if let Some(first) = seen.insert(tool.name.as_str(), i + 1) {
                 return Err(Error::Duplicate { name: tool.name.clone(), first, second: i + 1 });
             }
         }
-        Ok(ToolSet { tools })
+        Ok(ToolSet { tools, warnings })
+    }
+
+    /// Doubts about the tools that do not keep them from being used, such as a misspelt keyword; one sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The tools, in the given order.
@@ -136,7 +129,7 @@ impl ToolSet {
     /// [`Error::NoSuchTool`] with the existing names.
     pub fn only(&self, name: &str) -> Result<ToolSet, Error> {
         match self.get(name) {
-            Some(tool) => Ok(ToolSet { tools: vec![tool.clone()] }),
+            Some(tool) => Ok(ToolSet { tools: vec![tool.clone()], warnings: Vec::new() }),
             None => Err(Error::NoSuchTool {
                 name: name.to_owned(),
                 tools: self.tools.iter().map(|tool| tool.name.clone()).collect(),
@@ -148,59 +141,6 @@ impl ToolSet {
     pub fn sources(&self) -> Vec<Value> {
         self.tools.iter().map(|tool| tool.source.clone()).collect()
     }
-}
-
-/// Reads the tool with number `nth` in its list, counted from 1.
-fn read_tool(nth: usize, value: Value) -> Result<Tool, Error> {
-    let wrong =
-        |field: &'static str, problem: String| Error::Field { tool: format!("tool {nth}"), field, problem };
-    let Value::Object(object) = &value else {
-        return Err(wrong("", format!("is {}, not an object", json::type_name(&value))));
-    };
-    if let Some(kind) = object.get("type")
-        && kind != "function"
-    {
-        return Err(wrong("type", format!("is {kind}; only \"function\" can be called")));
-    }
-    let wrapped = object.contains_key("function");
-    let function = match object.get("function") {
-        Some(Value::Object(function)) => function,
-        Some(other) => {
-            return Err(wrong("function", format!("is {}, not an object", json::type_name(other))));
-        }
-        None => object,
-    };
-    let name = match function.get("name") {
-        Some(Value::String(name)) if !name.is_empty() => name.clone(),
-        Some(Value::String(_)) => return Err(wrong("name", "is empty".into())),
-        Some(other) => return Err(wrong("name", format!("is {}, not a string", json::type_name(other)))),
-        None => return Err(wrong("name", "is missing".into())),
-    };
-    let wrong = |field, problem| Error::Field { tool: format!("tool {nth} `{name}`"), field, problem };
-    if let Some(other) = function.get("description").filter(|d| !d.is_string() && !d.is_null()) {
-        return Err(wrong("description", format!("is {}, not a string", json::type_name(other))));
-    }
-    let parameters = match function.get("parameters") {
-        Some(Value::Object(parameters)) => parameters.clone(),
-        Some(Value::Null) | None => Map::new(),
-        Some(other) => {
-            return Err(wrong("parameters", format!("is {}, not an object", json::type_name(other))));
-        }
-    };
-    if let Some(kind) = parameters.get("type").filter(|kind| *kind != "object") {
-        return Err(wrong(
-            "parameters.type",
-            format!("is {kind}; the arguments of a call are an \"object\""),
-        ));
-    }
-    let source = if wrapped {
-        value
-    } else {
-        let Value::Object(mut function) = value else { unreachable!("looked at above") };
-        function.shift_remove("type");
-        json!({"type": "function", "function": function})
-    };
-    Ok(Tool { name, source: json::rounded(source), arguments: Arguments::new(parameters) })
 }
 
 #[cfg(test)]

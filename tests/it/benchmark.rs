@@ -180,7 +180,28 @@ fn a_data_set_that_cannot_be_used_is_refused_by_line_and_field() {
         (format!("{good}\n\n{{"), "test.jsonl: line 3: not valid JSON: EOF"),
         ("7".into(), "line 1: is a number, not an object"),
         (r#"{"answer": "{}"}"#.into(), "line 1: `question` is missing"),
-        (r#"{"question": [], "answer": "{}"}"#.into(), "`question` is an array, not a string"),
+        (
+            r#"{"question": {}, "answer": "{}"}"#.into(),
+            "`question` is an object, not a list of messages or a string",
+        ),
+        (format!("{good}\n{good} x"), "test.jsonl: line 2: not valid JSON: trailing characters at column"),
+        (format!("[\n{good}\n]"), "is one JSON array; one JSON object a line is expected (`jq -c '.[]'`"),
+        (
+            "{\n".into(),
+            "line 1: not valid JSON: EOF while parsing an object at column 1; each line holds a whole",
+        ),
+        (
+            good.replace("answer", "anwser"),
+            "line 1: `anwser` is not a key of a test set; did you mean `answer`?",
+        ),
+        (
+            line("[{]", call),
+            "`question` holds no messages: not valid JSON at character 3 of its text: key must be",
+        ),
+        (
+            r#"{"question": [{"role": "user", "content": "x"}], "answer": []}"#.into(),
+            "`answer` is an array, not a call",
+        ),
         (line("[]", call), "line 1: `question` holds no messages: there are no messages"),
         (line(user, "hello"), "`answer` is no call: no JSON"),
         (line(user, r#"{"name": "g"}"#), "`answer` calls `g`, which is none of the job's tools"),
@@ -208,6 +229,13 @@ fn a_data_set_that_cannot_be_used_is_refused_by_line_and_field() {
     std::fs::write(&test, format!("{good}\n")).unwrap();
     let dataset = Dataset::open(folder.path()).unwrap();
     assert_eq!((dataset.cases.len(), dataset.is_public()), (1, false));
+    // Messages and the answer need not be text that holds JSON.
+    let plain =
+        r#"{"question": [{"role": "user", "content": "x"}], "answer": {"name": "f", "parameters": {}}}"#;
+    std::fs::write(&test, plain).unwrap();
+    let same = Dataset::open(folder.path()).unwrap();
+    assert_eq!(same.cases[0].gold, dataset.cases[0].gold);
+    assert_eq!(same.cases[0].messages(), dataset.cases[0].messages());
     assert_eq!(dataset.split(Split::First78).unwrap_err().kind(), edgecall::Kind::Usage);
     for (text, expected) in [
         ("[]", "is an array, not an object"),

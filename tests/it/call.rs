@@ -335,6 +335,88 @@ fn the_command_writes_one_json_object_and_nothing_else_to_stdout() {
 }
 
 #[test]
+fn a_request_body_decides_on_the_answer_and_options_override_it() {
+    let (model, folder) = (pocket::pocket(FileType::Q8_0), folder());
+    let format = json!({"type": "json_schema", "json_schema": {"name": "a", "strict": true, "schema": {
+        "type": "object", "properties": {"city": {"enum": ["Oakland"]}}, "required": ["city"],
+        "additionalProperties": false}}});
+    let named = json!({"type": "function", "function": {"name": "respond_to_user"}});
+    let body = |more: Value| {
+        let mut body =
+            json!({"model": "m", "stream": true, "messages": search(), "tools": tools().sources()});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.to_string().into_bytes()
+    };
+    let answer = |arguments: &[&str], body: &[u8]| {
+        let output = run(&model, folder.path(), &[&["--messages", "-"][..], arguments].concat(), body);
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, none, _) = answer(&[], &body(json!({"tool_choice": "none", "max_tokens": 8})));
+    assert!(code == 0 && serde_json::from_str::<Value>(&none).is_err(), "{none}");
+    assert_eq!(answer(&["--output", "name"], &body(json!({"tool_choice": named}))).1, "respond_to_user\n");
+    let (code, call, _) = answer(&["--tool-choice", "required"], &body(json!({"tool_choice": "none"})));
+    assert!(code == 0 && call.starts_with("{\"name\": "), "{call}");
+    let json = "{\"city\": \"Oakland\"}\n";
+    let without_tools = json!({"messages": search(), "response_format": format}).to_string();
+    assert_eq!(answer(&[], without_tools.as_bytes()).1, json);
+    assert_eq!(answer(&[], &body(json!({"tool_choice": "none", "response_format": format}))).1, json);
+    let (code, _, stderr) = answer(&[], &body(json!({"max_tokens": 5})));
+    assert!(code == 1 && stderr.contains("the budget of 5 tokens"), "{stderr}");
+    assert_eq!(answer(&["--max-tokens", "200"], &body(json!({"max_tokens": 5}))).0, 0);
+    for (more, message) in [
+        (json!({"stop": ["x"]}), "the request's `stop` cannot be held"),
+        (json!({"response_format": format}), "the request has `tools` and a `response_format`"),
+        (
+            json!({"tool_choice": "required", "tools": null}),
+            "`tool_choice` asks for a call, and there are no tools",
+        ),
+        (json!({"n": 3}), "the request's `n` is 3"),
+    ] {
+        let (code, stdout, stderr) = answer(&[], &body(more));
+        assert!(code == 65 && stdout.is_empty() && stderr.contains(message), "{stderr}");
+    }
+}
+
+#[test]
+fn tools_of_other_interfaces_are_shown_in_openais_form_and_their_schema_holds() {
+    let (model, folder) = (pocket::pocket(FileType::Q8_0), folder());
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}},
+        "required": ["city"], "additionalProperties": false});
+    let openai = json!([{"type": "function", "function": {"name": "forecast", "description": "It.", "parameters": schema}}]);
+    let with = |key: &str| json!({"name": "forecast", "description": "It.", key: schema});
+    let prompt = |document: &Value| {
+        let output = run(
+            &model,
+            folder.path(),
+            &["--tools", "-", "--print-prompt", "hi"],
+            document.to_string().as_bytes(),
+        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    for document in [
+        json!({"jsonrpc": "2.0", "id": 2, "result": {"tools": [with("inputSchema")]}}),
+        json!([with("input_schema")]),
+        json!({"function_declarations": [with("parameters")]}),
+        with("inputSchema"),
+    ] {
+        assert_eq!(prompt(&document), prompt(&openai), "{document}");
+        let call = run(
+            &model,
+            folder.path(),
+            &["--tools", "-", "--output", "arguments", "Oakland"],
+            document.to_string().as_bytes(),
+        );
+        let arguments: Value = serde_json::from_slice(&call.stdout).unwrap();
+        assert!(arguments["city"].is_string(), "{arguments}");
+    }
+}
+
+#[test]
 fn timings_go_to_stderr() {
     let (model, folder) = (pocket::pocket(FileType::F16), folder());
     let output = run(&model, folder.path(), &["--tools", "tools.json", "--timings", "hi"], b"");
@@ -362,7 +444,25 @@ fn what_goes_wrong_has_its_exit_code_and_says_why() {
             2,
             "multiple times",
         ),
-        (&["--tools", "tools.json", "--messages", "request.json"], "", 2, "come with `tools`"),
+        (&["--json-schema", "tools.json", "--messages", "request.json"], "", 65, "an object or a boolean"),
+        (
+            &["--tools", "-", "--messages", "-"],
+            "[]",
+            2,
+            "only one of --messages and --tools can be read from stdin",
+        ),
+        (
+            &["--tools", "-", "hi"],
+            "[{'name': 'f'}]",
+            65,
+            "stdin: the tools are not valid JSON: single quotes are no JSON",
+        ),
+        (
+            &["--tools", "[{\"name\": \"f\"}]", "hi"],
+            "",
+            2,
+            "`[{\"name\": \"f\"}]...` is no file's name but the text itself",
+        ),
         (&["--tools", "tools.json", "--top-k", "3", "hi"], "", 2, "--temperature"),
         (&["--tools", "tools.json", "--temperature", "nan", "hi"], "", 2, "from 0 to 100"),
         (&["--tools", "tools.json", "--max-tokens", "0", "hi"], "", 2, "--max-tokens"),

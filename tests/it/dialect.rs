@@ -229,11 +229,11 @@ Answer the user by calling one of them. Write the call and nothing else, in this
     let turns = r#"user: Where?
 assistant: {"name": "find", "arguments": {"city": "Leeds"}}
 {"name": "look", "arguments": {}}
-user: Result of look:
-nothing
-
-Result of find:
+user: Result of find:
 [1, 2]
+
+Result of look:
+nothing
 
 And now?
 "#;

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     bench::Error,
-    chat::{Conversation, Message, Role},
-    json,
+    chat::{self, Conversation, Message, Role},
+    json::{self, near::nearest},
     tools::ToolSet,
 };
 use serde_json::{Map, Value};
@@ -80,21 +80,27 @@ pub(super) fn mixed(without: usize, with: usize, first: usize) -> LineError {
 
 /// Expands one line into its cases.
 pub(super) fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>, LineError> {
-    let document: Value = serde_json::from_str(line).map_err(|e| LineError::caused("not valid JSON", e))?;
+    let line = json::input::whole_surrogates(line);
+    let document: Value = serde_json::from_str(&line).map_err(|error| {
+        let hint =
+            if error.is_eof() { "; each line holds a whole object (`jq -c .` writes it so)" } else { "" };
+        let error = json::input::explained(&line, error);
+        LineError::new(format!("not valid JSON: {} at column {}{hint}", reason(&error), error.column()))
+    })?;
     let Value::Object(fields) = document else {
         return Err(LineError::new(format!("is {}, not an object", json::type_name(&document))));
     };
-    let messages: Arc<[Message]> = Conversation::parse(string_field(&fields, "question")?.as_bytes())
-        .map_err(|e| LineError::caused("`question` holds no messages", e))?
-        .messages
-        .into();
-    let last = match fields.get("answer") {
-        None | Some(Value::Null) => None,
-        Some(_) => Some(
-            Call::parse(string_field(&fields, "answer")?)
-                .map_err(|error| LineError::new(format!("`answer` is no call: {error}")))?,
-        ),
-    };
+    for key in fields.keys() {
+        if let Some(meant) =
+            nearest(key, &["question", "answer"]).filter(|meant| !fields.contains_key(*meant))
+        {
+            return Err(LineError::new(format!(
+                "`{key}` is not a key of a test set; did you mean `{meant}`?"
+            )));
+        }
+    }
+    let messages = question(&fields)?;
+    let last = answer(&fields)?;
     let is_labelled = last.is_some();
     let mut calls = Vec::new();
     for (index, message) in messages.iter().enumerate() {
@@ -135,15 +141,51 @@ pub(super) fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result
     Ok(cases)
 }
 
-fn string_field<'a>(fields: &'a Map<String, Value>, key: &str) -> Result<&'a str, LineError> {
-    match fields.get(key) {
-        Some(Value::String(text)) => Ok(text),
-        None => Err(LineError::new(format!("`{key}` is missing"))),
-        Some(other) => Err(LineError::new(format!(
-            "`{key}` is {}, not a string that holds JSON",
-            json::type_name(other)
-        ))),
-    }
+/// The messages of `question`: a list, or text that holds one.
+fn question(fields: &Map<String, Value>) -> Result<Arc<[Message]>, LineError> {
+    let read = match fields.get("question") {
+        Some(Value::String(text)) => Conversation::parse(text.as_bytes()),
+        Some(list @ Value::Array(_)) => Conversation::from_value(list.clone()),
+        None => return Err(LineError::new("`question` is missing")),
+        Some(other) => {
+            return Err(LineError::new(format!(
+                "`question` is {}, not a list of messages or a string that holds one",
+                json::type_name(other)
+            )));
+        }
+    };
+    let read = read.map_err(|error| match error {
+        // The line of a text inside of a line would be taken for one of the file's.
+        chat::Error::Json { source } => LineError::new(format!(
+            "`question` holds no messages: not valid JSON at character {} of its text: {}",
+            source.column(),
+            reason(&source)
+        )),
+        other => LineError::caused("`question` holds no messages", other),
+    })?;
+    Ok(read.messages.into())
+}
+
+/// The call of `answer`: an object, or text that holds one; `None` if there is none.
+fn answer(fields: &Map<String, Value>) -> Result<Option<Call>, LineError> {
+    let read = match fields.get("answer") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => Call::parse(text),
+        Some(object @ Value::Object(_)) => Call::from_json(&Json::from(object)),
+        Some(other) => {
+            return Err(LineError::new(format!(
+                "`answer` is {}, not a call or a string that holds one",
+                json::type_name(other)
+            )));
+        }
+    };
+    read.map(Some).map_err(|error| LineError::new(format!("`answer` is no call: {error}")))
+}
+
+/// The parser's reason without its place, which the caller names.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rfind(" at line ").map_or(text.clone(), |at| text[..at].to_owned())
 }
 
 /// The only call of an assistant's message, or an error if there are none or several.

@@ -73,6 +73,14 @@ impl Dataset {
         let job = Job::open(job)?;
         let bytes = input::read(test)?;
         let text = input::text(test, &bytes)?;
+        if is_array(text) {
+            return Err(Error::File {
+                path: test.to_path_buf(),
+                problem: "is one JSON array; one JSON object a line is expected (`jq -c '.[]'` makes that of an array)"
+                    .into(),
+                source: None,
+            });
+        }
         let (mut cases, mut conversations) = (Vec::new(), 0);
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -139,6 +147,11 @@ impl Dataset {
         Conversation { messages: case.messages().to_vec(), tools: None }
             .with_system(chat::task_system_text(&self.job.task_description))
     }
+}
+
+/// True if `text` is an array of objects, perhaps over several lines, and not lines of objects.
+fn is_array(text: &str) -> bool {
+    text.trim_start().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(['{', ']']))
 }
 
 impl Split {

@@ -23,13 +23,13 @@ impl Job {
     /// [`Error::Read`], or the field that is wrong.
     pub fn open(path: &Path) -> Result<Job, Error> {
         let bytes = input::read(path)?;
+        let text = &*json::input::whole_surrogates(input::text(path, &bytes)?);
         let wrong = |problem: String| Error::File { path: path.to_path_buf(), problem, source: None };
-        let document: Value =
-            serde_json::from_str(input::text(path, &bytes)?).map_err(|source| Error::File {
-                path: path.to_path_buf(),
-                problem: "not valid JSON".into(),
-                source: Some(Box::new(source)),
-            })?;
+        let document: Value = serde_json::from_str(text).map_err(|source| Error::File {
+            path: path.to_path_buf(),
+            problem: "not valid JSON".into(),
+            source: Some(Box::new(json::input::explained(text, source))),
+        })?;
         let Value::Object(mut fields) = document else {
             return Err(wrong(format!("is {}, not an object", json::type_name(&document))));
         };

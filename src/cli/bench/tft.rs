@@ -33,6 +33,7 @@ use edgecall::{
 };
 use rows::{make_rows, measure};
 use std::{
+    io::{self, Write},
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
@@ -219,7 +220,12 @@ fn primary(args: &Args) -> &str {
 
 fn dataset(args: &Args) -> anyhow::Result<Dataset> {
     let (job, test) = data_files(args);
-    Ok(Dataset::open_files(&job, &test)?)
+    let dataset = Dataset::open_files(&job, &test)?;
+    for warning in dataset.job.tools.warnings() {
+        // Nobody reads a closed stderr.
+        let _ = writeln!(io::stderr(), "warning: {}: {warning}", job.display());
+    }
+    Ok(dataset)
 }
 
 /// Paths of the data: the job description and the test set.

@@ -1,12 +1,17 @@
 //! Type of answer to generate: tools with a tool choice, text, or JSON of a schema.
 
-use super::{super::exit::CliError, Args, answer::OutputArg, input::read};
+use super::{
+    super::exit::CliError,
+    Args,
+    answer::OutputArg,
+    input::{source, warn},
+};
 use anyhow::Context;
 use edgecall::{
     Kind,
-    call::{self, Choice},
+    call::{self, Choice, RequestFields},
     json,
-    tools::{ToolSet, arguments::AnswerSchema},
+    tools::{ToolSet, answer_schema, arguments::AnswerSchema},
 };
 use serde_json::Value;
 
@@ -21,27 +26,48 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// Reads tools and schema; `with_messages` holds tools from the conversation's file.
+    /// Reads tools and schema; `with_messages` holds tools from the conversation's file, and `fields` what else stands
+    /// in it. Options override both.
     ///
     /// # Errors
     /// Contradictory arguments; tools or schemas that cannot be used.
-    pub fn read(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Ask> {
-        let tools = tools(args, with_messages)?;
-        let choice = args.tool_choice.as_deref().map(Choice::from_word);
-        let choice = match (choice, &tools) {
-            (Some(choice), Some(_)) => choice,
-            (None, Some(_)) => Choice::Required,
-            (None | Some(Choice::None), None) => Choice::None,
-            (Some(_), None) => {
+    pub fn read(args: &Args, with_messages: Option<Value>, fields: &RequestFields) -> anyhow::Result<Ask> {
+        let tools = tools(args, with_messages, fields)?;
+        let option = args.tool_choice.as_deref().map(Choice::from_word);
+        let choice = match (option.clone(), fields.choice.clone(), &tools) {
+            (Some(choice), _, Some(_)) | (None, Some(choice), Some(_)) => choice,
+            (None, None, Some(_)) => Choice::Required,
+            (None, Some(Choice::Required | Choice::Named(_)), None) => {
+                return Err(CliError::with_kind(
+                    Kind::Data,
+                    "the request's `tool_choice` asks for a call, and there are no tools; give --tools TOOLS.json",
+                ));
+            }
+            (None | Some(Choice::None), _, None) => Choice::None,
+            (Some(_), _, None) => {
                 return Err(CliError::usage("there is nothing to call; give --tools TOOLS.json"));
             }
         };
-        let schema = schema(args)?;
-        if schema.is_some() && tools.is_some() {
-            return Err(CliError::usage(
-                "the messages come with `tools`, and --json-schema asks for no call; take one of them away",
-            ));
+        let schema = schema_value(args, fields)?;
+        if schema.is_some() && tools.is_some() && choice != Choice::None {
+            if args.json_schema.is_some() {
+                return Err(CliError::usage(
+                    "the messages come with `tools`, and --json-schema asks for no call; take one of them away",
+                ));
+            }
+            let is_call = matches!(choice, Choice::Required | Choice::Named(_));
+            if !is_call || (option.is_none() && fields.choice.is_none()) {
+                return Err(CliError::with_kind(
+                    Kind::Data,
+                    "the request has `tools` and a `response_format`; say by `tool_choice` or --tool-choice whether a \
+                     call (`required`) or JSON (`none`) is wanted",
+                ));
+            }
         }
+        let schema = match schema.filter(|_| choice == Choice::None) {
+            Some(schema) => Some(AnswerSchema::new(&schema, args.key_order())?),
+            None => None,
+        };
         let ask = Ask { tools, choice, schema };
         ask.check(args)?;
         Ok(ask)
@@ -58,7 +84,7 @@ impl Ask {
         if !calls && matches!(args.output, OutputArg::Arguments | OutputArg::Name) {
             return Err(CliError::usage("there will be no call to print a part of; give --tools TOOLS.json"));
         }
-        if !calls && (args.close_at_budget || args.parallel.get() > 1) {
+        if !calls && (args.close_at_budget || args.parallel.is_some_and(|calls| calls.get() > 1)) {
             return Err(CliError::usage("--parallel and --close-at-budget are for calls; give --tools"));
         }
         if let Some(tools) = &self.tools {
@@ -73,36 +99,44 @@ impl Ask {
     }
 }
 
-/// Tools from `--tools` or from the conversation's file.
-pub fn tools(args: &Args, with_messages: Option<Value>) -> anyhow::Result<Option<ToolSet>> {
-    match (&args.tools, with_messages) {
-        (Some(path), None) => {
-            let text = read(path)?;
-            let tools = ToolSet::parse(&text);
-            tools.map(Some).with_context(|| path.display().to_string())
+/// Tools from `--tools`, or else from the conversation's file.
+pub fn tools(
+    args: &Args,
+    with_messages: Option<Value>,
+    fields: &RequestFields,
+) -> anyhow::Result<Option<ToolSet>> {
+    let tools = match (&args.tools, with_messages.or_else(|| fields.functions.clone())) {
+        (Some(path), _) => {
+            let (name, text) = source(path)?;
+            ToolSet::parse(&text).context(name)?
         }
-        (None, Some(tools)) => Ok(Some(ToolSet::from_value(tools)?)),
-        (None, None) => Ok(None),
-        (Some(_), Some(_)) => Err(CliError::usage(
-            "the messages come with `tools`, and --tools gives others; take one of them away",
-        )),
-    }
+        // A request without tools may have an empty list.
+        (None, Some(Value::Array(tools))) if tools.is_empty() => return Ok(None),
+        (None, Some(tools)) => ToolSet::from_value(tools)?,
+        (None, None) => return Ok(None),
+    };
+    warn(tools.warnings());
+    Ok(Some(tools))
 }
 
-fn schema(args: &Args) -> anyhow::Result<Option<AnswerSchema>> {
-    let Some(schema) = schema_text(args)? else { return Ok(None) };
-    Ok(Some(AnswerSchema::new(&schema, args.key_order())?))
-}
-
-/// Parsed text of `--json-schema`, not yet validated as a schema.
-pub fn schema_text(args: &Args) -> anyhow::Result<Option<Value>> {
-    let Some(path) = &args.json_schema else { return Ok(None) };
-    let bytes = read(path)?;
-    let wrong = |problem: String| CliError::with_kind(Kind::Data, format!("{}: {problem}", path.display()));
-    let text = json::text(&bytes).map_err(|error| wrong(format!("the schema is {error}")))?;
-    match json::parse_exact(text) {
-        Ok(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(Some(schema)),
-        Ok(_) => Err(wrong("a JSON Schema is an object or a boolean".into())),
-        Err(error) => Err(wrong(format!("the schema is not valid JSON: {error}"))),
-    }
+/// The schema of `--json-schema`, or else of the request's `response_format`, not yet compiled.
+pub fn schema_value(args: &Args, fields: &RequestFields) -> anyhow::Result<Option<Value>> {
+    let (name, document) = match (&args.json_schema, &fields.schema) {
+        (Some(path), _) => {
+            let (name, bytes) = source(path)?;
+            let wrong = |problem: String| CliError::with_kind(Kind::Data, format!("{name}: {problem}"));
+            let text = json::text(&bytes).map_err(|error| wrong(format!("the schema is {error}")))?;
+            match json::input::parse_exact(text) {
+                Ok(schema @ (Value::Object(_) | Value::Bool(_))) => (name, schema),
+                Ok(_) => return Err(wrong("a JSON Schema is an object or a boolean".into())),
+                Err(error) => return Err(wrong(format!("the schema is not valid JSON: {error}"))),
+            }
+        }
+        (None, Some(schema)) => ("the request's `response_format`".to_owned(), schema.clone()),
+        (None, None) => return Ok(None),
+    };
+    let (schema, warnings) = answer_schema(document).with_context(|| name.clone())?;
+    let named: Vec<String> = warnings.into_iter().map(|warning| format!("{name}: {warning}")).collect();
+    warn(&named);
+    Ok(Some(schema))
 }

@@ -5,33 +5,70 @@ use crate::cli::error::ReadError;
 use anyhow::Context;
 use edgecall::{
     Kind,
-    chat::{self, Conversation, Message, Role},
+    call::RequestFields,
+    chat::{self, Conversation, Message, RequestBody, Role},
     files, json,
 };
 use std::{
     fs,
-    io::{self, IsTerminal, Read},
-    path::Path,
+    io::{self, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
 };
 
-/// The conversation from arguments and stdin.
-pub fn conversation(args: &Args) -> anyhow::Result<Conversation> {
-    let conversation = match &args.messages {
-        Some(path) if path.as_os_str() == "-" => messages(Path::new("stdin"), &stdin()?)?,
-        Some(path) => messages(path, &read(path)?)?,
-        None => Conversation { messages: vec![Message::text(Role::User, prompt(args)?)], tools: None },
+/// The conversation from arguments and stdin, and the other fields of its request body.
+pub fn conversation(args: &Args) -> anyhow::Result<(Conversation, RequestFields)> {
+    if on_stdin(args).count() > 1 {
+        let names: Vec<&str> = on_stdin(args).collect();
+        return Err(CliError::usage(format!("only one of {} can be read from stdin", names.join(" and "))));
+    }
+    let (conversation, fields) = match &args.messages {
+        Some(path) => request_body(path)?,
+        None => {
+            let messages = vec![Message::text(Role::User, prompt(args)?)];
+            (Conversation { messages, tools: None }, RequestFields::default())
+        }
     };
-    let Some(system) = system(args)? else { return Ok(conversation) };
+    let Some(system) = system(args)?.or_else(|| fields.system.clone()) else {
+        return Ok((conversation, fields));
+    };
     if conversation.messages.iter().any(|message| matches!(message.role(), Role::System | Role::Developer)) {
         return Err(CliError::usage(
             "the messages have a system message of their own; take it out, or --system and --task away",
         ));
     }
-    Ok(conversation.with_system(system))
+    Ok((conversation.with_system(system), fields))
 }
 
-fn messages(path: &Path, text: &[u8]) -> anyhow::Result<Conversation> {
-    Conversation::parse(text).with_context(|| path.display().to_string())
+fn request_body(path: &Path) -> anyhow::Result<(Conversation, RequestFields)> {
+    let (name, text) = source(path)?;
+    let body = RequestBody::parse(&text, &RequestFields::names()).with_context(|| name.clone())?;
+    let fields = RequestFields::read(&body.fields, &body.unknown).context(name)?;
+    warn(&fields.warnings);
+    Ok((body.conversation, fields))
+}
+
+/// Options whose value `-` reads stdin.
+fn on_stdin(args: &Args) -> impl Iterator<Item = &'static str> {
+    let options =
+        [("--messages", &args.messages), ("--tools", &args.tools), ("--json-schema", &args.json_schema)];
+    let stdin = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    options.into_iter().filter(move |(_, path)| stdin(path)).map(|(name, _)| name)
+}
+
+/// The bytes of the file at `path`, or of stdin for `-`, and the name for errors.
+pub fn source(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
+    match path.as_os_str() == "-" {
+        true => Ok(("stdin".to_owned(), stdin()?)),
+        false => Ok((path.display().to_string(), read(path)?)),
+    }
+}
+
+/// Prints each warning on stderr.
+pub fn warn(warnings: &[String]) {
+    for warning in warnings {
+        // Nobody reads a closed stderr.
+        let _ = writeln!(io::stderr(), "warning: {warning}");
+    }
 }
 
 /// The argument PROMPT, followed by the text on stdin.
@@ -42,7 +79,7 @@ fn prompt(args: &Args) -> anyhow::Result<String> {
             "there is nothing to answer; give a PROMPT, --messages MESSAGES.json, or text on stdin",
         )
     };
-    if io::stdin().is_terminal() {
+    if io::stdin().is_terminal() || on_stdin(args).next().is_some() {
         return joined(prompt, "").ok_or_else(nothing);
     }
     let piped = text(&stdin()?, "the text on stdin")?;
@@ -71,14 +108,35 @@ pub fn text(bytes: &[u8], what: &str) -> anyhow::Result<String> {
 /// Limit on the size of an input: larger than any context, but a path may name a device without an end.
 const MAX_INPUT_BYTES: u64 = 1 << 30;
 
+/// Longest path that Linux takes.
+const MAX_NAME_BYTES: usize = 4096;
+
 fn stdin() -> anyhow::Result<Vec<u8>> {
     bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?
 }
 
 /// Reads the file at `path`; one over the size limit is an error.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let file = fs::File::open(path).map_err(|source| ReadError::new(path, source))?;
+    let file = fs::File::open(path).map_err(|source| match given_as_text(path) {
+        Some(message) => CliError::usage(message),
+        None => ReadError::new(path, source).into(),
+    })?;
     bounded(file, &path.display().to_string()).map_err(|source| ReadError::new(path, source))?
+}
+
+/// The error for a file's contents in place of its name.
+fn given_as_text(path: &Path) -> Option<String> {
+    let text = path.to_string_lossy();
+    let text = text.trim_start();
+    let begins = text.starts_with(['{', '[']) && (text.contains('"') || text.contains('\''));
+    if !begins && text.len() <= MAX_NAME_BYTES && !text.contains('\n') {
+        return None;
+    }
+    let start: String = text.chars().take(24).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Some(format!(
+        "`{start}...` is no file's name but the text itself; put it into a file (--tools, --messages and \
+         --json-schema also read stdin, as `-`)"
+    ))
 }
 
 fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
@@ -96,7 +154,20 @@ fn system(args: &Args) -> anyhow::Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::joined;
+    use super::{given_as_text, joined};
+    use std::path::Path;
+
+    #[test]
+    fn contents_in_place_of_a_files_name_are_called_so_and_not_printed_whole() {
+        let tools = format!("[{{\"name\": \"f\"{}}}]", " ".repeat(9999));
+        let message = given_as_text(Path::new(&tools)).unwrap();
+        assert!(message.starts_with("`[{\"name\": \"f\"") && message.len() < 200, "{message}");
+        assert!(given_as_text(Path::new("[{'name': 'f'}]")).is_some());
+        assert!(given_as_text(Path::new("{%- for message in messages %}\n{% endfor %}")).is_some());
+        for name in ["tools.json", "[1].json", "{a}/b c.json"] {
+            assert_eq!(given_as_text(Path::new(name)), None, "{name}");
+        }
+    }
 
     #[test]
     fn prompt_and_stdin_are_joined_by_a_blank_line() {

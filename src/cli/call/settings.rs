@@ -3,7 +3,7 @@
 use super::Args;
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use edgecall::{
-    call::{Draft, Settings, Think},
+    call::{Draft, RequestFields, Settings, Think},
     memory::Repack,
     runtime::{Options, Sampling, draft::MAX_DRAFT},
     schema::KeyOrder,
@@ -45,6 +45,27 @@ pub enum KeyOrderArg {
 }
 
 impl Args {
+    /// Takes over what a request body asks for, where no option was given.
+    pub fn adopt(&mut self, fields: &RequestFields) {
+        self.parallel = self.parallel.or(fields.parallel);
+        self.max_tokens = self.max_tokens.or(fields.max_tokens);
+        self.temperature = self.temperature.or(fields.temperature);
+        self.top_p = self.top_p.or(fields.top_p);
+        self.top_k = self.top_k.or(fields.top_k);
+        self.min_p = self.min_p.or(fields.min_p);
+        self.seed = self.seed.or(fields.seed);
+        self.think = self.think.or(fields.think.map(|think| match think {
+            Think::On => ThinkArg::On,
+            Think::Off => ThinkArg::Off,
+            Think::Auto => ThinkArg::Auto,
+        }));
+        for (key, value) in &fields.template_arguments {
+            if !self.template_arg.iter().any(|(given, _)| given == key) {
+                self.template_arg.push((key.clone(), value.clone()));
+            }
+        }
+    }
+
     /// Order of the keys in the objects of a call.
     pub fn key_order(&self) -> KeyOrder {
         match self.key_order {
@@ -58,18 +79,18 @@ impl Args {
 pub fn settings(args: &Args) -> Settings {
     Settings {
         think: match args.think {
-            ThinkArg::On => Think::On,
-            ThinkArg::Off => Think::Off,
-            ThinkArg::Auto => Think::Auto,
+            Some(ThinkArg::On) => Think::On,
+            Some(ThinkArg::Off) | None => Think::Off,
+            Some(ThinkArg::Auto) => Think::Auto,
         },
         sampling: Sampling {
-            temperature: args.temperature,
+            temperature: args.temperature.unwrap_or_default(),
             top_k: args.top_k.map_or(0, NonZeroUsize::get),
             top_p: args.top_p.unwrap_or(1.0),
             min_p: args.min_p.unwrap_or(0.0),
-            seed: args.seed,
+            seed: args.seed.unwrap_or_default(),
         },
-        max_tokens: args.max_tokens.get(),
+        max_tokens: args.max_tokens.map_or(512, NonZeroUsize::get),
         dialect: args.dialect.as_deref().and_then(dialect::named),
         session: Options { n_ctx: args.ctx, ..args.context.options() },
         force: args.force,
@@ -122,6 +143,31 @@ mod tests {
     struct Program {
         #[command(flatten)]
         call: Args,
+    }
+
+    #[test]
+    fn options_override_what_a_request_asks_for() {
+        let fields = serde_json::json!({"max_tokens": 5, "temperature": 0.5, "seed": 3, "top_p": 0.9,
+            "chat_template_kwargs": {"date": "today", "depth": 1}, "enable_thinking": true});
+        let fields = RequestFields::read(fields.as_object().unwrap(), &[]).unwrap();
+        let mut args = Program::parse_from([
+            "call",
+            "--explain-tools",
+            "--max-tokens",
+            "7",
+            "--seed",
+            "0",
+            "--template-arg",
+            "depth=2",
+        ])
+        .call;
+        args.adopt(&fields);
+        let settings = settings(&args);
+        assert_eq!((settings.max_tokens, settings.sampling.seed), (7, 0));
+        assert_eq!((settings.sampling.temperature, settings.sampling.top_p), (0.5, 0.9));
+        assert_eq!(settings.think, Think::On);
+        let arguments: std::collections::BTreeMap<_, _> = args.template_arg.into_iter().collect();
+        assert_eq!(serde_json::json!(arguments), serde_json::json!({"date": "today", "depth": 2}));
     }
 
     #[test]

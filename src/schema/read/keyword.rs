@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 use crate::schema::value::types;
 
 /// The keywords whose values are maps of schemas.
-pub(super) const HOLD_NAMED_SCHEMAS: [&str; 6] =
+pub(crate) const HOLD_NAMED_SCHEMAS: [&str; 6] =
     ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"];
 /// The keywords whose values are a schema or a list of schemas.
-pub(super) const HOLD_SCHEMAS: [&str; 16] = [
+pub(crate) const HOLD_SCHEMAS: [&str; 16] = [
     "items",
     "additionalItems",
     "prefixItems",
