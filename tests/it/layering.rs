@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hash", &[]),
     ("kind", &[]),
     ("json", &[]),
-    ("mmap", &[]),
+    ("mmap", &["files"]),
     ("random", &[]),
     ("remedy", &["display"]),
     ("stack", &[]),
@@ -31,14 +31,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("schema", &["json", "kind"]),
     ("tools", &["display", "json", "kind", "schema", "stack"]),
     ("chat", &["json", "kind", "remedy", "stack"]),
-    ("runtime", &["arch", "gguf", "hash", "kind", "mmap", "random", "remedy", "stack"]),
+    ("runtime", &["arch", "files", "gguf", "hash", "kind", "mmap", "random", "remedy", "stack"]),
     ("memory", &["arch", "convert", "display", "gguf", "machine", "remedy"]),
     (
         "inspect",
         &["arch", "checkpoint", "convert", "display", "gguf", "kind", "machine", "memory", "mmap", "remedy"],
     ),
     ("verify", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
-    ("cache", &["hash", "kind", "machine", "runtime"]),
+    ("cache", &["files", "hash", "kind", "machine", "runtime"]),
     (
         "call",
         &[
@@ -55,7 +55,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "doctor",
-        &["bench", "cache", "convert", "gguf", "hash", "machine", "memory", "remedy", "runtime", "verify"],
+        &[
+            "bench", "cache", "convert", "files", "gguf", "hash", "machine", "memory", "remedy", "runtime",
+            "verify",
+        ],
     ),
 ];
 

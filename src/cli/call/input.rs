@@ -9,7 +9,6 @@ use edgecall::{
     files, json,
 };
 use std::{
-    fs,
     io::{self, IsTerminal, Read},
     path::Path,
 };
@@ -77,7 +76,7 @@ fn stdin() -> anyhow::Result<Vec<u8>> {
 
 /// Reads the file at `path`; one over the size limit is an error.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let file = fs::File::open(path).map_err(|source| ReadError::new(path, source))?;
+    let file = files::open_input(path).map_err(|source| ReadError::new(path, source))?;
     bounded(file, &path.display().to_string()).map_err(|source| ReadError::new(path, source))?
 }
 
