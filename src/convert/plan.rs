@@ -1,14 +1,19 @@
 //! Plan of a conversion: keys and tensor table of each file, made before any weight is read.
 
 use super::{
-    Error, folder_name, general, pretokenizer,
+    Error, folder_name,
+    general::{self, General},
+    pretokenizer,
     recipe::{self, Fallback, FileType, Recipe, Shape},
     tensors::{self, Head, ModelTensor},
     vocab,
 };
 use crate::{
     arch::{Attention, Unsupported},
-    checkpoint::{Checkpoint, tokenizer::Tokenizer},
+    checkpoint::{
+        Checkpoint,
+        tokenizer::{ChatTemplate, Tokenizer},
+    },
     gguf::{GgmlType, Header, TensorInfo, Value},
 };
 
@@ -131,6 +136,22 @@ impl Plan {
     }
 }
 
+/// Warnings about the checkpoint's files.
+fn warnings(checkpoint: &Checkpoint, tokenizer: &Tokenizer, general: &General) -> Vec<String> {
+    let mut warnings = checkpoint.warnings.clone();
+    warnings.extend(general.warnings.iter().map(chain));
+    warnings.extend(tokenizer.warning().map(str::to_owned));
+    let has_template = |template: &ChatTemplate| template.texts().any(|text| !text.is_empty());
+    if !tokenizer.chat_template().is_some_and(has_template) {
+        warnings.push(format!(
+            "{} has no chat template, which calls need: copy chat_template.jinja, or the `chat_template` of \
+             tokenizer_config.json, from the model that it was trained from",
+            checkpoint.dir.display()
+        ));
+    }
+    warnings
+}
+
 /// An error and its causes in one line.
 fn chain(error: &impl std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
@@ -187,14 +208,14 @@ impl Keys {
         let mut before_file_type =
             vec![("general.architecture".to_owned(), Value::String(architecture.name.to_owned()))];
         let general = general::metadata(&checkpoint.dir, &config.raw, parameters);
-        before_file_type.extend(general.metadata);
+        before_file_type.extend(general.metadata.iter().cloned());
         before_file_type.extend(architecture.keys(config));
         Ok(Keys {
             before_file_type,
             after_file_type: architecture.late_keys(config),
             tokenizer: vocab::metadata(&tokenizer, &config.raw, vocab_size, &pretokenizer, extra)?,
             pretokenizer,
-            warnings: general.warnings.iter().map(chain).collect(),
+            warnings: warnings(checkpoint, &tokenizer, &general),
         })
     }
 
