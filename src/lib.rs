@@ -47,6 +47,7 @@ pub mod stack;
 pub mod arch;
 pub mod checkpoint;
 pub mod gguf;
+pub mod guard;
 pub mod quant;
 
 pub mod convert;

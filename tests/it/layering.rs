@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gguf", &["kind"]),
     ("quant", &["gguf"]),
     ("arch", &["gguf"]),
+    ("guard", &["arch", "gguf", "remedy"]),
     ("checkpoint", &["arch", "display", "files", "kind", "mmap", "remedy"]),
     (
         "convert",
@@ -31,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("schema", &["json", "kind"]),
     ("tools", &["display", "json", "kind", "schema", "stack"]),
     ("chat", &["json", "kind", "remedy", "stack"]),
-    ("runtime", &["arch", "files", "gguf", "hash", "kind", "mmap", "random", "remedy", "stack"]),
+    ("runtime", &["arch", "files", "gguf", "guard", "hash", "kind", "mmap", "random", "remedy", "stack"]),
     ("memory", &["arch", "convert", "display", "gguf", "machine", "remedy"]),
     (
         "inspect",
