@@ -3,7 +3,9 @@
 use super::{pretokenizer, readback, vocab};
 use crate::display::{bytes, few};
 use crate::{
+    chat,
     checkpoint::{self, names},
+    guard,
     kind::Kind,
     remedy::Remedy,
 };
@@ -126,6 +128,21 @@ pub enum Error {
         path: PathBuf,
         #[source]
         source: io::Error,
+    },
+    /// Keys or tensors that no call would load.
+    #[error("no call would load the file that comes of this checkpoint; correct {place}")]
+    Unloadable {
+        place: String,
+        #[source]
+        source: guard::Error,
+    },
+    /// A chat template that no call would use.
+    #[error(
+        "no call would use the checkpoint's chat template; correct it, or take that of the original model"
+    )]
+    Template {
+        #[source]
+        source: chat::Error,
     },
     /// A file of the checkpoint that cannot be read.
     #[error("cannot read {}", path.display())]

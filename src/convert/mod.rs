@@ -16,6 +16,7 @@ pub mod vocab;
 
 mod error;
 mod folder_name;
+mod loadable;
 mod model_card;
 mod model_id;
 mod output;

@@ -3,7 +3,7 @@
 use super::{
     Error, folder_name,
     general::{self, General},
-    pretokenizer,
+    loadable, pretokenizer,
     recipe::{self, Fallback, FileType, Recipe, Shape},
     tensors::{self, Head, ModelTensor},
     vocab,
@@ -111,7 +111,7 @@ impl Plan {
             .iter()
             .map(|&file_type| file_plan(file_type, &recipe, shape, &tensors, &keys, head))
             .collect();
-        Ok(Plan {
+        let plan = Plan {
             architecture: architecture.name,
             name: folder_name::output_name(&checkpoint.dir),
             recipe,
@@ -121,7 +121,10 @@ impl Plan {
             tensors,
             files,
             keys,
-        })
+        };
+        // The files differ in nothing that is checked: every type that is written can be multiplied with.
+        plan.files.first().map_or(Ok(()), |file| loadable::check_header(&plan.header(file)))?;
+        Ok(plan)
     }
 
     /// Metadata and tensor table of `file`, one of this plan's.
@@ -137,7 +140,7 @@ impl Plan {
 }
 
 /// Warnings about the checkpoint's files.
-fn warnings(checkpoint: &Checkpoint, tokenizer: &Tokenizer, general: &General) -> Vec<String> {
+fn warnings(checkpoint: &Checkpoint, tokenizer: &Tokenizer, general: &General) -> Result<Vec<String>, Error> {
     let mut warnings = checkpoint.warnings.clone();
     warnings.extend(general.warnings.iter().map(chain));
     warnings.extend(tokenizer.warning().map(str::to_owned));
@@ -149,11 +152,12 @@ fn warnings(checkpoint: &Checkpoint, tokenizer: &Tokenizer, general: &General) -
             checkpoint.dir.display()
         ));
     }
-    warnings
+    warnings.extend(loadable::check_templates(tokenizer.chat_template())?);
+    Ok(warnings)
 }
 
 /// An error and its causes in one line.
-fn chain(error: &impl std::error::Error) -> String {
+pub(super) fn chain(error: &impl std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
@@ -215,7 +219,7 @@ impl Keys {
             after_file_type: architecture.late_keys(config),
             tokenizer: vocab::metadata(&tokenizer, &config.raw, vocab_size, &pretokenizer, extra)?,
             pretokenizer,
-            warnings: warnings(checkpoint, &tokenizer, &general),
+            warnings: warnings(checkpoint, &tokenizer, &general)?,
         })
     }
 

@@ -228,10 +228,10 @@ mod tests {
             json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
         let deepseek: Vec<Value> =
             ["[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "\\s+$", "[一-龥]+", "\\p{N}"].map(split).to_vec();
+        let steps = [deepseek, vec![bytes]].concat();
         opened(|file| {
             file["normalizer"] = json!({"type": "NFC"});
-            file["pre_tokenizer"] =
-                json!({"type": "Sequence", "pretokenizers": [deepseek, vec![bytes]].concat()});
+            file["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": steps});
         })
         .unwrap();
     }
