@@ -132,7 +132,7 @@ fn require_plain(kind: FileType) -> io::Result<()> {
 /// link.
 ///
 /// # Errors
-/// [`NotPlain`] for a link to an open file of a process, such as `/dev/stdout`; too many links; the system's error.
+/// A link to an open file of a process, such as `/dev/stdout`; too many links; the system's error.
 pub fn link_target(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_path_buf();
     for _ in 0..MAX_LINKS {
@@ -142,7 +142,8 @@ pub fn link_target(path: &Path) -> io::Result<PathBuf> {
         }
         // Such a link leads to what is open, not to what has the name now.
         if fs::canonicalize(folder_of(&path)).is_ok_and(|folder| folder.starts_with("/proc")) {
-            return Err(NotPlain { found: "an open file of a process" }.into());
+            let problem = "it leads to an open file of a process, not to a name";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
         path = folder_of(&path).join(fs::read_link(&path)?);
     }

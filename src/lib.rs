@@ -50,9 +50,9 @@ pub mod gguf;
 pub mod guard;
 pub mod quant;
 
+pub mod chat;
 pub mod convert;
 
-pub mod chat;
 pub mod schema;
 pub mod tools;
 
