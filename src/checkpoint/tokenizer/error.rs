@@ -35,6 +35,11 @@ pub enum Error {
         /// The part of `tokenizer.json`.
         part: &'static str,
     },
+    /// A SentencePiece normalizer, whose character map the crate reads without looking at its lengths.
+    #[error(
+        "a `Precompiled` normalizer is SentencePiece's, which is not supported; supported: byte-level BPE"
+    )]
+    Precompiled,
     /// A SentencePiece model, which would have to be converted instead of `tokenizer.json`.
     #[error(
         "SentencePiece vocabularies are not supported; supported: byte-level BPE in tokenizer.json (Qwen2, \

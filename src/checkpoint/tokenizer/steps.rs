@@ -22,7 +22,7 @@ const MAX_ADDED_BYTES: u64 = 1 << 16;
 /// Checks the parts of `file`.
 ///
 /// # Errors
-/// [`Error::TooManySteps`].
+/// [`Error::TooManySteps`], [`Error::Precompiled`].
 pub(super) fn check(file: &File) -> Result<(), Error> {
     let parts = [
         ("normalizer", &file.normalizer),
@@ -34,6 +34,9 @@ pub(super) fn check(file: &File) -> Result<(), Error> {
     for (part, value) in parts {
         let mut cost = Cost::default();
         cost.add(value);
+        if cost.has_precompiled {
+            return Err(Error::Precompiled);
+        }
         if matches!(part, "normalizer" | "pre_tokenizer") {
             // The one works on what the other made.
             before_model.steps += cost.steps;
@@ -52,11 +55,12 @@ struct Cost {
     steps: usize,
     growth: u64,
     added_bytes: u64,
+    has_precompiled: bool,
 }
 
 impl Default for Cost {
     fn default() -> Cost {
-        Cost { steps: 0, growth: 1, added_bytes: 0 }
+        Cost { steps: 0, growth: 1, added_bytes: 0, has_precompiled: false }
     }
 }
 
@@ -81,8 +85,9 @@ impl Cost {
             }
             Some("Prepend") => self.added_bytes += text_bytes("prepend"),
             Some("Metaspace") => self.grow(text_bytes("replacement")),
-            // The longest decomposition of a character, and the longest of common character maps.
-            Some("NFKD" | "NFKC" | "NFD" | "Precompiled" | "BertNormalizer" | "Nmt") => self.grow(4),
+            Some("Precompiled") => self.has_precompiled = true,
+            // The longest common decomposition of a character.
+            Some("NFKD" | "NFKC" | "NFD" | "BertNormalizer" | "Nmt") => self.grow(4),
             Some("TemplateProcessing") => self.add_template(step.get("single"), step.get("special_tokens")),
             _ => {}
         }
@@ -163,9 +168,10 @@ mod tests {
         let prefix = refusal(|file| file["model"]["continuing_subword_prefix"] = json!("##"));
         assert!(prefix.contains("the tokenizers library fails on it"), "{prefix}");
         for text in ["AAAA", "", "////////"] {
-            refusal(|file| {
-                file["normalizer"] = json!({"type": "Precompiled", "precompiled_charsmap": text});
-            });
+            let step = json!({"type": "Precompiled", "precompiled_charsmap": text});
+            let refused = refusal(|file| file["normalizer"] = step.clone());
+            assert!(refused.contains("a `Precompiled` normalizer is SentencePiece's"), "{refused}");
+            refusal(|file| file["normalizer"] = json!({"type": "Sequence", "normalizers": [step]}));
         }
         let template = |single: Value| json!({"type": "TemplateProcessing", "single": single, "pair": [], "special_tokens": {}});
         let unknown = json!([{"SpecialToken": {"id": "nope", "type_id": 0}}]);
