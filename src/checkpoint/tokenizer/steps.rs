@@ -69,26 +69,31 @@ impl Cost {
     fn add(&mut self, value: &Value) {
         let Some(step) = value.as_object() else { return };
         self.steps += 1;
+        let has = |key: &str| step.contains_key(key);
         let text_bytes =
             |key: &str| step.get(key).and_then(Value::as_str).map_or(0, |text| text.len() as u64);
+        // By their fields where they have some of their own: the crate takes many steps without a type, too.
+        self.has_precompiled |= has("precompiled_charsmap");
+        if has("pattern") && has("content") {
+            // An empty pattern, or one with a short or empty match, fits before every byte.
+            let replaced = step.get("pattern").and_then(|pattern| pattern.get("String"));
+            match replaced.and_then(Value::as_str).map_or(0, |text| text.len() as u64) {
+                0 => self.grow(text_bytes("content") + 1),
+                bytes => self.grow(text_bytes("content").div_ceil(bytes)),
+            }
+        }
+        if has("replacement") {
+            self.grow(text_bytes("replacement"));
+        }
+        if has("single") {
+            self.add_template(step.get("single"), step.get("special_tokens"));
+        }
+        self.added_bytes += text_bytes("prepend");
         match step.get("type").and_then(Value::as_str) {
             // A byte that is not ASCII becomes a letter of two bytes.
             Some("ByteLevel") => self.grow(2),
-            Some("Replace") => {
-                // An empty pattern, or one with a short or empty match, fits before every byte.
-                let replaced = step.get("pattern").and_then(|pattern| pattern.get("String"));
-                let pattern_bytes = replaced.and_then(Value::as_str).map_or(0, |text| text.len() as u64);
-                match pattern_bytes {
-                    0 => self.grow(text_bytes("content") + 1),
-                    bytes => self.grow(text_bytes("content").div_ceil(bytes)),
-                }
-            }
-            Some("Prepend") => self.added_bytes += text_bytes("prepend"),
-            Some("Metaspace") => self.grow(text_bytes("replacement")),
-            Some("Precompiled") => self.has_precompiled = true,
             // The longest common decomposition of a character.
             Some("NFKD" | "NFKC" | "NFD" | "BertNormalizer" | "Nmt") => self.grow(4),
-            Some("TemplateProcessing") => self.add_template(step.get("single"), step.get("special_tokens")),
             _ => {}
         }
         for list in ["normalizers", "pretokenizers", "processors", "decoders"] {
