@@ -80,7 +80,8 @@ pub(super) fn create_beside(target: &Path) -> Result<NamedTempFile, Error> {
 
 fn short_name(target: &Path) -> &str {
     let name = target.file_name().and_then(|name| name.to_str()).unwrap_or("edgecall");
-    &name[..name.floor_char_boundary(MAX_NAME_BYTES)]
+    let ends = name.char_indices().map(|(at, c)| at + c.len_utf8());
+    &name[..ends.take_while(|end| *end <= MAX_NAME_BYTES).last().unwrap_or(0)]
 }
 
 /// A second name beside the temporary file at `path`, which is swept like that one.
