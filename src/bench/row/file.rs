@@ -125,11 +125,9 @@ impl RowFile {
     /// [`Error::Create`] and [`Error::Write`].
     pub fn rewrite(&self, path: &Path) -> Result<(), Error> {
         let cannot = |source| Error::Create { path: path.to_path_buf(), source };
-        // A link stays, and the file that it leads to is replaced.
-        let target = files::link_target(path).map_err(cannot)?;
-        let file = tempfile::NamedTempFile::new_in(files::folder_of(&target)).map_err(cannot)?;
+        let file = tempfile::NamedTempFile::new_in(files::folder_of(path)).map_err(cannot)?;
         // A temporary file is private to its owner, so the old permissions are restored.
-        if let Ok(old) = std::fs::metadata(&target) {
+        if let Ok(old) = std::fs::metadata(path) {
             file.as_file().set_permissions(old.permissions()).map_err(cannot)?;
         }
         let (file, beside) = file.into_parts();
@@ -143,7 +141,7 @@ impl RowFile {
         for speed in &self.speeds {
             writer.append(&Record::Speed(Box::new(speed.clone())))?;
         }
-        beside.persist(target).map_err(|e| cannot(e.error))
+        beside.persist(path).map_err(|e| cannot(e.error))
     }
 
     /// Finished rows by variant and case. The kernels are not part of the key: a run that resumes on another machine
