@@ -21,6 +21,9 @@ pub mod tokenizer;
 pub use config::{Config, Defaults, HeadDim, Rope, RopeScaling, Sizes};
 pub use tensor::{EMBEDDING, HEAD, Presence, RopeFactors, TOKEN_EMBEDDING, Tensor, Transform, is_derived};
 
+#[cfg(test)]
+pub(crate) use qwen3::qwen3_1_7b_keys;
+
 use crate::gguf::Value;
 use tokenizer::{ExtraKeys, TokenizerClass};
 

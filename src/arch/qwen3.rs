@@ -50,3 +50,21 @@ fn layer_tensors(sizes: &Sizes) -> Vec<Tensor> {
     tensors.extend(decoder::output_and_feed_forward(sizes));
     tensors
 }
+
+/// Metadata with the shape of Qwen3-1.7B.
+#[cfg(test)]
+pub(crate) fn qwen3_1_7b_keys() -> Vec<(String, crate::gguf::Value)> {
+    use crate::gguf::Value;
+
+    let number = |name: &str, value: u32| (format!("qwen3.{name}"), Value::U32(value));
+    vec![
+        ("general.architecture".to_owned(), Value::String("qwen3".into())),
+        number("block_count", 28),
+        number("embedding_length", 2048),
+        number("feed_forward_length", 6144),
+        number("attention.head_count", 16),
+        number("attention.head_count_kv", 8),
+        number("attention.key_length", 128),
+        number("attention.value_length", 128),
+    ]
+}

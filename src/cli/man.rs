@@ -66,11 +66,10 @@ fn exit_status() -> Roff {
     roff
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "engine"))]
 mod tests {
     use super::*;
 
-    #[cfg(feature = "engine")]
     #[test]
     fn each_visible_command_has_a_page_that_names_its_options() {
         let pages = pages().unwrap();

@@ -140,11 +140,11 @@ impl fmt::Display for ModelsError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{gguf::TensorInfo, memory::AS_STORED};
+    use crate::{arch, gguf::TensorInfo, memory::AS_STORED};
     use std::path::PathBuf;
 
     fn header(ggml_type: GgmlType) -> Gguf {
-        let metadata = estimate::qwen3_1_7b_keys();
+        let metadata = arch::qwen3_1_7b_keys();
         let tensor =
             TensorInfo { name: "token_embd.weight".into(), dims: vec![2048, 151_936], ggml_type, offset: 0 };
         Gguf { version: 3, metadata, tensors: vec![tensor], alignment: 32, data_start: 0 }

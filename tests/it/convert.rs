@@ -170,6 +170,7 @@ fn a_report_states_types_sizes_and_errors_and_the_tokens_are_checked() {
     assert_eq!(sources, ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]);
 }
 
+#[cfg(feature = "engine")]
 fn tensor_bytes(path: &Path) -> u64 {
     let file = Map::open(path).unwrap();
     Gguf::parse(&file).unwrap().tensors.iter().map(|tensor| tensor.byte_len()).sum()

@@ -87,6 +87,7 @@ mod oracle;
 #[cfg(feature = "engine")]
 mod pace;
 /// Packages hold completions, manual pages and every file that the sources include.
+#[cfg(feature = "engine")]
 mod package;
 /// A direct conversion equals llama.cpp's quantization of our BF16 file.
 #[cfg(feature = "engine")]

@@ -28,7 +28,6 @@ fn offered(words: &[&str]) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-#[cfg(feature = "engine")]
 #[test]
 fn bash_completes_commands_options_values_and_files() {
     assert_eq!(offered(&["edgecall", "conv"]), ["convert"]);
@@ -40,7 +39,6 @@ fn bash_completes_commands_options_values_and_files() {
     assert_eq!(offered(&["edgecall", "bench", "tft", "--data", "p"]), [""]);
 }
 
-#[cfg(feature = "engine")]
 #[test]
 fn the_manual_has_a_page_for_each_command_that_help_lists() {
     let folder = tempfile::tempdir().unwrap();

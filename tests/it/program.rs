@@ -3,6 +3,7 @@
 use std::process::Command;
 
 /// The program, with a cache folder that cannot exist.
+#[cfg(feature = "engine")]
 pub fn edgecall() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
     command.env("EDGECALL_CACHE_DIR", "/dev/null/cache");

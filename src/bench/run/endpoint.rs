@@ -170,7 +170,7 @@ impl Endpoint<'_> {
                 continue;
             };
             let (path, other) = (path.to_path_buf(), "this run".into());
-            return Err(Error::OtherKey { path, line, other, problem }.into());
+            return Err(Error::OtherKey { path, line, other, problem });
         }
         Ok(())
     }

@@ -67,12 +67,7 @@ fn write(state: &State, out: &mut Metered, style: &Style, value: &Value, level: 
             }
             write_pairs(state, out, style, &pairs, level)
         }
-        _ => {
-            return Err(python_error(format!(
-                "Object of type {} is not JSON serializable",
-                type_name(value)
-            )));
-        }
+        _ => Err(python_error(format!("Object of type {} is not JSON serializable", type_name(value)))),
     }
 }
 

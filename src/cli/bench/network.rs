@@ -31,6 +31,6 @@ impl Args {
             seed: std::process::id().into(),
             ..RetryPolicy::default()
         };
-        Ok(Client::new(url, Key::from_env(keys)?, retry)?)
+        Client::new(url, Key::from_env(keys)?, retry)
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the check, on the shape of Qwen3-1.7B.
 
 use super::*;
+use crate::arch;
 
 const MIB: u64 = 1 << 20;
 
@@ -10,7 +11,7 @@ pub(crate) const IS_REPACKED: IsRepacked =
 
 /// Header with the shape of Qwen3-1.7B in one file type.
 pub(crate) fn header(file_type: FileType) -> Gguf {
-    let metadata = estimate::qwen3_1_7b_keys();
+    let metadata = arch::qwen3_1_7b_keys();
     let mut tensors = vec![("token_embd.weight".to_owned(), vec![2048, 151_936])];
     for block in 0..28 {
         let mut push =

@@ -65,7 +65,7 @@ impl Template {
         let text =
             String::from_utf8(bytes).map_err(|_| wrong("is neither GGUF nor a chat template in UTF-8"))?;
         if text.trim().is_empty() {
-            return Err(wrong("the chat template is empty").into());
+            return Err(wrong("the chat template is empty"));
         }
         let ends = ENDS.iter().filter(|end| text.contains(**end)).map(|end| (*end).to_owned()).collect();
         let tool_format = ToolFormat::detect(&text, None)?;

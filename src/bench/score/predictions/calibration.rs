@@ -125,7 +125,7 @@ pub fn calibrate(
     if together.is_empty() {
         let path = files.first().map(|(file, _)| file.into()).unwrap_or_default();
         let problem = format!("there is no row with a verdict, 0 or 1, in the column `{JUDGE_COLUMN}`");
-        return Err(Error::File { path, problem, source: None }.into());
+        return Err(Error::File { path, problem, source: None });
     }
     let pooled = (files.len() > 1).then(|| agreement("all files", &together, draws, seed));
     Ok(Calibration {
