@@ -47,11 +47,12 @@ pub mod stack;
 pub mod arch;
 pub mod checkpoint;
 pub mod gguf;
+pub mod guard;
 pub mod quant;
 
+pub mod chat;
 pub mod convert;
 
-pub mod chat;
 pub mod schema;
 pub mod tools;
 

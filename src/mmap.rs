@@ -1,6 +1,7 @@
 //! Read-only memory maps of files.
 
-use std::{fs::File, io, path::Path};
+use crate::files;
+use std::{io, path::Path};
 
 /// A file mapped read-only; an empty file gives an empty slice.
 pub struct Map {
@@ -9,17 +10,13 @@ pub struct Map {
 }
 
 impl Map {
-    /// Maps the whole file at `path`.
+    /// Maps the whole plain file at `path`.
     ///
     /// # Errors
-    /// The operating system's error if the file cannot be opened or mapped (a folder, no permission).
+    /// Those of [`files::open`]; the operating system's error if the file cannot be mapped.
     pub fn open(path: &Path) -> io::Result<Map> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
-        }
-        if metadata.len() == 0 {
+        let file = files::open(path)?;
+        if file.metadata()?.len() == 0 {
             return Ok(Map { map: None });
         }
         // SAFETY: we hand out shared slices and never write through the map. Another process that

@@ -8,6 +8,7 @@ use super::{
     model_record::ModelRecord,
 };
 use crate::{
+    files,
     machine::Machine,
     runtime::{Model, PrefixCache, Session},
 };
@@ -148,7 +149,7 @@ impl PrefixCache for DiskPrefixCache<'_> {
             return false;
         }
         let path = self.path(tokens);
-        let mut file = match File::open(&path) {
+        let mut file = match files::open_unlinked(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
             Err(error) => {

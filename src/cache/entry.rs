@@ -20,7 +20,7 @@
 //! The checksums guard against bad disks and truncated writes. They run at memory speed and are not
 //! cryptographic: other users are kept out by the folder's permissions.
 
-use super::{Key, ModelId};
+use super::{Key, ModelId, folder::MAX_BYTES};
 use std::io::{self, Read};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -107,7 +107,7 @@ impl Head {
     /// The first defect found.
     pub fn read(file: &mut impl Read, file_bytes: u64) -> Result<Head, EntryError> {
         let mut bytes = vec![0; FIXED_BYTES];
-        if file_bytes < bytes.len() as u64 {
+        if file_bytes < bytes.len() as u64 || file_bytes > MAX_BYTES {
             return Err(EntryError::Foreign);
         }
         file.read_exact(&mut bytes)?;

@@ -22,7 +22,7 @@ const UNFINISHED: &str = ".unfinished-";
 /// Age from which a temporary file is taken for the leftover of a killed process.
 const ABANDONED: Duration = Duration::from_secs(3600);
 /// Upper limit for all files together.
-const MAX_BYTES: u64 = 2 << 30;
+pub(super) const MAX_BYTES: u64 = 2 << 30;
 
 /// The folder of the cached files. Other files in it are never touched.
 #[derive(Clone)]

@@ -5,9 +5,9 @@
 //! last line.
 
 use super::{Cache, Key, folder::HISTORY};
-use crate::runtime::Model;
+use crate::{files, runtime::Model};
 use std::{
-    fs::{self, OpenOptions},
+    fs::OpenOptions,
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
@@ -58,7 +58,8 @@ impl Cache {
         if line.len() > MAX_BYTES / 2 {
             return Ok(());
         }
-        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let mut options = OpenOptions::new();
+        let mut file = files::open_unlinked_with(path, options.append(true).create(true).mode(0o600))?;
         // In a single write, so that lines of two processes do not mix.
         file.write_all(line.as_bytes())?;
         if file.metadata()?.len() <= MAX_BYTES as u64 {
@@ -76,13 +77,12 @@ fn line(tokens: &[i32]) -> String {
 }
 
 pub(super) fn read(path: &Path) -> io::Result<Vec<Vec<i32>>> {
-    match fs::metadata(path) {
+    // Two processes may double its size at most; anything beyond is not our file.
+    let bytes = match files::read_unlinked(path, 4 * MAX_BYTES as u64) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        // Two processes may double its size at most; anything beyond is not our file.
-        Ok(metadata) if metadata.len() > 4 * MAX_BYTES as u64 => return Ok(Vec::new()),
-        _ => {}
-    }
-    let bytes = fs::read(path)?;
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(Vec::new()),
+        bytes => bytes?,
+    };
     Ok(bytes.split(|&byte| byte == b'\n').filter_map(answer).collect())
 }
 
@@ -110,6 +110,7 @@ fn newest(answers: &[Vec<i32>], bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const KEY: Key = Key([3; 32]);
 
@@ -161,6 +162,25 @@ mod tests {
         assert!(read.len() > 500 && read.windows(2).all(|pair| pair[0][0] + 1 == pair[1][0]));
         cache.add_answer(&KEY, &vec![1; MAX_BYTES]);
         assert_eq!(cache.answers(&KEY).len(), read.len(), "an answer larger than the log is none for it");
+    }
+
+    #[test]
+    fn a_log_that_is_a_link_or_a_pipe_is_neither_read_nor_written_through() {
+        let (folder, cache) = cache();
+        cache.add_answer(&KEY, &[1]);
+        let path = cache.folder.file(&KEY.name(&[]), HISTORY);
+        let elsewhere = folder.path().join("letter");
+        fs::rename(&path, &elsewhere).unwrap();
+        let before = fs::read(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        cache.add_answer(&KEY, &[2]);
+        assert!(cache.answers(&KEY).is_empty());
+        assert_eq!(fs::read(&elsewhere).unwrap(), before);
+
+        fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        cache.add_answer(&KEY, &[3]);
+        assert!(cache.answers(&KEY).is_empty());
     }
 
     #[test]

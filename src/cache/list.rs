@@ -7,8 +7,9 @@ use super::{
     folder::{COSTS, CachedFile, MODEL, STATE, remove},
     model_record::ModelRecord,
 };
+use crate::files;
 use serde::Serialize;
-use std::{collections::BTreeSet, fmt, fs::File, io, path::PathBuf, time::SystemTime};
+use std::{collections::BTreeSet, fmt, io, path::PathBuf, time::SystemTime};
 
 /// All cached files.
 #[derive(Clone, Debug, Serialize)]
@@ -153,7 +154,7 @@ impl Cache {
     }
 
     fn read_head(&self, kept: &CachedFile, verify: bool) -> Result<Head, EntryError> {
-        let mut file = File::open(&kept.path)?;
+        let mut file = files::open_unlinked(&kept.path)?;
         let head = Head::read(&mut file, kept.bytes)?;
         if self.folder.file(&head.key.name(&head.tokens), STATE) != kept.path {
             return Err(EntryError::Other);

@@ -7,11 +7,13 @@ use super::{
     key::hex,
     line,
 };
-use crate::runtime::{FileStat, ModelFile};
+use crate::{
+    files,
+    runtime::{FileStat, ModelFile},
+};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -69,7 +71,7 @@ impl ModelRecord {
             file.sha256 = known.and_then(|known| known.sha256.clone());
         }
         if there.as_ref() == Some(&record) {
-            if let Ok(file) = File::open(ModelRecord::path(folder, id)) {
+            if let Ok(file) = files::open_unlinked(&ModelRecord::path(folder, id)) {
                 super::folder::touch(&file, used);
             }
         } else if let Err(error) = record.write(folder, id, used) {

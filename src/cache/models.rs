@@ -10,10 +10,13 @@ use super::{
     key::hex,
     model_record::{FileRecord, ModelRecord},
 };
-use crate::runtime::{FileStat, ModelFile, fingerprint};
+use crate::{
+    files,
+    runtime::{FileStat, ModelFile, fingerprint},
+};
 use serde::{Deserialize, Serialize};
 use std::{
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -209,10 +212,6 @@ fn reported(path: &Path, bytes: u64) -> Option<String> {
         file_bytes: u64,
         sha256: String,
     }
-    let metadata = fs::metadata(path).ok()?;
-    if !metadata.is_file() || metadata.len() > MAX_REPORT_BYTES {
-        return None;
-    }
-    let report: Report = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let report: Report = serde_json::from_slice(&files::read(path, MAX_REPORT_BYTES).ok()?).ok()?;
     (report.file.file_bytes == bytes).then_some(report.file.sha256)
 }

@@ -46,8 +46,14 @@ pub enum Error {
     )]
     Consolidated { path: PathBuf, file: String },
     /// No `config.json`.
-    #[error("{} has no config.json; a checkpoint folder holds config.json, tokenizer.json and model*.safetensors", path.display())]
-    NoConfig { path: PathBuf },
+    #[error(
+        "{} has no config.json; {}", path.display(),
+        match inside {
+            Some(inside) => format!("{} has one: give that folder", inside.display()),
+            None => "a checkpoint folder holds config.json, tokenizer.json and model*.safetensors".to_owned(),
+        }
+    )]
+    NoConfig { path: PathBuf, inside: Option<PathBuf> },
     /// No weights at all.
     #[error("{} has no model*.safetensors; was the download completed?", path.display())]
     NoWeights { path: PathBuf },
@@ -81,8 +87,18 @@ pub enum Error {
     )]
     IndexMismatch { path: PathBuf, missing: Vec<String>, extra: Vec<String> },
     /// A shard that the index names is missing.
-    #[error("{} is missing, though the index names it; fetch it", path.display())]
-    MissingShard { path: PathBuf },
+    #[error(
+        "{} is missing, though the index names it; fetch it{}", path.display(),
+        if others.is_empty() {
+            String::new()
+        } else {
+            format!(
+                ", or delete model.safetensors.index.json if it is that of another save: the folder has {}",
+                few(others)
+            )
+        }
+    )]
+    MissingShard { path: PathBuf, others: Vec<String> },
     /// A git-lfs pointer instead of a file.
     #[error("{} is a git-lfs pointer, not the weights; fetch them with `git lfs pull`", path.display())]
     LfsPointer { path: PathBuf },

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 #[non_exhaustive]
 pub enum Error {
     /// Not JSON.
-    #[error("not JSON; was the download cut short?")]
+    #[error("not JSON{}", if .0.is_eof() { "; was the download cut short?" } else { "" })]
     Json(#[source] serde_json::Error),
     /// JSON, but not an object.
     #[error("not a JSON object")]

@@ -1,8 +1,8 @@
 //! Checks that a folder is a checkpoint, and recognizes what is often mistaken for one.
 
-use super::Error;
+use super::{Error, MAX_JSON_BYTES};
+use crate::files;
 use std::{
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
 };
@@ -36,7 +36,16 @@ pub(super) fn check(dir: &Path) -> Result<(), Error> {
     if let Some(gguf) = names.iter().find(|name| name.ends_with(".gguf")) {
         return Err(Error::Gguf { path: dir.join(gguf) });
     }
-    Err(Error::NoConfig { path })
+    Err(Error::NoConfig { path, inside: checkpoint_inside(dir, &names) })
+}
+
+/// The folder in a trainer's folder that is a checkpoint: the last `checkpoint-STEP`, else the first of the others.
+fn checkpoint_inside(dir: &Path, names: &[String]) -> Option<PathBuf> {
+    let has_config = |name: &&String| dir.join(name).join("config.json").is_file();
+    let step = |name: &str| name.strip_prefix("checkpoint-")?.parse::<u64>().ok();
+    let inside = names.iter().filter(has_config);
+    let best = inside.max_by_key(|name| (step(name), std::cmp::Reverse(name.as_str())))?;
+    Some(dir.join(best))
 }
 
 /// Refuses a folder without safetensors; the error names what it has instead.
@@ -92,11 +101,11 @@ fn is_weights(name: &str) -> bool {
 
 fn begins_with_gguf(path: &Path) -> bool {
     let mut magic = [0; 4];
-    File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && &magic == b"GGUF"
+    files::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && &magic == b"GGUF"
 }
 
 fn adapter_base(dir: &Path) -> Option<String> {
-    let json = std::fs::read(dir.join("adapter_config.json")).ok()?;
+    let json = files::read(&dir.join("adapter_config.json"), MAX_JSON_BYTES).ok()?;
     let config: serde_json::Value = serde_json::from_slice(&json).ok()?;
     config.get("base_model_name_or_path")?.as_str().map(str::to_owned)
 }

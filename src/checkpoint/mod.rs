@@ -4,6 +4,7 @@ mod config;
 mod error;
 mod fields;
 mod folder;
+pub(crate) mod names;
 mod rope;
 mod shards;
 pub mod tokenizer;
@@ -12,8 +13,12 @@ pub use error::Error;
 pub use fields::Error as ConfigError;
 pub use shards::{Dtype, ShardFile, Shards, SourceTensor};
 
-use crate::arch::Config;
+use crate::{arch::Config, files};
 use std::path::{Path, PathBuf};
+
+/// Most bytes that are read of a JSON file or a template; those of published models are far smaller. A vocabulary of
+/// 256,000 tokens takes 35 MB.
+pub(crate) const MAX_JSON_BYTES: u64 = 512 << 20;
 
 /// A checkpoint directory that has been opened and checked.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub struct Checkpoint {
     pub config: Config,
     /// The safetensors files.
     pub shards: Shards,
+    /// Warnings about files that contradict each other, and about names that were changed.
+    pub warnings: Vec<String>,
 }
 
 impl Checkpoint {
@@ -35,9 +42,11 @@ impl Checkpoint {
     pub fn open(dir: &Path) -> Result<Checkpoint, Error> {
         folder::check(dir)?;
         let path = dir.join("config.json");
-        let json = std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let json = files::read(&path, MAX_JSON_BYTES)
+            .map_err(|source| Error::Read { path: path.clone(), source })?;
         let config = config::parse(&json).map_err(|source| Error::Config { path, source })?;
         folder::check_weights(dir)?;
-        Ok(Checkpoint { dir: dir.to_path_buf(), config, shards: Shards::open(dir)? })
+        let (shards, warnings) = Shards::open(dir)?;
+        Ok(Checkpoint { dir: dir.to_path_buf(), config, shards, warnings })
     }
 }

@@ -4,7 +4,7 @@
 //! the caller's buffers: memory use is the caller's decision, and a file that shrinks is an error, not a
 //! signal.
 
-use super::Error;
+use super::{Error, MAX_JSON_BYTES, names};
 use crate::{files, mmap::Map};
 use safetensors::{SafeTensorError, SafeTensors, tensor::Metadata};
 use std::{
@@ -16,6 +16,8 @@ use std::{
 };
 
 const INDEX: &str = "model.safetensors.index.json";
+/// The file of a checkpoint in a single one.
+const WHOLE: &str = "model.safetensors";
 /// Start of a git-lfs pointer, which is in place of a file that was not fetched.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
@@ -100,22 +102,72 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Opens the files that the index in `dir` names; without an index, all `model*.safetensors`.
-    pub(super) fn open(dir: &Path) -> Result<Shards, Error> {
-        let index = Index::open(dir)?;
-        let names = match &index {
-            Some(index) => index.files(),
-            None => model_files(dir)?,
+    /// Opens the files that the index in `dir` names; without an index, all `model*.safetensors`. Returns warnings,
+    /// too.
+    ///
+    /// A whole `model.safetensors` comes before an index of other files, as in transformers: the index is then that
+    /// of an earlier save.
+    pub(super) fn open(dir: &Path) -> Result<(Shards, Vec<String>), Error> {
+        let mut warnings = Vec::new();
+        let mut shards = match Index::open(dir)? {
+            None => Shards::of(dir, model_files(dir)?)?,
+            Some(index) => match Shards::beside_index(dir, &index)? {
+                Some(shards) => {
+                    warnings.push(format!(
+                        "{} names other files than {WHOLE}, which is whole and is read; delete the index if it is \
+                         that of an earlier save",
+                        index.path.display()
+                    ));
+                    shards
+                }
+                None => {
+                    let shards = Shards::of(dir, index.files()).map_err(|error| index.beside(dir, error))?;
+                    index.check(&shards)?;
+                    shards
+                }
+            },
         };
+        warnings.extend(shards.rename());
+        Ok((shards, warnings))
+    }
+
+    fn of(dir: &Path, names: Vec<String>) -> Result<Shards, Error> {
         let mut shards = Shards { files: Vec::new(), tensors: Vec::new() };
         for name in names {
             shards.push(dir, name)?;
         }
         shards.refuse_duplicates()?;
-        if let Some(index) = index {
-            index.check(&shards)?;
-        }
         Ok(shards)
+    }
+
+    /// The one file that is read instead of those of `index`; `None` if there is none, or if it lacks tensors that
+    /// the files of `index` have.
+    fn beside_index(dir: &Path, index: &Index) -> Result<Option<Shards>, Error> {
+        let files = index.files();
+        if files.iter().any(|name| name == WHOLE) || !dir.join(WHOLE).exists() {
+            return Ok(None);
+        }
+        let has_its_files = files.iter().all(|name| dir.join(name).exists());
+        match Shards::of(dir, vec![WHOLE.to_owned()]) {
+            Err(error) if !has_its_files => Err(error),
+            Err(_) => Ok(None),
+            Ok(whole) => {
+                let names: BTreeSet<&str> = whole.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+                let has_all = index.weight_map.keys().all(|name| names.contains(name.as_str()));
+                Ok((has_all || !has_its_files).then_some(whole))
+            }
+        }
+    }
+
+    /// Gives the tensors the names of transformers where other savers write others; returns a warning then.
+    fn rename(&mut self) -> Option<String> {
+        let old: Vec<&str> = self.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+        let (new, change) = names::mapped(&old)?;
+        for (tensor, name) in self.tensors.iter_mut().zip(new) {
+            tensor.name = name;
+        }
+        self.tensors.sort_by(|a, b| (a.shard, &a.name).cmp(&(b.shard, &b.name)));
+        Some(change)
     }
 
     /// The files, sorted by name.
@@ -136,7 +188,7 @@ impl Shards {
     fn push(&mut self, dir: &Path, name: String) -> Result<(), Error> {
         let path = dir.join(&name);
         let (header_bytes, metadata, file_bytes) = read_header(&path)?;
-        let file = File::open(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let file = files::open(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
         let data_start = 8 + header_bytes as u64;
         let mut tensors = Vec::with_capacity(metadata.tensors().len());
         for (tensor, info) in metadata.tensors() {
@@ -178,7 +230,7 @@ impl Shards {
 /// Reads a file's header. Returns the header's length, its contents, and the file's length.
 fn read_header(path: &Path) -> Result<(usize, Metadata, u64), Error> {
     let map = Map::open(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::MissingShard { path: path.to_path_buf() },
+        std::io::ErrorKind::NotFound => Error::MissingShard { path: path.to_path_buf(), others: Vec::new() },
         _ => Error::Read { path: path.to_path_buf(), source },
     })?;
     let bytes = map.bytes();
@@ -240,7 +292,7 @@ struct IndexFile {
 impl Index {
     fn open(dir: &Path) -> Result<Option<Index>, Error> {
         let path = dir.join(INDEX);
-        let read = files::if_present(std::fs::read(&path));
+        let read = files::if_present(files::read(&path, MAX_JSON_BYTES));
         let Some(bytes) = read.map_err(|source| Error::Read { path: path.clone(), source })? else {
             return Ok(None);
         };
@@ -257,8 +309,22 @@ impl Index {
         self.weight_map.values().collect::<BTreeSet<_>>().into_iter().cloned().collect()
     }
 
+    /// Adds to the error for a missing file the names of those that the index does not have: perhaps it is of another
+    /// save.
+    fn beside(&self, dir: &Path, error: Error) -> Error {
+        match error {
+            Error::MissingShard { path, .. } => {
+                let files = self.files();
+                let mut others = model_files(dir).unwrap_or_default();
+                others.retain(|name| !files.contains(name));
+                Error::MissingShard { path, others }
+            }
+            error => error,
+        }
+    }
+
     /// Checks that the index and the files name the same tensors.
-    fn check(self, shards: &Shards) -> Result<(), Error> {
+    fn check(&self, shards: &Shards) -> Result<(), Error> {
         let present: BTreeSet<&String> = shards.tensors.iter().map(|tensor| &tensor.name).collect();
         let missing: Vec<String> =
             self.weight_map.keys().filter(|name| !present.contains(name)).cloned().collect();
@@ -267,6 +333,6 @@ impl Index {
         if missing.is_empty() && extra.is_empty() {
             return Ok(());
         }
-        Err(Error::IndexMismatch { path: self.path, missing, extra })
+        Err(Error::IndexMismatch { path: self.path.clone(), missing, extra })
     }
 }

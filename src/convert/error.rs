@@ -2,7 +2,13 @@
 
 use super::{pretokenizer, readback, vocab};
 use crate::display::{bytes, few};
-use crate::{checkpoint, kind::Kind, remedy::Remedy};
+use crate::{
+    chat,
+    checkpoint::{self, names},
+    guard,
+    kind::Kind,
+    remedy::Remedy,
+};
 use std::{io, path::PathBuf};
 
 /// Reasons why a conversion is refused or fails.
@@ -33,15 +39,18 @@ pub enum Error {
     Feature { class: &'static str, field: &'static str, reason: &'static str },
     /// Tensors that the architecture needs are missing.
     #[error(
-        "the checkpoint lacks {}, which config.json ({class}, {layers} layers) calls for; was it saved completely?",
-        few(names)
+        "the checkpoint lacks {}, which config.json ({class}, {layers} layers) calls for{}", few(names),
+        match others.as_slice() {
+            [] => "; was it saved completely?".to_owned(),
+            others => format!("; it has {} instead: {}", few(others), names::origin(others)),
+        }
     )]
-    MissingTensors { class: &'static str, layers: u64, names: Vec<String> },
+    MissingTensors { class: &'static str, layers: u64, names: Vec<String>, others: Vec<String> },
     /// Tensors that the architecture does not have.
     #[error(
-        "the checkpoint has {}, which a {class} of {layers} layers has not; merge adapters before converting, and \
-         see that config.json belongs to these weights",
-        few(names)
+        "the checkpoint has {}, which a {class} of {layers} layers has not: {}",
+        few(names),
+        names::origin(names)
     )]
     ExtraTensors { class: &'static str, layers: u64, names: Vec<String> },
     /// A shape that contradicts `config.json`.
@@ -83,6 +92,13 @@ pub enum Error {
     /// The output is a device, a pipe or a folder.
     #[error("{} is not a regular file", path.display())]
     OutputIrregular { path: PathBuf },
+    /// The output is a link that cannot be followed to a file.
+    #[error("{} is a link that leads to no file", path.display())]
+    OutputLink {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// The folder for the output is missing.
     #[error("{} is no folder", path.display())]
     NoFolder { path: PathBuf },
@@ -113,6 +129,28 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Keys or tensors that no call would load.
+    #[error("no call would load the file that comes of this checkpoint; correct {place}")]
+    Unloadable {
+        place: String,
+        #[source]
+        source: guard::Error,
+    },
+    /// A chat template that no call would use.
+    #[error(
+        "no call would use the checkpoint's chat template; correct it, or take that of the original model"
+    )]
+    Template {
+        #[source]
+        source: chat::Error,
+    },
+    /// A file of the checkpoint that cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// The user interrupted it.
     #[error("interrupted; nothing was left behind")]
     Interrupted,
@@ -130,10 +168,12 @@ impl Error {
             Error::OutputExists { .. }
             | Error::OutputIsInput { .. }
             | Error::OutputIrregular { .. }
+            | Error::OutputLink { .. }
             | Error::NoFolder { .. }
             | Error::Create { .. }
             | Error::DiskSpace { .. } => Kind::CannotCreate,
             Error::Write { .. } | Error::Read { .. } => Kind::Io,
+            Error::Unreadable { .. } => Kind::NoInput,
             Error::Interrupted => Kind::Interrupted,
             _ => Kind::Data,
         }
@@ -146,7 +186,9 @@ impl Error {
             Error::Pretokenizer(pretokenizer::Error::Unknown { .. }) => vec![Remedy::PreTokenizer(None)],
             Error::HeadDiffers => vec![Remedy::KeepHead],
             Error::OutputExists { .. } => vec![Remedy::Overwrite],
-            Error::OutputIsInput { .. } | Error::OutputIrregular { .. } => vec![Remedy::OtherOutput],
+            Error::OutputIsInput { .. } | Error::OutputIrregular { .. } | Error::OutputLink { .. } => {
+                vec![Remedy::OtherOutput]
+            }
             Error::NoFolder { .. } => vec![Remedy::CreateFolder, Remedy::OtherOutput],
             Error::DiskSpace { .. } => vec![Remedy::FreeSpace, Remedy::OtherOutput],
             _ => Vec::new(),

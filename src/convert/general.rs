@@ -7,7 +7,11 @@
 use super::folder_name;
 use super::model_card::{self, Error};
 use super::model_id::{self, ModelId};
-use crate::gguf::{Array, Value};
+use crate::{
+    checkpoint::MAX_JSON_BYTES,
+    files,
+    gguf::{Array, Value},
+};
 use serde_json::{Map, Value as Json};
 use std::path::Path;
 
@@ -99,7 +103,11 @@ impl General {
     /// The sampling parameters that generation_config.json recommends.
     fn sampling(&mut self, dir: &Path) {
         let path = dir.join("generation_config.json");
-        let Ok(bytes) = std::fs::read(&path) else { return };
+        let bytes = match files::if_present(files::read(&path, MAX_JSON_BYTES)) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return,
+            Err(source) => return self.warnings.push(Error::UnreadableConfig { path, source }),
+        };
         let Ok(config) = serde_json::from_slice::<Map<String, Json>>(&bytes) else {
             self.warnings.push(Error::GenerationConfig { path });
             return;

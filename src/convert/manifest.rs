@@ -11,11 +11,7 @@ use super::{
 };
 use crate::files;
 use serde::{Deserialize, Serialize};
-use std::{
-    fs::File as Open,
-    io::{self, Read},
-    path::Path,
-};
+use std::{io, path::Path};
 
 /// Most bytes that are read of a manifest; real ones are far shorter.
 const MAX_BYTES: u64 = 64 << 20;
@@ -89,9 +85,7 @@ impl Recorded {
     /// # Errors
     /// A file that cannot be read or is not a manifest.
     pub fn read(path: &Path) -> io::Result<Option<Recorded>> {
-        let Some(file) = files::if_present(Open::open(path))? else { return Ok(None) };
-        let mut json = Vec::new();
-        file.take(MAX_BYTES).read_to_end(&mut json)?;
+        let Some(json) = files::if_present(files::read(path, MAX_BYTES))? else { return Ok(None) };
         serde_json::from_slice(&json).map(Some).map_err(io::Error::from)
     }
 }

@@ -16,25 +16,29 @@ pub mod vocab;
 
 mod error;
 mod folder_name;
+mod loadable;
 mod model_card;
 mod model_id;
 mod output;
 mod peak;
 mod plan;
+mod publish;
 mod slab;
 mod source_hash;
 mod special;
 mod stream;
+mod temporary;
 mod tensors;
 mod written;
 
 pub use error::Error;
 pub use folder_name::output_name;
 pub use model_card::Error as ModelCardError;
-pub use output::{Output, Targets, abandon, manifest_path};
+pub use output::{Output, Targets, manifest_path};
 pub use plan::{FilePlan, Plan};
 pub use recipe::{FileType, Override, Recipe};
 pub use report::Report;
+pub use temporary::abandon;
 pub use tensors::{Head, ModelTensor, Origin};
 
 use crate::checkpoint::Checkpoint;
@@ -83,6 +87,7 @@ pub fn convert(
 ) -> Result<Converted, Error> {
     let started = Instant::now();
     let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
+    source_hash::check_small_files(&checkpoint.dir)?;
     let outputs = Outputs::create(plan, targets)?;
     let mut peak = peak::Peak::start();
     let mut progress = peak::Watched { progress, peak: &mut peak };

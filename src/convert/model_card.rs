@@ -1,6 +1,6 @@
 //! The model card: the YAML front matter of README.md.
 
-use crate::files;
+use crate::{checkpoint::MAX_JSON_BYTES, files};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,15 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// generation_config.json cannot be read.
+    #[error("{}: cannot be read, so the sampling parameters are left out", path.display())]
+    UnreadableConfig {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        source: std::io::Error,
+    },
     /// generation_config.json is not a JSON object.
     #[error("{}: not a JSON object, so the sampling parameters are left out", path.display())]
     GenerationConfig {
@@ -46,7 +55,8 @@ pub enum Error {
 /// The reason why it cannot be used.
 pub(super) fn read(dir: &Path) -> Result<Map<String, Value>, Error> {
     let path = dir.join("README.md");
-    let read = files::if_present(std::fs::read_to_string(&path));
+    let text = |bytes| String::from_utf8(bytes).map_err(std::io::Error::other);
+    let read = files::if_present(files::read(&path, MAX_JSON_BYTES).and_then(text));
     let readme = read.map_err(|source| Error::Read { path: path.clone(), source })?;
     let Some(yaml) = readme.as_deref().and_then(front_matter) else { return Ok(Map::new()) };
     // `no` is Norwegian, not false. Of two equal keys the last one counts, as in PyYAML.

@@ -1,14 +1,21 @@
 //! Output files: written beside their targets under temporary names, renamed when all of them are complete.
 
-use super::{Error, plan::Plan, source_hash::SMALL_FILES};
-use crate::{checkpoint::Checkpoint, files::folder_of};
+use super::{
+    Error,
+    plan::Plan,
+    publish,
+    source_hash::SMALL_FILES,
+    temporary::{self, unfinished},
+};
+use crate::{
+    checkpoint::Checkpoint,
+    files::{folder_of, link_target},
+};
 use std::{
-    collections::BTreeSet,
-    fs::{self, File, Permissions},
+    fs::{self, File},
     io::{self, Write},
-    os::unix::fs::{FileExt, PermissionsExt},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 use tempfile::NamedTempFile;
 
@@ -28,7 +35,8 @@ pub struct Targets {
 
 impl Targets {
     /// The targets of `plan` for the option `-o OUT`: a file if there is one type, else a folder; the current
-    /// folder without the option. Files in folders are called `NAME-TYPE.gguf`.
+    /// folder without the option. Files in folders are called `NAME-TYPE.gguf`. A link stays, and the file that it
+    /// leads to is the target.
     ///
     /// # Errors
     /// A target that exists without `replace`, belongs to the checkpoint, is no regular file, or whose folder
@@ -54,10 +62,11 @@ impl Targets {
                 files.iter().map(|file| out.join(name(file.file_type))).collect()
             }
         };
+        let paths = paths.into_iter().map(|path| behind_links(&path)).collect::<Result<_, _>>()?;
         let targets = Targets { paths, folder, replace };
         for path in &targets.paths {
             targets.check(checkpoint, path)?;
-            targets.check(checkpoint, &manifest_path(path))?;
+            targets.check(checkpoint, &behind_links(&manifest_path(path))?)?;
         }
         Ok(targets)
     }
@@ -92,6 +101,11 @@ impl Targets {
     }
 }
 
+/// The file that `path` leads to if it is a link.
+fn behind_links(path: &Path) -> Result<PathBuf, Error> {
+    link_target(path).map_err(|source| Error::OutputLink { path: path.to_path_buf(), source })
+}
+
 /// True if the file at `path` is one of the conversion's inputs, under any name.
 fn is_input(checkpoint: &Checkpoint, path: &Path) -> bool {
     let Ok(target) = fs::canonicalize(path) else { return false };
@@ -105,31 +119,6 @@ pub fn manifest_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".json");
     PathBuf::from(name)
-}
-
-/// Paths of all temporary files in this process, for [`abandon`].
-static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-
-fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Removes the temporary files of all conversions in this process, and blocks any that want to create more.
-///
-/// To be called right before the process ends without unwinding, as at the second Ctrl-C. The conversions must
-/// not be joined afterwards.
-pub fn abandon() {
-    let unfinished = unfinished();
-    for path in unfinished.iter() {
-        // A folder that was created for the files is removed in the second loop, unless something else is in
-        // it.
-        let _ = fs::remove_file(path);
-    }
-    for path in unfinished.iter().rev() {
-        let _ = fs::remove_dir(path);
-    }
-    // Threads that want to create a temporary file now wait until the process ends.
-    std::mem::forget(unfinished);
 }
 
 /// A GGUF file being written. It is removed when dropped, unless it was renamed.
@@ -179,7 +168,7 @@ pub(super) struct Outputs {
     manifests: Vec<(NamedTempFile, PathBuf)>,
     made_folder: Option<PathBuf>,
     replace: bool,
-    /// Entries of these files in the list for [`abandon`].
+    /// Entries of these files in the list for [`temporary::abandon`].
     registered: Vec<PathBuf>,
 }
 
@@ -202,6 +191,7 @@ impl Outputs {
             outputs.registered.push(folder.clone());
             outputs.made_folder = Some(folder.clone());
         }
+        targets.paths.iter().for_each(|path| temporary::sweep(folder_of(path)));
         check_space(folder_of(&targets.paths[0]), plan.files.iter().map(|file| file.file_bytes()).sum())?;
         for (file, target) in plan.files.iter().zip(&targets.paths) {
             let temp = outputs.create_beside(target)?;
@@ -216,7 +206,7 @@ impl Outputs {
 
     /// Adds a manifest for the file at `target`.
     pub(super) fn add_manifest(&mut self, target: &Path, json: &[u8]) -> Result<(), Error> {
-        let path = manifest_path(target);
+        let path = behind_links(&manifest_path(target))?;
         let mut temp = self.create_beside(&path)?;
         temp.write_all(json)
             .and_then(|()| temp.as_file().sync_all())
@@ -227,41 +217,26 @@ impl Outputs {
 
     /// Creates a temporary file beside `target`, which is removed unless it is renamed.
     fn create_beside(&mut self, target: &Path) -> Result<NamedTempFile, Error> {
-        // The lock is held so that [`abandon`] cannot run between the file's creation and its entry.
+        // The lock is held so that [`temporary::abandon`] cannot run between the file's creation and its entry.
         let mut unfinished = unfinished();
-        let temp = create_beside(target)?;
+        let temp = temporary::create_beside(target)?;
         unfinished.insert(temp.path().to_path_buf());
         self.registered.push(temp.path().to_path_buf());
         Ok(temp)
     }
 
-    /// Renames all files to their targets. After a failure the new ones are removed again, unless they replaced
-    /// others.
+    /// Renames all files to their targets, or none.
     pub(super) fn publish(mut self) -> Result<(), Error> {
+        // Held through all renames, so that [`temporary::abandon`] ends the process before or after them.
+        let unfinished = unfinished();
         let gguf = self.files.drain(..).map(|output| (output.temp, output.target)).collect::<Vec<_>>();
-        let mut named: Vec<PathBuf> = Vec::new();
-        for (temp, target) in gguf.into_iter().chain(self.manifests.drain(..)) {
-            let persisted =
-                if self.replace { temp.persist(&target) } else { temp.persist_noclobber(&target) };
-            if let Err(e) = persisted {
-                // Replaced files cannot be restored; new ones are removed again.
-                if !self.replace {
-                    named.iter().for_each(|path| drop(fs::remove_file(path)));
-                }
-                return Err(match e.error.kind() {
-                    io::ErrorKind::AlreadyExists => Error::OutputExists { path: target },
-                    _ => Error::Write { path: target, source: e.error },
-                });
-            }
-            named.push(target);
+        let renamed =
+            publish::rename_all(gguf.into_iter().chain(self.manifests.drain(..)).collect(), self.replace);
+        drop(unfinished);
+        if renamed.is_ok() {
+            self.made_folder = None;
         }
-        self.made_folder = None;
-        let folder = folder_of(&named[0]);
-        // The renames are durable once the folder is synced; some file systems cannot do that.
-        if let Ok(folder) = File::open(folder) {
-            let _ = folder.sync_all();
-        }
-        Ok(())
+        renamed
     }
 }
 
@@ -278,22 +253,6 @@ impl Drop for Outputs {
             unfinished.remove(path);
         }
     }
-}
-
-fn create_beside(target: &Path) -> Result<NamedTempFile, Error> {
-    let folder = folder_of(target);
-    let name = target.file_name().and_then(|name| name.to_str()).unwrap_or("edgecall");
-    tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".part")
-        // The umask applies; a temporary file's 0600 would stay with the model.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(|source| Error::Create {
-            path: folder.to_path_buf(),
-            // tempfile's error repeats the path.
-            source: source.raw_os_error().map_or(source, io::Error::from_raw_os_error),
-        })
 }
 
 /// Allocates the file's whole length, so that a full disk fails at once.

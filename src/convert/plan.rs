@@ -1,14 +1,19 @@
 //! Plan of a conversion: keys and tensor table of each file, made before any weight is read.
 
 use super::{
-    Error, folder_name, general, pretokenizer,
+    Error, folder_name,
+    general::{self, General},
+    loadable, pretokenizer,
     recipe::{self, Fallback, FileType, Recipe, Shape},
     tensors::{self, Head, ModelTensor},
     vocab,
 };
 use crate::{
     arch::{Attention, Unsupported},
-    checkpoint::{Checkpoint, tokenizer::Tokenizer},
+    checkpoint::{
+        Checkpoint,
+        tokenizer::{ChatTemplate, Tokenizer},
+    },
     gguf::{GgmlType, Header, TensorInfo, Value},
 };
 
@@ -106,7 +111,7 @@ impl Plan {
             .iter()
             .map(|&file_type| file_plan(file_type, &recipe, shape, &tensors, &keys, head))
             .collect();
-        Ok(Plan {
+        let plan = Plan {
             architecture: architecture.name,
             name: folder_name::output_name(&checkpoint.dir),
             recipe,
@@ -116,7 +121,10 @@ impl Plan {
             tensors,
             files,
             keys,
-        })
+        };
+        // The files differ in nothing that is checked: every type that is written can be multiplied with.
+        plan.files.first().map_or(Ok(()), |file| loadable::check_header(&plan.header(file)))?;
+        Ok(plan)
     }
 
     /// Metadata and tensor table of `file`, one of this plan's.
@@ -131,8 +139,25 @@ impl Plan {
     }
 }
 
+/// Warnings about the checkpoint's files.
+fn warnings(checkpoint: &Checkpoint, tokenizer: &Tokenizer, general: &General) -> Result<Vec<String>, Error> {
+    let mut warnings = checkpoint.warnings.clone();
+    warnings.extend(general.warnings.iter().map(chain));
+    warnings.extend(tokenizer.warning().map(str::to_owned));
+    let has_template = |template: &ChatTemplate| template.texts().any(|text| !text.is_empty());
+    if !tokenizer.chat_template().is_some_and(has_template) {
+        warnings.push(format!(
+            "{} has no chat template, which calls need: copy chat_template.jinja, or the `chat_template` of \
+             tokenizer_config.json, from the model that it was trained from",
+            checkpoint.dir.display()
+        ));
+    }
+    warnings.extend(loadable::check_templates(tokenizer.chat_template())?);
+    Ok(warnings)
+}
+
 /// An error and its causes in one line.
-fn chain(error: &impl std::error::Error) -> String {
+pub(super) fn chain(error: &impl std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
@@ -187,14 +212,14 @@ impl Keys {
         let mut before_file_type =
             vec![("general.architecture".to_owned(), Value::String(architecture.name.to_owned()))];
         let general = general::metadata(&checkpoint.dir, &config.raw, parameters);
-        before_file_type.extend(general.metadata);
+        before_file_type.extend(general.metadata.iter().cloned());
         before_file_type.extend(architecture.keys(config));
         Ok(Keys {
             before_file_type,
             after_file_type: architecture.late_keys(config),
             tokenizer: vocab::metadata(&tokenizer, &config.raw, vocab_size, &pretokenizer, extra)?,
             pretokenizer,
-            warnings: general.warnings.iter().map(chain).collect(),
+            warnings: warnings(checkpoint, &tokenizer, &general)?,
         })
     }
 

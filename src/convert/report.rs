@@ -228,7 +228,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
     if plan.head == Head::TiedButDifferent {
         warnings.push(
             "config.json ties the head to the embedding, but the stored lm_head.weight is another matrix; the \
-             file keeps it as llama.cpp's converter does, while transformers would not use it"
+             file keeps it, as llama.cpp's converter and transformers 5 do; transformers 4 uses the embedding instead"
                 .to_owned(),
         );
     }

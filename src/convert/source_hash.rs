@@ -1,7 +1,11 @@
 //! SHA-256 of the checkpoint's files, computed during the pass over the weights.
 
 use super::Error;
-use crate::{checkpoint::Shards, files, hash::hex};
+use crate::{
+    checkpoint::{MAX_JSON_BYTES, Shards},
+    files,
+    hash::hex,
+};
 use sha2::{Digest, Sha256};
 use std::{
     path::Path,
@@ -102,12 +106,21 @@ pub(super) const SMALL_FILES: &[&str] = &[
     "vocab.json",
 ];
 
+/// Refuses small files that cannot be read, before any work.
+pub(super) fn check_small_files(dir: &Path) -> Result<(), Error> {
+    for name in SMALL_FILES {
+        let path = dir.join(name);
+        files::if_present(files::open(&path)).map_err(|source| Error::Unreadable { path, source })?;
+    }
+    Ok(())
+}
+
 /// Hashes the checkpoint's small files.
 pub(super) fn small_files(dir: &Path) -> Result<Vec<SourceHash>, Error> {
     let mut hashes = Vec::new();
     for name in SMALL_FILES {
         let path = dir.join(name);
-        let read = files::if_present(std::fs::read(&path));
+        let read = files::if_present(files::read(&path, MAX_JSON_BYTES));
         if let Some(bytes) = read.map_err(|source| Error::Read { path, source })? {
             hashes.push(SourceHash {
                 name: (*name).to_owned(),

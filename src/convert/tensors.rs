@@ -105,7 +105,7 @@ pub fn match_tensors(checkpoint: &Checkpoint, drop_head: bool) -> Result<Vec<Mod
     }
     if !expected.is_empty() {
         let names = expected.into_keys().collect();
-        return Err(Error::MissingTensors { class, layers, names });
+        return Err(Error::MissingTensors { class, layers, names, others: extra });
     }
     if !extra.is_empty() {
         return Err(Error::ExtraTensors { class, layers, names: extra });

@@ -2,11 +2,10 @@
 
 use super::finding::{Finding, Topic};
 use crate::convert::{manifest::Recorded, manifest_path};
-use crate::hash;
+use crate::{files, hash};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::{
-    fs::File,
     io,
     path::Path,
     time::{Duration, Instant},
@@ -84,7 +83,7 @@ impl FileState {
 /// SHA-256 of a file, in hex; `None` if it takes longer than `time`.
 fn sha256(path: &Path, time: Duration) -> io::Result<Option<String>> {
     let (mut sha256, started) = (Sha256::new(), Instant::now());
-    let is_whole = hash::add_all(&mut sha256, File::open(path)?, || started.elapsed() < time)?;
+    let is_whole = hash::add_all(&mut sha256, files::open(path)?, || started.elapsed() < time)?;
     Ok(is_whole.then(|| hash::hex(&sha256.finalize())))
 }
 

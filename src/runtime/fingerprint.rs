@@ -1,10 +1,9 @@
 //! Identity of a model's files, without reading all of them.
 
-use crate::{hash, mmap::Map};
+use crate::{files, hash, mmap::Map};
 use sha2::{Digest, Sha256};
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -55,7 +54,7 @@ impl ModelFile {
     /// A file that cannot be read, or whose metadata differ after reading.
     pub fn sha256(&self) -> io::Result<[u8; 32]> {
         let mut hash = Sha256::new();
-        hash::add_all(&mut hash, File::open(&self.path)?, || true)?;
+        hash::add_all(&mut hash, files::open(&self.path)?, || true)?;
         check_unchanged(std::slice::from_ref(self))?;
         Ok(hash.finalize().into())
     }

@@ -5,8 +5,8 @@ use super::{
     compiler::Compiler,
     ffi,
     fingerprint::{self, ModelFile},
-    guard::{self, Parts},
-    kernels, log_capture,
+    guard, kernels, log_capture,
+    parts::Parts,
 };
 use crate::gguf::{Array, Gguf, TensorInfo, Value};
 use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};

@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hash", &[]),
     ("kind", &[]),
     ("json", &[]),
-    ("mmap", &[]),
+    ("mmap", &["files"]),
     ("random", &[]),
     ("remedy", &["display"]),
     ("stack", &[]),
@@ -23,22 +23,36 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gguf", &["kind"]),
     ("quant", &["gguf"]),
     ("arch", &["gguf"]),
+    ("guard", &["arch", "gguf", "remedy"]),
     ("checkpoint", &["arch", "display", "files", "kind", "mmap", "remedy"]),
     (
         "convert",
-        &["arch", "checkpoint", "display", "files", "gguf", "hash", "kind", "mmap", "quant", "remedy"],
+        &[
+            "arch",
+            "chat",
+            "checkpoint",
+            "display",
+            "files",
+            "gguf",
+            "guard",
+            "hash",
+            "kind",
+            "mmap",
+            "quant",
+            "remedy",
+        ],
     ),
     ("schema", &["json", "kind"]),
     ("tools", &["display", "json", "kind", "schema", "stack"]),
     ("chat", &["json", "kind", "remedy", "stack"]),
-    ("runtime", &["arch", "gguf", "hash", "kind", "mmap", "random", "remedy", "stack"]),
+    ("runtime", &["arch", "files", "gguf", "guard", "hash", "kind", "mmap", "random", "remedy", "stack"]),
     ("memory", &["arch", "convert", "display", "gguf", "machine", "remedy"]),
     (
         "inspect",
         &["arch", "checkpoint", "convert", "display", "gguf", "kind", "machine", "memory", "mmap", "remedy"],
     ),
     ("verify", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
-    ("cache", &["hash", "kind", "machine", "runtime"]),
+    ("cache", &["files", "hash", "kind", "machine", "runtime"]),
     (
         "call",
         &[
@@ -55,7 +69,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "doctor",
-        &["bench", "cache", "convert", "gguf", "hash", "machine", "memory", "remedy", "runtime", "verify"],
+        &[
+            "bench", "cache", "convert", "files", "gguf", "hash", "machine", "memory", "remedy", "runtime",
+            "verify",
+        ],
     ),
 ];
 

@@ -1,7 +1,7 @@
 //! Input files: read with a limit on their size, as UTF-8.
 
 use crate::{bench::Error, files};
-use std::{fs::File, path::Path};
+use std::path::Path;
 
 /// Limit on the size of an input file. No test set is this large, but a path may name a device without an end.
 const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -9,7 +9,7 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Reads a whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let wrong = |source| Error::Read { path: path.to_path_buf(), source };
-    let read = File::open(path).and_then(|file| files::read_within(MAX_FILE_BYTES, file));
+    let read = files::open_input(path).and_then(|file| files::read_within(MAX_FILE_BYTES, file));
     read.map_err(wrong)?.ok_or_else(|| Error::File {
         path: path.to_path_buf(),
         problem: format!("more than {MAX_FILE_BYTES} bytes; no test set has as many"),

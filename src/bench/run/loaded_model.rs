@@ -2,15 +2,13 @@
 
 use crate::{
     bench::{Error, Result, data::published},
+    files,
     gguf::Gguf,
     hash::{self, hex},
     runtime::{LoadOptions, Model, ModelFile},
 };
 use sha2::{Digest, Sha256};
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// A model that takes part in the comparison.
 pub struct LoadedModel {
@@ -129,7 +127,7 @@ fn name(path: &Path) -> String {
 fn hash(files: &[ModelFile]) -> Result<String, Error> {
     let mut hash = Sha256::new();
     for ModelFile { path, .. } in files {
-        File::open(path)
+        files::open(path)
             .and_then(|file| hash::add_all(&mut hash, file, || true))
             .map_err(unreadable(path))?;
     }

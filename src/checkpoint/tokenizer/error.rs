@@ -23,6 +23,23 @@ pub enum Error {
     /// The `tokenizers` crate refuses it.
     #[error("not a tokenizer that can be used")]
     Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The `tokenizers` crate panics.
+    #[error("the tokenizers library fails on it ({message}); save the tokenizer again with transformers")]
+    Panic {
+        /// First line of the panic's message.
+        message: String,
+    },
+    /// Steps that would make a text grow without a sensible bound.
+    #[error("its `{part}` has more steps, or steps that lengthen a text more, than any tokenizer needs")]
+    TooManySteps {
+        /// The part of `tokenizer.json`.
+        part: &'static str,
+    },
+    /// A SentencePiece normalizer, whose character map the crate reads without looking at its lengths.
+    #[error(
+        "a `Precompiled` normalizer is SentencePiece's, which is not supported; supported: byte-level BPE"
+    )]
+    Precompiled,
     /// A SentencePiece model, which would have to be converted instead of `tokenizer.json`.
     #[error(
         "SentencePiece vocabularies are not supported; supported: byte-level BPE in tokenizer.json (Qwen2, \

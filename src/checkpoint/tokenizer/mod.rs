@@ -7,12 +7,16 @@
 mod added;
 mod error;
 mod file;
+mod steps;
 mod template;
 
 pub use error::Error;
 pub use template::ChatTemplate;
 
-use crate::{checkpoint, files};
+use crate::{
+    checkpoint::{self, MAX_JSON_BYTES},
+    files,
+};
 use serde_json::{Map, Value};
 use std::io;
 use std::path::Path;
@@ -23,6 +27,7 @@ pub struct Tokenizer {
     file: file::File,
     config: Option<Map<String, Value>>,
     chat_template: Option<ChatTemplate>,
+    warning: Option<String>,
 }
 
 /// One entry of the vocabulary.
@@ -60,19 +65,23 @@ impl Tokenizer {
         let bytes = read(&path)?.ok_or_else(|| Error::Missing.in_file(&path))?;
         let file: file::File = serde_json::from_slice(&bytes).map_err(|e| Error::Json(e).in_file(&path))?;
         check_model(&file.model).map_err(|e| e.in_file(&path))?;
-        let mut encoder =
-            tokenizers::Tokenizer::from_bytes(&bytes).map_err(|e| Error::Unusable(e).in_file(&path))?;
+        steps::check(&file).map_err(|e| e.in_file(&path))?;
+        let read = || {
+            let mut encoder = tokenizers::Tokenizer::from_bytes(&bytes).map_err(Error::Unusable)?;
+            encoder.with_truncation(None).map_err(Error::Unusable)?;
+            encoder.with_padding(None);
+            Ok(encoder)
+        };
+        let mut encoder = steps::caught(read).map_err(|e| e.in_file(&path))?;
         drop(bytes);
-        encoder.with_truncation(None).map_err(|e| Error::Unusable(e).in_file(&path))?;
-        encoder.with_padding(None);
 
         let config = read_json(&dir.join("tokenizer_config.json"))?;
         let settings = config.clone().unwrap_or_default();
-        added::add(&mut encoder, dir, &settings)?;
+        let added = steps::caught(|| Ok(added::add(&mut encoder, dir, &settings)));
+        added.map_err(|e| e.in_file(&path))??;
         encoder.set_encode_special_tokens(settings.get("split_special_tokens") == Some(&Value::Bool(true)));
-        // Without a tokenizer_config.json llama.cpp's converter looks for no template either.
-        let chat_template = if settings.is_empty() { None } else { template::find(dir, &settings)? };
-        Ok(Tokenizer { encoder, file, config, chat_template })
+        let template::Found { template: chat_template, warning } = template::find(dir, &settings)?;
+        Ok(Tokenizer { encoder, file, config, chat_template, warning })
     }
 
     /// The vocabulary, sorted by id. Ids need not be contiguous.
@@ -120,6 +129,11 @@ impl Tokenizer {
         self.chat_template.as_ref()
     }
 
+    /// A warning about files that contradict each other, if there are such.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
     /// `normalizer` of `tokenizer.json`, or null.
     pub fn normalizer(&self) -> &Value {
         &self.file.normalizer
@@ -157,10 +171,10 @@ impl Tokenizer {
     }
 
     fn encode_as(&self, text: &str, specials: bool) -> Result<Vec<u32>, Error> {
-        match self.encoder.encode_fast(text, specials) {
+        steps::caught(|| match self.encoder.encode_fast(text, specials) {
             Ok(encoding) => Ok(encoding.get_ids().to_vec()),
             Err(source) => Err(Error::Encode { text: text.to_owned(), source }),
-        }
+        })
     }
 
     /// The text of `ids`, special tokens included.
@@ -168,7 +182,8 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Encode`].
     pub fn decode(&self, ids: &[u32]) -> Result<String, Error> {
-        self.encoder.decode(ids, false).map_err(|source| Error::Encode { text: format!("{ids:?}"), source })
+        let failed = |source| Error::Encode { text: format!("{ids:?}"), source };
+        steps::caught(|| self.encoder.decode(ids, false).map_err(failed))
     }
 
     /// `text` after `tokenizer.json`'s normalizer.
@@ -181,10 +196,10 @@ impl Tokenizer {
             return Ok(text.to_owned());
         };
         let mut normalized = NormalizedString::from(text);
-        match normalizer.normalize(&mut normalized) {
+        steps::caught(|| match normalizer.normalize(&mut normalized) {
             Ok(()) => Ok(normalized.get().to_owned()),
             Err(source) => Err(Error::Encode { text: text.to_owned(), source }),
-        }
+        })
     }
 }
 
@@ -204,7 +219,7 @@ fn check_model(model: &file::Model) -> Result<(), Error> {
 
 /// Reads a file; `None` if it does not exist.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, checkpoint::Error> {
-    files::if_present(std::fs::read(path)).map_err(|e| Error::Read(e).in_file(path))
+    files::if_present(files::read(path, MAX_JSON_BYTES)).map_err(|e| Error::Read(e).in_file(path))
 }
 
 /// Reads a text file; `None` if it does not exist.

@@ -25,29 +25,72 @@ impl ChatTemplate {
     }
 }
 
+/// The chat template of a checkpoint.
+pub(super) struct Found {
+    /// The template; `None` if there is none.
+    pub(super) template: Option<ChatTemplate>,
+    /// A warning if two files have different ones.
+    pub(super) warning: Option<String>,
+}
+
 /// Finds the chat template of the checkpoint in `dir`, whose `tokenizer_config.json` is `config`.
 ///
-/// `tokenizer_config.json` comes first, even if its value is `null`; then `chat_template.jinja`, with
-/// `additional_chat_templates/*.jinja` beside it; then `chat_template.json`. This is the order of llama.cpp's
-/// converter. transformers prefers the `.jinja` file.
-pub(super) fn find(
-    dir: &Path,
-    config: &Map<String, Value>,
-) -> Result<Option<ChatTemplate>, checkpoint::Error> {
-    if let Some(value) = config.get("chat_template") {
-        return parse(value).map_err(|e| e.in_file(&dir.join("tokenizer_config.json")));
-    }
+/// `chat_template.jinja` comes first, with `additional_chat_templates/*.jinja` beside it; then
+/// `tokenizer_config.json`, even if its value is `null`; then `chat_template.json`. This is the order of transformers
+/// (4.57.6 and 5.24.0, `PreTrainedTokenizerBase._from_pretrained`). llama.cpp's converter prefers the configuration,
+/// which is that of the base model where a trained model has both.
+pub(super) fn find(dir: &Path, config: &Map<String, Value>) -> Result<Found, checkpoint::Error> {
+    let set = config.get("chat_template");
+    let configured = || match set {
+        Some(value) => parse(value).map_err(|e| e.in_file(&dir.join("tokenizer_config.json"))),
+        None => Ok(None),
+    };
     if let Some(text) = read_text(&dir.join("chat_template.jinja"))? {
-        return beside_default(&dir.join("additional_chat_templates"), text).map(Some);
+        // What is overridden is compared if it can be, and need not be right.
+        let other = configured().unwrap_or_default();
+        let template = beside_default(&dir.join("additional_chat_templates"), text)?;
+        return Ok(match other {
+            None => Found { template: Some(template), warning: None },
+            Some(other) if is_same(&other, &template) => Found { template: Some(other), warning: None },
+            Some(_) => Found { template: Some(template), warning: Some(differ(dir)) },
+        });
+    }
+    if set.is_some() {
+        return Ok(Found { template: configured()?, warning: None });
     }
     let path = dir.join("chat_template.json");
-    match read_json(&path)? {
-        Some(file) => match file.get("chat_template") {
-            Some(value) => parse(value).map_err(|e| e.in_file(&path)),
-            None => Ok(None),
-        },
-        None => Ok(None),
-    }
+    let template = match read_json(&path)?.as_ref().and_then(|file| file.get("chat_template")) {
+        Some(value) => parse(value).map_err(|e| e.in_file(&path))?,
+        None => None,
+    };
+    Ok(Found { template, warning: None })
+}
+
+fn differ(dir: &Path) -> String {
+    format!(
+        "{}: chat_template.jinja and tokenizer_config.json have different chat templates; the file gets that of \
+         chat_template.jinja, as transformers loads it",
+        dir.display()
+    )
+}
+
+/// True if two templates render the same whatever the line ends of their files: Jinja leaves out the last one.
+fn is_same(a: &ChatTemplate, b: &ChatTemplate) -> bool {
+    let text = |text: &str| {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        text.strip_suffix('\n').map_or(text.clone(), str::to_owned)
+    };
+    let named = |template: &ChatTemplate| -> Vec<(String, String)> {
+        match template {
+            ChatTemplate::One(one) => vec![("default".to_owned(), text(one))],
+            ChatTemplate::Named(list) => {
+                let mut list: Vec<_> = list.iter().map(|(name, one)| (name.clone(), text(one))).collect();
+                list.sort();
+                list
+            }
+        }
+    };
+    named(a) == named(b)
 }
 
 fn parse(value: &Value) -> Result<Option<ChatTemplate>, Error> {
@@ -101,7 +144,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        find(dir.path(), config.as_object().unwrap()).unwrap()
+        find(dir.path(), config.as_object().unwrap()).unwrap().template
     }
 
     fn default_text(template: &ChatTemplate) -> Option<&str> {
@@ -114,13 +157,36 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_comes_before_the_files_even_with_null() {
+    fn the_jinja_file_comes_first_as_transformers_loads_it() {
         let files = [("chat_template.jinja", "J"), ("chat_template.json", r#"{"chat_template": "JSON"}"#)];
-        assert_eq!(found(json!({"chat_template": "C"}), &files), one("C"));
-        assert_eq!(found(json!({"chat_template": null}), &files), None);
+        assert_eq!(found(json!({"chat_template": "C"}), &files), one("J"));
+        assert_eq!(found(json!({"chat_template": null}), &files), one("J"));
+        assert_eq!(found(json!({"chat_template": 5}), &files), one("J"));
+        assert_eq!(found(json!({"chat_template": "C"}), &files[1..]), one("C"));
+        assert_eq!(found(json!({"chat_template": null}), &files[1..]), None);
         assert_eq!(found(json!({}), &files), one("J"));
         assert_eq!(found(json!({}), &files[1..]), one("JSON"));
         assert_eq!(found(json!({}), &[]), None);
+    }
+
+    #[test]
+    fn two_templates_that_differ_are_told_and_a_line_end_is_no_difference() {
+        let warning = |config: Value| {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("chat_template.jinja"), "J\n").unwrap();
+            find(dir.path(), config.as_object().unwrap()).unwrap().warning
+        };
+        assert_eq!(warning(json!({})), None);
+        assert_eq!(warning(json!({"chat_template": null})), None);
+        assert_eq!(warning(json!({"chat_template": "J"})), None);
+        assert_eq!(warning(json!({"chat_template": [{"name": "default", "template": "J\r\n"}]})), None);
+        assert!(
+            warning(json!({"chat_template": "C"}))
+                .unwrap()
+                .contains("the file gets that of chat_template.jinja")
+        );
+        let more = json!([{"name": "default", "template": "J"}, {"name": "tool_use", "template": "T"}]);
+        assert!(warning(json!({"chat_template": more})).is_some());
     }
 
     #[test]

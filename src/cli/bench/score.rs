@@ -16,7 +16,6 @@ use edgecall::{
     files,
 };
 use std::{
-    fs,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -55,7 +54,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         (Path::new("stdin"), bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?)
     } else {
         let unreadable = |source| ReadError::new(&args.file, source);
-        let file = fs::File::open(&args.file).map_err(unreadable)?;
+        let file = files::open_input(&args.file).map_err(unreadable)?;
         (&*args.file, bounded(file, &args.file.display().to_string()).map_err(unreadable)?)
     };
     let rows = predictions::read(path, &bytes?)?;

@@ -10,7 +10,6 @@ use edgecall::{
     files, json,
 };
 use std::{
-    fs,
     io::{self, IsTerminal, Read, Write},
     path::{Path, PathBuf},
 };
@@ -117,7 +116,7 @@ fn stdin() -> anyhow::Result<Vec<u8>> {
 
 /// Reads the file at `path`; one over the size limit is an error.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let file = fs::File::open(path).map_err(|source| match given_as_text(path) {
+    let file = files::open_input(path).map_err(|source| match given_as_text(path) {
         Some(message) => CliError::usage(message),
         None => ReadError::new(path, source).into(),
     })?;

@@ -9,7 +9,6 @@ mod architecture;
 mod error;
 mod foreign;
 mod keys;
-mod split;
 mod tokens;
 
 pub use error::Error;
@@ -18,7 +17,7 @@ use crate::{
     arch,
     gguf::{Gguf, TensorInfo},
 };
-pub(super) use split::Parts;
+pub(crate) use keys::shown;
 
 /// Trust in a model file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

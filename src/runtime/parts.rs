@@ -2,9 +2,9 @@
 //!
 //! llama.cpp searches for the parts itself, and asserts the type of a key in each.
 
-use super::{Error as Flaw, Trust, keys::shown};
 use crate::{
     gguf::{Gguf, TensorInfo, Value},
+    guard::{self, Error as Flaw, Trust, shown},
     mmap::Map,
     runtime::{Error, FileStat, ModelFile},
 };
@@ -57,7 +57,7 @@ impl Parts {
 
     /// Checks the metadata and tensors of the files.
     pub fn check(&self, path: &Path, trust: Trust) -> Result<(), Error> {
-        super::check_model(&self.first, &self.tensors, trust).map_err(|flaw| Error::refused(path, flaw))
+        guard::check_model(&self.first, &self.tensors, trust).map_err(|flaw| Error::refused(path, flaw))
     }
 }
 

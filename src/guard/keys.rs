@@ -87,7 +87,7 @@ impl<'g> Keys<'g> {
 }
 
 /// A value for a message: its type, and the value itself if it is short.
-pub(super) fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     let kind = value.type_name();
     match value {
         Value::String(text) if text.chars().count() > 60 => format!("a string of {} bytes", text.len()),
