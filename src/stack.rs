@@ -2,6 +2,10 @@
 
 use std::{io, panic, thread};
 
+/// Advice for a thread that the system does not start.
+pub const LIMITS: &str = "the limits to look at are those of tasks (`ulimit -u`, a container's `pids.max`, systemd's \
+                          `TasksMax=`) and of memory (`ulimit -v`)";
+
 /// Runs `work` on a thread with a stack of `bytes`, and waits for it. Unused parts of the stack take no memory.
 ///
 /// # Errors

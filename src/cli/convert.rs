@@ -8,7 +8,7 @@ mod checks;
 mod checks;
 
 use super::{
-    exit::{CliError, leave},
+    exit::{leave, watch_interrupt},
     output::{self, Format},
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -156,8 +156,7 @@ fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
             leave(130);
         }
     };
-    ctrlc::set_handler(handler)
-        .map_err(|e| CliError::with_kind(Kind::Bug, format!("cannot listen for Ctrl-C: {e}")))?;
+    watch_interrupt(handler)?;
     Ok(flag)
 }
 

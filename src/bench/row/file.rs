@@ -1,15 +1,15 @@
 //! A file of records.
 //!
-//! Records are only appended. A killed run leaves at most one incomplete line, the last. It is ignored when the file is
-//! read, and cut off when the run resumes.
+//! Records are only appended, by one process at a time, which holds a lock on the file until it ends. A killed run leaves
+//! at most one incomplete line, the last. It is ignored when the file is read, and cut off when the run resumes.
 
 use super::{ByName, Row, SCHEMA_VERSION, Speed, Variant};
 use crate::{bench::Error, files};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
-    io::{Seek, SeekFrom, Write},
+    fs::{File, OpenOptions, TryLockError},
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -151,7 +151,23 @@ impl RowFile {
     }
 }
 
-/// Appends records to a file.
+/// Takes the lock of `file` until it is closed, by the end of the process at the latest.
+///
+/// # Errors
+/// [`Error::InUse`] if another process holds it.
+pub(in crate::bench) fn lock(file: &File, path: &Path) -> Result<(), Error> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_path_buf() }),
+        // Some network file systems have no locks; a single run works there as well.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(path = %path.display(), %error, "the file cannot be locked");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Appends records to a file, which it locks.
 pub struct RowWriter {
     file: File,
     path: PathBuf,
@@ -165,6 +181,7 @@ impl RowWriter {
     pub fn create(path: &Path) -> Result<RowWriter, Error> {
         let file = OpenOptions::new().append(true).create_new(true).open(path);
         let file = file.map_err(|source| Error::Create { path: path.to_path_buf(), source })?;
+        lock(&file, path)?;
         Ok(RowWriter { file, path: path.to_path_buf() })
     }
 
@@ -172,16 +189,16 @@ impl RowWriter {
     /// created.
     ///
     /// # Errors
-    /// As for [`RowFile::read`] and [`RowWriter::create`].
+    /// As for [`RowFile::read`] and [`RowWriter::create`]; [`Error::InUse`] if another process writes to the file.
     pub fn resume(path: &Path) -> Result<(RowWriter, RowFile), Error> {
-        if !path.exists() {
-            return Ok((RowWriter::create(path)?, RowFile::default()));
-        }
-        let rows = RowFile::read(path)?;
         let failed = |source| Error::Create { path: path.to_path_buf(), source };
-        let mut file = OpenOptions::new().write(true).open(path).map_err(failed)?;
-        file.set_len(rows.whole_bytes).map_err(failed)?;
-        file.seek(SeekFrom::End(0)).map_err(failed)?;
+        let file = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
+        // Before the file is read: what is read must be all that is in it.
+        lock(&file, path)?;
+        let rows = RowFile::read(path)?;
+        if rows.torn {
+            file.set_len(rows.whole_bytes).map_err(failed)?;
+        }
         Ok((RowWriter { file, path: path.to_path_buf() }, rows))
     }
 

@@ -14,6 +14,7 @@ use edgecall::{
         run::{self, LoadedModel, Meter, RunPlan, Settings, VariantConfig},
     },
     runtime::{self, FlashAttention, KvType, LoadOptions, Options, Trust},
+    stack,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -260,7 +261,10 @@ impl Runner {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context("cannot start a process to measure in")?;
+            .map_err(|error| {
+                let message = format!("cannot start a process to measure in: {error}; {}", stack::LIMITS);
+                CliError::with_kind(Kind::Unavailable, message)
+            })?;
         let (requests, answers) = (child.stdin.take(), child.stdout.take());
         Ok(Process {
             child,
