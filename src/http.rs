@@ -3,8 +3,7 @@
 //! A request that fails for a temporary reason (a broken connection, a busy or starting server) is retried after a
 //! pause that doubles each time, with jitter, or after the pause that the server asks for. Redirects are not followed,
 //! since the key would go to the new address. This is the one place where a server's text enters: its length is bounded
-//! ([`body`]) and the key is cut out of it ([`redact`]), of answers as of errors, so that nothing behind it can show or keep
-//! the key.
+//! and the key is cut out of it, of answers as of errors, so that nothing behind it can show or keep the key.
 
 mod body;
 mod error;
@@ -88,7 +87,8 @@ impl Client {
         let key = key.filter(|key| key.is_for(base.starts_with("https://"), is_local));
         let pauses = Mutex::new(retry::Pauses::new(&retry));
         let retries = AtomicUsize::new(0);
-        let agent = Agent::with_parts(config.build(), DefaultConnector::default(), resolver::Resolver::default());
+        let agent =
+            Agent::with_parts(config.build(), DefaultConnector::default(), resolver::Resolver::default());
         Ok(Client { agent, base, origin, key, retry, pauses, retries })
     }
 
@@ -172,7 +172,9 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let too_long = |size| FailedAttempt::ForGood(Error::TooLong { url: url.to_owned(), size });
         if let Some(announced) = response.body().content_length().filter(|&bytes| bytes > limit) {
-            return Err(too_long(format!("{announced} bytes, more than the {limit} that such an answer can need")));
+            return Err(too_long(format!(
+                "{announced} bytes, more than the {limit} that such an answer can need"
+            )));
         }
         let body = response.body_mut().with_config().limit(limit).read_to_vec().map_err(failed)?;
         if let Some(values) = body::too_many_values(&body) {

@@ -27,7 +27,7 @@ use edgecall::{
     cache::Cache,
     call::{self, Call, Draft, PromptTemplate, Request},
     machine::{Thermometer, folders::cache_folder},
-    memory::Repack,
+    memory::{self, Repack},
     runtime::{self, LoadOptions, Model, Trust, Vocabulary},
     schema::Status,
     tools::explain,
@@ -86,7 +86,7 @@ pub struct Args {
     #[arg(long, requires = "explain_tools")]
     json: bool,
 
-    /// User message to answer; text from stdin is appended
+    /// User message to answer, followed by text on stdin; `-` is stdin alone
     #[arg(value_name = "PROMPT", conflicts_with = "messages")]
     prompt: Option<String>,
 
@@ -207,6 +207,9 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
         return Err(CliError::usage("there is no model; give -m MODEL.gguf"));
     };
     runtime::kernels::active()?;
+    if !args.force {
+        memory::check_address_space(0).map_err(call::Error::from)?;
+    }
     // No output can be left incomplete.
     exit::leave_on_interrupt("interrupted", || ())?;
     let mut conversation = conversation(&args)?;

@@ -13,7 +13,6 @@ use super::{
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
-    Kind,
     checkpoint::Checkpoint,
     convert::{
         self, FileType, Override, Plan, Progress, Recipe, Report, Targets,

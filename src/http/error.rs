@@ -100,9 +100,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// The answer is too long.
-    #[error(
-        "{url} answered with {size}; is that the address of an OpenAI-compatible server?"
-    )]
+    #[error("{url} answered with {size}; is that the address of an OpenAI-compatible server?")]
     TooLong {
         /// The address.
         url: String,

@@ -99,7 +99,9 @@ fn spelling(text: &[u8], byte: u8) -> Option<usize> {
             match next {
                 b'u' | b'U' if is_hex(backslashes + 1, 4).is_some() => is_hex(backslashes + 1, 4),
                 b'x' if is_hex(backslashes + 1, 2).is_some() => is_hex(backslashes + 1, 2),
-                next if next == byte && !byte.is_ascii_alphanumeric() && byte != b'\\' => Some(backslashes + 1),
+                next if next == byte && !byte.is_ascii_alphanumeric() && byte != b'\\' => {
+                    Some(backslashes + 1)
+                }
                 _ if byte == b'\\' && backslashes > 1 => Some(2),
                 _ => None,
             }
@@ -201,7 +203,8 @@ mod tests {
 
     #[test]
     fn texts_and_names_of_an_answer_lose_the_key_and_placeholders_stay_words() {
-        let mut answer = json!({"sk-secret": [{"owned_by": "me, sk-secret"}, 1, null], "b": "\\u0073k-secret"});
+        let mut answer =
+            json!({"sk-secret": [{"owned_by": "me, sk-secret"}, 1, null], "b": "\\u0073k-secret"});
         Redaction::new("sk-secret").cut_out_of(&mut answer);
         assert_eq!(answer, json!({"---": [{"owned_by": "me, ---"}, 1, null], "b": "---"}));
         let mut answer = json!({"none": "none"});

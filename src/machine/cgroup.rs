@@ -73,7 +73,8 @@ impl Groups {
         });
         let found = self.groups.iter().find(|(names, _)| names.split(',').any(|name| name == controller));
         let Some((controllers, group)) = found.filter(|_| !is_mounted) else { return Vec::new() };
-        let points = [controllers.as_str(), controller].map(|name| self.root.join("sys/fs/cgroup").join(name));
+        let points =
+            [controllers.as_str(), controller].map(|name| self.root.join("sys/fs/cgroup").join(name));
         let point = points.into_iter().find(|point| point.is_dir());
         let folders = point.into_iter().flat_map(|point| ancestors(&point, &below(group, "/")));
         folders.map(|folder| (Version::V1, folder)).collect()

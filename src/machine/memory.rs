@@ -41,7 +41,8 @@ impl Machine {
     fn within(self, version: Version, folder: &Path) -> Machine {
         let stat = text(&folder.join("memory.stat")).unwrap_or_default();
         let in_stat = |name: &str| {
-            stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
+            stat.lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
         };
         let in_file = |name: &str| number::<u64>(&folder.join(name));
         // "max" or a missing file means no limit. Version 1 has a number larger than any memory.
@@ -65,10 +66,8 @@ impl Machine {
 
     /// The memory within the limit of the address space, which also counts mapped files.
     fn in_address_space(self, root: &Path) -> Machine {
-        let limit = address_space_limit(root);
-        let status = text(&root.join("proc/self/status")).unwrap_or_default();
-        match limit {
-            Some(limit) => self.at_most(limit, kilobytes(&status, "VmSize").unwrap_or(0)),
+        match address_space(root) {
+            Some((limit, left)) => self.at_most(limit, limit - left),
             None => self,
         }
     }
@@ -79,6 +78,13 @@ impl Machine {
             available_bytes: self.available_bytes.min(limit.saturating_sub(used)),
         }
     }
+}
+
+/// Limit on this process's address space in bytes (`RLIMIT_AS`), and what is left of it; `None` without a limit.
+pub fn address_space(root: &Path) -> Option<(u64, u64)> {
+    let limit = address_space_limit(root)?;
+    let status = text(&root.join("proc/self/status"))?;
+    Some((limit, limit.saturating_sub(kilobytes(&status, "VmSize").unwrap_or(0))))
 }
 
 /// Maximum size of this process's address space in bytes (`RLIMIT_AS`); `None` without a limit.
@@ -140,7 +146,10 @@ mod tests {
             ("sys/fs/cgroup/memory/b/memory.limit_in_bytes", "9223372036854771712\n"),
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "3221225472\n"),
             ("sys/fs/cgroup/memory/memory.usage_in_bytes", "2147483648\n"),
-            ("sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 1073741824\ntotal_active_file 0\n"),
+            (
+                "sys/fs/cgroup/memory/memory.stat",
+                "inactive_file 1\ntotal_inactive_file 1073741824\ntotal_active_file 0\n",
+            ),
         ]);
         let within = Machine { total_bytes: 3 * GIB, available_bytes: 2 * GIB };
         assert_eq!(Machine::below(root.path()), Some(within));
@@ -154,7 +163,10 @@ mod tests {
             ("proc/self/mountinfo", "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"),
             ("sys/fs/cgroup/memory.max", "209715200\n"),
             ("sys/fs/cgroup/memory.current", "199229440\n"),
-            ("sys/fs/cgroup/memory.stat", "anon 10485760\nfile 188743680\ninactive_file 20971520\nactive_file 167772160\n"),
+            (
+                "sys/fs/cgroup/memory.stat",
+                "anon 10485760\nfile 188743680\ninactive_file 20971520\nactive_file 167772160\n",
+            ),
         ]);
         let within = Machine { total_bytes: 200 << 20, available_bytes: 190 << 20 };
         assert_eq!(Machine::below(root.path()), Some(within));
@@ -183,7 +195,10 @@ mod tests {
             ("proc/self/cgroup", "4:memory:/\n"),
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
             ("sys/fs/cgroup/memory/memory.usage_in_bytes", "1073741824\n"),
-            ("sys/fs/cgroup/memory/memory.stat", "inactive_file 4096\nhierarchical_memory_limit 2147483648\n"),
+            (
+                "sys/fs/cgroup/memory/memory.stat",
+                "inactive_file 4096\nhierarchical_memory_limit 2147483648\n",
+            ),
         ]);
         let within = Machine { total_bytes: 2 * GIB, available_bytes: GIB + 4096 };
         assert_eq!(Machine::below(root.path()), Some(within));

@@ -63,7 +63,12 @@ pub(super) fn startable(wanted: usize) -> usize {
         thread::sleep(Duration::from_micros(200));
     }
     if started + 1 < wanted {
-        tracing::warn!(wanted, started = started + 1, "the system starts fewer threads: {}", crate::stack::LIMITS);
+        tracing::warn!(
+            wanted,
+            started = started + 1,
+            "the system starts fewer threads: {}",
+            crate::stack::LIMITS
+        );
     }
     started + 1
 }

@@ -5,8 +5,8 @@ use minijinja::value::Kwargs;
 use minijinja::{Error, State, Value};
 
 use super::error::python_error;
-use super::{fuel, text};
 use super::value::{Py, view};
+use super::{fuel, text};
 
 /// `template % values`; if the template is markup, values are escaped.
 pub(super) fn percent(

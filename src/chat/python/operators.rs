@@ -8,9 +8,9 @@ use minijinja::{Error, State, Value};
 
 use super::arguments::Arguments;
 use super::error::python_error;
-use super::{format, fuel};
 use super::text::{self, marked};
 use super::value::{Py, Sequence, SequenceKind, iterate, sequence, type_name, view};
+use super::{format, fuel};
 
 /// Two numbers, converted to the wider of their types.
 enum Pair {

@@ -5,8 +5,8 @@ use minijinja::{Error, State, Value};
 use super::arguments::{Arguments, int};
 use super::error::python_error;
 use super::strings::{
-    capitalize, is_decimal, is_digit, is_lower, is_space, is_upper, line_count, split_blanks, split_lines, strip,
-    title,
+    capitalize, is_decimal, is_digit, is_lower, is_space, is_upper, line_count, split_blanks, split_lines,
+    strip, title,
 };
 use super::text::{expect_str, is_printable};
 use super::value::{Py, SequenceKind, iterate, list, tuple, type_name, view};

@@ -1,5 +1,7 @@
 //! Input of `edgecall call` from arguments, files and stdin.
 
+mod stdin;
+
 use super::{super::exit::CliError, Args};
 use crate::cli::error::ReadError;
 use anyhow::Context;
@@ -10,14 +12,14 @@ use edgecall::{
 };
 use std::{
     fs,
-    io::{self, IsTerminal, Read},
+    io::{self, IsTerminal},
     path::Path,
 };
 
 /// The conversation from arguments and stdin.
 pub fn conversation(args: &Args) -> anyhow::Result<Conversation> {
     let conversation = match &args.messages {
-        Some(path) if path.as_os_str() == "-" => messages(Path::new("stdin"), &stdin()?)?,
+        Some(path) if path.as_os_str() == "-" => messages(Path::new("stdin"), &stdin::read()?)?,
         Some(path) => messages(path, &read(path)?)?,
         None => Conversation { messages: vec![Message::text(Role::User, prompt(args)?)], tools: None },
     };
@@ -34,19 +36,25 @@ fn messages(path: &Path, text: &[u8]) -> anyhow::Result<Conversation> {
     Conversation::parse(text).with_context(|| path.display().to_string())
 }
 
-/// The argument PROMPT, followed by the text on stdin.
+/// The argument PROMPT, followed by the text on stdin, if there is any; `-` waits for it.
 fn prompt(args: &Args) -> anyhow::Result<String> {
-    let prompt = args.prompt.as_deref().unwrap_or("");
+    let given = args.prompt.as_deref().filter(|prompt| *prompt != "-");
+    let prompt = given.unwrap_or("");
     let nothing = || {
         CliError::usage(
             "there is nothing to answer; give a PROMPT, --messages MESSAGES.json, or text on stdin",
         )
     };
-    if io::stdin().is_terminal() {
+    let waits = args.prompt.is_some() && given.is_none();
+    if io::stdin().is_terminal() && !waits {
         return joined(prompt, "").ok_or_else(nothing);
     }
-    let piped = text(&stdin()?, "the text on stdin")?;
-    joined(prompt, &piped).ok_or_else(|| match args.prompt {
+    let piped = match prompt.trim() {
+        "" => stdin::read()?,
+        _ => stdin::read_if_it_speaks()?,
+    };
+    let piped = text(&piped, "the text on stdin")?;
+    joined(prompt, &piped).ok_or_else(|| match given {
         Some(_) => CliError::usage("the prompt is empty, and so is stdin"),
         None => CliError::with_kind(Kind::Data, "stdin is empty, and there is no PROMPT"),
     })
@@ -71,21 +79,16 @@ pub fn text(bytes: &[u8], what: &str) -> anyhow::Result<String> {
 /// Limit on the size of an input: larger than any context, but a path may name a device without an end.
 const MAX_INPUT_BYTES: u64 = 1 << 30;
 
-fn stdin() -> anyhow::Result<Vec<u8>> {
-    bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?
-}
-
 /// Reads the file at `path`; one over the size limit is an error.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let file = fs::File::open(path).map_err(|source| ReadError::new(path, source))?;
-    bounded(file, &path.display().to_string()).map_err(|source| ReadError::new(path, source))?
+    let bytes = files::read_within(MAX_INPUT_BYTES, file).map_err(|source| ReadError::new(path, source))?;
+    bytes.ok_or_else(|| too_long(&path.display().to_string()))
 }
 
-fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
-    Ok(files::read_within(MAX_INPUT_BYTES, input)?.ok_or_else(|| {
-        let message = format!("{name} has more than {MAX_INPUT_BYTES} bytes, and no context holds as many");
-        CliError::with_kind(Kind::Data, message)
-    }))
+fn too_long(name: &str) -> anyhow::Error {
+    let message = format!("{name} has more than {MAX_INPUT_BYTES} bytes, and no context holds as many");
+    CliError::with_kind(Kind::Data, message)
 }
 
 fn system(args: &Args) -> anyhow::Result<Option<String>> {
