@@ -479,7 +479,7 @@ fn few_tasks_mean_fewer_threads_or_a_sentence_and_no_panic() {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
         std::fs::set_permissions(path(file), open).unwrap();
     }
-    for most in 1..=5 {
+    for most in [1, 2, 3, 4, 5, 8] {
         let output = std::process::Command::new("setpriv")
             .args(["--reuid=54321", "--regid=54321", "--clear-groups", "prlimit"])
             .arg(format!("--nproc={most}"))
@@ -497,7 +497,7 @@ fn few_tasks_mean_fewer_threads_or_a_sentence_and_no_panic() {
                 assert!(stderr.contains("ulimit -u") && stderr.lines().count() == 1, "{most}: {stderr}");
             }
         }
-        assert!(most < 4 || output.status.success(), "{most}: {stderr}");
+        assert!(most < 8 || output.status.success(), "{most}: {stderr}");
     }
 }
 
