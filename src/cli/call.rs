@@ -208,7 +208,9 @@ pub fn run(args: Args, started: Instant) -> anyhow::Result<()> {
     };
     runtime::kernels::active()?;
     if !args.force {
-        memory::check_address_space(0).map_err(call::Error::from)?;
+        /// Stacks of the threads that read the tools and the template, which are given back before a model is loaded.
+        const READING_BYTES: u64 = 80 << 20;
+        memory::check_address_space(READING_BYTES).map_err(call::Error::from)?;
     }
     // No output can be left incomplete.
     exit::leave_on_interrupt("interrupted", || ())?;

@@ -65,14 +65,21 @@ impl Groups {
         folders
     }
 
-    /// Folders below the usual mount point of a hierarchy of version 1 that is not among the mounts: container runtimes
-    /// hide these, or bind the folder of a group there.
+    /// Folders below the usual mount point of a hierarchy that is not among the mounts: container runtimes hide these, or
+    /// bind the folder of a group there.
     fn usual_folders(&self, controller: &str) -> Vec<(Version, PathBuf)> {
         let is_mounted = self.mounts.iter().any(|mount| {
             mount.version == Version::V1 && mount.options.split(',').any(|name| name == controller)
         });
         let found = self.groups.iter().find(|(names, _)| names.split(',').any(|name| name == controller));
-        let Some((controllers, group)) = found.filter(|_| !is_mounted) else { return Vec::new() };
+        let Some((controllers, group)) = found.filter(|_| !is_mounted) else {
+            let unified = self.groups.iter().find(|(names, _)| names.is_empty());
+            let is_mounted = self.mounts.iter().any(|mount| mount.version == Version::V2);
+            let point = self.root.join("sys/fs/cgroup");
+            let folders =
+                unified.filter(|_| !is_mounted).map(|(_, group)| ancestors(&point, &below(group, "/")));
+            return folders.into_iter().flatten().map(|folder| (Version::V2, folder)).collect();
+        };
         let points =
             [controllers.as_str(), controller].map(|name| self.root.join("sys/fs/cgroup").join(name));
         let point = points.into_iter().find(|point| point.is_dir());
@@ -157,6 +164,11 @@ mod tests {
         assert_eq!(groups.folders("memory"), expected.map(|path| (Version::V1, path)));
         assert_eq!(groups.folders("cpu"), [(Version::V1, root.path().join("sys/fs/cgroup/cpu,cpuacct"))]);
         assert_eq!(groups.folders("pids"), []);
+        let root = fixture(&[("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/memory.max", "1\n")]);
+        let expected = [(Version::V2, root.path().join("sys/fs/cgroup"))];
+        let found: Vec<(Version, PathBuf)> = Groups::read(root.path()).folders("memory");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].1.components().collect::<PathBuf>(), expected[0].1);
     }
 
     #[test]
