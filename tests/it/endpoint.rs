@@ -188,7 +188,10 @@ fn a_server_that_repeats_the_key_gets_it_neither_printed_nor_written() {
         });
         let rows = folder.path().join(format!("{}.jsonl", server.url().len()));
         let _ = fs::remove_file(&rows);
-        let arguments = ["--endpoint", &server.url(), "--endpoint-model", "big", "--retries", "0"];
+        let mut arguments =
+            vec!["--endpoint-model", "big", "--retries", "0", "--chat-template", model, "--endpoint"];
+        let url = server.url();
+        arguments.push(&url);
         let output = tft(&rows, &arguments).env("EDGECALL_API_KEY", SPELLINGS[0]).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(69), "{stderr}");
