@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 
+use minijinja::machinery::ast::CompareOpKind;
 use minijinja::{Error, State, Value};
 
 use super::arguments::Arguments;
@@ -311,6 +312,20 @@ pub(super) fn contains(state: &State, container: &Value, item: &Value) -> Result
             Ok(false)
         }
         _ => Err(python_error(format!("argument of type '{}' is not iterable", type_name(container)))),
+    }
+}
+
+/// The word of [`compare`] for an operator of the syntax tree.
+pub(super) fn comparison(op: CompareOpKind) -> &'static str {
+    match op {
+        CompareOpKind::Eq => "==",
+        CompareOpKind::Ne => "!=",
+        CompareOpKind::Lt => "<",
+        CompareOpKind::Lte => "<=",
+        CompareOpKind::Gt => ">",
+        CompareOpKind::Gte => ">=",
+        CompareOpKind::In => "in",
+        CompareOpKind::NotIn => "notin",
     }
 }
 

@@ -9,6 +9,8 @@ use minijinja::Value;
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, Spanned, Stmt};
 
+use super::operators::comparison;
+
 pub(super) const ADD: &str = "py add";
 pub(super) const ATTRIBUTE: &str = "py attribute";
 pub(super) const CHAIN: &str = "py chain";
@@ -337,19 +339,6 @@ fn binary<'a>(s: &Spanned<ast::BinOp<'a>>) -> Expr<'a> {
         op => return Expr::BinOp(Spanned::new(ast::BinOp { op, left, right }, s.span())),
     };
     call(CHAIN, vec![constant(comparison(operator), s.span()), left, right], s.span())
-}
-
-fn comparison(op: CompareOpKind) -> &'static str {
-    match op {
-        CompareOpKind::Eq => "==",
-        CompareOpKind::Ne => "!=",
-        CompareOpKind::Lt => "<",
-        CompareOpKind::Lte => "<=",
-        CompareOpKind::Gt => ">",
-        CompareOpKind::Gte => ">=",
-        CompareOpKind::In => "in",
-        CompareOpKind::NotIn => "notin",
-    }
 }
 
 fn arguments<'a>(args: &[CallArg<'a>]) -> Vec<CallArg<'a>> {
