@@ -104,7 +104,8 @@ pub fn ask(
 pub fn ask_with(call: &Call<'_>, reader: &mut Reader<'_>) -> Result<Answer> {
     thread::scope(|scope| {
         // The token trie is built while the prompt is written and evaluated.
-        scope.spawn(|| drop(call.model.compiler()));
+        // Without a thread it is built when it is asked for.
+        let _ = thread::Builder::new().spawn_scoped(scope, || drop(call.model.compiler()));
         let prepared = prepare::prepare(call)?;
         let prompt = prompt::prompt(call, &prepared)?;
         let format = constrain::constrain(call, &prompt)?;

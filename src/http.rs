@@ -2,10 +2,14 @@
 //!
 //! A request that fails for a temporary reason (a broken connection, a busy or starting server) is retried after a
 //! pause that doubles each time, with jitter, or after the pause that the server asks for. Redirects are not followed,
-//! since the key would go to the new address. Errors contain the server's message, but never the key.
+//! since the key would go to the new address. This is the one place where a server's text enters: its length is bounded
+//! and the key is cut out of it, of answers as of errors, so that nothing behind it can show or keep the key.
 
+mod body;
 mod error;
 mod key;
+mod redact;
+mod resolver;
 mod retry;
 
 pub use error::Error;
@@ -26,10 +30,8 @@ use ureq::{
     Agent, Body,
     http::{HeaderMap, Response, StatusCode, Uri, header},
     tls::{RootCerts, TlsConfig},
+    unversioned::transport::DefaultConnector,
 };
-
-/// Limit on the size of an answer. No answer is this long, but a server may send without an end.
-const MAX_BODY_BYTES: u64 = 64 << 20;
 
 /// Client for a server at a base address. Threads may share it.
 pub struct Client {
@@ -85,7 +87,9 @@ impl Client {
         let key = key.filter(|key| key.is_for(base.starts_with("https://"), is_local));
         let pauses = Mutex::new(retry::Pauses::new(&retry));
         let retries = AtomicUsize::new(0);
-        Ok(Client { agent: config.build().new_agent(), base, origin, key, retry, pauses, retries })
+        let agent =
+            Agent::with_parts(config.build(), DefaultConnector::default(), resolver::Resolver::default());
+        Ok(Client { agent, base, origin, key, retry, pauses, retries })
     }
 
     /// Base address, without a slash at its end.
@@ -105,6 +109,7 @@ impl Client {
     pub fn post(&self, path: &str, body: &Value) -> Result<Reply, Error> {
         let url = format!("{}{path}", self.base);
         let bytes = body.to_string();
+        let limit = body::limit(body, bytes.len());
         let mut tries = 1;
         loop {
             let send = || {
@@ -114,7 +119,7 @@ impl Client {
                 }
                 request.send(&bytes)
             };
-            match self.attempt(&url, tries, send) {
+            match self.attempt(&url, tries, limit, send) {
                 Ok(reply) => return Ok(reply),
                 Err(FailedAttempt::ForNow(_, asked)) if tries <= self.retry.retries => {
                     tries += 1;
@@ -147,7 +152,7 @@ impl Client {
             }
             request.call()
         };
-        match self.attempt(&url, 1, send) {
+        match self.attempt(&url, 1, body::limit(&Value::Null, 0), send) {
             Ok(reply) => Ok(reply.json),
             Err(FailedAttempt::ForNow(error, _) | FailedAttempt::ForGood(error)) => Err(error),
         }
@@ -158,16 +163,26 @@ impl Client {
         &self,
         url: &str,
         tries: u32,
+        limit: u64,
         send: impl FnOnce() -> Result<Response<Body>, ureq::Error>,
     ) -> Result<Reply, FailedAttempt> {
         let start = Instant::now();
         let failed = |source| self.failed(url, tries, source);
         let mut response = send().map_err(failed)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.body_mut().with_config().limit(MAX_BODY_BYTES).read_to_vec().map_err(failed)?;
+        let too_long = |size| FailedAttempt::ForGood(Error::TooLong { url: url.to_owned(), size });
+        if let Some(announced) = response.body().content_length().filter(|&bytes| bytes > limit) {
+            return Err(too_long(format!(
+                "{announced} bytes, more than the {limit} that such an answer can need"
+            )));
+        }
+        let body = response.body_mut().with_config().limit(limit).read_to_vec().map_err(failed)?;
+        if let Some(values) = body::too_many_values(&body) {
+            return Err(too_long(format!("{values} values, more than any answer has")));
+        }
         let seconds = start.elapsed().as_secs_f64();
         if status.is_redirection() {
-            let to = text(&headers, header::LOCATION);
+            let to = self.excerpt(&text(&headers, header::LOCATION));
             return Err(FailedAttempt::ForGood(Error::Redirect {
                 url: url.to_owned(),
                 status: status.as_u16(),
@@ -178,9 +193,14 @@ impl Client {
             return Err(self.refused(url, tries, status, &headers, &body));
         }
         match serde_json::from_slice(&body) {
-            Ok(json) => Ok(Reply { json, seconds }),
+            Ok(mut json) => {
+                if let Some(key) = &self.key {
+                    key.cut_out_of(&mut json);
+                }
+                Ok(Reply { json, seconds })
+            }
             Err(source) => {
-                let content_type = text(&headers, header::CONTENT_TYPE);
+                let content_type = self.excerpt(&text(&headers, header::CONTENT_TYPE));
                 let is_json = content_type.contains("json");
                 let begins = self.excerpt(&String::from_utf8_lossy(&body));
                 let error = Error::NotJson { url: url.to_owned(), content_type, begins, tries, source };
@@ -197,7 +217,10 @@ impl Client {
             ureq::Error::Timeout(_) => {
                 FailedAttempt::ForNow(Error::TimedOut { url, after: self.retry.timeout, tries }, None)
             }
-            ureq::Error::BodyExceedsLimit(limit) => FailedAttempt::ForGood(Error::TooLong { url, limit }),
+            ureq::Error::BodyExceedsLimit(limit) => {
+                let size = format!("more than the {limit} bytes that such an answer can need");
+                FailedAttempt::ForGood(Error::TooLong { url, size })
+            }
             ureq::Error::Io(ref cause) if cause.kind() == io::ErrorKind::InvalidData => {
                 // rustls reports an untrusted certificate like this.
                 FailedAttempt::ForGood(Error::Untrusted { url, source: Box::new(source) })
@@ -264,7 +287,7 @@ pub enum Place {
 
 /// Text of a header; empty if it is missing.
 fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }
 
 /// Message in the body of an error, in any known format; else the whole body.

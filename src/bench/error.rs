@@ -77,6 +77,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Another process adds to the file.
+    #[error(
+        "another run is adding to {}; wait until it ends, or name another file for this one",
+        path.display()
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// Rows of different runs cannot be joined.
     #[error("{}: line {line} cannot be joined with {}: {problem}", path.display(), other.display())]
     OtherKey {
@@ -129,7 +138,7 @@ impl Error {
             Error::Http(e) => e.kind(),
             Error::Line { .. } | Error::File { .. } | Error::OtherKey { .. } => Kind::Data,
             Error::Read { .. } => Kind::NoInput,
-            Error::Create { .. } => Kind::CannotCreate,
+            Error::Create { .. } | Error::InUse { .. } => Kind::CannotCreate,
             Error::Write { .. } => Kind::Io,
             Error::Memory(_) => Kind::Unavailable,
             Error::NotPublic { .. } | Error::SameModel { .. } | Error::NoLabels { .. } => Kind::Usage,

@@ -11,7 +11,7 @@ mod speed;
 mod variant;
 
 pub use condition::Condition;
-pub use file::{Record, RowFile, RowWriter, Start};
+pub use file::{Record, RowFile, RowWriter, Start, check_unused};
 pub use judge_votes::{JudgeConfig, JudgeVotes};
 #[cfg(feature = "engine")]
 pub(super) use merge::other_rules;

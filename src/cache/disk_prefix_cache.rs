@@ -213,7 +213,7 @@ impl Cache {
     ) -> Sender<Job> {
         let (sender, jobs) = mpsc::channel::<Job>();
         let folder = self.folder.clone();
-        let writer = thread::spawn(move || {
+        let write = move || {
             for job in jobs {
                 match job.write(&folder) {
                     Ok(true) => {
@@ -233,7 +233,14 @@ impl Cache {
                 }
                 waiting.fetch_sub(job.state.len() as u64, Ordering::Relaxed);
             }
-        });
+        };
+        let writer = match thread::Builder::new().spawn(write) {
+            Ok(writer) => writer,
+            Err(error) => {
+                tracing::warn!(%error, "states are not kept: there is no thread to write them");
+                return sender;
+            }
+        };
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         writers.retain(|writer| !writer.is_finished());
         writers.push(writer);

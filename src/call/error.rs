@@ -4,7 +4,7 @@ use super::{Parts, Settings, Timings};
 use crate::{
     chat,
     kind::Kind,
-    memory::MemoryError,
+    memory::{AddressSpaceError, MemoryError},
     remedy::Remedy,
     runtime::{self, Completion, Finish, validator::Violation},
     tools,
@@ -136,6 +136,9 @@ pub enum Error {
     /// The buffers to allocate do not fit into this machine's memory.
     #[error(transparent)]
     Memory(#[from] Box<MemoryError>),
+    /// The call does not fit into what the process may address.
+    #[error(transparent)]
+    AddressSpace(#[from] AddressSpaceError),
 }
 
 impl Error {
@@ -149,7 +152,7 @@ impl Error {
             Error::Chat(e) => e.kind(),
             Error::Tools(e) => e.kind(),
             Error::Runtime(e) => e.kind(),
-            Error::Memory(_) => Kind::Unavailable,
+            Error::Memory(_) | Error::AddressSpace(_) => Kind::Unavailable,
             Error::Field { .. }
             | Error::NoTemplate
             | Error::NoDialect { .. }

@@ -4,7 +4,7 @@ use super::{Request, Result, Settings};
 use crate::{
     gguf::{Gguf, TensorInfo},
     machine::Machine,
-    memory::{IsRepacked, MemoryError, PlannedRun, Repack},
+    memory::{self, IsRepacked, MemoryError, PlannedRun, Repack},
     runtime::{LoadOptions, Model, Options, Session, Trust, kernels},
     tools::ToolSet,
 };
@@ -32,6 +32,7 @@ pub fn load_options(
     let unchecked = LoadOptions { trust, repack: repack != Repack::Never };
     let Some(machine) = Machine::this().filter(|_| !settings.force) else { return Ok((unchecked, None)) };
     let runs = Runs::new(header, kernels::is_repacked, request, settings);
+    memory::check_address_space(runs.least.need().unwrap_or_default().total())?;
     let (repack, shortage) = runs.check(repack, machine)?;
     Ok((LoadOptions { trust, repack }, shortage))
 }

@@ -2,7 +2,7 @@
 
 use crate::chat::Role;
 use crate::json::NotUtf8;
-use crate::{kind::Kind, remedy::Remedy};
+use crate::{kind::Kind, remedy::Remedy, stack};
 
 /// Reasons why messages or a chat template cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +116,7 @@ pub enum Error {
     #[error("the chat template writes nothing for this conversation, so there is nothing to answer")]
     EmptyPrompt,
     /// The system could not start a thread for rendering.
-    #[error("cannot start a thread to render the chat template")]
+    #[error("cannot start a thread to render the chat template; {}", stack::LIMITS)]
     Thread {
         /// The system's error.
         #[source]

@@ -12,9 +12,9 @@ use crate::chat::python::{RaisedError, environment, from_json, python_error, rew
 use crate::chat::{Conversation, Error, Role};
 use crate::stack;
 
-/// Limit on the work of one rendering: about one unit per step of the template and per byte that it reads or
-/// writes. Long conversations of ten thousand messages need a fraction of it.
-const FUEL: u64 = 64_000_000;
+/// Limit on the work of one rendering, in steps of the template; bytes and items count by their size. It ends a
+/// template within about two seconds and 200 MB. Long conversations of ten thousand messages need a fraction of it.
+const FUEL: u64 = 20_000_000;
 
 /// Most nested loops and macros; CPython allows about as many nested macros.
 const RECURSION_LIMIT: usize = 500;
@@ -312,7 +312,7 @@ fn failure(error: &minijinja::Error) -> Error {
     let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     match error.kind() {
         ErrorKind::OutOfFuel => {
-            Error::Runaway { line, limit: format!("it took more than {FUEL} steps and bytes") }
+            Error::Runaway { line, limit: format!("it took more than the work of {FUEL} steps") }
         }
         _ if reason.contains("recursion limit") => Error::Runaway { line, limit: reason },
         _ => Error::Render { line, reason },

@@ -27,7 +27,7 @@ use edgecall::{
     cache::Cache,
     call::{self, Call, Draft, PromptTemplate, Request, RequestFields},
     machine::{Thermometer, folders::cache_folder},
-    memory::Repack,
+    memory::{self, Repack},
     runtime::{self, LoadOptions, Model, Trust, Vocabulary},
     schema::Status,
     tools::explain,
@@ -86,7 +86,7 @@ pub struct Args {
     #[arg(long, requires = "explain_tools")]
     json: bool,
 
-    /// User message to answer; text from stdin is appended
+    /// User message to answer, followed by text on stdin; `-` is stdin alone
     #[arg(value_name = "PROMPT", conflicts_with = "messages")]
     prompt: Option<String>,
 
@@ -208,6 +208,11 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         return Err(CliError::usage("there is no model; give -m MODEL.gguf"));
     };
     runtime::kernels::active()?;
+    if !args.force {
+        /// Stacks of the threads that read the tools and the template, which are given back before a model is loaded.
+        const READING_BYTES: u64 = 80 << 20;
+        memory::check_address_space(READING_BYTES).map_err(call::Error::from)?;
+    }
     // No output can be left incomplete.
     exit::leave_on_interrupt("interrupted", || ())?;
     let (mut conversation, fields) = conversation(&args)?;

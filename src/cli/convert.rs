@@ -8,12 +8,11 @@ mod checks;
 mod checks;
 
 use super::{
-    exit::{CliError, leave},
+    exit::{leave, watch_interrupt},
     output::{self, Format},
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
-    Kind,
     checkpoint::Checkpoint,
     convert::{
         self, FileType, Override, Plan, Progress, Recipe, Report, Targets,
@@ -156,8 +155,7 @@ fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
             leave(130);
         }
     };
-    ctrlc::set_handler(handler)
-        .map_err(|e| CliError::with_kind(Kind::Bug, format!("cannot listen for Ctrl-C: {e}")))?;
+    watch_interrupt(handler)?;
     Ok(flag)
 }
 

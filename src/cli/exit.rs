@@ -1,8 +1,7 @@
 //! Converts a result into an exit code and an error message on stderr.
 
 use super::error;
-use anyhow::Context;
-use edgecall::Kind;
+use edgecall::{Kind, stack};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -61,7 +60,22 @@ pub fn leave_on_interrupt(message: &'static str, before: impl Fn() + Send + 'sta
         let _ = writeln!(io::stderr(), "error: {message}");
         leave(130)
     };
-    ctrlc::set_handler(handler).map_err(io::Error::other).context("cannot watch for Ctrl-C")
+    watch_interrupt(handler)
+}
+
+/// Calls `handler` on Ctrl-C, on a thread of its own.
+///
+/// # Errors
+/// A thread that cannot be started.
+pub fn watch_interrupt(handler: impl FnMut() + Send + 'static) -> anyhow::Result<()> {
+    ctrlc::set_handler(handler).map_err(|error| {
+        let cause = match error {
+            ctrlc::Error::System(cause) => cause,
+            other => io::Error::other(other),
+        };
+        let message = format!("cannot start a thread that watches for Ctrl-C ({cause}); {}", stack::LIMITS);
+        CliError::with_kind(Kind::Unavailable, message)
+    })
 }
 
 /// Ends the process; with the engine, without waiting for the engine's threads.

@@ -120,17 +120,22 @@ pub(super) fn work<W, S: Default + Send>(
         share
     };
     let shares = std::thread::scope(|scope| {
+        // Fewer threads, if the system starts no more.
         let workers: Vec<_> = (0..threads.max(1))
-            .map(|_| {
+            .map_while(|_| {
                 let finished = finished.clone();
-                scope.spawn(|| {
+                let run = || {
                     // Dropped when the worker ends, by return or panic.
                     let _finished = finished;
                     worker()
-                })
+                };
+                std::thread::Builder::new().spawn_scoped(scope, run).ok()
             })
             .collect();
         drop(finished);
+        if workers.is_empty() {
+            return vec![worker()];
+        }
         while let Err(mpsc::RecvTimeoutError::Timeout) = all_finished.recv_timeout(TICK) {
             tick();
         }

@@ -100,14 +100,12 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// The answer is too long.
-    #[error(
-        "{url} answered with more than {limit} bytes; is that the address of an OpenAI-compatible server?"
-    )]
+    #[error("{url} answered with {size}; is that the address of an OpenAI-compatible server?")]
     TooLong {
         /// The address.
         url: String,
-        /// Maximum number of bytes.
-        limit: u64,
+        /// Size and limit, in words.
+        size: String,
     },
     /// The answer is JSON, but lacks a field.
     #[error(

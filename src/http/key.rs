@@ -1,6 +1,7 @@
 //! API key of a server, from the environment; it is sent only in the request header.
 
-use super::Error;
+use super::{Error, redact::Redaction};
+use serde_json::Value;
 use std::{env, fmt};
 
 /// API key of a server. It is never shown, not even by `{:?}`.
@@ -8,6 +9,7 @@ use std::{env, fmt};
 pub struct Key {
     name: &'static str,
     secret: String,
+    redaction: Redaction,
     /// True if the key may be sent to any server that the user names.
     anywhere: bool,
 }
@@ -33,7 +35,7 @@ impl Key {
 
     fn new(name: &'static str, secret: &str, anywhere: bool) -> Result<Key, Error> {
         match secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            true => Ok(Key { name, secret: secret.to_owned(), anywhere }),
+            true => Ok(Key { name, secret: secret.to_owned(), redaction: Redaction::new(secret), anywhere }),
             false => Err(Error::Key { name }),
         }
     }
@@ -54,9 +56,14 @@ impl Key {
         format!("Bearer {}", self.secret)
     }
 
-    /// Replaces the key in `text` with dashes.
+    /// Replaces the key in `text` with dashes, in whatever spelling.
     pub(super) fn cut_out(&self, text: &str) -> String {
-        text.replace(&self.secret, "---")
+        self.redaction.cut_out(text)
+    }
+
+    /// Replaces the key in the texts and names of an answer with dashes.
+    pub(super) fn cut_out_of(&self, answer: &mut Value) {
+        self.redaction.cut_out_of(answer);
     }
 }
 

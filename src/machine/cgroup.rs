@@ -45,7 +45,7 @@ impl Groups {
 
     /// Folders with the limits of `controller`: the process's own group first, then its ancestors.
     pub(super) fn folders(&self, controller: &str) -> Vec<(Version, PathBuf)> {
-        let mut folders = Vec::new();
+        let mut folders = self.usual_folders(controller);
         for mount in &self.mounts {
             let group = self.groups.iter().find(|(controllers, _)| match mount.version {
                 Version::V1 => controllers.split(',').any(|name| name == controller),
@@ -56,16 +56,42 @@ impl Groups {
             let Some((_, group)) = group.filter(|_| has_it) else { continue };
             let point = self.root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
             let below = below(group, &mount.top);
-            let group = point.join(below);
-            folders.extend(
-                group
-                    .ancestors()
-                    .take_while(|folder| folder.starts_with(&point))
-                    .map(|folder| (mount.version, folder.to_path_buf())),
-            );
+            for folder in ancestors(&point, &below) {
+                if !folders.contains(&(mount.version, folder.clone())) {
+                    folders.push((mount.version, folder));
+                }
+            }
         }
         folders
     }
+
+    /// Folders below the usual mount point of a hierarchy that is not among the mounts: container runtimes hide these, or
+    /// bind the folder of a group there.
+    fn usual_folders(&self, controller: &str) -> Vec<(Version, PathBuf)> {
+        let is_mounted = self.mounts.iter().any(|mount| {
+            mount.version == Version::V1 && mount.options.split(',').any(|name| name == controller)
+        });
+        let found = self.groups.iter().find(|(names, _)| names.split(',').any(|name| name == controller));
+        let Some((controllers, group)) = found.filter(|_| !is_mounted) else {
+            let unified = self.groups.iter().find(|(names, _)| names.is_empty());
+            let is_mounted = self.mounts.iter().any(|mount| mount.version == Version::V2);
+            let point = self.root.join("sys/fs/cgroup");
+            let folders =
+                unified.filter(|_| !is_mounted).map(|(_, group)| ancestors(&point, &below(group, "/")));
+            return folders.into_iter().flatten().map(|folder| (Version::V2, folder)).collect();
+        };
+        let points =
+            [controllers.as_str(), controller].map(|name| self.root.join("sys/fs/cgroup").join(name));
+        let point = points.into_iter().find(|point| point.is_dir());
+        let folders = point.into_iter().flat_map(|point| ancestors(&point, &below(group, "/")));
+        folders.map(|folder| (Version::V1, folder)).collect()
+    }
+}
+
+/// The folder of the group `below` the mount point, and its ancestors up to that.
+fn ancestors(point: &Path, below: &Path) -> Vec<PathBuf> {
+    let group = point.join(below);
+    group.ancestors().take_while(|folder| folder.starts_with(point)).map(Path::to_path_buf).collect()
 }
 
 /// Path of `group` relative to the mounted group `top`; empty if it is not below it.
@@ -122,6 +148,27 @@ mod tests {
         assert_eq!(memory.len(), 2);
         assert_eq!(memory[0].1, "sys/fs/cgroup/memory/a");
         assert_eq!(folders(groups, mounts, "pids"), []);
+    }
+
+    #[test]
+    fn a_hierarchy_of_version_1_that_is_not_among_the_mounts_is_found_at_its_usual_place() {
+        let root = fixture(&[
+            ("proc/self/cgroup", "5:cpu,cpuacct:/\n4:memory:/docker/1d50\n"),
+            ("proc/self/mountinfo", "30 24 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "1\n"),
+            ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "1\n"),
+        ]);
+        let groups = Groups::read(root.path());
+        let point = root.path().join("sys/fs/cgroup/memory");
+        let expected = [point.join("docker/1d50"), point.join("docker"), point];
+        assert_eq!(groups.folders("memory"), expected.map(|path| (Version::V1, path)));
+        assert_eq!(groups.folders("cpu"), [(Version::V1, root.path().join("sys/fs/cgroup/cpu,cpuacct"))]);
+        assert_eq!(groups.folders("pids"), []);
+        let root = fixture(&[("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/memory.max", "1\n")]);
+        let expected = [(Version::V2, root.path().join("sys/fs/cgroup"))];
+        let found: Vec<(Version, PathBuf)> = Groups::read(root.path()).folders("memory");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].1.components().collect::<PathBuf>(), expected[0].1);
     }
 
     #[test]

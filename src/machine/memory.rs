@@ -39,26 +39,35 @@ impl Machine {
 
     /// The memory within the limit of the control group at `folder`.
     fn within(self, version: Version, folder: &Path) -> Machine {
-        let (limit, used, reclaimable) = match version {
-            Version::V1 => ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "),
-            Version::V2 => ("memory.max", "memory.current", "inactive_file "),
+        let stat = text(&folder.join("memory.stat")).unwrap_or_default();
+        let in_stat = |name: &str| {
+            stat.lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
         };
+        let in_file = |name: &str| number::<u64>(&folder.join(name));
         // "max" or a missing file means no limit. Version 1 has a number larger than any memory.
-        let limit = number::<u64>(&folder.join(limit)).filter(|&limit| limit < self.total_bytes);
-        let Some(limit) = limit else { return self };
-        // Pages of files count as used, but the kernel frees them when memory runs short.
-        let reclaimable = text(&folder.join("memory.stat"))
-            .and_then(|stat| stat.lines().find_map(|line| line.strip_prefix(reclaimable)?.parse().ok()));
-        let used: u64 = number(&folder.join(used)).unwrap_or(0);
-        self.at_most(limit, used.saturating_sub(reclaimable.unwrap_or(0)))
+        let (limits, used, prefix) = match version {
+            Version::V1 => (
+                // The lowest of the groups above, too, which a container may not see.
+                [in_file("memory.limit_in_bytes"), in_stat("hierarchical_memory_limit")],
+                in_file("memory.usage_in_bytes"),
+                "total_",
+            ),
+            // Beyond `memory.high` a process is not ended, but slowed down until nothing moves.
+            Version::V2 => ([in_file("memory.max"), in_file("memory.high")], in_file("memory.current"), ""),
+        };
+        let Some(limit) = limits.into_iter().flatten().min() else { return self };
+        // Pages of files count as used, but the kernel frees them when memory runs short: first the inactive ones, and
+        // then the active ones, such as those of a model that was read twice.
+        let pages = |name: &str| in_stat(&format!("{prefix}{name}")).or_else(|| in_stat(name)).unwrap_or(0);
+        let reclaimable = pages("inactive_file").saturating_add(pages("active_file"));
+        self.at_most(limit, used.unwrap_or(0).saturating_sub(reclaimable))
     }
 
     /// The memory within the limit of the address space, which also counts mapped files.
     fn in_address_space(self, root: &Path) -> Machine {
-        let limit = address_space_limit(root);
-        let status = text(&root.join("proc/self/status")).unwrap_or_default();
-        match limit {
-            Some(limit) => self.at_most(limit, kilobytes(&status, "VmSize").unwrap_or(0)),
+        match address_space(root) {
+            Some((limit, left)) => self.at_most(limit, limit - left),
             None => self,
         }
     }
@@ -69,6 +78,13 @@ impl Machine {
             available_bytes: self.available_bytes.min(limit.saturating_sub(used)),
         }
     }
+}
+
+/// Limit on this process's address space in bytes (`RLIMIT_AS`), and what is left of it; `None` without a limit.
+pub fn address_space(root: &Path) -> Option<(u64, u64)> {
+    let limit = address_space_limit(root)?;
+    let status = text(&root.join("proc/self/status"))?;
+    Some((limit, limit.saturating_sub(kilobytes(&status, "VmSize").unwrap_or(0))))
 }
 
 /// Maximum size of this process's address space in bytes (`RLIMIT_AS`); `None` without a limit.
@@ -113,7 +129,7 @@ mod tests {
             ("proc/self/mountinfo", "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"),
             ("sys/fs/cgroup/app/memory.max", "2147483648\n"),
             ("sys/fs/cgroup/app/memory.current", "1073741824\n"),
-            ("sys/fs/cgroup/app/memory.stat", "anon 5\ninactive_file 536870912\nactive_file 9\n"),
+            ("sys/fs/cgroup/app/memory.stat", "anon 5\ninactive_file 268435456\nactive_file 268435456\n"),
         ]);
         let within = Machine { total_bytes: 2 * GIB, available_bytes: 3 * GIB / 2 };
         assert_eq!(Machine::below(root.path()), Some(within));
@@ -130,9 +146,61 @@ mod tests {
             ("sys/fs/cgroup/memory/b/memory.limit_in_bytes", "9223372036854771712\n"),
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "3221225472\n"),
             ("sys/fs/cgroup/memory/memory.usage_in_bytes", "2147483648\n"),
-            ("sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 1073741824\n"),
+            (
+                "sys/fs/cgroup/memory/memory.stat",
+                "inactive_file 1\ntotal_inactive_file 1073741824\ntotal_active_file 0\n",
+            ),
         ]);
         let within = Machine { total_bytes: 3 * GIB, available_bytes: 2 * GIB };
+        assert_eq!(Machine::below(root.path()), Some(within));
+    }
+
+    #[test]
+    fn pages_of_a_model_that_was_read_twice_are_available() {
+        let root = fixture(&[
+            ("proc/meminfo", MEMINFO),
+            ("proc/self/cgroup", "0::/\n"),
+            ("proc/self/mountinfo", "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"),
+            ("sys/fs/cgroup/memory.max", "209715200\n"),
+            ("sys/fs/cgroup/memory.current", "199229440\n"),
+            (
+                "sys/fs/cgroup/memory.stat",
+                "anon 10485760\nfile 188743680\ninactive_file 20971520\nactive_file 167772160\n",
+            ),
+        ]);
+        let within = Machine { total_bytes: 200 << 20, available_bytes: 190 << 20 };
+        assert_eq!(Machine::below(root.path()), Some(within));
+    }
+
+    #[test]
+    fn a_wider_group_that_is_full_leaves_nothing_to_a_narrower_one() {
+        let root = fixture(&[
+            ("proc/meminfo", MEMINFO),
+            ("proc/self/cgroup", "0::/all/app\n"),
+            ("proc/self/mountinfo", "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"),
+            ("sys/fs/cgroup/all/app/memory.max", "1073741824\n"),
+            ("sys/fs/cgroup/all/app/memory.high", "536870912\n"),
+            ("sys/fs/cgroup/all/app/memory.current", "0\n"),
+            ("sys/fs/cgroup/all/memory.max", "3221225472\n"),
+            ("sys/fs/cgroup/all/memory.current", "3221225372\n"),
+        ]);
+        let within = Machine { total_bytes: GIB / 2, available_bytes: 100 };
+        assert_eq!(Machine::below(root.path()), Some(within));
+    }
+
+    #[test]
+    fn a_container_of_version_1_learns_of_limits_above_it_from_its_own_files() {
+        let root = fixture(&[
+            ("proc/meminfo", MEMINFO),
+            ("proc/self/cgroup", "4:memory:/\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("sys/fs/cgroup/memory/memory.usage_in_bytes", "1073741824\n"),
+            (
+                "sys/fs/cgroup/memory/memory.stat",
+                "inactive_file 4096\nhierarchical_memory_limit 2147483648\n",
+            ),
+        ]);
+        let within = Machine { total_bytes: 2 * GIB, available_bytes: GIB + 4096 };
         assert_eq!(Machine::below(root.path()), Some(within));
     }
 

@@ -13,7 +13,7 @@ mod sensors;
 pub use heat::{Heat, Thermometer};
 pub use limits::Limits;
 pub use load::Load;
-pub use memory::{Machine, swap};
+pub use memory::{Machine, address_space, swap};
 pub use processor::Processor;
 pub use sensors::{Firmware, Sensors, Throttling, peak_resident_bytes};
 

@@ -4,11 +4,13 @@
 //! and [`models`] the check of several models at once. The callers measure the machine and name the tensors that are
 //! repacked; nothing here loads a model.
 
+mod address_space;
 pub mod check;
 pub mod estimate;
 pub mod models;
 pub mod need;
 
+pub use address_space::{AddressSpaceError, check_address_space};
 pub use check::{MemoryError, PlannedRun, Repack};
 pub use estimate::{Estimate, Shape};
 pub use models::{ContextNeed, ModelLoad, ModelsError};

@@ -1,7 +1,7 @@
 //! CPU features, CPU time, and the number and placement of threads.
 
 use super::{Error, kernels};
-use std::{num::NonZeroUsize, thread, time::Duration};
+use std::{fs, num::NonZeroUsize, sync::RwLock, thread, time::Duration};
 
 /// The instruction sets of this CPU that ggml has kernels for, as one text; the C library also selects
 /// functions by them.
@@ -35,6 +35,42 @@ pub fn threads(asked: Option<NonZeroUsize>) -> Result<usize, Error> {
     let most = thread::available_parallelism().map_or(1, usize::from);
     // Two are acceptable on any machine.
     if threads > most.max(2) { Err(Error::Threads { threads, most: most.max(2) }) } else { Ok(threads) }
+}
+
+/// Number of threads, at most `wanted` with the calling one, that the system runs beside each other. ggml ends the
+/// process when it gets fewer than it asks for.
+pub(super) fn startable(wanted: usize) -> usize {
+    /// Stack of a thread of ggml's, by the usual limit.
+    const STACK_BYTES: usize = 8 << 20;
+    let tasks = || fs::read_dir("/proc/self/task").map(Iterator::count).unwrap_or(0);
+    let before = tasks();
+    let gate = RwLock::new(());
+    let closed = gate.write();
+    let started = thread::scope(|scope| {
+        let start = |_| {
+            let builder = thread::Builder::new().stack_size(STACK_BYTES);
+            builder.spawn_scoped(scope, || drop(gate.read())).ok()
+        };
+        let threads: Vec<_> = (1..wanted).map_while(start).collect();
+        drop(closed);
+        threads.len()
+    });
+    // A thread counts for a moment after it has ended.
+    for _ in 0..100 {
+        if started == 0 || tasks() <= before {
+            break;
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+    if started + 1 < wanted {
+        tracing::warn!(
+            wanted,
+            started = started + 1,
+            "the system starts fewer threads: {}",
+            crate::stack::LIMITS
+        );
+    }
+    started + 1
 }
 
 /// The physical cores of this thread's affinity, each with its CPUs; `None` if the system does not report them.

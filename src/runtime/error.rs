@@ -86,7 +86,11 @@ pub enum Error {
         bytes: usize,
     },
     /// No memory for the stack that tokenizing a long text needs.
-    #[error("a text of {bytes} bytes needs {stack_mib} MiB of stack to be tokenized; shorten it")]
+    #[error(
+        "a text of {bytes} bytes needs a thread with {stack_mib} MiB of stack to be tokenized; shorten it, or raise the \
+         limit: {}",
+        crate::stack::LIMITS
+    )]
     Stack {
         /// Bytes of the text.
         bytes: usize,

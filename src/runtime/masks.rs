@@ -49,11 +49,13 @@ impl Masks {
     /// Builds the slices on a thread; until they are done, masks are computed without them.
     fn cut_slices(&self) {
         let (env, slices) = (self.env.clone(), self.slices.clone());
-        thread::spawn(move || {
+        let cut = move || {
             if let Ok(cut) = SlicedBiasComputer::new(&env, &SlicedBiasComputer::general_slices()) {
                 let _ = slices.set(cut);
             }
-        });
+        };
+        // Without a thread all masks are computed without slices.
+        let _ = thread::Builder::new().spawn(cut);
     }
 }
 

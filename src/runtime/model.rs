@@ -120,7 +120,8 @@ impl Model {
         let (kept, large) = header.metadata.into_iter().partition(|(_, value)| is_kept(value));
         header.metadata = kept;
         // Dropping some hundred thousand strings takes time, so it is done in the background.
-        thread::spawn(move || drop::<Vec<(String, Value)>>(large));
+        // Without a thread they are dropped here.
+        let _ = thread::Builder::new().spawn(move || drop::<Vec<(String, Value)>>(large));
         let (files, load_time) = (parts.files, started.elapsed());
         let (compiler, fingerprint) = (OnceLock::new(), OnceLock::new());
         Ok(Model {

@@ -521,6 +521,87 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
+fn a_silent_stdin_does_not_keep_a_prompt_waiting() {
+    let (model, folder) = (pocket::pocket(FileType::F16), folder());
+    let question = "Find me a Chinese place in Oakland";
+    let asked = |arguments: &[&str]| {
+        command(&model, folder.path(), &[&["--tools", "tools.json", "--print-prompt"], arguments].concat())
+    };
+    let mut silent = asked(&[question]);
+    let open = silent.stdin.take();
+    let output = silent.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("stdin is open and sent nothing within 0.2 s"), "{stderr}");
+    drop(open);
+    // What comes at once is read to its end, however long that takes.
+    let mut slow = asked(&[question]);
+    let mut stdin = slow.stdin.take().unwrap();
+    stdin.write_all(b"first").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    stdin.write_all(b" and second").unwrap();
+    drop(stdin);
+    let output = slow.wait_with_output().unwrap();
+    let prompt = String::from_utf8(output.stdout).unwrap();
+    assert!(prompt.contains(&format!("{question}\n\nfirst and second")), "{prompt}");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "note: waiting for the end of stdin\n");
+    // With `-` there is no prompt without stdin.
+    let mut late = asked(&["-"]);
+    let mut stdin = late.stdin.take().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    stdin.write_all(question.as_bytes()).unwrap();
+    drop(stdin);
+    let output = late.wait_with_output().unwrap();
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains(&format!("<|im_start|>user\n{question}<|im_end|>"))
+    );
+}
+
+#[test]
+fn few_tasks_mean_fewer_threads_or_a_sentence_and_no_panic() {
+    let can_change_user =
+        std::fs::read_to_string("/proc/self/status").is_ok_and(|s| s.contains("\nUid:\t0\t0"));
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let program = std::process::Command::new("setpriv").arg("--version").output();
+    if !can_change_user || !program.is_ok_and(|output| output.status.success()) {
+        return;
+    }
+    // A user whose tasks are counted: root's are not.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_edgecall"), path("edgecall")).unwrap();
+    std::fs::copy(pocket::pocket(FileType::F16), path("model.gguf")).unwrap();
+    std::fs::write(path("tools.json"), example("tools.json")).unwrap();
+    for file in ["model.gguf", "tools.json"] {
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(path(file), open).unwrap();
+    }
+    for most in [1, 2, 3, 4, 5, 8] {
+        let output = std::process::Command::new("setpriv")
+            .args(["--reuid=54321", "--regid=54321", "--clear-groups", "prlimit"])
+            .arg(format!("--nproc={most}"))
+            .args(["./edgecall", "call", "-m", "model.gguf", "--no-cache", "--threads", "2"])
+            .args(["--tools", "tools.json", "--max-tokens", "200", "A Thai place in Oakland"])
+            .current_dir(folder.path())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        match output.status.code() {
+            Some(0) => assert!(output.stdout.starts_with(b"{\"name\""), "{stderr}"),
+            code => {
+                assert_eq!(code, Some(69), "{most}: {stderr}");
+                assert!(stderr.contains("ulimit -u") && stderr.lines().count() == 1, "{most}: {stderr}");
+            }
+        }
+        assert!(most < 8 || output.status.success(), "{most}: {stderr}");
+    }
+}
+
+#[test]
 fn ctrl_c_ends_with_130() {
     let (model, folder) = (pocket::pocket(FileType::F16), folder());
     let mut child = command(&model, folder.path(), &["--tools", "tools.json"]);

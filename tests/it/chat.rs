@@ -5,6 +5,7 @@ use edgecall::chat::{
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::time::{Duration, Instant};
 
 use crate::shared::shared;
 
@@ -176,6 +177,92 @@ fn a_template_that_does_not_end_or_grows_without_end_is_stopped_with_its_line() 
         let error = error.unwrap_err();
         assert!(matches!(error, Error::Runaway { line: l, .. } if l == line), "{error}: {source:.100}");
     }
+}
+
+/// Templates that stay within few steps, and take time or memory by the size of what a step handles.
+const COSTLY: &[&str] = &[
+    "{{ ('ab' * 4000000)|sort|join|length }}",
+    "{{ ([1] * 60000000)|length }}",
+    "{% set l = [1] * 2000000 %}{{ l|sort|length }}{{ l|unique|list|length }}{{ l|groupby('x')|length }}",
+    "{% set s = 'ab' * 4000000 %}{% for i in range(99999) %}{% set t = s|string %}{% endfor %}",
+    "{% set s = 'ab' * 4000000 %}{% for i in range(99999) %}{% set t = s[1:] %}{% endfor %}",
+    "{% set s = 'ab' * 4000000 %}{% for i in range(99999) %}{% set t = s.upper() %}{% endfor %}",
+    "{% set s = 'ab' * 4000000 %}{% for i in range(99999) %}{% set t = s|replace('a', 'b') %}{% endfor %}",
+    "{% set s = 'ab' * 4000000 %}{% for i in range(99999) %}{% set t = 'abb' in s %}{% endfor %}",
+    "{% set s = 'ab' * 4000000 %}{% set u = 'ab' * 4000000 %}{% for i in range(99999) %}{% set t = s == u %}{% endfor %}",
+    "{% set s = 'ab' * 4000000 %}{% set u = 'ab' * 4000000 %}{% for i in range(99999) %}{% set t = s < u %}{% endfor %}",
+    "{% set s = 'ab' * 4000000 %}{% set d = {'a': 1} %}{% for i in range(99999) %}{% set t = d[s] %}{% endfor %}",
+    "{% set s = 'ab' * 4000000 %}{% set d = {'a': 1} %}{% for i in range(99999) %}{% set t = d.get(s) %}{% endfor %}",
+    "{% set s = 'ab' * 4000000 %}{% for i in range(99999) %}{% set t = {s: 1} %}{% endfor %}",
+    "{% set s = 'ab' * 400000 %}{% set c = 'cdefg' * 400000 + 'ab' %}{{ s.strip(c)|length }}{% for i in range(99999) %}{% set t = s.strip(c) %}{% endfor %}",
+    "{% set l = [1] * 200000 %}{% for i in range(99999) %}{% set t = l + l %}{% endfor %}",
+    "{% set l = [1] * 200000 %}{% for i in range(99999) %}{% set t = l == l + [] %}{% endfor %}",
+    "{% set l = [1] * 200000 %}{% for i in range(99999) %}{% set t = 2 in l %}{% endfor %}",
+    "{% set l = [1] * 200000 %}{% for i in range(99999) %}{% set t = l[1:] %}{% endfor %}",
+    "{% set l = [1] * 200000 %}{% for i in range(99999) %}{% set t = l|tojson %}{% endfor %}",
+    "{% set l = [1] * 200000 %}{% for i in range(99999) %}{% set t = l|string %}{% endfor %}",
+    "{% set l = [''] * 200000 %}{% for i in range(99999) %}{% set t = l|join(',') %}{% endfor %}",
+    "{% set l = [1] * 200000 %}{% for i in range(99999) %}{% set t = l|batch(1)|list %}{% endfor %}",
+    "{% set l = [1] * 200000 %}{% for i in range(99999) %}{% set t = l|map('string')|list %}{% endfor %}",
+    "{% set l = [1] * 200000 %}{% for i in range(99999) %}{% set t = l|select('odd')|list %}{% endfor %}",
+    "{% set s = '\n' * 4000000 %}{{ s.splitlines()|length }}{{ s.split('\n')|length }}{{ (s|indent(900))|length }}",
+    "{% set s = ' ' * 9000000 %}{% for i in range(99999) %}{% set t = s.split() %}{% endfor %}",
+    "{% set s = 'ab' * 1000000 %}{{ ('{0}' * 90000).format(s)|length }}",
+    "{% set s = 'ab' * 1000000 %}{{ ('%(a)s' * 90000) % {'a': s} }}",
+    "{{ ('{:9999}' * 90000).format(*([1] * 90000))|length }}",
+    "{{ ('%9999d' * 90000) % ((1,) * 90000) }}",
+    "{% set x = '\t' * 4000000 %}{{ x.expandtabs(9999)|length }}",
+    "{% set s = 'ab' * 4000000 %}{% set ns = namespace(l=[]) %}{% for i in range(99999) %}{% set ns.l = ns.l + [s ~ i] %}{% endfor %}",
+    "{% set s = 'ab' * 4000000 %}{% for i in range(99999) %}{{ s }}{% endfor %}",
+    "{% set s %}{% for i in range(99999) %}{{ 'abcdefgh' * 9999 }}{% endfor %}{% endset %}",
+];
+
+#[test]
+fn templates_that_handle_much_in_few_steps_are_stopped() {
+    let mut sources: Vec<String> = COSTLY.iter().map(|source| (*source).to_owned()).collect();
+    let deep = |n: usize| "{% for a in [1,2] %}".repeat(n) + "x" + &"{% endfor %}".repeat(n);
+    sources.push(deep(30));
+    // The engine's own comparison of two lists that hold themselves twice, 99 times over.
+    let tower = |name: &str| {
+        format!("{{% set {name} = [1] %}}") + &format!("{{% set {name} = [{name}, {name}] %}}").repeat(99)
+    };
+    sources.push(tower("x") + &tower("y") + "{% for i in [x, y] %}{{ loop.changed(i) }}{% endfor %}");
+    for source in sources {
+        let started = Instant::now();
+        let error = Template::new(&source).unwrap().render_values(&[], None, &RenderOptions::default());
+        let error = error.expect_err(&source);
+        assert!(matches!(error, Error::Runaway { .. }), "{error}: {source:.200}");
+        // Two seconds by itself; tests run beside each other on machines of any kind.
+        assert!(started.elapsed() < Duration::from_secs(30), "{:?}: {source:.200}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_loop_that_cycles_through_nothing_is_refused() {
+    for source in [
+        "{% for a in [1] %}{{ loop.cycle() }}{% endfor %}",
+        "{% for a in [1] %}{{ loop.cycle(*[]) }}{% endfor %}",
+    ] {
+        let error = Template::new(source).unwrap().render_values(&[], None, &RenderOptions::default());
+        assert!(error.unwrap_err().to_string().contains("no items for cycling"));
+    }
+    let source =
+        "{% for a in [1, 1, 2] %}{{ loop.cycle('x', *['y']) }}{{ loop.changed(a, [a]) }} {% endfor %}";
+    let rendered = Template::new(source).unwrap().render_values(&[], None, &RenderOptions::default());
+    assert_eq!(rendered.unwrap(), "xTrue yFalse xTrue ");
+}
+
+#[test]
+fn a_conversation_of_ten_thousand_messages_takes_a_fraction_of_the_work() {
+    let text = "A table for two in Oakland, please. ".repeat(15);
+    let messages: Vec<Value> = (0..10_000)
+        .map(|i| {
+            let role = if i % 2 == 0 { "user" } else { "assistant" };
+            serde_json::json!({"role": role, "content": text})
+        })
+        .collect();
+    let prompt = pocket_template().render_values(&messages, None, &RenderOptions::default()).unwrap();
+    assert!(prompt.len() > 10_000 * text.len());
 }
 
 #[test]

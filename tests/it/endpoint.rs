@@ -136,6 +136,69 @@ fn rows_of_a_server_meet_local_rows_of_the_same_prompts_in_one_report() {
     );
 }
 
+/// Spellings of the key `sk/never-"shown"` in a server's text.
+const SPELLINGS: [&str; 5] = [
+    "sk/never-\"shown\"",
+    "sk%2Fnever-%22shown%22",
+    "sk\\/never-\\\"shown\\\"",
+    "sk\\u002fnever-\\u0022shown\\u0022",
+    "sk/never-&quot;shown&quot;",
+];
+
+#[test]
+fn a_server_that_repeats_the_key_gets_it_neither_printed_nor_written() {
+    let (folder, model) = (folder(), pocket(FileType::Q4KM));
+    let all = SPELLINGS.join(" ");
+    let server = Server::start(move |request, _| {
+        let key = &all;
+        match &*request.path {
+            "/v1/models" => {
+                Answer::json(&json!({"data": [{"id": "big", "owned_by": key, "meta": {key: key}}]}))
+            }
+            "/version" => Answer::json(&json!({"version": key})),
+            "/props" => Answer::json(&json!({"build_info": key, "model_path": key})),
+            _ => completion(&format!("{CALL}{key}")),
+        }
+    });
+    let (rows, page) = (folder.path().join("rows.jsonl"), folder.path().join("page.html"));
+    let model = model.to_str().unwrap();
+    let output = tft(&rows, &["--endpoint", &server.url(), "--endpoint-model", "big", "-m", model, "--html"])
+        .arg(&page)
+        .env("EDGECALL_API_KEY", SPELLINGS[0])
+        .env("RUST_LOG", "trace")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    let written =
+        [fs::read_to_string(&rows).unwrap(), fs::read_to_string(&page).unwrap(), succeeded(output), stderr];
+    for text in &written {
+        assert!(!text.contains("shown"), "{}", text.lines().find(|line| line.contains("shown")).unwrap());
+    }
+    assert!(written[0].contains("---"));
+    for answer in [
+        Answer::of(307, &format!("location: http://x/?key={}\r\n", SPELLINGS[1]), "text/plain", ""),
+        Answer::of(200, "", &format!("text/{}", SPELLINGS[0]), SPELLINGS[2]),
+        Answer::status(400, "", SPELLINGS[3]),
+        Answer::json(&json!({"object": SPELLINGS[0]})),
+    ] {
+        let answer = std::sync::Mutex::new(Some(answer));
+        let server = Server::start(move |request, _| match about(request) {
+            Some(answer) => answer,
+            None => answer.lock().unwrap().take().unwrap_or_else(|| Answer::status(400, "", "again")),
+        });
+        let rows = folder.path().join(format!("{}.jsonl", server.url().len()));
+        let _ = fs::remove_file(&rows);
+        let mut arguments =
+            vec!["--endpoint-model", "big", "--retries", "0", "--chat-template", model, "--endpoint"];
+        let url = server.url();
+        arguments.push(&url);
+        let output = tft(&rows, &arguments).env("EDGECALL_API_KEY", SPELLINGS[0]).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(69), "{stderr}");
+        assert!(stderr.contains("---") && !stderr.contains("shown"), "{stderr}");
+    }
+}
+
 #[test]
 fn a_run_that_a_server_ended_goes_on_where_it_was_and_only_with_the_same_server() {
     let folder = folder();

@@ -50,6 +50,22 @@ fn a_request_that_fails_for_now_is_made_again_until_it_succeeds() {
 }
 
 #[test]
+fn an_answer_longer_than_any_is_refused_early_with_its_size() {
+    for (body, expected) in [
+        // Announced.
+        (format!("[{}0]", "0,".repeat(32 << 20)), "answered with 67108867 bytes, more than the"),
+        // Short enough, and thirty times as long in memory.
+        (format!("[{}0]", "0,".repeat(1 << 20)), "answered with 1048577 values"),
+        (format!("[{}0]", "{},".repeat(800_000)), "values, more than any answer has"),
+    ] {
+        let server = Server::start(move |_, _| Answer::of(200, "", "application/json", &body));
+        let error = post(&server.url(), POLICY).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!((server.seen().len(), error.kind()), (1, Kind::Unavailable));
+    }
+}
+
+#[test]
 fn the_last_failure_is_told_with_the_servers_words_and_the_number_of_tries() {
     let server = Server::start(|_, _| Answer::status(500, "", "out of\nmemory\u{7}"));
     let error = post(&server.url(), POLICY).unwrap_err();

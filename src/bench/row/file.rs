@@ -1,15 +1,15 @@
 //! A file of records.
 //!
-//! Records are only appended. A killed run leaves at most one incomplete line, the last. It is ignored when the file is
-//! read, and cut off when the run resumes.
+//! Records are only appended, by one process at a time, which holds a lock on the file until it ends. A killed run leaves
+//! at most one incomplete line, the last. It is ignored when the file is read, and cut off when the run resumes.
 
 use super::{ByName, Row, SCHEMA_VERSION, Speed, Variant};
 use crate::{bench::Error, files};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
-    io::{Seek, SeekFrom, Write},
+    fs::{File, OpenOptions, TryLockError},
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -118,32 +118,6 @@ impl RowFile {
         Ok(file)
     }
 
-    /// Replaces the file at `path` with these records. It writes a temporary file and renames it, so a killed process
-    /// leaves the old file.
-    ///
-    /// # Errors
-    /// [`Error::Create`] and [`Error::Write`].
-    pub fn rewrite(&self, path: &Path) -> Result<(), Error> {
-        let cannot = |source| Error::Create { path: path.to_path_buf(), source };
-        let file = tempfile::NamedTempFile::new_in(files::folder_of(path)).map_err(cannot)?;
-        // A temporary file is private to its owner, so the old permissions are restored.
-        if let Ok(old) = std::fs::metadata(path) {
-            file.as_file().set_permissions(old.permissions()).map_err(cannot)?;
-        }
-        let (file, beside) = file.into_parts();
-        let mut writer = RowWriter { file, path: path.to_path_buf() };
-        for start in &self.starts {
-            writer.append(&Record::Start(start.clone()))?;
-        }
-        for row in &self.rows {
-            writer.append(&Record::Row(Box::new(row.clone())))?;
-        }
-        for speed in &self.speeds {
-            writer.append(&Record::Speed(Box::new(speed.clone())))?;
-        }
-        beside.persist(path).map_err(|e| cannot(e.error))
-    }
-
     /// Finished rows by variant and case. The kernels are not part of the key: a run that resumes on another machine
     /// keeps its rows, and the report marks pairs with different kernels.
     pub fn done(&self) -> BTreeMap<(Variant, usize, usize), &Row> {
@@ -151,7 +125,42 @@ impl RowFile {
     }
 }
 
-/// Appends records to a file.
+/// Checks that no other process adds to the file at `path`, which may be missing: to be asked before slow steps.
+///
+/// # Errors
+/// [`Error::InUse`].
+pub fn check_unused(path: &Path) -> Result<(), Error> {
+    match File::open(path) {
+        Ok(file) => lock(&file, path),
+        Err(_) => Ok(()),
+    }
+}
+
+/// True if `file` is the one at `path`.
+fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    let there = files::if_present(std::fs::metadata(path))?.map(identity);
+    Ok(there == Some(identity(file.metadata()?)))
+}
+
+/// Takes the lock of `file` until it is closed, by the end of the process at the latest.
+///
+/// # Errors
+/// [`Error::InUse`] if another process holds it.
+fn lock(file: &File, path: &Path) -> Result<(), Error> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_path_buf() }),
+        // Some network file systems have no locks; a single run works there as well.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(path = %path.display(), %error, "the file cannot be locked");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Appends records to a file, which it locks.
 pub struct RowWriter {
     file: File,
     path: PathBuf,
@@ -165,6 +174,7 @@ impl RowWriter {
     pub fn create(path: &Path) -> Result<RowWriter, Error> {
         let file = OpenOptions::new().append(true).create_new(true).open(path);
         let file = file.map_err(|source| Error::Create { path: path.to_path_buf(), source })?;
+        lock(&file, path)?;
         Ok(RowWriter { file, path: path.to_path_buf() })
     }
 
@@ -172,16 +182,22 @@ impl RowWriter {
     /// created.
     ///
     /// # Errors
-    /// As for [`RowFile::read`] and [`RowWriter::create`].
+    /// As for [`RowFile::read`] and [`RowWriter::create`]; [`Error::InUse`] if another process writes to the file.
     pub fn resume(path: &Path) -> Result<(RowWriter, RowFile), Error> {
-        if !path.exists() {
-            return Ok((RowWriter::create(path)?, RowFile::default()));
-        }
-        let rows = RowFile::read(path)?;
         let failed = |source| Error::Create { path: path.to_path_buf(), source };
-        let mut file = OpenOptions::new().write(true).open(path).map_err(failed)?;
-        file.set_len(rows.whole_bytes).map_err(failed)?;
-        file.seek(SeekFrom::End(0)).map_err(failed)?;
+        let file = loop {
+            let file = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
+            // Before the file is read: what is read must be all that is in it.
+            lock(&file, path)?;
+            // A run that has just ended may have replaced it in the meantime.
+            if is_at(&file, path).map_err(failed)? {
+                break file;
+            }
+        };
+        let rows = RowFile::read(path)?;
+        if rows.torn {
+            file.set_len(rows.whole_bytes).map_err(failed)?;
+        }
         Ok((RowWriter { file, path: path.to_path_buf() }, rows))
     }
 
@@ -194,5 +210,43 @@ impl RowWriter {
         let mut line = serde_json::to_vec(record).map_err(|e| failed(e.into()))?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(failed)
+    }
+
+    /// Contents of the file, which no other process changes.
+    ///
+    /// # Errors
+    /// As for [`RowFile::read`].
+    pub fn contents(&self) -> Result<RowFile, Error> {
+        RowFile::read(&self.path)
+    }
+
+    /// Replaces the contents of the file. It writes a temporary file and renames it, so a killed process leaves the old
+    /// one; the lock passes to the new one.
+    ///
+    /// # Errors
+    /// [`Error::Create`] and [`Error::Write`].
+    pub fn replace(&mut self, rows: &RowFile) -> Result<(), Error> {
+        let path = self.path.clone();
+        let cannot = |source| Error::Create { path: path.clone(), source };
+        let file = tempfile::NamedTempFile::new_in(files::folder_of(&path)).map_err(cannot)?;
+        // A temporary file is private to its owner, so the old permissions are restored.
+        if let Ok(old) = std::fs::metadata(&path) {
+            file.as_file().set_permissions(old.permissions()).map_err(cannot)?;
+        }
+        let (file, beside) = file.into_parts();
+        lock(&file, &path)?;
+        let mut writer = RowWriter { file, path: path.clone() };
+        for start in &rows.starts {
+            writer.append(&Record::Start(start.clone()))?;
+        }
+        for row in &rows.rows {
+            writer.append(&Record::Row(Box::new(row.clone())))?;
+        }
+        for speed in &rows.speeds {
+            writer.append(&Record::Speed(Box::new(speed.clone())))?;
+        }
+        beside.persist(&path).map_err(|e| cannot(e.error))?;
+        *self = writer;
+        Ok(())
     }
 }

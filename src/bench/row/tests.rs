@@ -119,8 +119,34 @@ fn a_new_run_does_not_write_over_an_old_one() {
     let path = folder.path().join("run.jsonl");
     RowWriter::create(&path).unwrap().append(&sample()[1]).unwrap();
     assert_eq!(RowWriter::create(&path).err().unwrap().kind(), crate::kind::Kind::CannotCreate);
-    let (_, had) = RowWriter::resume(&path).unwrap();
+    let (mut writer, had) = RowWriter::resume(&path).unwrap();
     assert!(had.done().contains_key(&(had.rows[0].key.variant.clone(), 0, 0)));
+    writer.append(&sample()[2]).unwrap();
+}
+
+#[test]
+fn two_runs_do_not_add_to_one_file_at_the_same_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.jsonl");
+    let refused = || {
+        for error in [RowWriter::resume(&path).err().unwrap(), check_unused(&path).unwrap_err()] {
+            assert!(matches!(error, Error::InUse { .. }), "{error}");
+            assert_eq!(error.kind(), crate::kind::Kind::CannotCreate);
+        }
+    };
+    check_unused(&path).unwrap();
+    let (mut writer, _) = RowWriter::resume(&path).unwrap();
+    refused();
+    writer.append(&sample()[1]).unwrap();
+    let file = writer.contents().unwrap();
+    // The lock passes to the file that takes its place.
+    writer.replace(&file).unwrap();
+    refused();
+    writer.append(&sample()[2]).unwrap();
+    drop(writer);
+    check_unused(&path).unwrap();
+    let (_, had) = RowWriter::resume(&path).unwrap();
+    assert_eq!(had.rows.len() + had.starts.len() + had.speeds.len(), 2);
 }
 
 #[test]

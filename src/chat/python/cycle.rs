@@ -9,7 +9,8 @@ use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::Arguments;
 use super::error::python_error;
-use super::value::list;
+use super::fuel;
+use super::value::{Py, list, view};
 
 /// Returns its items in turn, starting again after the last.
 #[derive(Debug)]
@@ -62,6 +63,36 @@ pub(super) fn cycler(_: &mut State, args: Arguments) -> Result<Value, Error> {
     // inside another value.
     list(items.clone())?;
     Ok(Value::from_object(Cycler { items, at: AtomicUsize::new(0) }))
+}
+
+/// The arguments of `loop.cycle` and `loop.changed` as a list, after paying for their whole contents.
+pub(super) fn loop_arguments(state: &mut State, args: Arguments) -> Result<Value, Error> {
+    let (items, _) = args.into_rest();
+    if items.is_empty() {
+        return Err(python_error("no items for cycling given"));
+    }
+    for item in &items {
+        pay_for_contents(state, item)?;
+    }
+    list(items)
+}
+
+fn pay_for_contents(state: &State, value: &Value) -> Result<(), Error> {
+    match view(value) {
+        Py::Str(text) => fuel::bytes(state, text.len()),
+        Py::Seq(sequence) => {
+            fuel::items(state, sequence.items().len())?;
+            sequence.items().iter().try_for_each(|item| pay_for_contents(state, item))
+        }
+        Py::Dict(dict) => {
+            fuel::containers(state, dict.len())?;
+            dict.iter().try_for_each(|(key, value)| {
+                fuel::bytes(state, key.as_str().map_or(0, str::len))?;
+                pay_for_contents(state, value)
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Returns an empty text the first time, and its separator from then on.

@@ -7,7 +7,7 @@ use super::arguments::Arguments;
 use super::error::{RaisedError, python_error};
 use super::value::{Namespace, Py, iterate, view};
 use super::{
-    cycle, filters, items, json, lookup, methods, operators, predicates, select, slices, text, value,
+    cycle, filters, fuel, items, json, lookup, methods, operators, predicates, select, slices, text, value,
 };
 
 /// A function of the template language.
@@ -70,6 +70,7 @@ const HOOKS: &[(&str, Native)] = &[
     (super::rewrite::CONCAT, operators::concat),
     (super::rewrite::ITEM, lookup::item),
     (super::rewrite::LIST, lookup::list),
+    (super::rewrite::LOOP_ARGUMENTS, cycle::loop_arguments),
     (super::rewrite::LOOP, lookup::loop_over),
     (super::rewrite::MAP, lookup::map),
     (super::rewrite::MUL, operators::mul),
@@ -105,33 +106,42 @@ pub(crate) fn environment(fuel: u64, recursion_limit: usize) -> Environment<'sta
     env.set_unknown_method_callback(methods::call);
     for &(name, function) in FILTERS {
         env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
+            state.consume_fuel(fuel::CALL)?;
             function(state, args.into())
         });
     }
     for &(function, names) in NAMED_FILTERS {
         for &name in names {
             env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
+                state.consume_fuel(fuel::CALL)?;
                 function(state, args.into(), name)
             });
         }
     }
     for &(name, function) in HOOKS.iter().chain(GLOBALS) {
         env.add_function(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
+            state.consume_fuel(fuel::CALL)?;
             function(state, args.into())
         });
     }
     for &name in predicates::PLAIN {
         env.add_test(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
+            state.consume_fuel(fuel::CALL)?;
             predicates::plain(state, name, args.into())
         });
     }
     for &(name, operator) in predicates::COMPARISONS {
         env.add_test(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
+            state.consume_fuel(fuel::CALL)?;
             predicates::comparison(state, operator, args.into())
         });
     }
-    env.add_test("sameas", |args: Rest<ValueOrKwargs>| predicates::same(args.into()));
+    env.add_test("sameas", |state: &mut State, args: Rest<ValueOrKwargs>| {
+        state.consume_fuel(fuel::CALL)?;
+        predicates::same(state, args.into())
+    });
     env.add_test("divisibleby", |state: &mut State, args: Rest<ValueOrKwargs>| {
+        state.consume_fuel(fuel::CALL)?;
         predicates::divisible(state, args.into())
     });
     env.add_test("filter", |state: &State, name: Value| {
@@ -143,17 +153,19 @@ pub(crate) fn environment(fuel: u64, recursion_limit: usize) -> Environment<'sta
     env
 }
 
-/// Prints `{{ value }}`. Each byte costs a unit of fuel, which bounds the output.
+/// Prints `{{ value }}`. Each byte costs fuel, which bounds the output.
 fn print(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
     let write =
         |out: &mut Output, text: &str| out.write_str(text).map_err(|_| Error::from(ErrorKind::WriteFailure));
     match value.as_str() {
         Some(text) => {
-            state.consume_fuel(text.len() as u64)?;
+            // Twice, since the output doubles as it grows.
+            fuel::bytes(state, text.len().saturating_mul(2))?;
             write(out, text)
         }
         None => {
             let text = text::str(state, value)?;
+            fuel::bytes(state, text.len())?;
             write(out, &text)
         }
     }
@@ -192,7 +204,7 @@ fn range(state: &mut State, args: Arguments) -> Result<Value, Error> {
             "Range too big. The sandbox blocks ranges larger than MAX_RANGE ({MAX_RANGE})."
         )));
     }
-    state.consume_fuel(u64::try_from(count).unwrap_or(0))?;
+    fuel::items(state, usize::try_from(count).unwrap_or(0))?;
     value::list((0..count).map(|i| operators::int_value(start + i * step)).collect())
 }
 
@@ -203,6 +215,7 @@ fn dict(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
     if !rest.is_empty() {
         return Err(python_error("dict expected at most 1 argument"));
     }
+    fuel::containers(state, pairs.len() + named.len())?;
     value::dict(pairs.into_iter().chain(named.into_iter().map(|(name, value)| (Value::from(name), value))))
 }
 
@@ -224,12 +237,16 @@ fn namespace(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
 fn pairs(state: &State, source: Option<Value>) -> Result<Vec<(Value, Value)>, Error> {
     let Some(source) = source else { return Ok(Vec::new()) };
     if let Py::Dict(dict) = view(&source) {
+        fuel::containers(state, dict.len())?;
         return Ok(dict.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
     }
     iterate(state, &source)?
         .iter()
         .map(|pair| match iterate(state, pair)?.as_slice() {
-            [key, value] => Ok((key.clone(), value.clone())),
+            [key, value] => {
+                fuel::bytes(state, key.as_str().map_or(0, str::len))?;
+                Ok((key.clone(), value.clone()))
+            }
             _ => Err(python_error("dict needs pairs")),
         })
         .collect()

@@ -8,10 +8,10 @@ use super::methods;
 use super::number::{parse_float, parse_int, round};
 use super::operators::int_value;
 use super::str_methods::replaced;
-use super::strings::{capitalize, is_space, split_lines, strip};
+use super::strings::{capitalize, is_space, line_count, split_lines, strip};
 use super::text::{self, marked, str};
 use super::value::{Py, type_name, view};
-use super::{format, lookup};
+use super::{format, fuel, lookup};
 
 type Outcome = Result<Value, Error>;
 
@@ -40,8 +40,8 @@ pub(super) fn escape(state: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn force_escape(state: &mut State, mut args: Arguments) -> Outcome {
     let text = str(state, &args.required("value")?)?;
     args.finish()?;
+    fuel::bytes(state, text.len().saturating_mul(4))?;
     let text = text::escaped(&text);
-    state.consume_fuel(text.len() as u64)?;
     Ok(marked(text, true))
 }
 
@@ -50,6 +50,7 @@ pub(super) fn cased(state: &mut State, mut args: Arguments, name: &str) -> Outco
     let value = args.required("s")?;
     args.finish()?;
     let text = str(state, &value)?;
+    fuel::bytes(state, text.len().saturating_mul(4))?;
     Ok(match name {
         "upper" => marked(text.to_uppercase(), value.is_safe()),
         "lower" => marked(text.to_lowercase(), value.is_safe()),
@@ -80,7 +81,9 @@ pub(super) fn trimmed(state: &mut State, mut args: Arguments) -> Outcome {
     let chars = args.given("chars");
     args.finish()?;
     let chars = chars.as_ref().map(|chars| text::expect_str(chars, "the characters to strip")).transpose()?;
-    Ok(marked(strip(&str(state, &value)?, chars, true, true), value.is_safe()))
+    let text = str(state, &value)?;
+    fuel::bytes(state, text.len() + chars.map_or(0, str::len).saturating_mul(4))?;
+    Ok(marked(strip(&text, chars, true, true), value.is_safe()))
 }
 
 /// `s|replace(old, new, count)`.
@@ -103,9 +106,13 @@ pub(super) fn indent(state: &mut State, mut args: Arguments) -> Outcome {
         Some(Py::Str(text)) => text.to_owned(),
         _ => " ".repeat(usize::try_from(int(width, 4)?).unwrap_or(0).min(1000)),
     };
-    let text = text::expect_str(&s, "the text to indent")?.to_owned() + "\n";
+    let text = text::expect_str(&s, "the text to indent")?;
+    fuel::bytes(state, text.len().saturating_mul(2))?;
+    let text = text.to_owned() + "\n";
+    let count = line_count(&text);
+    fuel::items(state, count)?;
+    fuel::bytes(state, count.saturating_mul(margin.len()).saturating_mul(2))?;
     let lines = split_lines(&text, false);
-    state.consume_fuel((text.len() + lines.len() * margin.len()) as u64)?;
     let mut out = String::new();
     for (i, line) in lines.iter().enumerate() {
         if i > 0 {
@@ -136,6 +143,7 @@ pub(super) fn truncate(state: &mut State, mut args: Arguments) -> Outcome {
     let end = args.optional("end").map_or(Ok("...".to_owned()), |end| str(state, &end))?;
     let leeway = usize::try_from(args.int("leeway", 5)?).unwrap_or(0);
     args.finish()?;
+    fuel::bytes(state, s.len().saturating_mul(5))?;
     let chars: Vec<char> = s.chars().collect();
     if chars.len() <= length + leeway {
         return Ok(Value::from(s));
@@ -153,6 +161,7 @@ pub(super) fn truncate(state: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn wordcount(state: &mut State, mut args: Arguments) -> Outcome {
     let text = str(state, &args.required("s")?)?;
     args.finish()?;
+    fuel::bytes(state, text.len())?;
     let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
     Ok(Value::from(words.count()))
 }
@@ -176,6 +185,7 @@ pub(super) fn formatted(state: &mut State, mut args: Arguments) -> Outcome {
 pub(super) fn urlencode(state: &mut State, mut args: Arguments) -> Outcome {
     let text = str(state, &args.required("value")?)?;
     args.finish()?;
+    fuel::bytes(state, text.len().saturating_mul(fuel::BYTES as usize))?;
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {
@@ -185,16 +195,16 @@ pub(super) fn urlencode(state: &mut State, mut args: Arguments) -> Outcome {
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
-    state.consume_fuel(out.len() as u64)?;
     Ok(Value::from(out))
 }
 
 /// `value|int(default, base)`.
-pub(super) fn to_int(_: &mut State, mut args: Arguments) -> Outcome {
+pub(super) fn to_int(state: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
     let default = args.optional("default").unwrap_or_else(|| Value::from(0));
     let base = u32::try_from(args.int("base", 10)?).ok().filter(|base| (2..=36).contains(base));
     args.finish()?;
+    fuel::bytes(state, value.as_str().map_or(0, str::len).saturating_mul(4))?;
     let whole = |float: f64| (float.is_finite() && float.abs() < 1e38).then_some(float.trunc() as i128);
     let found = match view(&value) {
         Py::Str(text) => {
@@ -209,10 +219,11 @@ pub(super) fn to_int(_: &mut State, mut args: Arguments) -> Outcome {
 }
 
 /// `value|float(default)`.
-pub(super) fn to_float(_: &mut State, mut args: Arguments) -> Outcome {
+pub(super) fn to_float(state: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
     let default = args.optional("default").unwrap_or_else(|| Value::from(0.0));
     args.finish()?;
+    fuel::bytes(state, value.as_str().map_or(0, str::len).saturating_mul(4))?;
     let found = match view(&value) {
         Py::Str(text) => parse_float(text),
         Py::Bool(bool) => Some(f64::from(u8::from(bool))),

@@ -5,8 +5,8 @@ use minijinja::value::Kwargs;
 use minijinja::{Error, State, Value};
 
 use super::error::python_error;
-use super::text;
 use super::value::{Py, view};
+use super::{fuel, text};
 
 /// `template % values`; if the template is markup, values are escaped.
 pub(super) fn percent(
@@ -15,6 +15,7 @@ pub(super) fn percent(
     values: Vec<Value>,
     is_markup: bool,
 ) -> Result<Value, Error> {
+    fuel::bytes(state, template.len().saturating_mul(5))?;
     let (template, conversions) = conversions(template)?;
     // `%(name)s` reads from a mapping, which the engine expects as named arguments.
     let values = match values.as_slice() {
@@ -22,7 +23,10 @@ pub(super) fn percent(
             Py::Dict(dict) => {
                 let named = dict.iter().filter_map(|(key, value)| Some((key.to_str()?.to_string(), value)));
                 let named = named.map(|(key, value)| Ok((key, plain(state, value, is_markup)?)));
-                vec![named.collect::<Result<Kwargs, Error>>()?.into()]
+                fuel::containers(state, dict.len())?;
+                let named: Vec<(String, Value)> = named.collect::<Result<_, Error>>()?;
+                pay(state, &template, '%', named.iter().map(|(_, value)| value))?;
+                vec![named.into_iter().collect::<Kwargs>().into()]
             }
             _ => return Err(python_error("format requires a mapping")),
         },
@@ -38,7 +42,12 @@ pub(super) fn percent(
                 'r' | 'a' => text::repr(state, value).map(Value::from),
                 _ => plain(state, value, is_markup),
             });
-            values.collect::<Result<_, _>>()?
+            let values: Vec<Value> = values.collect::<Result<_, _>>()?;
+            // Each is written once.
+            let texts = values.iter().filter_map(Value::as_str);
+            fuel::bytes(state, texts.map(str::len).fold(0, usize::saturating_add))?;
+            pay(state, &template, '%', [].into_iter())?;
+            values
         }
     };
     finish(state, format(FormatStyle::Printf, &template, &values)?, is_markup)
@@ -79,14 +88,17 @@ pub(super) fn braces(
     named: Vec<(String, Value)>,
     is_markup: bool,
 ) -> Result<Value, Error> {
+    fuel::bytes(state, template.len())?;
     for spec in template.split('{').skip(1) {
         refuse_wide(spec.split('}').next().unwrap_or_default())?;
     }
     let mut values =
         positional.iter().map(|value| plain(state, value, is_markup)).collect::<Result<Vec<_>, _>>()?;
+    let named = named.into_iter().map(|(key, value)| Ok((key, plain(state, &value, is_markup)?)));
+    let named = named.collect::<Result<Vec<(String, Value)>, Error>>()?;
+    pay(state, template, '{', values.iter().chain(named.iter().map(|(_, value)| value)))?;
     if !named.is_empty() {
-        let named = named.into_iter().map(|(key, value)| Ok((key, plain(state, &value, is_markup)?)));
-        values.push(named.collect::<Result<Kwargs, Error>>()?.into());
+        values.push(named.into_iter().collect::<Kwargs>().into());
     }
     finish(state, format(FormatStyle::StrFormat, template, &values)?, is_markup)
 }
@@ -104,6 +116,28 @@ fn plain(state: &State, value: &Value, is_markup: bool) -> Result<Value, Error> 
 fn finish(state: &State, out: String, is_markup: bool) -> Result<Value, Error> {
     state.consume_fuel(out.len() as u64)?;
     Ok(text::marked(out, is_markup))
+}
+
+/// Pays for the largest text that a template can give whose specifications begin with `sign`: each may write the longest
+/// of `values`, or as many characters as its width and precision say.
+fn pay<'v>(
+    state: &State,
+    template: &str,
+    sign: char,
+    values: impl Iterator<Item = &'v Value>,
+) -> Result<(), Error> {
+    /// Digits of the largest double.
+    const NUMBER: usize = 310;
+    let longest = values.filter_map(Value::as_str).map(str::len).fold(0, usize::max);
+    for spec in template.split(sign).skip(1) {
+        let spec = spec.split(['}', ' ', '\n']).next().unwrap_or_default();
+        let width = spec
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|digits| digits.parse::<usize>().ok())
+            .fold(0, usize::max);
+        fuel::bytes(state, longest.max(NUMBER).saturating_add(width.min(9_999)))?;
+    }
+    Ok(())
 }
 
 /// Refuses widths of more than four digits, which could produce huge texts.

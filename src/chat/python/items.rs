@@ -4,6 +4,7 @@ use minijinja::{Error, State, Value};
 
 use super::arguments::{Arguments, int};
 use super::error::python_error;
+use super::fuel;
 use super::lookup::{path, path_or};
 use super::operators::{add, equal, sort_by_key};
 use super::text::str;
@@ -18,7 +19,7 @@ pub(super) fn length(state: &mut State, mut args: Arguments) -> Outcome {
     match view(&value) {
         Py::Undefined => Ok(Value::from(0)),
         Py::Str(text) => {
-            state.consume_fuel(text.len() as u64 / 64)?;
+            fuel::bytes(state, text.len() / 4)?;
             Ok(Value::from(text.chars().count()))
         }
         Py::Seq(items) if items.kind != SequenceKind::Generator => Ok(Value::from(items.items().len())),
@@ -35,12 +36,12 @@ pub(super) fn to_list(state: &mut State, mut args: Arguments) -> Outcome {
 }
 
 /// `value|items`.
-pub(super) fn items(_: &mut State, mut args: Arguments) -> Outcome {
+pub(super) fn items(state: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
     args.finish()?;
     match view(&value) {
         Py::Undefined => generator(Vec::new()),
-        Py::Dict(dict) => generator(dict_pairs(dict)?),
+        Py::Dict(dict) => generator(dict_pairs(state, dict)?),
         _ => Err(python_error("Can only get item pairs from a mapping.")),
     }
 }
@@ -75,7 +76,7 @@ pub(super) fn reverse(state: &mut State, mut args: Arguments) -> Outcome {
     let value = args.required("value")?;
     args.finish()?;
     if let Py::Str(text) = view(&value) {
-        state.consume_fuel(text.len() as u64 / 8)?;
+        fuel::bytes(state, text.len())?;
         return Ok(Value::from(text.chars().rev().collect::<String>()));
     }
     let mut items = iterate(state, &value)?;
@@ -95,21 +96,25 @@ pub(super) fn join(state: &mut State, mut args: Arguments) -> Outcome {
             Some(attribute) => path(state, item, attribute)?,
             None => item.clone(),
         };
+        let item = str(state, &item)?;
+        // Twice, since a text doubles as it grows.
+        fuel::bytes(state, (separator.len() + item.len()).saturating_mul(2))?;
         if i > 0 {
             out.push_str(&separator);
         }
-        out.push_str(&str(state, &item)?);
-        state.consume_fuel(separator.len() as u64)?;
+        out.push_str(&item);
     }
-    state.consume_fuel(out.len() as u64)?;
     Ok(Value::from(out))
 }
 
 /// Sort key of a value; texts are lower-cased unless `case_sensitive`.
-fn folded(value: Value, case_sensitive: bool) -> Value {
+fn folded(state: &State, value: Value, case_sensitive: bool) -> Result<Value, Error> {
     match view(&value) {
-        Py::Str(text) if !case_sensitive => Value::from(text.to_lowercase()),
-        _ => value,
+        Py::Str(text) if !case_sensitive => {
+            fuel::bytes(state, text.len().saturating_mul(4))?;
+            Ok(Value::from(text.to_lowercase()))
+        }
+        _ => Ok(value),
     }
 }
 
@@ -119,25 +124,30 @@ fn keys(state: &State, items: &[Value], mut args: Arguments) -> Result<Vec<Value
     let case_sensitive = args.flag("case_sensitive");
     let attribute = args.given("attribute");
     args.finish()?;
+    fuel::containers(state, items.len())?;
     items
         .iter()
         .map(|item| match attribute.as_ref().map(view) {
-            None => Ok(folded(item.clone(), case_sensitive)),
+            None => folded(state, item.clone(), case_sensitive),
             Some(Py::Str(names)) if names.contains(',') => list(
                 names
                     .split(',')
-                    .map(|name| Ok(folded(path(state, item, &Value::from(name))?, case_sensitive)))
+                    .map(|name| {
+                        fuel::containers(state, 1)?;
+                        folded(state, path(state, item, &Value::from(name))?, case_sensitive)
+                    })
                     .collect::<Result<_, Error>>()?,
             ),
-            Some(_) => Ok(folded(
-                path(state, item, attribute.as_ref().unwrap_or(&Value::UNDEFINED))?,
-                case_sensitive,
-            )),
+            Some(_) => {
+                let key = path(state, item, attribute.as_ref().unwrap_or(&Value::UNDEFINED))?;
+                folded(state, key, case_sensitive)
+            }
         })
         .collect()
 }
 
 fn sorted(state: &State, items: Vec<Value>, keys: Vec<Value>, reverse: bool) -> Result<Vec<Value>, Error> {
+    fuel::containers(state, items.len())?;
     let mut pairs: Vec<(Value, Value)> = keys.into_iter().zip(items).collect();
     // Like Python, reversed before and after sorting, so that equal items keep their order.
     if reverse {
@@ -173,9 +183,10 @@ pub(super) fn dictsort(state: &mut State, mut args: Arguments) -> Outcome {
         Some("value") => true,
         _ => return Err(python_error("You can only sort by either \"key\" or \"value\"")),
     };
+    fuel::containers(state, dict.len())?;
     let keys = dict.iter().map(|(key, value)| if by_value { value } else { key });
-    let keys = keys.map(|key| folded(key.clone(), case_sensitive)).collect();
-    list(sorted(state, dict_pairs(dict)?, keys, reverse)?)
+    let keys = keys.map(|key| folded(state, key.clone(), case_sensitive)).collect::<Result<_, _>>()?;
+    list(sorted(state, dict_pairs(state, dict)?, keys, reverse)?)
 }
 
 /// `value|min(case_sensitive, attribute)` and `|max`.
@@ -212,6 +223,7 @@ pub(super) fn sum(state: &mut State, mut args: Arguments) -> Outcome {
     let mut total = args.optional("start").unwrap_or_else(|| Value::from(0));
     args.finish()?;
     for item in items {
+        state.consume_fuel(fuel::CALL)?;
         let item = match &attribute {
             Some(attribute) => path(state, &item, attribute)?,
             None => item,
@@ -229,11 +241,13 @@ pub(super) fn groupby(state: &mut State, mut args: Arguments) -> Outcome {
     let case_sensitive = args.flag("case_sensitive");
     args.finish()?;
     let mut keyed = Vec::new();
+    fuel::containers(state, items.len().saturating_mul(2))?;
     for item in items {
         let key = path_or(state, &item, &attribute, default.as_ref())?;
-        keyed.push((folded(key.clone(), case_sensitive), key, item));
+        keyed.push((folded(state, key.clone(), case_sensitive)?, key, item));
     }
     sort_by_key(state, &mut keyed, |(folded, _, _)| folded.clone())?;
+    fuel::containers(state, keyed.len())?;
     let mut groups: Vec<(Value, Value, Vec<Value>)> = Vec::new();
     for (folded, key, item) in keyed {
         match groups.last_mut() {
@@ -255,9 +269,11 @@ pub(super) fn batch(state: &mut State, mut args: Arguments) -> Outcome {
     let size = usize::try_from(int(Some(args.required("linecount")?), 0)?).unwrap_or(0).max(1);
     let fill = args.given("fill_with");
     args.finish()?;
+    fuel::items(state, items.len())?;
+    fuel::containers(state, items.len().div_ceil(size))?;
     let mut rows: Vec<Vec<Value>> = items.chunks(size).map(<[Value]>::to_vec).collect();
     if let (Some(row), Some(fill)) = (rows.last_mut(), fill) {
-        state.consume_fuel(size as u64)?;
+        fuel::items(state, size)?;
         row.resize(size, fill);
     }
     generator(rows.into_iter().map(list).collect::<Result<_, _>>()?)
@@ -272,7 +288,8 @@ pub(super) fn slice(state: &mut State, mut args: Arguments) -> Outcome {
     if slices == 0 {
         return Err(python_error("integer division or modulo by zero"));
     }
-    state.consume_fuel(slices as u64)?;
+    fuel::items(state, items.len())?;
+    fuel::containers(state, slices)?;
     let (each, more) = (items.len() / slices, items.len() % slices);
     let mut at = 0;
     let mut rows = Vec::new();

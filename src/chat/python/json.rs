@@ -5,6 +5,7 @@ use minijinja::{Error, State};
 
 use super::arguments::Arguments;
 use super::error::python_error;
+use super::fuel;
 use super::number::float_repr;
 use super::operators;
 use super::text::{Metered, expect_str};
@@ -45,6 +46,7 @@ pub(super) fn tojson(state: &mut State, mut args: Arguments) -> Result<Value, Er
         None => (if indent.is_some() { "," } else { ", " }.into(), ": ".into()),
     };
     let style = Style { ensure_ascii, indent, item_separator, key_separator, sort_keys };
+    fuel::bytes(state, style.indent.as_ref().map_or(0, String::len))?;
     let mut out = Metered::new(state);
     write(state, &mut out, &style, &value, 0)?;
     Ok(Value::from(out.finish(state)?))

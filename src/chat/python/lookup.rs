@@ -4,6 +4,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::Arguments;
 use super::error::python_error;
+use super::fuel;
 use super::methods;
 use super::value::{self, Bound, Py, iterate, view};
 
@@ -43,6 +44,8 @@ pub(super) fn item(state: &mut State, mut args: Arguments) -> Result<Value, Erro
 
 /// `value[key]` of a value that is not undefined; undefined if there is no such item.
 pub(super) fn get_item(state: &State, value: &Value, key: &Value) -> Result<Value, Error> {
+    // For its hash.
+    fuel::bytes(state, key.as_str().map_or(0, str::len))?;
     let found = match view(value) {
         // A container is never a key here, and the cost of its hash would not be covered by fuel.
         Py::Dict(_) if key.as_object().is_some() => None,
@@ -52,7 +55,7 @@ pub(super) fn get_item(state: &State, value: &Value, key: &Value) -> Result<Valu
             index(key, items.items().len()).and_then(|i| items.items().get(i).cloned())
         }
         Py::Str(text) => {
-            state.consume_fuel(text.len() as u64 / 64)?;
+            fuel::bytes(state, text.len() / 2)?;
             index(key, text.chars().count()).and_then(|i| text.chars().nth(i)).map(Value::from)
         }
         Py::Other if value.as_object().is_some() => Some(value.get_item(key)?),
@@ -91,6 +94,7 @@ pub(super) fn path(state: &State, value: &Value, path: &Value) -> Result<Value, 
     let Py::Str(path) = view(path) else { return get_item(state, value, path) };
     let mut at = value.clone();
     for part in path.split('.') {
+        state.consume_fuel(2)?;
         if at.is_undefined() {
             return Err(undefined(None));
         }
@@ -127,6 +131,8 @@ pub(super) fn set_attribute(_: &mut State, mut args: Arguments) -> Result<Value,
 /// The value that `{% for x in value %}` iterates over.
 pub(super) fn loop_over(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
     let value = args.required("value")?;
+    // For the loop's variables.
+    fuel::containers(state, 1)?;
     match view(&value) {
         Py::Seq(items) if items.has_subscripts() => Ok(value),
         _ => value::list(iterate(state, &value)?),
@@ -150,7 +156,9 @@ pub(super) fn tuple(_: &mut State, args: Arguments) -> Result<Value, Error> {
 }
 
 /// `{a: b, c: d}`, given as `a, b, c, d`.
-pub(super) fn map(_: &mut State, args: Arguments) -> Result<Value, Error> {
+pub(super) fn map(state: &mut State, args: Arguments) -> Result<Value, Error> {
     let (values, _) = args.into_rest();
+    fuel::containers(state, values.len() / 2)?;
+    values.chunks_exact(2).try_for_each(|pair| fuel::bytes(state, pair[0].as_str().map_or(0, str::len)))?;
     value::dict(values.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())))
 }

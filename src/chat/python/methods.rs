@@ -7,6 +7,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::Arguments;
 use super::error::python_error;
+use super::fuel;
 use super::operators::equal;
 use super::str_methods;
 use super::text::marked;
@@ -42,29 +43,44 @@ pub(super) fn call(state: &mut State, receiver: &Value, name: &str, args: &[Valu
     let args = Arguments::new(args);
     match view(receiver) {
         Py::Str(text) => {
-            state.consume_fuel(text.len() as u64 / 16)?;
+            state.consume_fuel(fuel::CALL)?;
+            str_methods::pay(state, text, name)?;
             let is_markup = receiver.is_safe();
             let result = str_methods::call(state, text, name, args, is_markup)?;
-            if is_markup { markup(result) } else { Ok(result) }
+            if is_markup { markup(state, result) } else { Ok(result) }
         }
-        Py::Dict(dict) => dict_method(receiver, dict, name, args),
+        Py::Dict(dict) => {
+            state.consume_fuel(fuel::CALL)?;
+            dict_method(state, receiver, dict, name, args)
+        }
         Py::Seq(items) => sequence_method(state, receiver, items, name, args),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
 }
 
 /// The result of a method of markup: texts in it become markup, alone or in a list.
-fn markup(result: Value) -> Result<Value, Error> {
+fn markup(state: &State, result: Value) -> Result<Value, Error> {
     match view(&result) {
-        Py::Str(text) => Ok(marked(text, true)),
+        Py::Str(text) => {
+            fuel::bytes(state, text.len())?;
+            Ok(marked(text, true))
+        }
         Py::Seq(items) => {
-            sequence(items.kind, items.items().iter().cloned().map(markup).collect::<Result<_, _>>()?)
+            fuel::containers(state, items.items().len())?;
+            let marked = items.items().iter().cloned().map(|item| markup(state, item));
+            sequence(items.kind, marked.collect::<Result<_, _>>()?)
         }
         _ => Ok(result),
     }
 }
 
-fn dict_method(receiver: &Value, dict: &Dict, name: &str, mut args: Arguments) -> Result<Value, Error> {
+fn dict_method(
+    state: &State,
+    receiver: &Value,
+    dict: &Dict,
+    name: &str,
+    mut args: Arguments,
+) -> Result<Value, Error> {
     match name {
         "get" => {
             let key = args.required("key")?;
@@ -73,18 +89,21 @@ fn dict_method(receiver: &Value, dict: &Dict, name: &str, mut args: Arguments) -
             if key.as_object().is_some() {
                 return Err(python_error(format!("unhashable type: '{}'", type_name(&key))));
             }
+            fuel::bytes(state, key.as_str().map_or(0, str::len))?;
             Ok(dict.get(&key).cloned().unwrap_or(default))
         }
         "items" => {
             args.finish()?;
-            sequence(SequenceKind::View("dict_items"), dict_pairs(dict)?)
+            sequence(SequenceKind::View("dict_items"), dict_pairs(state, dict)?)
         }
         "keys" => {
             args.finish()?;
+            fuel::items(state, dict.len())?;
             sequence(SequenceKind::View("dict_keys"), dict.iter().map(|(key, _)| key.clone()).collect())
         }
         "values" => {
             args.finish()?;
+            fuel::items(state, dict.len())?;
             sequence(SequenceKind::View("dict_values"), dict.iter().map(|(_, value)| value.clone()).collect())
         }
         // Nothing here is mutable, so a copy is the value itself.

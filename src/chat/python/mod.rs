@@ -12,8 +12,8 @@
 //! Bounding the depth needs containers of our own, hence literals, operators and filters that make them. Nothing
 //! else in the crate uses the engine's unstable interface but `chat::template`, and its version is pinned.
 //!
-//! Templates are untrusted. Every step that reads or creates data costs fuel, and containers record their depth
-//! ([`value::MAX_DEPTH`]), so that no recursion is unbounded.
+//! Templates are untrusted. Every step that reads or creates data costs fuel by its size ([`fuel`]), before it is taken,
+//! and containers record their depth ([`value::MAX_DEPTH`]), so that no recursion is unbounded.
 
 mod arguments;
 mod cycle;
@@ -21,6 +21,7 @@ mod environment;
 mod error;
 mod filters;
 mod format;
+mod fuel;
 mod items;
 mod json;
 mod lookup;

@@ -4,13 +4,14 @@
 
 use std::cmp::Ordering;
 
+use minijinja::machinery::ast::CompareOpKind;
 use minijinja::{Error, State, Value};
 
 use super::arguments::Arguments;
 use super::error::python_error;
-use super::format;
 use super::text::{self, marked};
 use super::value::{Py, Sequence, SequenceKind, iterate, sequence, type_name, view};
+use super::{format, fuel};
 
 /// Two numbers, converted to the wider of their types.
 enum Pair {
@@ -57,7 +58,7 @@ pub(super) fn add(state: &mut State, args: Arguments) -> Result<Value, Error> {
     let (left, right) = pair(args)?;
     match (view(&left), view(&right)) {
         (Py::Str(a), Py::Str(b)) => {
-            state.consume_fuel((a.len() + b.len()) as u64)?;
+            fuel::bytes(state, a.len() + b.len())?;
             if left.is_safe() || right.is_safe() {
                 let both = text::escaped_str(state, &left)? + &text::escaped_str(state, &right)?;
                 return Ok(marked(both, true));
@@ -65,7 +66,7 @@ pub(super) fn add(state: &mut State, args: Arguments) -> Result<Value, Error> {
             Ok(Value::from([a, b].concat()))
         }
         (Py::Seq(a), Py::Seq(b)) if a.kind == b.kind && a.has_subscripts() => {
-            state.consume_fuel((a.items().len() + b.items().len()) as u64)?;
+            fuel::items(state, a.items().len() + b.items().len())?;
             sequence(a.kind, [a.items(), b.items()].concat())
         }
         _ => match numbers(&left, &right) {
@@ -92,14 +93,13 @@ pub(super) fn mul(state: &mut State, args: Arguments) -> Result<Value, Error> {
         _ => return Err(unsupported("*", &left, &right)),
     };
     let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
-    let paid = |len: usize| state.consume_fuel(len.saturating_mul(count) as u64);
     match view(repeated) {
         Py::Str(text) => {
-            paid(text.len())?;
+            fuel::bytes(state, text.len().saturating_mul(count))?;
             Ok(marked(text.repeat(count), repeated.is_safe()))
         }
         Py::Seq(items) if items.has_subscripts() => {
-            paid(items.items().len())?;
+            fuel::items(state, items.items().len().saturating_mul(count))?;
             sequence(items.kind, std::iter::repeat_n(items.items(), count).flatten().cloned().collect())
         }
         _ => Err(unsupported("*", &left, &right)),
@@ -111,7 +111,10 @@ pub(super) fn rem(state: &mut State, args: Arguments) -> Result<Value, Error> {
     let (left, right) = pair(args)?;
     if let Py::Str(template) = view(&left) {
         let values = match view(&right) {
-            Py::Seq(tuple) if tuple.kind == SequenceKind::Tuple => tuple.items().to_vec(),
+            Py::Seq(tuple) if tuple.kind == SequenceKind::Tuple => {
+                fuel::items(state, tuple.items().len())?;
+                tuple.items().to_vec()
+            }
             _ => vec![right],
         };
         return format::percent(state, template, values, left.is_safe());
@@ -135,8 +138,9 @@ pub(super) fn rem(state: &mut State, args: Arguments) -> Result<Value, Error> {
 pub(super) fn concat(state: &mut State, args: Arguments) -> Result<Value, Error> {
     let (left, right) = pair(args)?;
     let mut out = text::str(state, &left)?;
-    out.push_str(&text::str(state, &right)?);
-    state.consume_fuel(out.len() as u64)?;
+    let right = text::str(state, &right)?;
+    fuel::bytes(state, out.len() + right.len())?;
+    out.push_str(&right);
     Ok(Value::from(out))
 }
 
@@ -158,13 +162,20 @@ pub(super) fn equal(state: &State, left: &Value, right: &Value) -> Result<bool, 
     }
     Ok(match (view(left), view(right)) {
         (Py::Undefined, Py::Undefined) | (Py::None, Py::None) => true,
-        (Py::Str(a), Py::Str(b)) => a == b,
+        (Py::Str(a), Py::Str(b)) => {
+            if a.len() != b.len() {
+                return Ok(false);
+            }
+            fuel::bytes(state, a.len() / 4)?;
+            a == b
+        }
         (Py::Seq(a), Py::Seq(b)) => return equal_sequences(state, a, b),
         (Py::Dict(a), Py::Dict(b)) => {
             if a.len() != b.len() {
                 return Ok(false);
             }
             for (key, value) in a.iter() {
+                fuel::bytes(state, key.as_str().map_or(0, str::len))?;
                 match b.get(key) {
                     Some(other) if equal(state, value, other)? => {}
                     _ => return Ok(false),
@@ -220,7 +231,10 @@ pub(super) fn order(
         });
     }
     match (view(left), view(right)) {
-        (Py::Str(a), Py::Str(b)) => Ok(Some(a.cmp(b))),
+        (Py::Str(a), Py::Str(b)) => {
+            fuel::bytes(state, a.len().min(b.len()) / 4)?;
+            Ok(Some(a.cmp(b)))
+        }
         (Py::Seq(a), Py::Seq(b)) if a.kind == b.kind && a.has_subscripts() => {
             for (x, y) in a.items().iter().zip(b.items()) {
                 if !equal(state, x, y)? {
@@ -247,6 +261,7 @@ pub(super) fn sort_by_key<T>(
     items: &mut Vec<T>,
     key: impl Fn(&T) -> Value,
 ) -> Result<(), Error> {
+    fuel::containers(state, items.len())?;
     let mut failed = None;
     let mut keyed: Vec<(Value, T)> = items.drain(..).map(|item| (key(&item), item)).collect();
     // A sort needs a total order, so after a failure all items compare as equal.
@@ -271,7 +286,7 @@ pub(super) fn contains(state: &State, container: &Value, item: &Value) -> Result
     match (view(container), view(item)) {
         (Py::Undefined, _) => Ok(false),
         (Py::Str(text), Py::Str(part)) => {
-            state.consume_fuel(text.len() as u64 / 64)?;
+            fuel::bytes(state, text.len() / 2 + part.len())?;
             Ok(text.contains(part))
         }
         (Py::Str(_), _) => Err(python_error(format!(
@@ -283,16 +298,34 @@ pub(super) fn contains(state: &State, container: &Value, item: &Value) -> Result
             type_name(item),
             dict.len()
         ))),
-        (Py::Dict(dict), _) => Ok(dict.get(item).is_some()),
+        (Py::Dict(dict), _) => {
+            fuel::bytes(state, item.as_str().map_or(0, str::len))?;
+            Ok(dict.get(item).is_some())
+        }
         (Py::Seq(_) | Py::Other, _) => {
             for other in iterate(state, container)? {
-                if is_same(&other, item) || equal(state, &other, item)? {
+                // What is the same object is equal, but for NaN; texts are compared once only.
+                if (item.as_str().is_none() && is_same(&other, item)) || equal(state, &other, item)? {
                     return Ok(true);
                 }
             }
             Ok(false)
         }
         _ => Err(python_error(format!("argument of type '{}' is not iterable", type_name(container)))),
+    }
+}
+
+/// The word of [`compare`] for an operator of the syntax tree.
+pub(super) fn comparison(op: CompareOpKind) -> &'static str {
+    match op {
+        CompareOpKind::Eq => "==",
+        CompareOpKind::Ne => "!=",
+        CompareOpKind::Lt => "<",
+        CompareOpKind::Lte => "<=",
+        CompareOpKind::Gt => ">",
+        CompareOpKind::Gte => ">=",
+        CompareOpKind::In => "in",
+        CompareOpKind::NotIn => "notin",
     }
 }
 

@@ -109,9 +109,10 @@ pub(super) fn comparison(state: &State, operator: &str, mut args: Arguments) -> 
 }
 
 /// `value is sameas(other)`.
-pub(super) fn same(mut args: Arguments) -> Result<bool, Error> {
+pub(super) fn same(state: &State, mut args: Arguments) -> Result<bool, Error> {
     let (left, right) = (args.required("value")?, args.required("other")?);
     args.finish()?;
+    super::fuel::bytes(state, left.as_str().map_or(0, str::len))?;
     Ok(match (view(&left), view(&right)) {
         // Empty tuples are one object in Python.
         (Py::Seq(a), Py::Seq(b)) if a.kind == SequenceKind::Tuple && a.items().is_empty() => {

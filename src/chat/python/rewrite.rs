@@ -9,6 +9,8 @@ use minijinja::Value;
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, Spanned, Stmt};
 
+use super::operators::comparison;
+
 pub(super) const ADD: &str = "py add";
 pub(super) const ATTRIBUTE: &str = "py attribute";
 pub(super) const CHAIN: &str = "py chain";
@@ -16,6 +18,7 @@ pub(super) const CONCAT: &str = "py concat";
 pub(super) const ITEM: &str = "py item";
 pub(super) const LIST: &str = "py list";
 pub(super) const LOOP: &str = "py loop";
+pub(super) const LOOP_ARGUMENTS: &str = "py loop arguments";
 pub(super) const MAP: &str = "py map";
 pub(super) const MUL: &str = "py mul";
 pub(super) const NO_TEMPLATES: &str = "py no templates";
@@ -292,7 +295,13 @@ fn expr<'a>(e: &Expr<'a>) -> Expr<'a> {
             call(ITEM, args, s.span())
         }
         Expr::Call(s) => {
-            Expr::Call(Spanned::new(ast::Call { expr: callee(&s.expr), args: arguments(&s.args) }, s.span()))
+            let args = match &s.expr {
+                Expr::GetAttr(method) if matches!(method.name, "changed" | "cycle") => {
+                    loop_arguments(&s.args, s.span())
+                }
+                _ => arguments(&s.args),
+            };
+            Expr::Call(Spanned::new(ast::Call { expr: callee(&s.expr), args }, s.span()))
         }
         Expr::List(s) => call(LIST, s.items.iter().map(expr).collect(), s.span()),
         Expr::Tuple(s) => call(TUPLE, s.items.iter().map(expr).collect(), s.span()),
@@ -332,19 +341,6 @@ fn binary<'a>(s: &Spanned<ast::BinOp<'a>>) -> Expr<'a> {
     call(CHAIN, vec![constant(comparison(operator), s.span()), left, right], s.span())
 }
 
-fn comparison(op: CompareOpKind) -> &'static str {
-    match op {
-        CompareOpKind::Eq => "==",
-        CompareOpKind::Ne => "!=",
-        CompareOpKind::Lt => "<",
-        CompareOpKind::Lte => "<=",
-        CompareOpKind::Gt => ">",
-        CompareOpKind::Gte => ">=",
-        CompareOpKind::In => "in",
-        CompareOpKind::NotIn => "notin",
-    }
-}
-
 fn arguments<'a>(args: &[CallArg<'a>]) -> Vec<CallArg<'a>> {
     args.iter()
         .map(|arg| match arg {
@@ -354,6 +350,17 @@ fn arguments<'a>(args: &[CallArg<'a>]) -> Vec<CallArg<'a>> {
             CallArg::KwargSplat(e) => CallArg::KwargSplat(expr(e)),
         })
         .collect()
+}
+
+/// Arguments of `loop.changed` and `loop.cycle`. The engine compares the former whatever that takes, and divides by the
+/// number of the latter, so that a function looks at the positional ones first.
+fn loop_arguments<'a>(args: &[CallArg<'a>], span: Span) -> Vec<CallArg<'a>> {
+    let is_positional = |arg: &CallArg<'a>| matches!(arg, CallArg::Pos(_) | CallArg::PosSplat(_));
+    let (positional, named): (Vec<_>, Vec<_>) = arguments(args).into_iter().partition(is_positional);
+    let checked = ast::Call { expr: variable(LOOP_ARGUMENTS, span), args: positional };
+    let mut args = vec![CallArg::PosSplat(Expr::Call(Spanned::new(checked, span)))];
+    args.extend(named);
+    args
 }
 
 fn set_attribute<'a>(place: &Spanned<ast::GetAttr<'a>>, value: Expr<'a>) -> Expr<'a> {

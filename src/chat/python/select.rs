@@ -4,6 +4,7 @@ use minijinja::{Error, State, Value};
 
 use super::arguments::{Arguments, applied_to};
 use super::error::python_error;
+use super::fuel;
 use super::lookup::{path, path_or};
 use super::value::{generator, iterate};
 
@@ -15,6 +16,7 @@ fn items(state: &State, value: Value) -> Result<Vec<Value>, Error> {
 /// `value|map('filter', ...)` and `value|map(attribute='a.b', default=...)`.
 pub(super) fn map(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
     let items = items(state, args.required("value")?)?;
+    fuel::items(state, items.len())?;
     let mut out = Vec::with_capacity(items.len());
     match args.next() {
         Some(name) => {
@@ -56,6 +58,7 @@ pub(super) fn select(state: &mut State, mut args: Arguments, name: &str) -> Resu
     };
     let (positional, named) = args.into_rest();
     let keep = name.starts_with("select");
+    fuel::items(state, items.len())?;
     let mut out = Vec::new();
     for item in items {
         let tested = match &attribute {

@@ -4,6 +4,7 @@ use minijinja::{Error, State, Value};
 
 use super::arguments::Arguments;
 use super::error::python_error;
+use super::fuel;
 use super::text::marked;
 use super::value::{Py, sequence, type_name, view};
 
@@ -24,15 +25,16 @@ pub(super) fn slice(state: &mut State, mut args: Arguments) -> Result<Value, Err
     }
     match view(&value) {
         Py::Str(text) => {
-            state.consume_fuel(text.len() as u64 / 16)?;
+            // A character takes four bytes for a while.
+            fuel::bytes(state, text.len().saturating_mul(5))?;
             let chars: Vec<char> = text.chars().collect();
             let picked: String = picks(chars.len(), start, stop, step).map(|i| chars[i]).collect();
             Ok(marked(picked, value.is_safe()))
         }
         Py::Seq(items) if items.has_subscripts() => {
-            let picked: Vec<Value> =
-                picks(items.items().len(), start, stop, step).map(|i| items.items()[i].clone()).collect();
-            state.consume_fuel(picked.len() as u64)?;
+            let picks = || picks(items.items().len(), start, stop, step);
+            fuel::items(state, picks().count())?;
+            let picked: Vec<Value> = picks().map(|i| items.items()[i].clone()).collect();
             sequence(items.kind, picked)
         }
         Py::Undefined => Err(python_error("cannot slice an undefined value")),

@@ -5,11 +5,12 @@ use minijinja::{Error, State, Value};
 use super::arguments::{Arguments, int};
 use super::error::python_error;
 use super::strings::{
-    capitalize, is_decimal, is_digit, is_lower, is_space, is_upper, split_blanks, split_lines, strip, title,
+    capitalize, is_decimal, is_digit, is_lower, is_space, is_upper, line_count, split_blanks, split_lines,
+    strip, title,
 };
 use super::text::{expect_str, is_printable};
 use super::value::{Py, SequenceKind, iterate, list, tuple, type_name, view};
-use super::{format, text};
+use super::{format, fuel, text};
 
 /// Every method.
 pub(super) const NAMES: &[&str] = &[
@@ -58,6 +59,22 @@ pub(super) const NAMES: &[&str] = &[
     "zfill",
 ];
 
+/// Pays for reading and copying `s` in the method `name`.
+///
+/// # Errors
+/// If the fuel runs out.
+pub(super) fn pay(state: &State, s: &str, name: &str) -> Result<(), Error> {
+    match name {
+        // They look at the ends.
+        "startswith" | "endswith" => Ok(()),
+        "swapcase" => fuel::bytes(state, s.len().saturating_mul(16)),
+        "capitalize" | "casefold" | "istitle" | "lower" | "title" | "upper" => {
+            fuel::bytes(state, s.len().saturating_mul(4))
+        }
+        _ => fuel::bytes(state, s.len()),
+    }
+}
+
 /// `s.name(*args)` for a name of [`NAMES`], as a text without markup.
 pub(super) fn call(
     state: &State,
@@ -76,14 +93,15 @@ pub(super) fn call(
             args.finish()?;
             return join(state, s, &items, is_markup);
         }
-        "split" | "rsplit" => return split(s, name == "rsplit", args),
+        "split" | "rsplit" => return split(state, s, name == "rsplit", args),
         "splitlines" => {
             let keep = args.flag("keepends");
             args.finish()?;
+            fuel::items(state, line_count(s).saturating_mul(2))?;
             return list(split_lines(s, keep).into_iter().map(Value::from).collect());
         }
-        "startswith" | "endswith" => return starts_or_ends(s, name, args),
-        "find" | "rfind" | "index" | "rindex" | "count" => return search(s, name, args),
+        "startswith" | "endswith" => return starts_or_ends(state, s, name, args),
+        "find" | "rfind" | "index" | "rindex" | "count" => return search(state, s, name, args),
         "replace" => return replace(state, s, args, is_markup),
         "center" | "ljust" | "rjust" | "zfill" => return pad(state, s, name, args),
         "expandtabs" => {
@@ -99,6 +117,7 @@ pub(super) fn call(
         ("strip" | "lstrip" | "rstrip", chars) => {
             let chars =
                 chars.as_ref().map(|chars| expect_str(chars, "the characters to strip")).transpose()?;
+            fuel::bytes(state, chars.map_or(0, str::len).saturating_mul(4))?;
             Ok(Value::from(strip(s, chars, name != "rstrip", name != "lstrip")))
         }
         ("removeprefix", Some(part)) => {
@@ -109,6 +128,7 @@ pub(super) fn call(
         }
         ("partition" | "rpartition", Some(part)) => {
             let part = expect_str(&part, "the separator")?;
+            fuel::bytes(state, part.len())?;
             let (head, middle, tail) =
                 match if name == "partition" { s.split_once(part) } else { s.rsplit_once(part) } {
                     Some((head, tail)) => (head, part, tail),
@@ -160,7 +180,7 @@ fn plain_method(s: &str, name: &str) -> Value {
     }
 }
 
-fn split(s: &str, from_right: bool, mut args: Arguments) -> Result<Value, Error> {
+fn split(state: &State, s: &str, from_right: bool, mut args: Arguments) -> Result<Value, Error> {
     let separator = args.given("sep");
     let limit = args.int("maxsplit", -1)?;
     args.finish()?;
@@ -171,6 +191,8 @@ fn split(s: &str, from_right: bool, mut args: Arguments) -> Result<Value, Error>
             if separator.is_empty() {
                 return Err(python_error("empty separator"));
             }
+            fuel::bytes(state, separator.len())?;
+            fuel::items(state, s.matches(separator).count().min(limit).saturating_mul(2))?;
             if from_right {
                 let mut parts: Vec<&str> = s.rsplitn(limit + 1, separator).collect();
                 parts.reverse();
@@ -179,7 +201,11 @@ fn split(s: &str, from_right: bool, mut args: Arguments) -> Result<Value, Error>
                 s.splitn(limit + 1, separator).collect()
             }
         }
-        None => split_blanks(s, limit, from_right),
+        None => {
+            let blanks = s.chars().filter(|&c| is_space(c)).count();
+            fuel::items(state, blanks.min(limit).saturating_mul(2))?;
+            split_blanks(s, limit, from_right)
+        }
     };
     list(parts.into_iter().map(Value::from).collect())
 }
@@ -197,27 +223,30 @@ fn join(state: &State, separator: &str, items: &[Value], is_markup: bool) -> Res
                 )));
             }
         };
+        // Twice, since a text doubles as it grows.
+        fuel::bytes(state, (separator.len() + part.len()).saturating_mul(2))?;
         if i > 0 {
             out.push_str(separator);
         }
         out.push_str(&part);
-        state.consume_fuel((separator.len() + part.len()) as u64)?;
     }
     Ok(Value::from(out))
 }
 
-fn starts_or_ends(s: &str, name: &str, mut args: Arguments) -> Result<Value, Error> {
+fn starts_or_ends(state: &State, s: &str, name: &str, mut args: Arguments) -> Result<Value, Error> {
     let wanted = args.required("prefix")?;
     let (from, to) = (args.next(), args.next());
     args.finish()?;
-    let s = window(s, from, to)?.1;
+    let s = window(state, s, from, to)?.1;
     let holds = |part: &Value| -> Result<bool, Error> {
         let part = expect_str(part, &format!("the argument of {name}"))?;
+        fuel::bytes(state, part.len().min(s.len()))?;
         Ok(if name == "startswith" { s.starts_with(part) } else { s.ends_with(part) })
     };
     if let Py::Seq(tuple) = view(&wanted)
         && tuple.kind == SequenceKind::Tuple
     {
+        fuel::items(state, tuple.items().len())?;
         for part in tuple.items() {
             if holds(part)? {
                 return Ok(Value::from(true));
@@ -228,12 +257,13 @@ fn starts_or_ends(s: &str, name: &str, mut args: Arguments) -> Result<Value, Err
     holds(&wanted).map(Value::from)
 }
 
-fn search(s: &str, name: &str, mut args: Arguments) -> Result<Value, Error> {
+fn search(state: &State, s: &str, name: &str, mut args: Arguments) -> Result<Value, Error> {
     let wanted = args.required("sub")?;
     let (from, to) = (args.next(), args.next());
     args.finish()?;
     let wanted = expect_str(&wanted, &format!("the argument of {name}"))?;
-    let (start, s) = window(s, from, to)?;
+    fuel::bytes(state, wanted.len())?;
+    let (start, s) = window(state, s, from, to)?;
     if name == "count" {
         return Ok(Value::from(if wanted.is_empty() {
             s.chars().count() + 1
@@ -249,10 +279,16 @@ fn search(s: &str, name: &str, mut args: Arguments) -> Result<Value, Error> {
 }
 
 /// The part of `s` between two character positions, and the number of characters before it.
-fn window(s: &str, from: Option<Value>, to: Option<Value>) -> Result<(usize, &str), Error> {
+fn window<'s>(
+    state: &State,
+    s: &'s str,
+    from: Option<Value>,
+    to: Option<Value>,
+) -> Result<(usize, &'s str), Error> {
     if from.is_none() && to.is_none() {
         return Ok((0, s));
     }
+    fuel::bytes(state, s.len())?;
     let len = s.chars().count() as i64;
     let clamp =
         |bound: i64| usize::try_from(if bound < 0 { bound + len } else { bound.min(len) }).unwrap_or(0);
@@ -273,8 +309,9 @@ fn replace(state: &State, s: &str, mut args: Arguments, is_markup: bool) -> Resu
 /// `s.replace(old, new, count)`; the fuel is consumed first.
 pub(super) fn replaced(state: &State, s: &str, old: &str, new: &str, count: i64) -> Result<String, Error> {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
+    fuel::bytes(state, s.len() + old.len())?;
     let hits = s.matches(old).count().min(count);
-    state.consume_fuel((s.len() + hits.saturating_mul(new.len())) as u64)?;
+    fuel::bytes(state, s.len() + hits.saturating_mul(new.len().saturating_mul(2).max(8)))?;
     Ok(s.replacen(old, new, count))
 }
 
@@ -291,7 +328,7 @@ fn pad(state: &State, s: &str, name: &str, mut args: Arguments) -> Result<Value,
     }
     let len = s.chars().count();
     let missing = usize::try_from(width).unwrap_or(0).saturating_sub(len);
-    state.consume_fuel(missing.saturating_mul(fill.len()) as u64)?;
+    fuel::bytes(state, missing.saturating_mul(fill.len()).saturating_mul(2))?;
     let filling = |n: usize| fill.repeat(n);
     Ok(Value::from(match name {
         "ljust" => format!("{s}{}", filling(missing)),
@@ -316,7 +353,7 @@ fn expand_tabs(state: &State, s: &str, width: i64) -> Result<Value, Error> {
         match c {
             '\t' => {
                 let blanks = if width == 0 { 0 } else { width - column % width };
-                state.consume_fuel(blanks as u64)?;
+                fuel::bytes(state, blanks.saturating_mul(4))?;
                 out.push_str(&" ".repeat(blanks));
                 column += blanks;
             }

@@ -1,5 +1,7 @@
 //! Python's string functions for Rust's strings.
 
+use std::collections::BTreeSet;
+
 /// `str.isspace` of a character: Unicode's white space and the four ASCII separators.
 pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
@@ -66,19 +68,27 @@ pub(super) fn title(s: &str) -> String {
 
 /// `str.strip` of white space or of the characters in `chars`, at the start, at the end, or both.
 pub(super) fn strip<'a>(s: &'a str, chars: Option<&str>, start: bool, end: bool) -> &'a str {
-    let drop = |c: char| chars.map_or_else(|| is_space(c), |chars| chars.contains(c));
+    // A set, so that long texts with many characters to strip take no product of both.
+    let set: Option<BTreeSet<char>> = chars.map(|chars| chars.chars().collect());
+    let drop = |c: char| set.as_ref().map_or_else(|| is_space(c), |set| set.contains(&c));
     let s = if start { s.trim_start_matches(drop) } else { s };
     if end { s.trim_end_matches(drop) } else { s }
 }
 
+fn is_line_end(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// Most lines that [`split_lines`] returns.
+pub(super) fn line_count(s: &str) -> usize {
+    s.chars().filter(|&c| is_line_end(c)).count() + 1
+}
+
 /// `str.splitlines`.
 pub(super) fn split_lines(s: &str, keep_ends: bool) -> Vec<&str> {
-    let is_end = |c: char| {
-        matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
-    };
     let mut lines = Vec::new();
     let mut rest = s;
-    while let Some(at) = rest.find(is_end) {
+    while let Some(at) = rest.find(is_line_end) {
         let end = if rest[at..].starts_with("\r\n") {
             at + 2
         } else {

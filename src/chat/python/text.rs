@@ -6,20 +6,27 @@ use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::error::python_error;
+use super::fuel;
 use super::number::float_repr;
 use super::value::{Bound, Py, Sequence, SequenceKind, type_name, view};
 
-/// A growing text with the fuel of a state as its limit: one unit per byte.
+/// A growing text with the fuel of a state as its limit: its bytes and its pieces cost fuel.
 ///
 /// The `write_...` methods fail if the fuel runs out.
 pub(super) struct Metered {
     out: String,
+    /// Bytes that the fuel still pays for; a piece counts as some more.
     left: u64,
+    spent: u64,
 }
+
+/// Price of a piece of a text, in bytes.
+const PIECE: u64 = 16;
 
 impl Metered {
     pub(super) fn new(state: &State) -> Metered {
-        Metered { out: String::new(), left: state.fuel_levels().map_or(u64::MAX, |(_, left)| left) }
+        let left = state.fuel_levels().map_or(u64::MAX, |(_, left)| left.saturating_mul(fuel::BYTES));
+        Metered { out: String::new(), left, spent: 0 }
     }
 
     pub(super) fn write_str(&mut self, s: &str) -> Result<(), Error> {
@@ -27,7 +34,9 @@ impl Metered {
     }
 
     pub(super) fn write_char(&mut self, c: char) -> Result<(), Error> {
-        Write::write_char(self, c).map_err(exhausted)
+        self.pay(2 * c.len_utf8() as u64).map_err(exhausted)?;
+        self.out.push(c);
+        Ok(())
     }
 
     /// Called by `write!`.
@@ -37,8 +46,14 @@ impl Metered {
 
     /// The text, after consuming its fuel.
     pub(super) fn finish(self, state: &State) -> Result<String, Error> {
-        state.consume_fuel(self.out.len() as u64)?;
+        state.consume_fuel(self.spent.div_ceil(fuel::BYTES))?;
         Ok(self.out)
+    }
+
+    fn pay(&mut self, bytes: u64) -> fmt::Result {
+        self.left = self.left.checked_sub(bytes).ok_or(fmt::Error)?;
+        self.spent += bytes;
+        Ok(())
     }
 }
 
@@ -48,7 +63,7 @@ fn exhausted(_: fmt::Error) -> Error {
 
 impl Write for Metered {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        self.left = self.left.checked_sub(s.len() as u64).ok_or(fmt::Error)?;
+        self.pay(PIECE + 2 * s.len() as u64)?;
         self.out.push_str(s);
         Ok(())
     }
@@ -60,7 +75,7 @@ impl Write for Metered {
 /// If the fuel runs out.
 pub(super) fn str(state: &State, value: &Value) -> Result<String, Error> {
     if let Some(text) = value.as_str() {
-        state.consume_fuel(text.len() as u64 / 8)?;
+        fuel::bytes(state, text.len())?;
         return Ok(text.to_owned());
     }
     let mut out = Metered::new(state);
@@ -101,8 +116,8 @@ pub(super) fn escaped_str(state: &State, value: &Value) -> Result<String, Error>
     if value.is_safe() {
         return Ok(text);
     }
+    fuel::bytes(state, text.len().saturating_mul(4))?;
     let text = escaped(&text);
-    state.consume_fuel(text.len() as u64)?;
     Ok(text)
 }
 
@@ -215,7 +230,7 @@ pub(super) fn is_printable(c: char) -> bool {
 
 /// The engine prints values in its own messages without a state; truncation keeps them short.
 pub(super) fn render_unbounded(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut cut = Metered { out: String::new(), left: 4096 };
+    let mut cut = Metered { out: String::new(), left: 1 << 16, spent: 0 };
     let whole = write_repr(&mut cut, value).is_ok();
     f.write_str(&cut.out)?;
     f.write_str(if whole { "" } else { "..." })

@@ -8,6 +8,7 @@ use minijinja::value::{ObjectRepr, ValueKind};
 use minijinja::{Error, State, Value};
 
 use super::error::python_error;
+use super::fuel;
 
 /// Most levels of nested containers; JSON input is limited to 128.
 pub(super) const MAX_DEPTH: usize = 160;
@@ -266,8 +267,9 @@ pub(super) fn dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<Va
 /// The pairs of a dictionary as tuples.
 ///
 /// # Errors
-/// If one would be nested deeper than [`MAX_DEPTH`].
-pub(super) fn dict_pairs(dict: &Dict) -> Result<Vec<Value>, Error> {
+/// If one would be nested deeper than [`MAX_DEPTH`]; if the fuel runs out.
+pub(super) fn dict_pairs(state: &State, dict: &Dict) -> Result<Vec<Value>, Error> {
+    fuel::containers(state, dict.len())?;
     dict.iter().map(|(key, value)| tuple(vec![key.clone(), value.clone()])).collect()
 }
 
@@ -304,16 +306,24 @@ pub(super) fn iterate(state: &State, value: &Value) -> Result<Vec<Value>, Error>
     let items: Vec<Value> = match view(value) {
         Py::Undefined => Vec::new(),
         Py::Str(text) => {
-            state.consume_fuel(text.len() as u64)?;
+            fuel::bytes(state, text.len())?;
+            fuel::items(state, text.chars().count())?;
             text.chars().map(Value::from).collect()
         }
-        Py::Seq(sequence) => sequence.rest().to_vec(),
-        Py::Dict(dict) => dict.iter().map(|(key, _)| key.clone()).collect(),
+        Py::Seq(sequence) => {
+            let rest = sequence.rest();
+            fuel::items(state, rest.len())?;
+            rest.to_vec()
+        }
+        Py::Dict(dict) => {
+            fuel::items(state, dict.len())?;
+            dict.iter().map(|(key, _)| key.clone()).collect()
+        }
         Py::Other if value.as_object().is_some_and(|object| object.repr() != ObjectRepr::Plain) => {
-            value.try_iter()?.collect()
+            let paid = |item| fuel::items(state, 1).map(|()| item);
+            value.try_iter()?.map(paid).collect::<Result<_, _>>()?
         }
         _ => return Err(python_error(format!("'{}' object is not iterable", type_name(value)))),
     };
-    state.consume_fuel(items.len() as u64)?;
     Ok(items)
 }

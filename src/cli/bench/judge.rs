@@ -4,7 +4,7 @@ use super::network;
 use crate::cli::exit::CliError;
 use clap::builder::TypedValueParser;
 #[cfg(feature = "engine")]
-use edgecall::bench::{Dataset, row::RowFile};
+use edgecall::bench::{Dataset, row::RowWriter};
 use edgecall::{
     bench::{
         row::JudgeConfig,
@@ -153,15 +153,15 @@ impl ConfiguredJudge {
     }
 
     #[cfg(feature = "engine")]
-    /// Adds verdicts to the rows of the file at `path`.
+    /// Adds verdicts to the rows of a file.
     ///
     /// # Errors
     /// As for [`ConfiguredJudge::run`]; a file that cannot be written.
-    pub fn judge_file(&self, path: &Path, dataset: &Dataset) -> anyhow::Result<()> {
-        let mut file = RowFile::read(path)?;
+    pub fn judge_file(&self, writer: &mut RowWriter, dataset: &Dataset) -> anyhow::Result<()> {
+        let mut file = writer.contents()?;
         let changed = self.run(|judge, progress| judge.judge_rows(&mut file.rows, dataset, progress))?;
         if changed > 0 {
-            file.rewrite(path)?;
+            writer.replace(&file)?;
         }
         Ok(())
     }

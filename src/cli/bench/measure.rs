@@ -14,6 +14,7 @@ use edgecall::{
         run::{self, LoadedModel, Meter, RunPlan, Settings, VariantConfig},
     },
     runtime::{self, FlashAttention, KvType, LoadOptions, Options, Trust},
+    stack,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -157,7 +158,7 @@ impl SpeedPass {
         })
     }
 
-    /// Appends the missing measurements to the file at `out`; `progress` is called with the model's name before each turn.
+    /// Appends the missing measurements to the file; `progress` is called with the model's name before each turn.
     ///
     /// # Errors
     /// A process that cannot be started or ends early; a file that cannot be written.
@@ -165,10 +166,10 @@ impl SpeedPass {
         &self,
         dataset: &Dataset,
         (job, test): (&Path, &Path),
-        out: &Path,
+        writer: &mut RowWriter,
         progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
-        let (mut writer, file) = RowWriter::resume(out)?;
+        let file = writer.contents()?;
         let turns = self.missing(dataset, &file);
         let Some(&first) = self.conversations.first().and_then(|cases| cases.first()) else { return Ok(()) };
         let mut processes = Vec::new();
@@ -256,11 +257,10 @@ impl Runner {
         command.args(["--max-tokens", &max_tokens.to_string(), "--first", &first.to_string()]);
         command.args((!self.load_options.repack).then_some("--no-repack"));
         command.args((self.load_options.trust == Trust::Unchecked).then_some("--trust-model"));
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start a process to measure in")?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| {
+            let message = format!("cannot start a process to measure in: {error}; {}", stack::LIMITS);
+            CliError::with_kind(Kind::Unavailable, message)
+        })?;
         let (requests, answers) = (child.stdin.take(), child.stdout.take());
         Ok(Process {
             child,

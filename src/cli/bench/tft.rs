@@ -24,7 +24,7 @@ use edgecall::{
     bench::{
         Dataset, Mode, Split,
         report::{self, Report},
-        row::{self, RowFile},
+        row,
         run::{RunPlan, Settings},
         score::{metric::DEFAULT_PRIMARY, verdict::Rules},
     },
@@ -195,16 +195,17 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let endpoint = server.as_ref().map(|server| server.endpoint(&dataset, cases.clone(), &settings));
     let plan = RunPlan { dataset: &dataset, cases, configs: models.configs(), settings };
     let out = out(&args);
-    make_rows(&args, &plan, endpoint.as_ref(), &models.skipped, &out)?;
+    let mut writer = make_rows(&args, &plan, endpoint.as_ref(), &models.skipped, &out)?;
     let pass = SpeedPass::new(&plan, args.speed)?;
     // Frees the memory for the measuring processes.
     drop(plan);
     drop(models);
-    measure(&args, &pass, &dataset, &out)?;
+    measure(&args, &pass, &dataset, &mut writer)?;
     if let Some(judge) = judge {
-        judge.judge_file(&out, &dataset).context("the judge ended the run; go on with --resume")?;
+        judge.judge_file(&mut writer, &dataset).context("the judge ended the run; go on with --resume")?;
     }
-    let rows = RowFile::read(&out)?;
+    let rows = writer.contents()?;
+    drop(writer);
     let rows = row::merge(&[(out, rows)])?;
     let report = report::collect(&rows, &Rules::default()).ok_or_else(|| {
         CliError::with_kind(Kind::Data, "this shard has no conversations; there are fewer than shards")

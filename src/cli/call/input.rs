@@ -1,5 +1,7 @@
 //! Input of `edgecall call` from arguments, files and stdin.
 
+mod stdin;
+
 use super::{super::exit::CliError, Args};
 use crate::cli::error::ReadError;
 use anyhow::Context;
@@ -10,7 +12,7 @@ use edgecall::{
     files, json,
 };
 use std::{
-    io::{self, IsTerminal, Read, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
@@ -57,7 +59,7 @@ fn on_stdin(args: &Args) -> impl Iterator<Item = &'static str> {
 /// The bytes of the file at `path`, or of stdin for `-`, and the name for errors.
 pub fn source(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
     match path.as_os_str() == "-" {
-        true => Ok(("stdin".to_owned(), stdin()?)),
+        true => Ok(("stdin".to_owned(), stdin::read()?)),
         false => Ok((path.display().to_string(), read(path)?)),
     }
 }
@@ -70,19 +72,25 @@ pub fn warn(warnings: &[String]) {
     }
 }
 
-/// The argument PROMPT, followed by the text on stdin.
+/// The argument PROMPT, followed by the text on stdin, if there is any; `-` waits for it.
 fn prompt(args: &Args) -> anyhow::Result<String> {
-    let prompt = args.prompt.as_deref().unwrap_or("");
+    let given = args.prompt.as_deref().filter(|prompt| *prompt != "-");
+    let prompt = given.unwrap_or("");
     let nothing = || {
         CliError::usage(
             "there is nothing to answer; give a PROMPT, --messages MESSAGES.json, or text on stdin",
         )
     };
-    if io::stdin().is_terminal() || on_stdin(args).next().is_some() {
+    let waits = args.prompt.is_some() && given.is_none();
+    if io::stdin().is_terminal() && !waits || on_stdin(args).next().is_some() {
         return joined(prompt, "").ok_or_else(nothing);
     }
-    let piped = text(&stdin()?, "the text on stdin")?;
-    joined(prompt, &piped).ok_or_else(|| match args.prompt {
+    let piped = match prompt.trim() {
+        "" => stdin::read()?,
+        _ => stdin::read_if_it_speaks()?,
+    };
+    let piped = text(&piped, "the text on stdin")?;
+    joined(prompt, &piped).ok_or_else(|| match given {
         Some(_) => CliError::usage("the prompt is empty, and so is stdin"),
         None => CliError::with_kind(Kind::Data, "stdin is empty, and there is no PROMPT"),
     })
@@ -110,17 +118,14 @@ const MAX_INPUT_BYTES: u64 = 1 << 30;
 /// Longest path that Linux takes.
 const MAX_NAME_BYTES: usize = 4096;
 
-fn stdin() -> anyhow::Result<Vec<u8>> {
-    bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?
-}
-
 /// Reads the file at `path`; one over the size limit is an error.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let file = files::open_input(path).map_err(|source| match given_as_text(path) {
         Some(message) => CliError::usage(message),
         None => ReadError::new(path, source).into(),
     })?;
-    bounded(file, &path.display().to_string()).map_err(|source| ReadError::new(path, source))?
+    let bytes = files::read_within(MAX_INPUT_BYTES, file).map_err(|source| ReadError::new(path, source))?;
+    bytes.ok_or_else(|| too_long(&path.display().to_string()))
 }
 
 /// The error for a file's contents in place of its name.
@@ -138,11 +143,9 @@ fn given_as_text(path: &Path) -> Option<String> {
     ))
 }
 
-fn bounded(input: impl Read, name: &str) -> io::Result<anyhow::Result<Vec<u8>>> {
-    Ok(files::read_within(MAX_INPUT_BYTES, input)?.ok_or_else(|| {
-        let message = format!("{name} has more than {MAX_INPUT_BYTES} bytes, and no context holds as many");
-        CliError::with_kind(Kind::Data, message)
-    }))
+fn too_long(name: &str) -> anyhow::Error {
+    let message = format!("{name} has more than {MAX_INPUT_BYTES} bytes, and no context holds as many");
+    CliError::with_kind(Kind::Data, message)
 }
 
 fn system(args: &Args) -> anyhow::Result<Option<String>> {

@@ -45,7 +45,7 @@ impl<'m> SessionContext<'m> {
         options: &Options,
         pool: ThreadPool,
     ) -> Result<SessionContext<'m>, Error> {
-        let threads = cpu::threads(options.threads)?;
+        let threads = cpu::startable(cpu::threads(options.threads)?);
         if !options.uses_flash_attention() && !options.kv_type.ggml_type.is_float() {
             return Err(Error::FlashAttention { kv_type: options.kv_type.name });
         }

@@ -86,8 +86,13 @@ impl Cache {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        // A single write, since other runs may append to the same file.
-        self.file.write_all(bytes).map_err(|source| Error::Write { path: self.path.clone(), source })
+        // Other runs may append to the same file: a single write, and alone. Where there are no locks it is a single write.
+        let lock = self.file.lock();
+        let written = self.file.write_all(bytes);
+        if lock.is_ok() {
+            let _ = self.file.unlock();
+        }
+        written.map_err(|source| Error::Write { path: self.path.clone(), source })
     }
 }
 

@@ -7,6 +7,7 @@ use edgecall::{
     bench::{
         Dataset,
         report::Report,
+        row,
         score::metric::{self, Source},
     },
 };
@@ -50,7 +51,7 @@ pub(super) fn check_metrics(args: &Args, dataset: &Dataset) -> anyhow::Result<()
 pub(super) fn refuse_overwriting(args: &Args) -> anyhow::Result<()> {
     let out = out(args);
     if args.resume || !out.exists() {
-        return Ok(());
+        return Ok(row::check_unused(&out)?);
     }
     let way_on = "go on with it by --resume, or name another with --out";
     Err(CliError::with_kind(Kind::CannotCreate, format!("{} is there already; {way_on}", out.display())))

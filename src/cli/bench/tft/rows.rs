@@ -18,16 +18,18 @@ use std::{
     path::Path,
 };
 
-/// Makes the rows that the file at `out` lacks.
+/// Makes the rows that the file at `out` lacks, and returns its writer.
 pub(super) fn make_rows(
     args: &Args,
     plan: &RunPlan<'_>,
     endpoint: Option<&Endpoint<'_>>,
     skipped: &ByName<String>,
     out: &Path,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<RowWriter> {
     let is_new = !out.exists();
     let (mut writer, done) = RowWriter::resume(out)?;
+    // Another run may have made it in between.
+    let is_new = is_new && done.starts.is_empty();
     let checked = || {
         let run = plan.begin(out, &done)?;
         endpoint.map_or(Ok(()), |endpoint| endpoint.check(out, &done)).map(|()| run)
@@ -63,14 +65,19 @@ pub(super) fn make_rows(
         // Nobody reads a closed stderr.
         let _ = writeln!(io::stderr(), "prompt tokens computed: {computed} of {in_all}");
     }
-    Ok(())
+    Ok(writer)
 }
 
-/// Measures the calls that the file at `out` lacks.
-pub(super) fn measure(args: &Args, pass: &SpeedPass, dataset: &Dataset, out: &Path) -> anyhow::Result<()> {
+/// Measures the calls that the file lacks.
+pub(super) fn measure(
+    args: &Args,
+    pass: &SpeedPass,
+    dataset: &Dataset,
+    writer: &mut RowWriter,
+) -> anyhow::Result<()> {
     let (job, test) = data_files(args);
     let bar = bar(pass.turns(), "turns");
-    pass.run(dataset, (&job, &test), out, &mut |model| {
+    pass.run(dataset, (&job, &test), writer, &mut |model| {
         bar.set_message(format!("speed of {model}"));
         bar.inc(1);
     })?;
