@@ -16,8 +16,10 @@ use std::{path::Path, sync::Arc};
 /// One call to predict.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The conversation's line in the test set, counted from 0.
+    /// The conversation in the test set, counted from 0.
     pub conversation: usize,
+    /// Its line in the test set, counted from 1.
+    pub line: usize,
     /// Index of the call in its conversation, counted from 0.
     pub turn: usize,
     /// The ground-truth call; `None` in unlabelled data.
@@ -30,6 +32,11 @@ impl Case {
     /// Messages before the call; the last one is not the assistant's.
     pub fn messages(&self) -> &[Message] {
         &self.messages[..self.prefix]
+    }
+
+    /// Place of the call in its line.
+    pub fn place(&self) -> String {
+        place(self.prefix, &self.messages)
     }
 
     /// Text of the last message before the call.
@@ -79,7 +86,11 @@ pub(super) fn mixed(without: usize, with: usize, first: usize) -> LineError {
 }
 
 /// Expands one line into its cases.
-pub(super) fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>, LineError> {
+pub(super) fn expand(
+    line: &str,
+    (number, conversation): (usize, usize),
+    tools: &ToolSet,
+) -> Result<Vec<Case>, LineError> {
     let document: Value = serde_json::from_str(line).map_err(|e| LineError::caused("not valid JSON", e))?;
     let Value::Object(fields) = document else {
         return Err(LineError::new(format!("is {}, not an object", json::type_name(&document))));
@@ -119,7 +130,7 @@ pub(super) fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result
     }
     let mut cases = Vec::new();
     for (turn, (prefix, call)) in calls.into_iter().enumerate() {
-        let place = if prefix == messages.len() { "`answer`".into() } else { format!("messages[{prefix}]") };
+        let place = place(prefix, &messages);
         if prefix == 0 || messages[prefix - 1].role() == Role::Assistant {
             return Err(LineError::new(format!(
                 "nothing is asked before {place}; a user's message must stand there"
@@ -130,9 +141,14 @@ pub(super) fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result
         }
         // In an unlabelled line the earlier calls are not ground truth either: they were made by some model.
         let gold = call.filter(|_| is_labelled);
-        cases.push(Case { conversation, turn, gold, messages: messages.clone(), prefix });
+        cases.push(Case { conversation, line: number, turn, gold, messages: messages.clone(), prefix });
     }
     Ok(cases)
+}
+
+/// Place of the call behind the first `prefix` messages.
+fn place(prefix: usize, messages: &[Message]) -> String {
+    if prefix == messages.len() { "`answer`".into() } else { format!("messages[{prefix}]") }
 }
 
 fn string_field<'a>(fields: &'a Map<String, Value>, key: &str) -> Result<&'a str, LineError> {

@@ -76,8 +76,8 @@ impl Dataset {
         let (mut cases, mut conversations) = (Vec::new(), 0);
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let of_line =
-                case::expand(line, conversations, &job.tools).map_err(|error| error.at(test, index + 1))?;
+            let of_line = case::expand(line, (index + 1, conversations), &job.tools)
+                .map_err(|error| error.at(test, index + 1))?;
             let is_labelled = of_line.iter().all(|case| case.gold.is_some());
             let lines = if is_labelled { &mut with } else { &mut without };
             lines.push(index + 1);

@@ -10,7 +10,7 @@ use super::{
     endpoint, judge,
     measure::SpeedPass,
     network,
-    report::{exported, write_beside},
+    outputs::{self, Output, exported},
 };
 use crate::cli::{
     convert::file_types,
@@ -18,12 +18,11 @@ use crate::cli::{
     output,
 };
 use anyhow::Context;
-use checks::{check_gates, check_metrics, refuse_overwriting};
+use checks::{check_gates, check_metrics, check_outputs, warn_of_answers};
 use edgecall::{
     Kind,
     bench::{
-        Dataset, Mode, Split,
-        report::{self, Report},
+        Dataset, Mode, Split, report,
         row::{self, RowFile},
         run::{RunPlan, Settings},
         score::{metric::DEFAULT_PRIMARY, verdict::Rules},
@@ -136,9 +135,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE.html")]
     html: Option<PathBuf>,
 
-    /// Exit with 1 if a model is worse than the reference
+    /// Exit with 1 if a model is worse than the reference, or if that is not decided
     #[arg(long)]
     fail_if_worse: bool,
+
+    /// With --fail-if-worse: what becomes of models on which nothing is decided
+    #[arg(long, value_name = "RESULT", default_value = "fail", requires = "fail_if_worse")]
+    undecided: Undecided,
 
     /// Exit with 1 if the mean of this metric is below X for any model (repeatable)
     #[arg(long, value_name = "METRIC=X", value_parser = gate)]
@@ -158,6 +161,13 @@ pub struct Args {
     network: network::Args,
 }
 
+/// Result of a gate on which nothing is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Undecided {
+    Fail,
+    Pass,
+}
+
 /// Runs the command.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     runtime::kernels::active()?;
@@ -168,7 +178,8 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let cases = cases(&args, &dataset)?;
     // Finished rows are on disk: Ctrl-C loses only the current one, and the files of an unfinished conversion.
     exit::leave_on_interrupt("interrupted; go on with --resume", convert::abandon)?;
-    refuse_overwriting(&args)?;
+    check_outputs(&args)?;
+    warn_of_answers(&args, &dataset);
     let judge =
         args.judge.prepare(&args.network, dataset.job.judge_instructions.as_deref(), &data_files(&args).0)?;
     let mut server = args.endpoint.connect(&args.network, has_models)?;
@@ -204,11 +215,14 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         judge.judge_file(&out, &dataset).context("the judge ended the run; go on with --resume")?;
     }
     let rows = RowFile::read(&out)?;
-    let rows = row::merge(&[(out, rows)])?;
+    let rows = row::merge(&[(out.clone(), rows)])?;
     let report = report::collect(&rows, &Rules::default()).ok_or_else(|| {
         CliError::with_kind(Kind::Data, "this shard has no conversations; there are fewer than shards")
     })?;
-    write_reports(&args, &report)?;
+    // The text comes last and in any case: a file that cannot be written takes nothing else along.
+    let written = outputs::write(&outputs(&args), &report, &out);
+    output::text(&exported("text", &report))?;
+    written?;
     check_gates(&args, &report)
 }
 
@@ -270,11 +284,8 @@ fn out(args: &Args) -> PathBuf {
     })
 }
 
-fn write_reports(args: &Args, report: &Report) -> anyhow::Result<()> {
+/// Files for the report.
+fn outputs(args: &Args) -> Vec<Output<'_>> {
     let files = [("json", &args.json), ("markdown", &args.markdown), ("html", &args.html)];
-    for (form, path) in files.into_iter().filter_map(|(form, path)| Some((form, path.as_ref()?))) {
-        let cannot = || format!("cannot write {}", path.display());
-        write_beside(path, &exported(form, report)).with_context(cannot)?;
-    }
-    Ok(output::text(&exported("text", report))?)
+    files.into_iter().filter_map(|(form, path)| Some(Output { form, path: path.as_ref()? })).collect()
 }
