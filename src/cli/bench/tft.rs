@@ -28,7 +28,7 @@ use edgecall::{
         score::{metric::DEFAULT_PRIMARY, verdict::Rules},
     },
     convert::{self, FileType},
-    runtime,
+    files, runtime,
 };
 use rows::{make_rows, measure};
 use std::{
@@ -41,14 +41,14 @@ use values::{gate, metrics, modes, points, shard, splits};
 #[derive(clap::Args)]
 pub struct Args {
     /// Folder with job_description.json and test.jsonl
-    #[arg(long, value_name = "DIR", required_unless_present_all = ["job", "test"])]
+    #[arg(long, value_name = "DIR", required_unless_present = "test")]
     data: Option<PathBuf>,
 
     /// Test set, instead of the one in --data
     #[arg(long, value_name = "TEST.jsonl")]
     test: Option<PathBuf>,
 
-    /// Job description, instead of the one in --data
+    /// Job description, instead of the one in --data or beside --test
     #[arg(long, value_name = "JOB.json")]
     job: Option<PathBuf>,
 
@@ -238,8 +238,10 @@ fn dataset(args: &Args) -> anyhow::Result<Dataset> {
 
 /// Paths of the data: the job description and the test set.
 fn data_files(args: &Args) -> (PathBuf, PathBuf) {
-    let job = place(&args.job, &args.data, "job_description.json");
     let test = place(&args.test, &args.data, "test.jsonl");
+    let beside_test = Some(files::folder_of(&test).to_path_buf());
+    let job =
+        place(&args.job, args.data.as_ref().map_or(&beside_test, |_| &args.data), "job_description.json");
     (job, test)
 }
 

@@ -91,9 +91,16 @@ fn is_of_this_command(rows: &Path) -> bool {
     !rows.starts.is_empty() && rows.starts.iter().all(|start| arguments(&start.command) == ours)
 }
 
-/// Warns of right answers that no model can give under the constraint.
+/// Warns of right answers that no model can give under the constraint, and names messages that are not scored.
 pub(super) fn warn_of_answers(args: &Args, dataset: &Dataset) {
     let (_, test) = data_files(args);
+    if let Some(first) = dataset.unscored.first() {
+        let (path, n) = (test.display(), dataset.unscored.len());
+        note(&format!(
+            "{path}: {n} of the assistant's messages are no single call; they stay in their conversations and are not \
+             scored, such as in {first}"
+        ));
+    }
     let wrong = score::unreachable(dataset);
     let most = 10;
     for answer in wrong.iter().take(most) {
