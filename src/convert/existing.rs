@@ -99,7 +99,8 @@ fn compare(
     let other = |problem: String| Ok(Existing::Other { problem });
     let differing = differing(&recorded.source, sources);
     if !differing.is_empty() {
-        return other(format!("is of another checkpoint: {} differs", few(&differing)));
+        let differ = if differing.len() == 1 { "differs" } else { "differ" };
+        return other(format!("is of another checkpoint: {} {differ}", few(&differing)));
     }
     let ours = serde_json::to_value(manifest::Recipe::new(plan, file)).unwrap_or(Value::Null);
     if recorded.recipe != ours {

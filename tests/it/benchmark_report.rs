@@ -537,9 +537,9 @@ fn every_figure_is_defined_below_the_table_that_shows_it() {
     for exporter in EXPORTERS.iter().filter(|exporter| exporter.name() != "json") {
         let text = exporter.export(&report).replace('\n', " ").replace('\\', "");
         for sentence in [
-            "staged_tool_call: the mean over all calls of 100 for the right call, 75 if only values are wrong",
+            "staged_tool_call: the mean over all calls of 100 % for the right call, 75 % if only values are wrong",
             "exactly right (binary_tool_call): the share of calls",
-            "Of 340 calls, 3.0 points are 40 calls that have a wrong value where they had a right one, or 10 calls",
+            "Of 340 calls, 3.0 points are 40 calls with a wrong value where it was right, or 10 calls with no call",
         ] {
             assert!(text.contains(sentence), "{}: {sentence}", exporter.name());
         }

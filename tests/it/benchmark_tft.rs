@@ -338,14 +338,14 @@ fn files_of_another_checkpoint_are_not_measured_as_files_of_this_one() {
     let (code, stderr) = run(&["--out", "after.jsonl"]);
     assert_eq!(code, Some(73), "{stderr}");
     assert!(
-        stderr.contains("pocket-F16.gguf is of another checkpoint: model.safetensors differs; name another folder with --models-dir"),
+        stderr.contains("pocket-F16.gguf is of another checkpoint: `model.safetensors` differs; name another folder with --models-dir"),
         "{stderr}"
     );
     let (code, stderr) = run(&["--out", "after.jsonl", "--resume"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(
         stderr.contains(
-            "pocket-Q8_0.gguf is of another checkpoint: model.safetensors differs; it is converted again"
+            "pocket-Q8_0.gguf is of another checkpoint: `model.safetensors` differs; it is converted again"
         ),
         "{stderr}"
     );

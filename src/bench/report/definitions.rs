@@ -24,11 +24,14 @@ impl Report {
             let shown = first.iter().enumerate().filter(|(at, name)| !first[..*at].contains(*name));
             sentences.extend(shown.filter_map(|(_, name)| definition(name)));
         }
-        sentences.push(
+        let kl = match self.distances.iter().any(|distance| distance.kl_mean.is_some()) {
+            true => "; KL: how far the probabilities of tokens are from the reference's, 0 for equal",
+            false => "",
+        };
+        sentences.push(format!(
             "no call: the number of answers that are not one tool call; same output: the share of answers that are the \
-             reference's to the letter; KL: how far the probabilities of tokens are from the reference's, 0 for equal."
-                .into(),
-        );
+             reference's to the letter{kl}."
+        ));
         sentences.extend(self.margin_in_calls());
         sentences
     }
@@ -57,11 +60,11 @@ impl Report {
         };
         let lost = match self.primary == StagedToolCall.name() {
             true => format!(
-                "{} that have a wrong value where they had a right one, or {} that are no call any more",
+                "{} with a wrong value where it was right, or {} with no call where there was the right one",
                 whole(calls * 4.0),
                 whole(calls)
             ),
-            false => format!("{} that were right and are wrong", whole(calls)),
+            false => format!("{} with a wrong answer where it was right", whole(calls)),
         };
         let margin = self.rules.margin * 100.0;
         self.labelled.then(|| format!("Of {} calls, {margin:.1} points are {lost}.", self.cases))

@@ -97,7 +97,9 @@ fn beside(target: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
     let folder = files::folder_of(target);
     let file = builder.tempfile_in(folder).map_err(|error| {
         // tempfile's error repeats the path of the temporary file.
-        cannot(error.raw_os_error().map_or(error, io::Error::from_raw_os_error))
+        let cause =
+            error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>()?.raw_os_error());
+        cannot(cause.map_or(error, io::Error::from_raw_os_error))
     });
     file.with_context(|| format!("no file can be created in {}", folder.display()))
 }
@@ -147,14 +149,15 @@ mod tests {
         assert!(!page.exists(), "the check leaves nothing behind");
         let once_more = at("folder/../page.html");
         for (outputs, expected) in [
-            (outputs(&[("html", &nowhere)]), "nodir: No such file or directory"),
+            (outputs(&[("html", &nowhere)]), "nodir: No such file or directory (os error 2)\n"),
             (outputs(&[("html", &page), ("json", &once_more)]), "--html and --json are the same file"),
             (outputs(&[("json", &at("folder/../rows.jsonl"))]), "is a file that this run reads"),
             (outputs(&[("json", &at("folder"))]), "not a regular file"),
             (outputs(&[("json", &at("dangling"))]), "a link that leads nowhere"),
             (outputs(&[("markdown", Path::new("/dev/null"))]), "not a regular file"),
         ] {
-            assert!(said(&outputs).contains(expected), "{}: {expected}", said(&outputs));
+            let said = said(&outputs) + "\n";
+            assert!(said.contains(expected), "{said}: {expected}");
         }
         assert_eq!(fs::read_to_string(&rows).unwrap(), "kept");
     }
