@@ -181,6 +181,7 @@ fn a_data_set_that_cannot_be_used_is_refused_by_line_and_field() {
         ("7".into(), "line 1: is a number, not an object"),
         (r#"{"answer": "{}"}"#.into(), "line 1: `question` is missing"),
         (r#"{"question": [], "answer": "{}"}"#.into(), "`question` holds no messages: there are no messages"),
+        (good.replace("answer", "anwser"), "line 1: there is no key `anwser`; is `answer` meant?"),
         (r#"{"question": 3, "answer": "{}"}"#.into(), "`question` is a number, not a list of messages"),
         (r#"{"messages": [{"role": "user", "content": "x"}]}"#.into(), "there is no conversation in it"),
         (
