@@ -12,6 +12,7 @@ mod judge;
 mod measure;
 mod merge;
 mod network;
+mod outputs;
 mod report;
 mod score;
 #[cfg(feature = "engine")]

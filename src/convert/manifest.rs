@@ -10,7 +10,7 @@ use super::{
     written::Written,
 };
 use crate::files;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{io, path::Path};
 
 /// Most bytes that are read of a manifest; real ones are far shorter.
@@ -85,9 +85,13 @@ impl Recorded {
     /// # Errors
     /// A file that cannot be read or is not a manifest.
     pub fn read(path: &Path) -> io::Result<Option<Recorded>> {
-        let Some(json) = files::if_present(files::read(path, MAX_BYTES))? else { return Ok(None) };
-        serde_json::from_slice(&json).map(Some).map_err(io::Error::from)
+        read(path)
     }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    let Some(json) = files::if_present(files::read(path, MAX_BYTES))? else { return Ok(None) };
+    serde_json::from_slice(&json).map(Some).map_err(io::Error::from)
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -96,13 +100,49 @@ struct File {
     sha256: String,
 }
 
+/// The parts of a manifest that tell what its file was made of.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Conversion {
+    pub(super) edgecall: String,
+    pub(super) file: RecordedFile,
+    pub(super) recipe: serde_json::Value,
+    pub(super) source: Vec<SourceHash>,
+}
+
+impl Conversion {
+    /// Reads the manifest at `path`; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// As for [`Recorded::read`].
+    pub(super) fn read(path: &Path) -> io::Result<Option<Conversion>> {
+        read(path)
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
-struct Recipe {
+pub(super) struct Recipe {
     r#type: &'static str,
     tensor_types: Vec<String>,
     via_f16: bool,
     drop_tied_head: bool,
     pretokenizer: String,
+}
+
+impl Recipe {
+    /// The recipe of one of the plan's files.
+    pub(super) fn new(plan: &Plan, file: &FilePlan) -> Recipe {
+        let overrides = &plan.recipe.overrides;
+        Recipe {
+            r#type: file.file_type.name(),
+            tensor_types: overrides
+                .iter()
+                .map(|rule| format!("{}={}", rule.pattern, rule.ggml_type.name()))
+                .collect(),
+            via_f16: plan.recipe.via_f16,
+            drop_tied_head: plan.recipe.drop_tied_head,
+            pretokenizer: plan.pretokenizer.clone(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -116,22 +156,12 @@ struct Tensor {
 
 impl Manifest {
     pub(super) fn new(plan: &Plan, file: &FilePlan, written: &Written, sources: &[SourceHash]) -> Manifest {
-        let overrides = &plan.recipe.overrides;
         let tensors = file.tensors.iter().zip(&written.tensor_sha256);
         Manifest {
             edgecall: env!("CARGO_PKG_VERSION"),
             file: File { file_bytes: written.file_bytes, sha256: written.sha256.clone() },
             architecture: plan.architecture,
-            recipe: Recipe {
-                r#type: file.file_type.name(),
-                tensor_types: overrides
-                    .iter()
-                    .map(|rule| format!("{}={}", rule.pattern, rule.ggml_type.name()))
-                    .collect(),
-                via_f16: plan.recipe.via_f16,
-                drop_tied_head: plan.recipe.drop_tied_head,
-                pretokenizer: plan.pretokenizer.clone(),
-            },
+            recipe: Recipe::new(plan, file),
             source: sources.to_vec(),
             tensors: tensors
                 .map(|(tensor, sha256)| Tensor {

@@ -15,6 +15,7 @@ pub mod report;
 pub mod vocab;
 
 mod error;
+mod existing;
 mod folder_name;
 mod loadable;
 mod model_card;
@@ -32,6 +33,7 @@ mod tensors;
 mod written;
 
 pub use error::Error;
+pub use existing::{Existing, existing};
 pub use folder_name::output_name;
 pub use model_card::Error as ModelCardError;
 pub use output::{Output, Targets, manifest_path};

@@ -18,7 +18,7 @@ use std::{
 const CHUNK: usize = 1 << 18;
 
 /// A file of the checkpoint and its hash.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SourceHash {
     /// The file's name in the checkpoint folder.
     pub name: String,

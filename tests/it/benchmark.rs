@@ -180,43 +180,24 @@ fn a_data_set_that_cannot_be_used_is_refused_by_line_and_field() {
         (format!("{good}\n\n{{"), "test.jsonl: line 3: not valid JSON: EOF"),
         ("7".into(), "line 1: is a number, not an object"),
         (r#"{"answer": "{}"}"#.into(), "line 1: `question` is missing"),
+        (r#"{"question": [], "answer": "{}"}"#.into(), "`question` holds no messages: there are no messages"),
+        (good.replace("answer", "anwser"), "line 1: there is no key `anwser`; is `answer` meant?"),
+        (r#"{"question": 3, "answer": "{}"}"#.into(), "`question` is a number, not a list of messages"),
+        (r#"{"messages": [{"role": "user", "content": "x"}]}"#.into(), "there is no conversation in it"),
         (
-            r#"{"question": {}, "answer": "{}"}"#.into(),
-            "`question` is an object, not a list of messages or a string",
-        ),
-        (format!("{good}\n{good} x"), "test.jsonl: line 2: not valid JSON: trailing characters at column"),
-        (format!("[\n{good}\n]"), "is one JSON array; one JSON object a line is expected (`jq -c '.[]'`"),
-        (
-            "{\n".into(),
-            "line 1: not valid JSON: EOF while parsing an object at column 1; each line holds a whole",
-        ),
-        (
-            good.replace("answer", "anwser"),
-            "line 1: `anwser` is not a key of a test set; did you mean `answer`?",
+            r#"{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}"#
+                .into(),
+            "no message in it is a single tool call (line 1: messages[1] is text and no call)",
         ),
         (
-            line("[{]", call),
-            "`question` holds no messages: not valid JSON at character 3 of its text: key must be",
-        ),
-        (
-            r#"{"question": [{"role": "user", "content": "x"}], "answer": []}"#.into(),
-            "`answer` is an array, not a call",
+            r#"{"messages": [{"role": "user", "content": "x"}], "tools": [{"name": "other"}]}"#.into(),
+            "line 1: `tools` are others than the job's",
         ),
         (line("[]", call), "line 1: `question` holds no messages: there are no messages"),
         (line(user, "hello"), "`answer` is no call: no JSON"),
         (line(user, r#"{"name": "g"}"#), "`answer` calls `g`, which is none of the job's tools"),
         (line(&format!("[{assistant}]"), call), "nothing is asked before messages[0]"),
         (line(&user.replace("}]", &format!("}}, {assistant}]")), call), "nothing is asked before `answer`"),
-        (
-            line(
-                &user.replace(
-                    "}]",
-                    r#"}, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "y"}]"#,
-                ),
-                call,
-            ),
-            "messages[1] makes 0 calls",
-        ),
         (line(&user.replace("user", "system"), call), "messages[0] is the system's"),
     ] {
         std::fs::write(&test, &text).unwrap();
@@ -229,13 +210,6 @@ fn a_data_set_that_cannot_be_used_is_refused_by_line_and_field() {
     std::fs::write(&test, format!("{good}\n")).unwrap();
     let dataset = Dataset::open(folder.path()).unwrap();
     assert_eq!((dataset.cases.len(), dataset.is_public()), (1, false));
-    // Messages and the answer need not be text that holds JSON.
-    let plain =
-        r#"{"question": [{"role": "user", "content": "x"}], "answer": {"name": "f", "parameters": {}}}"#;
-    std::fs::write(&test, plain).unwrap();
-    let same = Dataset::open(folder.path()).unwrap();
-    assert_eq!(same.cases[0].gold, dataset.cases[0].gold);
-    assert_eq!(same.cases[0].messages(), dataset.cases[0].messages());
     assert_eq!(dataset.split(Split::First78).unwrap_err().kind(), edgecall::Kind::Usage);
     for (text, expected) in [
         ("[]", "is an array, not an object"),
@@ -250,6 +224,73 @@ fn a_data_set_that_cannot_be_used_is_refused_by_line_and_field() {
     }
     std::fs::remove_file(&job).unwrap();
     assert_eq!(Dataset::open(folder.path()).unwrap_err().kind(), edgecall::Kind::NoInput);
+}
+
+#[test]
+fn real_logs_and_fine_tuning_files_are_read_and_what_is_not_scored_is_named() {
+    use serde_json::{Value, json};
+    let folder = tempfile::tempdir().unwrap();
+    let test = folder.path().join("test.jsonl");
+    let job = folder.path().join("job_description.json");
+    let open = |text: &str| {
+        std::fs::write(&test, text).unwrap();
+        Dataset::open(folder.path()).unwrap()
+    };
+    let call = |id: &str, arguments: Value| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}});
+    let messages = json!([
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "content": "Hello, what can I do?"},
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "I look it up.", "tool_calls": [call("a", json!("{\"n\": 1}"))]},
+        {"role": "tool", "tool_call_id": "a", "content": "done"},
+        {"role": "assistant", "content": null, "tool_calls": [call("b", json!({"n": 2})), call("c", json!({"n": 3}))]},
+        {"role": "tool", "tool_call_id": "b", "content": "done"},
+        {"role": "tool", "tool_call_id": "c", "content": "done"},
+        {"role": "assistant", "weight": 0, "tool_calls": [call("d", json!({"n": 4}))]},
+        {"role": "user", "content": "five"},
+        {"role": "assistant", "tool_calls": [call("e", json!({"n": 5}))]},
+    ]);
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object",
+        "properties": {"n": {"type": "integer"}}}}}]);
+    let tuning = json!({"messages": messages, "tools": tools, "parallel_tool_calls": false});
+
+    // Without a job description: the tools are those of the lines, and there is no task.
+    let of_lines = open(&format!("{tuning}\n{tuning}\n"));
+    assert!(of_lines.labelled && of_lines.conversations == 2 && of_lines.job.task_description.is_empty());
+    let golds: Vec<String> = of_lines.cases.iter().map(|case| case.answer(Style::Teacher).unwrap()).collect();
+    let expected = [1, 5].map(|n| format!(r#"{{"name": "f", "parameters": {{"n": {n}}}}}"#));
+    assert_eq!(golds, [expected.clone(), expected].concat());
+    let reasons: Vec<String> = of_lines.unscored.iter().take(3).map(ToString::to_string).collect();
+    assert_eq!(
+        reasons,
+        [
+            "line 1: messages[2] is text and no call",
+            "line 1: messages[6] makes 2 calls at once",
+            "line 1: messages[9] has the weight 0"
+        ]
+    );
+    let sent = of_lines.conversation(&of_lines.cases[0]);
+    assert_eq!((sent.messages.len(), sent.messages[0].content()), (4, Some("Be brief.")));
+
+    // The same as one array over several lines, and beside a job.
+    let array = serde_json::to_string_pretty(&json!([tuning, tuning])).unwrap();
+    assert_eq!(open(&array).cases.len(), 4);
+    std::fs::write(&job, json!({"task_description": "t", "tools": tools}).to_string()).unwrap();
+    let with_job = open(&array);
+    assert!(with_job.cases[0].line == 2 && with_job.cases[2].line > 90);
+
+    // Values in place of strings that hold JSON are the same cases.
+    let question = json!([messages[1], messages[2], messages[3]]);
+    let answer = json!({"name": "f", "arguments": {"n": 1}});
+    let plain = open(&json!({"question": question, "answer": answer}).to_string());
+    let encoded = open(&json!({"question": question.to_string(), "answer": answer.to_string()}).to_string());
+    for data in [&plain, &encoded] {
+        assert_eq!((data.cases.len(), data.unscored.len(), data.labelled), (1, 1, true));
+        assert_eq!(data.cases[0].answer(Style::Teacher), encoded.cases[0].answer(Style::Teacher));
+        assert_eq!(data.conversation(&data.cases[0]), encoded.conversation(&encoded.cases[0]));
+        assert!(data.conversation(&data.cases[0]).messages[0].content().unwrap().contains(">t</task"));
+    }
 }
 
 #[test]

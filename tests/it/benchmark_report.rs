@@ -219,7 +219,7 @@ fn too_few_conversations_give_no_verdict() {
     let report = report(run_rows(8, &[Mode::Free]));
     assert_eq!(
         report.verdicts[0].sentence,
-        "No verdict: 80 rows of 8 conversations against tft-F16.gguf, and it takes 20 conversations."
+        "No verdict: 8 conversations; at least 20 are needed. Add 12 conversations."
     );
     assert!(report.verdicts[0].verdict.ship.is_none());
 }
@@ -441,6 +441,7 @@ fn published_scores_stand_beside_ours_where_checkpoint_and_test_set_are_known() 
         let text = exporter.export(&report).replace('\\', "");
         let shown = if exporter.name() == "json" { "\"mean\": 0.66" } else { "66.0 staged_tool_call" };
         assert!(text.contains(shown), "{}", exporter.name());
+        let text = text.replace('\n', " ");
         assert!(text.contains("Task or tools of this run are not those"), "{}", exporter.name());
     }
 }
@@ -516,6 +517,33 @@ fn without_right_answers_nothing_is_decided_and_what_differs_is_shown() {
 #[test]
 fn the_terminals_report_without_right_answers_reads_as_it_should() {
     insta::assert_snapshot!(exporter("text").unwrap().export(&report(unlabelled(34, &[Mode::Free]))));
+}
+
+#[test]
+fn the_terminals_report_fits_80_columns() {
+    for rows in
+        [run_rows(34, &[Mode::Free]), run_rows(8, &[Mode::Free, Mode::Any]), unlabelled(34, &Mode::ALL)]
+    {
+        let text = exporter("text").unwrap().export(&report(rows));
+        let widest = text.lines().max_by_key(|line| line.chars().count()).unwrap();
+        assert!(widest.chars().count() <= 80, "{widest}");
+        assert!(text.matches("at least 20 are needed").count() <= 2, "once a mode: {text}");
+    }
+}
+
+#[test]
+fn every_figure_is_defined_below_the_table_that_shows_it() {
+    let report = report(run_rows(34, &[Mode::Free]));
+    for exporter in EXPORTERS.iter().filter(|exporter| exporter.name() != "json") {
+        let text = exporter.export(&report).replace('\n', " ").replace('\\', "");
+        for sentence in [
+            "staged_tool_call: the mean over all calls of 100 % for the right call, 75 % if only values are wrong",
+            "exactly right (binary_tool_call): the share of calls",
+            "Of 340 calls, 3.0 points are 40 calls with a wrong value where it was right, or 10 calls with no call",
+        ] {
+            assert!(text.contains(sentence), "{}: {sentence}", exporter.name());
+        }
+    }
 }
 
 #[test]

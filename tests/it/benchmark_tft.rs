@@ -284,3 +284,159 @@ fn a_checkpoint_is_converted_first_f16_included_and_not_again() {
     assert_eq!((tft(&["--resume"]), records(&out, "row").len()), (report, 2));
     assert_eq!((made("pocket-F16.gguf"), made("pocket-Q8_0.gguf")), before);
 }
+
+/// The pocket checkpoint in a folder of its own.
+fn checkpoint_in(folder: &Path) -> PathBuf {
+    let copy = folder.join("pocket");
+    fs::create_dir(&copy).unwrap();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/pocket")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::write(copy.join(path.file_name().unwrap()), fs::read(&path).unwrap()).unwrap();
+    }
+    copy
+}
+
+/// `edgecall bench tft` on the first call, on a checkpoint's files, run in `folder`.
+fn on_checkpoint(folder: &Path, more: &[&str]) -> Output {
+    let mut command = crate::program::edgecall();
+    command.current_dir(folder).args([
+        "bench",
+        "tft",
+        "--checkpoint",
+        "pocket",
+        "--types",
+        "q8_0",
+        "--limit",
+        "1",
+    ]);
+    command
+        .args(["--threads", "1", "--speed", "0", "--no-drift", "--max-tokens", "16", "--data"])
+        .arg(data());
+    command.args(more).output().unwrap()
+}
+
+#[test]
+fn files_of_another_checkpoint_are_not_measured_as_files_of_this_one() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let (weights, manifest) = (
+        checkpoint_in(folder.path()).join("model.safetensors"),
+        place("bench-tft-models/pocket-F16.gguf.json"),
+    );
+    let run = |more: &[&str]| {
+        let output = on_checkpoint(folder.path(), more);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(run(&["--out", "before.jsonl"]), (Some(0), String::new()));
+    let before = fs::read_to_string(&manifest).unwrap();
+
+    // Trained on: some weights are others.
+    let mut bytes = fs::read(&weights).unwrap();
+    let end = bytes.len();
+    bytes[end - 64..].fill(0);
+    fs::write(&weights, bytes).unwrap();
+    let (code, stderr) = run(&["--out", "after.jsonl"]);
+    assert_eq!(code, Some(73), "{stderr}");
+    assert!(
+        stderr.contains("pocket-F16.gguf is of another checkpoint: `model.safetensors` differs; name another folder with --models-dir"),
+        "{stderr}"
+    );
+    let (code, stderr) = run(&["--out", "after.jsonl", "--resume"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stderr.contains(
+            "pocket-Q8_0.gguf is of another checkpoint: `model.safetensors` differs; it is converted again"
+        ),
+        "{stderr}"
+    );
+    assert_ne!(fs::read_to_string(&manifest).unwrap(), before);
+
+    // Rows of the files before are not mixed with rows of the files after.
+    let (code, stderr) = run(&["--out", "before.jsonl", "--resume"]);
+    assert_eq!(code, Some(65), "{stderr}");
+    assert!(stderr.contains("it is of another file called pocket-F16"), "{stderr}");
+
+    fs::remove_file(&manifest).unwrap();
+    let (code, stderr) = run(&["--out", "after.jsonl", "--resume"]);
+    assert_eq!(code, Some(73), "{stderr}");
+    assert!(stderr.contains("pocket-F16.gguf cannot be compared with the checkpoint"), "{stderr}");
+}
+
+#[test]
+fn the_same_command_can_be_run_twice_and_says_what_it_uses_again() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    checkpoint_in(folder.path());
+    let first = succeeded(on_checkpoint(folder.path(), &["--html", "report.html"]));
+    let again = succeeded(on_checkpoint(folder.path(), &["--html", "report.html"]));
+    assert_eq!(first.stdout, again.stdout);
+    let stderr = String::from_utf8(again.stderr).unwrap();
+    for note in [
+        "report.html is there and will be replaced",
+        "bench-tft.jsonl has rows of this command, which are used again",
+        "2 of 2 files in bench-tft-models/ fit the checkpoint and are used again",
+    ] {
+        assert!(stderr.contains(note), "{stderr}");
+    }
+    let other = on_checkpoint(folder.path(), &[]);
+    assert_eq!(other.status.code(), Some(73), "another command does not add to these rows");
+}
+
+#[test]
+fn a_gate_on_which_nothing_is_decided_does_not_pass() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let rows = folder.path().join("rows.jsonl");
+    let gate = |more: &[&str]| {
+        let args = ["--shard", "3/3", "--no-drift", "--speed", "0", "--resume", "--fail-if-worse"];
+        let output = tft(&rows, &[&args, more].concat()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, stderr) = gate(&[]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(
+        stderr.contains("is not decided: No verdict: 1 conversation; at least 20 are needed"),
+        "{stderr}"
+    );
+    let (code, stderr) = gate(&["--undecided", "pass"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("note: not decided: No verdict"), "{stderr}");
+
+    let mut alone = crate::program::edgecall();
+    alone.args([
+        "bench",
+        "tft",
+        "--limit",
+        "1",
+        "--threads",
+        "1",
+        "--max-tokens",
+        "8",
+        "--no-drift",
+        "--speed",
+        "0",
+    ]);
+    alone.arg("--data").arg(data()).arg("-m").arg(pocket(FileType::Q4KM));
+    alone.arg("--out").arg(folder.path().join("alone.jsonl")).arg("--fail-if-worse");
+    let output = alone.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("there is no other file to compare with pocket-Q4_K_M"), "{stderr}");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_refused_before_the_first_row() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let rows = folder.path().join("rows.jsonl");
+    let page = folder.path().join("nodir/page.html");
+    for option in ["--html", "--json", "--markdown"] {
+        let output = tft(&rows, &[option]).arg(&page).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(73), "{stderr}");
+        assert!(
+            stderr.contains("no row was computed") && stderr.contains("edgecall bench report "),
+            "{stderr}"
+        );
+        assert!(!rows.exists());
+    }
+    let output = tft(&folder.path().join("nodir/rows.jsonl"), &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(73), "{}", String::from_utf8_lossy(&output.stderr));
+}

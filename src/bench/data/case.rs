@@ -6,18 +6,20 @@ use super::{
 };
 use crate::{
     bench::Error,
-    chat::{self, Conversation, Message, Role},
-    json::{self, near::nearest},
+    chat::{Conversation, Message, Role},
+    json,
     tools::ToolSet,
 };
-use serde_json::{Map, Value};
-use std::{path::Path, sync::Arc};
+use serde_json::Value;
+use std::{fmt, path::Path, sync::Arc};
 
 /// One call to predict.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The conversation's line in the test set, counted from 0.
+    /// The conversation in the test set, counted from 0.
     pub conversation: usize,
+    /// Its line in the test set, counted from 1.
+    pub line: usize,
     /// Index of the call in its conversation, counted from 0.
     pub turn: usize,
     /// The ground-truth call; `None` in unlabelled data.
@@ -32,10 +34,20 @@ impl Case {
         &self.messages[..self.prefix]
     }
 
+    /// Place of the call in its line.
+    pub fn place(&self) -> String {
+        place(self.prefix, &self.messages)
+    }
+
     /// Text of the last message before the call.
     #[cfg(feature = "engine")]
     pub(in crate::bench) fn last_message(&self) -> &str {
         self.messages().last().and_then(|message| message.content()).unwrap_or_default()
+    }
+
+    /// True if the conversation has a system message of its own.
+    pub(super) fn has_system(&self) -> bool {
+        self.messages.first().is_some_and(|message| matches!(message.role(), Role::System | Role::Developer))
     }
 
     /// The ground-truth call in the format of the `answer` column; `None` in unlabelled data.
@@ -51,8 +63,13 @@ pub(super) struct LineError {
 }
 
 impl LineError {
-    fn new(problem: impl Into<String>) -> LineError {
+    pub(super) fn new(problem: impl Into<String>) -> LineError {
         LineError { problem: problem.into(), source: None }
+    }
+
+    #[cfg(test)]
+    pub(super) fn problem(&self) -> &str {
+        &self.problem
     }
 
     fn caused(
@@ -78,55 +95,127 @@ pub(super) fn mixed(without: usize, with: usize, first: usize) -> LineError {
     ))
 }
 
-/// Expands one line into its cases.
-pub(super) fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result<Vec<Case>, LineError> {
-    let line = json::input::whole_surrogates(line);
-    let document: Value = serde_json::from_str(&line).map_err(|error| {
-        let hint =
-            if error.is_eof() { "; each line holds a whole object (`jq -c .` writes it so)" } else { "" };
-        let error = json::input::explained(&line, error);
-        LineError::new(format!("not valid JSON: {} at column {}{hint}", reason(&error), error.column()))
-    })?;
-    let Value::Object(fields) = document else {
-        return Err(LineError::new(format!("is {}, not an object", json::type_name(&document))));
-    };
-    for key in fields.keys() {
-        if let Some(meant) =
-            nearest(key, &["question", "answer"]).filter(|meant| !fields.contains_key(*meant))
-        {
-            return Err(LineError::new(format!(
-                "`{key}` is not a key of a test set; did you mean `{meant}`?"
-            )));
-        }
+/// An assistant's message for which no call is asked, although it is no tool's or user's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unscored {
+    /// Line in the test set, counted from 1.
+    pub line: usize,
+    /// Index of the message.
+    pub message: usize,
+    /// Reason in words.
+    pub reason: String,
+}
+
+impl fmt::Display for Unscored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: messages[{}] {}", self.line, self.message, self.reason)
     }
-    let messages = question(&fields)?;
-    let last = answer(&fields)?;
-    let is_labelled = last.is_some();
-    let mut calls = Vec::new();
+}
+
+/// Cases of one line, and the messages that are none.
+pub(super) struct Expanded {
+    pub(super) cases: Vec<Case>,
+    pub(super) unscored: Vec<Unscored>,
+}
+
+/// Conversation of a line, before it is cut into cases.
+struct Line {
+    messages: Arc<[Message]>,
+    /// The call of `answer`.
+    answer: Option<Call>,
+    /// True if the line has the form of fine-tuning files: the assistant's calls are the right answers, and the system
+    /// message is a message like any other.
+    is_tuning: bool,
+}
+
+impl Line {
+    fn read(document: Value, tools: &ToolSet) -> Result<Line, LineError> {
+        let Value::Object(mut fields) = document else {
+            return Err(LineError::new(format!("is {}, not an object", json::type_name(&document))));
+        };
+        let is_tuning = !fields.contains_key("question") && fields.contains_key("messages");
+        let key = if is_tuning { "messages" } else { "question" };
+        let messages = match fields.shift_remove(key) {
+            Some(Value::String(text)) => Conversation::parse(text.as_bytes()),
+            Some(list @ (Value::Array(_) | Value::Object(_))) => Conversation::from_value(list),
+            None => return Err(LineError::new("`question` is missing, and so are `messages`")),
+            Some(other) => {
+                let found = json::type_name(&other);
+                return Err(LineError::new(format!("`{key}` is {found}, not a list of messages")));
+            }
+        };
+        let messages =
+            messages.map_err(|e| LineError::caused(format!("`{key}` holds no messages"), e))?.messages;
+        if let Some(list) = fields.shift_remove("tools").filter(|tools| is_tuning && !tools.is_null()) {
+            let theirs =
+                ToolSet::from_value(list).map_err(|e| LineError::caused("`tools` cannot be used", e))?;
+            if theirs.sources() != tools.sources() {
+                return Err(LineError::new(
+                    "`tools` are others than the job's or an earlier line's; a test set has one list",
+                ));
+            }
+        }
+        let misspelt =
+            |key: &&String| (5..=7).contains(&key.len()) && distance(&key.to_lowercase(), "answer") <= 2;
+        if let Some(key) = fields.keys().find(misspelt).filter(|_| !fields.contains_key("answer")) {
+            return Err(LineError::new(format!("there is no key `{key}`; is `answer` meant?")));
+        }
+        let call = match fields.get("answer") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(Call::parse(text)),
+            Some(object @ Value::Object(_)) => Some(Call::from_json(&Json::from(object))),
+            Some(other) => {
+                return Err(LineError::new(format!("`answer` is {}, not a call", json::type_name(other))));
+            }
+        };
+        let answer =
+            call.transpose().map_err(|error| LineError::new(format!("`answer` is no call: {error}")))?;
+        Ok(Line { messages: messages.into(), answer, is_tuning })
+    }
+}
+
+/// Expands one line into its cases.
+pub(super) fn expand(
+    document: Value,
+    (number, conversation): (usize, usize),
+    tools: &ToolSet,
+) -> Result<Expanded, LineError> {
+    let Line { messages, answer, is_tuning } = Line::read(document, tools)?;
+    let is_labelled = answer.is_some() || is_tuning;
+    let (mut calls, mut unscored) = (Vec::new(), Vec::new());
     for (index, message) in messages.iter().enumerate() {
         match message.role() {
-            Role::Assistant => {
-                let call = the_call(message).map_err(|p| LineError::new(format!("messages[{index}] {p}")))?;
-                calls.push((index, Some(call)));
-            }
+            Role::Assistant => match the_call(message) {
+                Ok(call) => calls.push((index, Some(call))),
+                Err(Unusable::NotAsked(reason)) => {
+                    unscored.push(Unscored { line: number, message: index, reason })
+                }
+                Err(Unusable::Wrong(problem)) => {
+                    return Err(LineError::new(format!("messages[{index}] {problem}")));
+                }
+            },
+            Role::System | Role::Developer if is_tuning && index == 0 => {}
             Role::System | Role::Developer => {
-                return Err(LineError::new(format!(
-                    "messages[{index}] is the {}'s; the system message is made of the job's task_description",
-                    message.role().as_str()
-                )));
+                let rule = match is_tuning {
+                    true => "it must be the first message",
+                    false => "the system message is made of the job's task_description",
+                };
+                let role = message.role().as_str();
+                return Err(LineError::new(format!("messages[{index}] is the {role}'s; {rule}")));
             }
             Role::User | Role::Tool => {}
         }
     }
     // An unlabelled conversation may end with an assistant's message; no call is asked for after it.
     let is_asked = messages.last().is_some_and(|message| message.role() != Role::Assistant);
-    if is_labelled || is_asked {
-        calls.push((messages.len(), last));
+    if answer.is_some() || (is_asked && !is_tuning) {
+        calls.push((messages.len(), answer));
     }
     let mut cases = Vec::new();
     for (turn, (prefix, call)) in calls.into_iter().enumerate() {
-        let place = if prefix == messages.len() { "`answer`".into() } else { format!("messages[{prefix}]") };
-        if prefix == 0 || messages[prefix - 1].role() == Role::Assistant {
+        let place = place(prefix, &messages);
+        let is_question = |message: &Message| matches!(message.role(), Role::User | Role::Tool);
+        if !prefix.checked_sub(1).is_some_and(|before| is_question(&messages[before])) {
             return Err(LineError::new(format!(
                 "nothing is asked before {place}; a user's message must stand there"
             )));
@@ -136,65 +225,51 @@ pub(super) fn expand(line: &str, conversation: usize, tools: &ToolSet) -> Result
         }
         // In an unlabelled line the earlier calls are not ground truth either: they were made by some model.
         let gold = call.filter(|_| is_labelled);
-        cases.push(Case { conversation, turn, gold, messages: messages.clone(), prefix });
+        cases.push(Case { conversation, line: number, turn, gold, messages: messages.clone(), prefix });
     }
-    Ok(cases)
+    Ok(Expanded { cases, unscored })
 }
 
-/// The messages of `question`: a list, or text that holds one.
-fn question(fields: &Map<String, Value>) -> Result<Arc<[Message]>, LineError> {
-    let read = match fields.get("question") {
-        Some(Value::String(text)) => Conversation::parse(text.as_bytes()),
-        Some(list @ Value::Array(_)) => Conversation::from_value(list.clone()),
-        None => return Err(LineError::new("`question` is missing")),
-        Some(other) => {
-            return Err(LineError::new(format!(
-                "`question` is {}, not a list of messages or a string that holds one",
-                json::type_name(other)
-            )));
+/// Levenshtein distance of two words.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.chars().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
         }
-    };
-    let read = read.map_err(|error| match error {
-        // The line of a text inside of a line would be taken for one of the file's.
-        chat::Error::Json { source } => LineError::new(format!(
-            "`question` holds no messages: not valid JSON at character {} of its text: {}",
-            source.column(),
-            reason(&source)
-        )),
-        other => LineError::caused("`question` holds no messages", other),
-    })?;
-    Ok(read.messages.into())
+    }
+    row[b.chars().count()]
 }
 
-/// The call of `answer`: an object, or text that holds one; `None` if there is none.
-fn answer(fields: &Map<String, Value>) -> Result<Option<Call>, LineError> {
-    let read = match fields.get("answer") {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => Call::parse(text),
-        Some(object @ Value::Object(_)) => Call::from_json(&Json::from(object)),
-        Some(other) => {
-            return Err(LineError::new(format!(
-                "`answer` is {}, not a call or a string that holds one",
-                json::type_name(other)
-            )));
-        }
-    };
-    read.map(Some).map_err(|error| LineError::new(format!("`answer` is no call: {error}")))
+/// Place of the call behind the first `prefix` messages.
+fn place(prefix: usize, messages: &[Message]) -> String {
+    if prefix == messages.len() { "`answer`".into() } else { format!("messages[{prefix}]") }
 }
 
-/// The parser's reason without its place, which the caller names.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rfind(" at line ").map_or(text.clone(), |at| text[..at].to_owned())
+/// Reason for which an assistant's message is no case.
+enum Unusable {
+    /// It is left as it is in the conversation.
+    NotAsked(String),
+    /// The line cannot be used.
+    Wrong(String),
 }
 
-/// The only call of an assistant's message, or an error if there are none or several.
-fn the_call(message: &Message) -> Result<Call, String> {
+/// The only call of an assistant's message.
+fn the_call(message: &Message) -> Result<Call, Unusable> {
+    let not_asked = |reason: String| Err(Unusable::NotAsked(reason));
     let [call] = message.tool_calls() else {
-        return Err(format!(
-            "makes {} calls; a turn of the benchmark is exactly one",
-            message.tool_calls().len()
-        ));
+        return match message.tool_calls().len() {
+            0 => not_asked("is text and no call".into()),
+            several => not_asked(format!("makes {several} calls at once")),
+        };
     };
-    Call::from_json(&Json::from(&call["function"])).map_err(|error: CallError| format!("is no call: {error}"))
+    // OpenAI's fine-tuning files mark messages that are not to be learnt.
+    if message.fields().get("weight").and_then(Value::as_f64) == Some(0.0) {
+        return not_asked("has the weight 0".into());
+    }
+    Call::from_json(&Json::from(&call["function"]))
+        .map_err(|error: CallError| Unusable::Wrong(format!("is no call: {error}")))
 }

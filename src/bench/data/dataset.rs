@@ -1,5 +1,8 @@
 //! A data set in the format of the TFT benchmark: a job (task and tools) and a test set with one conversation a line.
 //!
+//! Lines in OpenAI's form for fine-tuning are read as well: `messages` whose calls are the right answers, and `tools`.
+//! Messages of text and of several calls at once stay in the conversation, and no call is asked for in their place.
+//!
 //! Each line holds a conversation and the call that ends it. It expands into one case for each call: those that the
 //! assistant made during the conversation, each with the messages before it, and the last one.
 //!
@@ -7,7 +10,8 @@
 //! from some model and may be wrong. The models are still asked for each of them, but no metric compares with them.
 
 use super::{
-    case::{self, Case},
+    case::{self, Case, Unscored},
+    document::{self, Document},
     identity::{self, DataId},
     input,
     job::Job,
@@ -45,6 +49,8 @@ pub struct Dataset {
     pub job: Job,
     /// The cases, in the order of the conversations.
     pub cases: Vec<Case>,
+    /// Assistant's messages for which no call is asked: texts, and several calls at once.
+    pub unscored: Vec<Unscored>,
     /// The number of conversations.
     pub conversations: usize,
     /// True if the data are labelled: every line has an `answer`. Otherwise no line has one.
@@ -70,41 +76,40 @@ impl Dataset {
     /// messages before every call must end with one that is not the assistant's, and either all lines have an answer or
     /// none has.
     pub fn open_files(job: &Path, test: &Path) -> Result<Dataset, Error> {
-        let job = Job::open(job)?;
-        let bytes = input::read(test)?;
+        let bytes = match input::read(test) {
+            Ok(bytes) => bytes,
+            // The job's error comes first.
+            Err(error) => return Job::open(job).and(Err(error)),
+        };
         let text = input::text(test, &bytes)?;
-        if is_array(text) {
-            return Err(Error::File {
-                path: test.to_path_buf(),
-                problem: "is one JSON array; one JSON object a line is expected (`jq -c '.[]'` makes that of an array)"
-                    .into(),
-                source: None,
-            });
-        }
-        let (mut cases, mut conversations) = (Vec::new(), 0);
+        let documents = document::documents(text).map_err(|(line, error)| error.at(test, line));
+        let job = Job::open_or(job, || documents.as_ref().ok()?.first()?.value.get("tools"))?;
+        let (mut cases, mut unscored, mut conversations) = (Vec::new(), Vec::new(), 0);
         let (mut with, mut without) = (Vec::new(), Vec::new());
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let of_line =
-                case::expand(line, conversations, &job.tools).map_err(|error| error.at(test, index + 1))?;
-            let is_labelled = of_line.iter().all(|case| case.gold.is_some());
-            let lines = if is_labelled { &mut with } else { &mut without };
-            lines.push(index + 1);
-            cases.extend(of_line);
-            conversations += 1;
+        for Document { line, value } in documents? {
+            let of_line = case::expand(value, (line, conversations), &job.tools)
+                .map_err(|error| error.at(test, line))?;
+            unscored.extend(of_line.unscored);
+            if let Some(case) = of_line.cases.first() {
+                let lines = if case.gold.is_some() { &mut with } else { &mut without };
+                lines.push(line);
+                cases.extend(of_line.cases);
+                conversations += 1;
+            }
         }
         if let (Some(first), Some(line)) = (with.first(), without.first()) {
             return Err(case::mixed(without.len(), with.len(), *first).at(test, *line));
         }
         if cases.is_empty() {
-            return Err(Error::File {
-                path: test.to_path_buf(),
-                problem: "there is no conversation in it; one JSON object a line is expected".into(),
-                source: None,
-            });
+            let problem = match unscored.is_empty() {
+                true => "there is no conversation in it; one JSON object a line is expected".into(),
+                false => format!("no message in it is a single tool call ({})", unscored[0]),
+            };
+            return Err(Error::File { path: test.to_path_buf(), problem, source: None });
         }
         let test_md5 = hex(&Md5::digest(&bytes));
         let labelled = without.is_empty();
-        Ok(Dataset { job, cases, conversations, labelled, test_md5, test_path: test.to_path_buf() })
+        Ok(Dataset { job, cases, unscored, conversations, labelled, test_md5, test_path: test.to_path_buf() })
     }
 
     /// True if the test set is the published one, by its MD5.
@@ -142,16 +147,16 @@ impl Dataset {
         DataId { test_md5: self.test_md5.clone(), job_sha256: hex(&job) }
     }
 
-    /// Conversation sent to the model for a case: the system message with the task, then the messages before the call.
+    /// Conversation sent to the model for a case: the system message with the task, or the conversation's own, then the
+    /// messages before the call. Without a task there is no system message.
     pub fn conversation(&self, case: &Case) -> Conversation {
-        Conversation { messages: case.messages().to_vec(), tools: None }
-            .with_system(chat::task_system_text(&self.job.task_description))
+        let conversation = Conversation { messages: case.messages().to_vec(), tools: None };
+        match &self.job.task_description {
+            _ if case.has_system() => conversation,
+            _ if self.job.tools_only => conversation,
+            task => conversation.with_system(chat::task_system_text(task)),
+        }
     }
-}
-
-/// True if `text` is an array of objects, perhaps over several lines, and not lines of objects.
-fn is_array(text: &str) -> bool {
-    text.trim_start().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(['{', ']']))
 }
 
 impl Split {

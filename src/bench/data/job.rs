@@ -14,9 +14,30 @@ pub struct Job {
     pub tools: ToolSet,
     /// Criteria for an LLM judge, if the job has any.
     pub judge_instructions: Option<String>,
+    /// True if there is no job description, so that nothing is said of a task.
+    pub(super) tools_only: bool,
 }
 
 impl Job {
+    /// Reads a `job_description.json`; if there is none, the job is `tools` without a task.
+    ///
+    /// # Errors
+    /// As for [`Job::open`].
+    pub(super) fn open_or<'t>(path: &Path, tools: impl FnOnce() -> Option<&'t Value>) -> Result<Job, Error> {
+        let missing = match Job::open(path) {
+            Err(Error::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => source,
+            other => return other,
+        };
+        let path = path.to_path_buf();
+        let Some(list) = tools() else { return Err(Error::Read { path, source: missing }) };
+        let tools = ToolSet::from_value(list.clone()).map_err(|source| Error::File {
+            path,
+            problem: "is missing, and the tools of the test set cannot be used".into(),
+            source: Some(Box::new(source)),
+        })?;
+        Ok(Job { task_description: String::new(), tools, judge_instructions: None, tools_only: true })
+    }
+
     /// Reads a `job_description.json`.
     ///
     /// # Errors
@@ -50,6 +71,6 @@ impl Job {
             problem: "the tools cannot be used".into(),
             source: Some(Box::new(source)),
         })?;
-        Ok(Job { task_description, tools, judge_instructions })
+        Ok(Job { task_description, tools, judge_instructions, tools_only: false })
     }
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod case;
 mod dataset;
+mod document;
 mod identity;
 mod input;
 mod job;
@@ -10,7 +11,7 @@ pub mod json;
 pub mod published;
 
 pub use answer::{Call, CallError, Style, prediction};
-pub use case::Case;
+pub use case::{Case, Unscored};
 pub use dataset::{Dataset, Split};
 pub use identity::DataId;
 pub use job::Job;

@@ -15,7 +15,7 @@ pub(super) struct FindingLine<'r> {
 
 impl Report {
     /// First sentence of a report without any verdict.
-    pub(super) fn nothing_to_compare(&self) -> Option<&'static str> {
+    pub fn nothing_to_compare(&self) -> Option<&'static str> {
         let words = "No verdict: no model here was sent our prompts, so there is nothing to compare with.";
         self.verdicts.is_empty().then_some(words)
     }

@@ -6,6 +6,7 @@
 
 mod collect;
 mod costs;
+mod definitions;
 mod findings;
 mod format;
 mod model;

@@ -26,6 +26,10 @@ pub(super) fn sentence_without_labels(report: &Report, mode: Mode, reference: &V
     }
 }
 
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
 /// The verdict in one sentence.
 pub(super) fn sentence(verdict: &Verdict, reference: &str, primary: &str, rules: &Rules) -> String {
     let Some(finding) = verdict.findings.first() else {
@@ -36,8 +40,10 @@ pub(super) fn sentence(verdict: &Verdict, reference: &str, primary: &str, rules:
     let margin = format!("{:.1} points of {primary}", rules.margin * 100.0);
     if verdict.too_few_conversations {
         return format!(
-            "No verdict: {size} against {reference}, and it takes {} conversations.",
-            rules.min_conversations
+            "No verdict: {}; at least {} are needed. Add {}.",
+            count(comparison.conversations, "conversation"),
+            rules.min_conversations,
+            count(rules.min_conversations - comparison.conversations, "conversation")
         );
     }
     match &verdict.ship {

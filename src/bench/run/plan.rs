@@ -48,6 +48,11 @@ impl RunPlan<'_> {
                 format!("the margin is {} points, not {}", row.margin * 100.0, settings.margin * 100.0)
             } else if config.is_some_and(|config| runners[config].config.role != row.role) {
                 "the reference is another model, or other conditions are compared".to_owned()
+            } else if index.is_none() && runners.iter().any(|runner| runner.loaded.name == row.model) {
+                format!(
+                    "it is of another file called {}, of SHA-256 {:.8}; begin another file of rows",
+                    row.model, row.key.variant.file_sha256
+                )
             } else if prompt().is_some_and(|sha256| *sha256 != row.key.prompt_sha256) {
                 "the prompt is written otherwise".to_owned()
             } else {

@@ -6,6 +6,8 @@ pub mod metric;
 pub mod predictions;
 mod row_scores;
 pub mod stats;
+mod unreachable;
 pub mod verdict;
 
 pub use row_scores::score_row;
+pub use unreachable::{Unreachable, unreachable};

@@ -245,10 +245,11 @@ impl Finding {
                 rounded_up(*supported),
             ),
             (Margin::TooFewConversations, _) => {
-                format!(
-                    "no verdict: {} conversations, and it takes {}",
-                    self.comparison.conversations, rules.min_conversations
-                )
+                let signed = |share: f64| format!("{:+.1}", share * 100.0 + 0.0);
+                let range = self.comparison.interval.map_or(String::new(), |interval| {
+                    format!(" (95 %: {} to {})", signed(interval.low), signed(interval.high))
+                });
+                format!("no verdict yet; so far {} points{range}", signed(self.comparison.delta))
             }
         }
     }
@@ -340,7 +341,10 @@ mod tests {
         small.rows.retain(|row| row.conversation < 19);
         let verdict = decide(vec![small], true, &RULES);
         assert!(verdict.too_few_conversations && verdict.ship.is_none() && !verdict.findings[0].worse);
-        assert_eq!(verdict.findings[0].words(&RULES), "no verdict: 19 conversations, and it takes 20");
+        assert_eq!(
+            verdict.findings[0].words(&RULES),
+            "no verdict yet; so far -50.0 points (95 %: -50.0 to -50.0)"
+        );
         let empty =
             decide(vec![Candidate { name: "x".into(), file_bytes: 1, rows: Vec::new() }], true, &RULES);
         assert_eq!(empty.findings[0].margin, Margin::TooFewConversations);

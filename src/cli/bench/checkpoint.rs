@@ -3,18 +3,22 @@
 use crate::cli::exit::CliError;
 use edgecall::{
     checkpoint::Checkpoint,
-    convert::{self, FileType, Plan, Recipe, Targets},
+    convert::{self, Existing, FileType, Plan, Recipe, Targets, manifest_path},
+    remedy::Remedy,
 };
 use std::{
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
 
-/// Converts the checkpoint into `folder` and returns the files. F16 is added to `types` if it is missing. With
-/// `resume`, existing files are reused if none is missing.
+/// Converts the checkpoint into `folder` and returns the files. F16 is added to `types` if it is missing.
+///
+/// Files that are there already are used again if their manifests fit the checkpoint. With `resume`, files of another
+/// checkpoint are converted again; without, they are an error.
 ///
 /// # Errors
-/// Errors of the conversion; no type besides F16.
+/// Errors of the conversion; no type besides F16; a file of another checkpoint or of none.
 pub fn convert(dir: &Path, types: &[FileType], folder: &Path, resume: bool) -> anyhow::Result<Vec<PathBuf>> {
     let mut file_types = types.to_vec();
     if !file_types.contains(&FileType::F16) {
@@ -24,15 +28,66 @@ pub fn convert(dir: &Path, types: &[FileType], folder: &Path, resume: bool) -> a
         return Err(CliError::usage("there is nothing to compare F16 with; give --types more than f16"));
     }
     let checkpoint = Checkpoint::open(dir)?;
-    let recipe = Recipe { file_types, ..Recipe::default() };
-    let plan = Plan::new(&checkpoint, recipe)?;
-    let targets = Targets::new(&checkpoint, &plan, Some(folder), resume)?;
+    // The slash makes it a folder for a single file, too.
+    let folder = folder.join("");
+    let plan = Plan::new(&checkpoint, Recipe { file_types, ..Recipe::default() })?;
+    let targets = Targets::new(&checkpoint, &plan, Some(&folder), true).map_err(with_models_dir)?;
     let paths = targets.paths().to_vec();
-    if resume && paths.iter().all(|path| path.is_file()) {
+    let states = convert::existing(&checkpoint, &plan, &targets).map_err(with_models_dir)?;
+    let mut missing = Vec::new();
+    for ((state, path), file) in states.iter().zip(&paths).zip(&plan.files) {
+        match state {
+            Existing::Fits => continue,
+            Existing::Other { problem } if resume => {
+                note(&format!("{} {problem}; it is converted again", path.display()));
+            }
+            Existing::Other { problem } => {
+                return Err(refused(path, problem, ", or convert it again with --resume"));
+            }
+            Existing::Unknown { problem } => return Err(refused(path, problem, ", or remove the file")),
+            Existing::Missing => {}
+        }
+        missing.push(file.file_type);
+    }
+    if missing.len() < paths.len() {
+        let used = paths.len() - missing.len();
+        note(&format!(
+            "{used} of {} files in {} fit the checkpoint and are used again",
+            paths.len(),
+            folder.display()
+        ));
+    }
+    if missing.is_empty() {
         return Ok(paths);
     }
+    let plan = Plan::new(&checkpoint, Recipe { file_types: missing, ..Recipe::default() })?;
+    let is_there = |path: &PathBuf| path.exists() || manifest_path(path).exists();
+    let replace = paths.iter().any(is_there);
+    let targets = Targets::new(&checkpoint, &plan, Some(&folder), replace).map_err(with_models_dir)?;
     let never = AtomicBool::new(false);
-    let converted = convert::convert(&checkpoint, &plan, &targets, None, &mut (), &never)?;
-    converted.publish()?;
+    let converted = convert::convert(&checkpoint, &plan, &targets, None, &mut (), &never);
+    converted.and_then(convert::Converted::publish).map_err(with_models_dir)?;
     Ok(paths)
+}
+
+fn refused(path: &Path, problem: &str, or: &str) -> anyhow::Error {
+    let message = format!("{} {problem}; name another folder with --models-dir{or}", path.display());
+    CliError::with_kind(edgecall::Kind::CannotCreate, message)
+}
+
+/// The error of a conversion, with this command's name for another output.
+fn with_models_dir(error: convert::Error) -> anyhow::Error {
+    let is_output = |remedy: &Remedy| matches!(remedy, Remedy::Overwrite | Remedy::OtherOutput);
+    if !error.remedies().iter().any(is_output) {
+        return error.into();
+    }
+    let kind = error.kind();
+    let message = format!("{:#}; name another folder with --models-dir", anyhow::Error::from(error));
+    CliError::with_kind(kind, message)
+}
+
+/// Prints a line to stderr.
+fn note(text: &str) {
+    // Nobody reads a closed stderr.
+    let _ = writeln!(io::stderr(), "note: {text}");
 }

@@ -1,6 +1,10 @@
 //! `edgecall bench report`.
 
-use super::{judge, network, read_rows};
+use super::{
+    judge, network,
+    outputs::{self, Output, exported, write_beside},
+    read_rows,
+};
 use crate::cli::{exit::CliError, output};
 use anyhow::Context;
 use edgecall::{
@@ -11,7 +15,7 @@ use edgecall::{
         score::verdict::Rules,
     },
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The arguments of `edgecall bench report`.
 #[derive(clap::Args)]
@@ -51,6 +55,10 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let files = read_rows(&args.files)?;
     let mut rows = row::merge(&files)?;
+    if let Some(path) = &args.html {
+        let inputs: Vec<&Path> = args.files.iter().map(PathBuf::as_path).collect();
+        outputs::check(&[Output { form: "html", path }], &inputs)?;
+    }
     judge_rows(&args, &mut rows)?;
     let rules = Rules { seed: args.seed, ..Rules::default() };
     let report = report::collect(&rows, &rules).ok_or_else(|| {
@@ -90,24 +98,5 @@ fn judge_rows(args: &Args, rows: &mut RowFile) -> anyhow::Result<()> {
     if let Some(judge) = judge {
         judge.run(|judge, progress| judge.judge_rows(&mut rows.rows, &dataset, progress))?;
     }
-    Ok(())
-}
-
-/// The report in the format called `form`.
-pub fn exported(form: &str, report: &report::Report) -> String {
-    report::exporter(form).expect("the form is one of EXPORTERS").export(report)
-}
-
-/// Writes a temporary file and renames it, so that a killed process leaves no partial page.
-pub fn write_beside(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    let cannot = |e: std::io::Error| CliError::with_kind(Kind::CannotCreate, e.to_string());
-    let mut builder = tempfile::Builder::new();
-    // Permissions of any new file; a temporary one is private to its owner.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(edgecall::files::folder_of(path)).map_err(cannot)?;
-    file.write_all(text.as_bytes())?;
-    file.persist(path).map_err(|e| cannot(e.error))?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::{
     endpoint, judge,
     measure::SpeedPass,
     network,
-    report::{exported, write_beside},
+    outputs::{self, Output, exported},
 };
 use crate::cli::{
     convert::file_types,
@@ -18,18 +18,16 @@ use crate::cli::{
     output,
 };
 use anyhow::Context;
-use checks::{check_gates, check_metrics, refuse_overwriting};
+use checks::{check_gates, check_metrics, check_outputs, warn_of_answers};
 use edgecall::{
     Kind,
     bench::{
-        Dataset, Mode, Split,
-        report::{self, Report},
-        row,
+        Dataset, Mode, Split, report, row,
         run::{RunPlan, Settings},
         score::{metric::DEFAULT_PRIMARY, verdict::Rules},
     },
     convert::{self, FileType},
-    runtime,
+    files, runtime,
 };
 use rows::{make_rows, measure};
 use std::{
@@ -43,14 +41,14 @@ use values::{gate, metrics, modes, points, shard, splits};
 #[derive(clap::Args)]
 pub struct Args {
     /// Folder with job_description.json and test.jsonl
-    #[arg(long, value_name = "DIR", required_unless_present_all = ["job", "test"])]
+    #[arg(long, value_name = "DIR", required_unless_present = "test")]
     data: Option<PathBuf>,
 
     /// Test set, instead of the one in --data
     #[arg(long, value_name = "TEST.jsonl")]
     test: Option<PathBuf>,
 
-    /// Job description, instead of the one in --data
+    /// Job description, instead of the one in --data or beside --test
     #[arg(long, value_name = "JOB.json")]
     job: Option<PathBuf>,
 
@@ -137,9 +135,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE.html")]
     html: Option<PathBuf>,
 
-    /// Exit with 1 if a model is worse than the reference
+    /// Exit with 1 if a model is worse than the reference, or if that is not decided
     #[arg(long)]
     fail_if_worse: bool,
+
+    /// With --fail-if-worse: what becomes of models on which nothing is decided
+    #[arg(long, value_name = "RESULT", default_value = "fail", requires = "fail_if_worse")]
+    undecided: Undecided,
 
     /// Exit with 1 if the mean of this metric is below X for any model (repeatable)
     #[arg(long, value_name = "METRIC=X", value_parser = gate)]
@@ -159,6 +161,13 @@ pub struct Args {
     network: network::Args,
 }
 
+/// Result of a gate on which nothing is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Undecided {
+    Fail,
+    Pass,
+}
+
 /// Runs the command.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     runtime::kernels::active()?;
@@ -169,7 +178,8 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let cases = cases(&args, &dataset)?;
     // Finished rows are on disk: Ctrl-C loses only the current one, and the files of an unfinished conversion.
     exit::leave_on_interrupt("interrupted; go on with --resume", convert::abandon)?;
-    refuse_overwriting(&args)?;
+    check_outputs(&args)?;
+    warn_of_answers(&args, &dataset);
     let judge =
         args.judge.prepare(&args.network, dataset.job.judge_instructions.as_deref(), &data_files(&args).0)?;
     let mut server = args.endpoint.connect(&args.network, has_models)?;
@@ -206,11 +216,14 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     }
     let rows = writer.contents()?;
     drop(writer);
-    let rows = row::merge(&[(out, rows)])?;
+    let rows = row::merge(&[(out.clone(), rows)])?;
     let report = report::collect(&rows, &Rules::default()).ok_or_else(|| {
         CliError::with_kind(Kind::Data, "this shard has no conversations; there are fewer than shards")
     })?;
-    write_reports(&args, &report)?;
+    // The text comes last and in any case: a file that cannot be written takes nothing else along.
+    let written = outputs::write(&outputs(&args), &report, &out);
+    output::text(&exported("text", &report))?;
+    written?;
     check_gates(&args, &report)
 }
 
@@ -231,8 +244,10 @@ fn dataset(args: &Args) -> anyhow::Result<Dataset> {
 
 /// Paths of the data: the job description and the test set.
 fn data_files(args: &Args) -> (PathBuf, PathBuf) {
-    let job = place(&args.job, &args.data, "job_description.json");
     let test = place(&args.test, &args.data, "test.jsonl");
+    let beside_test = Some(files::folder_of(&test).to_path_buf());
+    let job =
+        place(&args.job, args.data.as_ref().map_or(&beside_test, |_| &args.data), "job_description.json");
     (job, test)
 }
 
@@ -277,11 +292,8 @@ fn out(args: &Args) -> PathBuf {
     })
 }
 
-fn write_reports(args: &Args, report: &Report) -> anyhow::Result<()> {
+/// Files for the report.
+fn outputs(args: &Args) -> Vec<Output<'_>> {
     let files = [("json", &args.json), ("markdown", &args.markdown), ("html", &args.html)];
-    for (form, path) in files.into_iter().filter_map(|(form, path)| Some((form, path.as_ref()?))) {
-        let cannot = || format!("cannot write {}", path.display());
-        write_beside(path, &exported(form, report)).with_context(cannot)?;
-    }
-    Ok(output::text(&exported("text", report))?)
+    files.into_iter().filter_map(|(form, path)| Some(Output { form, path: path.as_ref()? })).collect()
 }

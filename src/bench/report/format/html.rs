@@ -33,7 +33,7 @@ impl Exporter for Html {
         };
         let sections = [
             verdicts(report),
-            tabulated("Models", &tables::variants(report)),
+            models(report),
             charts::charts(report),
             first,
             all_metrics(report),
@@ -65,6 +65,22 @@ fn section(title: &str, body: &str) -> String {
 /// A section with a table; empty if the table has no rows.
 fn tabulated(title: &str, rows: &Table) -> String {
     if rows.is_empty() { String::new() } else { section(title, &table(rows)) }
+}
+
+/// The models with their scores, and the definitions of the columns.
+fn models(report: &Report) -> String {
+    let rows = tables::variants(report);
+    if rows.is_empty() {
+        return String::new();
+    }
+    section("Models", &(table(&rows) + &sentences(&report.definitions())))
+}
+
+/// Sentences below a table.
+fn sentences(sentences: &[String]) -> String {
+    let items: String =
+        sentences.iter().map(|sentence| format!("<li>{}</li>\n", escaped(sentence))).collect();
+    if items.is_empty() { items } else { format!("<ul class=\"soft\">\n{items}</ul>\n") }
 }
 
 fn table(table: &Table) -> String {
@@ -118,9 +134,10 @@ fn all_metrics(report: &Report) -> String {
     section(
         "All metrics",
         &format!(
-            "<details><summary>{} comparisons in points, p not adjusted</summary>{}</details>\n",
+            "<details><summary>{} comparisons in points, p not adjusted</summary>{}{}</details>\n",
             metrics.rows.len(),
-            table(&metrics)
+            table(&metrics),
+            sentences(&report.further_definitions())
         ),
     )
 }

@@ -22,6 +22,7 @@ impl Exporter for Markdown {
             out.push('\n');
         }
         out += &table(&tables::variants(report));
+        out += &list(&report.definitions());
         out += &table(&if report.labelled { tables::differences(report) } else { tables::distances(report) });
         out += &table(&tables::costs(report));
         out += &table(&tables::noise_floor(report));
@@ -30,6 +31,7 @@ impl Exporter for Markdown {
         if !metrics.is_empty() {
             out += "## All metrics\n\n";
             out += &table(&metrics);
+            out += &list(&report.further_definitions());
         }
         out += "## Notes\n\n";
         for note in &report.notes {
@@ -62,6 +64,12 @@ fn table(table: &Table) -> String {
     out.extend(table.rows.iter().map(escaped_line));
     out.push('\n');
     out
+}
+
+/// Formats sentences as a list and an empty line; nothing if there are none.
+fn list(sentences: &[String]) -> String {
+    let items: String = sentences.iter().map(|sentence| format!("- {}\n", escaped(sentence))).collect();
+    if items.is_empty() { items } else { items + "\n" }
 }
 
 /// Escapes the characters that Markdown interprets.

@@ -11,6 +11,21 @@ impl Table {
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+
+    /// The table without columns that tell nothing: those of dashes, and those of `constant` headers with the same cell
+    /// in each row. The first column stays.
+    pub(super) fn telling(&self, constant: &[&str]) -> Table {
+        let tells = |column: &usize| {
+            let cells = || self.rows.iter().filter_map(|row| row.get(*column));
+            let is_empty = cells().all(|cell| cell == "—" || cell.is_empty());
+            let is_constant = constant.contains(&&*self.head[*column])
+                && cells().all(|cell| Some(cell) == self.rows[0].get(*column));
+            *column == 0 || !(is_empty || is_constant)
+        };
+        let columns: Vec<usize> = (0..self.head.len()).filter(tells).collect();
+        let of = |row: &Vec<String>| columns.iter().filter_map(|column| row.get(*column).cloned()).collect();
+        Table { head: of(&self.head), rows: self.rows.iter().map(of).collect() }
+    }
 }
 
 /// Columns of a table over a list of items, added one by one.

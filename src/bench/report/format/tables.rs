@@ -4,6 +4,7 @@ use super::table::{Columns, Table};
 use crate::bench::{
     report::{
         Distance, Mean, MetricComparison, Report, VariantReport,
+        definitions::{EXACT, column},
         numbers::{decimals, megabytes, p_value, percent, points},
     },
     row::{Mode, Role},
@@ -26,9 +27,13 @@ pub(super) fn variants(report: &Report) -> Table {
         .column("mode", |variant| variant.mode.to_string())
         .column("MB", |variant| megabytes(variant.file_bytes))
         .column("bits/weight", |variant| decimals(variant.bits_per_weight, 2))
-        .column("rows", |variant| variant.rows.to_string())
-        .column(&report.primary, |variant| mean(variant, &report.primary))
-        .column("function", |variant| mean(variant, FunctionName.name()))
+        .column("rows", |variant| variant.rows.to_string());
+    let first = [report.primary.as_str(), EXACT, FunctionName.name()];
+    for (at, name) in first.iter().enumerate().filter(|(at, name)| !first[..*at].contains(*name)) {
+        let header = if at == 0 { *name } else { column(name) };
+        columns = columns.column(header, |variant| mean(variant, name));
+    }
+    columns = columns
         .column("no call", |variant| variant.rejected.values().sum::<usize>().to_string())
         .column("same output", |variant| percent(distance(variant).and_then(Distance::same_output_share)))
         .column("KL (nats)", |variant| decimals(distance(variant).and_then(|distance| distance.kl_mean), 4));

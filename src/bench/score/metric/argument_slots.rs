@@ -11,7 +11,7 @@ impl Metric for ArgumentSlots {
     }
 
     fn about(&self) -> &'static str {
-        "share of the reference's arguments that are there and equal"
+        "the share of the right call's arguments that the answer has with the same value; 0 for another tool"
     }
 
     fn is_binary(&self) -> bool {

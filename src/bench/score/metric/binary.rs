@@ -11,7 +11,7 @@ impl Metric for BinaryToolCall {
     }
 
     fn about(&self) -> &'static str {
-        "the call is the reference's: name and every argument"
+        "the share of calls with the right tool and exactly the right arguments"
     }
 
     fn is_binary(&self) -> bool {

@@ -11,7 +11,7 @@ impl Metric for ToolCallEquivalence {
     }
 
     fn about(&self) -> &'static str {
-        "the call does the same: as binary, defaults filled in"
+        "the share of calls that are exactly right once arguments that were left out have their default of the schema"
     }
 
     fn is_binary(&self) -> bool {

@@ -11,7 +11,7 @@ impl Metric for FunctionName {
     }
 
     fn about(&self) -> &'static str {
-        "the function called is the reference's"
+        "the share of calls of the right tool, whatever their arguments"
     }
 
     fn is_binary(&self) -> bool {

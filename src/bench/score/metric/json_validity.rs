@@ -11,7 +11,7 @@ impl Metric for JsonValidity {
     }
 
     fn about(&self) -> &'static str {
-        "what stands in the call's place is JSON"
+        "the share of answers with complete JSON in the place of a call, right or wrong"
     }
 
     fn is_binary(&self) -> bool {

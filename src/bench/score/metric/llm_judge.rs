@@ -12,7 +12,8 @@ impl Metric for LlmJudge {
     }
 
     fn about(&self) -> &'static str {
-        "the verdict of a judge model by the criteria of the data; answers without a readable verdict are left out"
+        "the share of calls that a judge model finds good by the criteria of the data; answers without a readable \
+         verdict are left out"
     }
 
     fn is_binary(&self) -> bool {

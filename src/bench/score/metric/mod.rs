@@ -75,7 +75,7 @@ pub trait Metric: Sync {
     /// Name in files and on the command line; a published metric has the name of its column.
     fn name(&self) -> &'static str;
 
-    /// Description in one line.
+    /// Definition in one sentence without its subject, as it stands below tables.
     fn about(&self) -> &'static str;
 
     /// True if every score is 0 or 1.

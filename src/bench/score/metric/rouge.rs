@@ -13,7 +13,7 @@ impl Metric for Rouge {
     }
 
     fn about(&self) -> &'static str {
-        "ROUGE-L F1 of the whole texts, words stemmed"
+        "how far the words of the answer are those of the right answer in their order (ROUGE-L F1, words stemmed)"
     }
 
     fn is_binary(&self) -> bool {

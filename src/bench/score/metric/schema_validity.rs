@@ -11,7 +11,7 @@ impl Metric for SchemaValidity {
     }
 
     fn about(&self) -> &'static str {
-        "the call is valid by the schema of the tool it names"
+        "the share of answers that are one call which the schema of its tool accepts, right or wrong"
     }
 
     fn is_binary(&self) -> bool {

@@ -33,6 +33,13 @@ impl fmt::Display for Scored {
                 four(metric.published_mean)
             )?;
         }
+        writeln!(f)?;
+        let defined = self.metrics.iter().filter(|metric| metric.mean.is_some());
+        let plain =
+            defined.filter(|summary| metric::named(summary.name).is_some_and(|m| m.caveat().is_none()));
+        for summary in plain {
+            writeln!(f, "{}: {}.", summary.name, summary.about)?;
+        }
         self.write_confusion(f)?;
         if !self.rejected.is_empty() {
             let causes: Vec<String> = self.rejected.iter().map(|(cause, n)| format!("{n} {cause}")).collect();

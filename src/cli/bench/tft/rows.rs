@@ -5,7 +5,7 @@ use crate::cli::bench::measure::SpeedPass;
 use anyhow::Context;
 use edgecall::{
     bench::{
-        Dataset, Row,
+        self, Dataset, Row,
         row::{ByName, Record, RowWriter, SCHEMA_VERSION, Start},
         run::{self, RunPlan, endpoint::Endpoint},
     },
@@ -39,6 +39,12 @@ pub(super) fn make_rows(
             // Otherwise the next run would fail because the file exists.
             let _ = std::fs::remove_file(out);
         }
+    });
+    let run = run.map_err(|error| match &error {
+        bench::Error::OtherKey { .. } => {
+            anyhow::Error::new(error).context("these rows cannot be added to; name another file with --out")
+        }
+        _ => error.into(),
     })?;
     let start = Start {
         schema_version: SCHEMA_VERSION,
