@@ -60,7 +60,7 @@ enum Command {
     #[cfg(feature = "engine")]
     /// Let a model answer a prompt with a tool call
     Call(Box<call::Args>),
-    /// Compare models, such as quantizations of one, on a tool-calling data set
+    /// Compare models, such as quantisations of one, on a tool-calling data set
     Bench(bench::Args),
     #[cfg(feature = "engine")]
     /// List or clear the cache of prompt states and answers
