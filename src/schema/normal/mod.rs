@@ -30,7 +30,7 @@ use crate::schema::read::{Document, Id, Validators};
 use crate::schema::report::{ReportBuilder, Status};
 use crate::schema::terminal::number::Limits;
 
-/// A document, and what is known of it during normalization.
+/// State of the normalization of a document.
 pub(crate) struct Normalizer<'a> {
     pub(crate) document: Document<'a>,
     pub(crate) validators: &'a Validators,
