@@ -44,8 +44,8 @@ use std::{
 /// Examples at the end of the help.
 const EXAMPLES: &str = "\
 Examples:
-  edgecall call -m pocket-Q4_K_M.gguf --tools tools.json \"Thai food in San Jose, please\"
-  edgecall call -m pocket-Q4_K_M.gguf --tools tools.json --messages conversation.json --output openai";
+  edgecall call -m model.gguf --tools tools.json \"Thai food in San Jose, please\"
+  edgecall call -m model.gguf --tools tools.json --messages conversation.json";
 
 /// The arguments of `edgecall call`.
 #[derive(clap::Args)]
@@ -64,8 +64,8 @@ pub struct Args {
     #[arg(long, value_name = "TOOLS.json", help_heading = "Tools and schema")]
     tools: Option<PathBuf>,
 
-    /// Call a tool (required), answer with a call or text as the model decides (auto), only with text (none), or call the
-    /// tool of this name [default: required, none without tools]
+    /// Call a tool (required), call one or answer in text (auto), answer in text (none), or call the tool of this name
+    /// [default: required, none without tools]
     #[arg(long, value_name = "CHOICE", help_heading = "Tools and schema")]
     tool_choice: Option<String>,
 

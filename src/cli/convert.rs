@@ -23,7 +23,6 @@ use edgecall::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::{self, IsTerminal},
     num::NonZero,
     path::PathBuf,
     sync::{
@@ -35,8 +34,8 @@ use std::{
 /// Examples at the end of the help.
 const EXAMPLES: &str = "\
 Examples:
-  edgecall convert my-checkpoint                         writes my-checkpoint-Q4_K_M.gguf
-  edgecall convert my-checkpoint -t f16,q8_0,q4_k_m -o models";
+  edgecall convert my-model                                (my-model-Q4_K_M.gguf)
+  edgecall convert my-model -t f16,q8_0,q4_k_m -o folder   (three files in folder)";
 
 /// The arguments of `edgecall convert`.
 #[derive(clap::Args)]
@@ -174,7 +173,7 @@ struct Bar(ProgressBar);
 
 impl Bar {
     fn new(format: Format) -> Bar {
-        if format == Format::Json || !io::stderr().is_terminal() {
+        if format == Format::Json || !output::is_stderr_a_screen() {
             return Bar(ProgressBar::hidden());
         }
         let style = ProgressStyle::with_template(

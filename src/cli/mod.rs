@@ -40,8 +40,7 @@ struct Cli {
     verbose: u8,
 
     #[cfg(feature = "engine")]
-    /// CPU kernels (compiled variants of llama.cpp's compute loops) to use instead of the best for this CPU; `edgecall
-    /// doctor` lists them
+    /// CPU kernels to use instead of the best for this CPU; `edgecall doctor` lists them
     #[arg(long, value_name = "NAME", env = "EDGECALL_KERNELS", hide_env_values = true)]
     #[arg(global = true, help_heading = GLOBAL, display_order = 101)]
     kernels: Option<String>,

@@ -9,7 +9,7 @@ use std::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// Target of llama.cpp's log, which -v leaves out.
+/// Target of llama.cpp's log, set by llama-cpp-2.
 const LLAMA: &str = "llama-cpp-2";
 
 /// A result that could not be written to stdout.
@@ -116,8 +116,8 @@ pub fn text(text: &str) -> Result<(), StdoutError> {
 fn filter(verbose: u8) -> String {
     match verbose {
         0 => "off".to_owned(),
-        1 => format!("debug,{LLAMA}=off"),
-        2 => format!("debug,{LLAMA}=info"),
+        1 => "edgecall=debug".to_owned(),
+        2 => format!("edgecall=debug,{LLAMA}=info"),
         _ => "trace".to_owned(),
     }
 }
@@ -161,8 +161,8 @@ mod tests {
     #[test]
     fn one_v_is_our_log_and_two_are_llama_cpps_too() {
         assert_eq!(filter(0), "off");
-        assert_eq!(filter(1), "debug,llama-cpp-2=off");
-        assert_eq!(filter(2), "debug,llama-cpp-2=info");
+        assert_eq!(filter(1), "edgecall=debug");
+        assert_eq!(filter(2), "edgecall=debug,llama-cpp-2=info");
         for verbose in 0..4 {
             assert!(EnvFilter::builder().parse(filter(verbose)).is_ok(), "{verbose}");
         }

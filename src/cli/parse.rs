@@ -13,6 +13,19 @@ use std::{
 
 /// Headings of the options that `-h` leaves out.
 const LEFT_OUT: [&str; 4] = ["Sampling", "Speed and memory", "Cache", "Diagnostics"];
+/// Options below other headings that it leaves out, too.
+const LEFT_OUT_OPTIONS: [&str; 8] = [
+    "trust_model",
+    "dialect",
+    "chat_template",
+    "template_arg",
+    "key_order",
+    "explain_tools",
+    "json",
+    "close_at_budget",
+];
+/// Commands with a model as an option.
+const WITH_MODEL: [&str; 4] = [" call ", " doctor ", " tft ", " speed "];
 /// Most characters of a prompt that advice repeats.
 const MAX_REPEATED: usize = 40;
 
@@ -57,7 +70,10 @@ fn prepared(command: Command, variable: &impl Fn(&OsStr) -> Option<OsString>) ->
 
 /// `command` whose help shows only what most people need.
 fn shortened(command: Command) -> Command {
-    let is_left_out = |arg: &clap::Arg| arg.get_help_heading().is_some_and(|name| LEFT_OUT.contains(&name));
+    let is_left_out = |arg: &clap::Arg| {
+        let is_option = LEFT_OUT_OPTIONS.contains(&arg.get_id().as_str());
+        arg.get_help_heading().is_some_and(|heading| LEFT_OUT.contains(&heading) || is_option)
+    };
     let leaves_out = command.get_arguments().any(is_left_out);
     let examples = command.get_after_help().is_some();
     let command = command
@@ -94,12 +110,14 @@ fn with_advice(mut error: Error, words: &[OsString]) -> Error {
         format!("to pass a prompt that begins with a dash: edgecall call ... -- {shown}")
     } else if unknown.starts_with('-') {
         return error;
-    } else if words.iter().any(|word| is_unnamed_model(word, words)) && usage.contains("--model") {
+    } else if words.iter().any(|word| is_unnamed_model(word, words))
+        && WITH_MODEL.iter().any(|command| usage.contains(command))
+    {
         "name the model with -m MODEL.gguf".to_owned()
     } else if usage.contains("[PROMPT]") {
         "quote the prompt: edgecall call ... 'all words of the prompt'".to_owned()
     } else {
-        "put a name with blanks in it between quotes".to_owned()
+        "a name with blanks goes between quotes".to_owned()
     };
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(advice)]));
     error
@@ -165,7 +183,7 @@ mod tests {
         assert!(refused(&["call", "Thai", "in", "San Jose"]).contains("tip: quote the prompt"));
         assert!(refused(&["call", "m.gguf", "Thai"]).contains("tip: name the model with -m"));
         assert!(refused(&["bench", "speed", "m.gguf"]).contains("tip: name the model with -m"));
-        assert!(refused(&["convert", "my", "model"]).contains("between quotes"));
+        assert!(refused(&["convert", "my", "model"]).contains("goes between quotes"));
     }
 
     #[cfg(feature = "engine")]
@@ -216,7 +234,7 @@ mod tests {
             assert!(!short.contains(heading) && long.contains(&format!("\n{heading}:\n")), "{heading}");
         }
         assert!(short.contains("--tools") && short.contains("--help` shows all"), "{short}");
-        assert!(short.lines().count() < long.lines().count() / 2, "{short}");
+        assert!(short.lines().count() <= 45 && long.lines().count() > 80, "{short}");
         for command in [&["call"][..], &["convert"], &["bench", "tft"]] {
             let help = |flag| refused(&[command, &[flag]].concat());
             assert!(help("--help").contains("Examples:\n  edgecall"), "{command:?}");

@@ -359,8 +359,8 @@ fn what_goes_wrong_has_its_exit_code_and_says_why() {
         (
             &["--tools", "tools.json", "--messages", "messages.json", "--messages", "-"],
             "",
-            2,
-            "multiple times",
+            65,
+            "stdin: there are no messages",
         ),
         (&["--tools", "tools.json", "--messages", "request.json"], "", 2, "come with `tools`"),
         (&["--tools", "tools.json", "--top-k", "3", "hi"], "", 2, "--temperature"),

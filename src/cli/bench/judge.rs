@@ -1,7 +1,7 @@
 //! The judge: arguments, and runs with a progress bar.
 
 use super::network;
-use crate::cli::{exit::CliError, numbers::between};
+use crate::cli::{exit::CliError, numbers::between, output};
 use clap::builder::TypedValueParser;
 #[cfg(feature = "engine")]
 use edgecall::bench::{Dataset, row::RowFile};
@@ -15,7 +15,6 @@ use edgecall::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::Mutex,
 };
@@ -169,7 +168,7 @@ impl ConfiguredJudge {
 
 /// Progress bar on stderr if it is a terminal.
 fn bar() -> ProgressBar {
-    if !io::stderr().is_terminal() {
+    if !output::is_stderr_a_screen() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("verdicts {wide_bar} {pos} of {len} {eta:>4}");

@@ -42,8 +42,8 @@ use values::{gate, metrics, modes, points, shard, splits};
 /// Examples at the end of the help.
 const EXAMPLES: &str = "\
 Examples:
-  edgecall bench tft --data my-data -m pocket-F16.gguf -m pocket-Q4_K_M.gguf --html report.html
-  edgecall bench tft --data my-data --checkpoint my-checkpoint --types f16,q8_0,q4_k_m";
+  edgecall bench tft --data my-data -m a-F16.gguf -m a-Q4_K_M.gguf --html a.html
+  edgecall bench tft --data my-data --checkpoint my-model --types q8_0,q4_k_m";
 
 /// The arguments of `edgecall bench tft`.
 #[derive(clap::Args)]
