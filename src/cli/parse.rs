@@ -104,7 +104,7 @@ fn with_advice(mut error: Error, words: &[OsString]) -> Error {
     let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return error };
     let unknown = unknown.clone();
     let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
-    let advice = if unknown.starts_with('-') && usage.contains("[PROMPT]") {
+    let advice = if unknown.starts_with('-') && usage.contains("PROMPT") {
         let text = words.iter().map(|word| word.to_string_lossy()).find(|word| word.starts_with(&unknown));
         let shown = quoted(&text.unwrap_or(unknown.as_str().into()));
         format!("to pass a prompt that begins with a dash: edgecall call ... -- {shown}")
@@ -114,7 +114,7 @@ fn with_advice(mut error: Error, words: &[OsString]) -> Error {
         && WITH_MODEL.iter().any(|command| usage.contains(command))
     {
         "name the model with -m MODEL.gguf".to_owned()
-    } else if usage.contains("[PROMPT]") {
+    } else if usage.contains("PROMPT") {
         "quote the prompt: edgecall call ... 'all words of the prompt'".to_owned()
     } else {
         "a name with blanks goes between quotes".to_owned()
