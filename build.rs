@@ -149,7 +149,10 @@ fn main() {
         wanted.iter().map(|variant| ggml.compile(variant, &out.join(variant.name))).collect();
     let mut archive = cc::Build::new();
     archive.define("EDGECALL_LOWEST_KERNELS", symbol(wanted[0]).as_str());
-    archive.file(Path::new(SOURCES).join("choice.c")).objects(objects).compile("edgecall_kernels");
+    archive
+        .files(["choice.c", "stdout.c"].map(|name| Path::new(SOURCES).join(name)))
+        .objects(objects)
+        .compile("edgecall_kernels");
     fs::write(out.join("kernels.rs"), declarations(&wanted))
         .expect("OUT_DIR is cargo's for us to write into");
 }

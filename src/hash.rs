@@ -11,7 +11,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Adds all that `input` holds to `hash`; false if `goes_on` stopped it before the end.
+/// Adds all bytes of `input` to `hash`. `goes_on` is asked before each block; if it says no, the result is false.
 ///
 /// # Errors
 /// The system's error.

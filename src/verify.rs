@@ -62,7 +62,7 @@ pub enum Error {
         /// The key in config.json from which the id comes.
         config_key: String,
     },
-    /// Two tokens with one text, which llama.cpp cannot tell apart.
+    /// Two tokens with the same text, which llama.cpp cannot tell apart.
     #[error("the tokens {first} and {second} have the same text {text:?}, which llama.cpp does not load")]
     SharedText {
         /// One id.

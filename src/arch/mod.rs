@@ -83,7 +83,7 @@ impl Architecture {
         keys::common(self.name, config)
     }
 
-    /// The keys of the model after `general.file_type`.
+    /// The architecture's own metadata keys, which stand behind `general.file_type` in the file.
     pub fn late_keys(&self, config: &Config) -> Vec<(String, Value)> {
         let prefixed = |(key, value)| (format!("{}.{key}", self.name), value);
         (self.own_keys)(config).into_iter().map(prefixed).collect()
@@ -93,7 +93,7 @@ impl Architecture {
 /// A setting in `config.json` that cannot be converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsupported {
-    /// The field.
+    /// Name of the field.
     pub field: &'static str,
     /// The reason why the file would be wrong.
     pub reason: &'static str,

@@ -108,7 +108,7 @@ fn prefill<'c>(call: &Call<'c>, prompt: &Prompt) -> Result<(Prefix<'c>, Timings)
         ..Timings::default()
     };
     let started = Instant::now();
-    let mut prefix = Prefix::new(session);
+    let mut prefix = Prefix::new(session).with_progress(settings.on_prefill);
     let ends_turn = |token| model.vocabulary().is_eog(token);
     let evaluated = match cache.and_then(|cache| cache.prefix_cache(model, prefix.session())) {
         None => Evaluated { computed: prefix.evaluate(&prompt.tokens, ends_turn)?, ..Evaluated::default() },

@@ -4,6 +4,7 @@ use super::{Answer, End};
 use crate::tools::ToolCall;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 
 /// A `chat.completion` object.
 #[derive(Clone, Debug, Serialize)]
@@ -59,13 +60,22 @@ struct Usage {
 impl ChatCompletion {
     /// Builds the object for `answer` by `model`; `created` is in Unix seconds.
     pub fn new(answer: &Answer, model: impl Into<String>, created: u64) -> ChatCompletion {
+        ChatCompletion::created_at(answer, model, Duration::from_secs(created))
+    }
+
+    /// Builds the object for `answer` by `model`; `created` is the time since 1970.
+    ///
+    /// The ids are hashes of the request, the answer and this time, so the same request answered twice gets two ids for
+    /// a conversation that holds both.
+    pub fn created_at(answer: &Answer, model: impl Into<String>, created: Duration) -> ChatCompletion {
+        let id = id(&answer.id, created);
         let (prompt_tokens, completion_tokens) =
             (answer.timings.prompt_tokens, answer.timings.generated_tokens);
         let message = Message {
             role: "assistant",
             content: answer.content.clone(),
             reasoning_content: answer.reasoning.clone().filter(|text| !text.is_empty()),
-            tool_calls: answer.calls.iter().enumerate().map(|(i, call)| entry(&answer.id, i, call)).collect(),
+            tool_calls: answer.calls.iter().enumerate().map(|(i, call)| entry(&id, i, call)).collect(),
         };
         let finish_reason = match answer.end {
             End::CutOff => "length",
@@ -73,9 +83,9 @@ impl ChatCompletion {
             End::Complete => "stop",
         };
         ChatCompletion {
-            id: format!("chatcmpl-{}", answer.id),
+            id: format!("chatcmpl-{id}"),
             object: "chat.completion",
-            created,
+            created: created.as_secs(),
             model: model.into(),
             choices: [Choice { index: 0, message, logprobs: None, finish_reason }],
             usage: Usage {
@@ -85,6 +95,12 @@ impl ChatCompletion {
             },
         }
     }
+}
+
+/// Id of the answer with this hash, made at this time.
+fn id(answer: &str, created: Duration) -> String {
+    let hash = Sha256::digest(format!("{answer} {}", created.as_nanos()));
+    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn entry(answer: &str, nth: usize, call: &ToolCall) -> Call {
@@ -101,4 +117,19 @@ fn call_id(answer: &str, nth: usize) -> String {
     const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     let hash = Sha256::digest(format!("{answer} {nth}"));
     hash[..9].iter().map(|byte| char::from(DIGITS[usize::from(*byte) % DIGITS.len()])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_answers_of_two_times_have_two_ids_and_those_of_one_time_the_same() {
+        let at = |nanos| id("answer", Duration::from_nanos(nanos));
+        assert_eq!(at(7), at(7));
+        assert_ne!(at(7), at(8));
+        assert_ne!(id("another", Duration::ZERO), id("answer", Duration::ZERO));
+        assert_ne!(call_id(&at(7), 0), call_id(&at(7), 1));
+        assert_eq!(at(7).len(), 32);
+    }
 }

@@ -72,6 +72,8 @@ pub struct Settings {
     pub exact: bool,
     /// Draft length; ignored if `exact`.
     pub draft: Draft,
+    /// Callback before each piece of the prompt and after the last one: tokens evaluated so far, and all of them.
+    pub on_prefill: Option<fn(usize, usize)>,
 }
 
 impl Default for Settings {
@@ -85,6 +87,7 @@ impl Default for Settings {
             force: false,
             exact: false,
             draft: Draft::Auto,
+            on_prefill: None,
         }
     }
 }

@@ -71,9 +71,9 @@ pub enum Error {
         "the chat template has {bytes} bytes and {lines} lines; at most {max_bytes} and {max_lines} are accepted"
     )]
     TemplateSize {
-        /// Its size.
+        /// Bytes of the template.
         bytes: usize,
-        /// Its lines.
+        /// Lines of the template.
         lines: usize,
         /// The limit on bytes.
         max_bytes: usize,

@@ -34,16 +34,16 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     #[cfg(feature = "engine")]
-    /// Run models on a data set and compare them
+    /// Let models answer every call of a data set, and compare them
     Tft(Box<tft::Args>),
     /// Make a report from the rows of a run
     Report(report::Args),
-    /// Merge the rows of a run that was split into shards
+    /// Merge the rows of a run that was split by --shard
     Merge(merge::Args),
-    /// Score a file of predictions
+    /// Score a file of predictions that another program made
     Score(score::Args),
     #[cfg(feature = "engine")]
-    /// Measure the speed of a model, or count the decodes of its calls
+    /// Measure the speed of a model
     Speed(speed::Args),
     /// Compare a judge's verdicts with published ones
     CalibrateJudge(Box<calibrate_judge::Args>),

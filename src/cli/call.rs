@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+mod cached;
 mod input;
 mod settings;
 mod timings;
@@ -20,13 +21,13 @@ use super::{
     context::ContextArgs,
     error::advice,
     exit::{self, CliError},
-    output,
+    numbers::{positive, seed},
+    output, progress,
 };
 use edgecall::{
     Kind,
-    cache::Cache,
-    call::{self, Call, Draft, PromptTemplate, Request, RequestFields},
-    machine::{Thermometer, folders::cache_folder},
+    call::{self, Call, Draft, PromptTemplate, Request, RequestFields, Settings},
+    machine::Thermometer,
     memory::{self, Repack},
     runtime::{self, LoadOptions, Model, Trust, Vocabulary},
     schema::Status,
@@ -36,165 +37,175 @@ use std::{
     io::{self, Write},
     num::NonZeroUsize,
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
+/// Examples at the end of the help.
+const EXAMPLES: &str = "\
+Examples:
+  edgecall call -m model.gguf --tools tools.json \"Thai food in San Jose, please\"
+  edgecall call -m model.gguf --tools tools.json --messages conversation.json";
+
 /// The arguments of `edgecall call`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Model file to run
-    #[arg(
-        short,
-        long,
-        value_name = "MODEL.gguf",
-        env = "EDGECALL_MODEL",
-        hide_env_values = true,
-        required_unless_present = "explain_tools"
-    )]
+    #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
+    #[arg(help_heading = "Input")]
     model: Option<PathBuf>,
 
-    /// Load a model even if its architecture or tokenizer cannot be fully validated
-    #[arg(long)]
+    /// Load a model even if its architecture or tokenizer cannot be fully validated; only for files that you trust
+    #[arg(long, help_heading = "Input")]
     trust_model: bool,
 
     /// Tools that the model may call, as OpenAI or MCP list them; `-` reads stdin
-    #[arg(long, value_name = "TOOLS.json")]
+    #[arg(long, value_name = "TOOLS.json", help_heading = "Tools and schema")]
     tools: Option<PathBuf>,
 
-    /// Which tool the model must call: required, auto, none, or a tool's name [default: required, none without tools]
-    #[arg(long, value_name = "CHOICE")]
+    /// Call a tool (required), call one or answer in text (auto), answer in text (none), or call the tool of this name
+    /// [default: required, none without tools]
+    #[arg(long, value_name = "CHOICE", help_heading = "Tools and schema")]
     tool_choice: Option<String>,
 
-    /// Maximum number of calls in one turn [default: 1]
-    #[arg(long, value_name = "N")]
+    /// Maximum number of calls in one answer [default: 1]
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Tools and schema")]
     parallel: Option<NonZeroUsize>,
 
-    /// Answer with JSON that matches this schema, instead of a tool call
+    /// Answer with JSON that matches this schema, instead of a tool call; the prompt does not mention the schema
     #[arg(long, value_name = "SCHEMA.json", conflicts_with_all = ["tools", "tool_choice"])]
+    #[arg(help_heading = "Tools and schema")]
     json_schema: Option<PathBuf>,
 
-    /// Order of an object's keys: any, or as in the schema
-    #[arg(long, value_name = "ORDER", default_value = "any")]
+    /// Order of the keys in arguments: as the model chooses (any), or as in the schema
+    #[arg(long, value_name = "ORDER", default_value = "any", help_heading = "Tools and schema")]
     key_order: KeyOrderArg,
 
     /// Show how each keyword of the tools' schemas, or of --json-schema, is handled, and exit; loads no model
-    #[arg(long)]
+    #[arg(long, help_heading = "Tools and schema")]
     explain_tools: bool,
 
     /// With --explain-tools: print JSON
-    #[arg(long, requires = "explain_tools")]
+    #[arg(long, requires = "explain_tools", help_heading = "Tools and schema")]
     json: bool,
 
-    /// User message to answer, followed by text on stdin; `-` is stdin alone
+    /// User message to answer; text on stdin is appended, `-` is stdin alone; after `--` it may begin with a dash
     #[arg(value_name = "PROMPT", conflicts_with = "messages")]
-    prompt: Option<String>,
+    pub(super) prompt: Option<String>,
 
     /// Conversation to answer, in OpenAI's format; `-` reads stdin
-    #[arg(long, value_name = "MESSAGES.json")]
+    #[arg(long, value_name = "MESSAGES.json", help_heading = "Input")]
     messages: Option<PathBuf>,
 
     /// System message to put before the conversation
-    #[arg(long, value_name = "TEXT", conflicts_with = "task")]
-    system: Option<String>,
+    #[arg(long, value_name = "TEXT", conflicts_with = "task", allow_hyphen_values = true)]
+    #[arg(help_heading = "Input")]
+    pub(super) system: Option<String>,
 
-    /// Task description for the system message of TFT models
-    #[arg(long, value_name = "TASK.txt")]
+    /// Task description to put into the system message of distil labs' TFT models (others: --system)
+    #[arg(long, value_name = "TASK.txt", help_heading = "Input")]
     task: Option<PathBuf>,
 
     /// Format in which the model writes calls [default: detected from the chat template]
-    #[arg(long, value_name = "NAME", value_parser = dialects())]
+    #[arg(long, value_name = "NAME", value_parser = dialects(), help_heading = "Input")]
     dialect: Option<String>,
 
     /// Jinja chat template to use instead of the model's own
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
     chat_template: Option<PathBuf>,
 
-    /// Argument for the chat template (repeatable)
-    #[arg(long, value_name = "KEY=JSON", value_parser = template_arg)]
+    /// Variable for the chat template, such as depth=3 (repeatable)
+    #[arg(long, value_name = "KEY=JSON", value_parser = template_arg, help_heading = "Input")]
     template_arg: Vec<(String, serde_json::Value)>,
 
-    /// Print the prompt and exit; loads no weights
-    #[arg(long)]
-    print_prompt: bool,
-
-    /// Reasoning before the answer; auto leaves it to the chat template [default: off]
-    #[arg(long, value_name = "WHEN")]
+    /// Let the model reason before it answers: enable_thinking of the chat template is true (on), false (off) or left
+    /// out (auto) [default: off]
+    #[arg(long, value_name = "WHEN", help_heading = "Answer")]
     think: Option<ThinkArg>,
 
-    /// Maximum number of tokens to generate; a call that needs more fails [default: 512]
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<NonZeroUsize>,
+    /// Maximum number of tokens to generate; a call that needs more fails with exit code 1 [default: 512]
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Answer")]
+    pub(super) max_tokens: Option<NonZeroUsize>,
 
-    /// Close a call that reaches --max-tokens, if it has all required keys
-    #[arg(long)]
+    /// Close a call that reaches --max-tokens, if all required arguments are complete
+    #[arg(long, help_heading = "Answer")]
     close_at_budget: bool,
 
-    /// Draft tokens per decode: up to N, as many as pay off (auto), or none (off)
-    #[arg(long, value_name = "N", default_value = "auto", value_parser = draft)]
-    draft: Draft,
-
-    /// Decode one token at a time, without drafts or batches of forced tokens (slower)
-    #[arg(long, conflicts_with = "draft")]
-    exact: bool,
-
-    /// Context size in tokens [default: prompt and --max-tokens]
-    #[arg(long, value_name = "N")]
-    ctx: Option<NonZeroUsize>,
-
-    /// Run the model even if memory seems too small
-    #[arg(long)]
-    force: bool,
-
-    #[command(flatten)]
-    context: ContextArgs,
-
-    /// Repack weights for this CPU's kernels: faster, but takes memory for a copy; auto does it if there is enough
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    repack: RepackArg,
-
-    /// Sampling temperature; 0 is greedy decoding [default: 0]
-    #[arg(long, value_name = "T", value_parser = temperature)]
+    /// Sampling temperature; 0 always takes the likeliest token (greedy decoding) [default: 0]
+    #[arg(long, value_name = "T", value_parser = temperature, help_heading = "Sampling")]
     temperature: Option<f32>,
 
     /// Sample from the K most likely tokens
-    #[arg(long, value_name = "K", requires = "temperature")]
+    #[arg(long, value_name = "K", requires = "temperature", value_parser = positive)]
+    #[arg(help_heading = "Sampling")]
     top_k: Option<NonZeroUsize>,
 
     /// Sample from the most likely tokens with a total probability of P
     #[arg(long, value_name = "P", requires = "temperature", value_parser = probability)]
+    #[arg(help_heading = "Sampling")]
     top_p: Option<f32>,
 
     /// Sample from tokens at least P times as likely as the most likely one
     #[arg(long, value_name = "P", requires = "temperature", value_parser = probability)]
+    #[arg(help_heading = "Sampling")]
     min_p: Option<f32>,
 
-    /// Random seed [default: 0]
-    #[arg(long, value_name = "SEED")]
+    /// Random seed; has an effect only with a --temperature above 0 [default: 0]
+    #[arg(long, value_name = "SEED", value_parser = seed, help_heading = "Sampling")]
     seed: Option<u64>,
 
-    /// Print the call, a chat.completion object, or only the call's arguments or name
-    #[arg(long, value_name = "WHAT", default_value = "call")]
+    /// Guess up to N tokens ahead and check them in one decode (speculative decoding, from earlier text); auto: as many as
+    /// pay off
+    #[arg(long, value_name = "N|auto|off", default_value = "auto", value_parser = draft)]
+    #[arg(help_heading = "Speed and memory")]
+    draft: Draft,
+
+    /// Decode one token at a time, without drafts or batches of forced tokens (slower)
+    #[arg(long, conflicts_with = "draft", help_heading = "Speed and memory")]
+    exact: bool,
+
+    /// Context size in tokens [default: what prompt and --max-tokens need]
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Speed and memory")]
+    ctx: Option<NonZeroUsize>,
+
+    /// Run the model even if memory seems too small
+    #[arg(long, help_heading = "Speed and memory")]
+    force: bool,
+
+    #[command(flatten, next_help_heading = "Speed and memory")]
+    context: ContextArgs,
+
+    /// Copy the weights into a layout that is faster on this CPU; takes memory for the copy; auto: if there is enough
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Speed and memory")]
+    repack: RepackArg,
+
+    /// Print the call, OpenAI's chat.completion object, or only the call's arguments or name
+    #[arg(long, value_name = "WHAT", default_value = "call", help_heading = "Answer")]
     output: OutputArg,
 
-    /// Print text while it is generated
-    #[arg(long, conflicts_with = "output")]
+    /// Print text while it is generated (without tools, or with --tool-choice none)
+    #[arg(long, conflicts_with = "output", help_heading = "Answer")]
     stream: bool,
 
     /// Folder for cached prompt states and answers [default: edgecall in the user's cache folder]
-    #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true)]
+    #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true, help_heading = "Cache")]
     cache_dir: Option<PathBuf>,
 
     /// Neither read nor write the cache
-    #[arg(long)]
+    #[arg(long, help_heading = "Cache")]
     no_cache: bool,
 
-    /// Neither read nor write the log of answers in the cache
-    #[arg(long)]
+    /// Neither read nor write the cached answers, which drafts are guessed from
+    #[arg(long, help_heading = "Cache")]
     no_history: bool,
 
+    /// Print the prompt as the model gets it, and exit; loads no weights
+    #[arg(long, help_heading = "Diagnostics")]
+    print_prompt: bool,
+
     /// Print times, token counts and the context size to stderr
-    #[arg(long)]
+    #[arg(long, help_heading = "Diagnostics")]
     timings: bool,
 }
 
@@ -205,8 +216,9 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     }
     let file = args.model.clone();
     let Some(path) = &file else {
-        return Err(CliError::usage("there is no model; give -m MODEL.gguf"));
+        return Err(CliError::usage("there is no model; give -m MODEL.gguf, or set EDGECALL_MODEL"));
     };
+    output::check()?;
     runtime::kernels::active()?;
     if !args.force {
         /// Stacks of the threads that read the tools and the template, which are given back before a model is loaded.
@@ -220,7 +232,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     args.adopt(&fields);
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let template = template(&args)?;
-    let settings = settings(&args);
+    let settings = Settings { on_prefill: progress::prefill(), ..settings(&args) };
     let request = Request {
         choice: ask.choice.clone(),
         parallel: args.parallel.unwrap_or(NonZeroUsize::MIN),
@@ -240,23 +252,14 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         )?)?);
     }
     let thermometer = args.timings.then(Thermometer::start);
-    let repack = args.repack.into();
-    let load = LoadOptions { trust, repack: repack != Repack::Never };
-    let model = Model::load_as(path, load, |header| {
-        let (load, shortage) = call::load_options(header, trust, repack, &request, &settings)?;
-        if let Some(shortage) = shortage {
-            // Nobody reads a closed stderr.
-            let _ = writeln!(io::stderr(), "warning: {shortage}{}", advice(&shortage.remedies));
-        }
-        Ok::<_, call::Error>(load)
-    })?;
+    let model = load(&args, path, trust, &request, &settings)?;
     let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()), thermometer };
     let mut stream = Stream::default();
     let mut reader = |text: &str| match args.stream {
         true => stream.push(text),
         false => ControlFlow::Continue(()),
     };
-    let cache = cache(&args);
+    let (cache, cache_problem) = cached::cache(args.cache_dir.clone(), args.no_cache, args.no_history);
     let call = Call {
         model: &model,
         template: &template,
@@ -266,6 +269,12 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     };
     let answer = call::ask_with(&call, &mut reader);
     let answer = answer.inspect_err(|error| show_partial(error, args.timings.then_some(&start)))?;
+    tracing::info!(
+        prompt_tokens = answer.timings.prompt_tokens,
+        restored_tokens = answer.timings.restored_tokens,
+        generated_tokens = answer.timings.generated_tokens,
+        "answered"
+    );
     let printed = match args.stream {
         true => stream.finish().map_err(Into::into),
         false => answer::print(&answer, &ask.choice, args.output, path),
@@ -273,18 +282,35 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     answer::comment(&answer, args.output);
     if args.timings {
         timings::show(&start, &answer.timings);
+        if let Some(problem) = cache_problem {
+            let _ = writeln!(io::stderr(), "no cache: {problem}");
+        }
     }
     // The answer is already printed; states may still be written to the cache.
     drop(cache);
     printed
 }
 
-fn cache(args: &Args) -> Option<Cache> {
-    if args.no_cache {
-        return None;
-    }
-    let cache = Cache::new(&args.cache_dir.clone().or_else(cache_folder)?);
-    Some(if args.no_history { cache.without_history() } else { cache })
+/// Loads the model as its size, this machine's memory and the arguments allow.
+fn load(
+    args: &Args,
+    path: &Path,
+    trust: Trust,
+    request: &Request<'_>,
+    settings: &Settings,
+) -> anyhow::Result<Model> {
+    let repack = args.repack.into();
+    let load = LoadOptions { trust, repack: repack != Repack::Never };
+    let model = Model::load_as(path, load, |header| {
+        let (load, shortage) = call::load_options(header, trust, repack, request, settings)?;
+        if let Some(shortage) = shortage {
+            // Nobody reads a closed stderr.
+            let _ = writeln!(io::stderr(), "warning: {shortage}{}", advice(&shortage.remedies));
+        }
+        Ok::<_, call::Error>(load)
+    })?;
+    tracing::info!(model = %path.display(), ms = model.load_time().as_millis(), "loaded");
+    Ok(model)
 }
 
 /// Prints how each keyword is handled. Tools with an unusable schema are listed too.

@@ -34,6 +34,7 @@ fn completed(command: &Command) -> Command {
         .about(command.get_about().cloned().unwrap_or_default())
         .version(command.get_version().map_or("", |_| env!("CARGO_PKG_VERSION")))
         .disable_version_flag(command.get_version().is_none())
+        .disable_help_flag(true)
         .args(arguments.map(hinted))
         .subcommands(visible.map(completed))
 }

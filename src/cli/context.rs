@@ -1,5 +1,6 @@
 //! Runtime options that `call` and `bench` share.
 
+use super::numbers::positive;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::runtime::{FlashAttention, KV_TYPES, KvType, Options};
 use std::num::NonZeroUsize;
@@ -8,15 +9,14 @@ use std::num::NonZeroUsize;
 #[derive(clap::Args)]
 pub struct ContextArgs {
     /// Number of threads [default: physical cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     threads: Option<NonZeroUsize>,
 
-    /// Type of the KV cache
+    /// Type of the numbers in the KV cache; smaller ones save memory and lose precision
     #[arg(long, value_name = "TYPE", default_value = KvType::DEFAULT, value_parser = kv_types())]
     kv_type: String,
 
-    /// Use flash attention: long contexts take less memory, decoding is slower; auto uses it only if the KV cache is
-    /// quantized
+    /// Use flash attention: less memory for long contexts, slower decoding; auto: only with a quantized --kv-type
     #[arg(long, value_name = "WHEN", default_value = FlashAttention::Auto.name())]
     #[arg(value_parser = flash_attention())]
     flash_attn: FlashAttention,

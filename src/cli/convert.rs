@@ -9,6 +9,7 @@ mod checks;
 
 use super::{
     exit::{leave, watch_interrupt},
+    numbers::positive,
     output::{self, Format},
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -21,7 +22,6 @@ use edgecall::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::{self, IsTerminal},
     num::NonZero,
     path::PathBuf,
     sync::{
@@ -30,10 +30,17 @@ use std::{
     },
 };
 
+/// Examples at the end of the help.
+const EXAMPLES: &str = "\
+Examples:
+  edgecall convert my-model                                (my-model-Q4_K_M.gguf)
+  edgecall convert my-model -t f16,q8_0,q4_k_m -o folder   (three files in folder)";
+
 /// The arguments of `edgecall convert`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder with config.json, tokenizer.json and model*.safetensors
+    /// Folder with config.json, tokenizer.json and model*.safetensors, as transformers saves a model
     #[arg(value_name = "CHECKPOINT_DIR")]
     checkpoint: PathBuf,
 
@@ -42,36 +49,36 @@ pub struct Args {
     #[arg(value_parser = file_types(), ignore_case = true)]
     types: Vec<FileType>,
 
-    /// Output file, or folder if there are several types
+    /// Output file, or folder if there are several types [default: CHECKPOINT-TYPE.gguf in this folder]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
 
-    /// Type of the matrices whose names match the regex (repeatable)
+    /// Use TYPE for the matrices whose names match REGEX (repeatable)
     #[arg(long = "tensor-type", value_name = "REGEX=TYPE")]
     overrides: Vec<Override>,
 
-    /// Round weights to F16 first, like a conversion by way of an F16 file
+    /// Round weights to F16 before quantizing them, for the same bits as by way of an F16 file
     #[arg(long)]
     via_f16: bool,
 
-    /// Leave out a stored output head that equals the embedding
+    /// Do not write an output head (lm_head) that equals the token embedding
     #[arg(long)]
     drop_tied_head: bool,
 
-    /// Pre-tokenizer to use instead of the detected one
+    /// Pre-tokenizer to use instead of the detected one, by llama.cpp's name
     #[arg(long, value_name = "NAME")]
     pre: Option<String>,
 
-    /// Skip the comparison of tokens with llama.cpp's; the manifest then has no answers either
+    /// Do not compare llama.cpp's tokens with the checkpoint's tokenizer; the manifest then has no answers either
     #[arg(long)]
     no_check: bool,
 
-    /// Do not store answers to fixed prompts, which doctor compares with, in the manifest
+    /// Store no answers to fixed prompts in the manifest (OUT.json), which `edgecall doctor` compares with
     #[arg(long)]
     no_answers: bool,
 
-    /// Number of threads (default: all)
-    #[arg(long, value_name = "N")]
+    /// Number of threads [default: all CPUs]
+    #[arg(long, value_name = "N", value_parser = positive)]
     threads: Option<NonZero<usize>>,
 
     /// Replace existing files
@@ -164,7 +171,7 @@ struct Bar(ProgressBar);
 
 impl Bar {
     fn new(format: Format) -> Bar {
-        if format == Format::Json || !io::stderr().is_terminal() {
+        if format == Format::Json || !output::is_stderr_a_screen() {
             return Bar(ProgressBar::hidden());
         }
         let style = ProgressStyle::with_template(

@@ -18,14 +18,14 @@ use std::path::PathBuf;
 /// The arguments of `edgecall doctor`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Model to test: its speed, and its answers against those from its conversion
+    /// Model to test: its speed, and its answers against those that `edgecall convert` stored in its manifest
     #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
     model: Option<PathBuf>,
 
     #[command(flatten)]
     context: ContextArgs,
 
-    /// Load a model even if its architecture or tokenizer cannot be fully validated
+    /// Load a model even if its architecture or tokenizer cannot be fully validated; only for files that you trust
     #[arg(long)]
     trust_model: bool,
 

@@ -1,6 +1,6 @@
 //! Converts a result into an exit code and an error message on stderr.
 
-use super::error;
+use super::{error, output};
 use edgecall::{Kind, stack};
 use std::{
     io::{self, Write},
@@ -42,6 +42,7 @@ pub fn code(result: anyhow::Result<()>) -> ExitCode {
     if is_broken_pipe(&error) {
         return ExitCode::SUCCESS;
     }
+    output::clear_progress();
     // Nobody reads a closed stderr; the exit code still tells.
     let remedies = error.chain().map(error::remedies).find(|remedies| !remedies.is_empty());
     let advice = error::advice(&remedies.unwrap_or_default());
@@ -57,6 +58,7 @@ pub fn code(result: anyhow::Result<()>) -> ExitCode {
 pub fn leave_on_interrupt(message: &'static str, before: impl Fn() + Send + 'static) -> anyhow::Result<()> {
     let handler = move || {
         before();
+        output::clear_progress();
         let _ = writeln!(io::stderr(), "error: {message}");
         leave(130)
     };

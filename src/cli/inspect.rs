@@ -1,7 +1,10 @@
 //! `edgecall inspect`.
 
-use super::output::{Format, emit};
-use clap::value_parser;
+use super::{
+    numbers::between,
+    output::{Format, emit},
+};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
     gguf::{GgmlType, KV_TYPES, KvType},
     inspect::{self, Run, WithTensors},
@@ -16,14 +19,14 @@ pub struct Args {
     path: PathBuf,
 
     /// Context size for the memory estimate, in tokens [default: the model's, at most 4096]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = between(1, u32::MAX))]
     ctx: Option<u32>,
 
-    /// Type of the KV cache for the memory estimate (f16, q8_0 ...)
-    #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = kv_type)]
+    /// Type of the KV cache for the memory estimate
+    #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = kv_type())]
     kv_type: GgmlType,
 
-    /// List the tensors too
+    /// List the tensors, too
     #[arg(long)]
     tensors: bool,
 
@@ -45,10 +48,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Parses the value of `--kv-type`.
-fn kv_type(name: &str) -> Result<GgmlType, String> {
-    KvType::named(name).map(|kv| kv.ggml_type).ok_or_else(|| {
-        let names: Vec<_> = KV_TYPES.iter().map(|kv| kv.name).collect();
-        format!("the cache can be {}", names.join(", "))
-    })
+/// Parser for `--kv-type`.
+fn kv_type() -> impl TypedValueParser<Value = GgmlType> {
+    PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name))
+        .map(|name| KvType::named(&name).expect("clap takes no other name").ggml_type)
 }

@@ -15,47 +15,57 @@ mod error;
 mod exit;
 mod inspect;
 mod man;
+mod numbers;
 mod output;
+mod parse;
 #[cfg(feature = "engine")]
 mod progress;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 use std::process::ExitCode;
+
+/// Heading of the options that every command has.
+const GLOBAL: &str = "Global options";
 
 /// Convert a tuned checkpoint to GGUF, and make tool calls with it
 #[derive(Parser)]
 #[command(name = "edgecall", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(disable_help_flag = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Log more to stderr: -v info, -vv debug, -vvv trace (or set RUST_LOG)
-    #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = 100)]
+    /// Log to stderr: -v edgecall's steps, -vv llama.cpp's log too, -vvv all of both (or set RUST_LOG)
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = GLOBAL, display_order = 100)]
     verbose: u8,
 
     #[cfg(feature = "engine")]
     /// CPU kernels to use instead of the best for this CPU; `edgecall doctor` lists them
     #[arg(long, value_name = "NAME", env = "EDGECALL_KERNELS", hide_env_values = true)]
-    #[arg(global = true, display_order = 101)]
+    #[arg(global = true, help_heading = GLOBAL, display_order = 101)]
     kernels: Option<String>,
+
+    /// Print help (-h: a summary)
+    #[arg(short, long, action = ArgAction::Help, global = true, help_heading = GLOBAL, display_order = 102)]
+    help: Option<bool>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Convert a checkpoint folder to GGUF
+    /// Convert a Hugging Face checkpoint folder to GGUF files of one or more types
     Convert(convert::Args),
-    /// Show the contents and the memory needs of a GGUF file or checkpoint
+    /// Show what a GGUF file or checkpoint holds, and how much memory it needs
     Inspect(inspect::Args),
     #[cfg(feature = "engine")]
-    /// Make a tool call
+    /// Let a model answer a prompt with a tool call
     Call(Box<call::Args>),
-    /// Compare quantisations on a tool-calling data set
+    /// Compare models, such as quantisations of one, on a tool-calling data set
     Bench(bench::Args),
     #[cfg(feature = "engine")]
     /// List or clear the cache of prompt states and answers
     Cache(cache::Args),
     #[cfg(feature = "engine")]
-    /// Check this machine, and a model's speed and answers on it
+    /// Check this machine, and whether a model is fast and right on it
     Doctor(doctor::Args),
     /// Print the completion script for a shell
     Completions(completions::Args),
@@ -68,10 +78,10 @@ enum Command {
 pub fn main() -> ExitCode {
     #[cfg(feature = "engine")]
     let started = std::time::Instant::now();
-    let cli = Cli::parse();
+    let cli = parse::parse();
     output::start_log(cli.verbose);
     #[cfg(feature = "engine")]
-    if let Some(name) = cli.kernels.as_deref().filter(|name| !name.is_empty()) {
+    if let Some(name) = cli.kernels.as_deref() {
         edgecall::runtime::kernels::ask_for(name);
     }
     let result = match cli.command {

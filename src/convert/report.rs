@@ -61,7 +61,7 @@ pub struct FileReport {
     pub fallbacks: Vec<Fallback>,
     /// Bytes that the stored copy of the embedding adds to the file; `None` if there is none.
     pub tied_head_bytes: Option<u64>,
-    /// Total seconds of the workers for this file; `None` for a plan.
+    /// Seconds that all worker threads together spent on this file; `None` if nothing was converted.
     pub busy_s: Option<f64>,
 }
 

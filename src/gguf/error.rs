@@ -80,7 +80,7 @@ pub enum Error {
         what: String,
         /// Its offset.
         offset: u64,
-        /// The defect.
+        /// Defect of the name.
         problem: NameProblem,
     },
     /// A key that the file has twice.

@@ -249,7 +249,7 @@ impl<'c> Constraint<'c> {
         self.validator.as_ref().map_or_else(Position::default, |validator| validator.position())
     }
 
-    /// The next step towards an early end of the text; `mask` are the tokens that may follow. Without a validator,
+    /// The next step towards an early end of the text; `mask` holds the tokens that may follow. Without a validator,
     /// any of them is chosen. `closing` keeps track of failed attempts.
     pub fn closing(&mut self, closing: &mut Closing, mask: Mask) -> Way {
         match &mut self.validator {

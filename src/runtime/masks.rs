@@ -36,7 +36,7 @@ impl Masks {
         Masks { env, computed: AtomicUsize::new(0), slices: Arc::default() }
     }
 
-    /// A factory of parsers that can use [`Masks`], since they know of the slices. The trie of `env` may be
+    /// Factory of llguidance's parsers, which are told of the slices that [`Masks`] uses. The trie of `env` may be
     /// missing, so that the factory copies nothing of it.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ pub use compiler::Compiler;
 pub use constraint::Constraint;
 pub use draft::Drafter;
 pub use error::Error;
-pub use ffi::leave;
+pub use ffi::{kernels::started_without_stdout, leave};
 pub use fingerprint::{FileStat, ModelFile, fingerprint};
 pub use generate::{Completion, DecodeMode, Finish, Steps};
 pub use mask::Mask;

@@ -55,12 +55,19 @@ pub struct Prefix<'m> {
     session: Session<'m>,
     // Tokens of the last prompt in the sequence whose state is that of its fixed pieces.
     held: Vec<i32>,
+    progress: Option<fn(usize, usize)>,
 }
 
 impl<'m> Prefix<'m> {
     /// Wraps a session without tokens.
     pub fn new(session: Session<'m>) -> Prefix<'m> {
-        Prefix { session, held: Vec::new() }
+        Prefix { session, held: Vec::new(), progress: None }
+    }
+
+    /// The same with a callback before each piece that is computed and after the last one: tokens of the prompt that
+    /// are in the sequence, and all of them.
+    pub fn with_progress(self, progress: Option<fn(usize, usize)>) -> Prefix<'m> {
+        Prefix { progress, ..self }
     }
 
     /// The session, to read logits from and to generate in.
@@ -124,10 +131,12 @@ impl<'m> Prefix<'m> {
         let mut computed = Vec::new();
         for end in ends.into_iter().skip_while(|&end| end <= before) {
             let began = Instant::now();
+            self.show_progress(start, prompt.len());
             self.session.append(&prompt[start..end])?;
             computed.push((start..end, began.elapsed()));
             start = end;
         }
+        self.show_progress(start, prompt.len());
         if let Some(cache) = cache {
             let asked_once = prompt.iter().rposition(|&token| ends_turn(token)).unwrap_or(prompt.len());
             for (piece, time) in computed {
@@ -143,6 +152,12 @@ impl<'m> Prefix<'m> {
         // Backing out of the first generated token decodes the prompt's last token again by itself.
         self.held.extend_from_slice(&prompt[..prompt.len().saturating_sub(1)]);
         Ok(Evaluated { computed: prompt.len() - before, restored, restore_time })
+    }
+
+    fn show_progress(&self, done: usize, all: usize) {
+        if let Some(progress) = self.progress {
+            progress(done, all);
+        }
     }
 
     /// Drops everything but the tokens up to the first end of a turn, the system message. So each evaluation of

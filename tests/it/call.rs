@@ -441,8 +441,8 @@ fn what_goes_wrong_has_its_exit_code_and_says_why() {
         (
             &["--tools", "tools.json", "--messages", "messages.json", "--messages", "-"],
             "",
-            2,
-            "multiple times",
+            65,
+            "stdin: there are no messages",
         ),
         (&["--json-schema", "tools.json", "--messages", "request.json"], "", 65, "an object or a boolean"),
         (

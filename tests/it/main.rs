@@ -36,6 +36,9 @@ mod choice;
 /// The number and kind of calls are those that the request allows, at every token limit.
 #[cfg(feature = "engine")]
 mod choice_calls;
+/// What people type is taken as it was meant or refused with what to type instead.
+#[cfg(feature = "engine")]
+mod command_line;
 /// A conversion gives the same bytes for the same input, whatever the threads and shards.
 mod convert;
 /// The call format is detected from the chat template, and its grammar accepts no other format.

@@ -49,7 +49,7 @@ fn the_manual_has_a_page_for_each_command_that_help_lists() {
             let name = path.collect::<Vec<_>>().join("-") + ".1";
             let page =
                 fs::read_to_string(folder.path().join(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));
-            assert!(page.contains(".SH DESCRIPTION") && page.contains(".SH OPTIONS"), "{name}");
+            assert!(page.contains(".SH DESCRIPTION") && page.contains("OPTIONS\"\n.TP"), "{name}");
         }
     }
 }

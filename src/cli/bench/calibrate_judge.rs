@@ -4,6 +4,7 @@ use super::{judge, network};
 use crate::cli::error::ReadError;
 use crate::cli::{
     exit::{self, CliError},
+    numbers::positive,
     output::{Format, emit},
 };
 use edgecall::{
@@ -37,7 +38,7 @@ pub struct Args {
     files: Vec<PathBuf>,
 
     /// Use only the first N rows of each file
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     limit: Option<std::num::NonZeroUsize>,
 
     /// Print one JSON document

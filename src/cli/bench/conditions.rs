@@ -1,6 +1,9 @@
 //! Runtime options of a run, which together with models and modes make the variants to compare.
 
-use crate::cli::context::{flash_attention, kv_types, on_or_off};
+use crate::cli::{
+    context::{flash_attention, kv_types, on_or_off},
+    numbers::positive,
+};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
     bench::{
@@ -20,7 +23,7 @@ use std::{
 /// The arguments for runtime options.
 #[derive(clap::Args)]
 pub struct Conditions {
-    /// Load models even if their architecture or tokenizer cannot be fully validated
+    /// Load models even if their architecture or tokenizer cannot be fully validated; only for files that you trust
     #[arg(long)]
     trust_model: bool,
 
@@ -41,12 +44,12 @@ pub struct Conditions {
 
     /// Repack weights for this CPU's kernels (on), use them as stored (off), or compare both; the reference uses the
     /// first
-    #[arg(long = "repack", value_name = "WHETHER", value_delimiter = ',', default_value = "on")]
+    #[arg(long = "repack", value_name = "WHEN", value_delimiter = ',', default_value = "on")]
     #[arg(value_parser = on_or_off())]
     repacks: Vec<bool>,
 
     /// Number of threads [default: physical cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     threads: Option<NonZeroUsize>,
 
     /// Run the reference again with one condition changed, to measure noise [without values: all of them]

@@ -19,11 +19,12 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Servers")]
 pub struct Args {
-    /// Also run a model on this server with our prompts; EDGECALL_API_KEY holds the key
+    /// Also run a model on this server, with prompts that edgecall renders (/v1/completions); the key is in
+    /// EDGECALL_API_KEY, else OPENAI_API_KEY
     #[arg(long, value_name = "URL", requires = "endpoint_model", conflicts_with = "endpoint_chat")]
     endpoint: Option<String>,
 
-    /// Also run a model on this server, which renders the prompts itself
+    /// Also run a model on this server, which renders the prompts itself (/v1/chat/completions)
     #[arg(long, value_name = "URL", requires = "endpoint_model")]
     endpoint_chat: Option<String>,
 
@@ -31,11 +32,11 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     endpoint_model: Option<String>,
 
-    /// Compare the others with the server's model
+    /// Use the server's model as the reference that the others are compared with
     #[arg(long, requires = "endpoint", conflicts_with_all = ["reference", "endpoint_chat"])]
     endpoint_reference: bool,
 
-    /// Chat template for the server's prompts, Jinja or GGUF [default: the reference's]
+    /// Chat template for the server's prompts: a Jinja file, or a GGUF file that has one [default: the reference's]
     #[arg(long, value_name = "FILE", requires = "endpoint", conflicts_with = "endpoint_chat")]
     chat_template: Option<PathBuf>,
 }

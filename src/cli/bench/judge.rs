@@ -1,7 +1,7 @@
 //! The judge: arguments, and runs with a progress bar.
 
 use super::network;
-use crate::cli::exit::CliError;
+use crate::cli::{exit::CliError, numbers::between, output};
 use clap::builder::TypedValueParser;
 #[cfg(feature = "engine")]
 use edgecall::bench::{Dataset, row::RowWriter};
@@ -15,7 +15,6 @@ use edgecall::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::Mutex,
 };
@@ -24,7 +23,7 @@ use std::{
 #[derive(clap::Args)]
 #[command(next_help_heading = "Judge")]
 pub struct Args {
-    /// Server of an LLM judge; EDGECALL_JUDGE_API_KEY or EDGECALL_API_KEY holds the key
+    /// Server of a judge model; the key is in EDGECALL_JUDGE_API_KEY, else EDGECALL_API_KEY, else OPENAI_API_KEY
     #[arg(long, value_name = "URL", requires = "judge_model")]
     judge: Option<String>,
 
@@ -32,20 +31,20 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "judge")]
     judge_model: Option<String>,
 
-    /// Votes per call, an odd number; the majority decides
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..100).try_map(odd))]
+    /// Number of votes for each call, an odd one; the majority decides
+    #[arg(long, value_name = "N", default_value = "1", value_parser = between(1, 99).try_map(odd))]
     judge_votes: usize,
 
     /// Sampling temperature of the judge [default: 0; for several votes 0.7]
     #[arg(long, value_name = "T", value_parser = temperature)]
     judge_temperature: Option<f64>,
 
-    /// Maximum number of tokens of a verdict, reasoning included
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = clap::value_parser!(u32).range(16..))]
+    /// Maximum number of tokens in a verdict, reasoning included
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = between(16, u32::MAX))]
     judge_max_tokens: u32,
 
     /// Maximum number of concurrent requests
-    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = between(1, 256))]
     judge_concurrency: u32,
 
     /// File of votes to reuse and extend [default: in the user's cache folder]
@@ -169,7 +168,7 @@ impl ConfiguredJudge {
 
 /// Progress bar on stderr if it is a terminal.
 fn bar() -> ProgressBar {
-    if !io::stderr().is_terminal() {
+    if !output::is_stderr_a_screen() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("verdicts {wide_bar} {pos} of {len} {eta:>4}");

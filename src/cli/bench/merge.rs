@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// The arguments of `edgecall bench merge`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Shards of one run to merge
+    /// Rows of the shards of one run
     #[arg(value_name = "SHARD.jsonl", required = true)]
     files: Vec<PathBuf>,
 

@@ -1,5 +1,6 @@
 //! Arguments for connections to servers.
 
+use crate::cli::numbers::between;
 use edgecall::http::{self, Client, Key, RetryPolicy};
 use std::time::Duration;
 
@@ -8,11 +9,11 @@ use std::time::Duration;
 #[command(next_help_heading = "Servers")]
 pub struct Args {
     /// Timeout of a request to a server, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = between(1, u32::MAX))]
     timeout: u32,
 
-    /// Number of retries when a server fails or is busy
-    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(..=100))]
+    /// Number of retries after an error of a server, or when it is busy
+    #[arg(long, value_name = "N", default_value = "5", value_parser = between(0, 100))]
     retries: u32,
 }
 

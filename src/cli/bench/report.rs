@@ -5,7 +5,7 @@ use super::{
     outputs::{self, Output, exported, write_beside},
     read_rows,
 };
-use crate::cli::{exit::CliError, output};
+use crate::cli::{exit::CliError, numbers::seed, output};
 use anyhow::Context;
 use edgecall::{
     Kind,
@@ -36,8 +36,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE.html")]
     html: Option<PathBuf>,
 
-    /// Random seed of the bootstraps and sign flips
-    #[arg(long, value_name = "SEED", default_value_t = Rules::default().seed)]
+    /// Random seed of the statistics (bootstrap, sign-flip test)
+    #[arg(long, value_name = "SEED", default_value_t = Rules::default().seed, value_parser = seed)]
     seed: u64,
 
     /// With --judge: folder with the data of the rows

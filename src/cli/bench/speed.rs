@@ -4,6 +4,7 @@ use crate::cli::{
     call::draft,
     context::{ContextArgs, on_or_off},
     exit::{self, CliError},
+    numbers::positive,
     output::{Format, emit},
     progress::Line,
 };
@@ -34,11 +35,11 @@ pub struct Args {
     #[arg(long, requires = "data", conflicts_with = "replay")]
     calls: bool,
 
-    /// Count the decodes that a data set's ground-truth answers take; needs no weights
+    /// Count the decodes that a data set's right answers would take; needs no weights
     #[arg(long, requires = "data")]
     replay: bool,
 
-    /// Measure prefill and decode alone, which takes a minute or two
+    /// Measure only the speed of prefill and decode, which takes a minute or two
     #[arg(long, conflicts_with_all = ["calls", "replay"])]
     quick: bool,
 
@@ -47,11 +48,11 @@ pub struct Args {
     data: Option<PathBuf>,
 
     /// With --calls: make only the first N calls
-    #[arg(long, value_name = "N", requires = "calls")]
+    #[arg(long, value_name = "N", requires = "calls", value_parser = positive)]
     limit: Option<NonZeroUsize>,
 
-    /// With --calls: draft tokens per decode: up to N, as many as pay off (auto), or none (off)
-    #[arg(long, value_name = "N", default_value = "auto", value_parser = draft)]
+    /// With --calls: guess up to N tokens ahead and check them in one decode; auto: as many as pay off
+    #[arg(long, value_name = "N|auto|off", default_value = "auto", value_parser = draft)]
     draft: Draft,
 
     /// With --calls: decode one token at a time
@@ -63,14 +64,14 @@ pub struct Args {
     free: bool,
 
     /// With --calls: maximum number of tokens in a call
-    #[arg(long, value_name = "N", default_value = "512")]
+    #[arg(long, value_name = "N", default_value = "512", value_parser = positive)]
     max_tokens: NonZeroUsize,
 
     #[command(flatten)]
     context: ContextArgs,
 
-    /// Repack weights for this CPU's kernels (on), or use them as stored (off)
-    #[arg(long, value_name = "WHETHER", default_value = "on")]
+    /// Copy the weights into a layout that is faster on this CPU (on), or use them as stored (off)
+    #[arg(long, value_name = "WHEN", default_value = "on")]
     #[arg(value_parser = on_or_off(), action = ArgAction::Set)]
     repack: bool,
 
@@ -78,7 +79,7 @@ pub struct Args {
     #[arg(long, hide = true, conflicts_with_all = ["calls", "replay"])]
     start: bool,
 
-    /// Load a model even if its architecture or tokenizer cannot be fully validated
+    /// Load a model even if its architecture or tokenizer cannot be fully validated; only for files that you trust
     #[arg(long)]
     trust_model: bool,
 

@@ -15,6 +15,7 @@ use super::{
 use crate::cli::{
     convert::file_types,
     exit::{self, CliError},
+    numbers::{positive, whole},
     output,
 };
 use anyhow::Context;
@@ -37,10 +38,17 @@ use std::{
 };
 use values::{gate, metrics, modes, points, shard, splits};
 
+/// Examples at the end of the help.
+const EXAMPLES: &str = "\
+Examples:
+  edgecall bench tft --data my-data -m a-F16.gguf -m a-Q4_K_M.gguf --html a.html
+  edgecall bench tft --data my-data --checkpoint my-model --types q8_0,q4_k_m";
+
 /// The arguments of `edgecall bench tft`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder with job_description.json and test.jsonl
+    /// Folder with the data set: job_description.json (task and tools) and test.jsonl (conversations and right calls)
     #[arg(long, value_name = "DIR", required_unless_present = "test")]
     data: Option<PathBuf>,
 
@@ -57,7 +65,7 @@ pub struct Args {
     #[arg(required_unless_present_any = ["checkpoint", "endpoint", "endpoint_chat"])]
     models: Vec<PathBuf>,
 
-    /// Checkpoint to convert first; the converted files are run
+    /// Hugging Face checkpoint to convert first; the converted files are run
     #[arg(long, value_name = "CHECKPOINT_DIR")]
     checkpoint: Option<PathBuf>,
 
@@ -74,36 +82,36 @@ pub struct Args {
     #[arg(long, value_name = "MODEL.gguf")]
     reference: Option<PathBuf>,
 
-    /// Decode freely, or constrained to a call with keys in any order or in the schema's [default: any; with a server
-    /// free]
+    /// Decode without a grammar (free), or with one that only takes valid calls, with keys in any order (any) or in the
+    /// schema's (schema) [default: any; with a server free]
     #[arg(long = "mode", value_name = "MODE", value_delimiter = ',')]
     #[arg(value_parser = modes())]
     modes: Vec<Mode>,
 
-    /// Run all cases, or the 78 with published predictions
+    /// Run all calls of the data set, or the 78 of the TFT test set with published predictions
     #[arg(long, value_name = "SPLIT", default_value = "all359", value_parser = splits())]
     split: Split,
 
-    /// Run only the first N cases
-    #[arg(long, value_name = "N")]
+    /// Run only the first N calls of the data set
+    #[arg(long, value_name = "N", value_parser = positive)]
     limit: Option<NonZeroUsize>,
 
-    /// Run every Nth conversation, starting with the Ith; 1/3, 2/3 and 3/3 cover all
+    /// Run every Nth conversation, starting with the Ith, to share the work between machines; 1/2 and 2/2 cover all
     #[arg(long, value_name = "I/N", value_parser = shard)]
     shard: Option<(usize, usize)>,
 
     /// Maximum number of tokens in an answer
-    #[arg(long, value_name = "N", default_value = "512")]
+    #[arg(long, value_name = "N", default_value = "512", value_parser = positive)]
     max_tokens: NonZeroUsize,
 
     #[command(flatten)]
     conditions: Conditions,
 
-    /// Measure the speed of calls on the first N conversations; models take turns
-    #[arg(long, value_name = "N", default_value = "3")]
+    /// Measure the speed of calls on the first N conversations, with models taking turns; 0 measures none
+    #[arg(long, value_name = "N", default_value = "3", value_parser = whole)]
     speed: usize,
 
-    /// Do not measure NLL and KL divergence
+    /// Do not measure how far probabilities move: the negative log-likelihood and the KL divergence
     #[arg(long)]
     no_drift: bool,
 
@@ -111,7 +119,7 @@ pub struct Args {
     #[arg(long, value_name = "METRIC", value_parser = metrics())]
     primary: Option<String>,
 
-    /// Largest acceptable loss, in percentage points
+    /// Largest acceptable loss of the primary metric, in percentage points
     #[arg(long, value_name = "POINTS", default_value = "3", value_parser = points)]
     margin: f64,
 
@@ -119,11 +127,11 @@ pub struct Args {
     #[arg(short, long, value_name = "RUN.jsonl")]
     out: Option<PathBuf>,
 
-    /// Resume an interrupted run
+    /// Go on with an interrupted run: keep the rows in --out, and add those that are missing
     #[arg(long)]
     resume: bool,
 
-    /// Write the report as JSON to this file, with every score
+    /// Write the report as JSON, with every score, to this file
     #[arg(long, value_name = "FILE.json")]
     json: Option<PathBuf>,
 
@@ -147,7 +155,7 @@ pub struct Args {
     #[arg(long, value_name = "METRIC=X", value_parser = gate)]
     fail_under: Vec<(String, f64)>,
 
-    /// Print the number of computed prompt tokens to stderr
+    /// Print the number of prompt tokens that were computed to stderr
     #[arg(long)]
     timings: bool,
 

@@ -1,6 +1,9 @@
 //! Output of an answer on stdout, with remarks on stderr.
 
-use super::super::{exit::CliError, output};
+use super::super::{
+    exit::CliError,
+    output::{self, StdoutError},
+};
 use clap::ValueEnum;
 use edgecall::{
     Kind,
@@ -12,7 +15,7 @@ use std::{
     io::{self, Write},
     ops::ControlFlow,
     path::Path,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Part of an answer to print.
@@ -42,7 +45,7 @@ pub fn print(answer: &Answer, choice: &Choice, output: OutputArg, model: &Path) 
     match output {
         OutputArg::Openai => {
             let name = model.file_stem().unwrap_or_default().to_string_lossy();
-            let object = ChatCompletion::new(answer, name, created()?);
+            let object = ChatCompletion::created_at(answer, name, created()?);
             Ok(output::line(&json::spaced(&object))?)
         }
         OutputArg::Arguments => part("arguments", &|call| call.arguments_text().to_owned()),
@@ -86,17 +89,17 @@ fn say(text: Option<&str>) {
     }
 }
 
-/// Seconds since 1970, or `SOURCE_DATE_EPOCH` if it is set, for reproducible output.
-fn created() -> anyhow::Result<u64> {
+/// Time since 1970, or `SOURCE_DATE_EPOCH` if it is set, for reproducible output.
+fn created() -> anyhow::Result<Duration> {
     let pinned = chat::source_date_epoch()?;
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    Ok(pinned.map_or_else(now, |seconds| seconds.max(0) as u64))
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(pinned.map_or_else(now, |seconds| Duration::from_secs(seconds.max(0) as u64)))
 }
 
 /// Writer of streamed text to stdout.
 #[derive(Default)]
 pub struct Stream {
-    failed: Option<io::Error>,
+    failed: Option<StdoutError>,
     ends_line: bool,
 }
 
@@ -117,7 +120,7 @@ impl Stream {
     ///
     /// # Errors
     /// The error of an earlier or this write to stdout.
-    pub fn finish(self) -> io::Result<()> {
+    pub fn finish(self) -> Result<(), StdoutError> {
         match self.failed {
             Some(error) => Err(error),
             None if self.ends_line => Ok(()),

@@ -96,6 +96,7 @@ pub fn settings(args: &Args) -> Settings {
         force: args.force,
         exact: args.exact,
         draft: args.draft,
+        on_prefill: None,
     }
 }
 

@@ -14,7 +14,20 @@ mod compiled {
 
     unsafe extern "C" {
         pub fn edgecall_choose_kernels(kernels: Registry);
+        pub safe fn edgecall_started_without_stdout() -> bool;
     }
+}
+
+/// True if stdout was closed when this process was started; Rust's runtime opens `/dev/null` in its place.
+#[cfg(not(kernels_of_ggml))]
+pub fn started_without_stdout() -> bool {
+    compiled::edgecall_started_without_stdout()
+}
+
+/// Not known on this system.
+#[cfg(kernels_of_ggml)]
+pub fn started_without_stdout() -> bool {
+    false
 }
 
 /// The names of the variants in this program, slowest first.

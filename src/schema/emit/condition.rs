@@ -82,7 +82,8 @@ impl Condition {
         texts.pop().map_or(neutral, Condition::If)
     }
 
-    /// ` %if ...`, or an empty string; `None` if the condition never holds.
+    /// The condition as it stands behind an alternative of a rule: ` %if ...`, or nothing if it always holds. `None` if it
+    /// never holds.
     pub(super) fn suffix(&self) -> Option<String> {
         match self {
             Condition::True => Some(String::new()),

@@ -63,7 +63,8 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// The impossible conjunctions, if the rules must be made again.
+    /// Conjunctions that turned out to have no value after rules referred to them, so that the rules must be made again;
+    /// `None` if the rules are final.
     pub(super) fn take_impossible(&mut self) -> Option<HashSet<Vec<Item>>> {
         self.again.then(|| std::mem::take(&mut self.impossible))
     }

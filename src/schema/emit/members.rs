@@ -38,7 +38,7 @@ const MAX_GUARDED: usize = 8;
 
 /// Use of the bits of a rule's parameter.
 struct Layout {
-    /// Number of members with a bit of their own: the first ones.
+    /// Number of members, from the first on, whose presence has a bit of its own.
     bits: usize,
     /// True if [`COUNTER`] counts the members.
     counter: bool,

@@ -34,7 +34,7 @@ use crate::schema::terminal::number::Limits;
 /// pattern held against a key.
 const MAX_STEPS: usize = 3_000_000;
 
-/// A document, and what is known of it during normalization.
+/// State of the normalization of a document.
 pub(crate) struct Normalizer<'a> {
     pub(crate) document: Document<'a>,
     pub(crate) validators: &'a Validators,

@@ -83,7 +83,7 @@ pub(super) fn print(hir: &Hir, out: &mut String) -> Result<(), PatternError> {
     Ok(())
 }
 
-/// `c` encoded for a JSON string, in regular expression syntax.
+/// Appends a regular expression for `c`, escaped as in a JSON string, to `out`.
 fn print_char(c: char, out: &mut String) {
     match c {
         '"' => out.push_str(r#"\\""#),

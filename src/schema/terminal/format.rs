@@ -82,7 +82,7 @@ fn time(with_leap_seconds: bool) -> String {
     format!("(?:{plain}|{})", leap.join("|"))
 }
 
-/// RFC 3339 appendix A.
+/// Regular expression for the format `duration` (RFC 3339, appendix A).
 fn duration() -> String {
     let n = "[0-9]{1,16}";
     let time = format!("T(?:{n}H(?:{n}M(?:{n}S)?)?|{n}M(?:{n}S)?|{n}S)");

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::number::{Limits, integral_tail};
 use crate::schema::value::decimal::Decimal;
 
-/// The literals that are multiples of `divisor`, if their last digits decide it: `divisor`, in units of its
+/// Regular expression for the multiples of `divisor`, if their last digits decide it: `divisor`, in units of its
 /// last decimal place, must divide 1,000. `None` for other divisors.
 pub(crate) fn multiples(divisor: &Decimal, integers: bool, limits: Limits) -> Option<String> {
     if divisor.negative || divisor.is_zero() {

@@ -41,8 +41,8 @@ pub(crate) fn written(pattern: &str) -> Result<String, PatternError> {
     Ok(format!("\"(?:{})\"", branches.join("|")))
 }
 
-/// Regular expressions for the canonical JSON strings that contain a match of `pattern`: those with `false`
-/// must match, those with `true` must not. Lookaheads right after `^` become separate conditions on the whole
+/// Regular expressions for the canonical JSON strings that contain a match of `pattern`, each with a flag: a string must
+/// match those with `false` and none of those with `true`. Lookaheads right after `^` become separate conditions on the whole
 /// text.
 pub(crate) fn conditions(pattern: &str) -> Result<Vec<(bool, String)>, PatternError> {
     let Some((lookaheads, rest)) = leading_lookaheads(pattern) else {
@@ -81,8 +81,8 @@ fn has_bar(text: &str) -> bool {
     outline(text).any(|(_, depth, c)| depth == 0 && c == '|')
 }
 
-/// The characters of an expression outside of classes and escapes, with their offsets and the number of
-/// enclosing groups that were opened in `text`.
+/// Characters of `text`, a regular expression, that stand outside of classes and escapes, each with its offset and the
+/// number of open groups around it.
 fn outline(text: &str) -> impl Iterator<Item = (usize, usize, char)> {
     let (mut escaped, mut in_class, mut depth) = (false, false, 0_usize);
     text.char_indices().filter_map(move |(at, c)| {

@@ -118,7 +118,8 @@ fn positive(low: &Bound, high: Option<&Bound>, integers: bool, limits: Limits) -
     }
 }
 
-/// Fractions (with their point, or empty) on one `side` of `.digits`, and `.digits` itself if `or_equal`.
+/// Regular expression for the fractions (a point and digits, or nothing) that are less or greater than `.digits`, as
+/// `side` says, or with `or_equal` the same; `None` if there are none.
 fn fraction_bound(digits: &str, side: Ordering, or_equal: bool, limits: Limits) -> Option<String> {
     let max = limits.fraction.max(digits.len() + 1);
     let mut branches = Vec::new();

@@ -117,7 +117,7 @@ impl<'a> Builder<'_, 'a> {
         }
     }
 
-    /// Adds the schemas of an object's members, and the alternatives.
+    /// Adds to `node` what `map` says of an object's members, and the schemas of its alternatives, such as `anyOf`.
     fn add_members(&mut self, id: Id, map: &'a Map<String, Value>, node: &mut SchemaNode) {
         if let Some(Value::Object(each)) = map.get("properties") {
             for (key, child) in each {

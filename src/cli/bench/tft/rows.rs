@@ -1,7 +1,7 @@
 //! The rows of a run, and its measured calls.
 
 use super::{Args, data_files};
-use crate::cli::bench::measure::SpeedPass;
+use crate::cli::{bench::measure::SpeedPass, output};
 use anyhow::Context;
 use edgecall::{
     bench::{
@@ -14,7 +14,7 @@ use edgecall::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     collections::BTreeMap,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::Path,
 };
 
@@ -110,7 +110,7 @@ fn environment() -> BTreeMap<String, String> {
 
 /// Progress bar on stderr if it is a terminal.
 fn bar(length: usize, unit: &str) -> ProgressBar {
-    if !io::stderr().is_terminal() {
+    if !output::is_stderr_a_screen() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{msg:24} {wide_bar} {pos} of {len} {prefix} {eta:>4}");
