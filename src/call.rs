@@ -12,6 +12,7 @@
 
 mod constrain;
 mod constraint;
+mod content;
 mod draft_history;
 mod error;
 mod generate;
@@ -32,6 +33,7 @@ mod timings;
 mod tool_format;
 
 pub use constraint::constraint;
+pub use content::RenderedPrompt;
 pub use error::{Cut, Error, Result};
 pub use generate::Reader;
 pub use load::load_options;

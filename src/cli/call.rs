@@ -58,6 +58,10 @@ pub struct Args {
     #[arg(long)]
     trust_model: bool,
 
+    /// Read special tokens such as <|im_end|> in messages and tools as the model's own, not as text
+    #[arg(long)]
+    trust_content: bool,
+
     /// Tools that the model may call, in OpenAI's format
     #[arg(long, value_name = "TOOLS.json")]
     tools: Option<PathBuf>,
@@ -317,7 +321,8 @@ fn template(args: &Args) -> anyhow::Result<PromptTemplate> {
             Some(text)
         }
     };
-    Ok(PromptTemplate { template, arguments: args.template_arg.iter().cloned().collect() })
+    let arguments = args.template_arg.iter().cloned().collect();
+    Ok(PromptTemplate { template, arguments, trust_content: args.trust_content })
 }
 
 fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {
