@@ -13,6 +13,7 @@
 mod body;
 mod constrain;
 mod constraint;
+mod content;
 mod draft_history;
 mod error;
 mod generate;
@@ -34,6 +35,7 @@ mod tool_format;
 
 pub use body::RequestFields;
 pub use constraint::constraint;
+pub use content::RenderedPrompt;
 pub use error::{Cut, Error, Result};
 pub use generate::Reader;
 pub use load::load_options;

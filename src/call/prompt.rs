@@ -1,13 +1,13 @@
 //! Step 2, prompt: conversation and tools -> the tokens of a prompt that fits the context, whose context fits the memory.
 
-use super::{Call, Result, load, prepare::Prepared, prompt_length, prompt_template};
+use super::{Call, RenderedPrompt, Result, load, prepare::Prepared, prompt_length, prompt_template};
 use crate::{runtime::Model, tools::dialect::Dialect};
 use std::time::Duration;
 
 /// A rendered prompt.
 pub(super) struct Prompt {
     /// Text from the chat template.
-    pub text: String,
+    pub text: RenderedPrompt,
     /// Token ids.
     pub tokens: Vec<i32>,
     /// Syntax of tool calls; `None` if there is nothing to call.
@@ -22,7 +22,7 @@ pub(super) fn prompt(call: &Call<'_>, prepared: &Prepared) -> Result<Prompt> {
     let tool_format = prepared.tool_format.as_ref();
     let text = call.template.render(model.vocabulary(), request, tool_format, settings.think)?;
     prompt_length::check_bytes(model, text.len(), &settings.session)?;
-    let tokens = tokenize_prompt(model, &text)?;
+    let tokens = text.tokenize(model.vocabulary())?;
     prompt_length::check_tokens(model, request, tokens.len(), &settings.session)?;
     load::check_memory(model, tokens.len(), settings)?;
     let dialect = tool_format.map(|format| format.dialect);

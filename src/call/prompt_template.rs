@@ -1,6 +1,11 @@
 //! Rendering: a conversation to the text of a prompt, and on to its tokens.
 
-use super::{Choice, Error, Request, Result, Think, text_tools, tool_format::ToolFormat};
+use super::{
+    Choice, Error, Request, Result, Think,
+    content::{Marks, RenderedPrompt},
+    text_tools,
+    tool_format::ToolFormat,
+};
 use crate::{
     arch::pretokenizer,
     chat::{self, RenderOptions, Template, select_template},
@@ -8,7 +13,7 @@ use crate::{
     tools::dialect::Dialect,
 };
 use serde_json::{Map, Value};
-use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap};
+use std::borrow::Cow;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Template and template arguments. The default is the template in the model's file.
@@ -18,6 +23,9 @@ pub struct PromptTemplate {
     pub template: Option<String>,
     /// Further template arguments; they override the standard ones.
     pub arguments: Map<String, Value>,
+    /// Reads `<|im_end|>` and the like in messages and tools as special tokens, as transformers does. Otherwise they are
+    /// text there.
+    pub trust_content: bool,
 }
 
 impl PromptTemplate {
@@ -68,7 +76,7 @@ impl PromptTemplate {
         request: &Request<'_>,
         tool_format: Option<&ToolFormat>,
         think: Think,
-    ) -> Result<String> {
+    ) -> Result<RenderedPrompt> {
         let text = |token: Option<i32>| {
             token.map(|token| String::from_utf8_lossy(&vocabulary.piece(token)).into_owned())
         };
@@ -87,7 +95,15 @@ impl PromptTemplate {
             ..RenderOptions::default()
         };
         let template = self.template(vocabulary, request.tools.is_some())?;
-        let prompt = render_with(template, request, tool_format, &options)?;
+        let tools = request.tools.map(|tools| Value::Array(tools.sources()));
+        let marks = match self.trust_content {
+            true => None,
+            false => Marks::new(vocabulary, request.conversation, &tools.iter().collect::<Vec<_>>()),
+        };
+        let prompt: RenderedPrompt = match &marks {
+            None => render_with(template, request, tool_format, &options)?.into(),
+            Some(marks) => marks.cut(&render_marked(template, request, tool_format, marks, &options)?),
+        };
         // An empty prompt gets an answer only if the model adds a BOS token, and the answer is noise.
         if prompt.is_empty() { Err(chat::Error::EmptyPrompt.into()) } else { Ok(prompt) }
     }
@@ -107,11 +123,35 @@ pub fn render_with(
     let template = Template::new(template)?;
     Ok(match (request.tools, tool_format) {
         (Some(tools), Some(ToolFormat { dialect, by_template: false })) => {
-            text_tools::render(&template, *dialect, (tools, &request.choice), request.conversation, options)?
+            let told = text_tools::Told { tools, choice: &request.choice, describe: &str::to_owned };
+            text_tools::render(&template, *dialect, &told, request.conversation, options)?
         }
         (tools, _) => {
             let tools = tools.map(|tools| Value::Array(tools.sources()));
             template.render(request.conversation, tools.as_ref(), options)?
+        }
+    })
+}
+
+/// Renders the prompt like [`render_with`], with marks in the content.
+fn render_marked(
+    template: &str,
+    request: &Request<'_>,
+    tool_format: Option<&ToolFormat>,
+    marks: &Marks<'_>,
+    options: &RenderOptions<'_>,
+) -> Result<String> {
+    let template = Template::new(template)?;
+    let conversation = marks.conversation(request.conversation);
+    Ok(match (request.tools, tool_format) {
+        (Some(tools), Some(ToolFormat { dialect, by_template: false })) => {
+            let describe = |text: &str| marks.text(text).into_owned();
+            let told = text_tools::Told { tools, choice: &request.choice, describe: &describe };
+            text_tools::render(&template, *dialect, &told, &conversation, options)?
+        }
+        (tools, _) => {
+            let tools = tools.map(|tools| marks.tools(&Value::Array(tools.sources())));
+            template.render(&conversation, tools.as_ref(), options)?
         }
     })
 }
@@ -122,11 +162,26 @@ pub fn render_with(
 /// # Errors
 /// [`runtime::Error::TextTooLong`](crate::runtime::Error::TextTooLong).
 pub fn tokenize(vocabulary: &Vocabulary, prompt: &str) -> Result<Vec<i32>> {
-    let normalized = match normalizes(vocabulary) {
-        true => normalized(vocabulary, prompt),
-        false => Cow::Borrowed(prompt),
-    };
-    let mut tokens = vocabulary.tokenize(&normalized, true)?;
+    tokenize_parts(vocabulary, [prompt])
+}
+
+impl RenderedPrompt {
+    /// The token ids; as [`tokenize`] for each part between cuts.
+    ///
+    /// # Errors
+    /// As [`tokenize`].
+    pub fn tokenize(&self, vocabulary: &Vocabulary) -> Result<Vec<i32>> {
+        tokenize_parts(vocabulary, self.parts())
+    }
+}
+
+fn tokenize_parts<'p>(vocabulary: &Vocabulary, parts: impl IntoIterator<Item = &'p str>) -> Result<Vec<i32>> {
+    let normalizes = normalizes(vocabulary);
+    let mut tokens = Vec::new();
+    for part in parts {
+        let text = if normalizes { normalized(vocabulary, part) } else { Cow::Borrowed(part) };
+        tokens.extend(vocabulary.tokenize(&text, true)?);
+    }
     if vocabulary.adds_bos()
         && let Some(bos) = vocabulary.bos()
         && tokens.first() != Some(&bos)
@@ -142,22 +197,10 @@ fn normalized<'p>(vocabulary: &Vocabulary, prompt: &'p str) -> Cow<'p, str> {
     if is_nfc_quick(prompt.chars()) == IsNormalized::Yes {
         return Cow::Borrowed(prompt);
     }
-    let ids = 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX);
-    let specials = ids.filter(|&id| vocabulary.is_control(id) || vocabulary.is_user_defined(id));
-    let mut by_first_byte: BTreeMap<u8, Vec<Vec<u8>>> = BTreeMap::new();
-    for piece in specials.map(|id| vocabulary.piece(id)).filter(|piece| !piece.is_empty()) {
-        by_first_byte.entry(piece[0]).or_default().push(piece);
-    }
-    // If one is a prefix of another, the longer one is the token.
-    by_first_byte.values_mut().for_each(|pieces| pieces.sort_by_key(|piece| Reverse(piece.len())));
-    let special_length = |text: &str| {
-        let pieces = by_first_byte.get(text.as_bytes().first()?)?;
-        let found = pieces.iter().find(|piece| text.as_bytes().starts_with(piece))?;
-        text.is_char_boundary(found.len()).then_some(found.len())
-    };
+    let specials = vocabulary.special_texts();
     let (mut out, mut start, mut at) = (String::with_capacity(prompt.len()), 0, 0);
     while let Some(next) = prompt[at..].chars().next() {
-        match special_length(&prompt[at..]) {
+        match specials.length_at(&prompt[at..]) {
             Some(length) => {
                 out.extend(prompt[start..at].nfc());
                 out.push_str(&prompt[at..at + length]);

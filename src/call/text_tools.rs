@@ -8,7 +8,17 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Renders the prompt with a description of `tools` as text.
+/// Tools that are told in text.
+pub(super) struct Told<'t> {
+    /// The tools.
+    pub tools: &'t ToolSet,
+    /// The tool choice.
+    pub choice: &'t Choice,
+    /// Last change of the tools' JSON.
+    pub describe: &'t dyn Fn(&str) -> String,
+}
+
+/// Renders the prompt with a description of the tools as text.
 ///
 /// The description goes into the system message, or before the first user message if the template refuses or
 /// drops a system message.
@@ -18,11 +28,11 @@ use serde_json::Value;
 pub(super) fn render(
     template: &Template,
     dialect: &dyn Dialect,
-    (tools, choice): (&ToolSet, &Choice),
+    told: &Told<'_>,
     conversation: &Conversation,
     options: &RenderOptions<'_>,
 ) -> Result<String, chat::Error> {
-    let text = description(dialect, tools, choice);
+    let text = description(dialect, told);
     let written = in_text(dialect, conversation);
     match template.render(&with_text_before(&written, Role::System, &text), None, options) {
         Ok(prompt) if prompt.contains(&text) => Ok(prompt),
@@ -32,7 +42,8 @@ pub(super) fn render(
 }
 
 /// The description: the tools as JSON, the instruction to call, and an example of a call.
-fn description(dialect: &dyn Dialect, tools: &ToolSet, choice: &Choice) -> String {
+fn description(dialect: &dyn Dialect, told: &Told<'_>) -> String {
+    let Told { tools, choice, describe } = *told;
     let functions: Vec<String> = tools.iter().map(|tool| json::spaced(&tool.source()["function"])).collect();
     let example = ToolCall::from_text("FUNCTION", r#"{"PARAMETER": "VALUE"}"#)
         .expect("the example's arguments are an object");
@@ -53,7 +64,7 @@ fn description(dialect: &dyn Dialect, tools: &ToolSet, choice: &Choice) -> Strin
     };
     format!(
         "You can call these functions, given as JSON with a JSON schema of their parameters:\n{}\n\n{wanted}",
-        functions.join("\n")
+        describe(&functions.join("\n"))
     )
 }
 

@@ -73,6 +73,11 @@ impl Message {
         self.fields.get("tool_calls").and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
+    /// The message with other fields; the role stays.
+    pub(crate) fn with_fields(&self, fields: Map<String, Value>) -> Message {
+        Message { role: self.role, fields }
+    }
+
     /// The message with `content` as its text and without its tool calls.
     pub fn with_content(mut self, content: impl Into<String>) -> Message {
         self.fields.insert("content".into(), Value::String(content.into()));

@@ -60,6 +60,10 @@ pub struct Args {
     #[arg(long, help_heading = "Input")]
     trust_model: bool,
 
+    /// Read special tokens such as <|im_end|> in messages and tools as the model's own, not as text
+    #[arg(long, help_heading = "Input")]
+    trust_content: bool,
+
     /// Tools that the model may call, as OpenAI or MCP list them; `-` reads stdin
     #[arg(long, value_name = "TOOLS.json", help_heading = "Tools and schema")]
     tools: Option<PathBuf>,
@@ -350,7 +354,8 @@ fn template(args: &Args) -> anyhow::Result<PromptTemplate> {
             Some(text)
         }
     };
-    Ok(PromptTemplate { template, arguments: args.template_arg.iter().cloned().collect() })
+    let arguments = args.template_arg.iter().cloned().collect();
+    Ok(PromptTemplate { template, arguments, trust_content: args.trust_content })
 }
 
 fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {

@@ -142,6 +142,8 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "engine")]
+    use std::num::NonZeroUsize;
 
     #[cfg(feature = "engine")]
     fn refused(line: &[&str]) -> String {

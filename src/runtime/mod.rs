@@ -20,6 +20,7 @@ mod prefix;
 mod sample;
 pub mod sequence;
 mod session;
+mod special_texts;
 mod token_env;
 pub mod validator;
 mod vocabulary;
@@ -38,6 +39,7 @@ pub use model::{LoadOptions, Metadata, Model};
 pub use prefix::{Evaluated, Prefix, PrefixCache, piece_ends};
 pub use sample::{Sampler, Sampling};
 pub use session::{N_BATCH, Options, Session};
+pub use special_texts::SpecialTexts;
 pub use vocabulary::Vocabulary;
 
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};

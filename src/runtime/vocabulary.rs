@@ -1,13 +1,16 @@
 //! A GGUF file's vocabulary as llama.cpp reads it: text to token ids, ids to bytes.
 
-use super::{Error, Metadata, Trust, model};
+use super::{Error, Metadata, SpecialTexts, Trust, model};
 use crate::{arch::pretokenizer, stack};
 use llama_cpp_2::{
     model::LlamaModel,
     token::LlamaToken,
     token_type::{LlamaTokenAttr, LlamaTokenAttrs},
 };
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 /// The tokenizer of a GGUF file, run by llama.cpp.
 ///
@@ -17,6 +20,7 @@ pub struct Vocabulary {
     // A vocabulary lives in its model, which for `load` has no weights.
     model: Arc<LlamaModel>,
     metadata: Arc<Metadata>,
+    special_texts: Arc<OnceLock<SpecialTexts>>,
 }
 
 impl Vocabulary {
@@ -39,12 +43,17 @@ impl Vocabulary {
 
     /// The vocabulary of a loaded model.
     pub(super) fn from_model(model: Arc<LlamaModel>, metadata: Metadata) -> Vocabulary {
-        Vocabulary { model, metadata: Arc::new(metadata) }
+        Vocabulary { model, metadata: Arc::new(metadata), special_texts: Arc::default() }
     }
 
     /// The file's metadata.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// The texts of special tokens; found on first use.
+    pub fn special_texts(&self) -> &SpecialTexts {
+        self.special_texts.get_or_init(|| SpecialTexts::in_vocabulary(self))
     }
 
     /// The token ids of `text`, without a BOS or EOS token.

@@ -12,7 +12,7 @@ use crate::{
         data::{Case, Dataset, Style, json},
         row::{Cost, Mode, Row, RowKey, Variant},
     },
-    call,
+    call::{self, RenderedPrompt},
     hash::hex,
     runtime::{self, Completion, DecodeMode, Finish, Prefix, Sampler, Sampling, Session, generate},
     schema::KeyOrder,
@@ -23,7 +23,7 @@ use std::{ops::ControlFlow, rc::Rc};
 
 /// Prompt of one case.
 pub(super) struct Prompt {
-    text: String,
+    text: RenderedPrompt,
     tokens: Vec<i32>,
     pub(super) sha256: String,
 }
@@ -55,8 +55,8 @@ impl<'m> CaseRunner<'m> {
         let dialect = renderer.dialect();
         let render = |case: &Case| {
             let text = renderer.prompt(case)?;
-            let tokens = call::tokenize_prompt(model, &text)?;
-            let sha256 = hex(&Sha256::digest(&text));
+            let tokens = text.tokenize(model.vocabulary())?;
+            let sha256 = text.fingerprint();
             Ok(Prompt { text, tokens, sha256 })
         };
         let same_file = others.iter().find(|other| other.loaded.sha256 == loaded.sha256);
@@ -158,7 +158,7 @@ impl<'m> CaseRunner<'m> {
     /// Tokenizes `text` after the prompt of a case; `None` if its first token would merge with the prompt.
     fn behind_prompt(&self, case: usize, text: &str) -> Result<Option<Vec<i32>>> {
         let prompt = &self.prompts[case];
-        let mut tokens = call::tokenize_prompt(&self.loaded.model, &(prompt.text.clone() + text))?;
+        let mut tokens = prompt.text.with_text(text).tokenize(self.loaded.model.vocabulary())?;
         if !tokens.starts_with(&prompt.tokens) {
             return Ok(None);
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     bench::{Case, Dataset, Result},
-    call::{self, PromptTemplate, Request, Think, ToolFormat},
+    call::{self, PromptTemplate, RenderedPrompt, Request, Think, ToolFormat},
     runtime::Vocabulary,
     tools::dialect::Dialect,
 };
@@ -34,7 +34,7 @@ impl<'v> Renderer<'v> {
     }
 
     /// Renders the prompt of a case.
-    pub(super) fn prompt(&self, case: &Case) -> Result<String> {
+    pub(super) fn prompt(&self, case: &Case) -> Result<RenderedPrompt> {
         let conversation = self.dataset.conversation(case);
         let request = Request::new(&conversation, Some(&self.dataset.job.tools));
         Ok(PromptTemplate::default().render(

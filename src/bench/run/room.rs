@@ -3,7 +3,7 @@
 use super::renderer::Renderer;
 use crate::{
     bench::{Dataset, Error, Result},
-    call,
+    call::RenderedPrompt,
     machine::Machine,
     memory::{self, ContextNeed, ModelLoad},
     runtime::{Options, Trust, Vocabulary},
@@ -18,14 +18,14 @@ use std::path::Path;
 pub fn context_length(path: &Path, trust: Trust, dataset: &Dataset, max_tokens: usize) -> Result<usize> {
     let vocabulary = Vocabulary::load_with(path, trust)?;
     let renderer = Renderer::new(&vocabulary, dataset)?;
-    let mut longest = String::new();
+    let mut longest = RenderedPrompt::default();
     for case in &dataset.cases {
         let text = renderer.prompt(case)?;
         if text.len() > longest.len() {
             longest = text;
         }
     }
-    Ok(call::tokenize(&vocabulary, &longest)?.len().saturating_add(max_tokens))
+    Ok(longest.tokenize(&vocabulary)?.len().saturating_add(max_tokens))
 }
 
 /// Checks that `machine` has enough memory for `loads` and a context of `n_ctx` tokens for each of `sessions`, which hold

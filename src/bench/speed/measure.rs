@@ -273,8 +273,7 @@ fn call_times(model: &Model, options: &Options, costs: &BatchCost) -> Result<Cal
     let format = PromptTemplate::default();
     let vocabulary = model.vocabulary();
     let tool_format = format.tool_format(vocabulary, &request, None)?.ok_or(call::Error::NoTemplate)?;
-    let prompt =
-        call::tokenize(vocabulary, &format.render(vocabulary, &request, Some(&tool_format), Think::Off)?)?;
+    let prompt = format.render(vocabulary, &request, Some(&tool_format), Think::Off)?.tokenize(vocabulary)?;
     let turn = Turn::new(&tools, tool_format.dialect, KeyOrder::Any)?;
     let compiler = model.compiler()?;
     // Twice the length of a good model's call; a model that does not stop is cut off here.

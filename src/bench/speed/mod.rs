@@ -43,8 +43,8 @@ fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn D
             tool_format = format.tool_format(vocabulary, &request, None)?;
         }
         let text = format.render(vocabulary, &request, tool_format.as_ref(), Think::Off)?;
-        let tokens = call::tokenize(vocabulary, &text)?;
-        prompts.push(Prompt { tokens, sha256: hex(&Sha256::digest(&text)) });
+        let tokens = text.tokenize(vocabulary)?;
+        prompts.push(Prompt { tokens, sha256: text.fingerprint() });
     }
     match tool_format {
         Some(tool_format) => Ok((tool_format.dialect, prompts)),
