@@ -343,7 +343,7 @@ mod tests {
         assert!(verdict.too_few_conversations && verdict.ship.is_none() && !verdict.findings[0].worse);
         assert_eq!(
             verdict.findings[0].words(&RULES),
-            "no verdict yet; so far -50.0 points (95 %: -50.0 to -50.0)"
+            "no verdict yet; so far -50.0 points (95 %: -53.7 to -46.3)"
         );
         let empty =
             decide(vec![Candidate { name: "x".into(), file_bytes: 1, rows: Vec::new() }], true, &RULES);

@@ -95,12 +95,10 @@ fn beside(target: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let folder = files::folder_of(target);
-    let file = builder.tempfile_in(folder).map_err(|error| {
-        // tempfile's error repeats the path of the temporary file.
-        let cause =
-            error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>()?.raw_os_error());
-        cannot(cause.map_or(error, io::Error::from_raw_os_error))
-    });
+    // tempfile's own error repeats the path of the temporary file.
+    let file = fs::metadata(folder)
+        .and_then(|_| builder.tempfile_in(folder).map_err(|error| io::Error::from(error.kind())))
+        .map_err(cannot);
     file.with_context(|| format!("no file can be created in {}", folder.display()))
 }
 
