@@ -13,7 +13,7 @@ use crate::{
 };
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 /// Fields of an assistant's message with text that the model has written.
 const WRITTEN_BY_MODEL: [&str; 4] = ["content", "reasoning", "reasoning_content", "thinking"];
@@ -63,6 +63,12 @@ impl std::ops::Deref for RenderedPrompt {
 
     fn deref(&self) -> &str {
         &self.text
+    }
+}
+
+impl fmt::Display for RenderedPrompt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

@@ -13,12 +13,10 @@ use crate::{
         row::{Cost, Mode, Row, RowKey, Variant},
     },
     call::{self, RenderedPrompt},
-    hash::hex,
     runtime::{self, Completion, DecodeMode, Finish, Prefix, Sampler, Sampling, Session, generate},
     schema::KeyOrder,
     tools::{ToolCall, ToolSet, dialect::Dialect, turn::Turn},
 };
-use sha2::{Digest, Sha256};
 use std::{ops::ControlFlow, rc::Rc};
 
 /// Prompt of one case.

@@ -18,11 +18,9 @@ pub(crate) use work::{ordinary_tokens, weights_of_a_token};
 use crate::{
     bench::{Result, data::Dataset, score::stats::quantile},
     call::{self, PromptTemplate, Request, Think},
-    hash::hex,
     runtime::Vocabulary,
     tools::dialect::Dialect,
 };
-use sha2::{Digest, Sha256};
 
 /// A tokenized prompt.
 struct Prompt {
