@@ -39,6 +39,9 @@ mod choice_calls;
 /// What people type is taken as it was meant or refused with what to type instead.
 #[cfg(feature = "engine")]
 mod command_line;
+/// What messages and tools say stays text, whatever special tokens it spells.
+#[cfg(feature = "engine")]
+mod content;
 /// A conversion gives the same bytes for the same input, whatever the threads and shards.
 mod convert;
 /// The call format is detected from the chat template, and its grammar accepts no other format.
