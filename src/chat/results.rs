@@ -146,7 +146,7 @@ mod tests {
         ];
         for (id, text) in results {
             let mut message = json!({"role": "tool", "content": text});
-            if *id != Value::from("absent") {
+            if id.as_str() != Some("absent") {
                 message["tool_call_id"] = id.clone();
             }
             messages.push(message);

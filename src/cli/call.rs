@@ -94,7 +94,7 @@ pub struct Args {
     #[arg(long, requires = "explain_tools", help_heading = "Tools and schema")]
     json: bool,
 
-    /// User message to answer; text on stdin is appended, `-` is stdin alone; after `--` it may begin with a dash
+    /// User message, followed by text on stdin (`-`: stdin alone); after `--` it may begin with a dash
     #[arg(value_name = "PROMPT", conflicts_with = "messages")]
     pub(super) prompt: Option<String>,
 

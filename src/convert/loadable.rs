@@ -27,8 +27,11 @@ const CONFIG_FIELDS: [(&str, &str); 9] = [
 /// [`Error::Unloadable`].
 pub(super) fn check_header(header: &Header) -> Result<(), Error> {
     let gguf = Gguf::from(header);
-    guard::check_model(&gguf, &gguf.tensors, Trust::Checked)
-        .map_err(|source| Error::Unloadable { place: place(&source), source })
+    match guard::check_model(&gguf, &gguf.tensors, Trust::Checked) {
+        // The token check names it, and may be left out on purpose.
+        Err(guard::Error::Key { key, .. }) if key.ends_with("_token_id") => Ok(()),
+        checked => checked.map_err(|source| Error::Unloadable { place: place(&source), source }),
+    }
 }
 
 /// The place in the checkpoint that the error comes from.

@@ -200,7 +200,7 @@ fn lacks_properties(map: &Map<String, Value>) -> bool {
         Some(value) => means(word, value),
         None => false,
     };
-    may_be_object && !GIVE.iter().any(|word| gives(word))
+    may_be_object && !GIVE.iter().any(gives)
 }
 
 /// True if `value` looks like the schema of a property, a map of such, or the name of a type.

@@ -285,6 +285,8 @@ fn a_server_that_writes_the_prompts_is_compared_and_decides_nothing() {
     let model = pocket(FileType::Q4KM);
     let args = ["--endpoint-chat", &server.url(), "--endpoint-model", "big", "-m", model.to_str().unwrap()];
     let stdout = succeeded(tft(&rows, &args).output().unwrap());
+    // Sentences are wrapped.
+    let stdout = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(stdout.contains("neither the prompt nor what constrained the answer was ours"), "{stdout}");
     assert!(stdout.contains("big, over HTTP, the server's prompt"), "{stdout}");
     let report = report(&[&rows]);

@@ -288,7 +288,7 @@ pub fn generated(golden: &Path, name: &str) -> Option<PathBuf> {
     fs::create_dir_all(&cache).unwrap();
     let dir = cache.join(name);
     if dir.is_dir() {
-        return Some(dir);
+        return Some(with_one_template(dir));
     }
     let has_numpy = python().args(["-c", "import numpy"]).output().is_ok_and(|o| o.status.success());
     if !has_numpy {
@@ -315,7 +315,18 @@ pub fn generated(golden: &Path, name: &str) -> Option<PathBuf> {
     command.arg(golden.join("gen_ckpt.py")).arg("--tokenizer").arg(tokenizer).arg("--out").arg(half.path());
     run(command.args(arguments.split_whitespace()));
     fs::rename(half.keep(), &dir).unwrap();
-    Some(dir)
+    Some(with_one_template(dir))
+}
+
+/// `dir` with the template of tokenizer_config.json alone, which the reference converter takes; edgecall takes that of
+/// the other file.
+fn with_one_template(dir: PathBuf) -> PathBuf {
+    let other = dir.join("chat_template.jinja");
+    let configured = fs::read_to_string(dir.join("tokenizer_config.json")).unwrap_or_default();
+    if other.exists() && configured.contains("\"chat_template\"") {
+        fs::remove_file(other).unwrap();
+    }
+    dir
 }
 
 fn mini_tokenizer(golden: &Path, cache: &Path) -> PathBuf {

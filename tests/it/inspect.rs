@@ -175,7 +175,7 @@ fn what_is_no_model_is_refused_by_name() {
     let output = edgecall(&["--kv-type", "q6_k"], &folder.path().join("small.gguf"));
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8_lossy(&output.stderr);
-    assert!(message.contains("the cache can be f32, f16"), "{message}");
+    assert!(message.contains("possible values: f32, f16"), "{message}");
 }
 
 /// The pocket model of the repository.

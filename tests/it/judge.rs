@@ -87,6 +87,8 @@ fn rows_are_graded_once_and_the_report_has_the_mean_with_its_interval() {
     let one_at_a_time = ["--judge-concurrency", "1"];
     let stdout = succeeded(tft(folder.path(), &judge, &one_at_a_time).output().unwrap());
     assert!(stdout.contains("llm_judge (95 %)"), "{stdout}");
+    // Sentences are wrapped.
+    let stdout = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(stdout.contains("llm_judge: grader graded 9 rows"), "{stdout}");
     assert!(stdout.contains("1 of 9 votes could not be read, and 1 rows without a verdict"), "{stdout}");
     let rows = RowFile::read(&folder.path().join("rows.jsonl")).unwrap();

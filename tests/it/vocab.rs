@@ -14,9 +14,14 @@ use std::path::{Path, PathBuf};
 #[test]
 fn conformance_qwen3s_keys_are_the_references() {
     let Some(shared) = shared() else { return };
-    let folder = shared.join("data/qwen3");
-    let config = config(&folder);
-    let tokenizer = Tokenizer::open(&folder).unwrap();
+    // The reference converter takes the template of tokenizer_config.json, edgecall that of the other file.
+    let place = tempfile::tempdir().unwrap();
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(shared.join("data/qwen3").join(name), place.path().join(name)).unwrap();
+    }
+    let folder = place.path();
+    let config = config(folder);
+    let tokenizer = Tokenizer::open(folder).unwrap();
     assert_eq!(pretokenizer::recognize(&tokenizer, &config).unwrap(), ("qwen2", Evidence::Hash));
     let keys = vocab::metadata(&tokenizer, &config, 151936, "qwen2", &ExtraKeys::NONE).unwrap();
     assert_eq!(described(&keys), listed(&shared.join("golden/lists/tiny/tiny-bf16.json")));

@@ -42,7 +42,8 @@ impl Report {
         let mut names: Vec<&str> = Vec::new();
         for comparison in &self.comparisons {
             let name = comparison.metric.as_str();
-            if !names.contains(&name) && !(self.labelled && first.contains(&name)) {
+            let is_defined_first = self.labelled && first.contains(&name);
+            if !is_defined_first && !names.contains(&name) {
                 names.push(name);
             }
         }

@@ -20,7 +20,7 @@ fn a_schema_is_found_wherever_an_interface_puts_it() {
     let openai = json!({"type": "function",
         "function": {"name": "f", "description": "It.", "parameters": schema()}});
     let expected = ToolSet::from_value(json!([openai])).unwrap();
-    assert_eq!(expected.sources(), [openai.clone()]);
+    assert_eq!(expected.sources(), std::slice::from_ref(&openai));
     let with = |key: &str| json!({"name": "f", "description": "It.", key: schema()});
     let gemini = json!({"name": "f", "description": "It.", "parameters": {"type": "OBJECT",
         "properties": {"city": {"type": "STRING", "minLength": "1"}}, "required": ["city"]}});
