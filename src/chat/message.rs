@@ -74,6 +74,7 @@ impl Message {
     }
 
     /// The message with other fields; the role stays.
+    #[cfg(feature = "engine")]
     pub(crate) fn with_fields(&self, fields: Map<String, Value>) -> Message {
         Message { role: self.role, fields }
     }

@@ -14,6 +14,7 @@ pub fn seed(text: &str) -> Result<u64, String> {
 }
 
 /// Parses a whole number of 0 or more, as a count.
+#[cfg(feature = "engine")]
 pub fn whole(text: &str) -> Result<usize, String> {
     number(text, 0, usize::MAX as u64).map(|number| number as usize)
 }

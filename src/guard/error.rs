@@ -167,7 +167,7 @@ pub enum Error {
 
 impl Error {
     /// Changes that would help.
-    pub(crate) fn remedies(&self) -> Vec<Remedy> {
+    pub fn remedies(&self) -> Vec<Remedy> {
         match self {
             Error::Architecture { .. } | Error::Tokenizer { .. } => vec![Remedy::TrustModel],
             _ => Vec::new(),

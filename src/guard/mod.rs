@@ -17,6 +17,7 @@ use crate::{
     arch,
     gguf::{Gguf, TensorInfo},
 };
+#[cfg(feature = "engine")]
 pub(crate) use keys::shown;
 
 /// Trust in a model file.

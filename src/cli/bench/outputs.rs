@@ -58,6 +58,7 @@ pub fn writable(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes the report in every format; returns an error after the last, if one failed.
+#[cfg(feature = "engine")]
 pub fn write(outputs: &[Output<'_>], report: &Report, rows: &Path) -> anyhow::Result<()> {
     let mut result = Ok(());
     for Output { form, path } in outputs {
