@@ -93,7 +93,7 @@ fn read_whole(file: File, limit: u64) -> io::Result<Vec<u8>> {
 /// A pipe, socket, device or link where a plain file is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotPlain {
-    /// What is there, with its article.
+    /// The kind of file that is there, with its article.
     pub found: &'static str,
 }
 

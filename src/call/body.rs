@@ -92,7 +92,7 @@ const IGNORED: [&str; 21] = [
     "cache_salt",
 ];
 
-/// What a request body asks for beside its messages and tools; `None` where it says nothing.
+/// Settings of a request body beside its messages and tools; `None` for fields that it lacks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestFields {
     /// `tool_choice`, or the older `function_call`.

@@ -47,7 +47,7 @@ pub(super) fn rename_all(files: Vec<(NamedTempFile, PathBuf)>, replace: bool) ->
 enum Undo {
     /// The target is new.
     Remove,
-    /// What was replaced has this name.
+    /// Name of the file that was replaced.
     Restore(TempPath),
     /// The file system kept nothing.
     Nothing,

@@ -22,7 +22,7 @@ const MAX_PATTERN_BYTES: usize = 1 << 18;
 const SAME_VALUE: [&str; 9] =
     ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"];
 
-/// What a schema has too much of, and where.
+/// The limit that a schema exceeds, and the place.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Excess {
     pub(crate) pointer: String,
@@ -89,7 +89,7 @@ fn is_reference(schema: &Value) -> bool {
     matches!(schema, Value::Object(map) if map.len() == 1 && map.get("$ref").is_some_and(Value::is_string))
 }
 
-/// What the schema of `validators` has more of than is worked on.
+/// The first limit that the schema of `validators` exceeds.
 pub(crate) fn unbounded(validators: &Validators) -> Result<Option<Excess>, ReadError> {
     let (mut values, mut bytes) = (0, 0);
     if let Some(excess) = measure(validators.schema(), &mut String::from("#"), &mut values, &mut bytes) {
@@ -145,7 +145,7 @@ fn measure(value: &Value, at: &mut String, values: &mut usize, bytes: &mut usize
     None
 }
 
-/// What is known of one schema.
+/// Facts about one schema.
 #[derive(Clone, Copy)]
 enum Known {
     /// Being counted: a reference to it comes from within.

@@ -47,7 +47,7 @@ fn whole() -> anyhow::Result<Vec<u8>> {
     bytes.ok_or_else(|| too_long("stdin"))
 }
 
-/// What comes in on stdin, read by a thread; `None` for a regular file, which needs none, or if no thread can be started.
+/// The bytes that come in on stdin, read by a thread; `None` for a regular file, which needs none, or if no thread can be started.
 fn pieces() -> Option<Receiver<io::Result<Vec<u8>>>> {
     let stdin = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
     if stdin.metadata().is_ok_and(|metadata| metadata.is_file()) {
