@@ -110,7 +110,7 @@ impl Shards {
     pub(super) fn open(dir: &Path) -> Result<(Shards, Vec<String>), Error> {
         let mut warnings = Vec::new();
         let mut shards = match Index::open(dir)? {
-            None => Shards::of(dir, model_files(dir)?)?,
+            None => Shards::from_files(dir, model_files(dir)?)?,
             Some(index) => match Shards::beside_index(dir, &index)? {
                 Some(shards) => {
                     warnings.push(format!(
@@ -121,7 +121,8 @@ impl Shards {
                     shards
                 }
                 None => {
-                    let shards = Shards::of(dir, index.files()).map_err(|error| index.beside(dir, error))?;
+                    let shards =
+                        Shards::from_files(dir, index.files()).map_err(|error| index.beside(dir, error))?;
                     index.check(&shards)?;
                     shards
                 }
@@ -131,7 +132,7 @@ impl Shards {
         Ok((shards, warnings))
     }
 
-    fn of(dir: &Path, names: Vec<String>) -> Result<Shards, Error> {
+    fn from_files(dir: &Path, names: Vec<String>) -> Result<Shards, Error> {
         let mut shards = Shards { files: Vec::new(), tensors: Vec::new() };
         for name in names {
             shards.push(dir, name)?;
@@ -148,7 +149,7 @@ impl Shards {
             return Ok(None);
         }
         let has_its_files = files.iter().all(|name| dir.join(name).exists());
-        match Shards::of(dir, vec![WHOLE.to_owned()]) {
+        match Shards::from_files(dir, vec![WHOLE.to_owned()]) {
             Err(error) if !has_its_files => Err(error),
             Err(_) => Ok(None),
             Ok(whole) => {
