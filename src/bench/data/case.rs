@@ -7,7 +7,10 @@ use super::{
 use crate::{
     bench::Error,
     chat::{Conversation, Message, Role},
-    json,
+    json::{
+        self,
+        near::{distance, letters},
+    },
     tools::ToolSet,
 };
 use serde_json::Value;
@@ -156,7 +159,7 @@ impl Line {
             }
         }
         let misspelt =
-            |key: &&String| (5..=7).contains(&key.len()) && distance(&key.to_lowercase(), "answer") <= 2;
+            |key: &&String| (5..=7).contains(&key.len()) && distance(&letters(key), &letters("answer")) <= 2;
         if let Some(key) = fields.keys().find(misspelt).filter(|_| !fields.contains_key("answer")) {
             return Err(LineError::new(format!("there is no key `{key}`; is `answer` meant?")));
         }
@@ -228,20 +231,6 @@ pub(super) fn expand(
         cases.push(Case { conversation, line: number, turn, gold, messages: messages.clone(), prefix });
     }
     Ok(Expanded { cases, unscored })
-}
-
-/// Levenshtein distance of two words.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.chars().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.chars().count()]
 }
 
 /// Place of the call behind the first `prefix` messages.
