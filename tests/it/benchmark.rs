@@ -227,6 +227,18 @@ fn a_data_set_that_cannot_be_used_is_refused_by_line_and_field() {
 }
 
 #[test]
+fn half_a_surrogate_pair_in_a_line_stands_for_no_character() {
+    let folder = tempfile::tempdir().unwrap();
+    let test = folder.path().join("test.jsonl");
+    let line = r#"{"messages": [{"role": "user", "content": "a\ud83d"}, {"role": "assistant", "tool_calls": [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": {}}}]}],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]}"#;
+    std::fs::write(&test, line).unwrap();
+    let dataset = Dataset::open(folder.path()).unwrap();
+    assert_eq!(dataset.cases[0].messages()[0].content(), Some("a\u{fffd}"));
+}
+
+#[test]
 fn real_logs_and_fine_tuning_files_are_read_and_what_is_not_scored_is_named() {
     use serde_json::{Value, json};
     let folder = tempfile::tempdir().unwrap();

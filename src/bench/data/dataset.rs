@@ -81,8 +81,8 @@ impl Dataset {
             // The job's error comes first.
             Err(error) => return Job::open(job).and(Err(error)),
         };
-        let text = input::text(test, &bytes)?;
-        let documents = document::documents(text).map_err(|(line, error)| error.at(test, line));
+        let text = json::input::whole_surrogates(input::text(test, &bytes)?);
+        let documents = document::documents(&text).map_err(|(line, error)| error.at(test, line));
         let job = Job::open_or(job, || documents.as_ref().ok()?.first()?.value.get("tools"))?;
         let (mut cases, mut unscored, mut conversations) = (Vec::new(), Vec::new(), 0);
         let (mut with, mut without) = (Vec::new(), Vec::new());
