@@ -1,6 +1,7 @@
 //! Texts that the tokenizer reads as special tokens.
 
 use super::Vocabulary;
+use llama_cpp_2::token_type::LlamaTokenAttr;
 use std::{cmp::Reverse, collections::BTreeMap};
 
 /// The texts of control tokens and user-defined tokens.
@@ -21,8 +22,10 @@ impl SpecialTexts {
     pub(super) fn in_vocabulary(vocabulary: &Vocabulary) -> SpecialTexts {
         let mut by_first_byte: BTreeMap<u8, Vec<Special>> = BTreeMap::new();
         for id in 0..i32::try_from(vocabulary.n_vocab()).unwrap_or(i32::MAX) {
-            let is_control = vocabulary.is_control(id);
-            if !is_control && !vocabulary.is_user_defined(id) {
+            let Some(attrs) = vocabulary.attrs(id) else { continue };
+            let is_control =
+                attrs.contains(LlamaTokenAttr::Control) || attrs.contains(LlamaTokenAttr::Unknown);
+            if !is_control && !attrs.contains(LlamaTokenAttr::UserDefined) {
                 continue;
             }
             let bytes = vocabulary.piece(id);
