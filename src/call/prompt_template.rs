@@ -10,7 +10,7 @@ use crate::{
     arch::pretokenizer,
     chat::{self, RenderOptions, Template, select_template},
     runtime::Vocabulary,
-    tools::dialect::Dialect,
+    tools::{Tool, ToolSet, dialect::Dialect},
 };
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -95,14 +95,17 @@ impl PromptTemplate {
             ..RenderOptions::default()
         };
         let template = self.template(vocabulary, request.tools.is_some())?;
-        let tools = request.tools.map(|tools| Value::Array(tools.sources()));
         let marks = match self.trust_content {
             true => None,
-            false => Marks::new(vocabulary, request.conversation, &tools.iter().collect::<Vec<_>>()),
+            false => {
+                let tools = request.tools.into_iter().flat_map(ToolSet::iter).map(Tool::source);
+                Marks::new(vocabulary, request.conversation, &tools.collect::<Vec<_>>())
+            }
         };
-        let prompt: RenderedPrompt = match &marks {
-            None => render_with(template, request, tool_format, &options)?.into(),
-            Some(marks) => marks.cut(&render_marked(template, request, tool_format, marks, &options)?),
+        let text = render_marked(template, request, tool_format, marks.as_ref(), &options)?;
+        let prompt = match marks {
+            Some(marks) => marks.cut(&text),
+            None => RenderedPrompt::from(text),
         };
         // An empty prompt gets an answer only if the model adds a BOS token, and the answer is noise.
         if prompt.is_empty() { Err(chat::Error::EmptyPrompt.into()) } else { Ok(prompt) }
@@ -120,37 +123,35 @@ pub fn render_with(
     tool_format: Option<&ToolFormat>,
     options: &RenderOptions<'_>,
 ) -> Result<String> {
-    let template = Template::new(template)?;
-    Ok(match (request.tools, tool_format) {
-        (Some(tools), Some(ToolFormat { dialect, by_template: false })) => {
-            let told = text_tools::Told { tools, choice: &request.choice, describe: &str::to_owned };
-            text_tools::render(&template, *dialect, &told, request.conversation, options)?
-        }
-        (tools, _) => {
-            let tools = tools.map(|tools| Value::Array(tools.sources()));
-            template.render(request.conversation, tools.as_ref(), options)?
-        }
-    })
+    render_marked(template, request, tool_format, None, options)
 }
 
-/// Renders the prompt like [`render_with`], with marks in the content.
+/// Renders the prompt like [`render_with`], with marks in the content if there are any.
 fn render_marked(
     template: &str,
     request: &Request<'_>,
     tool_format: Option<&ToolFormat>,
-    marks: &Marks<'_>,
+    marks: Option<&Marks<'_>>,
     options: &RenderOptions<'_>,
 ) -> Result<String> {
     let template = Template::new(template)?;
-    let conversation = marks.conversation(request.conversation);
+    let conversation = match marks {
+        Some(marks) => Cow::Owned(marks.conversation(request.conversation)),
+        None => Cow::Borrowed(request.conversation),
+    };
     Ok(match (request.tools, tool_format) {
         (Some(tools), Some(ToolFormat { dialect, by_template: false })) => {
-            let describe = |text: &str| marks.text(text).into_owned();
+            let describe =
+                |text: &str| marks.map_or_else(|| text.to_owned(), |marks| marks.text(text).into_owned());
             let told = text_tools::Told { tools, choice: &request.choice, describe: &describe };
             text_tools::render(&template, *dialect, &told, &conversation, options)?
         }
         (tools, _) => {
-            let tools = tools.map(|tools| marks.tools(&Value::Array(tools.sources())));
+            let tools = tools.map(|tools| Value::Array(tools.sources()));
+            let tools = match (tools, marks) {
+                (Some(tools), Some(marks)) => Some(marks.tools(&tools)),
+                (tools, _) => tools,
+            };
             template.render(&conversation, tools.as_ref(), options)?
         }
     })
