@@ -73,6 +73,16 @@ fn no_script_fails_without_a_sentence_on_a_system_without_compilers() {
     run_all(few.path());
 }
 
+#[test]
+fn every_script_can_be_started_by_its_name() {
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts")).unwrap() {
+        let path = entry.unwrap().path();
+        let starts_by_itself = fs::read(&path).unwrap().starts_with(b"#!");
+        let may_run = fs::metadata(&path).unwrap().permissions().mode() & 0o111 == 0o111;
+        assert_eq!(starts_by_itself, may_run, "{}: its first line and its mode disagree", path.display());
+    }
+}
+
 /// Runs every script in an empty environment with `path` as PATH, without arguments and with wrong ones.
 fn run_all(path: &Path) {
     let copy = tempfile::tempdir().unwrap();
