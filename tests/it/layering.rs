@@ -45,6 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("schema", &["json", "kind"]),
     ("tools", &["display", "json", "kind", "schema", "stack"]),
     ("chat", &["json", "kind", "remedy", "stack"]),
+    ("profile", &["chat", "json", "kind", "schema", "tools"]),
     ("runtime", &["arch", "files", "gguf", "guard", "hash", "kind", "mmap", "random", "remedy", "stack"]),
     ("memory", &["arch", "convert", "display", "gguf", "machine", "remedy"]),
     (
