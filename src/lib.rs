@@ -56,6 +56,8 @@ pub mod convert;
 pub mod schema;
 pub mod tools;
 
+pub mod profile;
+
 #[cfg(feature = "engine")]
 pub mod runtime;
 

@@ -6,7 +6,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Number, Value};
+use serde::{Serialize, Serializer};
+use serde_json::{Number, Value, value::RawValue};
 
 use super::{parse_unique, string_length};
 
@@ -83,6 +84,24 @@ pub fn shown(value: &Value) -> Cow<'_, str> {
         Some(literal) => Cow::Borrowed(literal),
         None if has_wide_numbers(value) => Cow::Owned(value.to_string().replace(MARK, "")),
         None => Cow::Owned(value.to_string()),
+    }
+}
+
+/// A value that is serialized with its wide numbers as they are written, so that [`parse_exact`] reads the same value.
+pub struct Exact<'v>(pub &'v Value);
+
+impl Serialize for Exact<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Exact)),
+            Value::Object(members) => {
+                serializer.collect_map(members.iter().map(|(key, value)| (key, Exact(value))))
+            }
+            value => match wide_number(value).map(|literal| RawValue::from_string(literal.to_owned())) {
+                Some(Ok(literal)) => literal.serialize(serializer),
+                _ => value.serialize(serializer),
+            },
+        }
     }
 }
 
@@ -178,6 +197,16 @@ mod tests {
                 assert!(rounded(value).is_number());
             }
         }
+    }
+
+    #[test]
+    fn a_value_that_is_written_exactly_is_read_as_the_same_value() {
+        let text =
+            r#"{"a":[18446744073709551617,-1.50e0,"x\"y",null],"b":{"c":0.300000000000000044,"d":true}}"#;
+        let value = parse_exact(text).unwrap();
+        let written = serde_json::to_string(&Exact(&value)).unwrap();
+        assert_eq!(written, text.replace("-1.50e0", "-1.5"));
+        assert_eq!(parse_exact(&written).unwrap(), value);
     }
 
     #[test]
