@@ -68,6 +68,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "random", "remedy", "runtime", "schema", "tools",
         ],
     ),
+    ("bundle", &["bench", "display", "files", "json", "kind", "profile", "remedy", "tools"]),
     (
         "doctor",
         &[
