@@ -107,8 +107,8 @@ pub struct RequestFields {
     pub temperature: Option<f32>,
     /// `top_p`, from 0 to 1.
     pub top_p: Option<f32>,
-    /// `top_k`; no limit for 0 and -1.
-    pub top_k: Option<NonZeroUsize>,
+    /// `top_k`; 0 for no limit, which requests also write as -1.
+    pub top_k: Option<usize>,
     /// `min_p`, from 0 to 1.
     pub min_p: Option<f32>,
     /// `seed`.
@@ -184,8 +184,8 @@ impl RequestFields {
             "temperature" => self.temperature = Some(number(name, value, 100.0)?),
             "top_p" => self.top_p = Some(number(name, value, 1.0)?),
             "min_p" => self.min_p = Some(number(name, value, 1.0)?),
-            "top_k" if *value == json!(0) || *value == json!(-1) => self.top_k = None,
-            "top_k" => self.top_k = Some(count(name, value)?),
+            "top_k" if *value == json!(0) || *value == json!(-1) => self.top_k = Some(0),
+            "top_k" => self.top_k = Some(count(name, value)?.get()),
             "seed" => match value.as_u64() {
                 Some(seed) => self.seed = Some(seed),
                 None => return Err(wrong(name, format!("is {value}; a whole number from 0 is expected"))),

@@ -4,6 +4,7 @@ mod answer;
 mod ask;
 mod cached;
 mod input;
+mod profile;
 mod settings;
 mod timings;
 
@@ -45,7 +46,8 @@ use std::{
 const EXAMPLES: &str = "\
 Examples:
   edgecall call -m model.gguf --tools tools.json \"Thai food in San Jose, please\"
-  edgecall call -m model.gguf --tools tools.json --messages conversation.json";
+  edgecall call -m model.gguf --tools tools.json --messages conversation.json
+  edgecall call -m model-with-profile.gguf \"A table for two at eight\"";
 
 /// The arguments of `edgecall call`.
 #[derive(clap::Args)]
@@ -55,6 +57,10 @@ pub struct Args {
     #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
     #[arg(help_heading = "Input")]
     model: Option<PathBuf>,
+
+    /// Ignore the profile in the model's file: the settings that a call takes from it, unless told otherwise
+    #[arg(long, help_heading = "Input")]
+    no_profile: bool,
 
     /// Load a model even if its architecture or tokenizer cannot be fully validated; only for files that you trust
     #[arg(long, help_heading = "Input")]
@@ -82,9 +88,9 @@ pub struct Args {
     #[arg(help_heading = "Tools and schema")]
     json_schema: Option<PathBuf>,
 
-    /// Order of the keys in arguments: as the model chooses (any), or as in the schema
-    #[arg(long, value_name = "ORDER", default_value = "any", help_heading = "Tools and schema")]
-    key_order: KeyOrderArg,
+    /// Order of the keys in arguments: as the model chooses (any), or as in the schema [default: any]
+    #[arg(long, value_name = "ORDER", help_heading = "Tools and schema")]
+    key_order: Option<KeyOrderArg>,
 
     /// Show how each keyword of the tools' schemas, or of --json-schema, is handled, and exit; loads no model
     #[arg(long, help_heading = "Tools and schema")]
@@ -216,7 +222,7 @@ pub struct Args {
 /// Runs the command; `started` is the time at which the program started.
 pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     if args.explain_tools {
-        return explain_tools(&args);
+        return explain_tools(&mut args);
     }
     let file = args.model.clone();
     let Some(path) = &file else {
@@ -231,9 +237,14 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     }
     // No output can be left incomplete.
     exit::leave_on_interrupt("interrupted", || ())?;
-    let (mut conversation, fields) = conversation(&args)?;
-    let ask = Ask::read(&args, conversation.tools.take(), &fields)?;
+    let mut profile = profile::read(&args)?;
+    let (mut conversation, fields) = conversation(&args, &profile)?;
+    let tools = conversation.tools.take();
+    profile::give_way(&mut profile, &args, tools.is_some(), &fields);
+    args.adopt_key_order(&profile);
+    let ask = Ask::read(&args, tools, &fields, &profile)?;
     args.adopt(&fields);
+    args.adopt_profile(&profile, &fields);
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let template = template(&args)?;
     let settings = Settings { on_prefill: progress::prefill(), ..settings(&args) };
@@ -318,12 +329,16 @@ fn load(
 }
 
 /// Prints how each keyword is handled. Tools with an unusable schema are listed too.
-fn explain_tools(args: &Args) -> anyhow::Result<()> {
+fn explain_tools(args: &mut Args) -> anyhow::Result<()> {
+    let mut profile = profile::read(args)?;
     let (with_messages, fields) = match &args.messages {
-        Some(_) => conversation(args).map(|(conversation, fields)| (conversation.tools, fields))?,
+        Some(_) => conversation(args, &profile).map(|(conversation, fields)| (conversation.tools, fields))?,
         None => (None, RequestFields::default()),
     };
-    let explanation = match (ask::tools(args, with_messages, &fields)?, ask::schema_value(args, &fields)?) {
+    profile::give_way(&mut profile, args, with_messages.is_some(), &fields);
+    args.adopt_key_order(&profile);
+    let tools = ask::tools(args, with_messages, &fields, &profile)?;
+    let explanation = match (tools, ask::schema_value(args, &fields)?) {
         (Some(tools), _) => explain::explain(&tools, args.key_order()),
         (None, Some(schema)) => explain::explain_answer(&schema, args.key_order()),
         (None, None) => {

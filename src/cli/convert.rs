@@ -11,6 +11,7 @@ use super::{
     exit::{leave, watch_interrupt},
     numbers::positive,
     output::{self, Format},
+    profile_args::ProfileArgs,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
@@ -34,7 +35,8 @@ use std::{
 const EXAMPLES: &str = "\
 Examples:
   edgecall convert my-model                                (my-model-Q4_K_M.gguf)
-  edgecall convert my-model -t f16,q8_0,q4_k_m -o folder   (three files in folder)";
+  edgecall convert my-model -t f16,q8_0,q4_k_m -o folder   (three files in folder)
+  edgecall convert my-model --task task.txt --tools tools.json   (with a profile)";
 
 /// The arguments of `edgecall convert`.
 #[derive(clap::Args)]
@@ -68,6 +70,9 @@ pub struct Args {
     /// Pre-tokenizer to use instead of the detected one, by llama.cpp's name
     #[arg(long, value_name = "NAME")]
     pre: Option<String>,
+
+    #[command(flatten)]
+    profile: ProfileArgs,
 
     /// Do not compare llama.cpp's tokens with the checkpoint's tokenizer; the manifest then has no answers either
     #[arg(long)]
@@ -127,6 +132,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         via_f16: args.via_f16,
         drop_tied_head: args.drop_tied_head,
         pre: args.pre,
+        profile: args.profile.given()?,
     };
     let plan = Plan::new(&checkpoint, recipe)?;
     let replace = args.force || args.dry_run;
@@ -140,7 +146,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let asked = Asked { token_check: !args.no_check, answers: !args.no_answers, threads: args.threads };
     let Checked { token_check, answers, warnings } =
         checks::run(&asked, &checkpoint, &mut converted, &mut bar, &interrupt)?;
-    bar.0.finish_and_clear();
+    bar.finish();
     if interrupt.load(Ordering::Relaxed) {
         return Err(convert::Error::Interrupted.into());
     }
@@ -153,7 +159,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Flag that the first Ctrl-C sets. The second Ctrl-C removes the unfinished files and ends the program.
-fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);
     let handler = move || {
@@ -167,10 +173,10 @@ fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 /// Progress bar on stderr if it is a terminal.
-struct Bar(ProgressBar);
+pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    fn new(format: Format) -> Bar {
+    pub(super) fn new(format: Format) -> Bar {
         if format == Format::Json || !output::is_stderr_a_screen() {
             return Bar(ProgressBar::hidden());
         }
@@ -179,6 +185,11 @@ impl Bar {
         );
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         Bar(bar.with_style(style.expect("the template is a constant")))
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        self.0.finish_and_clear();
     }
 
     #[cfg(feature = "engine")]

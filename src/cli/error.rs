@@ -1,8 +1,8 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
 use edgecall::{
-    Kind, bench, bundle, chat, checkpoint, convert, display::mib, gguf, http, inspect, remedy::Remedy,
-    schema, tools,
+    Kind, bench, bundle, chat, checkpoint, convert, convert::rewrite, display::mib, gguf, http, inspect, profile,
+    remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
 use edgecall::{cache, call, runtime, verify};
@@ -49,7 +49,7 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
     }
     #[cfg(feature = "engine")]
     first_of!(cache, call, runtime, verify);
-    first_of!(bench, bundle, chat, checkpoint, convert, gguf, http, inspect, schema, tools);
+    first_of!(bench, bundle, chat, checkpoint, convert, gguf, http, inspect, profile, rewrite, schema, tools);
     cause.is::<ReadError>().then_some(Kind::NoInput)
 }
 
@@ -64,7 +64,7 @@ pub fn remedies(cause: &(dyn Error + 'static)) -> Vec<Remedy> {
     }
     #[cfg(feature = "engine")]
     first_of!(call, runtime, verify);
-    first_of!(bench, bundle, chat, checkpoint, convert, http, inspect);
+    first_of!(bench, bundle, chat, checkpoint, convert, http, inspect, rewrite);
     Vec::new()
 }
 

@@ -18,6 +18,8 @@ mod man;
 mod numbers;
 mod output;
 mod parse;
+mod profile;
+mod profile_args;
 #[cfg(feature = "engine")]
 mod progress;
 
@@ -54,6 +56,8 @@ struct Cli {
 enum Command {
     /// Convert a Hugging Face checkpoint folder to GGUF files of one or more types
     Convert(convert::Args),
+    /// Show, write or remove the profile of a GGUF file: the settings that calls with it take
+    Profile(profile::Args),
     /// Show what a GGUF file or checkpoint holds, and how much memory it needs
     Inspect(inspect::Args),
     #[cfg(feature = "engine")]
@@ -86,6 +90,7 @@ pub fn main() -> ExitCode {
     }
     let result = match cli.command {
         Command::Convert(args) => convert::run(args),
+        Command::Profile(args) => profile::run(args),
         Command::Inspect(args) => inspect::run(args),
         #[cfg(feature = "engine")]
         Command::Call(args) => call::run(*args, started),

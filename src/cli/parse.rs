@@ -14,7 +14,8 @@ use std::{
 /// Headings of the options that `-h` leaves out.
 const LEFT_OUT: [&str; 4] = ["Sampling", "Speed and memory", "Cache", "Diagnostics"];
 /// Options below other headings that it leaves out, too.
-const LEFT_OUT_OPTIONS: [&str; 9] = [
+const LEFT_OUT_OPTIONS: [&str; 10] = [
+    "no_profile",
     "trust_content",
     "trust_model",
     "dialect",

@@ -7,6 +7,7 @@ use crate::{
     checkpoint::{self, names},
     guard,
     kind::Kind,
+    profile,
     remedy::Remedy,
 };
 use std::{io, path::PathBuf};
@@ -28,6 +29,9 @@ pub enum Error {
     /// A written file differs from the plan.
     #[error(transparent)]
     Readback(#[from] readback::Error),
+    /// The profile cannot be used.
+    #[error(transparent)]
+    Profile(#[from] profile::Error),
     /// No type was requested.
     #[error("no type to convert to")]
     NoType,
@@ -111,7 +115,7 @@ pub enum Error {
     },
     /// The disk has too little free space for the files.
     #[error(
-        "{} has {} free, the conversion needs {}",
+        "{} has {} free, and {} are needed",
         path.display(), bytes(*free_bytes), bytes(*needed_bytes)
     )]
     DiskSpace { path: PathBuf, needed_bytes: u64, free_bytes: u64 },
@@ -164,6 +168,7 @@ impl Error {
             Error::Vocab(e) => e.kind(),
             Error::Pretokenizer(e) => e.kind(),
             Error::Readback(e) => e.kind(),
+            Error::Profile(e) => e.kind(),
             Error::NoType | Error::TypeTwice(_) | Error::OverrideUnmatched { .. } => Kind::Usage,
             Error::OutputExists { .. }
             | Error::OutputIsInput { .. }

@@ -9,18 +9,22 @@ use super::{
     source_hash::SourceHash,
     written::Written,
 };
-use crate::files;
+use crate::{files, hash::hex};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
 use std::{io, path::Path};
 
 /// Most bytes that are read of a manifest; real ones are far shorter.
-const MAX_BYTES: u64 = 64 << 20;
+pub(super) const MAX_BYTES: u64 = 64 << 20;
 
 /// The manifest of a written file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Manifest {
     edgecall: &'static str,
     file: File,
+    /// SHA-256 of the JSON form of the file's profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile_sha256: Option<String>,
     architecture: &'static str,
     recipe: Recipe,
     source: Vec<SourceHash>,
@@ -160,6 +164,11 @@ impl Manifest {
         Manifest {
             edgecall: env!("CARGO_PKG_VERSION"),
             file: File { file_bytes: written.file_bytes, sha256: written.sha256.clone() },
+            profile_sha256: plan
+                .recipe
+                .profile
+                .as_ref()
+                .map(|profile| hex(&Sha256::digest(profile.to_json()))),
             architecture: plan.architecture,
             recipe: Recipe::new(plan, file),
             source: sources.to_vec(),
@@ -182,4 +191,31 @@ impl Manifest {
         json.push(b'\n');
         json
     }
+}
+
+/// The manifest `json` for the file that took the place of the one with the SHA-256 `before`: `file` is its size and
+/// SHA-256. `None` if `json` is no manifest, or one of another file. All else in it stays, such as the hashes of the
+/// tensors.
+pub(super) fn renewed(
+    json: &[u8],
+    before: &str,
+    (file_bytes, sha256): (u64, &str),
+    profile_sha256: Option<String>,
+) -> Option<Vec<u8>> {
+    const PROFILE: &str = "profile_sha256";
+    let mut manifest: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).ok()?;
+    let file = manifest.get_mut("file")?.as_object_mut()?;
+    if file.get("sha256")?.as_str()? != before {
+        return None;
+    }
+    file.insert("file_bytes".into(), file_bytes.into());
+    file.insert("sha256".into(), sha256.into());
+    manifest.shift_remove(PROFILE);
+    if let Some(profile) = profile_sha256 {
+        let after_file = manifest.keys().position(|key| key == "file").map_or(0, |at| at + 1);
+        manifest.shift_insert(after_file, PROFILE.into(), profile.into());
+    }
+    let mut json = serde_json::to_vec_pretty(&manifest).expect("the manifest has only text and numbers");
+    json.push(b'\n');
+    Some(json)
 }

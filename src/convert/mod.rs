@@ -12,6 +12,7 @@ pub mod pretokenizer;
 pub mod readback;
 pub mod recipe;
 pub mod report;
+pub mod rewrite;
 pub mod vocab;
 
 mod error;

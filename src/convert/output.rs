@@ -256,7 +256,7 @@ impl Drop for Outputs {
 }
 
 /// Allocates the file's whole length, so that a full disk fails at once.
-fn reserve(file: &File, length: u64) -> io::Result<()> {
+pub(super) fn reserve(file: &File, length: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     match fallocate(file, FallocateFlags::empty(), 0, length) {
         Ok(()) => Ok(()),
@@ -268,7 +268,7 @@ fn reserve(file: &File, length: u64) -> io::Result<()> {
     }
 }
 
-fn check_space(folder: &Path, file_bytes: u64) -> Result<(), Error> {
+pub(super) fn check_space(folder: &Path, file_bytes: u64) -> Result<(), Error> {
     let needed_bytes = file_bytes + SPARE_BYTES;
     // A file system that does not report its free space fails while writing instead.
     let Some(stat) = rustix::fs::statvfs(folder).ok().filter(|stat| stat.f_blocks > 0) else { return Ok(()) };

@@ -15,6 +15,7 @@ use crate::{
         tokenizer::{ChatTemplate, Tokenizer},
     },
     gguf::{GgmlType, Header, TensorInfo, Value},
+    profile::Profile,
 };
 
 const FILE_TYPE: &str = "general.file_type";
@@ -101,7 +102,7 @@ impl Plan {
         }
         let tensors = tensors::match_tensors(checkpoint, recipe.drop_tied_head)?;
         check_overrides(&recipe, &tensors)?;
-        let keys = Keys::read(checkpoint, &tensors, recipe.pre.as_deref())?;
+        let keys = Keys::read(checkpoint, &tensors, &recipe)?;
         let block_count = config.num_hidden_layers;
         let attention = Attention::with_heads(config.num_attention_heads, config.num_key_value_heads);
         let is_70b = (architecture.is_70b)(block_count, attention);
@@ -192,14 +193,15 @@ struct Keys {
     before_file_type: Vec<(String, Value)>,
     after_file_type: Vec<(String, Value)>,
     tokenizer: Vec<(String, Value)>,
+    profile: Vec<(String, Value)>,
 }
 
 impl Keys {
-    fn read(checkpoint: &Checkpoint, tensors: &[ModelTensor], pre: Option<&str>) -> Result<Keys, Error> {
+    fn read(checkpoint: &Checkpoint, tensors: &[ModelTensor], recipe: &Recipe) -> Result<Keys, Error> {
         let config = &checkpoint.config;
         let architecture = config.architecture;
         let tokenizer = Tokenizer::open(&checkpoint.dir)?;
-        let pretokenizer = match pre {
+        let pretokenizer = match recipe.pre.as_deref() {
             Some(name) => {
                 pretokenizer::check_name(name)?;
                 name.to_owned()
@@ -220,6 +222,7 @@ impl Keys {
             tokenizer: vocab::metadata(&tokenizer, &config.raw, vocab_size, &pretokenizer, extra)?,
             pretokenizer,
             warnings: warnings(checkpoint, &tokenizer, &general)?,
+            profile: recipe.profile.as_ref().map_or(Ok(Vec::new()), Profile::to_metadata)?,
         })
     }
 
@@ -238,6 +241,8 @@ impl Keys {
             keys.extend_from_slice(&self.tokenizer);
             keys.extend([version, id]);
         }
+        // Ours come last, behind those of llama.cpp's tools.
+        keys.extend_from_slice(&self.profile);
         keys
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: llama.cpp, `llama-quant.cpp`, `llama_tensor_get_type_impl`.
 
-use crate::gguf::GgmlType;
+use crate::{gguf::GgmlType, profile::Profile};
 use std::str::FromStr;
 
 macro_rules! file_types {
@@ -102,6 +102,8 @@ pub struct Recipe {
     pub drop_tied_head: bool,
     /// llama.cpp's name of the pre-tokenizer; `None` recognizes it.
     pub pre: Option<String>,
+    /// Settings that calls with the files take unless they say otherwise.
+    pub profile: Option<Profile>,
 }
 
 /// A type override `REGEX=TYPE`: matrices whose GGUF name matches get this type.

@@ -17,6 +17,7 @@ mod ggml_type;
 mod kv_type;
 mod read;
 mod reader;
+mod scan;
 mod value;
 mod write;
 
@@ -24,6 +25,7 @@ pub use error::{Error, Lookalike, NameProblem, ShapeProblem};
 pub use ggml_type::GgmlType;
 pub use kv_type::{FlashAttention, KV_TYPES, KvType};
 pub use read::Gguf;
+pub use scan::values_with_prefix;
 pub use value::{Array, Value};
 pub use write::Header;
 

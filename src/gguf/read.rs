@@ -11,11 +11,12 @@
 use super::{
     Array, DEFAULT_ALIGNMENT, Error, GgmlType, Header, Lookalike, ShapeProblem, TensorInfo, Value,
     reader::{Place, Reader},
+    write,
 };
 use std::{collections::HashSet, ops::Range};
 
 /// Longest key, by the format's text.
-const MAX_KEY_BYTES: u64 = 65_535;
+pub(super) const MAX_KEY_BYTES: u64 = 65_535;
 /// Longest tensor name: ggml's `GGML_MAX_NAME` without the terminating zero.
 const MAX_TENSOR_NAME_BYTES: u64 = 63;
 /// Alignment that ggml asserts of a CPU buffer: `TENSOR_ALIGNMENT` in `ggml-impl.h`.
@@ -52,8 +53,7 @@ impl Gguf {
     pub fn parse(bytes: &[u8]) -> Result<Gguf, Error> {
         let mut reader = Reader { bytes, at: 0 };
         let version = read_version(&mut reader)?;
-        let tensor_count = reader.count(Place::TensorCount, MIN_TENSOR_BYTES, 8)?;
-        let pair_count = reader.count(Place::PairCount, MIN_PAIR_BYTES, 0)?;
+        let (tensor_count, pair_count) = counts(&mut reader)?;
         let metadata = read_metadata(&mut reader, pair_count)?;
         let alignment = alignment(&metadata)?;
         let tensors = read_tensors(&mut reader, tensor_count)?;
@@ -115,6 +115,12 @@ impl Gguf {
         self.tensors.is_empty() || self.data_start.is_multiple_of(GGML_BUFFER_ALIGNMENT)
     }
 
+    /// The bytes of a header with `metadata` in place of this one's, padded up to the start of the data section. Version,
+    /// alignment and tensor table stay.
+    pub fn encode_with(&self, metadata: &[(String, Value)]) -> Vec<u8> {
+        write::encode(self.version, metadata, &self.tensors, self.alignment)
+    }
+
     /// A tensor's bytes in `file`, the bytes that were parsed.
     pub fn tensor_bytes<'f>(&self, file: &'f [u8], name: &str) -> Option<&'f [u8]> {
         let range = self.tensor_range(self.tensor(name)?);
@@ -135,7 +141,13 @@ impl From<&Header> for Gguf {
     }
 }
 
-fn read_version(reader: &mut Reader<'_>) -> Result<u32, Error> {
+/// Reads the numbers of tensors and of metadata keys.
+pub(super) fn counts(reader: &mut Reader<'_>) -> Result<(u64, u64), Error> {
+    let tensors = reader.count(Place::TensorCount, MIN_TENSOR_BYTES, 8)?;
+    Ok((tensors, reader.count(Place::PairCount, MIN_PAIR_BYTES, 0)?))
+}
+
+pub(super) fn read_version(reader: &mut Reader<'_>) -> Result<u32, Error> {
     let bytes = reader.bytes;
     if bytes.is_empty() {
         return Err(Error::Empty);
@@ -168,7 +180,7 @@ fn read_metadata(reader: &mut Reader<'_>, count: u64) -> Result<Vec<(String, Val
     Ok(metadata)
 }
 
-fn read_value(reader: &mut Reader<'_>, key: &str, type_id: u32) -> Result<Value, Error> {
+pub(super) fn read_value(reader: &mut Reader<'_>, key: &str, type_id: u32) -> Result<Value, Error> {
     let place = Place::Value(key);
     Ok(match type_id {
         0 => Value::U8(reader.number(place, u8::from_le_bytes)?),

@@ -51,7 +51,7 @@ impl<'b> Reader<'b> {
         (self.bytes.len() - self.at) as u64
     }
 
-    fn take(&mut self, len: u64, place: Place<'_>) -> Result<&'b [u8], Error> {
+    pub(super) fn take(&mut self, len: u64, place: Place<'_>) -> Result<&'b [u8], Error> {
         let rest = &self.bytes[self.at..];
         match usize::try_from(len).ok().and_then(|len| rest.get(..len)) {
             Some(taken) => {
@@ -107,6 +107,12 @@ impl<'b> Reader<'b> {
     pub(super) fn string(&mut self, place: Place<'_>) -> Result<&'b str, Error> {
         let len = self.number(place, u64::from_le_bytes)?;
         self.text(len, place)
+    }
+
+    /// Passes over a string without a look at its bytes.
+    pub(super) fn skip_string(&mut self, place: Place<'_>) -> Result<(), Error> {
+        let len = self.number(place, u64::from_le_bytes)?;
+        self.take(len, place).map(drop)
     }
 
     pub(super) fn name(&mut self, place: Place<'_>, limit: u64) -> Result<&'b str, Error> {

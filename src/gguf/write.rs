@@ -39,29 +39,39 @@ impl Header {
 
     /// The header's bytes, padded up to the start of the data section.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.extend(b"GGUF");
-        out.extend(3u32.to_le_bytes());
-        out.extend((self.tensors.len() as u64).to_le_bytes());
-        out.extend((self.metadata.len() as u64).to_le_bytes());
-        for (key, value) in &self.metadata {
-            value::encode_string(key, &mut out);
-            out.extend(value.type_id().to_le_bytes());
-            value.encode(&mut out);
-        }
-        for tensor in &self.tensors {
-            value::encode_string(&tensor.name, &mut out);
-            out.extend((tensor.dims.len() as u32).to_le_bytes());
-            tensor.dims.iter().for_each(|dim| out.extend(dim.to_le_bytes()));
-            out.extend(tensor.ggml_type.id().to_le_bytes());
-            out.extend(tensor.offset.to_le_bytes());
-        }
-        out.resize(out.len().next_multiple_of(DEFAULT_ALIGNMENT as usize), 0);
-        out
+        encode(3, &self.metadata, &self.tensors, DEFAULT_ALIGNMENT)
     }
 
     /// Size of the data section in bytes, with the padding after the last tensor.
     pub fn data_bytes(&self) -> u64 {
         self.data_bytes
     }
+}
+
+/// The bytes of a header, padded to `alignment`.
+pub(super) fn encode(
+    version: u32,
+    metadata: &[(String, Value)],
+    tensors: &[TensorInfo],
+    alignment: u64,
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.extend(b"GGUF");
+    out.extend(version.to_le_bytes());
+    out.extend((tensors.len() as u64).to_le_bytes());
+    out.extend((metadata.len() as u64).to_le_bytes());
+    for (key, value) in metadata {
+        value::encode_string(key, &mut out);
+        out.extend(value.type_id().to_le_bytes());
+        value.encode(&mut out);
+    }
+    for tensor in tensors {
+        value::encode_string(&tensor.name, &mut out);
+        out.extend((tensor.dims.len() as u32).to_le_bytes());
+        tensor.dims.iter().for_each(|dim| out.extend(dim.to_le_bytes()));
+        out.extend(tensor.ggml_type.id().to_le_bytes());
+        out.extend(tensor.offset.to_le_bytes());
+    }
+    out.resize(out.len().next_multiple_of(alignment as usize), 0);
+    out
 }

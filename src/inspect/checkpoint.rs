@@ -190,7 +190,7 @@ fn elements(shape: &[u64]) -> u64 {
 }
 
 /// An error and its causes, joined into one line.
-fn chain(error: &impl Error) -> String {
+pub(super) fn chain(error: &impl Error) -> String {
     let causes = iter::successors(error.source(), |&cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

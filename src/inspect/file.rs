@@ -2,11 +2,13 @@
 
 use super::{
     Run,
+    checkpoint::chain,
     report::{ChatTemplate, Facts, Need, Rope, Special, Split, TensorRow, Tokenizer, TypeRow},
 };
 use crate::{
     gguf::{Array, Gguf},
     memory::{Shape, estimate},
+    profile::Profile,
 };
 use serde::Serialize;
 use std::{
@@ -34,6 +36,12 @@ pub struct FileReport {
     pub tokenizer: Option<Tokenizer>,
     /// Its chat template.
     pub chat_template: Option<ChatTemplate>,
+    /// Settings for calls that the file holds; left out if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
+    /// Reason why its profile cannot be used; left out if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile_problem: Option<String>,
     /// Tensors by type.
     pub types: Vec<TypeRow>,
     /// Bits per weight over all tensors; `None` for a file without tensors.
@@ -53,6 +61,10 @@ impl FileReport {
         let parameters: u64 = gguf.tensors.iter().map(|tensor| tensor.element_count()).sum();
         let model = facts(gguf, parameters);
         let context_length = model.context_length;
+        let (profile, profile_problem) = match Profile::from_gguf(gguf) {
+            Ok(profile) => (profile, None),
+            Err(error) => (None, Some(chain(&error))),
+        };
         FileReport {
             path: path.to_path_buf(),
             file_bytes,
@@ -61,6 +73,8 @@ impl FileReport {
             model,
             tokenizer: tokenizer(gguf),
             chat_template: chat_template(gguf),
+            profile,
+            profile_problem,
             types: types(gguf),
             bits_per_weight: (parameters > 0).then(|| weights_bytes as f64 * 8.0 / parameters as f64),
             need: Need::new(weights_bytes, Shape::from_header(gguf).as_ref(), context_length, run),

@@ -10,6 +10,7 @@ use crate::{
         Table, group_digits, grouped,
     },
     memory::Fit,
+    profile::visible,
 };
 use std::fmt::{self, Display, Write};
 
@@ -49,10 +50,14 @@ fn file(f: &mut fmt::Formatter<'_>, report: &FileReport) -> fmt::Result {
     facts(f, &report.model)?;
     tokenizer(f, report.tokenizer.as_ref())?;
     chat_template(f, report.chat_template.as_ref())?;
+    if let Some(problem) = &report.profile_problem {
+        fact(f, "profile", format!("cannot be used: {}", visible(problem)))?;
+    }
     writeln!(f)?;
     types(f, &report.types, report.file_bytes)?;
     writeln!(f, "\n")?;
-    need(f, &report.need)
+    need(f, &report.need)?;
+    report.profile.as_ref().map_or(Ok(()), |profile| write!(f, "\n\n{profile}"))
 }
 
 /// Writes the report on a checkpoint.

@@ -97,7 +97,7 @@ fn json_bytes(value: &impl Serialize) -> usize {
     serde_json::to_vec(value).expect("a JSON value is written to memory").len()
 }
 
-fn within(key: &'static str, bytes: usize, most: usize) -> Result<()> {
+pub(super) fn within(key: &'static str, bytes: usize, most: usize) -> Result<()> {
     if bytes > most { Err(Error::TooLong { key, bytes, most }) } else { Ok(()) }
 }
 

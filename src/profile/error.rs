@@ -19,6 +19,15 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// JSON in the value of a GGUF key that is not valid; the cause gives line and column.
+    #[error("the profile's `{key}` is not valid JSON")]
+    JsonValue {
+        /// The key.
+        key: &'static str,
+        /// The parser's reason.
+        #[source]
+        source: serde_json::Error,
+    },
     /// The JSON form is no object.
     #[error("the profile is {found}, not an object")]
     NotObject {

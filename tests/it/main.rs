@@ -98,6 +98,11 @@ mod pace;
 /// Packages hold completions, manual pages and every file that the sources include.
 #[cfg(feature = "engine")]
 mod package;
+/// A profile is written into a file and taken away with every other byte as it was, or not at all.
+mod profile;
+/// A file with a profile is called, and benchmarked, as with all options.
+#[cfg(feature = "engine")]
+mod profile_calls;
 /// A direct conversion equals llama.cpp's quantization of our BF16 file.
 #[cfg(feature = "engine")]
 mod quantizer;

@@ -389,6 +389,6 @@ fn too_little_disk_is_found_out_before_anything_is_written() {
     let left = fs::read_dir(&disk).unwrap().count();
     assert!(Command::new("umount").arg(&disk).status().unwrap().success());
     let message = String::from_utf8_lossy(&output.stderr);
-    assert!(message.contains("has 65.5 kB free, the conversion needs"), "{message}");
+    assert!(message.contains("has 65.5 kB free, and"), "{message}");
     assert_eq!((output.status.code(), left), (Some(73), 0), "{message}");
 }

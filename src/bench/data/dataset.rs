@@ -14,7 +14,7 @@ use super::{
     document::{self, Document},
     identity::{self, DataId},
     input,
-    job::Job,
+    job::{Job, SystemMessage},
 };
 use crate::{
     bench::Error,
@@ -76,6 +76,19 @@ impl Dataset {
     /// messages before every call must end with one that is not the assistant's, and either all lines have an answer or
     /// none has.
     pub fn open_files(job: &Path, test: &Path) -> Result<Dataset, Error> {
+        Dataset::open_files_or(job, test, || Ok(None))
+    }
+
+    /// Reads a job and a test set as [`Dataset::open_files`] does. If neither the job's file is there nor the test set
+    /// has tools, the job is the `other`.
+    ///
+    /// # Errors
+    /// As [`Dataset::open_files`], and those of `other`.
+    pub fn open_files_or(
+        job: &Path,
+        test: &Path,
+        other: impl FnOnce() -> Result<Option<Job>, Error>,
+    ) -> Result<Dataset, Error> {
         let bytes = match input::read(test) {
             Ok(bytes) => bytes,
             // The job's error comes first.
@@ -83,7 +96,7 @@ impl Dataset {
         };
         let text = json::input::whole_surrogates(input::text(test, &bytes)?);
         let documents = document::documents(&text).map_err(|(line, error)| error.at(test, line));
-        let job = Job::open_or(job, || documents.as_ref().ok()?.first()?.value.get("tools"))?;
+        let job = Job::open_or(job, || documents.as_ref().ok()?.first()?.value.get("tools"), other)?;
         let (mut cases, mut unscored, mut conversations) = (Vec::new(), Vec::new(), 0);
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for Document { line, value } in documents? {
@@ -143,7 +156,11 @@ impl Dataset {
     /// Hashes that identify the data in rows.
     pub fn identity(&self) -> DataId {
         let tools = json::spaced(&self.job.tools.sources());
-        let job = Sha256::digest(format!("{}\0{tools}", self.job.task_description));
+        let task = &self.job.task_description;
+        let job = Sha256::digest(match self.job.system {
+            SystemMessage::AroundTask | SystemMessage::Nothing => format!("{task}\0{tools}"),
+            SystemMessage::Task => format!("system\0{task}\0{tools}"),
+        });
         DataId { test_md5: self.test_md5.clone(), job_sha256: hex(&job) }
     }
 
@@ -151,10 +168,12 @@ impl Dataset {
     /// messages before the call. Without a task there is no system message.
     pub fn conversation(&self, case: &Case) -> Conversation {
         let conversation = Conversation { messages: case.messages().to_vec(), tools: None };
-        match &self.job.task_description {
+        let task = &self.job.task_description;
+        match self.job.system {
             _ if case.has_system() => conversation,
-            _ if self.job.tools_only => conversation,
-            task => conversation.with_system(chat::task_system_text(task)),
+            SystemMessage::Nothing => conversation,
+            SystemMessage::Task => conversation.with_system(task),
+            SystemMessage::AroundTask => conversation.with_system(chat::task_system_text(task)),
         }
     }
 }

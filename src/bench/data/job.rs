@@ -1,7 +1,12 @@
 //! A job: the task and the tools of the model.
 
 use super::input;
-use crate::{bench::Error, json, tools::ToolSet};
+use crate::{
+    bench::Error,
+    json,
+    profile::{Profile, SystemText},
+    tools::ToolSet,
+};
 use serde_json::Value;
 use std::path::Path;
 
@@ -14,28 +19,66 @@ pub struct Job {
     pub tools: ToolSet,
     /// Criteria for an LLM judge, if the job has any.
     pub judge_instructions: Option<String>,
-    /// True if there is no job description, so that nothing is said of a task.
-    pub(super) tools_only: bool,
+    /// The system message that the description is a part of.
+    pub(super) system: SystemMessage,
+}
+
+/// The system message of conversations that have none of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SystemMessage {
+    /// The text that the TFT models were trained with, around the task description.
+    AroundTask,
+    /// The task description itself.
+    Task,
+    /// None.
+    Nothing,
 }
 
 impl Job {
-    /// Reads a `job_description.json`; if there is none, the job is `tools` without a task.
+    /// The job that a model's profile describes; `None` if it has no tools.
+    ///
+    /// # Errors
+    /// Tools that cannot be used, with `path` as the file that has them.
+    pub fn from_profile(profile: &Profile, path: &Path) -> Result<Option<Job>, Error> {
+        let tools = profile.tool_set().map_err(|source| Error::File {
+            path: path.to_path_buf(),
+            problem: "the profile cannot be used".into(),
+            source: Some(Box::new(source)),
+        })?;
+        let (task_description, system) = match profile.system.clone() {
+            Some(SystemText::Task(task)) => (task, SystemMessage::AroundTask),
+            Some(SystemText::Text(text)) => (text, SystemMessage::Task),
+            None => (String::new(), SystemMessage::Nothing),
+        };
+        Ok(tools.map(|tools| Job { task_description, tools, judge_instructions: None, system }))
+    }
+
+    /// Reads a `job_description.json`. If there is none, the job is `tools` without a task, or else the `other`.
     ///
     /// # Errors
     /// As for [`Job::open`].
-    pub(super) fn open_or<'t>(path: &Path, tools: impl FnOnce() -> Option<&'t Value>) -> Result<Job, Error> {
+    pub(super) fn open_or<'t>(
+        path: &Path,
+        tools: impl FnOnce() -> Option<&'t Value>,
+        other: impl FnOnce() -> Result<Option<Job>, Error>,
+    ) -> Result<Job, Error> {
         let missing = match Job::open(path) {
             Err(Error::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => source,
             other => return other,
         };
         let path = path.to_path_buf();
-        let Some(list) = tools() else { return Err(Error::Read { path, source: missing }) };
+        let Some(list) = tools() else { return other()?.ok_or(Error::Read { path, source: missing }) };
         let tools = ToolSet::from_value(list.clone()).map_err(|source| Error::File {
             path,
             problem: "is missing, and the tools of the test set cannot be used".into(),
             source: Some(Box::new(source)),
         })?;
-        Ok(Job { task_description: String::new(), tools, judge_instructions: None, tools_only: true })
+        Ok(Job {
+            task_description: String::new(),
+            tools,
+            judge_instructions: None,
+            system: SystemMessage::Nothing,
+        })
     }
 
     /// Reads a `job_description.json`.
@@ -71,6 +114,6 @@ impl Job {
             problem: "the tools cannot be used".into(),
             source: Some(Box::new(source)),
         })?;
-        Ok(Job { task_description, tools, judge_instructions, tools_only: false })
+        Ok(Job { task_description, tools, judge_instructions, system: SystemMessage::AroundTask })
     }
 }

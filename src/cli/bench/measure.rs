@@ -1,5 +1,6 @@
 //! The speed pass of `edgecall bench tft`, and the process that it starts for each model.
 
+use super::tft::job_of;
 use crate::cli::{
     context::{flash_attention, kv_types},
     exit::CliError,
@@ -19,9 +20,10 @@ use edgecall::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     io::{self, BufRead, BufReader, Write},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
@@ -41,6 +43,9 @@ pub struct Args {
     /// Job description
     #[arg(long)]
     job: PathBuf,
+    /// Model whose profile is the job, if there is no job description
+    #[arg(long)]
+    profile_of: Option<PathBuf>,
     /// Test set
     #[arg(long)]
     test: PathBuf,
@@ -70,7 +75,10 @@ pub struct Args {
 /// Runs the process: it reads requests from stdin and writes costs to stdout.
 pub fn run(args: Args) -> anyhow::Result<()> {
     runtime::kernels::active()?;
-    let dataset = Dataset::open_files(&args.job, &args.test)?;
+    let dataset = Dataset::open_files_or(&args.job, &args.test, || match &args.profile_of {
+        Some(model) => job_of(model),
+        None => Ok(None),
+    })?;
     let known = |case: &usize| *case < dataset.cases.len();
     let no_case = || CliError::with_kind(Kind::Bug, "there is no such call");
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
@@ -100,6 +108,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         output::text(&(serde_json::to_string(&costs)? + "\n"))?;
     }
     Ok(())
+}
+
+/// The files that a measuring process reads its data from.
+#[derive(Clone, Debug)]
+pub struct DataFiles {
+    /// The job description, which may be missing.
+    pub job: PathBuf,
+    /// The test set.
+    pub test: PathBuf,
+    /// A model whose profile is the job.
+    pub profile_of: Option<PathBuf>,
 }
 
 /// The speed pass: models, modes and conversations.
@@ -165,7 +184,7 @@ impl SpeedPass {
     pub fn run(
         &self,
         dataset: &Dataset,
-        (job, test): (&Path, &Path),
+        files: &DataFiles,
         writer: &mut RowWriter,
         progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
@@ -175,7 +194,7 @@ impl SpeedPass {
         let mut processes = Vec::new();
         for (index, runner) in self.runners.iter().enumerate() {
             let is_needed = turns.iter().any(|&(_, _, of)| of == index);
-            let process = is_needed.then(|| runner.start(job, test, self.max_tokens, first)).transpose()?;
+            let process = is_needed.then(|| runner.start(files, self.max_tokens, first)).transpose()?;
             processes.push(process);
         }
         let (data, kernels) = (dataset.identity(), runtime::kernels::name().to_owned());
@@ -241,16 +260,18 @@ struct Process {
 }
 
 impl Runner {
-    fn start(&self, job: &Path, test: &Path, max_tokens: usize, first: usize) -> anyhow::Result<Process> {
+    fn start(&self, files: &DataFiles, max_tokens: usize, first: usize) -> anyhow::Result<Process> {
         let program = std::env::current_exe().context("cannot find this program to start it again")?;
         let mut command = Command::new(program);
         command
             .args(["bench", "measure", "--model"])
             .arg(&self.model)
             .arg("--job")
-            .arg(job)
+            .arg(&files.job)
             .arg("--test")
-            .arg(test);
+            .arg(&files.test);
+        command
+            .args(files.profile_of.iter().flat_map(|model| [OsStr::new("--profile-of"), model.as_os_str()]));
         command.args(["--kv-type", self.session.kv_type.name, "--threads", &self.threads.to_string()]);
         command.args(["--flash-attn", self.session.flash_attention.name()]);
         command.args(["--kernels", runtime::kernels::name()]);

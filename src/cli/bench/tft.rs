@@ -1,6 +1,7 @@
 //! `edgecall bench tft`.
 
 mod checks;
+mod profile;
 mod rows;
 mod values;
 
@@ -8,7 +9,7 @@ use super::{
     checkpoint,
     conditions::Conditions,
     endpoint, judge,
-    measure::SpeedPass,
+    measure::{DataFiles, SpeedPass},
     network,
     outputs::{self, Output, exported},
 };
@@ -19,6 +20,8 @@ use crate::cli::{
     output,
 };
 use anyhow::Context;
+pub use profile::job_of;
+
 use checks::{check_gates, check_metrics, check_outputs, warn_of_answers};
 use edgecall::{
     Kind,
@@ -59,6 +62,10 @@ pub struct Args {
     /// Job description, instead of the one in --data or beside --test
     #[arg(long, value_name = "JOB.json")]
     job: Option<PathBuf>,
+
+    /// Do not take task and tools from a model's profile, where the data have none
+    #[arg(long)]
+    no_profile: bool,
 
     /// Model to run (repeatable)
     #[arg(short, long = "model", value_name = "MODEL.gguf")]
@@ -181,7 +188,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     runtime::kernels::active()?;
     let has_models = !args.models.is_empty() || args.checkpoint.is_some();
     args.modes = args.endpoint.modes(&args.modes, has_models)?;
-    let dataset = dataset(&args)?;
+    let (dataset, files) = dataset(&args)?;
     check_metrics(&args, &dataset)?;
     let cases = cases(&args, &dataset)?;
     // Finished rows are on disk: Ctrl-C loses only the current one, and the files of an unfinished conversion.
@@ -218,7 +225,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     // Frees the memory for the measuring processes.
     drop(plan);
     drop(models);
-    measure(&args, &pass, &dataset, &mut writer)?;
+    measure(&pass, &dataset, &files, &mut writer)?;
     if let Some(judge) = judge {
         judge.judge_file(&mut writer, &dataset).context("the judge ended the run; go on with --resume")?;
     }
@@ -240,14 +247,29 @@ fn primary(args: &Args) -> &str {
     args.primary.as_deref().unwrap_or(DEFAULT_PRIMARY.name())
 }
 
-fn dataset(args: &Args) -> anyhow::Result<Dataset> {
+fn dataset(args: &Args) -> anyhow::Result<(Dataset, DataFiles)> {
     let (job, test) = data_files(args);
-    let dataset = Dataset::open_files(&job, &test)?;
+    let mut profile_of = None;
+    let dataset = Dataset::open_files_or(&job, &test, || {
+        let found = if args.no_profile { None } else { profile::job_of_models(&args.models)? };
+        let (path, job) = found.unzip();
+        profile_of = path;
+        Ok(job)
+    })?;
+    if let Some(model) = &profile_of {
+        // Nobody reads a closed stderr.
+        let _ = writeln!(
+            io::stderr(),
+            "note: {} is missing; task and tools are those of the profile in {}",
+            job.display(),
+            model.display()
+        );
+    }
     for warning in dataset.job.tools.warnings() {
         // Nobody reads a closed stderr.
         let _ = writeln!(io::stderr(), "warning: {}: {warning}", job.display());
     }
-    Ok(dataset)
+    Ok((dataset, DataFiles { job, test, profile_of }))
 }
 
 /// Paths of the data: the job description and the test set.

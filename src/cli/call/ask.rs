@@ -5,12 +5,14 @@ use super::{
     Args,
     answer::OutputArg,
     input::{source, warn},
+    profile::choice,
 };
 use anyhow::Context;
 use edgecall::{
     Kind,
     call::{self, Choice, RequestFields},
     json,
+    profile::Profile,
     tools::{ToolSet, answer_schema, arguments::AnswerSchema},
 };
 use serde_json::Value;
@@ -27,16 +29,21 @@ pub struct Ask {
 
 impl Ask {
     /// Reads tools and schema; `with_messages` holds tools from the conversation's file, and `fields` what else stands
-    /// in it. Options override both.
+    /// in it. Options override both, and all of them the profile.
     ///
     /// # Errors
     /// Contradictory arguments; tools or schemas that cannot be used.
-    pub fn read(args: &Args, with_messages: Option<Value>, fields: &RequestFields) -> anyhow::Result<Ask> {
-        let tools = tools(args, with_messages, fields)?;
+    pub fn read(
+        args: &Args,
+        with_messages: Option<Value>,
+        fields: &RequestFields,
+        profile: &Profile,
+    ) -> anyhow::Result<Ask> {
+        let tools = tools(args, with_messages, fields, profile)?;
         let option = args.tool_choice.as_deref().map(Choice::from_word);
         let choice = match (option.clone(), fields.choice.clone(), &tools) {
             (Some(choice), _, Some(_)) | (None, Some(choice), Some(_)) => choice,
-            (None, None, Some(_)) => Choice::Required,
+            (None, None, Some(_)) => profile.tool_choice.as_ref().map_or(Choice::Required, choice),
             (None, Some(Choice::Required | Choice::Named(_)), None) => {
                 return Err(CliError::with_kind(
                     Kind::Data,
@@ -99,11 +106,12 @@ impl Ask {
     }
 }
 
-/// Tools from `--tools`, or else from the conversation's file.
+/// Tools from `--tools`, or else from the conversation's file, or else from the profile.
 pub fn tools(
     args: &Args,
     with_messages: Option<Value>,
     fields: &RequestFields,
+    profile: &Profile,
 ) -> anyhow::Result<Option<ToolSet>> {
     let tools = match (&args.tools, with_messages.or_else(|| fields.functions.clone())) {
         (Some(path), _) => {
@@ -113,7 +121,8 @@ pub fn tools(
         // A request without tools may have an empty list.
         (None, Some(Value::Array(tools))) if tools.is_empty() => return Ok(None),
         (None, Some(tools)) => ToolSet::from_value(tools)?,
-        (None, None) => return Ok(None),
+        // Whoever wrote the profile was warned.
+        (None, None) => return Ok(profile.tool_set()?),
     };
     warn(tools.warnings());
     Ok(Some(tools))

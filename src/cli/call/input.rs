@@ -10,14 +10,16 @@ use edgecall::{
     call::RequestFields,
     chat::{self, Conversation, Message, RequestBody, Role},
     files, json,
+    profile::Profile,
 };
 use std::{
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
-/// The conversation from arguments and stdin, and the other fields of its request body.
-pub fn conversation(args: &Args) -> anyhow::Result<(Conversation, RequestFields)> {
+/// The conversation from arguments and stdin, and the other fields of its request body. The system message is that of an
+/// option or of the request body, else the messages' own, else the profile's.
+pub fn conversation(args: &Args, profile: &Profile) -> anyhow::Result<(Conversation, RequestFields)> {
     if on_stdin(args).count() > 1 {
         let names: Vec<&str> = on_stdin(args).collect();
         return Err(CliError::usage(format!("only one of {} can be read from stdin", names.join(" and "))));
@@ -29,10 +31,21 @@ pub fn conversation(args: &Args) -> anyhow::Result<(Conversation, RequestFields)
             (Conversation { messages, tools: None }, RequestFields::default())
         }
     };
+    let is_system = |message: &&Message| matches!(message.role(), Role::System | Role::Developer);
+    let own = conversation.messages.iter().find(is_system);
     let Some(system) = system(args)?.or_else(|| fields.system.clone()) else {
-        return Ok((conversation, fields));
+        return match (&profile.system, own) {
+            (Some(theirs), None) => Ok((conversation.with_system(theirs.message()), fields)),
+            (Some(theirs), Some(own)) if own.content() != Some(&*theirs.message()) => {
+                note(
+                    "the messages have a system message of their own, so that of the model's profile is not used",
+                );
+                Ok((conversation, fields))
+            }
+            _ => Ok((conversation, fields)),
+        };
     };
-    if conversation.messages.iter().any(|message| matches!(message.role(), Role::System | Role::Developer)) {
+    if own.is_some() {
         return Err(CliError::usage(
             "the messages have a system message of their own; take it out, or --system and --task away",
         ));
@@ -70,6 +83,11 @@ pub fn warn(warnings: &[String]) {
         // Nobody reads a closed stderr.
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
+}
+
+fn note(text: &str) {
+    // Nobody reads a closed stderr.
+    let _ = writeln!(io::stderr(), "note: {text}");
 }
 
 /// The argument PROMPT, followed by the text on stdin, if there is any; `-` waits for it.

@@ -51,7 +51,7 @@ impl Args {
         self.max_tokens = self.max_tokens.or(fields.max_tokens);
         self.temperature = self.temperature.or(fields.temperature);
         self.top_p = self.top_p.or(fields.top_p);
-        self.top_k = self.top_k.or(fields.top_k);
+        self.top_k = self.top_k.or(fields.top_k.and_then(NonZeroUsize::new));
         self.min_p = self.min_p.or(fields.min_p);
         self.seed = self.seed.or(fields.seed);
         self.think = self.think.or(fields.think.map(|think| match think {
@@ -69,8 +69,8 @@ impl Args {
     /// Order of the keys in the objects of a call.
     pub fn key_order(&self) -> KeyOrder {
         match self.key_order {
-            KeyOrderArg::Any => KeyOrder::Any,
-            KeyOrderArg::Schema => KeyOrder::Schema,
+            Some(KeyOrderArg::Any) | None => KeyOrder::Any,
+            Some(KeyOrderArg::Schema) => KeyOrder::Schema,
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The rows of a run, and its measured calls.
 
-use super::{Args, data_files};
-use crate::cli::{bench::measure::SpeedPass, output};
+use super::Args;
+use crate::cli::{
+    bench::measure::{DataFiles, SpeedPass},
+    output,
+};
 use anyhow::Context;
 use edgecall::{
     bench::{
@@ -76,14 +79,13 @@ pub(super) fn make_rows(
 
 /// Measures the calls that the file lacks.
 pub(super) fn measure(
-    args: &Args,
     pass: &SpeedPass,
     dataset: &Dataset,
+    files: &DataFiles,
     writer: &mut RowWriter,
 ) -> anyhow::Result<()> {
-    let (job, test) = data_files(args);
     let bar = bar(pass.turns(), "turns");
-    pass.run(dataset, (&job, &test), writer, &mut |model| {
+    pass.run(dataset, files, writer, &mut |model| {
         bar.set_message(format!("speed of {model}"));
         bar.inc(1);
     })?;

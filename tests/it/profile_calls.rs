@@ -1,0 +1,277 @@
+//! A file with a profile needs no options: calls and benchmark rows are those with all of them.
+
+use crate::{benchmark_run::data, pocket::pocket, program::edgecall, shared::shared};
+use edgecall::convert::FileType;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+};
+use tempfile::TempDir;
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/restaurants").join(name)
+}
+
+/// A copy of the pocket model with a profile of these options of `edgecall profile`.
+fn with_profile(options: &[&str]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let model = folder.path().join("pocket.gguf");
+    fs::copy(pocket(FileType::Q8_0), &model).unwrap();
+    let mut command = edgecall();
+    command.arg("profile").arg(&model).args(options);
+    succeeded(command.output().unwrap());
+    (folder, model)
+}
+
+/// The options of a profile with the example's task and tools.
+fn example_options() -> Vec<String> {
+    let name = |name| example(name).display().to_string();
+    ["--task".into(), name("task.txt"), "--tools".into(), name("tools.json")].into()
+}
+
+fn example_profile() -> (TempDir, PathBuf) {
+    let options = example_options();
+    with_profile(&options.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn succeeded(output: Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The output of `edgecall call` on one thread.
+fn call(model: &Path, args: &[&str]) -> Output {
+    let mut command = edgecall();
+    command.arg("call").arg("-m").arg(model).args(["--threads", "1"]).args(args);
+    command.stdin(std::process::Stdio::null()).output().unwrap()
+}
+
+const PROMPT: &str = "I would like to eat Thai food in San Jose tonight";
+
+#[test]
+fn a_prompt_alone_gives_the_call_and_the_prompt_of_all_options() {
+    let (_folder, model) = example_profile();
+    let options = example_options();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    for more in [&[][..], &["--print-prompt"]] {
+        let flags = [&options[..], &[PROMPT, "--no-profile"], more].concat();
+        let plain = succeeded(call(&pocket(FileType::Q8_0), &flags));
+        assert_eq!(succeeded(call(&model, &[&[PROMPT], more].concat())), plain);
+        assert_eq!(succeeded(call(&model, &flags)), plain);
+    }
+    let without = call(&model, &[PROMPT, "--no-profile", "--tool-choice", "required"]);
+    assert_eq!(without.status.code(), Some(2), "there are no tools then");
+    let explained = succeeded(call(&model, &["--explain-tools"]));
+    assert!(explained.contains("ReserveRestaurant"), "{explained}");
+}
+
+#[test]
+fn options_and_requests_stand_above_the_profile() {
+    let (folder, model) = example_profile();
+    let at = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).display().to_string()
+    };
+    let prompt = |args: &[&str]| {
+        let output = call(&model, &[args, &["--print-prompt"]].concat());
+        (String::from_utf8(output.stderr.clone()).unwrap(), succeeded(output))
+    };
+    let (_, profiles) = prompt(&["hello"]);
+    assert!(profiles.contains("<task_description>") && profiles.contains("FindRestaurants"));
+
+    let (_, other) = prompt(&["hello", "--system", "Be brief."]);
+    assert!(other.contains("Be brief.") && !other.contains("<task_description>"));
+    assert!(other.contains("FindRestaurants"), "the tools stay");
+    let tools = at("tools.json", r#"[{"name": "ring", "parameters": {"type": "object"}}]"#);
+    let (_, other) = prompt(&["hello", "--tools", &tools]);
+    assert!(other.contains("ring") && !other.contains("FindRestaurants"));
+    let body = at(
+        "body.json",
+        r#"{"messages": [{"role": "user", "content": "hello"}], "tools": [{"name": "hop"}], "system": "Hop!"}"#,
+    );
+    let (note, other) = prompt(&["--messages", &body]);
+    assert!(other.contains("hop") && other.contains("Hop!") && !other.contains("FindRestaurants"));
+    assert!(!other.contains("<task_description>") && note.is_empty(), "{note}");
+    let none = at("none.json", r#"{"messages": [{"role": "user", "content": "hello"}], "tools": []}"#);
+    let (_, other) = prompt(&["--messages", &none]);
+    assert!(!other.contains("FindRestaurants"), "an empty list says that there are none");
+
+    let own = r#"[{"role": "system", "content": "Mine."}, {"role": "user", "content": "hello"}]"#;
+    let (note, other) = prompt(&["--messages", &at("own.json", own)]);
+    assert!(other.contains("Mine.") && !other.contains("<task_description>"));
+    assert!(other.contains("FindRestaurants"));
+    assert!(note.contains("have a system message of their own"), "{note}");
+
+    let schema =
+        at("schema.json", r#"{"type": "object", "properties": {"a": {"enum": [7]}}, "required": ["a"]}"#);
+    let json = succeeded(call(&model, &["hello", "--json-schema", &schema]));
+    assert!(json.contains("\"a\": 7"), "{json}");
+}
+
+#[test]
+fn every_setting_of_a_profile_reaches_the_call() {
+    let options = example_options();
+    let mut options: Vec<&str> = options.iter().map(String::as_str).collect();
+    for setting in [
+        "tool_choice=FindRestaurants",
+        "temperature=3",
+        "seed=11",
+        "max_tokens=90",
+        "thinking=on",
+        "key_order=schema",
+        "dialect=generic",
+        "template_arguments={\"tools_in_user_message\": false}",
+    ] {
+        options.extend(["--set", setting]);
+    }
+    let (_folder, model) = with_profile(&options);
+    let flags = example_options();
+    let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    flags.extend([
+        "--tool-choice",
+        "FindRestaurants",
+        "--temperature",
+        "3",
+        "--seed",
+        "11",
+        "--max-tokens",
+        "90",
+    ]);
+    flags.extend(["--think", "on", "--key-order", "schema", "--dialect", "generic", "--no-profile"]);
+    flags.extend(["--template-arg", "tools_in_user_message=false"]);
+    for more in [&["--print-prompt"][..], &["--output", "openai"], &["--output", "call"]] {
+        let mut pair = [&[PROMPT][..], &[&[PROMPT], &flags[..]].concat()].map(|args| {
+            let mut command = edgecall();
+            command.arg("call").arg("-m").arg(&model).args(["--threads", "1"]).args(args).args(more);
+            let output = command.env("SOURCE_DATE_EPOCH", "1").stdin(std::process::Stdio::null()).output();
+            let output = output.unwrap();
+            (output.status.code(), output.stdout, output.stderr)
+        });
+        let [profile, flags] = &mut pair;
+        assert_eq!(profile, flags, "{more:?}: {}", String::from_utf8_lossy(&profile.2));
+    }
+}
+
+#[test]
+fn a_profile_that_cannot_be_used_is_named_before_the_model_is_loaded_and_can_be_ignored() {
+    let (_folder, model) = example_profile();
+    let bytes = fs::read(&model).unwrap();
+    let key = b"edgecall.profile.task";
+    let at = bytes.windows(key.len()).position(|window| window == key).unwrap();
+    let mut bytes = bytes;
+    bytes[at + key.len() - 4..at + key.len()].copy_from_slice(b"tusk");
+    fs::write(&model, bytes).unwrap();
+    let refused = call(&model, &[PROMPT]);
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(65), 0), "{message}");
+    assert!(message.contains("--no-profile ignores it") && message.contains("no key `tusk`"), "{message}");
+    let tools = example("tools.json").display().to_string();
+    succeeded(call(&model, &[PROMPT, "--no-profile", "--tools", &tools]));
+}
+
+#[test]
+fn a_profile_that_is_written_takes_no_cached_state_of_the_file_before_it() {
+    let (folder, model) = example_profile();
+    let cache = folder.path().join("cache").display().to_string();
+    let computed = |args: &[&str]| {
+        let output = call(&model, &[&[PROMPT, "--cache-dir", &cache, "--timings"], args].concat());
+        let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+        let tokens = |step: &str| {
+            let line = stderr.lines().find(|line| line.starts_with(step)).unwrap().to_owned();
+            line.split_whitespace().nth(2).unwrap().parse::<usize>().unwrap()
+        };
+        (tokens("restore"), tokens("prefill"), succeeded(output))
+    };
+    let (restored, _, first) = computed(&[]);
+    assert_eq!(restored, 0);
+    let (restored, _, second) = computed(&[]);
+    assert!(restored > 200 && first == second, "{restored} tokens are restored");
+    let mut command = edgecall();
+    succeeded(command.arg("profile").arg(&model).args(["--set", "task=Ring bells."]).output().unwrap());
+    let (restored, _, other) = computed(&[]);
+    let (_, _, fresh) = {
+        let output = call(&model, &[PROMPT, "--no-cache"]);
+        (0, 0, succeeded(output))
+    };
+    assert_eq!((restored, other), (0, fresh), "another file, another key");
+}
+
+/// Rows of `edgecall bench tft`, without the start and with the costs left out.
+fn rows(args: &[&str], out: &Path) -> Vec<serde_json::Value> {
+    let mut command = edgecall();
+    command.args(["bench", "tft", "--threads", "1", "--speed", "0", "--mode", "free,any"]).args(args);
+    succeeded(command.arg("--out").arg(out).output().unwrap());
+    let text = fs::read_to_string(out).unwrap();
+    let rows = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    rows.filter(|row| row["kind"] == "row")
+        .map(|mut row| {
+            row["cost"] = serde_json::Value::Null;
+            row
+        })
+        .collect()
+}
+
+/// A copy of the pocket model whose profile is the job of `folder`, and that folder's test set alone.
+fn job_as_profile(folder: &Path) -> (TempDir, PathBuf, PathBuf) {
+    let job: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("job_description.json")).unwrap()).unwrap();
+    let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let profile = serde_json::json!({"task": job["task_description"], "tools": job["tools"]});
+    let json = place.path().join("profile.json");
+    fs::write(&json, profile.to_string()).unwrap();
+    let (folder_of_model, model) = with_profile(&["--profile", json.to_str().unwrap()]);
+    fs::create_dir(folder_of_model.path().join("data")).unwrap();
+    let test = folder_of_model.path().join("data/test.jsonl");
+    fs::copy(folder.join("test.jsonl"), &test).unwrap();
+    (folder_of_model, model, test)
+}
+
+fn assert_same_rows(data: &Path, limit: &str) {
+    let (folder, model, test) = job_as_profile(data);
+    let at = |name: &str| folder.path().join(name);
+    let common = ["--limit", limit, "--max-tokens", "96", "-m", model.to_str().unwrap()];
+    let flags = rows(&[&["--data", data.to_str().unwrap()], &common[..]].concat(), &at("flags.jsonl"));
+    let alone = rows(&[&["--test", test.to_str().unwrap()], &common[..]].concat(), &at("alone.jsonl"));
+    assert_eq!(flags.len(), 2 * limit.parse::<usize>().unwrap());
+    assert_eq!(alone, flags);
+}
+
+#[test]
+fn benchmark_rows_of_a_file_and_messages_alone_are_those_with_a_job_description() {
+    assert_same_rows(&data(), "8");
+}
+
+#[test]
+fn conformance_published_turns_give_the_same_rows_from_the_file_alone() {
+    let Some(shared) = shared() else { return };
+    assert_same_rows(&shared.join("data/tft/s1-direct"), "6");
+}
+
+#[test]
+fn a_benchmark_measures_with_a_profile_and_refuses_two_that_differ() {
+    let (folder, model, test) = job_as_profile(&data());
+    let (_other_folder, other) =
+        with_profile(&["--set", "system=Be brief.", "--set", "tools=[{\"name\": \"f\"}]"]);
+    let bench = |args: &[&str]| {
+        let mut command = edgecall();
+        command.args(["bench", "tft", "--limit", "2", "--threads", "1", "--max-tokens", "48", "--no-drift"]);
+        command.arg("--test").arg(&test).arg("-m").arg(&model).args(args);
+        command.current_dir(folder.path()).output().unwrap()
+    };
+    let output = bench(&["--speed", "1", "--out", "speed.jsonl"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    succeeded(output);
+    assert!(stderr.contains("task and tools are those of the profile in"), "{stderr}");
+    assert!(fs::read_to_string(folder.path().join("speed.jsonl")).unwrap().contains("\"kind\":\"speed\""));
+    for (args, code, expected) in [
+        (&["-m", other.to_str().unwrap()][..], 65, "other tools than that of"),
+        (&["--no-profile"], 66, "job_description.json"),
+    ] {
+        let refused = bench(&[args, &["--out", "refused.jsonl"]].concat());
+        let message = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(code), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+    assert!(!folder.path().join("refused.jsonl").exists());
+}
