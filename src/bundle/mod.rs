@@ -61,16 +61,24 @@ pub struct Bundle {
     pub sources: Vec<String>,
     /// What was not taken over, or is doubtful; one sentence each.
     pub warnings: Vec<String>,
-    _unpacked: Option<Temporary>,
+    path: PathBuf,
+    unpacked: Option<Temporary>,
 }
 
-/// Files of the bundle that are read for its profile.
+/// What is read of the files that tell how the model is called. What is not wanted cannot be refused either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settings {
-    /// All of them.
-    Read,
-    /// None: the profile stays empty.
-    Ignore,
+pub struct Wanted {
+    /// Anything at all; without it the profile stays empty.
+    pub settings: bool,
+    /// The system message.
+    pub system: bool,
+    /// The tools.
+    pub tools: bool,
+}
+
+impl Wanted {
+    /// All of it.
+    pub const ALL: Wanted = Wanted { settings: true, system: true, tools: true };
 }
 
 impl Bundle {
@@ -82,14 +90,14 @@ impl Bundle {
     /// An archive that is not read or refused, a folder without a model, files whose settings cannot be read.
     pub fn open(
         path: &Path,
-        settings: Settings,
+        wanted: Wanted,
         unpack_into: &Path,
         progress: &mut dyn Progress,
         interrupt: &AtomicBool,
     ) -> Result<Option<Bundle>, Error> {
         if path.is_dir() {
             return match layout::of_folder(path)? {
-                Some(layout) => Bundle::read(path, layout, settings, None).map(Some),
+                Some(layout) => Bundle::read(path, layout, wanted, None).map(Some),
                 None => Ok(None),
             };
         }
@@ -101,13 +109,13 @@ impl Bundle {
         let unpacked = Temporary::create(path, unpack_into)?;
         unpack::unpack(path, format, unpacked.path(), progress, interrupt)?;
         let layout = layout::of_archive(unpacked.path(), path)?;
-        Bundle::read(path, layout, settings, Some(unpacked)).map(Some)
+        Bundle::read(path, layout, wanted, Some(unpacked)).map(Some)
     }
 
     fn read(
         path: &Path,
         layout: Layout,
-        settings: Settings,
+        wanted: Wanted,
         unpacked: Option<Temporary>,
     ) -> Result<Bundle, Error> {
         let Layout { root, model, unused_adapters } = layout;
@@ -117,9 +125,9 @@ impl Bundle {
             Model::Checkpoint(folder) => folder,
             Model::Adapter(folder) => adapter_alone(path, &root, &folder, training.base.as_deref())?,
         };
-        let mut read = match settings {
-            Settings::Read => settings::read(&root, &model, |inside| shown(path, &base, inside))?,
-            Settings::Ignore => settings::Read::default(),
+        let mut read = match wanted.settings {
+            true => settings::read(&root, &model, wanted, |inside| shown(path, &base, inside))?,
+            false => settings::Read::default(),
         };
         read.warnings.extend(training.warnings);
         if !unused_adapters.is_empty() {
@@ -132,7 +140,15 @@ impl Bundle {
         }
         let name = unpacked.is_some().then(|| archive_name(path));
         let settings::Read { profile, sources, warnings } = read;
-        Ok(Bundle { model, name, profile, sources, warnings, _unpacked: unpacked })
+        Ok(Bundle { model, name, profile, sources, warnings, path: path.to_path_buf(), unpacked })
+    }
+
+    /// `text` with the archive's path in place of that of the folder that it was unpacked into.
+    pub fn in_archive(&self, text: &str) -> String {
+        match &self.unpacked {
+            Some(folder) => text.replace(&*folder.path().to_string_lossy(), &self.path.to_string_lossy()),
+            None => text.to_owned(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! before the job description.
 
 use super::{
-    Error,
+    Error, Wanted,
     layout::{CLIENT, JOB, MODELFILE},
     modelfile, python,
 };
@@ -57,8 +57,13 @@ pub(super) struct Read {
 ///
 /// # Errors
 /// A file that cannot be read, or has a prompt or tools that are no constants.
-pub(super) fn read(root: &Path, model: &Path, shown: impl Fn(&Path) -> PathBuf) -> Result<Read, Error> {
-    let mut reader = Reader { read: Read::default(), left_out: BTreeSet::new(), shown: &shown };
+pub(super) fn read(
+    root: &Path,
+    model: &Path,
+    wanted: Wanted,
+    shown: impl Fn(&Path) -> PathBuf,
+) -> Result<Read, Error> {
+    let mut reader = Reader { read: Read::default(), left_out: BTreeSet::new(), wanted, shown: &shown };
     let found =
         |name: &str| [root, model].into_iter().map(|folder| folder.join(name)).find(|path| path.is_file());
     // What is read later gives way to what is there.
@@ -68,7 +73,7 @@ pub(super) fn read(root: &Path, model: &Path, shown: impl Fn(&Path) -> PathBuf) 
     if let Some(path) = found(MODELFILE) {
         reader.modelfile(&path)?;
     }
-    if let Some(path) = found(JOB) {
+    if let Some(path) = found(JOB).filter(|_| wanted.system || wanted.tools) {
         reader.job(&path)?;
     }
     let mut read = reader.read;
@@ -81,6 +86,7 @@ struct Reader<'a> {
     read: Read,
     /// Names of settings that the file has and a profile has not.
     left_out: BTreeSet<String>,
+    wanted: Wanted,
     shown: &'a dyn Fn(&Path) -> PathBuf,
 }
 
@@ -121,7 +127,7 @@ impl Reader<'_> {
             line: problem.line,
             problem: problem.text,
         };
-        let client = python::read(&text).map_err(refused)?;
+        let client = python::read(&text, self.wanted).map_err(refused)?;
         self.read.profile.system = client.system.filter(|text| !text.is_empty()).map(SystemText::Text);
         for (name, value, line) in client.arguments {
             match (name.as_str(), value) {

@@ -8,8 +8,9 @@ use super::Error;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use std::{
     collections::BTreeSet,
-    fs, io,
-    os::fd::OwnedFd,
+    fs::{self, Permissions},
+    io,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -63,6 +64,7 @@ impl Temporary {
             let folder = tempfile::Builder::new()
                 .prefix(&format!(".{}{MARK}{}-", short_name(archive), std::process::id()))
                 .suffix(ENDING)
+                .permissions(Permissions::from_mode(0o700))
                 .tempdir_in(parent)
                 .map_err(failed)?;
             folders.insert(folder.path().to_path_buf());
@@ -157,7 +159,6 @@ mod tests {
 
     #[test]
     fn the_longest_name_of_an_archive_has_a_folder_that_only_its_user_can_enter() {
-        use std::os::unix::fs::PermissionsExt;
         let parent = tempfile::tempdir().unwrap();
         for name in ["a".repeat(255), "ü".repeat(127)] {
             let temporary = Temporary::create(&PathBuf::from(name), parent.path()).unwrap();

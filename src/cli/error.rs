@@ -1,8 +1,8 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
 use edgecall::{
-    Kind, bench, bundle, chat, checkpoint, convert, convert::rewrite, display::mib, gguf, http, inspect, profile,
-    remedy::Remedy, schema, tools,
+    Kind, bench, bundle, chat, checkpoint, convert, convert::rewrite, display::mib, gguf, http, inspect,
+    profile, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
 use edgecall::{cache, call, runtime, verify};
@@ -134,7 +134,9 @@ fn sentence(remedy: &Remedy) -> String {
         Remedy::CreateFolder => "create it".into(),
         Remedy::FreeSpace => "free some space".into(),
         Remedy::UnpackFolder => "unpack on another disk with --unpack-dir DIR".into(),
-        Remedy::OwnProfile => "correct it, or give the settings with --profile FILE".into(),
+        Remedy::OwnProfile => {
+            "correct it, or give a task and tools of your own with --task and --tools, or all settings with --profile".into()
+        },
         Remedy::KeepHead => "leave --drop-tied-head out".into(),
         Remedy::PreTokenizer(Some(name)) => {
             format!("the checkpoint's pre-tokenizer is built like llama.cpp's `{name}`: try --pre {name}")

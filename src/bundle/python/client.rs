@@ -7,7 +7,7 @@ use super::{
     string,
     tree::{self, field, line, parts, text},
 };
-use crate::json;
+use crate::{bundle::Wanted, json};
 use serde_json::Value;
 use tree_sitter::Node;
 
@@ -48,20 +48,20 @@ impl Client {
 ///
 /// # Errors
 /// A file that is not Python; a system prompt or tools that are no constants; a file without any of them.
-pub(in crate::bundle) fn read(source: &str) -> Result<Client, Problem> {
+pub(in crate::bundle) fn read(source: &str, wanted: Wanted) -> Result<Client, Problem> {
     // The lines of a text end in line feeds, whatever they end in in the file, as Python reads it.
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     let tree = tree::parse(&source)?;
     let names = Names::read(tree.root_node(), &source);
     let constants = Constants::new(&names, &source);
-    let reader = Reader { constants: &constants, names: &names, source: &source };
-    let system = reader.system()?;
+    let reader = Reader { constants: &constants, names: &names, source: &source, wanted };
+    let system = if wanted.system { reader.system()? } else { None };
     let mut client = match reader.call()? {
         Some(client) => client,
         None => reader.named_constants()?,
     };
     client.system = system;
-    if client.system.is_none() && client.arguments.is_empty() {
+    if wanted == Wanted::ALL && client.system.is_none() && client.arguments.is_empty() {
         let text =
             "calls no model (`client.chat.completions.create(...)`), and has no system prompt and no tools";
         return Err(Problem { line: 1, text: text.into() });
@@ -81,6 +81,7 @@ struct Reader<'t, 's> {
     constants: &'s Constants<'t, 's>,
     names: &'s Names<'t>,
     source: &'s str,
+    wanted: Wanted,
 }
 
 impl<'t> Reader<'t, '_> {
@@ -178,10 +179,13 @@ impl<'t> Reader<'t, '_> {
     /// True for a call like `client.chat.completions.create(...)`.
     fn is_chat(&self, call: Node<'t>) -> bool {
         let Some(function) = field(call, "function") else { return false };
-        let name: String = text(function, self.source).split_whitespace().collect();
-        if ["completions.create", "completions.parse", "ChatCompletion.create"]
-            .iter()
-            .any(|end| name.ends_with(end))
+        // Only the last two names are looked at: before them may stand a chain as long as the file.
+        let last = field(function, "attribute").map(|name| text(name, self.source));
+        let object = field(function, "object").map(|object| field(object, "attribute").unwrap_or(object));
+        let object =
+            object.filter(|object| object.kind() == "identifier").map(|name| text(name, self.source));
+        if let (Some("completions"), Some("create" | "parse")) | (Some("ChatCompletion"), Some("create")) =
+            (object, last)
         {
             return true;
         }
@@ -220,12 +224,15 @@ impl<'t> Reader<'t, '_> {
     fn evaluated(&self, arguments: Vec<Argument<'t>>) -> Result<Client, Problem> {
         let mut client = Client::default();
         for Argument { name, value, scope } in arguments {
-            if ["model", "messages", "input", "stream"].contains(&name.as_str()) {
+            let is_tools = ["tools", "functions"].contains(&name.as_str());
+            if ["model", "messages", "input", "stream"].contains(&name.as_str())
+                || (is_tools && !self.wanted.tools)
+            {
                 continue;
             }
             match self.constants.value(value, scope) {
                 Ok(found) => client.arguments.push((name, found, line(value))),
-                Err(problem) if ["tools", "functions"].contains(&name.as_str()) => return Err(problem),
+                Err(problem) if is_tools => return Err(problem),
                 Err(problem) => {
                     let text = format!("`{name}` {}; it was left out", problem.text);
                     client.warnings.push(Problem { line: line(value), text });
@@ -238,7 +245,7 @@ impl<'t> Reader<'t, '_> {
     /// Takes over the constants that are named like settings, in a file in which nothing calls the model.
     fn named_constants(&self) -> Result<Client, Problem> {
         let mut client = Client::default();
-        for (constant, name) in CONSTANTS {
+        for (constant, name) in CONSTANTS.iter().filter(|(_, name)| self.wanted.tools || *name != "tools") {
             if let Some((_, value, scope)) = self.module_constant(&[constant])? {
                 client.arguments.push(((*name).to_owned(), self.constants.value(value, scope)?, line(value)));
             }

@@ -4,7 +4,7 @@ use super::{
     Problem,
     scope::{Names, ScopeId},
     string,
-    tree::{field, parts, text},
+    tree::{field, parts, shown, text},
 };
 use crate::json;
 use serde_json::{Map, Value};
@@ -218,9 +218,8 @@ impl<'t, 's> Constants<'t, 's> {
     /// The calls that only rewrite constants.
     fn call(&self, node: Node<'t>, scope: ScopeId, depth: usize) -> Result<Value, Problem> {
         let refused = || {
-            let name: String =
-                field(node, "function").map_or("", |name| text(name, self.source)).chars().take(60).collect();
-            Problem::at(node, format!("calls `{}`, and nothing of the file is run", name.escape_debug()))
+            let name = field(node, "function").map_or_else(String::new, |name| shown(name, self.source));
+            Problem::at(node, format!("calls `{}`, and nothing of the file is run", name))
         };
         let (Some(function), Some(arguments)) = (field(node, "function"), field(node, "arguments")) else {
             return Err(refused());

@@ -17,6 +17,8 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+use client::Client;
 pub(super) use client::read;
 
 /// A part of the file that cannot be used.

@@ -2,7 +2,7 @@
 
 use super::{
     Problem,
-    tree::{field, line, parts, text},
+    tree::{field, line, parts, shown, text},
 };
 use std::collections::{BTreeMap, BTreeSet};
 use tree_sitter::Node;
@@ -335,10 +335,8 @@ impl<'t> Names<'t> {
         scope: ScopeId,
         source: &str,
     ) -> Result<(Node<'t>, ScopeId), Problem> {
-        let shown: String = text(node, source).chars().take(60).collect();
-        let unknown = || {
-            Problem::at(node, format!("uses `{}`, which is no constant of the file", shown.escape_debug()))
-        };
+        let shown = shown(node, source);
+        let unknown = || Problem::at(node, format!("uses `{}`, which is no constant of the file", shown));
         let (class, name) = match self.own_attribute(node, scope, source) {
             Some(found) => found,
             None => {

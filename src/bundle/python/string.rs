@@ -1,6 +1,9 @@
 //! String literals: prefixes, escapes, and f-strings without fields.
 
-use super::{Problem, tree::text};
+use super::{
+    Problem,
+    tree::{shown, text},
+};
 use std::str::Chars;
 use tree_sitter::Node;
 
@@ -25,13 +28,10 @@ pub(super) fn value(node: Node<'_>, source: &str, empty_fields: &mut Vec<usize>)
     let fields: Vec<Node<'_>> =
         children.iter().copied().filter(|child| child.kind() == "interpolation").collect();
     if let Some(field) = fields.iter().find(|field| !is_empty_field(**field, source)) {
-        let shown: String = text(*field, source).chars().take(60).collect();
+        let shown = shown(*field, source);
         return Err(Problem::at(
             *field,
-            format!(
-                "is an f-string with the field `{}`, which only running the file would fill in",
-                shown.escape_debug()
-            ),
+            format!("is an f-string with the field `{}`, which only running the file would fill in", shown),
         ));
     }
     empty_fields.extend(fields.iter().map(|field| super::tree::line(*field)));

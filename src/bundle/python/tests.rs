@@ -1,7 +1,12 @@
 //! Clients that people have, and what is read of them.
 
-use super::{Problem, read};
+use super::{Client, Problem};
+use crate::bundle::Wanted;
 use serde_json::{Value, json};
+
+fn read(source: &str) -> Result<Client, Problem> {
+    super::read(source, Wanted::ALL)
+}
 
 /// The system message and the arguments by name.
 fn client(source: &str) -> (Option<String>, Value) {
@@ -105,7 +110,7 @@ fn an_f_string_with_an_empty_field_is_read_as_text_with_a_warning() {
     let client = read(&source).unwrap();
     assert!(client.system.unwrap().starts_with("You are a model for {} lamps."));
     assert_eq!(client.warnings.len(), 1);
-    assert_eq!(client.warnings[0].line, 8);
+    assert_eq!(client.warnings[0].line, 9);
     assert!(client.warnings[0].text.contains("which Python refuses"));
 }
 
@@ -309,4 +314,14 @@ fn hostile_files_neither_exhaust_the_stack_nor_the_memory() {
 
 fn refused_or_not_python(source: &str) {
     assert!(read(source).is_err());
+}
+
+#[test]
+fn a_prompt_or_tools_that_are_not_wanted_are_not_refused() {
+    let source =
+        "m = {'role': 'system', 'content': f'{a}'}\nc.chat.completions.create(tools=load(), temperature=0)";
+    let found = super::read(source, Wanted { system: false, tools: false, settings: true }).unwrap();
+    assert_eq!((found.system, found.arguments.len()), (None, 1));
+    assert!(super::read(source, Wanted { system: false, ..Wanted::ALL }).is_err());
+    assert!(super::read(source, Wanted { tools: false, ..Wanted::ALL }).is_err());
 }

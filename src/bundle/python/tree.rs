@@ -13,6 +13,14 @@ pub(super) fn text<'s>(node: Node<'_>, source: &'s str) -> &'s str {
     source.get(node.byte_range()).unwrap_or_default()
 }
 
+/// The beginning of the node's text for a message, on one line.
+pub(super) fn shown(node: Node<'_>, source: &str) -> String {
+    const MAX_SHOWN: usize = 60;
+    let mut chars = text(node, source).chars().map(|c| if c.is_control() { ' ' } else { c });
+    let shown: String = chars.by_ref().take(MAX_SHOWN).collect();
+    if chars.next().is_some() { shown + "..." } else { shown }
+}
+
 /// The children that are no punctuation and no comments.
 pub(super) fn parts<'t>(node: Node<'t>) -> Vec<Node<'t>> {
     let mut cursor = node.walk();

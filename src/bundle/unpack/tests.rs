@@ -12,6 +12,9 @@ fn header(kind: EntryType, name: &[u8], size: u64) -> Header {
     header.set_size(size);
     header.set_mode(0o644);
     header.as_old_mut().name[..name.len()].copy_from_slice(name);
+    if kind == EntryType::GNUSparse {
+        header.as_gnu_mut().unwrap().set_real_size(size);
+    }
     header.set_cksum();
     header
 }
