@@ -37,8 +37,8 @@ pub enum Error {
     },
     /// An entry that is not unpacked.
     #[error(
-        "{}: entry `{entry}` {problem}; nothing was unpacked from here on. Make the archive again from plain files \
-         and folders, or, if you trust where it comes from, unpack it yourself and give the folder", path.display()
+        "{}: entry `{entry}` {problem}; nothing was left behind. Make the archive again from plain files and \
+         folders, or, if you trust where it comes from, unpack it yourself and give the folder", path.display()
     )]
     Entry { path: PathBuf, entry: String, problem: String },
     /// More than any bundle holds.

@@ -66,11 +66,16 @@ pub(super) fn of_archive(folder: &Path, archive: &Path) -> Result<Layout, Error>
 /// A bundle without a model, or with several.
 pub(super) fn of_folder(path: &Path) -> Result<Option<Layout>, Error> {
     let root = behind_single_folders(path);
-    let has_settings = [CLIENT, MODELFILE, JOB].iter().any(|name| root.join(name).is_file());
+    let own = content(&root);
+    // Some trainers write a Modelfile into every checkpoint, and an adapter's own folder is given for the adapter.
+    let telling: &[&str] = match own {
+        Some(Content::Adapter) => &[],
+        Some(Content::Checkpoint) => &[CLIENT, JOB],
+        Some(Content::Gguf) | None => &[CLIENT, MODELFILE, JOB],
+    };
+    let has_settings = telling.iter().any(|name| root.join(name).is_file());
     let has_model = MODEL_FOLDERS.iter().any(|name| content(&root.join(name)) == Some(Content::Checkpoint));
-    // An adapter's own folder is given for the adapter.
-    let is_adapter = content(&root) == Some(Content::Adapter);
-    if !has_model && (is_adapter || !has_settings) {
+    if !has_model && !has_settings {
         return Ok(None);
     }
     layout(root, path).map(Some)
@@ -267,7 +272,8 @@ mod tests {
             &["config.json", "model.safetensors"][..],
             &["checkpoint-5/config.json", "checkpoint-5/model.safetensors", "trainer_state.json"],
             &["notes.txt"],
-            &["adapter_config.json", "adapter_model.safetensors"],
+            &["adapter_config.json", "adapter_model.safetensors", "job_description.json"],
+            &["config.json", "model.safetensors", "Modelfile"],
         ] {
             assert!(of_folder(folder(files).path()).unwrap().is_none(), "{files:?}");
         }

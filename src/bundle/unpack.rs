@@ -110,6 +110,10 @@ impl Unpacking<'_> {
             self.entry(entry)?;
         }
         drop(entries);
+        // A whole tar ends with empty blocks.
+        if self.counts.at_end.get() {
+            return Err(cut_short(self.path, None));
+        }
         // Behind the end mark there is padding, and gzip's check sum.
         let mut rest = archive.into_inner().take(MAX_PADDING_BYTES);
         io::copy(&mut rest, &mut io::sink())

@@ -35,6 +35,7 @@ const EXAMPLES: &str = "\
 Examples:
   edgecall convert my-model                                (my-model-Q4_K_M.gguf)
   edgecall convert my-model -t f16,q8_0,q4_k_m -o folder   (three files in folder)
+  edgecall convert weather.tar                             (a bundle: model, prompt and tools)
   edgecall convert my-model --task task.txt --tools tools.json   (with a profile)";
 
 /// The arguments of `edgecall convert`.
