@@ -72,6 +72,7 @@ pub mod call;
 pub mod verify;
 
 pub mod bench;
+pub mod bundle;
 #[cfg(feature = "engine")]
 pub mod doctor;
 

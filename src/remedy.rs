@@ -28,6 +28,10 @@ pub enum Remedy {
     CreateFolder,
     /// Free space on the disk.
     FreeSpace,
+    /// Another folder to unpack a bundle into.
+    UnpackFolder,
+    /// Settings from a file of the user's own, in place of those of a bundle.
+    OwnProfile,
     /// A stored head that stays in the file.
     KeepHead,
     /// Another pre-tokenizer: this one of llama.cpp's, or any.
@@ -76,6 +80,8 @@ impl fmt::Display for Remedy {
             Remedy::OtherOutput => write!(f, "another output path"),
             Remedy::CreateFolder => write!(f, "the output's folder"),
             Remedy::FreeSpace => write!(f, "free space on the disk"),
+            Remedy::UnpackFolder => write!(f, "another folder to unpack into"),
+            Remedy::OwnProfile => write!(f, "settings from a file of one's own"),
             Remedy::KeepHead => write!(f, "keeping the stored head"),
             Remedy::PreTokenizer(Some(name)) => write!(f, "the pre-tokenizer `{name}`"),
             Remedy::PreTokenizer(None) => write!(f, "another pre-tokenizer"),

@@ -1,5 +1,6 @@
 //! `edgecall convert`.
 
+mod bundle;
 #[cfg(feature = "engine")]
 #[path = "convert/checks.rs"]
 mod checks;
@@ -13,13 +14,11 @@ use super::{
     output::{self, Format},
     profile_args::ProfileArgs,
 };
+use bundle::Input;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use edgecall::{
-    checkpoint::Checkpoint,
-    convert::{
-        self, FileType, Override, Plan, Progress, Recipe, Report, Targets,
-        report::{AnswersMade, TokenCheck},
-    },
+use edgecall::convert::{
+    self, FileType, Override, Plan, Progress, Recipe, Report, Targets,
+    report::{AnswersMade, TokenCheck},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -36,14 +35,16 @@ const EXAMPLES: &str = "\
 Examples:
   edgecall convert my-model                                (my-model-Q4_K_M.gguf)
   edgecall convert my-model -t f16,q8_0,q4_k_m -o folder   (three files in folder)
+  edgecall convert weather.tar                             (a bundle: model, prompt and tools)
   edgecall convert my-model --task task.txt --tools tools.json   (with a profile)";
 
 /// The arguments of `edgecall convert`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder with config.json, tokenizer.json and model*.safetensors, as transformers saves a model
-    #[arg(value_name = "CHECKPOINT_DIR")]
+    /// Folder with config.json, tokenizer.json and model*.safetensors, as transformers saves a model; or a bundle, a
+    /// folder or tar with such a folder in it and the files that tell how the model is called (docs/bundles.md)
+    #[arg(value_name = "CHECKPOINT_DIR|BUNDLE")]
     checkpoint: PathBuf,
 
     /// Types of the files to write, separated by commas
@@ -73,6 +74,10 @@ pub struct Args {
 
     #[command(flatten)]
     profile: ProfileArgs,
+
+    /// Folder in which a tar is unpacked, for as long as the conversion takes [default: that of the output]
+    #[arg(long, value_name = "DIR")]
+    unpack_dir: Option<PathBuf>,
 
     /// Do not compare llama.cpp's tokens with the checkpoint's tokenizer; the manifest then has no answers either
     #[arg(long)]
@@ -125,27 +130,33 @@ struct Checked {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let format = Format::from_flag(args.json);
     let interrupt = interrupt()?;
-    let checkpoint = Checkpoint::open(&args.checkpoint)?;
+    let mut bar = Bar::new(format);
+    let (unpack_dir, output) = (args.unpack_dir.as_deref(), args.output.as_deref());
+    let input = Input::open(&args.checkpoint, &args.profile, unpack_dir, output, &mut bar, &interrupt)?;
+    let checkpoint = &input.checkpoint;
     let recipe = Recipe {
         file_types: args.types,
         overrides: args.overrides,
         via_f16: args.via_f16,
         drop_tied_head: args.drop_tied_head,
         pre: args.pre,
-        profile: args.profile.given()?,
+        profile: input.profile.clone(),
     };
-    let plan = Plan::new(&checkpoint, recipe)?;
+    let mut plan = Plan::new(checkpoint, recipe)?;
+    if let Some(name) = input.name() {
+        plan.name = name;
+    }
     let replace = args.force || args.dry_run;
-    let targets = Targets::new(&checkpoint, &plan, args.output.as_deref(), replace)?;
+    let targets = Targets::new(checkpoint, &plan, output, replace)?;
+    input.check(&targets)?;
     if args.dry_run {
-        output::emit(&Report::planned(&checkpoint, &plan, &targets), format)?;
+        output::emit(&input.in_report(Report::planned(checkpoint, &plan, &targets)), format)?;
         return Ok(());
     }
-    let mut bar = Bar::new(format);
-    let mut converted = convert::convert(&checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)?;
+    let mut converted = convert::convert(checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)?;
     let asked = Asked { token_check: !args.no_check, answers: !args.no_answers, threads: args.threads };
     let Checked { token_check, answers, warnings } =
-        checks::run(&asked, &checkpoint, &mut converted, &mut bar, &interrupt)?;
+        checks::run(&asked, checkpoint, &mut converted, &mut bar, &interrupt)?;
     bar.finish();
     if interrupt.load(Ordering::Relaxed) {
         return Err(convert::Error::Interrupted.into());
@@ -154,7 +165,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     report.token_check = token_check;
     report.answers = answers;
     report.warnings.extend(warnings);
-    output::emit(&report, format)?;
+    output::emit(&input.in_report(report), format)?;
     Ok(())
 }
 
@@ -165,6 +176,7 @@ pub(super) fn interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let handler = move || {
         if set.swap(true, Ordering::Relaxed) {
             convert::abandon();
+            edgecall::bundle::abandon();
             leave(130);
         }
     };

@@ -1,8 +1,8 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
 use edgecall::{
-    Kind, bench, chat, checkpoint, convert, convert::rewrite, display::mib, gguf, http, inspect, profile,
-    remedy::Remedy, schema, tools,
+    Kind, bench, bundle, chat, checkpoint, convert, convert::rewrite, display::mib, gguf, http, inspect,
+    profile, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
 use edgecall::{cache, call, runtime, verify};
@@ -49,7 +49,7 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
     }
     #[cfg(feature = "engine")]
     first_of!(cache, call, runtime, verify);
-    first_of!(bench, chat, checkpoint, convert, gguf, http, inspect, profile, rewrite, schema, tools);
+    first_of!(bench, bundle, chat, checkpoint, convert, gguf, http, inspect, profile, rewrite, schema, tools);
     cause.is::<ReadError>().then_some(Kind::NoInput)
 }
 
@@ -64,7 +64,7 @@ pub fn remedies(cause: &(dyn Error + 'static)) -> Vec<Remedy> {
     }
     #[cfg(feature = "engine")]
     first_of!(call, runtime, verify);
-    first_of!(bench, chat, checkpoint, convert, http, inspect, rewrite);
+    first_of!(bench, bundle, chat, checkpoint, convert, http, inspect, rewrite);
     Vec::new()
 }
 
@@ -133,6 +133,10 @@ fn sentence(remedy: &Remedy) -> String {
         Remedy::OtherOutput => "give another -o".into(),
         Remedy::CreateFolder => "create it".into(),
         Remedy::FreeSpace => "free some space".into(),
+        Remedy::UnpackFolder => "unpack on another disk with --unpack-dir DIR".into(),
+        Remedy::OwnProfile => {
+            "correct it, or give a task and tools of your own with --task and --tools, or all settings with --profile".into()
+        },
         Remedy::KeepHead => "leave --drop-tied-head out".into(),
         Remedy::PreTokenizer(Some(name)) => {
             format!("the checkpoint's pre-tokenizer is built like llama.cpp's `{name}`: try --pre {name}")

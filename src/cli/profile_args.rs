@@ -39,6 +39,16 @@ impl ProfileArgs {
         self.task.is_some() || self.tools.is_some() || self.profile.is_some()
     }
 
+    /// True if a task is given.
+    pub fn gives_task(&self) -> bool {
+        self.task.is_some()
+    }
+
+    /// True if tools are given.
+    pub fn gives_tools(&self) -> bool {
+        self.tools.is_some()
+    }
+
     /// True if a whole profile is given.
     pub fn replaces_all(&self) -> bool {
         self.profile.is_some()

@@ -81,6 +81,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "profile", "random", "remedy", "runtime", "schema", "tools",
         ],
     ),
+    ("bundle", &["bench", "display", "files", "json", "kind", "profile", "remedy", "tools"]),
     (
         "doctor",
         &[

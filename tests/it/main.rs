@@ -19,6 +19,8 @@ mod benchmark_stats;
 /// `bench tft` survives a kill, joins shards and ends with 1 when a gate is not reached.
 #[cfg(feature = "engine")]
 mod benchmark_tft;
+/// A bundle is converted as its checkpoint is, with its settings as the profile, or refused without a trace.
+mod bundle;
 /// A restored prefix state gives the same bits as a computed one; a damaged file is never used.
 #[cfg(feature = "engine")]
 mod cache;

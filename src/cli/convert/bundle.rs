@@ -1,0 +1,121 @@
+//! The input of a conversion: a checkpoint folder, or a bundle with one.
+
+use super::{super::profile_args::ProfileArgs, Bar};
+use anyhow::Context;
+use edgecall::{
+    bundle::{self, Bundle, Wanted},
+    checkpoint::Checkpoint,
+    convert::{self, Progress, Report, Targets},
+    files,
+    profile::Profile,
+};
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+};
+
+/// A checkpoint, with what the bundle around it says. Dropping it removes what was unpacked.
+pub(super) struct Input {
+    /// The checkpoint.
+    pub(super) checkpoint: Checkpoint,
+    /// The settings of the bundle and the options.
+    pub(super) profile: Option<Profile>,
+    path: PathBuf,
+    bundle: Option<Bundle>,
+}
+
+impl Input {
+    /// Opens the checkpoint or bundle at `path`. An archive is unpacked into `unpack_into`, or beside the output.
+    pub(super) fn open(
+        path: &Path,
+        options: &ProfileArgs,
+        unpack_into: Option<&Path>,
+        output: Option<&Path>,
+        bar: &mut Bar,
+        interrupt: &AtomicBool,
+    ) -> anyhow::Result<Input> {
+        let wanted = Wanted {
+            settings: !options.replaces_all(),
+            system: !options.gives_task(),
+            tools: !options.gives_tools(),
+        };
+        let unpack_into = unpack_into.unwrap_or_else(|| output.map_or(Path::new("."), folder_of_output));
+        let opened = Bundle::open(path, wanted, unpack_into, &mut Unpacking(bar), interrupt);
+        bar.finish();
+        let Some(bundle) = opened? else {
+            let checkpoint = Checkpoint::open(path)?;
+            return Ok(Input {
+                checkpoint,
+                profile: options.given()?,
+                path: path.to_path_buf(),
+                bundle: None,
+            });
+        };
+        let checkpoint = Checkpoint::open(&bundle.model);
+        let checkpoint = match bundle.name {
+            // The folder in the message is gone when it is read.
+            Some(_) => checkpoint
+                .with_context(|| format!("{} was unpacked, and its model is refused", path.display()))?,
+            None => checkpoint?,
+        };
+        let profile = Some(options.over(bundle.profile.clone())?).filter(|profile| !profile.is_empty());
+        if !bundle.sources.is_empty() {
+            let sources = bundle.sources.join(", ");
+            // Nobody reads a closed stderr.
+            let _ = writeln!(
+                io::stderr(),
+                "note: settings for calls were read from {sources}; `edgecall profile FILE.gguf` shows them"
+            );
+        }
+        Ok(Input { checkpoint, profile, path: path.to_path_buf(), bundle: Some(bundle) })
+    }
+
+    /// The name for the outputs; `None` where the checkpoint's folder gives it.
+    pub(super) fn name(&self) -> Option<String> {
+        let bundle = self.bundle.as_ref()?;
+        Some(bundle.name.clone().unwrap_or_else(|| convert::output_name(&self.path)))
+    }
+
+    /// Refuses to replace the archive itself.
+    pub(super) fn check(&self, targets: &Targets) -> Result<(), convert::Error> {
+        let Ok(archive) = fs::canonicalize(&self.path) else { return Ok(()) };
+        let is_archive = |target: &&PathBuf| fs::canonicalize(target).is_ok_and(|target| target == archive);
+        match targets.paths().iter().find(is_archive) {
+            Some(path) => Err(convert::Error::OutputIsInput { path: path.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// `report` with the warnings of the bundle, and with paths that are there after the conversion.
+    pub(super) fn in_report(&self, mut report: Report) -> Report {
+        if let Some(bundle) = &self.bundle {
+            report.warnings.iter_mut().for_each(|warning| *warning = bundle.in_archive(warning));
+            report.warnings.extend(bundle.warnings.iter().cloned());
+        }
+        report
+    }
+}
+
+/// The folder that the output will lie in, or the nearest above it that exists.
+fn folder_of_output(output: &Path) -> &Path {
+    let mut folder = output;
+    while !folder.is_dir() {
+        folder = files::folder_of(folder);
+    }
+    folder
+}
+
+/// Shows the progress of unpacking on the bar.
+struct Unpacking<'a>(&'a mut Bar);
+
+impl bundle::Progress for Unpacking<'_> {
+    fn begin(&mut self, total_bytes: u64) {
+        self.0.begin("unpacking", total_bytes);
+    }
+
+    fn advance_to(&mut self, done_bytes: u64) {
+        self.0.advance_to(done_bytes);
+    }
+}
