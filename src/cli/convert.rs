@@ -9,6 +9,7 @@ mod checks;
 
 use super::{
     exit::{leave, watch_interrupt},
+    model_path,
     numbers::positive,
     output::{self, Format},
 };
@@ -40,7 +41,8 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder with config.json, tokenizer.json and model*.safetensors, as transformers saves a model
+    /// Folder with config.json, tokenizer.json and model*.safetensors, as transformers saves a model; or ORG/NAME of
+    /// what `edgecall pull` or Python fetched from the hub
     #[arg(value_name = "CHECKPOINT_DIR")]
     checkpoint: PathBuf,
 
@@ -120,7 +122,7 @@ struct Checked {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let format = Format::from_flag(args.json);
     let interrupt = interrupt()?;
-    let checkpoint = Checkpoint::open(&args.checkpoint)?;
+    let checkpoint = Checkpoint::open(&model_path::checkpoint(&args.checkpoint)?)?;
     let recipe = Recipe {
         file_types: args.types,
         overrides: args.overrides,

@@ -15,11 +15,13 @@ mod error;
 mod exit;
 mod inspect;
 mod man;
+mod model_path;
 mod numbers;
 mod output;
 mod parse;
 #[cfg(feature = "engine")]
 mod progress;
+mod pull;
 
 use clap::{ArgAction, Parser, Subcommand};
 use std::process::ExitCode;
@@ -52,6 +54,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Fetch a model from the Hugging Face hub, into the cache that Python's client uses
+    Pull(pull::Args),
     /// Convert a Hugging Face checkpoint folder to GGUF files of one or more types
     Convert(convert::Args),
     /// Show what a GGUF file or checkpoint holds, and how much memory it needs
@@ -85,6 +89,7 @@ pub fn main() -> ExitCode {
         edgecall::runtime::kernels::ask_for(name);
     }
     let result = match cli.command {
+        Command::Pull(args) => pull::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Inspect(args) => inspect::run(args),
         #[cfg(feature = "engine")]
