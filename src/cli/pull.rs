@@ -113,19 +113,26 @@ impl Bar {
         }
         Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()))
     }
+
+    /// Shows the last characters of `text`, which tell a file from its neighbours.
+    fn show(&self, text: &str) {
+        const WIDTH: usize = 32;
+        let skipped = text.chars().count().saturating_sub(WIDTH);
+        self.0.set_message(text.chars().skip(skipped).collect::<String>());
+    }
 }
 
 impl Progress for Bar {
     fn begin(&mut self, total_bytes: u64) {
         let style = ProgressStyle::with_template(
-            "{wide_bar} {bytes:>10} of {total_bytes} {bytes_per_sec:>12} {eta:>4}\n{msg}",
+            "{msg:32} {wide_bar} {bytes:>10} of {total_bytes} {bytes_per_sec:>12} {eta:>4}",
         );
         self.0.set_style(style.expect("the template is a constant"));
         self.0.set_length(total_bytes);
     }
 
     fn advance(&mut self, file: &str, done_bytes: u64) {
-        self.0.set_message(file.to_owned());
+        self.show(file);
         self.0.set_position(done_bytes);
     }
 
@@ -136,6 +143,6 @@ impl Progress for Bar {
     }
 
     fn wait(&mut self, reason: &str) {
-        self.0.set_message(reason.to_owned());
+        self.show(reason);
     }
 }

@@ -69,7 +69,9 @@ impl Hub {
         progress.begin(plan.total_bytes());
         let mut before_bytes = 0;
         for file in &plan.files {
-            progress.resume(before_bytes + file.cached_bytes);
+            if file.cached_bytes > 0 {
+                progress.resume(before_bytes + file.cached_bytes);
+            }
             if !repository.has(&file.remote, &plan.commit) {
                 let _lock = repository.lock(&file.remote, || {
                     progress.wait("waiting for another download of this file");

@@ -179,6 +179,22 @@ fn a_gguf_file_is_fetched_alone_or_with_all_parts_and_a_bare_name_lists_them() {
     refused(run(&["inspect", ID]), 2, &["org/name has GGUF files; name one of them:\n  org/name:big/m-0"]);
 }
 
+#[cfg(feature = "engine")]
+#[test]
+fn a_call_takes_a_model_by_its_name_on_the_hub() {
+    let model = crate::pocket::pocket(edgecall::convert::FileType::Q4KM);
+    let (home, files) = (home(), files(&[("m.gguf", &fs::read(model).unwrap())]));
+    let server = HubServer::start(files);
+    let run = |args: &[&str]| server.edgecall(home.path(), args).output().unwrap();
+    let prompt = ["--print-prompt", "--no-cache", "Thai food"];
+    let call = |name: &str| run(&[&["call", "-m", name][..], &prompt].concat());
+    refused(call("org/name:m.gguf"), 66, &["edgecall pull org/name:m.gguf"]);
+    stdout(run(&["pull", "org/name:m.gguf"]));
+    assert!(stdout(call("org/name:m.gguf")).contains("Thai food"));
+    refused(call(ID), 2, &["org/name has GGUF files; name one of them:\n  org/name:m.gguf"]);
+    assert_eq!(server.store.seen().len(), 1);
+}
+
 #[test]
 fn a_dry_run_lists_files_and_sizes_and_writes_nothing() {
     let (home, files) = (home(), checkpoint());

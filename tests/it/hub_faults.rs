@@ -1,9 +1,7 @@
 //! Downloads that break, lie or are refused: what is right is gone on with, what is wrong gets no name.
 
 use crate::{
-    hub_server::{
-        COMMIT, Files, HubServer, ID, edgecall, files, listing, noise, part, range, refusal, sha256,
-    },
+    hub_server::{Files, HubServer, ID, edgecall, files, listing, noise, part, range, refusal, sha256},
     server::{Answer, never},
 };
 use edgecall::{
@@ -352,7 +350,7 @@ fn a_list_that_leads_out_of_the_cache_or_does_not_fit_the_disk_is_refused_before
 }
 
 #[test]
-fn without_a_server_or_a_usable_address_the_error_names_it() {
+fn without_a_server_an_address_or_a_folder_the_error_names_it() {
     let home = home();
     let run = |endpoint: &str| {
         let mut command = edgecall(home.path(), &["pull", ID, "--retries", "0"]);
@@ -372,5 +370,11 @@ fn without_a_server_or_a_usable_address_the_error_names_it() {
     );
     let (code, said) = run("huggingface.co");
     assert!(code == Some(2) && said.contains("give one such as https://huggingface.co"), "{said}");
-    assert_eq!(COMMIT.len(), 40);
+    // A file where the cache should be.
+    fs::write(home.path().join("hub"), "").unwrap();
+    let server = HubServer::start(weights(b"x"));
+    let output = server.edgecall(home.path(), &["pull", ID]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(73), "{said}");
+    assert!(said.contains("set HF_HOME to a folder that you may write to"), "{said}");
 }
