@@ -4,17 +4,24 @@
 //! pause that doubles each time, with jitter, or after the pause that the server asks for. Redirects are not followed,
 //! since the key would go to the new address. This is the one place where a server's text enters: its length is bounded
 //! and the key is cut out of it, of answers as of errors, so that nothing behind it can show or keep the key.
+//!
+//! [`Fetcher`] is for files instead of JSON: it follows redirects, and keeps the key back from other servers.
 
+mod address;
 mod body;
 mod error;
+mod fetch;
 mod key;
 mod redact;
 mod resolver;
 mod retry;
 
+use address::{address, base, is_local};
 pub use error::Error;
+pub use fetch::{FetchError, Fetcher, Method, Received};
 pub use key::Key;
 pub use retry::RetryPolicy;
+pub(crate) use retry::{Pauses, retry_after};
 
 use serde_json::Value;
 use std::{
@@ -28,8 +35,10 @@ use std::{
 };
 use ureq::{
     Agent, Body,
-    http::{HeaderMap, Response, StatusCode, Uri, header},
+    config::ConfigBuilder,
+    http::{HeaderMap, Response, StatusCode, header},
     tls::{RootCerts, TlsConfig},
+    typestate::AgentScope,
     unversioned::transport::DefaultConnector,
 };
 
@@ -70,16 +79,8 @@ impl Client {
     /// [`Error::Url`] for an invalid address, or one with a user name, a password or a query.
     pub fn new(url: &str, key: Option<Key>, retry: RetryPolicy) -> Result<Client, Error> {
         let (base, origin, host) = base(url)?;
-        let is_local = matches!(&*host, "localhost" | "127.0.0.1" | "[::1]");
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-        let mut config = Agent::config_builder()
-            .timeout_global(Some(retry.timeout))
-            .timeout_connect(Some(retry.timeout.min(Duration::from_secs(30))))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("edgecall/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls);
+        let is_local = is_local(&host);
+        let mut config = config(retry.timeout).timeout_global(Some(retry.timeout));
         if is_local {
             // Proxies do not reach servers of this machine.
             config = config.proxy(None);
@@ -262,17 +263,7 @@ impl Client {
 
     /// Beginning of a server's message, as one line and without the key.
     fn excerpt(&self, text: &str) -> String {
-        const MOST: usize = 300;
-        let text = match &self.key {
-            Some(key) => key.cut_out(text),
-            None => text.to_owned(),
-        };
-        let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).collect();
-        let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-        match line.char_indices().nth(MOST) {
-            Some((end, _)) => format!("{}...", &line[..end]),
-            None => line,
-        }
+        excerpt(text, self.key.as_ref())
     }
 }
 
@@ -283,6 +274,33 @@ pub enum Place {
     Base,
     /// Below the server's root.
     Root,
+}
+
+/// What all clients share: the time to connect, no redirects, the user agent, the system's certificates.
+fn config(timeout: Duration) -> ConfigBuilder<AgentScope> {
+    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+    Agent::config_builder()
+        .timeout_connect(Some(timeout.min(Duration::from_secs(30))))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("edgecall/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls)
+}
+
+/// Beginning of a server's text, as one line and without the key.
+fn excerpt(text: &str, key: Option<&Key>) -> String {
+    const MOST: usize = 300;
+    let text = match key {
+        Some(key) => key.cut_out(text),
+        None => text.to_owned(),
+    };
+    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).collect();
+    let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
 }
 
 /// Text of a header; empty if it is missing.
@@ -298,71 +316,9 @@ fn said(body: &[u8]) -> String {
     places.into_iter().find_map(Value::as_str).map_or_else(whole, str::to_owned)
 }
 
-/// Base address, origin and host of `url`.
-fn base(url: &str) -> Result<(String, String, String), Error> {
-    let wrong = |shown: &str, problem| Error::Url { url: shown.to_owned(), problem };
-    // A password must not reach a terminal or a log.
-    if url.split(['/', '?', '#']).nth(2).is_some_and(|authority| authority.contains('@')) {
-        return Err(wrong(
-            "the URL",
-            "holds a name or a password; leave them out and put the key into the environment",
-        ));
-    }
-    if url.contains(['?', '#']) {
-        return Err(wrong(
-            "the URL",
-            "holds `?` or `#`; give the base address alone and put the key into the environment",
-        ));
-    }
-    let malformed = || wrong(url, "is no address; give one such as http://localhost:8080/v1");
-    let parsed: Uri = url.parse().map_err(|_| malformed())?;
-    let (Some(scheme), Some(authority)) = (parsed.scheme_str(), parsed.authority()) else {
-        return Err(malformed());
-    };
-    if !matches!(scheme, "http" | "https") {
-        return Err(wrong(url, "does not begin with http:// or https://"));
-    }
-    let mut path = parsed.path().trim_end_matches('/');
-    for method in ["/chat/completions", "/completions", "/models"] {
-        path = path.strip_suffix(method).unwrap_or(path);
-    }
-    let path = if path.is_empty() { "/v1" } else { path };
-    let origin = format!("{scheme}://{authority}");
-    Ok((format!("{origin}{path}"), origin, authority.host().to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_base_address_is_found_in_whatever_was_given() {
-        for (url, expected) in [
-            ("http://localhost:8080", "http://localhost:8080/v1"),
-            ("http://localhost:8080/", "http://localhost:8080/v1"),
-            ("https://api.example.org/v1/", "https://api.example.org/v1"),
-            ("https://api.example.org/v1/chat/completions", "https://api.example.org/v1"),
-            ("http://[::1]:80/v1/completions", "http://[::1]:80/v1"),
-            ("https://example.org/openai/deployments/x", "https://example.org/openai/deployments/x"),
-        ] {
-            assert_eq!(base(url).unwrap().0, expected, "{url}");
-        }
-        assert_eq!(base("https://a.example:8/x/v1").unwrap().1, "https://a.example:8");
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused_and_no_password_is_repeated() {
-        for (url, expected) in [
-            ("localhost:8080", "is no address"),
-            ("ftp://localhost/v1", "does not begin with http://"),
-            ("http://", "is no address"),
-            ("http://me:secret@host/v1", "the URL holds a name or a password"),
-            ("http://host/v1?api_key=secret", "the URL holds `?`"),
-        ] {
-            let message = base(url).unwrap_err().to_string();
-            assert!(message.contains(expected) && !message.contains("secret"), "{message}");
-        }
-    }
 
     #[test]
     fn the_message_of_an_error_is_found_in_every_form() {

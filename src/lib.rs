@@ -52,6 +52,7 @@ pub mod quant;
 
 pub mod chat;
 pub mod convert;
+pub mod hub;
 
 pub mod schema;
 pub mod tools;

@@ -38,12 +38,22 @@ pub enum Remedy {
     PreTokenizer(Option<&'static str>),
     /// Skipping the token check.
     SkipTokenCheck,
-    /// A download of the repository `id` into `folder`.
+    /// A download from the hub.
     Download {
-        /// Name of the repository on the hub.
+        /// Name of a repository on the hub, perhaps with a revision and a file.
         id: String,
-        /// Folder for its files.
-        folder: String,
+    },
+    /// A download of one of several files.
+    DownloadOne {
+        /// One of them, as an example.
+        name: String,
+    },
+    /// Leave to use the network.
+    Online,
+    /// Conversion of a checkpoint.
+    Convert {
+        /// Its name on the hub.
+        id: String,
     },
     /// A longer time limit of a request.
     LongerTimeout,
@@ -86,7 +96,10 @@ impl fmt::Display for Remedy {
             Remedy::PreTokenizer(Some(name)) => write!(f, "the pre-tokenizer `{name}`"),
             Remedy::PreTokenizer(None) => write!(f, "another pre-tokenizer"),
             Remedy::SkipTokenCheck => write!(f, "no token check"),
-            Remedy::Download { id, folder } => write!(f, "a download of {id} to {folder}"),
+            Remedy::Download { id } => write!(f, "a download of {id}"),
+            Remedy::DownloadOne { name } => write!(f, "a download of one of them, such as {name}"),
+            Remedy::Online => write!(f, "a download with the network"),
+            Remedy::Convert { id } => write!(f, "a conversion of {id}"),
             Remedy::LongerTimeout => write!(f, "a longer time limit"),
             Remedy::MoreRetries => write!(f, "more retries, or another try later"),
             Remedy::ServerKey => write!(f, "the server's key"),

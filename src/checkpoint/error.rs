@@ -14,7 +14,7 @@ pub enum Error {
     Missing { path: PathBuf },
     /// No such path, and the name looks like a model id on the Hugging Face hub.
     #[error("{id}: no such folder")]
-    HubId { id: String, folder: String },
+    HubId { id: String },
     /// A folder of the hub's cache, above the one with the files.
     #[error("{} is a folder of the hub's cache; the checkpoint in it is {}", path.display(), snapshot.display())]
     HubCache { path: PathBuf, snapshot: PathBuf },
@@ -151,9 +151,7 @@ impl Error {
     /// Changes that would help.
     pub fn remedies(&self) -> Vec<Remedy> {
         match self {
-            Error::HubId { id, folder } => {
-                vec![Remedy::Download { id: id.clone(), folder: folder.clone() }]
-            }
+            Error::HubId { id } => vec![Remedy::Download { id: id.clone() }],
             _ => Vec::new(),
         }
     }

@@ -80,7 +80,7 @@ fn missing(dir: &Path) -> Error {
             && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
     };
     match id.split_once('/') {
-        Some((org, name)) if word(org) && word(name) => Error::HubId { folder: name.to_owned(), id },
+        Some((org, name)) if word(org) && word(name) => Error::HubId { id },
         _ => Error::Missing { path: dir.to_path_buf() },
     }
 }

@@ -22,6 +22,7 @@ use super::{
     context::ContextArgs,
     error::advice,
     exit::{self, CliError},
+    model_path,
     numbers::{positive, seed},
     output, progress,
 };
@@ -224,7 +225,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     if args.explain_tools {
         return explain_tools(&mut args);
     }
-    let file = args.model.clone();
+    let file = args.model.as_deref().map(model_path::gguf).transpose()?;
     let Some(path) = &file else {
         return Err(CliError::usage("there is no model; give -m MODEL.gguf, or set EDGECALL_MODEL"));
     };

@@ -10,6 +10,7 @@ mod checks;
 
 use super::{
     exit::{leave, watch_interrupt},
+    model_path,
     numbers::positive,
     output::{self, Format},
     profile_args::ProfileArgs,
@@ -42,8 +43,9 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder with config.json, tokenizer.json and model*.safetensors, as transformers saves a model; or a bundle, a
-    /// folder or tar with such a folder in it and the files that tell how the model is called (docs/bundles.md)
+    /// Folder with config.json, tokenizer.json and model*.safetensors, as transformers saves a model; a bundle, a
+    /// folder or tar with such a folder in it and the files that tell how the model is called (docs/bundles.md); or
+    /// ORG/NAME of what `edgecall pull` or Python fetched from the hub
     #[arg(value_name = "CHECKPOINT_DIR|BUNDLE")]
     checkpoint: PathBuf,
 
@@ -132,7 +134,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let interrupt = interrupt()?;
     let mut bar = Bar::new(format);
     let (unpack_dir, output) = (args.unpack_dir.as_deref(), args.output.as_deref());
-    let input = Input::open(&args.checkpoint, &args.profile, unpack_dir, output, &mut bar, &interrupt)?;
+    let input = Input::open(
+        &model_path::checkpoint(&args.checkpoint)?,
+        &args.profile,
+        unpack_dir,
+        output,
+        &mut bar,
+        &interrupt,
+    )?;
     let checkpoint = &input.checkpoint;
     let recipe = Recipe {
         file_types: args.types,

@@ -4,6 +4,7 @@ use super::{
     cache::CACHE_DIR,
     context::ContextArgs,
     exit::{self, CliError},
+    model_path,
     output::{Format, emit},
     progress::Line,
 };
@@ -42,7 +43,7 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<()> {
     exit::leave_on_interrupt("interrupted", || ())?;
     let request = Request {
-        model: args.model,
+        model: args.model.as_deref().map(model_path::gguf).transpose()?,
         trust: if args.trust_model { Trust::Unchecked } else { Trust::Checked },
         session: args.context.options(),
         cache_folder: args.cache_dir.or_else(cache_folder),

@@ -1,7 +1,7 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
 use edgecall::{
-    Kind, bench, bundle, chat, checkpoint, convert, convert::rewrite, display::mib, gguf, http, inspect,
+    Kind, bench, bundle, chat, checkpoint, convert, convert::rewrite, display::mib, gguf, http, hub, inspect,
     profile, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
@@ -49,7 +49,9 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
     }
     #[cfg(feature = "engine")]
     first_of!(cache, call, runtime, verify);
-    first_of!(bench, bundle, chat, checkpoint, convert, gguf, http, inspect, profile, rewrite, schema, tools);
+    first_of!(
+        bench, bundle, chat, checkpoint, convert, gguf, http, hub, inspect, profile, rewrite, schema, tools
+    );
     cause.is::<ReadError>().then_some(Kind::NoInput)
 }
 
@@ -64,7 +66,7 @@ pub fn remedies(cause: &(dyn Error + 'static)) -> Vec<Remedy> {
     }
     #[cfg(feature = "engine")]
     first_of!(call, runtime, verify);
-    first_of!(bench, bundle, chat, checkpoint, convert, http, inspect, rewrite);
+    first_of!(bench, bundle, chat, checkpoint, convert, http, hub, inspect, rewrite);
     Vec::new()
 }
 
@@ -82,7 +84,8 @@ pub fn advice(remedies: &[Remedy]) -> String {
             .collect::<String>();
     }
     for remedy in others {
-        let begins_a_line = matches!(remedy, Remedy::FewerModels) || text.contains('\n');
+        let begins_a_line =
+            matches!(remedy, Remedy::FewerModels | Remedy::DownloadOne { .. }) || text.contains('\n');
         text += if begins_a_line {
             "\n"
         } else if text.is_empty() {
@@ -143,10 +146,10 @@ fn sentence(remedy: &Remedy) -> String {
         }
         Remedy::PreTokenizer(None) => "name another pre-tokenizer with --pre NAME".into(),
         Remedy::SkipTokenCheck => "write the file as it is with --no-check".into(),
-        Remedy::Download { id, folder } => format!(
-            "if it is a model on the Hugging Face hub, fetch it first (`hf download {id} --local-dir {folder}`) and \
-             convert that folder"
-        ),
+        Remedy::Download { id } => format!("if it is on the Hugging Face hub, fetch it: edgecall pull {id}"),
+        Remedy::DownloadOne { name } => format!("for example: edgecall pull {name}"),
+        Remedy::Online => "leave --offline and HF_HUB_OFFLINE out to fetch it".into(),
+        Remedy::Convert { id } => format!("convert it: edgecall convert {id}"),
         Remedy::LongerTimeout => "allow more time with --timeout".into(),
         Remedy::MoreRetries => "try again later, or allow more tries with --retries".into(),
         Remedy::ServerKey => "put the server's key into EDGECALL_API_KEY".into(),

@@ -114,7 +114,7 @@ pub const MEANINGS: [(u8, &str); 10] = [
     (2, "Wrong arguments."),
     (65, "An input is malformed, unsupported or too long."),
     (66, "An input is missing."),
-    (69, "A CPU feature or the engine is not available."),
+    (69, "A CPU feature, the engine or a server is not available."),
     (70, "A bug: please report it."),
     (73, "An output cannot be created."),
     (74, "Reading or writing failed."),

@@ -1,6 +1,7 @@
 //! `edgecall inspect`.
 
 use super::{
+    model_path,
     numbers::between,
     output::{Format, emit},
 };
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 /// The arguments of `edgecall inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// GGUF file or checkpoint folder
+    /// GGUF file or checkpoint folder, or a name of the hub as for `edgecall pull`
     #[arg(value_name = "MODEL.gguf|CHECKPOINT_DIR")]
     path: PathBuf,
 
@@ -38,7 +39,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let run = Run { n_ctx: args.ctx.map(u64::from), kv_type: args.kv_type };
-    let report = inspect::inspect(&args.path, run)?;
+    let report = inspect::inspect(&model_path::either(&args.path)?, run)?;
     let format = Format::from_flag(args.json);
     if args.tensors {
         emit(&WithTensors(&report), format)?

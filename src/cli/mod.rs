@@ -15,6 +15,7 @@ mod error;
 mod exit;
 mod inspect;
 mod man;
+mod model_path;
 mod numbers;
 mod output;
 mod parse;
@@ -22,6 +23,7 @@ mod profile;
 mod profile_args;
 #[cfg(feature = "engine")]
 mod progress;
+mod pull;
 
 use clap::{ArgAction, Parser, Subcommand};
 use std::process::ExitCode;
@@ -54,6 +56,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Fetch a model from the Hugging Face hub, into the cache that Python's client uses
+    Pull(pull::Args),
     /// Convert a Hugging Face checkpoint folder to GGUF files of one or more types
     Convert(convert::Args),
     /// Show, write or remove the profile of a GGUF file: the settings that calls with it take
@@ -89,6 +93,7 @@ pub fn main() -> ExitCode {
         edgecall::runtime::kernels::ask_for(name);
     }
     let result = match cli.command {
+        Command::Pull(args) => pull::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Inspect(args) => inspect::run(args),

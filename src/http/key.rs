@@ -33,7 +33,11 @@ impl Key {
         Ok(None)
     }
 
-    fn new(name: &'static str, secret: &str, anywhere: bool) -> Result<Key, Error> {
+    /// Key `secret`, which came from `name`. It is sent over TLS or to this machine only, unless `anywhere`.
+    ///
+    /// # Errors
+    /// [`Error::Key`] for a key that cannot be written into a header.
+    pub(crate) fn new(name: &'static str, secret: &str, anywhere: bool) -> Result<Key, Error> {
         match secret.bytes().all(|byte| byte.is_ascii_graphic()) {
             true => Ok(Key { name, secret: secret.to_owned(), redaction: Redaction::new(secret), anywhere }),
             false => Err(Error::Key { name }),

@@ -33,21 +33,21 @@ impl Default for RetryPolicy {
 
 /// Pauses between tries.
 #[derive(Debug)]
-pub(super) struct Pauses {
+pub(crate) struct Pauses {
     first: Duration,
     longest: Duration,
     jitter: SplitMix64,
 }
 
 impl Pauses {
-    pub(super) fn new(retry: &RetryPolicy) -> Pauses {
+    pub(crate) fn new(retry: &RetryPolicy) -> Pauses {
         let RetryPolicy { first_pause, longest_pause, seed, .. } = *retry;
         Pauses { first: first_pause, longest: longest_pause, jitter: SplitMix64::new(seed) }
     }
 
     /// Pause after `failures` + 1 failures: the one that the server asked for, or half of a doubling length plus a
     /// random share of the other half, so that clients that failed together do not retry together.
-    pub(super) fn next(&mut self, failures: u32, asked: Option<Duration>) -> Duration {
+    pub(crate) fn next(&mut self, failures: u32, asked: Option<Duration>) -> Duration {
         let doubled = self.first.saturating_mul(1u32.checked_shl(failures).unwrap_or(u32::MAX));
         let own = doubled.min(self.longest).mul_f64(0.5 + 0.5 * self.jitter.next_unit());
         asked.map_or(own, |asked| asked.min(self.longest))
@@ -55,7 +55,7 @@ impl Pauses {
 }
 
 /// Pause in a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3).
-pub(super) fn retry_after(value: &str) -> Option<Duration> {
+pub(crate) fn retry_after(value: &str) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

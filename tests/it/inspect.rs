@@ -55,6 +55,7 @@ fn write(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
 
 fn edgecall(arguments: &[&str], path: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
+    command.env("HF_HUB_CACHE", "/dev/null/hub");
     command.arg("inspect").args(arguments).arg(path).stdin(Stdio::null()).output().unwrap()
 }
 
@@ -247,7 +248,7 @@ fn a_folder_that_is_no_checkpoint_is_refused_by_name() {
     for (path, code, needle) in [
         (empty.path(), 66, "has no config.json"),
         (&empty.path().join("not-there"), 66, "no such checkpoint folder"),
-        (Path::new("Qwen/Qwen3-1.7B"), 66, "hf download Qwen/Qwen3-1.7B"),
+        (Path::new("Qwen/Qwen3-1.7B"), 66, "edgecall pull Qwen/Qwen3-1.7B"),
         (unknown.path(), 65, "architecture `MambaForCausalLM` is not supported"),
     ] {
         let output = edgecall(&[], path);

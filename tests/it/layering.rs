@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stack", &[]),
     ("machine", &[]),
     ("http", &["kind", "random", "remedy"]),
+    ("hub", &["display", "files", "hash", "http", "kind", "remedy"]),
     ("gguf", &["kind"]),
     ("quant", &["gguf"]),
     ("arch", &["gguf"]),

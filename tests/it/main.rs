@@ -76,6 +76,10 @@ mod guard;
 mod hazards;
 /// Requests are retried when that can help, and never otherwise.
 mod http;
+/// Models of the hub are fetched once, checked, and found by Python and by their names.
+mod hub;
+/// A download that breaks, lies or is refused leaves nothing wrong behind.
+mod hub_faults;
 /// `inspect` reports the facts and memory needs of a file, or why it is not a model.
 mod inspect;
 /// An LLM judge's votes are counted once, kept and calibrated.
@@ -139,6 +143,8 @@ mod vocab;
 mod edited;
 /// Tiny checkpoints made from a seed.
 mod fixture;
+/// A local hub with the API of the Hugging Face hub.
+mod hub_server;
 /// A folder for one test.
 mod place;
 /// The pocket model, converted once for all tests.

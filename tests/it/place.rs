@@ -58,6 +58,7 @@ impl Place {
     /// Runs `edgecall convert ARGS` in the folder.
     pub fn edgecall(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
+        command.env("HF_HUB_CACHE", self.path("no-cache"));
         command.current_dir(self.0.path()).arg("convert").args(args).output().unwrap()
     }
 

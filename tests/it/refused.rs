@@ -16,7 +16,7 @@ use std::{
 fn what_is_no_checkpoint_folder_is_refused_with_the_way_on() {
     let place = Place::new(&Fixture::default());
     place.refused(&["nowhere"], 66, "no such checkpoint folder");
-    place.refused(&["Qwen/Qwen3-1.7B"], 66, "hf download Qwen/Qwen3-1.7B --local-dir Qwen3-1.7B");
+    place.refused(&["Qwen/Qwen3-1.7B"], 66, "edgecall pull Qwen/Qwen3-1.7B");
     place.refused(&["model/model.safetensors"], 66, "give the checkpoint folder that holds it");
     fs::write(place.path("x.gguf"), b"GGUF\x03\0\0\0").unwrap();
     place.refused(&["x.gguf"], 65, "is a GGUF file already");

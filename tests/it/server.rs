@@ -14,6 +14,7 @@ use std::{
 /// A received request.
 #[derive(Clone, Debug)]
 pub struct Request {
+    pub method: String,
     pub path: String,
     /// Header lines, with names in lower case.
     pub header: Vec<String>,
@@ -24,6 +25,7 @@ pub struct Request {
 /// Answer to write before the connection is closed.
 pub struct Answer {
     bytes: Vec<u8>,
+    is_held: bool,
 }
 
 /// Gives no answer and keeps the connection open; for use in a server's `answer`.
@@ -36,11 +38,26 @@ pub fn never() -> ! {
 impl Answer {
     /// Creates an answer with this status and content type.
     pub fn of(status: u16, more: &str, content_type: &str, body: &str) -> Answer {
+        Answer::bytes(status, more, content_type, body.as_bytes())
+    }
+
+    /// The same with a body that is no text.
+    pub fn bytes(status: u16, more: &str, content_type: &str, body: &[u8]) -> Answer {
+        let length = format!("content-length: {}\r\n", body.len());
+        Answer::raw(status, &format!("{length}{more}"), content_type, body)
+    }
+
+    /// The same without its length.
+    pub fn raw(status: u16, more: &str, content_type: &str, body: &[u8]) -> Answer {
         let head = format!(
-            "HTTP/1.1 {status} Whatever\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\nconnection: close\r\n{more}\r\n",
-            body.len()
+            "HTTP/1.1 {status} Whatever\r\ncontent-type: {content_type}\r\nconnection: close\r\n{more}\r\n"
         );
-        Answer { bytes: [head.as_bytes(), body.as_bytes()].concat() }
+        Answer { bytes: [head.as_bytes(), body].concat(), is_held: false }
+    }
+
+    /// Keeps the connection open afterwards.
+    pub fn held(self) -> Answer {
+        Answer { is_held: true, ..self }
     }
 
     pub fn json(value: &Value) -> Answer {
@@ -82,6 +99,9 @@ impl Server {
                     let answer = answer(&request, count.fetch_add(1, Ordering::SeqCst));
                     // The client may have given up.
                     let _ = stream.write_all(&answer.bytes);
+                    if answer.is_held {
+                        never();
+                    }
                 });
             }
         });
@@ -89,7 +109,12 @@ impl Server {
     }
 
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/v1", self.port)
+        format!("{}/v1", self.origin())
+    }
+
+    /// Address without a path.
+    pub fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Requests so far.
@@ -116,7 +141,8 @@ fn read(stream: &TcpStream) -> Option<Request> {
             line => lines.push(line.to_owned()),
         }
     }
-    let path = lines.first()?.split(' ').nth(1)?.to_owned();
+    let mut words = lines.first()?.split(' ').map(str::to_owned);
+    let (method, path) = (words.next()?, words.next()?);
     let header: Vec<String> = lines[1..]
         .iter()
         .filter_map(|line| line.split_once(':'))
@@ -125,5 +151,5 @@ fn read(stream: &TcpStream) -> Option<Request> {
     let length = header.iter().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
-    Some(Request { path, header, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+    Some(Request { method, path, header, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
 }

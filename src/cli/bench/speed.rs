@@ -4,6 +4,7 @@ use crate::cli::{
     call::draft,
     context::{ContextArgs, on_or_off},
     exit::{self, CliError},
+    model_path,
     numbers::positive,
     output::{Format, emit},
     progress::Line,
@@ -89,7 +90,8 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(mut args: Args) -> anyhow::Result<()> {
+    args.model = model_path::gguf(&args.model)?;
     if args.data.is_some() && !args.calls && !args.replay {
         return Err(CliError::usage("--data is for --calls and --replay; give one of them"));
     }

@@ -16,6 +16,7 @@ use super::{
 use crate::cli::{
     convert::file_types,
     exit::{self, CliError},
+    model_path,
     numbers::{positive, whole},
     output,
 };
@@ -186,6 +187,10 @@ enum Undecided {
 /// Runs the command.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     runtime::kernels::active()?;
+    for path in args.models.iter_mut().chain(&mut args.reference) {
+        *path = model_path::gguf(path)?;
+    }
+    args.checkpoint = args.checkpoint.as_deref().map(model_path::checkpoint).transpose()?;
     let has_models = !args.models.is_empty() || args.checkpoint.is_some();
     args.modes = args.endpoint.modes(&args.modes, has_models)?;
     let (dataset, files) = dataset(&args)?;
