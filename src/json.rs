@@ -15,7 +15,10 @@ use std::{fmt, io};
 
 mod wide;
 
-pub use wide::{has_wide_numbers, number_text, parse_exact, round, rounded, shown, string_text, wide_number};
+pub use wide::{
+    has_wide_literals, has_wide_numbers, number_text, parse_exact, round, rounded, shown, string_text,
+    wide_number,
+};
 
 /// Serializes `value` with `": "` and `", "`, like Python's `json.dumps` with `ensure_ascii=False`.
 pub fn spaced(value: &impl Serialize) -> String {
