@@ -32,7 +32,6 @@ use edgecall::{
 };
 use rows::{make_rows, measure};
 use std::{
-    io::{self, Write},
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
@@ -211,6 +210,9 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     };
     args.endpoint.complete(&mut server, models.reference())?;
     let endpoint = server.as_ref().map(|server| server.endpoint(&dataset, cases.clone(), &settings));
+    if let Some(endpoint) = &endpoint {
+        endpoint::warn_of_special_tokens(endpoint, &data_files(&args).1)?;
+    }
     let plan = RunPlan { dataset: &dataset, cases, configs: models.configs(), settings };
     let out = out(&args);
     let mut writer = make_rows(&args, &plan, endpoint.as_ref(), &models.skipped, &out)?;
@@ -243,10 +245,7 @@ fn primary(args: &Args) -> &str {
 fn dataset(args: &Args) -> anyhow::Result<Dataset> {
     let (job, test) = data_files(args);
     let dataset = Dataset::open_files(&job, &test)?;
-    for warning in dataset.job.tools.warnings() {
-        // Nobody reads a closed stderr.
-        let _ = writeln!(io::stderr(), "warning: {}: {warning}", job.display());
-    }
+    super::warn_of_tools(&job, &test, &dataset);
     Ok(dataset)
 }
 
