@@ -22,7 +22,7 @@ use super::{
     error::advice,
     exit::{self, CliError},
     numbers::{positive, seed},
-    output, progress,
+    output, progress, trial,
 };
 use edgecall::{
     Kind,
@@ -246,6 +246,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         ..Request::new(&conversation, ask.tools.as_ref())
     };
     if args.print_prompt {
+        trial::check_vocabulary(path, trust)?;
         let vocabulary = Vocabulary::load_with(path, trust)?;
         let tool_format = template.tool_format(&vocabulary, &request, settings.dialect)?;
         return Ok(output::text(&template.render(
@@ -311,7 +312,8 @@ fn load(
             // Nobody reads a closed stderr.
             let _ = writeln!(io::stderr(), "warning: {shortage}{}", advice(&shortage.remedies));
         }
-        Ok::<_, call::Error>(load)
+        trial::check(path, header, load, &settings.session)?;
+        Ok::<_, anyhow::Error>(load)
     })?;
     tracing::info!(model = %path.display(), ms = model.load_time().as_millis(), "loaded");
     Ok(model)

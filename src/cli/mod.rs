@@ -20,6 +20,8 @@ mod output;
 mod parse;
 #[cfg(feature = "engine")]
 mod progress;
+#[cfg(feature = "engine")]
+mod trial;
 
 use clap::{ArgAction, Parser, Subcommand};
 use std::process::ExitCode;
@@ -69,6 +71,10 @@ enum Command {
     Doctor(doctor::Args),
     /// Print the completion script for a shell
     Completions(completions::Args),
+    #[cfg(feature = "engine")]
+    /// Load a model once, in a process that may be lost
+    #[command(hide = true)]
+    TryModel(trial::child::Args),
     /// Write the manual pages, one for each command
     #[command(hide = true)]
     Man(man::Args),
@@ -94,6 +100,8 @@ pub fn main() -> ExitCode {
         Command::Cache(args) => cache::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
+        #[cfg(feature = "engine")]
+        Command::TryModel(args) => trial::child::run(args),
         #[cfg(feature = "engine")]
         Command::Doctor(args) => doctor::run(args),
     };

@@ -1,5 +1,6 @@
 //! `edgecall bench speed`.
 
+use super::warn_of_tools;
 use crate::cli::{
     call::draft,
     context::{ContextArgs, on_or_off},
@@ -7,6 +8,7 @@ use crate::cli::{
     numbers::positive,
     output::{Format, emit},
     progress::Line,
+    trial,
 };
 use clap::ArgAction;
 use edgecall::{
@@ -98,18 +100,29 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let format = Format::from_flag(args.json);
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let dataset = match &args.data {
-        Some(folder) => Some(Dataset::open(folder)?),
+        Some(folder) => {
+            let dataset = Dataset::open(folder)?;
+            let at = |name| folder.join(name);
+            warn_of_tools(&at("job_description.json"), &at("test.jsonl"), &dataset);
+            Some(dataset)
+        }
         None => None,
     };
     if let Some(dataset) = dataset.as_ref().filter(|_| args.replay) {
+        trial::check_vocabulary(&args.model, trust)?;
         let vocabulary = Vocabulary::load_with(&args.model, trust)?;
         return Ok(emit(&speed::replay(dataset, &vocabulary)?, format)?);
     }
     let mut line = Line::new();
     line.show("loading");
     let options = LoadOptions { trust, repack: args.repack };
-    let model = Model::load_with(&args.model, options)?;
     let session = args.context.options();
+    let model = Model::load_as(&args.model, options, |header| {
+        if !args.start {
+            trial::check(&args.model, header, options, &session)?;
+        }
+        Ok::<_, anyhow::Error>(options)
+    })?;
     match &dataset {
         Some(dataset) => {
             let settings = CallSettings {
