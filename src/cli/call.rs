@@ -17,6 +17,7 @@ use self::{
     timings::Start,
 };
 use super::{
+    address_space::READING_BYTES,
     cache::CACHE_DIR,
     context::ContextArgs,
     error::advice,
@@ -225,9 +226,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     output::check()?;
     runtime::kernels::active()?;
     if !args.force {
-        /// Stacks of the threads that read the tools and the template, which are given back before a model is loaded.
-        const READING_BYTES: u64 = 80 << 20;
-        memory::check_address_space(READING_BYTES).map_err(call::Error::from)?;
+        memory::check_address_space(READING_BYTES)?;
     }
     // No output can be left incomplete.
     exit::leave_on_interrupt("interrupted", || ())?;

@@ -19,6 +19,7 @@ use edgecall::{
         self, FileType, Override, Plan, Progress, Recipe, Report, Targets,
         report::{AnswersMade, TokenCheck},
     },
+    memory,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -120,6 +121,7 @@ struct Checked {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let format = Format::from_flag(args.json);
     let interrupt = interrupt()?;
+    memory::check_address_space(0)?;
     let checkpoint = Checkpoint::open(&args.checkpoint)?;
     let recipe = Recipe {
         file_types: args.types,

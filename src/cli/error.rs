@@ -1,7 +1,8 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
 use edgecall::{
-    Kind, bench, chat, checkpoint, convert, display::mib, gguf, http, inspect, remedy::Remedy, schema, tools,
+    Kind, bench, chat, checkpoint, convert, display::mib, gguf, http, inspect, memory::AddressSpaceError,
+    remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
 use edgecall::{cache, call, runtime, verify};
@@ -49,6 +50,9 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
     #[cfg(feature = "engine")]
     first_of!(cache, call, runtime, verify);
     first_of!(bench, chat, checkpoint, convert, gguf, http, inspect, schema, tools);
+    if cause.is::<AddressSpaceError>() {
+        return Some(Kind::Unavailable);
+    }
     cause.is::<ReadError>().then_some(Kind::NoInput)
 }
 

@@ -1,5 +1,7 @@
 //! The command line: one file a subcommand, each with its `Args` and its `run`.
 
+#[cfg(feature = "engine")]
+mod address_space;
 mod bench;
 #[cfg(feature = "engine")]
 mod cache;

@@ -560,3 +560,45 @@ fn a_key_or_tensor_of_a_trusted_model_that_is_another_never_ends_the_process() {
     println!("{loaded} of them answered, {refused} refused");
     assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
 }
+
+#[test]
+fn a_low_limit_of_the_address_space_is_a_sentence_and_no_abort() {
+    let folder = folder();
+    let model = pocket::pocket(FileType::Q8_0);
+    let at = |path: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string();
+    let (checkpoint, data) = (at("models/pocket"), at("examples/restaurants/benchmark"));
+    let program = crate::program::edgecall().get_program().to_str().unwrap().to_owned();
+    let model = model.display();
+    for (command, codes) in [
+        (format!("convert {checkpoint} --type q8_0 -o m.gguf --force"), &[69][..]),
+        (format!("bench speed --quick -m {model} --threads 1"), &[69]),
+        (
+            format!(
+                "bench tft --data {data} --limit 1 --threads 1 --speed 0 --no-drift -m {model} --out rows.jsonl"
+            ),
+            &[69],
+        ),
+        // The report says so, too.
+        (format!("doctor -m {model} --cache-dir cache"), &[1, 69]),
+    ] {
+        for mib in [48, 64, 96] {
+            let line = format!("ulimit -c 0; ulimit -v {}; exec {program} {command}", mib << 10);
+            let mut shell = std::process::Command::new("sh");
+            shell
+                .args(["-c", &line])
+                .current_dir(folder.path())
+                .env_remove("EDGECALL_MODEL")
+                .env_remove("RUST_BACKTRACE");
+            let output = shell.stdin(Stdio::null()).output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            let code = output.status.code();
+            assert!(
+                code.is_some_and(|code| codes.contains(&code)),
+                "{mib} MiB, {command}: {:?} {stderr}",
+                output.status
+            );
+            assert_eq!(stderr.lines().count(), 1, "{mib} MiB, {command}: {stderr}");
+            assert!(stderr.contains("ulimit -v") || code == Some(1), "{mib} MiB, {command}: {stderr}");
+        }
+    }
+}

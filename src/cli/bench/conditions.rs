@@ -1,6 +1,7 @@
 //! Runtime options of a run, which together with models and modes make the variants to compare.
 
 use crate::cli::{
+    address_space::READING_BYTES,
     context::{flash_attention, kv_types, on_or_off},
     numbers::positive,
     trial,
@@ -13,7 +14,7 @@ use edgecall::{
         run::{self, LoadedModel, VariantConfig, room},
     },
     machine::Machine,
-    memory::ModelLoad,
+    memory::{self, ModelLoad},
     runtime::{FlashAttention, KvType, LoadOptions, Model, Options, Trust},
 };
 use std::{
@@ -133,6 +134,9 @@ impl Conditions {
         let Some(path) = paths.get(reference) else { return Ok(Models::default()) };
         let plan = self.plan(paths.len(), reference, elsewhere);
         let trust = if self.trust_model { Trust::Unchecked } else { Trust::Checked };
+        if !self.force {
+            memory::check_address_space(READING_BYTES)?;
+        }
         trial::check_vocabulary(path, trust)?;
         if let Some(machine) = Machine::this().filter(|_| !self.force) {
             let loads = plan.loads.iter().map(|&(model, repack)| ModelLoad {

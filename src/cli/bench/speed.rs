@@ -2,6 +2,7 @@
 
 use super::warn_of_tools;
 use crate::cli::{
+    address_space::{self, READING_BYTES},
     call::draft,
     context::{ContextArgs, on_or_off},
     exit::{self, CliError},
@@ -17,6 +18,7 @@ use edgecall::{
         speed::{self, CallSettings, Scope, Start},
     },
     call::Draft,
+    memory,
     runtime::{LoadOptions, Model, Trust, Vocabulary, kernels},
 };
 use std::{
@@ -25,6 +27,9 @@ use std::{
     path::PathBuf,
     process::{Command, Stdio},
 };
+
+/// Contexts that a measurement has at once, and about the tokens of each.
+const CONTEXTS: (u64, u64) = (2, 1280);
 
 /// The arguments of `edgecall bench speed`.
 #[derive(clap::Args)]
@@ -96,6 +101,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return Err(CliError::usage("--data is for --calls and --replay; give one of them"));
     }
     kernels::active()?;
+    memory::check_address_space(READING_BYTES)?;
     exit::leave_on_interrupt("interrupted", || ())?;
     let format = Format::from_flag(args.json);
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
@@ -118,6 +124,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let options = LoadOptions { trust, repack: args.repack };
     let session = args.context.options();
     let model = Model::load_as(&args.model, options, |header| {
+        address_space::check(header, options, &session, CONTEXTS)?;
         if !args.start {
             trial::check(&args.model, header, options, &session)?;
         }
