@@ -44,6 +44,25 @@ pub fn open_unlinked_with(path: &Path, options: &mut OpenOptions) -> io::Result<
     open_with(path, OFlags::NONBLOCK | OFlags::NOFOLLOW, options)
 }
 
+/// Opens the plain file at `path` for appending, and creates it if it is missing.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    open_to_append_with(path, &mut OpenOptions::new())
+}
+
+/// [`open_to_append`] with further options, such as for reading.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_to_append_with(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    if let Some(metadata) = if_present(fs::metadata(path))? {
+        require_plain(metadata.file_type())?;
+    }
+    open_with(path, OFlags::NONBLOCK, options.append(true).create(true))
+}
+
 fn open_with(path: &Path, flags: OFlags, options: &mut OpenOptions) -> io::Result<File> {
     let file = options.custom_flags((flags | OFlags::NOCTTY).bits() as i32).open(path)?;
     // Another file may have taken the place of the one that was looked at.
@@ -201,6 +220,8 @@ mod tests {
             let error = read(&path, 10).unwrap_err();
             assert!(error.to_string().starts_with(&format!("it is {found}, not a plain file")), "{error}");
             assert!(open_unlinked(&path).is_err());
+            let error = open_to_append(&path).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("it is {found}")), "{error}");
             assert!(crate::mmap::Map::open(&path).is_err());
         }
         assert_eq!(read(folder.path(), 10).unwrap_err().kind(), io::ErrorKind::IsADirectory);

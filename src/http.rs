@@ -108,7 +108,15 @@ impl Client {
     /// # Errors
     /// The error of the last try, if none succeeded.
     pub fn post(&self, path: &str, body: &Value) -> Result<Reply, Error> {
-        let url = format!("{}{path}", self.base);
+        self.post_at(Place::Base, path, body)
+    }
+
+    /// Sends `body` to `path` below the base address or below the server's root.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub fn post_at(&self, place: Place, path: &str, body: &Value) -> Result<Reply, Error> {
+        let url = format!("{}{path}", self.start(place));
         let bytes = body.to_string();
         let limit = body::limit(body, bytes.len());
         let mut tries = 1;
@@ -141,11 +149,7 @@ impl Client {
     /// # Errors
     /// The error of the request.
     pub fn get(&self, place: Place, path: &str) -> Result<Value, Error> {
-        let start = match place {
-            Place::Base => &self.base,
-            Place::Root => &self.origin,
-        };
-        let url = format!("{start}{path}");
+        let url = format!("{}{path}", self.start(place));
         let send = || {
             let mut request = self.agent.get(&url);
             if let Some(key) = &self.key {
@@ -156,6 +160,13 @@ impl Client {
         match self.attempt(&url, 1, body::limit(&Value::Null, 0), send) {
             Ok(reply) => Ok(reply.json),
             Err(FailedAttempt::ForNow(error, _) | FailedAttempt::ForGood(error)) => Err(error),
+        }
+    }
+
+    fn start(&self, place: Place) -> &str {
+        match place {
+            Place::Base => &self.base,
+            Place::Root => &self.origin,
         }
     }
 

@@ -2,7 +2,13 @@
 
 #[cfg(feature = "engine")]
 use crate::{call, runtime};
-use crate::{chat, http, kind::Kind, memory::ModelsError, remedy::Remedy, tools};
+use crate::{
+    chat, http,
+    kind::Kind,
+    memory::{AddressSpaceError, ModelsError},
+    remedy::Remedy,
+    tools,
+};
 use std::path::PathBuf;
 
 /// Error of a data set, a row file or a benchmark run.
@@ -109,6 +115,9 @@ pub enum Error {
     /// The models of a run do not fit into this machine's memory together.
     #[error(transparent)]
     Memory(#[from] Box<ModelsError>),
+    /// A limit on the address space that is too low for the models.
+    #[error(transparent)]
+    AddressSpace(#[from] AddressSpaceError),
     /// A feature needs ground truth that the data do not have.
     #[error("{feature} needs right answers, and no line of {} has an `answer`", path.display())]
     NoLabels {
@@ -140,7 +149,7 @@ impl Error {
             Error::Read { .. } => Kind::NoInput,
             Error::Create { .. } | Error::InUse { .. } => Kind::CannotCreate,
             Error::Write { .. } => Kind::Io,
-            Error::Memory(_) => Kind::Unavailable,
+            Error::Memory(_) | Error::AddressSpace(_) => Kind::Unavailable,
             Error::NotPublic { .. } | Error::SameModel { .. } | Error::NoLabels { .. } => Kind::Usage,
         }
     }

@@ -10,8 +10,12 @@ use serde::{
     Deserializer,
     de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::Value;
-use std::{collections::HashSet, fmt};
+use serde_json::{Value, value::RawValue};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    ops::Range,
+};
 
 impl Conversation {
     /// Parses a JSON array of messages, or an object with `messages` and optionally `tools`.
@@ -54,7 +58,8 @@ impl Conversation {
 }
 
 impl RequestBody {
-    /// Parses what [`Conversation::parse`] does, and keeps the fields beside the messages that are in `known`.
+    /// Parses what [`Conversation::parse`] does, and keeps the fields beside the messages that are in `known`. Numbers of
+    /// tools and schemas are kept as they are written.
     ///
     /// # Errors
     /// As [`Conversation::parse`].
@@ -66,15 +71,62 @@ impl RequestBody {
         let text = &*json::input::whole_surrogates(text);
         let mut body = body(text, known)?;
         results::in_order(&mut body.conversation.messages)?;
-        if let Some((at, literal)) = json::wide_integer(text) {
-            let before = &text[..at];
-            return Err(Error::Integer {
+        let exact = if json::has_wide_literals(text) { exact_fields(text) } else { Vec::new() };
+        let mut start = 0;
+        for (range, _) in &exact {
+            refuse_wide(text, start..range.start)?;
+            start = range.end;
+        }
+        refuse_wide(text, start..text.len())?;
+        for (range, name) in exact {
+            let Ok(value) = json::parse_exact(&text[range]) else { continue };
+            match (name, &mut body.conversation.tools) {
+                (TOOLS, Some(tools)) => *tools = value,
+                _ => {
+                    if let Some(field) = body.fields.get_mut(name) {
+                        *field = value;
+                    }
+                }
+            }
+        }
+        Ok(body)
+    }
+}
+
+/// Name of the list of tools.
+const TOOLS: &str = "tools";
+/// Fields that hold JSON Schemas: their numbers may be of any size, as in a file of tools.
+const EXACT: [&str; 5] = [TOOLS, "functions", "response_format", "json_schema", "guided_json"];
+
+/// Ranges in `text` of the values of [`EXACT`], in order. `text` is a valid document.
+fn exact_fields(text: &str) -> Vec<(Range<usize>, &'static str)> {
+    let Ok(fields) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) else {
+        // A list of messages.
+        return Vec::new();
+    };
+    let range = |(name, value): (&String, &&RawValue)| {
+        let name = EXACT.into_iter().find(|exact| *exact == name)?;
+        // The value is a part of the text.
+        let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
+        Some((start..start + value.get().len(), name))
+    };
+    let mut found: Vec<_> = fields.iter().filter_map(range).collect();
+    found.sort_unstable_by_key(|(range, _)| range.start);
+    found
+}
+
+/// Refuses an integer past 64 bits in a part of `text` that begins and ends outside of strings and numbers.
+fn refuse_wide(text: &str, part: Range<usize>) -> Result<(), Error> {
+    match json::wide_integer(&text[part.clone()]) {
+        None => Ok(()),
+        Some((at, literal)) => {
+            let before = &text[..part.start + at];
+            Err(Error::Integer {
                 line: before.matches('\n').count() + 1,
                 column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
                 literal: literal.to_owned(),
-            });
+            })
         }
-        Ok(body)
     }
 }
 
@@ -182,7 +234,7 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
                     return Err(de::Error::custom(format!("the key {key:?} stands twice in one object")));
                 }
                 "messages" => entries.next_value_seed(List(self.0))?,
-                "tools" => {
+                TOOLS => {
                     let Unique(tools) = entries.next_value()?;
                     self.0.body.conversation.tools = Some(tools).filter(|tools| !tools.is_null());
                 }

@@ -21,8 +21,13 @@ mod speed;
 mod tft;
 
 use clap::Subcommand;
-use edgecall::bench::row::RowFile;
-use std::path::PathBuf;
+#[cfg(feature = "engine")]
+use edgecall::bench::Dataset;
+use edgecall::bench::{Job, row::RowFile};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 /// The arguments of `edgecall bench`.
 #[derive(clap::Args)]
@@ -67,6 +72,25 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         #[cfg(feature = "engine")]
         Command::Measure(args) => measure::run(*args),
     }
+}
+
+/// Warns of what is odd about the tools of a data set.
+#[cfg(feature = "engine")]
+fn warn_of_tools(job: &Path, test: &Path, dataset: &Dataset) {
+    warn_of_job_tools(job, &dataset.job);
+    for (line, warning) in dataset.line_warnings() {
+        warn(&format!("{}: line {line}: {warning}", test.display()));
+    }
+}
+
+/// Warns of what is odd about the tools of a job.
+fn warn_of_job_tools(path: &Path, job: &Job) {
+    job.tools.warnings().iter().for_each(|warning| warn(&format!("{}: {warning}", path.display())));
+}
+
+fn warn(text: &str) {
+    // Nobody reads a closed stderr.
+    let _ = writeln!(io::stderr(), "warning: {text}");
 }
 
 /// Reads the rows of each file.

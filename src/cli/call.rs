@@ -18,13 +18,14 @@ use self::{
     timings::Start,
 };
 use super::{
+    address_space::READING_BYTES,
     cache::CACHE_DIR,
     context::ContextArgs,
     error::advice,
     exit::{self, CliError},
     model_path,
     numbers::{positive, seed},
-    output, progress,
+    output, progress, trial,
 };
 use edgecall::{
     Kind,
@@ -232,9 +233,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     output::check()?;
     runtime::kernels::active()?;
     if !args.force {
-        /// Stacks of the threads that read the tools and the template, which are given back before a model is loaded.
-        const READING_BYTES: u64 = 80 << 20;
-        memory::check_address_space(READING_BYTES).map_err(call::Error::from)?;
+        memory::check_address_space(READING_BYTES)?;
     }
     // No output can be left incomplete.
     exit::leave_on_interrupt("interrupted", || ())?;
@@ -258,6 +257,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         ..Request::new(&conversation, ask.tools.as_ref())
     };
     if args.print_prompt {
+        trial::check_vocabulary(path, trust)?;
         let vocabulary = Vocabulary::load_with(path, trust)?;
         let tool_format = template.tool_format(&vocabulary, &request, settings.dialect)?;
         return Ok(output::text(&template.render(
@@ -323,7 +323,8 @@ fn load(
             // Nobody reads a closed stderr.
             let _ = writeln!(io::stderr(), "warning: {shortage}{}", advice(&shortage.remedies));
         }
-        Ok::<_, call::Error>(load)
+        trial::check(path, header, load, &settings.session)?;
+        Ok::<_, anyhow::Error>(load)
     })?;
     tracing::info!(model = %path.display(), ms = model.load_time().as_millis(), "loaded");
     Ok(model)

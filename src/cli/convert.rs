@@ -17,9 +17,12 @@ use super::{
 };
 use bundle::Input;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use edgecall::convert::{
-    self, FileType, Override, Plan, Progress, Recipe, Report, Targets,
-    report::{AnswersMade, TokenCheck},
+use edgecall::{
+    convert::{
+        self, FileType, Override, Plan, Progress, Recipe, Report, Targets,
+        report::{AnswersMade, TokenCheck},
+    },
+    memory,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -132,6 +135,7 @@ struct Checked {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let format = Format::from_flag(args.json);
     let interrupt = interrupt()?;
+    memory::check_address_space(0)?;
     let mut bar = Bar::new(format);
     let (unpack_dir, output) = (args.unpack_dir.as_deref(), args.output.as_deref());
     let input = Input::open(

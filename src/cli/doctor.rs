@@ -7,12 +7,13 @@ use super::{
     model_path,
     output::{Format, emit},
     progress::Line,
+    trial,
 };
 use edgecall::{
     Kind,
     doctor::{self, Request},
     machine::folders::cache_folder,
-    runtime::Trust,
+    runtime::{LoadOptions, Trust},
 };
 use std::path::PathBuf;
 
@@ -48,6 +49,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         session: args.context.options(),
         cache_folder: args.cache_dir.or_else(cache_folder),
     };
+    if let Some(path) = &request.model {
+        let load = LoadOptions { trust: request.trust, ..LoadOptions::default() };
+        trial::check_file(path, load, &request.session)?;
+    }
     let mut line = Line::new();
     let report = doctor::examine(&request, |step| line.show(step));
     drop(line);

@@ -2,7 +2,7 @@
 
 use edgecall::{
     Kind, bench, bundle, chat, checkpoint, convert, convert::rewrite, display::mib, gguf, http, hub, inspect,
-    profile, remedy::Remedy, schema, tools,
+    memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
 use edgecall::{cache, call, runtime, verify};
@@ -52,6 +52,9 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
     first_of!(
         bench, bundle, chat, checkpoint, convert, gguf, http, hub, inspect, profile, rewrite, schema, tools
     );
+    if cause.is::<AddressSpaceError>() {
+        return Some(Kind::Unavailable);
+    }
     cause.is::<ReadError>().then_some(Kind::NoInput)
 }
 

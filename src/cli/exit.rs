@@ -47,7 +47,12 @@ pub fn code(result: anyhow::Result<()>) -> ExitCode {
     let remedies = error.chain().map(error::remedies).find(|remedies| !remedies.is_empty());
     let advice = error::advice(&remedies.unwrap_or_default());
     let _ = writeln!(io::stderr(), "error: {error:#}{advice}");
-    ExitCode::from(number(kind(&error)))
+    ExitCode::from(number_of(&error))
+}
+
+/// Exit code of an error.
+pub fn number_of(error: &anyhow::Error) -> u8 {
+    number(kind(error))
 }
 
 /// On Ctrl-C calls `before`, prints `message` and ends the process. This happens on a separate thread, since a prefill

@@ -2,13 +2,14 @@
 
 use super::{
     model_path,
-    numbers::between,
+    numbers::{between, memory},
     output::{Format, emit},
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
     gguf::{GgmlType, KV_TYPES, KvType},
     inspect::{self, Run, WithTensors},
+    memory::{BOARDS, Board, Target},
 };
 use std::path::PathBuf;
 
@@ -27,6 +28,15 @@ pub struct Args {
     #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = kv_type())]
     kv_type: GgmlType,
 
+    /// Compare with a machine with this much memory instead of this one, such as 512M or 2G; 256 MiB of it are left to
+    /// its system
+    #[arg(long, value_name = "SIZE", value_parser = memory, conflicts_with = "board")]
+    memory: Option<u64>,
+
+    /// Compare with a board instead of this machine; 256 MiB of its memory are left to its system
+    #[arg(long, value_name = "NAME", value_parser = board())]
+    board: Option<&'static Board>,
+
     /// List the tensors, too
     #[arg(long)]
     tensors: bool,
@@ -38,7 +48,12 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let run = Run { n_ctx: args.ctx.map(u64::from), kv_type: args.kv_type };
+    let target = match (args.board, args.memory) {
+        (Some(board), _) => Target::Board(board),
+        (None, Some(bytes)) => Target::Memory(bytes),
+        (None, None) => Target::This,
+    };
+    let run = Run { n_ctx: args.ctx.map(u64::from), kv_type: args.kv_type, target };
     let report = inspect::inspect(&model_path::either(&args.path)?, run)?;
     let format = Format::from_flag(args.json);
     if args.tensors {
@@ -53,4 +68,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 fn kv_type() -> impl TypedValueParser<Value = GgmlType> {
     PossibleValuesParser::new(KV_TYPES.iter().map(|kv| kv.name))
         .map(|name| KvType::named(&name).expect("clap takes no other name").ggml_type)
+}
+
+/// Parser for `--board`.
+fn board() -> impl TypedValueParser<Value = &'static Board> {
+    PossibleValuesParser::new(BOARDS.iter().map(|board| board.name))
+        .map(|name| Board::named(&name).expect("clap takes no other name"))
 }

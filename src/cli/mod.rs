@@ -1,5 +1,7 @@
 //! The command line: one file a subcommand, each with its `Args` and its `run`.
 
+#[cfg(feature = "engine")]
+mod address_space;
 mod bench;
 #[cfg(feature = "engine")]
 mod cache;
@@ -24,6 +26,8 @@ mod profile_args;
 #[cfg(feature = "engine")]
 mod progress;
 mod pull;
+#[cfg(feature = "engine")]
+mod trial;
 
 use clap::{ArgAction, Parser, Subcommand};
 use std::process::ExitCode;
@@ -77,6 +81,10 @@ enum Command {
     Doctor(doctor::Args),
     /// Print the completion script for a shell
     Completions(completions::Args),
+    #[cfg(feature = "engine")]
+    /// Load a model once, in a process that may be lost
+    #[command(hide = true)]
+    TryModel(trial::child::Args),
     /// Write the manual pages, one for each command
     #[command(hide = true)]
     Man(man::Args),
@@ -104,6 +112,8 @@ pub fn main() -> ExitCode {
         Command::Cache(args) => cache::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
+        #[cfg(feature = "engine")]
+        Command::TryModel(args) => trial::child::run(args),
         #[cfg(feature = "engine")]
         Command::Doctor(args) => doctor::run(args),
     };

@@ -169,6 +169,8 @@ impl Error {
             Error::Pretokenizer(e) => e.kind(),
             Error::Readback(e) => e.kind(),
             Error::Profile(e) => e.kind(),
+            // Such as a thread that the system does not start.
+            Error::Template { source } => source.kind(),
             Error::NoType | Error::TypeTwice(_) | Error::OverrideUnmatched { .. } => Kind::Usage,
             Error::OutputExists { .. }
             | Error::OutputIsInput { .. }

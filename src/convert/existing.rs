@@ -14,11 +14,7 @@ use crate::{
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::{
-    fs::{self, File},
-    path::Path,
-    sync::atomic::AtomicBool,
-};
+use std::{fs, path::Path, sync::atomic::AtomicBool};
 
 /// State of one of a conversion's targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +106,7 @@ fn compare(
         return other(format!("was converted by version {}", recorded.edgecall));
     }
     let unreadable = |source| Error::Read { path: path.to_path_buf(), source };
-    let opened = File::open(path).map_err(unreadable)?;
+    let opened = files::open(path).map_err(unreadable)?;
     let mut hash = Sha256::new();
     if opened.metadata().map_err(unreadable)?.len() != recorded.file.file_bytes
         || !add_all(&mut hash, opened, || true).map_err(unreadable)?

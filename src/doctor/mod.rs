@@ -19,7 +19,7 @@ pub use finding::{Finding, Severity, Topic};
 
 use crate::{
     machine::load::Moment,
-    memory::{PlannedRun, Repack},
+    memory::{self, AS_STORED, PlannedRun, Repack},
     runtime::{self, LoadOptions, Model, Options, Trust, cpu, kernels},
 };
 use serde::Serialize;
@@ -154,6 +154,12 @@ impl Examined<'_> {
             self.findings.push(Finding { changes: shortage.remedies, ..found });
         }
         let Some(repack) = repack else { return Ok(None) };
+        let is_repacked = if repack { kernels::is_repacked } else { AS_STORED };
+        let need = PlannedRun { is_repacked, ..run }.need().unwrap_or_default();
+        if let Err(error) = memory::check_address_space(need.total()) {
+            self.findings.push(Finding::wrong(Topic::Memory, error.to_string(), facts::MORE_MEMORY));
+            return Ok(None);
+        }
         let options = |repack| LoadOptions { trust: self.request.trust, repack };
         progress("the file's bytes");
         let (file, recorded) = hash::FileState::look_at(path);

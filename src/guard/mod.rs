@@ -28,6 +28,9 @@ pub enum Trust {
     Checked,
     /// Files of other architectures and tokenizers are loaded, too. Their bytes, the tokenizer's arrays, and
     /// the hyperparameters that every architecture has are still checked.
+    ///
+    /// llama.cpp may still end the process on such a file, by an assertion or an exception. A program that must go
+    /// on loads it in a child process first, as `edgecall` does; the library starts no processes.
     Unchecked,
 }
 
@@ -51,6 +54,12 @@ pub fn check_model(gguf: &Gguf, tensors: &[TensorInfo], trust: Trust) -> Result<
         Some(architecture) => architecture::check(gguf, tensors, architecture, n_vocab),
         None => foreign::check(gguf, tensors),
     }
+}
+
+/// True if the architecture and the tokenizer that `gguf` names have complete checks: nothing is left to trust.
+pub fn is_checked(gguf: &Gguf) -> bool {
+    let architecture = gguf.architecture().and_then(arch::by_name);
+    architecture.is_some() && tokens::is_checked(gguf)
 }
 
 fn check_architecture(gguf: &Gguf, trust: Trust) -> Result<(), Error> {

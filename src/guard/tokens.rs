@@ -59,6 +59,11 @@ pub(super) fn check(gguf: &Gguf, trust: Trust) -> Result<u64, Error> {
     Ok(tokens.len() as u64)
 }
 
+/// True if the tokenizer that `gguf` names is checked completely.
+pub(super) fn is_checked(gguf: &Gguf) -> bool {
+    gguf.str("tokenizer.ggml.model").and_then(TokenizerModel::named).is_some()
+}
+
 /// Names of the tokenizers that are checked completely.
 fn checked() -> Vec<&'static str> {
     TokenizerModel::ALL.into_iter().map(TokenizerModel::name).collect()

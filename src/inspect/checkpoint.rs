@@ -11,7 +11,7 @@ use crate::{
     convert::{FilePlan, FileType, Head, Plan, Recipe},
     gguf::{FlashAttention, GgmlType, Gguf},
     machine::Machine,
-    memory::{Estimate, Fit, Shape, estimate},
+    memory::{Estimate, Fit, Shape, Target, board, estimate},
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, error::Error, iter, path::PathBuf};
@@ -41,12 +41,17 @@ pub struct CheckpointReport {
     pub n_ctx: u64,
     /// Type of the KV cache that the sizes are for.
     pub kv_type: GgmlType,
-    /// Memory of this machine; `None` if unknown.
+    /// Name of the machine: `this machine`, a board, or an amount of memory.
+    pub machine_name: String,
+    /// Memory of the machine; `None` if unknown.
     pub machine: Option<Machine>,
     /// Sizes for each file type.
     pub sizes: Vec<SizeRow>,
     /// Tensors, by shard and name.
     pub tensors: Vec<TensorRow>,
+    // The text leaves out what needs no word on this machine.
+    #[serde(skip)]
+    pub(super) is_elsewhere: bool,
 }
 
 /// Sizes of a checkpoint converted to one file type.
@@ -61,8 +66,10 @@ pub struct SizeRow {
     pub bits_per_weight: f64,
     /// Memory to run it; `None` if the blocks of the KV type do not divide a head, or if the model's shape is unknown.
     pub memory: Option<Estimate>,
-    /// Fit of that memory on this machine.
+    /// Fit of that memory on the machine.
     pub fit: Option<Fit>,
+    /// Longest context that its available memory has room for, in tokens; `None` for none, or if unknown.
+    pub longest_n_ctx: Option<u64>,
 }
 
 impl CheckpointReport {
@@ -83,7 +90,9 @@ impl CheckpointReport {
             types: types(checkpoint),
             n_ctx: run.n_ctx(Some(checkpoint.config.max_position_embeddings)),
             kv_type: run.kv_type,
-            machine: Machine::this(),
+            machine_name: run.target.label(),
+            machine: run.target.machine(),
+            is_elsewhere: run.target != Target::This,
             sizes: Vec::new(),
             tensors: shards.tensors().iter().map(row).collect(),
         };
@@ -110,11 +119,16 @@ impl CheckpointReport {
         let memory = shape.and_then(|shape| {
             estimate::estimate(weights_bytes, shape, self.n_ctx, self.kv_type, FlashAttention::Auto)
         });
+        let trained = self.model.context_length.unwrap_or(self.n_ctx);
+        let longest = |(shape, machine): (&Shape, Machine)| {
+            board::longest_context(weights_bytes, shape, self.kv_type, trained, machine)
+        };
         SizeRow {
             file_type: file.file_type.name(),
             file_bytes: file.file_bytes(),
             bits_per_weight: weights_bytes as f64 * 8.0 / file.element_count() as f64,
             memory,
+            longest_n_ctx: shape.zip(self.machine).and_then(longest),
             fit: memory.zip(self.machine).map(|(memory, machine)| Fit::new(memory.total_bytes, machine)),
         }
     }

@@ -16,6 +16,7 @@ pub use report::{
 use crate::{
     checkpoint::Checkpoint,
     gguf::{GgmlType, Gguf},
+    memory::Target,
     mmap::Map,
 };
 use std::path::Path;
@@ -31,11 +32,13 @@ pub struct Run {
     pub n_ctx: Option<u64>,
     /// Type of the KV cache, one of [`KV_TYPES`](crate::gguf::KV_TYPES).
     pub kv_type: GgmlType,
+    /// Machine that the need is compared with.
+    pub target: Target,
 }
 
 impl Default for Run {
     fn default() -> Run {
-        Run { n_ctx: None, kv_type: GgmlType::F16 }
+        Run { n_ctx: None, kv_type: GgmlType::F16, target: Target::This }
     }
 }
 

@@ -4,7 +4,7 @@ use super::{CheckpointReport, FileReport, Run};
 use crate::{
     gguf::{FlashAttention, GgmlType, TensorInfo},
     machine::Machine,
-    memory::{Estimate, Fit, Shape, estimate},
+    memory::{Estimate, Fit, Shape, Target, board, estimate},
 };
 use serde::{Serialize, Serializer};
 
@@ -180,7 +180,7 @@ impl From<&TensorInfo> for TensorRow {
     }
 }
 
-/// Memory needed to run a model, compared with this machine.
+/// Memory needed to run a model, compared with a machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Need {
     /// Context size in tokens.
@@ -193,10 +193,17 @@ pub struct Need {
     pub kv_bytes_per_token: Option<u64>,
     /// Memory need; `None` if the model's shape is unknown, or the blocks of the KV type do not divide a head.
     pub memory: Option<Estimate>,
-    /// Memory of this machine; `None` if unknown.
+    /// Name of the machine: `this machine`, a board, or an amount of memory.
+    pub machine_name: String,
+    /// Memory of the machine; `None` if unknown.
     pub machine: Option<Machine>,
-    /// Fit of the need on this machine.
+    /// Fit of the need on the machine.
     pub fit: Option<Fit>,
+    /// Longest context that its available memory has room for, in tokens; `None` for none, or if unknown.
+    pub longest_n_ctx: Option<u64>,
+    // The text leaves out what needs no word on this machine.
+    #[serde(skip)]
+    pub(super) is_elsewhere: bool,
 }
 
 impl Need {
@@ -210,14 +217,21 @@ impl Need {
         let memory = shape.and_then(|shape| {
             estimate::estimate(weights_bytes, shape, n_ctx, run.kv_type, FlashAttention::Auto)
         });
-        let machine = Machine::this();
+        let machine = run.target.machine();
+        let longest = |(shape, machine): (&Shape, Machine)| {
+            let trained = context_length.unwrap_or(n_ctx);
+            board::longest_context(weights_bytes, shape, run.kv_type, trained, machine)
+        };
         Need {
             n_ctx,
             kv_type: run.kv_type,
             weights_bytes,
             kv_bytes_per_token: shape.and_then(|shape| estimate::kv_bytes_per_token(shape, run.kv_type)),
             memory,
+            machine_name: run.target.label(),
             machine,
+            longest_n_ctx: shape.zip(machine).and_then(longest),
+            is_elsewhere: run.target != Target::This,
             fit: memory.zip(machine).map(|(memory, machine)| Fit::new(memory.total_bytes, machine)),
         }
     }

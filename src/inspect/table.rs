@@ -1,7 +1,7 @@
 //! Reports as text: facts as a list, numbers in columns.
 
 use super::{
-    CheckpointReport, FileReport,
+    CheckpointReport, FileReport, SizeRow,
     report::{ChatTemplate, Facts, Need, Report, TensorRow, Tokenizer, TypeRow, WithTensors},
 };
 use crate::{
@@ -85,20 +85,32 @@ fn checkpoint(f: &mut fmt::Formatter<'_>, report: &CheckpointReport) -> fmt::Res
     Ok(())
 }
 
-/// Writes the sizes for each type, and this machine's memory in the last lines.
+/// Writes the sizes for each type, and the machine's memory in the last lines.
 fn sizes(f: &mut fmt::Formatter<'_>, report: &CheckpointReport) -> fmt::Result {
     let header = ["as a file of type", "bits/weight", "file bytes", "to run (MiB)", "fits"];
-    let mut table = Table::new(&header, &[Left, Right, Right, Right, Right]);
-    for row in &report.sizes {
-        table.row([
+    let cells = |row: &SizeRow| {
+        [
             row.file_type.to_owned(),
             format!("{:.2}", row.bits_per_weight),
             grouped(row.file_bytes),
             row.memory.map_or(UNKNOWN.to_owned(), |memory| mib(memory.total_bytes)),
             row.fit.map_or(UNKNOWN, Fit::text).to_owned(),
-        ]);
+        ]
+    };
+    if report.is_elsewhere {
+        let [a, b, c, d, e] = header;
+        let mut table =
+            Table::new(&[a, b, c, d, e, "longest context"], &[Left, Right, Right, Right, Right, Right]);
+        for row in &report.sizes {
+            let [a, b, c, d, e] = cells(row);
+            table.row([a, b, c, d, e, row.longest_n_ctx.map_or(UNKNOWN.to_owned(), grouped)]);
+        }
+        writeln!(f, "{table}\n")?;
+    } else {
+        let mut table = Table::new(&header, &[Left, Right, Right, Right, Right]);
+        report.sizes.iter().for_each(|row| table.row(cells(row)));
+        writeln!(f, "{table}\n")?;
     }
-    writeln!(f, "{table}\n")?;
     let n_ctx = grouped(report.n_ctx);
     let title = format!("in each: {n_ctx} tokens, KV {}", report.kv_type.name().to_lowercase());
     let mut table = Table::new(&[&title, "MiB"], &[Left, Right]);
@@ -108,8 +120,9 @@ fn sizes(f: &mut fmt::Formatter<'_>, report: &CheckpointReport) -> fmt::Result {
     };
     row("KV cache", memory.map(|memory| memory.kv_bytes));
     row("compute (estimate)", memory.map(|memory| memory.compute_bytes));
-    row("this machine, available", report.machine.map(|machine| machine.available_bytes));
-    row("this machine, all", report.machine.map(|machine| machine.total_bytes));
+    let name = &report.machine_name;
+    row(&format!("{name}, available"), report.machine.map(|machine| machine.available_bytes));
+    row(&format!("{name}, all"), report.machine.map(|machine| machine.total_bytes));
     write!(f, "{table}")
 }
 
@@ -213,9 +226,14 @@ fn need(f: &mut fmt::Formatter<'_>, need: &Need) -> fmt::Result {
     row("KV cache", memory.map(|memory| memory.kv_bytes));
     row("compute (estimate)", memory.map(|memory| memory.compute_bytes));
     row("total", memory.map(|memory| memory.total_bytes));
-    row("this machine, available", need.machine.map(|machine| machine.available_bytes));
-    row("this machine, all", need.machine.map(|machine| machine.total_bytes));
+    let name = &need.machine_name;
+    row(&format!("{name}, available"), need.machine.map(|machine| machine.available_bytes));
+    row(&format!("{name}, all"), need.machine.map(|machine| machine.total_bytes));
     table.row(["fits".to_owned(), need.fit.map_or(UNKNOWN, |fit| fit.text()).to_owned()]);
+    if need.is_elsewhere {
+        let longest = need.longest_n_ctx.map_or(UNKNOWN.to_owned(), grouped);
+        table.row(["longest context (tokens)".to_owned(), longest]);
+    }
     write!(f, "{table}")
 }
 

@@ -58,6 +58,11 @@ pub fn has_wide_numbers(value: &Value) -> bool {
     }
 }
 
+/// True if `text`, which is valid JSON, has a number that would not be kept as it is written.
+pub fn has_wide_literals(text: &str) -> bool {
+    number_literals(text).into_iter().any(is_wide)
+}
+
 /// `value` with doubles instead of wide numbers.
 pub fn rounded(mut value: Value) -> Value {
     round(&mut value);

@@ -3,14 +3,14 @@
 use crate::machine;
 use std::path::Path;
 
-/// Address space of a call beside its model: stacks of threads, and what the allocator reserves for each thread. Measured
+/// Address space beside a model: stacks of threads, and what the allocator reserves for each thread. Measured
 /// with a small model, which runs with this much and fails by chance with less.
 const BESIDE_BYTES: u64 = 80 << 20;
 
 /// A process whose address space is limited to less than it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this process may address {} MiB (`ulimit -v`), of which {} MiB are left, and the call takes about {} MiB more; raise \
+    "this process may address {} MiB (`ulimit -v`), of which {} MiB are left, and this takes about {} MiB more; raise \
      the limit, or limit the memory of a control group instead",
     limit >> 20, left >> 20, needed >> 20
 )]
@@ -48,7 +48,7 @@ mod tests {
         check(1 << 40, None).unwrap();
         check(100 << 20, Some((400 << 20, 300 << 20))).unwrap();
         let error = check(200 << 20, Some((400 << 20, 270 << 20))).unwrap_err();
-        let expected = "this process may address 400 MiB (`ulimit -v`), of which 270 MiB are left, and the call takes about \
+        let expected = "this process may address 400 MiB (`ulimit -v`), of which 270 MiB are left, and this takes about \
                         280 MiB more";
         assert!(error.to_string().starts_with(expected), "{error}");
     }

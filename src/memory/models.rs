@@ -68,6 +68,20 @@ pub fn check(
     contexts: &[ContextNeed],
     machine: Machine,
 ) -> Result<(), Box<ModelsError>> {
+    let (models, need) = needs(loads, contexts);
+    if need.fits_a_long_run(machine) {
+        return Ok(());
+    }
+    let n_ctx = contexts.iter().map(|context| context.n_ctx).max().unwrap_or(0);
+    Err(Box::new(ModelsError { n_ctx, need, machine, models }))
+}
+
+/// Need of all models and contexts together; weights that two models map from one file count once.
+pub fn need(loads: &[ModelLoad<'_>], contexts: &[ContextNeed]) -> Need {
+    needs(loads, contexts).1
+}
+
+fn needs(loads: &[ModelLoad<'_>], contexts: &[ContextNeed]) -> (Vec<ModelNeed>, Need) {
     let models: Vec<ModelNeed> =
         loads.iter().enumerate().map(|(at, load)| model_need(load, at, contexts)).collect();
     let sum =
@@ -81,11 +95,7 @@ pub fn check(
         kv: sum(|need| need.kv),
         compute: sum(|need| need.compute),
     };
-    if need.fits_a_long_run(machine) {
-        return Ok(());
-    }
-    let n_ctx = contexts.iter().map(|context| context.n_ctx).max().unwrap_or(0);
-    Err(Box::new(ModelsError { n_ctx, need, machine, models }))
+    (models, need)
 }
 
 fn model_need(load: &ModelLoad<'_>, at: usize, contexts: &[ContextNeed]) -> ModelNeed {

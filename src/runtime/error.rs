@@ -85,6 +85,15 @@ pub enum Error {
         /// Bytes of the text.
         bytes: usize,
     },
+    /// A text with characters that the tokenizer has no token for, not even bytes.
+    #[error(
+        "the model's tokenizer has no token for a part of a text of {bytes} bytes; leave out characters that its \
+         vocabulary does not cover"
+    )]
+    Untokenized {
+        /// Bytes of the text.
+        bytes: usize,
+    },
     /// No memory for the stack that tokenizing a long text needs.
     #[error(
         "a text of {bytes} bytes needs a thread with {stack_mib} MiB of stack to be tokenized; shorten it, or raise the \
@@ -227,6 +236,7 @@ impl Error {
             | Error::Path { .. }
             | Error::Load { .. }
             | Error::TextTooLong { .. }
+            | Error::Untokenized { .. }
             | Error::PromptTooLong { .. }
             | Error::ContextFull { .. }
             | Error::Grammar { .. }

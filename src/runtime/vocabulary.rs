@@ -62,7 +62,8 @@ impl Vocabulary {
     /// tokenized as plain text. User-defined tokens (`<tool_call>` of Qwen3) are recognized either way.
     ///
     /// # Errors
-    /// [`Error::TextTooLong`] from 2 GiB on, [`Error::Stack`] if there is no memory for a long text.
+    /// [`Error::TextTooLong`] from 2 GiB on, [`Error::Stack`] if there is no memory for a long text,
+    /// [`Error::Untokenized`] for a text that a tokenizer without bytes has no tokens for.
     pub fn tokenize(&self, text: &str, parse_special: bool) -> Result<Vec<i32>, Error> {
         if i32::try_from(text.len()).is_err() {
             return Err(Error::TextTooLong { bytes: text.len() });
@@ -73,6 +74,12 @@ impl Vocabulary {
         } else {
             on_a_deep_stack(text.len(), tokenize)?
         };
+        // Some tokenizers that are loaded on trust give the id -1 for what they do not know.
+        let n_vocab = self.n_vocab();
+        let is_token = |token: &LlamaToken| usize::try_from(token.0).is_ok_and(|token| token < n_vocab);
+        if !tokens.iter().all(is_token) {
+            return Err(Error::Untokenized { bytes: text.len() });
+        }
         Ok(tokens.into_iter().map(|token| token.0).collect())
     }
 

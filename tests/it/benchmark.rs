@@ -190,12 +190,18 @@ fn a_data_set_that_cannot_be_used_is_refused_by_line_and_field() {
             "no message in it is a single tool call (line 1: messages[1] is text and no call)",
         ),
         (
-            r#"{"messages": [{"role": "user", "content": "x"}], "tools": [{"name": "other"}]}"#.into(),
-            "line 1: `tools` are others than the job's",
+            format!(
+                r#"{{"messages": [{{"role": "user", "content": "x"}}, {assistant}], "tools": [{{"name": "other"}}]}}"#
+            ),
+            "line 1: messages[1] calls `f`, which is none of its tools",
+        ),
+        (
+            format!(r#"{{"messages": [{{"role": "user", "content": "x"}}, {assistant}], "tools": [{{}}]}}"#),
+            "line 1: `tools` cannot be used",
         ),
         (line("[]", call), "line 1: `question` holds no messages: there are no messages"),
         (line(user, "hello"), "`answer` is no call: no JSON"),
-        (line(user, r#"{"name": "g"}"#), "`answer` calls `g`, which is none of the job's tools"),
+        (line(user, r#"{"name": "g"}"#), "`answer` calls `g`, which is none of its tools"),
         (line(&format!("[{assistant}]"), call), "nothing is asked before messages[0]"),
         (line(&user.replace("}]", &format!("}}, {assistant}]")), call), "nothing is asked before `answer`"),
         (line(&user.replace("user", "system"), call), "messages[0] is the system's"),
@@ -224,6 +230,52 @@ fn a_data_set_that_cannot_be_used_is_refused_by_line_and_field() {
     }
     std::fs::remove_file(&job).unwrap();
     assert_eq!(Dataset::open(folder.path()).unwrap_err().kind(), edgecall::Kind::NoInput);
+}
+
+/// A line of a fine-tuning file: a question and a call of `tool`, the only tool of the line.
+pub fn line_with_tool(tool: &str, parameters: serde_json::Value) -> String {
+    serde_json::json!({
+        "messages": [{"role": "user", "content": "go"}, {"role": "assistant", "tool_calls": [
+            {"id": "a", "type": "function", "function": {"name": tool, "arguments": {"n": 1}}}]}],
+        "tools": [{"type": "function", "function": {"name": tool, "parameters": parameters}}]
+    })
+    .to_string()
+}
+
+#[test]
+fn each_line_has_its_own_tools_or_else_those_of_the_job() {
+    use serde_json::json;
+    let folder = tempfile::tempdir().unwrap();
+    let job = r#"{"task_description": "t", "tools": [{"name": "f", "parameters": {"type": "object"}}]}"#;
+    std::fs::write(folder.path().join("job_description.json"), job).unwrap();
+    let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
+    let odd = json!({"type": "object", "propertys": {"n": {"type": "integer"}}});
+    let lines = [
+        line_with_tool("g", schema.clone()),
+        json!({"question": [{"role": "user", "content": "go"}], "answer": {"name": "f", "parameters": {}}})
+            .to_string(),
+        line_with_tool("g", schema),
+        line_with_tool("h", odd),
+    ];
+    std::fs::write(folder.path().join("test.jsonl"), lines.join("\n")).unwrap();
+    let dataset = Dataset::open(folder.path()).unwrap();
+    let names = |case: &data::Case| case.tools().iter().map(|tool| tool.name().to_owned()).collect::<Vec<_>>();
+    let each: Vec<Vec<String>> = dataset.cases.iter().map(names).collect();
+    assert_eq!(each, [["g"], ["f"], ["g"], ["h"]]);
+    // Equal lists are one set.
+    assert!(std::ptr::eq(dataset.cases[0].tools(), dataset.cases[2].tools()));
+    let warnings = dataset.line_warnings();
+    assert!(matches!(&warnings[..], [(4, text)] if text.contains("propertys")), "{warnings:?}");
+    // A call is validated and compared by its own line's tools.
+    let toolboxes = metric::Toolboxes::new(&dataset);
+    let call = Call::parse(r#"{"name": "g", "arguments": {"n": "x"}}"#).unwrap();
+    let accepted: Vec<Option<bool>> =
+        dataset.cases.iter().map(|case| toolboxes.of_case(case).accepts(&call)).collect();
+    assert_eq!(accepted, [Some(false); 4]);
+    let call = Call::parse(r#"{"name": "g", "arguments": {"n": 2}}"#).unwrap();
+    let accepted: Vec<Option<bool>> =
+        dataset.cases.iter().map(|case| toolboxes.of_case(case).accepts(&call)).collect();
+    assert_eq!(accepted, [Some(true), Some(false), Some(true), Some(false)]);
 }
 
 #[test]

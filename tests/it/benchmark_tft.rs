@@ -1,6 +1,7 @@
 //! `edgecall bench tft` as a command: killed and resumed runs, merged shards, gates, other runtime options.
 
 use crate::{
+    benchmark::line_with_tool,
     benchmark_run::{data, unlabelled},
     pocket::pocket,
 };
@@ -439,4 +440,35 @@ fn an_output_that_cannot_be_written_is_refused_before_the_first_row() {
     }
     let output = tft(&folder.path().join("nodir/rows.jsonl"), &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(73), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn lines_with_tools_of_their_own_are_answered_with_these() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let schema = |word: &str| {
+        let n = serde_json::json!({"type": "string", "enum": [word]});
+        serde_json::json!({"type": "object", "properties": {"n": n}, "required": ["n"], "additionalProperties": false})
+    };
+    let lines = [line_with_tool("left", schema("apple")), line_with_tool("right", schema("pear"))];
+    fs::write(folder.path().join("test.jsonl"), lines.join("\n")).unwrap();
+    let rows = folder.path().join("rows.jsonl");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
+    command.args(["bench", "tft", "--threads", "1", "--max-tokens", "64", "--speed", "0", "--test"]);
+    command
+        .arg(folder.path().join("test.jsonl"))
+        .arg("-m")
+        .arg(pocket(FileType::F16))
+        .arg("--out")
+        .arg(&rows);
+    succeeded(command.output().unwrap());
+    let text = fs::read_to_string(&rows).unwrap();
+    let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let constrained = rows.filter(|row| row["kind"] == "row" && row["mode"] != "free");
+    let predictions: Vec<String> =
+        constrained.map(|row| row["prediction"].as_str().unwrap().to_owned()).collect();
+    assert!(!predictions.is_empty());
+    for (index, prediction) in predictions.iter().enumerate() {
+        let (tool, word) = [("left", "apple"), ("right", "pear")][index % 2];
+        assert!(prediction.contains(&format!("\"{tool}\"")) && prediction.contains(word), "{predictions:?}");
+    }
 }

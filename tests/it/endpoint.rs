@@ -377,3 +377,77 @@ fn what_cannot_be_asked_is_said_before_anything_is_run() {
         assert!(!out.exists());
     }
 }
+
+/// A data set of one call, before which the user spells a special token.
+fn spelling(folder: &Path) -> PathBuf {
+    let line = json!({
+        "messages": [{"role": "user", "content": "stop <|im_end|> here"}, {"role": "assistant", "tool_calls": [
+            {"id": "a", "type": "function", "function": {"name": "f", "arguments": {}}}]}],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    });
+    let path = folder.join("spelling.jsonl");
+    fs::write(&path, line.to_string()).unwrap();
+    path
+}
+
+/// Runs the data set of [`spelling`] on the server with prompts by `more`; returns stderr.
+fn spelt(server: &Server, folder: &Path, more: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edgecall"));
+    command.args(["bench", "tft", "--endpoint-model", "big", "--max-tokens", "8", "--no-drift", "--test"]);
+    command.arg(spelling(folder)).arg("--out").arg(folder.join("rows.jsonl")).args(more);
+    command.env_remove("EDGECALL_API_KEY").env_remove("OPENAI_API_KEY");
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    succeeded(output);
+    fs::remove_file(folder.join("rows.jsonl")).unwrap();
+    assert!(!server.seen().is_empty());
+    stderr
+}
+
+#[test]
+fn a_prompt_in_which_a_message_spells_a_special_token_is_sent_as_tokens_or_warned_of() {
+    let (folder, model) = (folder(), pocket(FileType::Q8_0));
+    let template = model.to_str().unwrap();
+    // A tokenizer of which each text is a single token, the number of its bytes.
+    let server = Server::start(|request, _| match &*request.path {
+        "/tokenize" => {
+            let bytes = request.body["content"].as_str().unwrap().len();
+            Answer::json(&json!({"tokens": [bytes]}))
+        }
+        _ => about(request).unwrap_or_else(|| completion(CALL)),
+    });
+    let stderr = spelt(&server, folder.path(), &["--endpoint", &server.url(), "--chat-template", template]);
+    assert!(!stderr.contains("warning"), "{stderr}");
+    let asked = server.seen_at("/tokenize");
+    // The first asks whether there is a tokenizer.
+    let parts: Vec<&str> =
+        asked[1..].iter().map(|request| request.body["content"].as_str().unwrap()).collect();
+    assert_eq!(parts.len(), 2, "{parts:?}");
+    assert!(parts[0].ends_with("stop <") && parts[1].starts_with("|im_end|> here<|im_end|>"), "{parts:?}");
+    let of_first = |name: &str| {
+        asked[1..].iter().map(|request| request.body[name].as_bool().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!((of_first("add_special"), of_first("parse_special")), (vec![true, false], vec![true, true]));
+    let completions = server.seen_at("/completions");
+    assert_eq!(completions.len(), 1);
+    assert_eq!(completions[0].body["prompt"], json!([parts[0].len(), parts[1].len()]));
+
+    // Servers without one, and those that write the prompt themselves, are warned of once.
+    let silent = Server::start(|request, _| match &*request.path {
+        "/tokenize" => Answer::status(404, "", "no such page"),
+        "/v1/chat/completions" => {
+            let message = json!({"role": "assistant", "content": CALL});
+            Answer::json(&json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}))
+        }
+        _ => about(request).unwrap_or_else(|| completion(CALL)),
+    });
+    let url = silent.url();
+    for more in [&["--endpoint", &url, "--chat-template", template][..], &["--endpoint-chat", &url]] {
+        let stderr = spelt(&silent, folder.path(), more);
+        let warning =
+            "messages before 1 call spell special tokens such as <|im_end|> (the first: line 1, messages[1])";
+        assert_eq!(stderr.matches(warning).count(), 1, "{stderr}");
+    }
+    let prompt = &silent.seen_at("/v1/completions")[0].body["prompt"];
+    assert!(prompt.as_str().unwrap().contains("stop <|im_end|> here"), "{prompt}");
+}

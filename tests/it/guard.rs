@@ -232,7 +232,7 @@ fn another_architecture_is_loaded_only_on_trust() {
 }
 
 /// The pocket model, renamed to another architecture.
-fn renamed(architecture: &str) -> Edited {
+pub fn renamed(architecture: &str) -> Edited {
     let mut model = Edited::pocket().set("general.architecture", Value::String(architecture.into()));
     for (key, _) in &mut model.metadata {
         if let Some(name) = key.strip_prefix("qwen3.") {

@@ -2,7 +2,9 @@
 
 use edgecall::{
     bench::data::published,
+    display::grouped,
     inspect::{Report, Run, inspect},
+    memory::{BOARDS, Target},
 };
 use serde_json::json;
 use std::{collections::BTreeMap, fs, path::Path};
@@ -55,6 +57,51 @@ fn the_memory_of_each_type_is_what_inspect_says_of_that_shape() {
         let computed: BTreeMap<&str, i64> =
             report.sizes.iter().map(|row| (row.file_type, row.memory.unwrap().total_bytes as i64)).collect();
         assert_eq!(said, computed, "{name}");
+    }
+}
+
+/// The boards of each amount of memory with the longest contexts of each shape, as a table in Markdown.
+fn table_of_boards() -> String {
+    const TYPES: [&str; 4] = ["q4_k_m", "q6_k", "q8_0", "f16"];
+    const SHAPES: [(&str, &str); 3] =
+        [("qwen3-0.6b", "Qwen3-0.6B"), ("qwen3-1.7b", "Qwen3-1.7B"), ("qwen3-4b", "Qwen3-4B")];
+    let mut text =
+        format!("| memory | boards | model | {} |\n|---|---|---|", TYPES.map(str::to_uppercase).join(" | "));
+    text += &"--:|".repeat(TYPES.len());
+    let models = models();
+    let folders = SHAPES.map(|(shape, model)| {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        empty_checkpoint(folder.path(), &models["shape"][shape]);
+        (folder, model)
+    });
+    for same in BOARDS.chunk_by(|a, b| a.memory_bytes == b.memory_bytes) {
+        let names = same.iter().map(|board| format!("`{}`", board.name)).collect::<Vec<_>>().join(", ");
+        for (folder, model) in &folders {
+            let run = Run { target: Target::Board(&same[0]), ..Run::default() };
+            let Report::Checkpoint(report) = inspect(folder.path(), run).unwrap() else { panic!("{model}") };
+            text += &format!("\n| {} MiB | {names} | {model} |", same[0].memory_bytes >> 20);
+            for file_type in TYPES {
+                let row = report.sizes.iter().find(|row| row.file_type == file_type).unwrap();
+                text +=
+                    &row.longest_n_ctx.map_or(" — |".to_owned(), |n_ctx| format!(" {} |", grouped(n_ctx)));
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn the_table_of_boards_is_what_inspect_says_of_each() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    let (start, end) = ("<!-- boards -->\n", "\n<!-- end of boards -->");
+    let (before, rest) = readme.split_once(start).unwrap();
+    let (table, after) = rest.split_once(end).unwrap();
+    let computed = table_of_boards();
+    if std::env::var_os("EDGECALL_WRITE_TABLES").is_some() {
+        fs::write(&path, [before, start, &computed, end, after].concat()).unwrap();
+    } else {
+        assert_eq!(table, computed, "EDGECALL_WRITE_TABLES=1 writes it");
     }
 }
 

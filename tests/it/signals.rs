@@ -1,6 +1,11 @@
 //! The command ends by itself with any model file: never by a signal, and with an exit code of its own.
 
-use crate::{edited::Edited, fixture::Random, guard::folder, oracle, pocket};
+use crate::{
+    edited::Edited,
+    fixture::Random,
+    guard::{folder, renamed},
+    oracle, pocket,
+};
 use edgecall::{
     convert::FileType,
     gguf::{Array, GgmlType, Value},
@@ -422,5 +427,178 @@ fn a_vocabulary_without_ends_or_with_giants_is_refused_or_runs() {
         let output = tokens(edit);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(ended_well(&output), "{:?} {stderr}", output.status);
+    }
+}
+
+/// The pocket model under the name of another architecture, without the tensors that this one does not have.
+fn foreign(architecture: &str) -> Edited {
+    let mut model = renamed(architecture);
+    model.tensors.retain(|(name, ..)| {
+        !name.contains("_norm.weight") || !name.contains("attn_q") && !name.contains("attn_k")
+    });
+    model
+}
+
+/// A call with the model at `path`, which is trusted.
+fn trusting(path: &Path, folder: &Path, further: &[&str]) -> Output {
+    let mut command = crate::program::edgecall();
+    command
+        .args(["call", "--threads", "1", "--max-tokens", "8", "--no-cache", "--trust-model", "hi", "-m"])
+        .arg(path);
+    command.args(further).current_dir(folder).env_remove("EDGECALL_MODEL");
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn a_trusted_model_on_which_llama_cpp_aborts_is_refused_with_the_assertion() {
+    let folder = folder();
+    let path = folder.path().join("m.gguf");
+    let number = |number| Value::U32(number);
+    for (architecture, keys, assertion) in [
+        // At a decode, in the header, at the tensors, and in the header of a loop over all layers.
+        ("paddleocr", &[][..], "sections[0] > 0"),
+        (
+            "gemma-embedding",
+            &[("dense_2_feat_in", number(3)), ("attention.sliding_window", number(64))],
+            "dense_2_feat_in",
+        ),
+        ("smallthinker", &[], "n_expert must be > 0"),
+        ("grovemoe", &[("expert_feed_forward_length", number(64))], "n_expert"),
+        ("nanbeige", &[("num_loops", number(100_000))], "LLAMA_MAX_LAYERS"),
+    ] {
+        let mut model = foreign(architecture);
+        for (key, value) in keys {
+            model = model.set(&format!("{architecture}.{key}"), value.clone());
+        }
+        model.write(&path);
+        let output = trusting(&path, folder.path(), &[]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(65), "{architecture}: {:?} {stderr}", output.status);
+        assert!(
+            stderr.contains("llama.cpp crashes on this model") && stderr.contains(assertion),
+            "{architecture}: {stderr}"
+        );
+        assert!(output.stdout.is_empty() && !stderr.contains(".cargo"), "{architecture}: {stderr}");
+        let left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["m.gguf"], "no core file");
+    }
+}
+
+#[test]
+fn a_trusted_model_that_runs_is_tried_first_and_answers() {
+    let folder = folder();
+    let path = folder.path().join("m.gguf");
+    foreign("ernie4_5").write(&path);
+    let output = trusting(&path, folder.path(), &["-v"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("tried in a child process first"), "{stderr}");
+    assert!(!output.stdout.is_empty());
+    // What is fully checked is not.
+    Edited::pocket().write(&path);
+    let output = trusting(&path, folder.path(), &["-v"]);
+    assert!(output.status.success() && !String::from_utf8_lossy(&output.stderr).contains("child process"));
+}
+
+#[test]
+fn what_a_tokenizer_has_no_token_for_is_named_and_not_decoded() {
+    let folder = folder();
+    let path = folder.path().join("m.gguf");
+    let mut model = Edited::pocket();
+    *model.value_mut("tokenizer.ggml.model") = Value::String("rwkv".into());
+    model.write(&path);
+    let output = trusting(&path, folder.path(), &[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(ended_well(&output), "{:?} {stderr}", output.status);
+}
+
+#[test]
+fn a_key_or_tensor_of_a_trusted_model_that_is_another_never_ends_the_process() {
+    const FOREIGN: [&str; 24] = [
+        "paddleocr",
+        "gemma",
+        "gemma2",
+        "gemma3",
+        "gemma-embedding",
+        "grovemoe",
+        "smallthinker",
+        "jamba",
+        "nanbeige",
+        "ernie4_5",
+        "phi3",
+        "stablelm",
+        "qwen3vl",
+        "qwen2vl",
+        "qwen3moe",
+        "olmo2",
+        "granite",
+        "starcoder2",
+        "mamba",
+        "falcon-h1",
+        "deepseek2",
+        "internlm2",
+        "exaone4",
+        "smollm3",
+    ];
+    let folder = folder();
+    let path = folder.path().join("m.gguf");
+    let (mut loaded, mut refused) = (0, 0);
+    for seed in 0..cases() / 3 {
+        let mut random = Random(seed ^ 0xf0e1);
+        let architecture = FOREIGN[random.bits() as usize % FOREIGN.len()];
+        let mut model = if random.bits() % 2 == 0 { foreign(architecture) } else { renamed(architecture) };
+        for _ in 0..random.bits() % 3 {
+            disturb(&mut model, &mut random);
+        }
+        model.write(&path);
+        let output = trusting(&path, folder.path(), &[]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(ended_well(&output), "seed {seed}, {architecture}: {:?} {stderr}", output.status);
+        if output.status.success() { loaded += 1 } else { refused += 1 }
+    }
+    println!("{loaded} of them answered, {refused} refused");
+    assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
+}
+
+#[test]
+fn a_low_limit_of_the_address_space_is_a_sentence_and_no_abort() {
+    let folder = folder();
+    let model = pocket::pocket(FileType::Q8_0);
+    let at = |path: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string();
+    let (checkpoint, data) = (at("models/pocket"), at("examples/restaurants/benchmark"));
+    let program = crate::program::edgecall().get_program().to_str().unwrap().to_owned();
+    let model = model.display();
+    for (command, codes) in [
+        (format!("convert {checkpoint} --type q8_0 -o m.gguf --force"), &[69][..]),
+        (format!("bench speed --quick -m {model} --threads 1"), &[69]),
+        (
+            format!(
+                "bench tft --data {data} --limit 1 --threads 1 --speed 0 --no-drift -m {model} --out rows.jsonl"
+            ),
+            &[69],
+        ),
+        // The report says so, too.
+        (format!("doctor -m {model} --cache-dir cache"), &[1, 69]),
+    ] {
+        for mib in [48, 64, 96] {
+            let line = format!("ulimit -c 0; ulimit -v {}; exec {program} {command}", mib << 10);
+            let mut shell = std::process::Command::new("sh");
+            shell
+                .args(["-c", &line])
+                .current_dir(folder.path())
+                .env_remove("EDGECALL_MODEL")
+                .env_remove("RUST_BACKTRACE");
+            let output = shell.stdin(Stdio::null()).output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            let code = output.status.code();
+            assert!(
+                code.is_some_and(|code| codes.contains(&code)),
+                "{mib} MiB, {command}: {:?} {stderr}",
+                output.status
+            );
+            assert_eq!(stderr.lines().count(), 1, "{mib} MiB, {command}: {stderr}");
+            assert!(stderr.contains("ulimit -v") || code == Some(1), "{mib} MiB, {command}: {stderr}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     tools::ToolSet,
 };
 use serde_json::Value;
-use std::{fmt, path::Path, sync::Arc};
+use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
 /// One call to predict.
 #[derive(Clone, Debug)]
@@ -29,9 +29,15 @@ pub struct Case {
     pub gold: Option<Call>,
     messages: Arc<[Message]>,
     prefix: usize,
+    tools: Arc<ToolSet>,
 }
 
 impl Case {
+    /// The tools of its line: its own, or else the job's. Lines with equal tools share one set.
+    pub fn tools(&self) -> &ToolSet {
+        &self.tools
+    }
+
     /// Messages before the call; the last one is not the assistant's.
     pub fn messages(&self) -> &[Message] {
         &self.messages[..self.prefix]
@@ -126,13 +132,14 @@ struct Line {
     messages: Arc<[Message]>,
     /// The call of `answer`.
     answer: Option<Call>,
+    tools: Arc<ToolSet>,
     /// True if the line has the form of fine-tuning files: the assistant's calls are the right answers, and the system
     /// message is a message like any other.
     is_tuning: bool,
 }
 
 impl Line {
-    fn read(document: Value, tools: &ToolSet) -> Result<Line, LineError> {
+    fn read(document: Value, sets: &mut ToolSets) -> Result<Line, LineError> {
         let Value::Object(mut fields) = document else {
             return Err(LineError::new(format!("is {}, not an object", json::type_name(&document))));
         };
@@ -149,15 +156,10 @@ impl Line {
         };
         let messages =
             messages.map_err(|e| LineError::caused(format!("`{key}` holds no messages"), e))?.messages;
-        if let Some(list) = fields.shift_remove("tools").filter(|tools| is_tuning && !tools.is_null()) {
-            let theirs =
-                ToolSet::from_value(list).map_err(|e| LineError::caused("`tools` cannot be used", e))?;
-            if theirs.sources() != tools.sources() {
-                return Err(LineError::new(
-                    "`tools` are others than the job's or an earlier line's; a test set has one list",
-                ));
-            }
-        }
+        let tools = match fields.shift_remove("tools").filter(|tools| !tools.is_null()) {
+            Some(list) => sets.of_line(list)?,
+            None => sets.job.clone(),
+        };
         let misspelt =
             |key: &&String| (5..=7).contains(&key.len()) && distance(&letters(key), &letters("answer")) <= 2;
         if let Some(key) = fields.keys().find(misspelt).filter(|_| !fields.contains_key("answer")) {
@@ -173,7 +175,32 @@ impl Line {
         };
         let answer =
             call.transpose().map_err(|error| LineError::new(format!("`answer` is no call: {error}")))?;
-        Ok(Line { messages: messages.into(), answer, is_tuning })
+        Ok(Line { messages: messages.into(), answer, tools, is_tuning })
+    }
+}
+
+/// The tools of a data set: the job's, and those of lines that bring their own.
+pub(super) struct ToolSets {
+    pub(super) job: Arc<ToolSet>,
+    // By their JSON.
+    of_lines: HashMap<String, Arc<ToolSet>>,
+}
+
+impl ToolSets {
+    pub(super) fn new(job: &ToolSet) -> ToolSets {
+        let job = Arc::new(job.clone());
+        ToolSets { of_lines: HashMap::from([(json::spaced(&job.sources()), job.clone())]), job }
+    }
+
+    /// The set of the tools in `list`.
+    fn of_line(&mut self, list: Value) -> Result<Arc<ToolSet>, LineError> {
+        // A conversation without tools has an empty list in some files.
+        if list.as_array().is_some_and(Vec::is_empty) {
+            return Ok(self.job.clone());
+        }
+        let tools = ToolSet::from_value(list).map_err(|e| LineError::caused("`tools` cannot be used", e))?;
+        let known = self.of_lines.entry(json::spaced(&tools.sources()));
+        Ok(known.or_insert_with(|| Arc::new(tools)).clone())
     }
 }
 
@@ -181,9 +208,9 @@ impl Line {
 pub(super) fn expand(
     document: Value,
     (number, conversation): (usize, usize),
-    tools: &ToolSet,
+    sets: &mut ToolSets,
 ) -> Result<Expanded, LineError> {
-    let Line { messages, answer, is_tuning } = Line::read(document, tools)?;
+    let Line { messages, answer, tools, is_tuning } = Line::read(document, sets)?;
     let is_labelled = answer.is_some() || is_tuning;
     let (mut calls, mut unscored) = (Vec::new(), Vec::new());
     for (index, message) in messages.iter().enumerate() {
@@ -224,11 +251,12 @@ pub(super) fn expand(
             )));
         }
         if let Some(Call { name, .. }) = call.as_ref().filter(|call| tools.get(&call.name).is_none()) {
-            return Err(LineError::new(format!("{place} calls `{name}`, which is none of the job's tools")));
+            return Err(LineError::new(format!("{place} calls `{name}`, which is none of its tools")));
         }
         // In an unlabelled line the earlier calls are not ground truth either: they were made by some model.
         let gold = call.filter(|_| is_labelled);
-        cases.push(Case { conversation, line: number, turn, gold, messages: messages.clone(), prefix });
+        let (messages, tools) = (messages.clone(), tools.clone());
+        cases.push(Case { conversation, line: number, turn, gold, messages, prefix, tools });
     }
     Ok(Expanded { cases, unscored })
 }

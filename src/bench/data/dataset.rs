@@ -1,7 +1,7 @@
 //! A data set in the format of the TFT benchmark: a job (task and tools) and a test set with one conversation a line.
 //!
 //! Lines in OpenAI's form for fine-tuning are read as well: `messages` whose calls are the right answers, and `tools`.
-//! Messages of text and of several calls at once stay in the conversation, and no call is asked for in their place.
+//! A line's own `tools` take the place of the job's. Messages of text and of several calls at once stay in the conversation, and no call is asked for in their place.
 //!
 //! Each line holds a conversation and the call that ends it. It expands into one case for each call: those that the
 //! assistant made during the conversation, each with the messages before it, and the last one.
@@ -10,7 +10,7 @@
 //! from some model and may be wrong. The models are still asked for each of them, but no metric compares with them.
 
 use super::{
-    case::{self, Case, Unscored},
+    case::{self, Case, ToolSets, Unscored},
     document::{self, Document},
     identity::{self, DataId},
     input,
@@ -72,7 +72,7 @@ impl Dataset {
     /// Reads a job and a test set from two paths.
     ///
     /// # Errors
-    /// [`Error::Read`], or the file, line and field that is wrong. Every call must name one of the job's tools, the
+    /// [`Error::Read`], or the file, line and field that is wrong. Every call must name one of its tools, the
     /// messages before every call must end with one that is not the assistant's, and either all lines have an answer or
     /// none has.
     pub fn open_files(job: &Path, test: &Path) -> Result<Dataset, Error> {
@@ -97,10 +97,11 @@ impl Dataset {
         let text = json::input::whole_surrogates(input::text(test, &bytes)?);
         let documents = document::documents(&text).map_err(|(line, error)| error.at(test, line));
         let job = Job::open_or(job, || documents.as_ref().ok()?.first()?.value.get("tools"), other)?;
+        let mut sets = ToolSets::new(&job.tools);
         let (mut cases, mut unscored, mut conversations) = (Vec::new(), Vec::new(), 0);
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for Document { line, value } in documents? {
-            let of_line = case::expand(value, (line, conversations), &job.tools)
+            let of_line = case::expand(value, (line, conversations), &mut sets)
                 .map_err(|error| error.at(test, line))?;
             unscored.extend(of_line.unscored);
             if let Some(case) = of_line.cases.first() {
@@ -123,6 +124,21 @@ impl Dataset {
         let test_md5 = hex(&Md5::digest(&bytes));
         let labelled = without.is_empty();
         Ok(Dataset { job, cases, unscored, conversations, labelled, test_md5, test_path: test.to_path_buf() })
+    }
+
+    /// Doubts about the tools of lines that bring their own, with the first such line: those of
+    /// [`ToolSet::warnings`](crate::tools::ToolSet::warnings) that the job's tools do not raise.
+    pub fn line_warnings(&self) -> Vec<(usize, String)> {
+        let mut warnings: Vec<(usize, String)> = Vec::new();
+        for set in self.cases.chunk_by(|a, b| std::ptr::eq(a.tools(), b.tools())) {
+            for warning in set[0].tools().warnings() {
+                let mut of_lines = warnings.iter().map(|(_, known)| known);
+                if !of_lines.any(|known| known == warning) && !self.job.tools.warnings().contains(warning) {
+                    warnings.push((set[0].line, warning.clone()));
+                }
+            }
+        }
+        warnings
     }
 
     /// True if the test set is the published one, by its MD5.

@@ -26,7 +26,8 @@ pub(super) fn sentence_without_labels(report: &Report, mode: Mode, reference: &V
     }
 }
 
-fn count(n: usize, what: &str) -> String {
+/// A number with its noun, such as `1 call` or `2 calls`.
+pub(super) fn count(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
@@ -36,7 +37,8 @@ pub(super) fn sentence(verdict: &Verdict, reference: &str, primary: &str, rules:
         return format!("No verdict: there is no other file to compare with {reference}.");
     };
     let comparison = &finding.comparison;
-    let size = format!("{} rows of {} conversations", comparison.rows, comparison.conversations);
+    let size =
+        format!("{} of {}", count(comparison.rows, "row"), count(comparison.conversations, "conversation"));
     let margin = format!("{:.1} points of {primary}", rules.margin * 100.0);
     if verdict.too_few_conversations {
         return format!(

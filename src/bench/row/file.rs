@@ -67,7 +67,7 @@ impl RowFile {
     /// not a record or has another version.
     pub fn read(path: &Path) -> Result<RowFile, Error> {
         let unreadable = |source| Error::Read { path: path.to_path_buf(), source };
-        let read = File::open(path).and_then(|file| files::read_within(MAX_FILE_BYTES, file));
+        let read = files::open_input(path).and_then(|file| files::read_within(MAX_FILE_BYTES, file));
         let bytes = read.map_err(unreadable)?.ok_or_else(|| Error::File {
             path: path.to_path_buf(),
             problem: format!("more than {MAX_FILE_BYTES} bytes of rows"),
@@ -130,7 +130,7 @@ impl RowFile {
 /// # Errors
 /// [`Error::InUse`].
 pub fn check_unused(path: &Path) -> Result<(), Error> {
-    match File::open(path) {
+    match files::open(path) {
         Ok(file) => lock(&file, path),
         Err(_) => Ok(()),
     }
@@ -186,7 +186,7 @@ impl RowWriter {
     pub fn resume(path: &Path) -> Result<(RowWriter, RowFile), Error> {
         let failed = |source| Error::Create { path: path.to_path_buf(), source };
         let file = loop {
-            let file = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
+            let file = files::open_to_append(path).map_err(failed)?;
             // Before the file is read: what is read must be all that is in it.
             lock(&file, path)?;
             // A run that has just ended may have replaced it in the meantime.
@@ -226,8 +226,9 @@ impl RowWriter {
     /// # Errors
     /// [`Error::Create`] and [`Error::Write`].
     pub fn replace(&mut self, rows: &RowFile) -> Result<(), Error> {
-        let path = self.path.clone();
-        let cannot = |source| Error::Create { path: path.clone(), source };
+        let cannot = |source| Error::Create { path: self.path.clone(), source };
+        // A link stays one: its target is replaced.
+        let path = files::link_target(&self.path).map_err(cannot)?;
         let file = tempfile::NamedTempFile::new_in(files::folder_of(&path)).map_err(cannot)?;
         // A temporary file is private to its owner, so the old permissions are restored.
         if let Ok(old) = std::fs::metadata(&path) {
@@ -235,7 +236,7 @@ impl RowWriter {
         }
         let (file, beside) = file.into_parts();
         lock(&file, &path)?;
-        let mut writer = RowWriter { file, path: path.clone() };
+        let mut writer = RowWriter { file, path: self.path.clone() };
         for start in &rows.starts {
             writer.append(&Record::Start(start.clone()))?;
         }
@@ -248,5 +249,37 @@ impl RowWriter {
         beside.persist(&path).map_err(|e| cannot(e.error))?;
         *self = writer;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::symlink, process::Command};
+
+    #[test]
+    fn a_file_of_rows_behind_a_link_is_replaced_at_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("elsewhere")).unwrap();
+        fs::write(at("elsewhere/rows.jsonl"), "").unwrap();
+        symlink("elsewhere/rows.jsonl", at("link.jsonl")).unwrap();
+        let (mut writer, mut rows) = RowWriter::resume(&at("link.jsonl")).unwrap();
+        rows.starts.push(Start { schema_version: SCHEMA_VERSION, ..Start::default() });
+        writer.replace(&rows).unwrap();
+        writer.append(&Record::Start(rows.starts[0].clone())).unwrap();
+        assert!(fs::symlink_metadata(at("link.jsonl")).unwrap().is_symlink());
+        assert_eq!(RowFile::read(&at("elsewhere/rows.jsonl")).unwrap().starts.len(), 2);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn rows_are_added_to_no_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        check_unused(&path).unwrap();
+        let Err(Error::Create { source, .. }) = RowWriter::resume(&path) else { panic!("a pipe was opened") };
+        assert!(source.to_string().starts_with("it is a pipe"), "{source}");
     }
 }

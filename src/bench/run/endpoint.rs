@@ -7,6 +7,7 @@
 mod prompts;
 mod request;
 mod served;
+mod tokenize;
 
 pub use prompts::Template;
 pub use served::identify;
@@ -21,9 +22,9 @@ use crate::{
         data::{Case, Dataset, published},
         row::{Cost, Rendering, Role, Row, RowFile, RowKey, Served, Variant},
     },
+    chat::{self, Message},
     http::Client,
 };
-use prompts::Prompt;
 use request::Request;
 use serde_json::Value;
 use std::path::Path;
@@ -83,6 +84,12 @@ impl Endpoint<'_> {
     /// Asks for one answer. `plain` is true once the server has refused fields beyond OpenAI's API.
     fn answer(&self, case: &Case, variant: Variant, plain: &mut bool) -> Result<Answer> {
         let mut request = self.request(case)?;
+        let parts = request.parts();
+        if !parts.is_empty()
+            && let Some(tokens) = tokenize::tokens(self.client, &self.model, parts)?
+        {
+            request = request.with_tokens(tokens);
+        }
         let reply = request.send(self.client, plain)?;
         let cost = Cost {
             host: host(),
@@ -120,11 +127,34 @@ impl Endpoint<'_> {
     fn request(&self, case: &Case) -> Result<Request> {
         Ok(match self.prompts {
             Prompts::Ours(template) => {
-                let Prompt { sent, sha256 } = template.prompt(self.dataset, case)?;
-                Request::completion(&self.model, sent, sha256, self.settings.max_tokens, template.ends())
+                let prompt = template.prompt(self.dataset, case)?;
+                Request::completion(&self.model, prompt, self.settings.max_tokens, template.ends())
             }
             Prompts::Servers => Request::chat(&self.model, self.dataset, case, self.settings.max_tokens),
         })
+    }
+
+    /// The cases in which a message spells special tokens such as `<|im_end|>` and this server reads them as such, unlike
+    /// a local model: it renders the prompt itself, its tokenizer is not known, or it has no `/tokenize`. The server is
+    /// asked only if there are such cases.
+    ///
+    /// # Errors
+    /// A prompt that cannot be rendered, or a server that does not answer.
+    pub fn misread(&self) -> Result<Vec<&Case>> {
+        let knows_specials = matches!(self.prompts, Prompts::Ours(template) if template.knows_specials());
+        let mut found = Vec::new();
+        for case in self.cases.iter().map(|&index| &self.dataset.cases[index]) {
+            let spells = match knows_specials {
+                true => !self.request(case)?.parts().is_empty(),
+                false => case.messages().iter().any(spells_special),
+            };
+            found.extend(spells.then_some(case));
+        }
+        if knows_specials && !found.is_empty() && tokenize::tokens(self.client, &self.model, ["a"])?.is_some()
+        {
+            found.clear();
+        }
+        Ok(found)
     }
 
     fn variant(&self) -> Variant {
@@ -174,6 +204,11 @@ impl Endpoint<'_> {
         }
         Ok(())
     }
+}
+
+/// True if the text of a message that the model did not write looks like special tokens.
+fn spells_special(message: &Message) -> bool {
+    message.role() != chat::Role::Assistant && message.content().is_some_and(tokenize::spells_special)
 }
 
 /// The value as an unsigned integer; 0 if it is not one.

@@ -200,7 +200,7 @@ impl<'s> Run<'s> {
 
     fn row(&mut self, runner: usize, mode: Mode, case: usize, divergence: Option<Divergence>) -> Result<Row> {
         let (runner, dataset) = (&mut self.runners[runner], self.plan.dataset);
-        let answer = Answer { divergence, ..runner.answer(case, mode, &dataset.job.tools)? };
+        let answer = Answer { divergence, ..runner.answer(case, mode, dataset.cases[case].tools())? };
         self.tokens.computed += answer.cost.computed_tokens;
         self.tokens.in_all += answer.cost.prompt_tokens;
         Ok(self.builder.row(&dataset.cases[case], runner.facts(), answer))

@@ -45,7 +45,7 @@ impl<'s> Meter<'s> {
         let mut costs = Vec::with_capacity(cases.len());
         for &case in cases {
             let thermometer = Thermometer::start();
-            let answer = self.runner.answer(case, mode, &self.dataset.job.tools)?;
+            let answer = self.runner.answer(case, mode, self.dataset.cases[case].tools())?;
             let Heat { celsius, mhz, throttled } = thermometer.read();
             costs.push(Cost {
                 peak_resident_bytes: machine::peak_resident_bytes(),

@@ -19,7 +19,7 @@ impl<'v> Renderer<'v> {
         let tool_format = match dataset.cases.first() {
             Some(case) => {
                 let conversation = dataset.conversation(case);
-                let request = Request::new(&conversation, Some(&dataset.job.tools));
+                let request = Request::new(&conversation, Some(case.tools()));
                 PromptTemplate::default().tool_format(vocabulary, &request, None)?
             }
             None => None,
@@ -36,7 +36,7 @@ impl<'v> Renderer<'v> {
     /// Renders the prompt of a case.
     pub(super) fn prompt(&self, case: &Case) -> Result<RenderedPrompt> {
         let conversation = self.dataset.conversation(case);
-        let request = Request::new(&conversation, Some(&self.dataset.job.tools));
+        let request = Request::new(&conversation, Some(case.tools()));
         Ok(PromptTemplate::default().render(
             self.vocabulary,
             &request,

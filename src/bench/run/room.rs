@@ -32,7 +32,7 @@ pub fn context_length(path: &Path, trust: Trust, dataset: &Dataset, max_tokens: 
 /// an index into `loads`.
 ///
 /// # Errors
-/// [`Error::Memory`].
+/// [`Error::Memory`], [`Error::AddressSpace`].
 pub fn check(
     loads: &[ModelLoad<'_>],
     sessions: &[(usize, Options)],
@@ -47,5 +47,7 @@ pub fn check(
         flash_attention: options.uses_flash_attention(),
     };
     let contexts: Vec<ContextNeed> = sessions.iter().map(context).collect();
-    Ok(memory::models::check(loads, &contexts, machine)?)
+    memory::models::check(loads, &contexts, machine)?;
+    // llama.cpp aborts where a limit on the address space is reached.
+    Ok(memory::check_address_space(memory::models::need(loads, &contexts).total())?)
 }

@@ -5,7 +5,7 @@ use crate::{
     bench::{
         data::{Call, Case, DataId, Dataset, Style, json::Json, prediction},
         row::{Cost, Divergence, Role, Row, RowKey, SCHEMA_VERSION},
-        score::{metric::Toolbox, score_row},
+        score::{metric::Toolboxes, score_row},
     },
     tools::dialect::Dialect,
 };
@@ -46,14 +46,14 @@ pub(super) struct Answer {
 pub(super) struct RowBuilder<'s> {
     settings: &'s Settings,
     data: DataId,
-    toolbox: Toolbox,
+    toolboxes: Toolboxes<'s>,
 }
 
 impl<'s> RowBuilder<'s> {
     /// Builder of rows for the cases of `dataset`.
     pub(super) fn new(dataset: &'s Dataset, settings: &'s Settings) -> RowBuilder<'s> {
-        let (data, toolbox) = (dataset.identity(), Toolbox::new(&dataset.job.tools));
-        RowBuilder { settings, data, toolbox }
+        let (data, toolboxes) = (dataset.identity(), Toolboxes::new(dataset));
+        RowBuilder { settings, data, toolboxes }
     }
 
     /// Row of an answer to `case`, scored by every metric.
@@ -87,7 +87,7 @@ impl<'s> RowBuilder<'s> {
             divergence: answer.divergence,
             cost: Some(answer.cost),
         };
-        score_row(&mut row, &read, &self.toolbox);
+        score_row(&mut row, &read, self.toolboxes.of_case(case));
         row
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     bench::data::{Case, Dataset, json},
-    tools::{self, ToolCall, ToolSet},
+    tools::{self, ToolCall},
 };
 
 /// Keywords at the top of a schema beside `properties` that may provide for further keys.
@@ -36,13 +36,14 @@ pub struct Unreachable {
 /// Right answers of the data that their tools' schemas exclude, in the order of the cases.
 pub fn unreachable(dataset: &Dataset) -> Vec<Unreachable> {
     let found = dataset.cases.iter().filter_map(|case| {
-        let problem = problem(case, &dataset.job.tools)?;
+        let problem = problem(case)?;
         Some(Unreachable { line: case.line, place: case.place(), problem })
     });
     found.collect()
 }
 
-fn problem(case: &Case, tools: &ToolSet) -> Option<String> {
+fn problem(case: &Case) -> Option<String> {
+    let tools = case.tools();
     let gold = case.gold.as_ref()?;
     let call = match ToolCall::from_text(&gold.name, &json::dumps(&gold.arguments)) {
         Ok(call) => call,

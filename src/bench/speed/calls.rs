@@ -7,7 +7,7 @@ use crate::{
         data::{Case, Dataset, Style, prediction},
         run::Stopwatch,
         score::{
-            metric::{Metric, Pair, StagedToolCall, Toolbox},
+            metric::{Metric, Pair, StagedToolCall, Toolboxes},
             stats::quantile,
         },
     },
@@ -18,7 +18,7 @@ use crate::{
         Steps, Vocabulary, draft::Drafter, generate,
     },
     schema::KeyOrder,
-    tools::{check, dialect::Dialect, turn::Turn},
+    tools::{ToolSet, check, dialect::Dialect, turn::Turn},
 };
 use serde::Serialize;
 use std::{fmt, ops::ControlFlow, sync::Arc};
@@ -110,12 +110,11 @@ pub fn calls(
     let (dialect, prompts) = prompts(dataset, model.vocabulary())?;
     let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
     let mut caller = Caller {
-        dataset,
         settings,
         vocabulary: model.vocabulary(),
         compiler: model.compiler()?,
         dialect,
-        toolbox: Toolbox::new(&dataset.job.tools),
+        toolboxes: Toolboxes::new(dataset),
         prefix: Prefix::new(Session::new(model, longest, settings.max_tokens, &settings.session)?),
         drafter: if settings.exact { None } else { settings.draft.drafter(&[], Vec::new(), None) },
         earlier: Arc::default(),
@@ -139,12 +138,11 @@ pub fn calls(
 
 /// A model that makes calls, with their totals so far.
 struct Caller<'c> {
-    dataset: &'c Dataset,
     settings: &'c CallSettings,
     vocabulary: &'c Vocabulary,
     compiler: &'c Compiler,
     dialect: &'static dyn Dialect,
-    toolbox: Toolbox,
+    toolboxes: Toolboxes<'c>,
     prefix: Prefix<'c>,
     drafter: Option<Drafter>,
     /// Answers of earlier conversations.
@@ -158,12 +156,12 @@ struct Caller<'c> {
 impl Caller<'_> {
     /// Makes the call of one case, and returns its tokens; `None` if it was cut off.
     fn call(&mut self, case: &Case, prompt: &Prompt) -> Result<Option<Vec<i32>>> {
-        let (tools, vocabulary) = (&self.dataset.job.tools, self.vocabulary);
+        let (tools, vocabulary) = (case.tools(), self.vocabulary);
         let stopwatch = Stopwatch::start();
         self.done.computed_tokens +=
             self.prefix.evaluate(&prompt.tokens, |token| vocabulary.is_eog(token))?;
         let prefill_s = stopwatch.wall_s();
-        let written = self.generate(prompt)?;
+        let written = self.generate(prompt, tools)?;
         let text = written.as_ref().map(|written| String::from_utf8_lossy(&written.text).into_owned());
         let text = text.unwrap_or_default();
         let called = self.dialect.parse(&text).ok().filter(|call| check::check(tools, call).is_ok());
@@ -176,7 +174,12 @@ impl Caller<'_> {
         done.prefill_s += prefill_s;
         if let Some(gold) = case.answer(Style::Student) {
             let predicted = prediction(&text, Style::Student);
-            let score = StagedToolCall.score(&Pair::new(&gold, &predicted, Some(&text), Some(&self.toolbox)));
+            let score = StagedToolCall.score(&Pair::new(
+                &gold,
+                &predicted,
+                Some(&text),
+                Some(self.toolboxes.of_case(case)),
+            ));
             *done.staged_tool_call.get_or_insert(0.0) += score.unwrap_or(0.0);
         }
         done.prompt_tokens += prompt.tokens.len();
@@ -185,7 +188,7 @@ impl Caller<'_> {
     }
 
     /// Generates after the prompt; `None` if the answer was cut off.
-    fn generate(&mut self, prompt: &Prompt) -> Result<Option<Completion>> {
+    fn generate(&mut self, prompt: &Prompt, tools: &ToolSet) -> Result<Option<Completion>> {
         let settings = self.settings;
         let decode_mode = match &mut self.drafter {
             None if settings.exact => DecodeMode::Exact,
@@ -200,7 +203,7 @@ impl Caller<'_> {
         let written = if settings.free {
             generate::free(session, self.vocabulary, &mut sampler, budget, None, |_| false)
         } else {
-            let turn = Turn::new(&self.dataset.job.tools, self.dialect, KeyOrder::Any)?;
+            let turn = Turn::new(tools, self.dialect, KeyOrder::Any)?;
             let mut constraint = call::constraint(self.compiler, &turn)?;
             let reader = |_: &[u8]| ControlFlow::Continue(());
             generate::constrained(session, &mut constraint, &mut sampler, budget, decode_mode, reader)

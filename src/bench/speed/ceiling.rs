@@ -1,5 +1,6 @@
 //! Upper bounds of this machine: memory bandwidth and 8-bit arithmetic, measured with loops of our own.
 
+use crate::machine::Machine;
 use serde::Serialize;
 use std::{
     hint::black_box,
@@ -27,9 +28,10 @@ const ROWS: usize = 8;
 const TIME: Duration = Duration::from_millis(300);
 
 impl Ceiling {
-    /// Measures with `threads` threads at once.
+    /// Measures with `threads` threads at once, over at most a quarter of the available memory.
     pub fn measure(threads: usize) -> Ceiling {
-        Ceiling::measure_with(threads, MEMORY)
+        let spare = Machine::this().map_or(u64::MAX, |machine| machine.available_bytes / 4);
+        Ceiling::measure_with(threads, usize::try_from(spare).map_or(MEMORY, |spare| spare.min(MEMORY)))
     }
 
     /// Measures with `threads` threads, over `memory_bytes` bytes of memory.

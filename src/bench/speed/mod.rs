@@ -36,7 +36,7 @@ fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn D
     let mut prompts = Vec::new();
     for case in &dataset.cases {
         let conversation = dataset.conversation(case);
-        let request = Request::new(&conversation, Some(&dataset.job.tools));
+        let request = Request::new(&conversation, Some(case.tools()));
         if tool_format.is_none() {
             tool_format = format.tool_format(vocabulary, &request, None)?;
         }

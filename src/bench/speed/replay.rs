@@ -7,7 +7,7 @@ use super::prompts;
 use crate::{
     bench::{
         Result,
-        data::{Dataset, Style},
+        data::{Case, Dataset, Style},
     },
     call,
     runtime::{
@@ -17,20 +17,21 @@ use crate::{
         sequence::Script,
     },
     schema::KeyOrder,
-    tools::turn::Turn,
+    tools::{ToolSet, dialect::Dialect, turn::Turn},
 };
 use serde::Serialize;
-use std::{fmt, ops::ControlFlow, sync::Arc};
+use std::{fmt, ops::ControlFlow, ptr, sync::Arc};
 
 /// Cost of one more token in a decode, relative to a decode of one: where memory bandwidth is the limit, on a small ARM
 /// board, and where arithmetic is the limit.
 pub const SLOPES: [f64; 3] = [0.12, 0.22, 0.67];
 
 /// An answer, with the prompt before it.
-struct Answer {
+struct Answer<'t> {
     conversation: usize,
     prompt: Vec<i32>,
     tokens: Vec<i32>,
+    turn: &'t Turn,
 }
 
 /// Number of decodes for the answers, by decoding policy.
@@ -107,20 +108,21 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
     dataset.require_labels("a replay")?;
     let (dialect, prompts) = prompts(dataset, vocabulary)?;
     let compiler = Compiler::for_vocabulary(vocabulary.clone())?;
-    let turn = Turn::new(&dataset.job.tools, dialect, KeyOrder::Any)?;
+    let turns = turns(dataset, dialect)?;
 
     let in_all = prompts.len();
     let mut accepted = Vec::new();
     for (case, prompt) in dataset.cases.iter().zip(prompts) {
         let answer = case.answer(Style::Student).unwrap_or_default();
         let tokens = vocabulary.tokenize(&answer, true)?;
-        let mut constraint = call::constraint(&compiler, &turn)?;
+        let turn = turn_of(&turns, case);
+        let mut constraint = call::constraint(&compiler, turn)?;
         let mut follows = true;
         for &token in &tokens {
             follows = follows && constraint.accept(token)?;
         }
         if follows && constraint.is_complete() {
-            accepted.push(Answer { conversation: case.conversation, prompt: prompt.tokens, tokens });
+            accepted.push(Answer { conversation: case.conversation, prompt: prompt.tokens, tokens, turn });
         }
     }
     let tokens: usize = accepted.iter().map(|answer| answer.tokens.len()).sum();
@@ -138,8 +140,8 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
         }],
     };
     for policy in policies() {
-        let constraint = || call::constraint(&compiler, &turn);
-        let (steps, contradicted) = policy_steps(&policy, &accepted, vocabulary.n_vocab(), constraint)?;
+        let (steps, contradicted) =
+            policy_steps(&policy, &accepted, vocabulary.n_vocab(), |turn| call::constraint(&compiler, turn))?;
         replay.contradicted = replay.contradicted.max(contradicted);
         let (decodes, rows) = (steps.decodes as f64, steps.rows as f64);
         let cost = |at: f64| each(decodes + at * (rows - decodes));
@@ -154,20 +156,36 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
     Ok(replay)
 }
 
+/// The grammar of a call for each set of tools.
+fn turns<'d>(dataset: &'d Dataset, dialect: &'static dyn Dialect) -> Result<Vec<(&'d ToolSet, Turn)>> {
+    let mut turns: Vec<(&ToolSet, Turn)> = Vec::new();
+    for tools in dataset.cases.iter().map(Case::tools) {
+        if !turns.iter().any(|(known, _)| ptr::eq(*known, tools)) {
+            turns.push((tools, Turn::new(tools, dialect, KeyOrder::Any)?));
+        }
+    }
+    Ok(turns)
+}
+
+fn turn_of<'t>(turns: &'t [(&ToolSet, Turn)], case: &Case) -> &'t Turn {
+    let known = turns.iter().find(|(known, _)| ptr::eq(*known, case.tools()));
+    &known.expect("there is a turn for each set of tools").1
+}
+
 /// Steps of all answers by one policy, and the number of answers that a forced token contradicted. `constraint` makes
 /// the grammar of one answer.
 fn policy_steps<'c>(
     policy: &PolicyConfig,
-    answers: &[Answer],
+    answers: &[Answer<'c>],
     n_vocab: usize,
-    constraint: impl Fn() -> Result<Constraint<'c>, call::Error>,
+    constraint: impl Fn(&'c Turn) -> Result<Constraint<'c>, call::Error>,
 ) -> Result<(Steps, usize)> {
     let (mut steps, mut contradicted) = (Steps::default(), 0);
     let mut drafter = policy.drafts.clone().map(|drafts| Drafter::new(&[], Vec::new(), drafts));
     let mut earlier = Arc::new(Vec::new());
     for conversation in answers.chunk_by(|a, b| a.conversation == b.conversation) {
         for answer in conversation {
-            let mut constraint = constraint()?;
+            let mut constraint = constraint(answer.turn)?;
             let decode_mode = match &mut drafter {
                 None => DecodeMode::Forced,
                 Some(drafter) => {

@@ -190,3 +190,36 @@ fn text_parts_become_one_text_and_absent_calls_leave_no_key() {
     assert_eq!(read.messages[0].content(), Some("a\nb"));
     assert!(!read.messages[1].fields().contains_key("tool_calls"));
 }
+
+#[test]
+fn numbers_of_tools_and_schemas_are_kept_as_they_are_written_and_those_of_messages_are_not() {
+    const WIDE: &str = "18446744073709551616";
+    let schema = format!(r#"{{"type": "integer", "maximum": {WIDE}, "x": 0.1000000000000000055}}"#);
+    let user = r#"{"role": "user", "content": "a \" 99999999999999999999"}"#;
+    let body = |further: &str| format!(r#"{{"messages": [{user}], {further}}}"#);
+    let read = |text: &str| RequestBody::parse(text.as_bytes(), &["functions", "response_format", "seed"]);
+
+    let text = body(&format!(r#""tools": [{schema}], "response_format": {schema}"#));
+    let read_body = read(&text).unwrap();
+    for value in [&read_body.conversation.tools.unwrap()[0], &read_body.fields["response_format"]] {
+        assert_eq!(json::wide_number(&value["maximum"]), Some(WIDE));
+        assert_eq!(json::wide_number(&value["x"]), Some("0.1000000000000000055"));
+    }
+    // Before, between and behind them an integer is still refused, at its place in the whole text.
+    for text in [
+        format!(r#"{{"seed": {WIDE}, "tools": [{schema}], "messages": [{user}]}}"#),
+        format!(r#"{{"tools": [{schema}], "seed": {WIDE}, "functions": [{schema}], "messages": [{user}]}}"#),
+        format!(r#"{{"tools": [{schema}], "messages": [{{"role": "user", "content": "", "n": {WIDE}}}]}}"#),
+        format!(r#"{{"messages": [{user}], "tools": null, "seed": {WIDE}}}"#),
+    ] {
+        let at = text.find(WIDE).unwrap();
+        let at =
+            if text[..at].contains("maximum") { text.rfind(&format!(": {WIDE}")).unwrap() + 2 } else { at };
+        let at = if text.contains("seed") { text.find("\"seed\": ").unwrap() + 8 } else { at };
+        let error = read(&text).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("line 1, column {}: the integer {WIDE}", at + 1)), "{error}");
+    }
+    // An escaped name is the same name.
+    let tools = read(&body(&format!(r#""t\u006fols": [{schema}]"#))).unwrap().conversation.tools.unwrap();
+    assert_eq!(json::wide_number(&tools[0]["maximum"]), Some(WIDE));
+}

@@ -16,11 +16,16 @@ use edgecall::{
             verdict::Rules,
         },
     },
+    files,
 };
 use std::{
-    fs,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
+
+/// Limit on the size of a file of predictions.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// The arguments of `edgecall bench calibrate-judge`.
 #[derive(clap::Args)]
@@ -62,7 +67,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let beside = || args.data.as_ref().map(|folder| folder.join("job_description.json")).unwrap_or_default();
     let job_path = args.job.clone().unwrap_or_else(beside);
     let job = Job::open(&job_path)?;
-    let files = files(&args)?;
+    let read = predictions(&args)?;
     let judge = args.judge.prepare(&args.network, job.judge_instructions.as_deref(), &job_path)?;
     exit::leave_on_interrupt(
         "interrupted; votes so far are kept, and the same command goes on with them",
@@ -70,19 +75,24 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     )?;
     let judge = judge.expect("it was named");
     let Rules { draws, seed, .. } = Rules::default();
-    let calibration = judge.run(|judge, progress| calibrate(judge, &files, draws, seed, progress))?;
+    let calibration = judge.run(|judge, progress| calibrate(judge, &read, draws, seed, progress))?;
     Ok(emit(&calibration, Format::from_flag(args.json))?)
 }
 
 /// Reads the rows of each prediction file.
-fn files(args: &Args) -> anyhow::Result<Vec<(String, Vec<Prediction>)>> {
-    let paths = match (&args.data, args.files.is_empty()) {
-        (Some(folder), true) => in_folder(folder)?,
-        _ => args.files.clone(),
+fn predictions(args: &Args) -> anyhow::Result<Vec<(String, Vec<Prediction>)>> {
+    // Among the files of a folder there may be pipes that nobody writes to; one that is named is waited for.
+    let (paths, open): (_, fn(&Path) -> io::Result<File>) = match (&args.data, args.files.is_empty()) {
+        (Some(folder), true) => (in_folder(folder)?, files::open),
+        _ => (args.files.clone(), files::open_input),
     };
     let limit = args.limit.map_or(usize::MAX, std::num::NonZeroUsize::get);
     let read = |path: &PathBuf| {
-        let bytes = fs::read(path).map_err(|source| ReadError::new(path, source))?;
+        let bytes = open(path).and_then(|file| files::read_within(MAX_FILE_BYTES, file));
+        let bytes = bytes.map_err(|source| ReadError::new(path, source))?.ok_or_else(|| {
+            let message = format!("{} has more than {MAX_FILE_BYTES} bytes; split it", path.display());
+            CliError::with_kind(Kind::Data, message)
+        })?;
         let mut rows = predictions::read(path, &bytes)?;
         rows.truncate(limit);
         Ok((path.display().to_string(), rows))

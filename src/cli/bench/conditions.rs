@@ -1,8 +1,10 @@
 //! Runtime options of a run, which together with models and modes make the variants to compare.
 
 use crate::cli::{
+    address_space::READING_BYTES,
     context::{flash_attention, kv_types, on_or_off},
     numbers::positive,
+    trial,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
@@ -12,7 +14,7 @@ use edgecall::{
         run::{self, LoadedModel, VariantConfig, room},
     },
     machine::Machine,
-    memory::ModelLoad,
+    memory::{self, ModelLoad},
     runtime::{FlashAttention, KvType, LoadOptions, Model, Options, Trust},
 };
 use std::{
@@ -117,14 +119,14 @@ impl Conditions {
     /// is.
     ///
     /// # Errors
-    /// A model that cannot be loaded, the same model twice, or too little memory.
+    /// A model that cannot be loaded or that ends a child process, the same model twice, or too little memory.
     pub fn load(
         &self,
         paths: &[PathBuf],
         is_reference: impl Fn(&Path) -> bool,
         elsewhere: bool,
         (dataset, max_tokens): (&Dataset, usize),
-    ) -> edgecall::bench::Result<Models> {
+    ) -> anyhow::Result<Models> {
         let headers = paths.iter().map(|path| Model::read_header(path)).collect::<Result<Vec<_>, _>>()?;
         let types: Vec<Option<u64>> = headers.iter().map(|header| header.u64("general.file_type")).collect();
         let named = paths.iter().position(|path| is_reference(path));
@@ -132,6 +134,10 @@ impl Conditions {
         let Some(path) = paths.get(reference) else { return Ok(Models::default()) };
         let plan = self.plan(paths.len(), reference, elsewhere);
         let trust = if self.trust_model { Trust::Unchecked } else { Trust::Checked };
+        if !self.force {
+            memory::check_address_space(READING_BYTES)?;
+        }
+        trial::check_vocabulary(path, trust)?;
         if let Some(machine) = Machine::this().filter(|_| !self.force) {
             let loads = plan.loads.iter().map(|&(model, repack)| ModelLoad {
                 path: &paths[model],
@@ -142,6 +148,10 @@ impl Conditions {
                 plan.variants.iter().map(|variant| (variant.load, variant.session)).collect();
             let n_ctx = room::context_length(path, trust, dataset, max_tokens)?;
             room::check(&loads.collect::<Vec<_>>(), &sessions, n_ctx, machine)?;
+        }
+        for variant in &plan.variants {
+            let (model, repack) = plan.loads[variant.load];
+            trial::check(&paths[model], &headers[model], LoadOptions { trust, repack }, &variant.session)?;
         }
         let mut loaded_models: Vec<LoadedModel> = Vec::with_capacity(plan.loads.len());
         for &(model, repack) in &plan.loads {

@@ -1,6 +1,6 @@
 //! A served model among those to compare.
 
-use super::network;
+use super::{network, warn};
 use crate::cli::exit::CliError;
 use edgecall::{
     bench::{
@@ -13,7 +13,7 @@ use edgecall::{
     },
     http::Client,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The arguments for a served model.
 #[derive(clap::Args)]
@@ -122,6 +122,24 @@ impl Args {
         }
         Ok(())
     }
+}
+
+/// Warns, once, of content that the server reads as special tokens.
+///
+/// # Errors
+/// A prompt that cannot be rendered, or a server that does not answer.
+pub fn warn_of_special_tokens(endpoint: &Endpoint<'_>, test: &Path) -> anyhow::Result<()> {
+    let misread = endpoint.misread()?;
+    if let Some(first) = misread.first() {
+        let (test, line, calls) = (test.display(), first.line, misread.len());
+        let calls = if calls == 1 { "1 call".to_owned() } else { format!("{calls} calls") };
+        warn(&format!(
+            "{test}: messages before {calls} spell special tokens such as <|im_end|> (the first: line {line}, {}); the \
+             server reads them as such, and local models as text",
+            first.place()
+        ));
+    }
+    Ok(())
 }
 
 impl Connected {

@@ -1,6 +1,6 @@
 //! `edgecall bench score`.
 
-use super::{judge, network};
+use super::{judge, network, warn, warn_of_job_tools};
 use crate::cli::error::ReadError;
 use crate::cli::{
     exit::{self, CliError},
@@ -49,6 +49,15 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 pub fn run(args: Args) -> anyhow::Result<()> {
     let job = args.job.as_ref().map(|path| Job::open(path)).transpose()?;
     let tools = job.as_ref().map(|job| Toolbox::new(&job.tools));
+    if let (Some(path), Some(job), Some(tools)) = (&args.job, &job, &tools) {
+        warn_of_job_tools(path, job);
+        for name in tools.uncompiled() {
+            let path = path.display();
+            warn(&format!(
+                "{path}: the schema of tool `{name}` cannot be compiled, so its calls are not validated"
+            ));
+        }
+    }
     let judge = judge(&args, job.as_ref())?;
     let (path, bytes) = if args.file.as_os_str() == "-" {
         (Path::new("stdin"), bounded(io::stdin().lock(), "stdin").context("cannot read stdin")?)

@@ -1,6 +1,8 @@
 //! `edgecall bench speed`.
 
+use super::warn_of_tools;
 use crate::cli::{
+    address_space::{self, READING_BYTES},
     call::draft,
     context::{ContextArgs, on_or_off},
     exit::{self, CliError},
@@ -8,6 +10,7 @@ use crate::cli::{
     numbers::positive,
     output::{Format, emit},
     progress::Line,
+    trial,
 };
 use clap::ArgAction;
 use edgecall::{
@@ -16,6 +19,7 @@ use edgecall::{
         speed::{self, CallSettings, Scope, Start},
     },
     call::Draft,
+    memory,
     runtime::{LoadOptions, Model, Trust, Vocabulary, kernels},
 };
 use std::{
@@ -24,6 +28,9 @@ use std::{
     path::PathBuf,
     process::{Command, Stdio},
 };
+
+/// Contexts that a measurement has at once, and about the tokens of each.
+const CONTEXTS: (u64, u64) = (2, 1280);
 
 /// The arguments of `edgecall bench speed`.
 #[derive(clap::Args)]
@@ -96,22 +103,35 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         return Err(CliError::usage("--data is for --calls and --replay; give one of them"));
     }
     kernels::active()?;
+    memory::check_address_space(READING_BYTES)?;
     exit::leave_on_interrupt("interrupted", || ())?;
     let format = Format::from_flag(args.json);
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let dataset = match &args.data {
-        Some(folder) => Some(Dataset::open(folder)?),
+        Some(folder) => {
+            let dataset = Dataset::open(folder)?;
+            let at = |name| folder.join(name);
+            warn_of_tools(&at("job_description.json"), &at("test.jsonl"), &dataset);
+            Some(dataset)
+        }
         None => None,
     };
     if let Some(dataset) = dataset.as_ref().filter(|_| args.replay) {
+        trial::check_vocabulary(&args.model, trust)?;
         let vocabulary = Vocabulary::load_with(&args.model, trust)?;
         return Ok(emit(&speed::replay(dataset, &vocabulary)?, format)?);
     }
     let mut line = Line::new();
     line.show("loading");
     let options = LoadOptions { trust, repack: args.repack };
-    let model = Model::load_with(&args.model, options)?;
     let session = args.context.options();
+    let model = Model::load_as(&args.model, options, |header| {
+        address_space::check(header, options, &session, CONTEXTS)?;
+        if !args.start {
+            trial::check(&args.model, header, options, &session)?;
+        }
+        Ok::<_, anyhow::Error>(options)
+    })?;
     match &dataset {
         Some(dataset) => {
             let settings = CallSettings {

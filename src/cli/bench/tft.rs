@@ -223,6 +223,9 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     };
     args.endpoint.complete(&mut server, models.reference())?;
     let endpoint = server.as_ref().map(|server| server.endpoint(&dataset, cases.clone(), &settings));
+    if let Some(endpoint) = &endpoint {
+        endpoint::warn_of_special_tokens(endpoint, &data_files(&args).1)?;
+    }
     let plan = RunPlan { dataset: &dataset, cases, configs: models.configs(), settings };
     let out = out(&args);
     let mut writer = make_rows(&args, &plan, endpoint.as_ref(), &models.skipped, &out)?;
@@ -270,10 +273,7 @@ fn dataset(args: &Args) -> anyhow::Result<(Dataset, DataFiles)> {
             model.display()
         );
     }
-    for warning in dataset.job.tools.warnings() {
-        // Nobody reads a closed stderr.
-        let _ = writeln!(io::stderr(), "warning: {}: {warning}", job.display());
-    }
+    super::warn_of_tools(&job, &test, &dataset);
     Ok((dataset, DataFiles { job, test, profile_of }))
 }
 

@@ -1,17 +1,19 @@
 //! Checks of converted files with llama.cpp: the token check, and answers to fixed prompts.
 
 use super::{Asked, Bar, Checked};
+use crate::cli::address_space;
 use edgecall::{
     checkpoint::{Checkpoint, tokenizer::Tokenizer},
     convert::{
         Converted, Progress,
         report::{AnswersMade, TokenCheck},
     },
-    runtime,
+    runtime::{self, LoadOptions},
     verify::{self, answers},
 };
 use std::{
     num::NonZero,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -57,6 +59,11 @@ fn add_answers(
             bar.advance_to(answered as u64);
             !interrupt.load(Ordering::Relaxed)
         };
+        // Under a limit on the address space llama.cpp would abort, and take the files along.
+        if let Err(error) = check_room(file.path()) {
+            warnings.push(format!("{}: the manifest has no answers: {error:#}", file.target().display()));
+            continue;
+        }
         match verify::answers::answers(file.path(), answer_threads(threads), go_on) {
             Ok(Some((answers, report))) => {
                 made.files += 1;
@@ -72,6 +79,14 @@ fn add_answers(
         }
     }
     (Some(made).filter(|made| made.files > 0), warnings)
+}
+
+/// Checks that the model at `path` may be addressed, with a context for the fixed prompts.
+fn check_room(path: &Path) -> anyhow::Result<()> {
+    const N_CTX: u64 = 1024;
+    let load = LoadOptions { repack: false, ..LoadOptions::default() };
+    let header = runtime::Model::read_header(path)?;
+    Ok(address_space::check(&header, load, &runtime::Options::default(), (1, N_CTX))?)
 }
 
 /// The requested number of threads, if a model can run with them; a conversion may use more threads than there are

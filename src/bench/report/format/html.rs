@@ -10,7 +10,7 @@ use super::{
     table::Table,
     tables,
 };
-use crate::bench::report::Report;
+use crate::bench::report::{Report, words::count};
 
 /// Exporter of a self-contained HTML page.
 pub struct Html;
@@ -106,11 +106,11 @@ fn verdicts(report: &Report) -> String {
         let tag = if i == 0 { "h1" } else { "h2" };
         out += &format!("<div class=\"verdict\">\n<{tag}>{}</{tag}>\n", escaped(&verdict.sentence));
         out += &format!(
-            "<p class=\"soft\">Mode <b>{}</b>, reference {}, {} calls of {} conversations.</p>\n<ul>\n",
+            "<p class=\"soft\">Mode <b>{}</b>, reference {}, {} of {}.</p>\n<ul>\n",
             verdict.mode,
             escaped(&verdict.reference),
-            report.cases,
-            report.conversations
+            count(report.cases, "call"),
+            count(report.conversations, "conversation")
         );
         for found in report.findings(verdict) {
             let class = found.good.map_or("", |good| if good { "good" } else { "bad" });

@@ -1,7 +1,7 @@
 //! The report as Markdown, for an issue or a README.
 
 use super::{Exporter, table::Table, tables};
-use crate::bench::report::Report;
+use crate::bench::report::{Report, words::count};
 
 /// Exporter of GitHub-flavoured Markdown.
 pub struct Markdown;
@@ -38,8 +38,11 @@ impl Exporter for Markdown {
             out += &format!("- {}\n", escaped(note));
         }
         out += &format!(
-            "- {} calls of {} conversations; test set `{}`, job `{}`.\n",
-            report.cases, report.conversations, report.data.test_md5, report.data.job_sha256
+            "- {} of {}; test set `{}`, job `{}`.\n",
+            count(report.cases, "call"),
+            count(report.conversations, "conversation"),
+            report.data.test_md5,
+            report.data.job_sha256
         );
         for start in &report.environment {
             out += &format!("\n```sh\n{}\n```\n\n", start.command.join(" ").replace("```", "` ` `"));

@@ -5,7 +5,10 @@ use super::{
     table::Table,
     tables::{constraints, costs, differences, distances, noise_floor, variants},
 };
-use crate::bench::{report::Report, row::Mode};
+use crate::bench::{
+    report::{Report, words::count},
+    row::Mode,
+};
 
 /// Width that tables and notes keep to.
 const COLUMNS: usize = 80;
@@ -60,7 +63,8 @@ fn counts(report: &Report) -> String {
         [only] => format!(", mode {}", only.mode),
         _ => String::new(),
     };
-    wrapped(&format!("Calls: {} of {} conversations{mode}.", report.cases, report.conversations))
+    let conversations = count(report.conversations, "conversation");
+    wrapped(&format!("Calls: {} of {conversations}{mode}.", report.cases))
 }
 
 /// Appends a table after an empty line, unless it has no rows.

@@ -5,15 +5,15 @@ use crate::{
         Error, Result,
         data::{Case, Dataset},
     },
-    call::{self, PromptTemplate, Request, ToolFormat},
+    call::{self, PromptTemplate, Request, Think, ToolFormat},
     chat::RenderOptions,
+    files,
     hash::hex,
     runtime::Vocabulary,
     tools::dialect::Dialect,
 };
 use sha2::{Digest, Sha256};
 use std::{
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
 };
@@ -36,6 +36,8 @@ pub struct Template {
     eos: Option<String>,
     ends: Vec<String>,
     tool_format: ToolFormat,
+    /// Tokenizer of the model, if the template is from its file.
+    vocabulary: Option<Vocabulary>,
 }
 
 /// One prompt.
@@ -44,6 +46,9 @@ pub(super) struct Prompt {
     pub(super) sent: String,
     /// SHA-256 of the rendered prompt, BOS included, in hex.
     pub(super) sha256: String,
+    /// Lengths in bytes of the parts of `sent` that are to be tokenized apart, because a message spells special tokens;
+    /// empty if none does.
+    pub(super) parts: Vec<usize>,
 }
 
 impl Template {
@@ -54,14 +59,15 @@ impl Template {
     /// A file that cannot be read, or is neither of the two.
     pub fn open(path: &Path) -> Result<Template> {
         let unreadable = |source| Error::Read { path: path.to_path_buf(), source };
-        let mut file = File::open(path).map_err(unreadable)?;
+        let mut file = files::open_input(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         file.by_ref().take(4).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes == b"GGUF" {
             return Template::from_vocabulary(&Vocabulary::load(path)?, path);
         }
-        file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
         let wrong = |problem: &str| Error::File { path: path.into(), problem: problem.into(), source: None };
+        let rest = files::read_within(MAX_FILE_BYTES, file).map_err(unreadable)?;
+        bytes.extend(rest.ok_or_else(|| wrong("is longer than any chat template"))?);
         let text =
             String::from_utf8(bytes).map_err(|_| wrong("is neither GGUF nor a chat template in UTF-8"))?;
         if text.trim().is_empty() {
@@ -69,7 +75,15 @@ impl Template {
         }
         let ends = ENDS.iter().filter(|end| text.contains(**end)).map(|end| (*end).to_owned()).collect();
         let tool_format = ToolFormat::detect(&text, None)?;
-        Ok(Template { path: path.to_path_buf(), text, bos: None, eos: None, ends, tool_format })
+        Ok(Template {
+            path: path.to_path_buf(),
+            text,
+            bos: None,
+            eos: None,
+            ends,
+            tool_format,
+            vocabulary: None,
+        })
     }
 
     /// Template of a model whose vocabulary is loaded; `path` is used in errors.
@@ -98,7 +112,13 @@ impl Template {
             bos: piece(vocabulary.bos().filter(|_| vocabulary.adds_bos())),
             eos: piece(vocabulary.eos()),
             ends,
+            vocabulary: Some(vocabulary.clone()),
         })
+    }
+
+    /// True if it is known which texts are special tokens.
+    pub(super) fn knows_specials(&self) -> bool {
+        self.vocabulary.is_some()
     }
 
     /// Path of the template's file.
@@ -119,7 +139,7 @@ impl Template {
     /// Renders the prompt of a case as for a local model, with its hash.
     pub(super) fn prompt(&self, dataset: &Dataset, case: &Case) -> Result<Prompt> {
         let conversation = dataset.conversation(case);
-        let request = Request::new(&conversation, Some(&dataset.job.tools));
+        let request = Request::new(&conversation, Some(case.tools()));
         let options = RenderOptions {
             add_generation_prompt: true,
             enable_thinking: Some(false),
@@ -127,10 +147,29 @@ impl Template {
             eos_token: self.eos.as_deref(),
             ..RenderOptions::default()
         };
+        if let Some(vocabulary) = &self.vocabulary {
+            let template = PromptTemplate { template: Some(self.text.clone()), ..PromptTemplate::default() };
+            let prompt = template.render(vocabulary, &request, Some(&self.tool_format), Think::Off)?;
+            let (sha256, cuts) = (prompt.fingerprint(), prompt.cuts().to_vec());
+            return Ok(self.prompt_without_bos(prompt.into_text(), sha256, &cuts));
+        }
         let text = call::render_with(&self.text, &request, Some(&self.tool_format), &options)?;
         let sha256 = hex(&Sha256::digest(&text));
-        // Servers add BOS themselves. With a second one the prompt would be unlike any that the model was trained on.
+        Ok(self.prompt_without_bos(text, sha256, &[]))
+    }
+
+    /// The prompt of a rendered text with cuts. Servers add BOS themselves; with a second one the prompt would be unlike
+    /// any that the model was trained on.
+    fn prompt_without_bos(&self, text: String, sha256: String, cuts: &[usize]) -> Prompt {
         let sent = self.bos.as_deref().and_then(|bos| text.strip_prefix(bos)).map(str::to_owned);
-        Ok(Prompt { sent: sent.unwrap_or(text), sha256 })
+        let sent = sent.unwrap_or_else(|| text.clone());
+        let taken = text.len() - sent.len();
+        let mut parts = Vec::new();
+        let mut start = taken;
+        for &end in cuts.iter().chain(&[text.len()]).filter(|_| !cuts.is_empty()) {
+            parts.push(end - start);
+            start = end;
+        }
+        Prompt { sent, sha256, parts }
     }
 }

@@ -1,6 +1,6 @@
 //! Requests to a server, and its replies.
 
-use super::count;
+use super::{count, prompts::Prompt};
 use crate::{
     bench::{
         Result,
@@ -33,6 +33,8 @@ pub(super) struct Request {
     ends: Vec<String>,
     /// SHA-256 in hex: of the prompt, or of messages and tools where the server renders the prompt.
     pub(super) sha256: String,
+    /// Lengths of the prompt's parts, as in [`Prompt::parts`].
+    parts: Vec<usize>,
 }
 
 /// The server's reply to one request.
@@ -47,34 +49,48 @@ pub(super) struct Reply {
 
 impl Request {
     /// Request for `/completions` with a prompt rendered here.
-    pub(super) fn completion(
-        model: &str,
-        prompt: String,
-        sha256: String,
-        max_tokens: usize,
-        ends: &[String],
-    ) -> Request {
+    pub(super) fn completion(model: &str, prompt: Prompt, max_tokens: usize, ends: &[String]) -> Request {
+        let Prompt { sent, sha256, parts } = prompt;
         let mut body = greedy(model, max_tokens);
-        body["prompt"] = prompt.into();
+        body["prompt"] = sent.into();
         body["stop"] = json!(ends);
         // The first two fields make vLLM keep the tags in the text, the third does so in llama-server.
         body["skip_special_tokens"] = false.into();
         body["spaces_between_special_tokens"] = false.into();
         body["preserved_tokens"] = json!(MARKS);
-        Request { path: "/completions", body, ends: ends.to_vec(), sha256 }
+        Request { path: "/completions", body, ends: ends.to_vec(), sha256, parts }
     }
 
     /// Request for `/chat/completions` with messages and tools.
     pub(super) fn chat(model: &str, dataset: &Dataset, case: &Case, max_tokens: usize) -> Request {
         let messages = Value::Array(messages(dataset, case));
-        let tools = Value::Array(dataset.job.tools.sources());
+        let tools = Value::Array(case.tools().sources());
         let sha256 = hex(&Sha256::digest(format!("{}\0{}", spaced(&messages), spaced(&tools))));
         let mut body = greedy(model, max_tokens);
         body["messages"] = messages;
         body["tools"] = tools;
         body["tool_choice"] = "auto".into();
         body["chat_template_kwargs"] = json!({"enable_thinking": false});
-        Request { path: "/chat/completions", body, ends: Vec::new(), sha256 }
+        Request { path: "/chat/completions", body, ends: Vec::new(), sha256, parts: Vec::new() }
+    }
+
+    /// Parts of the prompt that are to be tokenized apart; none if its text can be sent as it is.
+    pub(super) fn parts(&self) -> Vec<&str> {
+        let mut rest = self.body["prompt"].as_str().unwrap_or_default();
+        let mut parts = Vec::new();
+        for &length in &self.parts {
+            let (part, behind) = rest.split_at(length);
+            parts.push(part);
+            rest = behind;
+        }
+        parts
+    }
+
+    /// Sends `tokens` as the prompt.
+    pub(super) fn with_tokens(mut self, tokens: Vec<u64>) -> Request {
+        self.body["prompt"] = tokens.into();
+        self.parts = Vec::new();
+        self
     }
 
     /// Sends the request and reads the reply. If `plain` is true, the fields in [`EXTENSIONS`] are left out; it becomes

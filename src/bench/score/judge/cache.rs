@@ -1,6 +1,6 @@
 //! Cache of votes on disk: each is appended as one line as soon as it arrives, so a killed run loses none.
 
-use crate::bench::Error;
+use crate::{bench::Error, files};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -45,11 +45,10 @@ impl Cache {
             std::fs::create_dir_all(folder).map_err(cannot)?;
         }
         let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true);
+        options.read(true);
         // Replies may quote conversations, so only the owner may read the file.
-        #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(cannot)?;
+        let file = files::open_to_append_with(path, &mut options).map_err(cannot)?;
         let mut bytes = Vec::new();
         let unreadable = |source| Error::Read { path: path.to_path_buf(), source };
         (&file).take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;

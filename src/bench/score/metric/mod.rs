@@ -19,7 +19,7 @@ pub use function_name::FunctionName;
 pub use judge_proxy::TOOLS as JUDGE_PROXY_TOOLS;
 pub use llm_judge::LlmJudge;
 pub use staged::StagedToolCall;
-pub use toolbox::Toolbox;
+pub use toolbox::{Toolbox, Toolboxes};
 
 use crate::bench::data::{Call, CallError, DataId};
 

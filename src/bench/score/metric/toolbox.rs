@@ -2,7 +2,7 @@
 
 use crate::{
     bench::data::{
-        Call,
+        Call, Case, Dataset,
         json::{Json, Object},
     },
     tools::ToolSet,
@@ -10,9 +10,37 @@ use crate::{
 use indexmap::IndexMap;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
+use std::ptr;
 
 /// Backtracking limit of a regular expression; a value that exceeds it is invalid.
 const BACKTRACK_LIMIT: usize = 100_000;
+
+/// Tools with the data that scoring needs, for every case of a data set.
+pub struct Toolboxes<'d> {
+    each: Vec<(&'d ToolSet, Toolbox)>,
+}
+
+impl<'d> Toolboxes<'d> {
+    /// Compiles the schema of every tool of `dataset`.
+    pub fn new(dataset: &'d Dataset) -> Toolboxes<'d> {
+        let mut each: Vec<(&ToolSet, Toolbox)> = Vec::new();
+        for tools in dataset.cases.iter().map(Case::tools) {
+            if !each.iter().any(|(known, _)| ptr::eq(*known, tools)) {
+                each.push((tools, Toolbox::new(tools)));
+            }
+        }
+        Toolboxes { each }
+    }
+
+    /// The tools of `case`.
+    ///
+    /// # Panics
+    /// If it is a case of another data set.
+    pub fn of_case(&self, case: &Case) -> &Toolbox {
+        let known = self.each.iter().find(|(known, _)| ptr::eq(*known, case.tools()));
+        &known.expect("it is a case of the data set").1
+    }
+}
 
 /// Tools with the data that scoring needs.
 pub struct Toolbox {
@@ -43,6 +71,11 @@ impl Toolbox {
             (tool.name().to_owned(), Entry { defaults, validator })
         };
         Toolbox { tools: tools.iter().map(entry).collect() }
+    }
+
+    /// Names of the tools whose schema cannot be compiled; their calls are not validated.
+    pub fn uncompiled(&self) -> impl Iterator<Item = &str> {
+        self.tools.iter().filter(|(_, entry)| entry.validator.is_none()).map(|(name, _)| name.as_str())
     }
 
     /// Arguments of a call, with the default of each omitted property filled in.

@@ -1,7 +1,10 @@
 //! Checks before a run, and the gates after it.
 
 use super::{Args, Undecided, data_files, out, outputs as files_of, primary};
-use crate::cli::{bench::outputs, exit::CliError};
+use crate::cli::{
+    bench::{outputs, warn},
+    exit::CliError,
+};
 use anyhow::Context;
 use edgecall::{
     Kind,
@@ -175,9 +178,4 @@ fn undecided(report: &Report) -> Vec<String> {
 fn note(text: &str) {
     // Nobody reads a closed stderr.
     let _ = writeln!(io::stderr(), "note: {text}");
-}
-
-fn warn(text: &str) {
-    // Nobody reads a closed stderr.
-    let _ = writeln!(io::stderr(), "warning: {text}");
 }
