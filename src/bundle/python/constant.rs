@@ -14,7 +14,7 @@ use tree_sitter::Node;
 /// Most expressions within each other; names count.
 const MAX_DEPTH: usize = 100;
 /// Most bytes of text, and values, that are made: names may multiply what they stand for.
-const MAX_SIZE: usize = 32 << 20;
+const MAX_SIZE: usize = 16 << 20;
 
 /// Reader of constants.
 pub(super) struct Constants<'t, 's> {
@@ -122,7 +122,9 @@ impl<'t, 's> Constants<'t, 's> {
         };
         let sign = if negative { "-" } else { "" };
         let value = digits.and_then(|digits| json::parse_exact(&format!("{sign}{digits}")).ok());
-        value.ok_or_else(|| Problem::at(node, format!("is the number {written}, which JSON cannot write")))
+        value.ok_or_else(|| {
+            Problem::at(node, format!("is the number {}, which JSON cannot write", shown(node, self.source)))
+        })
     }
 
     fn unary(&self, node: Node<'t>) -> Result<Value, Problem> {

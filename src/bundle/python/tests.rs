@@ -305,10 +305,10 @@ fn hostile_files_neither_exhaust_the_stack_nor_the_memory() {
     assert_eq!(value(&sum).as_str().unwrap().len(), 40_000);
     // Each name doubles what the last one stands for.
     let mut source = "a0 = ['xxxxxxxxxxxxxxxx']\n".to_owned();
-    for i in 1..60 {
+    for i in 1..40 {
         source += &format!("a{i} = a{} + a{}\n", i - 1, i - 1);
     }
-    source += "c.completions.create(tools=a59)\n";
+    source += "c.completions.create(tools=a39)\n";
     assert!(problem(&source).text.contains("more text than any prompt"));
 }
 
