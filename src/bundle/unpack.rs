@@ -109,7 +109,6 @@ impl Unpacking<'_> {
             }
             self.entry(entry)?;
         }
-        drop(entries);
         // A whole tar ends with empty blocks.
         if self.counts.at_end.get() {
             return Err(cut_short(self.path, None));
