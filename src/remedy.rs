@@ -30,6 +30,8 @@ pub enum Remedy {
     FreeSpace,
     /// A stored head that stays in the file.
     KeepHead,
+    /// The folder of an adapter's base model.
+    BaseModel,
     /// Another pre-tokenizer: this one of llama.cpp's, or any.
     PreTokenizer(Option<&'static str>),
     /// Skipping the token check.
@@ -77,6 +79,7 @@ impl fmt::Display for Remedy {
             Remedy::CreateFolder => write!(f, "the output's folder"),
             Remedy::FreeSpace => write!(f, "free space on the disk"),
             Remedy::KeepHead => write!(f, "keeping the stored head"),
+            Remedy::BaseModel => write!(f, "the folder of the base model"),
             Remedy::PreTokenizer(Some(name)) => write!(f, "the pre-tokenizer `{name}`"),
             Remedy::PreTokenizer(None) => write!(f, "another pre-tokenizer"),
             Remedy::SkipTokenCheck => write!(f, "no token check"),

@@ -6,6 +6,8 @@ mod checks;
 #[cfg(not(feature = "engine"))]
 #[path = "convert/no_checks.rs"]
 mod checks;
+#[path = "convert/source.rs"]
+mod source;
 
 use super::{
     exit::{leave, watch_interrupt},
@@ -14,7 +16,7 @@ use super::{
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
-    checkpoint::Checkpoint,
+    adapter::Mode,
     convert::{
         self, FileType, Override, Plan, Progress, Recipe, Report, Targets,
         report::{AnswersMade, TokenCheck},
@@ -34,15 +36,29 @@ use std::{
 const EXAMPLES: &str = "\
 Examples:
   edgecall convert my-model                                (my-model-Q4_K_M.gguf)
+  edgecall convert my-lora --base my-model                 (my-lora-Q4_K_M.gguf)
   edgecall convert my-model -t f16,q8_0,q4_k_m -o folder   (three files in folder)";
 
 /// The arguments of `edgecall convert`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder with config.json, tokenizer.json and model*.safetensors, as transformers saves a model
+    /// Folder with config.json, tokenizer.json and model*.safetensors, as transformers saves a model; or a LoRA adapter
+    /// of peft, which is merged into its base
     #[arg(value_name = "CHECKPOINT_DIR")]
     checkpoint: PathBuf,
+
+    /// Base model of the adapter CHECKPOINT_DIR [default: as its config names it, a folder or one in the hub's cache]
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
+
+    /// Merge these LoRA adapters, one after the other
+    #[arg(long = "adapter", value_name = "DIR", value_delimiter = ',')]
+    adapters: Vec<PathBuf>,
+
+    /// Way to merge: as peft does by default, with safe_merge, without autocast_adapter_dtype, or without rounding
+    #[arg(long, value_name = "MODE", value_parser = source::modes())]
+    merge: Option<Mode>,
 
     /// Types of the files to write, separated by commas
     #[arg(short, long = "type", value_name = "TYPE", value_delimiter = ',', default_value = "q4_k_m")]
@@ -120,7 +136,8 @@ struct Checked {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let format = Format::from_flag(args.json);
     let interrupt = interrupt()?;
-    let checkpoint = Checkpoint::open(&args.checkpoint)?;
+    let asked = source::Asked { dir: &args.checkpoint, base: args.base.as_deref(), adapters: &args.adapters };
+    let source::Opened { checkpoint, merge } = source::open(&asked, args.merge)?;
     let recipe = Recipe {
         file_types: args.types,
         overrides: args.overrides,
@@ -132,7 +149,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let replace = args.force || args.dry_run;
     let targets = Targets::new(&checkpoint, &plan, args.output.as_deref(), replace)?;
     if args.dry_run {
-        output::emit(&Report::planned(&checkpoint, &plan, &targets), format)?;
+        let mut report = Report::planned(&checkpoint, &plan, &targets);
+        report.merged = merge.map(|merge| merge.summary());
+        output::emit(&report, format)?;
         return Ok(());
     }
     let mut bar = Bar::new(format);
@@ -145,6 +164,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return Err(convert::Error::Interrupted.into());
     }
     let mut report = converted.publish()?;
+    report.merged = merge.map(|merge| merge.summary());
     report.token_check = token_check;
     report.answers = answers;
     report.warnings.extend(warnings);

@@ -1,7 +1,8 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
 use edgecall::{
-    Kind, bench, chat, checkpoint, convert, display::mib, gguf, http, inspect, remedy::Remedy, schema, tools,
+    Kind, adapter, bench, chat, checkpoint, convert, display::mib, gguf, http, inspect, remedy::Remedy,
+    schema, tools,
 };
 #[cfg(feature = "engine")]
 use edgecall::{cache, call, runtime, verify};
@@ -48,7 +49,7 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
     }
     #[cfg(feature = "engine")]
     first_of!(cache, call, runtime, verify);
-    first_of!(bench, chat, checkpoint, convert, gguf, http, inspect, schema, tools);
+    first_of!(adapter, bench, chat, checkpoint, convert, gguf, http, inspect, schema, tools);
     cause.is::<ReadError>().then_some(Kind::NoInput)
 }
 
@@ -63,7 +64,7 @@ pub fn remedies(cause: &(dyn Error + 'static)) -> Vec<Remedy> {
     }
     #[cfg(feature = "engine")]
     first_of!(call, runtime, verify);
-    first_of!(bench, chat, checkpoint, convert, http, inspect);
+    first_of!(adapter, bench, chat, checkpoint, convert, http, inspect);
     Vec::new()
 }
 
@@ -133,6 +134,7 @@ fn sentence(remedy: &Remedy) -> String {
         Remedy::CreateFolder => "create it".into(),
         Remedy::FreeSpace => "free some space".into(),
         Remedy::KeepHead => "leave --drop-tied-head out".into(),
+        Remedy::BaseModel => "give the folder of the base model with --base".into(),
         Remedy::PreTokenizer(Some(name)) => {
             format!("the checkpoint's pre-tokenizer is built like llama.cpp's `{name}`: try --pre {name}")
         }

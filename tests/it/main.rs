@@ -1,5 +1,7 @@
 //! Promises to users, one module each. They are one binary, since each test binary links llama.cpp again.
 
+/// Adapters are merged with peft's bits, and a merged conversion is that of the merged folder.
+mod adapter;
 /// Checkpoints are read as people save them; pipes, devices and links among their files do no harm.
 mod as_saved;
 /// Wrong input of `call` is refused with its place, an exit code and an empty stdout.
