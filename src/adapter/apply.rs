@@ -3,20 +3,17 @@
 //! A tensor that peft would not load is left out here, too, and the user is told.
 
 use super::{
-    Error,
-    config::{self, TokenIndices},
+    Error, fields,
     folder::Adapter,
     keys::Part,
-    lora::Lora,
     model::Model,
     pattern::PatternError,
-    product::LONGEST_CHAIN,
     steps::{Mode, Start, Step},
-    targets::{EMBEDDING_MODULE, HEAD_MODULE, has_ending},
+    targets::{EMBEDDING_MODULE, HEAD_MODULE},
 };
 use crate::{
     arch::{EMBEDDING, HEAD},
-    checkpoint::{Dtype, SourceTensor},
+    checkpoint::{Shards, SourceTensor},
     display::few,
 };
 use serde::Serialize;
@@ -48,34 +45,44 @@ pub struct Module {
 /// An adapter on its way into a model.
 pub(super) struct Application<'a> {
     pub(super) model: &'a mut Model,
+    /// The base's files.
+    pub(super) base: &'a Shards,
     /// Number of the adapter.
     pub(super) index: usize,
     pub(super) adapter: &'a Adapter,
     pub(super) mode: Mode,
     pub(super) modules: Vec<Module>,
     /// Tensors that peft would not load.
-    dropped: Vec<String>,
+    pub(super) dropped: Vec<String>,
+    /// Trained tensors that the base has already.
+    pub(super) already: Vec<String>,
+    /// Copies of the base's tensors that differ from them.
+    pub(super) other_copies: Vec<String>,
     /// True if something besides LoRA changes.
-    has_other_effect: bool,
+    pub(super) has_other_effect: bool,
 }
 
 /// A module's tensors by part.
-type Parts = BTreeMap<Part, SourceTensor>;
+pub(super) type Parts = BTreeMap<Part, SourceTensor>;
 
 impl<'a> Application<'a> {
     pub(super) fn new(
         model: &'a mut Model,
+        base: &'a Shards,
         index: usize,
         adapter: &'a Adapter,
         mode: Mode,
     ) -> Application<'a> {
         Application {
             model,
+            base,
             index,
             adapter,
             mode,
             modules: Vec::new(),
             dropped: Vec::new(),
+            already: Vec::new(),
+            other_copies: Vec::new(),
             has_other_effect: false,
         }
     }
@@ -94,18 +101,37 @@ impl<'a> Application<'a> {
         self.lora(&wrapped)?;
         self.check_effect()?;
         self.check_vocabulary()?;
-        if !self.dropped.is_empty() {
-            let dropped = std::mem::take(&mut self.dropped);
+        self.tell_of_tensors();
+        Ok(self.modules)
+    }
+
+    /// Tells of tensors that are left out, and of those that do not belong to this base.
+    fn tell_of_tensors(&mut self) {
+        let (dropped, already) = (std::mem::take(&mut self.dropped), std::mem::take(&mut self.already));
+        let other_copies = std::mem::take(&mut self.other_copies);
+        if !dropped.is_empty() {
             self.warn(&format!(
                 "tensors of modules that adapter_config.json does not target are left out, as peft does without a \
                  word: {}",
                 few(&dropped)
             ));
         }
-        Ok(self.modules)
+        if !already.is_empty() {
+            self.warn(&format!(
+                "the base has these trained tensors already: {}; is the adapter merged into it, or are they untrained?",
+                few(&already)
+            ));
+        }
+        if !other_copies.is_empty() {
+            self.warn(&format!(
+                "the adapter's copies of the base's tensors differ from the base's, and replace them: {}; is this the \
+                 model that it was trained on?",
+                few(&other_copies)
+            ));
+        }
     }
 
-    fn warn(&mut self, problem: &str) {
+    pub(super) fn warn(&mut self, problem: &str) {
         self.model.warnings.push(format!("{}: {problem}", self.adapter.dir.display()));
     }
 
@@ -124,13 +150,13 @@ impl<'a> Application<'a> {
         Ok(wrapped)
     }
 
-    fn is_target(&self, module: &str) -> Result<bool, Error> {
+    pub(super) fn is_target(&self, module: &str) -> Result<bool, Error> {
         self.adapter.config.targets.contain(module).map_err(|error| self.slow(error))
     }
 
-    fn slow(&self, source: PatternError) -> Error {
+    pub(super) fn slow(&self, source: PatternError) -> Error {
         let path = self.adapter.dir.join("adapter_config.json");
-        Error::Config { path, source: config::Error::Slow(source) }
+        Error::Config { path, source: fields::Error::Slow(source) }
     }
 
     /// Refuses a base whose last layers the adapter does not know.
@@ -159,339 +185,19 @@ impl<'a> Application<'a> {
         Ok(())
     }
 
-    fn base_name(&self) -> Option<String> {
+    pub(super) fn base_name(&self) -> Option<String> {
         self.adapter.base_name().map(str::to_owned)
     }
 
-    /// True if `module`, or one that holds it, is in `modules_to_save`.
-    fn is_saved(&self, module: &str) -> bool {
-        let ends = module.match_indices('.').map(|(at, _)| at).chain([module.len()]);
-        ends.into_iter().any(|end| has_ending(&self.adapter.config.saved, &module[..end]))
-    }
-
-    /// The indices of trained tokens in `module`.
-    fn indices(&self, module: &str) -> Option<&'a [u64]> {
-        self.adapter.config.tokens.as_ref().and_then(|tokens| tokens.of_module(module))
-    }
-
-    /// True if `module` has trained tokens, or follows one that has.
-    fn has_tokens(&self, module: &str) -> bool {
-        let follows = module == HEAD_MODULE && self.model.is_tied;
-        self.indices(module).is_some() || (follows && self.indices(EMBEDDING_MODULE).is_some())
-    }
-
-    /// Unties the head if the embedding or the head is saved as a whole.
-    fn break_tie(&mut self) {
-        let is_saved = self.is_saved(EMBEDDING_MODULE) || self.is_saved(HEAD_MODULE);
-        if !self.model.is_tied || !is_saved || self.adapter.config.ensure_weight_tying {
-            return;
-        }
-        self.model.untie();
-        self.warn(
-            "`modules_to_save` breaks the tie of the head and the embedding, as in peft: a matrix that the adapter \
-             does not hold stays the base's, though the model was trained with one matrix for both",
-        );
-    }
-
-    /// Puts whole tensors of the adapter in place of the base's.
-    fn whole_tensors(&mut self, wrapped: &BTreeSet<String>) -> Result<(), Error> {
-        let mut of_tied_head = None;
-        let mut of_embedding = None;
-        for (module, parts) in &self.adapter.modules {
-            for (part, tensor) in parts {
-                let is_plain = || !wrapped.contains(module) && !self.has_tokens(module);
-                let (counts, end) = match part {
-                    Part::Weight => (self.is_saved(module) || is_plain(), "weight"),
-                    Part::Bias => (self.is_saved(module) || is_plain(), "bias"),
-                    Part::BaseWeight => (wrapped.contains(module), "weight"),
-                    Part::BaseBias => (wrapped.contains(module), "bias"),
-                    Part::TokenBase => (self.has_tokens(module), "weight"),
-                    _ => continue,
-                };
-                if !counts {
-                    self.dropped.push(tensor.name.clone());
-                    continue;
-                }
-                self.has_other_effect |= !matches!(part, Part::BaseWeight | Part::TokenBase);
-                match format!("{module}.{end}") {
-                    name if name == HEAD && self.model.is_tied => of_tied_head = Some(tensor),
-                    name => {
-                        if name == EMBEDDING {
-                            of_embedding = Some(tensor);
-                        }
-                        self.replace(&name, module, tensor)?;
-                    }
-                }
-            }
-        }
-        match (of_tied_head, of_embedding) {
-            (Some(head), Some(embedding)) if !self.adapter.shards.same_bytes(head, embedding)? => {
-                Err(Error::TiedTwice { path: self.adapter.dir.clone() })
-            }
-            (Some(head), None) => self.replace(EMBEDDING, HEAD_MODULE, head),
-            _ => Ok(()),
-        }
-    }
-
-    fn replace(&mut self, name: &str, module: &str, tensor: &SourceTensor) -> Result<(), Error> {
-        let (adapter, dir) = (self.index, self.adapter.dir.clone());
-        let Some(draft) = self.model.drafts.get_mut(name) else {
-            return Err(self.missing(vec![module.to_owned()]));
-        };
-        let is_resizable = name == EMBEDDING || name == HEAD;
-        let same = |shape: &[u64]| match (is_resizable, shape) {
-            (true, [rows, rest @ ..]) => *rows > 0 && *rest == draft.tensor.shape[1..],
-            _ => *shape == *draft.tensor.shape,
-        };
-        if !same(&tensor.shape) {
-            let expected = draft.tensor.shape.clone();
-            return Err(self.shape(tensor, expected));
-        }
-        if tensor.shape != draft.tensor.shape {
-            self.has_other_effect = true;
-            let (old, new) = (draft.tensor.shape[0], tensor.shape[0]);
-            let warning = format!(
-                "{}: {name} has {new} rows in the adapter and {old} in the base; the merged model has {new}",
-                dir.display()
-            );
-            self.model.warnings.extend((new < old).then_some(warning));
-        }
-        draft.tensor.shape.clone_from(&tensor.shape);
-        draft.start = Start::Adapter { adapter, tensor: tensor.clone() };
-        draft.steps.clear();
-        Ok(())
-    }
-
-    fn missing(&self, modules: Vec<String>) -> Error {
+    pub(super) fn missing(&self, modules: Vec<String>) -> Error {
         let (path, base) = (self.adapter.dir.clone(), self.model.dir.clone());
         Error::MissingModules { path, base, modules, name: self.base_name() }
     }
 
-    fn shape(&self, tensor: &SourceTensor, expected: Vec<u64>) -> Error {
+    pub(super) fn shape(&self, tensor: &SourceTensor, expected: Vec<u64>) -> Error {
         let (path, base) = (self.adapter.dir.clone(), self.model.dir.clone());
         let (tensor, found) = (tensor.name.clone(), tensor.shape.clone());
         Error::Shape { path, base, tensor, found, expected, name: self.base_name() }
-    }
-
-    /// Puts the rows of trained tokens in place.
-    fn token_rows(&mut self) -> Result<(), Error> {
-        for (module, parts) in &self.adapter.modules {
-            let Some(tensor) = parts.get(&Part::TokenRows) else { continue };
-            // A tied head follows the embedding.
-            if module == HEAD_MODULE && self.model.is_tied {
-                continue;
-            }
-            let Some(indices) = self.indices(module) else {
-                self.dropped.push(tensor.name.clone());
-                continue;
-            };
-            let problem = |problem: String| {
-                let (path, module) = (self.adapter.dir.clone(), module.clone());
-                Error::Tokens { path, module, problem }
-            };
-            let Some(draft) = self.model.drafts.get_mut(&format!("{module}.weight")) else {
-                return Err(self.missing(vec![module.clone()]));
-            };
-            let expected = vec![indices.len() as u64, *draft.tensor.shape.last().unwrap_or(&0)];
-            if tensor.shape != expected {
-                return Err(self.shape(tensor, expected));
-            }
-            let rows = draft.tensor.shape[0];
-            if let Some(index) = indices.iter().find(|&&index| index >= rows) {
-                return Err(problem(format!("token {index} is beyond the {rows} rows of the base")));
-            }
-            let rows = indices.iter().copied().zip(0..).collect();
-            draft.steps.push(Step::Rows { adapter: self.index, tensor: tensor.clone(), rows });
-            self.has_other_effect = true;
-        }
-        self.warn_of_missing_rows();
-        Ok(())
-    }
-
-    fn warn_of_missing_rows(&mut self) {
-        let named = match &self.adapter.config.tokens {
-            None => return,
-            Some(TokenIndices::Embedding(_)) => vec!["embed_tokens".to_owned()],
-            Some(TokenIndices::Modules(modules)) => modules.iter().map(|(name, _)| name.clone()).collect(),
-        };
-        let has_rows = |name: &String| {
-            let mut modules = self.adapter.modules.iter();
-            modules.any(|(module, parts)| {
-                has_ending(std::slice::from_ref(name), module) && parts.contains_key(&Part::TokenRows)
-            })
-        };
-        let missing: Vec<String> = named.into_iter().filter(|name| !has_rows(name)).collect();
-        if !missing.is_empty() {
-            self.warn(&format!("the file has no rows for `trainable_token_indices` of {}", few(&missing)));
-        }
-    }
-
-    /// Adds LoRA: the embedding first and the head last, since a tied head is the same matrix.
-    fn lora(&mut self, wrapped: &BTreeSet<String>) -> Result<(), Error> {
-        let trained = self.adapter.modules.iter().filter(|(_, parts)| has_lora(parts));
-        let mut modules: Vec<(&String, &Parts)> = trained.collect();
-        if !modules.is_empty() && !self.adapter.config.has_targets {
-            let path = self.adapter.dir.join("adapter_config.json");
-            return Err(Error::Config { path, source: config::Error::NoTargets });
-        }
-        modules.sort_by_key(|(module, _)| (*module == HEAD_MODULE, *module != EMBEDDING_MODULE));
-        let mut missing = Vec::new();
-        for (module, parts) in modules {
-            if wrapped.contains(module) {
-                self.module(module, parts)?;
-            } else if self.is_target(module)? {
-                missing.push(module.clone());
-            } else {
-                self.dropped
-                    .extend(parts.iter().filter(|(part, _)| is_lora(**part)).map(|(_, t)| t.name.clone()));
-            }
-        }
-        if missing.is_empty() { Ok(()) } else { Err(self.missing(missing)) }
-    }
-
-    /// Adds LoRA on one module.
-    fn module(&mut self, module: &str, parts: &Parts) -> Result<(), Error> {
-        let config = &self.adapter.config;
-        let is_tied_head = module == HEAD_MODULE && self.model.is_tied;
-        let name = if is_tied_head { EMBEDDING.to_owned() } else { format!("{module}.weight") };
-        let is_embedding = module == EMBEDDING_MODULE;
-        let (a, b) = match is_embedding {
-            true => (Part::EmbeddingA, Part::EmbeddingB),
-            false => (Part::A, Part::B),
-        };
-        let incomplete = |has, lacks| {
-            let (path, module) = (self.adapter.dir.clone(), module.to_owned());
-            Error::Incomplete { path, module, has, lacks }
-        };
-        let (a, b) = match (parts.get(&a), parts.get(&b)) {
-            (Some(a), Some(b)) => (a, b),
-            (Some(_), None) => return Err(incomplete("lora_A", "lora_B")),
-            (None, Some(_)) => return Err(incomplete("lora_B", "lora_A")),
-            (None, None) => return Err(incomplete("other tensors", "lora_A and lora_B")),
-        };
-        let rank = config.rank(module).map_err(|error| self.slow(error))?;
-        let scale = config.scale(module).map_err(|error| self.slow(error))?;
-        let draft = self.model.drafts.get(&name).ok_or_else(|| self.missing(vec![module.to_owned()]))?;
-        let (rows, width) = (draft.tensor.shape[0], draft.tensor.shape[1]);
-        let dtype = draft.tensor.dtype;
-        let expected = match is_embedding {
-            true => [(a, [rank, rows]), (b, [width, rank])],
-            false => [(a, [rank, width]), (b, [rows, rank])],
-        };
-        self.check_rank(a, b, rank)?;
-        for (tensor, shape) in expected {
-            if tensor.shape != shape {
-                return Err(self.shape(tensor, shape.to_vec()));
-            }
-        }
-        let lora = Lora { adapter: self.index, a: a.clone(), b: b.clone(), scale };
-        let step = match (config.use_dora, parts.get(&Part::Magnitude)) {
-            (true, _) if is_embedding => {
-                let (path, module) = (self.adapter.dir.clone(), module.to_owned());
-                return Err(Error::EmbeddingDora { path, module });
-            }
-            (true, None) => return Err(incomplete("lora_A and lora_B", "lora_magnitude_vector")),
-            (true, Some(magnitude)) if magnitude.shape != [rows] => {
-                return Err(self.shape(magnitude, vec![rows]));
-            }
-            (true, Some(magnitude)) => Step::Dora(lora, magnitude.clone()),
-            (false, magnitude) => {
-                self.dropped.extend(magnitude.map(|tensor| tensor.name.clone()));
-                if is_embedding { Step::Embedding(lora) } else { Step::Matrix(lora) }
-            }
-        };
-        self.tell(module, rank, dtype, is_tied_head);
-        let draft = self.model.drafts.get_mut(&name).expect("it was found above");
-        self.modules.push(Module {
-            adapter: self.index,
-            module: module.to_owned(),
-            kind: if config.use_dora { "dora" } else { "lora" },
-            rank,
-            scale,
-            relative_change: None,
-            tensor: name,
-            step: draft.steps.len(),
-        });
-        draft.steps.push(step);
-        self.bias(module, parts.get(&Part::BiasOfB), rows, scale)
-    }
-
-    fn check_rank(&self, a: &SourceTensor, b: &SourceTensor, expected: u64) -> Result<(), Error> {
-        let ranks = [(a, a.shape.first()), (b, b.shape.last())];
-        for (tensor, rank) in ranks {
-            if let Some(&found) = rank
-                && tensor.shape.len() == 2
-                && found != expected
-            {
-                let (path, tensor) = (self.adapter.dir.clone(), tensor.name.clone());
-                return Err(Error::Rank { path, tensor, found, expected });
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells what peft does to a module against the trained model's meaning.
-    fn tell(&mut self, module: &str, rank: u64, dtype: Dtype, is_tied_head: bool) {
-        let is_rounded = self.mode != Mode::F32 && dtype != Dtype::F32;
-        if module == EMBEDDING_MODULE && is_rounded {
-            self.warn(&format!(
-                "the change of the embedding is rounded to {} before it is added, as peft does for no other matrix",
-                dtype.name()
-            ));
-        }
-        if is_tied_head && self.modules.iter().any(|module| module.module == EMBEDDING_MODULE) {
-            self.warn(match self.adapter.config.ensure_weight_tying {
-                true => {
-                    "`ensure_weight_tying`: the change of the tied embedding is added twice, as peft 0.21 does; the \
-                     model was trained with it once"
-                }
-                false => {
-                    "the changes of the embedding and of the head are both added to the one tied matrix, as peft \
-                     does; in training each had its own place"
-                }
-            });
-        }
-        if rank as usize > LONGEST_CHAIN && self.modules.iter().all(|module| module.rank != rank) {
-            self.warn(&format!(
-                "rank {rank} is above {LONGEST_CHAIN}: the last bits may differ from those of peft on other CPUs"
-            ));
-        }
-    }
-
-    /// Adds a trained bias of LoRA.
-    fn bias(
-        &mut self,
-        module: &str,
-        tensor: Option<&SourceTensor>,
-        rows: u64,
-        scale: f32,
-    ) -> Result<(), Error> {
-        let tensor = match (self.adapter.config.lora_bias, tensor) {
-            (false, tensor) => {
-                self.dropped.extend(tensor.map(|tensor| tensor.name.clone()));
-                return Ok(());
-            }
-            (true, None) => {
-                let (path, module) = (self.adapter.dir.clone(), module.to_owned());
-                return Err(Error::Incomplete {
-                    path,
-                    module,
-                    has: "lora_A and lora_B",
-                    lacks: "lora_B.bias (`lora_bias`)",
-                });
-            }
-            (true, Some(tensor)) => tensor,
-        };
-        let Some(draft) = self.model.drafts.get_mut(&format!("{module}.bias")) else {
-            let (path, module) = (self.adapter.dir.clone(), module.to_owned());
-            return Err(Error::NoBias { path, module });
-        };
-        if tensor.shape != [rows] {
-            return Err(self.shape(tensor, vec![rows]));
-        }
-        draft.steps.push(Step::Bias { adapter: self.index, tensor: tensor.clone(), scale });
-        self.has_other_effect = true;
-        Ok(())
     }
 
     /// Refuses an adapter that leaves every weight as it is.
@@ -539,11 +245,11 @@ impl<'a> Application<'a> {
 }
 
 /// True if a module has a part of LoRA.
-fn has_lora(parts: &Parts) -> bool {
+pub(super) fn has_lora(parts: &Parts) -> bool {
     parts.keys().any(|part| is_lora(*part))
 }
 
-fn is_lora(part: Part) -> bool {
+pub(super) fn is_lora(part: Part) -> bool {
     use Part::{A, B, BiasOfB, EmbeddingA, EmbeddingB, Magnitude};
     matches!(part, A | B | BiasOfB | EmbeddingA | EmbeddingB | Magnitude)
 }

@@ -129,6 +129,19 @@ pub(super) fn quantized_base(adapter: &Adapter, base: &Path) -> Option<String> {
     ))
 }
 
+/// A warning about a snapshot in the hub's cache that is of another model than the one that the adapter names.
+pub(super) fn other_base(adapter: &Adapter, base: &Path) -> Option<String> {
+    let named =
+        adapter.base_name().filter(|name| name.matches('/').count() == 1 && !name.starts_with(['/', '.']))?;
+    let snapshots = base.parent().filter(|parent| parent.ends_with("snapshots"))?;
+    let folder = snapshots.parent()?.file_name()?.to_str()?;
+    let id = folder.strip_prefix("models--")?.replacen("--", "/", 1);
+    let wanted = original(named).unwrap_or(named);
+    (!last_part(&id).eq_ignore_ascii_case(last_part(wanted))).then(|| {
+        format!("{}: the adapter was trained on {named}, and the base is {id}", adapter.dir.display())
+    })
+}
+
 /// The name of the 16-bit original of a quantized model; `None` for a name that does not end like one.
 fn original(name: &str) -> Option<&str> {
     let name = name.trim_end_matches('/');

@@ -1,6 +1,6 @@
 //! Reasons why an adapter cannot be merged.
 
-use super::config;
+use super::fields;
 use crate::{checkpoint, display::few, kind::Kind, remedy::Remedy};
 use std::{io, path::PathBuf};
 
@@ -45,7 +45,7 @@ pub enum Error {
     Config {
         path: PathBuf,
         #[source]
-        source: config::Error,
+        source: fields::Error,
     },
     /// The config names no base, or none that is on this machine.
     #[error("{}: {}", path.display(), base_problem(name.as_deref(), looked))]

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     checkpoint::{Shards, SourceTensor},
+    display::few,
     files,
 };
 use std::{
@@ -73,6 +74,11 @@ impl Adapter {
         adapter.sort_tensors()?;
         if adapter.config.fan_in_fan_out {
             adapter.warn("`fan_in_fan_out` is ignored: the base's matrices are not transposed, as in peft");
+        }
+        let unknown = std::mem::take(&mut adapter.config.unknown);
+        if !unknown.is_empty() {
+            adapter
+                .warn(&format!("adapter_config.json has fields that are not known here: {}", few(&unknown)));
         }
         Ok(adapter)
     }

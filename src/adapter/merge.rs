@@ -3,11 +3,13 @@
 use super::{
     Error,
     apply::{Application, Module},
-    base::quantized_base,
+    base::{other_base, quantized_base},
+    evidence,
     folder::Adapter,
     model::Model,
     reader::Reader,
     steps::{Computed, Mode},
+    vocabulary,
 };
 use crate::checkpoint::{Checkpoint, Identity, Overlay, OverlayReader, OverlaySource, Shards};
 use std::sync::Arc;
@@ -16,9 +18,9 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Merge {
     mode: Mode,
-    adapters: Vec<Adapter>,
+    pub(super) adapters: Vec<Adapter>,
     sources: Vec<OverlaySource>,
-    tensors: Vec<Computed>,
+    pub(super) tensors: Vec<Computed>,
     modules: Vec<Module>,
 }
 
@@ -41,10 +43,14 @@ pub fn merge(mut base: Checkpoint, adapters: Vec<Adapter>, mode: Mode) -> Result
     let mut model = Model::new(&base)?;
     let mut modules = Vec::new();
     for (index, adapter) in adapters.iter().enumerate() {
+        vocabulary::check(adapter, &base.dir)?;
         model.warnings.extend(quantized_base(adapter, &base.dir));
-        modules.extend(Application::new(&mut model, index, adapter, mode).run()?);
+        model.warnings.extend(other_base(adapter, &base.dir));
+        modules.extend(Application::new(&mut model, &base.shards, index, adapter, mode).run()?);
     }
-    let tensors = model.finish(&mut base, mode)?;
+    let evidence = evidence::merged_already(&base.shards, &adapters, &model, &modules)?;
+    model.warnings.extend(evidence);
+    let tensors = model.finish(&mut base, mode);
     base.identity = identity(&base, &adapters);
     let sources =
         adapters.iter().map(|adapter| OverlaySource { dir: adapter.dir.clone(), files: adapter.files() });

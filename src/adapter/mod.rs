@@ -11,12 +11,16 @@
 //! gives the same bits.
 
 mod apply;
+mod attach;
 mod base;
 mod config;
 mod error;
+mod evidence;
+mod fields;
 mod folder;
 mod keys;
 mod lora;
+mod measure;
 mod merge;
 mod model;
 mod pattern;
@@ -27,10 +31,13 @@ mod rounding;
 mod steps;
 mod summary;
 mod targets;
+mod vocabulary;
+mod whole;
 
 pub use apply::Module;
 pub use base::{HubCache, find_base};
 pub use error::Error;
+pub use fields::Error as ConfigError;
 pub use folder::{Adapter, is_adapter};
 pub use merge::{Merge, Merged, merge};
 pub use steps::Mode;

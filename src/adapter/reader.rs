@@ -27,11 +27,7 @@ impl OverlayReader for Reader<'_> {
     fn read(&mut self, tensor: usize, weights: Range<u64>, out: &mut [f32]) -> Result<(), Error> {
         let tensors = self.tensors;
         let computed = &tensors[tensor];
-        if self.current != Some(tensor) {
-            self.current = None;
-            self.load_factors(computed)?;
-            self.current = Some(tensor);
-        }
+        self.select(tensor)?;
         self.start(computed, weights.start, out)?;
         let width = computed.width as u64;
         let rows = weights.start / width..weights.end / width;
@@ -43,6 +39,44 @@ impl OverlayReader for Reader<'_> {
 }
 
 impl<'a> Reader<'a> {
+    /// The sums of squares of the change that a step makes in `rows` of a tensor, and of the weights before it.
+    pub(super) fn squares(
+        &mut self,
+        tensor: usize,
+        step: usize,
+        rows: Range<u64>,
+    ) -> Result<(f64, f64), Error> {
+        let tensors = self.tensors;
+        let computed = &tensors[tensor];
+        self.select(tensor)?;
+        let width = computed.width as u64;
+        let mut weights = vec![0.0; ((rows.end - rows.start) * width) as usize];
+        self.start(computed, rows.start * width, &mut weights)?;
+        for (number, earlier) in computed.steps[..step].iter().enumerate() {
+            self.apply(computed, number, earlier, &rows, &mut weights)?;
+        }
+        let mut after = weights.clone();
+        self.apply(computed, step, &computed.steps[step], &rows, &mut after)?;
+        let change = match &computed.steps[step] {
+            Step::Dora(..) => {
+                after.iter_mut().zip(&weights).for_each(|(after, before)| *after -= before);
+                squares(&after)
+            }
+            _ => squares(&self.change),
+        };
+        Ok((change, squares(&weights)))
+    }
+
+    /// Loads what every row of the tensor needs.
+    fn select(&mut self, tensor: usize) -> Result<(), Error> {
+        if self.current != Some(tensor) {
+            self.current = None;
+            self.load_factors(&self.tensors[tensor])?;
+            self.current = Some(tensor);
+        }
+        Ok(())
+    }
+
     pub(super) fn new(base: &'a Shards, adapters: &'a [Adapter], tensors: &'a [Computed]) -> Reader<'a> {
         Reader {
             base,
@@ -155,6 +189,10 @@ impl<'a> Reader<'a> {
         out.iter_mut().zip(&self.change).for_each(|(value, change)| *value += change);
         after.apply(out);
     }
+}
+
+fn squares(values: &[f32]) -> f64 {
+    values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum()
 }
 
 /// Scales each row of `values` to its magnitude.

@@ -19,6 +19,7 @@ const KNOWN: &[&str] = &[
     "auto_mapping",
     "base_model_name_or_path",
     "bias",
+    "enable_lora",
     "ensure_weight_tying",
     "exclude_modules",
     "fan_in_fan_out",
@@ -30,6 +31,7 @@ const KNOWN: &[&str] = &[
     "lora_bias",
     "lora_dropout",
     "megatron_core",
+    "merge_weights",
     "modules_to_save",
     "peft_type",
     "peft_version",
@@ -75,9 +77,15 @@ pub(super) fn option(config: &Map<String, Value>) -> Option<(String, String)> {
         Some(Value::String(name)) if PLAIN_INITIALISATIONS.contains(&name.to_lowercase().as_str()) => {}
         Some(value) => return found("init_lora_weights", value),
     }
-    let may_matter = |name: &str| !KNOWN.contains(&name) && !INITIALISATIONS.contains(&name);
-    let (name, value) = config.iter().find(|(name, value)| may_matter(name) && is_on(value))?;
+    let (name, value) = unknown(config).find(|(_, value)| !value.is_string() && !value.is_number())?;
     found(name, value)
+}
+
+/// Fields that are on and not known here. A text or a number may be the default of an option that is off.
+pub(super) fn unknown(config: &Map<String, Value>) -> impl Iterator<Item = (&str, &Value)> {
+    let is_known = |name: &str| KNOWN.contains(&name) || INITIALISATIONS.contains(&name);
+    let fields = config.iter().map(|(name, value)| (name.as_str(), value));
+    fields.filter(move |(name, value)| !is_known(name) && is_on(value))
 }
 
 /// True for anything but null, false, 0 and what is empty.
@@ -107,6 +115,7 @@ mod tests {
             "alora_invocation_tokens": null, "arrow_config": null, "layer_replication": [], "use_qalora": false,
             "target_parameters": null, "megatron_config": null, "megatron_core": "megatron.core",
             "loftq_config": {"loftq_bits": 4}, "init_lora_weights": "gaussian", "use_dora": true,
+            "a_size_of_tomorrow": 16,
         });
         assert_eq!(refused(off), None);
     }

@@ -85,6 +85,30 @@ impl Targets {
     }
 }
 
+/// `trainable_token_indices`.
+#[derive(Clone, Debug)]
+pub(super) enum TokenIndices {
+    /// Of the embedding.
+    Embedding(Vec<u64>),
+    /// By module, or the end of its name.
+    Modules(Vec<(String, Vec<u64>)>),
+}
+
+impl TokenIndices {
+    /// The indices of `module`.
+    pub(super) fn of_module(&self, module: &str) -> Option<&[u64]> {
+        match self {
+            TokenIndices::Embedding(indices) => {
+                has_ending(&["embed_tokens".to_owned()], module).then_some(indices)
+            }
+            TokenIndices::Modules(modules) => modules
+                .iter()
+                .find(|(name, _)| has_ending(std::slice::from_ref(name), module))
+                .map(|(_, indices)| indices.as_slice()),
+        }
+    }
+}
+
 /// True if `module` is one of `names`, or ends with a dot and one of them.
 pub(super) fn has_ending(names: &[String], module: &str) -> bool {
     names.iter().any(|name| {

@@ -48,18 +48,6 @@ pub struct Args {
     #[arg(value_name = "CHECKPOINT_DIR")]
     checkpoint: PathBuf,
 
-    /// Base model of the adapter CHECKPOINT_DIR [default: as its config names it, a folder or one in the hub's cache]
-    #[arg(long, value_name = "DIR")]
-    base: Option<PathBuf>,
-
-    /// Merge these LoRA adapters, one after the other
-    #[arg(long = "adapter", value_name = "DIR", value_delimiter = ',')]
-    adapters: Vec<PathBuf>,
-
-    /// Way to merge: as peft does by default, with safe_merge, without autocast_adapter_dtype, or without rounding
-    #[arg(long, value_name = "MODE", value_parser = source::modes())]
-    merge: Option<Mode>,
-
     /// Types of the files to write, separated by commas
     #[arg(short, long = "type", value_name = "TYPE", value_delimiter = ',', default_value = "q4_k_m")]
     #[arg(value_parser = file_types(), ignore_case = true)]
@@ -68,6 +56,19 @@ pub struct Args {
     /// Output file, or folder if there are several types [default: CHECKPOINT-TYPE.gguf in this folder]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
+
+    /// Base model of the adapter CHECKPOINT_DIR [default: as its config names it, a folder or one in the hub's cache]
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
+
+    /// Merge these LoRA adapters, one after the other
+    #[arg(long = "adapter", value_name = "DIR", value_delimiter = ',')]
+    adapters: Vec<PathBuf>,
+
+    /// Arithmetic of the merge: peft's with its defaults (peft), with safe_merge (safe), without autocast_adapter_dtype
+    /// (nocast), or without any rounding (f32) [default: peft]
+    #[arg(long, value_name = "MODE", value_parser = source::modes())]
+    merge: Option<Mode>,
 
     /// Use TYPE for the matrices whose names match REGEX (repeatable)
     #[arg(long = "tensor-type", value_name = "REGEX=TYPE")]
@@ -150,7 +151,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let targets = Targets::new(&checkpoint, &plan, args.output.as_deref(), replace)?;
     if args.dry_run {
         let mut report = Report::planned(&checkpoint, &plan, &targets);
-        report.merged = merge.map(|merge| merge.summary());
+        if let Some(merge) = merge {
+            report.merged = Some(source::measured(&merge, &checkpoint, args.threads, &interrupt)?);
+        }
         output::emit(&report, format)?;
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! Merged adapters against the lists of `golden/adapters`, made by peft, and against a second program.
 
-use crate::{golden::mini_tokenizer, program::python, shared::shared};
+use crate::{fixture_adapter::weights, golden::mini_tokenizer, program::python, shared::shared};
 use edgecall::{
     adapter::{self, Adapter, Merged, Mode},
     checkpoint::{Checkpoint, Dtype, SourceTensor},
@@ -194,27 +194,13 @@ fn hashes(checkpoint: &Checkpoint) -> Hashes {
 }
 
 fn bytes(checkpoint: &Checkpoint, tensor: &SourceTensor) -> Vec<u8> {
-    let Some(number) = tensor.overlay else {
-        let mut bytes = vec![0; (tensor.range.end - tensor.range.start) as usize];
-        checkpoint.shards.files()[tensor.shard].read_at(&mut bytes, tensor.range.start).unwrap();
-        return bytes;
-    };
     assert_eq!(tensor.dtype, Dtype::Bf16);
-    let mut reader = checkpoint.overlay.as_ref().unwrap().reader(&checkpoint.shards);
-    let (total, width) = (tensor.shape.iter().product::<u64>(), tensor.shape.get(1).copied().unwrap_or(1));
-    let mut bytes = Vec::new();
-    // Blocks of an odd number of rows, so that borders lie anywhere in the tiles of the product.
-    let step = 37 * width;
-    for start in (0..total).step_by(step as usize) {
-        let range = start..total.min(start + step);
-        let mut weights = vec![f32::NAN; (range.end - range.start) as usize];
-        reader.read(number, range, &mut weights).unwrap();
-        for weight in weights {
-            assert_eq!(half::bf16::from_f32(weight).to_f32(), weight, "{} is rounded", tensor.name);
-            bytes.extend(half::bf16::from_f32(weight).to_le_bytes());
-        }
-    }
-    bytes
+    let encoded = |weight: f32| {
+        let rounded = half::bf16::from_f32(weight);
+        assert_eq!(rounded.to_f32(), weight, "{} is rounded", tensor.name);
+        rounded.to_le_bytes()
+    };
+    weights(checkpoint, tensor).into_iter().flat_map(encoded).collect()
 }
 
 /// Names of tensors that only one side has, or that differ.

@@ -2,6 +2,8 @@
 
 /// Adapters are merged with peft's bits, and a merged conversion is that of the merged folder.
 mod adapter;
+/// Adapters and bases are found, wrong ones are refused by name, and a file tells what was merged.
+mod adapter_folders;
 /// Checkpoints are read as people save them; pipes, devices and links among their files do no harm.
 mod as_saved;
 /// Wrong input of `call` is refused with its place, an exit code and an empty stdout.
@@ -134,6 +136,8 @@ mod vocab;
 mod edited;
 /// Tiny checkpoints made from a seed.
 mod fixture;
+/// LoRA adapters for them.
+mod fixture_adapter;
 /// A folder for one test.
 mod place;
 /// The pocket model, converted once for all tests.

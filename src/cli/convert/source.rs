@@ -3,12 +3,14 @@
 use crate::cli::exit::CliError;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use edgecall::{
-    adapter::{self, Adapter, HubCache, Merge, Merged, Mode},
+    adapter::{self, Adapter, HubCache, Merge, Merged, Mode, Summary},
     checkpoint::Checkpoint,
+    convert,
 };
 use std::{
+    num::NonZero,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 /// The folders that were given.
@@ -68,4 +70,21 @@ fn plain(dir: &Path) -> anyhow::Result<Opened> {
         ));
     }
     Ok(Opened { checkpoint, merge: None })
+}
+
+/// The summary of a merge, with the size of each module's change.
+pub(super) fn measured(
+    merge: &Merge,
+    checkpoint: &Checkpoint,
+    threads: Option<NonZero<usize>>,
+    interrupt: &AtomicBool,
+) -> anyhow::Result<Summary> {
+    let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
+    let changes = merge.relative_changes(checkpoint, threads, interrupt)?;
+    let changes = changes.ok_or(convert::Error::Interrupted)?;
+    let mut summary = merge.summary();
+    for (module, change) in summary.modules.iter_mut().zip(changes) {
+        module.relative_change = Some(change).filter(|change| change.is_finite());
+    }
+    Ok(summary)
 }
