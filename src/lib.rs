@@ -50,6 +50,7 @@ pub mod gguf;
 pub mod guard;
 pub mod quant;
 
+pub mod adapter;
 pub mod chat;
 pub mod convert;
 pub mod hub;

@@ -34,6 +34,8 @@ pub enum Remedy {
     OwnProfile,
     /// A stored head that stays in the file.
     KeepHead,
+    /// The folder of an adapter's base model.
+    BaseModel,
     /// Another pre-tokenizer: this one of llama.cpp's, or any.
     PreTokenizer(Option<&'static str>),
     /// Skipping the token check.
@@ -93,6 +95,7 @@ impl fmt::Display for Remedy {
             Remedy::UnpackFolder => write!(f, "another folder to unpack into"),
             Remedy::OwnProfile => write!(f, "settings from a file of one's own"),
             Remedy::KeepHead => write!(f, "keeping the stored head"),
+            Remedy::BaseModel => write!(f, "the folder of the base model"),
             Remedy::PreTokenizer(Some(name)) => write!(f, "the pre-tokenizer `{name}`"),
             Remedy::PreTokenizer(None) => write!(f, "another pre-tokenizer"),
             Remedy::SkipTokenCheck => write!(f, "no token check"),

@@ -88,13 +88,6 @@ pub enum Error {
     /// Several models, none of which is in `model/`.
     #[error("{} holds several models: {}; give the folder of one of them", path.display(), few(folders))]
     SeveralModels { path: PathBuf, folders: Vec<String> },
-    /// An adapter without a merged model.
-    #[error(
-        "{} holds only the adapter `{adapter}`{}, and no merged model in model/; merge the adapter into its base \
-         model (peft: `merge_and_unload()`, then `save_pretrained`) and convert the merged folder", path.display(),
-        base.as_ref().map(|base| format!(" for {base}")).unwrap_or_default()
-    )]
-    AdapterOnly { path: PathBuf, adapter: String, base: Option<String> },
     /// A model that is a GGUF file already.
     #[error(
         "{} holds its model as {file}, a GGUF file, which needs no conversion; take it out and use it as it is",

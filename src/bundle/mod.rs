@@ -120,16 +120,12 @@ impl Bundle {
     ) -> Result<Bundle, Error> {
         let Layout { root, model, unused_adapters } = layout;
         let base = unpacked.as_ref().map_or(path, Temporary::path).to_path_buf();
-        let training = training::read(&root);
-        let model = match model {
-            Model::Checkpoint(folder) => folder,
-            Model::Adapter(folder) => adapter_alone(path, &root, &folder, training.base.as_deref())?,
-        };
+        let (Model::Checkpoint(model) | Model::Adapter(model)) = model;
         let mut read = match wanted.settings {
             true => settings::read(&root, &model, wanted, |inside| shown(path, &base, inside))?,
             false => settings::Read::default(),
         };
-        read.warnings.extend(training.warnings);
+        read.warnings.extend(training::warnings(&root));
         if !unused_adapters.is_empty() {
             let folder = model.strip_prefix(&root).unwrap_or(&model).display().to_string();
             let folder =
@@ -150,15 +146,6 @@ impl Bundle {
             None => text.to_owned(),
         }
     }
-}
-
-/// The model of a bundle that has only an adapter.
-fn adapter_alone(path: &Path, root: &Path, adapter: &Path, base: Option<&str>) -> Result<PathBuf, Error> {
-    Err(Error::AdapterOnly {
-        path: path.to_path_buf(),
-        adapter: adapter.strip_prefix(root).unwrap_or(adapter).display().to_string(),
-        base: training::adapter_base(adapter).or_else(|| base.map(str::to_owned)),
-    })
 }
 
 /// The path of a file in the bundle for a message: behind the bundle's own, not that of the temporary folder `base`.

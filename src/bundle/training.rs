@@ -1,4 +1,4 @@
-//! What a bundle tells of the model's training: its base model and its task. Nothing depends on it but messages.
+//! What a bundle tells of the model's training: its task. Nothing depends on it but a warning.
 
 use super::layout::CONFIG;
 use crate::files;
@@ -8,36 +8,19 @@ use std::path::Path;
 /// Most bytes of a configuration.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Facts of the training.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Training {
-    /// Name of the base model.
-    pub(super) base: Option<String>,
-    /// Doubts for the user.
-    pub(super) warnings: Vec<String>,
-}
-
-/// Reads the `config.yaml` in `root`; nothing is known where there is none or it is none.
-pub(super) fn read(root: &Path) -> Training {
+/// Doubts for the user by the `config.yaml` in `root`; none where there is no such file or it cannot be read.
+pub(super) fn warnings(root: &Path) -> Vec<String> {
     let Some((name, config)) = CONFIG.iter().find_map(|name| Some((name, yaml(&root.join(name))?))) else {
-        return Training::default();
+        return Vec::new();
     };
-    let text = |key: &str| {
-        config.get("base")?.get(key)?.as_str().map(|text| text.chars().take(200).collect::<String>())
-    };
-    let task = text("task").filter(|task| !task.contains("tool"));
+    let task =
+        || config.get("base")?.get("task")?.as_str().map(|text| text.chars().take(200).collect::<String>());
+    let task = task().filter(|task| !task.contains("tool"));
     let warning = task.map(|task| {
         let task = task.escape_debug();
         format!("{name}: the model was trained for the task `{task}`, not for tool calls")
     });
-    Training { base: text("student_model_name"), warnings: warning.into_iter().collect() }
-}
-
-/// Name of the base model in an adapter's configuration.
-pub(super) fn adapter_base(folder: &Path) -> Option<String> {
-    let json = files::read(&folder.join("adapter_config.json"), MAX_BYTES).ok()?;
-    let config: Value = serde_json::from_slice(&json).ok()?;
-    config.get("base_model_name_or_path")?.as_str().map(|name| name.chars().take(200).collect())
+    warning.into_iter().collect()
 }
 
 fn yaml(path: &Path) -> Option<Value> {
@@ -51,17 +34,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_base_model_and_a_task_without_tools_are_known_from_the_configuration() {
+    fn a_task_without_tools_is_known_from_the_configuration() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(read(folder.path()), Training::default());
+        assert!(warnings(folder.path()).is_empty());
         let write = |text: &str| std::fs::write(folder.path().join("config.yaml"), text).unwrap();
         write(
             "base:\n  student_model_name: Qwen3-1.7B\n  task: multi-turn-tool-calling-closed-book\nsynthgen: {}\n",
         );
-        assert_eq!(read(folder.path()), Training { base: Some("Qwen3-1.7B".into()), warnings: vec![] });
+        assert!(warnings(folder.path()).is_empty());
         write("base:\n  task: classification\n");
-        assert!(read(folder.path()).warnings[0].contains("`classification`, not for tool calls"));
+        assert!(warnings(folder.path())[0].contains("`classification`, not for tool calls"));
         write("base: [");
-        assert_eq!(read(folder.path()), Training::default());
+        assert!(warnings(folder.path()).is_empty());
     }
 }

@@ -29,8 +29,7 @@ pub enum Error {
     NotAFolder { path: PathBuf },
     /// An adapter without its base model.
     #[error(
-        "{} is an adapter{}, not a model; merge it first (peft: `merge_and_unload()`, then `save_pretrained`) and \
-         convert the merged folder", path.display(), base.as_ref().map(|base| format!(" for {base}")).unwrap_or_default()
+        "{} is an adapter{}, not a model; `edgecall convert` merges it into its base and converts the result", path.display(), base.as_ref().map(|base| format!(" for {base}")).unwrap_or_default()
     )]
     Adapter { path: PathBuf, base: Option<String> },
     /// Weights as Python pickles.

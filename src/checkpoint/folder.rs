@@ -39,9 +39,12 @@ pub(super) fn check(dir: &Path) -> Result<(), Error> {
     Err(Error::NoConfig { path, inside: checkpoint_inside(dir, &names) })
 }
 
-/// The folder in a trainer's folder that is a checkpoint: the last `checkpoint-STEP`, else the first of the others.
+/// The folder in a trainer's folder that is a checkpoint or an adapter: the last `checkpoint-STEP`, else the first of the others.
 fn checkpoint_inside(dir: &Path, names: &[String]) -> Option<PathBuf> {
-    let has_config = |name: &&String| dir.join(name).join("config.json").is_file();
+    let has_config = |name: &&String| {
+        let inside = dir.join(name);
+        inside.join("config.json").is_file() || inside.join("adapter_config.json").is_file()
+    };
     let step = |name: &str| name.strip_prefix("checkpoint-")?.parse::<u64>().ok();
     let inside = names.iter().filter(has_config);
     let best = inside.max_by_key(|name| (step(name), std::cmp::Reverse(name.as_str())))?;

@@ -5,16 +5,21 @@ mod error;
 mod fields;
 mod folder;
 pub(crate) mod names;
+mod overlay;
 mod rope;
 mod shards;
 pub mod tokenizer;
 
 pub use error::Error;
 pub use fields::Error as ConfigError;
+pub use overlay::{Identity, Overlay, OverlayReader, OverlaySource};
 pub use shards::{Dtype, ShardFile, Shards, SourceTensor};
 
 use crate::{arch::Config, files};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Most bytes that are read of a JSON file or a template; those of published models are far smaller. A vocabulary of
 /// 256,000 tokens takes 35 MB.
@@ -31,6 +36,10 @@ pub struct Checkpoint {
     pub shards: Shards,
     /// Warnings about files that contradict each other, and about names that were changed.
     pub warnings: Vec<String>,
+    /// Folders of its tokenizer, its model card and its name.
+    pub identity: Identity,
+    /// Tensors that are computed while they are read; `None` for a checkpoint as it is stored.
+    pub overlay: Option<Arc<dyn Overlay>>,
 }
 
 impl Checkpoint {
@@ -47,6 +56,7 @@ impl Checkpoint {
         let config = config::parse(&json).map_err(|source| Error::Config { path, source })?;
         folder::check_weights(dir)?;
         let (shards, warnings) = Shards::open(dir)?;
-        Ok(Checkpoint { dir: dir.to_path_buf(), config, shards, warnings })
+        let identity = Identity::plain(dir);
+        Ok(Checkpoint { dir: dir.to_path_buf(), config, shards, warnings, identity, overlay: None })
     }
 }

@@ -7,7 +7,7 @@ use crate::arch::{EMBEDDING, HEAD};
 use std::collections::BTreeSet;
 
 /// Path segments of wrappers, wherever they are.
-const WRAPPERS: [&str; 4] =
+pub(crate) const WRAPPERS: [&str; 4] =
     ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"];
 /// Parts of names that show an adapter that was not merged.
 const ADAPTER: [&str; 6] =

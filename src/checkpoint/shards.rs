@@ -64,6 +64,9 @@ pub struct SourceTensor {
     pub shard: usize,
     /// Its bytes in that file.
     pub range: Range<u64>,
+    /// Its number in the checkpoint's overlay; `None` if the file's numbers are its own. A tensor of an overlay may
+    /// have another shape and dtype than the one in the file at its place.
+    pub overlay: Option<usize>,
 }
 
 /// One safetensors file.
@@ -95,7 +98,7 @@ impl ShardFile {
 }
 
 /// The safetensors files of a checkpoint.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Shards {
     files: Vec<ShardFile>,
     tensors: Vec<SourceTensor>,
@@ -186,6 +189,42 @@ impl Shards {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
 
+    /// Opens a single file of `dir`, under the names that it has in it.
+    pub(crate) fn open_file(dir: &Path, name: &str) -> Result<Shards, Error> {
+        Shards::from_files(dir, vec![name.to_owned()])
+    }
+
+    /// The same files with other tensors, which are put in order.
+    pub(crate) fn with_tensors(mut self, tensors: Vec<SourceTensor>) -> Shards {
+        self.tensors = tensors;
+        self.tensors.sort_by(|a, b| (a.shard, &a.name).cmp(&(b.shard, &b.name)));
+        self
+    }
+
+    /// True if two tensors have the same dtype, shape and bytes in the files, and neither is changed by an overlay.
+    ///
+    /// # Errors
+    /// The files cannot be read.
+    pub fn same_bytes(&self, a: &SourceTensor, b: &SourceTensor) -> Result<bool, Error> {
+        const CHUNK: u64 = 1 << 20;
+        if a.dtype != b.dtype || a.shape != b.shape || a.overlay.is_some() || b.overlay.is_some() {
+            return Ok(false);
+        }
+        let (mut left, mut right) = (vec![0; CHUNK as usize], vec![0; CHUNK as usize]);
+        let total = a.range.end - a.range.start;
+        let mut done = 0;
+        while done < total {
+            let len = CHUNK.min(total - done) as usize;
+            self.files[a.shard].read_at(&mut left[..len], a.range.start + done)?;
+            self.files[b.shard].read_at(&mut right[..len], b.range.start + done)?;
+            if left[..len] != right[..len] {
+                return Ok(false);
+            }
+            done += len as u64;
+        }
+        Ok(true)
+    }
+
     fn push(&mut self, dir: &Path, name: String) -> Result<(), Error> {
         let path = dir.join(&name);
         let (header_bytes, metadata, file_bytes) = read_header(&path)?;
@@ -205,6 +244,7 @@ impl Shards {
                 shape: info.shape.iter().map(|&length| length as u64).collect(),
                 shard: self.files.len(),
                 range: data_start + info.data_offsets.0 as u64..data_start + info.data_offsets.1 as u64,
+                overlay: None,
             });
         }
         tensors.sort_by(|a, b| a.name.cmp(&b.name));

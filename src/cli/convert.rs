@@ -7,6 +7,8 @@ mod checks;
 #[cfg(not(feature = "engine"))]
 #[path = "convert/no_checks.rs"]
 mod checks;
+#[path = "convert/source.rs"]
+mod source;
 
 use super::{
     exit::{leave, watch_interrupt},
@@ -18,6 +20,7 @@ use super::{
 use bundle::Input;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
+    adapter::Mode,
     convert::{
         self, FileType, Override, Plan, Progress, Recipe, Report, Targets,
         report::{AnswersMade, TokenCheck},
@@ -39,6 +42,7 @@ const EXAMPLES: &str = "\
 Examples:
   edgecall convert my-model                                (my-model-Q4_K_M.gguf)
   edgecall convert my-model -t f16,q8_0,q4_k_m -o folder   (three files in folder)
+  edgecall convert my-lora --base my-model                 (an adapter, merged into its base)
   edgecall convert weather.tar                             (a bundle: model, prompt and tools)
   edgecall convert my-model --task task.txt --tools tools.json   (with a profile)";
 
@@ -46,10 +50,10 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder with config.json, tokenizer.json and model*.safetensors, as transformers saves a model; a bundle, a
-    /// folder or tar with such a folder in it and the files that tell how the model is called (docs/bundles.md); or
-    /// ORG/NAME of what `edgecall pull` or Python fetched from the hub
-    #[arg(value_name = "CHECKPOINT_DIR|BUNDLE")]
+    /// Folder with config.json, tokenizer.json and model*.safetensors, as transformers saves a model; a LoRA adapter of
+    /// peft, which is merged into its base; a bundle, a folder or tar with one of these in it and the files that tell how
+    /// the model is called (docs/bundles.md); or ORG/NAME of what `edgecall pull` or Python fetched from the hub
+    #[arg(value_name = "CHECKPOINT")]
     checkpoint: PathBuf,
 
     /// Types of the files to write, separated by commas
@@ -60,6 +64,19 @@ pub struct Args {
     /// Output file, or folder if there are several types [default: CHECKPOINT-TYPE.gguf in this folder]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
+
+    /// Base model of the adapter CHECKPOINT [default: as its config names it, a folder or one in the hub's cache]
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
+
+    /// Merge these LoRA adapters, one after the other
+    #[arg(long = "adapter", value_name = "DIR", value_delimiter = ',')]
+    adapters: Vec<PathBuf>,
+
+    /// Arithmetic of the merge: peft's with its defaults (peft), with safe_merge (safe), without autocast_adapter_dtype
+    /// (nocast), or without any rounding (f32) [default: peft]
+    #[arg(long, value_name = "MODE", value_parser = source::modes())]
+    merge: Option<Mode>,
 
     /// Use TYPE for the matrices whose names match REGEX (repeatable)
     #[arg(long = "tensor-type", value_name = "REGEX=TYPE")]
@@ -137,15 +154,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let interrupt = interrupt()?;
     memory::check_address_space(0)?;
     let mut bar = Bar::new(format);
-    let (unpack_dir, output) = (args.unpack_dir.as_deref(), args.output.as_deref());
-    let input = Input::open(
-        &model_path::checkpoint(&args.checkpoint)?,
-        &args.profile,
-        unpack_dir,
-        output,
-        &mut bar,
-        &interrupt,
-    )?;
+    let output = args.output.as_deref();
+    let checkpoint = model_path::checkpoint(&args.checkpoint)?;
+    let base = args.base.as_deref().map(model_path::checkpoint).transpose()?;
+    let adapters =
+        args.adapters.iter().map(|dir| model_path::checkpoint(dir)).collect::<Result<Vec<_>, _>>()?;
+    let asked =
+        source::Asked { dir: &checkpoint, base: base.as_deref(), adapters: &adapters, mode: args.merge };
+    let input = Input::open(&asked, &args.profile, args.unpack_dir.as_deref(), output, &mut bar, &interrupt)?;
     let checkpoint = &input.checkpoint;
     let recipe = Recipe {
         file_types: args.types,
@@ -163,7 +179,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let targets = Targets::new(checkpoint, &plan, output, replace)?;
     input.check(&targets)?;
     if args.dry_run {
-        output::emit(&input.in_report(Report::planned(checkpoint, &plan, &targets)), format)?;
+        let mut report = Report::planned(checkpoint, &plan, &targets);
+        if let Some(merge) = &input.merge {
+            report.merged = Some(source::measured(merge, checkpoint, args.threads, &interrupt)?);
+        }
+        output::emit(&input.in_report(report), format)?;
         return Ok(());
     }
     let mut converted = convert::convert(checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)?;
@@ -175,6 +195,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return Err(convert::Error::Interrupted.into());
     }
     let mut report = converted.publish()?;
+    report.merged = input.merge.as_ref().map(|merge| merge.summary());
     report.token_check = token_check;
     report.answers = answers;
     report.warnings.extend(warnings);

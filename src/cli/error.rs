@@ -1,8 +1,8 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
 use edgecall::{
-    Kind, bench, bundle, chat, checkpoint, convert, convert::rewrite, display::mib, gguf, http, hub, inspect,
-    memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
+    Kind, adapter, bench, bundle, chat, checkpoint, convert, convert::rewrite, display::mib, gguf, http, hub,
+    inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
 use edgecall::{cache, call, runtime, verify};
@@ -50,7 +50,8 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
     #[cfg(feature = "engine")]
     first_of!(cache, call, runtime, verify);
     first_of!(
-        bench, bundle, chat, checkpoint, convert, gguf, http, hub, inspect, profile, rewrite, schema, tools
+        adapter, bench, bundle, chat, checkpoint, convert, gguf, http, hub, inspect, profile, rewrite,
+        schema, tools
     );
     if cause.is::<AddressSpaceError>() {
         return Some(Kind::Unavailable);
@@ -69,7 +70,7 @@ pub fn remedies(cause: &(dyn Error + 'static)) -> Vec<Remedy> {
     }
     #[cfg(feature = "engine")]
     first_of!(call, runtime, verify);
-    first_of!(bench, bundle, chat, checkpoint, convert, http, hub, inspect, rewrite);
+    first_of!(adapter, bench, bundle, chat, checkpoint, convert, http, hub, inspect, rewrite);
     Vec::new()
 }
 
@@ -144,6 +145,7 @@ fn sentence(remedy: &Remedy) -> String {
             "correct it, or give a task and tools of your own with --task and --tools, or all settings with --profile".into()
         },
         Remedy::KeepHead => "leave --drop-tied-head out".into(),
+        Remedy::BaseModel => "give the folder of the base model with --base".into(),
         Remedy::PreTokenizer(Some(name)) => {
             format!("the checkpoint's pre-tokenizer is built like llama.cpp's `{name}`: try --pre {name}")
         }

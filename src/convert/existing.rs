@@ -42,7 +42,8 @@ pub enum Existing {
 /// # Errors
 /// A checkpoint or a file that cannot be read.
 pub fn existing(checkpoint: &Checkpoint, plan: &Plan, targets: &Targets) -> Result<Vec<Existing>, Error> {
-    let mut sources: Option<Vec<SourceHash>> = None;
+    let never = AtomicBool::new(false);
+    let mut sources: Option<(Vec<SourceHash>, Option<manifest::Merged>)> = None;
     let mut states = Vec::new();
     for (file, path) in plan.files.iter().zip(targets.paths()) {
         let recorded = match recorded(path)? {
@@ -54,9 +55,12 @@ pub fn existing(checkpoint: &Checkpoint, plan: &Plan, targets: &Targets) -> Resu
         };
         let sources = match &sources {
             Some(sources) => sources,
-            None => sources.insert(hashes(checkpoint)?),
+            None => sources.insert((hashes(checkpoint)?, manifest::Merged::into(checkpoint, &never)?)),
         };
-        states.push(compare(plan, file, path, &recorded, sources)?);
+        states.push(match same_sources(&recorded, &sources.0, sources.1.as_ref()) {
+            Err(problem) => Existing::Other { problem },
+            Ok(()) => compare(plan, file, path, &recorded)?,
+        });
     }
     Ok(states)
 }
@@ -85,19 +89,32 @@ fn recorded(path: &Path) -> Result<Result<manifest::Conversion, Existing>, Error
     }
 }
 
+/// Compares what a file was made of with what a conversion would read; the error is the difference.
+fn same_sources(
+    recorded: &manifest::Conversion,
+    sources: &[SourceHash],
+    merged: Option<&manifest::Merged>,
+) -> Result<(), String> {
+    let differing = differing(&recorded.source, sources);
+    if !differing.is_empty() {
+        let differ = if differing.len() == 1 { "differs" } else { "differ" };
+        return Err(format!("is of another checkpoint: {} {differ}", few(&differing)));
+    }
+    match (&recorded.merged, merged) {
+        (recorded, ours) if recorded.as_ref() == ours => Ok(()),
+        (None, _) => Err("was converted without an adapter".into()),
+        (_, None) => Err("was converted with an adapter".into()),
+        _ => Err("was converted with another adapter".into()),
+    }
+}
+
 fn compare(
     plan: &Plan,
     file: &FilePlan,
     path: &Path,
     recorded: &manifest::Conversion,
-    sources: &[SourceHash],
 ) -> Result<Existing, Error> {
     let other = |problem: String| Ok(Existing::Other { problem });
-    let differing = differing(&recorded.source, sources);
-    if !differing.is_empty() {
-        let differ = if differing.len() == 1 { "differs" } else { "differ" };
-        return other(format!("is of another checkpoint: {} {differ}", few(&differing)));
-    }
     let ours = serde_json::to_value(manifest::Recipe::new(plan, file)).unwrap_or(Value::Null);
     if recorded.recipe != ours {
         return other("was converted by another recipe".into());

@@ -27,6 +27,11 @@ pub fn output_name(dir: &Path) -> String {
     hub_name.or_else(|| folder_name(dir)).unwrap_or_else(|| "model".to_owned())
 }
 
+/// Start of the file names for a model that is named after several folders, joined by `+`.
+pub(super) fn joined_name(dirs: &[PathBuf]) -> String {
+    dirs.iter().map(|dir| output_name(dir)).collect::<Vec<_>>().join("+")
+}
+
 /// `dir` as an absolute path without `.` and `..`, its last component as the caller wrote it.
 fn resolved(dir: &Path) -> PathBuf {
     let found = match (dir.parent(), dir.file_name()) {

@@ -8,12 +8,12 @@ use super::folder_name;
 use super::model_card::{self, Error};
 use super::model_id::{self, ModelId};
 use crate::{
-    checkpoint::MAX_JSON_BYTES,
+    checkpoint::{Identity, MAX_JSON_BYTES},
     files,
     gguf::{Array, Value},
 };
 use serde_json::{Map, Value as Json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The keys that describe a model, and the files that could not be read for them.
 #[derive(Debug, Default)]
@@ -26,16 +26,22 @@ pub struct General {
 
 /// Builds the `general.*` keys between `general.architecture` and the architecture's own keys.
 ///
-/// `config` is config.json; `parameter_count` counts the weights of all tensors that are written.
-pub fn metadata(dir: &Path, config: &Map<String, Json>, parameter_count: u64) -> General {
+/// `dir` is the folder of the weights; `config` is config.json; `parameter_count` counts the weights of all tensors
+/// that are written.
+pub fn metadata(
+    dir: &Path,
+    identity: &Identity,
+    config: &Map<String, Json>,
+    parameter_count: u64,
+) -> General {
     let mut general = General::default();
-    let card = model_card::read(dir).unwrap_or_else(|warning| {
+    let card = model_card::read(&identity.card).unwrap_or_else(|warning| {
         general.warnings.push(warning);
         Map::new()
     });
     general.text("general.type", Some("model".to_owned()));
     general.sampling(dir);
-    general.identity(&card, identity(dir, config, parameter_count), parameter_count);
+    general.identity(&card, named(&identity.named_after, config, parameter_count), parameter_count);
     general.license(&card);
     for part in ["url", "doi", "uuid", "repo_url"] {
         general.text(&format!("general.source.{part}"), stated(&card, &[part, &format!("model_{part}")]));
@@ -53,7 +59,8 @@ pub fn metadata(dir: &Path, config: &Map<String, Json>, parameter_count: u64) ->
 }
 
 /// The parts of the checkpoint's names, the most reliable name first.
-fn identity(dir: &Path, config: &Map<String, Json>, parameter_count: u64) -> ModelId {
+fn named(dirs: &[PathBuf], config: &Map<String, Json>, parameter_count: u64) -> ModelId {
+    let [dir] = dirs else { return ModelId::parse(&folder_name::joined_name(dirs), parameter_count) };
     if let Some(id) = folder_name::hub_id(dir) {
         return ModelId::parse(&id, parameter_count);
     }
@@ -273,7 +280,7 @@ mod tests {
                           "repetition_penalty": 1.05, "min_p": null}"#;
         let (_root, dir) =
             checkpoint("qwen3-1.7b-random", &[("README.md", card), ("generation_config.json", sampling)]);
-        let general = metadata(&dir, &Map::new(), 1_720_574_976);
+        let general = metadata(&dir, &Identity::plain(&dir), &Map::new(), 1_720_574_976);
         assert!(general.warnings.is_empty());
         assert_eq!(
             described(&general),
@@ -311,7 +318,7 @@ mod tests {
     fn a_snapshot_in_the_hubs_cache_has_its_repositorys_name() {
         let (_root, dir) =
             checkpoint("models--Qwen--Qwen3-1.7B/snapshots/70d244cc86ccca08cf5af4e1e306ecf908b1ad5e", &[]);
-        let general = metadata(&dir, &Map::new(), 1_720_574_976);
+        let general = metadata(&dir, &Identity::plain(&dir), &Map::new(), 1_720_574_976);
         assert_eq!(
             described(&general),
             [
@@ -329,7 +336,7 @@ mod tests {
         let (_root, dir) = checkpoint("run-7", &[]);
         let name = |name: &str| {
             let config = json!({"_name_or_path": name});
-            let general = metadata(&dir, config.as_object().unwrap(), 0);
+            let general = metadata(&dir, &Identity::plain(&dir), config.as_object().unwrap(), 0);
             described(&general).into_iter().find(|line| line.starts_with("name = ")).unwrap()
         };
         assert_eq!(name("meta-llama/Llama-3.2-1B"), "name = Llama 3.2 1B");
@@ -341,7 +348,7 @@ mod tests {
     fn broken_files_are_warnings() {
         let files = [("README.md", "---\nlicense: [\n---\n"), ("generation_config.json", "{")];
         let (_root, dir) = checkpoint("m", &files);
-        let general = metadata(&dir, &Map::new(), 0);
+        let general = metadata(&dir, &Identity::plain(&dir), &Map::new(), 0);
         assert_eq!(described(&general), ["type = model", "name = M"]);
         let warnings: Vec<String> = general.warnings.iter().map(ToString::to_string).collect();
         assert!(warnings[0].contains("README.md: the front matter is not valid YAML"));
@@ -351,6 +358,9 @@ mod tests {
     #[test]
     fn several_licenses_are_one_text() {
         let (_root, dir) = checkpoint("m", &[("README.md", "---\nlicense: [mit, other]\n---\n")]);
-        assert!(described(&metadata(&dir, &Map::new(), 0)).contains(&"license = mit,other".to_owned()));
+        assert!(
+            described(&metadata(&dir, &Identity::plain(&dir), &Map::new(), 0))
+                .contains(&"license = mit,other".to_owned())
+        );
     }
 }

@@ -4,15 +4,16 @@
 //! key, `answers`. It records the model's answers on the machine of the conversion, and kernels differ in the
 //! last bits.
 
+use super::{Error, folder_name::output_name};
 use super::{
     plan::{FilePlan, Plan},
-    source_hash::SourceHash,
+    source_hash::{self, SourceHash},
     written::Written,
 };
-use crate::{files, hash::hex};
+use crate::{checkpoint::Checkpoint, files, hash::hex};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use std::{io, path::Path};
+use std::{io, path::Path, sync::atomic::AtomicBool};
 
 /// Most bytes that are read of a manifest; real ones are far shorter.
 pub(super) const MAX_BYTES: u64 = 64 << 20;
@@ -28,6 +29,8 @@ pub struct Manifest {
     architecture: &'static str,
     recipe: Recipe,
     source: Vec<SourceHash>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merged: Option<Merged>,
     tensors: Vec<Tensor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) answers: Option<Answers>,
@@ -111,6 +114,42 @@ pub(super) struct Conversion {
     pub(super) file: RecordedFile,
     pub(super) recipe: serde_json::Value,
     pub(super) source: Vec<SourceHash>,
+    #[serde(default)]
+    pub(super) merged: Option<Merged>,
+}
+
+/// Adapters that were merged into the model of `source`, in this order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Merged {
+    /// Name of the base model's folder.
+    base: String,
+    /// Name of the arithmetic.
+    method: String,
+    adapters: Vec<Adapter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Adapter {
+    /// Name of its folder.
+    name: String,
+    files: Vec<SourceHash>,
+}
+
+impl Merged {
+    /// What is merged into the checkpoint; `None` if nothing is.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(super) fn into(checkpoint: &Checkpoint, interrupt: &AtomicBool) -> Result<Option<Merged>, Error> {
+        let Some(overlay) = &checkpoint.overlay else { return Ok(None) };
+        let mut adapters = Vec::new();
+        for source in overlay.sources() {
+            let files = source_hash::overlay_files(source, interrupt)?;
+            adapters.push(Adapter { name: output_name(&source.dir), files });
+        }
+        let method = overlay.method().to_owned();
+        Ok(Some(Merged { base: output_name(&checkpoint.dir), method, adapters }))
+    }
 }
 
 impl Conversion {
@@ -159,7 +198,13 @@ struct Tensor {
 }
 
 impl Manifest {
-    pub(super) fn new(plan: &Plan, file: &FilePlan, written: &Written, sources: &[SourceHash]) -> Manifest {
+    pub(super) fn new(
+        plan: &Plan,
+        file: &FilePlan,
+        written: &Written,
+        sources: &[SourceHash],
+        merged: Option<&Merged>,
+    ) -> Manifest {
         let tensors = file.tensors.iter().zip(&written.tensor_sha256);
         Manifest {
             edgecall: env!("CARGO_PKG_VERSION"),
@@ -172,6 +217,7 @@ impl Manifest {
             architecture: plan.architecture,
             recipe: Recipe::new(plan, file),
             source: sources.to_vec(),
+            merged: merged.cloned(),
             tensors: tensors
                 .map(|(tensor, sha256)| Tensor {
                     name: tensor.name.clone(),

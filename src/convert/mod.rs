@@ -99,11 +99,12 @@ pub fn convert(
     let mut sources = source_hash::small_files(&checkpoint.dir)?;
     sources.extend(passed.hashes);
     sources.sort_by(|a, b| a.name.cmp(&b.name));
+    let merged = manifest::Merged::into(checkpoint, interrupt)?;
     let manifests = plan
         .files
         .iter()
         .zip(&written)
-        .map(|(file, written)| Manifest::new(plan, file, written, &sources))
+        .map(|(file, written)| Manifest::new(plan, file, written, &sources, merged.as_ref()))
         .collect();
     let report = Report::new(checkpoint, plan, targets, &passed.losses, &passed.busy_s, started, &peak);
     Ok(Converted { outputs, manifests, report })

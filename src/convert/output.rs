@@ -111,7 +111,9 @@ fn is_input(checkpoint: &Checkpoint, path: &Path) -> bool {
     let Ok(target) = fs::canonicalize(path) else { return false };
     let shards = checkpoint.shards.files().iter().map(|shard| shard.path().to_path_buf());
     let small = SMALL_FILES.iter().map(|name| checkpoint.dir.join(name));
-    shards.chain(small).any(|input| fs::canonicalize(input).is_ok_and(|input| input == target))
+    let overlay = checkpoint.overlay.iter().flat_map(|overlay| overlay.sources());
+    let merged = overlay.flat_map(|source| source.paths());
+    shards.chain(small).chain(merged).any(|input| fs::canonicalize(input).is_ok_and(|input| input == target))
 }
 
 /// Path of the manifest: `OUT.gguf.json` for `OUT.gguf`.

@@ -114,7 +114,7 @@ impl Plan {
             .collect();
         let plan = Plan {
             architecture: architecture.name,
-            name: folder_name::output_name(&checkpoint.dir),
+            name: folder_name::joined_name(&checkpoint.identity.named_after),
             recipe,
             pretokenizer: keys.pretokenizer.clone(),
             warnings: keys.warnings.clone(),
@@ -150,7 +150,7 @@ fn warnings(checkpoint: &Checkpoint, tokenizer: &Tokenizer, general: &General) -
         warnings.push(format!(
             "{} has no chat template, which calls need: copy chat_template.jinja, or the `chat_template` of \
              tokenizer_config.json, from the model that it was trained from",
-            checkpoint.dir.display()
+            checkpoint.identity.tokenizer.display()
         ));
     }
     warnings.extend(loadable::check_templates(tokenizer.chat_template())?);
@@ -200,7 +200,7 @@ impl Keys {
     fn read(checkpoint: &Checkpoint, tensors: &[ModelTensor], recipe: &Recipe) -> Result<Keys, Error> {
         let config = &checkpoint.config;
         let architecture = config.architecture;
-        let tokenizer = Tokenizer::open(&checkpoint.dir)?;
+        let tokenizer = Tokenizer::open(&checkpoint.identity.tokenizer)?;
         let pretokenizer = match recipe.pre.as_deref() {
             Some(name) => {
                 pretokenizer::check_name(name)?;
@@ -213,7 +213,7 @@ impl Keys {
         let parameters = tensors.iter().map(ModelTensor::element_count).sum();
         let mut before_file_type =
             vec![("general.architecture".to_owned(), Value::String(architecture.name.to_owned()))];
-        let general = general::metadata(&checkpoint.dir, &config.raw, parameters);
+        let general = general::metadata(&checkpoint.dir, &checkpoint.identity, &config.raw, parameters);
         before_file_type.extend(general.metadata.iter().cloned());
         before_file_type.extend(architecture.keys(config));
         Ok(Keys {

@@ -8,6 +8,7 @@ use super::{
     tensors::Head,
 };
 use crate::{
+    adapter,
     checkpoint::Checkpoint,
     display::{bytes, grouped},
     quant::Loss,
@@ -26,6 +27,9 @@ pub struct Report {
     pub parameters: u64,
     /// Total size of the checkpoint's safetensors files.
     pub source_bytes: u64,
+    /// Adapters that are merged; `None` for a checkpoint as it is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged: Option<adapter::Summary>,
     /// The files, in the order of the request.
     pub files: Vec<FileReport>,
     /// Warnings for the user about this model.
@@ -144,6 +148,7 @@ impl Report {
             pretokenizer: plan.pretokenizer.clone(),
             parameters: plan.files.first().map_or(0, FilePlan::element_count),
             source_bytes: checkpoint.shards.files().iter().map(|file| file.file_bytes).sum(),
+            merged: None,
             files: files.collect(),
             warnings: warnings(plan),
             cost: None,
@@ -251,6 +256,9 @@ impl fmt::Display for Report {
             bytes(self.source_bytes),
             self.pretokenizer
         )?;
+        if let Some(merged) = &self.merged {
+            write!(f, "{merged}")?;
+        }
         writeln!(f)?;
         let columns = ["type", "tensors", "tensor bytes", "bits/weight", "rel. RMSE", "cosine", "busy s"];
         row(f, columns.map(str::to_owned), "worst tensor")?;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     arch::Transform,
-    checkpoint::{Checkpoint, Dtype},
+    checkpoint::{Checkpoint, Dtype, OverlayReader},
     gguf::GgmlType,
     quant::{self, Codec, Loss},
 };
@@ -58,7 +58,8 @@ pub(super) fn cut(tensors: &[ModelTensor]) -> Vec<Slab> {
                 Origin::Computed(_) => (None, 0),
                 Origin::Checkpoint(source) => {
                     let size = source.dtype.bytes() as u64;
-                    let end = source.range.start + weights.end * size;
+                    // A tensor of an overlay may be larger than the one at its place.
+                    let end = (source.range.start + weights.end * size).min(source.range.end);
                     (Some((source.shard, end)), (weights.end - weights.start) * size)
                 }
             };
@@ -83,6 +84,8 @@ pub(super) struct Worker<'a> {
     checkpoint: &'a Checkpoint,
     plan: &'a Plan,
     outputs: &'a [Output],
+    /// Reader of the tensors that are computed.
+    overlay: Option<Box<dyn OverlayReader + 'a>>,
     /// The slab's bytes in the checkpoint.
     raw: Vec<u8>,
     /// The slab's weights, in the file's row order.
@@ -98,6 +101,7 @@ impl<'a> Worker<'a> {
             checkpoint,
             plan,
             outputs,
+            overlay: checkpoint.overlay.as_ref().map(|overlay| overlay.reader(&checkpoint.shards)),
             raw: Vec::new(),
             weights: Vec::new(),
             scratch: Vec::new(),
@@ -146,21 +150,32 @@ impl<'a> Worker<'a> {
         file.tensors[file.places[tensor]].ggml_type
     }
 
-    /// Reads the slab's weights, refuses values that are not finite, and reorders rows.
-    fn load(&mut self, tensor: &ModelTensor, slab: &Slab) -> Result<(), Error> {
+    /// Reads the slab's weights in the checkpoint's row order.
+    fn read(&mut self, tensor: &ModelTensor, slab: &Slab) -> Result<(), Error> {
         let range = slab.weights.start as usize..slab.weights.end as usize;
         self.weights.resize(range.len(), 0.0);
         match &tensor.origin {
             Origin::Computed(values) => self.weights.copy_from_slice(&values[range]),
-            Origin::Checkpoint(source) => {
-                let size = source.dtype.bytes();
-                self.raw.resize(range.len() * size, 0);
-                let start = source.range.start + (range.start * size) as u64;
-                self.checkpoint.shards.files()[source.shard].read_at(&mut self.raw, start)?;
-                let codec = quant::codec(source_type(source.dtype)).expect("plain floats have a codec");
-                codec.decode(&self.raw, &mut self.weights);
-            }
+            Origin::Checkpoint(source) => match (&mut self.overlay, source.overlay) {
+                (Some(overlay), Some(number)) => {
+                    overlay.read(number, slab.weights.clone(), &mut self.weights)?;
+                }
+                _ => {
+                    let size = source.dtype.bytes();
+                    self.raw.resize(range.len() * size, 0);
+                    let start = source.range.start + (range.start * size) as u64;
+                    self.checkpoint.shards.files()[source.shard].read_at(&mut self.raw, start)?;
+                    let codec = quant::codec(source_type(source.dtype)).expect("plain floats have a codec");
+                    codec.decode(&self.raw, &mut self.weights);
+                }
+            },
         }
+        Ok(())
+    }
+
+    /// Reads the slab's weights, refuses values that are not finite, and reorders rows.
+    fn load(&mut self, tensor: &ModelTensor, slab: &Slab) -> Result<(), Error> {
+        self.read(tensor, slab)?;
         if let Some(i) = quant::first_non_finite(&self.weights) {
             return Err(Error::NotFinite {
                 tensor: tensor.source_name().to_owned(),

@@ -2,9 +2,9 @@
 
 use super::Error;
 use crate::{
-    checkpoint::{MAX_JSON_BYTES, Shards},
+    checkpoint::{MAX_JSON_BYTES, OverlaySource, Shards},
     files,
-    hash::hex,
+    hash::{add_all, hex},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -128,6 +128,25 @@ pub(super) fn small_files(dir: &Path) -> Result<Vec<SourceHash>, Error> {
                 sha256: hex(&Sha256::digest(&bytes)),
             });
         }
+    }
+    Ok(hashes)
+}
+
+/// Hashes the files of a folder that an overlay comes from.
+pub(super) fn overlay_files(
+    source: &OverlaySource,
+    interrupt: &AtomicBool,
+) -> Result<Vec<SourceHash>, Error> {
+    let mut hashes = Vec::new();
+    for (name, path) in source.files.iter().zip(source.paths()) {
+        let failed = |source| Error::Read { path: path.clone(), source };
+        let file = files::open(&path).map_err(failed)?;
+        let file_bytes = file.metadata().map_err(failed)?.len();
+        let mut sha256 = Sha256::new();
+        if !add_all(&mut sha256, file, || !interrupt.load(Ordering::Relaxed)).map_err(failed)? {
+            return Err(Error::Interrupted);
+        }
+        hashes.push(SourceHash { name: name.clone(), file_bytes, sha256: hex(&sha256.finalize()) });
     }
     Ok(hashes)
 }

@@ -163,7 +163,7 @@ pub fn stored_head(checkpoint: &Checkpoint) -> Result<Head, Error> {
     if !checkpoint.config.tie_word_embeddings {
         return Ok(Head::Untied);
     }
-    Ok(if same_bytes(checkpoint, head, embedding)? { Head::TiedCopy } else { Head::TiedButDifferent })
+    Ok(if shards.same_bytes(head, embedding)? { Head::TiedCopy } else { Head::TiedButDifferent })
 }
 
 /// True if the stored head equals the embedding byte for byte, or if there is none.
@@ -173,28 +173,7 @@ pub fn stored_head(checkpoint: &Checkpoint) -> Result<Head, Error> {
 pub fn head_is_embedding(checkpoint: &Checkpoint) -> Result<bool, Error> {
     let shards = &checkpoint.shards;
     match (shards.tensor(HEAD), shards.tensor(EMBEDDING)) {
-        (Some(head), Some(embedding)) => same_bytes(checkpoint, head, embedding),
+        (Some(head), Some(embedding)) => Ok(shards.same_bytes(head, embedding)?),
         _ => Ok(true),
     }
-}
-
-fn same_bytes(checkpoint: &Checkpoint, a: &SourceTensor, b: &SourceTensor) -> Result<bool, Error> {
-    const CHUNK: u64 = 1 << 20;
-    if a.dtype != b.dtype || a.shape != b.shape {
-        return Ok(false);
-    }
-    let files = checkpoint.shards.files();
-    let (mut left, mut right) = (vec![0; CHUNK as usize], vec![0; CHUNK as usize]);
-    let total = a.range.end - a.range.start;
-    let mut done = 0;
-    while done < total {
-        let len = CHUNK.min(total - done) as usize;
-        files[a.shard].read_at(&mut left[..len], a.range.start + done)?;
-        files[b.shard].read_at(&mut right[..len], b.range.start + done)?;
-        if left[..len] != right[..len] {
-            return Ok(false);
-        }
-        done += len as u64;
-    }
-    Ok(true)
 }

@@ -259,7 +259,8 @@ fn each_line_has_its_own_tools_or_else_those_of_the_job() {
     ];
     std::fs::write(folder.path().join("test.jsonl"), lines.join("\n")).unwrap();
     let dataset = Dataset::open(folder.path()).unwrap();
-    let names = |case: &data::Case| case.tools().iter().map(|tool| tool.name().to_owned()).collect::<Vec<_>>();
+    let names =
+        |case: &data::Case| case.tools().iter().map(|tool| tool.name().to_owned()).collect::<Vec<_>>();
     let each: Vec<Vec<String>> = dataset.cases.iter().map(names).collect();
     assert_eq!(each, [["g"], ["f"], ["g"], ["h"]]);
     // Equal lists are one set.

@@ -329,7 +329,8 @@ fn with_one_template(dir: PathBuf) -> PathBuf {
     dir
 }
 
-fn mini_tokenizer(golden: &Path, cache: &Path) -> PathBuf {
+/// The tokenizer that is cut to 512 tokens, in `cache`.
+pub fn mini_tokenizer(golden: &Path, cache: &Path) -> PathBuf {
     let dir = cache.join("mini-tok");
     if !dir.is_dir() {
         let half = tempfile::tempdir_in(cache).unwrap();

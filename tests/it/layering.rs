@@ -26,9 +26,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("arch", &["gguf"]),
     ("guard", &["arch", "gguf", "remedy"]),
     ("checkpoint", &["arch", "display", "files", "kind", "mmap", "remedy"]),
+    ("adapter", &["arch", "checkpoint", "display", "files", "kind", "quant", "remedy"]),
     (
         "convert",
         &[
+            "adapter",
             "arch",
             "chat",
             "checkpoint",

@@ -1,5 +1,9 @@
 //! Promises to users, one module each. They are one binary, since each test binary links llama.cpp again.
 
+/// Adapters are merged with peft's bits, and a merged conversion is that of the merged folder.
+mod adapter;
+/// Adapters and bases are found, wrong ones are refused by name, and a file tells what was merged.
+mod adapter_folders;
 /// Checkpoints are read as people save them; pipes, devices and links among their files do no harm.
 mod as_saved;
 /// Wrong input of `call` is refused with its place, an exit code and an empty stdout.
@@ -143,6 +147,8 @@ mod vocab;
 mod edited;
 /// Tiny checkpoints made from a seed.
 mod fixture;
+/// LoRA adapters for them.
+mod fixture_adapter;
 /// A local hub with the API of the Hugging Face hub.
 mod hub_server;
 /// A folder for one test.

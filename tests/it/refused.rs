@@ -28,7 +28,7 @@ fn what_is_no_checkpoint_folder_is_refused_with_the_way_on() {
     folder("empty", &[]);
     place.refused(&["empty"], 66, "has no config.json");
     folder("lora", &[("adapter_config.json", r#"{"base_model_name_or_path": "Qwen/Qwen3-1.7B"}"#)]);
-    place.refused(&["lora"], 65, "is an adapter for Qwen/Qwen3-1.7B, not a model; merge it first");
+    place.refused(&["lora"], 65, "it has no `peft_type`");
     let config = Fixture::default().config_json().to_string();
     folder("pickle", &[("config.json", &config), ("pytorch_model.bin", "")]);
     place.refused(&["pickle"], 65, "pytorch_model.bin, which is not read because a pickle runs code");

@@ -3,7 +3,7 @@
 use crate::program::python;
 use crate::shared::shared;
 use edgecall::arch::{self, tokenizer::ExtraKeys};
-use edgecall::checkpoint::tokenizer::Tokenizer;
+use edgecall::checkpoint::{Identity, tokenizer::Tokenizer};
 use edgecall::convert::pretokenizer::{self, Evidence};
 use edgecall::convert::vocab;
 use edgecall::gguf::{Array, Value};
@@ -97,7 +97,8 @@ fn conformance_names_sizes_and_sampling_are_the_references() {
             tensor["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).product()
         };
         let parameter_count = list["tensors"].as_array().unwrap().iter().map(weights).sum();
-        let general = edgecall::convert::general::metadata(&dir, &Map::new(), parameter_count);
+        let general =
+            edgecall::convert::general::metadata(&dir, &Identity::plain(&dir), &Map::new(), parameter_count);
         assert!(general.warnings.is_empty());
         let apart = ["general.architecture", "general.file_type", "general.quantization_version"];
         let listed: Vec<_> = (list["kv"].as_array().unwrap().iter())

@@ -1,8 +1,13 @@
 //! The input of a conversion: a checkpoint folder, or a bundle with one.
 
-use super::{super::profile_args::ProfileArgs, Bar};
+use super::{
+    super::profile_args::ProfileArgs,
+    Bar,
+    source::{self, Asked, Opened},
+};
 use anyhow::Context;
 use edgecall::{
+    adapter::Merge,
     bundle::{self, Bundle, Wanted},
     checkpoint::Checkpoint,
     convert::{self, Progress, Report, Targets},
@@ -13,7 +18,7 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 /// A checkpoint, with what the bundle around it says. Dropping it removes what was unpacked.
@@ -22,20 +27,23 @@ pub(super) struct Input {
     pub(super) checkpoint: Checkpoint,
     /// The settings of the bundle and the options.
     pub(super) profile: Option<Profile>,
+    /// What is merged into the checkpoint.
+    pub(super) merge: Option<Arc<Merge>>,
     path: PathBuf,
     bundle: Option<Bundle>,
 }
 
 impl Input {
-    /// Opens the checkpoint or bundle at `path`. An archive is unpacked into `unpack_into`, or beside the output.
+    /// Opens the checkpoint, adapter or bundle that is asked for. An archive is unpacked into `unpack_into`, or beside the output.
     pub(super) fn open(
-        path: &Path,
+        asked: &Asked,
         options: &ProfileArgs,
         unpack_into: Option<&Path>,
         output: Option<&Path>,
         bar: &mut Bar,
         interrupt: &AtomicBool,
     ) -> anyhow::Result<Input> {
+        let path = asked.dir;
         let wanted = Wanted {
             settings: !options.replaces_all(),
             system: !options.gives_task(),
@@ -45,20 +53,21 @@ impl Input {
         let opened = Bundle::open(path, wanted, unpack_into, &mut Unpacking(bar), interrupt);
         bar.finish();
         let Some(bundle) = opened? else {
-            let checkpoint = Checkpoint::open(path)?;
+            let Opened { checkpoint, merge } = source::open(asked)?;
             return Ok(Input {
                 checkpoint,
                 profile: options.given()?,
+                merge,
                 path: path.to_path_buf(),
                 bundle: None,
             });
         };
-        let checkpoint = Checkpoint::open(&bundle.model);
-        let checkpoint = match bundle.name {
+        let opened = source::open(&Asked { dir: &bundle.model, ..*asked });
+        let Opened { checkpoint, merge } = match bundle.name {
             // The folder in the message is gone when it is read.
-            Some(_) => checkpoint
+            Some(_) => opened
                 .with_context(|| format!("{} was unpacked, and its model is refused", path.display()))?,
-            None => checkpoint?,
+            None => opened?,
         };
         let profile = Some(options.over(bundle.profile.clone())?).filter(|profile| !profile.is_empty());
         if !bundle.sources.is_empty() {
@@ -69,7 +78,7 @@ impl Input {
                 "note: settings for calls were read from {sources}; `edgecall profile FILE.gguf` shows them"
             );
         }
-        Ok(Input { checkpoint, profile, path: path.to_path_buf(), bundle: Some(bundle) })
+        Ok(Input { checkpoint, profile, merge, path: path.to_path_buf(), bundle: Some(bundle) })
     }
 
     /// The name for the outputs; `None` where the checkpoint's folder gives it.

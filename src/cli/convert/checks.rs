@@ -36,7 +36,7 @@ pub(super) fn run(
 /// Compares llama.cpp's tokens for the first file with the tokenizer's. The other files have the same metadata, which
 /// was verified when they were read back.
 fn check_tokens(checkpoint: &Checkpoint, converted: &Converted) -> anyhow::Result<TokenCheck> {
-    let tokenizer = Tokenizer::open(&checkpoint.dir)?;
+    let tokenizer = Tokenizer::open(&checkpoint.identity.tokenizer)?;
     let file = &converted.files()[0];
     let found = verify::tokens(file.path(), &tokenizer)?;
     Ok(TokenCheck::made(found.texts, found.tokens, found.seconds))
