@@ -14,14 +14,6 @@ use std::{
 /// Longest index of shards that is read.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 
-/// True if a snapshot of the source's revision is in the cache, whole or not.
-///
-/// # Errors
-/// A file of the cache that cannot be read.
-pub fn is_cached(cache: &Cache, source: &Source) -> Result<bool, Error> {
-    Ok(snapshot(cache, source)?.is_some())
-}
-
 /// Folder of the checkpoint in the cache. `offline` tells that it cannot be fetched now.
 ///
 /// # Errors

@@ -31,7 +31,7 @@ mod source;
 pub use cache::Cache;
 pub use digest::Digest;
 pub use error::Error;
-pub use find::{checkpoint, gguf, is_cached, offline};
+pub use find::{checkpoint, gguf, offline};
 pub use known::{KNOWN_PREFIX, known_names};
 pub use listing::RemoteFile;
 pub use plan::{Plan, PlannedFile};

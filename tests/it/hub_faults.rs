@@ -213,7 +213,8 @@ fn what_an_earlier_process_left_is_checked_with_the_rest() {
 #[test]
 fn bytes_of_another_length_or_hash_get_no_name_and_do_not_stay() {
     let bytes = noise(10_000, 9);
-    let cases: [(fn(&[u8]) -> Answer, &str); 5] = [
+    type Lie = fn(&[u8]) -> Answer;
+    let cases: [(Lie, &str); 5] = [
         (
             |bytes| Answer::bytes(200, "", "x/y", &bytes[1..]),
             "the server sends 9,999 bytes, and the hub lists 10,000 bytes",
