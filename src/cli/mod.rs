@@ -64,7 +64,7 @@ enum Command {
     Pull(pull::Args),
     /// Convert a Hugging Face checkpoint folder to GGUF files of one or more types
     Convert(convert::Args),
-    /// Show, write or remove the profile of a GGUF file: the settings that calls with it take
+    /// Show, write or remove a GGUF file's profile: the settings that calls take from it
     Profile(profile::Args),
     /// Show what a GGUF file or checkpoint holds, and how much memory it needs
     Inspect(inspect::Args),

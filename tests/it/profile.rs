@@ -156,7 +156,7 @@ fn a_conversion_with_a_profile_writes_what_a_profile_written_later_gives() {
         "most tokens       64",
         "system message:\n  | Be brief.",
         "1 tool:\n  | [",
-        "  |         \"description\": \"Books a table\"",
+        "  |       \"description\": \"Books a table\"",
     ] {
         assert!(shown.contains(line), "{line}\n{shown}");
     }

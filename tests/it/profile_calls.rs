@@ -1,7 +1,7 @@
 //! A file with a profile needs no options: calls and benchmark rows are those with all of them.
 
 use crate::{benchmark_run::data, pocket::pocket, program::edgecall, shared::shared};
-use edgecall::convert::FileType;
+use edgecall::{convert::FileType, runtime::Model};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -47,6 +47,9 @@ fn call(model: &Path, args: &[&str]) -> Output {
     command.stdin(std::process::Stdio::null()).output().unwrap()
 }
 
+/// A tool of the profile, as the prompt shows it; its bare name stands in the task, too.
+const TOOL: &str = "\"name\": \"FindRestaurants\"";
+
 const PROMPT: &str = "I would like to eat Thai food in San Jose tonight";
 
 #[test]
@@ -57,7 +60,7 @@ fn a_prompt_alone_gives_the_call_and_the_prompt_of_all_options() {
     for more in [&[][..], &["--print-prompt"]] {
         let flags = [&options[..], &[PROMPT, "--no-profile"], more].concat();
         let plain = succeeded(call(&pocket(FileType::Q8_0), &flags));
-        assert_eq!(succeeded(call(&model, &[&[PROMPT], more].concat())), plain);
+        assert_eq!(succeeded(call(&model, &[&[PROMPT][..], more].concat())), plain);
         assert_eq!(succeeded(call(&model, &flags)), plain);
     }
     let without = call(&model, &[PROMPT, "--no-profile", "--tool-choice", "required"]);
@@ -78,29 +81,29 @@ fn options_and_requests_stand_above_the_profile() {
         (String::from_utf8(output.stderr.clone()).unwrap(), succeeded(output))
     };
     let (_, profiles) = prompt(&["hello"]);
-    assert!(profiles.contains("<task_description>") && profiles.contains("FindRestaurants"));
+    assert!(profiles.contains("<task_description>") && profiles.contains(TOOL));
 
     let (_, other) = prompt(&["hello", "--system", "Be brief."]);
     assert!(other.contains("Be brief.") && !other.contains("<task_description>"));
-    assert!(other.contains("FindRestaurants"), "the tools stay");
+    assert!(other.contains(TOOL), "the tools stay");
     let tools = at("tools.json", r#"[{"name": "ring", "parameters": {"type": "object"}}]"#);
     let (_, other) = prompt(&["hello", "--tools", &tools]);
-    assert!(other.contains("ring") && !other.contains("FindRestaurants"));
+    assert!(other.contains("ring") && !other.contains(TOOL));
     let body = at(
         "body.json",
         r#"{"messages": [{"role": "user", "content": "hello"}], "tools": [{"name": "hop"}], "system": "Hop!"}"#,
     );
     let (note, other) = prompt(&["--messages", &body]);
-    assert!(other.contains("hop") && other.contains("Hop!") && !other.contains("FindRestaurants"));
+    assert!(other.contains("hop") && other.contains("Hop!") && !other.contains(TOOL));
     assert!(!other.contains("<task_description>") && note.is_empty(), "{note}");
     let none = at("none.json", r#"{"messages": [{"role": "user", "content": "hello"}], "tools": []}"#);
     let (_, other) = prompt(&["--messages", &none]);
-    assert!(!other.contains("FindRestaurants"), "an empty list says that there are none");
+    assert!(!other.contains(TOOL), "an empty list says that there are none");
 
     let own = r#"[{"role": "system", "content": "Mine."}, {"role": "user", "content": "hello"}]"#;
     let (note, other) = prompt(&["--messages", &at("own.json", own)]);
     assert!(other.contains("Mine.") && !other.contains("<task_description>"));
-    assert!(other.contains("FindRestaurants"));
+    assert!(other.contains(TOOL));
     assert!(note.contains("have a system message of their own"), "{note}");
 
     let schema =
@@ -141,7 +144,7 @@ fn every_setting_of_a_profile_reaches_the_call() {
     flags.extend(["--think", "on", "--key-order", "schema", "--dialect", "generic", "--no-profile"]);
     flags.extend(["--template-arg", "tools_in_user_message=false"]);
     for more in [&["--print-prompt"][..], &["--output", "openai"], &["--output", "call"]] {
-        let mut pair = [&[PROMPT][..], &[&[PROMPT], &flags[..]].concat()].map(|args| {
+        let mut pair = [vec![PROMPT], [&[PROMPT][..], &flags[..]].concat()].map(|args| {
             let mut command = edgecall();
             command.arg("call").arg("-m").arg(&model).args(["--threads", "1"]).args(args).args(more);
             let output = command.env("SOURCE_DATE_EPOCH", "1").stdin(std::process::Stdio::null()).output();
@@ -171,30 +174,14 @@ fn a_profile_that_cannot_be_used_is_named_before_the_model_is_loaded_and_can_be_
 }
 
 #[test]
-fn a_profile_that_is_written_takes_no_cached_state_of_the_file_before_it() {
-    let (folder, model) = example_profile();
-    let cache = folder.path().join("cache").display().to_string();
-    let computed = |args: &[&str]| {
-        let output = call(&model, &[&[PROMPT, "--cache-dir", &cache, "--timings"], args].concat());
-        let stderr = String::from_utf8(output.stderr.clone()).unwrap();
-        let tokens = |step: &str| {
-            let line = stderr.lines().find(|line| line.starts_with(step)).unwrap().to_owned();
-            line.split_whitespace().nth(2).unwrap().parse::<usize>().unwrap()
-        };
-        (tokens("restore"), tokens("prefill"), succeeded(output))
-    };
-    let (restored, _, first) = computed(&[]);
-    assert_eq!(restored, 0);
-    let (restored, _, second) = computed(&[]);
-    assert!(restored > 200 && first == second, "{restored} tokens are restored");
+fn cached_states_of_the_file_before_a_profile_was_written_are_not_those_of_the_file_after() {
+    let (_folder, model) = example_profile();
+    let fingerprint = || Model::load(&model).unwrap().fingerprint().unwrap();
+    let before = fingerprint();
+    assert_eq!(fingerprint(), before);
     let mut command = edgecall();
-    succeeded(command.arg("profile").arg(&model).args(["--set", "task=Ring bells."]).output().unwrap());
-    let (restored, _, other) = computed(&[]);
-    let (_, _, fresh) = {
-        let output = call(&model, &[PROMPT, "--no-cache"]);
-        (0, 0, succeeded(output))
-    };
-    assert_eq!((restored, other), (0, fresh), "another file, another key");
+    succeeded(command.arg("profile").arg(&model).args(["--set", "seed=7"]).output().unwrap());
+    assert_ne!(fingerprint(), before);
 }
 
 /// Rows of `edgecall bench tft`, without the start and with the costs left out.
@@ -231,8 +218,8 @@ fn assert_same_rows(data: &Path, limit: &str) {
     let (folder, model, test) = job_as_profile(data);
     let at = |name: &str| folder.path().join(name);
     let common = ["--limit", limit, "--max-tokens", "96", "-m", model.to_str().unwrap()];
-    let flags = rows(&[&["--data", data.to_str().unwrap()], &common[..]].concat(), &at("flags.jsonl"));
-    let alone = rows(&[&["--test", test.to_str().unwrap()], &common[..]].concat(), &at("alone.jsonl"));
+    let flags = rows(&[&["--data", data.to_str().unwrap()][..], &common[..]].concat(), &at("flags.jsonl"));
+    let alone = rows(&[&["--test", test.to_str().unwrap()][..], &common[..]].concat(), &at("alone.jsonl"));
     assert_eq!(flags.len(), 2 * limit.parse::<usize>().unwrap());
     assert_eq!(alone, flags);
 }

@@ -52,6 +52,7 @@ fn what_a_request_asks_for_is_held() {
                 max_tokens: NonZeroUsize::new(7),
                 temperature: Some(0.5),
                 top_p: Some(1.0),
+                top_k: Some(0),
                 seed: Some(3),
                 ..default()
             },
