@@ -29,6 +29,7 @@ mod request;
 mod response_format;
 mod schema_validator;
 mod settings;
+mod stop;
 mod text_tools;
 mod timings;
 mod tool_format;
@@ -46,6 +47,7 @@ pub use prompt_template::{PromptTemplate, render_with, tokenize};
 pub use request::{Answer, Choice, End, Request};
 pub use response_format::words_in_tokens;
 pub use settings::{Draft, Settings, Think};
+pub use stop::{MOST_STOPS, StopStrings};
 pub use timings::Timings;
 pub use tool_format::ToolFormat;
 
@@ -64,7 +66,7 @@ pub struct Call<'c> {
     /// Sampling, token budget, context.
     pub settings: &'c Settings,
     /// Cache on disk: prefix states, earlier answers and decode costs are read from it, and those of this call are
-    /// added. Earlier answers only serve as drafts, so the output differs only where two tokens are nearly tied.
+    /// added. Earlier answers only serve as drafts.
     pub cache: Option<&'c Cache>,
 }
 
@@ -87,8 +89,8 @@ pub fn call(
 ///
 /// # Errors
 /// [`Error::TextTooLong`] and [`Error::PromptTooLong`] if the conversation does not fit the context,
-/// [`Error::Memory`] if the context does not fit the memory, [`Error::Budget`] and [`Error::ContextFull`] if
-/// the answer stays incomplete, and the errors of [`PromptTemplate::render`], the grammar and the runtime.
+/// [`Error::Memory`] if the context does not fit the memory, [`Error::Budget`], [`Error::ContextFull`] and
+/// [`Error::Repetition`] if the answer stays incomplete, and the errors of [`PromptTemplate::render`], the grammar and the runtime.
 pub fn ask(
     model: &Model,
     template: &PromptTemplate,

@@ -10,6 +10,8 @@ use std::fmt;
 pub enum Remedy {
     /// A larger token budget for the answer.
     MoreTokens,
+    /// Letting a model repeat itself.
+    AllowRepetition,
     /// A chat template in place of the model's.
     ChatTemplate,
     /// Inspection of the rendered prompt.
@@ -83,6 +85,7 @@ impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Remedy::MoreTokens => write!(f, "a larger token budget"),
+            Remedy::AllowRepetition => write!(f, "letting the model repeat itself"),
             Remedy::ChatTemplate => write!(f, "another chat template"),
             Remedy::PrintPrompt => write!(f, "a look at the rendered prompt"),
             Remedy::GenericDialect => write!(f, "the generic tool-call format"),

@@ -1,6 +1,6 @@
 //! The fields of a request body beside its messages and tools: held, ignored, or refused by name.
 
-use super::{Choice, Error, Result, Think};
+use super::{Choice, Error, Result, StopStrings, Think};
 use crate::json::{near::nearest, type_name};
 use serde_json::{Map, Value, json};
 use std::num::NonZeroUsize;
@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 const MOST_CALLS: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 
 /// Fields that are held.
-const HELD: [&str; 20] = [
+const HELD: [&str; 21] = [
     "tool_choice",
     "parallel_tool_calls",
     "response_format",
@@ -29,10 +29,11 @@ const HELD: [&str; 20] = [
     "json_schema",
     "guided_json",
     "stop",
+    "stop_sequences",
     "n",
 ];
 /// Fields that could change the answer, with the value that does not; none but that is accepted.
-const NEUTRAL: [(&str, &[&str]); 33] = [
+const NEUTRAL: [(&str, &[&str]); 32] = [
     ("frequency_penalty", &["0", "0.0"]),
     ("presence_penalty", &["0", "0.0"]),
     ("repetition_penalty", &["1", "1.0"]),
@@ -46,7 +47,6 @@ const NEUTRAL: [(&str, &[&str]); 33] = [
     ("top_logprobs", &["0"]),
     ("logit_bias", &["{}"]),
     ("stop_token_ids", &["[]"]),
-    ("stop_sequences", &["[]"]),
     ("ignore_eos", &["false"]),
     ("echo", &["false"]),
     ("suffix", &["\"\""]),
@@ -97,6 +97,8 @@ const IGNORED: [&str; 21] = [
 pub struct RequestFields {
     /// `tool_choice`, or the older `function_call`.
     pub choice: Option<Choice>,
+    /// Names of the tools that a `tool_choice` of the type `allowed_tools` allows.
+    pub allowed: Option<Vec<String>>,
     /// Most calls in one turn: one, or several, by `parallel_tool_calls`.
     pub parallel: Option<NonZeroUsize>,
     /// The schema that `response_format` asks for.
@@ -113,6 +115,8 @@ pub struct RequestFields {
     pub min_p: Option<f32>,
     /// `seed`.
     pub seed: Option<u64>,
+    /// `stop`, or Anthropic's `stop_sequences`.
+    pub stop: Option<StopStrings>,
     /// Reasoning, by `enable_thinking` or `reasoning_effort`.
     pub think: Option<Think>,
     /// Arguments of the chat template: `chat_template_kwargs`.
@@ -149,7 +153,7 @@ impl RequestFields {
             read.max_tokens = Some(count("max_completion_tokens", value)?);
         }
         if let Some(value) = fields.get("tool_choice") {
-            read.choice = Some(choice("tool_choice", value)?);
+            (read.choice, read.allowed) = choice("tool_choice", value)?;
         }
         let others: Vec<&String> = unknown.iter().filter(|name| !IGNORED.contains(&name.as_str())).collect();
         for name in &others {
@@ -170,7 +174,7 @@ impl RequestFields {
     fn hold(&mut self, name: &str, value: &Value) -> Result<()> {
         match name {
             "tool_choice" | "function_call" => {
-                self.choice = Some(choice(name, value)?);
+                (self.choice, self.allowed) = choice(name, value)?;
                 if value.get("disable_parallel_tool_use") == Some(&Value::Bool(true)) {
                     self.parallel = Some(NonZeroUsize::MIN);
                 }
@@ -205,13 +209,7 @@ impl RequestFields {
             },
             "n" if *value == json!(1) => {}
             "n" => return Err(wrong(name, format!("is {value}; one answer is made, so leave it out"))),
-            "stop" if *value == json!([]) || *value == json!("") => {}
-            "stop" => {
-                return Err(wrong(
-                    name,
-                    "cannot be held: a call ends where its JSON ends, and text at the model's end of turn; leave it out",
-                ));
-            }
+            "stop" | "stop_sequences" => self.stop = Some(stop(name, value)?),
             _ => return Err(wrong(name, format!("is {}, which cannot be held here", type_name(value)))),
         }
         Ok(())
@@ -256,28 +254,85 @@ fn shown(value: &Value) -> String {
     if value.is_number() { value.to_string() } else { type_name(value).to_owned() }
 }
 
-/// A tool choice in the forms of OpenAI's interfaces, Mistral's and Anthropic's.
-fn choice(field: &str, value: &Value) -> Result<Choice> {
+/// The stop strings of `value`: a string, or a list of them.
+fn stop(field: &str, value: &Value) -> Result<StopStrings> {
+    let strings = match value {
+        Value::String(text) if text.is_empty() => Some(Vec::new()),
+        Value::String(text) => Some(vec![text.clone()]),
+        Value::Array(strings) => {
+            strings.iter().map(|string| string.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        }
+        _ => None,
+    };
+    let strings = strings.ok_or_else(|| {
+        wrong(field, format!("is {}; a string or a list of strings is expected", type_name(value)))
+    })?;
+    StopStrings::new(field, strings)
+}
+
+/// A tool choice in the forms of OpenAI's interfaces, Mistral's and Anthropic's, and the names of the tools that it
+/// allows.
+fn choice(field: &str, value: &Value) -> Result<(Option<Choice>, Option<Vec<String>>)> {
     let word = match value {
         Value::String(word) => word.as_str(),
         Value::Object(object) => {
             let inner = object.get("function").unwrap_or(value);
             match (object.get("type").and_then(Value::as_str), inner.get("name").and_then(Value::as_str)) {
-                (Some("function" | "tool") | None, Some(name)) => return Ok(Choice::Named(name.to_owned())),
+                (Some("function" | "tool") | None, Some(name)) => {
+                    return Ok((Some(Choice::Named(name.to_owned())), None));
+                }
                 (Some("function" | "tool") | None, None) => return Err(wrong(field, "names no function")),
+                (Some("allowed_tools"), _) => {
+                    let (choice, names) = allowed_tools(field, value)?;
+                    return Ok((Some(choice), Some(names)));
+                }
                 (Some(kind), _) => kind,
             }
         }
         other => return Err(wrong(field, format!("is {}, not text or an object", type_name(other)))),
     };
-    match word {
-        "none" => Ok(Choice::None),
-        "auto" => Ok(Choice::Auto),
-        "required" | "any" => Ok(Choice::Required),
-        other => Err(wrong(
-            field,
-            format!("is `{other}`; none, auto, required, and an object that names a function can be held"),
-        )),
+    let choice = match word {
+        "none" => Choice::None,
+        "auto" => Choice::Auto,
+        "required" | "any" => Choice::Required,
+        other => {
+            return Err(wrong(
+                field,
+                format!(
+                    "is `{other}`; none, auto, required, and an object that names a function or allowed tools can be \
+                     held"
+                ),
+            ));
+        }
+    };
+    Ok((Some(choice), None))
+}
+
+/// A choice among some of the tools: OpenAI's type `allowed_tools`, as Chat Completions nest it or as Responses do not.
+fn allowed_tools(field: &str, value: &Value) -> Result<(Choice, Vec<String>)> {
+    let inner = value.get("allowed_tools").unwrap_or(value);
+    let choice = match inner.get("mode").and_then(Value::as_str) {
+        Some("auto") => Choice::Auto,
+        Some("required") => Choice::Required,
+        _ => {
+            return Err(wrong(
+                field,
+                "allows tools in no mode that is known here; `auto` and `required` are",
+            ));
+        }
+    };
+    let name = |tool: &Value| {
+        let kind = tool.get("type").is_none_or(|kind| kind == "function");
+        let name = tool.get("function").unwrap_or(tool).get("name").and_then(Value::as_str);
+        name.filter(|_| kind).map(str::to_owned)
+    };
+    let tools = inner.get("tools").and_then(Value::as_array).filter(|tools| !tools.is_empty());
+    let Some(tools) = tools else {
+        return Err(wrong(field, "allows no tools; give at least one in `tools`, or `none` as the choice"));
+    };
+    match tools.iter().map(name).collect() {
+        Some(names) => Ok((choice, names)),
+        None => Err(wrong(field, "allows something that is not the name of a function")),
     }
 }
 

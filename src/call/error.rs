@@ -1,12 +1,12 @@
 //! Errors of a call.
 
-use super::{Parts, Settings, Timings};
+use super::{Call, Parts, Timings};
 use crate::{
     chat,
     kind::Kind,
     memory::{AddressSpaceError, MemoryError},
     remedy::Remedy,
-    runtime::{self, Completion, Finish, validator::Violation},
+    runtime::{self, Completion, Finish, Repetition, validator::Violation},
     tools,
 };
 
@@ -41,6 +41,23 @@ pub enum Error {
     ContextFull {
         /// The context's length.
         n_ctx: usize,
+        /// The expected answer for the message: `call`, or `answer` where text is allowed.
+        what: &'static str,
+        /// The partial answer.
+        cut: Box<Cut>,
+    },
+    /// The model repeated itself.
+    #[error(
+        "the model repeats itself: the same {} {times} times in a row, before the {what} was complete: {}",
+        match .run { 1 => "token".to_owned(), run => format!("{run} tokens") }, shown(.text)
+    )]
+    Repetition {
+        /// Number of tokens that are repeated.
+        run: usize,
+        /// Number of times that they were written.
+        times: usize,
+        /// Their text.
+        text: String,
         /// The expected answer for the message: `call`, or `answer` where text is allowed.
         what: &'static str,
         /// The partial answer.
@@ -147,6 +164,7 @@ impl Error {
         match self {
             Error::Budget { .. }
             | Error::ContextFull { .. }
+            | Error::Repetition { .. }
             | Error::Unsatisfied { .. }
             | Error::Invalid { .. } => Kind::Negative,
             Error::Chat(e) => e.kind(),
@@ -165,6 +183,7 @@ impl Error {
     pub fn remedies(&self) -> Vec<Remedy> {
         match self {
             Error::Budget { .. } => vec![Remedy::MoreTokens],
+            Error::Repetition { .. } => vec![Remedy::AllowRepetition],
             Error::NoTemplate => vec![Remedy::ChatTemplate],
             Error::NoDialect { .. } => vec![Remedy::GenericDialect],
             Error::Memory(shortage) => shortage.remedies.iter().cloned().chain([Remedy::Force]).collect(),
@@ -174,19 +193,24 @@ impl Error {
         }
     }
 
-    /// The error for an answer that ended at the token budget or at the end of the context, before `what` was
-    /// complete.
+    /// The error for an answer that ended at the token budget, at the end of the context, or at a repetition, before
+    /// `what` was complete.
     pub(super) fn cut_off(
+        call: &Call<'_>,
         completion: &Completion,
         what: &'static str,
-        settings: &Settings,
         timings: &Timings,
     ) -> Error {
         let partial = String::from_utf8_lossy(&completion.text).into_owned();
         let cut = Box::new(Cut { partial, timings: *timings });
         match completion.finish {
             Finish::Context => Error::ContextFull { n_ctx: timings.n_ctx, what, cut },
-            _ => Error::Budget { max_tokens: settings.max_tokens, what, cut },
+            Finish::Repetition(Repetition { run, times }) => {
+                let last = &completion.tokens[completion.tokens.len().saturating_sub(run)..];
+                let text = String::from_utf8_lossy(&call.model.vocabulary().bytes(last)).into_owned();
+                Error::Repetition { run, times, text, what, cut }
+            }
+            _ => Error::Budget { max_tokens: call.settings.max_tokens, what, cut },
         }
     }
 
@@ -201,10 +225,21 @@ impl Error {
     /// The partial answer with its timings, for the errors that have one.
     pub fn cut(&self) -> Option<&Cut> {
         match self {
-            Error::Budget { cut, .. } | Error::ContextFull { cut, .. } | Error::Unsatisfied { cut, .. } => {
-                Some(cut)
-            }
+            Error::Budget { cut, .. }
+            | Error::ContextFull { cut, .. }
+            | Error::Repetition { cut, .. }
+            | Error::Unsatisfied { cut, .. } => Some(cut),
             _ => None,
         }
     }
+}
+
+/// The beginning of a text that a model wrote, on one line.
+fn shown(text: &str) -> String {
+    const MOST: usize = 60;
+    let mut start = format!("{:?}", text.chars().take(MOST).collect::<String>());
+    if text.chars().count() > MOST {
+        start += "...";
+    }
+    start
 }

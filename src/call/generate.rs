@@ -1,14 +1,14 @@
 //! Step 4, generate: prefill of the prompt, reasoning, and the answer under its grammar.
 
 use super::{
-    Call, Cut, Error, Result, Timings,
+    Call, Cut, Error, Result, Settings, Timings,
     draft_history::DraftHistory,
     prompt::Prompt,
     reasoning::{self, Reasoning},
     response_format::ResponseFormat,
 };
 use crate::runtime::{
-    self, Completion, DecodeMode, Drafter, Evaluated, Finish, Prefix, Sampler, Session, generate,
+    self, Completion, DecodeMode, Drafter, Evaluated, Finish, Limits, Prefix, Sampler, Session, generate,
 };
 use std::{ops::ControlFlow, time::Instant};
 
@@ -41,7 +41,7 @@ pub(super) fn generate<'c>(
     mut format: ResponseFormat<'c>,
     reader: &mut Reader<'_>,
 ) -> Result<Generated<'c>> {
-    let Call { model, settings, .. } = *call;
+    let Call { model, settings, request, .. } = *call;
     let (mut prefix, mut timings) = prefill(call, prompt)?;
     let session = prefix.session();
     let mut sampler = Sampler::new(settings.sampling);
@@ -56,7 +56,7 @@ pub(super) fn generate<'c>(
         timings.add(&reasoning.completion);
         text_so_far.extend_from_slice(&reasoning.completion.tokens);
         if reasoning.completion.finish != Finish::Stop {
-            return Err(Error::cut_off(&reasoning.completion, format.name(), settings, &timings));
+            return Err(Error::cut_off(call, &reasoning.completion, format.name(), &timings));
         }
         if let Some(prefix) = reasoning.answer_prefix {
             format = format.after(prefix);
@@ -70,22 +70,40 @@ pub(super) fn generate<'c>(
     let words = || format.words(model.vocabulary(), &prompt.text);
     let mut drafter = history.drafter(call, &text_so_far, words)?;
     let mut shown = 0;
-    let show = |written: &[u8]| {
-        let text = format.readable(written);
-        let fresh = &text[shown..];
-        shown = text.len();
+    let mut show = |text: &str| {
+        let fresh = text.get(shown..).unwrap_or("");
+        shown += fresh.len();
         if fresh.is_empty() { ControlFlow::Continue(()) } else { reader(fresh) }
+    };
+    let (mut searched, mut stopped) = (0, None);
+    let follow = |written: &[u8]| {
+        if request.stop.is_empty() {
+            return show(format.readable(written));
+        }
+        stopped = request.stop.find(format.free_text(written), &mut searched);
+        match stopped {
+            Some(_) => ControlFlow::Break(()),
+            None => show(request.stop.settled(format.readable(written))),
+        }
     };
     let mode = match &mut drafter {
         _ if settings.exact => DecodeMode::Exact,
         None => DecodeMode::Forced,
         Some(drafter) => DecodeMode::Drafted(drafter),
     };
-    let budget = settings.max_tokens - timings.generated_tokens;
-    let completion = generate::constrained(session, &mut constraint, &mut sampler, budget, mode, show);
-    let completion = completion.map_err(|error| failed(error, &format, timings))?;
+    let limits = limits(settings, &timings);
+    let completion = generate::constrained(session, &mut constraint, &mut sampler, limits, mode, follow);
+    let mut completion = completion.map_err(|error| failed(error, &format, timings))?;
+    if let Some(length) = stopped {
+        completion.text = format.stopped(&completion.text, length);
+        completion.finish = Finish::Stop;
+    }
+    // What might have become a stop string.
+    if completion.finish != Finish::Dismissed && show(format.readable(&completion.text)).is_break() {
+        completion.finish = Finish::Dismissed;
+    }
     timings.add(&completion);
-    let may_end = is_cut_off(&completion) && constraint.may_end()?;
+    let may_end = is_cut_off(completion.finish) && constraint.may_end()?;
     drop(constraint);
     Ok(Generated { format, reasoning, completion, may_end, timings, history, drafter })
 }
@@ -136,7 +154,12 @@ fn failed(error: runtime::Error, format: &ResponseFormat<'_>, timings: Timings) 
     }
 }
 
-/// True if the budget or the context ended the text.
-pub(super) fn is_cut_off(completion: &Completion) -> bool {
-    matches!(completion.finish, Finish::Budget | Finish::Context)
+/// Limits of what is generated next.
+pub(super) fn limits(settings: &Settings, timings: &Timings) -> Limits {
+    Limits { tokens: settings.max_tokens - timings.generated_tokens, repetition: !settings.allow_repetition }
+}
+
+/// True if something else than the model ended the text.
+pub(super) fn is_cut_off(finish: Finish) -> bool {
+    matches!(finish, Finish::Budget | Finish::Context | Finish::Repetition(_))
 }

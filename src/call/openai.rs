@@ -78,7 +78,7 @@ impl ChatCompletion {
             tool_calls: answer.calls.iter().enumerate().map(|(i, call)| entry(&id, i, call)).collect(),
         };
         let finish_reason = match answer.end {
-            End::CutOff => "length",
+            End::CutOff | End::Repetition => "length",
             End::Complete if !answer.calls.is_empty() => "tool_calls",
             End::Complete => "stop",
         };

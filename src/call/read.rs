@@ -12,14 +12,17 @@ use sha2::{Digest, Sha256};
 pub(super) fn read(call: &Call<'_>, prompt: &Prompt, generated: Generated<'_>) -> Result<Answer> {
     let Call { request, settings, .. } = *call;
     let Generated { format, completion, timings, .. } = &generated;
-    let (end, text) = if is_cut_off(completion) {
-        let usable = format.cut_off(&completion.text, generated.may_end, request.close_at_budget)?;
-        (End::CutOff, usable)
-    } else {
-        (End::Complete, Some(String::from_utf8_lossy(&completion.text).into_owned()))
+    let usable = || format.cut_off(&completion.text, generated.may_end, request.close_at_budget);
+    let (end, text) = match completion.finish {
+        finish if !is_cut_off(finish) => {
+            (End::Complete, Some(String::from_utf8_lossy(&completion.text).into_owned()))
+        }
+        // Text is not worth more for being repeated.
+        Finish::Repetition(_) => (End::Repetition, if format.has_calls() { usable()? } else { None }),
+        _ => (End::CutOff, usable()?),
     };
     let Some(text) = text else {
-        return Err(Error::cut_off(completion, format.name(), settings, timings));
+        return Err(Error::cut_off(call, completion, format.name(), timings));
     };
     let (content, calls) =
         format.read(&text).map_err(|source| Error::Invalid { source, partial: text.clone() })?;

@@ -1,7 +1,7 @@
 //! Reasoning: the text between `<think>` and `</think>` before an answer.
 
 use super::{
-    Call, Result, Think,
+    Call, Result, Think, Timings,
     prompt::Prompt,
     response_format::{ResponseFormat, opening},
 };
@@ -55,8 +55,9 @@ pub(super) fn reason(
         begun |= token.is_some() && token == mark;
         !begun || (token.is_some() && token == limits.call)
     };
-    let (vocabulary, budget) = (call.model.vocabulary(), call.settings.max_tokens);
-    let completion = generate::free(session, vocabulary, sampler, budget, Some(limits.end), stops_before)?;
+    let (vocabulary, end) = (call.model.vocabulary(), Some(limits.end));
+    let lengths = super::generate::limits(call.settings, &Timings::default());
+    let completion = generate::free(session, vocabulary, sampler, lengths, end, stops_before)?;
     let text = String::from_utf8_lossy(&completion.text);
     let answer_prefix = text.ends_with(limits.end).then_some(limits.answer_prefix);
     let text = without_marks(&text, limits.end);

@@ -1,6 +1,6 @@
 //! A request to a model, and the answer.
 
-use super::Timings;
+use super::{StopStrings, Timings};
 use crate::{
     chat::Conversation,
     schema::KeyOrder,
@@ -49,8 +49,14 @@ pub struct Request<'r> {
     pub schema: Option<&'r AnswerSchema>,
     /// Order of the keys in the objects of a call.
     pub key_order: KeyOrder,
-    /// Closes a call that the token budget cuts off after its last complete member, if the schema accepts that.
+    /// Names of the tools that may be called; `None` is all of them. The model is shown all in any case. Ignored for the
+    /// choices [`Choice::Named`] and [`Choice::None`].
+    pub allowed: Option<Vec<String>>,
+    /// Closes a call that the token budget or a repetition cuts off after its last complete member, if the schema accepts
+    /// that.
     pub close_at_budget: bool,
+    /// Texts that end free text before them. They end no call, no JSON and no reasoning.
+    pub stop: StopStrings,
 }
 
 impl<'r> Request<'r> {
@@ -63,7 +69,9 @@ impl<'r> Request<'r> {
             parallel: NonZeroUsize::MIN,
             schema: None,
             key_order: KeyOrder::default(),
+            allowed: None,
             close_at_budget: false,
+            stop: StopStrings::default(),
         }
     }
 }
@@ -75,6 +83,8 @@ pub enum End {
     Complete,
     /// The token budget or the context ended first.
     CutOff,
+    /// The model repeated itself, and its calls were closed before that.
+    Repetition,
 }
 
 /// An answer: calls, text, or both.

@@ -41,9 +41,10 @@ impl<'r> ResponseFormat<'r> {
             return Ok(format(Kind::Text { without: dialect.and_then(opening) }));
         };
         let or_text = request.choice == Choice::Auto;
-        let turn = match &request.choice {
-            Choice::Named(name) => Turn::new(&tools.only(name)?, dialect, request.key_order)?,
-            _ => Turn::new(tools, dialect, request.key_order)?,
+        let turn = match (&request.choice, &request.allowed) {
+            (Choice::Named(name), _) => Turn::new(&tools.only(name)?, dialect, request.key_order)?,
+            (_, Some(names)) => Turn::new(&tools.only_these(names)?, dialect, request.key_order)?,
+            (_, None) => Turn::new(tools, dialect, request.key_order)?,
         };
         let turn = turn.up_to(request.parallel.get());
         let turn = if or_text { turn.or_text() } else { turn };
@@ -64,6 +65,11 @@ impl<'r> ResponseFormat<'r> {
     /// True if the answer must be a call.
     pub fn is_call(&self) -> bool {
         matches!(self.kind, Kind::Calls { or_text: false, .. })
+    }
+
+    /// True if the answer may have calls.
+    pub fn has_calls(&self) -> bool {
+        matches!(self.kind, Kind::Calls { .. })
     }
 
     /// The expected answer, in a word for messages: `call`, or `answer` where text is allowed.
@@ -94,11 +100,26 @@ impl<'r> ResponseFormat<'r> {
         }
     }
 
+    /// The part of `written` that is free text: not reasoning, not calls, not JSON.
+    pub fn free_text<'w>(&self, written: &'w [u8]) -> &'w str {
+        let text = whole_characters(written);
+        match &self.kind {
+            Kind::Text { .. } => text.get(self.prefix.len()..).unwrap_or(""),
+            Kind::Calls { turn, or_text: true, .. } => turn.split(text).0,
+            _ => "",
+        }
+    }
+
+    /// The text of an answer that ends after `length` bytes of its [free text](Self::free_text).
+    pub fn stopped(&self, written: &[u8], length: usize) -> Vec<u8> {
+        written[..(self.prefix.len() + length).min(written.len())].to_vec()
+    }
+
     /// The part of `written` that can be streamed to a reader: none of calls and JSON, which are useless before
     /// they are complete.
     pub fn readable<'w>(&self, written: &'w [u8]) -> &'w str {
         match self.kind {
-            Kind::Text { .. } => whole_characters(written).get(self.prefix.len()..).unwrap_or(""),
+            Kind::Text { .. } => self.free_text(written),
             _ => "",
         }
     }

@@ -67,9 +67,12 @@ pub struct Settings {
     pub session: runtime::Options,
     /// Skips the memory check.
     pub force: bool,
-    /// Decodes each token of the answer by itself. A batch of several tokens is summed in another order, so its
-    /// output may differ where two tokens are nearly tied.
+    /// Decodes each token of the answer by itself. Greedy sampling gives the same answer without it, as far as near ties
+    /// are recognized.
     pub exact: bool,
+    /// Lets a model that repeats itself go on until the budget ends, see
+    /// [`Repetition::at_end`](runtime::Repetition::at_end).
+    pub allow_repetition: bool,
     /// Draft length; ignored if `exact`.
     pub draft: Draft,
     /// Callback before each piece of the prompt and after the last one: tokens evaluated so far, and all of them.
@@ -86,6 +89,7 @@ impl Default for Settings {
             session: runtime::Options::default(),
             force: false,
             exact: false,
+            allow_repetition: false,
             draft: Draft::Auto,
             on_prefill: None,
         }

@@ -140,6 +140,14 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Answer")]
     pub(super) max_tokens: Option<NonZeroUsize>,
 
+    /// End a text before this string (repeatable, up to 4); for answers in text only
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Answer")]
+    stop: Vec<String>,
+
+    /// Let a model that repeats itself go on; by default the answer ends with exit code 1
+    #[arg(long, help_heading = "Answer")]
+    allow_repetition: bool,
+
     /// Close a call that reaches --max-tokens, if all required arguments are complete
     #[arg(long, help_heading = "Answer")]
     close_at_budget: bool,
@@ -253,7 +261,9 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         parallel: args.parallel.unwrap_or(NonZeroUsize::MIN),
         schema: ask.schema.as_ref(),
         key_order: args.key_order(),
+        allowed: ask.allowed.clone(),
         close_at_budget: args.close_at_budget,
+        stop: ask.stop.clone(),
         ..Request::new(&conversation, ask.tools.as_ref())
     };
     if args.print_prompt {

@@ -129,6 +129,7 @@ fn change(remedy: &Remedy) -> Option<(String, String)> {
 fn sentence(remedy: &Remedy) -> String {
     match remedy {
         Remedy::MoreTokens => "allow more with --max-tokens".into(),
+        Remedy::AllowRepetition => "if it should go on, give --allow-repetition".into(),
         Remedy::ChatTemplate => "give a chat template with --chat-template FILE".into(),
         Remedy::PrintPrompt => "look at it with --print-prompt".into(),
         Remedy::GenericDialect => {

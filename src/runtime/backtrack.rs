@@ -28,6 +28,16 @@ pub(super) struct Backtracker {
     failed: Option<FailedValue>,
 }
 
+/// The next token of a text.
+pub(super) enum Choice {
+    /// This token, which was appended to the constraint.
+    Token(i32),
+    /// Two tokens that may follow are closer together than the noise of their logits. Nothing was appended.
+    NearTie,
+    /// None: the text has to be rolled back.
+    None,
+}
+
 /// Outcome of offering a token to the constraint.
 enum Offer {
     Taken,
@@ -83,7 +93,8 @@ impl Backtracker {
         self.decoded
     }
 
-    /// Selects the next token and appends it to `constraint`; `None` if the text has to be rolled back.
+    /// Selects the next token and appends it to `constraint`, unless its logit and that of another token that may
+    /// follow are less than `noise` apart.
     ///
     /// # Errors
     /// [`Error::NoToken`] if no token has a finite logit, and errors of [`Constraint::accept`].
@@ -92,33 +103,64 @@ impl Backtracker {
         logits: &[f32],
         sampler: &mut Sampler,
         constraint: &mut Constraint<'_>,
-    ) -> Result<Option<i32>, Error> {
+        noise: f32,
+    ) -> Result<Choice, Error> {
         self.tried.resize_with(self.tokens.len() + 1, Vec::new);
         if self.failed.as_ref().is_some_and(|failed| self.tokens.len() >= failed.most()) {
-            return Ok(None);
+            return Ok(Choice::None);
         }
         // Where a value failed, tokens that would fail in the same way are left out. Elsewhere the violation must
         // be seen, to know that the model wanted such a token.
         let is_turn = self.failed.as_ref().is_some_and(|failed| failed.at == self.tokens.len());
         // The model's own choice nearly always may follow, so the mask over the whole vocabulary is rarely
         // needed.
-        if let Some(token) = sampler.pick(logits, |id| !self.was_tried(id))? {
-            match self.offer(token, is_turn, constraint)? {
-                Offer::Taken => return Ok(Some(token)),
-                Offer::Failed => return Ok(None),
+        if let Some(pick) = sampler.pick(logits, |id| !self.was_tried(id))? {
+            if pick.lead < noise && self.is_near_tie(logits, pick.token, noise, constraint)? {
+                return Ok(Choice::NearTie);
+            }
+            match self.offer(pick.token, is_turn, constraint)? {
+                Offer::Taken => return Ok(Choice::Token(pick.token)),
+                Offer::Failed => return Ok(Choice::None),
                 Offer::Refused => {}
             }
         }
         let mut mask = if is_turn { constraint.mask()? } else { constraint.grammar_mask()? };
         self.tried.last().into_iter().flatten().for_each(|&token| mask.disallow(token));
-        while let Some(token) = sampler.pick(logits, |id| mask.allows(id as usize))? {
-            match self.offer(token, is_turn, constraint)? {
-                Offer::Taken => return Ok(Some(token)),
-                Offer::Failed => return Ok(None),
-                Offer::Refused => mask.disallow(token),
+        while let Some(pick) = sampler.pick(logits, |id| mask.allows(id as usize))? {
+            if pick.lead < noise {
+                return Ok(Choice::NearTie);
+            }
+            match self.offer(pick.token, is_turn, constraint)? {
+                Offer::Taken => return Ok(Choice::Token(pick.token)),
+                Offer::Failed => return Ok(Choice::None),
+                Offer::Refused => {
+                    mask.disallow(pick.token);
+                    self.note_tried(pick.token);
+                }
             }
         }
-        Ok(None)
+        Ok(Choice::None)
+    }
+
+    /// True if `best` may follow, and another token whose logit is less than `noise` below that of `best`.
+    fn is_near_tie(
+        &self,
+        logits: &[f32],
+        best: i32,
+        noise: f32,
+        constraint: &mut Constraint<'_>,
+    ) -> Result<bool, Error> {
+        if !constraint.may_follow(best)? {
+            return Ok(false);
+        }
+        let least = logits[best as usize] - noise;
+        for (id, _) in logits.iter().enumerate().filter(|&(_, &logit)| logit > least) {
+            let token = id as i32;
+            if token != best && !self.was_tried(token) && constraint.may_follow(token)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Appends the forced tokens, at most `most`, to the text and to `pending`.
@@ -135,7 +177,7 @@ impl Backtracker {
     ) -> Result<(), Error> {
         let most = pending.len() + most;
         while self.failed.is_none() && pending.len() < most {
-            let forced = constraint.forced()?;
+            let forced = constraint.forced(most - pending.len())?;
             self.tried.resize_with(self.tokens.len() + 1, Vec::new);
             if forced.is_empty() || self.was_tried(forced[0]) {
                 return Ok(());
@@ -165,16 +207,15 @@ impl Backtracker {
             self.settle(constraint.position());
             return Ok(Offer::Taken);
         }
-        if let Some(tried) = self.tried.last_mut() {
-            tried.push(token);
-        }
+        // What the grammar refuses was not tried: with other noise in the logits, it might not have been offered.
         let Some(violation) = constraint.violation() else { return Ok(Offer::Refused) };
+        self.note_tried(token);
         self.violation = Some((violation, constraint.written().to_vec()));
         Ok(if is_turn { Offer::Refused } else { Offer::Failed })
     }
 
     /// Rolls back, with sequence and constraint, to the last position that has a try left and another token
-    /// that may follow.
+    /// that may follow. Returns the length that the sequence was cut to, if it was.
     ///
     /// # Errors
     /// [`Error::Unsatisfied`] if there is no such position or after too many attempts, and errors of
@@ -183,7 +224,7 @@ impl Backtracker {
         &mut self,
         sequence: &mut impl Sequence,
         constraint: &mut Constraint<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<usize>, Error> {
         self.attempts += 1;
         if self.attempts > MAX_ATTEMPTS {
             return Err(self.unsatisfied());
@@ -201,11 +242,7 @@ impl Backtracker {
                 constraint.rollback(1)?;
                 let token = self.tokens.pop();
                 self.tried.truncate(self.tokens.len() + 1);
-                if let (Some(token), Some(tried)) = (token, self.tried.last_mut())
-                    && !tried.contains(&token)
-                {
-                    tried.push(token);
-                }
+                token.into_iter().for_each(|token| self.note_tried(token));
             }
             let Some(failed) = &mut self.failed else { break };
             failed.at = at;
@@ -214,12 +251,13 @@ impl Backtracker {
             }
             let mask = constraint.mask()?;
             if (0..sequence.logits().len()).any(|id| mask.allows(id) && !self.was_tried(id as i32)) {
-                if at < written {
-                    sequence.rewind(sequence.n_past() - (written - at))?;
+                let cut = (at < written).then(|| sequence.n_past() - (written - at));
+                if let Some(n_past) = cut {
+                    sequence.rewind(n_past)?;
                     self.decoded += 1;
                 }
                 self.settle(constraint.position());
-                return Ok(());
+                return Ok(cut);
             }
         }
         Err(self.unsatisfied())
@@ -228,6 +266,13 @@ impl Backtracker {
     /// Forgets the failed value if the text is in another one now.
     fn settle(&mut self, position: Position) {
         self.failed = self.failed.take().filter(|failed| failed.is_open(position));
+    }
+
+    /// Notes that `token` was tried after the text.
+    fn note_tried(&mut self, token: i32) {
+        if let Some(tried) = self.tried.last_mut().filter(|tried| !tried.contains(&token)) {
+            tried.push(token);
+        }
     }
 
     fn was_tried(&self, token: i32) -> bool {

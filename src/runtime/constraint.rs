@@ -143,11 +143,16 @@ impl<'c> Constraint<'c> {
     /// They are the tokenizer's own tokens for it, as far as no later text can change them. Empty if there is a
     /// choice.
     ///
+    /// At most about `most` are looked for in a long text: that many are wanted, and what follows them does not matter.
+    ///
     /// # Errors
     /// [`Error::Constraint`] when the matcher fails.
-    pub fn forced(&mut self) -> Result<Vec<i32>, Error> {
-        if self.matcher.is_stopped() {
+    pub fn forced(&mut self, most: usize) -> Result<Vec<i32>, Error> {
+        if most == 0 || self.matcher.is_stopped() {
             return Ok(Vec::new());
+        }
+        if let Some(tokens) = self.first_forced(most)? {
+            return Ok(tokens);
         }
         let mut forced = self.matcher.compute_ff_tokens();
         if !forced.is_empty() {
@@ -157,6 +162,25 @@ impl<'c> Constraint<'c> {
         }
         self.check()?;
         Ok(forced.into_iter().map(|token| token as i32).collect())
+    }
+
+    /// The first `most` forced tokens of a text that has many more; `None` if it may have fewer.
+    ///
+    /// The tokenizer takes time for each byte of the text, and a constant may have tens of thousands.
+    fn first_forced(&mut self, most: usize) -> Result<Option<Vec<i32>>, Error> {
+        /// Tokens at the end of a part of a text that its continuation may change.
+        const UNSETTLED: usize = 16;
+        let bytes = self.matcher.compute_ff_bytes();
+        self.check()?;
+        let mut length = (most + UNSETTLED).saturating_mul(8);
+        while length < bytes.len() {
+            let (tokens, _) = self.compiler.env.tokenize_bytes_marker(&bytes[..length]);
+            if tokens.len() >= most + UNSETTLED {
+                return Ok(Some(tokens.into_iter().take(most).map(|token| token as i32).collect()));
+            }
+            length *= 2;
+        }
+        Ok(None)
     }
 
     /// Number of the tokens in `forced` that the tokenizer itself yields for the text so far followed by
@@ -187,6 +211,15 @@ impl<'c> Constraint<'c> {
             return Ok(0);
         }
         self.matcher.validate_tokens(&tokens).map_err(Error::constraint)
+    }
+
+    /// True if the current grammar allows `token` next, or the text to end if it is an end token. The validator
+    /// may still refuse it.
+    ///
+    /// # Errors
+    /// [`Error::Constraint`] when the matcher fails.
+    pub fn may_follow(&mut self, token: i32) -> Result<bool, Error> {
+        if self.is_end(token) { self.grammar_may_end() } else { Ok(self.takes(&[token])? > 0) }
     }
 
     /// Appends `token` if it may follow; otherwise changes nothing and returns `false`.

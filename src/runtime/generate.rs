@@ -1,7 +1,14 @@
 //! The generation loop: sample a token, check it against the constraint, decode it, until the text is complete.
 
 use super::{
-    Constraint, Drafter, Error, Sampler, Session, Vocabulary, backtrack::Backtracker, cpu, sequence::Sequence,
+    Constraint, Drafter, Error, Sampler, Session, Vocabulary,
+    backtrack::{Backtracker, Choice},
+    cpu,
+    kernels::FEW_TOKENS,
+    near_tie::ExactPart,
+    repetition::Repetition,
+    sequence::Sequence,
+    validator::{Position, Scalar},
 };
 use std::{
     ops::{AddAssign, ControlFlow},
@@ -17,6 +24,8 @@ pub enum Finish {
     Budget,
     /// The context was full.
     Context,
+    /// The model repeated itself.
+    Repetition(Repetition),
     /// The reader callback stopped it.
     Dismissed,
 }
@@ -40,6 +49,23 @@ pub struct Completion {
     pub steps: Steps,
 }
 
+/// Limits of a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Token budget.
+    pub tokens: usize,
+    /// Stops a model that repeats itself: in free text, or within one string of a JSON value. Tokens that the grammar
+    /// forces do not count; see [`Repetition::at_end`].
+    pub repetition: bool,
+}
+
+impl From<usize> for Limits {
+    /// A token budget alone.
+    fn from(tokens: usize) -> Limits {
+        Limits { tokens, repetition: false }
+    }
+}
+
 /// Counts of decodes and their tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
@@ -53,6 +79,10 @@ pub struct Steps {
     pub drafted: usize,
     /// Drafted tokens that were right.
     pub accepted: usize,
+    /// Near ties: choices that were made again.
+    pub ties: usize,
+    /// Tokens that were decoded again for them, each by itself.
+    pub again: usize,
 }
 
 impl AddAssign for Steps {
@@ -62,11 +92,12 @@ impl AddAssign for Steps {
         self.forced += other.forced;
         self.drafted += other.drafted;
         self.accepted += other.accepted;
+        self.ties += other.ties;
+        self.again += other.again;
     }
 }
 
-/// Number of tokens in one decode. All modes give the same text except where two tokens are nearly tied:
-/// llama.cpp's order of summation depends on the number of tokens in a decode.
+/// Number of tokens in one decode. Greedy sampling gives the same text in all modes, see [`constrained`].
 pub enum DecodeMode<'d> {
     /// One token.
     Exact,
@@ -76,11 +107,14 @@ pub enum DecodeMode<'d> {
     Drafted(&'d mut Drafter),
 }
 
-/// Generates a text of `constraint`'s grammar after the tokens in `sequence`, with at most `budget` tokens.
+/// Generates a text of `constraint`'s grammar after the tokens in `sequence`, within `limits`.
 /// `reader` gets the whole text after each sampled or forced token.
 ///
 /// Forced tokens are appended without sampling. The last token of a complete text is not decoded, since nothing
 /// follows it.
+///
+/// llama.cpp's order of summation depends on the number of tokens in a decode. A greedy choice between tokens that this
+/// might swap, by [`Sequence::noise`], is made again after decoding one token at a time.
 ///
 /// # Errors
 /// [`Error::Unsatisfied`] if every generated value fails its check, [`Error::NoToken`], and the errors of
@@ -89,16 +123,20 @@ pub fn constrained(
     sequence: &mut impl Sequence,
     constraint: &mut Constraint<'_>,
     sampler: &mut Sampler,
-    budget: usize,
+    limits: impl Into<Limits>,
     mut mode: DecodeMode<'_>,
     mut reader: impl FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<Completion, Error> {
     let started = Instant::now();
+    let Limits { tokens: budget, repetition } = limits.into();
     let mut backtracker = Backtracker::default();
+    let mut exact = ExactPart::new(sequence, if sampler.is_greedy() { sequence.noise() } else { 0.0 });
     let mut steps = Steps::default();
     let mut first_choice = None;
     // Tokens of the text that are not yet decoded.
     let mut pending = Vec::new();
+    // Tokens up to the last forced one.
+    let mut forced_end = 0;
     let finish = loop {
         let room = sequence.n_ctx().saturating_sub(sequence.n_past() + pending.len());
         let before = pending.len();
@@ -108,8 +146,11 @@ pub fn constrained(
             &mut pending,
         )?;
         steps.forced += pending.len() - before;
-        if pending.len() > before && reader(constraint.written()).is_break() {
-            break Finish::Dismissed;
+        if pending.len() > before {
+            forced_end = backtracker.tokens().len();
+            if reader(constraint.written()).is_break() {
+                break Finish::Dismissed;
+            }
         }
         if constraint.is_complete() {
             break Finish::Stop;
@@ -121,12 +162,22 @@ pub fn constrained(
             break Finish::Context;
         }
         if !pending.is_empty() {
-            decode(sequence, constraint, &backtracker, &pending, &mut mode, &mut steps)?;
+            decode(sequence, constraint, backtracker.tokens(), &pending, &mut mode, &mut exact, &mut steps)?;
             pending.clear();
         }
-        let Some(token) = backtracker.choose(sequence.logits(), sampler, constraint)? else {
-            backtracker.back_out(sequence, constraint)?;
-            continue;
+        let noise = exact.noise(sequence);
+        let token = match backtracker.choose(sequence.logits(), sampler, constraint, noise)? {
+            Choice::Token(token) => token,
+            Choice::NearTie => {
+                exact.restore(sequence, backtracker.tokens(), &mut steps)?;
+                continue;
+            }
+            Choice::None => {
+                if let Some(n_past) = backtracker.back_out(sequence, constraint)? {
+                    exact.rewound(n_past);
+                }
+                continue;
+            }
         };
         first_choice.get_or_insert_with(Instant::now);
         if constraint.is_end(token) {
@@ -135,6 +186,13 @@ pub fn constrained(
         pending.push(token);
         if reader(constraint.written()).is_break() {
             break Finish::Dismissed;
+        }
+        let chosen = backtracker.tokens().get(forced_end..).unwrap_or_default();
+        if repetition
+            && let Some(found) = Repetition::at_end(chosen)
+            && found.tokens() <= backtracker.tokens().len() - loose_start(constraint)
+        {
+            break Finish::Repetition(found);
         }
     };
     if let DecodeMode::Drafted(drafter) = mode {
@@ -145,50 +203,75 @@ pub fn constrained(
     Ok(Completion { tokens, decoded, text, finish, time: started.elapsed(), first_choice, steps })
 }
 
-/// Decodes the `pending` tokens, the last ones of the text of `backtracker`.
+/// Number of tokens before the string or the free text that the text of `constraint` ends in; all of them if it ends in
+/// neither.
+fn loose_start(constraint: &Constraint<'_>) -> usize {
+    match constraint.position() {
+        Position { scalar: Some(Scalar::String), .. } => constraint.value_start(),
+        Position { depth: 0, scalar: None } => 0,
+        _ => constraint.n_tokens(),
+    }
+}
+
+/// Decodes the `pending` tokens, the last ones of `text`.
 fn decode(
     sequence: &mut impl Sequence,
     constraint: &mut Constraint<'_>,
-    backtracker: &Backtracker,
+    text: &[i32],
     pending: &[i32],
     mode: &mut DecodeMode<'_>,
+    exact: &mut ExactPart,
     steps: &mut Steps,
 ) -> Result<(), Error> {
     let known = sequence.ahead().iter().zip(pending).take_while(|(guess, token)| guess == token).count();
-    steps.accepted += known;
-    let new = pending.len() - known;
+    let new = &pending[known..];
+    if known > 0 {
+        sequence.append(&pending[..known])?;
+        steps.accepted += known;
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
+    let together = exact.allows_batches(text.len());
+    let mut count = |before: usize, rows: usize| {
+        exact.decoded(before, rows);
+        steps.decodes += 1;
+        steps.rows += rows;
+    };
+    let before = sequence.n_past();
     match mode {
-        DecodeMode::Exact => {
-            for token in pending {
-                sequence.append(&[*token])?;
+        DecodeMode::Forced if together => {
+            for (nth, part) in new.chunks(FEW_TOKENS).enumerate() {
+                sequence.append(part)?;
+                count(before + nth * FEW_TOKENS, part.len());
             }
-            steps.decodes += pending.len();
-            steps.rows += pending.len();
         }
-        DecodeMode::Forced => {
-            sequence.append(pending)?;
-            steps.decodes += 1;
-            steps.rows += pending.len();
-        }
-        DecodeMode::Drafted(_) if new == 0 => {
-            sequence.append(pending)?;
-        }
-        DecodeMode::Drafted(drafter) => {
+        DecodeMode::Drafted(drafter) if together => {
+            let (first, last) = new.split_at((new.len() - 1) / FEW_TOKENS * FEW_TOKENS);
+            for (nth, part) in first.chunks(FEW_TOKENS).enumerate() {
+                sequence.append(part)?;
+                count(before + nth * FEW_TOKENS, part.len());
+            }
             let takes = |token| Ok(constraint.takes(&[token])? > 0);
-            let mut draft = drafter.draft(backtracker.tokens(), new, takes)?;
-            draft.truncate(constraint.takes(&draft)?);
+            let mut draft = drafter.draft(text, last.len(), takes)?;
+            draft.truncate(constraint.takes(&draft)?.min(FEW_TOKENS - last.len()));
             let started = cpu::thread_time();
-            let rows = sequence.append_drafted(pending, &draft)?;
+            let rows = sequence.append_drafted(last, &draft)?;
             drafter.took(rows, cpu::thread_time().saturating_sub(started));
-            steps.decodes += 1;
-            steps.rows += rows;
-            steps.drafted += rows.saturating_sub(new);
+            count(before + first.len(), rows);
+            steps.drafted += rows.saturating_sub(last.len());
+        }
+        _ => {
+            for (nth, token) in new.iter().enumerate() {
+                sequence.append(&[*token])?;
+                count(before + nth, 1);
+            }
         }
     }
     Ok(())
 }
 
-/// Generates text without a grammar, at most `budget` tokens. It stops when the text ends with `until`, or
+/// Generates text without a grammar, within `limits`. It stops when the text ends with `until`, or
 /// before a token that ends the turn or for which `stops_before` is true.
 ///
 /// # Errors
@@ -197,11 +280,12 @@ pub fn free(
     session: &mut Session<'_>,
     vocabulary: &Vocabulary,
     sampler: &mut Sampler,
-    budget: usize,
+    limits: impl Into<Limits>,
     until: Option<&str>,
     mut stops_before: impl FnMut(i32) -> bool,
 ) -> Result<Completion, Error> {
     let started = Instant::now();
+    let Limits { tokens: budget, repetition } = limits.into();
     let mut tokens = Vec::new();
     let mut text = Vec::new();
     let mut first_choice = None;
@@ -211,6 +295,9 @@ pub fn free(
         }
         if tokens.len() >= budget {
             break Finish::Budget;
+        }
+        if repetition && let Some(found) = Repetition::at_end(&tokens) {
+            break Finish::Repetition(found);
         }
         if session.n_past() >= session.n_ctx() {
             break Finish::Context;

@@ -26,6 +26,14 @@ impl Default for Sampling {
     }
 }
 
+/// A sampled token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Pick {
+    pub token: i32,
+    /// Distance of its logit from that of the next best allowed token; infinite without one, and above temperature 0.
+    pub lead: f32,
+}
+
 /// A [`Sampling`] with the state of its random numbers.
 pub struct Sampler {
     sampling: Sampling,
@@ -38,12 +46,17 @@ impl Sampler {
         Sampler { sampling, random: SplitMix64::new(sampling.seed) }
     }
 
+    /// True if the most likely token is taken, without randomness.
+    pub fn is_greedy(&self) -> bool {
+        self.sampling.temperature == 0.0
+    }
+
     /// Samples a token without a constraint; `logits` has one number per token.
     ///
     /// # Errors
     /// [`Error::NoToken`] if no logit is finite.
     pub fn choose(&mut self, logits: &[f32]) -> Result<i32, Error> {
-        self.pick(logits, |_| true)?.ok_or(Error::NoToken)
+        Ok(self.pick(logits, |_| true)?.ok_or(Error::NoToken)?.token)
     }
 
     /// Samples a token among those that are `allowed`; `None` if none of them has a finite logit.
@@ -54,18 +67,17 @@ impl Sampler {
         &mut self,
         logits: &[f32],
         allowed: impl Fn(i32) -> bool,
-    ) -> Result<Option<i32>, Error> {
-        let finite = || logits.iter().copied().enumerate().filter(|&(_, logit)| logit > f32::NEG_INFINITY);
-        let candidates = || finite().filter(|&(id, _)| allowed(id as i32));
-        let token = if self.sampling.temperature == 0.0 {
-            // Of equal logits the lowest id, as everyone does.
-            candidates().reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(id, _)| id)
+    ) -> Result<Option<Pick>, Error> {
+        let pick = if self.is_greedy() {
+            greedy(logits, allowed)
         } else {
-            self.draw(candidates().collect())
+            let finite = logits.iter().copied().enumerate().filter(|&(_, logit)| logit > f32::NEG_INFINITY);
+            let token = self.draw(finite.filter(|&(id, _)| allowed(id as i32)).collect());
+            token.map(|id| Pick { token: id as i32, lead: f32::INFINITY })
         };
-        match token {
-            None if finite().next().is_none() => Err(Error::NoToken),
-            token => Ok(token.map(|id| id as i32)),
+        match pick {
+            None if !logits.iter().any(|&logit| logit > f32::NEG_INFINITY) => Err(Error::NoToken),
+            pick => Ok(pick),
         }
     }
 
@@ -92,6 +104,21 @@ impl Sampler {
         // Rounding may leave a remainder after the last one.
         Some(candidates[kept - 1].0)
     }
+}
+
+/// The allowed token with the largest logit; of equal ones the lowest id, as everyone does.
+fn greedy(logits: &[f32], allowed: impl Fn(i32) -> bool) -> Option<Pick> {
+    let (mut best, mut first, mut second) = (None, f32::NEG_INFINITY, f32::NEG_INFINITY);
+    for (id, &logit) in logits.iter().enumerate() {
+        if logit > second && allowed(id as i32) {
+            if logit > first {
+                (best, second, first) = (Some(id as i32), first, logit);
+            } else {
+                second = logit;
+            }
+        }
+    }
+    best.map(|token| Pick { token, lead: first - second })
 }
 
 /// Number of `weights` that top-p and then min-p keep, at least one. The weights are sorted, the first and
@@ -126,6 +153,19 @@ mod tests {
         let mut sampler = Sampler::new(Sampling::default());
         assert_eq!(sampler.choose(&[0.5, 2.0, 2.0, f32::NAN]).unwrap(), 1);
         assert!(sampler.choose(&[f32::NAN, f32::NEG_INFINITY]).is_err());
+    }
+
+    #[test]
+    fn the_lead_of_the_best_token_is_over_the_next_one_that_is_allowed() {
+        let mut sampler = Sampler::new(Sampling::default());
+        let mut lead = |logits: &[f32], without: i32| {
+            let pick = sampler.pick(logits, |id| id != without).unwrap().unwrap();
+            (pick.token, pick.lead)
+        };
+        assert_eq!(lead(&[0.5, 2.0, f32::NAN, 1.75, 2.0], -1), (1, 0.0));
+        assert_eq!(lead(&[0.5, 2.0, 1.75, f32::INFINITY], 3), (1, 0.25));
+        assert_eq!(lead(&[1.75, 0.5, 2.0], 2), (0, 1.25));
+        assert_eq!(lead(&[0.5, f32::NEG_INFINITY, 2.0], 2), (0, f32::INFINITY));
     }
 
     #[test]

@@ -34,6 +34,12 @@ pub trait Sequence {
     /// A memory that cannot be cut there, or a failure of the model.
     fn rewind(&mut self, n_past: usize) -> Result<(), Error>;
 
+    /// Upper bound on how much decoding several tokens together moves the distance between two of the largest logits; 0
+    /// if it does not, or if the sequence cannot be rewound.
+    fn noise(&self) -> f32 {
+        0.0
+    }
+
     /// Number of tokens in it.
     fn n_past(&self) -> usize;
 
@@ -60,6 +66,10 @@ impl Sequence for Session<'_> {
 
     fn rewind(&mut self, n_past: usize) -> Result<(), Error> {
         Session::rewind(self, n_past)
+    }
+
+    fn noise(&self) -> f32 {
+        Session::noise(self)
     }
 
     fn n_past(&self) -> usize {

@@ -20,6 +20,9 @@ const SEQ_ID: i32 = 0;
 /// llama.cpp rounds the context length up to a multiple of this.
 const CONTEXT_STEP: usize = 256;
 
+/// Noise of batches, in standard deviations of the logits.
+const NOISE: f32 = 0.1;
+
 /// Options of a session.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -162,6 +165,13 @@ impl<'m> Session<'m> {
         self.sequence.logits(&self.context)
     }
 
+    /// Upper bound on how much decoding a few tokens together moves the distance between two of the largest logits; 0 if
+    /// it does not, if the sequence cannot be rewound, and without logits.
+    pub fn noise(&self) -> f32 {
+        let SessionContext { can_draft, keeps_bits, .. } = self.context;
+        if can_draft && !keeps_bits { NOISE * deviation(self.logits()) } else { 0.0 }
+    }
+
     /// Removes all but the first `n_past` tokens, at least one. The last kept token is decoded again for its
     /// logits.
     ///
@@ -179,6 +189,15 @@ impl<'m> Session<'m> {
     pub fn cut(&mut self, n_past: usize) -> Result<(), Error> {
         self.sequence.cut(&mut self.context, n_past)
     }
+}
+
+/// The standard deviation of the finite ones of `logits`; 0 without any.
+fn deviation(logits: &[f32]) -> f32 {
+    let finite = || logits.iter().filter(|logit| logit.is_finite()).map(|&logit| f64::from(logit));
+    let n = finite().count().max(1) as f64;
+    let mean = finite().sum::<f64>() / n;
+    let variance = finite().map(|logit| (logit - mean).powi(2)).sum::<f64>() / n;
+    variance.sqrt() as f32
 }
 
 fn context_length(

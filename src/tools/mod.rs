@@ -137,6 +137,18 @@ impl ToolSet {
         }
     }
 
+    /// A set with only the tools of these names, in the order of this set.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTool`] with the existing names, for the first name that is not among them.
+    pub fn only_these(&self, names: &[String]) -> Result<ToolSet, Error> {
+        for name in names {
+            self.only(name)?;
+        }
+        let tools = self.tools.iter().filter(|tool| names.contains(&tool.name)).cloned().collect();
+        Ok(ToolSet { tools, warnings: Vec::new() })
+    }
+
     /// The chat template's `tools`: each tool's JSON in OpenAI's form, as given.
     pub fn sources(&self) -> Vec<Value> {
         self.tools.iter().map(|tool| tool.source.clone()).collect()

@@ -367,8 +367,26 @@ fn a_request_body_decides_on_the_answer_and_options_override_it() {
     let (code, _, stderr) = answer(&[], &body(json!({"max_tokens": 5})));
     assert!(code == 1 && stderr.contains("the budget of 5 tokens"), "{stderr}");
     assert_eq!(answer(&["--max-tokens", "200"], &body(json!({"max_tokens": 5}))).0, 0);
+    let (code, call, stderr) = answer(&[], &body(json!({"stop": "Oakland"})));
+    assert!(
+        code == 0 && call.contains("Oakland") && stderr.contains("`stop` has no effect"),
+        "{call} {stderr}"
+    );
+    let allowed = |names: &[&str]| {
+        let tools: Vec<Value> =
+            names.iter().map(|name| json!({"type": "function", "function": {"name": name}})).collect();
+        json!({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": tools}})
+    };
+    for name in ["respond_to_user", "ReserveRestaurant"] {
+        let choice = json!({"tool_choice": allowed(&[name])});
+        assert_eq!(answer(&["--output", "name"], &body(choice)).1, format!("{name}\n"));
+    }
+    let overridden = body(json!({"tool_choice": allowed(&["respond_to_user"])}));
+    let (_, name, _) = answer(&["--tool-choice", "required", "--output", "name"], &overridden);
+    assert_eq!(name, "FindRestaurants\n");
     for (more, message) in [
-        (json!({"stop": ["x"]}), "the request's `stop` cannot be held"),
+        (json!({"stop": ["a", "b", "c", "d", "e"]}), "the request's `stop` has 5 strings; up to 4"),
+        (json!({"tool_choice": allowed(&["nobody"])}), "there is no tool `nobody`"),
         (json!({"response_format": format}), "the request has `tools` and a `response_format`"),
         (
             json!({"tool_choice": "required", "tools": null}),

@@ -8,7 +8,8 @@ use crate::{
 use edgecall::{
     Kind,
     call::{
-        self, Answer, Choice, End, Error, PromptTemplate, Request, Settings, Think, openai::ChatCompletion,
+        self, Answer, Choice, End, Error, PromptTemplate, Request, Settings, StopStrings, Think,
+        openai::ChatCompletion,
     },
     chat::Conversation,
     convert::FileType,
@@ -84,6 +85,77 @@ fn without_tools_the_answer_is_text_or_json_of_a_schema() {
     assert!([1.0, 2.0, 3.0, 4.0].contains(&value["price"].as_f64().unwrap()), "{value}");
     let cut = ask(&request, &Settings { max_tokens: 2, ..settings() }).unwrap_err();
     assert_eq!(cut.kind(), Kind::Negative);
+}
+
+#[test]
+fn only_allowed_tools_are_called_and_all_are_shown() {
+    let (tools, conversation) = (restaurants(), search());
+    let names: Vec<String> = tools.iter().map(|tool| tool.name().to_owned()).collect();
+    let ask = |allowed: Option<Vec<String>>, choice| {
+        ask(&Request { allowed, choice, ..Request::new(&conversation, Some(&tools)) }, &settings())
+    };
+    let free = ask(None, Choice::Required).unwrap();
+    for without in 0..names.len() {
+        let allowed: Vec<String> = names
+            .iter()
+            .enumerate()
+            .filter(|&(nth, _)| nth != without)
+            .map(|(_, name)| name.clone())
+            .collect();
+        for choice in [Choice::Required, Choice::Auto] {
+            let answer = ask(Some(allowed.clone()), choice).unwrap();
+            assert!(answer.calls.iter().all(|call| allowed.iter().any(|name| name == call.name())));
+            assert_eq!(answer.timings.prompt_tokens, free.timings.prompt_tokens);
+            if allowed.iter().any(|name| name == free.calls[0].name()) {
+                assert_eq!(answer.calls, free.calls);
+            }
+        }
+    }
+    let error = ask(Some(vec!["nobody".into()]), Choice::Required).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage, "{error}");
+}
+
+#[test]
+fn a_text_ends_before_a_stop_string_and_a_call_is_not_cut_by_one() {
+    let conversation = search();
+    let limits = Settings { max_tokens: 40, ..settings() };
+    let stop = |strings: &[&str]| {
+        StopStrings::new("stop", strings.iter().map(ToString::to_string).collect()).unwrap()
+    };
+    let text = ask(&Request::new(&conversation, None), &limits).unwrap().content.unwrap();
+    assert!(text.is_ascii() && text.len() > 60, "{text:?}");
+    // Any three bytes, which need not be the end of a token or its beginning.
+    for at in (0..text.len() - 3).step_by(7) {
+        let string = &text[at..at + 3];
+        let request = Request { stop: stop(&["not in it", string]), ..Request::new(&conversation, None) };
+        let mut shown = String::new();
+        let answer =
+            call::ask(pocket::loaded(), &PromptTemplate::default(), &request, &limits, &mut |piece| {
+                shown += piece;
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        assert_eq!(answer.content.as_deref(), text.find(string).map(|first| &text[..first]), "{string:?}");
+        assert_eq!((answer.end, shown), (End::Complete, answer.content.unwrap()), "{string:?}");
+    }
+    let request = Request { stop: stop(&["not in it"]), ..Request::new(&conversation, None) };
+    let mut shown = String::new();
+    let whole = call::ask(pocket::loaded(), &PromptTemplate::default(), &request, &limits, &mut |piece| {
+        shown += piece;
+        ControlFlow::Continue(())
+    });
+    assert_eq!((whole.unwrap().content.unwrap(), shown), (text.clone(), text));
+
+    let tools = restaurants();
+    for choice in [Choice::Auto, Choice::Required] {
+        let request = Request {
+            choice,
+            stop: stop(&["\"", "Oakland", "<", "}"]),
+            ..Request::new(&conversation, Some(&tools))
+        };
+        let answer = ask(&request, &settings()).unwrap();
+        assert_eq!(answer.calls[0].name(), "FindRestaurants");
+    }
 }
 
 #[test]

@@ -118,9 +118,15 @@ mod profile_calls;
 mod quantizer;
 /// A conversion that cannot be right is refused, and leaves no file behind.
 mod refused;
+/// A model that repeats itself ends early.
+#[cfg(feature = "engine")]
+mod repetition;
 /// A prompt, context or model that is too large is refused early, with the numbers.
 #[cfg(feature = "engine")]
 mod room;
+/// Drafts and batches of forced tokens change the speed of a greedy answer, never the answer.
+#[cfg(feature = "engine")]
+mod same_answer;
 /// The grammar of a JSON Schema and its validator accept the same texts.
 #[cfg(feature = "engine")]
 mod schema;

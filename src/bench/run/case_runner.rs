@@ -13,7 +13,7 @@ use crate::{
         row::{Cost, Mode, Row, RowKey, Variant},
     },
     call::{self, RenderedPrompt},
-    runtime::{self, Completion, DecodeMode, Finish, Prefix, Sampler, Sampling, Session, generate},
+    runtime::{self, Completion, DecodeMode, Finish, Limits, Prefix, Sampler, Sampling, Session, generate},
     schema::KeyOrder,
     tools::{ToolCall, ToolSet, dialect::Dialect, turn::Turn},
 };
@@ -211,12 +211,12 @@ impl<'m> CaseRunner<'m> {
     fn generate(&mut self, mode: Mode, tools: &ToolSet) -> Result<Completion> {
         let model = &self.loaded.model;
         let mut sampler = Sampler::new(Sampling::default());
-        let (session, budget) = (self.prefix.session(), self.max_tokens);
+        let (session, limits) = (self.prefix.session(), Limits { tokens: self.max_tokens, repetition: true });
         let key_order = match mode {
             Mode::Free => {
                 let until = None;
                 let vocabulary = model.vocabulary();
-                return Ok(generate::free(session, vocabulary, &mut sampler, budget, until, |_| false)?);
+                return Ok(generate::free(session, vocabulary, &mut sampler, limits, until, |_| false)?);
             }
             Mode::Any => KeyOrder::Any,
             Mode::Schema => KeyOrder::Schema,
@@ -224,7 +224,7 @@ impl<'m> CaseRunner<'m> {
         let turn = Turn::new(tools, self.dialect, key_order)?;
         let mut constraint = call::constraint(model.compiler()?, &turn)?;
         let reader = |_: &[u8]| ControlFlow::Continue(());
-        Ok(generate::constrained(session, &mut constraint, &mut sampler, budget, DecodeMode::Forced, reader)?)
+        Ok(generate::constrained(session, &mut constraint, &mut sampler, limits, DecodeMode::Forced, reader)?)
     }
 }
 
@@ -233,6 +233,7 @@ fn finish_name(finish: Finish) -> &'static str {
         Finish::Stop => "stop",
         Finish::Budget => "budget",
         Finish::Context => "context",
+        Finish::Repetition(_) => "repetition",
         Finish::Dismissed => "dismissed",
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 /// probabilities: the split of prompts into pieces, the reuse of cache cells, the tokens that the grammar forces or
 /// allows and how they are decoded, the choice between equally likely tokens, the text on which probabilities are
 /// measured. Changes that the key already covers need no new number: the engine's build, the prompt's text, settings.
-pub const RULES: u32 = 1;
+pub const RULES: u32 = 2;
 
 /// A model with its runtime options and role.
 #[derive(Clone, Copy)]

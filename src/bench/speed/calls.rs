@@ -14,8 +14,8 @@ use crate::{
     call::{self, Draft},
     machine::{Heat, Thermometer},
     runtime::{
-        self, Compiler, Completion, DecodeMode, Finish, Model, Options, Prefix, Sampler, Sampling, Session,
-        Steps, Vocabulary, draft::Drafter, generate,
+        self, Compiler, Completion, DecodeMode, Finish, Limits, Model, Options, Prefix, Sampler, Sampling,
+        Session, Steps, Vocabulary, draft::Drafter, generate,
     },
     schema::KeyOrder,
     tools::{ToolSet, check, dialect::Dialect, turn::Turn},
@@ -63,6 +63,10 @@ pub struct Calls {
     pub drafted: usize,
     /// Accepted draft tokens.
     pub accepted: usize,
+    /// Choices between nearly tied tokens, made again after decoding one token at a time.
+    pub near_ties: usize,
+    /// Tokens that were decoded again for them.
+    pub decoded_again: usize,
     /// Seconds in total.
     pub wall_s: f64,
     /// CPU seconds, summed over all threads.
@@ -199,14 +203,15 @@ impl Caller<'_> {
             }
         };
         let mut sampler = Sampler::new(Sampling::default());
-        let (session, budget) = (self.prefix.session(), settings.max_tokens);
+        let limits = Limits { tokens: settings.max_tokens, repetition: true };
+        let session = self.prefix.session();
         let written = if settings.free {
-            generate::free(session, self.vocabulary, &mut sampler, budget, None, |_| false)
+            generate::free(session, self.vocabulary, &mut sampler, limits, None, |_| false)
         } else {
             let turn = Turn::new(tools, self.dialect, KeyOrder::Any)?;
             let mut constraint = call::constraint(self.compiler, &turn)?;
             let reader = |_: &[u8]| ControlFlow::Continue(());
-            generate::constrained(session, &mut constraint, &mut sampler, budget, decode_mode, reader)
+            generate::constrained(session, &mut constraint, &mut sampler, limits, decode_mode, reader)
         };
         match written {
             Ok(written) => {
@@ -231,6 +236,8 @@ impl Caller<'_> {
             forced: steps.forced,
             drafted: steps.drafted,
             accepted: steps.accepted,
+            near_ties: steps.ties,
+            decoded_again: steps.again,
             outside_prefill_s,
             outside_prefill_ms_per_token: outside_prefill_s * 1e3 / tokens,
             decodes_per_token: steps.decodes as f64 / tokens,

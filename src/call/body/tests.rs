@@ -69,7 +69,15 @@ fn what_a_request_asks_for_is_held() {
                 ..default()
             },
         ),
-        (json!({"frequency_penalty": 0, "logprobs": false, "stop": [], "logit_bias": {}}), default()),
+        (json!({"frequency_penalty": 0, "logprobs": false, "logit_bias": {}}), default()),
+        (json!({"stop": []}), RequestFields { stop: Some(StopStrings::default()), ..default() }),
+        (
+            json!({"stop_sequences": ["\n", "x"]}),
+            RequestFields {
+                stop: Some(StopStrings::new("", vec!["\n".into(), "x".into()]).unwrap()),
+                ..default()
+            },
+        ),
     ] {
         assert_eq!(read(body.clone()).unwrap(), expected, "{body}");
     }
@@ -78,13 +86,30 @@ fn what_a_request_asks_for_is_held() {
 #[test]
 fn what_cannot_be_held_is_refused_by_name() {
     for (body, message) in [
-        (json!({"stop": ["\n"]}), "the request's `stop` cannot be held"),
-        (json!({"stop": "x"}), "the request's `stop` cannot be held"),
+        (json!({"stop": ["a", "b", "c", "d", "e"]}), "the request's `stop` has 5 strings; up to 4"),
+        (json!({"stop": ["a", ""]}), "the request's `stop` has an empty string"),
+        (
+            json!({"stop": ["a", 1]}),
+            "the request's `stop` is an array; a string or a list of strings is expected",
+        ),
+        (json!({"stop": 1}), "the request's `stop` is a number"),
         (json!({"n": 2}), "the request's `n` is 2"),
         (json!({"frequency_penalty": 0.5}), "the request's `frequency_penalty` cannot be held"),
         (json!({"logit_bias": {"1": 2}}), "the request's `logit_bias` cannot"),
         (json!({"logprobs": true}), "the request's `logprobs` cannot"),
-        (json!({"tool_choice": {"type": "allowed_tools"}}), "the request's `tool_choice` is `allowed_tools`"),
+        (
+            json!({"tool_choice": {"type": "allowed_tools"}}),
+            "the request's `tool_choice` allows tools in no mode",
+        ),
+        (
+            json!({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": []}}),
+            "the request's `tool_choice` allows no tools",
+        ),
+        (
+            json!({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp", "name": "f"}]}}),
+            "the request's `tool_choice` allows something that is not the name of a function",
+        ),
+        (json!({"tool_choice": {"type": "custom"}}), "the request's `tool_choice` is `custom`"),
         (json!({"tool_choice": {"type": "function"}}), "the request's `tool_choice` names no function"),
         (json!({"tool_choice": true}), "the request's `tool_choice` is a boolean"),
         (json!({"parallel_tool_calls": "no"}), "the request's `parallel_tool_calls` is a string"),
@@ -111,4 +136,19 @@ fn what_cannot_be_held_is_refused_by_name() {
     }
     let warned = read(json!({"conversation_id": 5, "source": "x"})).unwrap();
     assert_eq!(warned.warnings, ["the request's `conversation_id`, `source` has no effect: not known here"]);
+}
+
+#[test]
+fn allowed_tools_are_read_as_chat_completions_and_as_responses_write_them() {
+    let nested = json!({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [
+        {"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "g"}}]}});
+    let flat =
+        json!({"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}]});
+    let read = |choice: Value| {
+        let read = read(json!({"tool_choice": choice})).unwrap();
+        (read.choice.unwrap(), read.allowed)
+    };
+    assert_eq!(read(nested), (Choice::Auto, Some(vec!["f".into(), "g".into()])));
+    assert_eq!(read(flat), (Choice::Required, Some(vec!["f".into()])));
+    assert_eq!(read(json!("auto")), (Choice::Auto, None));
 }

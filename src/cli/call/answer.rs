@@ -72,13 +72,18 @@ pub fn comment(answer: &Answer, output: OutputArg) {
     if output != OutputArg::Openai {
         say(answer.reasoning.as_deref());
     }
-    if answer.end == End::CutOff {
-        let what = if answer.calls.is_empty() {
-            "the text is cut off"
-        } else {
-            "the call is closed with what was complete"
-        };
-        say(Some(&format!("warning: the tokens ran out before the model was done; {what} (--max-tokens)")));
+    let what = match answer.calls.is_empty() {
+        true => "the text is cut off",
+        false => "the call is closed with what was complete",
+    };
+    match answer.end {
+        End::Complete => {}
+        End::CutOff => {
+            say(Some(&format!(
+                "warning: the tokens ran out before the model was done; {what} (--max-tokens)"
+            )));
+        }
+        End::Repetition => say(Some(&format!("warning: the model repeats itself; {what}"))),
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
 use anyhow::Context;
 use edgecall::{
     Kind,
-    call::{self, Choice, RequestFields},
+    call::{self, Choice, RequestFields, StopStrings},
     json,
     profile::Profile,
     tools::{ToolSet, answer_schema, arguments::AnswerSchema},
@@ -23,6 +23,10 @@ pub struct Ask {
     pub tools: Option<ToolSet>,
     /// Tool choice.
     pub choice: Choice,
+    /// Names of the tools that may be called, if not all.
+    pub allowed: Option<Vec<String>>,
+    /// Strings that end a text.
+    pub stop: StopStrings,
     /// Schema of a JSON answer.
     pub schema: Option<AnswerSchema>,
 }
@@ -41,6 +45,8 @@ impl Ask {
     ) -> anyhow::Result<Ask> {
         let tools = tools(args, with_messages, fields, profile)?;
         let option = args.tool_choice.as_deref().map(Choice::from_word);
+        // An option overrides the whole field.
+        let allowed = fields.allowed.clone().filter(|_| option.is_none() && tools.is_some());
         let choice = match (option.clone(), fields.choice.clone(), &tools) {
             (Some(choice), _, Some(_)) | (None, Some(choice), Some(_)) => choice,
             (None, None, Some(_)) => profile.tool_choice.as_ref().map_or(Choice::Required, choice),
@@ -75,7 +81,8 @@ impl Ask {
             Some(schema) => Some(AnswerSchema::new(&schema, args.key_order())?),
             None => None,
         };
-        let ask = Ask { tools, choice, schema };
+        let stop = stop(args, fields, &choice, schema.is_some())?;
+        let ask = Ask { tools, choice, allowed, stop, schema };
         ask.check(args)?;
         Ok(ask)
     }
@@ -98,12 +105,39 @@ impl Ask {
             if let Choice::Named(name) = &self.choice {
                 tools.only(name)?;
             }
+            if let Some(names) = &self.allowed {
+                tools.only_these(names)?;
+            }
             if calls {
                 call::check_tools(tools, args.key_order())?;
             }
         }
         Ok(())
     }
+}
+
+/// The strings of `--stop`, or else of the request's `stop`. They end text, and only text: cut before one of them, a call
+/// or JSON would not be whole.
+fn stop(args: &Args, fields: &RequestFields, choice: &Choice, is_json: bool) -> anyhow::Result<StopStrings> {
+    let is_text = matches!(choice, Choice::None | Choice::Auto) && !is_json;
+    if !args.stop.is_empty() {
+        if !is_text {
+            return Err(CliError::usage(
+                "--stop ends answers in text, and a call or JSON ends where it is whole; take --stop away, or give \
+                 --tool-choice none or auto",
+            ));
+        }
+        return StopStrings::new("stop", args.stop.clone()).map_err(|error| match error {
+            call::Error::Field { problem, .. } => CliError::usage(format!("--stop {problem}")),
+            other => other.into(),
+        });
+    }
+    let stop = fields.stop.clone().unwrap_or_default();
+    if !is_text && !stop.is_empty() {
+        warn(&["the request's `stop` has no effect: a call or JSON ends where it is whole".to_owned()]);
+        return Ok(StopStrings::default());
+    }
+    Ok(stop)
 }
 
 /// Tools from `--tools`, or else from the conversation's file, or else from the profile.

@@ -95,6 +95,7 @@ pub fn settings(args: &Args) -> Settings {
         session: Options { n_ctx: args.ctx, ..args.context.options() },
         force: args.force,
         exact: args.exact,
+        allow_repetition: args.allow_repetition,
         draft: args.draft,
         on_prefill: None,
     }

@@ -74,13 +74,16 @@ fn counts(t: &Timings) -> String {
         "{tokens} generated: {} forced by the grammar, {chosen} chosen by the model; {decodes}",
         steps.forced
     );
-    match steps.drafted {
-        0 => text,
-        drafted => {
-            let drafted = number(drafted, "drafted token");
-            format!("{text}\n{drafted}, of which {} came true, forced ones among them", steps.accepted)
-        }
+    let mut lines = vec![text];
+    if steps.drafted > 0 {
+        let drafted = number(steps.drafted, "drafted token");
+        lines.push(format!("{drafted}, of which {} came true, forced ones among them", steps.accepted));
     }
+    if steps.ties > 0 {
+        let (ties, tokens) = (number(steps.ties, "near tie"), number(steps.again, "token"));
+        lines.push(format!("{ties} decided after decoding {tokens} again, one at a time"));
+    }
+    lines.join("\n")
 }
 
 /// `count` with its noun.
@@ -106,12 +109,13 @@ mod tests {
 
     #[test]
     fn forced_and_chosen_tokens_add_up_and_one_is_no_plural() {
-        let steps = Steps { decodes: 7, rows: 50, forced: 27, drafted: 42, accepted: 38 };
+        let steps = Steps { decodes: 7, rows: 50, forced: 27, drafted: 42, accepted: 38, ties: 1, again: 6 };
         let timings = Timings { generated_tokens: 63, steps, ..Timings::default() };
         assert_eq!(
             counts(&timings),
             "63 tokens generated: 27 forced by the grammar, 36 chosen by the model; 7 decodes\n\
-             42 drafted tokens, of which 38 came true, forced ones among them"
+             42 drafted tokens, of which 38 came true, forced ones among them\n\
+             1 near tie decided after decoding 6 tokens again, one at a time"
         );
         let steps = Steps { decodes: 1, ..Steps::default() };
         let one = Timings { generated_tokens: 1, steps, ..Timings::default() };
