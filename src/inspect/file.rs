@@ -38,7 +38,7 @@ pub struct FileReport {
     pub chat_template: Option<ChatTemplate>,
     /// Settings for calls that the file holds; left out if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub profile: Option<Profile>,
+    pub profile: Option<Box<Profile>>,
     /// Reason why its profile cannot be used; left out if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_problem: Option<String>,
@@ -62,7 +62,7 @@ impl FileReport {
         let model = facts(gguf, parameters);
         let context_length = model.context_length;
         let (profile, profile_problem) = match Profile::from_gguf(gguf) {
-            Ok(profile) => (profile, None),
+            Ok(profile) => (profile.map(Box::new), None),
             Err(error) => (None, Some(chain(&error))),
         };
         FileReport {

@@ -106,8 +106,10 @@ fn options_and_requests_stand_above_the_profile() {
     assert!(other.contains(TOOL));
     assert!(note.contains("have a system message of their own"), "{note}");
 
-    let schema =
-        at("schema.json", r#"{"type": "object", "properties": {"a": {"enum": [7]}}, "required": ["a"]}"#);
+    let schema = at(
+        "schema.json",
+        r#"{"type": "object", "properties": {"a": {"enum": [7]}}, "required": ["a"], "additionalProperties": false}"#,
+    );
     let json = succeeded(call(&model, &["hello", "--json-schema", &schema]));
     assert!(json.contains("\"a\": 7"), "{json}");
 }
