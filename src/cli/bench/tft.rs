@@ -13,6 +13,7 @@ use super::{
     outputs::{self, Output, exported},
 };
 use crate::cli::{
+    address_space::READING_BYTES,
     convert::file_types,
     exit::{self, CliError},
     numbers::{positive, whole},
@@ -28,7 +29,7 @@ use edgecall::{
         score::{metric::DEFAULT_PRIMARY, verdict::Rules},
     },
     convert::{self, FileType},
-    files, runtime,
+    files, memory, runtime,
 };
 use rows::{make_rows, measure};
 use std::{
@@ -178,6 +179,9 @@ enum Undecided {
 /// Runs the command.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     runtime::kernels::active()?;
+    if !args.conditions.force {
+        memory::check_address_space(READING_BYTES)?;
+    }
     let has_models = !args.models.is_empty() || args.checkpoint.is_some();
     args.modes = args.endpoint.modes(&args.modes, has_models)?;
     let dataset = dataset(&args)?;
