@@ -101,6 +101,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn kind(error: &anyhow::Error) -> Kind {
+    let mut system = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    // Whatever was to be done with a file: it was neither missing nor malformed.
+    if system.any(|error| error.kind() == io::ErrorKind::OutOfMemory) {
+        return Kind::Unavailable;
+    }
     for cause in error.chain() {
         if let Some(error) = cause.downcast_ref::<CliError>() {
             return error.kind;
@@ -144,6 +149,13 @@ fn number(kind: Kind) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lack_of_memory_is_no_missing_file() {
+        let source = io::Error::from(io::ErrorKind::OutOfMemory);
+        let error = error::ReadError::new(std::path::Path::new("m.gguf"), source);
+        assert_eq!(number_of(&error.into()), 69);
+    }
 
     #[test]
     fn every_exit_code_has_a_meaning() {

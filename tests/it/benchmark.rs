@@ -249,7 +249,7 @@ fn each_line_has_its_own_tools_or_else_those_of_the_job() {
     let job = r#"{"task_description": "t", "tools": [{"name": "f", "parameters": {"type": "object"}}]}"#;
     std::fs::write(folder.path().join("job_description.json"), job).unwrap();
     let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
-    let odd = json!({"type": "object", "propertys": {"n": {"type": "integer"}}});
+    let odd = json!({"type": "object", "properties": {"n": {"type": "integer", "minimun": 1}}});
     let lines = [
         line_with_tool("g", schema.clone()),
         json!({"question": [{"role": "user", "content": "go"}], "answer": {"name": "f", "parameters": {}}})
@@ -266,7 +266,7 @@ fn each_line_has_its_own_tools_or_else_those_of_the_job() {
     // Equal lists are one set.
     assert!(std::ptr::eq(dataset.cases[0].tools(), dataset.cases[2].tools()));
     let warnings = dataset.line_warnings();
-    assert!(matches!(&warnings[..], [(4, text)] if text.contains("propertys")), "{warnings:?}");
+    assert!(matches!(&warnings[..], [(4, text)] if text.contains("minimun")), "{warnings:?}");
     // A call is validated and compared by its own line's tools.
     let toolboxes = metric::Toolboxes::new(&dataset);
     let call = Call::parse(r#"{"name": "g", "arguments": {"n": "x"}}"#).unwrap();

@@ -273,3 +273,29 @@ fn a_model_that_keeps_something_else_than_keys_and_values_has_no_cache_size() {
     assert!(has_line(&output, &["KV", "cache", "—"]), "{}", stdout(&output));
     assert!(stdout(&output).contains("tokenizer         none\n"));
 }
+
+#[test]
+fn another_machine_is_named_and_the_longest_context_for_it_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small_qwen3(&folder);
+    let table = edgecall(&["--board", "pi4-1gb"], &path);
+    assert!(has_line(&table, &["pi4-1gb,", "available", "768.0"]), "{}", stdout(&table));
+    assert!(has_line(&table, &["pi4-1gb,", "all", "896.0"]) && has_line(&table, &["fits", "yes"]));
+    assert!(has_line(&table, &["longest", "context", "(tokens)", "8,192"]));
+    let json = |arguments: &[&str], path: &Path| {
+        let output = edgecall(&[arguments, &["--json"]].concat(), path);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let need = json(&["--memory", "256M"], &path)["need"].clone();
+    assert_eq!((&need["machine_name"], &need["fit"]), (&"256 MiB".into(), &"if_freed".into()));
+    assert_eq!(
+        (&need["machine"]["available_bytes"], &need["longest_n_ctx"]),
+        (&0.into(), &serde_json::Value::Null)
+    );
+    let checkpoint = json(&["--board", "pi-zero2w"], &pocket());
+    assert_eq!(checkpoint["machine_name"], "pi-zero2w");
+    assert!(checkpoint["sizes"].as_array().unwrap().iter().all(|row| row["longest_n_ctx"] == 4096));
+    let wrong = edgecall(&["--memory", "2"], &path);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("expected a size such as 512M or 2G"));
+}

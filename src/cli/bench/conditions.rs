@@ -1,7 +1,6 @@
 //! Runtime options of a run, which together with models and modes make the variants to compare.
 
 use crate::cli::{
-    address_space::READING_BYTES,
     context::{flash_attention, kv_types, on_or_off},
     numbers::positive,
     trial,
@@ -14,7 +13,7 @@ use edgecall::{
         run::{self, LoadedModel, VariantConfig, room},
     },
     machine::Machine,
-    memory::{self, ModelLoad},
+    memory::ModelLoad,
     runtime::{FlashAttention, KvType, LoadOptions, Model, Options, Trust},
 };
 use std::{
@@ -31,7 +30,7 @@ pub struct Conditions {
 
     /// Load the models even if memory seems too small
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
 
     /// Types of the KV cache to compare; the reference uses the first
     #[arg(long = "kv-type", value_name = "TYPE", value_delimiter = ',', default_value = KvType::DEFAULT)]
@@ -134,9 +133,6 @@ impl Conditions {
         let Some(path) = paths.get(reference) else { return Ok(Models::default()) };
         let plan = self.plan(paths.len(), reference, elsewhere);
         let trust = if self.trust_model { Trust::Unchecked } else { Trust::Checked };
-        if !self.force {
-            memory::check_address_space(READING_BYTES)?;
-        }
         trial::check_vocabulary(path, trust)?;
         if let Some(machine) = Machine::this().filter(|_| !self.force) {
             let loads = plan.loads.iter().map(|&(model, repack)| ModelLoad {

@@ -14,6 +14,7 @@ use super::{
     outputs::{self, Output, exported},
 };
 use crate::cli::{
+    address_space::READING_BYTES,
     convert::file_types,
     exit::{self, CliError},
     model_path,
@@ -32,7 +33,7 @@ use edgecall::{
         score::{metric::DEFAULT_PRIMARY, verdict::Rules},
     },
     convert::{self, FileType},
-    files, runtime,
+    files, memory, runtime,
 };
 use rows::{make_rows, measure};
 use std::{
@@ -191,6 +192,9 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         *path = model_path::gguf(path)?;
     }
     args.checkpoint = args.checkpoint.as_deref().map(model_path::checkpoint).transpose()?;
+    if !args.conditions.force {
+        memory::check_address_space(READING_BYTES)?;
+    }
     let has_models = !args.models.is_empty() || args.checkpoint.is_some();
     args.modes = args.endpoint.modes(&args.modes, has_models)?;
     let (dataset, files) = dataset(&args)?;
