@@ -3,7 +3,10 @@
 //! A tensor that peft would not load is left out here, too, and the user is told.
 
 use super::{
-    Error, fields,
+    Error,
+    error::Bases,
+    evidence::has_first_magnitudes,
+    fields,
     folder::Adapter,
     keys::Part,
     model::Model,
@@ -195,9 +198,9 @@ impl<'a> Application<'a> {
     }
 
     pub(super) fn shape(&self, tensor: &SourceTensor, expected: Vec<u64>) -> Error {
-        let (path, base) = (self.adapter.dir.clone(), self.model.dir.clone());
+        let bases = Box::new(Bases { given: self.model.dir.clone(), named: self.base_name() });
         let (tensor, found) = (tensor.name.clone(), tensor.shape.clone());
-        Error::Shape { path, base, tensor, found, expected, name: self.base_name() }
+        Error::Shape { path: self.adapter.dir.clone(), tensor, found, expected, bases }
     }
 
     /// Refuses an adapter that leaves every weight as it is.
@@ -213,18 +216,32 @@ impl<'a> Application<'a> {
             return Err(no_effect("`lora_alpha` is 0"));
         }
         for module in &self.modules {
-            let step = &self.model.drafts[&module.tensor].steps[module.step];
-            match step {
-                Step::Matrix(lora) | Step::Embedding(lora) => {
-                    if module.scale != 0.0 && !lora.is_zero(&self.adapter.shards)? {
-                        return Ok(());
-                    }
-                }
-                // Its magnitudes change the rows by themselves.
-                _ => return Ok(()),
+            if self.has_effect(module)? {
+                return Ok(());
             }
         }
         Err(no_effect("every lora_B is zero, as before the training"))
+    }
+
+    /// True if a module's matrices, or its magnitudes, change anything.
+    fn has_effect(&self, module: &Module) -> Result<bool, Error> {
+        let draft = &self.model.drafts[&module.tensor];
+        let shards = &self.adapter.shards;
+        let (lora, magnitude) = match &draft.steps[module.step] {
+            Step::Matrix(lora) | Step::Embedding(lora) => (lora, None),
+            Step::Dora(lora, magnitude) => (lora, Some(magnitude)),
+            Step::Bias { .. } | Step::Rows { .. } => return Ok(true),
+        };
+        if module.scale != 0.0 && !lora.is_zero(shards)? {
+            return Ok(true);
+        }
+        Ok(match (magnitude, &draft.start) {
+            (None, _) => false,
+            (Some(magnitude), Start::Base(tensor)) => {
+                !has_first_magnitudes(self.base, tensor, shards, magnitude)?
+            }
+            (Some(_), Start::Adapter { .. }) => true,
+        })
     }
 
     /// Refuses an embedding and a head of different sizes.

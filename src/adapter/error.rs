@@ -83,16 +83,9 @@ pub enum Error {
     /// A tensor whose shape does not fit the base.
     #[error(
         "{}: `{tensor}` has shape {found:?}, and {} calls for {expected:?}; the adapter was trained on another \
-         model{}", path.display(), base.display(), trained_on(name.as_deref())
+         model{}", path.display(), bases.given.display(), trained_on(bases.named.as_deref())
     )]
-    Shape {
-        path: PathBuf,
-        base: PathBuf,
-        tensor: String,
-        found: Vec<u64>,
-        expected: Vec<u64>,
-        name: Option<String>,
-    },
+    Shape { path: PathBuf, tensor: String, found: Vec<u64>, expected: Vec<u64>, bases: Box<Bases> },
     /// A rank in the file that differs from the config's.
     #[error(
         "{}: `{tensor}` has rank {found}, and adapter_config.json says {expected} (`r`, `rank_pattern`); do the two \
@@ -119,18 +112,18 @@ pub enum Error {
     NoEffect { path: PathBuf, reason: &'static str },
     /// The vocabulary of the adapter's tokenizer is not that of the base.
     #[error(
-        "{}: its tokenizer has other tokens than the base's ({differ} of {total} differ, such as id {id}: {ours:?} \
-         and {theirs:?}); the adapter was trained on another model{}", path.display(), trained_on(name.as_deref())
+        "{}: its tokenizer has other tokens than the base's ({differ} of {total} differ, such as {example}); the adapter \
+         was trained on another model{}", path.display(), trained_on(name.as_deref())
     )]
-    Vocabulary {
-        path: PathBuf,
-        differ: usize,
-        total: usize,
-        id: u64,
-        ours: String,
-        theirs: String,
-        name: Option<String>,
-    },
+    Vocabulary { path: PathBuf, differ: usize, total: usize, example: String, name: Option<String> },
+}
+
+/// The base that an adapter was held against, and the one that its config names.
+#[derive(Debug)]
+#[allow(missing_docs)] // the fields are what the messages print
+pub struct Bases {
+    pub given: PathBuf,
+    pub named: Option<String>,
 }
 
 fn trained_on(name: Option<&str>) -> String {

@@ -68,6 +68,28 @@ pub(super) fn same_rows(
     Ok(!indices.is_empty())
 }
 
+/// True if DoRA's magnitudes are the lengths of the base's rows, as before the training, in a sample of rows.
+pub(super) fn has_first_magnitudes(
+    base: &Shards,
+    tensor: &SourceTensor,
+    adapter: &Shards,
+    magnitude: &SourceTensor,
+) -> Result<bool, checkpoint::Error> {
+    /// Magnitudes may have been stored in BF16.
+    const TOLERANCE: f64 = 0.005;
+    let (width, mut raw) = (tensor.shape[1], Vec::new());
+    let (mut weights, mut length) = (vec![0.0; width as usize], [0.0]);
+    for row in sampled(tensor.shape[0]) {
+        read(base, tensor, row * width, &mut raw, &mut weights)?;
+        read(adapter, magnitude, row, &mut raw, &mut length)?;
+        let norm = weights.iter().map(|weight| f64::from(*weight).powi(2)).sum::<f64>().sqrt();
+        if (f64::from(length[0]) - norm).abs() > TOLERANCE * norm {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn sampled(rows: u64) -> impl Iterator<Item = u64> {
     let count = rows.min(SAMPLE_ROWS);
     (0..count).map(move |i| i * rows / count)

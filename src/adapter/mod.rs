@@ -36,7 +36,7 @@ mod whole;
 
 pub use apply::Module;
 pub use base::{HubCache, find_base};
-pub use error::Error;
+pub use error::{Bases, Error};
 pub use fields::Error as ConfigError;
 pub use folder::{Adapter, is_adapter};
 pub use merge::{Merge, Merged, merge};

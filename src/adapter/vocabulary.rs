@@ -43,9 +43,7 @@ pub(super) fn check(adapter: &Adapter, base: &Path) -> Result<(), Error> {
                 path: adapter.dir.clone(),
                 differ: others.len(),
                 total,
-                id,
-                ours: ours.to_owned(),
-                theirs: theirs.to_owned(),
+                example: format!("id {id}: {ours:?} and {theirs:?}"),
                 name: adapter.base_name().map(str::to_owned),
             })
         }
