@@ -68,6 +68,8 @@ pub mod memory;
 pub mod call;
 #[cfg(feature = "engine")]
 pub mod verify;
+#[cfg(feature = "engine")]
+pub mod witness;
 
 pub mod bench;
 #[cfg(feature = "engine")]

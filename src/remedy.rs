@@ -34,6 +34,8 @@ pub enum Remedy {
     PreTokenizer(Option<&'static str>),
     /// Skipping the token check.
     SkipTokenCheck,
+    /// Skipping the comparison with a witness.
+    SkipWitness,
     /// A download of the repository `id` into `folder`.
     Download {
         /// Name of the repository on the hub.
@@ -80,6 +82,7 @@ impl fmt::Display for Remedy {
             Remedy::PreTokenizer(Some(name)) => write!(f, "the pre-tokenizer `{name}`"),
             Remedy::PreTokenizer(None) => write!(f, "another pre-tokenizer"),
             Remedy::SkipTokenCheck => write!(f, "no token check"),
+            Remedy::SkipWitness => write!(f, "no comparison with a witness"),
             Remedy::Download { id, folder } => write!(f, "a download of {id} to {folder}"),
             Remedy::LongerTimeout => write!(f, "a longer time limit"),
             Remedy::MoreRetries => write!(f, "more retries, or another try later"),

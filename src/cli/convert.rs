@@ -17,7 +17,7 @@ use edgecall::{
     checkpoint::Checkpoint,
     convert::{
         self, FileType, Override, Plan, Progress, Recipe, Report, Targets,
-        report::{AnswersMade, TokenCheck},
+        report::{AnswersMade, TokenCheck, WitnessCheck},
     },
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -77,6 +77,11 @@ pub struct Args {
     #[arg(long)]
     no_answers: bool,
 
+    #[cfg(feature = "engine")]
+    /// Compare the files with what scripts/witness.py wrote beside the trainer; write none that differs
+    #[arg(long, value_name = "WITNESS.json")]
+    witness: Option<PathBuf>,
+
     /// Number of threads [default: all CPUs]
     #[arg(long, value_name = "N", value_parser = positive)]
     threads: Option<NonZero<usize>>,
@@ -107,12 +112,15 @@ struct Asked {
     /// Answers to the fixed prompts, which take a model whose tokens were checked.
     answers: bool,
     threads: Option<NonZero<usize>>,
+    #[cfg(feature = "engine")]
+    witness: Option<edgecall::witness::Witness>,
 }
 
 /// Results of the checks with llama.cpp.
 struct Checked {
     token_check: Option<TokenCheck>,
     answers: Option<AnswersMade>,
+    witness: Option<WitnessCheck>,
     warnings: Vec<String>,
 }
 
@@ -121,6 +129,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let format = Format::from_flag(args.json);
     let interrupt = interrupt()?;
     let checkpoint = Checkpoint::open(&args.checkpoint)?;
+    #[cfg(feature = "engine")]
+    let witness = args.witness.as_deref().map(edgecall::witness::Witness::read).transpose()?;
     let recipe = Recipe {
         file_types: args.types,
         overrides: args.overrides,
@@ -137,8 +147,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let mut bar = Bar::new(format);
     let mut converted = convert::convert(&checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)?;
-    let asked = Asked { token_check: !args.no_check, answers: !args.no_answers, threads: args.threads };
-    let Checked { token_check, answers, warnings } =
+    let asked = Asked {
+        token_check: !args.no_check,
+        answers: !args.no_answers,
+        threads: args.threads,
+        #[cfg(feature = "engine")]
+        witness,
+    };
+    let Checked { token_check, answers, witness, warnings } =
         checks::run(&asked, &checkpoint, &mut converted, &mut bar, &interrupt)?;
     bar.0.finish_and_clear();
     if interrupt.load(Ordering::Relaxed) {
@@ -147,6 +163,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut report = converted.publish()?;
     report.token_check = token_check;
     report.answers = answers;
+    report.witness = witness;
     report.warnings.extend(warnings);
     output::emit(&report, format)?;
     Ok(())

@@ -4,7 +4,7 @@ use edgecall::{
     Kind, bench, chat, checkpoint, convert, display::mib, gguf, http, inspect, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
-use edgecall::{cache, call, runtime, verify};
+use edgecall::{cache, call, runtime, verify, witness};
 use std::{
     error::Error,
     fmt, io,
@@ -47,7 +47,7 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
         };
     }
     #[cfg(feature = "engine")]
-    first_of!(cache, call, runtime, verify);
+    first_of!(cache, call, runtime, verify, witness);
     first_of!(bench, chat, checkpoint, convert, gguf, http, inspect, schema, tools);
     cause.is::<ReadError>().then_some(Kind::NoInput)
 }
@@ -62,7 +62,7 @@ pub fn remedies(cause: &(dyn Error + 'static)) -> Vec<Remedy> {
         };
     }
     #[cfg(feature = "engine")]
-    first_of!(call, runtime, verify);
+    first_of!(call, runtime, verify, witness);
     first_of!(bench, chat, checkpoint, convert, http, inspect);
     Vec::new()
 }
@@ -138,6 +138,7 @@ fn sentence(remedy: &Remedy) -> String {
         }
         Remedy::PreTokenizer(None) => "name another pre-tokenizer with --pre NAME".into(),
         Remedy::SkipTokenCheck => "write the file as it is with --no-check".into(),
+        Remedy::SkipWitness => "write the file as it is without --witness".into(),
         Remedy::Download { id, folder } => format!(
             "if it is a model on the Hugging Face hub, fetch it first (`hf download {id} --local-dir {folder}`) and \
              convert that folder"

@@ -20,6 +20,8 @@ mod output;
 mod parse;
 #[cfg(feature = "engine")]
 mod progress;
+#[cfg(feature = "engine")]
+mod verify;
 
 use clap::{ArgAction, Parser, Subcommand};
 use std::process::ExitCode;
@@ -67,6 +69,9 @@ enum Command {
     #[cfg(feature = "engine")]
     /// Check this machine, and whether a model is fast and right on it
     Doctor(doctor::Args),
+    #[cfg(feature = "engine")]
+    /// Compare a GGUF file with what its model said in the trainer
+    Verify(verify::Args),
     /// Print the completion script for a shell
     Completions(completions::Args),
     /// Write the manual pages, one for each command
@@ -96,6 +101,8 @@ pub fn main() -> ExitCode {
         Command::Man(args) => man::run(args),
         #[cfg(feature = "engine")]
         Command::Doctor(args) => doctor::run(args),
+        #[cfg(feature = "engine")]
+        Command::Verify(args) => verify::run(args),
     };
     exit::code(result)
 }

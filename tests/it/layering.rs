@@ -68,6 +68,27 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "witness",
+        &[
+            "arch",
+            "call",
+            "chat",
+            "checkpoint",
+            "convert",
+            "display",
+            "files",
+            "gguf",
+            "json",
+            "kind",
+            "machine",
+            "mmap",
+            "quant",
+            "remedy",
+            "runtime",
+            "verify",
+        ],
+    ),
+    (
         "doctor",
         &[
             "bench", "cache", "convert", "files", "gguf", "hash", "machine", "memory", "remedy", "runtime",
