@@ -72,6 +72,8 @@ pub mod memory;
 pub mod call;
 #[cfg(feature = "engine")]
 pub mod verify;
+#[cfg(feature = "engine")]
+pub mod witness;
 
 pub mod bench;
 pub mod bundle;

@@ -42,6 +42,8 @@ pub enum Remedy {
     PreTokenizer(Option<&'static str>),
     /// Skipping the token check.
     SkipTokenCheck,
+    /// Skipping the comparison with a witness.
+    SkipWitness,
     /// A download from the hub.
     Download {
         /// Name of a repository on the hub, perhaps with a revision and a file.
@@ -102,6 +104,7 @@ impl fmt::Display for Remedy {
             Remedy::PreTokenizer(Some(name)) => write!(f, "the pre-tokenizer `{name}`"),
             Remedy::PreTokenizer(None) => write!(f, "another pre-tokenizer"),
             Remedy::SkipTokenCheck => write!(f, "no token check"),
+            Remedy::SkipWitness => write!(f, "no comparison with a witness"),
             Remedy::Download { id } => write!(f, "a download of {id}"),
             Remedy::DownloadOne { name } => write!(f, "a download of one of them, such as {name}"),
             Remedy::Online => write!(f, "a download with the network"),

@@ -25,6 +25,14 @@ use std::{
 /// 256,000 tokens takes 35 MB.
 pub(crate) const MAX_JSON_BYTES: u64 = 512 << 20;
 
+/// Parses the text of a `config.json`.
+///
+/// # Errors
+/// A malformed, contradictory or unsupported field.
+pub fn parse_config(json: &[u8]) -> Result<Config, ConfigError> {
+    config::parse(json)
+}
+
 /// A checkpoint directory that has been opened and checked.
 #[derive(Debug)]
 pub struct Checkpoint {

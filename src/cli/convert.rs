@@ -23,7 +23,7 @@ use edgecall::{
     adapter::Mode,
     convert::{
         self, FileType, Override, Plan, Progress, Recipe, Report, Targets,
-        report::{AnswersMade, TokenCheck},
+        report::{AnswersMade, TokenCheck, WitnessCheck},
     },
     memory,
 };
@@ -109,6 +109,11 @@ pub struct Args {
     #[arg(long)]
     no_answers: bool,
 
+    #[cfg(feature = "engine")]
+    /// Compare the files with what scripts/witness.py wrote beside the trainer; write none that differs
+    #[arg(long, value_name = "WITNESS.json")]
+    witness: Option<PathBuf>,
+
     /// Number of threads [default: all CPUs]
     #[arg(long, value_name = "N", value_parser = positive)]
     threads: Option<NonZero<usize>>,
@@ -139,12 +144,15 @@ struct Asked {
     /// Answers to the fixed prompts, which take a model whose tokens were checked.
     answers: bool,
     threads: Option<NonZero<usize>>,
+    #[cfg(feature = "engine")]
+    witness: Option<edgecall::witness::Witness>,
 }
 
 /// Results of the checks with llama.cpp.
 struct Checked {
     token_check: Option<TokenCheck>,
     answers: Option<AnswersMade>,
+    witness: Option<WitnessCheck>,
     warnings: Vec<String>,
 }
 
@@ -163,6 +171,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         source::Asked { dir: &checkpoint, base: base.as_deref(), adapters: &adapters, mode: args.merge };
     let input = Input::open(&asked, &args.profile, args.unpack_dir.as_deref(), output, &mut bar, &interrupt)?;
     let checkpoint = &input.checkpoint;
+    #[cfg(feature = "engine")]
+    let witness = args.witness.as_deref().map(edgecall::witness::Witness::read).transpose()?;
     let recipe = Recipe {
         file_types: args.types,
         overrides: args.overrides,
@@ -187,8 +197,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut converted = convert::convert(checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)?;
-    let asked = Asked { token_check: !args.no_check, answers: !args.no_answers, threads: args.threads };
-    let Checked { token_check, answers, warnings } =
+    let asked = Asked {
+        token_check: !args.no_check,
+        answers: !args.no_answers,
+        threads: args.threads,
+        #[cfg(feature = "engine")]
+        witness,
+    };
+    let Checked { token_check, answers, witness, warnings } =
         checks::run(&asked, checkpoint, &mut converted, &mut bar, &interrupt)?;
     bar.finish();
     if interrupt.load(Ordering::Relaxed) {
@@ -198,6 +214,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     report.merged = input.merge.as_ref().map(|merge| merge.summary());
     report.token_check = token_check;
     report.answers = answers;
+    report.witness = witness;
     report.warnings.extend(warnings);
     output::emit(&input.in_report(report), format)?;
     Ok(())

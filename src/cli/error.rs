@@ -5,7 +5,7 @@ use edgecall::{
     inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
-use edgecall::{cache, call, runtime, verify};
+use edgecall::{cache, call, runtime, verify, witness};
 use std::{
     error::Error,
     fmt, io,
@@ -48,7 +48,7 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
         };
     }
     #[cfg(feature = "engine")]
-    first_of!(cache, call, runtime, verify);
+    first_of!(cache, call, runtime, verify, witness);
     first_of!(
         adapter, bench, bundle, chat, checkpoint, convert, gguf, http, hub, inspect, profile, rewrite,
         schema, tools
@@ -69,7 +69,7 @@ pub fn remedies(cause: &(dyn Error + 'static)) -> Vec<Remedy> {
         };
     }
     #[cfg(feature = "engine")]
-    first_of!(call, runtime, verify);
+    first_of!(call, runtime, verify, witness);
     first_of!(adapter, bench, bundle, chat, checkpoint, convert, http, hub, inspect, rewrite);
     Vec::new()
 }
@@ -152,6 +152,7 @@ fn sentence(remedy: &Remedy) -> String {
         }
         Remedy::PreTokenizer(None) => "name another pre-tokenizer with --pre NAME".into(),
         Remedy::SkipTokenCheck => "write the file as it is with --no-check".into(),
+        Remedy::SkipWitness => "write the file as it is without --witness".into(),
         Remedy::Download { id } => format!("if it is on the Hugging Face hub, fetch it: edgecall pull {id}"),
         Remedy::DownloadOne { name } => format!("for example: edgecall pull {name}"),
         Remedy::Online => "leave --offline and HF_HUB_OFFLINE out to fetch it".into(),

@@ -28,6 +28,8 @@ mod progress;
 mod pull;
 #[cfg(feature = "engine")]
 mod trial;
+#[cfg(feature = "engine")]
+mod verify;
 
 use clap::{ArgAction, Parser, Subcommand};
 use std::process::ExitCode;
@@ -79,6 +81,9 @@ enum Command {
     #[cfg(feature = "engine")]
     /// Check this machine, and whether a model is fast and right on it
     Doctor(doctor::Args),
+    #[cfg(feature = "engine")]
+    /// Compare a GGUF file with what its model said in the trainer
+    Verify(verify::Args),
     /// Print the completion script for a shell
     Completions(completions::Args),
     #[cfg(feature = "engine")]
@@ -116,6 +121,8 @@ pub fn main() -> ExitCode {
         Command::TryModel(args) => trial::child::run(args),
         #[cfg(feature = "engine")]
         Command::Doctor(args) => doctor::run(args),
+        #[cfg(feature = "engine")]
+        Command::Verify(args) => verify::run(args),
     };
     exit::code(result)
 }

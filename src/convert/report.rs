@@ -40,6 +40,9 @@ pub struct Report {
     pub token_check: Option<TokenCheck>,
     /// The answers to fixed prompts that were added to the manifests; `None` if none were computed.
     pub answers: Option<AnswersMade>,
+    /// The comparison with a witness; `None` if there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub witness: Option<WitnessCheck>,
 }
 
 /// One written or planned file.
@@ -131,6 +134,17 @@ pub struct AnswersMade {
     pub wall_s: f64,
 }
 
+/// A comparison with a witness that found nothing wrong. It runs last and has its own time.
+#[derive(Clone, Debug, Serialize)]
+pub struct WitnessCheck {
+    /// The verdict on the file, or on the first of several.
+    pub verdict: String,
+    /// Mean KL divergence from the trainer of each file, in nats, in the order of the files.
+    pub kl_mean: Vec<Option<f64>>,
+    /// Seconds, loading included.
+    pub wall_s: f64,
+}
+
 impl TokenCheck {
     /// The result of a check that has just finished; samples the memory.
     pub fn made(texts: usize, tokens: usize, wall_s: f64) -> TokenCheck {
@@ -154,6 +168,7 @@ impl Report {
             cost: None,
             token_check: None,
             answers: None,
+            witness: None,
         }
     }
 
@@ -308,14 +323,20 @@ impl fmt::Display for Report {
                 peak(check.peak_resident_bytes),
             )?;
         }
-        match &self.answers {
-            None => Ok(()),
-            Some(made) => write!(
+        if let Some(made) = &self.answers {
+            write!(
                 f,
                 "\nanswers to {} tokens of prompts are in the manifest, for `edgecall doctor` to compare with, {:.1} s",
                 grouped(made.tokens as u64),
                 made.wall_s
-            ),
+            )?;
+        }
+        match &self.witness {
+            None => Ok(()),
+            Some(WitnessCheck { verdict, kl_mean, wall_s }) => {
+                let kl: Vec<String> = kl_mean.iter().map(|kl| measured(*kl, 4)).collect();
+                write!(f, "\nwitness: {verdict}; KL mean {} nats, {wall_s:.1} s", kl.join(", "))
+            }
         }
     }
 }

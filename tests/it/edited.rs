@@ -25,7 +25,12 @@ impl Edited {
 
     /// The pocket model in this type.
     pub fn pocket_in(file_type: FileType) -> Edited {
-        let file = fs::read(pocket::pocket(file_type)).unwrap();
+        Edited::read(&pocket::pocket(file_type))
+    }
+
+    /// The model at this path.
+    pub fn read(path: &Path) -> Edited {
+        let file = fs::read(path).unwrap();
         let gguf = Gguf::parse(&file).unwrap();
         let bytes = |name: &str| gguf.tensor_bytes(&file, name).unwrap().to_vec();
         let tensors =

@@ -86,6 +86,27 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("bundle", &["bench", "display", "files", "json", "kind", "profile", "remedy", "tools"]),
     (
+        "witness",
+        &[
+            "arch",
+            "call",
+            "chat",
+            "checkpoint",
+            "convert",
+            "display",
+            "files",
+            "gguf",
+            "json",
+            "kind",
+            "machine",
+            "mmap",
+            "quant",
+            "remedy",
+            "runtime",
+            "verify",
+        ],
+    ),
+    (
         "doctor",
         &[
             "bench", "cache", "convert", "files", "gguf", "hash", "machine", "memory", "remedy", "runtime",

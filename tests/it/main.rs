@@ -145,6 +145,9 @@ mod tokenizer_keys;
 mod verify;
 /// The `tokenizer.*` keys equal those of the reference converter.
 mod vocab;
+/// A file that says what its trainer's model says passes, and a fault is named.
+#[cfg(feature = "engine")]
+mod witness;
 
 // Helpers of the modules above.
 
@@ -169,3 +172,6 @@ mod program;
 mod server;
 /// Reference data beside the repository.
 mod shared;
+/// The models behind the witnesses.
+#[cfg(feature = "engine")]
+mod witness_models;

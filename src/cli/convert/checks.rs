@@ -6,15 +6,17 @@ use edgecall::{
     checkpoint::{Checkpoint, tokenizer::Tokenizer},
     convert::{
         Converted, Progress,
-        report::{AnswersMade, TokenCheck},
+        report::{AnswersMade, TokenCheck, WitnessCheck},
     },
     runtime::{self, LoadOptions},
     verify::{self, answers},
+    witness::{self, Witness},
 };
 use std::{
     num::NonZero,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
 };
 
 /// Runs the checks that were asked for.
@@ -30,7 +32,32 @@ pub(super) fn run(
         true => add_answers(converted, asked.threads, bar, interrupt),
         false => (None, Vec::new()),
     };
-    Ok(Checked { token_check, answers, warnings })
+    let witness = match &asked.witness {
+        Some(witness) => compare(witness, converted, asked.threads, interrupt)?,
+        None => None,
+    };
+    Ok(Checked { token_check, answers, witness, warnings })
+}
+
+/// Compares each file with the witness; `None` after an interrupt.
+fn compare(
+    witness: &Witness,
+    converted: &Converted,
+    threads: Option<NonZero<usize>>,
+    interrupt: &AtomicBool,
+) -> anyhow::Result<Option<WitnessCheck>> {
+    let started = Instant::now();
+    let options = witness::Options { threads: answer_threads(threads), ..witness::Options::default() };
+    let mut made = WitnessCheck { verdict: String::new(), kl_mean: Vec::new(), wall_s: 0.0 };
+    for file in converted.files() {
+        let go_on = |_: &str| !interrupt.load(Ordering::Relaxed);
+        let Some(report) = witness::compare(file.path(), witness, &options, go_on)? else { return Ok(None) };
+        let report = report.expect_ok(file.target())?;
+        made.kl_mean.push(report.probabilities.map(|found| found.kl_mean));
+        made.verdict = report.verdict;
+    }
+    made.wall_s = started.elapsed().as_secs_f64();
+    Ok(Some(made))
 }
 
 /// Compares llama.cpp's tokens for the first file with the tokenizer's. The other files have the same metadata, which

@@ -14,5 +14,5 @@ pub(super) fn run(
 ) -> anyhow::Result<Checked> {
     let left_out = "this program was built without llama.cpp: the tokens were not checked, and the manifest has no answers";
     let warnings = if asked.token_check { vec![left_out.to_owned()] } else { Vec::new() };
-    Ok(Checked { token_check: None, answers: None, warnings })
+    Ok(Checked { token_check: None, answers: None, witness: None, warnings })
 }
