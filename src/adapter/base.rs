@@ -1,11 +1,8 @@
 //! The base model of an adapter: the folder that its config names, or a snapshot in the hub's cache.
 
 use super::{Adapter, Error};
-use crate::files;
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use crate::hub::{self, Cache, RepoId, Source};
+use std::path::{Path, PathBuf};
 
 /// Endings of the names of quantized models, without their 16-bit originals.
 const QUANTIZED: [&str; 9] = [
@@ -20,67 +17,6 @@ const QUANTIZED: [&str; 9] = [
     "-fp8",
 ];
 
-/// Most bytes that are read of a file that names a commit.
-const MAX_REF_BYTES: u64 = 4096;
-
-/// The hub's cache of downloaded models.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HubCache(PathBuf);
-
-impl HubCache {
-    /// The cache that the hub's own client uses: `HF_HUB_CACHE`, `HF_HOME/hub`, or `huggingface/hub` in the user's
-    /// cache folder. `None` if there is no such folder.
-    pub fn of_user() -> Option<HubCache> {
-        let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-        let cache = set("HF_HUB_CACHE")
-            .or_else(|| Some(set("HF_HOME")?.join("hub")))
-            .or_else(|| Some(home()?.join("huggingface/hub")))?;
-        cache.is_dir().then_some(HubCache(cache))
-    }
-
-    /// The cache in this folder.
-    pub fn new(dir: &Path) -> HubCache {
-        HubCache(dir.to_path_buf())
-    }
-
-    /// The snapshot of the repository `id` at `revision`, or at its main branch.
-    fn snapshot(&self, id: &str, revision: Option<&str>) -> Option<PathBuf> {
-        let repository = self.0.join(format!("models--{}", id.replace('/', "--")));
-        let snapshots = repository.join("snapshots");
-        let revision = revision.unwrap_or("main");
-        let commit = files::read(&repository.join("refs").join(revision), MAX_REF_BYTES).ok();
-        let commit = commit.and_then(|commit| String::from_utf8(commit).ok());
-        let commit = commit.map_or_else(|| revision.to_owned(), |commit| commit.trim().to_owned());
-        let exact = snapshots.join(commit);
-        if exact.join("config.json").is_file() {
-            return Some(exact);
-        }
-        if revision != "main" {
-            return None;
-        }
-        let mut others: Vec<PathBuf> = entries(&snapshots).map(|name| snapshots.join(name)).collect();
-        others.retain(|dir| dir.join("config.json").is_file());
-        others.sort();
-        others.pop()
-    }
-
-    /// Ids of the repositories called `name`, of any owner; letters may be of another case.
-    fn ids_called(&self, name: &str) -> Vec<String> {
-        let id = |folder: String| Some(folder.strip_prefix("models--")?.replacen("--", "/", 1));
-        let ids = entries(&self.0).filter_map(id);
-        let mut ids: Vec<String> = ids.filter(|id| last_part(id).eq_ignore_ascii_case(name)).collect();
-        ids.sort();
-        ids
-    }
-}
-
-/// Names in a folder; none if it cannot be read.
-fn entries(dir: &Path) -> impl Iterator<Item = String> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok())
-}
-
 /// The folder of the base that `adapter`'s config names.
 ///
 /// It is looked for as a folder, seen from the current folder and from the adapter's, and then as a repository in the
@@ -88,22 +24,17 @@ fn entries(dir: &Path) -> impl Iterator<Item = String> {
 ///
 /// # Errors
 /// [`Error::NoBase`] and [`Error::AmbiguousBase`].
-pub fn find_base(adapter: &Adapter, hub: Option<&HubCache>) -> Result<PathBuf, Error> {
+pub fn find_base(adapter: &Adapter, hub: Option<&Cache>) -> Result<PathBuf, Error> {
     let path = adapter.dir.clone();
     let Some(name) = adapter.base_name() else {
-        return Err(Error::NoBase { path, name: None, looked: Vec::new() });
+        return Err(Error::NoBase { path, name: None, looked: Vec::new(), on_hub: None });
     };
     let mut looked = Vec::new();
     if let Some(original) = original(name) {
         if let Some(dir) = find(original, None, &adapter.dir, hub, &mut looked) {
             return Ok(dir);
         }
-        let ids = hub.map_or_else(Vec::new, |hub| hub.ids_called(last_part(original)));
-        let snapshots: Vec<(String, PathBuf)> = ids
-            .into_iter()
-            .filter_map(|id| Some((hub?.snapshot(&id, None)?, id)))
-            .map(|(dir, id)| (id, dir))
-            .collect();
+        let snapshots = hub.map_or_else(Vec::new, |hub| called(hub, last_part(original)));
         match snapshots.as_slice() {
             [] => {}
             [(_, dir)] => return Ok(dir.clone()),
@@ -113,8 +44,10 @@ pub fn find_base(adapter: &Adapter, hub: Option<&HubCache>) -> Result<PathBuf, E
             }
         }
     }
-    find(name, adapter.config.revision.as_deref(), &adapter.dir, hub, &mut looked)
-        .ok_or_else(|| Error::NoBase { path, name: Some(name.to_owned()), looked })
+    find(name, adapter.config.revision.as_deref(), &adapter.dir, hub, &mut looked).ok_or_else(|| {
+        let on_hub = original(name).unwrap_or(name).parse::<RepoId>().ok().map(|id| id.to_string());
+        Error::NoBase { path, name: Some(name.to_owned()), looked, on_hub }
+    })
 }
 
 /// A warning about an adapter that was trained on a quantized base, if its config says so, and is merged into `base`.
@@ -159,7 +92,7 @@ fn find(
     name: &str,
     revision: Option<&str>,
     adapter: &Path,
-    hub: Option<&HubCache>,
+    hub: Option<&Cache>,
     looked: &mut Vec<String>,
 ) -> Option<PathBuf> {
     for dir in [PathBuf::from(name), adapter.join(name)] {
@@ -168,10 +101,23 @@ fn find(
         }
         looked.push(dir.display().to_string());
     }
-    let is_id = !name.starts_with(['/', '.']) && name.matches('/').count() <= 1;
-    let hub = hub.filter(|_| is_id)?;
-    looked.push(format!("{name} in {}", hub.0.display()));
-    hub.snapshot(name, revision)
+    let source = match revision {
+        Some(revision) => format!("{name}@{revision}").parse::<Source>(),
+        None => name.parse(),
+    };
+    let (hub, source) = (hub?, source.ok()?);
+    looked.push(format!("{name} in {}", hub.folder().display()));
+    hub::checkpoint(hub, &source, false).ok()
+}
+
+/// Ids and snapshots of the checkpoints called `name`, of any owner; letters may be of another case.
+fn called(hub: &Cache, name: &str) -> Vec<(String, PathBuf)> {
+    let ids = hub.repositories().into_iter().filter(|id| last_part(id.as_str()).eq_ignore_ascii_case(name));
+    ids.filter_map(|id| {
+        let text = id.to_string();
+        Some((text, hub::checkpoint(hub, &Source::new(id), false).ok()?))
+    })
+    .collect()
 }
 
 #[cfg(test)]
@@ -190,29 +136,5 @@ mod tests {
         ] {
             assert_eq!(original(name), expected, "{name}");
         }
-    }
-
-    #[test]
-    fn a_snapshot_is_that_of_the_main_branch_or_the_revision() {
-        let place = tempfile::tempdir().unwrap();
-        let repository = place.path().join("models--Qwen--Qwen3-1.7B");
-        for commit in ["aaa", "bbb", "ccc"] {
-            let snapshot = repository.join("snapshots").join(commit);
-            std::fs::create_dir_all(&snapshot).unwrap();
-            std::fs::write(snapshot.join("config.json"), "{}").unwrap();
-        }
-        std::fs::create_dir(repository.join("refs")).unwrap();
-        std::fs::write(repository.join("refs/main"), "bbb\n").unwrap();
-        let hub = HubCache::new(place.path());
-        let commit = |revision| {
-            let snapshot = hub.snapshot("Qwen/Qwen3-1.7B", revision)?;
-            Some(snapshot.file_name()?.to_str()?.to_owned())
-        };
-        assert_eq!(commit(None).as_deref(), Some("bbb"));
-        assert_eq!(commit(Some("aaa")).as_deref(), Some("aaa"));
-        assert_eq!(commit(Some("other")), None);
-        std::fs::remove_file(repository.join("refs/main")).unwrap();
-        assert_eq!(commit(None).as_deref(), Some("ccc"));
-        assert_eq!(hub.ids_called("qwen3-1.7b"), ["Qwen/Qwen3-1.7B"]);
     }
 }

@@ -47,9 +47,9 @@ pub enum Error {
         #[source]
         source: fields::Error,
     },
-    /// The config names no base, or none that is on this machine.
+    /// The config names no base, or none that is on this machine; `on_hub` is its name on the hub, if it can be one.
     #[error("{}: {}", path.display(), base_problem(name.as_deref(), looked))]
-    NoBase { path: PathBuf, name: Option<String>, looked: Vec<String> },
+    NoBase { path: PathBuf, name: Option<String>, looked: Vec<String>, on_hub: Option<String> },
     /// Several folders of the hub's cache fit a quantized base.
     #[error(
         "{}: the base {name} is quantized, and several folders of the hub's cache may be its 16-bit original: {}",
@@ -158,7 +158,11 @@ impl Error {
     pub fn remedies(&self) -> Vec<Remedy> {
         match self {
             Error::Checkpoint(error) => error.remedies(),
-            Error::NoBase { .. } | Error::AmbiguousBase { .. } => vec![Remedy::BaseModel],
+            Error::NoBase { on_hub, .. } => {
+                let download = on_hub.clone().map(|id| Remedy::Download { id });
+                [Remedy::BaseModel].into_iter().chain(download).collect()
+            }
+            Error::AmbiguousBase { .. } => vec![Remedy::BaseModel],
             _ => Vec::new(),
         }
     }

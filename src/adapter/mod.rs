@@ -35,7 +35,7 @@ mod vocabulary;
 mod whole;
 
 pub use apply::Module;
-pub use base::{HubCache, find_base};
+pub use base::find_base;
 pub use error::{Bases, Error};
 pub use fields::Error as ConfigError;
 pub use folder::{Adapter, is_adapter};

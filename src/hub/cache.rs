@@ -8,7 +8,10 @@
 //! .locks/models--ORG--NAME/HASH.lock             locked while the file is fetched
 //! ```
 
-use super::{Error, RemoteFile, RepoId, source::is_commit};
+use super::{
+    Error, RemoteFile, RepoId,
+    source::{REPOSITORY_PREFIX, is_commit},
+};
 use crate::files;
 use rustix::{fs::FlockOperation, io::Errno};
 use std::{
@@ -36,6 +39,17 @@ impl Cache {
     /// Its folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The repositories of which something is here, in the order of their names.
+    pub fn repositories(&self) -> Vec<RepoId> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names
+            .filter_map(|name| Some(name.strip_prefix(REPOSITORY_PREFIX)?.replacen("--", "/", 1)))
+            .collect();
+        names.sort();
+        names.iter().filter_map(|name| name.parse().ok()).collect()
     }
 
     /// The part of it for one repository.

@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 
 /// Revision of a name without one.
 const DEFAULT_REVISION: &str = "main";
+/// How the folder of a model's repository begins in the cache.
+pub(super) const REPOSITORY_PREFIX: &str = "models--";
 /// Longest part of a repository's name on the hub.
 const MAX_PART_BYTES: usize = 96;
 /// Longest component of a path in most file systems.
@@ -22,7 +24,7 @@ impl RepoId {
 
     /// Folder of the repository in the cache.
     pub(super) fn folder(&self) -> String {
-        format!("models--{}", self.0.replace('/', "--"))
+        format!("{REPOSITORY_PREFIX}{}", self.0.replace('/', "--"))
     }
 }
 

@@ -146,11 +146,11 @@ fn an_output_that_is_a_file_of_the_adapter_is_refused() {
 fn a_base_is_found_in_the_hubs_cache_and_a_quantized_one_by_its_original() {
     let snapshot = |place: &Place, id: &str| {
         let repository = place.path("home/hub").join(format!("models--{}", id.replace('/', "--")));
-        let snapshot = repository.join("snapshots/abc");
+        let snapshot = repository.join("snapshots/0123456789abcdef0123456789abcdef01234567");
         fs::create_dir_all(snapshot.parent().unwrap()).unwrap();
         Fixture::default().write(&snapshot);
         fs::create_dir(repository.join("refs")).unwrap();
-        fs::write(repository.join("refs/main"), "abc").unwrap();
+        fs::write(repository.join("refs/main"), "0123456789abcdef0123456789abcdef01234567").unwrap();
     };
     let named =
         |name: &str| place(&Lora { config: json!({"base_model_name_or_path": name}), ..Lora::default() });

@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("arch", &["gguf"]),
     ("guard", &["arch", "gguf", "remedy"]),
     ("checkpoint", &["arch", "display", "files", "kind", "mmap", "remedy"]),
-    ("adapter", &["arch", "checkpoint", "display", "files", "kind", "quant", "remedy"]),
+    ("adapter", &["arch", "checkpoint", "display", "files", "hub", "kind", "quant", "remedy"]),
     (
         "convert",
         &[

@@ -3,9 +3,9 @@
 use crate::cli::exit::CliError;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use edgecall::{
-    adapter::{self, Adapter, HubCache, Merge, Merged, Mode, Summary},
+    adapter::{self, Adapter, Merge, Merged, Mode, Summary},
     checkpoint::Checkpoint,
-    convert,
+    convert, hub,
 };
 use std::{
     num::NonZero,
@@ -56,7 +56,10 @@ pub(super) fn open(asked: &Asked) -> anyhow::Result<Opened> {
     let base = match (asked.base, is_adapter) {
         (Some(base), _) => Checkpoint::open(base)?,
         (None, false) => Checkpoint::open(asked.dir)?,
-        (None, true) => Checkpoint::open(&adapter::find_base(&adapters[0], HubCache::of_user().as_ref())?)?,
+        (None, true) => {
+            let cache = hub::Settings::from_env().ok().map(|settings| settings.cache);
+            Checkpoint::open(&adapter::find_base(&adapters[0], cache.as_ref())?)?
+        }
     };
     let Merged { checkpoint, merge } = adapter::merge(base, adapters, asked.mode.unwrap_or_default())?;
     Ok(Opened { checkpoint, merge: Some(merge) })
