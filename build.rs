@@ -71,13 +71,6 @@ const CHANGES: &[Change] = &[
         edits: &[("\nvoid ggml_barrier(", "\nstatic inline void ggml_barrier_that_spins(")],
         behind: include_str!("src/runtime/kernels/barrier.c"),
     },
-    // Few tokens are multiplied one by one, as one alone is, so that their sums have the same order.
-    Change {
-        file: "llamafile/sgemm.cpp",
-        needs: None,
-        edits: &[("    if (n < 2)\n", "    if (n <= EDGECALL_FEW_TOKENS)\n")],
-        behind: "",
-    },
     Change {
         file: "arch/x86/repack.cpp",
         needs: Some(VNNI),
@@ -291,14 +284,12 @@ impl Ggml {
             &self.source,
             &cpu,
             &cpu.join("arch").join(self.arch),
-            &cpu.join("llamafile"),
             &self.source.join("../include"),
         ]);
         for (name, value) in DEFINES {
             build.define(name, *value);
         }
         build.define("EDGECALL_MOST_ROWS", table::MOST_REPACKED_ROWS.to_string().as_str());
-        build.define("EDGECALL_FEW_TOKENS", table::FEW_TOKENS.to_string().as_str());
         for option in variant.options {
             build.flag(option);
         }

@@ -4,7 +4,6 @@ use super::{
     Constraint, Drafter, Error, Sampler, Session, Vocabulary,
     backtrack::{Backtracker, Choice},
     cpu,
-    kernels::FEW_TOKENS,
     near_tie::ExactPart,
     repetition::Repetition,
     sequence::Sequence,
@@ -241,25 +240,18 @@ fn decode(
     let before = sequence.n_past();
     match mode {
         DecodeMode::Forced if together => {
-            for (nth, part) in new.chunks(FEW_TOKENS).enumerate() {
-                sequence.append(part)?;
-                count(before + nth * FEW_TOKENS, part.len());
-            }
+            sequence.append(new)?;
+            count(before, new.len());
         }
         DecodeMode::Drafted(drafter) if together => {
-            let (first, last) = new.split_at((new.len() - 1) / FEW_TOKENS * FEW_TOKENS);
-            for (nth, part) in first.chunks(FEW_TOKENS).enumerate() {
-                sequence.append(part)?;
-                count(before + nth * FEW_TOKENS, part.len());
-            }
             let takes = |token| Ok(constraint.takes(&[token])? > 0);
-            let mut draft = drafter.draft(text, last.len(), takes)?;
-            draft.truncate(constraint.takes(&draft)?.min(FEW_TOKENS - last.len()));
+            let mut draft = drafter.draft(text, new.len(), takes)?;
+            draft.truncate(constraint.takes(&draft)?);
             let started = cpu::thread_time();
-            let rows = sequence.append_drafted(last, &draft)?;
+            let rows = sequence.append_drafted(new, &draft)?;
             drafter.took(rows, cpu::thread_time().saturating_sub(started));
-            count(before + first.len(), rows);
-            steps.drafted += rows.saturating_sub(last.len());
+            count(before, rows);
+            steps.drafted += rows.saturating_sub(new.len());
         }
         _ => {
             for (nth, token) in new.iter().enumerate() {

@@ -5,7 +5,7 @@
 
 mod table;
 
-pub use table::{FEW_TOKENS, Kernels};
+pub use table::Kernels;
 
 use super::{Error, ffi};
 use crate::gguf::{GgmlType, TensorInfo};
@@ -47,17 +47,6 @@ impl Kernels {
             _ => false,
         };
         can && rows.is_multiple_of(8)
-    }
-
-    /// True if the product of each token with this matrix has the same bits whether it is decoded alone or with others,
-    /// at most [`FEW_TOKENS`] in all.
-    fn keeps_bits(&self, tensor: &TensorInfo, repack: bool) -> bool {
-        let is_matrix = tensor.dims.get(2).is_none_or(|&depth| depth == 1);
-        let is_repacked = repack && self.repack(tensor);
-        // Our own products of repacked weights sum one token and several in the same order; see vnni.cpp.
-        let is_ours = self.features.contains(&"AVX-512 VNNI")
-            && matches!(tensor.ggml_type, GgmlType::Q4K | GgmlType::Q6K | GgmlType::Q8_0);
-        self.arch == "x86_64" && !self.options.is_empty() && is_matrix && (!is_repacked || is_ours)
     }
 
     /// The instruction sets of this CPU, as far as ggml knows them, that these kernels do not use.
@@ -153,12 +142,6 @@ pub fn name() -> &'static str {
 /// weights. Source: `ggml_repack_get_optimal_repack_type` in ggml's repack.cpp, with what the build script changes there.
 pub fn is_repacked(tensor: &TensorInfo) -> bool {
     active().is_ok_and(|kernels| kernels.repack(tensor))
-}
-
-/// True if the product of each token with this tensor has the same bits whether it is decoded alone or with others, at
-/// most [`FEW_TOKENS`] in all; `repack`: its weights may be repacked.
-pub(super) fn keeps_bits(tensor: &TensorInfo, repack: bool) -> bool {
-    active().is_ok_and(|kernels| kernels.keeps_bits(tensor, repack))
 }
 
 #[cfg(test)]

@@ -189,11 +189,6 @@ impl Model {
         ffi::can_be_cut(&self.weights)
     }
 
-    /// True if each token's products with the weights have the same bits whether it is decoded alone or with a few others.
-    pub(super) fn keeps_bits(&self) -> bool {
-        self.header.tensors.iter().all(|tensor| kernels::keeps_bits(tensor, self.options.repack))
-    }
-
     /// The options that the model was loaded with.
     pub fn load_options(&self) -> LoadOptions {
         self.options

@@ -165,11 +165,10 @@ impl<'m> Session<'m> {
         self.sequence.logits(&self.context)
     }
 
-    /// Upper bound on how much decoding a few tokens together moves the distance between two of the largest logits; 0 if
-    /// it does not, if the sequence cannot be rewound, and without logits.
+    /// Distance of the two largest logits below which decoding several tokens together may swap them; 0 if the sequence
+    /// cannot be rewound, and without logits.
     pub fn noise(&self) -> f32 {
-        let SessionContext { can_draft, keeps_bits, .. } = self.context;
-        if can_draft && !keeps_bits { NOISE * deviation(self.logits()) } else { 0.0 }
+        if self.context.can_draft { NOISE * deviation(self.logits()) } else { 0.0 }
     }
 
     /// Removes all but the first `n_past` tokens, at least one. The last kept token is decoded again for its

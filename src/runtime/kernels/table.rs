@@ -18,9 +18,6 @@ pub struct Kernels {
 /// well, so that a model whose output is tied to them would have them twice.
 pub const MOST_REPACKED_ROWS: u64 = 32_768;
 
-/// Most tokens in a decode whose products with matrices as stored, and with the KV cache, are computed one by one.
-pub const FEW_TOKENS: usize = 16;
-
 /// Every variant, each architecture's in order of speed: of those that a CPU can run the last is the best.
 ///
 /// ggml's own list has more for x86-64; those left out differ by instructions that none of its kernels uses (VBMI), or

@@ -30,8 +30,6 @@ pub(super) struct SessionContext<'m> {
     pub options: Options,
     /// True if a sequence can be cut after any token, as drafts need it.
     pub can_draft: bool,
-    /// True if a token's logits have the same bits whether it is decoded alone or with a few others.
-    pub keeps_bits: bool,
     /// Number of decodes so far: logits belong to the last one.
     pub decodes: u64,
 }
@@ -79,7 +77,6 @@ impl<'m> SessionContext<'m> {
             threads,
             options: *options,
             can_draft: ffi::can_be_cut(&model.weights),
-            keeps_bits: model.keeps_bits() && !options.uses_flash_attention(),
             decodes: 0,
         })
     }

@@ -2,11 +2,7 @@
 //! tokens had been decoded.
 
 use super::Session;
-use crate::runtime::{
-    ENGINE, N_BATCH, cpu,
-    kernels::{self, FEW_TOKENS},
-    prefix::PIECE,
-};
+use crate::runtime::{ENGINE, N_BATCH, cpu, kernels, prefix::PIECE};
 use std::ops::Range;
 
 impl Session<'_> {
@@ -46,7 +42,7 @@ impl Session<'_> {
     pub fn setting(&self) -> String {
         format!(
             "{ENGINE}; {} on {}; flash attention {}; kv {}; rope of the model; {} threads; batches of {N_BATCH} by \
-             {}, up to {FEW_TOKENS} one by one; pieces of {PIECE} after ends of turns",
+             {}; pieces of {PIECE} after ends of turns",
             kernels::name(),
             cpu::features(),
             if self.context.options.uses_flash_attention() { "on" } else { "off" },
