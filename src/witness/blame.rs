@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 const MAX_SHIFT: i64 = 64;
 /// Share of the single weights that must fit an explanation.
 const MOST: f64 = 0.9;
+/// Fewest single weights that can tell a shift.
+const FEWEST: usize = 4;
 
 /// Adds the findings on tensors that differ. Returns the factor of the adapter in the file, if there is an adapter.
 pub(super) fn assign(
@@ -122,22 +124,27 @@ fn shift(pair: &Pair<'_>, tensor: Tensor<'_>) -> Option<i64> {
         return None;
     }
     let Mark { values, .. } = pair.expected;
-    let near = 3.0 * pair.allowed * pair.expected.rms();
+    let near = 1.5 * pair.allowed * pair.expected.rms();
     let fits = |row: u64, column: u64, value: f64, shift: i64| {
         let row = row.checked_add_signed(shift).filter(|row| *row < pair.expected.n_rows());
         row.map(|row| (tensor.value(Order::Same, row, column) - value).abs() <= near)
     };
     let weights: Vec<(u64, u64, f64)> =
         pair.expected.positions().zip(values).map(|((row, column), value)| (row, column, *value)).collect();
+    // A shift may begin behind some of the rows.
+    let misfits: Vec<_> = weights
+        .into_iter()
+        .filter(|&(row, column, value)| fits(row, column, value, 0) == Some(false))
+        .collect();
     let share = |shift: i64| {
-        let known = weights.iter().filter_map(|&(row, column, value)| {
-            // A shift may begin behind some of the rows.
-            Some(fits(row, column, value, shift)? || fits(row, column, value, 0)?)
-        });
+        let known = misfits.iter().filter_map(|&(row, column, value)| fits(row, column, value, shift));
         let known: Vec<bool> = known.collect();
-        known.iter().filter(|fits| **fits).count() as f64 / known.len().max(1) as f64
+        match known.len() < FEWEST {
+            true => 0.0,
+            false => known.iter().filter(|fits| **fits).count() as f64 / known.len() as f64,
+        }
     };
     let shifts = (1..=MAX_SHIFT).flat_map(|shift| [shift, -shift]);
     let best = shifts.max_by(|a, b| share(*a).total_cmp(&share(*b)).then(b.abs().cmp(&a.abs())))?;
-    (share(best) >= MOST && share(0) < MOST).then_some(best)
+    (share(best) >= MOST).then_some(best)
 }

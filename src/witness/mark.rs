@@ -86,8 +86,15 @@ pub(super) fn features(mark: &Mark, rms: f64) -> Vec<f64> {
     values.chain(sums(&mark.rows, rows, columns)).chain(sums(&mark.columns, columns, rows)).collect()
 }
 
+/// Size of the error of a sum of `count` weights, in errors of one weight. Errors of a type lean to one side by some
+/// hundredths of their size, as those of Q4_0 do, which adds up where the rest evens out.
+fn sum_size(count: u64) -> f64 {
+    let root = (count as f64).sqrt();
+    root * (1.0 + root / 64.0)
+}
+
 /// Differences of two marks, each relative to the root mean square of the first's weights: of single weights, and of sums,
-/// by the square root of how many weights are in them.
+/// by the size of their errors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Distance {
     /// Root mean square over the single weights.
@@ -110,7 +117,7 @@ impl Distance {
         let root_mean = |squares: f64, count: usize| (squares / count.max(1) as f64).sqrt() / rms;
         let of_sums = |a: &[f64], b: &[f64], lines, length| {
             let bins = a.iter().zip(b).zip(bin_counts(lines, length)).filter(|(_, count)| *count > 0);
-            let squares: Vec<f64> = bins.map(|((a, b), count)| (a - b).powi(2) / count as f64).collect();
+            let squares: Vec<f64> = bins.map(|((a, b), count)| ((a - b) / sum_size(count)).powi(2)).collect();
             root_mean(squares.iter().sum(), squares.len())
         };
         let (rows, columns) = (expected.n_rows(), expected.n_columns());
