@@ -84,9 +84,9 @@ mod tests {
         let text = "eins\nzwei: drei ENENDE vier";
         for step in 1..=text.len() {
             let (at, shown) = stopped(&stops(&["ENDE", "vier"]), text, step);
-            if at.is_some() {
+            if let Some(end) = at {
                 assert_eq!(at, text.find("ENDE"), "{step}");
-                assert!(text[..at.unwrap()].starts_with(shown), "{step}: {shown:?}");
+                assert!(text[..end].starts_with(shown), "{step}: {shown:?}");
             }
         }
         assert_eq!(stopped(&stops(&["ENDE"]), text, 1).0, text.find("ENDE"));

@@ -65,13 +65,31 @@ pub enum Error {
     },
     /// The model cannot be run here.
     #[error(transparent)]
-    Verify(#[from] verify::Error),
+    Verify(Box<verify::Error>),
     /// A text cannot be tokenized.
     #[error(transparent)]
-    Call(#[from] call::Error),
+    Call(Box<call::Error>),
     /// llama.cpp cannot load or run the model.
     #[error(transparent)]
-    Runtime(#[from] runtime::Error),
+    Runtime(Box<runtime::Error>),
+}
+
+impl From<verify::Error> for Error {
+    fn from(error: verify::Error) -> Error {
+        Error::Verify(Box::new(error))
+    }
+}
+
+impl From<call::Error> for Error {
+    fn from(error: call::Error) -> Error {
+        Error::Call(Box::new(error))
+    }
+}
+
+impl From<runtime::Error> for Error {
+    fn from(error: runtime::Error) -> Error {
+        Error::Runtime(Box::new(error))
+    }
 }
 
 impl Error {

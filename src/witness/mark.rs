@@ -20,7 +20,7 @@ pub struct Mark {
     pub(super) columns: Vec<f64>,
     /// Sum of the squares.
     pub(super) squares: f64,
-    /// The weights at [`positions`].
+    /// The weights at the positions that the script takes.
     pub(super) values: Vec<f64>,
     /// The file of the checkpoint, if there are several.
     #[serde(default)]

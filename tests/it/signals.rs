@@ -555,7 +555,8 @@ fn a_key_or_tensor_of_a_trusted_model_that_is_another_never_ends_the_process() {
     for seed in 0..cases() / 3 {
         let mut random = Random(seed ^ 0xf0e1);
         let architecture = FOREIGN[random.bits() as usize % FOREIGN.len()];
-        let mut model = if random.bits() % 2 == 0 { foreign(architecture) } else { renamed(architecture) };
+        let mut model =
+            if random.bits().is_multiple_of(2) { foreign(architecture) } else { renamed(architecture) };
         for _ in 0..random.bits() % 3 {
             disturb(&mut model, &mut random);
         }
