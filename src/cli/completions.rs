@@ -99,7 +99,8 @@ mod tests {
         assert_eq!(hint(&["call"], "model"), ValueHint::FilePath);
         assert_eq!(hint(&["call"], "cache_dir"), ValueHint::DirPath);
         assert_eq!(hint(&["call"], "prompt"), ValueHint::Other);
-        assert_eq!(hint(&["convert"], "checkpoint"), ValueHint::DirPath);
+        // A bundle may be a tar.
+        assert_eq!(hint(&["convert"], "checkpoint"), ValueHint::FilePath);
         assert_eq!(hint(&["inspect"], "path"), ValueHint::FilePath);
         assert_eq!(hint(&["bench", "tft"], "endpoint"), ValueHint::Url);
     }

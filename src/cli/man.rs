@@ -74,7 +74,7 @@ mod tests {
     fn each_visible_command_has_a_page_that_names_its_options() {
         let pages = pages().unwrap();
         let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names[..3], ["edgecall.1", "edgecall-convert.1", "edgecall-inspect.1"]);
+        assert_eq!(names[..3], ["edgecall.1", "edgecall-pull.1", "edgecall-convert.1"]);
         assert!(
             names.contains(&"edgecall-bench-tft.1") && names.contains(&"edgecall-cache-list.1"),
             "{names:?}"
