@@ -212,6 +212,11 @@ pub struct Args {
     #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true, help_heading = "Cache")]
     cache_dir: Option<PathBuf>,
 
+    /// Read rate of the disk with the cache, in MB/s; a state is kept if computing it takes three times as long as reading
+    /// it [default: 40, as a slow memory card]
+    #[arg(long, value_name = "RATE", value_parser = positive, help_heading = "Cache")]
+    cache_read_rate: Option<NonZeroUsize>,
+
     /// Neither read nor write the cache
     #[arg(long, help_heading = "Cache")]
     no_cache: bool,
@@ -285,7 +290,8 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         true => stream.push(text),
         false => ControlFlow::Continue(()),
     };
-    let (cache, cache_problem) = cached::cache(args.cache_dir.clone(), args.no_cache, args.no_history);
+    let (cache, cache_problem) =
+        cached::cache(args.cache_dir.clone(), args.no_cache, args.no_history, args.cache_read_rate);
     let call = Call {
         model: &model,
         template: &template,

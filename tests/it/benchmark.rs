@@ -408,7 +408,7 @@ fn a_data_set_without_answers_has_no_right_calls_at_all() {
     // Unlabelled conversations are validated too.
     let unknown = serde_json::json!({"role": "assistant", "tool_calls": [{"function": {"name": "g", "arguments": {}}}]});
     let error = open(line(&[&user, &unknown], serde_json::json!({}))).unwrap_err();
-    assert!(error.to_string().contains("messages[1] calls `g`, which is none of the job's tools"), "{error}");
+    assert!(error.to_string().contains("messages[1] calls `g`, which is none of its tools"), "{error}");
 }
 
 #[test]

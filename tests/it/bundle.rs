@@ -1,6 +1,6 @@
 //! A bundle is converted as its checkpoint is, with its settings as the profile, or refused without a trace.
 
-use crate::{fixture::Fixture, place::Place, program::python, shared::shared};
+use crate::{fixture::Fixture, fixture_adapter::Lora, place::Place, program::python, shared::shared};
 use edgecall::{
     bundle::{Bundle, Wanted},
     gguf::Gguf,
@@ -72,6 +72,25 @@ fn names(folder: &Path) -> Vec<String> {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+#[test]
+fn an_adapter_in_a_bundle_without_a_model_is_merged_into_its_base() {
+    let place = Place::new(&Fixture::default());
+    let lora = Lora::default().write(&place.path("lora"));
+    let bundle = tar(&lora, "model-adapter", &[("model_client.py", CLIENT)]);
+    fs::write(place.path("weather.tar"), bundle).unwrap();
+    converted(&place, &["weather.tar", "--base", "model"]);
+    converted(&place, &["lora", "--base", "model", "-o", "lora.gguf"]);
+    converted(&place, &["model", "-o", "model.gguf"]);
+    let data = |name: &str| {
+        let bytes = fs::read(place.path(name)).unwrap();
+        let start = Gguf::parse(&bytes).unwrap().data_start as usize;
+        bytes[start..].to_vec()
+    };
+    assert!(data("weather-F16.gguf") == data("lora.gguf"), "another merge");
+    assert!(data("weather-F16.gguf") != data("model.gguf"), "nothing was merged");
+    assert_eq!(profile(&place.path("weather-F16.gguf")).unwrap().tool_choice, Some(ToolChoice::Required));
 }
 
 #[test]
@@ -210,16 +229,12 @@ fn what_is_no_bundle_is_refused_and_leaves_nothing() {
     let nowhere = Path::new("no such folder");
     write("notes.tar", &tar(nowhere, "", &[("notes.txt", "x"), ("a/b", "y")]));
     place.refused(&["notes.tar"], 65, "holds no model: a folder with config.json, tokenizer.json and model*.safetensors, such as model/, is expected; found `a/`, `notes.txt`");
-    let adapter = r#"{"base_model_name_or_path": "Qwen/Qwen3-1.7B"}"#;
+    let adapter = r#"{"peft_type": "LORA", "base_model_name_or_path": "Qwen/Qwen3-1.7B"}"#;
     write(
         "lora.tar",
         &tar(nowhere, "", &[("model-adapter/adapter_config.json", adapter), ("model_client.py", CLIENT)]),
     );
-    place.refused(
-        &["lora.tar"],
-        65,
-        "holds only the adapter `model-adapter` for Qwen/Qwen3-1.7B, and no merged model",
-    );
+    place.refused(&["lora.tar"], 66, "lora.tar was unpacked, and its model is refused");
     write("gguf.tar", &tar(nowhere, "", &[("model.gguf", "GGUF")]));
     place.refused(&["gguf.tar"], 65, "holds its model as model.gguf");
     let config = Fixture::default().config_json().to_string();

@@ -271,7 +271,8 @@ fn conformance(file_type: FileType, step: usize, histories: &[usize]) {
         exact_steps.decodes
     );
     assert!(differing.is_empty(), "{} of {made} differ: {differing:#?}", differing.len());
-    assert!(steps.decodes * 2 < exact_steps.decodes);
+    // What is decoded again costs less than drafts and forced tokens save.
+    assert!(steps.decodes * 3 < exact_steps.decodes * 2);
 }
 
 fn add(mut sum: Steps, steps: Steps) -> Steps {

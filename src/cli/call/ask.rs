@@ -102,12 +102,15 @@ impl Ask {
             return Err(CliError::usage("--parallel and --close-at-budget are for calls; give --tools"));
         }
         if let Some(tools) = &self.tools {
-            if let Choice::Named(name) = &self.choice {
-                tools.only(name)?;
-            }
-            if let Some(names) = &self.allowed {
-                tools.only_these(names)?;
-            }
+            let named = match &self.choice {
+                Choice::Named(name) => std::slice::from_ref(name),
+                _ => self.allowed.as_deref().unwrap_or_default(),
+            };
+            tools.only_these(named).map_err(|error| match args.tool_choice {
+                Some(_) => anyhow::Error::from(error),
+                // It is the request that names the tool, or the profile.
+                None => CliError::with_kind(Kind::Data, error.to_string()),
+            })?;
             if calls {
                 call::check_tools(tools, args.key_order())?;
             }

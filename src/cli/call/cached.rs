@@ -7,15 +7,21 @@ use edgecall::{
 };
 use std::{
     io::{self, Write},
+    num::NonZero,
     path::PathBuf,
 };
 
 /// Limit of the cached files below which hardly any state can be saved.
 const TOO_LITTLE_BYTES: u64 = 16 << 20;
 
-/// The cache in the folder `named` or in the user's, and the reason why it cannot be used. Of a folder that was named
-/// and cannot be used a warning is printed at once.
-pub fn cache(named: Option<PathBuf>, is_off: bool, without_history: bool) -> (Option<Cache>, Option<String>) {
+/// The cache in the folder `named` or in the user's, on a disk that reads `rate` MB/s, and the reason why it cannot be used.
+/// Of a folder that was named and cannot be used a warning is printed at once.
+pub fn cache(
+    named: Option<PathBuf>,
+    is_off: bool,
+    without_history: bool,
+    rate: Option<NonZero<usize>>,
+) -> (Option<Cache>, Option<String>) {
     if is_off {
         return (None, None);
     }
@@ -26,7 +32,10 @@ pub fn cache(named: Option<PathBuf>, is_off: bool, without_history: bool) -> (Op
             Some("HOME is not set, so there is no cache folder; name one with --cache-dir".to_owned()),
         );
     };
-    let cache = Cache::new(&folder);
+    let mut cache = Cache::new(&folder);
+    if let Some(rate) = rate {
+        cache = cache.with_read_rate(rate.get() as f64 * 1e6);
+    }
     let mut problem = problem(cache.folder_state());
     if let Some(why) = problem.take_if(|_| is_named) {
         let folder = folder.display();
@@ -64,8 +73,8 @@ mod tests {
     #[test]
     fn an_unusable_folder_that_was_named_is_warned_of_and_not_repeated() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let (cache, problem) = cache(Some(file.path().to_owned()), false, false);
+        let (cache, problem) = cache(Some(file.path().to_owned()), false, false, None);
         assert!(cache.is_some() && problem.is_none());
-        assert!(super::cache(None, true, false).0.is_none());
+        assert!(super::cache(None, true, false, None).0.is_none());
     }
 }
