@@ -287,7 +287,7 @@ pub enum Place {
     Root,
 }
 
-/// What all clients share: the time to connect, no redirects, the user agent, the system's certificates.
+/// Settings of all clients: the time to connect, no redirects, the user agent, the system's certificates.
 fn config(timeout: Duration) -> ConfigBuilder<AgentScope> {
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
     Agent::config_builder()

@@ -2,10 +2,11 @@
 
 use super::{
     Error,
-    apply::{Application, Module, Parts, has_lora, is_lora},
+    apply::{Application, Parts, has_lora, is_lora},
     fields,
     keys::Part,
     lora::Lora,
+    module::Module,
     product::LONGEST_CHAIN,
     steps::{Mode, Step},
     targets::{EMBEDDING_MODULE, HEAD_MODULE},

@@ -2,10 +2,10 @@
 
 use super::{
     Error,
-    apply::Module,
     folder::Adapter,
     lora::{Layer, Lora, read},
     model::Model,
+    module::Module,
     rounding::Rounding,
     steps::{Start, Step},
 };

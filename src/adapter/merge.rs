@@ -2,11 +2,12 @@
 
 use super::{
     Error,
-    apply::{Application, Module},
+    apply::Application,
     base::{other_base, quantized_base},
     evidence,
     folder::Adapter,
     model::Model,
+    module::Module,
     reader::Reader,
     steps::{Computed, Mode},
     vocabulary,

@@ -1,6 +1,6 @@
 //! Summary of a merge, for reports.
 
-use super::{apply::Module, merge::Merge};
+use super::{merge::Merge, module::Module};
 use crate::display::{Align, Table};
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt, path::PathBuf};

@@ -67,7 +67,7 @@ pub(super) fn detect(path: &Path) -> Result<Option<Format>, Error> {
     Err(Error::NotAnArchive { path: path.to_path_buf(), found, advice })
 }
 
-/// What a file is that is named like an archive, and what to do about it.
+/// Content of a file that is named like an archive and is none, and what to do about it.
 fn other(head: &[u8]) -> (&'static str, &'static str) {
     let again = "fetch the bundle again";
     let text = String::from_utf8_lossy(head).trim_start_matches('\u{feff}').trim_start().to_lowercase();

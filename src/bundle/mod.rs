@@ -59,13 +59,13 @@ pub struct Bundle {
     pub profile: Profile,
     /// Names of the files that the settings were read from.
     pub sources: Vec<String>,
-    /// What was not taken over, or is doubtful; one sentence each.
+    /// Settings that were not taken over or are doubtful; one sentence each.
     pub warnings: Vec<String>,
     path: PathBuf,
     unpacked: Option<Temporary>,
 }
 
-/// What is read of the files that tell how the model is called. What is not wanted cannot be refused either.
+/// Parts to read of the files that tell how the model is called. A part that is not wanted cannot be refused either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// Anything at all; without it the profile stays empty.

@@ -49,7 +49,7 @@ pub(super) struct Read {
     pub(super) profile: Profile,
     /// Names of the files that were read.
     pub(super) sources: Vec<String>,
-    /// What was not taken over, or is doubtful.
+    /// Settings that were not taken over or are doubtful.
     pub(super) warnings: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What a bundle tells of the model's training: its task. Nothing depends on it but a warning.
+//! The task of the model's training, by the bundle. Nothing depends on it but a warning.
 
 use super::layout::CONFIG;
 use crate::files;

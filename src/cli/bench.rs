@@ -13,6 +13,8 @@ mod measure;
 mod merge;
 mod network;
 mod outputs;
+#[cfg(feature = "engine")]
+mod profile;
 mod report;
 mod score;
 #[cfg(feature = "engine")]

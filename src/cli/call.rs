@@ -6,6 +6,7 @@ mod cached;
 mod input;
 mod profile;
 mod settings;
+mod template;
 mod timings;
 
 pub use self::settings::draft;
@@ -13,8 +14,9 @@ pub use self::settings::draft;
 use self::{
     answer::{OutputArg, Stream},
     ask::Ask,
-    input::{conversation, read, text},
+    input::conversation,
     settings::{KeyOrderArg, RepackArg, ThinkArg, dialects, probability, settings, temperature},
+    template::template_arg,
     timings::Start,
 };
 use super::{
@@ -29,7 +31,7 @@ use super::{
 };
 use edgecall::{
     Kind,
-    call::{self, Call, Draft, PromptTemplate, Request, RequestFields, Settings},
+    call::{self, Call, Draft, Request, RequestFields, Settings},
     machine::Thermometer,
     memory::{self, Repack},
     runtime::{self, LoadOptions, Model, Trust, Vocabulary},
@@ -259,7 +261,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     args.adopt(&fields);
     args.adopt_profile(&profile, &fields);
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
-    let template = template(&args)?;
+    let template = template::template(&args)?;
     let settings = Settings { on_prefill: progress::prefill(), ..settings(&args) };
     let request = Request {
         choice: ask.choice.clone(),
@@ -371,34 +373,6 @@ fn explain_tools(args: &mut Args) -> anyhow::Result<()> {
         )),
         _ => Ok(()),
     }
-}
-
-fn template(args: &Args) -> anyhow::Result<PromptTemplate> {
-    let template = match &args.chat_template {
-        None => None,
-        Some(path) => {
-            let text = text(&read(path)?, &format!("{}: the chat template", path.display()))?;
-            if text.trim().is_empty() {
-                return Err(CliError::with_kind(
-                    Kind::Data,
-                    format!("{}: the chat template is empty", path.display()),
-                ));
-            }
-            Some(text)
-        }
-    };
-    let arguments = args.template_arg.iter().cloned().collect();
-    Ok(PromptTemplate { template, arguments, trust_content: args.trust_content })
-}
-
-fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {
-    const FORM: &str = "expected KEY=JSON, such as date=\"today\" (with the quotes) or depth=3";
-    let (key, json) = text.split_once('=').ok_or(FORM)?;
-    if key.is_empty() {
-        return Err(FORM.into());
-    }
-    let value = serde_json::from_str(json).map_err(|e| format!("{e}; {FORM}"))?;
-    Ok((key.to_owned(), value))
 }
 
 /// Prints the model's partial output on stderr, before the error message.

@@ -61,7 +61,7 @@ fn source(text: &str) -> Result<Source, hub::Error> {
     text.parse()
 }
 
-/// What was fetched.
+/// The report of a pull.
 #[derive(Serialize)]
 struct Pulled {
     path: PathBuf,

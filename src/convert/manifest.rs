@@ -136,7 +136,7 @@ struct Adapter {
 }
 
 impl Merged {
-    /// What is merged into the checkpoint; `None` if nothing is.
+    /// Adapters that are merged into the checkpoint; `None` if there are none.
     ///
     /// # Errors
     /// A file that cannot be read.

@@ -59,7 +59,7 @@ pub fn gguf(cache: &Cache, source: &Source, offline: bool) -> Result<PathBuf, Er
 /// Path of `source` in the cache, without the network: the folder of the snapshot, or the GGUF file.
 ///
 /// # Errors
-/// What is not there, or not whole.
+/// A model that is not there, or not whole.
 pub fn offline(cache: &Cache, source: &Source) -> Result<PathBuf, Error> {
     match source.file {
         Some(_) => gguf(cache, source, true),

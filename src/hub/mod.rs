@@ -7,7 +7,7 @@
 //! The crate `hf-hub` (1.0.0) has the same cache, and is not used: it starts a file anew after each break, compares no
 //! file with its hash, and follows redirects in a client that takes no part of the retries. It brings 290 crates (tokio,
 //! reqwest, the Xet protocol) where `ureq` is there already, and its errors do not tell a page of a login from a file.
-//! What is here stands on [`crate::http::Fetcher`] and takes only what a conversion or a call reads.
+//! This module stands on [`crate::http::Fetcher`] and takes only what a conversion or a call reads.
 //!
 //! Files are fetched at the commit that the listing names, so that all are of one state of the repository, and what
 //! earlier runs fetched of them can be gone on with. A file gets its name when its length and its hash are those of the

@@ -139,7 +139,7 @@ impl Planner<'_> {
         names
     }
 
-    /// What to type for a GGUF file, and its size with all parts.
+    /// Name to give for a GGUF file, and its size with all parts.
     fn sized(&self, name: &str) -> String {
         let size = |part: &String| {
             let listed = self.files.iter().find(|listed| listed.name == *part);

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 /// Revision of a name without one.
 const DEFAULT_REVISION: &str = "main";
-/// How the folder of a model's repository begins in the cache.
+/// Beginning of the name of a model's folder in the cache.
 pub(super) const REPOSITORY_PREFIX: &str = "models--";
 /// Longest part of a repository's name on the hub.
 const MAX_PART_BYTES: usize = 96;
@@ -63,7 +63,7 @@ impl fmt::Display for RepoId {
     }
 }
 
-/// What is to be fetched or found: a repository, its revision, and perhaps one GGUF file of it.
+/// A model to fetch or to find: a repository, its revision, and perhaps one GGUF file of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The repository.

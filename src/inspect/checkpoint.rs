@@ -2,6 +2,7 @@
 
 use super::{
     Run,
+    error::chain,
     file::{chat_template, facts, tokenizer},
     report::{ChatTemplate, Facts, Rope, TensorRow, Tokenizer, TypeRow},
 };
@@ -14,7 +15,7 @@ use crate::{
     memory::{Estimate, Fit, Shape, Target, board, estimate},
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, error::Error, iter, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Facts about a checkpoint, and the needs of the GGUF files that it could be converted to.
 #[derive(Clone, Debug, Serialize)]
@@ -201,10 +202,4 @@ fn row(tensor: &crate::checkpoint::SourceTensor) -> TensorRow {
 
 fn elements(shape: &[u64]) -> u64 {
     shape.iter().product()
-}
-
-/// An error and its causes, joined into one line.
-pub(super) fn chain(error: &impl Error) -> String {
-    let causes = iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

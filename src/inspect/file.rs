@@ -2,7 +2,7 @@
 
 use super::{
     Run,
-    checkpoint::chain,
+    error::chain,
     report::{ChatTemplate, Facts, Need, Rope, Special, Split, TensorRow, Tokenizer, TypeRow},
 };
 use crate::{

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use std::path::Path;
 
-/// What every key of a profile begins with in a GGUF file.
+/// Beginning of every key of a profile in a GGUF file.
 pub const PREFIX: &str = "edgecall.profile.";
 
 /// True for a key of a GGUF file that belongs to the profile.

@@ -5,7 +5,7 @@
 //! that, both choose the same. Where they are not, the tokens since the last exact one are decoded again, one at a time.
 //! Then logits and KV cache have the bits of exact decoding, and so has the choice.
 
-use super::{Error, generate::Steps, sequence::Sequence};
+use super::{Error, sequence::Sequence, steps::Steps};
 
 /// The beginning of a sequence that has the bits of exact decoding, and what is left to chance behind it.
 pub(super) struct ExactPart {

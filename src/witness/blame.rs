@@ -6,8 +6,8 @@ use super::{
     Finding, Witness,
     finding::Cause,
     mark::{Distance, Mark},
+    pair::Pair,
     tensors::{NotFinite, Order, Tensor, Tensors},
-    weights::Pair,
 };
 use crate::arch::{EMBEDDING, HEAD};
 use std::collections::BTreeMap;

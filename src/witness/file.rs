@@ -14,7 +14,7 @@ const MAX_BYTES: u64 = 256 << 20;
 /// The version of the format.
 const VERSION: u32 = 1;
 
-/// What a model says in its trainer.
+/// The answers of a model in its trainer.
 #[derive(Clone, Debug)]
 pub struct Witness {
     /// Versions of the programs that wrote it, by name.

@@ -20,6 +20,7 @@ mod error;
 mod file;
 mod finding;
 mod mark;
+mod pair;
 mod probabilities;
 mod report;
 mod template;

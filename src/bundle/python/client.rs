@@ -3,9 +3,9 @@
 use super::{
     Problem,
     constant::Constants,
+    node::{field, line, parts, text},
     scope::{Names, ScopeId},
-    string,
-    tree::{self, field, line, parts, text},
+    string, tree,
 };
 use crate::{bundle::Wanted, json};
 use serde_json::Value;
@@ -23,14 +23,14 @@ const CONSTANTS: &[(&str, &str)] = &[
 /// Most calls and messages that are compared.
 const MAX_COMPARED: usize = 100;
 
-/// What a client sends besides the conversation.
+/// Settings that a client sends besides the conversation.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::bundle) struct Client {
     /// The system message.
     pub(in crate::bundle) system: Option<String>,
     /// The other arguments of the call by name, with their lines.
     pub(in crate::bundle) arguments: Vec<(String, Value, usize)>,
-    /// What was not read and is not needed.
+    /// Arguments that were not read and are not needed.
     pub(in crate::bundle) warnings: Vec<Problem>,
 }
 
@@ -149,7 +149,7 @@ impl<'t> Reader<'t, '_> {
             .ok_or_else(|| Problem::at(node, "is the content of a system message, and no text"))
     }
 
-    /// What the call of the model passes; of several calls those with tools count, and they must be equal.
+    /// Arguments of the call of the model; of several calls those with tools count, and they must be equal.
     fn call(&self) -> Result<Option<Client>, Problem> {
         let mut found: Vec<(Client, usize)> = Vec::new();
         for (call, scope) in &self.names.calls {

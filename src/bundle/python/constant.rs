@@ -2,9 +2,9 @@
 
 use super::{
     Problem,
+    node::{field, parts, shown, text},
     scope::{Names, ScopeId},
     string,
-    tree::{field, parts, shown, text},
 };
 use crate::json;
 use serde_json::{Map, Value};

@@ -10,6 +10,7 @@
 
 mod client;
 mod constant;
+mod node;
 mod scope;
 mod string;
 mod tree;
@@ -32,6 +33,6 @@ pub(in crate::bundle) struct Problem {
 
 impl Problem {
     fn at(node: tree_sitter::Node<'_>, text: impl Into<String>) -> Problem {
-        Problem { line: tree::line(node), text: text.into() }
+        Problem { line: node::line(node), text: text.into() }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Problem,
-    tree::{field, line, parts, shown, text},
+    node::{field, line, parts, shown, text},
 };
 use std::collections::{BTreeMap, BTreeSet};
 use tree_sitter::Node;

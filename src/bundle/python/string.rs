@@ -2,7 +2,7 @@
 
 use super::{
     Problem,
-    tree::{shown, text},
+    node::{shown, text},
 };
 use std::str::Chars;
 use tree_sitter::Node;
@@ -34,7 +34,7 @@ pub(super) fn value(node: Node<'_>, source: &str, empty_fields: &mut Vec<usize>)
             format!("is an f-string with the field `{}`, which only running the file would fill in", shown),
         ));
     }
-    empty_fields.extend(fields.iter().map(|field| super::tree::line(*field)));
+    empty_fields.extend(fields.iter().map(|field| super::node::line(*field)));
     let mut out = String::new();
     let mut at = start.end_byte();
     for field in &fields {
@@ -65,7 +65,7 @@ pub(super) fn has_fields(node: Node<'_>, source: &str) -> bool {
     node.children(&mut cursor).any(|child| child.kind() == "interpolation" && !is_empty_field(child, source))
 }
 
-/// How the text between the quotes is written.
+/// The form of the text between the quotes.
 #[derive(Clone, Copy)]
 struct Form {
     raw: bool,

@@ -1,6 +1,6 @@
 //! The speed pass of `edgecall bench tft`, and the process that it starts for each model.
 
-use super::tft::job_of;
+use super::profile::job_of;
 use crate::cli::{
     context::{flash_attention, kv_types},
     exit::CliError,

@@ -1,7 +1,6 @@
 //! `edgecall bench tft`.
 
 mod checks;
-mod profile;
 mod rows;
 mod values;
 
@@ -12,6 +11,7 @@ use super::{
     measure::{DataFiles, SpeedPass},
     network,
     outputs::{self, Output, exported},
+    profile,
 };
 use crate::cli::{
     address_space::READING_BYTES,
@@ -22,7 +22,6 @@ use crate::cli::{
     output,
 };
 use anyhow::Context;
-pub use profile::job_of;
 
 use checks::{check_gates, check_metrics, check_outputs, warn_of_answers};
 use edgecall::{

@@ -27,7 +27,7 @@ pub(super) struct Input {
     pub(super) checkpoint: Checkpoint,
     /// The settings of the bundle and the options.
     pub(super) profile: Option<Profile>,
-    /// What is merged into the checkpoint.
+    /// Adapters that are merged into the checkpoint.
     pub(super) merge: Option<Arc<Merge>>,
     path: PathBuf,
     bundle: Option<Bundle>,

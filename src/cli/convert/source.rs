@@ -21,7 +21,7 @@ pub(super) struct Asked<'a> {
     pub(super) base: Option<&'a Path>,
     /// Adapters, in their order.
     pub(super) adapters: &'a [PathBuf],
-    /// How they are merged.
+    /// Arithmetic of the merge.
     pub(super) mode: Option<Mode>,
 }
 

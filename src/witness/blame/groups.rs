@@ -4,7 +4,7 @@ use super::super::{
     Finding, Witness,
     finding::Cause,
     mark::{Mark, features},
-    weights::Pair,
+    pair::Pair,
 };
 use crate::display::few;
 use std::collections::{BTreeMap, BTreeSet};
