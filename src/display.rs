@@ -1,6 +1,10 @@
 //! Numbers and tables for people to read.
 
-use std::fmt::{self, Display, Write};
+use std::{
+    error::Error,
+    fmt::{self, Display, Write},
+    iter,
+};
 
 /// A number with a comma between groups of three digits: `1,101,457,408`.
 pub fn grouped(number: u64) -> String {
@@ -33,6 +37,12 @@ pub fn bytes(bytes: u64) -> String {
 /// The MiB that hold `bytes`: rounded up, for memory that is needed.
 pub fn mib(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20)
+}
+
+/// An error and its causes, joined into one line.
+pub fn chain(error: &dyn Error) -> String {
+    let causes = iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The first few names, and the number of the others.

@@ -1,5 +1,9 @@
 //! Plain files, opened without waiting and read up to a limit; files that may be missing; folders and links.
 
+mod owned_names;
+
+pub use owned_names::OwnedNames;
+
 use rustix::fs::OFlags;
 use std::{
     fmt,
@@ -11,6 +15,12 @@ use std::{
 
 /// Most links that are followed from one to the next, as in Linux.
 const MAX_LINKS: usize = 40;
+
+/// Free bytes for this user on the disk with `folder`; `None` if the file system does not tell.
+pub fn free_bytes(folder: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(folder).ok().filter(|stat| stat.f_blocks > 0)?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
 
 /// Opens the plain file at `path` for reading.
 ///

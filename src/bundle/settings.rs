@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     bench::{self, data::Job},
-    display::few,
+    display::{chain, few},
     files, json,
     profile::{Profile, SystemText},
     tools::ToolSet,
@@ -311,15 +311,4 @@ fn is_open(profile: &Profile, key: &str) -> bool {
         "seed" => profile.sampling.seed.is_none(),
         _ => profile.max_tokens.is_none(),
     }
-}
-
-/// The error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

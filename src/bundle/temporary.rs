@@ -5,6 +5,7 @@
 //! removes every such folder that it can lock itself.
 
 use super::Error;
+use crate::files::OwnedNames;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use std::{
     collections::BTreeSet,
@@ -16,12 +17,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Part of the names of these folders, before the process's number.
-const MARK: &str = ".edgecall-";
-/// Their ending.
-const ENDING: &str = ".unpacked";
-/// Most bytes of the archive's name in that of the folder; names have an end at 255.
-const MAX_NAME_BYTES: usize = 150;
+/// Names of these folders.
+const NAMES: OwnedNames = OwnedNames { ending: ".unpacked", nameless: "bundle" };
 /// Tries to create a folder that nobody sweeps before it is locked.
 const TRIES: usize = 8;
 
@@ -62,8 +59,8 @@ impl Temporary {
             // The lock is held so that `abandon` cannot run between the folder's creation and its entry.
             let mut folders = folders();
             let folder = tempfile::Builder::new()
-                .prefix(&format!(".{}{MARK}{}-", short_name(archive), std::process::id()))
-                .suffix(ENDING)
+                .prefix(&NAMES.prefix(archive))
+                .suffix(NAMES.ending)
                 .permissions(Permissions::from_mode(0o700))
                 .tempdir_in(parent)
                 .map_err(failed)?;
@@ -94,19 +91,6 @@ impl Drop for Temporary {
     }
 }
 
-fn short_name(archive: &Path) -> &str {
-    let name = archive.file_name().and_then(|name| name.to_str()).unwrap_or("bundle");
-    let ends = name.char_indices().map(|(at, c)| at + c.len_utf8());
-    &name[..ends.take_while(|end| *end <= MAX_NAME_BYTES).last().unwrap_or(0)]
-}
-
-/// True for the name of such a folder, of any process.
-fn is_ours(name: &str) -> bool {
-    let number = |rest: &str| rest.split_once('-').is_some_and(|(id, _)| id.parse::<u32>().is_ok());
-    let front = name.strip_prefix('.').and_then(|name| name.strip_suffix(ENDING));
-    front.and_then(|front| front.rsplit_once(MARK)).is_some_and(|(_, rest)| number(rest))
-}
-
 /// Locks the folder at `path`, if it is no link and nobody else has locked it.
 fn lock(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -118,7 +102,7 @@ fn lock(path: &Path) -> io::Result<OwnedFd> {
 /// Removes the folders in `parent` that killed processes left behind. A running one holds the lock on its own.
 pub(super) fn sweep(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(is_ours) && lock(&entry.path()).is_ok() {
+        if entry.file_name().to_str().is_some_and(|name| NAMES.matches(name)) && lock(&entry.path()).is_ok() {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -162,7 +146,7 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         for name in ["a".repeat(255), "ü".repeat(127)] {
             let temporary = Temporary::create(&PathBuf::from(name), parent.path()).unwrap();
-            assert!(is_ours(temporary.path().file_name().unwrap().to_str().unwrap()));
+            assert!(NAMES.matches(temporary.path().file_name().unwrap().to_str().unwrap()));
             let mode = fs::metadata(temporary.path()).unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0);
         }

@@ -42,7 +42,7 @@ pub(super) fn unpack(
 ) -> Result<(), Error> {
     let file = files::open(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
     let packed_bytes = file.metadata().map_or(0, |metadata| metadata.len());
-    let free_bytes = free_bytes(into);
+    let free_bytes = files::free_bytes(into);
     if format == Format::Tar {
         // What comes out of a tar is a little less than the tar.
         check_space(into, packed_bytes, free_bytes)?;
@@ -234,12 +234,6 @@ fn explained(path: &Path, counts: &Counts, entry: Option<&[u8]>, error: io::Erro
 
 fn cut_short(path: &Path, entry: Option<&[u8]>) -> Error {
     Error::CutShort { path: path.to_path_buf(), entry: entry.map(entry_path::shown) }
-}
-
-/// Free space of the disk with `folder`; `None` if its file system does not tell.
-fn free_bytes(folder: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(folder).ok().filter(|stat| stat.f_blocks > 0)?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 fn check_space(folder: &Path, bytes: u64, free_bytes: Option<u64>) -> Result<(), Error> {

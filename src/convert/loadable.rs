@@ -2,8 +2,9 @@
 
 use super::Error;
 use crate::{
-    chat::{self, Template, select_template},
+    chat::{Template, select_template},
     checkpoint::tokenizer::ChatTemplate,
+    display,
     gguf::{Gguf, Header},
     guard::{self, Trust},
 };
@@ -90,14 +91,10 @@ pub(super) fn check_templates(template: Option<&ChatTemplate>) -> Result<Vec<Str
         if !taken.iter().flatten().any(|taken| taken == text)
             && let Err(error) = parse(text)
         {
-            warnings.push(format!("the chat template `{name}` cannot be used: {}", causes(&error)));
+            warnings.push(format!("the chat template `{name}` cannot be used: {}", display::chain(&error)));
         }
     }
     Ok(warnings)
-}
-
-fn causes(error: &chat::Error) -> String {
-    super::plan::chain(error)
 }
 
 #[cfg(test)]

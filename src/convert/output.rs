@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     checkpoint::Checkpoint,
-    files::{folder_of, link_target},
+    files::{folder_of, free_bytes, link_target},
 };
 use std::{
     fs::{self, File},
@@ -273,8 +273,7 @@ pub(super) fn reserve(file: &File, length: u64) -> io::Result<()> {
 pub(super) fn check_space(folder: &Path, file_bytes: u64) -> Result<(), Error> {
     let needed_bytes = file_bytes + SPARE_BYTES;
     // A file system that does not report its free space fails while writing instead.
-    let Some(stat) = rustix::fs::statvfs(folder).ok().filter(|stat| stat.f_blocks > 0) else { return Ok(()) };
-    let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let Some(free_bytes) = free_bytes(folder) else { return Ok(()) };
     if free_bytes < needed_bytes {
         return Err(Error::DiskSpace { path: folder.to_path_buf(), needed_bytes, free_bytes });
     }

@@ -14,6 +14,7 @@ use crate::{
         Checkpoint,
         tokenizer::{ChatTemplate, Tokenizer},
     },
+    display,
     gguf::{GgmlType, Header, TensorInfo, Value},
     profile::Profile,
 };
@@ -143,7 +144,7 @@ impl Plan {
 /// Warnings about the checkpoint's files.
 fn warnings(checkpoint: &Checkpoint, tokenizer: &Tokenizer, general: &General) -> Result<Vec<String>, Error> {
     let mut warnings = checkpoint.warnings.clone();
-    warnings.extend(general.warnings.iter().map(chain));
+    warnings.extend(general.warnings.iter().map(|warning| display::chain(warning)));
     warnings.extend(tokenizer.warning().map(str::to_owned));
     let has_template = |template: &ChatTemplate| template.texts().any(|text| !text.is_empty());
     if !tokenizer.chat_template().is_some_and(has_template) {
@@ -155,12 +156,6 @@ fn warnings(checkpoint: &Checkpoint, tokenizer: &Tokenizer, general: &General) -
     }
     warnings.extend(loadable::check_templates(tokenizer.chat_template())?);
     Ok(warnings)
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &impl std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn check_types(recipe: &Recipe) -> Result<(), Error> {

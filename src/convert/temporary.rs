@@ -4,7 +4,7 @@
 //! every such file that it can lock itself.
 
 use super::Error;
-use crate::files::{folder_of, open_unlinked};
+use crate::files::{OwnedNames, folder_of, open_unlinked};
 use rustix::fs::FlockOperation;
 use std::{
     collections::BTreeSet,
@@ -16,12 +16,8 @@ use std::{
 };
 use tempfile::NamedTempFile;
 
-/// Part of the names of temporary files, before the process's number.
-const MARK: &str = ".edgecall-";
-/// Their ending.
-const ENDING: &str = ".part";
-/// Most bytes of the target's name in that of its temporary file; names have an end at 255.
-const MAX_NAME_BYTES: usize = 150;
+/// Names of temporary files.
+const NAMES: OwnedNames = OwnedNames { ending: ".part", nameless: "edgecall" };
 /// Tries to create a file that nobody sweeps before it is locked.
 const TRIES: usize = 8;
 
@@ -62,8 +58,8 @@ pub(super) fn create_beside(target: &Path) -> Result<NamedTempFile, Error> {
     };
     for _ in 0..TRIES {
         let temp = tempfile::Builder::new()
-            .prefix(&format!(".{}{MARK}{}-", short_name(target), std::process::id()))
-            .suffix(ENDING)
+            .prefix(&NAMES.prefix(target))
+            .suffix(NAMES.ending)
             // The umask applies; a temporary file's 0600 would stay with the model.
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(folder)
@@ -78,30 +74,17 @@ pub(super) fn create_beside(target: &Path) -> Result<NamedTempFile, Error> {
     Err(failed(io::Error::other("the new file is removed again and again")))
 }
 
-fn short_name(target: &Path) -> &str {
-    let name = target.file_name().and_then(|name| name.to_str()).unwrap_or("edgecall");
-    let ends = name.char_indices().map(|(at, c)| at + c.len_utf8());
-    &name[..ends.take_while(|end| *end <= MAX_NAME_BYTES).last().unwrap_or(0)]
-}
-
 /// A second name beside the temporary file at `path`, which is swept like that one.
 pub(super) fn second_name(path: &Path) -> PathBuf {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!("{}-old{ENDING}", name.trim_end_matches(ENDING)))
-}
-
-/// True for the name of a temporary file, of any process.
-fn is_ours(name: &str) -> bool {
-    let number = |rest: &str| rest.split_once('-').is_some_and(|(id, _)| id.parse::<u32>().is_ok());
-    let front = name.strip_prefix('.').and_then(|name| name.strip_suffix(ENDING));
-    front.and_then(|front| front.rsplit_once(MARK)).is_some_and(|(_, rest)| number(rest))
+    path.with_file_name(format!("{}-old{}", name.trim_end_matches(NAMES.ending), NAMES.ending))
 }
 
 /// Removes the temporary files in `folder` that killed processes left behind. A running conversion holds locks on its
 /// own.
 pub(super) fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if !entry.file_name().to_str().is_some_and(is_ours) {
+        if !entry.file_name().to_str().is_some_and(|name| NAMES.matches(name)) {
             continue;
         }
         let path = entry.path();
@@ -157,7 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for name in ["a".repeat(255), "ü".repeat(127)] {
             let temp = create_beside(&folder.path().join(&name)).unwrap();
-            assert!(is_ours(temp.path().file_name().unwrap().to_str().unwrap()));
+            assert!(NAMES.matches(temp.path().file_name().unwrap().to_str().unwrap()));
             temp.persist(folder.path().join(&name)).unwrap();
         }
     }

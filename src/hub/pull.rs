@@ -7,7 +7,7 @@ use super::{
     plan,
 };
 use crate::{
-    files::folder_of,
+    files::{folder_of, free_bytes},
     http::{Key, Method, Received, RetryPolicy},
 };
 use std::{
@@ -101,8 +101,7 @@ fn check_space(folder: &Path, missing_bytes: u64) -> Result<(), Error> {
     let needed_bytes = missing_bytes.saturating_add(SPARE_BYTES);
     let folder = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder_of(folder));
     // A file system that does not report its free space fails while writing instead.
-    let Some(stat) = rustix::fs::statvfs(folder).ok().filter(|stat| stat.f_blocks > 0) else { return Ok(()) };
-    let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let Some(free_bytes) = free_bytes(folder) else { return Ok(()) };
     match free_bytes < needed_bytes {
         true => Err(Error::DiskSpace { path: folder.to_path_buf(), needed_bytes, free_bytes }),
         false => Ok(()),

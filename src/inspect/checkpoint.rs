@@ -2,7 +2,6 @@
 
 use super::{
     Run,
-    error::chain,
     file::{chat_template, facts, tokenizer},
     report::{ChatTemplate, Facts, Rope, TensorRow, Tokenizer, TypeRow},
 };
@@ -10,6 +9,7 @@ use crate::{
     arch::{Config, RopeScaling},
     checkpoint::Checkpoint,
     convert::{FilePlan, FileType, Head, Plan, Recipe},
+    display::chain,
     gguf::{FlashAttention, GgmlType, Gguf},
     machine::Machine,
     memory::{Estimate, Fit, Shape, Target, board, estimate},
@@ -87,7 +87,7 @@ impl CheckpointReport {
             head: None,
             tokenizer: None,
             chat_template: None,
-            obstacle: planned.as_ref().err().map(chain),
+            obstacle: planned.as_ref().err().map(|error| chain(error)),
             types: types(checkpoint),
             n_ctx: run.n_ctx(Some(checkpoint.config.max_position_embeddings)),
             kv_type: run.kv_type,

@@ -48,9 +48,3 @@ impl Error {
         }
     }
 }
-
-/// An error and its causes, joined into one line.
-pub(super) fn chain(error: &impl std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}

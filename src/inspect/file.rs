@@ -2,10 +2,10 @@
 
 use super::{
     Run,
-    error::chain,
     report::{ChatTemplate, Facts, Need, Rope, Special, Split, TensorRow, Tokenizer, TypeRow},
 };
 use crate::{
+    display::chain,
     gguf::{Array, Gguf},
     memory::{Shape, estimate},
     profile::Profile,

@@ -156,10 +156,7 @@ mod tests {
         let mut file = beside::tokenizer_json();
         change(&mut file);
         let dir = beside::checkpoint(&[("tokenizer.json", file)]);
-        Tokenizer::open(dir.path()).map_err(|error| {
-            let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-            causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-        })
+        Tokenizer::open(dir.path()).map_err(|error| crate::display::chain(&error))
     }
 
     fn refusal(change: impl FnOnce(&mut Value)) -> String {
