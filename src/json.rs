@@ -16,8 +16,8 @@ use std::{fmt, io};
 mod wide;
 
 pub use wide::{
-    Exact, has_wide_literals, has_wide_numbers, number_text, parse_exact, round, rounded, shown, string_text,
-    wide_number,
+    Exact, first_wide_number, has_wide_literals, has_wide_numbers, is_wide, number_text, parse_exact,
+    parse_last, round, rounded, same_number, shown, string_text, wide_number,
 };
 
 /// Serializes `value` with `": "` and `", "`, like Python's `json.dumps` with `ensure_ascii=False`.

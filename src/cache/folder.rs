@@ -15,6 +15,8 @@ pub(super) const STATE: &str = "state";
 pub(super) const HISTORY: &str = "answers";
 /// Extension of files of decode costs.
 pub(super) const COSTS: &str = "costs";
+/// Extension of notes of trials that passed.
+pub(super) const TRIAL: &str = "trial";
 /// Extension of model notes.
 pub(super) const MODEL: &str = "model";
 /// Prefix of temporary files that are still being written.
@@ -125,7 +127,7 @@ impl Folder {
             let entry = entry?;
             let path = entry.path();
             let ending = path.extension().and_then(|ending| ending.to_str());
-            if !matches!(ending, Some(STATE | HISTORY | COSTS | MODEL)) {
+            if !matches!(ending, Some(STATE | HISTORY | COSTS | MODEL | TRIAL)) {
                 continue;
             }
             // Another process may have removed it.

@@ -4,7 +4,7 @@ use super::Error;
 use super::{
     Cache, ModelId, ModelListed, ModelState,
     entry::{EntryError, Head},
-    folder::{COSTS, CachedFile, MODEL, STATE, remove},
+    folder::{COSTS, CachedFile, MODEL, STATE, TRIAL, remove},
     model_record::ModelRecord,
 };
 use crate::files;
@@ -36,6 +36,8 @@ pub enum FileKind {
     Costs,
     /// Paths and hashes of the files of a model that states were computed with.
     Model,
+    /// Note that a model was loaded and used once without a crash.
+    Trial,
 }
 
 /// One file.
@@ -46,7 +48,7 @@ pub struct Listed {
     /// Kind of file, by its extension.
     #[serde(rename = "what")]
     pub kind: FileKind,
-    /// The model's file name; `None` for a log of answers and for costs.
+    /// The model's file name; `None` for a log of answers, for costs and for a trial.
     pub model: Option<String>,
     /// [`ModelListed::id`] of the model that a state was computed with.
     pub model_id: Option<String>,
@@ -119,6 +121,7 @@ impl Cache {
             Some(STATE) => FileKind::Prefix,
             Some(COSTS) => FileKind::Costs,
             Some(MODEL) => FileKind::Model,
+            Some(TRIAL) => FileKind::Trial,
             _ => FileKind::Answers,
         };
         let listed = Listed {
@@ -133,7 +136,7 @@ impl Cache {
             flaw: None,
         };
         match kind {
-            FileKind::Costs => (listed, None),
+            FileKind::Costs | FileKind::Trial => (listed, None),
             FileKind::Answers => {
                 let tokens = super::history::read(&kept.path).map(|all| all.iter().map(Vec::len).sum());
                 (Listed { tokens: tokens.ok(), ..listed }, None)
@@ -209,6 +212,7 @@ impl fmt::Display for Listing {
                 (None, FileKind::Answers) => "answers".to_owned(),
                 (None, FileKind::Costs) => "costs of decodes".to_owned(),
                 (None, FileKind::Model) => "where the model is".to_owned(),
+                (None, FileKind::Trial) => "a trial that passed".to_owned(),
             };
             let model = file.model.as_deref().unwrap_or("—");
             let model: String = shown(model).chars().take(35).collect();

@@ -19,6 +19,7 @@ mod list;
 mod model_record;
 mod models;
 mod state;
+mod trials;
 
 pub use disk_prefix_cache::DiskPrefixCache;
 pub use error::Error;

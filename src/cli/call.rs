@@ -31,6 +31,7 @@ use super::{
 };
 use edgecall::{
     Kind,
+    cache::Cache,
     call::{self, Call, Draft, Request, RequestFields, Settings},
     machine::Thermometer,
     memory::{self, Repack},
@@ -285,15 +286,15 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         )?)?);
     }
     let thermometer = args.timings.then(Thermometer::start);
-    let model = load(&args, path, trust, &request, &settings)?;
+    let (cache, cache_problem) =
+        cached::cache(args.cache_dir.clone(), args.no_cache, args.no_history, args.cache_read_rate);
+    let model = load(&args, (path, trust), &request, &settings, cache.as_ref())?;
     let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()), thermometer };
     let mut stream = Stream::default();
     let mut reader = |text: &str| match args.stream {
         true => stream.push(text),
         false => ControlFlow::Continue(()),
     };
-    let (cache, cache_problem) =
-        cached::cache(args.cache_dir.clone(), args.no_cache, args.no_history, args.cache_read_rate);
     let call = Call {
         model: &model,
         template: &template,
@@ -328,10 +329,10 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
 /// Loads the model as its size, this machine's memory and the arguments allow.
 fn load(
     args: &Args,
-    path: &Path,
-    trust: Trust,
+    (path, trust): (&Path, Trust),
     request: &Request<'_>,
     settings: &Settings,
+    cache: Option<&Cache>,
 ) -> anyhow::Result<Model> {
     let repack = args.repack.into();
     let load = LoadOptions { trust, repack: repack != Repack::Never };
@@ -341,7 +342,7 @@ fn load(
             // Nobody reads a closed stderr.
             let _ = writeln!(io::stderr(), "warning: {shortage}{}", advice(&shortage.remedies));
         }
-        trial::check(path, header, load, &settings.session)?;
+        trial::check(path, header, load, &settings.session, cache)?;
         Ok::<_, anyhow::Error>(load)
     })?;
     tracing::info!(model = %path.display(), ms = model.load_time().as_millis(), "loaded");

@@ -9,12 +9,15 @@ pub mod child;
 use super::exit::CliError;
 use edgecall::{
     Kind,
+    cache::{Cache, Key},
     gguf::{Gguf, TensorInfo},
-    runtime::{LoadOptions, Model, Options, Trust, guard, kernels},
+    runtime::{ENGINE, FileStat, LoadOptions, Model, ModelFile, Options, Trust, guard, kernels},
 };
 use std::{
+    ffi::OsStr,
     io::{self, Read, Write},
-    os::unix::process::ExitStatusExt,
+    iter,
+    os::unix::{ffi::OsStrExt, process::ExitStatusExt},
     path::Path,
     process::{Command, ExitStatus, Stdio},
 };
@@ -32,11 +35,18 @@ const MAX_REASON: usize = 300;
 /// Tries to load the model at `path` with these options, unless its architecture and tokenizer are fully checked.
 /// `header` is what the file says of them.
 ///
-/// A child that merely fails is no error: this process will fail in the same way, with the same message.
+/// A child that merely fails is no error: this process will fail in the same way, with the same message. A trial that
+/// passes is noted in `cache`, and the same file is not tried again by the same program with the same options.
 ///
 /// # Errors
 /// A model that ends the child, that takes it too long, or an interruption.
-pub fn check(path: &Path, header: &Gguf, load: LoadOptions, session: &Options) -> anyhow::Result<()> {
+pub fn check(
+    path: &Path,
+    header: &Gguf,
+    load: LoadOptions,
+    session: &Options,
+    cache: Option<&Cache>,
+) -> anyhow::Result<()> {
     if load.trust == Trust::Checked || guard::is_checked(header) {
         return Ok(());
     }
@@ -46,7 +56,29 @@ pub fn check(path: &Path, header: &Gguf, load: LoadOptions, session: &Options) -
     command.args(["--kv-type", session.kv_type.name, "--flash-attn", session.flash_attention.name()]);
     command.args(session.threads.map(|threads| format!("--threads={threads}")));
     command.args(session.n_ctx.map(|n_ctx| format!("--ctx={n_ctx}")));
-    run(command, path)
+    let known = cache.and_then(|cache| Some((cache, key(path, header, &command)?)));
+    if known.as_ref().is_some_and(|(cache, key)| cache.has_passed(key)) {
+        return Ok(());
+    }
+    if run(command, path)?
+        && let Some((cache, key)) = known
+    {
+        cache.keep_passed(&key);
+    }
+    Ok(())
+}
+
+/// The key of a trial of the file at `path` by this `command`; `None` if it cannot be kept. Of a split model the header
+/// names only the first file, so it is tried each time.
+fn key(path: &Path, header: &Gguf, command: &Command) -> Option<Key> {
+    if header.u64("split.count").is_some_and(|count| count > 1) {
+        return None;
+    }
+    let stat = FileStat::read(path).ok()?;
+    let file = ModelFile { path: path.to_path_buf(), stat, data_start: header.data_start };
+    let program = format!("edgecall {}, {ENGINE}", env!("CARGO_PKG_VERSION"));
+    let arguments = command.get_args().map(OsStr::as_bytes);
+    Cache::trial_key(&file, &iter::once(program.as_bytes()).chain(arguments).collect::<Vec<_>>()).ok()
 }
 
 /// [`check`] for a model whose header is not read yet.
@@ -56,7 +88,7 @@ pub fn check(path: &Path, header: &Gguf, load: LoadOptions, session: &Options) -
 pub fn check_file(path: &Path, load: LoadOptions, session: &Options) -> anyhow::Result<()> {
     match load.trust {
         Trust::Checked => Ok(()),
-        Trust::Unchecked => check(path, &Model::read_header(path)?, load, session),
+        Trust::Unchecked => check(path, &Model::read_header(path)?, load, session, None),
     }
 }
 
@@ -70,7 +102,7 @@ pub fn check_vocabulary(path: &Path, trust: Trust) -> anyhow::Result<()> {
     }
     let mut command = command(path, BASE_SECONDS);
     command.arg("--vocabulary");
-    run(command, path)
+    run(command, path).map(drop)
 }
 
 /// The child's command line without options of the load; it ends after `seconds`.
@@ -83,7 +115,8 @@ fn command(path: &Path, seconds: u64) -> Command {
     command
 }
 
-fn run(mut command: Command, path: &Path) -> anyhow::Result<()> {
+/// Runs the trial. True if the child did all that was asked of it.
+fn run(mut command: Command, path: &Path) -> anyhow::Result<bool> {
     tracing::info!(model = %path.display(), "tried in a child process first");
     // The child ends when its stdin does: it never outlives this process.
     let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
@@ -93,7 +126,7 @@ fn run(mut command: Command, path: &Path) -> anyhow::Result<()> {
         Ok((child.wait()?, stderr))
     });
     match ended {
-        Ok((status, stderr)) => verdict(path, status, &stderr),
+        Ok((status, stderr)) => verdict(path, status, &stderr).map(|()| status.success()),
         Err(error) => {
             // Nobody reads a closed stderr.
             let _ = writeln!(
@@ -102,7 +135,7 @@ fn run(mut command: Command, path: &Path) -> anyhow::Result<()> {
                  program",
                 path.display()
             );
-            Ok(())
+            Ok(false)
         }
     }
 }

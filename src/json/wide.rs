@@ -28,6 +28,16 @@ pub fn parse_exact(text: &str) -> Result<Value, serde_json::Error> {
     Ok(value)
 }
 
+/// Parses `text` as [`parse_exact`] does where it has wide numbers; in other texts the last one of repeated keys counts.
+///
+/// # Errors
+/// The parser's error, with line and column.
+pub fn parse_last(text: &str) -> Result<Value, serde_json::Error> {
+    let value: Value = serde_json::from_str(text)?;
+    // `parse_exact` refuses strings that would be taken for numbers.
+    if has_wide_literals(text) || has_wide_numbers(&value) { parse_exact(text) } else { Ok(value) }
+}
+
 /// The literal of a wide number.
 pub fn wide_number(value: &Value) -> Option<&str> {
     match value {
@@ -51,10 +61,23 @@ pub fn string_text(value: &Value) -> Option<&str> {
 
 /// True if there is a wide number in `value`.
 pub fn has_wide_numbers(value: &Value) -> bool {
+    first_wide_number(value).is_some()
+}
+
+/// The literal of the first wide number in `value`.
+pub fn first_wide_number(value: &Value) -> Option<&str> {
     match value {
-        Value::Array(items) => items.iter().any(has_wide_numbers),
-        Value::Object(members) => members.values().any(has_wide_numbers),
-        _ => wide_number(value).is_some(),
+        Value::Array(items) => items.iter().find_map(first_wide_number),
+        Value::Object(members) => members.values().find_map(first_wide_number),
+        _ => wide_number(value),
+    }
+}
+
+/// True if two literals are the same number, however they are written.
+pub fn same_number(a: &str, b: &str) -> bool {
+    match (significant(a), significant(b)) {
+        (Some(x), Some(y)) => x == y && (x.0.is_empty() || a.starts_with('-') == b.starts_with('-')),
+        _ => a == b,
     }
 }
 
@@ -153,8 +176,8 @@ fn number_literals(text: &str) -> Vec<&str> {
     literals
 }
 
-/// True if `serde_json` would change the number.
-fn is_wide(literal: &str) -> bool {
+/// True if `serde_json` would change the number `literal`.
+pub fn is_wide(literal: &str) -> bool {
     if literal.parse::<i64>().is_ok() || literal.parse::<u64>().is_ok() {
         return false;
     }
@@ -169,7 +192,8 @@ fn significant(literal: &str) -> Option<(String, i64)> {
     let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{integer}{fraction}");
     let kept = digits.trim_end_matches('0');
-    let power = exponent.parse::<i64>().ok()? - fraction.len() as i64 + (digits.len() - kept.len()) as i64;
+    let zeros = (digits.len() - kept.len()) as i64 - fraction.len() as i64;
+    let power = exponent.parse::<i64>().ok()?.checked_add(zeros)?;
     let kept = kept.trim_start_matches('0').to_owned();
     let power = if kept.is_empty() { 0 } else { power };
     Some((kept, power))
@@ -202,6 +226,33 @@ mod tests {
                 assert!(rounded(value).is_number());
             }
         }
+    }
+
+    #[test]
+    fn literals_are_the_same_number_whatever_their_digits_look_like() {
+        for (a, b, same) in [
+            ("12345678901234567890123.0", "12345678901234567890123", true),
+            ("0.300000000000000044", "3.00000000000000044E-1", true),
+            ("0.300000000000000044", "0.30000000000000004", false),
+            ("-18446744073709551616", "18446744073709551616", false),
+            ("-0.0", "0e5", true),
+            ("1e9223372036854775807", "1.5e-9223372036854775808", false),
+            ("1e99999999999999999999", "1e99999999999999999999", true),
+            ("1e99999999999999999999", "1e99999999999999999998", false),
+        ] {
+            assert_eq!((same_number(a, b), same_number(b, a)), (same, same), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn of_repeated_keys_the_last_counts_where_no_number_is_wide() {
+        assert_eq!(parse_last(r#"{"a": 1, "a": 2}"#).unwrap()["a"], 2);
+        assert_eq!(
+            wide_number(&parse_last(r#"{"a": 18446744073709551616}"#).unwrap()["a"]),
+            Some("18446744073709551616")
+        );
+        assert!(parse_last(r#"{"a": 1, "a": 18446744073709551616}"#).is_err());
+        assert!(parse_last("\"\u{10ffff}5\"").is_err());
     }
 
     #[test]

@@ -41,12 +41,16 @@ impl Arguments {
         &self.schema
     }
 
+    pub(super) fn exact_schema(&self) -> &Map<String, Value> {
+        self.exact.as_ref().unwrap_or(&self.schema)
+    }
+
     pub(super) fn compiled(&self, key_order: KeyOrder) -> Result<&Compiled, schema::Error> {
         let cell = &self.compiled[usize::from(key_order == KeyOrder::Schema)];
         if let Some(compiled) = cell.get() {
             return Ok(compiled);
         }
-        let mut schema = self.exact.as_ref().unwrap_or(&self.schema).clone();
+        let mut schema = self.exact_schema().clone();
         // Arguments are an object even if the schema does not say so.
         schema.entry("type").or_insert_with(|| "object".into());
         let options = Options { meaning: Meaning::Tool, key_order, ..Options::default() };

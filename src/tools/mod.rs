@@ -44,6 +44,12 @@ impl Tool {
         self.arguments.schema()
     }
 
+    /// The same with numbers as [`parse_exact`](crate::json::parse_exact) keeps them;
+    /// [`parameters`](Self::parameters) has doubles instead of wide ones.
+    pub fn exact_parameters(&self) -> &Map<String, Value> {
+        self.arguments.exact_schema()
+    }
+
     /// The grammar and the checks of the arguments, with the keys of objects in `key_order`. Compiled on first
     /// use, once for all clones.
     ///

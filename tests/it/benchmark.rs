@@ -451,3 +451,61 @@ fn conformance_the_example_data_set_shares_no_sentence_with_the_public_one() {
     }
     assert!(checked > 20, "{checked}");
 }
+
+#[test]
+fn a_number_beyond_64_bits_is_right_only_where_it_is_the_same_number() {
+    const WIDE: &str = "18446744073709551617";
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "job_description.json",
+        &format!(
+            r#"{{"task_description": "t", "tools": [{{"name": "f", "parameters": {{"properties": {{"id": {{"const": {WIDE}}},
+                "x": {{"type": "number", "default": 0.300000000000000044}}}}, "required": ["id"]}}}}]}}"#
+        ),
+    );
+    let question = r#""question": [{"role": "user", "content": "go"}]"#;
+    let as_text =
+        format!(r#"{{{question}, "answer": "{{\"name\": \"f\", \"parameters\": {{\"id\": {WIDE}}}}}"}}"#);
+    let as_object = format!(r#"{{{question}, "answer": {{"name": "f", "parameters": {{"id": {WIDE}}}}}}}"#);
+    write("test.jsonl", &format!("{as_text}\n{as_object}\n"));
+    let dataset = Dataset::open(folder.path()).unwrap();
+    let toolboxes = metric::Toolboxes::new(&dataset);
+    for case in &dataset.cases {
+        let gold = case.answer(Style::Student).unwrap();
+        assert!(gold.contains(WIDE), "it is printed as it was written: {gold}");
+        let score = |name: &str, arguments: &str| {
+            let prediction = format!(r#"{{"name": "f", "arguments": {arguments}}}"#);
+            let pair = Pair::new(&gold, &prediction, None, Some(toolboxes.of_case(case)));
+            metric::named(name).unwrap().score(&pair).unwrap()
+        };
+        for (arguments, is_right, is_valid) in [
+            (format!(r#"{{"id": {WIDE}}}"#), 1.0, 1.0),
+            (format!(r#"{{"id": {WIDE}.0}}"#), 1.0, 1.0),
+            // The nearest double, and the next integer.
+            (r#"{"id": 18446744073709551616}"#.into(), 0.0, 0.0),
+            (r#"{"id": 1.8446744073709552e19}"#.into(), 0.0, 0.0),
+            (r#"{"id": 18446744073709551618}"#.into(), 0.0, 0.0),
+            (format!(r#"{{"id": {WIDE}, "x": 0.1000000000000000055}}"#), 0.0, 1.0),
+        ] {
+            assert_eq!(score("binary_tool_call", &arguments), is_right, "{arguments}");
+            assert_eq!(score("schema_validity", &arguments), is_valid, "{arguments}");
+        }
+        // A default counts as written, too.
+        let with_default = format!(r#"{{"id": {WIDE}, "x": 0.300000000000000044}}"#);
+        let rounded = format!(r#"{{"id": {WIDE}, "x": 0.30000000000000004}}"#);
+        assert_eq!(score("tool_call_equivalence", &with_default), 1.0);
+        assert_eq!(score("tool_call_equivalence", &rounded), 0.0);
+    }
+    // In a call that the prompt shows, programs would round it.
+    for arguments in [format!(r#"{{"id": {WIDE}}}"#), format!(r#""{{\"id\": {WIDE}}}""#)] {
+        let call =
+            format!(r#"{{"type": "function", "function": {{"name": "f", "arguments": {arguments}}}}}"#);
+        let line = format!(
+            r#"{{"messages": [{{"role": "user", "content": "go"}}, {{"role": "assistant", "tool_calls": [{call}]}}]}}"#
+        );
+        write("test.jsonl", &format!("{as_text}\n{line}\n"));
+        let error = Dataset::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains(WIDE) && error.contains("as a string"), "{error}");
+    }
+}

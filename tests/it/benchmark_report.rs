@@ -328,6 +328,19 @@ fn the_page_needs_no_network_and_shows_what_models_write_as_text() {
         assert_eq!(page.matches(open).count(), page.matches(close).count(), "{open}");
     }
     assert!(!page.contains("NaN") && !page.contains("inf"), "a figure has no place");
+    // Scores come first, and each cell of a narrow page has its header.
+    let place = |sign: &str| page.find(sign).unwrap_or_else(|| panic!("{sign}"));
+    assert!(place("<h1>") < place("<h2>Models") && place("<h2>Models") < place("<h2>Findings"));
+    assert!(page.contains("<td class=\"first\" data-head=\"staged_tool_call\">"));
+    assert!(
+        page.matches("<td").count() <= page.matches("data-head=").count() + page.matches("<tr><td>").count()
+    );
+    // Charts are as wide as their place, and their labels keep their size.
+    assert!(!page.contains("viewBox") && page.contains("<ol class=\"names\">\n<li>tft-F16.gguf</li>"));
+    // The two answers of a flip share a row.
+    let pairs: Vec<&str> = page.split("<div class=\"flip pair\">").skip(1).collect();
+    let sides = |pair: &&str| pair.split("</details>").next().unwrap().matches("<pre>").count();
+    assert!(!pairs.is_empty() && pairs.iter().all(|pair| sides(pair) == 2));
 }
 
 #[test]

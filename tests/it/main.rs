@@ -96,6 +96,8 @@ mod kernels;
 mod layering;
 /// The facts in `models/MODELS.toml` are correct.
 mod models;
+/// Changed seeds of every kind of input that comes from others end in a value or an error.
+mod mutated;
 /// Numbers past 64 bits are taken and refused by all of their digits.
 #[cfg(feature = "engine")]
 mod numbers;

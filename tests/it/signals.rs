@@ -510,6 +510,33 @@ fn a_trusted_model_that_runs_is_tried_first_and_answers() {
 }
 
 #[test]
+fn a_trusted_model_that_passed_its_trial_is_not_tried_again_until_it_changes() {
+    let folder = folder();
+    let (path, cache) = (folder.path().join("m.gguf"), folder.path().join("cache"));
+    foreign("ernie4_5").write(&path);
+    let is_tried = |further: &[&str]| {
+        let mut command = crate::program::edgecall();
+        command.args(["call", "-v", "--max-tokens", "8", "--trust-model", "hi", "-m"]).arg(&path);
+        command.arg("--cache-dir").arg(&cache).args(further).env_remove("EDGECALL_MODEL");
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        stderr.contains("tried in a child process first")
+    };
+    assert!(is_tried(&["--threads=1"]) && !is_tried(&["--threads=1"]));
+    assert!(is_tried(&["--threads=2"]), "other options are another trial");
+    let notes = || {
+        let entries = fs::read_dir(cache.join("saved")).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.extension().is_some_and(|ending| ending == "trial")).collect::<Vec<_>>()
+    };
+    assert_eq!(notes().len(), 2);
+    notes().iter().for_each(|note| fs::write(note, "passed\n").unwrap());
+    assert!(is_tried(&["--threads=1"]) && !is_tried(&["--threads=1"]), "a damaged note is none");
+    foreign("ernie4_5").set("general.name", Value::String("another".into())).write(&path);
+    assert!(is_tried(&["--threads=1"]), "the file changed");
+}
+
+#[test]
 fn what_a_tokenizer_has_no_token_for_is_named_and_not_decoded() {
     let folder = folder();
     let path = folder.path().join("m.gguf");

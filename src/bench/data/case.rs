@@ -146,8 +146,16 @@ impl Line {
         let is_tuning = !fields.contains_key("question") && fields.contains_key("messages");
         let key = if is_tuning { "messages" } else { "question" };
         let messages = match fields.shift_remove(key) {
-            Some(Value::String(text)) => Conversation::parse(text.as_bytes()),
-            Some(list @ (Value::Array(_) | Value::Object(_))) => Conversation::from_value(list),
+            Some(Value::String(text)) => {
+                // A text that is no JSON is refused by the next line.
+                json::input::parse_exact(&text).ok().as_ref().map_or(Ok(()), refuse_wide_calls)?;
+                Conversation::parse(text.as_bytes())
+            }
+            Some(mut list @ (Value::Array(_) | Value::Object(_))) => {
+                refuse_wide_calls(&list)?;
+                json::round(&mut list);
+                Conversation::from_value(list)
+            }
             None => return Err(LineError::new("`question` is missing, and so are `messages`")),
             Some(other) => {
                 let found = json::type_name(&other);
@@ -177,6 +185,25 @@ impl Line {
             call.transpose().map_err(|error| LineError::new(format!("`answer` is no call: {error}")))?;
         Ok(Line { messages: messages.into(), answer, tools, is_tuning })
     }
+}
+
+/// Refuses wide numbers in the calls of messages. A call is a right answer too, and the prompt would show the model
+/// another number.
+fn refuse_wide_calls(document: &Value) -> Result<(), LineError> {
+    let list = document.get("messages").unwrap_or(document).as_array();
+    for (index, message) in list.into_iter().flatten().enumerate() {
+        let calls = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
+        for arguments in calls.filter_map(|call| call.get("function")?.get("arguments")) {
+            let given = json::string_text(arguments).and_then(|text| json::input::parse_exact(text).ok());
+            if let Some(literal) = json::first_wide_number(given.as_ref().unwrap_or(arguments)) {
+                return Err(LineError::new(format!(
+                    "messages[{index}] calls with the number {literal}, which has more digits than programs keep; write \
+                     it as a string"
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The tools of a data set: the job's, and those of lines that bring their own.

@@ -1,6 +1,8 @@
-//! Documents of a test set: JSON Lines, values over several lines, or one array of them.
+//! Documents of a test set: JSON Lines, values over several lines, or one array of them. Wide numbers are kept as they
+//! are written.
 
 use super::case::LineError;
+use crate::json;
 use serde_json::Value;
 
 /// A value of the test set.
@@ -73,7 +75,7 @@ impl<'t> Reader<'t> {
     /// Reads the value on this line, or the value that begins here and ends with a later line.
     fn own_lines(&mut self) -> Result<Value, (usize, LineError)> {
         let line = first_line(self.rest());
-        let error = match serde_json::from_str(line) {
+        let error = match json::parse_last(line) {
             Ok(value) => {
                 self.at += line.len();
                 return Ok(value);
@@ -109,7 +111,10 @@ impl<'t> Reader<'t> {
     fn value(&self) -> Result<(Value, usize), serde_json::Error> {
         let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<Value>();
         let value = values.next().unwrap_or_else(|| serde_json::from_str(""))?;
-        Ok((value, values.byte_offset()))
+        let length = values.byte_offset();
+        let text = &self.rest()[..length];
+        let is_plain = !json::has_wide_literals(text) && !json::has_wide_numbers(&value);
+        Ok((if is_plain { value } else { json::parse_exact(text)? }, length))
     }
 
     /// The error of a value that begins here, with one line number, that of the file.

@@ -89,7 +89,7 @@ impl Job {
         let bytes = input::read(path)?;
         let text = &*json::input::whole_surrogates(input::text(path, &bytes)?);
         let wrong = |problem: String| Error::File { path: path.to_path_buf(), problem, source: None };
-        let document: Value = serde_json::from_str(text).map_err(|source| Error::File {
+        let document = json::parse_last(text).map_err(|source| Error::File {
             path: path.to_path_buf(),
             problem: "not valid JSON".into(),
             source: Some(Box::new(json::input::explained(text, source))),

@@ -2,12 +2,14 @@
 //!
 //! The published scores and rows were made in Python. They contain `NaN`, integers of any length and duplicate keys
 //! (the last one counts), and they were compared with `2 == 2.0` and `True == 1`. No crate reads that dialect, so this
-//! module does. It accepts everything that `serde_json` accepts.
+//! module does. It accepts everything that `serde_json` accepts. One thing is not as in Python: a number with more digits
+//! than a `float` keeps is kept as it is written, and equals only what is the same number.
 
 mod reader;
 
 pub use reader::JsonError;
 
+use crate::json as exact;
 use indexmap::IndexMap;
 use std::fmt::{self, Write};
 
@@ -25,6 +27,8 @@ pub enum Json {
     Int(String),
     /// A `float`, infinities and NaN included.
     Float(f64),
+    /// A number with a fraction or an exponent that a `float` would round, as it is written.
+    Wide(String),
     /// A `str`. An unpaired surrogate, which Rust's `str` cannot hold, becomes U+FFFD.
     Text(String),
     /// A `list`.
@@ -54,7 +58,7 @@ impl Json {
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Json::Bool(bool) => Some(f64::from(u8::from(*bool))),
-            Json::Int(digits) => digits.parse().ok(),
+            Json::Int(literal) | Json::Wide(literal) => literal.parse().ok(),
             Json::Float(float) => Some(*float),
             _ => None,
         }
@@ -65,15 +69,15 @@ impl Json {
         match self {
             Json::Null => "null",
             Json::Bool(_) => "a boolean",
-            Json::Int(_) | Json::Float(_) => "a number",
+            Json::Int(_) | Json::Float(_) | Json::Wide(_) => "a number",
             Json::Text(_) => "a string",
             Json::List(_) => "an array",
             Json::Object(_) => "an object",
         }
     }
 
-    /// Converts to a `serde_json` value; `None` if there is an infinity or NaN in it, which standard JSON lacks.
-    /// Integers beyond 64 bits become floats.
+    /// Converts to a `serde_json` value; `None` if there is an infinity or NaN in it, which standard JSON lacks,
+    /// or a number beyond the range of doubles. Numbers that [`has_wide_numbers`](Json::has_wide_numbers) finds become floats.
     pub fn to_serde(&self) -> Option<serde_json::Value> {
         use serde_json::{Number, Value};
         Some(match self {
@@ -85,6 +89,7 @@ impl Json {
                 _ => Value::Number(Number::from_f64(digits.parse().ok()?)?),
             },
             Json::Float(float) => Value::Number(Number::from_f64(*float)?),
+            Json::Wide(literal) => Value::Number(Number::from_f64(literal.parse().ok()?)?),
             Json::Text(text) => Value::String(text.clone()),
             Json::List(items) => Value::Array(items.iter().map(Json::to_serde).collect::<Option<_>>()?),
             Json::Object(object) => Value::Object(
@@ -97,6 +102,28 @@ impl Json {
     }
 }
 
+impl Json {
+    /// True if there is a number in it that `serde_json` would round.
+    pub fn has_wide_numbers(&self) -> bool {
+        match self {
+            Json::Int(digits) => exact::is_wide(digits),
+            Json::Wide(_) => true,
+            Json::List(items) => items.iter().any(Json::has_wide_numbers),
+            Json::Object(object) => object.values().any(Json::has_wide_numbers),
+            Json::Null | Json::Bool(_) | Json::Float(_) | Json::Text(_) => false,
+        }
+    }
+
+    /// A number of [`parse_exact`](exact::parse_exact) that is kept as it is written.
+    fn of_literal(literal: &str) -> Json {
+        match literal.contains(['.', 'e', 'E']) {
+            true => Json::Wide(literal.to_owned()),
+            false => Json::Int(literal.to_owned()),
+        }
+    }
+}
+
+/// Wide numbers of [`parse_exact`](exact::parse_exact) stay as they are written.
 impl From<&serde_json::Value> for Json {
     fn from(value: &serde_json::Value) -> Json {
         use serde_json::Value;
@@ -107,7 +134,10 @@ impl From<&serde_json::Value> for Json {
                 Some(float) if number.is_f64() => Json::Float(float),
                 _ => Json::Int(number.to_string()),
             },
-            Value::String(text) => Json::Text(text.clone()),
+            Value::String(text) => match exact::wide_number(value) {
+                Some(literal) => Json::of_literal(literal),
+                None => Json::Text(text.clone()),
+            },
             Value::Array(items) => Json::List(items.iter().map(Json::from).collect()),
             Value::Object(object) => {
                 Json::Object(object.iter().map(|(key, value)| (key.clone(), value.into())).collect())
@@ -116,7 +146,7 @@ impl From<&serde_json::Value> for Json {
     }
 }
 
-/// Python's `==` on results of `json.loads`. Numbers compare by value across types, booleans are 1 and 0, the order of
+/// Python's `==` on results of `json.loads`, except for wide numbers. Numbers compare by value across types, booleans are 1 and 0, the order of
 /// keys does not count, and NaN equals NaN.
 impl PartialEq for Json {
     fn eq(&self, other: &Json) -> bool {
@@ -127,6 +157,11 @@ impl PartialEq for Json {
             (Json::Object(a), Json::Object(b)) => a == b,
             // `json.loads` returns the same object for every NaN, and containers compare by identity first.
             (Json::Float(a), Json::Float(b)) => a == b || (a.is_nan() && b.is_nan()),
+            (Json::Wide(literal), other) | (other, Json::Wide(literal)) => match other {
+                Json::Int(other) | Json::Wide(other) => exact::same_number(literal, other),
+                // No float is equal: it has fewer digits than the number.
+                _ => false,
+            },
             _ => match (self.whole(), other.whole()) {
                 (Some(a), Some(b)) => a == b,
                 _ => false,
@@ -156,7 +191,7 @@ impl fmt::Display for Json {
         match self {
             Json::Null => f.write_str("null"),
             Json::Bool(bool) => write!(f, "{bool}"),
-            Json::Int(digits) => f.write_str(digits),
+            Json::Int(literal) | Json::Wide(literal) => f.write_str(literal),
             Json::Float(float) => f.write_str(&float_repr(*float)),
             Json::Text(text) => f.write_str(&quoted(text)),
             Json::List(items) => {

@@ -9,7 +9,6 @@ use crate::{
     },
     tools::dialect::Dialect,
 };
-use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap};
 
 /// Call formats that [`Call::parse`] reads.
@@ -100,8 +99,11 @@ fn read_as<'w>(dialect: &dyn Dialect, written: &'w str) -> Cow<'w, str> {
     }
     match dialect.parse(written) {
         Ok(call) => {
-            let arguments = Json::from(&Value::Object(call.arguments().clone()));
-            let arguments = arguments.as_object().cloned().unwrap_or_default();
+            // The text and not the values: numbers may have more digits than a value keeps.
+            let arguments = match Json::parse(call.arguments_text()) {
+                Ok(Json::Object(arguments)) => arguments,
+                _ => Default::default(),
+            };
             Cow::Owned(Call { name: call.name().to_owned(), arguments }.render(Style::Student))
         }
         Err(_) => Cow::Borrowed(written),

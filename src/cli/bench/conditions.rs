@@ -147,7 +147,13 @@ impl Conditions {
         }
         for variant in &plan.variants {
             let (model, repack) = plan.loads[variant.load];
-            trial::check(&paths[model], &headers[model], LoadOptions { trust, repack }, &variant.session)?;
+            trial::check(
+                &paths[model],
+                &headers[model],
+                LoadOptions { trust, repack },
+                &variant.session,
+                None,
+            )?;
         }
         let mut loaded_models: Vec<LoadedModel> = Vec::with_capacity(plan.loads.len());
         for &(model, repack) in &plan.loads {

@@ -128,7 +128,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let model = Model::load_as(&args.model, options, |header| {
         address_space::check(header, options, &session, CONTEXTS)?;
         if !args.start {
-            trial::check(&args.model, header, options, &session)?;
+            trial::check(&args.model, header, options, &session, None)?;
         }
         Ok::<_, anyhow::Error>(options)
     })?;

@@ -1,6 +1,7 @@
 //! Reader of JSON texts, with errors that tell a cut-off text from a wrong one.
 
 use super::{Json, Object};
+use crate::json as exact;
 
 /// Maximum depth of nesting; Python's limit is near a thousand.
 const MAX_DEPTH: usize = 512;
@@ -261,6 +262,7 @@ impl Reader<'_> {
         }
         self.at += end;
         Ok(match is_float {
+            true if exact::is_wide(&literal) => Json::Wide(literal),
             true => Json::Float(literal.parse().map_err(|_| self.error("a number was expected"))?),
             false if literal == "-0" => Json::Int("0".into()),
             false => Json::Int(literal),

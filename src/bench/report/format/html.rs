@@ -10,7 +10,7 @@ use super::{
     table::Table,
     tables,
 };
-use crate::bench::report::{Report, words::count};
+use crate::bench::report::{ModeVerdict, Report, words::count};
 
 /// Exporter of a self-contained HTML page.
 pub struct Html;
@@ -32,8 +32,9 @@ impl Exporter for Html {
             false => (divergence, String::new()),
         };
         let sections = [
-            verdicts(report),
+            first_verdict(report),
             models(report),
+            findings(report),
             charts::charts(report),
             first,
             all_metrics(report),
@@ -73,7 +74,9 @@ fn models(report: &Report) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    section("Models", &(table(&rows) + &sentences(&report.definitions())))
+    let scores = tables::scores(report);
+    let table = table_with(&rows, |head| scores.iter().any(|score| score == head));
+    section("Models", &(table + &sentences(&report.definitions())))
 }
 
 /// Sentences below a table.
@@ -83,46 +86,85 @@ fn sentences(sentences: &[String]) -> String {
     if items.is_empty() { items } else { format!("<ul class=\"soft\">\n{items}</ul>\n") }
 }
 
-fn table(table: &Table) -> String {
-    // A unit stays on the line of its number.
+fn table(rows: &Table) -> String {
+    table_with(rows, |_| false)
+}
+
+/// A table without its empty columns. On a narrow page each row becomes a block, where each cell stands with its header
+/// and the cells of columns that `come_first` precede the others.
+fn table_with(rows: &Table, come_first: impl Fn(&str) -> bool) -> String {
+    let rows = rows.telling(&[]);
+    // A unit stays on the line of its number, and long names break after underscores.
     let header = |cell: &String| {
         let text = escaped(cell).replace(" %", "&nbsp;%").replace(" (", "&nbsp;(");
-        format!("<th>{}</th>", text.replace("top-1", "top&#8209;1"))
+        format!("<th>{}</th>", text.replace("top-1", "top&#8209;1").replace('_', "_<wbr>"))
     };
-    let cell = |cell: &String| format!("<td>{}</td>", escaped(cell));
-    let row = |row: &Vec<String>| format!("<tr>{}</tr>\n", row.iter().map(cell).collect::<String>());
+    let cell = |(head, cell): (&String, &String)| {
+        let class = match (cell.is_empty() || cell == "—", come_first(head)) {
+            (true, _) => " class=\"none\"",
+            (false, true) => " class=\"first\"",
+            (false, false) => "",
+        };
+        format!("<td{class} data-head=\"{}\">{}</td>", escaped(head), escaped(cell))
+    };
+    let row =
+        |row: &Vec<String>| format!("<tr>{}</tr>\n", rows.head.iter().zip(row).map(cell).collect::<String>());
     format!(
-        "<div class=\"scroll\"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table></div>\n",
-        table.head.iter().map(header).collect::<String>(),
-        table.rows.iter().map(row).collect::<String>()
+        "<div class=\"scroll\"><table class=\"blocks\">\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table></div>\n",
+        rows.head.iter().map(header).collect::<String>(),
+        rows.rows.iter().map(row).collect::<String>()
     )
 }
 
-fn verdicts(report: &Report) -> String {
-    let nothing = report.nothing_to_compare();
-    let mut out =
-        nothing.map_or(String::new(), |words| format!("<div class=\"verdict\">\n<h1>{words}</h1>\n</div>\n"));
-    for (i, verdict) in report.verdicts.iter().enumerate() {
-        let tag = if i == 0 { "h1" } else { "h2" };
-        out += &format!("<div class=\"verdict\">\n<{tag}>{}</{tag}>\n", escaped(&verdict.sentence));
-        out += &format!(
-            "<p class=\"soft\">Mode <b>{}</b>, reference {}, {} of {}.</p>\n<ul>\n",
-            verdict.mode,
-            escaped(&verdict.reference),
-            count(report.cases, "call"),
-            count(report.conversations, "conversation")
-        );
-        for found in report.findings(verdict) {
-            let class = found.good.map_or("", |good| if good { "good" } else { "bad" });
-            out += &format!(
-                "<li><b>{}</b>: <span class=\"{class}\">{}</span></li>\n",
-                escaped(found.name),
-                escaped(&found.words)
-            );
-        }
-        out += "</ul>\n</div>\n";
+/// The first verdict, so that the models' scores follow at once.
+fn first_verdict(report: &Report) -> String {
+    if let Some(words) = report.nothing_to_compare() {
+        return format!("<div class=\"verdict\">\n<h1>{words}</h1>\n</div>\n");
     }
-    out
+    let first = report.verdicts.first().map(|verdict| {
+        format!(
+            "<div class=\"verdict\">\n<h1>{}</h1>\n{}</div>\n",
+            escaped(&verdict.sentence),
+            setting(report, verdict)
+        )
+    });
+    first.unwrap_or_default()
+}
+
+/// Mode, reference and size of a verdict.
+fn setting(report: &Report, verdict: &ModeVerdict) -> String {
+    format!(
+        "<p class=\"soft\">Mode <b>{}</b>, reference {}, {} of {}.</p>\n",
+        verdict.mode,
+        escaped(&verdict.reference),
+        count(report.cases, "call"),
+        count(report.conversations, "conversation")
+    )
+}
+
+/// Findings of each mode, with the verdicts of the later modes.
+fn findings(report: &Report) -> String {
+    let mut out = String::new();
+    for (i, verdict) in report.verdicts.iter().enumerate() {
+        let found = report.findings(verdict).into_iter().map(|found| {
+            let class = found.good.map_or("", |good| if good { "good" } else { "bad" });
+            let (name, words) = (escaped(found.name), escaped(&found.words));
+            format!("<li><b>{name}</b>: <span class=\"{class}\">{words}</span></li>\n")
+        });
+        let found: String = found.collect();
+        match i {
+            0 if found.is_empty() => {}
+            0 => out += &format!("<ul>\n{found}</ul>\n"),
+            _ => {
+                out += &format!(
+                    "<div class=\"verdict\">\n<h3>{}</h3>\n{}<ul>\n{found}</ul>\n</div>\n",
+                    escaped(&verdict.sentence),
+                    setting(report, verdict)
+                );
+            }
+        }
+    }
+    if out.is_empty() { out } else { section("Findings", &out) }
 }
 
 /// All metrics, folded.

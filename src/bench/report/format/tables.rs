@@ -17,6 +17,19 @@ use crate::bench::{
 /// A dash, for a figure that was not measured.
 const NONE: &str = "—";
 
+/// Names of the metrics in the table of variants, the primary one first.
+fn first_metrics(report: &Report) -> Vec<&str> {
+    let mut names = vec![report.primary.as_str()];
+    names.extend([EXACT, FunctionName.name()].into_iter().filter(|name| *name != report.primary));
+    names
+}
+
+/// Headers of the scores in the table of [`variants`].
+pub(super) fn scores(report: &Report) -> Vec<String> {
+    let names = first_metrics(report);
+    names.iter().enumerate().map(|(at, name)| if at == 0 { *name } else { column(name) }.to_owned()).collect()
+}
+
 /// Variants: mean of the primary metric, and divergence from the reference.
 pub(super) fn variants(report: &Report) -> Table {
     let distance = |variant: &VariantReport| report.distances.iter().find(|d| d.candidate == variant.label);
@@ -28,9 +41,7 @@ pub(super) fn variants(report: &Report) -> Table {
         .column("MB", |variant| megabytes(variant.file_bytes))
         .column("bits/weight", |variant| decimals(variant.bits_per_weight, 2))
         .column("rows", |variant| variant.rows.to_string());
-    let first = [report.primary.as_str(), EXACT, FunctionName.name()];
-    for (at, name) in first.iter().enumerate().filter(|(at, name)| !first[..*at].contains(*name)) {
-        let header = if at == 0 { *name } else { column(name) };
+    for (header, name) in scores(report).iter().zip(first_metrics(report)) {
         columns = columns.column(header, |variant| mean(variant, name));
     }
     columns = columns

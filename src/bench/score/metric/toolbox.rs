@@ -5,7 +5,8 @@ use crate::{
         Call, Case, Dataset,
         json::{Json, Object},
     },
-    tools::ToolSet,
+    json::has_wide_numbers,
+    tools::{self, ToolCall, ToolSet, check},
 };
 use indexmap::IndexMap;
 use jsonschema::{PatternOptions, Validator};
@@ -44,6 +45,7 @@ impl<'d> Toolboxes<'d> {
 
 /// Tools with the data that scoring needs.
 pub struct Toolbox {
+    set: ToolSet,
     tools: IndexMap<String, Entry>,
 }
 
@@ -51,13 +53,16 @@ struct Entry {
     defaults: Object,
     /// `None` if the schema cannot be compiled; calls of the tool are then not scored.
     validator: Option<Validator>,
+    /// True if numbers of the schema are wide, so that the `validator` has others.
+    is_wide: bool,
 }
 
 impl Toolbox {
     /// Compiles the schema of every tool.
     pub fn new(tools: &ToolSet) -> Toolbox {
         let entry = |tool: &crate::tools::Tool| {
-            let properties = tool.parameters().get("properties").and_then(Value::as_object);
+            let exact = tool.exact_parameters();
+            let properties = exact.get("properties").and_then(Value::as_object);
             let defaults = properties
                 .into_iter()
                 .flatten()
@@ -68,9 +73,12 @@ impl Toolbox {
                 .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT))
                 .build(&Value::Object(tool.parameters().clone()))
                 .ok();
-            (tool.name().to_owned(), Entry { defaults, validator })
+            (
+                tool.name().to_owned(),
+                Entry { defaults, validator, is_wide: exact.values().any(has_wide_numbers) },
+            )
         };
-        Toolbox { tools: tools.iter().map(entry).collect() }
+        Toolbox { set: tools.clone(), tools: tools.iter().map(entry).collect() }
     }
 
     /// Names of the tools whose schema cannot be compiled; their calls are not validated.
@@ -95,7 +103,17 @@ impl Toolbox {
         let Some(tool) = self.tools.get(&call.name) else { return Some(false) };
         let validator = tool.validator.as_ref()?;
         // NaN and infinities are not JSON, so no schema accepts them.
-        let arguments = Json::Object(call.arguments.clone()).to_serde();
-        Some(arguments.is_some_and(|arguments| validator.is_valid(&arguments)))
+        let arguments = Json::Object(call.arguments.clone());
+        let Some(value) = arguments.to_serde() else { return Some(false) };
+        if !tool.is_wide && !arguments.has_wide_numbers() {
+            return Some(validator.is_valid(&value));
+        }
+        // Only our own validator knows numbers beyond 64 bits.
+        let call = ToolCall::from_text(&*call.name, &arguments.to_string()).ok()?;
+        match check::check(&self.set, &call) {
+            Ok(()) => Some(true),
+            Err(tools::Error::Mismatch { .. }) => Some(false),
+            Err(_) => None,
+        }
     }
 }

@@ -21,6 +21,12 @@ pub(super) fn charts(report: &Report) -> String {
         }
     };
     let shown = || report.compared();
+    let mut names: Vec<&str> = Vec::new();
+    for name in shown().map(|variant| &*variant.name) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     let height = |variant: &VariantReport| {
         if report.labelled {
             let mean = variant.mean(&report.primary)?;
@@ -31,7 +37,8 @@ pub(super) fn charts(report: &Report) -> String {
     };
     let point = |variant: &VariantReport, x: f64| {
         let (y, interval) = height(variant)?;
-        Some(Point { label: variant.name.clone(), x, y, interval, class: variant.mode.name().into() })
+        let model = names.iter().position(|name| *name == variant.name)? + 1;
+        Some(Point { model, x, y, interval, class: variant.mode.name().into() })
     };
     let by_size: Vec<Point> = shown()
         .filter(|variant| variant.file_bytes > 0)
@@ -50,6 +57,11 @@ pub(super) fn charts(report: &Report) -> String {
             class: row.mode.name().into(),
         })
         .collect();
+    let names: String = names.iter().map(|name| format!("<li>{}</li>\n", escaped(name))).collect();
+    let names = match by_size.is_empty() && by_time.is_empty() {
+        true => String::new(),
+        false => format!("<ol class=\"names\">\n{names}</ol>\n"),
+    };
     let mut figures = Vec::new();
     if !by_size.is_empty() {
         let caption = format!("{quality} against file size.");
@@ -73,11 +85,13 @@ pub(super) fn charts(report: &Report) -> String {
         return String::new();
     }
     let modes = Mode::ALL.iter().filter(|mode| report.variants.iter().any(|variant| variant.mode == **mode));
-    let keys: String = modes.map(|mode| format!("<span class=\"key {mode}\"></span>{mode}")).collect();
+    let keys: String = modes
+        .map(|mode| format!("<span class=\"mode\"><span class=\"key {mode}\"></span>{mode}</span> "))
+        .collect();
     section(
         heading,
         &format!(
-            "<p class=\"soft\">Colours are modes: {keys}</p>\n<div class=\"grid-2\">\n{}</div>\n",
+            "<p class=\"soft\">Colours are modes: {keys}</p>\n{names}<div class=\"grid-2\">\n{}</div>\n",
             figures.concat()
         ),
     )

@@ -33,20 +33,29 @@ pub(super) fn confusions(report: &Report) -> String {
 fn confusion(label: &str, confusion: &Confusion) -> String {
     let called = confusion.called();
     let shown = |name: &str| if name == NO_CALL { "(no call)".to_owned() } else { escaped(name) };
-    let head: String = called.iter().map(|name| format!("<th>{}</th>", shown(name))).collect();
+    let head = called.iter().map(|name| format!("<th>{}</th>", shown(name).replace('_', "_<wbr>")));
+    let head: String = head.collect();
     let mut body = String::new();
     for (gold, row) in &confusion.rows {
         let total: usize = row.values().sum();
         let cells = called.iter().map(|name| {
             let count = confusion.count(gold, name);
             let share = count as f64 / total.max(1) as f64;
-            let class = if name == gold { " class=\"right\"" } else { "" };
-            format!("<td{class} style=\"background: rgba(var(--shade), {:.2})\">{count}</td>", share * 0.45)
+            let class = match (name == gold, count) {
+                (true, _) => " class=\"right\"",
+                (false, 0) => " class=\"none\"",
+                (false, _) => "",
+            };
+            let shade = share * 0.45;
+            format!(
+                "<td{class} data-head=\"{}\" style=\"background: rgba(var(--shade), {shade:.2})\">{count}</td>",
+                shown(name)
+            )
         });
         body += &format!("<tr><td>{}</td>{}</tr>\n", shown(gold), cells.collect::<String>());
     }
     format!(
-        "<div class=\"card\"><h3>{}</h3><div class=\"scroll\"><table class=\"confusion\">\
+        "<div class=\"card\"><h3>{}</h3><div class=\"scroll\"><table class=\"confusion blocks\">\
          <thead><tr><th></th>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div></div>\n",
         escaped(label)
     )

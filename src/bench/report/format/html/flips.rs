@@ -54,7 +54,7 @@ fn flip(flip: &Flip) -> String {
     format!(
         "<details><summary>conversation {}, call {}: {outcome}</summary>\n\
          <div class=\"flip\">\n<div><p class=\"soft\">asked last</p><pre>{}</pre></div>\n\
-         {right}<div><p class=\"soft\">reference</p><pre>{}</pre></div>\n\
+         {right}</div>\n<div class=\"flip pair\">\n<div><p class=\"soft\">reference</p><pre>{}</pre></div>\n\
          <div><p class=\"soft\">candidate</p><pre>{}</pre></div>\n</div></details>\n",
         flip.conversation + 1,
         flip.turn + 1,

@@ -1,5 +1,9 @@
 //! Calls of random tools with seeded noise for a model: see `soak_calls --help`.
 
+mod hostile;
+mod random;
+mod schemas;
+
 use std::{
     collections::BTreeMap,
     io::{BufWriter, Write, stdout},
@@ -12,6 +16,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use edgecall::{
     call,
+    json::{self, Exact},
     runtime::{
         self, Compiler, DecodeMode, Finish, Sampler, Sampling, Trust, Vocabulary, generate,
         sequence::Sequence,
@@ -23,7 +28,8 @@ use edgecall::{
         turn::Turn,
     },
 };
-use serde_json::{Map, Value, json};
+use random::Random;
+use serde_json::Value;
 
 /// Makes calls of random tools, with noise for a model, and prints `{schema, arguments}` for each, one
 /// JSON object a line; what became of the others is told on stderr
@@ -44,37 +50,13 @@ struct Args {
     /// End a turn after this many tokens
     #[arg(long, default_value_t = 2_000)]
     max_tokens: usize,
+    /// Make one schema in this many of a hostile kind: numbers of any size, Unicode, nesting, keywords in odd company; 0
+    /// makes none
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    hostile: usize,
     /// Print the tools and the text of each turn to stderr
     #[arg(long)]
     show: bool,
-}
-
-/// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016).
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        ((self.next() >> 33) as usize) % n
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    fn of<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
-        choices[self.below(choices.len())]
-    }
 }
 
 /// Noise in place of a model: it leans to bytes that end something, the more the longer the text is,
@@ -136,134 +118,6 @@ impl Sequence for Noise {
     fn n_ctx(&self) -> usize {
         usize::MAX
     }
-}
-
-const NAMES: [&str; 14] = [
-    "city",
-    "date",
-    "party_size",
-    "x",
-    "größe",
-    "名前",
-    "a b",
-    "quote\"d",
-    "back\\slash",
-    "emoji😀",
-    "$ref",
-    "a/b~c",
-    "items",
-    "</tool_call>",
-];
-const PATTERNS: [&str; 7] = [
-    "^[a-z]{2,6}$",
-    "^\\d{3}-\\d{4}$",
-    "^(?!no)[a-z]+$",
-    "[A-Z]",
-    "^(?:yes|no|maybe)$",
-    "^\\S+@\\S+$",
-    "^$|^#[0-9a-f]{6}$",
-];
-const FORMATS: [&str; 10] =
-    ["date", "date-time", "time", "email", "uuid", "ipv4", "ipv6", "uri", "hostname", "duration"];
-
-/// A schema of the kind that frameworks write, seldom deeper than `depth`.
-fn schema(random: &mut Random, depth: usize) -> Value {
-    let mut schema = match random.below(if depth == 0 { 9 } else { 15 }) {
-        0 => string(random),
-        1 => json!({"type": "string", "pattern": random.of(&PATTERNS)}),
-        2 => json!({"type": "string", "format": random.of(&FORMATS)}),
-        3 => number(random, "integer"),
-        4 => number(random, "number"),
-        5 => json!({"type": random.of(&["boolean", "null"])}),
-        6 => json!({"enum": ["one", "two", 3, 4.5, null, {"k": [true]}, "zwölf \"and\" a half"]}),
-        7 => json!({"const": random.of(&[&json!("fixed"), &json!(17), &json!([1, 2]), &json!({"a": null})])}),
-        8 => json!({"type": ["string", "null"], "maxLength": 5}),
-        9 | 10 => object(random, depth - 1),
-        11 => array(random, depth - 1),
-        12 => {
-            let (one, other) = (schema(random, depth - 1), schema(random, depth - 1));
-            json!({random.of(&["anyOf", "anyOf", "oneOf"]): [one, other, {"type": "null"}]})
-        }
-        13 => json!({"allOf": [schema(random, depth - 1), {"description": "both"}]}),
-        _ => json!({"$ref": "#/$defs/node"}),
-    };
-    if random.one_in(4) {
-        schema["description"] = json!("any \"text\" </tool_call> \u{1} \\ ü");
-        schema["x-order"] = json!(1);
-    }
-    schema
-}
-
-fn string(random: &mut Random) -> Value {
-    let low = random.below(4);
-    match random.below(4) {
-        0 => json!({"type": "string"}),
-        1 => json!({"type": "string", "minLength": low}),
-        2 => json!({"type": "string", "minLength": low, "maxLength": low + random.below(20)}),
-        _ => json!({"type": "string", "not": {"enum": ["", "none"]}}),
-    }
-}
-
-fn number(random: &mut Random, kind: &str) -> Value {
-    let low = random.below(100) as i64 - 50;
-    let mut schema = json!({ "type": kind });
-    if random.one_in(2) {
-        schema[*random.of(&[&"minimum", &"exclusiveMinimum"])] = json!(low);
-    }
-    if random.one_in(2) {
-        schema[*random.of(&[&"maximum", &"exclusiveMaximum"])] = json!(low + 5 + random.below(1_000) as i64);
-    }
-    if random.one_in(3) {
-        schema["multipleOf"] = random.of(&[&json!(2), &json!(5), &json!(7), &json!(3)]).clone();
-    }
-    schema
-}
-
-fn array(random: &mut Random, depth: usize) -> Value {
-    let low = random.below(3);
-    let mut array = json!({"type": "array", "minItems": low, "maxItems": low + random.below(4)});
-    if random.one_in(4) {
-        array["prefixItems"] = json!([schema(random, depth), {"type": "boolean"}]);
-    }
-    array["items"] = schema(random, depth);
-    if random.one_in(4) {
-        array["uniqueItems"] = json!(true);
-        array["minItems"] = json!(0);
-    }
-    array
-}
-
-fn object(random: &mut Random, depth: usize) -> Value {
-    let mut properties = Map::new();
-    for _ in 0..random.below(6) {
-        let value = schema(random, depth);
-        properties.insert((*random.of(&NAMES)).to_owned(), value);
-    }
-    let required: Vec<&String> = properties.keys().filter(|_| random.one_in(2)).collect();
-    let mut object = json!({"type": "object", "properties": properties, "required": required});
-    match random.below(6) {
-        0 => object["additionalProperties"] = json!(false),
-        1 => object["additionalProperties"] = schema(random, 0),
-        2 => object["additionalProperties"] = json!(true),
-        3 => object["patternProperties"] = json!({"^x-": {"type": "integer"}}),
-        _ => {}
-    }
-    if random.one_in(8) && properties_of(&object) > 1 {
-        object["minProperties"] = json!(1);
-    }
-    object
-}
-
-fn properties_of(object: &Value) -> usize {
-    object["properties"].as_object().map_or(0, Map::len)
-}
-
-fn tool(random: &mut Random, name: &str) -> Value {
-    let mut parameters = object(random, 2);
-    parameters["$defs"] = json!({"node": {"type": "object", "properties": {
-        "value": string(random), "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
-        "required": ["value"], "additionalProperties": false}});
-    json!({"name": name, "description": "a tool", "parameters": parameters})
 }
 
 #[derive(Default)]
@@ -329,11 +183,14 @@ fn one(
 ) -> Result<()> {
     let mut random = Random::new(args.seed.wrapping_mul(1_000_003).wrapping_add(nth));
     let names = ["find", "書く", "f \"g\"", "a.b-c_d"];
-    let list: Vec<Value> = names[..1 + random.below(4)].iter().map(|name| tool(&mut random, name)).collect();
+    let mut schemas = schemas::Schemas { random: &mut random, hostile: args.hostile };
+    let list: Vec<Value> =
+        names[..1 + schemas.random.below(4)].iter().map(|name| schemas.tool(name)).collect();
+    let list = Value::from(list);
     if args.show {
-        eprintln!("{}", Value::from(list.clone()));
+        eprintln!("{}", json::spaced(&Exact(&list)));
     }
-    let tools = ToolSet::from_value(Value::from(list))?;
+    let tools = ToolSet::from_value(list.clone())?;
     let dialect = dialect::named(DIALECTS[random.below(DIALECTS.len())].name()).context("no dialect")?;
     let key_order = if random.one_in(8) { KeyOrder::Schema } else { KeyOrder::Any };
     if call::check_tools(&tools, key_order).is_err() {
@@ -383,7 +240,9 @@ fn one(
     for call in turn.split(&text).1 {
         let call = dialect.parse(&call).with_context(|| text.clone())?;
         let tool = tools.get(call.name()).with_context(|| text.clone())?;
-        let schema = Value::Object(tool.parameters().clone());
+        // The tool has doubles instead of numbers beyond 64 bits.
+        let given = list.as_array().into_iter().flatten().find(|given| given["name"] == tool.name());
+        let schema = json::spaced(&Exact(&given.context("no such tool")?["parameters"]));
         writeln!(out, "{{\"schema\": {schema}, \"arguments\": {}}}", call.arguments_text())?;
         tally.calls += 1;
     }
