@@ -18,6 +18,9 @@ mod benchmark_report;
 /// A benchmark row does not depend on earlier rows, interruption or shards.
 #[cfg(feature = "engine")]
 mod benchmark_run;
+/// Rows with other settings are the calls with them; adapters and bundles are measured.
+#[cfg(feature = "engine")]
+mod benchmark_settings;
 /// The statistics equal those of scipy and statsmodels.
 mod benchmark_stats;
 /// `bench tft` survives a kill, joins shards and ends with 1 when a gate is not reached.
