@@ -87,6 +87,8 @@ mod http;
 mod hub;
 /// A download that breaks, lies or is refused leaves nothing wrong behind.
 mod hub_faults;
+/// Python's client and `edgecall pull` share one cache.
+mod hub_python;
 /// `inspect` reports the facts and memory needs of a file, or why it is not a model.
 mod inspect;
 /// An LLM judge's votes are counted once, kept and calibrated.
