@@ -11,7 +11,7 @@ use edgecall::{
         data::Call,
         report,
         row::{ReferenceTokens, Role, RowFile},
-        run::{LoadedModel, RunPlan, CallSettings, Settings, VariantConfig, check_distinct},
+        run::{CallSettings, LoadedModel, RunPlan, Settings, VariantConfig, check_distinct},
         score::verdict::{Margin, Rules},
     },
     call::{self, PromptTemplate, Request, Think},

@@ -193,8 +193,32 @@ fn options_change_the_settings_of_rows_and_of_measured_calls_and_the_report_says
     for (args, expected) in [
         (&["--chat-template", "nowhere.jinja"][..], "cannot read nowhere.jinja"),
         (&["--seed", "3"], "--temperature"),
-        (&["--temperature", "1", "--endpoint", "http://127.0.0.1:9", "--endpoint-model", "m", "--mode", "free"], "leave out"),
-        (&["--chat-template", "chatml.jinja", "--endpoint-chat", "http://127.0.0.1:9", "--endpoint-model", "m", "--mode", "free"], "writes the prompts"),
+        (
+            &[
+                "--temperature",
+                "1",
+                "--endpoint",
+                "http://127.0.0.1:9",
+                "--endpoint-model",
+                "m",
+                "--mode",
+                "free",
+            ],
+            "leave out",
+        ),
+        (
+            &[
+                "--chat-template",
+                "chatml.jinja",
+                "--endpoint-chat",
+                "http://127.0.0.1:9",
+                "--endpoint-model",
+                "m",
+                "--mode",
+                "free",
+            ],
+            "writes the prompts",
+        ),
     ] {
         let words = ["--data", &data, "-m", &model, "--out", "other.jsonl", "--speed", "0"];
         let refused = bench(folder.path(), &[&words[..], args].concat());
@@ -220,11 +244,31 @@ fn a_bundle_is_converted_measured_and_brings_task_and_tools() {
     fs::copy(data().join("test.jsonl"), at("test.jsonl")).unwrap();
     let types = ["--types", "f16,q8_0", "--no-drift"];
     let data = data().display().to_string();
-    let of_data =
-        ["--data", &data, "--checkpoint", "pocket.tar", "--out", "data.jsonl", "--speed", "0", "--models-dir", "a"];
+    let of_data = [
+        "--data",
+        &data,
+        "--checkpoint",
+        "pocket.tar",
+        "--out",
+        "data.jsonl",
+        "--speed",
+        "0",
+        "--models-dir",
+        "a",
+    ];
     succeeded(bench(folder.path(), &[&of_data[..], &types].concat()));
-    let of_bundle =
-        ["--test", "test.jsonl", "--checkpoint", "pocket.tar", "--out", "own.jsonl", "--speed", "1", "--models-dir", "b"];
+    let of_bundle = [
+        "--test",
+        "test.jsonl",
+        "--checkpoint",
+        "pocket.tar",
+        "--out",
+        "own.jsonl",
+        "--speed",
+        "1",
+        "--models-dir",
+        "b",
+    ];
     let output = bench(folder.path(), &[&of_bundle[..], &types].concat());
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     succeeded(output);
@@ -248,10 +292,14 @@ fn a_bundle_is_converted_measured_and_brings_task_and_tools() {
     let file: PathBuf = at("b/pocket-F16.gguf");
     let set = edgecall().arg("profile").arg(&file).args(["--set", "task=Else."]).output();
     succeeded(set.unwrap());
-    let again = ["--test", "test.jsonl", "--checkpoint", "pocket.tar", "--out", "more.jsonl", "--models-dir", "b"];
+    let again =
+        ["--test", "test.jsonl", "--checkpoint", "pocket.tar", "--out", "more.jsonl", "--models-dir", "b"];
     let refused = bench(folder.path(), &[&again[..], &types].concat());
     let message = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && message.contains("has another profile than the bundle"), "{message}");
+    assert!(
+        !refused.status.success() && message.contains("has another profile than the bundle"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -262,10 +262,17 @@ fn what_is_wrong_with_a_checkpoint_in_an_archive_is_said_of_its_entries() {
     let whole = fs::read(place.weights()).unwrap();
     let config = fs::read_to_string(place.model().join("config.json")).unwrap();
     let break_it: [(&str, &dyn Fn(), &str); 3] = [
-        ("cut.tar", &|| fs::write(place.weights(), &whole[..whole.len() - 7]).unwrap(), "cut.tar/model/model.safetensors"),
+        (
+            "cut.tar",
+            &|| fs::write(place.weights(), &whole[..whole.len() - 7]).unwrap(),
+            "cut.tar/model/model.safetensors",
+        ),
         (
             "config.tar",
-            &|| fs::write(place.model().join("config.json"), config.replace("Qwen3ForCausalLM", "NoModel")).unwrap(),
+            &|| {
+                fs::write(place.model().join("config.json"), config.replace("Qwen3ForCausalLM", "NoModel"))
+                    .unwrap()
+            },
             "config.tar/model/config.json",
         ),
         (
@@ -290,7 +297,11 @@ fn what_is_wrong_with_a_checkpoint_in_an_archive_is_said_of_its_entries() {
 #[test]
 fn a_modelfile_that_cannot_be_read_says_what_goes_around_it() {
     let place = Place::new(&Fixture::default());
-    fs::write(place.path("x.tar"), tar(&place.model(), "model", &[("Modelfile", "FROM ./model\nSYSTM hello\n")])).unwrap();
+    fs::write(
+        place.path("x.tar"),
+        tar(&place.model(), "model", &[("Modelfile", "FROM ./model\nSYSTM hello\n")]),
+    )
+    .unwrap();
     fs::write(place.path("task.txt"), "My task").unwrap();
     fs::write(place.path("tools.json"), tools().to_string()).unwrap();
     fs::write(place.path("profile.json"), "{}").unwrap();

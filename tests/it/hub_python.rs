@@ -26,9 +26,7 @@ fn checkpoint() -> Files {
     let folder = home();
     Fixture::default().write(folder.path());
     let entries = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
-    entries
-        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
-        .collect()
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
 /// True if Python has `huggingface_hub`; prints a message if not.
@@ -58,7 +56,11 @@ fn script(home: &Path, origin: &str, text: &str) -> Command {
             command.env_remove(name);
         }
     }
-    command.env("HF_ENDPOINT", origin).env("HF_HOME", home).env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+    command
+        .env("HF_ENDPOINT", origin)
+        .env("HF_HOME", home)
+        .env("NO_PROXY", "127.0.0.1")
+        .env("no_proxy", "127.0.0.1");
     command.env("HF_HUB_DISABLE_XET", "1").env("HF_HUB_DISABLE_TELEMETRY", "1");
     command.env("HF_HUB_DISABLE_PROGRESS_BARS", "1").args(["-c", text]);
     command

@@ -360,13 +360,19 @@ fn a_write_that_fails_and_an_interrupt_leave_the_old_file_alone() {
 fn a_write_that_is_killed_in_the_middle_leaves_the_old_file_and_what_it_left_is_swept() {
     let (place, path) = converted();
     let before = (place.entries(), fs::read(&path).unwrap());
-    // The signal ends the process at the write that would pass 64 blocks of 512 bytes.
-    let script =
-        format!("ulimit -c 0; ulimit -f 64; exec {} profile out.gguf --set seed=1", env!("CARGO_BIN_EXE_edgecall"));
+    // SIGXFSZ, 25 on Linux, ends the process at the write that would pass 64 blocks of 512 bytes.
+    let script = format!(
+        "ulimit -c 0; ulimit -f 64; exec {} profile out.gguf --set seed=1",
+        env!("CARGO_BIN_EXE_edgecall")
+    );
     let killed = Command::new("sh").args(["-c", &script]).current_dir(place.path("")).output().unwrap();
-    assert_eq!(killed.status.signal(), Some(rustix::process::Signal::XFSZ.as_raw()), "{killed:?}");
+    assert_eq!(killed.status.signal(), Some(25), "{killed:?}");
     assert_eq!(fs::read(&path).unwrap(), before.1);
-    assert_eq!(place.entries().len(), before.0.len() + 1, "the unfinished file is there: it was killed while it wrote");
+    assert_eq!(
+        place.entries().len(),
+        before.0.len() + 1,
+        "the unfinished file is there: it was killed while it wrote"
+    );
     succeeded(run(&place.path(""), &["profile", "out.gguf", "--set", "seed=1"]));
     assert_eq!(place.entries(), before.0, "the unfinished file is swept");
     assert!(tensors(&fs::read(&path).unwrap()) == tensors(&before.1));
@@ -378,7 +384,10 @@ fn a_full_disk_leaves_the_old_file_alone() {
     let disk = place.path("disk");
     fs::create_dir(&disk).unwrap();
     let size = fs::metadata(&path).unwrap().len() * 3 / 2;
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&disk).output();
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+        .arg(&disk)
+        .output();
     if !mount.is_ok_and(|output| output.status.success()) {
         println!("skipped: mounting a small disk takes root");
         return;

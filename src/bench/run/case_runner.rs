@@ -216,7 +216,8 @@ impl<'m> CaseRunner<'m> {
     fn generate(&mut self, case: usize, mode: Mode, tools: &ToolSet) -> Result<Completion> {
         let (model, calls) = (&self.loaded.model, &self.settings.calls);
         let seed = calls.seed.wrapping_add(case as u64);
-        let mut sampler = Sampler::new(Sampling { temperature: calls.temperature, seed, ..Sampling::default() });
+        let mut sampler =
+            Sampler::new(Sampling { temperature: calls.temperature, seed, ..Sampling::default() });
         let limits = Limits { tokens: self.settings.max_tokens, repetition: true };
         if calls.think != Think::On {
             return self.generate_answer(mode, tools, "", &mut sampler, limits);

@@ -53,7 +53,8 @@ mod tests {
         };
         let built_in = Example::with_profile(&Profile::default(), Path::new("m.gguf")).unwrap();
         assert!(!built_in.is_of_profile && names(&built_in).contains("FindRestaurants"));
-        let profile = Profile::from_json(br#"{"system": "Ring bells.", "tools": [{"name": "ring"}]}"#).unwrap();
+        let profile =
+            Profile::from_json(br#"{"system": "Ring bells.", "tools": [{"name": "ring"}]}"#).unwrap();
         let example = Example::with_profile(&profile, Path::new("m.gguf")).unwrap();
         assert_eq!((example.is_of_profile, names(&example)), (true, "ring".to_owned()));
         assert_eq!(example.conversation.messages[0].content(), Some("Ring bells."));

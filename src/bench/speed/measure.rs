@@ -263,12 +263,7 @@ fn go_on(_: &[u8]) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn call_times(
-    model: &Model,
-    example: &Example,
-    options: &Options,
-    costs: &BatchCost,
-) -> Result<CallTimes> {
+fn call_times(model: &Model, example: &Example, options: &Options, costs: &BatchCost) -> Result<CallTimes> {
     let Example { conversation, tools, is_of_profile } = example;
     let request = Request::new(conversation, Some(tools));
     let format = PromptTemplate::default();

@@ -111,13 +111,22 @@ mod tests {
         assert_eq!((again.think, again.temperature, again.seed), (Think::On, 0.7, u64::MAX));
         let key = args.settings(false).unwrap().changed();
         assert_eq!(again.changed(), key);
-        assert_eq!(key.unwrap().words(), "reasoning on, temperature 0.7 with seeds from 18446744073709551615");
+        assert_eq!(
+            key.unwrap().words(),
+            "reasoning on, temperature 0.7 with seeds from 18446744073709551615"
+        );
         assert!(args.settings(true).is_err());
     }
 
     #[test]
     fn the_benchmarks_own_settings_are_no_part_of_a_rows_key() {
         assert!(parsed(&[]).words().is_empty());
-        assert!(parsed(&["--think", "off", "--temperature", "0", "--seed", "3"]).settings(false).unwrap().changed().is_none());
+        assert!(
+            parsed(&["--think", "off", "--temperature", "0", "--seed", "3"])
+                .settings(false)
+                .unwrap()
+                .changed()
+                .is_none()
+        );
     }
 }

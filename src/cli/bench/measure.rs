@@ -150,11 +150,7 @@ impl SpeedPass {
     ///
     /// # Errors
     /// More threads than CPUs.
-    pub fn new(
-        plan: &RunPlan<'_>,
-        conversations: usize,
-        calls: &calls::Args,
-    ) -> anyhow::Result<SpeedPass> {
+    pub fn new(plan: &RunPlan<'_>, conversations: usize, calls: &calls::Args) -> anyhow::Result<SpeedPass> {
         let settings = &plan.settings;
         let compared = plan.configs.iter().filter(|config| config.role != Role::NoiseFloor);
         let runner = |config: &VariantConfig<'_>| {

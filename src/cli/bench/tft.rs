@@ -238,12 +238,8 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     drop(input);
     let paths = paths(&args)?;
     let is_reference = |path: &Path| args.reference.as_ref().is_some_and(|named| same(path, named));
-    let models = args.conditions.load(
-        &paths,
-        is_reference,
-        args.endpoint.is_reference(),
-        (&dataset, &settings),
-    )?;
+    let models =
+        args.conditions.load(&paths, is_reference, args.endpoint.is_reference(), (&dataset, &settings))?;
     args.endpoint.complete(&mut server, models.reference())?;
     let endpoint = server.as_ref().map(|server| server.endpoint(&dataset, cases.clone(), &settings));
     if let Some(endpoint) = &endpoint {
