@@ -24,7 +24,7 @@ mod prompt;
 mod prompt_length;
 mod prompt_template;
 mod read;
-mod reasoning;
+pub mod reasoning;
 mod request;
 mod response_format;
 mod schema_validator;

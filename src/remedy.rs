@@ -34,6 +34,8 @@ pub enum Remedy {
     UnpackFolder,
     /// Settings from a file of the user's own, in place of those of a bundle.
     OwnProfile,
+    /// A whole profile from a file of the user's own, so that the settings of a bundle are not read.
+    WholeProfile,
     /// A stored head that stays in the file.
     KeepHead,
     /// The folder of an adapter's base model.
@@ -99,6 +101,7 @@ impl fmt::Display for Remedy {
             Remedy::FreeSpace => write!(f, "free space on the disk"),
             Remedy::UnpackFolder => write!(f, "another folder to unpack into"),
             Remedy::OwnProfile => write!(f, "settings from a file of one's own"),
+            Remedy::WholeProfile => write!(f, "a whole profile of one's own"),
             Remedy::KeepHead => write!(f, "keeping the stored head"),
             Remedy::BaseModel => write!(f, "the folder of the base model"),
             Remedy::PreTokenizer(Some(name)) => write!(f, "the pre-tokenizer `{name}`"),

@@ -17,7 +17,7 @@ pub use judge_votes::{JudgeConfig, JudgeVotes};
 pub(super) use merge::other_rules;
 pub use merge::{merge, sort};
 pub use speed::{Speed, SpeedKey};
-pub use variant::{Mode, Rendering, Role, Served, Variant};
+pub use variant::{ChangedSettings, Mode, Rendering, Role, Served, Variant};
 
 use crate::bench::data::{Call, CallError, DataId};
 use serde::{Deserialize, Serialize};

@@ -26,6 +26,6 @@ pub use loaded_model::{LoadedModel, check_distinct, reference};
 pub use local::{PromptTokens, Run};
 pub use meter::Meter;
 pub use plan::RunPlan;
-pub use settings::Settings;
+pub use settings::{CallSettings, Settings};
 pub use stopwatch::{Stopwatch, host};
 pub use variant_config::{RULES, VariantConfig};

@@ -85,6 +85,12 @@ pub enum Error {
         if found.is_empty() { "it is empty".to_owned() } else { format!("found {}", few(found)) }
     )]
     NoModel { path: PathBuf, found: Vec<String> },
+    /// A Modelfile takes the model from elsewhere.
+    #[error(
+        "{}: its Modelfile takes the model from {}, outside the bundle, and only what lies in the bundle is read; copy that \
+         folder into it as model/", path.display(), from.escape_debug()
+    )]
+    FromOutside { path: PathBuf, from: String },
     /// Several models, none of which is in `model/`.
     #[error("{} holds several models: {}; give the folder of one of them", path.display(), few(folders))]
     SeveralModels { path: PathBuf, folders: Vec<String> },
@@ -94,6 +100,9 @@ pub enum Error {
         path.display()
     )]
     Gguf { path: PathBuf, file: String },
+    /// A line of a Modelfile that cannot be read.
+    #[error("{}, line {line}: {problem}", path.display())]
+    Modelfile { path: PathBuf, line: usize, problem: String },
     /// A part of a file that is read for the profile and cannot be used.
     #[error("{}, line {line}: {problem}", path.display())]
     Line { path: PathBuf, line: usize, problem: String },
@@ -132,6 +141,7 @@ impl Error {
             Error::Line { .. } | Error::File { .. } | Error::Profile { .. } => {
                 vec![Remedy::OwnProfile]
             }
+            Error::Modelfile { .. } => vec![Remedy::WholeProfile],
             _ => Vec::new(),
         }
     }

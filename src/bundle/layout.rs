@@ -1,6 +1,7 @@
 //! The parts of a bundle's folder: the model, and the files that tell how it is called.
 
-use super::{Error, entry_path::is_clutter};
+use super::{Error, entry_path::is_clutter, modelfile};
+use crate::files;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -8,6 +9,8 @@ use std::{
 
 /// Most folders above the model.
 const MAX_DEPTH: usize = 3;
+/// Most bytes of a Modelfile.
+const MAX_MODELFILE_BYTES: u64 = 4 << 20;
 /// Most entries of a folder that are looked at.
 const MAX_LISTED: usize = 10_000;
 /// Names of the folder with the merged model, best first.
@@ -32,6 +35,8 @@ pub(super) struct Layout {
     pub(super) model: Model,
     /// Adapters that lie beside a merged model, relative to `root`.
     pub(super) unused_adapters: Vec<String>,
+    /// The Modelfile's `FROM`, if it leads out of the bundle and was not followed.
+    pub(super) from_outside: Option<String>,
 }
 
 /// The model of a bundle.
@@ -41,6 +46,17 @@ pub(super) enum Model {
     Checkpoint(PathBuf),
     /// The folder of an adapter; there is no merged model.
     Adapter(PathBuf),
+}
+
+/// The model that a Modelfile takes with `FROM`.
+#[derive(Debug, PartialEq, Eq)]
+enum From {
+    /// A checkpoint in the bundle, relative to its root.
+    Checkpoint(String),
+    /// A GGUF file in the bundle, relative to its root.
+    Gguf(String),
+    /// A path out of the bundle.
+    Outside(String),
 }
 
 /// A folder that holds a model of some kind.
@@ -88,9 +104,16 @@ fn layout(root: PathBuf, path: &Path) -> Result<Layout, Error> {
     let checkpoints: Vec<String> = of(Content::Checkpoint).collect();
     let adapters: Vec<String> = of(Content::Adapter).collect();
     let path = path.to_path_buf();
-    let named = MODEL_FOLDERS.iter().find(|name| checkpoints.iter().any(|found| found == *name));
+    let (from, gguf, from_outside) = match from(&root) {
+        Some(From::Checkpoint(folder)) => (Some(folder), None, None),
+        Some(From::Gguf(file)) => (None, Some(file), None),
+        Some(From::Outside(from)) => (None, None, Some(from)),
+        None => (None, None, None),
+    };
+    let is_found = |name: &&&str| checkpoints.iter().any(|found| found == **name);
+    let named = from.or_else(|| MODEL_FOLDERS.iter().find(is_found).map(|name| (*name).to_owned()));
     let model = match (named, checkpoints.as_slice()) {
-        (Some(name), _) => Model::Checkpoint(root.join(name)),
+        (Some(name), _) => Model::Checkpoint(joined(&root, &name)),
         (None, [only]) => Model::Checkpoint(joined(&root, only)),
         (None, [_, _, ..]) => {
             let folders = checkpoints.iter().map(|name| shown(name)).collect();
@@ -101,7 +124,10 @@ fn layout(root: PathBuf, path: &Path) -> Result<Layout, Error> {
             (None, Some(folder)) => {
                 let file = gguf_in(&joined(&root, &folder)).unwrap_or_default();
                 let file = if folder.is_empty() { file } else { format!("{folder}/{file}") };
-                return Err(Error::Gguf { path, file });
+                return Err(Error::Gguf { path, file: gguf.unwrap_or(file) });
+            }
+            (None, None) if from_outside.is_some() => {
+                return Err(Error::FromOutside { path, from: from_outside.unwrap_or_default() });
             }
             (None, None) => return Err(Error::NoModel { found: listed(&root), path }),
         },
@@ -110,7 +136,32 @@ fn layout(root: PathBuf, path: &Path) -> Result<Layout, Error> {
         Model::Checkpoint(_) => adapters.iter().map(|name| shown(name)).collect(),
         Model::Adapter(_) => Vec::new(),
     };
-    Ok(Layout { root, model, unused_adapters })
+    Ok(Layout { root, model, unused_adapters, from_outside })
+}
+
+/// The model that the Modelfile in `root` takes, if it is a path to one. A name in Ollama's registry is none.
+fn from(root: &Path) -> Option<From> {
+    // What is wrong with it is said when its settings are read.
+    let bytes = files::read(&root.join(MODELFILE), MAX_MODELFILE_BYTES).ok()?;
+    let instructions = modelfile::read(std::str::from_utf8(&bytes).ok()?).ok()?;
+    let from = instructions.into_iter().find(|instruction| instruction.name == "FROM")?.value;
+    let is_path = |start: &&str| from.starts_with(start);
+    let Ok(target) = fs::canonicalize(root.join(&from)) else {
+        return ["/", "../", "~"].iter().any(is_path).then(|| From::Outside(from.clone()));
+    };
+    // Behind links, too.
+    let Ok(inside) = target.strip_prefix(fs::canonicalize(root).ok()?) else {
+        return Some(From::Outside(from));
+    };
+    let relative = inside.to_str()?.to_owned();
+    if target.extension().is_some_and(|ending| ending == "gguf") {
+        return Some(From::Gguf(relative));
+    }
+    match content(&target)? {
+        Content::Checkpoint => Some(From::Checkpoint(relative)),
+        Content::Gguf => Some(From::Gguf(joined(inside, &gguf_in(&target)?).to_str()?.to_owned())),
+        Content::Adapter => None,
+    }
 }
 
 /// Folders in `root` that hold a model, as paths relative to it; a folder's own before those in it.
@@ -264,6 +315,44 @@ mod tests {
             let layout = of_archive(folder.path(), Path::new("x.tar")).unwrap();
             assert_eq!(layout.model, Model::Adapter(folder.path().join(name)));
         }
+    }
+
+    #[test]
+    fn the_model_is_the_one_that_a_modelfile_takes_and_never_one_outside_the_bundle() {
+        let outside = folder(&["config.json", "model.safetensors"]);
+        let absolute = format!("FROM {}", outside.path().display());
+        let several = ["a/config.json", "b/config.json", "model/config.json", "g/m-1.gguf", "g/m-2.gguf"];
+        let layout = |files: &[&str], from: &str| {
+            let folder = folder(files);
+            std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
+            fs::write(folder.path().join(MODELFILE), from).unwrap();
+            let layout = of_archive(folder.path(), Path::new("x.tar")).map_err(|error| error.to_string());
+            layout.map(|layout| {
+                let (Model::Checkpoint(model) | Model::Adapter(model)) = layout.model;
+                let model = model.strip_prefix(folder.path()).unwrap().display().to_string();
+                (model, layout.from_outside)
+            })
+        };
+        for (from, model, is_outside) in [
+            ("FROM ./b", "b", false),
+            ("from \"b\"", "b", false),
+            ("FROM a/../b/", "b", false),
+            // A file for Ollama beside the checkpoint that it was made of; a name in a registry; nothing there.
+            ("FROM ./g/m-2.gguf", "model", false),
+            ("FROM qwen3:1.7b", "model", false),
+            ("FROM ./c", "model", false),
+            ("FROM ../c", "model", true),
+            ("FROM /", "model", true),
+            ("FROM ./link", "model", true),
+            (&absolute, "model", true),
+        ] {
+            let (found, from_outside) = layout(&several, from).unwrap();
+            assert_eq!((&*found, from_outside.is_some()), (model, is_outside), "{from}");
+        }
+        let gguf = layout(&["m-1.gguf", "m-2.gguf"], "FROM ./m-2.gguf").unwrap_err();
+        assert!(gguf.contains("holds its model as m-2.gguf"), "{gguf}");
+        let nothing = layout(&["notes.txt"], &absolute).unwrap_err();
+        assert!(nothing.contains("outside the bundle"), "{nothing}");
     }
 
     #[test]

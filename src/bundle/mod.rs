@@ -118,7 +118,7 @@ impl Bundle {
         wanted: Wanted,
         unpacked: Option<Temporary>,
     ) -> Result<Bundle, Error> {
-        let Layout { root, model, unused_adapters } = layout;
+        let Layout { root, model, unused_adapters, from_outside } = layout;
         let base = unpacked.as_ref().map_or(path, Temporary::path).to_path_buf();
         let (Model::Checkpoint(model) | Model::Adapter(model)) = model;
         let mut read = match wanted.settings {
@@ -133,6 +133,13 @@ impl Bundle {
             let adapters = unused_adapters.join(", ");
             read.warnings
                 .push(format!("the model in {folder} is converted as it is; {adapters} was not used"));
+        }
+        if let Some(from) = from_outside {
+            let from = from.escape_debug();
+            read.warnings.push(format!(
+                "{}: FROM {from} leads out of the bundle and was not followed; the model in the bundle is converted",
+                shown(path, &base, &root.join(layout::MODELFILE)).display()
+            ));
         }
         let name = unpacked.is_some().then(|| archive_name(path));
         let settings::Read { profile, sources, warnings } = read;

@@ -216,7 +216,7 @@ impl Reader<'_> {
 
     fn modelfile(&mut self, path: &Path) -> Result<(), Error> {
         let text = self.text(path)?;
-        let refused = |(line, problem)| Error::Line { path: (self.shown)(path), line, problem };
+        let refused = |(line, problem)| Error::Modelfile { path: (self.shown)(path), line, problem };
         let instructions = modelfile::read(&text).map_err(refused)?;
         // Of several system texts Ollama takes the last.
         let system = instructions.iter().rfind(|instruction| instruction.name == "SYSTEM");

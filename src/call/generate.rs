@@ -1,7 +1,7 @@
 //! Step 4, generate: prefill of the prompt, reasoning, and the answer under its grammar.
 
 use super::{
-    Call, Cut, Error, Result, Settings, Timings,
+    Call, Cut, Error, Result, Settings, Think, Timings,
     draft_history::DraftHistory,
     prompt::Prompt,
     reasoning::{self, Reasoning},
@@ -51,7 +51,14 @@ pub(super) fn generate<'c>(
     timings.grammar = started.elapsed();
 
     let mut text_so_far = prompt.tokens.clone();
-    let reasoning = reasoning::reason(call, prompt, &format, session, &mut sampler)?;
+    let reasoning = match settings.think {
+        Think::On => {
+            let (dialect, is_call) = (prompt.dialect, format.is_call());
+            let task = reasoning::Task { model, prompt: &prompt.text, dialect, is_call };
+            Some(reasoning::reason(&task, session, &mut sampler, limits(settings, &timings))?)
+        }
+        Think::Off | Think::Auto => None,
+    };
     if let Some(reasoning) = &reasoning {
         timings.add(&reasoning.completion);
         text_so_far.extend_from_slice(&reasoning.completion.tokens);
@@ -155,7 +162,7 @@ fn failed(error: runtime::Error, format: &ResponseFormat<'_>, timings: Timings) 
 }
 
 /// Limits of what is generated next.
-pub(super) fn limits(settings: &Settings, timings: &Timings) -> Limits {
+fn limits(settings: &Settings, timings: &Timings) -> Limits {
     Limits { tokens: settings.max_tokens - timings.generated_tokens, repetition: !settings.allow_repetition }
 }
 

@@ -1,19 +1,30 @@
 //! Reasoning: the text between `<think>` and `</think>` before an answer.
 
-use super::{
-    Call, Result, Think, Timings,
-    prompt::Prompt,
-    response_format::{ResponseFormat, opening},
+use super::{Result, response_format::opening};
+use crate::{
+    runtime::{Compiler, Completion, Limits, Model, Sampler, Session, generate},
+    tools::dialect::Dialect,
 };
-use crate::runtime::{Compiler, Completion, Sampler, Session, generate};
 
 /// Start of the reasoning.
 const OPEN: &str = "<think>";
 /// End of the reasoning, and the text after it, for dialects without marks of their own.
 const END: (&str, &str) = ("</think>", "\n\n");
 
+/// The answer that a model reasons about.
+pub struct Task<'t> {
+    /// The model.
+    pub model: &'t Model,
+    /// Text of the prompt, which may already open the reasoning.
+    pub prompt: &'t str,
+    /// Syntax of tool calls; `None` if there is nothing to call.
+    pub dialect: Option<&'static dyn Dialect>,
+    /// True if the answer must be a call.
+    pub is_call: bool,
+}
+
 /// Reasoning before an answer.
-pub(super) struct Reasoning {
+pub struct Reasoning {
     /// The generated text, with its marks.
     pub completion: Completion,
     /// The text without its marks and the white space around it.
@@ -35,41 +46,39 @@ struct ReasoningLimits {
     until_call: bool,
 }
 
-/// Generates the reasoning if the settings ask for it; it may be empty.
-pub(super) fn reason(
-    call: &Call<'_>,
-    prompt: &Prompt,
-    format: &ResponseFormat<'_>,
+/// Generates the reasoning after the prompt in `session`; it may be empty.
+///
+/// # Errors
+/// Errors of the runtime.
+pub fn reason(
+    task: &Task<'_>,
     session: &mut Session<'_>,
     sampler: &mut Sampler,
-) -> Result<Option<Reasoning>> {
-    if call.settings.think != Think::On {
-        return Ok(None);
-    }
-    let compiler = call.model.compiler()?;
-    let limits = ReasoningLimits::new(prompt, format, compiler);
+    lengths: Limits,
+) -> Result<Reasoning> {
+    let compiler = task.model.compiler()?;
+    let limits = ReasoningLimits::new(task, compiler);
     let mark = compiler.mark(OPEN);
-    let mut begun = limits.until_call || prompt.text.trim_end().ends_with(OPEN);
+    let mut begun = limits.until_call || task.prompt.trim_end().ends_with(OPEN);
     let stops_before = |token: i32| {
         let token = u32::try_from(token).ok();
         begun |= token.is_some() && token == mark;
         !begun || (token.is_some() && token == limits.call)
     };
-    let (vocabulary, end) = (call.model.vocabulary(), Some(limits.end));
-    let lengths = super::generate::limits(call.settings, &Timings::default());
+    let (vocabulary, end) = (task.model.vocabulary(), Some(limits.end));
     let completion = generate::free(session, vocabulary, sampler, lengths, end, stops_before)?;
     let text = String::from_utf8_lossy(&completion.text);
     let answer_prefix = text.ends_with(limits.end).then_some(limits.answer_prefix);
     let text = without_marks(&text, limits.end);
-    Ok(Some(Reasoning { completion, text, answer_prefix }))
+    Ok(Reasoning { completion, text, answer_prefix })
 }
 
 impl ReasoningLimits {
-    fn new(prompt: &Prompt, format: &ResponseFormat<'_>, compiler: &Compiler) -> ReasoningLimits {
-        let marks = prompt.dialect.and_then(|dialect| dialect.thought_end());
+    fn new(task: &Task<'_>, compiler: &Compiler) -> ReasoningLimits {
+        let marks = task.dialect.and_then(|dialect| dialect.thought_end());
         let (end, answer_prefix) = marks.unwrap_or(END);
-        let call = prompt.dialect.and_then(opening).and_then(|mark| compiler.mark(mark));
-        let until_call = format.is_call() && call.is_some() && marks.is_some();
+        let call = task.dialect.and_then(opening).and_then(|mark| compiler.mark(mark));
+        let until_call = task.is_call && call.is_some() && marks.is_some();
         ReasoningLimits { end, answer_prefix, call, until_call }
     }
 }

@@ -2,6 +2,8 @@
 
 mod calibrate_judge;
 #[cfg(feature = "engine")]
+mod calls;
+#[cfg(feature = "engine")]
 mod checkpoint;
 #[cfg(feature = "engine")]
 mod conditions;

@@ -9,13 +9,13 @@ mod settings;
 mod template;
 mod timings;
 
-pub use self::settings::draft;
+pub use self::settings::{ThinkArg, draft, temperature};
 
 use self::{
     answer::{OutputArg, Stream},
     ask::Ask,
     input::conversation,
-    settings::{KeyOrderArg, RepackArg, ThinkArg, dialects, probability, settings, temperature},
+    settings::{KeyOrderArg, RepackArg, dialects, probability, settings},
     template::template_arg,
     timings::Start,
 };
@@ -160,17 +160,17 @@ pub struct Args {
     temperature: Option<f32>,
 
     /// Sample from the K most likely tokens
-    #[arg(long, value_name = "K", requires = "temperature", value_parser = positive)]
+    #[arg(long, value_name = "K", value_parser = positive)]
     #[arg(help_heading = "Sampling")]
     top_k: Option<NonZeroUsize>,
 
     /// Sample from the most likely tokens with a total probability of P
-    #[arg(long, value_name = "P", requires = "temperature", value_parser = probability)]
+    #[arg(long, value_name = "P", value_parser = probability)]
     #[arg(help_heading = "Sampling")]
     top_p: Option<f32>,
 
     /// Sample from tokens at least P times as likely as the most likely one
-    #[arg(long, value_name = "P", requires = "temperature", value_parser = probability)]
+    #[arg(long, value_name = "P", value_parser = probability)]
     #[arg(help_heading = "Sampling")]
     min_p: Option<f32>,
 
@@ -253,6 +253,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     }
     // No output can be left incomplete.
     exit::leave_on_interrupt("interrupted", || ())?;
+    let filter = args.sampling_filter();
     let mut profile = profile::read(&args)?;
     let (mut conversation, fields) = conversation(&args, &profile)?;
     let tools = conversation.tools.take();
@@ -261,6 +262,12 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     let ask = Ask::read(&args, tools, &fields, &profile)?;
     args.adopt(&fields);
     args.adopt_profile(&profile, &fields);
+    if let Some(filter) = filter.filter(|_| args.temperature.is_none()) {
+        return Err(CliError::usage(format!(
+            "{filter} is for random answers, and neither an option nor the request nor the model's profile has a \
+             temperature; give --temperature"
+        )));
+    }
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let template = template::template(&args)?;
     let settings = Settings { on_prefill: progress::prefill(), ..settings(&args) };

@@ -1,6 +1,6 @@
 //! `edgecall convert`.
 
-mod bundle;
+pub mod bundle;
 #[cfg(feature = "engine")]
 #[path = "convert/checks.rs"]
 mod checks;
@@ -8,7 +8,7 @@ mod checks;
 #[path = "convert/no_checks.rs"]
 mod checks;
 #[path = "convert/source.rs"]
-mod source;
+pub mod source;
 
 use super::{
     exit::{leave, watch_interrupt},
@@ -170,6 +170,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let asked =
         source::Asked { dir: &checkpoint, base: base.as_deref(), adapters: &adapters, mode: args.merge };
     let input = Input::open(&asked, &args.profile, args.unpack_dir.as_deref(), output, &mut bar, &interrupt)?;
+    convert_input(args, &input, bar, &interrupt).map_err(|error| input.in_archive(error))
+}
+
+fn convert_input(args: Args, input: &Input, mut bar: Bar, interrupt: &AtomicBool) -> anyhow::Result<()> {
+    let format = Format::from_flag(args.json);
+    let output = args.output.as_deref();
     let checkpoint = &input.checkpoint;
     #[cfg(feature = "engine")]
     let witness = args.witness.as_deref().map(edgecall::witness::Witness::read).transpose()?;
@@ -191,12 +197,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.dry_run {
         let mut report = Report::planned(checkpoint, &plan, &targets);
         if let Some(merge) = &input.merge {
-            report.merged = Some(source::measured(merge, checkpoint, args.threads, &interrupt)?);
+            report.merged = Some(source::measured(merge, checkpoint, args.threads, interrupt)?);
         }
         output::emit(&input.in_report(report), format)?;
         return Ok(());
     }
-    let mut converted = convert::convert(checkpoint, &plan, &targets, args.threads, &mut bar, &interrupt)?;
+    let mut converted = convert::convert(checkpoint, &plan, &targets, args.threads, &mut bar, interrupt)?;
     let asked = Asked {
         token_check: !args.no_check,
         answers: !args.no_answers,
@@ -205,7 +211,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         witness,
     };
     let Checked { token_check, answers, witness, warnings } =
-        checks::run(&asked, checkpoint, &mut converted, &mut bar, &interrupt)?;
+        checks::run(&asked, checkpoint, &mut converted, &mut bar, interrupt)?;
     bar.finish();
     if interrupt.load(Ordering::Relaxed) {
         return Err(convert::Error::Interrupted.into());

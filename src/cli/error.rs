@@ -145,6 +145,9 @@ fn sentence(remedy: &Remedy) -> String {
         Remedy::OwnProfile => {
             "correct it, or give a task and tools of your own with --task and --tools, or all settings with --profile".into()
         },
+        Remedy::WholeProfile => {
+            "correct it, or give all settings with --profile, and the bundle's are not read".into()
+        }
         Remedy::KeepHead => "leave --drop-tied-head out".into(),
         Remedy::BaseModel => "give the folder of the base model with --base".into(),
         Remedy::PreTokenizer(Some(name)) => {

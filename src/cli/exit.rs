@@ -50,6 +50,16 @@ pub fn code(result: anyhow::Result<()>) -> ExitCode {
     ExitCode::from(number_of(&error))
 }
 
+/// `error` with its whole message rewritten: its class and its advice stay.
+pub fn reworded(error: anyhow::Error, rewrite: impl Fn(&str) -> String) -> anyhow::Error {
+    if is_broken_pipe(&error) {
+        return error;
+    }
+    let remedies = error.chain().map(error::remedies).find(|remedies| !remedies.is_empty());
+    let advice = error::advice(&remedies.unwrap_or_default());
+    CliError::with_kind(kind(&error), rewrite(&format!("{error:#}{advice}")))
+}
+
 /// Exit code of an error.
 pub fn number_of(error: &anyhow::Error) -> u8 {
     number(kind(error))

@@ -18,7 +18,7 @@ use std::{
 const HEADING: &str = "Profile";
 
 /// Options that make a profile: settings that calls with the file take unless told otherwise.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub struct ProfileArgs {
     /// Store this task description, which TFT models read inside their system message
     #[arg(long, value_name = "TASK.txt", help_heading = HEADING)]

@@ -28,6 +28,8 @@ pub enum Topic {
     Answers,
     /// Bytes of the model's file.
     File,
+    /// The profile in the model's file.
+    Profile,
     /// Temperature, power supply and frequency.
     Sensors,
     /// Memory and swapping.

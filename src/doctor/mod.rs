@@ -18,8 +18,10 @@ mod table;
 pub use finding::{Finding, Severity, Topic};
 
 use crate::{
+    display::chain,
     machine::load::Moment,
     memory::{self, AS_STORED, PlannedRun, Repack},
+    profile::Profile,
     runtime::{self, LoadOptions, Model, Options, Trust, cpu, kernels},
 };
 use serde::Serialize;
@@ -132,6 +134,11 @@ impl Examined<'_> {
         progress: &mut dyn FnMut(&str),
     ) -> Result<Option<ModelReport>, runtime::Error> {
         let header = Model::read_header(path)?;
+        if let Err(error) = Profile::from_gguf(&header) {
+            let what = format!("the profile of {} cannot be used: {}", path.display(), chain(&error));
+            let remedy = "calls need --no-profile; `edgecall profile FILE --remove` takes it out";
+            self.findings.push(Finding::wrong(Topic::Profile, what, remedy));
+        }
         let run = PlannedRun {
             header: &header,
             is_repacked: kernels::is_repacked,

@@ -91,6 +91,7 @@ fn row(model: &Model, mode: Mode, case: usize, tools: &Toolbox) -> Row {
                 flash_attention: false,
                 engine: "llama.cpp b1".into(),
                 rules: 1,
+                changed: None,
                 endpoint: None,
             },
             prompt_sha256: format!("{case:064x}"),

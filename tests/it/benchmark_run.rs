@@ -11,7 +11,7 @@ use edgecall::{
         data::Call,
         report,
         row::{ReferenceTokens, Role, RowFile},
-        run::{LoadedModel, RunPlan, Settings, VariantConfig, check_distinct},
+        run::{CallSettings, LoadedModel, RunPlan, Settings, VariantConfig, check_distinct},
         score::verdict::{Margin, Rules},
     },
     call::{self, PromptTemplate, Request, Think},
@@ -40,6 +40,7 @@ pub fn rows(loaded_models: &[LoadedModel], dataset: &Dataset, cases: &[usize], m
         primary: "staged_tool_call".into(),
         margin: 0.03,
         divergence: true,
+        calls: CallSettings::default(),
     };
     let config = |(index, loaded)| VariantConfig {
         loaded,

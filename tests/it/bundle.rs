@@ -234,12 +234,12 @@ fn what_is_no_bundle_is_refused_and_leaves_nothing() {
         "lora.tar",
         &tar(nowhere, "", &[("model-adapter/adapter_config.json", adapter), ("model_client.py", CLIENT)]),
     );
-    place.refused(&["lora.tar"], 66, "lora.tar was unpacked, and its model is refused");
+    place.refused(&["lora.tar"], 66, "lora.tar/model-adapter");
     write("gguf.tar", &tar(nowhere, "", &[("model.gguf", "GGUF")]));
     place.refused(&["gguf.tar"], 65, "holds its model as model.gguf");
     let config = Fixture::default().config_json().to_string();
     write("bare.tar", &tar(nowhere, "", &[("model/config.json", &config)]));
-    place.refused(&["bare.tar"], 66, "bare.tar was unpacked, and its model is refused");
+    place.refused(&["bare.tar"], 66, "bare.tar/model has no model*.safetensors");
     let mut link = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Symlink);
@@ -254,6 +254,63 @@ fn what_is_no_bundle_is_refused_and_leaves_nothing() {
         "unpack on another disk with --unpack-dir DIR",
     );
     place.refused(&["good.tar", "-o", "good.tar", "-f"], 73, "good.tar belongs to the checkpoint");
+}
+
+#[test]
+fn what_is_wrong_with_a_checkpoint_in_an_archive_is_said_of_its_entries() {
+    let place = Place::new(&Fixture::default());
+    let whole = fs::read(place.weights()).unwrap();
+    let config = fs::read_to_string(place.model().join("config.json")).unwrap();
+    let break_it: [(&str, &dyn Fn(), &str); 3] = [
+        (
+            "cut.tar",
+            &|| fs::write(place.weights(), &whole[..whole.len() - 7]).unwrap(),
+            "cut.tar/model/model.safetensors",
+        ),
+        (
+            "config.tar",
+            &|| {
+                fs::write(place.model().join("config.json"), config.replace("Qwen3ForCausalLM", "NoModel"))
+                    .unwrap()
+            },
+            "config.tar/model/config.json",
+        ),
+        (
+            // Found when the conversion is planned, not when the checkpoint is opened.
+            "tokenizer.tar",
+            &|| fs::write(place.model().join("tokenizer.json"), "{}").unwrap(),
+            "tokenizer.tar/model/tokenizer.json",
+        ),
+    ];
+    for (name, break_it, entry) in break_it {
+        break_it();
+        fs::write(place.path(name), tar(&place.model(), "model", &[])).unwrap();
+        let output = place.edgecall(&[name]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && message.contains(entry), "{message}");
+        assert!(!message.contains("edgecall-") && !message.contains(".unpacked"), "{message}");
+        fs::write(place.weights(), &whole).unwrap();
+        fs::write(place.model().join("config.json"), &config).unwrap();
+    }
+}
+
+#[test]
+fn a_modelfile_that_cannot_be_read_says_what_goes_around_it() {
+    let place = Place::new(&Fixture::default());
+    fs::write(
+        place.path("x.tar"),
+        tar(&place.model(), "model", &[("Modelfile", "FROM ./model\nSYSTM hello\n")]),
+    )
+    .unwrap();
+    fs::write(place.path("task.txt"), "My task").unwrap();
+    fs::write(place.path("tools.json"), tools().to_string()).unwrap();
+    fs::write(place.path("profile.json"), "{}").unwrap();
+    let message = "x.tar/Modelfile, line 2: `SYSTM` is no instruction of a Modelfile; correct it, or give all settings \
+                   with --profile";
+    place.refused(&["x.tar"], 65, message);
+    // Its line is in the way of these, too.
+    place.refused(&["x.tar", "--task", "task.txt", "--tools", "tools.json"], 65, message);
+    converted(&place, &["x.tar", "--profile", "profile.json"]);
 }
 
 #[test]

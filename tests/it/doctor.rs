@@ -210,3 +210,22 @@ fn answers_are_the_last_key_of_a_manifest_and_the_only_one_that_no_answers_leave
         assert!((1..=64).contains(&answer["n_tokens"].as_u64().unwrap()), "{answer}");
     }
 }
+
+#[test]
+fn a_profile_that_no_call_can_use_is_wrong_and_a_good_one_is_not() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let model = folder.path().join("pocket.gguf");
+    fs::copy(converted("Q8_0"), &model).unwrap();
+    let set = edgecall().arg("profile").arg(&model).args(["--set", "temperature=0.5"]).output().unwrap();
+    assert!(set.status.success());
+    assert_eq!(wrong(&examined(&model).0, "profile"), Vec::<String>::new());
+    let mut bytes = fs::read(&model).unwrap();
+    let key = b"edgecall.profile.temperature";
+    let at = bytes.windows(key.len()).position(|window| window == key).unwrap();
+    bytes[at + key.len() - 1] = b'a';
+    fs::write(&model, bytes).unwrap();
+    let (report, code) = examined(&model);
+    let found = wrong(&report, "profile");
+    assert!(found.len() == 1 && found[0].contains("no key `temperatura`"), "{found:?}");
+    assert_eq!(code, Some(1));
+}

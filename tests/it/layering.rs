@@ -109,8 +109,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "doctor",
         &[
-            "bench", "cache", "convert", "files", "gguf", "hash", "machine", "memory", "remedy", "runtime",
-            "verify",
+            "bench", "cache", "convert", "display", "files", "gguf", "hash", "machine", "memory", "profile",
+            "remedy", "runtime", "verify",
         ],
     ),
 ];

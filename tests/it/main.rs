@@ -18,6 +18,9 @@ mod benchmark_report;
 /// A benchmark row does not depend on earlier rows, interruption or shards.
 #[cfg(feature = "engine")]
 mod benchmark_run;
+/// Rows with other settings are the calls with them; adapters and bundles are measured.
+#[cfg(feature = "engine")]
+mod benchmark_settings;
 /// The statistics equal those of scipy and statsmodels.
 mod benchmark_stats;
 /// `bench tft` survives a kill, joins shards and ends with 1 when a gate is not reached.
@@ -84,6 +87,8 @@ mod http;
 mod hub;
 /// A download that breaks, lies or is refused leaves nothing wrong behind.
 mod hub_faults;
+/// Python's client and `edgecall pull` share one cache.
+mod hub_python;
 /// `inspect` reports the facts and memory needs of a file, or why it is not a model.
 mod inspect;
 /// An LLM judge's votes are counted once, kept and calibrated.

@@ -9,7 +9,10 @@ use edgecall::{
 };
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        process::ExitStatusExt,
+    },
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::atomic::AtomicBool,
@@ -351,6 +354,53 @@ fn a_write_that_fails_and_an_interrupt_leave_the_old_file_alone() {
     let error = rewrite::set_profile(&path, &profile, &mut (), &AtomicBool::new(true)).unwrap_err();
     assert_eq!(error.kind(), edgecall::Kind::Interrupted);
     assert_eq!((place.entries(), fs::read(&path).unwrap()), before);
+}
+
+#[test]
+fn a_write_that_is_killed_in_the_middle_leaves_the_old_file_and_what_it_left_is_swept() {
+    let (place, path) = converted();
+    let before = (place.entries(), fs::read(&path).unwrap());
+    // SIGXFSZ, 25 on Linux, ends the process at the write that would pass 64 blocks of 512 bytes.
+    let script = format!(
+        "ulimit -c 0; ulimit -f 64; exec {} profile out.gguf --set seed=1",
+        env!("CARGO_BIN_EXE_edgecall")
+    );
+    let killed = Command::new("sh").args(["-c", &script]).current_dir(place.path("")).output().unwrap();
+    assert_eq!(killed.status.signal(), Some(25), "{killed:?}");
+    assert_eq!(fs::read(&path).unwrap(), before.1);
+    assert_eq!(
+        place.entries().len(),
+        before.0.len() + 1,
+        "the unfinished file is there: it was killed while it wrote"
+    );
+    succeeded(run(&place.path(""), &["profile", "out.gguf", "--set", "seed=1"]));
+    assert_eq!(place.entries(), before.0, "the unfinished file is swept");
+    assert!(tensors(&fs::read(&path).unwrap()) == tensors(&before.1));
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_file_alone() {
+    let (place, path) = converted();
+    let disk = place.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let size = fs::metadata(&path).unwrap().len() * 3 / 2;
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+        .arg(&disk)
+        .output();
+    if !mount.is_ok_and(|output| output.status.success()) {
+        println!("skipped: mounting a small disk takes root");
+        return;
+    }
+    let model = disk.join("m.gguf");
+    fs::copy(&path, &model).unwrap();
+    let output = run(&disk, &["profile", "m.gguf", "--set", "seed=1"]);
+    let (left, bytes) = (names(&disk), fs::read(&model).unwrap());
+    assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+    let (code, message) = refused(output);
+    assert!(code == 73 && message.contains("free some space"), "{message}");
+    assert_eq!(left, ["m.gguf"]);
+    assert!(bytes == fs::read(&path).unwrap());
 }
 
 #[test]

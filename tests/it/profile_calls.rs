@@ -264,3 +264,66 @@ fn a_benchmark_measures_with_a_profile_and_refuses_two_that_differ() {
     }
     assert!(!folder.path().join("refused.jsonl").exists());
 }
+
+#[test]
+fn a_limit_on_what_is_sampled_takes_the_temperature_of_the_profile() {
+    let (_folder, model) = example_profile();
+    for limit in [["--top-p", "0.5"], ["--top-k", "3"], ["--min-p", "0.1"]] {
+        let refused = call(&model, &[&[PROMPT][..], &limit].concat());
+        let message = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{message}");
+        assert!(message.contains(limit[0]) && message.contains("give --temperature"), "{message}");
+    }
+    let mut command = edgecall();
+    succeeded(command.arg("profile").arg(&model).args(["--set", "temperature=1.5"]).output().unwrap());
+    let limited = succeeded(call(&model, &[PROMPT, "--top-k", "1"]));
+    // The likeliest token alone is the greedy call.
+    assert_eq!(limited, succeeded(call(&model, &[PROMPT, "--temperature", "0"])));
+}
+
+#[test]
+fn the_second_call_with_the_task_and_tools_of_a_profile_reads_their_state_from_the_cache() {
+    let (folder, model) = example_profile();
+    let cache = folder.path().join("cache");
+    let timed = |prompt: &str| {
+        let cache = cache.display().to_string();
+        let args = [prompt, "--timings", "--cache-dir", &cache, "--cache-read-rate", "100000"];
+        let output = call(&model, &args);
+        let timings = String::from_utf8(output.stderr.clone()).unwrap();
+        (succeeded(output), timings)
+    };
+    let restored = |timings: &str| -> usize {
+        let line = timings.lines().find(|line| line.starts_with("restore")).unwrap();
+        line.split_whitespace().nth(2).unwrap().parse().unwrap()
+    };
+    let (first, timings) = timed(PROMPT);
+    assert_eq!(restored(&timings), 0, "{timings}");
+    let (again, timings) = timed(PROMPT);
+    assert_eq!(again, first);
+    assert!(restored(&timings) > 256, "{timings}");
+    // Another question shares task and tools.
+    let (_, timings) = timed("Is there a quiet place for two in Oakland?");
+    assert!(restored(&timings) > 256, "{timings}");
+}
+
+#[test]
+fn measured_calls_take_task_and_tools_of_the_profile() {
+    let (folder, model, _) = job_as_profile(&data());
+    let speed = |args: &[&str]| {
+        let mut command = edgecall();
+        command.args(["bench", "speed", "--threads", "1", "-m"]).arg(&model).args(args).output().unwrap()
+    };
+    let alone = folder.path().join("data").display().to_string();
+    let whole = data().display().to_string();
+    let calls = |folder: &str| {
+        let output = speed(&["--calls", "--limit", "2", "--json", "--data", folder]);
+        let calls: serde_json::Value = serde_json::from_str(&succeeded(output)).unwrap();
+        calls["each"].clone()
+    };
+    assert_eq!(calls(&alone).as_array().unwrap().len(), 2);
+    assert_eq!(calls(&alone), calls(&whole));
+    succeeded(speed(&["--replay", "--data", &alone]));
+    let refused = speed(&["--replay", "--no-profile", "--data", &alone]);
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(66) && message.contains("job_description.json"), "{message}");
+}

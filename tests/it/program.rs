@@ -10,7 +10,7 @@ pub fn edgecall() -> Command {
     command
 }
 
-/// Python with numpy and jsonschema from `scripts/setup --dev`, else the system's.
+/// Python with numpy, jsonschema and huggingface_hub from `scripts/setup --dev`, else the system's.
 pub fn python() -> Command {
     let found = std::env::var_os("EDGECALL_PYTHON").filter(|path| !path.is_empty());
     Command::new(found.unwrap_or_else(|| "python3".into()))

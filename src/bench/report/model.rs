@@ -2,7 +2,7 @@
 
 use crate::bench::{
     data::{CallError, DataId, published::Published},
-    row::{Mode, Role, Served, Start},
+    row::{ChangedSettings, Mode, Role, Served, Start},
     score::{
         confusion::Confusion,
         judge::JudgeSummary,
@@ -105,6 +105,9 @@ pub struct VariantReport {
     pub engine: String,
     /// Version of the decoding rules ([`RULES`](crate::bench::run::RULES)); 0 for a server.
     pub rules: u32,
+    /// Settings of the calls, where they are not those of the benchmark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<ChangedSettings>,
     /// CPU kernels that computed its rows.
     pub kernels: Vec<String>,
     /// Number of rows.

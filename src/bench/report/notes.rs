@@ -23,6 +23,7 @@ pub(super) fn notes(report: &Report, variants: &[VariantRows<'_>]) -> Vec<String
     notes.extend(incomplete_notes(report));
     notes.extend(sequence_note(report));
     notes.extend(kernel_notes(report));
+    notes.extend(settings_note(variants));
     notes.extend(variants.iter().filter_map(server_note));
     notes.extend(prompt_notes(report, variants));
     notes.extend(report.judges.iter().map(JudgeSummary::words));
@@ -175,6 +176,16 @@ fn cost_note(report: &Report) -> Option<String> {
          seen."
             .into()
     })
+}
+
+/// Note on calls with other settings than those of the benchmark.
+fn settings_note(variants: &[VariantRows<'_>]) -> Option<String> {
+    let changed: BTreeSet<String> = variants
+        .iter()
+        .filter_map(|variant| Some(variant.rows[0].key.variant.changed.as_ref()?.words()))
+        .collect();
+    let words = changed.into_iter().collect::<Vec<_>>().join("; ");
+    (!words.is_empty()).then(|| format!("The calls were not made as the benchmark makes them: {words}."))
 }
 
 /// Note on ROUGE of answers with their keys in the schema's order.

@@ -65,6 +65,7 @@ pub(super) fn variant_report(
         threads: first.key.variant.threads,
         engine: first.key.variant.engine.clone(),
         rules: first.key.variant.rules,
+        changed: first.key.variant.changed.clone(),
         kernels: kernels.into_iter().cloned().collect(),
         rows: variant.rows.len(),
         means: metrics.iter().map(|metric| mean(variant, metric, rules)).collect(),

@@ -145,6 +145,7 @@ fn other_variant(variants: &[Variant], variant: &Variant) -> String {
             ("n_ubatch", variant.n_ubatch.to_string()),
             ("flash attention", variant.flash_attention.to_string()),
             ("engine", variant.engine.clone()),
+            ("settings of the calls", variant.settings_words()),
             ("server", variant.endpoint.as_ref().map_or("none".into(), |served| served.server.clone())),
         ]
     };

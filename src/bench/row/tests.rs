@@ -23,6 +23,7 @@ pub(in crate::bench) fn row(model: &str, conversation: usize, turn: usize, right
                 flash_attention: false,
                 engine: "llama.cpp b1".into(),
                 rules: 1,
+                changed: None,
                 endpoint: None,
             },
             prompt_sha256: format!("sha of {conversation} {turn}"),

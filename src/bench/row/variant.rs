@@ -61,6 +61,9 @@ pub struct Variant {
     /// [`RULES`](crate::bench::run::RULES) when the row was made. 0 in rows from before it existed, and for a server.
     #[serde(default)]
     pub rules: u32,
+    /// Settings of the calls, where they are not those of the benchmark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<ChangedSettings>,
     /// The served model, if a server answered; file and settings are then unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Served>,
@@ -90,8 +93,47 @@ impl Variant {
             flash_attention: false,
             engine: format!("edgecall {}", env!("CARGO_PKG_VERSION")),
             rules: 0,
+            changed: None,
             endpoint: Some(served),
         }
+    }
+}
+
+/// Settings of calls that are not those of the benchmark: the model's own chat template, no reasoning, greedy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ChangedSettings {
+    /// Reasoning: `off`, `on` or `auto`.
+    pub thinking: String,
+    /// Temperature in decimal; `0` is greedy.
+    pub temperature: String,
+    /// Random seed of the data's first call; each later call has the next number. 0 if greedy.
+    pub seed: u64,
+    /// SHA-256 of the chat template in place of the model's own, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_sha256: Option<String>,
+}
+
+impl ChangedSettings {
+    /// The settings in words, for messages and reports.
+    pub fn words(&self) -> String {
+        let mut parts = Vec::new();
+        if self.thinking != "off" {
+            parts.push(format!("reasoning {}", self.thinking));
+        }
+        if self.temperature != "0" {
+            parts.push(format!("temperature {} with seeds from {}", self.temperature, self.seed));
+        }
+        if let Some(sha256) = &self.template_sha256 {
+            parts.push(format!("another chat template, SHA-256 {sha256:.8}"));
+        }
+        parts.join(", ")
+    }
+}
+
+impl Variant {
+    /// Settings of the calls in words.
+    pub(in crate::bench) fn settings_words(&self) -> String {
+        self.changed.as_ref().map_or_else(|| "those of the benchmark".into(), ChangedSettings::words)
     }
 }
 

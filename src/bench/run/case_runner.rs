@@ -12,7 +12,10 @@ use crate::{
         data::{Case, Dataset, Style, json},
         row::{Cost, Mode, Row, RowKey, Variant},
     },
-    call::{self, RenderedPrompt},
+    call::{
+        self, RenderedPrompt, Think,
+        reasoning::{self, Reasoning},
+    },
     runtime::{self, Completion, DecodeMode, Finish, Limits, Prefix, Sampler, Sampling, Session, generate},
     schema::KeyOrder,
     tools::{ToolCall, ToolSet, dialect::Dialect, turn::Turn},
@@ -32,9 +35,9 @@ pub(super) struct CaseRunner<'m> {
     pub(super) loaded: &'m LoadedModel,
     pub(super) prompts: Rc<[Prompt]>,
     threads: usize,
+    settings: Settings,
     dialect: &'static dyn Dialect,
     prefix: Prefix<'m>,
-    max_tokens: usize,
     host: String,
 }
 
@@ -49,7 +52,7 @@ impl<'m> CaseRunner<'m> {
     ) -> Result<CaseRunner<'m>> {
         let loaded = config.loaded;
         let model = &loaded.model;
-        let renderer = Renderer::new(model.vocabulary(), dataset)?;
+        let renderer = Renderer::new(model.vocabulary(), dataset, &settings.calls)?;
         let dialect = renderer.dialect();
         let render = |case: &Case| {
             let text = renderer.prompt(case)?;
@@ -69,16 +72,16 @@ impl<'m> CaseRunner<'m> {
             loaded,
             prompts,
             threads: session.threads(),
+            settings: settings.clone(),
             dialect,
             prefix: Prefix::new(session),
-            max_tokens: settings.max_tokens,
             host: stopwatch::host(),
         })
     }
 
     /// Variant of its rows in a mode.
     pub(super) fn variant(&self, mode: Mode) -> Variant {
-        self.config.variant(mode, self.max_tokens, self.threads)
+        self.config.variant(mode, &self.settings, self.threads)
     }
 
     /// Facts about the model, for its rows.
@@ -145,7 +148,7 @@ impl<'m> CaseRunner<'m> {
         };
         let Some(mut tokens) = tokens else { return Ok(None) };
         // In this vocabulary the text may have more tokens, which might not fit into the context.
-        tokens.truncate(self.max_tokens);
+        tokens.truncate(self.settings.max_tokens);
         if row.finish == finish_name(Finish::Stop) {
             let Some(eos) = vocabulary.eos() else { return Ok(None) };
             tokens.push(eos);
@@ -169,7 +172,7 @@ impl<'m> CaseRunner<'m> {
         let stopwatch = Stopwatch::start();
         let computed_tokens = self.evaluate(case)?;
         let prefill_s = stopwatch.wall_s();
-        let (text, tokens, decoded, finish, decode_s) = match self.generate(mode, tools) {
+        let (text, tokens, decoded, finish, decode_s) = match self.generate(case, mode, tools) {
             Ok(completion) => {
                 let finish = finish_name(completion.finish);
                 let decode_s = completion.time.as_secs_f64();
@@ -208,23 +211,61 @@ impl<'m> CaseRunner<'m> {
         })
     }
 
-    fn generate(&mut self, mode: Mode, tools: &ToolSet) -> Result<Completion> {
+    /// Generates reasoning, if the settings ask for it, and the answer, which is the text of the completion. Reasoning
+    /// that is cut off takes its place.
+    fn generate(&mut self, case: usize, mode: Mode, tools: &ToolSet) -> Result<Completion> {
+        let (model, calls) = (&self.loaded.model, &self.settings.calls);
+        let seed = calls.seed.wrapping_add(case as u64);
+        let mut sampler =
+            Sampler::new(Sampling { temperature: calls.temperature, seed, ..Sampling::default() });
+        let limits = Limits { tokens: self.settings.max_tokens, repetition: true };
+        if calls.think != Think::On {
+            return self.generate_answer(mode, tools, "", &mut sampler, limits);
+        }
+        let prompt = &self.prompts[case].text;
+        let task = reasoning::Task { model, prompt, dialect: Some(self.dialect), is_call: true };
+        let reasoned = reasoning::reason(&task, self.prefix.session(), &mut sampler, limits)?;
+        let Reasoning { completion: thought, answer_prefix, .. } = reasoned;
+        if thought.finish != Finish::Stop {
+            return Ok(thought);
+        }
+        let limits = Limits { tokens: limits.tokens.saturating_sub(thought.decoded), ..limits };
+        let prefix = answer_prefix.unwrap_or_default();
+        let answer = self.generate_answer(mode, tools, prefix, &mut sampler, limits)?;
+        let text = answer.text.strip_prefix(prefix.as_bytes()).unwrap_or(&answer.text).to_vec();
+        Ok(Completion {
+            text,
+            decoded: thought.decoded + answer.decoded,
+            time: thought.time + answer.time,
+            ..answer
+        })
+    }
+
+    /// Generates an answer after `prefix`, which separates it from the reasoning.
+    fn generate_answer(
+        &mut self,
+        mode: Mode,
+        tools: &ToolSet,
+        prefix: &'static str,
+        sampler: &mut Sampler,
+        limits: Limits,
+    ) -> Result<Completion> {
         let model = &self.loaded.model;
-        let mut sampler = Sampler::new(Sampling::default());
-        let (session, limits) = (self.prefix.session(), Limits { tokens: self.max_tokens, repetition: true });
+        let session = self.prefix.session();
         let key_order = match mode {
             Mode::Free => {
                 let until = None;
                 let vocabulary = model.vocabulary();
-                return Ok(generate::free(session, vocabulary, &mut sampler, limits, until, |_| false)?);
+                return Ok(generate::free(session, vocabulary, sampler, limits, until, |_| false)?);
             }
             Mode::Any => KeyOrder::Any,
             Mode::Schema => KeyOrder::Schema,
         };
-        let turn = Turn::new(tools, self.dialect, key_order)?;
+        let mut turn = Turn::new(tools, self.dialect, key_order)?;
+        turn.set_prefix(prefix);
         let mut constraint = call::constraint(model.compiler()?, &turn)?;
         let reader = |_: &[u8]| ControlFlow::Continue(());
-        Ok(generate::constrained(session, &mut constraint, &mut sampler, limits, DecodeMode::Forced, reader)?)
+        Ok(generate::constrained(session, &mut constraint, sampler, limits, DecodeMode::Forced, reader)?)
     }
 }
 

@@ -48,6 +48,10 @@ impl RunPlan<'_> {
                 format!("the margin is {} points, not {}", row.margin * 100.0, settings.margin * 100.0)
             } else if config.is_some_and(|config| runners[config].config.role != row.role) {
                 "the reference is another model, or other conditions are compared".to_owned()
+            } else if row.key.variant.endpoint.is_none()
+                && row.key.variant.changed != self.settings.calls.changed()
+            {
+                format!("the settings of its calls are others: {}", row.key.variant.settings_words())
             } else if index.is_none() && runners.iter().any(|runner| runner.loaded.name == row.model) {
                 format!(
                     "it is of another file called {}, of SHA-256 {:.8}; begin another file of rows",

@@ -1,5 +1,6 @@
 //! Prompts of a data set's cases for one model.
 
+use super::CallSettings;
 use crate::{
     bench::{Case, Dataset, Result},
     call::{self, PromptTemplate, RenderedPrompt, Request, Think, ToolFormat},
@@ -7,25 +8,32 @@ use crate::{
     tools::dialect::Dialect,
 };
 
-/// Renders prompts with the model's own chat template, without reasoning.
+/// Renders prompts with the model's own chat template, or another in its place.
 pub(super) struct Renderer<'v> {
     vocabulary: &'v Vocabulary,
     dataset: &'v Dataset,
+    template: PromptTemplate,
+    think: Think,
     tool_format: ToolFormat,
 }
 
 impl<'v> Renderer<'v> {
-    pub(super) fn new(vocabulary: &'v Vocabulary, dataset: &'v Dataset) -> Result<Renderer<'v>> {
+    pub(super) fn new(
+        vocabulary: &'v Vocabulary,
+        dataset: &'v Dataset,
+        calls: &CallSettings,
+    ) -> Result<Renderer<'v>> {
+        let template = PromptTemplate { template: calls.template.clone(), ..PromptTemplate::default() };
         let tool_format = match dataset.cases.first() {
             Some(case) => {
                 let conversation = dataset.conversation(case);
                 let request = Request::new(&conversation, Some(case.tools()));
-                PromptTemplate::default().tool_format(vocabulary, &request, None)?
+                template.tool_format(vocabulary, &request, None)?
             }
             None => None,
         };
         let Some(tool_format) = tool_format else { return Err(call::Error::NoTemplate.into()) };
-        Ok(Renderer { vocabulary, dataset, tool_format })
+        Ok(Renderer { vocabulary, dataset, template, think: calls.think, tool_format })
     }
 
     /// Format in which the model writes tool calls.
@@ -37,11 +45,6 @@ impl<'v> Renderer<'v> {
     pub(super) fn prompt(&self, case: &Case) -> Result<RenderedPrompt> {
         let conversation = self.dataset.conversation(case);
         let request = Request::new(&conversation, Some(case.tools()));
-        Ok(PromptTemplate::default().render(
-            self.vocabulary,
-            &request,
-            Some(&self.tool_format),
-            Think::Off,
-        )?)
+        Ok(self.template.render(self.vocabulary, &request, Some(&self.tool_format), self.think)?)
     }
 }

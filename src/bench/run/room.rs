@@ -1,6 +1,6 @@
 //! Memory check of a run: all models, with their contexts. It runs before any model is loaded.
 
-use super::renderer::Renderer;
+use super::{Settings, renderer::Renderer};
 use crate::{
     bench::{Dataset, Error, Result},
     call::RenderedPrompt,
@@ -10,14 +10,14 @@ use crate::{
 };
 use std::path::Path;
 
-/// Estimates the context size in tokens for the longest prompt of the data and an answer of `max_tokens` tokens, with
-/// the vocabulary of the model at `path`.
+/// Estimates the context size in tokens for the longest prompt of the data and an answer, with the vocabulary of the model
+/// at `path`.
 ///
 /// # Errors
 /// A model without a vocabulary or a chat template.
-pub fn context_length(path: &Path, trust: Trust, dataset: &Dataset, max_tokens: usize) -> Result<usize> {
+pub fn context_length(path: &Path, trust: Trust, dataset: &Dataset, settings: &Settings) -> Result<usize> {
     let vocabulary = Vocabulary::load_with(path, trust)?;
-    let renderer = Renderer::new(&vocabulary, dataset)?;
+    let renderer = Renderer::new(&vocabulary, dataset, &settings.calls)?;
     let mut longest = RenderedPrompt::default();
     for case in &dataset.cases {
         let text = renderer.prompt(case)?;
@@ -25,7 +25,7 @@ pub fn context_length(path: &Path, trust: Trust, dataset: &Dataset, max_tokens: 
             longest = text;
         }
     }
-    Ok(longest.tokenize(&vocabulary)?.len().saturating_add(max_tokens))
+    Ok(longest.tokenize(&vocabulary)?.len().saturating_add(settings.max_tokens))
 }
 
 /// Checks that `machine` has enough memory for `loads` and a context of `n_ctx` tokens for each of `sessions`, which hold

@@ -1,6 +1,6 @@
 //! A model with its runtime options; it makes one row for each case in each mode.
 
-use super::LoadedModel;
+use super::{LoadedModel, Settings};
 use crate::{
     bench::{
         Result,
@@ -37,12 +37,12 @@ impl VariantConfig<'_> {
         Ok(runtime::cpu::threads(self.session.threads)?)
     }
 
-    /// Variant of its rows in a mode, with answers of at most `max_tokens` tokens.
-    pub fn variant(&self, mode: Mode, max_tokens: usize, threads: usize) -> Variant {
+    /// Variant of its rows in a mode.
+    pub fn variant(&self, mode: Mode, settings: &Settings, threads: usize) -> Variant {
         Variant {
             file_sha256: self.loaded.sha256.clone(),
             mode,
-            max_tokens,
+            max_tokens: settings.max_tokens,
             kv_type: self.session.kv_type.name.to_owned(),
             repack: self.loaded.load_options.repack,
             threads,
@@ -50,6 +50,7 @@ impl VariantConfig<'_> {
             flash_attention: self.session.uses_flash_attention(),
             engine: format!("edgecall {}, {}", env!("CARGO_PKG_VERSION"), runtime::ENGINE),
             rules: RULES,
+            changed: settings.calls.changed(),
             endpoint: None,
         }
     }

@@ -1,21 +1,20 @@
 //! Speed of a model on this machine: prefill, decode, decodes of several tokens, token masks, and whole calls.
 
 use super::{
-    Ceiling, Start, median,
+    Ceiling, Example, Start, median,
     work::{ordinary_tokens, weights_of_a_token},
 };
 use crate::{
     bench::{Result, score::stats::quantile},
     cache::Cache,
     call::{self, PromptTemplate, Request, Think},
-    chat::Conversation,
     machine::{Heat, Thermometer, peak_resident_bytes},
     runtime::{
         Constraint, DecodeMode, Model, N_BATCH, Options, Prefix, Sampler, Sampling, Session, cpu,
         draft::BatchCost, generate, kernels,
     },
     schema::KeyOrder,
-    tools::{ToolSet, turn::Turn},
+    tools::turn::Turn,
 };
 use serde::Serialize;
 use std::{
@@ -69,7 +68,7 @@ pub struct Measured {
     /// Cost of a decode of 1, 2, 3 ... tokens, relative to a decode of one.
     /// Empty with [`Scope::Rates`].
     pub rows: Vec<f64>,
-    /// Timings of the built-in example call.
+    /// Timings of the example call.
     /// `None` with [`Scope::Rates`].
     pub call: Option<CallTimes>,
     /// Upper bounds of memory and arithmetic.
@@ -90,9 +89,11 @@ pub struct Measured {
     pub unused_features: Vec<&'static str>,
 }
 
-/// Timings of the built-in example call.
+/// Timings of the example call.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct CallTimes {
+    /// True if its tools are those of the model's profile, false if they are built in.
+    pub has_tools_of_profile: bool,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Time to first token in seconds, up to the first token that the grammar did not force; the whole prompt is
@@ -121,7 +122,7 @@ pub struct CallTimes {
     pub constrained: f64,
 }
 
-/// Measures `model`; `progress` is called with the name of each step.
+/// Measures `model`, whose call is `example`; `progress` is called with the name of each step.
 ///
 /// # Errors
 /// A model that cannot be run, or that has no chat template.
@@ -129,6 +130,7 @@ pub fn measure(
     model: &Model,
     options: &Options,
     scope: Scope,
+    example: &Example,
     mut progress: impl FnMut(&str),
 ) -> Result<Measured> {
     let thermometer = Thermometer::start();
@@ -180,7 +182,7 @@ pub fn measure(
             let (rows, costs) = rows(&mut ours, &tokens)?;
             drop(ours);
             progress("a call");
-            (rows, Some(call_times(model, &Options { n_ctx: None, ..options }, &costs)?))
+            (rows, Some(call_times(model, example, &Options { n_ctx: None, ..options }, &costs)?))
         }
     };
     progress("memory and arithmetic");
@@ -256,25 +258,19 @@ fn rows(session: &mut Session<'_>, tokens: &[i32]) -> Result<(Vec<f64>, BatchCos
     Ok((medians.iter().map(|time| time / medians[0]).collect(), costs))
 }
 
-/// Tools of the example, in OpenAI's format.
-const TOOLS: &str = include_str!("../../../examples/restaurants/tools.json");
-/// Conversation of the example.
-const CONVERSATION: &str = include_str!("../../../examples/restaurants/conversation.json");
-
 /// Reader that never stops the generation.
 fn go_on(_: &[u8]) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn call_times(model: &Model, options: &Options, costs: &BatchCost) -> Result<CallTimes> {
-    let tools = ToolSet::parse(TOOLS.as_bytes())?;
-    let conversation = Conversation::parse(CONVERSATION.as_bytes())?;
-    let request = Request::new(&conversation, Some(&tools));
+fn call_times(model: &Model, example: &Example, options: &Options, costs: &BatchCost) -> Result<CallTimes> {
+    let Example { conversation, tools, is_of_profile } = example;
+    let request = Request::new(conversation, Some(tools));
     let format = PromptTemplate::default();
     let vocabulary = model.vocabulary();
     let tool_format = format.tool_format(vocabulary, &request, None)?.ok_or(call::Error::NoTemplate)?;
     let prompt = format.render(vocabulary, &request, Some(&tool_format), Think::Off)?.tokenize(vocabulary)?;
-    let turn = Turn::new(&tools, tool_format.dialect, KeyOrder::Any)?;
+    let turn = Turn::new(tools, tool_format.dialect, KeyOrder::Any)?;
     let compiler = model.compiler()?;
     // Twice the length of a good model's call; a model that does not stop is cut off here.
     let budget = 128;
@@ -320,6 +316,7 @@ fn call_times(model: &Model, options: &Options, costs: &BatchCost) -> Result<Cal
     let masks = mask_times(&mut call::constraint(compiler, &turn)?, &done.tokens)?;
     let generated = done.tokens.len().max(1) as f64;
     Ok(CallTimes {
+        has_tools_of_profile: *is_of_profile,
         prompt_tokens: prompt.len(),
         first_token_cold_s,
         first_token_warm_s,

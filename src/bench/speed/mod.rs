@@ -2,6 +2,7 @@
 
 mod calls;
 mod ceiling;
+mod example;
 mod measure;
 mod replay;
 mod start;
@@ -10,6 +11,7 @@ mod work;
 
 pub use calls::{CallOutput, CallSettings, Calls, calls};
 pub use ceiling::Ceiling;
+pub use example::Example;
 pub use measure::{Measured, Rate, Scope, measure};
 pub use replay::{Replay, SLOPES, replay};
 pub use start::{Start, start};

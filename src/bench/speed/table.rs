@@ -64,8 +64,11 @@ impl Measured {
         writeln!(f, "tokens of a call are decoded at {:.1} % of the speed of any", 100.0 * call.constrained)?;
         writeln!(
             f,
-            "a call of {} tokens behind {}: {:.3} s",
-            call.generated_tokens, call.prompt_tokens, call.call_s
+            "a call of {} tokens behind {}{}: {:.3} s",
+            call.generated_tokens,
+            call.prompt_tokens,
+            if call.has_tools_of_profile { " with the tools of the profile" } else { "" },
+            call.call_s
         )?;
         write!(
             f,

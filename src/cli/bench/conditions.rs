@@ -10,7 +10,7 @@ use edgecall::{
     bench::{
         Dataset,
         row::{ByName, Condition, Role},
-        run::{self, LoadedModel, VariantConfig, room},
+        run::{self, LoadedModel, Settings, VariantConfig, room},
     },
     machine::Machine,
     memory::ModelLoad,
@@ -113,7 +113,7 @@ impl Models {
 
 impl Conditions {
     /// Loads the models at `paths`, after a check that memory suffices for them and their contexts; a context has room
-    /// for every case of `dataset` with an answer of `max_tokens` tokens. The reference is the model for which
+    /// for every case of `dataset`, answered with `settings`. The reference is the model for which
     /// `is_reference` is true, else one chosen by its type. If a server's model is the reference (`elsewhere`), none
     /// is.
     ///
@@ -124,7 +124,7 @@ impl Conditions {
         paths: &[PathBuf],
         is_reference: impl Fn(&Path) -> bool,
         elsewhere: bool,
-        (dataset, max_tokens): (&Dataset, usize),
+        (dataset, settings): (&Dataset, &Settings),
     ) -> anyhow::Result<Models> {
         let headers = paths.iter().map(|path| Model::read_header(path)).collect::<Result<Vec<_>, _>>()?;
         let types: Vec<Option<u64>> = headers.iter().map(|header| header.u64("general.file_type")).collect();
@@ -142,7 +142,7 @@ impl Conditions {
             });
             let sessions: Vec<(usize, Options)> =
                 plan.variants.iter().map(|variant| (variant.load, variant.session)).collect();
-            let n_ctx = room::context_length(path, trust, dataset, max_tokens)?;
+            let n_ctx = room::context_length(path, trust, dataset, settings)?;
             room::check(&loads.collect::<Vec<_>>(), &sessions, n_ctx, machine)?;
         }
         for variant in &plan.variants {

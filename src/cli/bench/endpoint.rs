@@ -13,7 +13,7 @@ use edgecall::{
     },
     http::Client,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The arguments for a served model.
 #[derive(clap::Args)]
@@ -35,10 +35,6 @@ pub struct Args {
     /// Use the server's model as the reference that the others are compared with
     #[arg(long, requires = "endpoint", conflicts_with_all = ["reference", "endpoint_chat"])]
     endpoint_reference: bool,
-
-    /// Chat template for the server's prompts: a Jinja file, or a GGUF file that has one [default: the reference's]
-    #[arg(long, value_name = "FILE", requires = "endpoint", conflicts_with = "endpoint_chat")]
-    chat_template: Option<PathBuf>,
 }
 
 /// A server that answered [`identify`], with the model to ask.
@@ -82,13 +78,28 @@ impl Args {
         Ok(modes)
     }
 
-    /// Asks the server to identify itself, before any slow step.
+    /// True if a server takes part.
+    pub fn is_asked(&self) -> bool {
+        self.url().is_some()
+    }
+
+    /// Asks the server to identify itself, before any slow step. The file `chat_template` has the template of its prompts.
     ///
     /// # Errors
-    /// A server that cannot be reached; no chat template for the prompts.
-    pub fn connect(&self, network: &network::Args, has_models: bool) -> anyhow::Result<Option<Connected>> {
+    /// A server that cannot be reached; no chat template for the prompts, or one although the server has its own.
+    pub fn connect(
+        &self,
+        network: &network::Args,
+        has_models: bool,
+        chat_template: Option<&Path>,
+    ) -> anyhow::Result<Option<Connected>> {
         let Some(url) = self.url() else { return Ok(None) };
-        let template = match &self.chat_template {
+        if self.endpoint_chat.is_some() && chat_template.is_some() {
+            return Err(CliError::usage(
+                "with --endpoint-chat the server writes the prompts; leave out --chat-template, or take --endpoint",
+            ));
+        }
+        let template = match chat_template {
             Some(path) => Some(Template::open(path)?),
             None if self.endpoint.is_some() && !has_models => {
                 return Err(CliError::usage(

@@ -1,6 +1,6 @@
 //! The speed pass of `edgecall bench tft`, and the process that it starts for each model.
 
-use super::profile::job_of;
+use super::{calls, profile::job_of};
 use crate::cli::{
     context::{flash_attention, kv_types},
     exit::CliError,
@@ -70,6 +70,8 @@ pub struct Args {
     /// Index of the case whose prompt is evaluated first
     #[arg(long)]
     first: usize,
+    #[command(flatten)]
+    calls: calls::Args,
 }
 
 /// Runs the process: it reads requests from stdin and writes costs to stdout.
@@ -96,6 +98,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         primary: String::new(),
         margin: 0.0,
         divergence: false,
+        calls: args.calls.settings(false)?,
     };
     let first = Some(args.first).filter(known).ok_or_else(no_case)?;
     let mut meter = Meter::new(config, &dataset, &settings, first)?;
@@ -128,6 +131,7 @@ pub struct SpeedPass {
     // Indices of the cases of each conversation.
     conversations: Vec<Vec<usize>>,
     max_tokens: usize,
+    calls: calls::Args,
 }
 
 /// Everything needed to start a measuring process.
@@ -146,7 +150,7 @@ impl SpeedPass {
     ///
     /// # Errors
     /// More threads than CPUs.
-    pub fn new(plan: &RunPlan<'_>, conversations: usize) -> anyhow::Result<SpeedPass> {
+    pub fn new(plan: &RunPlan<'_>, conversations: usize, calls: &calls::Args) -> anyhow::Result<SpeedPass> {
         let settings = &plan.settings;
         let compared = plan.configs.iter().filter(|config| config.role != Role::NoiseFloor);
         let runner = |config: &VariantConfig<'_>| {
@@ -160,7 +164,7 @@ impl SpeedPass {
                 variants: settings
                     .modes
                     .iter()
-                    .map(|&mode| config.variant(mode, settings.max_tokens, threads))
+                    .map(|&mode| config.variant(mode, settings, threads))
                     .collect(),
             })
         };
@@ -174,6 +178,7 @@ impl SpeedPass {
             modes: settings.modes.clone(),
             conversations: by_conversation.take(conversations).collect(),
             max_tokens: settings.max_tokens,
+            calls: calls.clone(),
         })
     }
 
@@ -194,7 +199,7 @@ impl SpeedPass {
         let mut processes = Vec::new();
         for (index, runner) in self.runners.iter().enumerate() {
             let is_needed = turns.iter().any(|&(_, _, of)| of == index);
-            let process = is_needed.then(|| runner.start(files, self.max_tokens, first)).transpose()?;
+            let process = is_needed.then(|| runner.start(files, self, first)).transpose()?;
             processes.push(process);
         }
         let (data, kernels) = (dataset.identity(), runtime::kernels::name().to_owned());
@@ -260,7 +265,7 @@ struct Process {
 }
 
 impl Runner {
-    fn start(&self, files: &DataFiles, max_tokens: usize, first: usize) -> anyhow::Result<Process> {
+    fn start(&self, files: &DataFiles, pass: &SpeedPass, first: usize) -> anyhow::Result<Process> {
         let program = std::env::current_exe().context("cannot find this program to start it again")?;
         let mut command = Command::new(program);
         command
@@ -275,7 +280,8 @@ impl Runner {
         command.args(["--kv-type", self.session.kv_type.name, "--threads", &self.threads.to_string()]);
         command.args(["--flash-attn", self.session.flash_attention.name()]);
         command.args(["--kernels", runtime::kernels::name()]);
-        command.args(["--max-tokens", &max_tokens.to_string(), "--first", &first.to_string()]);
+        command.args(["--max-tokens", &pass.max_tokens.to_string(), "--first", &first.to_string()]);
+        command.args(pass.calls.words());
         command.args((!self.load_options.repack).then_some("--no-repack"));
         command.args((self.load_options.trust == Trust::Unchecked).then_some("--trust-model"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// A profile that cannot be used.
 pub fn job_of(path: &Path) -> Result<Option<Job>, Error> {
-    profile(path)?.map_or(Ok(None), |profile| Job::from_profile(&profile, path))
+    read(path)?.map_or(Ok(None), |profile| Job::from_profile(&profile, path))
 }
 
 /// The job of the first model that has one, with that model's path.
@@ -21,7 +21,7 @@ pub fn job_of(path: &Path) -> Result<Option<Job>, Error> {
 pub(super) fn job_of_models(models: &[PathBuf]) -> Result<Option<(PathBuf, Job)>, Error> {
     let mut first: Option<(&PathBuf, Profile)> = None;
     for path in models {
-        let Some(profile) = profile(path)?.filter(|profile| profile.tools.is_some()) else { continue };
+        let Some(profile) = read(path)?.filter(|profile| profile.tools.is_some()) else { continue };
         match &first {
             Some((other, theirs)) if (&theirs.system, &theirs.tools) != (&profile.system, &profile.tools) => {
                 let other = other.display();
@@ -41,7 +41,11 @@ pub(super) fn job_of_models(models: &[PathBuf]) -> Result<Option<(PathBuf, Job)>
     }
 }
 
-fn profile(path: &Path) -> Result<Option<Profile>, Error> {
+/// The profile of the model at `path`; `None` if it has none.
+///
+/// # Errors
+/// A profile that cannot be used.
+pub fn read(path: &Path) -> Result<Option<Profile>, Error> {
     Profile::read_file(path).map_err(|source| Error::File {
         path: path.to_path_buf(),
         problem: "the profile cannot be used; --no-profile ignores it".into(),

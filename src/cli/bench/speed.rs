@@ -1,6 +1,6 @@
 //! `edgecall bench speed`.
 
-use super::warn_of_tools;
+use super::{profile, warn_of_tools};
 use crate::cli::{
     address_space::{self, READING_BYTES},
     call::draft,
@@ -16,7 +16,7 @@ use clap::ArgAction;
 use edgecall::{
     bench::{
         Dataset,
-        speed::{self, CallSettings, Scope, Start},
+        speed::{self, CallSettings, Example, Scope, Start},
     },
     call::Draft,
     memory,
@@ -51,9 +51,13 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["calls", "replay"])]
     quick: bool,
 
-    /// With --calls or --replay: folder with job_description.json and test.jsonl
+    /// With --calls or --replay: folder with test.jsonl and job_description.json, in whose place the model's profile may be
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+
+    /// Do not take task and tools from the model's profile
+    #[arg(long)]
+    no_profile: bool,
 
     /// With --calls: make only the first N calls
     #[arg(long, value_name = "N", requires = "calls", value_parser = positive)]
@@ -109,9 +113,10 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let dataset = match &args.data {
         Some(folder) => {
-            let dataset = Dataset::open(folder)?;
-            let at = |name| folder.join(name);
-            warn_of_tools(&at("job_description.json"), &at("test.jsonl"), &dataset);
+            let (job, test) = (folder.join("job_description.json"), folder.join("test.jsonl"));
+            let of_profile = || if args.no_profile { Ok(None) } else { profile::job_of(&args.model) };
+            let dataset = Dataset::open_files_or(&job, &test, of_profile)?;
+            warn_of_tools(&job, &test, &dataset);
             Some(dataset)
         }
         None => None,
@@ -121,6 +126,8 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         let vocabulary = Vocabulary::load_with(&args.model, trust)?;
         return Ok(emit(&speed::replay(dataset, &vocabulary)?, format)?);
     }
+    let profile = if args.no_profile { None } else { profile::read(&args.model)? };
+    let example = Example::with_profile(&profile.unwrap_or_default(), &args.model)?;
     let mut line = Line::new();
     line.show("loading");
     let options = LoadOptions { trust, repack: args.repack };
@@ -153,7 +160,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         }
         None => {
             let scope = if args.quick { Scope::Rates } else { Scope::All };
-            let measured = speed::measure(&model, &session, scope, |step| line.show(step));
+            let measured = speed::measure(&model, &session, scope, &example, |step| line.show(step));
             drop(model);
             let measured = measured.map(|mut measured| {
                 if scope == Scope::All {

@@ -5,7 +5,7 @@ mod rows;
 mod values;
 
 use super::{
-    checkpoint,
+    calls, checkpoint,
     conditions::Conditions,
     endpoint, judge,
     measure::{DataFiles, SpeedPass},
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::cli::{
     address_space::READING_BYTES,
-    convert::file_types,
+    convert::{bundle::Input, file_types},
     exit::{self, CliError},
     model_path,
     numbers::{positive, whole},
@@ -31,6 +31,7 @@ use edgecall::{
         run::{RunPlan, Settings},
         score::{metric::DEFAULT_PRIMARY, verdict::Rules},
     },
+    bundle,
     convert::{self, FileType},
     files, memory, runtime,
 };
@@ -73,9 +74,14 @@ pub struct Args {
     #[arg(required_unless_present_any = ["checkpoint", "endpoint", "endpoint_chat"])]
     models: Vec<PathBuf>,
 
-    /// Hugging Face checkpoint to convert first; the converted files are run
+    /// Hugging Face checkpoint to convert first; the converted files are run. A LoRA adapter is merged into its base, and
+    /// a bundle is read as `edgecall convert` does
     #[arg(long, value_name = "CHECKPOINT_DIR")]
     checkpoint: Option<PathBuf>,
+
+    /// With --checkpoint: folder of the adapter's base model, instead of the one that its config names
+    #[arg(long, value_name = "DIR", requires = "checkpoint")]
+    base: Option<PathBuf>,
 
     /// With --checkpoint: types to compare; F16 is always included
     #[arg(long, value_name = "TYPE", value_delimiter = ',', default_value = "f16,q8_0,q4_k_m,q4_0")]
@@ -168,6 +174,9 @@ pub struct Args {
     timings: bool,
 
     #[command(flatten)]
+    calls: calls::Args,
+
+    #[command(flatten)]
     endpoint: endpoint::Args,
 
     #[command(flatten)]
@@ -194,36 +203,43 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     if !args.conditions.force {
         memory::check_address_space(READING_BYTES)?;
     }
+    args.base = args.base.as_deref().map(model_path::checkpoint).transpose()?;
     let has_models = !args.models.is_empty() || args.checkpoint.is_some();
     args.modes = args.endpoint.modes(&args.modes, has_models)?;
-    let (dataset, files) = dataset(&args)?;
+    // Finished rows are on disk: Ctrl-C loses only the current one, and the files of an unfinished conversion.
+    exit::leave_on_interrupt("interrupted; go on with --resume", || {
+        convert::abandon();
+        bundle::abandon();
+    })?;
+    let input = args
+        .checkpoint
+        .as_deref()
+        .map(|dir| checkpoint::open(dir, args.base.as_deref(), &args.models_dir))
+        .transpose()?;
+    let (dataset, mut files) = dataset(&args, input.as_ref())?;
     check_metrics(&args, &dataset)?;
     let cases = cases(&args, &dataset)?;
-    // Finished rows are on disk: Ctrl-C loses only the current one, and the files of an unfinished conversion.
-    exit::leave_on_interrupt("interrupted; go on with --resume", convert::abandon)?;
     check_outputs(&args)?;
     warn_of_answers(&args, &dataset);
     let judge =
         args.judge.prepare(&args.network, dataset.job.judge_instructions.as_deref(), &data_files(&args).0)?;
-    let mut server = args.endpoint.connect(&args.network, has_models)?;
-    if let Some(dir) = &args.checkpoint {
-        args.models.extend(checkpoint::convert(dir, &args.types, &args.models_dir, args.resume)?);
+    let settings = settings(&args)?;
+    let mut server = args.endpoint.connect(&args.network, has_models, args.calls.template_file())?;
+    if let Some(input) = &input {
+        let converted = checkpoint::convert(input, &args.types, &args.models_dir, args.resume)
+            .map_err(|error| input.in_archive(error))?;
+        if files.profile_of.is_some() && files.profile_of == args.checkpoint {
+            // The measuring processes read it from there.
+            checkpoint::check_profile(input, &converted[0])?;
+            files.profile_of = Some(converted[0].clone());
+        }
+        args.models.extend(converted);
     }
+    drop(input);
     let paths = paths(&args)?;
     let is_reference = |path: &Path| args.reference.as_ref().is_some_and(|named| same(path, named));
-    let models = args.conditions.load(
-        &paths,
-        is_reference,
-        args.endpoint.is_reference(),
-        (&dataset, args.max_tokens.get()),
-    )?;
-    let settings = Settings {
-        modes: args.modes.clone(),
-        max_tokens: args.max_tokens.get(),
-        primary: primary(&args).to_owned(),
-        margin: args.margin / 100.0,
-        divergence: !args.no_drift,
-    };
+    let models =
+        args.conditions.load(&paths, is_reference, args.endpoint.is_reference(), (&dataset, &settings))?;
     args.endpoint.complete(&mut server, models.reference())?;
     let endpoint = server.as_ref().map(|server| server.endpoint(&dataset, cases.clone(), &settings));
     if let Some(endpoint) = &endpoint {
@@ -232,7 +248,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let plan = RunPlan { dataset: &dataset, cases, configs: models.configs(), settings };
     let out = out(&args);
     let mut writer = make_rows(&args, &plan, endpoint.as_ref(), &models.skipped, &out)?;
-    let pass = SpeedPass::new(&plan, args.speed)?;
+    let pass = SpeedPass::new(&plan, args.speed, &args.calls)?;
     // Frees the memory for the measuring processes.
     drop(plan);
     drop(models);
@@ -253,16 +269,34 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     check_gates(&args, &report)
 }
 
+fn settings(args: &Args) -> anyhow::Result<Settings> {
+    Ok(Settings {
+        modes: args.modes.clone(),
+        max_tokens: args.max_tokens.get(),
+        primary: primary(args).to_owned(),
+        margin: args.margin / 100.0,
+        // After reasoning, the right answer's probabilities would be those of another prompt.
+        divergence: !args.no_drift && !args.calls.reasons(),
+        calls: args.calls.settings(args.endpoint.is_asked())?,
+    })
+}
+
 /// Name of the primary metric.
 fn primary(args: &Args) -> &str {
     args.primary.as_deref().unwrap_or(DEFAULT_PRIMARY.name())
 }
 
-fn dataset(args: &Args) -> anyhow::Result<(Dataset, DataFiles)> {
+fn dataset(args: &Args, input: Option<&Input>) -> anyhow::Result<(Dataset, DataFiles)> {
     let (job, test) = data_files(args);
     let mut profile_of = None;
     let dataset = Dataset::open_files_or(&job, &test, || {
-        let found = if args.no_profile { None } else { profile::job_of_models(&args.models)? };
+        let found = match (input, &args.checkpoint) {
+            _ if args.no_profile => None,
+            (Some(input), Some(dir)) if args.models.is_empty() => {
+                checkpoint::job(input, dir)?.map(|job| (dir.clone(), job))
+            }
+            _ => profile::job_of_models(&args.models)?,
+        };
         let (path, job) = found.unzip();
         profile_of = path;
         Ok(job)

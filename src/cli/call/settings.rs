@@ -12,11 +12,21 @@ use edgecall::{
 use std::num::NonZeroUsize;
 
 /// Argument of `--think`.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ThinkArg {
     On,
     Off,
     Auto,
+}
+
+impl From<ThinkArg> for Think {
+    fn from(arg: ThinkArg) -> Think {
+        match arg {
+            ThinkArg::On => Think::On,
+            ThinkArg::Off => Think::Off,
+            ThinkArg::Auto => Think::Auto,
+        }
+    }
 }
 
 /// Argument of `--repack`.
@@ -66,6 +76,16 @@ impl Args {
         }
     }
 
+    /// The first option that limits what is sampled.
+    pub fn sampling_filter(&self) -> Option<&'static str> {
+        let given = [
+            ("--top-k", self.top_k.is_some()),
+            ("--top-p", self.top_p.is_some()),
+            ("--min-p", self.min_p.is_some()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name)
+    }
+
     /// Order of the keys in the objects of a call.
     pub fn key_order(&self) -> KeyOrder {
         match self.key_order {
@@ -78,11 +98,7 @@ impl Args {
 /// The settings that `args` ask for.
 pub fn settings(args: &Args) -> Settings {
     Settings {
-        think: match args.think {
-            Some(ThinkArg::On) => Think::On,
-            Some(ThinkArg::Off) | None => Think::Off,
-            Some(ThinkArg::Auto) => Think::Auto,
-        },
+        think: args.think.map_or(Think::Off, Into::into),
         sampling: Sampling {
             temperature: args.temperature.unwrap_or_default(),
             top_k: args.top_k.map_or(0, NonZeroUsize::get),

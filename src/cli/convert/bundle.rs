@@ -1,11 +1,10 @@
 //! The input of a conversion: a checkpoint folder, or a bundle with one.
 
 use super::{
-    super::profile_args::ProfileArgs,
+    super::{exit, profile_args::ProfileArgs},
     Bar,
     source::{self, Asked, Opened},
 };
-use anyhow::Context;
 use edgecall::{
     adapter::Merge,
     bundle::{self, Bundle, Wanted},
@@ -22,20 +21,20 @@ use std::{
 };
 
 /// A checkpoint, with what the bundle around it says. Dropping it removes what was unpacked.
-pub(super) struct Input {
+pub struct Input {
     /// The checkpoint.
-    pub(super) checkpoint: Checkpoint,
+    pub checkpoint: Checkpoint,
     /// The settings of the bundle and the options.
-    pub(super) profile: Option<Profile>,
+    pub profile: Option<Profile>,
     /// Adapters that are merged into the checkpoint.
-    pub(super) merge: Option<Arc<Merge>>,
+    pub merge: Option<Arc<Merge>>,
     path: PathBuf,
     bundle: Option<Bundle>,
 }
 
 impl Input {
     /// Opens the checkpoint, adapter or bundle that is asked for. An archive is unpacked into `unpack_into`, or beside the output.
-    pub(super) fn open(
+    pub fn open(
         asked: &Asked,
         options: &ProfileArgs,
         unpack_into: Option<&Path>,
@@ -63,12 +62,7 @@ impl Input {
             });
         };
         let opened = source::open(&Asked { dir: &bundle.model, ..*asked });
-        let Opened { checkpoint, merge } = match bundle.name {
-            // The folder in the message is gone when it is read.
-            Some(_) => opened
-                .with_context(|| format!("{} was unpacked, and its model is refused", path.display()))?,
-            None => opened?,
-        };
+        let Opened { checkpoint, merge } = opened.map_err(|error| in_archive(&bundle, error))?;
         let profile = Some(options.over(bundle.profile.clone())?).filter(|profile| !profile.is_empty());
         if !bundle.sources.is_empty() {
             let sources = bundle.sources.join(", ");
@@ -82,13 +76,21 @@ impl Input {
     }
 
     /// The name for the outputs; `None` where the checkpoint's folder gives it.
-    pub(super) fn name(&self) -> Option<String> {
+    pub fn name(&self) -> Option<String> {
         let bundle = self.bundle.as_ref()?;
         Some(bundle.name.clone().unwrap_or_else(|| convert::output_name(&self.path)))
     }
 
+    /// `error` with the names of the archive's entries in place of paths that are gone when it is read.
+    pub fn in_archive(&self, error: anyhow::Error) -> anyhow::Error {
+        match &self.bundle {
+            Some(bundle) => in_archive(bundle, error),
+            None => error,
+        }
+    }
+
     /// Refuses to replace the archive itself.
-    pub(super) fn check(&self, targets: &Targets) -> Result<(), convert::Error> {
+    pub fn check(&self, targets: &Targets) -> Result<(), convert::Error> {
         let Ok(archive) = fs::canonicalize(&self.path) else { return Ok(()) };
         let is_archive = |target: &&PathBuf| fs::canonicalize(target).is_ok_and(|target| target == archive);
         match targets.paths().iter().find(is_archive) {
@@ -97,13 +99,31 @@ impl Input {
         }
     }
 
+    /// Doubts about the checkpoint and the bundle, one sentence each.
+    #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "there is no benchmark"))]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.checkpoint.warnings.clone();
+        if let Some(bundle) = &self.bundle {
+            warnings.iter_mut().for_each(|warning| *warning = bundle.in_archive(warning));
+            warnings.extend(bundle.warnings.iter().cloned());
+        }
+        warnings
+    }
+
     /// `report` with the warnings of the bundle, and with paths that are there after the conversion.
-    pub(super) fn in_report(&self, mut report: Report) -> Report {
+    pub fn in_report(&self, mut report: Report) -> Report {
         if let Some(bundle) = &self.bundle {
             report.warnings.iter_mut().for_each(|warning| *warning = bundle.in_archive(warning));
             report.warnings.extend(bundle.warnings.iter().cloned());
         }
         report
+    }
+}
+
+fn in_archive(bundle: &Bundle, error: anyhow::Error) -> anyhow::Error {
+    match bundle.name {
+        Some(_) => exit::reworded(error, |text| bundle.in_archive(text)),
+        None => error,
     }
 }
 

@@ -14,15 +14,15 @@ use std::{
 };
 
 /// The folders that were given.
-pub(super) struct Asked<'a> {
+pub struct Asked<'a> {
     /// A checkpoint or an adapter.
-    pub(super) dir: &'a Path,
+    pub dir: &'a Path,
     /// The base of `dir`.
-    pub(super) base: Option<&'a Path>,
+    pub base: Option<&'a Path>,
     /// Adapters, in their order.
-    pub(super) adapters: &'a [PathBuf],
+    pub adapters: &'a [PathBuf],
     /// Arithmetic of the merge.
-    pub(super) mode: Option<Mode>,
+    pub mode: Option<Mode>,
 }
 
 /// An opened checkpoint, and what is merged into it.

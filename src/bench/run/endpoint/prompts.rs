@@ -116,6 +116,11 @@ impl Template {
         })
     }
 
+    /// The template's text.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
     /// True if it is known which texts are special tokens.
     pub(super) fn knows_specials(&self) -> bool {
         self.vocabulary.is_some()
