@@ -48,6 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("schema", &["json", "kind"]),
     ("tools", &["display", "json", "kind", "schema", "stack"]),
+    ("dialect", &["chat", "display", "json", "kind", "remedy", "schema", "stack", "tools"]),
     ("chat", &["json", "kind", "remedy", "stack"]),
     ("profile", &["chat", "gguf", "json", "kind", "mmap", "schema", "tools"]),
     ("runtime", &["arch", "files", "gguf", "guard", "hash", "kind", "mmap", "random", "remedy", "stack"]),
