@@ -11,9 +11,24 @@
 //! tokenizes or compiles them cuts them there, so the same data serves models in which `<tool_call>` is a token and
 //! models in which it is text.
 
+mod body;
+mod call;
+pub mod detect;
+pub mod entries;
+pub mod foreign;
+pub mod grammar;
+mod head;
+mod lark;
+mod notation;
+mod parts;
 mod piece;
+mod read;
+pub mod turn;
 mod value;
+pub mod words;
+mod write;
 
+pub use entries::named;
 pub use piece::{NameForm, Piece};
 pub use value::{ByType, Encoding, JsonStyle, Nested, ValueForm, ValueType};
 
