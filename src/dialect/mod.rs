@@ -11,11 +11,26 @@
 //! tokenizes or compiles them cuts them there, so the same data serves models in which `<tool_call>` is a token and
 //! models in which it is text.
 
+mod choose;
+pub mod derive;
+mod encode;
+pub mod entries;
+mod error;
+mod example;
+mod file;
+mod known;
 mod piece;
+pub mod tools;
 mod value;
+mod write;
 
+pub use choose::{Choice, Source, Study, Wanted, named, names};
+pub use error::{Error, Result};
+pub use example::{Example, Report};
+pub use known::ToolsPlace;
 pub use piece::{NameForm, Piece};
 pub use value::{ByType, Encoding, JsonStyle, Nested, ValueForm, ValueType};
+pub use write::{Turn, WrittenCall};
 
 use serde::{Deserialize, Serialize};
 
@@ -124,6 +139,9 @@ pub struct Thought {
     pub open: String,
     /// Between the thought and what follows.
     pub close: String,
+    /// In place of a thought, at the start of a turn in the history that has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub none: String,
 }
 
 /// Counter in the text around calls.
