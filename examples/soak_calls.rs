@@ -431,7 +431,7 @@ fn one(
     tally.called += 1;
     tally.backed_out += usize::from(completion.decoded > completion.tokens.len());
     for call in turn.split(&text).1 {
-        let call = dialect.parse_with(&call, Some(&tools)).with_context(|| text.clone())?;
+        let call = dialect.read_call_with(&call, Some(&tools)).with_context(|| text.clone())?;
         let tool = tools.get(call.name()).with_context(|| text.clone())?;
         let schema = Value::Object(tool.parameters().clone());
         writeln!(out, "{{\"schema\": {schema}, \"arguments\": {}}}", call.arguments_text())?;

@@ -16,8 +16,8 @@ use std::{fmt, io};
 mod wide;
 
 pub use wide::{
-    Exact, has_wide_literals, has_wide_numbers, number_text, parse_exact, round, rounded, shown, string_text,
-    wide_number,
+    Exact, has_wide_literals, has_wide_numbers, number_text, parse_exact, parse_literal, round, rounded,
+    shown, string_text, wide_number,
 };
 
 /// Serializes `value` with `": "` and `", "`, like Python's `json.dumps` with `ensure_ascii=False`.

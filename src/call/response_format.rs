@@ -193,7 +193,7 @@ pub fn words_in_tokens(vocabulary: &Vocabulary, words: &[Word], prompt: &str) ->
 }
 
 fn read_call(dialect: &Dialect, tools: &ToolSet, text: &str) -> Result<ToolCall, tools::Error> {
-    let call = dialect.parse_with(text, Some(tools))?;
+    let call = dialect.read_call_with(text, Some(tools))?;
     check::check(tools, &call)?;
     Ok(call)
 }

@@ -27,7 +27,7 @@ fn text(text: &str) -> Piece {
 }
 
 fn thought(close: &str) -> Option<Thought> {
-    Some(Thought { open: "<think>\n".to_owned(), close: close.to_owned() })
+    Some(Thought { open: "<think>\n".to_owned(), close: close.to_owned(), none: String::new() })
 }
 
 /// A format with JSON arguments and a single call a turn.

@@ -13,24 +13,36 @@
 
 mod body;
 mod call;
+mod choose;
+pub mod derive;
 pub mod detect;
+mod encode;
 pub mod entries;
+mod error;
+mod example;
+mod file;
 pub mod foreign;
 pub mod grammar;
 mod head;
+mod known;
 mod lark;
 mod notation;
 mod parts;
 mod piece;
 mod read;
+pub mod tools;
 pub mod turn;
 mod value;
 pub mod words;
 mod write;
 
-pub use entries::named;
+pub use choose::{Choice, Source, Study, Wanted, named, names};
+pub use error::{Error, Result};
+pub use example::{Example, Report};
+pub use known::ToolsPlace;
 pub use piece::{NameForm, Piece};
 pub use value::{ByType, Encoding, JsonStyle, Nested, ValueForm, ValueType};
+pub use write::{Turn, WrittenCall};
 
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +151,9 @@ pub struct Thought {
     pub open: String,
     /// Between the thought and what follows.
     pub close: String,
+    /// In place of a thought, at the start of a turn in the history that has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub none: String,
 }
 
 /// Counter in the text around calls.

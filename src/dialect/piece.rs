@@ -19,6 +19,9 @@ pub enum Piece {
     Id {
         /// Number of letters and digits that a model writes.
         length: u32,
+        /// True for the id of the call before, in the text between two calls.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        previous: bool,
     },
     /// The call's number.
     Count,

@@ -15,16 +15,16 @@ impl Dialect {
     ///
     /// # Errors
     /// [`Error::NoCall`] if there is none, or more than one.
-    pub fn parse(&self, text: &str) -> Result<ToolCall, Error> {
-        self.parse_with(text, None)
+    pub fn read_call(&self, text: &str) -> Result<ToolCall, Error> {
+        self.read_call_with(text, None)
     }
 
-    /// Parses the single call in `text`, as [`parse`](Self::parse) does; where the format does not tell the types of values,
+    /// Parses the single call in `text`, as [`read_call`](Self::read_call) does; where the format does not tell the types of values,
     /// the schemas of `tools` do.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse).
-    pub fn parse_with(&self, text: &str, tools: Option<&ToolSet>) -> Result<ToolCall, Error> {
+    /// As [`read_call`](Self::read_call).
+    pub fn read_call_with(&self, text: &str, tools: Option<&ToolSet>) -> Result<ToolCall, Error> {
         let has_name_in_json = self.first.contains(&Piece::Name(NameForm::Json));
         match &self.arguments {
             Arguments::Json(_) if has_name_in_json => self.parse_object(text),

@@ -169,7 +169,7 @@ fn several_calls_are_written_in_the_dialects_own_form() {
         hold(&Turn::new(&two(), &dialect, KeyOrder::Any).unwrap(), &[(two_calls, false)]);
         let (said, calls) = turn.split(two_calls);
         assert_eq!((said, calls.len()), ("", 2));
-        calls.iter().for_each(|call| check::check(&two(), &dialect.parse(call).unwrap()).unwrap());
+        calls.iter().for_each(|call| check::check(&two(), &dialect.read_call(call).unwrap()).unwrap());
         let cut = &two_calls[..two_calls.rfind([':', '{']).unwrap()];
         let endings = turn.endings(cut.as_bytes());
         let first = String::from_utf8(endings.last().unwrap().clone()).unwrap();

@@ -375,7 +375,7 @@ fn each_dialect_takes_its_own_calls_and_no_others() {
                 let verdict = verdict(&compiler, &grammar, &text);
                 assert_eq!(verdict.is_ok(), accepted, "{name}: {text}: {verdict:?}");
                 if accepted {
-                    let call = dialect.parse(&text).unwrap();
+                    let call = dialect.read_call(&text).unwrap();
                     assert_eq!((call.name(), call.arguments_text()), (tool, arguments), "{name}: {text}");
                 }
             }
@@ -396,8 +396,8 @@ fn a_call_is_read_back_as_it_was_written_in_every_dialect() {
         let call = ToolCall::from_text("wörter und \"so\"", arguments).unwrap();
         for dialect in entries::all() {
             let text = dialect.write(&call);
-            assert_eq!(dialect.parse(&text).unwrap(), call, "{text}");
-            assert!(dialect.parse(&format!("{text}{text}")).is_err(), "{text}");
+            assert_eq!(dialect.read_call(&text).unwrap(), call, "{text}");
+            assert!(dialect.read_call(&format!("{text}{text}")).is_err(), "{text}");
         }
     }
 }
@@ -439,13 +439,13 @@ fn what_is_no_call_of_a_dialect_is_not_read_as_one() {
         ),
     ] {
         for text in texts {
-            let error = named(name).parse(text).unwrap_err();
+            let error = named(name).read_call(text).unwrap_err();
             assert_eq!(error.kind(), Kind::Negative, "{text}");
         }
     }
     // Calls in histories have ids, so a model may imitate them.
     let with_id = r#"[TOOL_CALLS] [{"name": "f", "arguments": {"a": 1}, "id": "abcdefghi"}]"#;
-    assert_eq!(named("mistral").parse(with_id).unwrap().arguments_text(), r#"{"a": 1}"#);
+    assert_eq!(named("mistral").read_call(with_id).unwrap().arguments_text(), r#"{"a": 1}"#);
 }
 
 #[test]

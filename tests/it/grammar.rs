@@ -172,7 +172,7 @@ fn names_and_keys_may_hold_any_unicode_and_any_escape() {
         json!(key)
     );
     verdict(&compiler, &grammar, &text).unwrap();
-    let call = hermes().parse(&text).unwrap();
+    let call = hermes().read_call(&text).unwrap();
     assert_eq!((call.name(), &call.arguments()[key]), (name, &json!("ü\n")));
 }
 
@@ -363,7 +363,7 @@ fn whatever_is_chosen_among_what_the_grammar_allows_ends_in_a_valid_call() {
         let grammar = Turn::new(set, &hermes(), KeyOrder::Any).unwrap();
         for seed in 0..60 {
             let Some(text) = walk(&compiler, &grammar, seed) else { continue };
-            let call = hermes().parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            let call = hermes().read_call(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
             check::check(set, &call).unwrap_or_else(|error| panic!("{error}: {text}"));
             complete += 1;
         }

@@ -57,9 +57,12 @@ const ARROWS: &[(&str, &[&str])] = &[
         "inspect",
         &[
             "arch",
+            "chat",
             "checkpoint",
             "convert",
+            "dialect",
             "display",
+            "files",
             "gguf",
             "kind",
             "machine",

@@ -50,6 +50,8 @@ mod command_line;
 mod content;
 /// A conversion gives the same bytes for the same input, whatever the threads and shards.
 mod convert;
+/// Call formats are derived from chat templates, and written as the templates write them.
+mod derived;
 /// The call format is detected from the chat template, and its grammar accepts no other format.
 #[cfg(feature = "engine")]
 mod dialect;

@@ -107,7 +107,7 @@ fn hold(dialect: &Arc<Dialect>, parameters: Value, table: &[(&str, Option<&str>)
         let verdict = verdict(&compiler, &turn, text);
         assert_eq!(verdict.is_ok(), meaning.is_some(), "{}: {text}: {verdict:?}", dialect.name);
         if let Some(meaning) = meaning {
-            let call = dialect.parse_with(text, Some(&set)).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let call = dialect.read_call_with(text, Some(&set)).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(call.arguments_text(), *meaning, "{}: {text}", dialect.name);
         }
     }
@@ -359,7 +359,7 @@ fn a_call_comes_back_as_it_was_written_in_every_notation() {
                     continue;
                 };
                 let text = dialect.write(&call);
-                let read = dialect.parse_with(&text, Some(&set));
+                let read = dialect.read_call_with(&text, Some(&set));
                 let read = read.unwrap_or_else(|error| panic!("{}: {text}: {error}", dialect.name));
                 assert_eq!(read.arguments_text(), arguments, "{}: {text}", dialect.name);
                 assert_eq!(dialect.write(&read), text, "{}", dialect.name);

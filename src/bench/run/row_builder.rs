@@ -99,7 +99,7 @@ fn read_as<'w>(dialect: &Dialect, written: &'w str, tools: &ToolSet) -> Cow<'w, 
     if READ.contains(&dialect.name.as_str()) {
         return Cow::Borrowed(written);
     }
-    match dialect.parse_with(written, Some(tools)) {
+    match dialect.read_call_with(written, Some(tools)) {
         Ok(call) => {
             let arguments = Json::from(&Value::Object(call.arguments().clone()));
             let arguments = arguments.as_object().cloned().unwrap_or_default();
