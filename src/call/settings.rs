@@ -1,7 +1,7 @@
 //! Settings of a call.
 
 use crate::{
-    dialect::Dialect,
+    dialect::Wanted,
     runtime::{
         self, Drafter, Sampling,
         draft::{BatchCost, DraftPolicy},
@@ -61,8 +61,8 @@ pub struct Settings {
     pub sampling: Sampling,
     /// Token budget, reasoning and answer together.
     pub max_tokens: usize,
-    /// Tool-call format; `None` takes the chat template's own.
-    pub dialect: Option<Arc<Dialect>>,
+    /// Tool-call format.
+    pub dialect: Wanted,
     /// Context, threads, KV cache.
     pub session: runtime::Options,
     /// Skips the memory check.
@@ -77,6 +77,8 @@ pub struct Settings {
     pub draft: Draft,
     /// Callback before each piece of the prompt and after the last one: tokens evaluated so far, and all of them.
     pub on_prefill: Option<fn(usize, usize)>,
+    /// Callback for what is to be known of the tool-call format: a sentence.
+    pub on_note: Option<fn(&str)>,
 }
 
 impl Default for Settings {
@@ -85,13 +87,14 @@ impl Default for Settings {
             think: Think::Off,
             sampling: Sampling::default(),
             max_tokens: 512,
-            dialect: None,
+            dialect: Wanted::Auto,
             session: runtime::Options::default(),
             force: false,
             exact: false,
             allow_repetition: false,
             draft: Draft::Auto,
             on_prefill: None,
+            on_note: None,
         }
     }
 }

@@ -107,7 +107,7 @@ fn in_text(dialect: &Dialect, conversation: &Conversation) -> Conversation {
             Role::Tool => Message::text(Role::User, result(message, &calls)),
             Role::Assistant if !message.tool_calls().is_empty() => {
                 calls.extend(message.tool_calls().iter().map(|call| (id(call), name(call).to_owned())));
-                message.clone().with_content(with_calls(dialect, message))
+                as_text(dialect, message)
             }
             _ => message.clone(),
         };
@@ -127,6 +127,11 @@ fn in_text(dialect: &Dialect, conversation: &Conversation) -> Conversation {
         }
     }
     Conversation { messages, tools: None }
+}
+
+/// A message with its calls as a part of its text.
+pub(super) fn as_text(dialect: &Dialect, message: &Message) -> Message {
+    message.clone().with_content(with_calls(dialect, message))
 }
 
 fn with_calls(dialect: &Dialect, message: &Message) -> String {

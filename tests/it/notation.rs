@@ -361,7 +361,11 @@ fn a_call_comes_back_as_it_was_written_in_every_notation() {
                 let text = dialect.write(&call);
                 let read = dialect.read_call_with(&text, Some(&set));
                 let read = read.unwrap_or_else(|error| panic!("{}: {text}: {error}", dialect.name));
-                assert_eq!(read.arguments_text(), arguments, "{}: {text}", dialect.name);
+                match dialect.name.as_str() {
+                    // Its templates write keys in alphabetical order.
+                    "gemma4" => assert_eq!(read.arguments(), call.arguments(), "{text}"),
+                    name => assert_eq!(read.arguments_text(), arguments, "{name}: {text}"),
+                }
                 assert_eq!(dialect.write(&read), text, "{}", dialect.name);
                 let verdict = verdict(&compiler, &turn, &text);
                 assert!(verdict.is_ok(), "{}: {text}: {verdict:?}", dialect.name);

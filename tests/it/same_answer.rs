@@ -209,7 +209,7 @@ fn prompts(dataset: &Dataset, model: &Model, step: usize) -> Vec<Vec<i32>> {
     let prompt = |case| {
         let conversation = dataset.conversation(case);
         let request = Request::new(&conversation, Some(&dataset.job.tools));
-        let tool_format = format.tool_format(vocabulary, &request, None).unwrap();
+        let tool_format = format.tool_format(vocabulary, &request, &edgecall::dialect::Wanted::Auto).unwrap();
         let text = format.render(vocabulary, &request, tool_format.as_ref(), Think::Off).unwrap();
         call::tokenize(vocabulary, &text).unwrap()
     };

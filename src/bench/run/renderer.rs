@@ -4,7 +4,7 @@ use crate::{
     bench::{Case, Dataset, Result},
     call::{self, PromptTemplate, RenderedPrompt, Request, Think, ToolFormat},
     runtime::Vocabulary,
-    dialect::Dialect,
+    dialect::{Dialect, Wanted},
 };
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl<'v> Renderer<'v> {
             Some(case) => {
                 let conversation = dataset.conversation(case);
                 let request = Request::new(&conversation, Some(case.tools()));
-                PromptTemplate::default().tool_format(vocabulary, &request, None)?
+                PromptTemplate::default().tool_format(vocabulary, &request, &Wanted::Auto)?
             }
             None => None,
         };

@@ -15,7 +15,7 @@ use crate::{
         draft::BatchCost, generate, kernels,
     },
     schema::KeyOrder,
-    dialect::turn::Turn,
+    dialect::{Wanted, turn::Turn},
     tools::ToolSet,
 };
 use serde::Serialize;
@@ -273,7 +273,7 @@ fn call_times(model: &Model, options: &Options, costs: &BatchCost) -> Result<Cal
     let request = Request::new(&conversation, Some(&tools));
     let format = PromptTemplate::default();
     let vocabulary = model.vocabulary();
-    let tool_format = format.tool_format(vocabulary, &request, None)?.ok_or(call::Error::NoTemplate)?;
+    let tool_format = format.tool_format(vocabulary, &request, &Wanted::Auto)?.ok_or(call::Error::NoTemplate)?;
     let prompt = format.render(vocabulary, &request, Some(&tool_format), Think::Off)?.tokenize(vocabulary)?;
     let turn = Turn::new(&tools, &tool_format.dialect, KeyOrder::Any)?;
     let compiler = model.compiler()?;

@@ -19,7 +19,7 @@ use crate::{
     bench::{Result, data::Dataset, score::stats::quantile},
     call::{self, PromptTemplate, Request, Think},
     runtime::Vocabulary,
-    dialect::Dialect,
+    dialect::{Dialect, Wanted},
 };
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(Arc<Dialect>, 
         let conversation = dataset.conversation(case);
         let request = Request::new(&conversation, Some(case.tools()));
         if tool_format.is_none() {
-            tool_format = format.tool_format(vocabulary, &request, None)?;
+            tool_format = format.tool_format(vocabulary, &request, &Wanted::Auto)?;
         }
         let text = format.render(vocabulary, &request, tool_format.as_ref(), Think::Off)?;
         let tokens = text.tokenize(vocabulary)?;

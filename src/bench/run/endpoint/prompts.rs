@@ -10,7 +10,7 @@ use crate::{
     files,
     hash::hex,
     runtime::Vocabulary,
-    dialect::Dialect,
+    dialect::{Dialect, Wanted},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -75,7 +75,7 @@ impl Template {
             return Err(wrong("the chat template is empty"));
         }
         let ends = ENDS.iter().filter(|end| text.contains(**end)).map(|end| (*end).to_owned()).collect();
-        let tool_format = ToolFormat::detect(&text, None)?;
+        let tool_format = ToolFormat::detect(&text, &Wanted::Auto, &|_| true)?;
         Ok(Template {
             path: path.to_path_buf(),
             text,
@@ -105,7 +105,9 @@ impl Template {
         ends.extend(ENDS.iter().filter(|end| ends_turn(end)).map(|end| (*end).to_owned()));
         let mut seen = std::collections::BTreeSet::new();
         ends.retain(|end| !end.is_empty() && seen.insert(end.clone()));
-        let tool_format = ToolFormat::detect(&text, None)?;
+        let tool_format = ToolFormat::detect(&text, &Wanted::Auto, &|text| {
+            vocabulary.tokenize(text, true).is_ok_and(|tokens| tokens.len() == 1)
+        })?;
         Ok(Template {
             path: path.to_path_buf(),
             text,
