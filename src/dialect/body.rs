@@ -1,6 +1,5 @@
 //! A call as one JSON object: a name, and the arguments under a key that depends on the model family.
 
-use super::read::no_call;
 use crate::tools::{Error, ToolCall};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -38,4 +37,9 @@ pub(super) fn parse(text: &str, key: &str) -> Result<ToolCall, Error> {
     let body: Body<'_> = serde_json::from_str(text)
         .map_err(|error| no_call(format!("it is not one JSON object ({error})")))?;
     body.call(key)
+}
+
+/// The error for a text that is no call.
+pub(super) fn no_call(problem: impl Into<String>) -> Error {
+    Error::NoCall { problem: problem.into() }
 }

@@ -1,6 +1,10 @@
 //! Calls in a text.
 
-use super::{Arguments, Dialect, NameForm, Piece, body, body::Body, head};
+use super::{
+    Arguments, Dialect, NameForm, Piece,
+    body::{self, Body, no_call},
+    head,
+};
 use crate::{
     schema::{
         KeyOrder,
@@ -103,8 +107,4 @@ impl Dialect {
             arguments.strip_suffix(&*last).ok_or_else(|| no_call(format!("the {last} is missing")))?;
         ToolCall::from_text(name, arguments)
     }
-}
-
-pub(super) fn no_call(problem: impl Into<String>) -> Error {
-    Error::NoCall { problem: problem.into() }
 }

@@ -135,8 +135,9 @@ const SCHEMA_ARROWS: &[(&str, &[&str])] = &[
     ("terminal", &["value"]),
     ("read", &["value"]),
     ("normal", &["read", "terminal", "value"]),
-    ("emit", &["normal", "read", "terminal", "value"]),
-    ("validate", &["read", "value"]),
+    ("notation", &["value"]),
+    ("emit", &["normal", "notation", "read", "terminal", "value"]),
+    ("validate", &["notation", "read", "value"]),
 ];
 
 /// Crates that only `runtime` may name.

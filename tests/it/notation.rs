@@ -367,8 +367,10 @@ fn a_call_comes_back_as_it_was_written_in_every_notation() {
                     name => assert_eq!(read.arguments_text(), arguments, "{name}: {text}"),
                 }
                 assert_eq!(dialect.write(&read), text, "{}", dialect.name);
+                // Longer numbers are read, but no grammar lets a model write them.
                 let verdict = verdict(&compiler, &turn, &text);
-                assert!(verdict.is_ok(), "{}: {text}: {verdict:?}", dialect.name);
+                let is_long = value.len() > 20 && key == "n" || value == "1e+300";
+                assert_eq!(verdict.is_ok(), !is_long, "{}: {text}: {verdict:?}", dialect.name);
             }
         }
     }

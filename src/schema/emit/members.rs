@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use super::condition::Condition;
 use super::emitter::Emitter;
-use super::place::{Around, Place};
+use super::place::Place;
+use super::syntax::Around;
 use super::shortest::Length;
 use crate::schema::normal::Formula;
 use crate::schema::options::KeyOrder;

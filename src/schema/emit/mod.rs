@@ -17,6 +17,7 @@ mod rules;
 mod scalar;
 mod shortest;
 mod string;
+mod syntax;
 
 use self::emitter::{Emitter, Known};
 use crate::schema::normal::{Item, Normalizer};

@@ -227,7 +227,10 @@ impl<'a> Emitter<'a> {
             return self.rules.terminal(format!("/{text}/"));
         }
         let style = self.style();
-        let either = |words: Vec<String>| format!("({})", words.join(" | "));
+        let either = |words: Vec<String>| match words.as_slice() {
+            [only] => only.clone(),
+            _ => format!("({})", words.join(" | ")),
+        };
         match value {
             Value::Null => either(style.nulls().iter().map(|word| format!("\"{word}\"")).collect()),
             Value::Bool(b) => {

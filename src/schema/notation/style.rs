@@ -1,6 +1,6 @@
 //! Styles of values inside of each other.
 
-use super::text::{BARE_NULLS, JSON_NULLS, JSON_TRUTHS, NULLS, TRUTHS};
+use super::words::{BARE_NULLS, JSON_NULLS, JSON_TRUTHS, NULLS, TRUTHS};
 
 /// Syntax of values inside of each other. All have `[` and `]` around items, and `{` and `}` around members.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

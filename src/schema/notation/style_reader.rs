@@ -1,6 +1,6 @@
 //! Reads one value in a style and writes it as JSON, byte by byte.
 
-use super::{Style, text::json_word};
+use super::{style::Style, words::json_word};
 
 /// The part of a value that the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,15 +1,16 @@
 //! Reads members in a notation and writes them as a JSON object, byte by byte.
 
 use super::{
-    Form, KINDS, KeySyntax, KeyTypes, Members, Style,
-    style_reader::{StyleReader, Taken, escape, release, string},
-    text::untyped,
+    key_types::KeyTypes,
+    members::{KINDS, Members},
+    style_reader::{StyleReader, Taken, release, string},
+    value::{Form, KeySyntax},
 };
-use crate::{json, schema::value::types};
+use crate::json;
 use std::sync::Arc;
 
 /// Before and after a string's text in CDATA.
-const CDATA: [&[u8]; 2] = [b"<![CDATA[", b"]]>"];
+pub(super) const CDATA: [&[u8]; 2] = [b"<![CDATA[", b"]]>"];
 
 /// A notation of members, and the types of the values under their keys.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ pub struct Reading {
 
 /// The part of the members that the next byte belongs to.
 #[derive(Clone, Debug)]
-enum State {
+pub(super) enum State {
     /// Before a key or the end.
     Gap(Vec<u8>),
     /// In a key, or the text after it.
@@ -46,8 +47,8 @@ enum State {
 /// Members in a notation that are written as a JSON object. A snapshot is a clone.
 #[derive(Clone, Debug)]
 pub struct Transcoder {
-    reading: Reading,
-    state: State,
+    pub(super) reading: Reading,
+    pub(super) state: State,
     key: String,
     /// Bytes read.
     read: usize,
@@ -56,9 +57,9 @@ pub struct Transcoder {
     /// Offset after the last complete member; `None` if there is none.
     complete: Option<usize>,
     /// Blanks that are a part of a string only if something follows them.
-    blanks: Vec<u8>,
+    pub(super) blanks: Vec<u8>,
     /// True once something else than blanks has been read of a string.
-    begun: bool,
+    pub(super) begun: bool,
 }
 
 impl Transcoder {
@@ -307,68 +308,6 @@ impl Transcoder {
         }
     }
 
-    fn raw(&mut self, byte: u8, out: &mut Vec<u8>) -> Taken {
-        let trims = self.reading.members.values[0].form == Form::Trimmed;
-        let State::Raw { held, close, start } = &mut self.state else { return Taken::Broken };
-        held.push(byte);
-        if *start {
-            if held == CDATA[0] {
-                self.state = State::Cdata(Vec::new());
-                return Taken::Yes;
-            }
-            if CDATA[0].starts_with(held) && !close.starts_with(held) {
-                return Taken::Yes;
-            }
-            *start = CDATA[0].starts_with(held);
-        }
-        let mut text = Vec::new();
-        while !close.starts_with(held) {
-            text.push(held.remove(0));
-        }
-        for byte in text {
-            if !trims {
-                escape(byte, out);
-            } else if byte.is_ascii_whitespace() {
-                self.blanks.push(byte);
-            } else {
-                let blanks = std::mem::take(&mut self.blanks);
-                blanks.into_iter().filter(|_| self.begun).for_each(|blank| escape(blank, out));
-                self.begun = true;
-                escape(byte, out);
-            }
-        }
-        if held.len() == close.len() {
-            out.push(b'"');
-            self.member_done();
-        }
-        Taken::Yes
-    }
-
-    fn untyped(&mut self, byte: u8, out: &mut Vec<u8>) -> Taken {
-        let members = self.reading.members.clone();
-        let State::Untyped { text, close, allowed } = &mut self.state else { return Taken::Broken };
-        text.push(byte);
-        if members.values[0].form == Form::Cdata && text == CDATA[0] {
-            out.push(b'"');
-            self.state = State::Cdata(Vec::new());
-            return Taken::Yes;
-        }
-        if !text.ends_with(close) {
-            return Taken::Yes;
-        }
-        let style = match &members.values[4].form {
-            Form::Styled(style) => style.clone(),
-            _ => Style::default(),
-        };
-        let Ok(text) = std::str::from_utf8(&text[..text.len() - close.len()]) else { return Taken::Broken };
-        let text = if members.values[0].form == Form::Trimmed { text.trim() } else { text };
-        let allowed = if *allowed == 0 { types::ALL } else { *allowed };
-        let Some(value) = untyped(text, allowed, &style) else { return Taken::Broken };
-        out.extend_from_slice(value.as_bytes());
-        self.member_done();
-        Taken::Yes
-    }
-
     /// Goes on behind a value.
     fn after(&mut self) {
         let kind = if let State::Styled { kind, .. } = &self.state { *kind } else { 0 };
@@ -383,7 +322,8 @@ impl Transcoder {
         }
     }
 
-    fn member_done(&mut self) {
+    /// Goes on behind the text after a value.
+    pub(super) fn member_done(&mut self) {
         self.complete = Some(self.read);
         self.state = State::Gap(Vec::new());
     }

@@ -1,6 +1,6 @@
 //! Syntax of keys and values of members.
 
-use super::Style;
+use super::style::Style;
 
 /// Syntax of the values of one type.
 #[derive(Clone, Debug, PartialEq, Eq)]
