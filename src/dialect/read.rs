@@ -6,6 +6,7 @@ use super::{
     head,
 };
 use crate::{
+    json,
     schema::{
         KeyOrder,
         notation::{KeyTypes, Notation, Reading, Transcoder},
@@ -31,13 +32,25 @@ impl Dialect {
     pub fn read_call_with(&self, text: &str, tools: Option<&ToolSet>) -> Result<ToolCall, Error> {
         let has_name_in_json = self.first.contains(&Piece::Name(NameForm::Json));
         match &self.arguments {
-            Arguments::Json(_) if has_name_in_json => self.parse_object(text),
-            Arguments::Json(_) => self.parse_named(text.trim()),
+            Arguments::Json(_) => match self.parse_strict(text) {
+                Some(call) => Ok(call),
+                None if has_name_in_json => self.parse_object(text),
+                None => self.parse_named(text.trim()),
+            },
             Arguments::Members(_) => self.parse_members(text, tools),
         }
     }
 
-    /// A call whose name is in the same JSON object as its arguments.
+    /// A call with JSON arguments, written as the format writes it.
+    fn parse_strict(&self, text: &str) -> Option<ToolCall> {
+        let (name, rest) = self.name_and_rest(text.as_bytes()).ok()?;
+        let (arguments, rest) = rest.split_at(json::nested_length(rest)?);
+        let behind = head::strip(&self.last, &name, rest)?;
+        let ends = behind.iter().all(u8::is_ascii_whitespace);
+        ends.then(|| ToolCall::from_text(name, std::str::from_utf8(arguments).ok()?).ok())?
+    }
+
+    /// A call whose name is in the same JSON object as its arguments, perhaps with other blanks or an id.
     fn parse_object(&self, text: &str) -> Result<ToolCall, Error> {
         let [before, after] = self.heads()?.first[0].around("", 0);
         let last = head::text(&self.last, "", 0);
