@@ -58,6 +58,8 @@ pub mod hub;
 pub mod schema;
 pub mod tools;
 
+pub mod dialect;
+
 pub mod profile;
 
 #[cfg(feature = "engine")]

@@ -2,7 +2,7 @@
 
 use super::{Call, Parts, Timings};
 use crate::{
-    chat,
+    chat, dialect,
     kind::Kind,
     memory::{AddressSpaceError, MemoryError},
     remedy::Remedy,
@@ -92,17 +92,9 @@ pub enum Error {
         "the model has no chat template (key `tokenizer.chat_template`), so it is not known how to talk to it"
     )]
     NoTemplate,
-    /// The model's template uses a tool-call format that is not supported.
-    #[error(
-        "the model's chat template teaches a call format that is not supported: {format}; supported are {}",
-        supported.join(", ")
-    )]
-    NoDialect {
-        /// Name of the format.
-        format: &'static str,
-        /// Names of the supported formats.
-        supported: Vec<&'static str>,
-    },
+    /// The model's tool-call format is not known, or the one that was asked for cannot be used.
+    #[error(transparent)]
+    Dialect(#[from] dialect::Error),
     /// The messages cannot fit the context, whatever the tokenizer makes of them.
     #[error(
         "the prompt has {bytes} bytes of messages, which are {at_least} tokens or more, and the context has {n_ctx} \
@@ -168,12 +160,12 @@ impl Error {
             | Error::Unsatisfied { .. }
             | Error::Invalid { .. } => Kind::Negative,
             Error::Chat(e) => e.kind(),
+            Error::Dialect(e) => e.kind(),
             Error::Tools(e) => e.kind(),
             Error::Runtime(e) => e.kind(),
             Error::Memory(_) | Error::AddressSpace(_) => Kind::Unavailable,
             Error::Field { .. }
             | Error::NoTemplate
-            | Error::NoDialect { .. }
             | Error::TextTooLong { .. }
             | Error::PromptTooLong { .. } => Kind::Data,
         }
@@ -185,7 +177,7 @@ impl Error {
             Error::Budget { .. } => vec![Remedy::MoreTokens],
             Error::Repetition { .. } => vec![Remedy::AllowRepetition],
             Error::NoTemplate => vec![Remedy::ChatTemplate],
-            Error::NoDialect { .. } => vec![Remedy::GenericDialect],
+            Error::Dialect(e) => e.remedies(),
             Error::Memory(shortage) => shortage.remedies.iter().cloned().chain([Remedy::Force]).collect(),
             Error::Chat(e) => e.remedies(),
             Error::Runtime(e) => e.remedies(),

@@ -53,7 +53,7 @@ pub(super) fn generate<'c>(
     let mut text_so_far = prompt.tokens.clone();
     let reasoning = match settings.think {
         Think::On => {
-            let (dialect, is_call) = (prompt.dialect, format.is_call());
+            let (dialect, is_call) = (prompt.dialect.as_deref(), format.is_call());
             let task = reasoning::Task { model, prompt: &prompt.text, dialect, is_call };
             Some(reasoning::reason(&task, session, &mut sampler, limits(settings, &timings))?)
         }
@@ -65,7 +65,7 @@ pub(super) fn generate<'c>(
         if reasoning.completion.finish != Finish::Stop {
             return Err(Error::cut_off(call, &reasoning.completion, format.name(), &timings));
         }
-        if let Some(prefix) = reasoning.answer_prefix {
+        if let Some(prefix) = reasoning.answer_prefix.clone() {
             format = format.after(prefix);
         }
     }

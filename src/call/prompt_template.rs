@@ -9,8 +9,9 @@ use super::{
 use crate::{
     arch::pretokenizer,
     chat::{self, RenderOptions, Template, select_template},
+    dialect::{self, Wanted},
     runtime::Vocabulary,
-    tools::{Tool, ToolSet, dialect::Dialect},
+    tools::{Tool, ToolSet},
 };
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -45,7 +46,7 @@ impl PromptTemplate {
         Ok(select_template(&templates, with_tools)?)
     }
 
-    /// The tool-call format for `request`: the chat template's own unless `dialect` names another. `None`
+    /// The tool-call format for `request`: the chat template's own unless another is `wanted`. `None`
     /// without tools, and if no call is wanted and the template's format is not supported.
     ///
     /// # Errors
@@ -54,13 +55,14 @@ impl PromptTemplate {
         &self,
         vocabulary: &Vocabulary,
         request: &Request<'_>,
-        dialect: Option<&'static dyn Dialect>,
+        wanted: &Wanted,
     ) -> Result<Option<ToolFormat>> {
         if request.tools.is_none() {
             return Ok(None);
         }
-        match ToolFormat::detect(self.template(vocabulary, true)?, dialect) {
-            Err(Error::NoDialect { .. }) if request.choice == Choice::None => Ok(None),
+        let is_token = |text: &str| vocabulary.tokenize(text, true).is_ok_and(|tokens| tokens.len() == 1);
+        match ToolFormat::detect(self.template(vocabulary, true)?, wanted, &is_token) {
+            Err(Error::Dialect(dialect::Error::NotTold { .. })) if request.choice == Choice::None => Ok(None),
             tool_format => tool_format.map(Some),
         }
     }
@@ -140,13 +142,17 @@ fn render_marked(
         None => Cow::Borrowed(request.conversation),
     };
     Ok(match (request.tools, tool_format) {
-        (Some(tools), Some(ToolFormat { dialect, by_template: false })) => {
+        (Some(tools), Some(ToolFormat { dialect, by_template: false, .. })) => {
             let describe =
                 |text: &str| marks.map_or_else(|| text.to_owned(), |marks| marks.text(text).into_owned());
             let told = text_tools::Told { tools, choice: &request.choice, describe: &describe };
-            text_tools::render(&template, *dialect, &told, &conversation, options)?
+            text_tools::render(&template, dialect, &told, &conversation, options)?
         }
-        (tools, _) => {
+        (tools, format) => {
+            let conversation = match format {
+                Some(format) => Cow::Owned(format.handed_over(&conversation, tools)),
+                None => conversation,
+            };
             let tools = tools.map(|tools| Value::Array(tools.sources()));
             let tools = match (tools, marks) {
                 (Some(tools), Some(marks)) => Some(marks.tools(&tools)),

@@ -1,9 +1,9 @@
 //! Reasoning: the text between `<think>` and `</think>` before an answer.
 
-use super::{Result, response_format::opening};
+use super::Result;
 use crate::{
+    dialect::Dialect,
     runtime::{Compiler, Completion, Limits, Model, Sampler, Session, generate},
-    tools::dialect::Dialect,
 };
 
 /// Start of the reasoning.
@@ -18,7 +18,7 @@ pub struct Task<'t> {
     /// Text of the prompt, which may already open the reasoning.
     pub prompt: &'t str,
     /// Syntax of tool calls; `None` if there is nothing to call.
-    pub dialect: Option<&'static dyn Dialect>,
+    pub dialect: Option<&'t Dialect>,
     /// True if the answer must be a call.
     pub is_call: bool,
 }
@@ -30,15 +30,15 @@ pub struct Reasoning {
     /// The text without its marks and the white space around it.
     pub text: String,
     /// Text that the model writes between reasoning and answer; `None` if the reasoning did not end with its mark.
-    pub answer_prefix: Option<&'static str>,
+    pub answer_prefix: Option<String>,
 }
 
 /// Conditions that end the reasoning.
 struct ReasoningLimits {
     /// Text that the model writes at its end.
-    end: &'static str,
+    end: String,
     /// Text that the model writes between that and the answer.
-    answer_prefix: &'static str,
+    answer_prefix: String,
     /// The token that starts a call, if that is a single token.
     call: Option<u32>,
     /// True if everything before that token is reasoning. Otherwise reasoning must begin with `<think>`,
@@ -65,21 +65,21 @@ pub fn reason(
         begun |= token.is_some() && token == mark;
         !begun || (token.is_some() && token == limits.call)
     };
-    let (vocabulary, end) = (task.model.vocabulary(), Some(limits.end));
+    let (vocabulary, end) = (task.model.vocabulary(), Some(limits.end.as_str()));
     let completion = generate::free(session, vocabulary, sampler, lengths, end, stops_before)?;
     let text = String::from_utf8_lossy(&completion.text);
-    let answer_prefix = text.ends_with(limits.end).then_some(limits.answer_prefix);
-    let text = without_marks(&text, limits.end);
+    let answer_prefix = text.ends_with(&limits.end).then_some(limits.answer_prefix);
+    let text = without_marks(&text, &limits.end);
     Ok(Reasoning { completion, text, answer_prefix })
 }
 
 impl ReasoningLimits {
     fn new(task: &Task<'_>, compiler: &Compiler) -> ReasoningLimits {
-        let marks = task.dialect.and_then(|dialect| dialect.thought_end());
+        let marks = task.dialect.and_then(Dialect::thought_end);
         let (end, answer_prefix) = marks.unwrap_or(END);
-        let call = task.dialect.and_then(opening).and_then(|mark| compiler.mark(mark));
+        let call = task.dialect.and_then(Dialect::opening).and_then(|mark| compiler.mark(&mark));
         let until_call = task.is_call && call.is_some() && marks.is_some();
-        ReasoningLimits { end, answer_prefix, call, until_call }
+        ReasoningLimits { end: end.to_owned(), answer_prefix: answer_prefix.to_owned(), call, until_call }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Settings of a call.
 
 use crate::{
+    dialect::Wanted,
     runtime::{
         self, Drafter, Sampling,
         draft::{BatchCost, DraftPolicy},
     },
-    tools::dialect::Dialect,
 };
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -53,7 +53,7 @@ impl Draft {
 }
 
 /// Settings of a call. The default is greedy decoding without reasoning, at most 512 tokens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Reasoning before the call.
     pub think: Think,
@@ -61,8 +61,8 @@ pub struct Settings {
     pub sampling: Sampling,
     /// Token budget, reasoning and answer together.
     pub max_tokens: usize,
-    /// Tool-call format; `None` takes the chat template's own.
-    pub dialect: Option<&'static dyn Dialect>,
+    /// Tool-call format.
+    pub dialect: Wanted,
     /// Context, threads, KV cache.
     pub session: runtime::Options,
     /// Skips the memory check.
@@ -77,6 +77,8 @@ pub struct Settings {
     pub draft: Draft,
     /// Callback before each piece of the prompt and after the last one: tokens evaluated so far, and all of them.
     pub on_prefill: Option<fn(usize, usize)>,
+    /// Callback for what is to be known of the tool-call format: a sentence.
+    pub on_note: Option<fn(&str)>,
 }
 
 impl Default for Settings {
@@ -85,13 +87,14 @@ impl Default for Settings {
             think: Think::Off,
             sampling: Sampling::default(),
             max_tokens: 512,
-            dialect: None,
+            dialect: Wanted::Auto,
             session: runtime::Options::default(),
             force: false,
             exact: false,
             allow_repetition: false,
             draft: Draft::Auto,
             on_prefill: None,
+            on_note: None,
         }
     }
 }

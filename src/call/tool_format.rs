@@ -1,115 +1,119 @@
-//! Detection of a chat template's tool-call format.
-//!
-//! The template's text is no evidence: Qwen3-Coder's contains `<tool_call>` and uses XML. So the template
-//! renders a small conversation with a tool call, and the dialect is the one in which the call comes out.
+//! The tool-call format of a chat template, and how tools and calls are handed to it.
 
-use super::{Error, Result};
+use super::Result;
 use crate::{
-    chat::{self, Conversation, LocalTime, RenderOptions, Template},
-    tools::dialect::{self, DIALECTS, Dialect, GENERIC, Shown, foreign},
+    chat::{Conversation, Message, Role},
+    dialect::{Dialect, Source, Study, ToolsPlace, Wanted, derive::Handover},
+    json,
+    tools::ToolSet,
 };
-use serde_json::{Value, json};
-
-/// Name of the tool in the probe: no template contains it.
-const NAME: &str = "probe_tool";
+use serde_json::{Map, Value};
+use std::{collections::HashMap, sync::Arc};
 
 /// Tool-call format: the dialect, and who shows the tools to the model.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ToolFormat {
     /// Syntax of calls.
-    pub dialect: &'static dyn Dialect,
-    /// True if the chat template renders the tools and the calls of the history. Otherwise they are put into
-    /// the messages as text.
+    pub dialect: Arc<Dialect>,
+    /// True if the chat template renders the tools. Otherwise they are put into the messages as text.
     pub by_template: bool,
+    /// Why tools and calls are told in text although nobody asked for it; `None` if they are not.
+    pub note: Option<String>,
+    /// True if the template renders the calls of the history in this dialect. Otherwise they are put into their messages as
+    /// text.
+    shows_calls: bool,
+    /// True if the template wants the tools in the system message.
+    in_system: bool,
+    handover: Handover,
 }
 
 impl ToolFormat {
-    /// Detects the tool-call format of a chat template; `chosen` overrides the dialect.
+    /// Finds the tool-call format of a chat template, or the one that is `wanted`; `is_token` tells whether a text is one
+    /// token of the model's vocabulary.
     ///
     /// # Errors
-    /// [`Error::NoDialect`] if the template's format is not supported and none was chosen; the template's own error
-    /// if it cannot be rendered at all.
-    pub fn detect(template: &str, chosen: Option<&'static dyn Dialect>) -> Result<ToolFormat> {
-        let probe = Probe::render(template)?;
-        let detected = probe.dialect();
-        let Some(dialect) = chosen.or(detected) else {
-            if probe.knows_no_tools() {
-                return Ok(ToolFormat { dialect: GENERIC, by_template: false });
+    /// [`Error::Dialect`](super::Error::Dialect) if the template's own format is wanted and not known.
+    pub fn detect(template: &str, wanted: &Wanted, is_token: &dyn Fn(&str) -> bool) -> Result<ToolFormat> {
+        let mut choice = Study::new(template)?.choose(template, is_token, wanted)?;
+        let note = choice.notes.pop().filter(|_| choice.source == Source::Generic);
+        Ok(ToolFormat {
+            by_template: choice.tools != ToolsPlace::Text,
+            in_system: choice.tools == ToolsPlace::SystemMessage,
+            shows_calls: choice.shows_calls,
+            handover: choice.handover,
+            dialect: choice.dialect,
+            note,
+        })
+    }
+
+    /// The conversation as the template wants it.
+    pub(super) fn handed_over(&self, conversation: &Conversation, tools: Option<&ToolSet>) -> Conversation {
+        let mut messages = conversation.messages.clone();
+        let mut hand = Hand { format: self, ids: HashMap::new() };
+        messages.iter_mut().for_each(|message| *message = hand.over(message));
+        if let (true, Some(tools)) = (self.in_system, tools) {
+            let tools: Vec<Value> = tools.sources().iter().map(|tool| tool["function"].clone()).collect();
+            if !messages.first().is_some_and(|message| message.role() == Role::System) {
+                messages.insert(0, Message::text(Role::System, ""));
             }
-            let format = match (foreign::named_in(template), probe.failure) {
-                (Some(format), _) => format,
-                // If the template fails on everything, its error is more useful than an unknown format.
-                (None, Some(failure)) => return Err(failure.into()),
-                (None, None) => "one that is not known here",
-            };
-            let supported = DIALECTS.iter().map(|dialect| dialect.name()).collect();
-            return Err(Error::NoDialect { format, supported });
-        };
-        let by_template =
-            probe.shows_tools && detected.is_some_and(|detected| detected.name() == dialect.name());
-        Ok(ToolFormat { dialect, by_template })
+            let mut fields = messages[0].fields().clone();
+            fields.insert("tools".into(), json::spaced(&tools).into());
+            messages[0] = messages[0].with_fields(fields);
+        }
+        Conversation { messages, tools: conversation.tools.clone() }
     }
 }
 
-/// Renderings of the probe by a template.
-struct Probe {
-    shown: Shown,
-    shows_tools: bool,
-    /// The template's error for the prompt with tools.
-    failure: Option<chat::Error>,
+/// Hands messages over to a template.
+struct Hand<'f> {
+    format: &'f ToolFormat,
+    /// Ids of calls that the template wants to be others.
+    ids: HashMap<String, String>,
 }
 
-impl Probe {
-    fn render(template: &str) -> Result<Probe> {
-        let template = Template::new(template)?;
-        let tools = tools();
-        let turn = json!([{"role": "user", "content": "probe question"}]);
-        let mut called = turn.clone();
-        let messages = called.as_array_mut().expect("an array was written above");
-        // Mistral's templates insist on an id of nine letters and digits.
-        let id = "probe0000";
-        messages.push(json!({"role": "assistant", "content": "", "tool_calls": [
-            {"id": id, "type": "function", "function": {"name": NAME, "arguments": {"probe_key": "value"}}}]}));
-        let unanswered = called.clone();
-        let messages = called.as_array_mut().expect("an array was written above");
-        messages.push(json!({"role": "tool", "name": NAME, "tool_call_id": id, "content": "{}"}));
-        let render = |messages: &Value, tools: Option<&Value>, add_generation_prompt: bool| {
-            let conversation = Conversation::from_value(messages.clone()).expect("the probe is well formed");
-            let options = RenderOptions {
-                add_generation_prompt,
-                enable_thinking: Some(false),
-                bos_token: Some(""),
-                eos_token: Some(""),
-                now: LocalTime::from_epoch(0),
-                ..RenderOptions::default()
-            };
-            template.render(&conversation, tools, &options)
-        };
-        let (prompt, failure) = match render(&turn, Some(&tools), true) {
-            Ok(prompt) => (prompt, None),
-            Err(failure) => (String::new(), Some(failure)),
-        };
-        // Some templates refuse a tool's result, others a call that has none.
-        let history =
-            render(&called, Some(&tools), false).or_else(|_| render(&unanswered, Some(&tools), false));
-        let shows_tools = prompt.contains(NAME);
-        Ok(Probe { shown: Shown { prompt, history: history.unwrap_or_default() }, shows_tools, failure })
+impl Hand<'_> {
+    fn over(&mut self, message: &Message) -> Message {
+        let handover = self.format.handover;
+        if message.role() == Role::Tool && handover.id_holds_name {
+            return self.result(message);
+        }
+        if message.tool_calls().is_empty() {
+            return message.clone();
+        }
+        if !self.format.shows_calls {
+            return super::text_tools::as_text(&self.format.dialect, message);
+        }
+        let mut fields = message.fields().clone();
+        if handover.null_content && message.content().is_none_or(str::is_empty) {
+            fields.insert("content".into(), Value::Null);
+        }
+        if let Some(Value::Array(calls)) = fields.get_mut("tool_calls") {
+            calls.iter_mut().for_each(|call| self.call(call));
+        }
+        message.with_fields(fields)
     }
 
-    fn dialect(&self) -> Option<&'static dyn Dialect> {
-        dialect::shown_in(&self.shown, NAME)
+    fn call(&mut self, call: &mut Value) {
+        let name = call["function"]["name"].as_str().unwrap_or_default().to_owned();
+        if self.format.handover.id_holds_name {
+            let id = format!("functions.{name}:{}", self.ids.len());
+            let given = call["id"].as_str().unwrap_or(&id).to_owned();
+            call["id"] = id.clone().into();
+            self.ids.insert(given, id);
+        }
+        if self.format.handover.text_arguments
+            && let Some(arguments @ Value::Object(_)) = call.pointer("/function/arguments").cloned()
+        {
+            call["function"]["arguments"] = json::spaced(&arguments).into();
+        }
     }
 
-    fn knows_no_tools(&self) -> bool {
-        self.failure.is_none() && !self.shows_tools && !self.shown.history.contains(NAME)
+    fn result(&self, message: &Message) -> Message {
+        let mut fields: Map<String, Value> = message.fields().clone();
+        let id = fields.get("tool_call_id").and_then(Value::as_str).and_then(|id| self.ids.get(id));
+        if let Some(id) = id.cloned() {
+            fields.insert("tool_call_id".into(), id.into());
+        }
+        message.with_fields(fields)
     }
-}
-
-/// One tool with every field that templates rely on.
-fn tools() -> Value {
-    json!([{"type": "function", "function": {"name": NAME, "description": "A probe.", "parameters": {
-        "type": "object",
-        "properties": {"probe_key": {"type": "string", "description": "A key."}},
-        "required": ["probe_key"],
-    }}}])
 }

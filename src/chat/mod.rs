@@ -14,7 +14,17 @@ mod validate;
 
 pub use error::{Error, FieldError};
 pub use message::{Conversation, Message, RequestBody, Role};
-pub use template::{LocalTime, RenderOptions, Template, select_template, source_date_epoch};
+pub use template::{LocalTime, RenderOptions, Renderer, Template, select_template, source_date_epoch};
+
+/// `repr` of a float in Python, as templates print it.
+pub(crate) fn python_float(value: f64) -> String {
+    python::float_repr(value)
+}
+
+/// True if Python's `repr` of a string shows `c` as it is.
+pub(crate) fn is_printable_in_python(c: char) -> bool {
+    python::is_printable(c)
+}
 
 /// The system prompt with which the TFT models were trained, for a task description.
 ///

@@ -160,15 +160,58 @@ impl Template {
         options: &RenderOptions<'_>,
     ) -> Result<String, Error> {
         on_own_stack(|| {
-            let context = context(messages, tools, options).map_err(|e| failure(&e))?;
-            let (instructions, blocks) = compile(&self.source)?;
-            let mut prompt = String::new();
-            let mut output = make_string_output(&mut prompt);
-            let result =
-                eval(&self.environment, &instructions, context, &blocks, &mut output, AutoEscape::None);
-            result.map(|_| ()).map_err(|e| failure(&e))?;
-            Ok(prompt)
+            Renderer { environment: &self.environment, compiled: compile(&self.source)? }
+                .render(messages, tools, options)
         })
+    }
+
+    /// Runs `work` with the compiled template, for many renderings of at most `fuel` steps each.
+    ///
+    /// # Errors
+    /// If the system starts no thread with a stack for deep templates.
+    pub fn with_renderer<T: Send>(
+        &self,
+        fuel: u64,
+        work: impl FnOnce(&Renderer<'_>) -> T + Send,
+    ) -> Result<T, Error> {
+        on_own_stack(|| {
+            let mut environment = self.environment.clone();
+            environment.set_fuel(Some(fuel.min(FUEL)));
+            Ok(work(&Renderer { environment: &environment, compiled: compile(&self.source)? }))
+        })
+    }
+
+    /// The template's text, with line feeds as its only line ends.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+}
+
+/// A template that was compiled for several renderings.
+#[derive(Debug)]
+pub struct Renderer<'t> {
+    environment: &'t Environment<'static>,
+    compiled: Compiled<'t>,
+}
+
+impl Renderer<'_> {
+    /// Renders the prompt of messages that were not validated, and that the template gets unchanged.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub fn render(
+        &self,
+        messages: &[Value],
+        tools: Option<&Value>,
+        options: &RenderOptions<'_>,
+    ) -> Result<String, Error> {
+        let context = context(messages, tools, options).map_err(|e| failure(&e))?;
+        let (instructions, blocks) = &self.compiled;
+        let mut prompt = String::new();
+        let mut output = make_string_output(&mut prompt);
+        let result = eval(self.environment, instructions, context, blocks, &mut output, AutoEscape::None);
+        result.map(|_| ()).map_err(|e| failure(&e))?;
+        Ok(prompt)
     }
 }
 

@@ -15,7 +15,7 @@ use self::{
     answer::{OutputArg, Stream},
     ask::Ask,
     input::conversation,
-    settings::{KeyOrderArg, RepackArg, dialects, probability, settings},
+    settings::{KeyOrderArg, RepackArg, dialect, probability, settings},
     template::template_arg,
     timings::Start,
 };
@@ -33,10 +33,11 @@ use edgecall::{
     Kind,
     cache::Cache,
     call::{self, Call, Draft, Request, RequestFields, Settings},
+    dialect::{self, Wanted},
     machine::Thermometer,
     memory::{self, Repack},
     runtime::{self, LoadOptions, Model, Trust, Vocabulary},
-    schema::Status,
+    schema::{Status, notation::Notation},
     tools::explain,
 };
 use std::{
@@ -122,9 +123,10 @@ pub struct Args {
     #[arg(long, value_name = "TASK.txt", help_heading = "Input")]
     task: Option<PathBuf>,
 
-    /// Format in which the model writes calls [default: detected from the chat template]
-    #[arg(long, value_name = "NAME", value_parser = dialects(), help_heading = "Input")]
-    dialect: Option<String>,
+    /// Format in which the model writes calls: a name, a file of `inspect --dialect --json`, or strict to refuse a model
+    /// whose format is not known [default: auto, from the chat template]
+    #[arg(long, value_name = "NAME|FILE.json", value_parser = dialect, help_heading = "Input")]
+    dialect: Option<Wanted>,
 
     /// Jinja chat template to use instead of the model's own
     #[arg(long, value_name = "FILE", help_heading = "Input")]
@@ -270,7 +272,11 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     }
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let template = template::template(&args)?;
-    let settings = Settings { on_prefill: progress::prefill(), ..settings(&args) };
+    let settings = Settings {
+        on_prefill: progress::prefill(),
+        on_note: Some(|note| eprintln!("edgecall: {note}")),
+        ..settings(&args)
+    };
     let request = Request {
         choice: ask.choice.clone(),
         parallel: args.parallel.unwrap_or(NonZeroUsize::MIN),
@@ -284,7 +290,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     if args.print_prompt {
         trial::check_vocabulary(path, trust)?;
         let vocabulary = Vocabulary::load_with(path, trust)?;
-        let tool_format = template.tool_format(&vocabulary, &request, settings.dialect)?;
+        let tool_format = template.tool_format(&vocabulary, &request, &settings.dialect)?;
         return Ok(output::text(&template.render(
             &vocabulary,
             &request,
@@ -367,7 +373,7 @@ fn explain_tools(args: &mut Args) -> anyhow::Result<()> {
     args.adopt_key_order(&profile);
     let tools = ask::tools(args, with_messages, &fields, &profile)?;
     let explanation = match (tools, ask::schema_value(args, &fields)?) {
-        (Some(tools), _) => explain::explain(&tools, args.key_order()),
+        (Some(tools), _) => explain::explain_in(&tools, args.key_order(), &notation(args.dialect.as_ref())?),
         (None, Some(schema)) => explain::explain_answer(&schema, args.key_order()),
         (None, None) => {
             return Err(CliError::usage("there is nothing to explain; give --tools or --json-schema"));
@@ -381,6 +387,18 @@ fn explain_tools(args: &mut Args) -> anyhow::Result<()> {
         )),
         _ => Ok(()),
     }
+}
+
+/// The notation of the arguments in a dialect that was named; JSON in the model's own, which is not looked up here.
+fn notation(wanted: Option<&Wanted>) -> anyhow::Result<Notation> {
+    Ok(match wanted {
+        Some(Wanted::Given(dialect)) => dialect.notation()?,
+        Some(Wanted::Named(name)) => match dialect::named(name) {
+            Some(dialect) => dialect.notation()?,
+            None => Notation::default(),
+        },
+        _ => Notation::default(),
+    })
 }
 
 /// Prints the model's partial output on stderr, before the error message.

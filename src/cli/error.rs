@@ -1,8 +1,8 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
 use edgecall::{
-    Kind, adapter, bench, bundle, chat, checkpoint, convert, convert::rewrite, display::mib, gguf, http, hub,
-    inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
+    Kind, adapter, bench, bundle, chat, checkpoint, convert, convert::rewrite, dialect, display::mib, gguf, http,
+    hub, inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
 use edgecall::{cache, call, runtime, verify, witness};
@@ -50,7 +50,7 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
     #[cfg(feature = "engine")]
     first_of!(cache, call, runtime, verify, witness);
     first_of!(
-        adapter, bench, bundle, chat, checkpoint, convert, gguf, http, hub, inspect, profile, rewrite,
+        adapter, bench, bundle, chat, checkpoint, convert, dialect, gguf, http, hub, inspect, profile, rewrite,
         schema, tools
     );
     if cause.is::<AddressSpaceError>() {
@@ -70,7 +70,7 @@ pub fn remedies(cause: &(dyn Error + 'static)) -> Vec<Remedy> {
     }
     #[cfg(feature = "engine")]
     first_of!(call, runtime, verify, witness);
-    first_of!(adapter, bench, bundle, chat, checkpoint, convert, http, hub, inspect, rewrite);
+    first_of!(adapter, bench, bundle, chat, checkpoint, convert, dialect, http, hub, inspect, rewrite);
     Vec::new()
 }
 

@@ -16,8 +16,8 @@ use std::path::PathBuf;
 /// The arguments of `edgecall inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// GGUF file or checkpoint folder, or a name of the hub as for `edgecall pull`
-    #[arg(value_name = "MODEL.gguf|CHECKPOINT_DIR")]
+    /// GGUF file or checkpoint folder, or a name of the hub as for `edgecall pull`; with `--dialect` also a chat template
+    #[arg(value_name = "MODEL.gguf|CHECKPOINT_DIR|TEMPLATE.jinja")]
     path: PathBuf,
 
     /// Context size for the memory estimate, in tokens [default: the model's, at most 4096]
@@ -41,6 +41,10 @@ pub struct Args {
     #[arg(long)]
     tensors: bool,
 
+    /// Show the model's tool-call format instead, with an example; as JSON it is what `call --dialect FILE.json` reads
+    #[arg(long, conflicts_with_all = ["ctx", "kv_type", "memory", "board", "tensors"])]
+    dialect: bool,
+
     /// Print one JSON document, with the tensors
     #[arg(long)]
     json: bool,
@@ -48,6 +52,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    if args.dialect {
+        let report = inspect::dialect(&model_path::either(&args.path)?)?;
+        return Ok(emit(&report, Format::from_flag(args.json))?);
+    }
     let target = match (args.board, args.memory) {
         (Some(board), _) => Target::Board(board),
         (None, Some(bytes)) => Target::Memory(bytes),

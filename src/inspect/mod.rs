@@ -1,12 +1,14 @@
 //! Reports on GGUF files and checkpoints, with the memory needed to run them.
 
 mod checkpoint;
+mod dialect;
 mod error;
 mod file;
 mod report;
 mod table;
 
 pub use checkpoint::{CheckpointReport, SizeRow};
+pub use dialect::dialect;
 pub use error::Error;
 pub use file::FileReport;
 pub use report::{

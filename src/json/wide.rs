@@ -23,7 +23,7 @@ pub fn parse_exact(text: &str) -> Result<Value, serde_json::Error> {
     let literals = number_literals(text);
     if literals.iter().any(|literal| is_wide(literal)) {
         // A value has its numbers in the order of the text.
-        restore(&mut value, &mut literals.into_iter());
+        restore(&mut value, &mut literals.into_iter(), is_wide);
     }
     Ok(value)
 }
@@ -36,6 +36,16 @@ pub fn parse_last(text: &str) -> Result<Value, serde_json::Error> {
     let value: Value = serde_json::from_str(text)?;
     // `parse_exact` refuses strings that would be taken for numbers.
     if has_wide_literals(text) || has_wide_numbers(&value) { parse_exact(text) } else { Ok(value) }
+}
+
+/// Parses `text` and keeps every number as it is written, as [`parse_exact`] keeps wide ones.
+///
+/// # Errors
+/// As [`parse_exact`].
+pub fn parse_literal(text: &str) -> Result<Value, serde_json::Error> {
+    let mut value = parse_unique(text)?;
+    restore(&mut value, &mut number_literals(text).into_iter(), |_| true);
+    Ok(value)
 }
 
 /// The literal of a wide number.
@@ -143,12 +153,14 @@ fn literal(text: &str) -> Option<&str> {
 }
 
 /// Writes wide numbers back over their rounded values.
-fn restore<'t>(value: &mut Value, literals: &mut impl Iterator<Item = &'t str>) {
+fn restore<'t>(value: &mut Value, literals: &mut impl Iterator<Item = &'t str>, keeps: fn(&str) -> bool) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| restore(item, literals)),
-        Value::Object(members) => members.values_mut().for_each(|member| restore(member, literals)),
+        Value::Array(items) => items.iter_mut().for_each(|item| restore(item, literals, keeps)),
+        Value::Object(members) => {
+            members.values_mut().for_each(|member| restore(member, literals, keeps));
+        }
         Value::Number(_) => {
-            if let Some(literal) = literals.next().filter(|literal| is_wide(literal)) {
+            if let Some(literal) = literals.next().filter(|literal| keeps(literal)) {
                 *value = Value::String(format!("{MARK}{literal}"));
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Error, ToolSet, arguments::AnswerSchema};
 use crate::display::{Align, Table};
-use crate::schema::{self, KeyOrder, Line, Report, Status};
+use crate::schema::{self, KeyOrder, Line, Report, Status, notation::Notation};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -30,8 +30,13 @@ pub struct ToolReport {
 
 /// Reports the treatment of each keyword of `tools`, also of tools that cannot be used.
 pub fn explain(tools: &ToolSet, key_order: KeyOrder) -> Explanation {
+    explain_in(tools, key_order, &Notation::default())
+}
+
+/// As [`explain`], for arguments that are written in `notation`.
+pub fn explain_in(tools: &ToolSet, key_order: KeyOrder, notation: &Notation) -> Explanation {
     let tools = tools.iter().map(|tool| {
-        let mut report = match tool.compiled(key_order) {
+        let mut report = match tool.compiled_in(key_order, notation) {
             Ok(compiled) => compiled.report.clone(),
             Err(Error::Parameters { source, .. }) => refused(*source),
             Err(other) => refused_at("#", "", other.to_string(), Report::default()),

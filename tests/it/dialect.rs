@@ -8,19 +8,16 @@ use edgecall::{
     Kind,
     call::{self, Request},
     chat::{Conversation, RenderOptions},
+    dialect::{self, Dialect, Wanted, entries, grammar::IncrementalGrammar, turn::Turn},
     remedy::Remedy,
     runtime::Compiler,
     schema::KeyOrder,
-    tools::{
-        ToolCall, ToolSet,
-        dialect::{self, DIALECTS, Dialect},
-        grammar::{CallGrammar, IncrementalGrammar},
-    },
+    tools::{ToolCall, ToolSet},
 };
 use serde_json::{Value, json};
-use std::fs;
+use std::{fs, sync::Arc};
 
-fn named(name: &str) -> &'static dyn Dialect {
+fn named(name: &str) -> Arc<Dialect> {
     dialect::named(name).unwrap()
 }
 
@@ -28,15 +25,21 @@ pub fn tools(list: Value) -> ToolSet {
     ToolSet::from_value(list).unwrap()
 }
 
-/// Name of the call format detected in a template; true if the template itself shows the tools to the model.
-fn taught(template: &str) -> Result<(&'static str, bool), String> {
-    match call::ToolFormat::detect(template, None) {
-        Ok(tool_format) => Ok((tool_format.dialect.name(), tool_format.by_template)),
+/// The call format of a template; `true` if the template itself shows the tools to the model.
+fn taught(template: &str) -> Result<(Arc<Dialect>, bool), String> {
+    match call::ToolFormat::detect(template, &Wanted::Strict, &|_| true) {
+        Ok(tool_format) => Ok((tool_format.dialect, tool_format.by_template)),
         Err(error) => {
             assert_eq!(error.kind(), Kind::Data);
+            assert_eq!(error.remedies(), [Remedy::GenericDialect]);
             Err(error.to_string())
         }
     }
+}
+
+fn detected(template: &str, name: &str) -> call::ToolFormat {
+    let wanted = if name == "auto" { Wanted::Auto } else { Wanted::Named(name.to_owned()) };
+    call::ToolFormat::detect(template, &wanted, &|_| true).unwrap()
 }
 
 // ChatML; the format of a call is inserted in place of CALL.
@@ -53,41 +56,37 @@ fn a_template_teaches_the_dialect_that_it_writes_a_call_in() {
         format!(r#"{{{{ '{{"name": "' + call.name + '", "{key}": ' + (call.arguments | tojson) + '}}' }}}}"#)
     };
     let (arguments, parameters) = (json("arguments"), json("parameters"));
-    for (written, dialect) in [
-        (format!("<tool_call>\n{arguments}\n</tool_call>"), "hermes"),
-        (format!("<tool_call>{arguments}</tool_call>"), "hermes"),
-        ("<tool_call>{{ call | tojson }}</tool_call>".into(), "hermes"),
-        (parameters.clone(), "llama3"),
-        (format!("[TOOL_CALLS] [{arguments}]"), "mistral"),
-        (format!("[TOOL_CALLS][{arguments}]"), "mistral"),
-        ("[TOOL_CALLS]{{ call.name }}[ARGS]{{ call.arguments | tojson }}".into(), "mistral-args"),
-        ("<function={{ call.name }}>{{ call.arguments | tojson }}</function>".into(), "functionary"),
-    ] {
-        assert_eq!(taught(&CHATML.replace("CALL", &written)), Ok((dialect, true)), "{written}");
-    }
-    let xml = "<function={{ call.name }}>\n<parameter=key>\n1\n</parameter>\n</function>";
-    for (written, refusal) in [
-        (format!("<tool_call>\n{xml}\n</tool_call>"), "Qwen3-Coder's XML"),
-        (xml.into(), "Qwen3-Coder's XML"),
+    let call = ToolCall::from_text("find", r#"{"city": "Leeds", "n": 2}"#).unwrap();
+    let as_json = |key: &str| format!(r#"{{"name": "find", "{key}": {{"city": "Leeds", "n": 2}}}}"#);
+    let xml = "<function={{ call.name }}>\n{% for k, v in call.arguments.items() %}<parameter={{ k }}>\n\
+        {{- v if v is string else v | tojson }}\n</parameter>\n{% endfor %}</function>";
+    for (written, expected) in [
+        (format!("<tool_call>\n{arguments}\n</tool_call>"), format!("<tool_call>\n{}\n</tool_call>", as_json("arguments"))),
+        (format!("<tool_call>{arguments}</tool_call>"), format!("<tool_call>{}</tool_call>", as_json("arguments"))),
+        (parameters.clone(), as_json("parameters")),
+        (format!("[TOOL_CALLS] [{arguments}]"), format!("[TOOL_CALLS] [{}]", as_json("arguments"))),
         (
-            "[TOOL_CALLS]{{ call.name }}[CALL_ID]x[ARGS]{{ call.arguments | tojson }}".into(),
-            "Mistral's with ids",
+            "[TOOL_CALLS]{{ call.name }}[ARGS]{{ call.arguments | tojson }}".into(),
+            r#"[TOOL_CALLS]find[ARGS]{"city": "Leeds", "n": 2}"#.into(),
         ),
-        // Similar to a known format, but inside tags that make it another.
-        (format!("<|python_tag|>{parameters}"), "not known here"),
-        (format!("[{parameters}]"), "not known here"),
-        (arguments.clone(), "not known here"),
-        ("<call><function={{ call.name }}>{{ call.arguments | tojson }}</function>".into(), "not known here"),
-        (format!("<tool_call>{parameters}</tool_call>"), "not known here"),
+        (
+            "<function={{ call.name }}>{{ call.arguments | tojson }}</function>".into(),
+            r#"<function=find>{"city": "Leeds", "n": 2}</function>"#.into(),
+        ),
+        (format!("<|python_tag|>{parameters}"), format!("<|python_tag|>{}", as_json("parameters"))),
+        (
+            xml.into(),
+            "<function=find>\n<parameter=city>\nLeeds\n</parameter>\n<parameter=n>\n2\n</parameter>\n</function>".into(),
+        ),
     ] {
-        let template = CHATML.replace("CALL", &written);
-        let message = taught(&template).unwrap_err();
-        assert!(message.contains(refusal), "{written}: {message}");
-        assert_eq!(
-            call::ToolFormat::detect(&template, None).unwrap_err().remedies(),
-            [Remedy::GenericDialect]
-        );
+        let (dialect, by_template) = taught(&CHATML.replace("CALL", &written)).unwrap();
+        assert!(by_template, "{written}");
+        let text = dialect.write(&call);
+        // Mistral's space is allowed, not written.
+        assert_eq!(text.replace("] [", "]["), expected.replace("] [", "]["), "{written}");
     }
+    let nothing = CHATML.replace("CALL", "<tool_call>\n<function={{ call.name }}>\n<parameter=key>\n1");
+    assert!(taught(&nothing).unwrap_err().contains("cannot be told"));
 }
 
 #[test]
@@ -100,71 +99,46 @@ fn a_template_that_knows_no_tools_takes_the_generic_dialect() {
         // The tag alone does not determine a format.
         "{# <tool_call> arguments #}{% for m in messages %}{{ m.content }}{% endfor %}",
     ] {
-        assert_eq!(taught(template), Ok(("generic", false)), "{template}");
+        let found = detected(template, "auto");
+        assert_eq!((found.dialect.name.as_str(), found.by_template), ("generic", false), "{template}");
+        assert!(found.note.is_some(), "{template}");
     }
     // The template renders calls of the history but not the tools: edgecall describes the tools, in the template's
     // format.
     let hermes = "<tool_call>\n{{ call | tojson }}\n</tool_call>";
     let silent = CHATML.replace("CALL", hermes).replace("{%- if tools %}", "{%- if false %}");
-    assert_eq!(taught(&silent), Ok(("hermes", false)));
+    assert!(!taught(&silent).unwrap().1);
 }
 
 #[test]
 fn a_chosen_dialect_that_the_template_does_not_teach_is_told_as_text() {
     let template = CHATML.replace("CALL", "<tool_call>\n{{ call | tojson }}\n</tool_call>");
-    for dialect in DIALECTS {
-        let tool_format = call::ToolFormat::detect(&template, Some(*dialect)).unwrap();
-        assert_eq!(
-            (tool_format.dialect.name(), tool_format.by_template),
-            (dialect.name(), dialect.name() == "hermes")
-        );
+    for dialect in entries::all().iter().filter(|dialect| dialect.name != "hermes") {
+        let tool_format = detected(&template, &dialect.name);
+        assert_eq!((&*tool_format.dialect.name, tool_format.by_template), (&*dialect.name, false));
     }
 }
 
 #[test]
-fn a_template_that_fails_on_everything_says_why() {
-    let message = taught("{{ raise_exception('not this one') }}").unwrap_err();
-    assert!(message.contains("not this one"), "{message}");
-}
-
-#[test]
-fn conformance_each_golden_template_has_its_dialect_or_is_refused_by_name() {
+fn conformance_each_golden_template_has_its_dialect() {
     let Some(shared) = shared() else { return };
-    let table = [
-        ("HuggingFaceTB-SmolLM3-3B", Ok("generic")),
-        ("LFM2.5-Instruct", Err("LFM2's")),
-        ("NousResearch-Hermes-3-Llama-3.1-8B-tool_use", Ok("hermes")),
-        ("Qwen-Qwen2.5-7B-Instruct", Ok("hermes")),
-        ("Qwen-Qwen3-0.6B", Ok("hermes")),
-        ("Qwen3-Coder", Err("Qwen3-Coder's XML")),
-        ("Qwen3.5-4B", Err("Qwen3-Coder's XML")),
-        ("deepseek-ai-DeepSeek-R1-Distill-Qwen-32B", Err("DeepSeek's")),
-        ("fireworks-ai-llama-3-firefunction-v2", Err("FireFunction's")),
-        ("google-gemma-2-2b-it", Ok("generic")),
-        ("google-gemma-4-31B-it", Err("Gemma 4's")),
-        ("ibm-granite-granite-3.3-2B-Instruct", Err("Granite 3's")),
-        ("ibm-granite-granite-4.0", Ok("hermes")),
-        ("meetkai-functionary-medium-v3.1", Ok("functionary")),
-        ("meta-llama-Llama-3.1-8B-Instruct", Ok("llama3")),
-        ("meta-llama-Llama-3.2-3B-Instruct", Ok("llama3")),
-        ("microsoft-Phi-3.5-mini-instruct", Ok("generic")),
-        ("mistralai-Mistral-Nemo-Instruct-2407", Ok("mistral")),
-        ("openai-gpt-oss-120b", Err("gpt-oss's Harmony")),
-        ("openbmb-MiniCPM5-1B", Err("MiniCPM's XML")),
-    ];
     let folder = shared.join("golden/templates/jinja");
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), table.len());
-    for (name, expected) in table {
-        let template = fs::read_to_string(folder.join(format!("{name}.jinja"))).unwrap();
-        match (taught(&template), expected) {
-            (Ok((dialect, by_template)), Ok(expected)) => {
-                assert_eq!((dialect, by_template), (expected, expected != "generic"), "{name}");
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let found = detected(&fs::read_to_string(&path).unwrap(), "auto");
+        let expected = match name.as_str() {
+            "google-gemma-2-2b-it" | "microsoft-Phi-3.5-mini-instruct" => "generic",
+            "Qwen-Qwen2.5-7B-Instruct" | "Qwen-Qwen3-0.6B" => "hermes",
+            "meta-llama-Llama-3.1-8B-Instruct" | "meta-llama-Llama-3.2-3B-Instruct" => "llama3",
+            "mistralai-Mistral-Nemo-Instruct-2407" => "mistral",
+            "meetkai-functionary-medium-v3.1" => "functionary",
+            _ => {
+                assert_ne!(found.dialect.name, "generic", "{name}");
+                continue;
             }
-            (Err(message), Err(format)) => {
-                assert!(message.contains(format!("not supported: {format}").as_str()), "{name}: {message}");
-            }
-            (found, _) => panic!("{name}: {found:?}"),
-        }
+        };
+        assert_eq!(found.dialect.name, expected, "{name}");
     }
 }
 
@@ -199,7 +173,7 @@ fn conformance_any_golden_template_takes_tools_and_history_as_text() {
             eos_token: Some("</s>"),
             ..RenderOptions::default()
         };
-        let tool_format = call::ToolFormat::detect(&template, dialect::named("generic")).unwrap();
+        let tool_format = detected(&template, "generic");
         let (tools, history) = (find(), history());
         let request = Request::new(&history, Some(&tools));
         let rendered = call::render_with(&template, &request, Some(&tool_format), &options);
@@ -238,7 +212,7 @@ nothing
 And now?
 "#;
     let render = |template: &str, conversation: &Conversation| {
-        let (tools, tool_format) = (find(), call::ToolFormat::detect(template, None).unwrap());
+        let (tools, tool_format) = (find(), detected(template, "auto"));
         let request = Request::new(conversation, Some(&tools));
         call::render_with(template, &request, Some(&tool_format), &RenderOptions::default()).unwrap()
     };
@@ -258,7 +232,7 @@ And now?
 }
 
 /// `Ok` if `text`, fed byte by byte, is a complete call, else the part that the grammar accepts.
-fn verdict(compiler: &Compiler, grammar: &CallGrammar, text: &str) -> Result<(), String> {
+fn verdict(compiler: &Compiler, grammar: &Turn, text: &str) -> Result<(), String> {
     let mut constraint = call::constraint(compiler, grammar).unwrap();
     for (i, byte) in text.bytes().enumerate() {
         if !constraint.accept(i32::from(byte)).unwrap() {
@@ -357,7 +331,7 @@ fn each_dialect_takes_its_own_calls_and_no_others() {
         let set = tools(json!([{"name": "f", "parameters": parameters}, {"name": "fg"}, {"name": "f g ü"}]));
         for (name, [open, middle, close], refused) in TABLE {
             let dialect = named(name);
-            let grammar = CallGrammar::new(&set, dialect, KeyOrder::Any).unwrap();
+            let grammar = Turn::new(&set, &dialect, KeyOrder::Any).unwrap();
             let text = |tool: &str, arguments: &str| format!("{open}{tool}{middle}{arguments}{close}");
             for (tool, arguments, accepted) in [
                 ("f", r#"{"b": 1}"#, true),
@@ -378,7 +352,7 @@ fn each_dialect_takes_its_own_calls_and_no_others() {
                 let verdict = verdict(&compiler, &grammar, &text);
                 assert_eq!(verdict.is_ok(), accepted, "{name}: {text}: {verdict:?}");
                 if accepted {
-                    let call = dialect.parse(&text).unwrap();
+                    let call = dialect.read_call(&text).unwrap();
                     assert_eq!((call.name(), call.arguments_text()), (tool, arguments), "{name}: {text}");
                 }
             }
@@ -397,10 +371,10 @@ fn each_dialect_takes_its_own_calls_and_no_others() {
 fn a_call_is_read_back_as_it_was_written_in_every_dialect() {
     for arguments in [r#"{}"#, r#"{"b": "</tool_call>[ARGS]>]\n</function>", "a": [1.0, {"c": 1e3}]}"#] {
         let call = ToolCall::from_text("wörter und \"so\"", arguments).unwrap();
-        for dialect in DIALECTS {
+        for dialect in entries::all() {
             let text = dialect.write(&call);
-            assert_eq!(dialect.parse(&text).unwrap(), call, "{text}");
-            assert!(dialect.parse(&format!("{text}{text}")).is_err(), "{text}");
+            assert_eq!(dialect.read_call(&text).unwrap(), call, "{text}");
+            assert!(dialect.read_call(&format!("{text}{text}")).is_err(), "{text}");
         }
     }
 }
@@ -442,31 +416,31 @@ fn what_is_no_call_of_a_dialect_is_not_read_as_one() {
         ),
     ] {
         for text in texts {
-            let error = named(name).parse(text).unwrap_err();
+            let error = named(name).read_call(text).unwrap_err();
             assert_eq!(error.kind(), Kind::Negative, "{text}");
         }
     }
     // Calls in histories have ids, so a model may imitate them.
     let with_id = r#"[TOOL_CALLS] [{"name": "f", "arguments": {"a": 1}, "id": "abcdefghi"}]"#;
-    assert_eq!(named("mistral").parse(with_id).unwrap().arguments_text(), r#"{"a": 1}"#);
+    assert_eq!(named("mistral").read_call(with_id).unwrap().arguments_text(), r#"{"a": 1}"#);
 }
 
 #[test]
 fn a_name_that_holds_what_ends_a_name_is_refused() {
     let set = tools(json!([{"name": "fine"}, {"name": "a>b[ARGS]"}]));
-    for dialect in DIALECTS {
-        let expected = match dialect.name() {
+    for dialect in entries::all() {
+        let expected = match dialect.name.as_str() {
             "functionary" => Some(">"),
             "mistral-args" => Some("[ARGS]"),
             _ => None,
         };
-        match (CallGrammar::new(&set, *dialect, KeyOrder::Any), expected) {
+        match (Turn::new(&set, dialect, KeyOrder::Any), expected) {
             (Err(error), Some(end)) => {
                 assert_eq!(error.kind(), Kind::Data);
                 assert!(error.to_string().contains(&format!("holds `{end}`")), "{error}");
             }
             (Ok(_), None) => {}
-            (found, _) => panic!("{}: {:?}", dialect.name(), found.err()),
+            (found, _) => panic!("{}: {:?}", dialect.name, found.err()),
         }
     }
 }
@@ -475,7 +449,7 @@ fn a_name_that_holds_what_ends_a_name_is_refused() {
 fn a_mark_is_one_token_where_the_vocabulary_has_it_and_else_its_text() {
     let compiler = pocket::loaded().compiler().unwrap();
     let first = |name: &str| {
-        let grammar = CallGrammar::new(&find(), named(name), KeyOrder::Any).unwrap();
+        let grammar = Turn::new(&find(), &named(name), KeyOrder::Any).unwrap();
         grammar.lark(b"", &|text| compiler.mark(text)).unwrap().lines().next().unwrap().to_owned()
     };
     let id = compiler.mark("<tool_call>").unwrap();

@@ -9,13 +9,11 @@ use edgecall::{
     call::{self, PromptTemplate, Request, Settings, Think},
     chat::Conversation,
     convert::FileType,
+    dialect::{self, Wanted, entries},
     gguf::{Gguf, Header, Value as Metadata},
     runtime::{Model, Sampling},
     schema::KeyOrder,
-    tools::{
-        check,
-        dialect::{self, DIALECTS},
-    },
+    tools::check,
 };
 use serde_json::{Value, json};
 use std::{
@@ -67,7 +65,7 @@ fn bos_is_undefined_where_the_model_adds_none_and_stands_once_where_it_does() {
         let (tools, question) = (find(), question("x"));
         let request = Request::new(&question, Some(&tools));
         let format = PromptTemplate::default();
-        let tool_format = format.tool_format(model.vocabulary(), &request, None).unwrap();
+        let tool_format = format.tool_format(model.vocabulary(), &request, &edgecall::dialect::Wanted::Auto).unwrap();
         let prompt = format.render(model.vocabulary(), &request, tool_format.as_ref(), Think::Off).unwrap();
         (model, prompt)
     };
@@ -104,8 +102,8 @@ fn edgecall(model: &Path, folder: &Path, arguments: &[&str]) -> (Option<i32>, St
 fn every_dialect_gives_the_same_json_on_stdout() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let model = pocket::pocket(FileType::F16);
-    for dialect in DIALECTS {
-        let name = dialect.name();
+    for dialect in entries::all() {
+        let name = dialect.name.as_str();
         let (code, stdout, stderr) =
             edgecall(&model, folder.path(), &["--dialect", name, "Find one in Oakland"]);
         assert_eq!(code, Some(0), "{name}: {stderr}");
@@ -120,15 +118,18 @@ fn a_refused_format_has_a_way_on() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let xml = CHATML.replace("CALL", "<tool_call>\n<function={{ call.name }}>\n<parameter=a>");
     let model = pocket_with(folder.path(), &[template(&xml)]);
-    let (code, stdout, stderr) = edgecall(&model, folder.path(), &["hi"]);
+    let (code, stdout, stderr) = edgecall(&model, folder.path(), &["--dialect", "strict", "hi"]);
     assert_eq!((code, stdout.as_str()), (Some(65), ""));
-    assert!(stderr.contains("Qwen3-Coder's XML") && stderr.contains("--dialect generic"), "{stderr}");
+    assert!(stderr.contains("cannot be told") && stderr.contains("--dialect generic"), "{stderr}");
+    let (code, stdout, stderr) = edgecall(&model, folder.path(), &["hi"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.starts_with("{\"name\": \"find\"") && stderr.contains("told in text"), "{stdout} {stderr}");
     let (code, stdout, stderr) = edgecall(&model, folder.path(), &["--dialect", "generic", "hi"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.starts_with("{\"name\": \"find\", \"arguments\": {\"city\": "), "{stdout}");
     let (code, _, stderr) = edgecall(&model, folder.path(), &["--dialect", "klingon", "hi"]);
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("possible values: hermes, llama3"), "{stderr}");
+    assert!(stderr.contains("hermes, llama3"), "{stderr}");
 }
 
 /// SmolLM2-135M-Instruct (`scripts/fetch_smollm2`): a model without tool training.
@@ -161,11 +162,11 @@ fn smollm2_makes_valid_calls() {
     let hermes = dialect::named("hermes");
     for text in ["What is the weather in Paris?", "Tell Anna that I will be late.", "東京の天気は？"] {
         for (seed, temperature, dialect) in
-            [(0, 0.0, None), (0, 0.0, hermes), (1, 1.0, None), (2, 1.5, None), (2, 1.5, hermes)]
+            [(0, 0.0, None), (0, 0.0, hermes.clone()), (1, 1.0, None), (2, 1.5, None), (2, 1.5, hermes.clone())]
         {
             let settings = Settings {
                 sampling: Sampling { temperature, seed, ..Sampling::default() },
-                dialect,
+                dialect: dialect.clone().map_or(Wanted::Auto, Wanted::Given),
                 ..settings()
             };
             let answer = call::call(&model, &set, &question(text), &settings).unwrap();

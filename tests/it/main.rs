@@ -53,6 +53,8 @@ mod command_line;
 mod content;
 /// A conversion gives the same bytes for the same input, whatever the threads and shards.
 mod convert;
+/// Call formats are derived from chat templates, and written as the templates write them.
+mod derived;
 /// The call format is detected from the chat template, and its grammar accepts no other format.
 #[cfg(feature = "engine")]
 mod dialect;
@@ -103,6 +105,9 @@ mod layering;
 mod models;
 /// Changed seeds of every kind of input that comes from others end in a value or an error.
 mod mutated;
+/// Calls whose arguments are not JSON: grammar, checks and reading.
+#[cfg(feature = "engine")]
+mod notation;
 /// Numbers past 64 bits are taken and refused by all of their digits.
 #[cfg(feature = "engine")]
 mod numbers;

@@ -18,9 +18,10 @@ use crate::{
     },
     runtime::{self, Completion, DecodeMode, Finish, Limits, Prefix, Sampler, Sampling, Session, generate},
     schema::KeyOrder,
-    tools::{ToolCall, ToolSet, dialect::Dialect, turn::Turn},
+    dialect::{Dialect, turn::Turn},
+    tools::{ToolCall, ToolSet},
 };
-use std::{ops::ControlFlow, rc::Rc};
+use std::{ops::ControlFlow, rc::Rc, sync::Arc};
 
 /// Prompt of one case.
 pub(super) struct Prompt {
@@ -36,7 +37,7 @@ pub(super) struct CaseRunner<'m> {
     pub(super) prompts: Rc<[Prompt]>,
     threads: usize,
     settings: Settings,
-    dialect: &'static dyn Dialect,
+    dialect: Arc<Dialect>,
     prefix: Prefix<'m>,
     host: String,
 }
@@ -53,7 +54,7 @@ impl<'m> CaseRunner<'m> {
         let loaded = config.loaded;
         let model = &loaded.model;
         let renderer = Renderer::new(model.vocabulary(), dataset, &settings.calls)?;
-        let dialect = renderer.dialect();
+        let dialect = renderer.dialect().clone();
         let render = |case: &Case| {
             let text = renderer.prompt(case)?;
             let tokens = text.tokenize(model.vocabulary())?;
@@ -122,7 +123,7 @@ impl<'m> CaseRunner<'m> {
     pub(super) fn gold(&self, case: usize, dataset: &Dataset) -> Result<Option<Vec<i32>>> {
         let Some(eos) = self.loaded.model.vocabulary().eos() else { return Ok(None) };
         let Some(gold) = &dataset.cases[case].gold else { return Ok(None) };
-        let answer = match self.dialect.name() {
+        let answer = match self.dialect.name.as_str() {
             // The exact format of the published fine-tuned models, line breaks included.
             "hermes" => gold.render(Style::Student),
             _ => match ToolCall::from_text(&gold.name, &json::dumps(&gold.arguments)) {
@@ -203,7 +204,7 @@ impl<'m> CaseRunner<'m> {
         Ok(Answer {
             key,
             text: String::from_utf8_lossy(&text).into_owned(),
-            dialect: Some(self.dialect),
+            dialect: Some(self.dialect.clone()),
             tokens,
             finish: finish.to_owned(),
             cost,
@@ -223,7 +224,7 @@ impl<'m> CaseRunner<'m> {
             return self.generate_answer(mode, tools, "", &mut sampler, limits);
         }
         let prompt = &self.prompts[case].text;
-        let task = reasoning::Task { model, prompt, dialect: Some(self.dialect), is_call: true };
+        let task = reasoning::Task { model, prompt, dialect: Some(&self.dialect), is_call: true };
         let reasoned = reasoning::reason(&task, self.prefix.session(), &mut sampler, limits)?;
         let Reasoning { completion: thought, answer_prefix, .. } = reasoned;
         if thought.finish != Finish::Stop {
@@ -231,7 +232,7 @@ impl<'m> CaseRunner<'m> {
         }
         let limits = Limits { tokens: limits.tokens.saturating_sub(thought.decoded), ..limits };
         let prefix = answer_prefix.unwrap_or_default();
-        let answer = self.generate_answer(mode, tools, prefix, &mut sampler, limits)?;
+        let answer = self.generate_answer(mode, tools, &prefix, &mut sampler, limits)?;
         let text = answer.text.strip_prefix(prefix.as_bytes()).unwrap_or(&answer.text).to_vec();
         Ok(Completion {
             text,
@@ -246,7 +247,7 @@ impl<'m> CaseRunner<'m> {
         &mut self,
         mode: Mode,
         tools: &ToolSet,
-        prefix: &'static str,
+        prefix: &str,
         sampler: &mut Sampler,
         limits: Limits,
     ) -> Result<Completion> {
@@ -261,7 +262,7 @@ impl<'m> CaseRunner<'m> {
             Mode::Any => KeyOrder::Any,
             Mode::Schema => KeyOrder::Schema,
         };
-        let mut turn = Turn::new(tools, self.dialect, key_order)?;
+        let mut turn = Turn::new(tools, &self.dialect, key_order)?;
         turn.set_prefix(prefix);
         let mut constraint = call::constraint(model.compiler()?, &turn)?;
         let reader = |_: &[u8]| ControlFlow::Continue(());

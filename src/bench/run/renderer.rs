@@ -5,8 +5,9 @@ use crate::{
     bench::{Case, Dataset, Result},
     call::{self, PromptTemplate, RenderedPrompt, Request, Think, ToolFormat},
     runtime::Vocabulary,
-    tools::dialect::Dialect,
+    dialect::{Dialect, Wanted},
 };
+use std::sync::Arc;
 
 /// Renders prompts with the model's own chat template, or another in its place.
 pub(super) struct Renderer<'v> {
@@ -28,7 +29,7 @@ impl<'v> Renderer<'v> {
             Some(case) => {
                 let conversation = dataset.conversation(case);
                 let request = Request::new(&conversation, Some(case.tools()));
-                template.tool_format(vocabulary, &request, None)?
+                template.tool_format(vocabulary, &request, &Wanted::Auto)?
             }
             None => None,
         };
@@ -37,8 +38,8 @@ impl<'v> Renderer<'v> {
     }
 
     /// Format in which the model writes tool calls.
-    pub(super) fn dialect(&self) -> &'static dyn Dialect {
-        self.tool_format.dialect
+    pub(super) fn dialect(&self) -> &Arc<Dialect> {
+        &self.tool_format.dialect
     }
 
     /// Renders the prompt of a case.

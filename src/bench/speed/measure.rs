@@ -14,7 +14,7 @@ use crate::{
         draft::BatchCost, generate, kernels,
     },
     schema::KeyOrder,
-    tools::turn::Turn,
+    dialect::{Wanted, turn::Turn},
 };
 use serde::Serialize;
 use std::{
@@ -268,9 +268,9 @@ fn call_times(model: &Model, example: &Example, options: &Options, costs: &Batch
     let request = Request::new(conversation, Some(tools));
     let format = PromptTemplate::default();
     let vocabulary = model.vocabulary();
-    let tool_format = format.tool_format(vocabulary, &request, None)?.ok_or(call::Error::NoTemplate)?;
+    let tool_format = format.tool_format(vocabulary, &request, &Wanted::Auto)?.ok_or(call::Error::NoTemplate)?;
     let prompt = format.render(vocabulary, &request, Some(&tool_format), Think::Off)?.tokenize(vocabulary)?;
-    let turn = Turn::new(tools, tool_format.dialect, KeyOrder::Any)?;
+    let turn = Turn::new(tools, &tool_format.dialect, KeyOrder::Any)?;
     let compiler = model.compiler()?;
     // Twice the length of a good model's call; a model that does not stop is cut off here.
     let budget = 128;

@@ -21,8 +21,9 @@ use crate::{
     bench::{Result, data::Dataset, score::stats::quantile},
     call::{self, PromptTemplate, Request, Think},
     runtime::Vocabulary,
-    tools::dialect::Dialect,
+    dialect::{Dialect, Wanted},
 };
+use std::sync::Arc;
 
 /// A tokenized prompt.
 struct Prompt {
@@ -32,7 +33,7 @@ struct Prompt {
 }
 
 /// Prompts of all cases, with the model's call format.
-fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn Dialect, Vec<Prompt>)> {
+fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(Arc<Dialect>, Vec<Prompt>)> {
     let format = PromptTemplate::default();
     let mut tool_format = None;
     let mut prompts = Vec::new();
@@ -40,7 +41,7 @@ fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn D
         let conversation = dataset.conversation(case);
         let request = Request::new(&conversation, Some(case.tools()));
         if tool_format.is_none() {
-            tool_format = format.tool_format(vocabulary, &request, None)?;
+            tool_format = format.tool_format(vocabulary, &request, &Wanted::Auto)?;
         }
         let text = format.render(vocabulary, &request, tool_format.as_ref(), Think::Off)?;
         let tokens = text.tokenize(vocabulary)?;

@@ -40,5 +40,7 @@ mod value;
 
 pub(super) use environment::environment;
 pub(super) use error::{RaisedError, python_error};
+pub(super) use number::float_repr;
 pub(super) use rewrite::rewrite;
+pub(super) use text::is_printable;
 pub(super) use value::from_json;

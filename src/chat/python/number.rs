@@ -1,7 +1,7 @@
 //! Printing, rounding and parsing of numbers as in Python.
 
 /// `repr(float)`: the shortest digits that round-trip; with an exponent below 1e-4 and from 1e16 on.
-pub(super) fn float_repr(value: f64) -> String {
+pub(in crate::chat) fn float_repr(value: f64) -> String {
     if value.is_nan() {
         return "nan".into();
     }

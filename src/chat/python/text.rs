@@ -217,7 +217,7 @@ fn write_quoted(out: &mut Metered, text: &str) -> Result<(), Error> {
 }
 
 /// `str.isprintable` of a character: true if `repr` does not escape it.
-pub(super) fn is_printable(c: char) -> bool {
+pub(in crate::chat) fn is_printable(c: char) -> bool {
     if c.is_ascii() {
         return (' '..='~').contains(&c);
     }

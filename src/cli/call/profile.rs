@@ -5,7 +5,7 @@ use super::{
     settings::{KeyOrderArg, ThinkArg},
 };
 use anyhow::Context;
-use edgecall::{
+use edgecall::{dialect::Wanted, 
     call::{Choice, RequestFields},
     profile::{Profile, Thinking, ToolChoice},
     schema::KeyOrder,
@@ -75,7 +75,7 @@ impl Args {
             Thinking::Off => ThinkArg::Off,
             Thinking::Auto => ThinkArg::Auto,
         }));
-        self.dialect = self.dialect.take().or_else(|| profile.dialect.clone());
+        self.dialect = self.dialect.take().or_else(|| profile.dialect.clone().map(Wanted::Named));
         for (key, value) in &profile.template_arguments {
             if !self.template_arg.iter().any(|(given, _)| given == key) {
                 self.template_arg.push((key.clone(), value.clone()));
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!((sampling.seed, settings.max_tokens, sampling.top_k), (7, 50, 0));
         assert_eq!((sampling.temperature, sampling.top_p, sampling.min_p), (0.7, 0.8, 0.1));
         assert_eq!((settings.think, args.key_order()), (Think::On, KeyOrder::Schema));
-        assert_eq!(settings.dialect.unwrap().name(), "llama3");
+        assert_eq!(matches!(settings.dialect, Wanted::Named(name) if name == "llama3"), true);
         assert_eq!(args.parallel.unwrap().get(), 2);
         let arguments: std::collections::BTreeMap<_, _> = args.template_arg.into_iter().collect();
         assert_eq!(json!(arguments), json!({"a": 10, "b": 12, "c": 3}));

@@ -1,15 +1,15 @@
 //! Settings of a call from its arguments.
 
 use super::Args;
-use clap::{ValueEnum, builder::PossibleValuesParser};
+use clap::ValueEnum;
 use edgecall::{
     call::{Draft, RequestFields, Settings, Think},
     memory::Repack,
     runtime::{Options, Sampling, draft::MAX_DRAFT},
     schema::KeyOrder,
-    tools::dialect::{self, DIALECTS},
+    dialect::{self, Dialect, Wanted},
 };
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, sync::Arc};
 
 /// Argument of `--think`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -107,19 +107,35 @@ pub fn settings(args: &Args) -> Settings {
             seed: args.seed.unwrap_or_default(),
         },
         max_tokens: args.max_tokens.map_or(512, NonZeroUsize::get),
-        dialect: args.dialect.as_deref().and_then(dialect::named),
+        dialect: args.dialect.clone().unwrap_or_default(),
         session: Options { n_ctx: args.ctx, ..args.context.options() },
         force: args.force,
         exact: args.exact,
         allow_repetition: args.allow_repetition,
         draft: args.draft,
         on_prefill: None,
+        on_note: None,
     }
 }
 
-/// Parser for names of dialects.
-pub fn dialects() -> PossibleValuesParser {
-    PossibleValuesParser::new(DIALECTS.iter().map(|dialect| dialect.name()))
+/// Parses a dialect: a name, `auto`, `strict`, or a file.
+pub fn dialect(text: &str) -> Result<Wanted, String> {
+    match text {
+        "auto" => return Ok(Wanted::Auto),
+        "strict" => return Ok(Wanted::Strict),
+        name if dialect::named(name).is_some() => return Ok(Wanted::Named(name.to_owned())),
+        _ => {}
+    }
+    if !text.ends_with(".json") {
+        let names = dialect::names().join(", ");
+        return Err(format!("the known dialects are {names}; others are read from a file FILE.json"));
+    }
+    let bytes = std::fs::read(text).map_err(|error| error.to_string())?;
+    let dialect = Dialect::parse(&bytes).map_err(|error| match std::error::Error::source(&error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    })?;
+    Ok(Wanted::Given(Arc::new(dialect)))
 }
 
 /// Parses the length of drafts.

@@ -10,12 +10,13 @@ use crate::{
     files,
     hash::hex,
     runtime::Vocabulary,
-    tools::dialect::Dialect,
+    dialect::{Dialect, Wanted},
 };
 use sha2::{Digest, Sha256};
 use std::{
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Limit on the size of a template file. No chat template is this long, but a path may name a device without an end.
@@ -74,7 +75,7 @@ impl Template {
             return Err(wrong("the chat template is empty"));
         }
         let ends = ENDS.iter().filter(|end| text.contains(**end)).map(|end| (*end).to_owned()).collect();
-        let tool_format = ToolFormat::detect(&text, None)?;
+        let tool_format = ToolFormat::detect(&text, &Wanted::Auto, &|_| true)?;
         Ok(Template {
             path: path.to_path_buf(),
             text,
@@ -104,7 +105,9 @@ impl Template {
         ends.extend(ENDS.iter().filter(|end| ends_turn(end)).map(|end| (*end).to_owned()));
         let mut seen = std::collections::BTreeSet::new();
         ends.retain(|end| !end.is_empty() && seen.insert(end.clone()));
-        let tool_format = ToolFormat::detect(&text, None)?;
+        let tool_format = ToolFormat::detect(&text, &Wanted::Auto, &|text| {
+            vocabulary.tokenize(text, true).is_ok_and(|tokens| tokens.len() == 1)
+        })?;
         Ok(Template {
             path: path.to_path_buf(),
             text,
@@ -132,8 +135,8 @@ impl Template {
     }
 
     /// Format in which a model with this template writes tool calls.
-    pub(super) fn dialect(&self) -> &'static dyn Dialect {
-        self.tool_format.dialect
+    pub(super) fn dialect(&self) -> &Arc<Dialect> {
+        &self.tool_format.dialect
     }
 
     /// Stop texts of an answer; at most four, OpenAI's limit.

@@ -1,0 +1,259 @@
+use super::*;
+use crate::dialect::{Count, Encoding, JsonStyle, KeyForm, Members, Nested, TextPlace, Thought};
+
+/// A chat in which CALLS stands for the calls of a turn.
+const CHAT: &str = "\
+    {%- if tools %}<|sys|>{{ tools | tojson }}<|end|>\n{% endif %}\
+    {%- for m in messages %}<|{{ m.role }}|>\n{{ m.content }}CALLS<|end|>\n{% endfor %}\
+    {%- if add_generation_prompt %}<|assistant|>\n{% endif %}";
+
+fn derived(calls: &str) -> Result<Derived, NotDerived> {
+    derive(&Template::new(&CHAT.replace("CALLS", calls)).unwrap())
+}
+
+fn dialect(calls: &str) -> Dialect {
+    derived(calls).unwrap_or_else(|error| panic!("{calls}: {error}")).dialect
+}
+
+/// The calls of a turn, each written by `call`, with `between` two of them.
+fn each(call: &str, between: &str) -> String {
+    format!(
+        "{{%- for c in m.tool_calls %}}{{%- set f = c.function %}}{{%- if not loop.first %}}{{{{ '{between}' }}}}{{% endif %}}{call}\
+         {{%- endfor %}}"
+    )
+}
+
+fn text(text: &str) -> Piece {
+    Piece::Text(text.to_owned())
+}
+
+fn name() -> Piece {
+    Piece::Name(crate::dialect::NameForm::Plain)
+}
+
+fn members(dialect: &Dialect) -> &Members {
+    match &dialect.arguments {
+        Arguments::Members(members) => members,
+        Arguments::Json(_) => panic!("{dialect:?}"),
+    }
+}
+
+#[test]
+fn json_arguments_are_found_in_every_style() {
+    for (filter, style) in [
+        ("tojson", JsonStyle::Spaced),
+        ("tojson(separators=(',', ':'))", JsonStyle::Compact),
+        ("tojson(ensure_ascii=true)", JsonStyle::Ascii),
+        ("tojson(sort_keys=true)", JsonStyle::Sorted),
+        ("tojson(indent=2)", JsonStyle::Indented { by: 2, base: 0 }),
+        ("tojson(indent=4) | indent(8)", JsonStyle::Indented { by: 4, base: 8 }),
+    ] {
+        let call = format!("<f={{{{ f.name }}}}>{{{{ f.arguments | {filter} }}}}</f>");
+        let dialect = dialect(&each(&call, ""));
+        assert_eq!(dialect.arguments, Arguments::Json(style), "{filter}");
+        assert_eq!(dialect.first, [text("<f="), name(), text(">")]);
+        assert_eq!(dialect.next.unwrap(), [text("</f><f="), name(), text(">")]);
+        assert_eq!(dialect.last, [text("</f>")]);
+        assert_eq!(dialect.text, TextPlace::Before { open: String::new(), close: String::new() });
+    }
+}
+
+#[test]
+fn arguments_are_handed_over_as_text_where_the_template_joins_them() {
+    let Derived { handover, dialect, .. } =
+        derived(&each("<f={{ f.name }}>{{ f.arguments }}</f>", "")).unwrap();
+    assert!(handover.text_arguments);
+    assert_eq!(dialect.arguments, Arguments::Json(JsonStyle::Spaced));
+    let object = derived(&each("<f={{ f.name }}>{{ f.arguments | tojson }}</f>", "")).unwrap();
+    assert!(!object.handover.text_arguments);
+}
+
+#[test]
+fn xml_parameters_are_raw_text_and_python_words() {
+    let value = "{{ v | tojson if v is mapping or (v is iterable and v is not string) else v | string }}";
+    let call = format!(
+        "<call>\n<function={{{{ f.name }}}}>\n{{% for k, v in f.arguments | items %}}<parameter={{{{ k }}}}>\n{value}\n</parameter>\n{{% endfor %}}</function>\n</call>"
+    );
+    let dialect = dialect(&each(&call, "\\n"));
+    assert_eq!(dialect.first, [text("<call>\n<function="), name(), text(">\n")]);
+    assert_eq!(dialect.last, [text("</function>\n</call>")]);
+    let next = [text("</function>\n</call>\n<call>\n<function="), name(), text(">\n")];
+    assert_eq!(dialect.next.as_deref().unwrap(), next);
+    let members = members(&dialect);
+    assert_eq!(
+        [&members.open, &members.separator, &members.close],
+        ["<parameter=", "\n</parameter>\n<parameter=", "\n</parameter>\n"]
+    );
+    let values = &members.values;
+    assert_eq!(values.string.encoding, Encoding::Raw);
+    assert_eq!(values.boolean.encoding, Encoding::Python);
+    assert_eq!(values.null.encoding, Encoding::Python);
+    assert_eq!(values.array.encoding, Encoding::Json(JsonStyle::Spaced));
+    assert_eq!(values.object.before, [text(">\n")]);
+}
+
+#[test]
+fn the_text_between_key_and_value_may_tell_the_type() {
+    let call = "<i n=\"{{ f.name }}\">{% for k, v in f.arguments | items %}<p n=\"{{ k }}\" s=\"{{ 'true' if v is string else 'false' }}\">{{ v if v is string else v | tojson }}</p>{% endfor %}</i>";
+    let dialect = dialect(&each(call, ""));
+    let values = &members(&dialect).values;
+    assert_eq!(values.string.before, [text("\" s=\"true\">")]);
+    assert_eq!(values.null.before, [text("\" s=\"false\">")]);
+    assert_eq!(values.array.encoding, Encoding::Json(JsonStyle::Spaced));
+    assert_eq!(members(&dialect).open, "<p n=\"");
+}
+
+#[test]
+fn elements_named_by_keys_repeat_the_key() {
+    let call = "<i n=\"{{ f.name }}\">{% for k, v in f.arguments | items %}<{{ k }}>{{ v if v is string else v | tojson }}</{{ k }}>{% endfor %}</i>";
+    let dialect = dialect(&each(call, ""));
+    let values = &members(&dialect).values;
+    assert_eq!(values.string.after, [text("</"), Piece::Key, text(">")]);
+    assert_eq!(members(&dialect).separator, "<");
+    assert_eq!(members(&dialect).close, "");
+}
+
+#[test]
+fn python_calls_have_unescaped_or_escaped_strings() {
+    let value = |string: &str| {
+        format!("{{{{ {string} if v is string else (v | tojson if v is mapping else v | string) }}}}")
+    };
+    for (string, encoding) in [
+        ("\"'\" ~ v ~ \"'\"", Encoding::PythonString { escaped: false }),
+        ("v | tojson", Encoding::Json(JsonStyle::Spaced)),
+        ("[v] | string | replace('[', '', 1) | replace(']', '', 1)", Encoding::Python),
+    ] {
+        let arguments = format!(
+            "{{% for k, v in f.arguments | items %}}{{{{ ', ' if not loop.first }}}}{{{{ k }}}}={}{{% endfor %}}",
+            value(string)
+        );
+        let calls = each(&format!("{{{{ f.name }}}}({arguments})"), ", ");
+        let dialect = dialect(&format!("{{% if m.tool_calls %}}<s>[{calls}]<e>{{% endif %}}"));
+        let members = members(&dialect);
+        if encoding != Encoding::Python {
+            assert_eq!(members.values.string.encoding, encoding, "{string}");
+        }
+        assert_eq!(members.key, KeyForm::Identifier);
+        assert_eq!(members.values.array.encoding, Encoding::Python);
+        assert_eq!(members.separator, ", ");
+        assert_eq!(dialect.next.as_deref().unwrap(), [text("), "), name(), text("(")]);
+        assert_eq!(dialect.last, [text(")]<e>")]);
+    }
+}
+
+#[test]
+fn delimited_texts_and_bare_keys_are_sorted() {
+    let chat = "\
+        {%- macro write(v) %}\
+        {%- if v is string %}<q>{{ v }}<q>{% elif v is none %}None{% elif v is boolean %}{{ 'true' if v else 'false' }}\
+        {%- elif v is mapping %}{{ '{' }}{% for k, w in v | dictsort %}{{ ',' if not loop.first }}{{ k }}:{{ write(w) }}{% endfor %}{{ '}' }}\
+        {%- elif v is iterable %}[{% for w in v %}{{ ',' if not loop.first }}{{ write(w) }}{% endfor %}]\
+        {%- else %}{{ v }}{% endif %}{% endmacro %}";
+    let calls = each("<c>call:{{ f.name }}{{ write(f.arguments) }}</c>", "");
+    let template = format!("{chat}{}", CHAT.replace("CALLS", &calls));
+    let dialect = derive(&Template::new(&template).unwrap()).unwrap().dialect;
+    assert_eq!(dialect.first, [text("<c>call:"), name(), text("{")]);
+    assert_eq!(dialect.last, [text("}</c>")]);
+    let members = members(&dialect);
+    assert!(members.sorted);
+    assert_eq!(members.values.string.encoding, Encoding::Delimited { delimiter: "<q>".into() });
+    let nested = Nested { delimiter: "<q>".into(), null: "None".into(), sorted: true };
+    assert_eq!(members.values.object.encoding, Encoding::Nested(nested));
+    assert_eq!([&members.open, &members.separator, &members.close], ["", ",", ""]);
+}
+
+#[test]
+fn ids_and_counters_are_slots() {
+    let call =
+        "{\"name\": \"{{ f.name }}\", \"arguments\": {{ f.arguments | tojson }}, \"id\": \"{{ c.id }}\"}";
+    let calls = format!("{{% if m.tool_calls %}}[C][{}]{{% endif %}}", each(call, ", "));
+    let with_ids = dialect(&calls);
+    let id = |previous| Piece::Id { length: 9, previous };
+    assert_eq!(with_ids.last, [text(", \"id\": \""), id(false), text("\"}]")]);
+    assert_eq!(with_ids.next.unwrap()[..2], [text(", \"id\": \""), id(true)]);
+
+    let call = "<b>functions.{{ f.name }}:{{ loop.index0 }}<a>{{ f.arguments | tojson }}<e>";
+    let counted = dialect(&format!("{{% if m.tool_calls %}}<s>{}<z>{{% endif %}}", each(call, "")));
+    assert_eq!(counted.count, Some(Count { start: 0, conversation: false }));
+    assert_eq!(counted.first, [text("<s><b>functions."), name(), text(":"), Piece::Count, text("<a>")]);
+
+    let conversation = "{% set n = namespace(i=3) %}".to_owned()
+        + &CHAT.replace(
+            "CALLS",
+            &each("<b {{ n.i }} {{ f.name }}>{{ f.arguments | tojson }}<e>{% set n.i = n.i + 1 %}", ""),
+        );
+    let counted = derive(&Template::new(&conversation).unwrap()).unwrap().dialect;
+    assert_eq!(counted.count, Some(Count { start: 3, conversation: true }));
+}
+
+#[test]
+fn an_id_that_stands_in_the_names_place_holds_the_name() {
+    let Derived { handover, dialect, .. } =
+        derived(&each("<b>{{ c.id }}<a>{{ f.arguments | tojson }}<e>", "")).unwrap();
+    assert!(handover.id_holds_name);
+    assert_eq!(dialect.count, Some(Count { start: 0, conversation: true }));
+    assert_eq!(dialect.first, [text("<b>functions."), name(), text(":"), Piece::Count, text("<a>")]);
+}
+
+#[test]
+fn a_single_call_is_all_where_others_are_refused_or_dropped() {
+    let call = "{% set f = m.tool_calls[0].function %}<f={{ f.name }}>{{ f.arguments | tojson }}</f>";
+    let dropped = derived(&format!("{{% if m.tool_calls %}}{call}{{% endif %}}")).unwrap();
+    assert_eq!(dropped.dialect.next, None);
+    let refuses = format!(
+        "{{% if m.tool_calls %}}{{% if m.tool_calls | length > 1 %}}{{{{ raise_exception('one') }}}}{{% endif %}}{call}{{% endif %}}"
+    );
+    assert_eq!(derived(&refuses).unwrap().dialect.next, None);
+}
+
+#[test]
+fn thoughts_are_found_and_an_open_one_is_ended() {
+    let call = each("<f={{ f.name }}>{{ f.arguments | tojson }}</f>", "");
+    let shown = CHAT.replace(
+        "{{ m.content }}CALLS",
+        &format!(
+            "{{% if m.reasoning_content %}}<think>\n{{{{ m.reasoning_content }}}}\n</think>\n\n{{% endif %}}{{{{ m.content }}}}{call}"
+        ),
+    );
+    let thought = derive(&Template::new(&shown).unwrap()).unwrap().dialect.thought;
+    let expected = Thought { open: "<think>\n".into(), close: "\n</think>\n\n".into(), none: String::new() };
+    assert_eq!(thought, Some(expected));
+
+    // The prompt opens a thought, whatever the switch says, and the history closes it.
+    let opened = CHAT
+        .replace(
+            "{{ m.content }}CALLS",
+            &format!(
+                "{{% if m.role == 'assistant' %}}<think>\n{{{{ m.reasoning_content }}}}\n</think>\n\n{{% endif %}}{{{{ m.content }}}}{call}"
+            ),
+        )
+        .replace("{%- if add_generation_prompt %}<|assistant|>\n", "{%- if add_generation_prompt %}<|assistant|>\n<think>\n");
+    let dialect = derive(&Template::new(&opened).unwrap()).unwrap().dialect;
+    assert_eq!(dialect.first[0], text("<f="));
+    let close = "\n</think>\n\n".to_owned();
+    assert_eq!(dialect.thought, Some(Thought { open: String::new(), close: close.clone(), none: close }));
+}
+
+#[test]
+fn a_token_that_ends_turns_with_calls_is_no_part_of_the_frame() {
+    let calls = each("<f={{ f.name }}>{{ f.arguments | tojson }}</f>", "");
+    let dialect = dialect(&format!("{{% if m.tool_calls %}}{calls}<|eom_id|>{{% endif %}}"));
+    assert_eq!(dialect.last, [text("</f>")]);
+    assert_eq!(dialect.end, ["<|eom_id|>"]);
+}
+
+#[test]
+fn what_cannot_be_told_is_given_up_with_a_reason() {
+    assert_eq!(derived(""), Err(NotDerived::NoName));
+    // Only the name is shown.
+    assert!(derived(&each("<f={{ f.name }}>", "")).is_err());
+    // Texts in upper case are in no known encoding.
+    let loud = "<f={{ f.name }}>{% for k, v in f.arguments | items %}<p={{ k }}>{{ v | string | upper }}</p>{% endfor %}</f>";
+    assert!(derived(&each(loud, "")).is_err());
+    let refusal = "{% if m.tool_calls %}{{ raise_exception('no calls') }}{% endif %}";
+    let error = derived(refusal).unwrap_err();
+    assert!(error.to_string().contains("no calls"), "{error}");
+    // Wherever it stands in a text, `x` is doubled: no single question shows it, the last step does.
+    let odd = "<f={{ f.name }}>{{ f.arguments | tojson | replace('(f(x))', '((f(x)))') }}</f>";
+    assert!(matches!(derived(&each(odd, "")), Err(NotDerived::Differs(_))));
+}

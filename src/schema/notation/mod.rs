@@ -1,0 +1,26 @@
+//! Syntax of an object's members and of the values in them, where it is not JSON with a space behind `,` and `:`.
+//!
+//! Literal texts in the rules that come from a notation are marked, since they may hold special tokens of a vocabulary:
+//! whoever compiles the rules replaces the marks, see [`Literal`].
+
+mod key_types;
+mod literals;
+mod members;
+mod strings;
+mod style;
+mod style_reader;
+mod text;
+mod transcoder;
+mod value;
+mod words;
+
+pub use key_types::KeyTypes;
+pub use literals::{Literal, replace_literals};
+pub(super) use literals::{marked, until};
+pub(super) use members::KINDS;
+pub use members::{Members, Notation};
+pub use style::Style;
+pub(super) use text::untyped as read_untyped;
+pub use transcoder::{Reading, Transcoder};
+pub use value::{Form, KeySyntax, Part, ValueSyntax};
+pub(super) use words::{NULLS, TRUTHS};
