@@ -89,9 +89,12 @@ pub(super) fn find(probe: &Probe<'_>, frame: &Frame) -> Result<Beside, NotDerive
             close: close.to_owned(),
             none: none.clone(),
         }),
-        None => ends_in_thought(probe, &none, |thinking| {
-            cut("", None, thinking).and_then(|cut| cut.head.strip_suffix(bare).map(str::to_owned))
-        }),
+        None => {
+            notes.push("a thought is left out of the history".into());
+            ends_in_thought(probe, &none, |thinking| {
+                cut("", None, thinking).and_then(|cut| cut.head.strip_suffix(bare).map(str::to_owned))
+            })
+        }
     };
     Ok(Beside { text: place, thought, lead, notes })
 }

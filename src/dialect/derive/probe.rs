@@ -319,7 +319,7 @@ impl<'t> Probe<'t> {
         let prompt = self.prompt(ask.thinking).unwrap_or_default();
         let start = parted(prompt, text);
         let end = match (&full, &alone) {
-            (Some(full), Some(alone)) => self.end(full, alone, start),
+            (Some(full), Some(alone)) => self.end(full, alone, start, ask),
             (Some(full), None) => full[start..].find(&self.words.result).map_or(full.len(), |at| start + at),
             _ => text.len(),
         };
@@ -330,7 +330,7 @@ impl<'t> Probe<'t> {
     }
 
     /// Where the turn ends in `full`, which goes on, by `alone`, which does not.
-    fn end(&self, full: &str, alone: &str, start: usize) -> usize {
+    fn end(&self, full: &str, alone: &str, start: usize, ask: &Ask<'_>) -> usize {
         let same = common(full, alone);
         if same == alone.len() {
             return same;
@@ -345,7 +345,11 @@ impl<'t> Probe<'t> {
                 return start + found + alone.len() - at;
             }
         }
-        same.max(start)
+        // The two differ before they end: the first mark behind what they share is the end.
+        let same = same.max(start);
+        let last = start + self.last_word(&full[start..same], ask);
+        let results = full[last..].find(&self.words.result).map_or(full.len(), |at| last + at);
+        self.marks().cut(&full[..results], last, &self.front).unwrap_or(same)
     }
 
     /// The end of the last word of the calls in `turn`.
