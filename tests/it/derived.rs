@@ -4,7 +4,7 @@ use crate::shared::shared;
 use edgecall::{
     chat::{LocalTime, RenderOptions, Template},
     dialect::{
-        Arguments, Dialect, Encoding, Piece, TextPlace, Turn, WrittenCall,
+        Arguments, Encoding, Piece, TextPlace, Turn, WrittenCall,
         derive::{Derived, NotDerived, derive},
     },
 };
