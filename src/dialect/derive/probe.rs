@@ -14,6 +14,8 @@ pub(super) const FUEL: u64 = 2_000_000;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Longest rendering that is looked at.
 const MAX_BYTES: usize = 1 << 20;
+/// Longest end of a conversation that is looked for in another. Usual ones have some hundred bytes.
+const MAX_COMPARED: usize = 16 << 10;
 
 /// Words that no template holds.
 #[derive(Clone, Debug)]
@@ -335,13 +337,11 @@ impl<'t> Probe<'t> {
         if same == alone.len() {
             return same;
         }
-        // The last turn has something that the same turn lacks when others follow.
-        let holds = |tail: &str| tail.contains(&self.words.prefix);
-        let last = alone.rfind(&self.words.prefix).unwrap_or(0);
-        for (at, _) in alone.char_indices().take_while(|(at, _)| *at <= last) {
-            if holds(&alone[at..])
-                && let Some(found) = full[start..].find(&alone[at..])
-            {
+        // The last turn has something that the same turn lacks when others follow: the longest end of it that is there, too,
+        // and holds a word.
+        let last = alone.rfind(&self.words.prefix).filter(|_| alone.len() <= MAX_COMPARED);
+        for (at, _) in alone.char_indices().take_while(|(at, _)| last.is_some_and(|last| *at <= last)) {
+            if let Some(found) = full[start..].find(&alone[at..]) {
                 return start + found + alone.len() - at;
             }
         }
