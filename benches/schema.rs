@@ -6,7 +6,8 @@ use edgecall::{
     call,
     runtime::{Compiler, Vocabulary},
     schema::{KeyOrder, Options, compile},
-    tools::{ToolSet, dialect, turn::Turn},
+    dialect::{self, turn::Turn},
+    tools::ToolSet,
 };
 use serde_json::{Value, json};
 use std::{env, hint::black_box, path::Path};
@@ -121,7 +122,7 @@ fn calls(c: &mut Criterion) {
         let turn = || {
             let tools = ToolSet::parse(black_box(&tools)).expect("they are tools");
             call::check_tools(&tools, KeyOrder::Any).expect("their schemas can be used");
-            Turn::new(&tools, dialect, KeyOrder::Any).expect("their names can be written")
+            Turn::new(&tools, &dialect, KeyOrder::Any).expect("their names can be written")
         };
         group.bench_function(format!("{name}: to the first token"), |b| {
             b.iter(|| drop(call::constraint(&compiler, &turn()).expect("it is a grammar")));

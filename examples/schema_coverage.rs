@@ -17,7 +17,7 @@ use edgecall::{
         closing::{Closing, Way},
         constraint::Fixed,
     },
-    schema::{Compiled, Draft, Error, Options, Report, Status, Tracker, compile},
+    schema::{Compiled, Draft, Error, Follower, Options, Report, Status, compile},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
@@ -192,7 +192,7 @@ fn judge(row: &Row<'_>, compiler: &Compiler, args: &Args) -> Result<Outcome> {
     }
     let constrain = || {
         let constraint = Constraint::new(compiler, Box::new(Fixed(compiled.lark())))?;
-        let tracker = Tracker::new(compiled.checks.clone(), 0);
+        let tracker = Follower::new(compiled.checks.clone(), None);
         Ok::<_, edgecall::runtime::Error>(match args.grammar_only {
             true => constraint,
             false => constraint.with_validator(Box::new(tracker)),

@@ -4,7 +4,8 @@ use std::{
     collections::BTreeMap,
     io::{BufWriter, Write, stdout},
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,12 +17,12 @@ use edgecall::{
         self, Compiler, DecodeMode, Finish, Sampler, Sampling, Trust, Vocabulary, generate,
         sequence::Sequence,
     },
-    schema::KeyOrder,
-    tools::{
-        ToolSet,
-        dialect::{self, DIALECTS},
-        turn::Turn,
+    schema::{
+        KeyOrder,
+        notation::{Form, Notation, Part, Style},
     },
+    dialect::{Dialect, entries, turn::Turn},
+    tools::ToolSet,
 };
 use serde_json::{Map, Value, json};
 
@@ -44,6 +45,9 @@ struct Args {
     /// End a turn after this many tokens
     #[arg(long, default_value_t = 2_000)]
     max_tokens: usize,
+    /// Write the calls in the format of this file, or in one of these, instead of those known by name
+    #[arg(long, value_name = "FILE.json")]
+    dialect: Vec<PathBuf>,
     /// Print the tools and the text of each turn to stderr
     #[arg(long)]
     show: bool,
@@ -79,15 +83,18 @@ impl Random {
 
 /// Noise in place of a model: it leans to bytes that end something, the more the longer the text is,
 /// since noise alone would write strings without end.
-struct Noise {
+struct Noise<'c> {
+    compiler: &'c Compiler,
     random: Random,
     leaning: Vec<f32>,
+    /// Texts that end a value; the more of one is there, the likelier is its next byte.
+    ends: Vec<Vec<u8>>,
+    tokens: Vec<i32>,
     logits: Vec<f32>,
-    n_past: usize,
 }
 
-impl Noise {
-    fn new(compiler: &Compiler, n_vocab: usize, seed: u64) -> Noise {
+impl<'c> Noise<'c> {
+    fn new(compiler: &'c Compiler, n_vocab: usize, ends: Vec<Vec<u8>>, seed: u64) -> Noise<'c> {
         let leaning = (0..n_vocab as u32).map(|token| {
             let bytes = compiler.bytes(&[token]);
             match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
@@ -99,38 +106,48 @@ impl Noise {
             }
         });
         let leaning = leaning.collect();
-        let mut noise = Noise { random: Random::new(seed), leaning, logits: Vec::new(), n_past: 0 };
+        let random = Random::new(seed);
+        let mut noise = Noise { compiler, random, leaning, ends, tokens: Vec::new(), logits: Vec::new() };
         noise.step();
         noise
     }
 
     fn step(&mut self) {
-        let weight = self.n_past as f32 / 20.0;
+        let weight = self.tokens.len() as f32 / 20.0;
         let random = &mut self.random;
         let draw = |lean: &f32| (random.next() >> 40) as f32 / (1 << 20) as f32 + lean * weight;
         self.logits = self.leaning.iter().map(draw).collect();
+        let last: Vec<u32> = self.tokens.iter().rev().take(40).rev().map(|token| *token as u32).collect();
+        let text = self.compiler.bytes(&last);
+        for end in &self.ends {
+            let begun = (0..end.len()).rev().find(|n| text.ends_with(&end[..*n])).unwrap_or(0);
+            let next = usize::from(end[begun]);
+            if self.logits.len() <= 257 {
+                self.logits[next] += if begun > 0 { 12.0 + 3.0 * weight } else { 3.0 * weight };
+            }
+        }
     }
 }
 
-impl Sequence for Noise {
+impl Sequence for Noise<'_> {
     fn logits(&self) -> &[f32] {
         &self.logits
     }
 
     fn append(&mut self, tokens: &[i32]) -> Result<(), runtime::Error> {
-        self.n_past += tokens.len();
+        self.tokens.extend_from_slice(tokens);
         self.step();
         Ok(())
     }
 
     fn rewind(&mut self, n_past: usize) -> Result<(), runtime::Error> {
-        self.n_past = n_past;
+        self.tokens.truncate(n_past);
         self.step();
         Ok(())
     }
 
     fn n_past(&self) -> usize {
-        self.n_past
+        self.tokens.len()
     }
 
     fn n_ctx(&self) -> usize {
@@ -280,7 +297,10 @@ struct Tally {
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse();
+    run(&Args::parse(), &mut stdout().lock())
+}
+
+fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     let (compiler, n_vocab) = match &args.model {
         Some(path) => {
             let vocabulary = Vocabulary::load_with(path, Trust::Checked)?;
@@ -289,11 +309,15 @@ fn main() -> Result<()> {
         }
         None => (Compiler::for_bytes()?, 257),
     };
-    let mut out = BufWriter::new(stdout().lock());
+    let dialects = match args.dialect.as_slice() {
+        [] => entries::all().to_vec(),
+        files => files.iter().map(|path| dialect(path)).collect::<Result<_>>()?,
+    };
+    let mut out = BufWriter::new(out);
     let mut tally = Tally::default();
     for turn in args.skip..args.skip + args.turns {
         let started = Instant::now();
-        one(&args, turn, &compiler, n_vocab, &mut tally, &mut out)
+        one(args, turn, (&compiler, n_vocab), &dialects, &mut tally, &mut out)
             .with_context(|| format!("turn {turn} of seed {}", args.seed))?;
         let time = started.elapsed();
         if args.show {
@@ -319,11 +343,34 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// The format in a file.
+fn dialect(path: &Path) -> Result<Arc<Dialect>> {
+    let text = std::fs::read_to_string(path)?;
+    Ok(Arc::new(serde_json::from_str(&text).with_context(|| path.display().to_string())?))
+}
+
+/// The texts that end a string of a format, where it has no quotes.
+fn ends(dialect: &Dialect) -> Vec<Vec<u8>> {
+    let Ok(Notation::Members(members)) = dialect.notation() else { return Vec::new() };
+    let text = |parts: &[Part]| -> Vec<u8> {
+        parts.iter().flat_map(|part| if let Part::Text(text) = part { text.as_bytes() } else { b"" }).copied().collect()
+    };
+    let mut ends = vec![text(&members.values[0].after)];
+    ends.extend(members.values.iter().filter_map(|value| match &value.form {
+        Form::Styled(Style::Bare { delimiter }) => Some(delimiter.as_bytes().to_vec()),
+        Form::Styled(Style::Python) => Some(b"'".to_vec()),
+        Form::Cdata => Some(b"]]>".to_vec()),
+        _ => None,
+    }));
+    ends.retain(|end| !end.is_empty());
+    ends
+}
+
 fn one(
     args: &Args,
     nth: u64,
-    compiler: &Compiler,
-    n_vocab: usize,
+    (compiler, n_vocab): (&Compiler, usize),
+    dialects: &[Arc<Dialect>],
     tally: &mut Tally,
     out: &mut impl Write,
 ) -> Result<()> {
@@ -334,16 +381,19 @@ fn one(
         eprintln!("{}", Value::from(list.clone()));
     }
     let tools = ToolSet::from_value(Value::from(list))?;
-    let dialect = dialect::named(DIALECTS[random.below(DIALECTS.len())].name()).context("no dialect")?;
+    let dialect = &dialects[random.below(dialects.len())];
     let key_order = if random.one_in(8) { KeyOrder::Schema } else { KeyOrder::Any };
-    if call::check_tools(&tools, key_order).is_err() {
+    let written = || -> Result<()> {
+        tools.iter().try_for_each(|tool| Ok(tool.compiled_in(key_order, &dialect.notation()?).map(drop)?))
+    };
+    if call::check_tools(&tools, key_order).is_err() || written().is_err() {
         tally.refused += 1;
         return Ok(());
     }
     let turn = Turn::new(&tools, dialect, key_order)?.up_to(1 + random.below(3));
     let turn = if random.one_in(4) { turn.or_text() } else { turn };
     let mut constraint = call::constraint(compiler, &turn)?;
-    let mut noise = Noise::new(compiler, n_vocab, random.next());
+    let mut noise = Noise::new(compiler, n_vocab, ends(dialect), random.next());
     let mut sampler = Sampler::new(Sampling::default());
     let read = |_: &[u8]| ControlFlow::Continue(());
     let completion = match generate::constrained(
@@ -381,7 +431,7 @@ fn one(
     tally.called += 1;
     tally.backed_out += usize::from(completion.decoded > completion.tokens.len());
     for call in turn.split(&text).1 {
-        let call = dialect.parse(&call).with_context(|| text.clone())?;
+        let call = dialect.read_call_with(&call, Some(&tools)).with_context(|| text.clone())?;
         let tool = tools.get(call.name()).with_context(|| text.clone())?;
         let schema = Value::Object(tool.parameters().clone());
         writeln!(out, "{{\"schema\": {schema}, \"arguments\": {}}}", call.arguments_text())?;

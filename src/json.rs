@@ -132,20 +132,26 @@ pub fn nested_length(text: &[u8]) -> Option<usize> {
 /// The part of an incomplete object up to the end of its last complete member; `None` if `text` does not start
 /// with `{`.
 ///
-/// A number is complete once something follows it. The text is assumed to be JSON with a space after each colon
-/// and each comma.
+/// A number is complete once something follows it. The text is assumed to be JSON without blanks but those after
+/// colons and commas.
 pub fn complete_members(text: &[u8]) -> Option<&[u8]> {
     let mut end = (text.first() == Some(&b'{')).then_some(1)?;
     let mut at = end;
     while let Some(member) = text.get(at..).and_then(member_length) {
         end = at + member;
-        at = end + b", ".len();
+        at = end + 1 + blanks(&text[end..], 1);
     }
     Some(&text[..end])
 }
 
+/// Number of spaces in `text` from `at` on.
+fn blanks(text: &[u8], at: usize) -> usize {
+    text.iter().skip(at).take_while(|byte| **byte == b' ').count()
+}
+
 fn member_length(text: &[u8]) -> Option<usize> {
-    let start = string_length(text)? + b": ".len();
+    let key = string_length(text)?;
+    let start = key + 1 + blanks(text, key + 1);
     let value = text.get(start..)?;
     let length = match value.first()? {
         b'"' => string_length(value)?,

@@ -2,8 +2,8 @@
 
 use super::{Result, schema_validator::SchemaValidator};
 use crate::{
+    dialect::grammar::IncrementalGrammar,
     runtime::{self, Compiler, Constraint, constraint::Grammar},
-    tools::grammar::IncrementalGrammar,
 };
 
 /// Compiles the grammar of a call or a turn, with the checks of its values, into a constraint over the

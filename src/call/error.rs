@@ -101,7 +101,7 @@ pub enum Error {
         /// Name of the format.
         format: &'static str,
         /// Names of the supported formats.
-        supported: Vec<&'static str>,
+        supported: Vec<String>,
     },
     /// The messages cannot fit the context, whatever the tokenizer makes of them.
     #[error(

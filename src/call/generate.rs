@@ -58,7 +58,7 @@ pub(super) fn generate<'c>(
         if reasoning.completion.finish != Finish::Stop {
             return Err(Error::cut_off(call, &reasoning.completion, format.name(), &timings));
         }
-        if let Some(prefix) = reasoning.answer_prefix {
+        if let Some(prefix) = reasoning.answer_prefix.clone() {
             format = format.after(prefix);
         }
     }

@@ -18,7 +18,7 @@ pub(super) fn prepare(call: &Call<'_>) -> Result<Prepared> {
     let bytes = prompt_length::least_bytes(call.request.conversation);
     prompt_length::check_bytes(call.model, bytes, &call.settings.session)?;
     let tool_format =
-        call.template.tool_format(call.model.vocabulary(), call.request, call.settings.dialect)?;
+        call.template.tool_format(call.model.vocabulary(), call.request, call.settings.dialect.as_ref())?;
     Ok(Prepared { tool_format, started })
 }
 

@@ -1,8 +1,8 @@
 //! Step 2, prompt: conversation and tools -> the tokens of a prompt that fits the context, whose context fits the memory.
 
 use super::{Call, RenderedPrompt, Result, load, prepare::Prepared, prompt_length, prompt_template};
-use crate::{runtime::Model, tools::dialect::Dialect};
-use std::time::Duration;
+use crate::{dialect::Dialect, runtime::Model};
+use std::{sync::Arc, time::Duration};
 
 /// A rendered prompt.
 pub(super) struct Prompt {
@@ -11,7 +11,7 @@ pub(super) struct Prompt {
     /// Token ids.
     pub tokens: Vec<i32>,
     /// Syntax of tool calls; `None` if there is nothing to call.
-    pub dialect: Option<&'static dyn Dialect>,
+    pub dialect: Option<Arc<Dialect>>,
     /// Time for rendering and tokenizing.
     pub time: Duration,
 }
@@ -25,7 +25,7 @@ pub(super) fn prompt(call: &Call<'_>, prepared: &Prepared) -> Result<Prompt> {
     let tokens = text.tokenize(model.vocabulary())?;
     prompt_length::check_tokens(model, request, tokens.len(), &settings.session)?;
     load::check_memory(model, tokens.len(), settings)?;
-    let dialect = tool_format.map(|format| format.dialect);
+    let dialect = tool_format.map(|format| format.dialect.clone());
     Ok(Prompt { text, tokens, dialect, time: prepared.started.elapsed() })
 }
 

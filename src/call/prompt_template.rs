@@ -9,11 +9,12 @@ use super::{
 use crate::{
     arch::pretokenizer,
     chat::{self, RenderOptions, Template, select_template},
+    dialect::Dialect,
     runtime::Vocabulary,
-    tools::{Tool, ToolSet, dialect::Dialect},
+    tools::{Tool, ToolSet},
 };
 use serde_json::{Map, Value};
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Template and template arguments. The default is the template in the model's file.
@@ -54,7 +55,7 @@ impl PromptTemplate {
         &self,
         vocabulary: &Vocabulary,
         request: &Request<'_>,
-        dialect: Option<&'static dyn Dialect>,
+        dialect: Option<&Arc<Dialect>>,
     ) -> Result<Option<ToolFormat>> {
         if request.tools.is_none() {
             return Ok(None);
@@ -144,7 +145,7 @@ fn render_marked(
             let describe =
                 |text: &str| marks.map_or_else(|| text.to_owned(), |marks| marks.text(text).into_owned());
             let told = text_tools::Told { tools, choice: &request.choice, describe: &describe };
-            text_tools::render(&template, *dialect, &told, &conversation, options)?
+            text_tools::render(&template, dialect, &told, &conversation, options)?
         }
         (tools, _) => {
             let tools = tools.map(|tools| Value::Array(tools.sources()));

@@ -3,7 +3,7 @@
 use super::{
     Call, Result, Think, Timings,
     prompt::Prompt,
-    response_format::{ResponseFormat, opening},
+    response_format::ResponseFormat,
 };
 use crate::runtime::{Compiler, Completion, Sampler, Session, generate};
 
@@ -19,15 +19,15 @@ pub(super) struct Reasoning {
     /// The text without its marks and the white space around it.
     pub text: String,
     /// Text that the model writes between reasoning and answer; `None` if the reasoning did not end with its mark.
-    pub answer_prefix: Option<&'static str>,
+    pub answer_prefix: Option<String>,
 }
 
 /// Conditions that end the reasoning.
 struct ReasoningLimits {
     /// Text that the model writes at its end.
-    end: &'static str,
+    end: String,
     /// Text that the model writes between that and the answer.
-    answer_prefix: &'static str,
+    answer_prefix: String,
     /// The token that starts a call, if that is a single token.
     call: Option<u32>,
     /// True if everything before that token is reasoning. Otherwise reasoning must begin with `<think>`,
@@ -55,22 +55,23 @@ pub(super) fn reason(
         begun |= token.is_some() && token == mark;
         !begun || (token.is_some() && token == limits.call)
     };
-    let (vocabulary, end) = (call.model.vocabulary(), Some(limits.end));
+    let (vocabulary, end) = (call.model.vocabulary(), Some(limits.end.as_str()));
     let lengths = super::generate::limits(call.settings, &Timings::default());
     let completion = generate::free(session, vocabulary, sampler, lengths, end, stops_before)?;
     let text = String::from_utf8_lossy(&completion.text);
-    let answer_prefix = text.ends_with(limits.end).then_some(limits.answer_prefix);
-    let text = without_marks(&text, limits.end);
+    let answer_prefix = text.ends_with(&limits.end).then_some(limits.answer_prefix);
+    let text = without_marks(&text, &limits.end);
     Ok(Some(Reasoning { completion, text, answer_prefix }))
 }
 
 impl ReasoningLimits {
     fn new(prompt: &Prompt, format: &ResponseFormat<'_>, compiler: &Compiler) -> ReasoningLimits {
-        let marks = prompt.dialect.and_then(|dialect| dialect.thought_end());
+        let marks = prompt.dialect.as_ref().and_then(|dialect| dialect.thought_end());
         let (end, answer_prefix) = marks.unwrap_or(END);
-        let call = prompt.dialect.and_then(opening).and_then(|mark| compiler.mark(mark));
+        let call = prompt.dialect.as_ref().and_then(|dialect| dialect.opening());
+        let call = call.and_then(|mark| compiler.mark(&mark));
         let until_call = format.is_call() && call.is_some() && marks.is_some();
-        ReasoningLimits { end, answer_prefix, call, until_call }
+        ReasoningLimits { end: end.to_owned(), answer_prefix: answer_prefix.to_owned(), call, until_call }
     }
 }
 

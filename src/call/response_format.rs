@@ -2,34 +2,38 @@
 
 use super::{Choice, Request, Result, constraint::constraint};
 use crate::{
+    dialect::{
+        Dialect,
+        grammar::{self, JsonAnswer},
+        turn::Turn,
+        words::tool_words,
+    },
     runtime::{Compiler, Constraint, Vocabulary, constraint::Fixed},
     tools::{
         self, ToolCall, ToolSet,
         arguments::AnswerSchema,
         check,
-        dialect::Dialect,
-        grammar::{self, JsonAnswer},
-        turn::Turn,
         words::{self, Word},
     },
 };
+use std::sync::Arc;
 
 /// The kind of an answer, and the text that must precede it.
 pub(super) struct ResponseFormat<'r> {
     kind: Kind<'r>,
-    prefix: &'static str,
+    prefix: String,
 }
 
 enum Kind<'r> {
-    Calls { turn: Turn, tools: &'r ToolSet, dialect: &'static dyn Dialect, or_text: bool },
-    Text { without: Option<&'static str> },
+    Calls { turn: Turn, tools: &'r ToolSet, dialect: Arc<Dialect>, or_text: bool },
+    Text { without: Option<String> },
     Json { schema: &'r AnswerSchema, answer: JsonAnswer<'r> },
 }
 
 impl<'r> ResponseFormat<'r> {
     /// The kind that `request` asks for, with calls written in `dialect`.
-    pub fn new(request: &Request<'r>, dialect: Option<&'static dyn Dialect>) -> Result<ResponseFormat<'r>> {
-        let format = |kind| ResponseFormat { kind, prefix: "" };
+    pub fn new(request: &Request<'r>, dialect: Option<&Arc<Dialect>>) -> Result<ResponseFormat<'r>> {
+        let format = |kind| ResponseFormat { kind, prefix: String::new() };
         let json = request.schema.map(|schema| Kind::Json { schema, answer: JsonAnswer::new(schema) });
         let Some(tools) = request.tools else {
             return Ok(format(json.unwrap_or(Kind::Text { without: None })));
@@ -38,7 +42,7 @@ impl<'r> ResponseFormat<'r> {
             return Ok(format(json));
         }
         let (Some(dialect), false) = (dialect, request.choice == Choice::None) else {
-            return Ok(format(Kind::Text { without: dialect.and_then(opening) }));
+            return Ok(format(Kind::Text { without: dialect.and_then(|dialect| dialect.opening()) }));
         };
         let or_text = request.choice == Choice::Auto;
         let turn = match (&request.choice, &request.allowed) {
@@ -46,19 +50,20 @@ impl<'r> ResponseFormat<'r> {
             (_, Some(names)) => Turn::new(&tools.only_these(names)?, dialect, request.key_order)?,
             (_, None) => Turn::new(tools, dialect, request.key_order)?,
         };
-        let turn = turn.up_to(request.parallel.get());
+        let earlier = request.conversation.messages.iter().map(|message| message.tool_calls().len()).sum();
+        let turn = turn.up_to(request.parallel.get()).after_calls(earlier);
         let turn = if or_text { turn.or_text() } else { turn };
-        Ok(format(Kind::Calls { turn, tools, dialect, or_text }))
+        Ok(format(Kind::Calls { turn, tools, dialect: dialect.clone(), or_text }))
     }
 
     /// Puts `prefix` in front of the answer. It is not part of the content.
-    pub fn after(mut self, prefix: &'static str) -> ResponseFormat<'r> {
-        self.prefix = prefix;
+    pub fn after(mut self, prefix: String) -> ResponseFormat<'r> {
         match &mut self.kind {
-            Kind::Calls { turn, .. } => turn.set_prefix(prefix),
-            Kind::Json { answer, .. } => answer.set_prefix(prefix),
+            Kind::Calls { turn, .. } => turn.set_prefix(&prefix),
+            Kind::Json { answer, .. } => answer.set_prefix(&prefix),
             Kind::Text { .. } => {}
         }
+        self.prefix = prefix;
         self
     }
 
@@ -83,7 +88,7 @@ impl<'r> ResponseFormat<'r> {
             Kind::Calls { turn, .. } => constraint(compiler, turn),
             Kind::Json { answer, .. } => constraint(compiler, answer),
             Kind::Text { without } => {
-                let lark = grammar::text_grammar(self.prefix, *without);
+                let lark = grammar::text_grammar(&self.prefix, without.as_deref());
                 Ok(Constraint::new(compiler, Box::new(Fixed(lark)))?)
             }
         }
@@ -93,7 +98,7 @@ impl<'r> ResponseFormat<'r> {
     pub fn words(&self, vocabulary: &Vocabulary, prompt: &str) -> Result<Vec<Vec<i32>>> {
         match &self.kind {
             Kind::Calls { tools, dialect, .. } => {
-                words_in_tokens(vocabulary, &words::tool_words(tools, *dialect), prompt)
+                words_in_tokens(vocabulary, &tool_words(tools, dialect)?, prompt)
             }
             Kind::Json { schema, .. } => words_in_tokens(vocabulary, schema.words(), prompt),
             Kind::Text { .. } => Ok(Vec::new()),
@@ -169,7 +174,7 @@ impl<'r> ResponseFormat<'r> {
             Kind::Calls { turn, tools, dialect, .. } => {
                 let (said, calls) = turn.split(text);
                 let calls: Vec<ToolCall> =
-                    calls.iter().map(|call| read_call(*dialect, tools, call)).collect::<Result<_, _>>()?;
+                    calls.iter().map(|call| read_call(dialect, tools, call)).collect::<Result<_, _>>()?;
                 let said = Some(said.trim()).filter(|said| calls.is_empty() || !said.is_empty());
                 Ok((said.map(str::to_owned), calls))
             }
@@ -187,13 +192,8 @@ pub fn words_in_tokens(vocabulary: &Vocabulary, words: &[Word], prompt: &str) ->
     words::not_in(prompt, words).map(|word| Ok(vocabulary.tokenize(&word.text(), true)?)).collect()
 }
 
-/// The text that starts a call in this dialect.
-pub(super) fn opening(dialect: &'static dyn Dialect) -> Option<&'static str> {
-    dialect.frame().open.first().map(|part| part.text())
-}
-
-fn read_call(dialect: &dyn Dialect, tools: &ToolSet, text: &str) -> Result<ToolCall, tools::Error> {
-    let call = dialect.parse(text)?;
+fn read_call(dialect: &Dialect, tools: &ToolSet, text: &str) -> Result<ToolCall, tools::Error> {
+    let call = dialect.read_call_with(text, Some(tools))?;
     check::check(tools, &call)?;
     Ok(call)
 }

@@ -1,38 +1,42 @@
 //! Checks of the values in an answer, as the [`Validator`] that the runtime asks while it generates.
 
 use crate::{
-    runtime::validator::{Position, Scalar, Validator, Violation},
-    schema::Tracker,
-    tools::grammar::IncrementalGrammar,
+    dialect::grammar::IncrementalGrammar,
+    runtime::validator::{CLOSING, Position, Scalar, Validator, Violation},
+    schema::Follower,
 };
 
-impl Validator for Tracker {
+impl Validator for Follower {
     fn push(&mut self, bytes: &[u8]) -> bool {
-        Tracker::push(self, bytes)
+        Follower::push(self, bytes)
+    }
+
+    fn closing(&self) -> &[u8] {
+        Follower::closing(self).unwrap_or(&CLOSING)
     }
 
     fn allows(&mut self, bytes: &[u8]) -> bool {
-        Tracker::allows(self, bytes)
+        Follower::allows(self, bytes)
     }
 
     fn may_end(&mut self) -> bool {
-        Tracker::may_end(self)
+        Follower::may_end(self)
     }
 
     fn distance(&mut self, bytes: &[u8]) -> Option<(usize, u16)> {
-        Tracker::distance(self, bytes)
+        Follower::distance(self, bytes)
     }
 
     fn rollback(&mut self, pushes: usize) {
-        Tracker::rollback(self, pushes);
+        Follower::rollback(self, pushes);
     }
 
     fn value_start(&self) -> usize {
-        Tracker::value_start(self)
+        Follower::value_start(self)
     }
 
     fn violation(&self) -> Option<Violation> {
-        let violation = Tracker::violation(self)?;
+        let violation = Follower::violation(self)?;
         let (pointer, keyword) = (violation.pointer, violation.keyword);
         Some(Violation { pointer, keyword, message: violation.message })
     }
@@ -49,7 +53,7 @@ impl Validator for Tracker {
     }
 
     fn container_start(&self) -> usize {
-        Tracker::container_start(self)
+        Follower::container_start(self)
     }
 }
 
@@ -64,7 +68,7 @@ pub(super) struct SchemaValidator<'g> {
 }
 
 struct Followed {
-    tracker: Tracker,
+    tracker: Follower,
     /// Offset of the value's first byte in the text.
     start: usize,
     /// Index of the push that reached the value: the one with its first byte, or the one right before it.
@@ -91,19 +95,19 @@ impl<'g> SchemaValidator<'g> {
     }
 
     /// The tracker of the value that is not yet complete, if any.
-    fn open(&mut self) -> Option<&mut Tracker> {
+    fn open(&mut self) -> Option<&mut Follower> {
         self.trackers.last_mut().map(|last| &mut last.tracker).filter(|tracker| !tracker.is_done())
     }
 
-    /// A new tracker for a value that begins in the bytes after `before`, with those of the bytes that belong
+    /// A new tracker for a value that has begun, with the bytes so far that belong
     /// to it.
-    fn begun(&self, before: usize) -> Option<(Followed, &[u8])> {
-        let (start, checks) = self.grammar.checked(&self.written)?;
+    fn begun(&self) -> Option<(Followed, &[u8])> {
+        let (start, checked) = self.grammar.checked(&self.written)?;
         if self.trackers.last().is_some_and(|last| last.start >= start) {
             return None;
         }
-        let followed = Followed { tracker: Tracker::new(checks, 0), start, first: self.pushes.len() };
-        Some((followed, &self.written[start.max(before)..]))
+        let followed = Followed { tracker: checked.follower(), start, first: self.pushes.len() };
+        Some((followed, &self.written[start..]))
     }
 }
 
@@ -120,7 +124,7 @@ impl Validator for SchemaValidator<'_> {
             Step::Went
         } else {
             self.written.extend_from_slice(bytes);
-            match self.begun(before) {
+            match self.begun() {
                 Some((mut followed, own)) => {
                     if !followed.tracker.push(own) {
                         self.violation = Validator::violation(&followed.tracker);
@@ -135,6 +139,10 @@ impl Validator for SchemaValidator<'_> {
         };
         self.pushes.push((before, step));
         true
+    }
+
+    fn closing(&self) -> &[u8] {
+        self.trackers.last().map_or(&CLOSING, |last| Validator::closing(&last.tracker))
     }
 
     fn allows(&mut self, bytes: &[u8]) -> bool {

@@ -1,11 +1,11 @@
 //! Settings of a call.
 
 use crate::{
+    dialect::Dialect,
     runtime::{
         self, Drafter, Sampling,
         draft::{BatchCost, DraftPolicy},
     },
-    tools::dialect::Dialect,
 };
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -53,7 +53,7 @@ impl Draft {
 }
 
 /// Settings of a call. The default is greedy decoding without reasoning, at most 512 tokens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Reasoning before the call.
     pub think: Think,
@@ -62,7 +62,7 @@ pub struct Settings {
     /// Token budget, reasoning and answer together.
     pub max_tokens: usize,
     /// Tool-call format; `None` takes the chat template's own.
-    pub dialect: Option<&'static dyn Dialect>,
+    pub dialect: Option<Arc<Dialect>>,
     /// Context, threads, KV cache.
     pub session: runtime::Options,
     /// Skips the memory check.

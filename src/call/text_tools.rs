@@ -3,8 +3,9 @@
 use super::Choice;
 use crate::{
     chat::{self, Conversation, Message, RenderOptions, Role, Template},
+    dialect::Dialect,
     json,
-    tools::{ToolCall, ToolSet, dialect::Dialect},
+    tools::{ToolCall, ToolSet},
 };
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ pub(super) struct Told<'t> {
 /// Errors of the template.
 pub(super) fn render(
     template: &Template,
-    dialect: &dyn Dialect,
+    dialect: &Dialect,
     told: &Told<'_>,
     conversation: &Conversation,
     options: &RenderOptions<'_>,
@@ -42,7 +43,7 @@ pub(super) fn render(
 }
 
 /// The description: the tools as JSON, the instruction to call, and an example of a call.
-fn description(dialect: &dyn Dialect, told: &Told<'_>) -> String {
+fn description(dialect: &Dialect, told: &Told<'_>) -> String {
     let Told { tools, choice, describe } = *told;
     let functions: Vec<String> = tools.iter().map(|tool| json::spaced(&tool.source()["function"])).collect();
     let example = ToolCall::from_text("FUNCTION", r#"{"PARAMETER": "VALUE"}"#)
@@ -95,7 +96,7 @@ fn with_text_before(conversation: &Conversation, role: Role, text: &str) -> Conv
 
 /// The conversation with its calls and results as text: a call as the model would write it, consecutive results
 /// in one user message.
-fn in_text(dialect: &dyn Dialect, conversation: &Conversation) -> Conversation {
+fn in_text(dialect: &Dialect, conversation: &Conversation) -> Conversation {
     let mut messages: Vec<Message> = Vec::new();
     // Ids and names of the calls so far, to name the results.
     let mut calls: Vec<(Option<String>, String)> = Vec::new();
@@ -128,7 +129,7 @@ fn in_text(dialect: &dyn Dialect, conversation: &Conversation) -> Conversation {
     Conversation { messages, tools: None }
 }
 
-fn with_calls(dialect: &dyn Dialect, message: &Message) -> String {
+fn with_calls(dialect: &Dialect, message: &Message) -> String {
     let said = message.content().filter(|text| !text.trim().is_empty()).map(str::to_owned);
     let calls = message.tool_calls().iter().map(|call| {
         let arguments = call["function"]["arguments"].as_object().cloned().unwrap_or_default();

@@ -6,18 +6,23 @@
 use super::{Error, Result};
 use crate::{
     chat::{self, Conversation, LocalTime, RenderOptions, Template},
-    tools::dialect::{self, DIALECTS, Dialect, GENERIC, Shown, foreign},
+    dialect::{
+        Dialect,
+        detect::{self, Shown},
+        entries, foreign,
+    },
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Name of the tool in the probe: no template contains it.
 const NAME: &str = "probe_tool";
 
 /// Tool-call format: the dialect, and who shows the tools to the model.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ToolFormat {
     /// Syntax of calls.
-    pub dialect: &'static dyn Dialect,
+    pub dialect: Arc<Dialect>,
     /// True if the chat template renders the tools and the calls of the history. Otherwise they are put into
     /// the messages as text.
     pub by_template: bool,
@@ -29,12 +34,12 @@ impl ToolFormat {
     /// # Errors
     /// [`Error::NoDialect`] if the template's format is not supported and none was chosen; the template's own error
     /// if it cannot be rendered at all.
-    pub fn detect(template: &str, chosen: Option<&'static dyn Dialect>) -> Result<ToolFormat> {
+    pub fn detect(template: &str, chosen: Option<&Arc<Dialect>>) -> Result<ToolFormat> {
         let probe = Probe::render(template)?;
         let detected = probe.dialect();
-        let Some(dialect) = chosen.or(detected) else {
+        let Some(dialect) = chosen.or(detected.as_ref()) else {
             if probe.knows_no_tools() {
-                return Ok(ToolFormat { dialect: GENERIC, by_template: false });
+                return Ok(ToolFormat { dialect: entries::for_description(), by_template: false });
             }
             let format = match (foreign::named_in(template), probe.failure) {
                 (Some(format), _) => format,
@@ -42,12 +47,12 @@ impl ToolFormat {
                 (None, Some(failure)) => return Err(failure.into()),
                 (None, None) => "one that is not known here",
             };
-            let supported = DIALECTS.iter().map(|dialect| dialect.name()).collect();
+            let supported = entries::all().iter().map(|dialect| dialect.name.clone()).collect();
             return Err(Error::NoDialect { format, supported });
         };
         let by_template =
-            probe.shows_tools && detected.is_some_and(|detected| detected.name() == dialect.name());
-        Ok(ToolFormat { dialect, by_template })
+            probe.shows_tools && detected.as_ref().is_some_and(|detected| detected.name == dialect.name);
+        Ok(ToolFormat { dialect: dialect.clone(), by_template })
     }
 }
 
@@ -96,8 +101,8 @@ impl Probe {
         Ok(Probe { shown: Shown { prompt, history: history.unwrap_or_default() }, shows_tools, failure })
     }
 
-    fn dialect(&self) -> Option<&'static dyn Dialect> {
-        dialect::shown_in(&self.shown, NAME)
+    fn dialect(&self) -> Option<Arc<Dialect>> {
+        detect::shown_in(&self.shown, NAME)
     }
 
     fn knows_no_tools(&self) -> bool {

@@ -276,7 +276,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     if args.print_prompt {
         trial::check_vocabulary(path, trust)?;
         let vocabulary = Vocabulary::load_with(path, trust)?;
-        let tool_format = template.tool_format(&vocabulary, &request, settings.dialect)?;
+        let tool_format = template.tool_format(&vocabulary, &request, settings.dialect.as_ref())?;
         return Ok(output::text(&template.render(
             &vocabulary,
             &request,

@@ -11,17 +11,29 @@
 //! tokenizes or compiles them cuts them there, so the same data serves models in which `<tool_call>` is a token and
 //! models in which it is text.
 
+mod body;
+mod call;
 mod choose;
 pub mod derive;
+pub mod detect;
 mod encode;
 pub mod entries;
 mod error;
 mod example;
 mod file;
+pub mod foreign;
+pub mod grammar;
+mod head;
 mod known;
+mod lark;
+mod notation;
+mod parts;
 mod piece;
+mod read;
 pub mod tools;
+pub mod turn;
 mod value;
+pub mod words;
 mod write;
 
 pub use choose::{Choice, Source, Study, Wanted, named, names};

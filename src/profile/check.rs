@@ -3,10 +3,8 @@
 use super::{Error, Profile, Result, SystemText, ToolChoice};
 use crate::{
     json,
-    tools::{
-        ToolSet,
-        dialect::{self, DIALECTS},
-    },
+    dialect::{self, entries},
+    tools::ToolSet,
 };
 use serde::Serialize;
 use std::{num::NonZeroUsize, ops::RangeInclusive};
@@ -53,7 +51,7 @@ impl Profile {
         at_most("max_tokens", self.max_tokens, MAX_MAX_TOKENS)?;
         at_most("parallel", self.parallel, MAX_PARALLEL)?;
         if let Some(name) = self.dialect.as_deref().filter(|name| dialect::named(name).is_none()) {
-            let known: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name()).collect();
+            let known: Vec<&str> = entries::all().iter().map(|dialect| dialect.name.as_str()).collect();
             let shown: String = name.chars().take(64).collect();
             return Err(Error::value(
                 "dialect",

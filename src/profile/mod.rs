@@ -43,7 +43,7 @@ pub struct Profile {
     pub sampling: Sampling,
     /// Most tokens of an answer, reasoning included.
     pub max_tokens: Option<NonZeroUsize>,
-    /// Name of the format in which the model writes calls, one of [`DIALECTS`](crate::tools::dialect::DIALECTS).
+    /// Name of the format in which the model writes calls, one of [`entries`](crate::dialect::entries).
     pub dialect: Option<String>,
     /// Order of the keys in the arguments of a call.
     pub key_order: Option<KeyOrder>,

@@ -1,8 +1,8 @@
 //! Grammars compiled for one vocabulary, with token masks that all of them share.
 
-use super::{Error, Vocabulary, masks::Masks, token_env::TokenEnv};
+use super::{Error, Vocabulary, masks::Masks, token_env::TokenEnv, validator::closing_tokens};
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use toktrie::{ApproximateTokEnv, SimpleVob, TokEnv};
 
 /// Compiles grammars for one vocabulary.
@@ -10,8 +10,8 @@ pub struct Compiler {
     factory: ParserFactory,
     pub(super) env: TokEnv,
     masks: Arc<Masks>,
-    // Tokens that a validator has to check; built with the first mask.
-    pub(super) closing: OnceLock<SimpleVob>,
+    // Tokens that a validator has to check, by the bytes that close a value; built with the first mask.
+    closing: Mutex<Vec<(Vec<u8>, SimpleVob)>>,
 }
 
 impl Compiler {
@@ -49,7 +49,18 @@ impl Compiler {
         limits.max_items_in_row = 20_000;
         limits.max_grammar_size = 5_000_000;
         let masks = Arc::new(Masks::new(env.clone()));
-        Compiler { factory, env, masks, closing: OnceLock::new() }
+        Compiler { factory, env, masks, closing: Mutex::default() }
+    }
+
+    /// The tokens with one of the bytes in `bytes`, and those that end a text.
+    pub(super) fn closing_tokens(&self, bytes: &[u8]) -> SimpleVob {
+        let mut known = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, tokens)) = known.iter().find(|(key, _)| key == bytes) {
+            return tokens.clone();
+        }
+        let tokens = closing_tokens(self.env.tok_trie(), bytes);
+        known.push((bytes.to_vec(), tokens.clone()));
+        tokens
     }
 
     /// The id of the special token with this text, such as `<tool_call>`; `None` if it is not a single token.

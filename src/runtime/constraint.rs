@@ -9,7 +9,7 @@ use super::{
     Compiler, Error,
     closing::{Closing, Way},
     mask::Mask,
-    validator::{Position, Validator, Violation, closing_tokens},
+    validator::{Position, Validator, Violation},
 };
 use llguidance::Matcher;
 use toktrie::TokenId;
@@ -117,7 +117,7 @@ impl<'c> Constraint<'c> {
         let Some(validator) = &mut self.validator else { return Ok(Mask(mask)) };
         let trie = self.compiler.env.tok_trie();
         let ends = validator.may_end();
-        let mut asked = self.compiler.closing.get_or_init(|| closing_tokens(trie)).clone();
+        let mut asked = self.compiler.closing_tokens(validator.closing());
         asked.and(&mask);
         let mut refused = Vec::new();
         asked.iter_set_entries(|token| {

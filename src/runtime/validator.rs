@@ -2,7 +2,7 @@
 
 use toktrie::{SimpleVob, TokTrie, TokenId};
 
-/// Bytes that can close a key or a value.
+/// Bytes that can close a key or a value in JSON.
 pub const CLOSING: [u8; 4] = [b'"', b'}', b']', b','];
 
 /// The reason why a value is refused.
@@ -39,7 +39,12 @@ pub trait Validator {
     /// Appends `bytes` if all of them are allowed; otherwise changes nothing and returns `false`.
     fn push(&mut self, bytes: &[u8]) -> bool;
 
-    /// True if `bytes` may be appended; always true if none of them is in [`CLOSING`].
+    /// Bytes that can close a key or a value.
+    fn closing(&self) -> &[u8] {
+        &CLOSING
+    }
+
+    /// True if `bytes` may be appended; always true if none of them is in [`closing`](Self::closing).
     fn allows(&mut self, bytes: &[u8]) -> bool;
 
     /// True if the text may end here.
@@ -70,12 +75,12 @@ pub trait Validator {
     }
 }
 
-/// The tokens that can close a key or a value, and those that end a text. A [`Validator`] need not check any other
-/// tokens of a mask.
-pub(super) fn closing_tokens(trie: &TokTrie) -> SimpleVob {
+/// The tokens with one of the bytes in `bytes`, which close a key or a value, and those that end a text. A [`Validator`] need
+/// not check any other tokens of a mask.
+pub(super) fn closing_tokens(trie: &TokTrie, bytes: &[u8]) -> SimpleVob {
     let mut closing = trie.alloc_token_set();
     for token in 0..trie.vocab_size() as TokenId {
-        if trie.token(token).iter().any(|byte| CLOSING.contains(byte)) {
+        if trie.token(token).iter().any(|byte| bytes.contains(byte)) {
             closing.allow_token(token);
         }
     }

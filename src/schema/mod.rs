@@ -21,6 +21,7 @@
 mod emit;
 mod error;
 mod normal;
+pub mod notation;
 mod options;
 mod read;
 mod report;
@@ -33,13 +34,14 @@ mod value;
 use std::sync::Arc;
 
 pub use error::Error;
+use notation::{KeyTypes, Notation};
 pub use options::{KeyOrder, Meaning, Options};
 pub(crate) use read::keyword;
 pub use referencing::Draft;
 pub use report::{Line, Report, Status};
 use serde_json::Value;
 pub(crate) use terminal::literal::literal;
-pub use validate::{Checks, Tracker, Violation};
+pub use validate::{Checks, Follower, Tracker, Violation};
 
 /// A compiled schema.
 #[derive(Clone, Debug)]
@@ -52,6 +54,8 @@ pub struct Compiled {
     pub report: Report,
     /// The checks for a [`Tracker`] of the generated text.
     pub checks: Arc<Checks>,
+    /// Types of the values under the keys of members in a notation.
+    pub key_types: Arc<KeyTypes>,
 }
 
 impl Compiled {
@@ -68,6 +72,14 @@ impl Compiled {
 /// [`Error::Schema`] and [`Error::Refused`] have a pointer; [`Error::AcceptsNothing`] is for a schema that no
 /// value satisfies.
 pub fn compile(schema: &Value, options: Options) -> Result<Compiled, Error> {
+    compile_in(schema, options, &Notation::default())
+}
+
+/// Compiles `schema` for values in `notation`; literals in the rules may be marked, see [`notation::Literal`].
+///
+/// # Errors
+/// As [`compile`]; also for strings and keys that the notation cannot write.
+pub fn compile_in(schema: &Value, options: Options, notation: &Notation) -> Result<Compiled, Error> {
     let draft = read::declared_draft(schema).or(options.draft).unwrap_or(Draft::Draft202012);
     let mut schema = schema.clone();
     read::normalize(&mut schema, draft);
@@ -77,7 +89,7 @@ pub fn compile(schema: &Value, options: Options) -> Result<Compiled, Error> {
         return Err(Error::refused(pointer, keyword, message));
     }
 
-    let emit::Emitted { grammar, mut document, mut report, dynamic } = emit::emit(&validators, options)?;
+    let emit::Emitted { grammar, mut document, mut report, dynamic, key_types } = emit::emit(&validators, options, notation)?;
     if let Some(report::Refusal { pointer, keyword, note: message }) = report.take_refusal() {
         return Err(Error::Refused { pointer, keyword, message, report: Box::new(report.finish()) });
     }
@@ -91,5 +103,5 @@ pub fn compile(schema: &Value, options: Options) -> Result<Compiled, Error> {
         return Err(Error::AcceptsNothing { report: Box::new(report) });
     };
     let checks = Arc::new(Checks::new(validators, graph));
-    Ok(Compiled { rules, value, report, checks })
+    Ok(Compiled { rules, value, report, checks, key_types: Arc::new(key_types) })
 }

@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{
     json,
-    schema::{self, Checks, Compiled, KeyOrder, Meaning, Options},
+    schema::{self, Checks, Compiled, KeyOrder, Meaning, Options, notation::Notation},
     stack,
 };
 use serde_json::{Map, Value};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Stack of the schema compiler, which recurses over nested schemas and references.
 const STACK_BYTES: usize = 64 << 20;
@@ -24,17 +24,19 @@ pub(super) struct Arguments {
     exact: Option<Map<String, Value>>,
     // With keys in any order, and in the schema's order.
     compiled: Arc<[OnceLock<Compiled>; 2]>,
+    // The same in other notations than JSON, for each that was asked for.
+    noted: Arc<Mutex<Vec<(KeyOrder, Notation, Arc<Compiled>)>>>,
 }
 
 impl Arguments {
     pub(super) fn new(schema: Map<String, Value>) -> Arguments {
         let compiled = Arc::default();
         if !schema.values().any(json::has_wide_numbers) {
-            return Arguments { schema, exact: None, compiled };
+            return Arguments { schema, exact: None, compiled, noted: Arc::default() };
         }
         let mut rounded = schema.clone();
         rounded.values_mut().for_each(json::round);
-        Arguments { schema: rounded, exact: Some(schema), compiled }
+        Arguments { schema: rounded, exact: Some(schema), compiled, noted: Arc::default() }
     }
 
     pub(super) fn schema(&self) -> &Map<String, Value> {
@@ -46,12 +48,35 @@ impl Arguments {
         if let Some(compiled) = cell.get() {
             return Ok(compiled);
         }
+        let compiled = self.compile(key_order, &Notation::default())?;
+        Ok(cell.get_or_init(|| compiled))
+    }
+
+    /// As [`compiled`](Self::compiled), for arguments in `notation`.
+    pub(super) fn compiled_in(
+        &self,
+        key_order: KeyOrder,
+        notation: &Notation,
+    ) -> Result<Arc<Compiled>, schema::Error> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = noted.iter().find(|(order, known, _)| *order == key_order && known == notation);
+        if let Some((_, _, compiled)) = known {
+            return Ok(compiled.clone());
+        }
+        let compiled = Arc::new(match *notation == Notation::default() {
+            true => self.compiled(key_order)?.clone(),
+            false => self.compile(key_order, notation)?,
+        });
+        noted.push((key_order, notation.clone(), compiled.clone()));
+        Ok(compiled)
+    }
+
+    fn compile(&self, key_order: KeyOrder, notation: &Notation) -> Result<Compiled, schema::Error> {
         let mut schema = self.exact.as_ref().unwrap_or(&self.schema).clone();
         // Arguments are an object even if the schema does not say so.
         schema.entry("type").or_insert_with(|| "object".into());
         let options = Options { meaning: Meaning::Tool, key_order, ..Options::default() };
-        let compiled = with_room(&Value::Object(schema), options)?;
-        Ok(cell.get_or_init(|| compiled))
+        with_room(&Value::Object(schema), options, notation)
     }
 }
 
@@ -85,7 +110,7 @@ impl AnswerSchema {
     /// [`Error::AnswerSchema`].
     pub fn new(schema: &Value, key_order: KeyOrder) -> Result<AnswerSchema, Error> {
         let options = Options { key_order, ..Options::default() };
-        match with_room(schema, options) {
+        match with_room(schema, options, &Notation::default()) {
             Ok(compiled) => {
                 Ok(AnswerSchema { compiled, words: words::of_schema(&json::rounded(schema.clone())) })
             }
@@ -116,8 +141,8 @@ impl AnswerSchema {
     }
 }
 
-fn with_room(schema: &Value, options: Options) -> Result<Compiled, schema::Error> {
-    let compile = || schema::compile(schema, options);
+fn with_room(schema: &Value, options: Options, notation: &Notation) -> Result<Compiled, schema::Error> {
+    let compile = || schema::compile_in(schema, options, notation);
     // Without the thread, most schemas can still be compiled.
     stack::run_on(STACK_BYTES, compile).unwrap_or_else(|_| compile())
 }

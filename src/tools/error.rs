@@ -90,9 +90,17 @@ pub enum Error {
         /// Name of the tool.
         tool: String,
         /// That text.
-        end: &'static str,
+        end: String,
         /// Name of the format.
-        dialect: &'static str,
+        dialect: String,
+    },
+    /// A call format that cannot be used.
+    #[error("the call format {dialect} cannot be used: {problem}")]
+    Dialect {
+        /// Name of the format.
+        dialect: String,
+        /// The defect.
+        problem: String,
     },
     /// The schema of a plain JSON answer cannot be used.
     #[error("the schema of the answer cannot be used")]

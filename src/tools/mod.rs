@@ -1,15 +1,12 @@
-//! Tools and tool calls: tools in OpenAI's form, the grammar of a call, and the parsed call.
+//! Tools and tool calls: tools in OpenAI's form, their compiled schemas, and the parsed call.
 
 pub mod arguments;
 pub mod check;
-pub mod dialect;
 mod error;
 pub mod explain;
-pub mod grammar;
 mod keywords;
 mod read;
 mod tool_call;
-pub mod turn;
 pub mod words;
 mod wrapper;
 
@@ -19,11 +16,11 @@ pub use wrapper::answer_schema;
 
 use crate::{
     json,
-    schema::{self, Checks, Compiled, KeyOrder},
+    schema::{self, Checks, Compiled, KeyOrder, notation::Notation},
 };
 use arguments::Arguments;
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// A function that the model may call.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +48,14 @@ impl Tool {
     /// [`Error::Parameters`] with the tool's name.
     pub fn compiled(&self, key_order: KeyOrder) -> Result<&Compiled, Error> {
         self.arguments.compiled(key_order).map_err(|source| self.refused(source))
+    }
+
+    /// As [`compiled`](Self::compiled), for arguments in `notation`.
+    ///
+    /// # Errors
+    /// As [`compiled`](Self::compiled); also for strings and keys that the notation cannot write.
+    pub fn compiled_in(&self, key_order: KeyOrder, notation: &Notation) -> Result<Arc<Compiled>, Error> {
+        self.arguments.compiled_in(key_order, notation).map_err(|source| self.refused(source))
     }
 
     /// The full validator of the arguments.

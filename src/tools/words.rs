@@ -3,12 +3,11 @@
 //! They occur in an answer more often than by chance, so they serve as drafts. Each comes with the text before
 //! it, by which the drafter finds it. The list need not be complete.
 
-use super::{ToolSet, dialect::Dialect, dialect::Frame};
 use crate::json;
 use serde_json::{Map, Value};
 
 /// Most words per schema; no answer contains more.
-const MAX_WORDS: usize = 2_000;
+pub(crate) const MAX_WORDS: usize = 2_000;
 /// Most bytes of a word with the text before it; longer values are skipped.
 const MAX_BYTES: usize = 256;
 /// Nesting limit for schemas and references.
@@ -46,19 +45,6 @@ pub fn not_in<'w>(prompt: &str, words: &'w [Word]) -> impl Iterator<Item = &'w W
     words.chunk_by(same_word).filter(unseen).flatten()
 }
 
-/// The words for calls of `tools` in `dialect`: their names, then the words of their schemas, in order.
-pub fn tool_words(tools: &ToolSet, dialect: &dyn Dialect) -> Vec<Word> {
-    let frame = dialect.frame();
-    let before = Frame::text(frame.open);
-    let name = |word: String| Word { before: before.clone(), word, behind: "" };
-    let names = tools.iter().map(|tool| name(frame.written_name(tool.name())));
-    let mut words: Vec<Word> = names.take(MAX_WORDS).collect();
-    for tool in tools.iter() {
-        add(&mut words, tool.parameters());
-    }
-    words
-}
-
 /// The words for an answer of `schema`, in the order of the schema.
 pub fn of_schema(schema: &Value) -> Vec<Word> {
     let mut words = Vec::new();
@@ -68,7 +54,8 @@ pub fn of_schema(schema: &Value) -> Vec<Word> {
     words
 }
 
-fn add(words: &mut Vec<Word>, root: &Map<String, Value>) {
+/// Adds the words of the schema `root` to `words`, as far as a list may grow.
+pub(crate) fn add(words: &mut Vec<Word>, root: &Map<String, Value>) {
     Walk { words, root }.schema(root, None, 0);
 }
 
@@ -137,7 +124,6 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::dialect;
     use serde_json::json;
 
     #[test]
@@ -165,17 +151,6 @@ mod tests {
         let unseen: Vec<&str> = not_in("The \"unit\" is \"kelvin\".", &all).map(|word| &*word.word).collect();
         assert!(unseen.contains(&"\"celsius\"") && unseen.contains(&"\"days\""), "{unseen:?}");
         assert!(!unseen.contains(&"\"unit\"") && !unseen.contains(&"\"kelvin\""), "{unseen:?}");
-    }
-
-    #[test]
-    fn a_tool_is_named_as_the_dialect_writes_it() {
-        let tools = ToolSet::from_value(json!([{"name": "look", "parameters": {
-            "type": "object", "properties": {"what": {"type": "string"}}}}]))
-        .unwrap();
-        let hermes = dialect::named("hermes").unwrap();
-        let words: Vec<String> = tool_words(&tools, hermes).iter().map(Word::text).collect();
-        assert_eq!(words[0], "<tool_call>\n{\"name\": \"look");
-        assert!(words.contains(&"\": {\"what\":".to_owned()), "{words:?}");
     }
 
     #[test]

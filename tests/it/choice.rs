@@ -1,6 +1,11 @@
 //! Texts that a grammar accepts: for a tool choice, several calls, text, JSON, and calls that are cut off.
 
 use edgecall::{
+    dialect::{
+        self, Dialect,
+        grammar::{self, IncrementalGrammar, JsonAnswer},
+        turn::Turn,
+    },
     Kind,
     call::{self},
     runtime::{Compiler, Constraint, constraint::Fixed},
@@ -9,15 +14,13 @@ use edgecall::{
         ToolCall, ToolSet,
         arguments::AnswerSchema,
         check,
-        dialect::{self, DIALECTS, Dialect},
-        grammar::{self, IncrementalGrammar, JsonAnswer},
-        turn::Turn,
     },
 };
+use std::sync::Arc;
 use serde_json::{Value, json};
 
-fn hermes() -> &'static dyn Dialect {
-    DIALECTS.iter().copied().find(|dialect| dialect.name() == "hermes").unwrap()
+fn hermes() -> Arc<Dialect> {
+    dialect::named("hermes").unwrap()
 }
 
 pub fn tools(list: Value) -> ToolSet {
@@ -64,7 +67,7 @@ fn hold(grammar: &dyn IncrementalGrammar, table: &[(&str, bool)]) {
 fn a_turn_holds_as_many_calls_as_are_allowed_and_at_least_one() {
     let (one, other, many) =
         (f(r#"{"a": "x"}"#), f(r#"{"a": "</tool_call>\n"}"#), g(r#"{"k3": 1, "k0": 2}"#));
-    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).unwrap().up_to(3);
+    let turn = Turn::new(&two(), &hermes(), KeyOrder::Any).unwrap().up_to(3);
     hold(
         &turn,
         &[
@@ -86,14 +89,14 @@ fn a_turn_holds_as_many_calls_as_are_allowed_and_at_least_one() {
             ("Sure.", false),
         ],
     );
-    let single = Turn::new(&two(), hermes(), KeyOrder::Any).unwrap();
+    let single = Turn::new(&two(), &hermes(), KeyOrder::Any).unwrap();
     hold(&single, &[(&one, true), (&format!("{one}\n{one}"), false)]);
 }
 
 #[test]
 fn text_may_stand_before_a_call_or_instead_of_it_but_never_hold_half_of_one() {
     let (one, many) = (f(r#"{"a": "x"}"#), g(r#"{"k3": 1, "k0": 2}"#));
-    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).unwrap().or_text();
+    let turn = Turn::new(&two(), &hermes(), KeyOrder::Any).unwrap().or_text();
     hold(
         &turn,
         &[
@@ -111,7 +114,7 @@ fn text_may_stand_before_a_call_or_instead_of_it_but_never_hold_half_of_one() {
             (&f("{}"), false),
         ],
     );
-    let several = Turn::new(&two(), hermes(), KeyOrder::Any).unwrap().or_text().up_to(2);
+    let several = Turn::new(&two(), &hermes(), KeyOrder::Any).unwrap().or_text().up_to(2);
     hold(
         &several,
         &[
@@ -127,7 +130,7 @@ fn text_may_stand_before_a_call_or_instead_of_it_but_never_hold_half_of_one() {
 
 #[test]
 fn a_call_before_another_and_text_before_a_call_may_hold_any_character() {
-    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).unwrap().or_text().up_to(2);
+    let turn = Turn::new(&two(), &hermes(), KeyOrder::Any).unwrap().or_text().up_to(2);
     for odd in ["\u{7f}", "\u{85}", "\u{2028}", "\u{feff}", "\u{10ffff}", "\\u0001", "\\\"", "\\n", "/", "é"]
     {
         let call = f(&format!("{{\"a\": \"x{odd}y\"}}"));
@@ -161,12 +164,12 @@ fn several_calls_are_written_in_the_dialects_own_form() {
         ),
     ] {
         let dialect = dialect::named(name).unwrap();
-        let turn = Turn::new(&two(), dialect, KeyOrder::Any).unwrap().up_to(2);
+        let turn = Turn::new(&two(), &dialect, KeyOrder::Any).unwrap().up_to(2);
         hold(&turn, &[(two_calls, true), (wrong, false)]);
-        hold(&Turn::new(&two(), dialect, KeyOrder::Any).unwrap(), &[(two_calls, false)]);
+        hold(&Turn::new(&two(), &dialect, KeyOrder::Any).unwrap(), &[(two_calls, false)]);
         let (said, calls) = turn.split(two_calls);
         assert_eq!((said, calls.len()), ("", 2));
-        calls.iter().for_each(|call| check::check(&two(), &dialect.parse(call).unwrap()).unwrap());
+        calls.iter().for_each(|call| check::check(&two(), &dialect.read_call(call).unwrap()).unwrap());
         let cut = &two_calls[..two_calls.rfind([':', '{']).unwrap()];
         let endings = turn.endings(cut.as_bytes());
         let first = String::from_utf8(endings.last().unwrap().clone()).unwrap();
@@ -176,17 +179,17 @@ fn several_calls_are_written_in_the_dialects_own_form() {
         let dialect = dialect::named(name).unwrap();
         let call = dialect.write(&ToolCall::from_text("f", r#"{"a": "x"}"#).unwrap());
         hold(
-            &Turn::new(&two(), dialect, KeyOrder::Any).unwrap().up_to(2),
+            &Turn::new(&two(), &dialect, KeyOrder::Any).unwrap().up_to(2),
             &[(&call, true), (&call.repeat(2), false)],
         );
-        let auto = Turn::new(&two(), dialect, KeyOrder::Any).unwrap().or_text();
+        let auto = Turn::new(&two(), &dialect, KeyOrder::Any).unwrap().or_text();
         hold(&auto, &[(&call, true), ("So: {\"name\": \"f\"}", false), ("So: {\"names\"", true)]);
     }
 }
 
 #[test]
 fn only_the_tool_that_is_named_can_be_called() {
-    let turn = Turn::new(&two().only("f").unwrap(), hermes(), KeyOrder::Any).unwrap();
+    let turn = Turn::new(&two().only("f").unwrap(), &hermes(), KeyOrder::Any).unwrap();
     hold(&turn, &[(&f(r#"{"a": "x"}"#), true), (&g(r#"{"k0": 1}"#), false)]);
     let error = two().only("h").unwrap_err();
     assert_eq!(error.to_string(), "there is no tool `h`; the tools are f, g");
@@ -235,7 +238,7 @@ fn an_answer_in_json_is_of_its_schema_and_has_one_space_after_its_separators() {
 
 #[test]
 fn a_call_that_is_cut_off_is_ended_without_the_member_that_was_being_written() {
-    let turn = Turn::new(&two(), hermes(), KeyOrder::Any).unwrap().up_to(2);
+    let turn = Turn::new(&two(), &hermes(), KeyOrder::Any).unwrap().up_to(2);
     let endings = |text: &str| -> Vec<String> {
         turn.endings(text.as_bytes()).into_iter().map(|text| String::from_utf8(text).unwrap()).collect()
     };

@@ -33,7 +33,7 @@ fn specials(template: &PromptTemplate, text: &str) -> Option<(usize, String)> {
     let (conversation, tools) = conversation(text);
     let request = Request::new(&conversation, Some(&tools));
     let tool_format =
-        template.tool_format(vocabulary, &request, edgecall::tools::dialect::named("generic")).ok()?;
+        template.tool_format(vocabulary, &request, edgecall::dialect::named("generic").as_ref()).ok()?;
     let prompt = template.render(vocabulary, &request, tool_format.as_ref(), Think::Off).ok()?;
     let tokens = prompt.tokenize(vocabulary).unwrap();
     assert_eq!(String::from_utf8(vocabulary.bytes(&tokens)).unwrap(), *prompt);

@@ -8,19 +8,16 @@ use edgecall::{
     Kind,
     call::{self, Request},
     chat::{Conversation, RenderOptions},
+    dialect::{self, Dialect, entries, grammar::IncrementalGrammar, turn::Turn},
     remedy::Remedy,
     runtime::Compiler,
     schema::KeyOrder,
-    tools::{
-        ToolCall, ToolSet,
-        dialect::{self, DIALECTS, Dialect},
-        grammar::{CallGrammar, IncrementalGrammar},
-    },
+    tools::{ToolCall, ToolSet},
 };
 use serde_json::{Value, json};
-use std::fs;
+use std::{fs, sync::Arc};
 
-fn named(name: &str) -> &'static dyn Dialect {
+fn named(name: &str) -> Arc<Dialect> {
     dialect::named(name).unwrap()
 }
 
@@ -29,9 +26,9 @@ pub fn tools(list: Value) -> ToolSet {
 }
 
 /// Name of the call format detected in a template; true if the template itself shows the tools to the model.
-fn taught(template: &str) -> Result<(&'static str, bool), String> {
+fn taught(template: &str) -> Result<(String, bool), String> {
     match call::ToolFormat::detect(template, None) {
-        Ok(tool_format) => Ok((tool_format.dialect.name(), tool_format.by_template)),
+        Ok(tool_format) => Ok((tool_format.dialect.name.clone(), tool_format.by_template)),
         Err(error) => {
             assert_eq!(error.kind(), Kind::Data);
             Err(error.to_string())
@@ -63,7 +60,7 @@ fn a_template_teaches_the_dialect_that_it_writes_a_call_in() {
         ("[TOOL_CALLS]{{ call.name }}[ARGS]{{ call.arguments | tojson }}".into(), "mistral-args"),
         ("<function={{ call.name }}>{{ call.arguments | tojson }}</function>".into(), "functionary"),
     ] {
-        assert_eq!(taught(&CHATML.replace("CALL", &written)), Ok((dialect, true)), "{written}");
+        assert_eq!(taught(&CHATML.replace("CALL", &written)), Ok((dialect.to_owned(), true)), "{written}");
     }
     let xml = "<function={{ call.name }}>\n<parameter=key>\n1\n</parameter>\n</function>";
     for (written, refusal) in [
@@ -100,23 +97,23 @@ fn a_template_that_knows_no_tools_takes_the_generic_dialect() {
         // The tag alone does not determine a format.
         "{# <tool_call> arguments #}{% for m in messages %}{{ m.content }}{% endfor %}",
     ] {
-        assert_eq!(taught(template), Ok(("generic", false)), "{template}");
+        assert_eq!(taught(template), Ok(("generic".to_owned(), false)), "{template}");
     }
     // The template renders calls of the history but not the tools: edgecall describes the tools, in the template's
     // format.
     let hermes = "<tool_call>\n{{ call | tojson }}\n</tool_call>";
     let silent = CHATML.replace("CALL", hermes).replace("{%- if tools %}", "{%- if false %}");
-    assert_eq!(taught(&silent), Ok(("hermes", false)));
+    assert_eq!(taught(&silent), Ok(("hermes".to_owned(), false)));
 }
 
 #[test]
 fn a_chosen_dialect_that_the_template_does_not_teach_is_told_as_text() {
     let template = CHATML.replace("CALL", "<tool_call>\n{{ call | tojson }}\n</tool_call>");
-    for dialect in DIALECTS {
-        let tool_format = call::ToolFormat::detect(&template, Some(*dialect)).unwrap();
+    for dialect in entries::all() {
+        let tool_format = call::ToolFormat::detect(&template, Some(dialect)).unwrap();
         assert_eq!(
-            (tool_format.dialect.name(), tool_format.by_template),
-            (dialect.name(), dialect.name() == "hermes")
+            (&*tool_format.dialect.name, tool_format.by_template),
+            (&*dialect.name, dialect.name == "hermes")
         );
     }
 }
@@ -158,7 +155,7 @@ fn conformance_each_golden_template_has_its_dialect_or_is_refused_by_name() {
         let template = fs::read_to_string(folder.join(format!("{name}.jinja"))).unwrap();
         match (taught(&template), expected) {
             (Ok((dialect, by_template)), Ok(expected)) => {
-                assert_eq!((dialect, by_template), (expected, expected != "generic"), "{name}");
+                assert_eq!((&*dialect, by_template), (expected, expected != "generic"), "{name}");
             }
             (Err(message), Err(format)) => {
                 assert!(message.contains(format!("not supported: {format}").as_str()), "{name}: {message}");
@@ -199,7 +196,7 @@ fn conformance_any_golden_template_takes_tools_and_history_as_text() {
             eos_token: Some("</s>"),
             ..RenderOptions::default()
         };
-        let tool_format = call::ToolFormat::detect(&template, dialect::named("generic")).unwrap();
+        let tool_format = call::ToolFormat::detect(&template, dialect::named("generic").as_ref()).unwrap();
         let (tools, history) = (find(), history());
         let request = Request::new(&history, Some(&tools));
         let rendered = call::render_with(&template, &request, Some(&tool_format), &options);
@@ -258,7 +255,7 @@ And now?
 }
 
 /// `Ok` if `text`, fed byte by byte, is a complete call, else the part that the grammar accepts.
-fn verdict(compiler: &Compiler, grammar: &CallGrammar, text: &str) -> Result<(), String> {
+fn verdict(compiler: &Compiler, grammar: &Turn, text: &str) -> Result<(), String> {
     let mut constraint = call::constraint(compiler, grammar).unwrap();
     for (i, byte) in text.bytes().enumerate() {
         if !constraint.accept(i32::from(byte)).unwrap() {
@@ -357,7 +354,7 @@ fn each_dialect_takes_its_own_calls_and_no_others() {
         let set = tools(json!([{"name": "f", "parameters": parameters}, {"name": "fg"}, {"name": "f g ü"}]));
         for (name, [open, middle, close], refused) in TABLE {
             let dialect = named(name);
-            let grammar = CallGrammar::new(&set, dialect, KeyOrder::Any).unwrap();
+            let grammar = Turn::new(&set, &dialect, KeyOrder::Any).unwrap();
             let text = |tool: &str, arguments: &str| format!("{open}{tool}{middle}{arguments}{close}");
             for (tool, arguments, accepted) in [
                 ("f", r#"{"b": 1}"#, true),
@@ -378,7 +375,7 @@ fn each_dialect_takes_its_own_calls_and_no_others() {
                 let verdict = verdict(&compiler, &grammar, &text);
                 assert_eq!(verdict.is_ok(), accepted, "{name}: {text}: {verdict:?}");
                 if accepted {
-                    let call = dialect.parse(&text).unwrap();
+                    let call = dialect.read_call(&text).unwrap();
                     assert_eq!((call.name(), call.arguments_text()), (tool, arguments), "{name}: {text}");
                 }
             }
@@ -397,10 +394,10 @@ fn each_dialect_takes_its_own_calls_and_no_others() {
 fn a_call_is_read_back_as_it_was_written_in_every_dialect() {
     for arguments in [r#"{}"#, r#"{"b": "</tool_call>[ARGS]>]\n</function>", "a": [1.0, {"c": 1e3}]}"#] {
         let call = ToolCall::from_text("wörter und \"so\"", arguments).unwrap();
-        for dialect in DIALECTS {
+        for dialect in entries::all() {
             let text = dialect.write(&call);
-            assert_eq!(dialect.parse(&text).unwrap(), call, "{text}");
-            assert!(dialect.parse(&format!("{text}{text}")).is_err(), "{text}");
+            assert_eq!(dialect.read_call(&text).unwrap(), call, "{text}");
+            assert!(dialect.read_call(&format!("{text}{text}")).is_err(), "{text}");
         }
     }
 }
@@ -442,31 +439,31 @@ fn what_is_no_call_of_a_dialect_is_not_read_as_one() {
         ),
     ] {
         for text in texts {
-            let error = named(name).parse(text).unwrap_err();
+            let error = named(name).read_call(text).unwrap_err();
             assert_eq!(error.kind(), Kind::Negative, "{text}");
         }
     }
     // Calls in histories have ids, so a model may imitate them.
     let with_id = r#"[TOOL_CALLS] [{"name": "f", "arguments": {"a": 1}, "id": "abcdefghi"}]"#;
-    assert_eq!(named("mistral").parse(with_id).unwrap().arguments_text(), r#"{"a": 1}"#);
+    assert_eq!(named("mistral").read_call(with_id).unwrap().arguments_text(), r#"{"a": 1}"#);
 }
 
 #[test]
 fn a_name_that_holds_what_ends_a_name_is_refused() {
     let set = tools(json!([{"name": "fine"}, {"name": "a>b[ARGS]"}]));
-    for dialect in DIALECTS {
-        let expected = match dialect.name() {
+    for dialect in entries::all() {
+        let expected = match dialect.name.as_str() {
             "functionary" => Some(">"),
             "mistral-args" => Some("[ARGS]"),
             _ => None,
         };
-        match (CallGrammar::new(&set, *dialect, KeyOrder::Any), expected) {
+        match (Turn::new(&set, dialect, KeyOrder::Any), expected) {
             (Err(error), Some(end)) => {
                 assert_eq!(error.kind(), Kind::Data);
                 assert!(error.to_string().contains(&format!("holds `{end}`")), "{error}");
             }
             (Ok(_), None) => {}
-            (found, _) => panic!("{}: {:?}", dialect.name(), found.err()),
+            (found, _) => panic!("{}: {:?}", dialect.name, found.err()),
         }
     }
 }
@@ -475,7 +472,7 @@ fn a_name_that_holds_what_ends_a_name_is_refused() {
 fn a_mark_is_one_token_where_the_vocabulary_has_it_and_else_its_text() {
     let compiler = pocket::loaded().compiler().unwrap();
     let first = |name: &str| {
-        let grammar = CallGrammar::new(&find(), named(name), KeyOrder::Any).unwrap();
+        let grammar = Turn::new(&find(), &named(name), KeyOrder::Any).unwrap();
         grammar.lark(b"", &|text| compiler.mark(text)).unwrap().lines().next().unwrap().to_owned()
     };
     let id = compiler.mark("<tool_call>").unwrap();

@@ -9,13 +9,11 @@ use edgecall::{
     call::{self, PromptTemplate, Request, Settings, Think},
     chat::Conversation,
     convert::FileType,
+    dialect::{self, entries},
     gguf::{Gguf, Header, Value as Metadata},
     runtime::{Model, Sampling},
     schema::KeyOrder,
-    tools::{
-        check,
-        dialect::{self, DIALECTS},
-    },
+    tools::check,
 };
 use serde_json::{Value, json};
 use std::{
@@ -104,8 +102,8 @@ fn edgecall(model: &Path, folder: &Path, arguments: &[&str]) -> (Option<i32>, St
 fn every_dialect_gives_the_same_json_on_stdout() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let model = pocket::pocket(FileType::F16);
-    for dialect in DIALECTS {
-        let name = dialect.name();
+    for dialect in entries::all() {
+        let name = dialect.name.as_str();
         let (code, stdout, stderr) =
             edgecall(&model, folder.path(), &["--dialect", name, "Find one in Oakland"]);
         assert_eq!(code, Some(0), "{name}: {stderr}");
@@ -161,11 +159,11 @@ fn smollm2_makes_valid_calls() {
     let hermes = dialect::named("hermes");
     for text in ["What is the weather in Paris?", "Tell Anna that I will be late.", "東京の天気は？"] {
         for (seed, temperature, dialect) in
-            [(0, 0.0, None), (0, 0.0, hermes), (1, 1.0, None), (2, 1.5, None), (2, 1.5, hermes)]
+            [(0, 0.0, None), (0, 0.0, hermes.clone()), (1, 1.0, None), (2, 1.5, None), (2, 1.5, hermes.clone())]
         {
             let settings = Settings {
                 sampling: Sampling { temperature, seed, ..Sampling::default() },
-                dialect,
+                dialect: dialect.clone(),
                 ..settings()
             };
             let answer = call::call(&model, &set, &question(text), &settings).unwrap();

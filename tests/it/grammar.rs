@@ -3,19 +3,16 @@
 
 use edgecall::{
     call,
+    dialect::{self, Dialect, grammar::IncrementalGrammar, turn::Turn},
     runtime::{Compiler, Constraint},
     schema::KeyOrder,
-    tools::{
-        ToolSet, check,
-        dialect::{self, Dialect},
-        grammar::{CallGrammar, IncrementalGrammar},
-        turn::Turn,
-    },
+    tools::{ToolSet, check},
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 
-fn hermes() -> &'static dyn Dialect {
-    dialect::DIALECTS.iter().copied().find(|dialect| dialect.name() == "hermes").unwrap()
+fn hermes() -> Arc<Dialect> {
+    dialect::named("hermes").unwrap()
 }
 
 fn tools(list: Value) -> ToolSet {
@@ -42,7 +39,7 @@ fn verdict(compiler: &Compiler, grammar: &dyn IncrementalGrammar, text: &str) ->
 fn hold(set: &ToolSet, table: &[(&str, bool)]) {
     let compiler = Compiler::for_bytes().unwrap();
     call::check_tools(set, KeyOrder::Any).unwrap();
-    let grammar = CallGrammar::new(set, hermes(), KeyOrder::Any).unwrap();
+    let grammar = Turn::new(set, &hermes(), KeyOrder::Any).unwrap();
     for (arguments, accepted) in table {
         let text = format!("<tool_call>\n{{\"name\": \"f\", \"arguments\": {arguments}}}\n</tool_call>");
         let verdict = verdict(&compiler, &grammar, &text);
@@ -56,7 +53,7 @@ fn the_frame_is_the_format_that_the_model_was_trained_on() {
         json!([{"name": "f"}, {"name": "g", "parameters": {"properties": {"a": {"type": "integer"}}}}]),
     );
     let compiler = Compiler::for_bytes().unwrap();
-    let grammar = CallGrammar::new(&set, hermes(), KeyOrder::Any).unwrap();
+    let grammar = Turn::new(&set, &hermes(), KeyOrder::Any).unwrap();
     for (text, accepted) in [
         ("<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>", true),
         ("<tool_call>\n{\"name\": \"g\", \"arguments\": {\"a\": 1}}\n</tool_call>", true),
@@ -80,7 +77,7 @@ fn the_frame_is_the_format_that_the_model_was_trained_on() {
 fn a_lead_comes_before_the_call_and_only_there() {
     let set = tools(json!([{"name": "f"}]));
     let compiler = Compiler::for_bytes().unwrap();
-    let mut grammar = Turn::new(&set, hermes(), KeyOrder::Any).unwrap();
+    let mut grammar = Turn::new(&set, &hermes(), KeyOrder::Any).unwrap();
     grammar.set_prefix("\n\n");
     let call = "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>";
     assert!(verdict(&compiler, &grammar, &format!("\n\n{call}")).is_ok());
@@ -148,7 +145,7 @@ fn a_hundred_tools_take_the_arguments_of_the_one_that_is_named() {
     let set = tools(Value::Array(list));
     hold(&set, FEW);
     let compiler = Compiler::for_bytes().unwrap();
-    let grammar = CallGrammar::new(&set, hermes(), KeyOrder::Any).unwrap();
+    let grammar = Turn::new(&set, &hermes(), KeyOrder::Any).unwrap();
     for (name, arguments, accepted) in [
         ("tool7", r#"{"key7": 1}"#, true),
         ("tool77", r#"{"key77": null}"#, true),
@@ -168,14 +165,14 @@ fn names_and_keys_may_hold_any_unicode_and_any_escape() {
         json!([{"name": name, "parameters": {"properties": {key: {"const": "ü\n"}}, "required": [key]}}]),
     );
     let compiler = Compiler::for_bytes().unwrap();
-    let grammar = CallGrammar::new(&set, hermes(), KeyOrder::Any).unwrap();
+    let grammar = Turn::new(&set, &hermes(), KeyOrder::Any).unwrap();
     let text = format!(
         "<tool_call>\n{{\"name\": {}, \"arguments\": {{{}: \"ü\\n\"}}}}\n</tool_call>",
         json!(name),
         json!(key)
     );
     verdict(&compiler, &grammar, &text).unwrap();
-    let call = hermes().parse(&text).unwrap();
+    let call = hermes().read_call(&text).unwrap();
     assert_eq!((call.name(), &call.arguments()[key]), (name, &json!("ü\n")));
 }
 
@@ -315,7 +312,7 @@ fn what_is_refused_is_named_by_tool_pointer_and_keyword() {
 }
 
 /// Generates a random text of the grammar until it is complete; `None` if it becomes too long.
-fn walk(compiler: &Compiler, grammar: &CallGrammar, seed: u64) -> Option<String> {
+fn walk(compiler: &Compiler, grammar: &Turn, seed: u64) -> Option<String> {
     let mut constraint = call::constraint(compiler, grammar).unwrap();
     let mut state = seed;
     let mut random = move |bound: usize| {
@@ -363,10 +360,10 @@ fn whatever_is_chosen_among_what_the_grammar_allows_ends_in_a_valid_call() {
     ];
     let mut complete = 0;
     for set in &sets {
-        let grammar = CallGrammar::new(set, hermes(), KeyOrder::Any).unwrap();
+        let grammar = Turn::new(set, &hermes(), KeyOrder::Any).unwrap();
         for seed in 0..60 {
             let Some(text) = walk(&compiler, &grammar, seed) else { continue };
-            let call = hermes().parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            let call = hermes().read_call(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
             check::check(set, &call).unwrap_or_else(|error| panic!("{error}: {text}"));
             complete += 1;
         }

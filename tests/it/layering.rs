@@ -50,7 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tools", &["display", "json", "kind", "schema", "stack"]),
     ("dialect", &["chat", "display", "json", "kind", "remedy", "schema", "stack", "tools"]),
     ("chat", &["json", "kind", "remedy", "stack"]),
-    ("profile", &["chat", "gguf", "json", "kind", "mmap", "schema", "tools"]),
+    ("profile", &["chat", "dialect", "gguf", "json", "kind", "mmap", "schema", "tools"]),
     ("runtime", &["arch", "files", "gguf", "guard", "hash", "kind", "mmap", "random", "remedy", "stack"]),
     ("memory", &["arch", "convert", "display", "gguf", "machine", "remedy"]),
     (
@@ -77,14 +77,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "call",
         &[
-            "arch", "cache", "chat", "gguf", "hash", "json", "kind", "machine", "memory", "remedy",
+            "arch", "cache", "chat", "dialect", "gguf", "hash", "json", "kind", "machine", "memory", "remedy",
             "runtime", "schema", "tools",
         ],
     ),
     (
         "bench",
         &[
-            "cache", "call", "chat", "files", "gguf", "hash", "http", "json", "kind", "machine", "memory",
+            "cache", "call", "chat", "dialect", "files", "gguf", "hash", "http", "json", "kind", "machine", "memory",
             "profile", "random", "remedy", "runtime", "schema", "tools",
         ],
     ),

@@ -100,6 +100,9 @@ mod kernels;
 mod layering;
 /// The facts in `models/MODELS.toml` are correct.
 mod models;
+/// Calls whose arguments are not JSON: grammar, checks and reading.
+#[cfg(feature = "engine")]
+mod notation;
 /// Numbers past 64 bits are taken and refused by all of their digits.
 #[cfg(feature = "engine")]
 mod numbers;

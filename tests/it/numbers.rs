@@ -3,7 +3,7 @@
 use edgecall::{
     json,
     runtime::{Compiler, Constraint, constraint::Fixed},
-    schema::{KeyOrder, Meaning, Options, Tracker, compile},
+    schema::{Follower, KeyOrder, Meaning, Options, compile},
     tools::{ToolCall, ToolSet, arguments::AnswerSchema, check},
 };
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ fn takes(schema: &str, meaning: Meaning, text: &str) -> Option<bool> {
     let schema = json::parse_exact(schema).unwrap();
     let compiled = compile(&schema, Options { meaning, ..Options::default() }).ok()?;
     let compiler = Compiler::for_bytes().unwrap();
-    let tracker = Tracker::new(compiled.checks.clone(), 0);
+    let tracker = Follower::new(compiled.checks.clone(), None);
     let constraint = Constraint::new(&compiler, Box::new(Fixed(compiled.lark()))).unwrap();
     let mut constraint = constraint.with_validator(Box::new(tracker));
     let tokens = compiler.tokenize(text.as_bytes());

@@ -11,7 +11,8 @@ use edgecall::{
         sequence::{Script, Sequence},
     },
     schema::KeyOrder,
-    tools::{ToolSet, arguments::AnswerSchema, dialect, grammar::JsonAnswer, turn::Turn},
+    dialect::{self, grammar::JsonAnswer, turn::Turn},
+    tools::{ToolSet, arguments::AnswerSchema},
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -249,7 +250,7 @@ proptest! {
         let arguments = members.join(", ");
         let call = format!("<tool_call>\n{{\"name\": \"note\", \"arguments\": {{{arguments}}}}}\n</tool_call>");
         let tokens = model.vocabulary().tokenize(&call, true).unwrap();
-        let turn = Turn::new(&set, dialect::named("hermes").unwrap(), KeyOrder::Any).unwrap();
+        let turn = Turn::new(&set, &dialect::named("hermes").unwrap(), KeyOrder::Any).unwrap();
         let mut constraint = call::constraint(model.compiler().unwrap(), &turn).unwrap();
         let mut forced_in_all = 0;
         for (at, &token) in tokens.iter().enumerate() {

@@ -7,7 +7,8 @@ use edgecall::{
         constraint::Fixed, generate, sequence::Script,
     },
     schema::KeyOrder,
-    tools::{arguments::AnswerSchema, grammar::JsonAnswer},
+    dialect::grammar::JsonAnswer,
+    tools::arguments::AnswerSchema,
 };
 use serde_json::{Value, json};
 use std::ops::ControlFlow;

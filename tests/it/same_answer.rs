@@ -14,7 +14,8 @@ use edgecall::{
         sequence::Sequence,
     },
     schema::KeyOrder,
-    tools::{arguments::AnswerSchema, dialect, grammar::JsonAnswer, turn::Turn},
+    dialect::{self, grammar::JsonAnswer, turn::Turn},
+    tools::arguments::AnswerSchema,
 };
 use serde_json::{Value, json};
 use std::{num::NonZeroUsize, ops::ControlFlow};
@@ -224,7 +225,7 @@ fn conformance(file_type: FileType, step: usize, histories: &[usize]) {
     let longest = prompts.iter().map(Vec::len).max().unwrap();
     let options = Options { threads: NonZeroUsize::new(1), ..Options::default() };
     let mut prefix = Prefix::new(Session::new(model, longest, 512, &options).unwrap());
-    let turn = Turn::new(&dataset.job.tools, dialect::named("hermes").unwrap(), KeyOrder::Any).unwrap();
+    let turn = Turn::new(&dataset.job.tools, &dialect::named("hermes").unwrap(), KeyOrder::Any).unwrap();
     let mut run = |prompt: &[i32], mode: DecodeMode<'_>| {
         prefix.evaluate(prompt, |token| model.vocabulary().is_eog(token)).unwrap();
         let mut constraint = call::constraint(model.compiler().unwrap(), &turn).unwrap();

@@ -6,13 +6,13 @@ use edgecall::{
         closing::{Closing, Way},
         constraint::Fixed,
     },
-    schema::{Compiled, Draft, Error, KeyOrder, Meaning, Options, Status, Tracker, compile},
+    schema::{Compiled, Draft, Error, Follower, KeyOrder, Meaning, Options, Status, compile},
 };
 use serde_json::{Value, json};
 
 /// The constraint that `call` uses for an answer with this schema.
 fn constraint<'c>(compiler: &'c Compiler, compiled: &Compiled) -> Constraint<'c> {
-    let tracker = Tracker::new(compiled.checks.clone(), 0);
+    let tracker = Follower::new(compiled.checks.clone(), None);
     Constraint::new(compiler, Box::new(Fixed(compiled.lark()))).unwrap().with_validator(Box::new(tracker))
 }
 

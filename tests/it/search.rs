@@ -8,7 +8,8 @@ use edgecall::{
         sequence::Sequence,
     },
     schema::KeyOrder,
-    tools::{ToolSet, arguments::AnswerSchema, dialect, grammar::JsonAnswer, turn::Turn},
+    dialect::{self, grammar::JsonAnswer, turn::Turn},
+    tools::{ToolSet, arguments::AnswerSchema},
 };
 use serde_json::{Value, json};
 use std::{num::NonZeroUsize, ops::ControlFlow};
@@ -191,7 +192,7 @@ fn a_call_is_backed_out_of_where_its_tools_name_is_the_only_way_on() {
     ]))
     .unwrap();
     let compiler = Compiler::for_bytes().unwrap();
-    let turn = Turn::new(&tools, dialect::named("hermes").unwrap(), KeyOrder::Any)
+    let turn = Turn::new(&tools, &dialect::named("hermes").unwrap(), KeyOrder::Any)
         .unwrap()
         .up_to(NonZeroUsize::new(2).unwrap().get());
     let mut constraint = call::constraint(&compiler, &turn).unwrap();

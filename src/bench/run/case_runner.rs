@@ -15,9 +15,10 @@ use crate::{
     call::{self, RenderedPrompt},
     runtime::{self, Completion, DecodeMode, Finish, Limits, Prefix, Sampler, Sampling, Session, generate},
     schema::KeyOrder,
-    tools::{ToolCall, ToolSet, dialect::Dialect, turn::Turn},
+    dialect::{Dialect, turn::Turn},
+    tools::{ToolCall, ToolSet},
 };
-use std::{ops::ControlFlow, rc::Rc};
+use std::{ops::ControlFlow, rc::Rc, sync::Arc};
 
 /// Prompt of one case.
 pub(super) struct Prompt {
@@ -32,7 +33,7 @@ pub(super) struct CaseRunner<'m> {
     pub(super) loaded: &'m LoadedModel,
     pub(super) prompts: Rc<[Prompt]>,
     threads: usize,
-    dialect: &'static dyn Dialect,
+    dialect: Arc<Dialect>,
     prefix: Prefix<'m>,
     max_tokens: usize,
     host: String,
@@ -50,7 +51,7 @@ impl<'m> CaseRunner<'m> {
         let loaded = config.loaded;
         let model = &loaded.model;
         let renderer = Renderer::new(model.vocabulary(), dataset)?;
-        let dialect = renderer.dialect();
+        let dialect = renderer.dialect().clone();
         let render = |case: &Case| {
             let text = renderer.prompt(case)?;
             let tokens = text.tokenize(model.vocabulary())?;
@@ -119,7 +120,7 @@ impl<'m> CaseRunner<'m> {
     pub(super) fn gold(&self, case: usize, dataset: &Dataset) -> Result<Option<Vec<i32>>> {
         let Some(eos) = self.loaded.model.vocabulary().eos() else { return Ok(None) };
         let Some(gold) = &dataset.cases[case].gold else { return Ok(None) };
-        let answer = match self.dialect.name() {
+        let answer = match self.dialect.name.as_str() {
             // The exact format of the published fine-tuned models, line breaks included.
             "hermes" => gold.render(Style::Student),
             _ => match ToolCall::from_text(&gold.name, &json::dumps(&gold.arguments)) {
@@ -200,7 +201,7 @@ impl<'m> CaseRunner<'m> {
         Ok(Answer {
             key,
             text: String::from_utf8_lossy(&text).into_owned(),
-            dialect: Some(self.dialect),
+            dialect: Some(self.dialect.clone()),
             tokens,
             finish: finish.to_owned(),
             cost,
@@ -221,7 +222,7 @@ impl<'m> CaseRunner<'m> {
             Mode::Any => KeyOrder::Any,
             Mode::Schema => KeyOrder::Schema,
         };
-        let turn = Turn::new(tools, self.dialect, key_order)?;
+        let turn = Turn::new(tools, &self.dialect, key_order)?;
         let mut constraint = call::constraint(model.compiler()?, &turn)?;
         let reader = |_: &[u8]| ControlFlow::Continue(());
         Ok(generate::constrained(session, &mut constraint, &mut sampler, limits, DecodeMode::Forced, reader)?)

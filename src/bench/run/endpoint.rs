@@ -103,7 +103,7 @@ impl Endpoint<'_> {
             key: RowKey { variant, prompt_sha256: request.sha256, kernels: String::new() },
             text: reply.text,
             dialect: match self.prompts {
-                Prompts::Ours(template) => Some(template.dialect()),
+                Prompts::Ours(template) => Some(template.dialect().clone()),
                 Prompts::Servers => None,
             },
             tokens: Vec::new(),

@@ -4,8 +4,9 @@ use crate::{
     bench::{Case, Dataset, Result},
     call::{self, PromptTemplate, RenderedPrompt, Request, Think, ToolFormat},
     runtime::Vocabulary,
-    tools::dialect::Dialect,
+    dialect::Dialect,
 };
+use std::sync::Arc;
 
 /// Renders prompts with the model's own chat template, without reasoning.
 pub(super) struct Renderer<'v> {
@@ -29,8 +30,8 @@ impl<'v> Renderer<'v> {
     }
 
     /// Format in which the model writes tool calls.
-    pub(super) fn dialect(&self) -> &'static dyn Dialect {
-        self.tool_format.dialect
+    pub(super) fn dialect(&self) -> &Arc<Dialect> {
+        &self.tool_format.dialect
     }
 
     /// Renders the prompt of a case.

@@ -7,10 +7,11 @@ use crate::{
         row::{Cost, Divergence, Role, Row, RowKey, SCHEMA_VERSION},
         score::{metric::Toolboxes, score_row},
     },
-    tools::dialect::Dialect,
+    dialect::Dialect,
+    tools::ToolSet,
 };
 use serde_json::Value;
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 /// Call formats that [`Call::parse`] reads.
 const READ: &[&str] = &["hermes", "llama3", "generic"];
@@ -34,7 +35,7 @@ pub(super) struct Answer {
     /// Raw output of the model.
     pub(super) text: String,
     /// Format of the calls in it; `None` for a format of [`Call::parse`].
-    pub(super) dialect: Option<&'static dyn Dialect>,
+    pub(super) dialect: Option<Arc<Dialect>>,
     /// Tokens of the raw output, where they are known.
     pub(super) tokens: Vec<i32>,
     pub(super) finish: String,
@@ -58,8 +59,8 @@ impl<'s> RowBuilder<'s> {
 
     /// Row of an answer to `case`, scored by every metric.
     pub(super) fn row(&self, case: &Case, model: ModelFacts, answer: Answer) -> Row {
-        let read = match answer.dialect {
-            Some(dialect) => read_as(dialect, &answer.text).into_owned(),
+        let read = match &answer.dialect {
+            Some(dialect) => read_as(dialect, &answer.text, case.tools()).into_owned(),
             None => answer.text.clone(),
         };
         let mut row = Row {
@@ -94,11 +95,11 @@ impl<'s> RowBuilder<'s> {
 
 /// A model's output in a format that the metrics parse: unchanged for formats of [`Call::parse`], otherwise the call
 /// that `dialect` finds, in canonical form.
-fn read_as<'w>(dialect: &dyn Dialect, written: &'w str) -> Cow<'w, str> {
-    if READ.contains(&dialect.name()) {
+fn read_as<'w>(dialect: &Dialect, written: &'w str, tools: &ToolSet) -> Cow<'w, str> {
+    if READ.contains(&dialect.name.as_str()) {
         return Cow::Borrowed(written);
     }
-    match dialect.parse(written) {
+    match dialect.read_call_with(written, Some(tools)) {
         Ok(call) => {
             let arguments = Json::from(&Value::Object(call.arguments().clone()));
             let arguments = arguments.as_object().cloned().unwrap_or_default();

@@ -18,7 +18,8 @@ use crate::{
         Session, Steps, Vocabulary, draft::Drafter, generate,
     },
     schema::KeyOrder,
-    tools::{ToolSet, check, dialect::Dialect, turn::Turn},
+    dialect::{Dialect, turn::Turn},
+    tools::{ToolSet, check},
 };
 use serde::Serialize;
 use std::{fmt, ops::ControlFlow, sync::Arc};
@@ -145,7 +146,7 @@ struct Caller<'c> {
     settings: &'c CallSettings,
     vocabulary: &'c Vocabulary,
     compiler: &'c Compiler,
-    dialect: &'static dyn Dialect,
+    dialect: Arc<Dialect>,
     toolboxes: Toolboxes<'c>,
     prefix: Prefix<'c>,
     drafter: Option<Drafter>,
@@ -168,7 +169,7 @@ impl Caller<'_> {
         let written = self.generate(prompt, tools)?;
         let text = written.as_ref().map(|written| String::from_utf8_lossy(&written.text).into_owned());
         let text = text.unwrap_or_default();
-        let called = self.dialect.parse(&text).ok().filter(|call| check::check(tools, call).is_ok());
+        let called = self.dialect.read_call_with(&text, Some(tools)).ok().filter(|call| check::check(tools, call).is_ok());
         self.seconds.push(stopwatch.wall_s());
         let done = &mut self.done;
         done.calls += 1;
@@ -208,7 +209,7 @@ impl Caller<'_> {
         let written = if settings.free {
             generate::free(session, self.vocabulary, &mut sampler, limits, None, |_| false)
         } else {
-            let turn = Turn::new(tools, self.dialect, KeyOrder::Any)?;
+            let turn = Turn::new(tools, &self.dialect, KeyOrder::Any)?;
             let mut constraint = call::constraint(self.compiler, &turn)?;
             let reader = |_: &[u8]| ControlFlow::Continue(());
             generate::constrained(session, &mut constraint, &mut sampler, limits, decode_mode, reader)

@@ -15,7 +15,8 @@ use crate::{
         draft::BatchCost, generate, kernels,
     },
     schema::KeyOrder,
-    tools::{ToolSet, turn::Turn},
+    dialect::turn::Turn,
+    tools::ToolSet,
 };
 use serde::Serialize;
 use std::{
@@ -274,7 +275,7 @@ fn call_times(model: &Model, options: &Options, costs: &BatchCost) -> Result<Cal
     let vocabulary = model.vocabulary();
     let tool_format = format.tool_format(vocabulary, &request, None)?.ok_or(call::Error::NoTemplate)?;
     let prompt = format.render(vocabulary, &request, Some(&tool_format), Think::Off)?.tokenize(vocabulary)?;
-    let turn = Turn::new(&tools, tool_format.dialect, KeyOrder::Any)?;
+    let turn = Turn::new(&tools, &tool_format.dialect, KeyOrder::Any)?;
     let compiler = model.compiler()?;
     // Twice the length of a good model's call; a model that does not stop is cut off here.
     let budget = 128;

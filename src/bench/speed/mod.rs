@@ -19,8 +19,9 @@ use crate::{
     bench::{Result, data::Dataset, score::stats::quantile},
     call::{self, PromptTemplate, Request, Think},
     runtime::Vocabulary,
-    tools::dialect::Dialect,
+    dialect::Dialect,
 };
+use std::sync::Arc;
 
 /// A tokenized prompt.
 struct Prompt {
@@ -30,7 +31,7 @@ struct Prompt {
 }
 
 /// Prompts of all cases, with the model's call format.
-fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(&'static dyn Dialect, Vec<Prompt>)> {
+fn prompts(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<(Arc<Dialect>, Vec<Prompt>)> {
     let format = PromptTemplate::default();
     let mut tool_format = None;
     let mut prompts = Vec::new();

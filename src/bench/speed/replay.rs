@@ -17,7 +17,8 @@ use crate::{
         sequence::Script,
     },
     schema::KeyOrder,
-    tools::{ToolSet, dialect::Dialect, turn::Turn},
+    dialect::{Dialect, turn::Turn},
+    tools::ToolSet,
 };
 use serde::Serialize;
 use std::{fmt, ops::ControlFlow, ptr, sync::Arc};
@@ -108,7 +109,7 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
     dataset.require_labels("a replay")?;
     let (dialect, prompts) = prompts(dataset, vocabulary)?;
     let compiler = Compiler::for_vocabulary(vocabulary.clone())?;
-    let turns = turns(dataset, dialect)?;
+    let turns = turns(dataset, &dialect)?;
 
     let in_all = prompts.len();
     let mut accepted = Vec::new();
@@ -157,7 +158,7 @@ pub fn replay(dataset: &Dataset, vocabulary: &Vocabulary) -> Result<Replay> {
 }
 
 /// The grammar of a call for each set of tools.
-fn turns<'d>(dataset: &'d Dataset, dialect: &'static dyn Dialect) -> Result<Vec<(&'d ToolSet, Turn)>> {
+fn turns<'d>(dataset: &'d Dataset, dialect: &Arc<Dialect>) -> Result<Vec<(&'d ToolSet, Turn)>> {
     let mut turns: Vec<(&ToolSet, Turn)> = Vec::new();
     for tools in dataset.cases.iter().map(Case::tools) {
         if !turns.iter().any(|(known, _)| ptr::eq(*known, tools)) {

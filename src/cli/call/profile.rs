@@ -127,7 +127,7 @@ mod tests {
         assert_eq!((sampling.seed, settings.max_tokens, sampling.top_k), (7, 50, 0));
         assert_eq!((sampling.temperature, sampling.top_p, sampling.min_p), (0.7, 0.8, 0.1));
         assert_eq!((settings.think, args.key_order()), (Think::On, KeyOrder::Schema));
-        assert_eq!(settings.dialect.unwrap().name(), "llama3");
+        assert_eq!(settings.dialect.as_ref().unwrap().name, "llama3");
         assert_eq!(args.parallel.unwrap().get(), 2);
         let arguments: std::collections::BTreeMap<_, _> = args.template_arg.into_iter().collect();
         assert_eq!(json!(arguments), json!({"a": 10, "b": 12, "c": 3}));

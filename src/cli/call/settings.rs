@@ -7,7 +7,7 @@ use edgecall::{
     memory::Repack,
     runtime::{Options, Sampling, draft::MAX_DRAFT},
     schema::KeyOrder,
-    tools::dialect::{self, DIALECTS},
+    dialect::{self, entries},
 };
 use std::num::NonZeroUsize;
 
@@ -103,7 +103,7 @@ pub fn settings(args: &Args) -> Settings {
 
 /// Parser for names of dialects.
 pub fn dialects() -> PossibleValuesParser {
-    PossibleValuesParser::new(DIALECTS.iter().map(|dialect| dialect.name()))
+    PossibleValuesParser::new(entries::all().iter().map(|dialect| dialect.name.clone()))
 }
 
 /// Parses the length of drafts.

@@ -84,12 +84,12 @@ impl<'a> Emitter<'a> {
     fn sequence(&mut self, items: &Items) -> Option<String> {
         let Items { prefix, rest, min, max, .. } = items;
         let (min, max) = (*min, *max);
-        let name = self.rules.fresh("a");
+        let (name, comma) = (self.rules.fresh("a"), self.comma());
         let separated = |rest: &str, low: usize, high: Option<usize>| match high {
             Some(0) => String::new(),
-            Some(high) => format!("(\", \" {rest}){{{low},{high}}}"),
-            None if low == 0 => format!("(\", \" {rest})*"),
-            None => format!("(\", \" {rest}){{{low},}}"),
+            Some(high) => format!("({comma} {rest}){{{low},{high}}}"),
+            None if low == 0 => format!("({comma} {rest})*"),
+            None => format!("({comma} {rest}){{{low},}}"),
         };
         let mut body = Vec::new();
         if min == 0 {
@@ -113,7 +113,7 @@ impl<'a> Emitter<'a> {
             for i in (1..prefix.len()).rev() {
                 let tail_name = self.rules.fresh("t");
                 let close = if i >= min { "\"]\" | " } else { "" };
-                self.rules.add(tail_name.clone(), format!("{close}\", \" {} {tail}", prefix[i]));
+                self.rules.add(tail_name.clone(), format!("{close}{comma} {} {tail}", prefix[i]));
                 tail = tail_name;
             }
             body.push(format!("\"[\" {} {tail}", prefix[0]));
@@ -148,6 +148,7 @@ impl<'a> Emitter<'a> {
             return Some(name);
         }
         let close = if min > 0 { format!(" %if bit_count_ge(_, {min})") } else { String::new() };
+        let comma = self.comma();
         let each: Vec<String> = values
             .iter()
             .enumerate()
@@ -156,7 +157,7 @@ impl<'a> Emitter<'a> {
         self.rules.add(format!("{item}::_"), each.join(" | "));
         let more = format!(" %if bit_count_lt(_, {most})");
         self.rules.add(format!("{first}::_"), format!("\"]\"{close} | {item}::_{more}"));
-        self.rules.add(format!("{rest}::_"), format!("\"]\"{close} | \", \" {item}::_{more}"));
+        self.rules.add(format!("{rest}::_"), format!("\"]\"{close} | {comma} {item}::_{more}"));
         self.rules.add(name.clone(), format!("\"[\" {first}::0x0"));
         Some(name)
     }

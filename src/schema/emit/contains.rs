@@ -68,6 +68,7 @@ impl<'a> Emitter<'a> {
     /// The rule for arrays of `any` items, of which some are `wanted`.
     fn counted(&mut self, wanted: &str, any: &str, counts: Counts) -> String {
         let Counts { least, min, max } = counts;
+        let comma = self.comma();
         let (name, first, item) = (self.rules.fresh("a"), self.rules.fresh("f"), self.rules.fresh("i"));
         let (counted, rest) = (self.rules.fresh("n"), self.rules.fresh("r"));
         let floor = min.max(least);
@@ -98,7 +99,7 @@ impl<'a> Emitter<'a> {
         );
         let step = if floor > least || max.is_some() { "incr([12:36])" } else { "_" };
         self.rules.add(format!("{counted}::_"), format!("{rest}::{step}"));
-        self.rules.add(format!("{rest}::_"), format!("\"]\" %if {close} | \", \" {item}::_{with_room}"));
+        self.rules.add(format!("{rest}::_"), format!("\"]\" %if {close} | {comma} {item}::_{with_room}"));
         self.rules.add(format!("{first}::_"), format!("{item}::_"));
         let needed = vec![(least as u64, wanted.to_owned()), ((floor - least) as u64, any.to_owned())];
         self.rules.lengths.add(&name, Length::Sum(2 * floor as u64, needed));

@@ -3,9 +3,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
+use super::place::Place;
 use super::rules::Rules;
 use super::shortest::Length;
 use crate::schema::normal::{Choice, Conjunction, Item, Normalizer};
+use crate::schema::notation::{KeyTypes, Notation};
 use crate::schema::options::KeyOrder;
 use crate::schema::read::{Document, Id};
 use crate::schema::report::Status;
@@ -22,6 +24,17 @@ const MAX_SHORTEST: u64 = 1 << 16;
 /// Most alternatives that one conjunction is expanded into.
 const MAX_ALTERNATIVES: usize = 128;
 
+/// A conjunction, and the index of its place.
+type Key = (usize, Vec<Item>);
+
+/// What rules depend on that is found while they are made.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Conjunctions without values.
+    impossible: HashSet<Key>,
+    key_types: KeyTypes,
+}
+
 enum Slot {
     /// Being compiled; the name is for references from within.
     Open(String),
@@ -33,11 +46,22 @@ pub(super) struct Emitter<'a> {
     pub(super) normal: Normalizer<'a>,
     pub(super) key_order: KeyOrder,
     pub(super) rules: Rules,
-    memo: HashMap<Vec<Item>, Slot>,
+    pub(super) notation: Notation,
+    /// The places so far; conjunctions are told apart by them.
+    pub(super) places: Vec<Place>,
+    /// Index of the current place.
+    pub(super) place: usize,
+    /// Types of the values under the keys of the notation's members.
+    pub(super) key_types: KeyTypes,
+    /// Keys for which rules were made.
+    pub(super) seen_keys: HashSet<Option<Rc<str>>>,
+    /// True if the types of a key have grown after rules were made for it, so that the rules must be made again.
+    pub(super) types_grew: bool,
+    memo: HashMap<Key, Slot>,
     /// Conjunctions that refer to themselves.
-    recursive: HashSet<Vec<Item>>,
+    recursive: HashSet<Key>,
     /// Conjunctions without any value, to which something referred.
-    impossible: HashSet<Vec<Item>>,
+    impossible: HashSet<Key>,
     /// Number of conjunctions that are being compiled.
     depth: usize,
     /// True if `impossible` has grown, so that the rules must be made again.
@@ -45,16 +69,28 @@ pub(super) struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    /// An emitter that knows conjunctions to be `impossible`.
+    /// An emitter that knows what an earlier one found.
     pub(super) fn new(
         normal: Normalizer<'a>,
         key_order: KeyOrder,
-        impossible: HashSet<Vec<Item>>,
+        notation: &Notation,
+        known: Known,
     ) -> Emitter<'a> {
+        let Known { impossible, key_types } = known;
+        let place = match notation {
+            Notation::Value(style) => Place::Styled(style.clone()),
+            Notation::Members(_) => Place::Root,
+        };
         Emitter {
             normal,
             key_order,
             rules: Rules::default(),
+            notation: notation.clone(),
+            places: vec![place],
+            place: 0,
+            key_types,
+            seen_keys: HashSet::new(),
+            types_grew: false,
             memo: HashMap::new(),
             recursive: HashSet::new(),
             impossible,
@@ -63,10 +99,13 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Conjunctions that turned out to have no value after rules referred to them, so that the rules must be made again;
-    /// `None` if the rules are final.
-    pub(super) fn take_impossible(&mut self) -> Option<HashSet<Vec<Item>>> {
-        self.again.then(|| std::mem::take(&mut self.impossible))
+    /// What turned out after rules depended on it, so that the rules must be made again: conjunctions without values, and
+    /// types of keys. `None` if the rules are final.
+    pub(super) fn take_known(&mut self) -> Option<Known> {
+        (self.again || self.types_grew).then(|| Known {
+            impossible: std::mem::take(&mut self.impossible),
+            key_types: std::mem::take(&mut self.key_types),
+        })
     }
 
     /// The rule or terminal for the values that satisfy `items`; `None` if there are none.
@@ -75,7 +114,7 @@ impl<'a> Emitter<'a> {
         if conjunction.never || self.normal.report.is_refused() {
             return None;
         }
-        let key = conjunction.items();
+        let key = (self.place, conjunction.items());
         match self.memo.get(&key) {
             Some(Slot::Done(name)) => return name.clone(),
             Some(Slot::Open(name)) => {
@@ -118,7 +157,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// True, and the schema refused, if the grammar has become too large, or its conjunctions are too deep.
-    fn is_spent(&mut self, key: &[Item]) -> bool {
+    fn is_spent(&mut self, key: &Key) -> bool {
         let message = if self.rules.bytes() > MAX_GRAMMAR_BYTES {
             format!("the grammar up to here has more than {MAX_GRAMMAR_BYTES} bytes")
         } else if self.depth > MAX_DEPTH {
@@ -126,13 +165,13 @@ impl<'a> Emitter<'a> {
         } else {
             return false;
         };
-        let pointer = self.pointer(key);
+        let pointer = self.pointer(&key.1);
         self.normal.report.refuse(&pointer, "", &message);
         true
     }
 
     /// JSON pointer of the last schema of a conjunction.
-    fn pointer(&self, key: &[Item]) -> Rc<str> {
+    pub(super) fn pointer(&self, key: &[Item]) -> Rc<str> {
         let id = key.iter().rev().find_map(|item| match item {
             Item::Local(id) | Item::Choice(id, _) => Some(*id),
             _ => None,
@@ -144,7 +183,7 @@ impl<'a> Emitter<'a> {
     /// than is ever generated.
     pub(super) fn refuse_endless(&mut self) {
         self.rules.lengths.solve();
-        let mut longest: Option<(u64, &Vec<Item>)> = None;
+        let mut longest: Option<(u64, &Key)> = None;
         for (key, slot) in &self.memo {
             let Slot::Done(Some(name)) = slot else { continue };
             match self.rules.lengths.get(name) {
@@ -159,7 +198,7 @@ impl<'a> Emitter<'a> {
             }
         }
         if let Some((length, key)) = longest {
-            let pointer = self.pointer(key);
+            let pointer = self.pointer(&key.1);
             let message =
                 format!("the shortest value has {length} bytes or more; at most {MAX_SHORTEST} are written");
             self.normal.report.refuse(&pointer, "", &message);
@@ -228,24 +267,28 @@ impl<'a> Emitter<'a> {
         alternatives
     }
 
-    /// The rule for any JSON value.
+    /// The rule for any value.
     pub(super) fn anything(&mut self) -> String {
-        let key = vec![Item::Types(types::ALL)];
+        let key = (self.place, vec![Item::Types(types::ALL)]);
         if let Some(Slot::Done(Some(name))) = self.memo.get(&key) {
             return name.clone();
+        }
+        if !matches!(self.place(), Place::Styled(_)) {
+            return self.value(&key.1).unwrap_or_default();
         }
         let name = self.rules.fresh("v");
         self.memo.insert(key, Slot::Done(Some(name.clone())));
         let key = self.key_terminal();
         let (string, number) = (self.any_string(), self.any_number());
         let (member, object, array) = (self.rules.fresh("m"), self.rules.fresh("o"), self.rules.fresh("a"));
-        self.rules.add(member.clone(), format!("{key} \": \" {name}"));
-        self.rules.add(object.clone(), format!("\"{{\" \"}}\" | \"{{\" {member} (\", \" {member})* \"}}\""));
-        self.rules.add(array.clone(), format!("\"[\" \"]\" | \"[\" {name} (\", \" {name})* \"]\""));
-        self.rules.add(
-            name.clone(),
-            format!("\"null\" | \"true\" | \"false\" | {number} | {string} | {array} | {object}"),
-        );
+        let (comma, colon, style) = (self.comma(), self.around().colon, self.style());
+        self.rules.add(member.clone(), format!("{key} {colon} {name}"));
+        self.rules.add(object.clone(), format!("\"{{\" \"}}\" | \"{{\" {member} ({comma} {member})* \"}}\""));
+        self.rules.add(array.clone(), format!("\"[\" \"]\" | \"[\" {name} ({comma} {name})* \"]\""));
+        let nulls = style.nulls().iter().map(|word| format!("\"{word}\""));
+        let words: Vec<String> = nulls.chain(style.truths().iter().map(|(_, word)| format!("\"{word}\""))).collect();
+        let words = words.join(" | ");
+        self.rules.add(name.clone(), format!("{words} | {number} | {string} | {array} | {object}"));
         name
     }
 }

@@ -3,9 +3,11 @@
 use std::rc::Rc;
 
 use super::emitter::Emitter;
+use super::place::Place;
 use crate::json;
 use crate::schema::normal::{Item, Shape};
-use crate::schema::terminal::literal::string_literal;
+use crate::schema::notation::{Members, ValueSyntax};
+use crate::schema::terminal::encode::Spelling;
 use crate::schema::terminal::pattern;
 use crate::schema::value::matcher::matches;
 use crate::schema::value::types;
@@ -28,17 +30,22 @@ impl<'a> Emitter<'a> {
         keys: &[Rc<str>],
         closed: bool,
     ) -> Vec<(String, String)> {
+        // Nothing tells that the key in the text after a value is the one before it.
+        let has_key = |members: &Members| members.values.iter().any(ValueSyntax::has_key);
+        if *self.place() == Place::Root && self.notation().is_some_and(has_key) {
+            return Vec::new();
+        }
         let Some(mut base) = self.names(shape) else { return Vec::new() };
-        if !keys.is_empty() {
-            let names: Vec<String> = keys.iter().map(|k| string_literal(k)).collect();
+        let names: Vec<String> = keys.iter().filter_map(|k| self.key_literal(k)).collect();
+        if !names.is_empty() {
             let declared = self.rules.terminal(names.join(" | "));
             base.push(format!("~{declared}"));
         }
         let KeyPatterns { patterns, more } = self.key_patterns(shape);
-        let key = self.key_terminal();
+        let (key, spelling) = (self.key_terminal(), self.key_spelling());
         let written: Vec<String> = patterns
             .iter()
-            .filter_map(|t| pattern::written(t).ok())
+            .filter_map(|t| pattern::written(t, spelling).ok())
             .map(|regex| self.rules.terminal(format!("/{regex}/")))
             .collect();
         let mut out = Vec::new();
@@ -46,13 +53,15 @@ impl<'a> Emitter<'a> {
             let has =
                 |text: &str| patterns.iter().position(|p| *p == text).is_some_and(|i| subset >> i & 1 == 1);
             let value = if more && subset == 0 {
-                Some(self.anything())
+                let place = self.member_place(None, &[]);
+                Some(self.within(place, Emitter::anything))
             } else {
                 if subset == 0 && closed {
                     continue;
                 }
                 let items = self.normal.other_items(shape, &has);
-                self.value_or_anything(&items)
+                let place = self.member_place(None, &items);
+                self.within(place, |inner| inner.value_or_anything(&items))
             };
             let Some(value) = value else { continue };
             let mut parts = vec![key.clone()];
@@ -86,13 +95,13 @@ impl<'a> Emitter<'a> {
             let names = self.normal.shape(conjunction);
             if let Some(values) = &names.values {
                 let texts: Vec<String> =
-                    values.iter().filter_map(|v| json::string_text(v)).map(string_literal).collect();
+                    values.iter().filter_map(|v| self.key_literal(json::string_text(v)?)).collect();
                 if texts.is_empty() {
                     return None;
                 }
                 terminals.push(self.rules.terminal(texts.join(" | ")));
             } else {
-                match self.string_parts(&names) {
+                match self.key_parts(&names) {
                     Some(parts) => terminals.extend(parts),
                     None => return None,
                 }
@@ -106,13 +115,24 @@ impl<'a> Emitter<'a> {
         Some(terminals)
     }
 
+    /// Terminals that a key must all match as a string of the shape.
+    fn key_parts(&mut self, shape: &Shape<'a>) -> Option<Vec<String>> {
+        match self.key_spelling() {
+            Spelling::Raw => {
+                let raw = Place::Member { key: None, types: types::STRING };
+                self.within(raw, |inner| inner.string_parts(shape))
+            }
+            _ => self.string_parts(shape),
+        }
+    }
+
     /// The patterns that terminals describe.
     fn key_patterns(&mut self, shape: &Shape<'a>) -> KeyPatterns<'a> {
         let mut patterns: Vec<&'a str> = Vec::new();
         let mut more = false;
         for part in &shape.objects {
             for (text, _) in &part.patterns {
-                if pattern::written(text).is_err() || matches(text, "").is_none() {
+                if pattern::written(text, Spelling::Json).is_err() || matches(text, "").is_none() {
                     self.normal.relax(part.id, "patternProperties", "a pattern that no grammar describes");
                     more = true;
                 } else if !patterns.contains(text) {

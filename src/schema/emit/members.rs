@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use super::condition::Condition;
 use super::emitter::Emitter;
+use super::place::{Around, Place};
 use super::shortest::Length;
 use crate::schema::normal::Formula;
 use crate::schema::options::KeyOrder;
-use crate::schema::terminal::literal::string_literal;
 
 /// Number of bits in a rule's parameter.
 const BITS: usize = 64;
@@ -19,6 +19,8 @@ pub(super) const COUNTER: (usize, usize) = (48, 64);
 /// A declared key, and the rule of its value.
 pub(super) struct Member {
     pub(super) key: Rc<str>,
+    /// The key as a part of a rule.
+    pub(super) text: String,
     pub(super) required: bool,
     pub(super) value: String,
 }
@@ -157,8 +159,11 @@ impl Emitter<'_> {
         if layout.bits == 0 && !layout.counter {
             return self.uncounted(&object.others, &close, names);
         }
+        let Around { open, separator, close: end, empty, colon } = self.around();
+        let is_root = *self.place() == Place::Root;
+        let begin = if is_root { "" } else { open.as_str() };
         let next = if layout.counter { self.rules.fresh("n") } else { names.rest.clone() };
-        let (alternatives, addable) = member_alternatives(&object, &layout, &next);
+        let (alternatives, addable) = member_alternatives(&object, &layout, &next, &colon);
         let Names { object: name, first, member, rest } = names;
         let close = close.suffix();
         // A comma is only allowed if a member can follow it.
@@ -166,14 +171,16 @@ impl Emitter<'_> {
         let mut first_body = Vec::new();
         let mut rest_body = Vec::new();
         if let Some(suffix) = &close {
-            first_body.push(format!("\"}}\"{suffix}"));
-            rest_body.push(format!("\"}}\"{suffix}"));
+            let none = if is_root { empty.as_str() } else { end.as_str() };
+            first_body.push(format!("{none}{suffix}"));
+            rest_body.push(format!("{end}{suffix}"));
         }
         if let Some(suffix) = &goes_on
             && !alternatives.is_empty()
         {
-            first_body.push(format!("{member}::_{suffix}"));
-            rest_body.push(format!("\", \" {member}::_{suffix}"));
+            let before = if is_root { open.as_str() } else { "" };
+            first_body.push(format!("{before}{member}::_{suffix}"));
+            rest_body.push(format!("{separator} {member}::_{suffix}"));
             self.rules.add(format!("{member}::_"), alternatives.join(" | "));
         }
         if first_body.is_empty() {
@@ -182,10 +189,10 @@ impl Emitter<'_> {
         // llguidance requires that a rule with a parameter uses it.
         let uses = |body: &[String]| body.iter().any(|b| b.contains("::_") || b.contains("%if"));
         if !uses(&first_body) {
-            self.rules.add(name.clone(), format!("\"{{\" {}", first_body.join(" | ")));
+            self.rules.add(name.clone(), format!("{begin} {}", first_body.join(" | ")));
             return Some(name);
         }
-        self.rules.add(name.clone(), format!("\"{{\" {first}::0x0"));
+        self.rules.add(name.clone(), format!("{begin} {first}::0x0"));
         self.rules.add(format!("{first}::_"), first_body.join(" | "));
         self.rules.add(format!("{rest}::_"), rest_body.join(" | "));
         if layout.counter {
@@ -198,15 +205,16 @@ impl Emitter<'_> {
     /// The rules for an object of undeclared keys only, any number of them.
     fn uncounted(&mut self, others: &[(String, String)], close: &Condition, names: Names) -> Option<String> {
         let Names { object: name, member, .. } = names;
-        let each: Vec<String> = others.iter().map(|(key, value)| format!("{key} \": \" {value}")).collect();
+        let Around { open, separator, close: end, empty, colon } = self.around();
+        let each: Vec<String> = others.iter().map(|(key, value)| format!("{key} {colon} {value}")).collect();
         let suffix = close.suffix()?;
         if each.is_empty() {
             debug_assert!(suffix.is_empty(), "no condition without bits");
-            self.rules.add(name.clone(), "\"{\" \"}\"".into());
+            self.rules.add(name.clone(), empty);
             return Some(name);
         }
         self.rules.add(member.clone(), each.join(" | "));
-        self.rules.add(name.clone(), format!("\"{{\" \"}}\" | \"{{\" {member} (\", \" {member})* \"}}\""));
+        self.rules.add(name.clone(), format!("{empty} | {open} {member} ({separator} {member})* {end}"));
         Some(name)
     }
 }
@@ -222,13 +230,17 @@ fn shortest(object: &Members) -> Length {
 }
 
 /// The alternatives of the rule of a member, which goes on to the rule `next`, and their conditions.
-fn member_alternatives(object: &Members, layout: &Layout, next: &str) -> (Vec<String>, Vec<Condition>) {
+fn member_alternatives(
+    object: &Members,
+    layout: &Layout,
+    next: &str,
+    colon: &str,
+) -> (Vec<String>, Vec<Condition>) {
     let Members { members, others, formulas, max, .. } = object;
     let more = layout.more(*max);
     let guards = guards(formulas, members, layout.bits);
     // A key ends with its quote, also where another alternative accepts it as an undeclared key: the
     // terminals must have the same length, or the longer one wins.
-    let colon = |key: &str| format!("{} \": \"", string_literal(key));
     let mut alternatives = Vec::new();
     let mut addable = Vec::new();
     for (i, m) in members.iter().enumerate() {
@@ -237,14 +249,14 @@ fn member_alternatives(object: &Members, layout: &Layout, next: &str) -> (Vec<St
             None => (more.clone(), "_".to_string()),
         };
         if let Some(suffix) = condition.suffix() {
-            alternatives.push(format!("{} {} {next}::{argument}{suffix}", colon(&m.key), m.value));
+            alternatives.push(format!("{} {colon} {} {next}::{argument}{suffix}", m.text, m.value));
             addable.push(condition);
         }
     }
     let after_named = layout.may_write_other(&more);
     for (key, value) in others {
         if let Some(suffix) = after_named.suffix() {
-            alternatives.push(format!("{key} \": \" {value} {next}::_{suffix}"));
+            alternatives.push(format!("{key} {colon} {value} {next}::_{suffix}"));
             addable.push(after_named.clone());
         }
     }

@@ -9,17 +9,18 @@ mod condition;
 mod contains;
 mod emitter;
 mod keys;
+mod member_value;
 mod members;
 mod object;
+mod place;
 mod rules;
 mod scalar;
 mod shortest;
 mod string;
 
-use std::collections::HashSet;
-
-use self::emitter::Emitter;
+use self::emitter::{Emitter, Known};
 use crate::schema::normal::{Item, Normalizer};
+use crate::schema::notation::{KeyTypes, Notation};
 use crate::schema::options::Options;
 use crate::schema::read::{Document, ReadError, Validators};
 use crate::schema::report::ReportBuilder;
@@ -40,24 +41,30 @@ pub(crate) struct Emitted<'a> {
     pub(crate) report: ReportBuilder,
     /// True if only the whole value can be checked, since a reference depends on the dynamic scope.
     pub(crate) dynamic: bool,
+    /// Types of the values under the keys of a notation's members.
+    pub(crate) key_types: KeyTypes,
 }
 
-/// Writes the grammar of the schema in `validators`.
-pub(crate) fn emit(validators: &Validators, options: Options) -> Result<Emitted<'_>, ReadError> {
-    let mut impossible = HashSet::new();
+/// Writes the grammar of the schema in `validators`, with values in `notation`.
+pub(crate) fn emit<'v>(
+    validators: &'v Validators,
+    options: Options,
+    notation: &Notation,
+) -> Result<Emitted<'v>, ReadError> {
+    let mut known = Known::default();
     loop {
         let document = Document::new(validators.registry(), validators.draft())?;
         let normal = Normalizer::new(document, validators, options.meaning);
-        let mut emitter = Emitter::new(normal, options.key_order, impossible);
+        let mut emitter = Emitter::new(normal, options.key_order, notation, known);
         let value = emitter.value(&[Item::Schema(Document::ROOT)]);
         emitter.refuse_endless();
-        match emitter.take_impossible() {
-            Some(found) if !emitter.normal.report.is_refused() => impossible = found,
+        match emitter.take_known() {
+            Some(found) if !emitter.normal.report.is_refused() => known = found,
             _ => {
-                let Emitter { normal, rules, .. } = emitter;
+                let Emitter { normal, rules, key_types, .. } = emitter;
                 let grammar = value.map(|value| Grammar { rules: rules.text(), value });
                 let Normalizer { document, report, dynamic, .. } = normal;
-                return Ok(Emitted { grammar, document, report, dynamic });
+                return Ok(Emitted { grammar, document, report, dynamic, key_types });
             }
         }
     }

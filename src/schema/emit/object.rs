@@ -66,15 +66,30 @@ impl<'a> Emitter<'a> {
                 None
             } else {
                 let items = self.normal.key_items(shape, key);
-                self.value_or_anything(&items)
+                let place = self.member_place(Some(key), &items);
+                self.within(place, |inner| inner.value_or_anything(&items))
             };
             match value {
-                Some(value) => members.push(Member { key: key.clone(), required, value }),
+                Some(value) => match self.declared_key(key, required) {
+                    Some(text) => members.push(Member { key: key.clone(), text, required, value }),
+                    None if required => return None,
+                    None => {}
+                },
                 None if required => return None,
                 None => {}
             }
         }
         Some(members)
+    }
+
+    /// A key as a part of a rule; `None` if it cannot be written, and the schema refused if it is required.
+    pub(super) fn declared_key(&mut self, key: &Rc<str>, required: bool) -> Option<String> {
+        let text = self.key_literal(key);
+        if text.is_none() && required {
+            let note = format!("the call format cannot write the key {}", crate::json::spaced(&&**key));
+            self.normal.report.refuse("#", "required", &note);
+        }
+        text
     }
 
     /// The formulas that the rules can follow; the others are left to the check.

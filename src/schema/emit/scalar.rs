@@ -1,16 +1,19 @@
 //! Values of one terminal: null, booleans, numbers, enumerations.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::emitter::Emitter;
 use super::members::{Member, Members};
+use super::place::Place;
 use crate::json;
 use crate::schema::normal::Shape;
+use crate::schema::notation::{Form, KINDS, Style, marked, until};
 use crate::schema::options::Meaning;
-use crate::schema::terminal::encode::{ANY_CHAR, CANONICAL_CHAR};
-use crate::schema::terminal::literal::string_literal;
+use crate::schema::terminal::encode::Spelling;
+use crate::schema::terminal::literal::spelled;
 use crate::schema::terminal::multiple;
 use crate::schema::terminal::number::{self, Limits};
 use crate::schema::terminal::range::{self, READABLE_DIGITS};
@@ -32,6 +35,26 @@ fn bound_digits(shape: &Shape<'_>) -> usize {
 impl<'a> Emitter<'a> {
     /// An expression for each type that the shape allows.
     pub(super) fn expressions(&mut self, shape: &Shape<'a>) -> Vec<String> {
+        match self.place() {
+            Place::Styled(_) => self.styled(shape),
+            Place::Member { .. } => self.member_value(shape),
+            Place::Root => self.whole(shape),
+        }
+    }
+
+    /// Expressions for the objects whose members have a notation.
+    fn whole(&mut self, shape: &Shape<'a>) -> Vec<String> {
+        match &shape.values {
+            Some(values) => {
+                values.iter().filter(|value| value.is_object()).map(|value| self.constant(value)).collect()
+            }
+            None if shape.types & types::OBJECT != 0 => self.object(shape).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Expressions for values in the current style.
+    fn styled(&mut self, shape: &Shape<'a>) -> Vec<String> {
         if let Some(values) = &shape.values {
             return self.enumerated(values);
         }
@@ -39,16 +62,11 @@ impl<'a> Emitter<'a> {
             return vec![self.anything()];
         }
         let mut out = Vec::new();
-        let left = |v: Value| !shape.excluded.contains(&&v);
-        if shape.types & types::NULL != 0 && left(Value::Null) {
-            out.push("\"null\"".to_string());
+        if shape.types & types::NULL != 0 {
+            out.extend(self.null(shape));
         }
         if shape.types & types::BOOLEAN != 0 {
-            for b in [true, false] {
-                if left(Value::Bool(b)) {
-                    out.push(format!("\"{b}\""));
-                }
-            }
+            out.extend(self.booleans(shape));
         }
         if shape.types & (types::INTEGER | types::FRACTION) != 0 {
             out.extend(self.number(shape));
@@ -65,21 +83,46 @@ impl<'a> Emitter<'a> {
         out
     }
 
+    /// Expressions for null, if the shape allows it.
+    pub(super) fn null(&self, shape: &Shape<'a>) -> Vec<String> {
+        let left = !shape.excluded.contains(&&Value::Null);
+        self.style().nulls().iter().filter(|_| left).map(|word| format!("\"{word}\"")).collect()
+    }
+
+    /// Expressions for the booleans that the shape allows.
+    pub(super) fn booleans(&self, shape: &Shape<'a>) -> Vec<String> {
+        let left = |v: bool| !shape.excluded.contains(&&Value::Bool(v));
+        let truths = self.style().truths();
+        truths.iter().filter(|(value, _)| left(*value)).map(|(_, word)| format!("\"{word}\"")).collect()
+    }
+
     pub(super) fn any_number(&mut self) -> String {
         let text = number::any(self.normal.limits());
         self.rules.terminal(format!("/{text}/"))
     }
 
+    /// The rule or terminal of any string.
     pub(super) fn any_string(&mut self) -> String {
-        self.rules.terminal(format!("/\"{ANY_CHAR}*\"/"))
+        let spelling = self.spelling();
+        let (quote, character) = (spelling.quote(), spelling.any_char());
+        let mut text = format!("/{quote}{character}*{quote}/");
+        if spelling == Spelling::Python {
+            text += r#" | /"(?:[^"\\]|\\[\\'"nrt])*"/"#;
+        }
+        let terminal = self.rules.terminal(text);
+        self.delimited(terminal)
     }
 
-    /// The terminal of any key. It is canonical, so that equal keys have equal texts.
-    pub(super) fn key_terminal(&mut self) -> String {
-        self.rules.terminal(format!("/\"{CANONICAL_CHAR}*\"/"))
+    /// A string that `terminal` describes, with the delimiters of the current style, if it has some.
+    pub(super) fn delimited(&mut self, terminal: String) -> String {
+        let style = self.style();
+        let Style::Bare { delimiter } = &style else { return terminal };
+        let Some(without) = self.without_delimiter(&style) else { return terminal };
+        let inner = self.all_of(vec![terminal, without]);
+        format!("{}{}", marked(delimiter), until(&inner, delimiter))
     }
 
-    fn number(&mut self, shape: &Shape<'a>) -> Option<String> {
+    pub(super) fn number(&mut self, shape: &Shape<'a>) -> Option<String> {
         let limits = self.normal.limits();
         let whole = shape.types & types::FRACTION == 0;
         let mut parts = Vec::new();
@@ -140,7 +183,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Terminals of enumerated values; strings share one, and so do numbers.
-    fn enumerated(&mut self, values: &[&'a Value]) -> Vec<String> {
+    pub(super) fn enumerated(&mut self, values: &[&'a Value]) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
         let (mut strings, mut numbers): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
@@ -154,7 +197,7 @@ impl<'a> Emitter<'a> {
             }
             match value {
                 Value::String(text) => {
-                    let text = string_literal(text);
+                    let text = spelled(text, self.spelling());
                     if seen.insert(text.clone()) {
                         strings.push(text);
                     }
@@ -167,10 +210,12 @@ impl<'a> Emitter<'a> {
                 }
             }
         }
-        for group in [strings, numbers] {
-            if !group.is_empty() {
-                out.push(self.rules.terminal(group.join(" | ")));
-            }
+        if !strings.is_empty() {
+            let terminal = self.rules.terminal(strings.join(" | "));
+            out.push(self.delimited(terminal));
+        }
+        if !numbers.is_empty() {
+            out.push(self.rules.terminal(numbers.join(" | ")));
         }
         out
     }
@@ -181,28 +226,62 @@ impl<'a> Emitter<'a> {
             let text = number::spellings(&literal, self.normal.meaning);
             return self.rules.terminal(format!("/{text}/"));
         }
+        let style = self.style();
+        let either = |words: Vec<String>| format!("({})", words.join(" | "));
         match value {
-            Value::Null => "\"null\"".into(),
-            Value::Bool(b) => format!("\"{b}\""),
+            Value::Null => either(style.nulls().iter().map(|word| format!("\"{word}\"")).collect()),
+            Value::Bool(b) => {
+                let words = style.truths().iter().filter(|(value, _)| value == b);
+                either(words.map(|(_, word)| format!("\"{word}\"")).collect())
+            }
             Value::Number(_) => unreachable!("every number has a text"),
-            Value::String(text) => string_literal(text),
+            Value::String(text) => {
+                let spelled = spelled(text, self.spelling());
+                match style {
+                    Style::Bare { .. } => {
+                        let terminal = self.rules.terminal(spelled);
+                        self.delimited(terminal)
+                    }
+                    _ => spelled,
+                }
+            }
             Value::Array(items) => {
                 let items: Vec<String> = items.iter().map(|v| self.constant(v)).collect();
                 let name = self.rules.fresh("c");
-                self.rules.add(name.clone(), format!("\"[\" {} \"]\"", items.join(" \", \" ")));
+                self.rules.add(name.clone(), format!("\"[\" {} \"]\"", items.join(&format!(" {} ", self.comma()))));
                 name
             }
             Value::Object(map) => {
                 let members = map
                     .iter()
-                    .map(|(key, v)| Member {
-                        key: key.as_str().into(),
-                        required: true,
-                        value: self.constant(v),
+                    .filter_map(|(key, v)| {
+                        let key: Rc<str> = key.as_str().into();
+                        let text = self.declared_key(&key, true)?;
+                        let value = self.constant_member(&key, v)?;
+                        Some(Member { key, text, required: true, value })
                     })
                     .collect();
-                self.members(Members { members, ..Members::default() })
-                    .expect("nothing forbids the keys of a constant")
+                self.members(Members { members, ..Members::default() }).unwrap_or_default()
+            }
+        }
+    }
+
+    /// An expression for the value of a constant's member.
+    fn constant_member(&mut self, key: &Rc<str>, value: &Value) -> Option<String> {
+        let (Place::Root, Some(notation)) = (self.place(), self.notation()) else { return Some(self.constant(value)) };
+        let kind = KINDS.iter().position(|set| set & types::type_of(value) != 0)?;
+        let syntax = notation.value(kind).clone();
+        self.key_types.add(Some(key), types::type_of(value));
+        let (before, after) = (marked(&syntax.before(key)), syntax.after(key));
+        match syntax.form {
+            Form::Omitted => None,
+            Form::Styled(style) => {
+                let value = self.within(Place::Styled(style), |inner| inner.constant(value));
+                Some(format!("{before}{value} {}", marked(&after)))
+            }
+            Form::Raw | Form::Trimmed | Form::Cdata => {
+                let terminal = self.rules.terminal(spelled(json::string_text(value)?, Spelling::Raw));
+                Some(format!("{before}{}", until(&terminal, &after)))
             }
         }
     }

@@ -6,6 +6,7 @@ use super::Normalizer;
 use super::conjunction::Item;
 use crate::schema::options::Meaning;
 use crate::schema::read::{Id, keyword};
+use crate::schema::terminal::encode::Spelling;
 use crate::schema::terminal::format::{self, Format};
 use crate::schema::terminal::{multiple, pattern};
 use crate::schema::value::types;
@@ -82,7 +83,7 @@ impl<'a> Normalizer<'a> {
                 Format::Wider(_) | Format::Unwritten => return None,
             },
             "pattern" => {
-                pattern::written(value.as_str()?).ok()?;
+                pattern::written(value.as_str()?, Spelling::Json).ok()?;
                 vec![vec![Item::Violates(id, "pattern")]]
             }
             "multipleOf" => {

@@ -3,13 +3,69 @@
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind};
 
 /// One character of a string in any JSON encoding; a surrogate pair is one character.
-pub(crate) const ANY_CHAR: &str = concat!(
+const ANY_CHAR: &str = concat!(
     r#"(?:[^"\\\x00-\x1F]|\\(?:["\\\/bfnrt]|u(?:[0-9a-cefA-CEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}"#,
     r#"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})))"#
 );
 
 /// One character of a string, escaped only if JSON requires it.
-pub(crate) const CANONICAL_CHAR: &str = r#"(?:[^"\\\x00-\x1F]|\\(?:["\\bfnrt]|u00[01][0-9a-fA-F]))"#;
+const CANONICAL_CHAR: &str = r#"(?:[^"\\\x00-\x1F]|\\(?:["\\bfnrt]|u00[01][0-9a-fA-F]))"#;
+
+/// How strings are spelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// As in JSON.
+    Json,
+    /// As they are, without quotes.
+    Raw,
+    /// Between single quotes, with `\\'`, `\\\\` and `\\n`.
+    Python,
+}
+
+impl Spelling {
+    /// The quote around a string.
+    pub(crate) fn quote(self) -> &'static str {
+        match self {
+            Spelling::Json => "\"",
+            Spelling::Raw => "",
+            Spelling::Python => "'",
+        }
+    }
+
+    /// One character in any spelling that models write.
+    pub(crate) fn any_char(self) -> &'static str {
+        match self {
+            Spelling::Json => ANY_CHAR,
+            Spelling::Raw => "(?s:.)",
+            Spelling::Python => r#"(?:[^'\\]|\\[\\'"nrt])"#,
+        }
+    }
+
+    /// One character in its only spelling.
+    pub(crate) fn canonical_char(self) -> &'static str {
+        match self {
+            Spelling::Json => CANONICAL_CHAR,
+            Spelling::Raw => "(?s:.)",
+            Spelling::Python => r"(?:[^'\\\n]|\\[\\'n])",
+        }
+    }
+
+    /// Every string in its only spelling.
+    pub(crate) fn any_canonical(self) -> String {
+        let quote = self.quote();
+        format!("{quote}{}*{quote}", self.canonical_char())
+    }
+
+    /// The characters that are escaped.
+    fn escaped(self) -> ClassUnicode {
+        let range = |start, end| ClassUnicodeRange::new(start, end);
+        match self {
+            Spelling::Json => ClassUnicode::new([range('\0', '\x1f'), range('"', '"'), range('\\', '\\')]),
+            Spelling::Raw => ClassUnicode::empty(),
+            Spelling::Python => ClassUnicode::new([range('\n', '\n'), range('\'', '\''), range('\\', '\\')]),
+        }
+    }
+}
 
 /// Reasons why a pattern cannot be enforced during generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,22 +90,22 @@ impl PatternError {
 const SHORT_ESCAPES: [(u8, char); 5] = [(0x08, 'b'), (0x09, 't'), (0x0a, 'n'), (0x0c, 'f'), (0x0d, 'r')];
 
 /// Appends the expression for the encoded text to `out`.
-pub(super) fn print(hir: &Hir, out: &mut String) -> Result<(), PatternError> {
+pub(super) fn print(hir: &Hir, spelling: Spelling, out: &mut String) -> Result<(), PatternError> {
     match hir.kind() {
         HirKind::Empty => {}
         HirKind::Literal(literal) => {
             let text = std::str::from_utf8(&literal.0).map_err(|_| PatternError::Syntax)?;
-            text.chars().for_each(|c| print_char(c, out));
+            text.chars().for_each(|c| print_char(c, spelling, out));
         }
-        HirKind::Class(Class::Unicode(class)) => print_class(class, out),
+        HirKind::Class(Class::Unicode(class)) => print_class(class, spelling, out),
         HirKind::Class(Class::Bytes(class)) => {
             let class = class.to_unicode_class().ok_or(PatternError::Syntax)?;
-            print_class(&class, out);
+            print_class(&class, spelling, out);
         }
         HirKind::Look(_) => return Err(PatternError::Anchor),
         HirKind::Repetition(repetition) => {
             out.push_str("(?:");
-            print(&repetition.sub, out)?;
+            print(&repetition.sub, spelling, out)?;
             out.push(')');
             match (repetition.min, repetition.max) {
                 (0, None) => out.push('*'),
@@ -61,12 +117,12 @@ pub(super) fn print(hir: &Hir, out: &mut String) -> Result<(), PatternError> {
         }
         HirKind::Capture(group) => {
             out.push_str("(?:");
-            print(&group.sub, out)?;
+            print(&group.sub, spelling, out)?;
             out.push(')');
         }
         HirKind::Concat(parts) => {
             for part in parts {
-                print(part, out)?;
+                print(part, spelling, out)?;
             }
         }
         HirKind::Alternation(branches) => {
@@ -75,7 +131,7 @@ pub(super) fn print(hir: &Hir, out: &mut String) -> Result<(), PatternError> {
                 if i > 0 {
                     out.push('|');
                 }
-                print(branch, out)?;
+                print(branch, spelling, out)?;
             }
             out.push(')');
         }
@@ -83,8 +139,22 @@ pub(super) fn print(hir: &Hir, out: &mut String) -> Result<(), PatternError> {
     Ok(())
 }
 
+/// Appends a regular expression for `c`, escaped as in a string, to `out`.
+fn print_char(c: char, spelling: Spelling, out: &mut String) {
+    match (spelling, c) {
+        (Spelling::Python, '\'') => out.push_str(r"\\'"),
+        (Spelling::Python, '\n') => out.push_str(r"\\n"),
+        (Spelling::Python, '\\') => out.push_str(r"\\\\"),
+        (Spelling::Python | Spelling::Raw, '\0'..='\x1f') => {
+            out.push_str(&format!("\\x{{{:x}}}", c as u32));
+        }
+        (Spelling::Python | Spelling::Raw, _) => print_raw(c, out),
+        (Spelling::Json, _) => print_in_json(c, out),
+    }
+}
+
 /// Appends a regular expression for `c`, escaped as in a JSON string, to `out`.
-fn print_char(c: char, out: &mut String) {
+fn print_in_json(c: char, out: &mut String) {
     match c {
         '"' => out.push_str(r#"\\""#),
         '\\' => out.push_str(r"\\\\"),
@@ -144,12 +214,8 @@ pub(super) fn print_raw(c: char, out: &mut String) {
     }
 }
 
-fn print_class(class: &ClassUnicode, out: &mut String) {
-    let special = ClassUnicode::new([
-        ClassUnicodeRange::new('\0', '\x1f'),
-        ClassUnicodeRange::new('"', '"'),
-        ClassUnicodeRange::new('\\', '\\'),
-    ]);
+fn print_class(class: &ClassUnicode, spelling: Spelling, out: &mut String) {
+    let special = spelling.escaped();
     let mut raw = class.clone();
     raw.difference(&special);
     let mut escaped = class.clone();
@@ -168,23 +234,9 @@ fn print_class(class: &ClassUnicode, out: &mut String) {
         set.push(']');
         branches.push(set);
     }
-    let members: Vec<char> = escaped.ranges().iter().flat_map(|r| r.start()..=r.end()).collect();
-    if members.iter().filter(|c| **c < ' ').count() == 32 {
-        branches.push(r"\\(?:[bfnrt]|u00[01][0-9a-fA-F])".to_string());
-    } else {
-        for c in members.iter().filter(|c| **c < ' ') {
-            let mut text = String::new();
-            print_control(*c as u8, &mut text);
-            branches.push(text);
-        }
-    }
-    for c in members.iter().filter(|c| **c >= ' ') {
-        let mut text = String::new();
-        print_char(*c, &mut text);
-        branches.push(text);
-    }
+    branches.extend(escaped_members(&escaped, spelling));
     if branches.is_empty() {
-        // The empty class: a raw control character is impossible in a string.
+        // The empty class: a raw control character is impossible in JSON, and no model writes it elsewhere.
         branches.push(r"\x00".to_string());
     }
     if branches.len() == 1 && !branches[0].contains('|') {
@@ -192,6 +244,25 @@ fn print_class(class: &ClassUnicode, out: &mut String) {
     } else {
         out.push_str(&format!("(?:{})", branches.join("|")));
     }
+}
+
+/// Expressions for the escapes of the characters of a class that are escaped.
+fn escaped_members(escaped: &ClassUnicode, spelling: Spelling) -> Vec<String> {
+    let members: Vec<char> = escaped.ranges().iter().flat_map(|r| r.start()..=r.end()).collect();
+    let mut branches = Vec::new();
+    let all_controls = members.iter().filter(|c| **c < ' ').count() == 32;
+    if all_controls {
+        branches.push(r"\\(?:[bfnrt]|u00[01][0-9a-fA-F])".to_string());
+    }
+    for c in members.iter().filter(|c| **c >= ' ' || !all_controls) {
+        let mut text = String::new();
+        match spelling {
+            Spelling::Json if *c < ' ' => print_control(*c as u8, &mut text),
+            _ => print_char(*c, spelling, &mut text),
+        }
+        branches.push(text);
+    }
+    branches
 }
 
 fn print_in_class(c: char, out: &mut String) {

@@ -1,6 +1,6 @@
 //! The standard's formats as regular expressions.
 
-use super::pattern;
+use super::{encode::Spelling, pattern};
 use crate::schema::options::Meaning;
 
 /// Support of the grammar for a format.
@@ -56,8 +56,8 @@ pub(crate) fn format(name: &str, meaning: Meaning) -> Format {
 }
 
 /// The canonical JSON strings, quotes included, for a pattern in this module.
-pub(crate) fn written(text: &str) -> String {
-    pattern::written(&format!("^(?:{text})$")).expect("the formats' patterns are constants")
+pub(crate) fn written(text: &str, spelling: Spelling) -> String {
+    pattern::written(&format!("^(?:{text})$"), spelling).expect("the formats' patterns are constants")
 }
 
 /// RFC 3339 `full-time`. Leap seconds, if wanted, are allowed for offsets of whole and half hours.

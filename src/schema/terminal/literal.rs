@@ -1,10 +1,23 @@
 //! Literals in the grammar language.
 
+use super::encode::Spelling;
 use crate::json;
 
 /// `text` as a JSON string, quotes included, in its only enumerated spelling, as a literal.
 pub(crate) fn string_literal(text: &str) -> String {
     literal(&json::spaced(&text))
+}
+
+/// `text` as a string in its only enumerated spelling, as a literal.
+pub(crate) fn spelled(text: &str, spelling: Spelling) -> String {
+    match spelling {
+        Spelling::Json => string_literal(text),
+        Spelling::Raw => literal(text),
+        Spelling::Python => {
+            let text = text.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n");
+            literal(&format!("'{text}'"))
+        }
+    }
 }
 
 /// `text` as a literal in the grammar language.

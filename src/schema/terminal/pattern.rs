@@ -1,20 +1,20 @@
-//! Patterns of JSON Schema as regular expressions over the *encoded* string, quotes included.
+//! Patterns of JSON Schema as regular expressions over the *encoded* string, quotes included; the encoding is mostly JSON.
 //!
 //! A grammar sees `"a\"b"` where a pattern means `a"b`. So every character and class of the pattern is
 //! rewritten to its JSON encoding: raw if JSON allows that, otherwise as an escape. A rewritten pattern only
-//! accepts canonical strings ([`CANONICAL_CHAR`]). This makes complements (`not`, keys that match no pattern)
+//! accepts canonical strings ([`Spelling::canonical_char`]). This makes complements (`not`, keys that match no pattern)
 //! mean the same as for the decoded text.
 
 use regex_syntax::hir::{Hir, HirKind, Look};
 
-use super::encode::{CANONICAL_CHAR, PatternError, print};
+use super::encode::{PatternError, Spelling, print};
 
 /// Most alternatives that anchors inside a pattern are expanded into.
 const MAX_SEQUENCES: usize = 64;
 
-/// The regular expression, without slashes, for the canonical JSON strings (quotes included) that contain a
+/// The regular expression, without slashes, for the canonical strings of a spelling (quotes included) that contain a
 /// match of `pattern`. The pattern is in ECMA 262 syntax and matches anywhere, as in the standard.
-pub(crate) fn written(pattern: &str) -> Result<String, PatternError> {
+pub(crate) fn written(pattern: &str, spelling: Spelling) -> Result<String, PatternError> {
     let rust = jsonschema_regex::to_rust_regex(pattern).map_err(|()| PatternError::Syntax)?;
     let hir = regex_syntax::ParserBuilder::new().build().parse(&rust).map_err(|_| PatternError::Syntax)?;
     let mut branches = Vec::new();
@@ -22,14 +22,14 @@ pub(crate) fn written(pattern: &str) -> Result<String, PatternError> {
         let Some((body, start, end)) = strip_anchors(&sequence)? else { continue };
         let mut text = String::new();
         if !start {
-            text.push_str(CANONICAL_CHAR);
+            text.push_str(spelling.canonical_char());
             text.push('*');
         }
         for part in body {
-            print(part, &mut text)?;
+            print(part, spelling, &mut text)?;
         }
         if !end {
-            text.push_str(CANONICAL_CHAR);
+            text.push_str(spelling.canonical_char());
             text.push('*');
         }
         branches.push(text);
@@ -38,18 +38,19 @@ pub(crate) fn written(pattern: &str) -> Result<String, PatternError> {
         // A character before the start of the text is impossible.
         branches.push(r"\x00".to_string());
     }
-    Ok(format!("\"(?:{})\"", branches.join("|")))
+    let quote = spelling.quote();
+    Ok(format!("{quote}(?:{}){quote}", branches.join("|")))
 }
 
 /// Regular expressions for the canonical JSON strings that contain a match of `pattern`, each with a flag: a string must
 /// match those with `false` and none of those with `true`. Lookaheads right after `^` become separate conditions on the whole
 /// text.
-pub(crate) fn conditions(pattern: &str) -> Result<Vec<(bool, String)>, PatternError> {
+pub(crate) fn conditions(pattern: &str, spelling: Spelling) -> Result<Vec<(bool, String)>, PatternError> {
     let Some((lookaheads, rest)) = leading_lookaheads(pattern) else {
-        return Ok(vec![(false, written(pattern)?)]);
+        return Ok(vec![(false, written(pattern, spelling)?)]);
     };
-    let rest = (false, written(&format!("^{rest}"))?);
-    let lookaheads = lookaheads.into_iter().map(|(not, inner)| Ok((not, written(&format!("^(?:{inner})"))?)));
+    let rest = (false, written(&format!("^{rest}"), spelling)?);
+    let lookaheads = lookaheads.into_iter().map(|(not, inner)| Ok((not, written(&format!("^(?:{inner})"), spelling)?)));
     std::iter::once(Ok(rest)).chain(lookaheads).collect()
 }
 

@@ -7,6 +7,7 @@
 mod build;
 mod checks;
 mod distance;
+mod follower;
 mod graph;
 mod scan;
 mod state;
@@ -14,6 +15,7 @@ mod tracker;
 mod violation;
 
 pub use checks::Checks;
+pub use follower::Follower;
 pub(crate) use graph::SchemaGraph;
 pub use tracker::Tracker;
 pub use violation::Violation;

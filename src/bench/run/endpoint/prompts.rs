@@ -10,12 +10,13 @@ use crate::{
     files,
     hash::hex,
     runtime::Vocabulary,
-    tools::dialect::Dialect,
+    dialect::Dialect,
 };
 use sha2::{Digest, Sha256};
 use std::{
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Limit on the size of a template file. No chat template is this long, but a path may name a device without an end.
@@ -127,8 +128,8 @@ impl Template {
     }
 
     /// Format in which a model with this template writes tool calls.
-    pub(super) fn dialect(&self) -> &'static dyn Dialect {
-        self.tool_format.dialect
+    pub(super) fn dialect(&self) -> &Arc<Dialect> {
+        &self.tool_format.dialect
     }
 
     /// Stop texts of an answer; at most four, OpenAI's limit.

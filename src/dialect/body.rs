@@ -1,7 +1,7 @@
 //! A call as one JSON object: a name, and the arguments under a key that depends on the model family.
 
-use super::{Error, no_call};
-use crate::tools::ToolCall;
+use super::read::no_call;
+use crate::tools::{Error, ToolCall};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -21,7 +21,7 @@ pub(super) struct Body<'t> {
 
 impl Body<'_> {
     /// The call with the arguments under `key`: `arguments` or `parameters`.
-    pub(super) fn call(self, key: &'static str) -> Result<ToolCall, Error> {
+    pub(super) fn call(self, key: &str) -> Result<ToolCall, Error> {
         let (wanted, other) = match key {
             "parameters" => (self.parameters, self.arguments),
             _ => (self.arguments, self.parameters),
@@ -34,7 +34,7 @@ impl Body<'_> {
 }
 
 /// Parses `text`, which must be a single call.
-pub(super) fn parse(text: &str, key: &'static str) -> Result<ToolCall, Error> {
+pub(super) fn parse(text: &str, key: &str) -> Result<ToolCall, Error> {
     let body: Body<'_> = serde_json::from_str(text)
         .map_err(|error| no_call(format!("it is not one JSON object ({error})")))?;
     body.call(key)

@@ -1,0 +1,142 @@
+//! Where a value stands: inside of another one in a style, or among the members of a notation.
+
+use std::rc::Rc;
+
+use super::emitter::Emitter;
+use crate::schema::notation::{KeySyntax, Members, Notation, Style, marked};
+use crate::schema::terminal::encode::Spelling;
+use crate::schema::terminal::literal::{literal, spelled};
+
+/// Where a value stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The object whose members have a notation.
+    Root,
+    /// The value of such a member.
+    Member {
+        /// The key, if the text around the value has it.
+        key: Option<Rc<str>>,
+        /// The types that the value may have in any way to satisfy the schema.
+        types: u8,
+    },
+    /// A value in a style.
+    Styled(Style),
+}
+
+/// The texts around and between an object's members, as parts of rules.
+pub(super) struct Around {
+    /// Before the first member.
+    pub(super) open: String,
+    /// Between two members.
+    pub(super) separator: String,
+    /// After the last one.
+    pub(super) close: String,
+    /// The object without members.
+    pub(super) empty: String,
+    /// Between a key and its value.
+    pub(super) colon: String,
+}
+
+impl<'a> Emitter<'a> {
+    /// Does `work` for values in `place`.
+    pub(super) fn within<T>(&mut self, place: Place, work: impl FnOnce(&mut Self) -> T) -> T {
+        let at = self.places.iter().position(|known| *known == place).unwrap_or(self.places.len());
+        if at == self.places.len() {
+            self.places.push(place);
+        }
+        let outer = std::mem::replace(&mut self.place, at);
+        let done = work(self);
+        self.place = outer;
+        done
+    }
+
+    /// The place of the current value.
+    pub(super) fn place(&self) -> &Place {
+        &self.places[self.place]
+    }
+
+    /// The notation of the members of the whole value.
+    pub(super) fn notation(&self) -> Option<&Members> {
+        if let Notation::Members(members) = &self.notation { Some(members) } else { None }
+    }
+
+    /// The style of the current value, and of what is inside of it.
+    pub(super) fn style(&self) -> Style {
+        if let Place::Styled(style) = self.place() { style.clone() } else { Style::default() }
+    }
+
+    /// The spelling of strings at the current place.
+    pub(super) fn spelling(&self) -> Spelling {
+        match self.place() {
+            Place::Styled(Style::Json { .. }) | Place::Root => Spelling::Json,
+            Place::Styled(Style::Python) => Spelling::Python,
+            Place::Styled(Style::Bare { .. }) | Place::Member { .. } => Spelling::Raw,
+        }
+    }
+
+    /// The spelling of keys at the current place.
+    pub(super) fn key_spelling(&self) -> Spelling {
+        match (self.place(), self.notation()) {
+            (Place::Root, Some(members)) if members.key != KeySyntax::Json => Spelling::Raw,
+            _ => self.spelling(),
+        }
+    }
+
+    /// Between two items.
+    pub(super) fn comma(&self) -> String {
+        literal(self.style().comma())
+    }
+
+    /// The texts around an object's members.
+    pub(super) fn around(&self) -> Around {
+        match (self.place(), self.notation()) {
+            (Place::Root, Some(members)) => Around {
+                open: marked(&members.open),
+                separator: marked(&members.separator),
+                close: if members.close.is_empty() { "\"\"".into() } else { marked(&members.close) },
+                empty: "\"\"".into(),
+                colon: String::new(),
+            },
+            _ => Around {
+                open: "\"{\"".into(),
+                separator: self.comma(),
+                close: "\"}\"".into(),
+                empty: "\"{\" \"}\"".into(),
+                colon: literal(self.style().colon()),
+            },
+        }
+    }
+
+    /// A declared key as a part of a rule; `None` if it cannot be written.
+    pub(super) fn key_literal(&self, key: &str) -> Option<String> {
+        match (self.place(), self.notation()) {
+            (Place::Root, Some(members)) => Some(literal(&members.key(key)?)),
+            (Place::Styled(Style::Bare { delimiter }), _) => {
+                let odd = |c: char| ":,{}[]".contains(c) || c.is_whitespace();
+                let fits = !key.is_empty() && !key.contains(odd) && !key.starts_with(&delimiter[..1]);
+                fits.then(|| literal(key))
+            }
+            _ => Some(spelled(key, self.spelling())),
+        }
+    }
+
+    /// The terminal of any key. It is canonical, so that equal keys have equal texts.
+    pub(super) fn key_terminal(&mut self) -> String {
+        let text = match (self.place(), self.notation()) {
+            (Place::Root, Some(members)) => match members.key {
+                KeySyntax::Json => Spelling::Json.any_canonical(),
+                KeySyntax::Identifier => "[A-Za-z_][A-Za-z0-9_]*".to_owned(),
+                KeySyntax::Plain | KeySyntax::Xml => {
+                    let mut odd = String::new();
+                    members.behind_key().chars().chain("&<>".chars()).for_each(|c| {
+                        odd.push_str(&format!("\\x{{{:x}}}", c as u32));
+                    });
+                    format!("[^{odd}\\x00-\\x1f]+")
+                }
+            },
+            (Place::Styled(Style::Bare { .. }), _) => r"[^:,{}\[\]<\x00-\x20]+".to_owned(),
+            _ => self.spelling().any_canonical(),
+        };
+        self.rules.terminal(format!("/{text}/"))
+    }
+}

@@ -1,0 +1,146 @@
+//! Syntax of an object's members and of the values in them, where it is not JSON with a space behind `,` and `:`.
+//!
+//! Literal texts in the rules that come from a notation are marked, since they may hold special tokens of a vocabulary:
+//! whoever compiles the rules replaces the marks, see [`Literal`].
+
+mod literals;
+mod style;
+mod style_reader;
+mod text;
+mod transcoder;
+mod value;
+
+pub use literals::{Literal, replace_literals};
+pub(super) use literals::{marked, until};
+pub use style::Style;
+pub(super) use text::{NULLS, TRUTHS, untyped as read_untyped};
+pub use transcoder::{Reading, Transcoder};
+pub use value::{Form, KeySyntax, Part, ValueSyntax};
+
+use super::value::types;
+use std::{collections::HashMap, sync::Arc};
+
+/// Notation of a schema's values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notation {
+    /// One value in a style.
+    Value(Style),
+    /// The members of an object, key by key; what is in the members is in styles.
+    Members(Arc<Members>),
+}
+
+impl Default for Notation {
+    fn default() -> Notation {
+        Notation::Value(Style::default())
+    }
+}
+
+/// Members that are written key by key: `open key value [separator key value]... close`, and nothing without members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Members {
+    /// Before the first key.
+    pub open: String,
+    /// Between a value and the next key.
+    pub separator: String,
+    /// After the last value.
+    pub close: String,
+    /// Texts that may follow the members; they end them.
+    pub behind: Vec<String>,
+    /// Syntax of keys.
+    pub key: KeySyntax,
+    /// Syntax of the values of each type, in the order of [`KINDS`].
+    pub values: [ValueSyntax; 6],
+}
+
+/// The types of values with a syntax of their own, as sets of types.
+pub(super) const KINDS: [u8; 6] =
+    [types::STRING, types::INTEGER | types::FRACTION, types::BOOLEAN, types::NULL, types::ARRAY, types::OBJECT];
+
+impl Members {
+    /// The members with the text that follows every value as a part of the values' syntax, so that what begins after a
+    /// value is told apart by its first characters.
+    pub fn normalized(mut self) -> Members {
+        let common = common(&self.separator, &self.close);
+        let shared = self.separator[..common].to_owned();
+        self.separator.drain(..common);
+        self.close.drain(..common);
+        if !shared.is_empty() {
+            self.values.iter_mut().for_each(|value| value.after.push(Part::Text(shared.clone())));
+        }
+        self
+    }
+
+    /// The syntax of values of a type, one of [`KINDS`].
+    pub(super) fn value(&self, kind: usize) -> &ValueSyntax {
+        &self.values[kind]
+    }
+
+    /// The characters that no key may hold: those that may follow one.
+    pub(super) fn behind_key(&self) -> String {
+        let firsts = self.values.iter().filter(|value| value.form != Form::Omitted);
+        let mut out: String = firsts.filter_map(|value| value.before(" ").chars().next()).collect();
+        if self.key == KeySyntax::Xml {
+            out.push_str("<>");
+        }
+        out
+    }
+
+    /// The bytes that can close a key or a value.
+    pub(super) fn closing(&self) -> Vec<u8> {
+        let mut out = b"\"'}],".to_vec();
+        for value in &self.values {
+            // What follows a key, and what follows a value.
+            out.extend(value.before(" ").bytes().last());
+            out.extend(value.after(" ").bytes().last());
+            if let Form::Styled(Style::Bare { delimiter }) = &value.form {
+                out.extend(delimiter.bytes().last());
+            }
+        }
+        let ends = self.behind.iter().filter_map(|behind| behind.bytes().next());
+        out.extend(ends.chain(self.close.bytes().next()));
+        out.sort_unstable();
+        out.dedup();
+        out
+    }
+
+    /// `key` as it is written; `None` if it cannot be.
+    pub(super) fn key(&self, key: &str) -> Option<String> {
+        let written = self.key.written(key)?;
+        let fits = self.key == KeySyntax::Json || !written.contains(|c| self.behind_key().contains(c));
+        (fits && !written.is_empty()).then_some(written)
+    }
+}
+
+/// Length of the common beginning of two texts.
+fn common(one: &str, other: &str) -> usize {
+    one.chars().zip(other.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum()
+}
+
+/// The types that the values under an object's keys may have, by which untyped texts are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyTypes {
+    pub(super) keys: HashMap<String, u8>,
+    pub(super) others: u8,
+}
+
+impl KeyTypes {
+    /// Types of any value under any key.
+    pub fn any() -> KeyTypes {
+        KeyTypes { keys: HashMap::new(), others: types::ALL }
+    }
+
+    /// The types under `key`.
+    pub(super) fn of(&self, key: &str) -> u8 {
+        self.keys.get(key).copied().unwrap_or(self.others)
+    }
+
+    /// Adds types under a key, or under undeclared ones; true if they were not known.
+    pub(super) fn add(&mut self, key: Option<&str>, found: u8) -> bool {
+        let known = match key {
+            Some(key) => self.keys.entry(key.to_owned()).or_default(),
+            None => &mut self.others,
+        };
+        let before = std::mem::replace(known, *known | found);
+        before != *known
+    }
+}

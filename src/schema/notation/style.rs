@@ -1,0 +1,59 @@
+//! Styles of values inside of each other.
+
+use super::text::{BARE_NULLS, JSON_NULLS, JSON_TRUTHS, NULLS, TRUTHS};
+
+/// Syntax of values inside of each other. All have `[` and `]` around items, and `{` and `}` around members.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// JSON.
+    Json {
+        /// True without a space behind `,` and `:`.
+        compact: bool,
+    },
+    /// Python's `repr`.
+    Python,
+    /// Bare keys, and strings between delimiters, as Gemma writes them.
+    Bare {
+        /// Before and after a string.
+        delimiter: String,
+    },
+}
+
+impl Default for Style {
+    fn default() -> Style {
+        Style::Json { compact: false }
+    }
+}
+
+impl Style {
+    /// Between two items or members.
+    pub(in crate::schema) fn comma(&self) -> &'static str {
+        if self.is_tight() { "," } else { ", " }
+    }
+
+    /// Between a key and its value.
+    pub(in crate::schema) fn colon(&self) -> &'static str {
+        if self.is_tight() { ":" } else { ": " }
+    }
+
+    fn is_tight(&self) -> bool {
+        matches!(self, Style::Json { compact: true } | Style::Bare { .. })
+    }
+
+    /// The spellings of null.
+    pub(in crate::schema) fn nulls(&self) -> &'static [&'static str] {
+        match self {
+            Style::Json { .. } => JSON_NULLS,
+            Style::Python => NULLS,
+            Style::Bare { .. } => BARE_NULLS,
+        }
+    }
+
+    /// The spellings of true and false, in this order.
+    pub(in crate::schema) fn truths(&self) -> &'static [(bool, &'static str)] {
+        match self {
+            Style::Python => TRUTHS,
+            Style::Json { .. } | Style::Bare { .. } => JSON_TRUTHS,
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! Reads members in a notation and writes them as a JSON object, byte by byte.
+
+use super::{
+    Form, KINDS, KeySyntax, KeyTypes, Members, Style,
+    style_reader::{StyleReader, Taken, escape, release, string},
+    text::untyped,
+};
+use crate::{json, schema::value::types};
+use std::sync::Arc;
+
+/// Before and after a string's text in CDATA.
+const CDATA: [&[u8]; 2] = [b"<![CDATA[", b"]]>"];
+
+/// A notation of members, and the types of the values under their keys.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The notation.
+    pub members: Arc<Members>,
+    /// The types.
+    pub types: Arc<KeyTypes>,
+}
+
+/// The part of the members that the next byte belongs to.
+#[derive(Clone, Debug)]
+enum State {
+    /// Before a key or the end.
+    Gap(Vec<u8>),
+    /// In a key, or the text after it.
+    Key(Vec<u8>),
+    /// At the start of a value in a style: the types that it may have, as indices of [`KINDS`].
+    Choice { kinds: Vec<usize> },
+    /// In a value in a style.
+    Styled { kind: usize, reader: StyleReader },
+    /// In a string's own text, which ends with `close`; `held` may begin that, or CDATA at the start.
+    Raw { held: Vec<u8>, close: Vec<u8>, start: bool },
+    /// In a string's text in CDATA.
+    Cdata(Vec<u8>),
+    /// In the text of a value whose type is known at its end only.
+    Untyped { text: Vec<u8>, close: Vec<u8>, allowed: u8 },
+    /// In the text after a value.
+    After(Vec<u8>),
+    /// Behind the members, which ended at this offset.
+    Done(usize),
+}
+
+/// Members in a notation that are written as a JSON object. A snapshot is a clone.
+#[derive(Clone, Debug)]
+pub struct Transcoder {
+    reading: Reading,
+    state: State,
+    key: String,
+    /// Bytes read.
+    read: usize,
+    /// Offset of the last value.
+    value_at: usize,
+    /// Offset after the last complete member; `None` if there is none.
+    complete: Option<usize>,
+    /// Blanks that are a part of a string only if something follows them.
+    blanks: Vec<u8>,
+    /// True once something else than blanks has been read of a string.
+    begun: bool,
+}
+
+impl Transcoder {
+    /// A transcoder at the start of the members.
+    pub fn new(reading: Reading) -> Transcoder {
+        Transcoder {
+            reading,
+            state: State::Gap(Vec::new()),
+            key: String::new(),
+            read: 0,
+            value_at: 0,
+            complete: None,
+            blanks: Vec::new(),
+            begun: false,
+        }
+    }
+
+    /// The members at the start of `text` as a JSON object, and their length; `None` while they are incomplete.
+    pub fn whole(reading: &Reading, text: &[u8]) -> Option<(String, usize)> {
+        let (mut reader, mut out) = (Transcoder::new(reading.clone()), Vec::new());
+        for byte in text {
+            if !reader.feed(*byte, &mut out) {
+                return None;
+            }
+            if reader.end().is_some() {
+                break;
+            }
+        }
+        let length = match reader.end() {
+            Some(end) => end,
+            None if reader.finish(&mut out) => text.len(),
+            None => return None,
+        };
+        Some((String::from_utf8(out).ok()?, length))
+    }
+
+    /// Length of the complete members at the start of `text`, which may be cut off.
+    pub fn complete_members(reading: &Reading, text: &[u8]) -> usize {
+        let (mut reader, mut out) = (Transcoder::new(reading.clone()), Vec::new());
+        let _ = text.iter().all(|byte| reader.feed(*byte, &mut out));
+        reader.complete.unwrap_or(0)
+    }
+
+    /// Reads a byte; what it means is appended to `out`. False if no members go on with it.
+    pub fn feed(&mut self, byte: u8, out: &mut Vec<u8>) -> bool {
+        self.read += 1;
+        loop {
+            match self.step(byte, out) {
+                Taken::Yes => return true,
+                Taken::No => {}
+                Taken::Broken => return false,
+            }
+        }
+    }
+
+    /// Offset of the end of the members, once something behind them has been read.
+    pub fn end(&self) -> Option<usize> {
+        if let State::Done(end) = self.state { Some(end) } else { None }
+    }
+
+    /// Ends the members if they may end with the text so far.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> bool {
+        let members = self.reading.members.clone();
+        if let State::Styled { reader, .. } = &mut self.state
+            && reader.may_end()
+        {
+            reader.end(out);
+            self.after();
+            if matches!(self.state, State::Gap(_)) {
+                self.complete = Some(self.read);
+            }
+        }
+        let State::Gap(held) = &self.state else { return false };
+        let close = if self.complete.is_some() { members.close.as_str() } else { "" };
+        let ends = held == close.as_bytes() && (members.behind.is_empty() || members.behind.iter().any(String::is_empty));
+        if ends {
+            self.close(self.read, out);
+        }
+        ends
+    }
+
+    /// Offset of the last value's start if it is one that is written at its end only.
+    pub(in crate::schema) fn held_value(&self) -> Option<usize> {
+        matches!(self.state, State::Untyped { .. }).then_some(self.value_at)
+    }
+
+    /// Bytes read.
+    pub(in crate::schema) fn read(&self) -> usize {
+        self.read
+    }
+
+    /// How far the text is from the end of the current part: a rank, the nearest first. `None` where the JSON text tells
+    /// it.
+    pub(in crate::schema) fn rank(&self, length: usize) -> Option<u16> {
+        let length = length.min(40) as u16;
+        match &self.state {
+            State::Raw { held, .. } | State::Cdata(held) if held.is_empty() => Some(20 + length),
+            State::Raw { held, .. } | State::Cdata(held) => Some(12_u16.saturating_sub(held.len().min(10) as u16)),
+            State::Untyped { text, close, .. } => match overlap(text, close) {
+                0 => Some(20 + length),
+                held => Some(12_u16.saturating_sub(held.min(10) as u16)),
+            },
+            State::Gap(held) if self.complete.is_some() && !held.is_empty() => {
+                let begins = self.reading.members.separator.as_bytes().starts_with(held);
+                Some(if begins { 220 } else { 1 })
+            }
+            State::Key(_) if self.complete.is_some() => Some(221),
+            _ => None,
+        }
+    }
+
+    fn step(&mut self, byte: u8, out: &mut Vec<u8>) -> Taken {
+        match &mut self.state {
+            State::Done(_) => Taken::Yes,
+            State::Gap(held) => {
+                held.push(byte);
+                self.gap(out)
+            }
+            State::Key(held) => {
+                held.push(byte);
+                self.key_or_value(out)
+            }
+            State::Choice { kinds } => {
+                let members = &self.reading.members;
+                let Some(kind) = chosen(byte, kinds, members) else { return Taken::Broken };
+                self.state = State::Styled { kind, reader: StyleReader::new() };
+                Taken::No
+            }
+            State::Styled { kind, reader } => {
+                let Form::Styled(style) = &self.reading.members.values[*kind].form else { return Taken::Broken };
+                let taken = reader.feed(byte, style, out);
+                if taken == Taken::No {
+                    self.after();
+                }
+                taken
+            }
+            State::Raw { .. } => self.raw(byte, out),
+            State::Cdata(held) => {
+                held.push(byte);
+                if release(held, CDATA[1], out) {
+                    out.push(b'"');
+                    self.after();
+                }
+                Taken::Yes
+            }
+            State::Untyped { .. } => self.untyped(byte, out),
+            State::After(rest) => match rest.first() {
+                Some(expected) if *expected == byte => {
+                    rest.remove(0);
+                    if rest.is_empty() {
+                        self.member_done();
+                    }
+                    Taken::Yes
+                }
+                _ => Taken::Broken,
+            },
+        }
+    }
+
+    /// Between members: a further one, or the end.
+    fn gap(&mut self, out: &mut Vec<u8>) -> Taken {
+        let State::Gap(held) = &self.state else { return Taken::Broken };
+        let members = &self.reading.members;
+        let first = self.complete.is_none();
+        let (begin, close) = if first { (&members.open, "") } else { (&members.separator, members.close.as_str()) };
+        let ends = members.behind.iter().any(|behind| {
+            let end = [close.as_bytes(), behind.as_bytes()].concat();
+            end.starts_with(held) || (!end.is_empty() && held.starts_with(&end))
+        });
+        if !begin.is_empty() && begin.as_bytes() == held {
+            self.state = State::Key(Vec::new());
+        } else if !begin.is_empty() && begin.as_bytes().starts_with(held) {
+            // More is needed to tell.
+        } else if ends {
+            if held.len() < close.len() {
+                return Taken::Yes;
+            }
+            self.close(self.read - held.len() + close.len(), out);
+        } else if begin.is_empty() {
+            self.state = State::Key(held.clone());
+            return self.key_or_value(out);
+        } else {
+            return Taken::Broken;
+        }
+        Taken::Yes
+    }
+
+    fn close(&mut self, end: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(if self.complete.is_none() { b"{}" } else { b"}" });
+        self.state = State::Done(end);
+    }
+
+    /// In a key, or between it and its value.
+    fn key_or_value(&mut self, out: &mut Vec<u8>) -> Taken {
+        let State::Key(held) = &self.state else { return Taken::Broken };
+        let members = self.reading.members.clone();
+        let at = match members.key {
+            KeySyntax::Json => json::string_length(held),
+            _ => {
+                let behind = members.behind_key();
+                held.iter().position(|byte| behind.as_bytes().contains(byte))
+            }
+        };
+        let Some(at) = at.filter(|at| *at < held.len()) else { return Taken::Yes };
+        let (key, tail) = held.split_at(at);
+        let Some(key) = std::str::from_utf8(key).ok().and_then(|key| members.key.read(key)) else {
+            return Taken::Broken;
+        };
+        let befores = members.values.each_ref().map(|value| match value.form {
+            Form::Omitted => None,
+            _ => Some(value.before(&key).into_bytes()),
+        });
+        let kinds: Vec<usize> = (0..KINDS.len()).filter(|kind| befores[*kind].as_deref() == Some(tail)).collect();
+        if kinds.is_empty() {
+            let begins = befores.iter().flatten().any(|before| before.starts_with(tail));
+            return if begins { Taken::Yes } else { Taken::Broken };
+        }
+        out.extend_from_slice(if self.complete.is_none() { b"{" } else { b", " });
+        string(key.as_bytes(), out);
+        out.extend_from_slice(b": ");
+        self.key = key;
+        self.value_at = self.read;
+        self.begin_value(kinds, out);
+        Taken::Yes
+    }
+
+    fn begin_value(&mut self, kinds: Vec<usize>, out: &mut Vec<u8>) {
+        let members = &self.reading.members;
+        let allowed = self.reading.types.of(&self.key);
+        let fitting: Vec<usize> = kinds.iter().copied().filter(|kind| KINDS[*kind] & allowed != 0).collect();
+        let kinds = if fitting.is_empty() { kinds } else { fitting };
+        let raw = kinds.first() == Some(&0) && members.values[0].form.is_raw();
+        if !raw {
+            self.state = State::Choice { kinds };
+            return;
+        }
+        let close = members.values[0].after(&self.key).into_bytes();
+        self.blanks.clear();
+        self.begun = false;
+        if kinds.len() == 1 {
+            out.push(b'"');
+            self.state = State::Raw { held: Vec::new(), close, start: members.values[0].form == Form::Cdata };
+        } else {
+            let written = kinds.iter().fold(0, |all, kind| all | KINDS[*kind]);
+            self.state = State::Untyped { text: Vec::new(), close, allowed: allowed & written };
+        }
+    }
+
+    fn raw(&mut self, byte: u8, out: &mut Vec<u8>) -> Taken {
+        let trims = self.reading.members.values[0].form == Form::Trimmed;
+        let State::Raw { held, close, start } = &mut self.state else { return Taken::Broken };
+        held.push(byte);
+        if *start {
+            if held == CDATA[0] {
+                self.state = State::Cdata(Vec::new());
+                return Taken::Yes;
+            }
+            if CDATA[0].starts_with(held) && !close.starts_with(held) {
+                return Taken::Yes;
+            }
+            *start = CDATA[0].starts_with(held);
+        }
+        let mut text = Vec::new();
+        while !close.starts_with(held) {
+            text.push(held.remove(0));
+        }
+        for byte in text {
+            if !trims {
+                escape(byte, out);
+            } else if byte.is_ascii_whitespace() {
+                self.blanks.push(byte);
+            } else {
+                let blanks = std::mem::take(&mut self.blanks);
+                blanks.into_iter().filter(|_| self.begun).for_each(|blank| escape(blank, out));
+                self.begun = true;
+                escape(byte, out);
+            }
+        }
+        if held.len() == close.len() {
+            out.push(b'"');
+            self.member_done();
+        }
+        Taken::Yes
+    }
+
+    fn untyped(&mut self, byte: u8, out: &mut Vec<u8>) -> Taken {
+        let members = self.reading.members.clone();
+        let State::Untyped { text, close, allowed } = &mut self.state else { return Taken::Broken };
+        text.push(byte);
+        if members.values[0].form == Form::Cdata && text == CDATA[0] {
+            out.push(b'"');
+            self.state = State::Cdata(Vec::new());
+            return Taken::Yes;
+        }
+        if !text.ends_with(close) {
+            return Taken::Yes;
+        }
+        let style = match &members.values[4].form {
+            Form::Styled(style) => style.clone(),
+            _ => Style::default(),
+        };
+        let Ok(text) = std::str::from_utf8(&text[..text.len() - close.len()]) else { return Taken::Broken };
+        let text = if members.values[0].form == Form::Trimmed { text.trim() } else { text };
+        let allowed = if *allowed == 0 { types::ALL } else { *allowed };
+        let Some(value) = untyped(text, allowed, &style) else { return Taken::Broken };
+        out.extend_from_slice(value.as_bytes());
+        self.member_done();
+        Taken::Yes
+    }
+
+    /// Goes on behind a value.
+    fn after(&mut self) {
+        let kind = if let State::Styled { kind, .. } = &self.state { *kind } else { 0 };
+        let rest = self.reading.members.values[kind].after(&self.key).into_bytes();
+        self.state = State::After(rest);
+        if let State::After(rest) = &self.state
+            && rest.is_empty()
+        {
+            // The byte that ended a number belongs to what follows.
+            self.complete = Some(self.read.saturating_sub(1));
+            self.state = State::Gap(Vec::new());
+        }
+    }
+
+    fn member_done(&mut self) {
+        self.complete = Some(self.read);
+        self.state = State::Gap(Vec::new());
+    }
+}
+
+/// The type of the value that starts with `byte`, as an index of [`KINDS`].
+fn chosen(byte: u8, kinds: &[usize], members: &Members) -> Option<usize> {
+    let kind = match byte {
+        b'-' | b'0'..=b'9' => 1,
+        b'[' => 4,
+        b'{' => 5,
+        b'n' | b'N' => 3,
+        b't' | b'f' | b'T' | b'F' => 2,
+        _ => 0,
+    };
+    let is_styled = |kind: &usize| matches!(members.values[*kind].form, Form::Styled(_));
+    kinds.contains(&kind).then_some(kind).or_else(|| kinds.first().copied()).filter(is_styled)
+}
+
+/// Length of the longest end of `text` that begins `close`.
+fn overlap(text: &[u8], close: &[u8]) -> usize {
+    (0..=close.len().min(text.len())).rev().find(|n| text.ends_with(&close[..*n])).unwrap_or(0)
+}

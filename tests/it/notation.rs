@@ -1,0 +1,371 @@
+//! Calls whose arguments are not JSON: each notation's grammar both ways, its checks, and reading without loss, without a
+//! model: each byte is a token.
+
+use edgecall::{
+    call,
+    dialect::{Dialect, turn::Turn},
+    runtime::Compiler,
+    schema::KeyOrder,
+    tools::ToolSet,
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The formats of families by name, as `--dialect FILE.json` takes them.
+pub fn families() -> Vec<Arc<Dialect>> {
+    let same = |value: Value| -> Value {
+        let kinds = ["string", "number", "boolean", "null", "array", "object"];
+        kinds.iter().map(|kind| ((*kind).to_owned(), value.clone())).collect::<serde_json::Map<_, _>>().into()
+    };
+    let with = |mut values: Value, kinds: &[&str], value: Value| {
+        kinds.iter().for_each(|kind| values[*kind] = value.clone());
+        values
+    };
+    let json_style = json!({"json": "spaced"});
+    let form = |before: &str, encoding: &Value, after: &str| {
+        json!({"before": [before], "encoding": encoding, "after": if after.is_empty() { json!([]) } else { json!([after]) }})
+    };
+    let xml = |encoding: Value| form(">\n", &encoding, "\n</parameter>");
+    let qwen = with(
+        with(same(xml(json!("python"))), &["array", "object"], xml(json_style.clone())),
+        &["string"],
+        xml(json!("raw")),
+    );
+    let qwen = json!({"name": "qwen3-coder", "first": ["<tool_call>\n<function=", {"name": "plain"}, ">\n"],
+        "next": ["</function>\n</tool_call>\n<tool_call>\n<function=", {"name": "plain"}, ">\n"],
+        "last": ["</function>\n</tool_call>"],
+        "arguments": {"members": {"open": "<parameter=", "separator": "\n<parameter=", "close": "\n", "values": qwen}}});
+    let dsml = |strings: bool, encoding: Value| {
+        form(&format!("\" string=\"{strings}\">"), &encoding, "</｜DSML｜parameter>")
+    };
+    let values = with(same(dsml(false, json_style.clone())), &["string"], dsml(true, json!("raw")));
+    let typed = json!({"name": "deepseek-v3.2",
+        "first": ["<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"", {"name": "xml"}, "\">\n"],
+        "next": ["</｜DSML｜invoke>\n<｜DSML｜invoke name=\"", {"name": "xml"}, "\">\n"],
+        "last": ["</｜DSML｜invoke>\n</｜DSML｜function_calls>"],
+        "arguments": {"members": {"open": "<｜DSML｜parameter name=\"",
+            "separator": "\n<｜DSML｜parameter name=\"", "close": "\n", "key": "xml", "values": values}}});
+    let glm = |name: &str, end: &str| {
+        let value = |encoding: Value| form(&format!("</arg_key>{end}<arg_value>"), &encoding, "</arg_value>");
+        let values = with(same(value(json_style.clone())), &["string"], value(json!("raw")));
+        json!({"name": name, "first": ["<tool_call>", {"name": "plain"}, end],
+            "next": [format!("</tool_call>{end}<tool_call>"), {"name": "plain"}, end], "last": ["</tool_call>"],
+            "arguments": {"members": {"open": "<arg_key>", "separator": format!("{end}<arg_key>"), "close": end,
+                "values": values}}})
+    };
+    let python = with(
+        with(same(form("=", &json!("python"), "")), &["object"], form("=", &json_style, "")),
+        &["string"],
+        form("=", &json!({"python_string": {"escaped": true}}), ""),
+    );
+    let lfm = json!({"name": "lfm2", "first": ["<|tool_call_start|>[", {"name": "plain"}, "("],
+        "next": ["), ", {"name": "plain"}, "("], "last": [")]<|tool_call_end|>"],
+        "arguments": {"members": {"open": "", "separator": ", ", "close": "", "key": "identifier", "values": python}}});
+    let bare = json!({"nested": {"delimiter": "<|\"|>", "null": "None", "sorted": true}});
+    let gemma = with(
+        same(form(":", &bare, "")),
+        &["string"],
+        form(":", &json!({"delimited": {"delimiter": "<|\"|>"}}), ""),
+    );
+    let gemma = json!({"name": "gemma4", "first": ["<|tool_call>call:", {"name": "plain"}, "{"],
+        "next": ["}<tool_call|><|tool_call>call:", {"name": "plain"}, "{"], "last": ["}<tool_call|>"],
+        "arguments": {"members": {"open": "", "separator": ",", "close": "", "sorted": true, "values": gemma}}});
+    let cdata = |encoding: Value| form("\">", &encoding, "</param>");
+    let values = with(same(cdata(json!("python"))), &["string"], cdata(json!("raw_or_cdata")));
+    let minicpm = json!({"name": "minicpm5", "first": ["<function name=\"", {"name": "plain"}, "\">"],
+        "next": ["</function>\n<function name=\"", {"name": "plain"}, "\">"], "last": ["</function>"],
+        "arguments": {"members": {"open": "<param name=\"", "separator": "<param name=\"", "close": "", "values": values}}});
+    let lists = [qwen, typed, glm("glm4.6", "\n"), glm("glm4.7", ""), lfm, gemma, minicpm];
+    lists.into_iter().map(|dialect| Arc::new(serde_json::from_value(dialect).unwrap())).collect()
+}
+
+fn family(name: &str) -> Arc<Dialect> {
+    families().into_iter().find(|dialect| dialect.name == name).unwrap()
+}
+
+fn one(parameters: Value) -> ToolSet {
+    ToolSet::from_value(json!([{"name": "f", "parameters": parameters}])).unwrap()
+}
+
+/// `Ok` if `text` is a complete turn, else the part that grammar and checks accept.
+fn verdict(compiler: &Compiler, turn: &Turn, text: &str) -> Result<(), String> {
+    let mut constraint = call::constraint(compiler, turn).unwrap();
+    for (i, byte) in text.bytes().enumerate() {
+        if !constraint.accept(i32::from(byte)).unwrap() {
+            return Err(format!("stops after {:?}", String::from_utf8_lossy(&text.as_bytes()[..i])));
+        }
+    }
+    if constraint.is_complete() { Ok(()) } else { Err("does not end there".into()) }
+}
+
+/// Checks texts of calls of `f` against what they mean; `None` for those to refuse.
+fn hold(dialect: &Arc<Dialect>, parameters: Value, table: &[(&str, Option<&str>)]) {
+    let compiler = Compiler::for_bytes().unwrap();
+    let set = one(parameters);
+    let turn = Turn::new(&set, dialect, KeyOrder::Any).unwrap();
+    for (text, meaning) in table {
+        let verdict = verdict(&compiler, &turn, text);
+        assert_eq!(verdict.is_ok(), meaning.is_some(), "{}: {text}: {verdict:?}", dialect.name);
+        if let Some(meaning) = meaning {
+            let call = dialect.read_call_with(text, Some(&set)).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(call.arguments_text(), *meaning, "{}: {text}", dialect.name);
+        }
+    }
+}
+
+fn mixed() -> Value {
+    json!({"type": "object", "properties": {
+        "s": {"type": "string"}, "n": {"type": "integer", "minimum": 1}, "b": {"type": "boolean"},
+        "x": {"type": ["string", "null", "number"]}, "l": {"type": "array", "items": {"type": "string"}},
+        "o": {"type": "object", "properties": {"k": {"type": "null"}}},
+        "e": {"enum": ["one", "two words", 3]}, "p": {"type": "string", "pattern": "^[a-z]{2}\\d$"}},
+        "required": ["s"]})
+}
+
+/// A call of Qwen3-Coder's with these parameters.
+fn xml(parameters: &[(&str, &str)]) -> String {
+    let each: String =
+        parameters.iter().map(|(key, value)| format!("<parameter={key}>\n{value}\n</parameter>\n")).collect();
+    format!("<tool_call>\n<function=f>\n{each}</function>\n</tool_call>")
+}
+
+#[test]
+fn xml_parameters_hold_raw_strings_and_the_types_of_the_schema() {
+    let yes: &[(&[(&str, &str)], &str)] = &[
+        (&[("s", "Tokyo")], r#"{"s": "Tokyo"}"#),
+        (&[("s", "")], r#"{"s": ""}"#),
+        (&[("s", "\n")], r#"{"s": "\n"}"#),
+        (&[("s", "42")], r#"{"s": "42"}"#),
+        (&[("s", "null")], r#"{"s": "null"}"#),
+        (&[("s", "a \"b\" \\ < c </param> \t é 😀\n\nend ")], r#"{"s": "a \"b\" \\ < c </param> \t é 😀\n\nend "}"#),
+        (&[("n", "17"), ("s", "x"), ("b", "True")], r#"{"n": 17, "s": "x", "b": true}"#),
+        (&[("b", "false"), ("s", "x"), ("x", "None")], r#"{"b": false, "s": "x", "x": null}"#),
+        (&[("x", "1.50"), ("s", "x")], r#"{"x": 1.50, "s": "x"}"#),
+        (&[("x", "1.5.0"), ("s", "x")], r#"{"x": "1.5.0", "s": "x"}"#),
+        (&[("s", "x"), ("l", "[\"a\", \"</parameter>\"]")], r#"{"s": "x", "l": ["a", "</parameter>"]}"#),
+        (&[("s", "x"), ("o", "{\"k\": null}")], r#"{"s": "x", "o": {"k": null}}"#),
+        (&[("s", "x"), ("e", "two words")], r#"{"s": "x", "e": "two words"}"#),
+        (&[("s", "x"), ("e", "3")], r#"{"s": "x", "e": 3}"#),
+        (&[("s", "x"), ("p", "ab7")], r#"{"s": "x", "p": "ab7"}"#),
+    ];
+    let no: &[&[(&str, &str)]] = &[
+        &[],
+        &[("n", "17")],
+        &[("s", "x"), ("s", "y")],
+        &[("s", "x"), ("n", "0")],
+        &[("s", "x"), ("n", "\"17\"")],
+        &[("s", "x"), ("z", "1")],
+        &[("s", "a</parameter1>b")],
+        &[("s", "a</parameter>b")],
+        &[("s", "x"), ("e", "three")],
+        &[("s", "x"), ("p", "abc")],
+        &[("s", "x"), ("o", "{'k': None}")],
+    ];
+    let yes: Vec<(String, Option<&str>)> = yes.iter().map(|(call, json)| (xml(call), Some(*json))).collect();
+    let all: Vec<(String, Option<&str>)> = yes.into_iter().chain(no.iter().map(|call| (xml(call), None))).collect();
+    let table: Vec<(&str, Option<&str>)> = all.iter().map(|(text, json)| (text.as_str(), *json)).collect();
+    hold(&family("qwen3-coder"), mixed(), &table);
+}
+
+#[test]
+fn other_notations_are_read_as_what_they_mean() {
+    let glm = |inner: &str| format!("<tool_call>f{inner}</tool_call>");
+    hold(
+        &family("glm4.7"),
+        mixed(),
+        &[
+            (
+                &glm("<arg_key>s</arg_key><arg_value>a\nb</arg_value><arg_key>b</arg_key><arg_value>true</arg_value>"),
+                Some(r#"{"s": "a\nb", "b": true}"#),
+            ),
+            (&glm("<arg_key>s</arg_key><arg_value></arg_value>"), Some(r#"{"s": ""}"#)),
+            (&glm("<arg_key>s</arg_key><arg_value>a</arg_valueb</arg_value>"), None),
+            (&glm(""), None),
+        ],
+    );
+    hold(&family("glm4.7"), json!({}), &[(&glm(""), Some("{}"))]);
+    hold(
+        &family("glm4.6"),
+        mixed(),
+        &[(
+            "<tool_call>f\n<arg_key>s</arg_key>\n<arg_value>x</arg_value>\n<arg_key>n</arg_key>\n<arg_value>2</arg_value>\n</tool_call>",
+            Some(r#"{"s": "x", "n": 2}"#),
+        )],
+    );
+    let lfm = |inner: &str| format!("<|tool_call_start|>[f({inner})]<|tool_call_end|>");
+    hold(
+        &family("lfm2"),
+        mixed(),
+        &[
+            (&lfm("s='it\\'s', n=7, b=False"), Some(r#"{"s": "it's", "n": 7, "b": false}"#)),
+            (&lfm("s=\"it's\", x=None"), Some(r#"{"s": "it's", "x": null}"#)),
+            (&lfm("l=['a', 'b)]'], s=''"), Some(r#"{"l": ["a", "b)]"], "s": ""}"#)),
+            (&lfm("s='a\\nb', x='1'"), Some(r#"{"s": "a\nb", "x": "1"}"#)),
+            (&lfm("s='x', e='two words', p='ab1'"), Some(r#"{"s": "x", "e": "two words", "p": "ab1"}"#)),
+            (&lfm("s='x', o={\"k\": null}"), Some(r#"{"s": "x", "o": {"k": null}}"#)),
+            (&lfm("s='it's'"), None),
+            (&lfm("s=it"), None),
+            (&lfm("n=7"), None),
+        ],
+    );
+    let gemma = |inner: &str| format!("<|tool_call>call:f{{{inner}}}<tool_call|>");
+    hold(
+        &family("gemma4"),
+        mixed(),
+        &[
+            (
+                &gemma("l:[<|\"|>a<|\"|>,<|\"|>\"q\"<|\"|>],n:3,s:<|\"|>a {b}, c:d\n<|\"|>"),
+                Some(r#"{"l": ["a", "\"q\""], "n": 3, "s": "a {b}, c:d\n"}"#),
+            ),
+            (&gemma("s:<|\"|><|\"|>,o:{k:null},x:None"), Some(r#"{"s": "", "o": {"k": null}, "x": null}"#)),
+            (&gemma("s:<|\"|>x<|\"|>,e:<|\"|>one<|\"|>"), Some(r#"{"s": "x", "e": "one"}"#)),
+            (&gemma("s:x"), None),
+        ],
+    );
+    let dsml = |inner: &str| {
+        format!("<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"f\">\n{inner}</｜DSML｜invoke>\n</｜DSML｜function_calls>")
+    };
+    let parameter = |key: &str, strings: bool, value: &str| {
+        format!("<｜DSML｜parameter name=\"{key}\" string=\"{strings}\">{value}</｜DSML｜parameter>\n")
+    };
+    hold(
+        &family("deepseek-v3.2"),
+        mixed(),
+        &[
+            (&dsml(&parameter("s", true, "true")), Some(r#"{"s": "true"}"#)),
+            (
+                &dsml(&format!("{}{}", parameter("x", false, "1"), parameter("s", true, "é"))),
+                Some(r#"{"x": 1, "s": "é"}"#),
+            ),
+            (&dsml(&parameter("s", false, "true")), None),
+        ],
+    );
+    let cpm = |inner: &str| format!("<function name=\"f\">{inner}</function>");
+    hold(
+        &family("minicpm5"),
+        mixed(),
+        &[
+            (&cpm("<param name=\"s\">plain</param>"), Some(r#"{"s": "plain"}"#)),
+            (&cpm("<param name=\"s\"><![CDATA[a < b\n</param>]]></param>"), Some(r#"{"s": "a < b\n</param>"}"#)),
+            (
+                &cpm("<param name=\"s\">x</param><param name=\"l\">['a']</param>"),
+                Some(r#"{"s": "x", "l": ["a"]}"#),
+            ),
+            (&cpm("<param name=\"s\">a < b</param>"), None),
+        ],
+    );
+}
+
+#[test]
+fn what_no_rule_says_is_checked_in_every_notation() {
+    let parameters = json!({"type": "object", "properties": {
+        "l": {"type": "array", "items": {"type": "integer"}, "uniqueItems": true},
+        "s": {"type": "string", "maxLength": 60}}});
+    for dialect in families() {
+        let compiler = Compiler::for_bytes().unwrap();
+        let set = one(parameters.clone());
+        let turn = Turn::new(&set, &dialect, KeyOrder::Any).unwrap();
+        for (arguments, accepted) in [
+            (r#"{"l": [1, 2]}"#, true),
+            (r#"{"l": [1, 1]}"#, false),
+            (&format!(r#"{{"s": "{}"}}"#, "x".repeat(60)), true),
+            (&format!(r#"{{"s": "{}"}}"#, "x".repeat(61)), false),
+        ] {
+            let text = dialect.write(&edgecall::tools::ToolCall::from_text("f", arguments).unwrap());
+            let verdict = verdict(&compiler, &turn, &text);
+            assert_eq!(verdict.is_ok(), accepted, "{}: {text}: {verdict:?}", dialect.name);
+        }
+    }
+}
+
+#[test]
+fn a_value_that_the_notation_cannot_write_is_refused_by_name() {
+    let set = one(json!({"type": "object", "properties": {"a": {"enum": ["fine", "</parameter>"]}}}));
+    let turn = Turn::new(&set, &family("qwen3-coder"), KeyOrder::Any).unwrap();
+    let error = call::constraint(&Compiler::for_bytes().unwrap(), &turn).err().unwrap().to_string();
+    assert!(error.contains("</parameter>") && error.contains("#/properties/a"), "{error}");
+}
+
+#[test]
+fn several_calls_and_cut_off_ones_are_told_apart_in_every_notation() {
+    let set = ToolSet::from_value(json!([{"name": "f", "parameters": mixed()}, {"name": "g"}])).unwrap();
+    let compiler = Compiler::for_bytes().unwrap();
+    for dialect in families() {
+        let turn = Turn::new(&set, &dialect, KeyOrder::Any).unwrap().up_to(3);
+        let call = |arguments: &str| {
+            dialect.write(&edgecall::tools::ToolCall::from_text("f", arguments).unwrap())
+        };
+        let text = call(r#"{"s": "x", "n": 5}"#);
+        assert!(verdict(&compiler, &turn, &text).is_ok(), "{}: {text}", dialect.name);
+        let cut = &text[..text.find('5').unwrap()];
+        let endings = turn.endings(cut.as_bytes());
+        assert_eq!(String::from_utf8(endings[0].clone()).unwrap(), call(r#"{"s": "x"}"#), "{}", dialect.name);
+        assert!(verdict(&compiler, &turn, &call(r#"{"s": "x"}"#)).is_ok());
+    }
+}
+
+/// Strings that formats have trouble with.
+const STRINGS: [&str; 22] = [
+    "",
+    " ",
+    "\n",
+    "plain",
+    "it's",
+    "say \"no\"",
+    "back\\slash",
+    "line\nline\n",
+    "\ttab\r",
+    "😀 é 名前",
+    "42",
+    "-0.0",
+    "true",
+    "None",
+    "null",
+    "[1, 2]",
+    "{\"a\": 1}",
+    "</param>",
+    "a, b=c(d)]",
+    "{x:<y>}",
+    "&amp; < >",
+    "<tool_call>f",
+];
+
+#[test]
+fn a_call_comes_back_as_it_was_written_in_every_notation() {
+    let properties = json!({"s": {"type": "string"}, "n": {"type": "number"}, "b": {"type": "boolean"},
+        "z": {"type": "null"}, "l": {"type": "array"}, "o": {"type": "object"}});
+    let set = ToolSet::from_value(json!([{"name": "Calendar.create-event_2", "parameters":
+        {"type": "object", "properties": properties}}]))
+    .unwrap();
+    let compiler = Compiler::for_bytes().unwrap();
+    let values = [
+        ("n", "1e+300"),
+        ("n", "-0.0"),
+        ("n", "123456789012345678901234567890"),
+        ("b", "true"),
+        ("z", "null"),
+        ("l", "[]"),
+        ("l", r#"[null, [true, {"k": null}], "it's", "a\nb", -1.50]"#),
+        ("o", "{}"),
+        ("o", r#"{"k": {"e": [[]], "q": "\"\\"}, "n": null}"#),
+    ];
+    for dialect in families() {
+        let turn = Turn::new(&set, &dialect, KeyOrder::Any).unwrap();
+        let strings = STRINGS.iter().map(|text| ("s", serde_json::to_string(text).unwrap()));
+        let others = values.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        for (key, value) in strings.chain(others) {
+            for arguments in [format!("{{\"{key}\": {value}}}"), format!("{{\"{key}\": {value}, \"b\": false}}")] {
+                let Ok(call) = edgecall::tools::ToolCall::from_text("Calendar.create-event_2", &arguments) else {
+                    continue;
+                };
+                let text = dialect.write(&call);
+                let read = dialect.read_call_with(&text, Some(&set));
+                let read = read.unwrap_or_else(|error| panic!("{}: {text}: {error}", dialect.name));
+                assert_eq!(read.arguments_text(), arguments, "{}: {text}", dialect.name);
+                assert_eq!(dialect.write(&read), text, "{}", dialect.name);
+                let verdict = verdict(&compiler, &turn, &text);
+                assert!(verdict.is_ok(), "{}: {text}: {verdict:?}", dialect.name);
+            }
+        }
+    }
+}
