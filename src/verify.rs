@@ -2,12 +2,13 @@
 //! to fixed prompts, for a later comparison on another machine ([`answers`]).
 //!
 //! Joins the two halves of the crate that otherwise never meet: `tokenizer.json` through the `tokenizers`
-//! crate, and the GGUF file through llama.cpp. Both get the text after `tokenizer.json`'s normalizer, since
-//! llama.cpp does not normalize.
+//! crate, and the GGUF file through llama.cpp. For byte-level BPE both get the text after `tokenizer.json`'s normalizer,
+//! since llama.cpp does not normalize; SentencePiece's, which writes spaces as U+2581, is part of llama.cpp's tokenizer.
 
 pub mod answers;
 mod probes;
 
+use crate::arch::tokenizer::TokenizerModel;
 use crate::checkpoint::tokenizer::{self, Tokenizer};
 use crate::convert::pretokenizer;
 use crate::gguf::{Array, Gguf, Value};
@@ -184,20 +185,23 @@ pub struct TokenReport {
 /// [`Error::Mismatch`] with the text and both sides' ids; errors of llama.cpp when it loads the file.
 pub fn tokens(path: &Path, tokenizer: &Tokenizer) -> Result<TokenReport, Error> {
     let started = Instant::now();
-    let pre = check_loadable(path)?;
+    let (pre, is_sentencepiece) = check_loadable(path)?;
     let vocabulary = Vocabulary::load(path)?;
     let is_plain = |id: u32| {
         let id = i32::try_from(id).unwrap_or(-1);
         !vocabulary.is_control(id) && !vocabulary.is_user_defined(id)
     };
-    let entries = tokenizer.tokens()?;
+    let mut entries = tokenizer.tokens()?;
+    // Tokens beyond the model's embeddings are not in the file.
+    let n_vocab = vocabulary.n_vocab();
+    entries.retain(|token| (token.id as usize) < n_vocab);
     let probes = probes::all(tokenizer, &entries, is_plain)?;
     let taken = entries.into_iter().filter(|token| token.added.is_none() && !is_plain(token.id));
     let taken_for_control = taken.map(|token| token.text).collect();
     let mut tokens = 0;
     for text in &probes {
         let expected = tokenizer.encode(text)?;
-        let normalized = tokenizer.normalize(text)?;
+        let normalized = if is_sentencepiece { text.clone() } else { tokenizer.normalize(text)? };
         let found = vocabulary.tokenize(&normalized, true)?;
         compare(tokenizer, &normalized, &expected, &found)
             .map_err(|e| e.suggest(&pre, tokenizer, is_plain))?;
@@ -234,15 +238,17 @@ fn shortened(text: &str) -> String {
 }
 
 /// Refuses files on which llama.cpp would abort the process, or whose defects it would ignore. Returns the
-/// file's pre-tokenizer.
-fn check_loadable(path: &Path) -> Result<String, Error> {
+/// file's pre-tokenizer, and true if its vocabulary is SentencePiece's.
+fn check_loadable(path: &Path) -> Result<(String, bool), Error> {
     let file = mmap::Map::open(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
     let gguf = Gguf::parse(&file).map_err(|source| Error::Gguf { path: path.to_path_buf(), source })?;
     let tokens = gguf.array("tokenizer.ggml.tokens").and_then(Array::as_strings);
     let tokens = tokens.ok_or_else(|| Error::NoTokens { path: path.to_path_buf() })?;
     check_special_ids(&gguf.metadata, tokens.len())?;
     check_texts(tokens)?;
-    Ok(gguf.str("tokenizer.ggml.pre").unwrap_or_default().to_owned())
+    let model = gguf.str("tokenizer.ggml.model").and_then(TokenizerModel::named);
+    let pre = gguf.str("tokenizer.ggml.pre").unwrap_or_default().to_owned();
+    Ok((pre, model == Some(TokenizerModel::SentencePiece)))
 }
 
 fn check_special_ids(metadata: &[(String, Value)], n_tokens: usize) -> Result<(), Error> {

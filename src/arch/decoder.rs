@@ -1,6 +1,63 @@
 //! Tensors common to the architectures: a decoder with grouped-query attention, SwiGLU and RMS norms.
 
-use super::{Config, EMBEDDING, HEAD, Presence, RopeScaling, Sizes, TOKEN_EMBEDDING, Tensor, Unsupported};
+use super::{
+    Accepts, Architecture, Config, Defaults, EMBEDDING, HEAD, HeadDim, HeadLength, Presence, RecurrentLayers,
+    RopeScaling, Sizes, TOKEN_EMBEDDING, Tensor, Unsupported, keys,
+    tokenizer::{self, ExtraKeys},
+};
+
+/// The settings that most architectures share.
+pub(super) const PLAIN: Architecture = Architecture {
+    name: "",
+    class: "",
+    model_type: "",
+    vision: None,
+    defaults: DEFAULTS,
+    accepts: ACCEPTS,
+    read: |_, _| Ok(()),
+    tokenizer_class: &tokenizer::LLAMA_CLASS,
+    is_sentencepiece: false,
+    extra_tokenizer_keys: ExtraKeys::NONE,
+    check: refuse_llama3_rope,
+    caution: |_| None,
+    layer_tensors: |_, _| Vec::new(),
+    outer_tensors: outer,
+    prediction: None,
+    rope_factors: &[],
+    first_keys: |_| Vec::new(),
+    model_keys: keys::common,
+    own_keys: |_| Vec::new(),
+    recurrent_layers: RecurrentLayers::None,
+    own_counts: &[],
+    own_numbers: &[],
+    head_length: HeadLength::Free,
+    is_70b: |_, _| false,
+};
+
+/// What every architecture accepts.
+pub(super) const ACCEPTS: Accepts = Accepts {
+    activations: &["silu", "swish"],
+    layer_types: &[],
+    sliding_theta: false,
+    partial_rotation: false,
+    sections: false,
+    long_rope: false,
+};
+
+/// Defaults of transformers' Llama, from which many classes are copied.
+pub(super) const DEFAULTS: Defaults = Defaults {
+    vocab_size: 32_000,
+    hidden_size: 4096,
+    intermediate_size: 11_008,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    num_key_value_heads: None,
+    head_dim: HeadDim::Unset,
+    max_position_embeddings: 2048,
+    rms_norm_eps: 1e-6,
+    rope_theta: 10_000.0,
+    tie_word_embeddings: false,
+};
 
 /// The attention's norm and its inputs: matrices for queries, keys and values, and their biases.
 pub(super) fn attention(sizes: &Sizes, biases: Presence) -> Vec<Tensor> {
@@ -16,12 +73,60 @@ pub(super) fn attention(sizes: &Sizes, biases: Presence) -> Vec<Tensor> {
     ]
 }
 
+/// A layer of Llama: queries and keys whose rows are permuted, and biases where the configuration has them.
+pub(super) fn rotated_by_neighbours(sizes: &Sizes) -> Vec<Tensor> {
+    let &Sizes { embedding, feed_forward, .. } = sizes;
+    let attention_bias = Presence::Optional(|config| config.attention_bias);
+    let mut tensors = attention(sizes, attention_bias);
+    permute(&mut tensors, sizes.head);
+    tensors.extend(output_and_feed_forward(sizes));
+    let output = Tensor::new("self_attn.o_proj.bias", "attn_output.bias", &[embedding]);
+    tensors.push(output.present(attention_bias));
+    let mlp_biases = [
+        Tensor::new("mlp.gate_proj.bias", "ffn_gate.bias", &[feed_forward]),
+        Tensor::new("mlp.up_proj.bias", "ffn_up.bias", &[feed_forward]),
+        Tensor::new("mlp.down_proj.bias", "ffn_down.bias", &[embedding]),
+    ];
+    let mlp_bias = Presence::Optional(|config| config.mlp_bias);
+    tensors.extend(mlp_biases.map(|bias| bias.present(mlp_bias)));
+    tensors
+}
+
+/// Permutes the rows of queries and keys.
+pub(super) fn permute(tensors: &mut [Tensor], head_width: u64) {
+    for tensor in tensors {
+        if ["attn_q.weight", "attn_k.weight", "attn_q.bias", "attn_k.bias"].contains(&tensor.name) {
+            tensor.permute(head_width);
+        }
+    }
+}
+
+/// The norms of query and key heads.
+pub(super) fn head_norms(sizes: &Sizes) -> [Tensor; 2] {
+    [
+        Tensor::new("self_attn.q_norm.weight", "attn_q_norm.weight", &[sizes.head]),
+        Tensor::new("self_attn.k_norm.weight", "attn_k_norm.weight", &[sizes.head]),
+    ]
+}
+
 /// The attention's output, and the feed-forward layer with its norm.
 pub(super) fn output_and_feed_forward(sizes: &Sizes) -> Vec<Tensor> {
-    let &Sizes { embedding, queries, feed_forward, .. } = sizes;
-    vec![
-        Tensor::new("post_attention_layernorm.weight", "ffn_norm.weight", &[embedding]),
-        Tensor::new("self_attn.o_proj.weight", "attn_output.weight", &[embedding, queries]),
+    let mut tensors =
+        vec![Tensor::new("post_attention_layernorm.weight", "ffn_norm.weight", &[sizes.embedding])];
+    tensors.push(attention_output(sizes));
+    tensors.extend(feed_forward(sizes));
+    tensors
+}
+
+/// The attention's output.
+pub(super) fn attention_output(sizes: &Sizes) -> Tensor {
+    Tensor::new("self_attn.o_proj.weight", "attn_output.weight", &[sizes.embedding, sizes.queries])
+}
+
+/// The matrices of the feed-forward layer.
+pub(super) fn feed_forward(sizes: &Sizes) -> [Tensor; 3] {
+    let &Sizes { embedding, feed_forward, .. } = sizes;
+    [
         Tensor::new("mlp.gate_proj.weight", "ffn_gate.weight", &[feed_forward, embedding]),
         Tensor::new("mlp.up_proj.weight", "ffn_up.weight", &[feed_forward, embedding]),
         Tensor::new("mlp.down_proj.weight", "ffn_down.weight", &[embedding, feed_forward]),

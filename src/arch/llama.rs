@@ -1,8 +1,8 @@
 //! Llama and SmolLM2: query and key rows are permuted for llama.cpp's rotary embedding.
 
 use super::{
-    Architecture, Attention, Config, Defaults, HeadDim, HeadLength, Presence, RopeFactors, RopeScaling,
-    Sizes, Tensor, decoder,
+    Architecture, Attention, Config, Defaults, HeadDim, LayerKind, RopeFactors, RopeScaling, Sizes, Tensor,
+    decoder,
     keys::count_value,
     tokenizer::{self, ExtraKeys, Infill},
 };
@@ -25,18 +25,12 @@ pub(super) static LLAMA: Architecture = Architecture {
         max_position_embeddings: 2048,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        tie_word_embeddings: false,
     },
     tokenizer_class: &tokenizer::LLAMA_CLASS,
-    extra_tokenizer_keys: ExtraKeys {
-        space_prefix: true,
-        // Code Llama's size. gguf-py can write only the end of turn of its infill tokens.
-        infill: Some(Infill { vocab_size: 32_016, end_of_turn: 32_010 }),
-        // Granite's size and SmolLM2's.
-        without_bos: Some(49_152),
-    },
+    extra_tokenizer_keys: TOKENIZER_KEYS,
     check: |_| Ok(()),
     layer_tensors,
-    outer_tensors: decoder::outer,
     rope_factors: &[
         RopeFactors { name: "rope_freqs.weight", values: rope_factors },
         // llama.cpp reads these two, and no checkpoint of the class has them.
@@ -44,30 +38,21 @@ pub(super) static LLAMA: Architecture = Architecture {
         RopeFactors { name: "rope_factors_short.weight", values: |_| None },
     ],
     own_keys,
-    head_length: HeadLength::Free,
     is_70b: |block_count, attention| block_count == 80 && attention == Attention::GroupedQuery,
+    ..decoder::PLAIN
 };
 
-fn layer_tensors(sizes: &Sizes) -> Vec<Tensor> {
-    let &Sizes { embedding, feed_forward, .. } = sizes;
-    let attention_bias = Presence::Optional(|config| config.attention_bias);
-    let mut tensors = decoder::attention(sizes, attention_bias);
-    for tensor in &mut tensors {
-        if ["attn_q.weight", "attn_k.weight", "attn_q.bias", "attn_k.bias"].contains(&tensor.name) {
-            tensor.permute(sizes.head);
-        }
-    }
-    tensors.extend(decoder::output_and_feed_forward(sizes));
-    let output = Tensor::new("self_attn.o_proj.bias", "attn_output.bias", &[embedding]);
-    tensors.push(output.present(attention_bias));
-    let mlp_biases = [
-        Tensor::new("mlp.gate_proj.bias", "ffn_gate.bias", &[feed_forward]),
-        Tensor::new("mlp.up_proj.bias", "ffn_up.bias", &[feed_forward]),
-        Tensor::new("mlp.down_proj.bias", "ffn_down.bias", &[embedding]),
-    ];
-    let mlp_bias = Presence::Optional(|config| config.mlp_bias);
-    tensors.extend(mlp_biases.map(|bias| bias.present(mlp_bias)));
-    tensors
+/// Keys of the reference's class, which other classes inherit.
+pub(super) const TOKENIZER_KEYS: ExtraKeys = ExtraKeys {
+    space_prefix: true,
+    // Code Llama's size. gguf-py can write only the end of turn of its infill tokens.
+    infill: Some(Infill { vocab_size: 32_016, end_of_turn: 32_010 }),
+    // Granite's size and SmolLM2's.
+    without_bos: Some(49_152),
+};
+
+fn layer_tensors(sizes: &Sizes, _: LayerKind) -> Vec<Tensor> {
+    decoder::rotated_by_neighbours(sizes)
 }
 
 fn own_keys(config: &Config) -> Vec<(&'static str, Value)> {

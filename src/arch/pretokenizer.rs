@@ -18,6 +18,8 @@ pub struct PreTokenizer {
     /// True if its tokens are in the byte-level alphabet. For others, a byte-level vocabulary makes llama.cpp assert
     /// at the first space or line feed.
     pub is_byte_level: bool,
+    /// True if it writes text that no token covers in tokens like `<0x0A>`, for a vocabulary that is SentencePiece's.
+    pub has_byte_tokens: bool,
     /// True if llama.cpp splits text with its own code, not with `std::regex`.
     pub is_split_by_code: bool,
 }

@@ -1,8 +1,8 @@
 //! Qwen2 and Qwen2.5: biases on the query, key and value projections.
 
 use super::{
-    Architecture, Config, Defaults, HeadDim, HeadLength, Presence, Sizes, Tensor, Unsupported, decoder,
-    tokenizer::{self, ExtraKeys},
+    Architecture, Config, Defaults, HeadDim, HeadLength, LayerKind, Presence, Sizes, Tensor, Unsupported,
+    decoder, tokenizer,
 };
 
 pub(super) static QWEN2: Architecture = Architecture {
@@ -21,16 +21,15 @@ pub(super) static QWEN2: Architecture = Architecture {
         max_position_embeddings: 32_768,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        tie_word_embeddings: false,
     },
     tokenizer_class: &tokenizer::QWEN2_CLASS,
-    extra_tokenizer_keys: ExtraKeys::NONE,
     check,
     layer_tensors,
     outer_tensors,
-    rope_factors: &[],
-    own_keys: |_| Vec::new(),
     head_length: HeadLength::ShareOfEmbedding,
     is_70b: |block_count, _| block_count == 80,
+    ..decoder::PLAIN
 };
 
 fn check(config: &Config) -> Result<(), Unsupported> {
@@ -43,7 +42,7 @@ fn check(config: &Config) -> Result<(), Unsupported> {
     decoder::refuse_llama3_rope(config)
 }
 
-fn layer_tensors(sizes: &Sizes) -> Vec<Tensor> {
+fn layer_tensors(sizes: &Sizes, _: LayerKind) -> Vec<Tensor> {
     // llama.cpp does without the biases, transformers does not.
     let mut tensors = decoder::attention(sizes, Presence::Optional(|_| true));
     tensors.extend(decoder::output_and_feed_forward(sizes));

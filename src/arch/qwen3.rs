@@ -1,8 +1,8 @@
 //! Qwen3: the head width is independent of the hidden size, and query and key heads have an RMS norm.
 
 use super::{
-    Architecture, Config, Defaults, HeadDim, HeadLength, Presence, Sizes, Tensor, Unsupported, decoder,
-    tokenizer::{self, ExtraKeys},
+    Architecture, Config, Defaults, HeadDim, LayerKind, Presence, Sizes, Tensor, Unsupported, decoder,
+    tokenizer,
 };
 
 pub(super) static QWEN3: Architecture = Architecture {
@@ -21,16 +21,12 @@ pub(super) static QWEN3: Architecture = Architecture {
         max_position_embeddings: 32_768,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        tie_word_embeddings: false,
     },
     tokenizer_class: &tokenizer::QWEN2_CLASS,
-    extra_tokenizer_keys: ExtraKeys::NONE,
     check,
     layer_tensors,
-    outer_tensors: decoder::outer,
-    rope_factors: &[],
-    own_keys: |_| Vec::new(),
-    head_length: HeadLength::Free,
-    is_70b: |_, _| false,
+    ..decoder::PLAIN
 };
 
 fn check(config: &Config) -> Result<(), Unsupported> {
@@ -43,10 +39,9 @@ fn check(config: &Config) -> Result<(), Unsupported> {
     decoder::refuse_llama3_rope(config)
 }
 
-fn layer_tensors(sizes: &Sizes) -> Vec<Tensor> {
+fn layer_tensors(sizes: &Sizes, _: LayerKind) -> Vec<Tensor> {
     let mut tensors = decoder::attention(sizes, Presence::NEVER_WRITTEN);
-    tensors.push(Tensor::new("self_attn.q_norm.weight", "attn_q_norm.weight", &[sizes.head]));
-    tensors.push(Tensor::new("self_attn.k_norm.weight", "attn_k_norm.weight", &[sizes.head]));
+    tensors.extend(decoder::head_norms(sizes));
     tensors.extend(decoder::output_and_feed_forward(sizes));
     tensors
 }

@@ -53,7 +53,7 @@ pub static QWEN2_CLASS: TokenizerClass = TokenizerClass {
 };
 
 /// The class of GPT-2's vocabulary, which checkpoints of other architectures name.
-static GPT2_CLASS: TokenizerClass = TokenizerClass {
+pub static GPT2_CLASS: TokenizerClass = TokenizerClass {
     name: "GPT2Tokenizer",
     special_tokens: &[
         ("bos_token", "<|endoftext|>"),
@@ -62,10 +62,24 @@ static GPT2_CLASS: TokenizerClass = TokenizerClass {
     ],
 };
 
+/// A class without special tokens of its own.
+pub static PLAIN_CLASS: TokenizerClass = TokenizerClass { name: "PreTrainedTokenizer", special_tokens: &[] };
+
+/// The class of Gemma's SentencePiece vocabularies.
+pub static GEMMA_CLASS: TokenizerClass = TokenizerClass {
+    name: "GemmaTokenizer",
+    special_tokens: &[
+        ("bos_token", "<bos>"),
+        ("eos_token", "<eos>"),
+        ("unk_token", "<unk>"),
+        ("pad_token", "<pad>"),
+    ],
+};
+
 /// The class of this name, with or without `Fast`; `None` for a class without default tokens.
 pub fn class_named(name: &str) -> Option<&'static TokenizerClass> {
     let name = name.trim_end_matches("Fast");
-    [&LLAMA_CLASS, &QWEN2_CLASS, &GPT2_CLASS].into_iter().find(|class| class.name == name)
+    [&LLAMA_CLASS, &QWEN2_CLASS, &GPT2_CLASS, &GEMMA_CLASS].into_iter().find(|class| class.name == name)
 }
 
 /// Keys that a converter class of the reference adds to those that follow from the tokenizer.

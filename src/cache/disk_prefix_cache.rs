@@ -68,13 +68,9 @@ struct Job {
 }
 
 impl Cache {
-    /// The cached states for `model` in `session`. `None`, with a line in the log, if none can be saved: for a
-    /// model whose memory is not one KV cell per token, or if its file was replaced.
+    /// The cached states for `model` in `session`. `None`, with a line in the log, if none can be saved: if its
+    /// file was replaced.
     pub fn prefix_cache<'s>(&'s self, model: &Model, session: &Session<'_>) -> Option<DiskPrefixCache<'s>> {
-        if !model.remembers_by_token() {
-            tracing::info!("no state is kept: this model's memory cannot be cut between tokens");
-            return None;
-        }
         let ids = || Ok((Key::for_session(model, session, &[])?, ModelId(model.fingerprint()?)));
         let (key, id) =
             ids().inspect_err(|error: &io::Error| tracing::warn!(%error, "no state is kept")).ok()?;

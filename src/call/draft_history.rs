@@ -9,6 +9,7 @@ use serde_json::Value;
 
 /// Entries of the cache that drafts are made with; without a cache there are none.
 pub(super) struct DraftHistory<'c> {
+    can_draft: bool,
     cache: Option<&'c Cache>,
     answers: Option<Key>,
     costs: Option<Key>,
@@ -22,18 +23,18 @@ impl<'c> DraftHistory<'c> {
             .zip(request.tools)
             .and_then(|(cache, tools)| cache.answers_key(model, &Value::Array(tools.sources()).to_string()));
         let costs = cache.and_then(|cache| cache.costs_key(model, session));
-        DraftHistory { cache, answers, costs }
+        DraftHistory { can_draft: session.can_draft(), cache, answers, costs }
     }
 
     /// The drafter for an answer after `text`; it also guesses the `words` of the answer's schema. `None` if drafts are
-    /// off.
+    /// off, or if the model's memory cannot be cut after a wrong one.
     pub(super) fn drafter(
         &self,
         call: &Call<'_>,
         text: &[i32],
         words: impl FnOnce() -> Result<Vec<Vec<i32>>>,
     ) -> Result<Option<Drafter>> {
-        if call.settings.exact {
+        if call.settings.exact || !self.can_draft {
             return Ok(None);
         }
         let earlier =

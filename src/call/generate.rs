@@ -128,6 +128,7 @@ fn prefill<'c>(call: &Call<'c>, prompt: &Prompt) -> Result<(Prefix<'c>, Timings)
         prompt: prompt.time,
         context: started.elapsed(),
         prompt_tokens: n_prompt,
+        undraftable: !session.can_draft(),
         n_ctx: session.n_ctx(),
         threads: session.threads(),
         ..Timings::default()

@@ -33,6 +33,9 @@ pub struct Timings {
     pub generated_tokens: usize,
     /// The decode steps that they took.
     pub steps: Steps,
+    /// True if there were no drafts as the model's memory cannot be cut: each wrong one would have to be paid for by
+    /// decoding the right tokens again.
+    pub undraftable: bool,
     /// The context's length in tokens.
     pub n_ctx: usize,
     /// Compute threads.

@@ -1,10 +1,10 @@
 //! `config.json`, typed, with the defaults of transformers' configuration classes.
 
-use super::{
+use super::rope;
+use crate::arch::{
+    self, ARCHITECTURES, Architecture, Config, HeadDim, LayerKind, LinearAttention,
     fields::{Error, Fields},
-    rope,
 };
-use crate::arch::{self, ARCHITECTURES, Architecture, Config, HeadDim};
 use serde_json::{Map, Value};
 
 /// Parses `config.json`.
@@ -17,7 +17,8 @@ pub(super) fn parse(json: &[u8]) -> Result<Config, Error> {
         _ => return Err(Error::NotAnObject),
     };
     refuse_quantized(&raw)?;
-    let architecture = architecture(&raw)?;
+    let (architecture, is_text_part) = architecture(&raw)?;
+    let raw = if is_text_part { text_part(raw) } else { raw };
     let defaults = &architecture.defaults;
     let fields = Fields(&raw);
     let hidden_size = fields.count("hidden_size", defaults.hidden_size)?;
@@ -36,7 +37,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Config, Error> {
     }
     let max_position_embeddings =
         fields.count("max_position_embeddings", defaults.max_position_embeddings)?;
-    let config = Config {
+    let mut config = Config {
         architecture,
         hidden_size,
         intermediate_size: fields.count("intermediate_size", defaults.intermediate_size)?,
@@ -52,12 +53,24 @@ pub(super) fn parse(json: &[u8]) -> Result<Config, Error> {
         vocab_size: fields.count("vocab_size", defaults.vocab_size)?,
         max_position_embeddings,
         rms_norm_eps: fields.positive("rms_norm_eps", defaults.rms_norm_eps)?,
-        rope: rope::parse(&raw, max_position_embeddings, defaults.rope_theta)?,
-        tie_word_embeddings: fields.flag("tie_word_embeddings")?,
+        rope: rope::parse(&raw, max_position_embeddings, defaults.rope_theta, &architecture.accepts)?,
+        tie_word_embeddings: fields
+            .optional_flag("tie_word_embeddings")?
+            .unwrap_or(defaults.tie_word_embeddings),
         attention_bias: fields.flag("attention_bias")?,
         mlp_bias: fields.flag("mlp_bias")?,
-        raw,
+        layer_kinds: Vec::new(),
+        prediction_layers: 0,
+        sliding_window: 0,
+        attention_scale: None,
+        convolution: 0,
+        linear: LinearAttention::default(),
+        experts: (None, None),
+        is_text_part,
+        raw: raw.clone(),
     };
+    config.layer_kinds = layer_kinds(&fields, &config)?;
+    (architecture.read)(&fields, &mut config)?;
     let head = config.head_width();
     if head == 0 || !head.is_multiple_of(2) {
         return Err(Error::Contradiction(format!(
@@ -69,6 +82,33 @@ pub(super) fn parse(json: &[u8]) -> Result<Config, Error> {
     Ok(config)
 }
 
+/// The language model's part of a configuration, beside what stands for the whole model.
+fn text_part(mut raw: Map<String, Value>) -> Map<String, Value> {
+    if let Some(Value::Object(text)) = raw.remove("text_config") {
+        raw.extend(text);
+    }
+    raw
+}
+
+/// The layers' kinds by `layer_types`; empty without the field, or if the architecture's layers are all alike.
+fn layer_kinds(fields: &Fields<'_>, config: &Config) -> Result<Vec<LayerKind>, Error> {
+    let known = config.architecture.accepts.layer_types;
+    if known.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(names) = fields.texts("layer_types")? else { return Ok(Vec::new()) };
+    if names.len() as u64 != config.num_hidden_layers {
+        return Err(Error::Contradiction(format!(
+            "`layer_types` has {} entries and `num_hidden_layers` is {}",
+            names.len(),
+            config.num_hidden_layers
+        )));
+    }
+    let kind = |name: &&str| known.iter().find(|(known, _)| known == name).map(|(_, kind)| *kind);
+    let unknown = || fields.unsupported("layer_types", "llama.cpp's architecture has no such layers");
+    names.iter().map(kind).collect::<Option<Vec<_>>>().ok_or_else(unknown)
+}
+
 /// Refuses features that would make the GGUF file compute something else than the checkpoint.
 fn refuse_features(config: &Config) -> Result<(), Error> {
     let refuse = |field: &str, reason| match config.raw.get(field) {
@@ -76,8 +116,11 @@ fn refuse_features(config: &Config) -> Result<(), Error> {
         None => Ok(()),
     };
     let text = |field: &str| config.raw.get(field).and_then(Value::as_str);
-    if text("hidden_act").is_some_and(|act| act != "silu" && act != "swish") {
-        refuse("hidden_act", "llama.cpp computes these architectures with silu")?;
+    let accepts = &config.architecture.accepts;
+    for field in ["hidden_act", "hidden_activation"] {
+        if text(field).is_some_and(|name| !accepts.activations.contains(&name)) {
+            refuse(field, "llama.cpp computes this architecture with another activation (silu in most)")?;
+        }
     }
     for field in ["num_local_experts", "num_experts", "n_routed_experts"] {
         if config.raw.get(field).and_then(Value::as_u64).is_some_and(|experts| experts > 1) {
@@ -85,7 +128,8 @@ fn refuse_features(config: &Config) -> Result<(), Error> {
         }
     }
     for field in ["partial_rotary_factor", "rope_pct", "rope_percent"] {
-        if config.raw.get(field).and_then(Value::as_f64).is_some_and(|part| part != 1.0) {
+        let is_partial = config.raw.get(field).and_then(Value::as_f64).is_some_and(|part| part != 1.0);
+        if is_partial && !accepts.partial_rotation {
             refuse(field, "rotating a part of each head is not converted")?;
         }
     }
@@ -101,6 +145,9 @@ fn refuse_features(config: &Config) -> Result<(), Error> {
 /// Refuses sliding windows shorter than the context: llama.cpp uses full attention in these architectures.
 /// Nearly every file has the fields, with the window switched off.
 fn refuse_sliding_window(config: &Config) -> Result<(), Error> {
+    if !config.architecture.accepts.layer_types.is_empty() {
+        return Ok(());
+    }
     let slides_by_type = config
         .raw
         .get("layer_types")
@@ -130,7 +177,7 @@ fn refuse_quantized(raw: &Map<String, Value>) -> Result<(), Error> {
     }
 }
 
-fn architecture(raw: &Map<String, Value>) -> Result<&'static Architecture, Error> {
+fn architecture(raw: &Map<String, Value>) -> Result<(&'static Architecture, bool), Error> {
     let supported = || ARCHITECTURES.iter().map(|architecture| architecture.class).collect();
     let found = raw
         .get("architectures")
@@ -185,7 +232,8 @@ mod tests {
         assert_eq!(
             message(json!({"architectures": ["MambaForCausalLM"]})),
             "architecture `MambaForCausalLM` is not supported; supported: Qwen3ForCausalLM, \
-             Qwen2ForCausalLM, LlamaForCausalLM"
+             Qwen2ForCausalLM, LlamaForCausalLM, Lfm2ForCausalLM, Gemma3ForCausalLM, GraniteForCausalLM, \
+             GraniteMoeHybridForCausalLM, Qwen3_5ForCausalLM, SmolLM3ForCausalLM, Phi3ForCausalLM"
         );
     }
 
@@ -239,5 +287,92 @@ mod tests {
     fn an_unknown_rope_is_refused() {
         let found = message(json!({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}));
         assert!(found.contains("`rope_type` is \"dynamic\""), "{found}");
+    }
+
+    fn lfm2(extra: Value) -> Result<Config, Error> {
+        let mut fields = json!({
+            "architectures": ["Lfm2ForCausalLM"], "num_hidden_layers": 3, "num_key_value_heads": 2,
+            "layer_types": ["conv", "conv", "full_attention"],
+        });
+        fields.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        parse(fields)
+    }
+
+    #[test]
+    fn lfm2_computes_its_width_as_the_class_does() {
+        // Widths of the reference's files.
+        for (stated, factor, step, expected) in
+            [(1152, json!(1.0), 256, 768), (640, json!(null), 128, 512), (1100, json!(1.25), 256, 1024)]
+        {
+            let fields = json!({"block_ff_dim": stated, "block_ffn_dim_multiplier": factor, "block_multiple_of": step});
+            assert_eq!(lfm2(fields).unwrap().intermediate_size, expected);
+        }
+        let as_stated = json!({"block_auto_adjust_ff_dim": false, "intermediate_size": 700});
+        assert_eq!(lfm2(as_stated).unwrap().intermediate_size, 700);
+    }
+
+    #[test]
+    fn layers_are_told_apart_by_their_types_or_by_the_numbers_of_those_with_attention() {
+        let kinds = [LayerKind::Recurrent, LayerKind::Recurrent, LayerKind::Attention];
+        assert_eq!(lfm2(json!({})).unwrap().layer_kinds, kinds);
+        assert_eq!(lfm2(json!({"layer_types": null, "full_attn_idxs": [2]})).unwrap().layer_kinds, kinds);
+        let refused = lfm2(json!({"layer_types": ["conv"]})).unwrap_err().to_string();
+        assert_eq!(refused, "`layer_types` has 1 entries and `num_hidden_layers` is 3");
+        let refused = lfm2(json!({"layer_types": ["conv", "moe", "conv"]})).unwrap_err().to_string();
+        assert!(refused.contains("has no such layers"), "{refused}");
+        assert!(lfm2(json!({"conv_bias": true})).unwrap_err().to_string().contains("has no bias"));
+    }
+
+    #[test]
+    fn gemma_has_two_bases_of_its_rotation_in_both_styles() {
+        let gemma = |extra: Value| {
+            let mut fields =
+                json!({"architectures": ["Gemma3ForCausalLM"], "head_dim": 64, "sliding_window": 512});
+            fields.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            parse(fields).unwrap()
+        };
+        let old = json!({"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": {"rope_type": "linear", "factor": 8.0}});
+        let new = json!({"rope_parameters": {
+            "full_attention": {"rope_theta": 1e6, "rope_type": "linear", "factor": 8.0},
+            "sliding_attention": {"rope_theta": 1e4, "rope_type": "default"},
+        }});
+        for form in [old, new] {
+            let rope = gemma(form).rope;
+            assert_eq!((rope.theta, rope.sliding_theta), (1e6, Some(1e4)));
+            assert_eq!(rope.scaling, RopeScaling::Linear { factor: 8.0 });
+        }
+        assert!(gemma(json!({})).tie_word_embeddings);
+    }
+
+    #[test]
+    fn state_space_layers_and_experts_of_granite_are_refused() {
+        let granite = |extra: Value| {
+            let mut fields = json!({
+                "architectures": ["GraniteMoeHybridForCausalLM"], "layer_types": ["attention", "attention"],
+                "num_local_experts": 0, "num_experts_per_tok": 0, "shared_intermediate_size": 512,
+            });
+            fields.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            parse(fields)
+        };
+        assert!(granite(json!({})).is_ok());
+        for (field, value, reason) in [
+            ("layer_types", json!(["attention", "mamba"]), "state-space layers"),
+            ("num_local_experts", json!(8), "mixtures of experts"),
+            ("num_experts_per_tok", json!(null), "mixtures of experts"),
+            ("shared_intermediate_size", json!(256), "one width"),
+            ("logits_scaling", json!(0), "divided by it"),
+        ] {
+            let refused = granite(json!({ field: value })).unwrap_err().to_string();
+            assert!(refused.contains(reason), "{field}: {refused}");
+        }
+    }
+
+    #[test]
+    fn the_text_part_of_a_model_that_reads_images_is_read() {
+        let text =
+            json!({"head_dim": 64, "hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1});
+        let config =
+            parse(json!({"architectures": ["Gemma3ForConditionalGeneration"], "text_config": text})).unwrap();
+        assert_eq!((config.hidden_size, config.is_text_part), (128, true));
     }
 }

@@ -1,6 +1,6 @@
 //! Reasons why a directory cannot be used as a checkpoint.
 
-use super::{fields, tokenizer};
+use super::{ConfigError, tokenizer};
 use crate::{display::few, kind::Kind, remedy::Remedy};
 use std::path::PathBuf;
 
@@ -67,7 +67,7 @@ pub enum Error {
     Config {
         path: PathBuf,
         #[source]
-        source: fields::Error,
+        source: ConfigError,
     },
     /// The index is not valid JSON, or has no `weight_map`.
     #[error("{}: not an index of shards", path.display())]

@@ -2,7 +2,6 @@
 
 mod config;
 mod error;
-mod fields;
 mod folder;
 pub(crate) mod names;
 mod overlay;
@@ -10,8 +9,8 @@ mod rope;
 mod shards;
 pub mod tokenizer;
 
+pub use crate::arch::fields::Error as ConfigError;
 pub use error::Error;
-pub use fields::Error as ConfigError;
 pub use overlay::{Identity, Overlay, OverlayReader, OverlaySource};
 pub use shards::{Dtype, ShardFile, Shards, SourceTensor};
 
@@ -61,9 +60,11 @@ impl Checkpoint {
         let path = dir.join("config.json");
         let json = files::read(&path, MAX_JSON_BYTES)
             .map_err(|source| Error::Read { path: path.clone(), source })?;
-        let config = config::parse(&json).map_err(|source| Error::Config { path, source })?;
+        let mut config = config::parse(&json).map_err(|source| Error::Config { path, source })?;
         folder::check_weights(dir)?;
         let (shards, warnings) = Shards::open(dir)?;
+        let names = shards.tensors().iter().map(|tensor| tensor.name.as_str());
+        config.prediction_layers = config.architecture.prediction_layers(names);
         let identity = Identity::plain(dir);
         Ok(Checkpoint { dir: dir.to_path_buf(), config, shards, warnings, identity, overlay: None })
     }

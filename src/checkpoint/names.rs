@@ -29,6 +29,14 @@ fn is_adapter(name: &str) -> bool {
     ADAPTER.iter().any(|part| name.contains(part))
 }
 
+/// Parts of names that show the part of a model that reads images or sounds.
+const OTHER_PARTS: [&str; 4] = ["vision", "visual", "audio", "multi_modal_projector"];
+
+/// True if a name is that of a tensor that reads images or sounds, or hands them to the language model.
+pub(crate) fn is_of_another_part(name: &str) -> bool {
+    name.split('.').any(|segment| OTHER_PARTS.iter().any(|part| segment.contains(part)))
+}
+
 /// Advice on tensors that the model should not have.
 pub(crate) fn origin(names: &[String]) -> &'static str {
     if names.iter().any(|name| is_adapter(name)) {
@@ -36,10 +44,7 @@ pub(crate) fn origin(names: &[String]) -> &'static str {
          `save_pretrained`) and convert the merged folder"
     } else if names.iter().any(|name| QUANTIZED.iter().any(|ending| name.ends_with(ending))) {
         "they are quantized already; convert the BF16 checkpoint that they were made from"
-    } else if names
-        .iter()
-        .any(|name| name.contains("vision") || name.contains("visual") || name.contains("audio"))
-    {
+    } else if names.iter().any(|name| is_of_another_part(name)) {
         "they are those of a multimodal model; save its language model by itself"
     } else {
         "see that config.json belongs to these weights, and that they have the names that transformers gives \

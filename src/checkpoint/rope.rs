@@ -1,7 +1,9 @@
 //! Rotary position embedding in `config.json`.
 
-use super::fields::{Error, Fields};
-use crate::arch::{Rope, RopeScaling};
+use crate::arch::{
+    Accepts, Rope, RopeScaling,
+    fields::{Error, Fields},
+};
 use serde_json::{Map, Value};
 
 /// Reads the newer `rope_parameters`, else the older `rope_theta` and `rope_scaling`.
@@ -9,39 +11,70 @@ pub(super) fn parse(
     raw: &Map<String, Value>,
     max_position_embeddings: u64,
     default_theta: f64,
+    accepts: &Accepts,
 ) -> Result<Rope, Error> {
     let empty = Map::new();
-    let parameters = match raw.get("rope_parameters").or_else(|| raw.get("rope_scaling")) {
-        None | Some(Value::Null) => &empty,
-        Some(Value::Object(parameters)) => parameters,
-        Some(_) => return Err(Fields(raw).wrong("rope_scaling", "an object or null")),
+    let object = |map: &'_ Map<String, Value>, field: &str| match map.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(object)) => Ok(Some(object.clone())),
+        Some(_) => Err(Fields(map).wrong(field, "an object or null")),
     };
-    let (top, fields) = (Fields(raw), Fields(parameters));
+    let mut parameters = match object(raw, "rope_parameters")? {
+        Some(parameters) => parameters,
+        None => object(raw, "rope_scaling")?.unwrap_or_default(),
+    };
+    let mut sliding_theta = None;
+    if accepts.sliding_theta {
+        // The newer form has one object for each kind of layer.
+        let sliding = object(&parameters, "sliding_attention")?;
+        sliding_theta = Fields(sliding.as_ref().unwrap_or(&empty)).optional_positive("rope_theta")?;
+        if let Some(full) = object(&parameters, "full_attention")? {
+            parameters = full;
+        }
+    }
+    let (top, fields) = (Fields(raw), Fields(&parameters));
     let theta = match fields.optional_positive("rope_theta")? {
         Some(theta) => theta,
         None => top.positive("rope_theta", default_theta)?,
     };
-    Ok(Rope { theta, scaling: scaling(parameters, &fields, &top, max_position_embeddings)? })
+    if accepts.sliding_theta && sliding_theta.is_none() {
+        sliding_theta = top.optional_positive("rope_local_base_freq")?;
+    }
+    let rotated_share = match fields.optional_positive("partial_rotary_factor")? {
+        Some(share) => Some(share),
+        None => top.optional_positive("partial_rotary_factor")?,
+    };
+    let rotated_share = rotated_share.filter(|_| accepts.partial_rotation);
+    if rotated_share.is_some_and(|share| share > 1.0) {
+        return Err(fields.wrong("partial_rotary_factor", "a share from 0 to 1"));
+    }
+    let sections = if accepts.sections { fields.indices("mrope_section")? } else { None };
+    if sections.iter().flatten().any(|&section| section > 1 << 16) {
+        return Err(fields.wrong("mrope_section", "numbers of pairs in a head"));
+    }
+    let scaling = scaling(&parameters, &top, max_position_embeddings, accepts)?;
+    Ok(Rope { theta, sliding_theta, sections, rotated_share, scaling })
 }
 
 fn scaling(
     parameters: &Map<String, Value>,
-    fields: &Fields,
-    top: &Fields,
+    top: &Fields<'_>,
     max_position_embeddings: u64,
+    accepts: &Accepts,
 ) -> Result<RopeScaling, Error> {
+    let fields = Fields(parameters);
     for field in ["mrope_section", "mscale", "mscale_all_dim", "full_attention", "sliding_attention"] {
-        if let Some(found) = parameters.get(field).filter(|value| !value.is_null()) {
-            let reason = "this kind of rotary embedding is not converted";
-            return Err(Error::Feature { field: field.to_owned(), found: found.to_string(), reason });
+        if parameters.get(field).is_some_and(|value| !value.is_null())
+            && !(field == "mrope_section" && accepts.sections)
+        {
+            return Err(fields.unsupported(field, "this kind of rotary embedding is not converted"));
         }
     }
-    if parameters.get("partial_rotary_factor").and_then(Value::as_f64).is_some_and(|part| part != 1.0) {
-        return Err(Error::Feature {
-            field: "partial_rotary_factor".to_owned(),
-            found: parameters["partial_rotary_factor"].to_string(),
-            reason: "rotating a part of each head is not converted",
-        });
+    let is_partial = parameters.get("partial_rotary_factor").and_then(Value::as_f64);
+    if is_partial.is_some_and(|part| part != 1.0) && !accepts.partial_rotation {
+        return Err(
+            fields.unsupported("partial_rotary_factor", "rotating a part of each head is not converted")
+        );
     }
     let name = ["rope_type", "type"].into_iter().find(|name| parameters.contains_key(*name));
     let Some(name) = name else { return Ok(RopeScaling::None) };
@@ -70,6 +103,10 @@ fn scaling(
             low_freq_factor: fields.positive("low_freq_factor", 1.0)?,
             high_freq_factor: fields.positive("high_freq_factor", 4.0)?,
             original_context: original_context()?.unwrap_or(8192),
+        }),
+        "longrope" | "su" if accepts.long_rope => Ok(RopeScaling::Long {
+            long: fields.positives("long_factor")?.unwrap_or_default(),
+            short: fields.positives("short_factor")?.unwrap_or_default(),
         }),
         _ => Err(Error::Feature {
             field: name.to_owned(),

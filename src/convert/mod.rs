@@ -25,12 +25,14 @@ mod output;
 mod peak;
 mod plan;
 mod publish;
+mod sentencepiece;
 mod slab;
 mod source_hash;
 mod special;
 mod stream;
 mod temporary;
 mod tensors;
+mod token_kind;
 mod written;
 
 pub use error::Error;

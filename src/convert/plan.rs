@@ -9,7 +9,7 @@ use super::{
     vocab,
 };
 use crate::{
-    arch::{Attention, Unsupported},
+    arch::{Attention, Unsupported, tokenizer::TokenizerModel},
     checkpoint::{
         Checkpoint,
         tokenizer::{ChatTemplate, Tokenizer},
@@ -101,10 +101,13 @@ impl Plan {
         if recipe.drop_tied_head && head != Head::TiedCopy && !tensors::head_is_embedding(checkpoint)? {
             return Err(Error::HeadDiffers);
         }
-        let tensors = tensors::match_tensors(checkpoint, recipe.drop_tied_head)?;
+        let (tensors, left_out) = tensors::match_tensors(checkpoint, recipe.drop_tied_head)?;
         check_overrides(&recipe, &tensors)?;
         let keys = Keys::read(checkpoint, &tensors, &recipe)?;
-        let block_count = config.num_hidden_layers;
+        let mut warnings = keys.warnings.clone();
+        warnings.extend((architecture.caution)(config));
+        warnings.extend(other_part(checkpoint, &left_out));
+        let block_count = config.block_count();
         let attention = Attention::with_heads(config.num_attention_heads, config.num_key_value_heads);
         let is_70b = (architecture.is_70b)(block_count, attention);
         let shape = Shape { block_count: block_count as usize, is_70b };
@@ -118,7 +121,7 @@ impl Plan {
             name: folder_name::joined_name(&checkpoint.identity.named_after),
             recipe,
             pretokenizer: keys.pretokenizer.clone(),
-            warnings: keys.warnings.clone(),
+            warnings,
             head,
             tensors,
             files,
@@ -158,6 +161,20 @@ fn warnings(checkpoint: &Checkpoint, tokenizer: &Tokenizer, general: &General) -
     Ok(warnings)
 }
 
+/// A line about the tensors that are left out since they read images.
+fn other_part(checkpoint: &Checkpoint, left_out: &[String]) -> Option<String> {
+    checkpoint.config.is_text_part.then(|| match left_out.first() {
+        None => "the checkpoint is that of a model that reads images, without the tensors that read them: the file is \
+                 its language model"
+            .to_owned(),
+        Some(first) => format!(
+            "the checkpoint reads images, too: its {} tensors for that (`{first}` and so on) are left out, and the file \
+             is the language model alone",
+            left_out.len()
+        ),
+    })
+}
+
 fn check_types(recipe: &Recipe) -> Result<(), Error> {
     let types = &recipe.file_types;
     if types.is_empty() {
@@ -180,6 +197,41 @@ fn check_overrides(recipe: &Recipe, tensors: &[ModelTensor]) -> Result<(), Error
     }
 }
 
+/// Kind of vocabulary that is written.
+#[derive(Clone, Copy)]
+enum Written<'p> {
+    /// Byte-level BPE with the pre-tokenizer of this name of llama.cpp's.
+    ByteLevelBpe(&'p str),
+    /// SentencePiece's pieces and scores.
+    SentencePiece,
+}
+
+/// The kind of vocabulary to write, with the pre-tokenizer `pre` if the user named one.
+///
+/// A `tokenizer.model` comes first, as in the reference. Without it, a named pre-tokenizer asks for the reference's BPE
+/// vocabulary.
+fn written<'p>(
+    tokenizer: &Tokenizer,
+    checkpoint: &Checkpoint,
+    pre: Option<&'p str>,
+) -> Result<Written<'p>, Error> {
+    if let Some(name) = pre {
+        pretokenizer::check_name(name)?;
+    }
+    if tokenizer.model() == TokenizerModel::SentencePiece {
+        if !checkpoint.config.architecture.is_sentencepiece {
+            return Err(vocab::Error::from(tokenizer.sentencepiece_refused()).into());
+        }
+        if tokenizer.pieces().is_some() || pre.is_none() {
+            return Ok(Written::SentencePiece);
+        }
+    }
+    match pre {
+        Some(name) => Ok(Written::ByteLevelBpe(name)),
+        None => Ok(Written::ByteLevelBpe(pretokenizer::recognize(tokenizer, &checkpoint.config.raw)?.0)),
+    }
+}
+
 /// The metadata keys, grouped by their position in the reference's order.
 #[derive(Debug)]
 struct Keys {
@@ -196,27 +248,33 @@ impl Keys {
         let config = &checkpoint.config;
         let architecture = config.architecture;
         let tokenizer = Tokenizer::open(&checkpoint.identity.tokenizer)?;
-        let pretokenizer = match recipe.pre.as_deref() {
-            Some(name) => {
-                pretokenizer::check_name(name)?;
-                name.to_owned()
-            }
-            None => pretokenizer::recognize(&tokenizer, &config.raw)?.0.to_owned(),
-        };
+        let written = written(&tokenizer, checkpoint, recipe.pre.as_deref())?;
         let vocab_size = config.vocab_size.try_into().expect("the configuration's counts are below 2^32");
         let extra = &architecture.extra_tokenizer_keys;
         let parameters = tensors.iter().map(ModelTensor::element_count).sum();
         let mut before_file_type =
             vec![("general.architecture".to_owned(), Value::String(architecture.name.to_owned()))];
+        before_file_type.extend(architecture.early_keys(config));
         let general = general::metadata(&checkpoint.dir, &checkpoint.identity, &config.raw, parameters);
         before_file_type.extend(general.metadata.iter().cloned());
         before_file_type.extend(architecture.keys(config));
+        let (keys, more) = match written {
+            Written::ByteLevelBpe(pre) => {
+                (vocab::metadata(&tokenizer, &config.raw, vocab_size, pre, extra)?, Vec::new())
+            }
+            Written::SentencePiece => vocab::sentencepiece(&tokenizer, &config.raw, vocab_size)?,
+        };
+        let mut warnings = warnings(checkpoint, &tokenizer, &general)?;
+        warnings.extend(more);
         Ok(Keys {
             before_file_type,
             after_file_type: architecture.late_keys(config),
-            tokenizer: vocab::metadata(&tokenizer, &config.raw, vocab_size, &pretokenizer, extra)?,
-            pretokenizer,
-            warnings: warnings(checkpoint, &tokenizer, &general)?,
+            tokenizer: keys,
+            pretokenizer: match written {
+                Written::ByteLevelBpe(pre) => pre.to_owned(),
+                Written::SentencePiece => "default".to_owned(),
+            },
+            warnings,
             profile: recipe.profile.as_ref().map_or(Ok(Vec::new()), Profile::to_metadata)?,
         })
     }

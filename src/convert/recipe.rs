@@ -180,10 +180,19 @@ pub struct Fallback {
     pub row_len: u64,
 }
 
-/// True if a tensor may have a type other than F32: no norms, biases and factors.
+/// Parts of names of matrices that are always F32: norms, and the kernels of convolutions.
+const ALWAYS_F32: [&str; 3] = ["_norm.weight", "shortconv.conv.weight", "ssm_conv1d"];
+
+/// True if a tensor may have a type other than F32: no norms, biases, factors and kernels.
 pub fn is_quantizable(name: &str, dims: &[u64]) -> bool {
     let n_dims = dims.iter().rposition(|&length| length > 1).map_or(1, |last| last + 1);
-    n_dims >= 2 && name.ends_with("weight") && !name.contains("_norm.weight")
+    n_dims >= 2 && name.ends_with("weight") && !ALWAYS_F32.iter().any(|part| name.contains(part))
+}
+
+/// True for the matrices that get more bits in some layers, as an error in the values is never averaged out: values, and
+/// queries, keys and values in one.
+fn has_values(name: &str) -> bool {
+    name.contains("attn_v.weight") || name.contains("attn_qkv.weight")
 }
 
 /// The type of each of `tensors`, `(name, dims)` in llama-quantize's order (see [`quantizer_order`]), and the
@@ -198,7 +207,7 @@ pub fn tensor_types(
         file_type,
         shape,
         is_tied: tensors.iter().all(|(name, _)| *name != "output.weight"),
-        attn_v_count: tensors.iter().filter(|(name, _)| name.contains("attn_v.weight")).count(),
+        attn_v_count: tensors.iter().filter(|(name, _)| has_values(name)).count(),
         attn_v_seen: 0,
         ffn_down_seen: 0,
     };
@@ -242,7 +251,7 @@ impl Mixture {
             let fits = row_len.is_multiple_of(default.block_len());
             return if !fits || default == GgmlType::Q8_0 { GgmlType::Q8_0 } else { GgmlType::Q6K };
         }
-        if name.contains("attn_v.weight") {
+        if has_values(name) {
             let (k, n) = (self.attn_v_seen, self.attn_v_count);
             self.attn_v_seen += 1;
             let mixed = match self.file_type {

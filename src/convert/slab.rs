@@ -7,7 +7,7 @@ use super::{
     tensors::{ModelTensor, Origin},
 };
 use crate::{
-    arch::Transform,
+    arch::{Arithmetic, Transform},
     checkpoint::{Checkpoint, Dtype, OverlayReader},
     gguf::GgmlType,
     quant::{self, Codec, Loss},
@@ -150,30 +150,42 @@ impl<'a> Worker<'a> {
         file.tensors[file.places[tensor]].ggml_type
     }
 
-    /// Reads the slab's weights in the checkpoint's row order.
+    /// Reads the slab's weights, permuted heads in the checkpoint's row order.
     fn read(&mut self, tensor: &ModelTensor, slab: &Slab) -> Result<(), Error> {
-        let range = slab.weights.start as usize..slab.weights.end as usize;
-        self.weights.resize(range.len(), 0.0);
+        let len = (slab.weights.end - slab.weights.start) as usize;
+        self.weights.resize(len, 0.0);
+        let mut filled = 0;
+        for run in tensor.runs(slab.weights.clone()) {
+            let end = filled + (run.end - run.start) as usize;
+            self.read_run(tensor, run, filled..end)?;
+            filled = end;
+        }
+        Ok(())
+    }
+
+    /// Reads a run of weights of the source into the range `out` of the slab's.
+    fn read_run(&mut self, tensor: &ModelTensor, run: Range<u64>, out: Range<usize>) -> Result<(), Error> {
+        let weights = &mut self.weights[out];
         match &tensor.origin {
-            Origin::Computed(values) => self.weights.copy_from_slice(&values[range]),
+            Origin::Computed(values) => {
+                weights.copy_from_slice(&values[run.start as usize..run.end as usize]);
+            }
             Origin::Checkpoint(source) => match (&mut self.overlay, source.overlay) {
-                (Some(overlay), Some(number)) => {
-                    overlay.read(number, slab.weights.clone(), &mut self.weights)?;
-                }
+                (Some(overlay), Some(number)) => overlay.read(number, run, weights)?,
                 _ => {
                     let size = source.dtype.bytes();
-                    self.raw.resize(range.len() * size, 0);
-                    let start = source.range.start + (range.start * size) as u64;
+                    self.raw.resize(weights.len() * size, 0);
+                    let start = source.range.start + run.start * size as u64;
                     self.checkpoint.shards.files()[source.shard].read_at(&mut self.raw, start)?;
                     let codec = quant::codec(source_type(source.dtype)).expect("plain floats have a codec");
-                    codec.decode(&self.raw, &mut self.weights);
+                    codec.decode(&self.raw, weights);
                 }
             },
         }
         Ok(())
     }
 
-    /// Reads the slab's weights, refuses values that are not finite, and reorders rows.
+    /// Reads the slab's weights, refuses values that are not finite, and brings order and numbers into the file's form.
     fn load(&mut self, tensor: &ModelTensor, slab: &Slab) -> Result<(), Error> {
         self.read(tensor, slab)?;
         if let Some(i) = quant::first_non_finite(&self.weights) {
@@ -187,14 +199,46 @@ impl<'a> Worker<'a> {
             self.refuse_beyond_f16(tensor, slab)?;
         }
         match tensor.transform {
-            Transform::None => {}
+            Transform::None | Transform::TileRows(_) => {}
             Transform::Permute { head_width } => {
                 self.scratch.resize(self.weights.len(), 0.0);
                 permute(&self.weights, &mut self.scratch, head_width as usize, tensor.row_len() as usize);
                 std::mem::swap(&mut self.weights, &mut self.scratch);
             }
+            Transform::TileColumns(tile) => {
+                self.scratch.resize(self.weights.len(), 0.0);
+                let row_len = tensor.row_len() as usize;
+                let rows = self.weights.chunks_exact(row_len).zip(self.scratch.chunks_exact_mut(row_len));
+                for (row, out) in rows {
+                    (0..).zip(out).for_each(|(i, number)| *number = row[tile.source(i) as usize]);
+                }
+                std::mem::swap(&mut self.weights, &mut self.scratch);
+            }
         }
-        Ok(())
+        self.compute(tensor);
+        match quant::first_non_finite(&self.weights) {
+            None => Ok(()),
+            Some(i) => Err(Error::NotFinite {
+                tensor: tensor.source_name().to_owned(),
+                index: slab.weights.start + i as u64,
+                value: self.weights[i],
+            }),
+        }
+    }
+
+    /// Computes the file's numbers from those of the checkpoint, in the checkpoint's type if that is F16, as the
+    /// reference does. A sum in F32 is exact where it would be rounded twice.
+    fn compute(&mut self, tensor: &ModelTensor) {
+        let compute: fn(f32) -> f32 = match tensor.arithmetic {
+            Arithmetic::None => return,
+            Arithmetic::AddOne => |weight| weight + 1.0,
+            Arithmetic::NegativeExponential => |weight| -f64::from(weight).exp() as f32,
+        };
+        self.weights.iter_mut().for_each(|weight| *weight = compute(*weight));
+        if is_stored_as(tensor, GgmlType::F16) {
+            self.round_to_f16();
+            std::mem::swap(&mut self.weights, &mut self.scratch);
+        }
     }
 
     /// Stores the weights rounded to F16 in the scratch buffer.
@@ -218,7 +262,9 @@ impl<'a> Worker<'a> {
         let rows = if is_rounded { &self.scratch } else { &self.weights };
         self.encoded.resize(ggml_type.row_bytes(rows.len() as u64) as usize, 0);
         codec.encode(rows, &mut self.encoded);
-        let is_lossless = !is_rounded && (ggml_type == GgmlType::F32 || is_stored_as(tensor, ggml_type));
+        let is_lossless = !is_rounded
+            && tensor.arithmetic == Arithmetic::None
+            && (ggml_type == GgmlType::F32 || is_stored_as(tensor, ggml_type));
         if is_lossless || tensor.dims.len() < 2 {
             return Ok(None);
         }

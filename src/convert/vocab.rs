@@ -1,6 +1,8 @@
-//! Tokenizer -> `tokenizer.*` keys, as llama.cpp's converter writes them for byte-level BPE.
+//! Tokenizer -> `tokenizer.*` keys, as llama.cpp's converter writes them.
 
+use super::sentencepiece::Vocabulary;
 use super::special::{BadId, KINDS, SpecialTokens};
+use super::token_kind::{looks_special, token_type};
 use crate::{
     arch::tokenizer::{ExtraKeys, TokenizerModel},
     checkpoint::tokenizer::{self, ChatTemplate, Token, Tokenizer},
@@ -52,15 +54,7 @@ impl From<BadId> for Error {
     }
 }
 
-/// llama.cpp's `llama_token_type`.
-mod token_type {
-    pub(super) const NORMAL: i32 = 1;
-    pub(super) const CONTROL: i32 = 3;
-    pub(super) const USER_DEFINED: i32 = 4;
-    pub(super) const UNUSED: i32 = 5;
-}
-
-/// The `tokenizer.*` keys of `tokenizer`, in file order.
+/// The `tokenizer.*` keys of a byte-level BPE `tokenizer`, in file order.
 ///
 /// `config` is config.json; `vocab_size` is the number of rows of the embedding matrix, already checked
 /// against the tensor; `pre` is llama.cpp's name of the pre-tokenizer (see [`super::pretokenizer`]);
@@ -98,6 +92,45 @@ pub fn metadata(
         keys.set("tokenizer.ggml.add_bos_token", Value::Bool(false));
     }
     Ok(keys.0)
+}
+
+/// The `tokenizer.*` keys of a SentencePiece vocabulary without a prefix space, such as Gemma's, and warnings. The
+/// arguments are those of [`metadata`].
+///
+/// # Errors
+/// [`Error::SpecialId`], and the tokenizer's own errors.
+pub fn sentencepiece(
+    tokenizer: &Tokenizer,
+    config: &Map<String, serde_json::Value>,
+    vocab_size: u32,
+) -> Result<(Vec<(String, Value)>, Vec<String>), Error> {
+    let Vocabulary { texts, scores, types, beyond } = Vocabulary::new(tokenizer, vocab_size)?;
+    let mut keys = Keys::default();
+    keys.set("tokenizer.ggml.model", text(TokenizerModel::SentencePiece.name()));
+    keys.set("tokenizer.ggml.pre", text("default"));
+    keys.set("tokenizer.ggml.tokens", Value::Array(Array::String(texts)));
+    keys.set("tokenizer.ggml.scores", Value::Array(Array::F32(scores)));
+    keys.set("tokenizer.ggml.token_type", Value::Array(Array::I32(types)));
+    let mut special = SpecialTokens::find(tokenizer, config, &KINDS)?;
+    special.ids.retain(|(_, id)| *id < vocab_size);
+    keys.special(tokenizer, &special);
+    keys.set("tokenizer.ggml.add_space_prefix", Value::Bool(false));
+    let mut warnings = Vec::new();
+    if tokenizer.pieces().is_none() {
+        warnings.push(
+            "tokenizer.model is missing, so that the SentencePiece vocabulary is made from tokenizer.json: it gives the \
+             same tokens with other scores (llama.cpp's converter would write a BPE vocabulary, which is not \
+             SentencePiece's)"
+                .to_owned(),
+        );
+    }
+    if !beyond.is_empty() {
+        warnings.push(format!(
+            "the model has embeddings for {vocab_size} tokens, and these are left out: {}",
+            crate::display::few(&beyond)
+        ));
+    }
+    Ok((keys.0, warnings))
 }
 
 /// Text and type of each id, up to `vocab_size`.
@@ -157,15 +190,6 @@ fn spoken(tokenizer: &Tokenizer, text: &str) -> Result<String, Error> {
         (" 're", "'re"),
     ];
     Ok(UNSPACED.iter().fold(decoded, |text, (spaced, plain)| text.replace(spaced, plain)))
-}
-
-/// True for special tokens that are often not marked as such.
-fn looks_special(text: &str) -> bool {
-    let between = |start, end| text.starts_with(start) && text.ends_with(end);
-    ["<pad>", "<mask>", "<2mass>", "[@BOS@]"].contains(&text)
-        || between("<|", "|>")
-        || between("<｜", "｜>")
-        || between("<unused", ">")
 }
 
 fn text(text: &str) -> Value {

@@ -3,25 +3,18 @@
 //! llama.cpp asserts some of this and divides by some of it. For what it refuses, it gives the reason only in
 //! its log.
 
-use super::{Error, keys::Keys};
+use super::{Error, hyperparameters, keys::Keys};
 use crate::{
-    arch::{ARCHITECTURES, Architecture, HeadLength, Presence, Sizes, TOKEN_EMBEDDING, Tensor},
-    gguf::{GgmlType, Gguf, TensorInfo, Value},
+    arch::{ARCHITECTURES, Architecture, LayerKind, Presence, TOKEN_EMBEDDING, Tensor},
+    gguf::{GgmlType, Gguf, TensorInfo},
 };
 use std::collections::BTreeMap;
 
-/// llama.cpp's `LLAMA_MAX_LAYERS`, which it asserts.
-const MAX_BLOCKS: u32 = 512;
-/// More than any model has, and small enough that llama.cpp's 32-bit token counts do not overflow.
-const MAX_CONTEXT: u32 = 1 << 30;
-/// More than any model has; the product of two of these has at most 48 bits.
-const MAX_WIDTH: u32 = 1 << 24;
-/// More than any model has.
-const MAX_HEADS: u32 = 1 << 16;
-
 /// The names of the architectures that are checked.
 pub(super) fn checked() -> Vec<&'static str> {
-    ARCHITECTURES.iter().map(|architecture| architecture.name).collect()
+    let mut names: Vec<&str> = ARCHITECTURES.iter().map(|architecture| architecture.name).collect();
+    names.dedup();
+    names
 }
 
 /// Checks the hyperparameters of a model of a checked architecture for consistency, and `tensors` (of all its
@@ -33,148 +26,30 @@ pub(super) fn check(
     n_vocab: u64,
 ) -> Result<(), Error> {
     let keys = Keys::new(gguf, architecture.name);
-    let block_count = keys.count("block_count", 1, MAX_BLOCKS)?;
-    let sizes = sizes(&keys, architecture, n_vocab)?;
+    let (sizes, kinds) = hyperparameters::check(&keys, architecture, n_vocab)?;
     let mut table = Table {
         tensors: tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
         architecture: architecture.name,
-        block_count,
+        block_count: kinds.len() as u64,
     };
     for tensor in (architecture.outer_tensors)(&sizes) {
         table.check(&tensor, tensor.name)?;
     }
     for factors in architecture.rope_factors {
-        table.optional_row(factors.name, sizes.head / 2)?;
+        table.optional_row(factors.name, sizes.rotated / 2)?;
     }
-    let layer = (architecture.layer_tensors)(&sizes);
-    for block in 0..block_count {
-        check_block(&mut table, &layer, block)?;
+    let layer = |kind| (architecture.layer_tensors)(&sizes, kind);
+    let (attention, recurrent) = (layer(LayerKind::Attention), layer(LayerKind::Recurrent));
+    let prediction = architecture.prediction.as_ref().map_or(Vec::new(), |layer| (layer.tensors)(&sizes));
+    for (block, kind) in (0..).zip(kinds) {
+        let layer = match kind {
+            LayerKind::Attention => &attention,
+            LayerKind::Recurrent => &recurrent,
+            LayerKind::Prediction => &prediction,
+        };
+        check_block(&mut table, layer, block)?;
     }
     table.finish()
-}
-
-/// The sizes from which all shapes follow, by the keys.
-fn sizes(keys: &Keys<'_>, architecture: &Architecture, vocabulary: u64) -> Result<Sizes, Error> {
-    keys.count("context_length", 1, MAX_CONTEXT)?;
-    let embedding = keys.count("embedding_length", 1, MAX_WIDTH)?;
-    let feed_forward = keys.count("feed_forward_length", 1, MAX_WIDTH)?;
-    let heads = keys.count("attention.head_count", 1, MAX_HEADS)?;
-    let kv_heads = keys.optional_count("attention.head_count_kv", 1, MAX_HEADS)?.unwrap_or(heads);
-    if !heads.is_multiple_of(kv_heads) {
-        return Err(keys.wrong(
-            "attention.head_count_kv",
-            &Value::U32(kv_heads as u32),
-            format!("a divisor of the {heads} of `{}`", keys.key("attention.head_count")),
-        ));
-    }
-    let head = head_length(keys, architecture, embedding, heads)?;
-    same_or_absent(keys, embedding, head, vocabulary)?;
-    numbers(keys)?;
-    only_what_is_checked(keys)?;
-    Ok(Sizes { embedding, feed_forward, queries: heads * head, keys: kv_heads * head, head, vocabulary })
-}
-
-/// Length of a head's key, which is also that of its value and of its rotated part.
-fn head_length(
-    keys: &Keys<'_>,
-    architecture: &Architecture,
-    embedding: u64,
-    heads: u64,
-) -> Result<u64, Error> {
-    let share = || {
-        if embedding.is_multiple_of(heads) {
-            return Ok(embedding / heads);
-        }
-        Err(keys.wrong(
-            "attention.head_count",
-            &Value::U32(heads as u32),
-            format!("a divisor of the {embedding} of `{}`", keys.key("embedding_length")),
-        ))
-    };
-    let head = match keys.optional_count("attention.key_length", 1, MAX_HEADS)? {
-        Some(head) => head,
-        None => share()?,
-    };
-    if architecture.head_length == HeadLength::ShareOfEmbedding && share()? != head {
-        keys.same("attention.key_length", share()?, "the embedding's length by the number of heads")?;
-    }
-    // Pairs of a head's numbers are rotated.
-    if !head.is_multiple_of(2) {
-        let name = match keys.value("attention.key_length") {
-            Some(_) => "attention.key_length",
-            None => "attention.head_count",
-        };
-        let found = keys.value(name).expect("one of the two gave the length");
-        return Err(keys.wrong(name, found, format!("heads of an even length, and these have {head}")));
-    }
-    match keys.value("attention.value_length") {
-        None if share()? != head => Err(Error::MissingKey {
-            key: keys.key("attention.value_length"),
-            expected: format!("a u32 of {head}, the length of a key"),
-        }),
-        _ => Ok(head),
-    }
-}
-
-/// Checks optional keys that repeat the values of others.
-fn same_or_absent(keys: &Keys<'_>, embedding: u64, head: u64, vocabulary: u64) -> Result<(), Error> {
-    for name in [
-        "attention.value_length",
-        "attention.key_length_swa",
-        "attention.value_length_swa",
-        "rope.dimension_count",
-        "rope.dimension_count_swa",
-    ] {
-        keys.same(name, head, "the length of a head's key")?;
-    }
-    keys.same("embedding_length_out", embedding, "the length of the embedding")?;
-    keys.same("vocab_size", vocabulary, "the number of tokens")
-}
-
-fn numbers(keys: &Keys<'_>) -> Result<(), Error> {
-    const EPSILON: &str = "attention.layer_norm_rms_epsilon";
-    if keys.number(EPSILON, |n| (0.0..=1.0).contains(&n), "from 0 to 1")?.is_none() {
-        let expected = "an f32, from 0 to 1".to_owned();
-        return Err(Error::MissingKey { key: keys.key(EPSILON), expected });
-    }
-    keys.number("rope.freq_base", |n| n.is_finite() && n > 0.0, "finite and above 0")?;
-    for name in ["rope.scaling.factor", "rope.scale_linear", "rope.scaling.attn_factor", "rope.scaling.alpha"]
-    {
-        keys.number(name, |n| n.is_finite() && n >= 0.0, "finite and not negative")?;
-    }
-    for name in ["ext_factor", "attn_factor", "beta_fast", "beta_slow", "log_multiplier"] {
-        keys.number(&format!("rope.scaling.yarn_{name}"), f32::is_finite, "finite")?;
-    }
-    keys.optional_count("rope.scaling.original_context_length", 1, MAX_CONTEXT)?;
-    keys.optional_count("pooling_type", 0, 4)?;
-    keys.truth("rope.scaling.finetuned")?;
-    let kinds = ["none", "linear", "yarn", "longrope"];
-    if let Some(kind) = keys.text("rope.scaling.type")?
-        && !kinds.contains(&kind)
-    {
-        let expected = format!("one of {}", kinds.join(", "));
-        return Err(keys.wrong("rope.scaling.type", &Value::String(kind.to_owned()), expected));
-    }
-    Ok(())
-}
-
-/// Refuses keys that would change the model beyond what is checked here.
-fn only_what_is_checked(keys: &Keys<'_>) -> Result<(), Error> {
-    for name in [
-        "expert_count",
-        "expert_used_count",
-        "expert_group_count",
-        "expert_group_used_count",
-        "nextn_predict_layers",
-    ] {
-        keys.same(name, 0, "as mixtures of experts and extra layers are not supported")?;
-    }
-    match keys.truth("attention.causal")? {
-        Some(false) => {
-            Err(keys.wrong("attention.causal", &Value::Bool(false), "true, as text is generated".into()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The tensors that are not yet checked.
@@ -195,6 +70,7 @@ impl<'t> Table<'t> {
             return Ok(());
         }
         match *tensor.dims() {
+            ref dims if tensor.is_kernel() => self.in_f32(name, dims),
             [len] => self.row(name, len),
             [row_len, rows] => {
                 self.matrix(name, [row_len, rows])?;
@@ -220,10 +96,15 @@ impl<'t> Table<'t> {
 
     /// Checks a required row of numbers.
     fn row(&mut self, name: &str, len: u64) -> Result<(), Error> {
-        let tensor = self.required(name, &[len])?;
+        self.in_f32(name, &[len])
+    }
+
+    /// Checks a required tensor that llama.cpp takes in F32 only.
+    fn in_f32(&mut self, name: &str, dims: &[u64]) -> Result<(), Error> {
+        let tensor = self.required(name, dims)?;
         if tensor.ggml_type != GgmlType::F32 {
             // llama.cpp aborts when it adds or multiplies with any other type.
-            let expected = "F32, as llama.cpp takes norms, biases and scales";
+            let expected = "F32, as llama.cpp takes norms, biases, scales and kernels";
             return Err(Error::TensorType { name: name.to_owned(), found: tensor.ggml_type, expected });
         }
         Ok(())

@@ -6,7 +6,7 @@
 //! tokenizers that are not checked either.
 
 use super::{Error, architecture::is_multiplied, keys::Keys};
-use crate::gguf::{Array, GgmlType, Gguf, TensorInfo, Value};
+use crate::gguf::{GgmlType, Gguf, TensorInfo, Value};
 
 /// llama.cpp's `LLAMA_MAX_LAYERS` and `LLAMA_MAX_EXPERTS`, which it asserts.
 const MAX_BLOCKS: u32 = 512;
@@ -23,7 +23,7 @@ pub(super) fn check(gguf: &Gguf, tensors: &[TensorInfo]) -> Result<(), Error> {
     let blocks = keys.count("block_count", 1, MAX_BLOCKS)?;
     keys.count("context_length", 1, MAX_CONTEXT)?;
     keys.count("embedding_length", 1, MAX_WIDTH)?;
-    each(&keys, "feed_forward_length", blocks, MAX_WIDTH)?;
+    keys.each("feed_forward_length", blocks, MAX_WIDTH)?;
     heads(&keys, blocks)?;
     experts(&keys, blocks)?;
     keys.optional_count("nextn_predict_layers", 0, blocks as u32)?;
@@ -37,36 +37,11 @@ pub(super) fn check(gguf: &Gguf, tensors: &[TensorInfo]) -> Result<(), Error> {
     tensors.iter().try_for_each(check_tensor)
 }
 
-/// A number, or one for each layer, as one for each layer; `None` if the key is absent.
-fn each(keys: &Keys<'_>, name: &str, blocks: u64, most: u32) -> Result<Option<Vec<u64>>, Error> {
-    let expected = || format!("a u32 of at most {most}, or {blocks} of them");
-    let Some(value) = keys.value(name) else { return Ok(None) };
-    let numbers: Vec<i64> = match value {
-        Value::U32(number) => vec![i64::from(*number); blocks as usize],
-        Value::Array(Array::U32(numbers)) => numbers.iter().map(|&number| number.into()).collect(),
-        Value::Array(Array::I32(numbers)) => numbers.iter().map(|&number| number.into()).collect(),
-        other => return Err(keys.wrong(name, other, expected())),
-    };
-    let fits = |number: &i64| (0..=i64::from(most)).contains(number);
-    if numbers.len() as u64 != blocks {
-        return Err(keys.wrong(name, value, expected()));
-    }
-    match numbers.iter().position(|number| !fits(number)) {
-        None => Ok(Some(numbers.into_iter().map(|number| number as u64).collect())),
-        Some(index) => Err(Error::Element {
-            key: keys.key(name),
-            index,
-            found: numbers[index].to_string(),
-            expected: format!("a number from 0 to {most}"),
-        }),
-    }
-}
-
 /// Checks the numbers of heads. Layers without attention have none; otherwise the number of key and value heads
 /// must divide that of the query heads.
 fn heads(keys: &Keys<'_>, blocks: u64) -> Result<(), Error> {
-    let heads = each(keys, "attention.head_count", blocks, MAX_HEADS)?;
-    let shared = each(keys, "attention.head_count_kv", blocks, MAX_HEADS)?;
+    let heads = keys.each("attention.head_count", blocks, MAX_HEADS)?;
+    let shared = keys.each("attention.head_count_kv", blocks, MAX_HEADS)?;
     let (Some(heads), Some(shared)) = (heads, shared) else { return Ok(()) };
     let is_share = |(&heads, &shared): (&u64, &u64)| shared == 0 || heads.is_multiple_of(shared);
     match heads.iter().zip(&shared).position(|pair| !is_share(pair)) {
@@ -83,7 +58,7 @@ fn heads(keys: &Keys<'_>, blocks: u64) -> Result<(), Error> {
 /// Checks llama.cpp's assertions about experts and their groups.
 fn experts(keys: &Keys<'_>, blocks: u64) -> Result<(), Error> {
     let experts = keys.optional_count("expert_count", 0, MAX_EXPERTS)?.unwrap_or(0);
-    let used = each(keys, "expert_used_count", blocks, experts as u32)?;
+    let used = keys.each("expert_used_count", blocks, experts as u32)?;
     if experts > 0 && used.is_none_or(|used| used.iter().all(|&used| used == 0)) {
         let expected = format!("a u32 from 1 to {experts}");
         return match keys.value("expert_used_count") {

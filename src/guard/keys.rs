@@ -1,7 +1,7 @@
 //! Typed reads of metadata, with errors that state the expected value.
 
 use super::Error;
-use crate::gguf::{Gguf, Value};
+use crate::gguf::{Array, Gguf, Value};
 
 /// The keys of one prefix: `qwen3`, or `tokenizer.ggml`.
 pub(super) struct Keys<'g> {
@@ -72,12 +72,49 @@ impl<'g> Keys<'g> {
         }
     }
 
+    /// An optional array of `count` bools, or one bool for all of them.
+    pub(super) fn truths(&self, name: &str, count: u64) -> Result<Option<Vec<bool>>, Error> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(&Value::Bool(truth)) => Ok(Some(vec![truth; count as usize])),
+            Some(Value::Array(Array::Bool(truths))) if truths.len() as u64 == count => {
+                Ok(Some(truths.clone()))
+            }
+            Some(other) => Err(self.wrong(name, other, format!("{count} bools, one for each layer"))),
+        }
+    }
+
     /// An optional string.
     pub(super) fn text(&self, name: &str) -> Result<Option<&'g str>, Error> {
         match self.value(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(self.wrong(name, other, "a string".into())),
+        }
+    }
+
+    /// A number, or one for each layer, as one for each layer; `None` if the key is absent.
+    pub(super) fn each(&self, name: &str, blocks: u64, most: u32) -> Result<Option<Vec<u64>>, Error> {
+        let expected = || format!("a u32 of at most {most}, or {blocks} of them");
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let numbers: Vec<i64> = match value {
+            Value::U32(number) => vec![i64::from(*number); blocks as usize],
+            Value::Array(Array::U32(numbers)) => numbers.iter().map(|&number| number.into()).collect(),
+            Value::Array(Array::I32(numbers)) => numbers.iter().map(|&number| number.into()).collect(),
+            other => return Err(self.wrong(name, other, expected())),
+        };
+        let fits = |number: &i64| (0..=i64::from(most)).contains(number);
+        if numbers.len() as u64 != blocks {
+            return Err(self.wrong(name, value, expected()));
+        }
+        match numbers.iter().position(|number| !fits(number)) {
+            None => Ok(Some(numbers.into_iter().map(|number| number as u64).collect())),
+            Some(index) => Err(Error::Element {
+                key: self.key(name),
+                index,
+                found: numbers[index].to_string(),
+                expected: format!("a number from 0 to {most}"),
+            }),
         }
     }
 

@@ -8,6 +8,7 @@
 mod architecture;
 mod error;
 mod foreign;
+mod hyperparameters;
 mod keys;
 mod tokens;
 

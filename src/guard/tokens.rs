@@ -46,11 +46,15 @@ pub(super) fn check(gguf: &Gguf, trust: Trust) -> Result<u64, Error> {
         )?,
         None => {}
     }
-    let is_byte_level = |pre: &str| pretokenizer::named(pre).is_none_or(|known| known.is_byte_level);
-    let is_wrong = |pre: &&str| model == Some(TokenizerModel::ByteLevelBpe) && !is_byte_level(pre);
-    if let Some(pre) = keys.text("pre")?.filter(is_wrong) {
-        let expected = "a pre-tokenizer for byte-level tokens".to_owned();
-        return Err(keys.wrong("pre", &Value::String(pre.to_owned()), expected));
+    if let Some(pre) = keys.text("pre")?.filter(|_| model == Some(TokenizerModel::ByteLevelBpe)) {
+        match pretokenizer::named(pre) {
+            Some(known) if known.has_byte_tokens => check_bytes(&keys, tokens)?,
+            Some(known) if !known.is_byte_level => {
+                let expected = "a pre-tokenizer for byte-level tokens".to_owned();
+                return Err(keys.wrong("pre", &Value::String(pre.to_owned()), expected));
+            }
+            _ => {}
+        }
     }
     for name in ["add_bos_token", "add_eos_token", "add_sep_token", "add_space_prefix"] {
         keys.truth(name)?;

@@ -137,13 +137,14 @@ impl CheckpointReport {
 
 /// Facts from `config.json`, for a checkpoint that cannot be converted.
 fn stated(config: &Config, parameters: u64) -> Facts {
-    let (scaling, factor, original_context_length) = match config.rope.scaling {
+    let (scaling, factor, original_context_length) = match &config.rope.scaling {
         RopeScaling::None => (None, None, None),
-        RopeScaling::Linear { factor } => (Some("linear"), Some(factor), None),
-        RopeScaling::Yarn { factor, original_context, .. } => {
+        RopeScaling::Long { .. } => (Some("longrope"), None, None),
+        &RopeScaling::Linear { factor } => (Some("linear"), Some(factor), None),
+        &RopeScaling::Yarn { factor, original_context, .. } => {
             (Some("yarn"), Some(factor), Some(original_context))
         }
-        RopeScaling::Llama3 { factor, original_context, .. } => {
+        &RopeScaling::Llama3 { factor, original_context, .. } => {
             (Some("llama3"), Some(factor), Some(original_context))
         }
     };

@@ -132,6 +132,7 @@ mod tests {
     #[test]
     fn the_longest_context_fits_and_a_step_more_does_not() {
         let shape = Shape {
+            state_bytes: 0,
             kv_heads: 28 * 8,
             heads: 16,
             layer_kv_heads: 8,

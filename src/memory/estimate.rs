@@ -4,7 +4,8 @@
 //!   for the CPU (Q4_0, Q4_K and others, by machine) are copied out of the mapping, which takes the same number of
 //!   bytes.
 //! - *KV cache*: a key and a value row for each layer and each token of the context. Exact for models whose layers all
-//!   keep the whole context (Qwen3, Qwen2, Llama), an upper bound for models with sliding windows.
+//!   keep the whole context (Qwen3, Qwen2, Llama), and for those with sliding windows, whose layers keep it here, too.
+//!   Recurrent layers have a state of fixed size for each of the two sequences of a context instead.
 //! - *Compute buffer*: llama.cpp's scratch space, mostly one row of logits for each token of a batch. The formulas were
 //!   fitted to the allocations of the pinned llama.cpp for Qwen3 shapes, with and without flash attention;
 //!   `tests/memory.rs` compares them.
@@ -12,7 +13,10 @@
 //! Not included are the vocabulary, the chat template and the grammar: some tens of MiB with a vocabulary of 150,000
 //! tokens.
 
-use crate::gguf::{FlashAttention, GgmlType, Gguf, Value};
+use crate::{
+    arch::{self, Architecture, RecurrentLayers, Sizes},
+    gguf::{Array, FlashAttention, GgmlType, Gguf, Value},
+};
 use serde::Serialize;
 
 /// Default physical batch size (`n_ubatch`) of llama.cpp, in tokens.
@@ -28,6 +32,8 @@ const N_CTX_STEP: u64 = 256;
 pub struct Shape {
     /// Number of key-value heads, summed over all layers.
     pub kv_heads: u64,
+    /// Bytes of the states of recurrent layers, whatever the context's length.
+    pub state_bytes: u64,
     /// Number of query heads of a layer; the largest if layers differ.
     pub heads: u64,
     /// Number of key-value heads of a layer; the largest if layers differ.
@@ -46,7 +52,7 @@ pub struct Shape {
 
 impl Shape {
     /// Shape of the model in a file. `None` if its metadata lacks a dimension, or if its layers keep something other
-    /// than keys and values (recurrent models, compressed attention).
+    /// than keys and values and it is not known how much (recurrent models of other architectures, compressed attention).
     pub fn from_header(gguf: &Gguf) -> Option<Shape> {
         let architecture = gguf.architecture()?;
         let key = |name: &str| format!("{architecture}.{name}");
@@ -54,7 +60,9 @@ impl Shape {
             let start = key(name);
             gguf.metadata.iter().any(|(key, _)| key.starts_with(&start))
         };
-        if prefix("ssm.") || prefix("wkv.") || prefix("attention.kv_lora_rank") {
+        let known = arch::by_name(architecture);
+        let is_other = known.is_none() && (prefix("ssm.") || prefix("wkv."));
+        if is_other || prefix("attention.kv_lora_rank") {
             return None;
         }
         let embedding_length = gguf.u64(&key("embedding_length"))?;
@@ -62,8 +70,13 @@ impl Shape {
         let heads = gguf.value(&key("attention.head_count"))?;
         let kv_heads = gguf.value(&key("attention.head_count_kv")).unwrap_or(heads);
         let head_length = || largest(heads).filter(|&n| n > 0).map(|n_head| embedding_length / n_head);
+        let recurrent =
+            known.map_or(Some(0), |known| recurrent_layers(gguf, known, kv_heads, block_count))?;
+        let state_len = known.map_or(Some(0), |known| state_len(gguf, known, embedding_length))?;
+        let attention = block_count.saturating_sub(recurrent);
         Some(Shape {
-            kv_heads: over_layers(kv_heads, block_count)?,
+            kv_heads: over_layers(kv_heads, attention)?,
+            state_bytes: recurrent.saturating_mul(state_len).saturating_mul(4 * SEQUENCES),
             heads: largest(heads)?,
             layer_kv_heads: largest(kv_heads)?,
             key_length: gguf.u64(&key("attention.key_length")).or_else(head_length)?,
@@ -73,6 +86,41 @@ impl Shape {
             vocabulary: vocabulary(gguf)?,
         })
     }
+}
+
+/// Sequences of a context: one for the text, and one through which states are saved.
+const SEQUENCES: u64 = 2;
+
+/// Number of recurrent layers of a known architecture.
+fn recurrent_layers(gguf: &Gguf, known: &Architecture, kv_heads: &Value, block_count: u64) -> Option<u64> {
+    let key = |name: &str| format!("{}.{name}", known.name);
+    match known.recurrent_layers {
+        RecurrentLayers::None => Some(0),
+        RecurrentLayers::WithoutHeads => {
+            let by_layer = kv_heads.as_array().map_or(Some(Vec::new()), Array::as_u64s)?;
+            Some(by_layer.iter().filter(|&&heads| heads == 0).count() as u64)
+        }
+        RecurrentLayers::Listed => match gguf.value(&key("attention.recurrent_layers")) {
+            Some(Value::Array(Array::Bool(listed))) => {
+                Some(listed.iter().filter(|&&is_one| is_one).count() as u64)
+            }
+            Some(_) => None,
+            None => {
+                let step = gguf.u64(&key("full_attention_interval")).unwrap_or(4).max(1);
+                Some(block_count - block_count / step)
+            }
+        },
+    }
+}
+
+/// Numbers in the state of a recurrent layer.
+fn state_len(gguf: &Gguf, known: &Architecture, embedding: u64) -> Option<u64> {
+    let mut sizes = Sizes { embedding, ..Sizes::default() };
+    for count in known.own_counts {
+        let number = gguf.u64(&format!("{}.{}", known.name, count.key)).filter(|&number| number > 0)?;
+        (count.set)(&mut sizes, number);
+    }
+    Some(sizes.state_len())
 }
 
 /// Number of tokens that have a logit: the rows of the output head.
@@ -108,9 +156,10 @@ pub fn kv_bytes_per_token(shape: &Shape, kv_type: GgmlType) -> Option<u64> {
     Some(shape.kv_heads.saturating_mul(head))
 }
 
-/// Bytes of KV cache for a context of `n_ctx` tokens, which llama.cpp rounds up.
+/// Bytes of KV cache and recurrent states for a context of `n_ctx` tokens, which llama.cpp rounds up.
 pub fn kv_bytes(shape: &Shape, n_ctx: u64, kv_type: GgmlType) -> Option<u64> {
-    Some(kv_bytes_per_token(shape, kv_type)?.saturating_mul(rounded(n_ctx)))
+    let by_token = kv_bytes_per_token(shape, kv_type)?.saturating_mul(rounded(n_ctx));
+    Some(by_token.saturating_add(shape.state_bytes))
 }
 
 /// Estimates the bytes of llama.cpp's compute buffer for a physical batch of `n_ubatch` tokens.
@@ -172,6 +221,7 @@ mod tests {
     use super::*;
 
     const QWEN3_1_7B: Shape = Shape {
+        state_bytes: 0,
         kv_heads: 28 * 8,
         heads: 16,
         layer_kv_heads: 8,
@@ -198,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_type_whose_blocks_do_not_divide_a_head_has_no_size() {
-        let shape = Shape { key_length: 80, ..QWEN3_1_7B };
+        let shape = Shape { state_bytes: 0, key_length: 80, ..QWEN3_1_7B };
         assert_eq!(kv_bytes_per_token(&shape, GgmlType::Q8_0), None);
         assert!(kv_bytes_per_token(&shape, GgmlType::F16).is_some());
     }
@@ -206,6 +256,7 @@ mod tests {
     #[test]
     fn a_hostile_shape_saturates() {
         let shape = Shape {
+            state_bytes: 0,
             kv_heads: u64::MAX,
             heads: u64::MAX,
             layer_kv_heads: u64::MAX,

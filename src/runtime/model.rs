@@ -183,8 +183,8 @@ impl Model {
         Ok(*self.fingerprint.get_or_init(|| computed))
     }
 
-    /// True if the model's memory has one state per token, which can be exported and imported at any token.
-    /// This excludes recurrent states and sliding windows.
+    /// True if the model's memory has one state per token, so that it can be cut after any of them. Others have a
+    /// recurrent state, which can be copied, and not be cut.
     pub fn remembers_by_token(&self) -> bool {
         ffi::can_be_cut(&self.weights)
     }

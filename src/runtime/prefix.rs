@@ -4,7 +4,8 @@
 //! the same positions: after every token that ends a turn, and every 256 tokens after such a position. Each
 //! piece is a decode of its own. The KV cache of the previous prompt is reused up to a position that both have,
 //! and no further; generated tokens are never reused. States from other processes come from a [`PrefixCache`], piece
-//! by piece, with the same bits.
+//! by piece, with the same bits. A memory that cannot be cut is reused up to a checkpoint, of which each piece's end has
+//! one.
 
 use super::{Error, Session};
 use std::time::{Duration, Instant};
@@ -105,7 +106,9 @@ impl<'m> Prefix<'m> {
     ) -> Result<Evaluated, Error> {
         let ends = piece_ends(prompt, &ends_turn);
         let common = self.held.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        let reused = ends.iter().copied().filter(|&end| end <= common && end < prompt.len()).max();
+        let can_be_reused =
+            |end: &usize| *end <= common && *end < prompt.len() && self.session.can_be_cut_at(*end);
+        let reused = ends.iter().copied().filter(can_be_reused).max();
         let mut start = reused.unwrap_or(0);
         if self.session.cut(start).is_err() {
             // Without a cut, everything is computed again; the pieces, and so the bits, are the same.
@@ -118,7 +121,13 @@ impl<'m> Prefix<'m> {
         if let Some(cache) = &mut cache {
             for &end in ends.iter().filter(|&&end| end > reused && end < prompt.len()) {
                 let session = &mut self.session;
-                let mut restore = |state: &[u8]| session.restore(&prompt[start..end], state);
+                let mut restore = |state: &[u8]| {
+                    let is_restored = session.restore(&prompt[start..end], state);
+                    if is_restored {
+                        session.keep_checkpoint();
+                    }
+                    is_restored
+                };
                 if !cache.take(&prompt[..end], start, &mut restore) {
                     break;
                 }
@@ -128,27 +137,23 @@ impl<'m> Prefix<'m> {
         let (restored, restore_time) = (start - reused, began.elapsed());
 
         let before = start;
-        let mut computed = Vec::new();
+        let asked_once = prompt.iter().rposition(|&token| ends_turn(token)).unwrap_or(prompt.len());
         for end in ends.into_iter().skip_while(|&end| end <= before) {
             let began = Instant::now();
             self.show_progress(start, prompt.len());
-            self.session.append(&prompt[start..end])?;
-            computed.push((start..end, began.elapsed()));
+            let piece = start..end;
+            self.session.append(&prompt[piece.clone()])?;
+            let time = began.elapsed();
+            self.session.keep_checkpoint();
             start = end;
-        }
-        self.show_progress(start, prompt.len());
-        if let Some(cache) = cache {
-            let asked_once = prompt.iter().rposition(|&token| ends_turn(token)).unwrap_or(prompt.len());
-            for (piece, time) in computed {
-                let recurs = piece.end <= asked_once || piece.len() == PIECE && piece.end < prompt.len();
-                if !recurs {
-                    continue;
-                }
-                if let Some(state) = self.session.state(piece.clone(), |bytes| cache.wants(bytes, time)) {
-                    cache.put(&prompt[..piece.end], piece.start, state);
-                }
+            let recurs = end <= asked_once || piece.len() == PIECE && end < prompt.len();
+            let Some(cache) = cache.as_mut().filter(|_| recurs) else { continue };
+            // At once: a recurrent state is that of the last token.
+            if let Some(state) = self.session.state(piece.clone(), |bytes| cache.wants(bytes, time)) {
+                cache.put(&prompt[..end], piece.start, state);
             }
         }
+        self.show_progress(start, prompt.len());
         // Backing out of the first generated token decodes the prompt's last token again by itself.
         self.held.extend_from_slice(&prompt[..prompt.len().saturating_sub(1)]);
         Ok(Evaluated { computed: prompt.len() - before, restored, restore_time })

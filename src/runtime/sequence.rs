@@ -35,7 +35,7 @@ pub trait Sequence {
     fn rewind(&mut self, n_past: usize) -> Result<(), Error>;
 
     /// Upper bound on how much decoding several tokens together moves the distance between two of the largest logits; 0
-    /// if it does not, or if the sequence cannot be rewound.
+    /// if it does not.
     fn noise(&self) -> f32 {
         0.0
     }

@@ -3,6 +3,7 @@
 //! Properties of the context and of the sequence are kept apart, in a file each: a session owns a
 //! context with a single sequence, but nothing in the sequence relies on that.
 
+mod checkpoints;
 mod context;
 mod sequence;
 mod state;
@@ -165,17 +166,21 @@ impl<'m> Session<'m> {
         self.sequence.logits(&self.context)
     }
 
-    /// Distance of the two largest logits below which decoding several tokens together may swap them; 0 if the sequence
-    /// cannot be rewound, and without logits.
+    /// Distance of the two largest logits below which decoding several tokens together may swap them; 0 without logits.
     pub fn noise(&self) -> f32 {
-        if self.context.can_draft { NOISE * deviation(self.logits()) } else { 0.0 }
+        NOISE * deviation(self.logits())
+    }
+
+    /// True if drafts can be verified: their tokens can be removed from the model's memory again.
+    pub fn can_draft(&self) -> bool {
+        self.context.can_be_cut
     }
 
     /// Removes all but the first `n_past` tokens, at least one. The last kept token is decoded again for its
-    /// logits.
+    /// logits; if the model's memory cannot be cut, so are all tokens since the last checkpoint before it.
     ///
     /// # Errors
-    /// [`Error::Rewind`] if the model's memory cannot be cut there, [`Error::Decode`] if llama.cpp fails.
+    /// [`Error::Rewind`] for no tokens, [`Error::Decode`] if llama.cpp fails.
     pub fn rewind(&mut self, n_past: usize) -> Result<(), Error> {
         self.sequence.rewind(&mut self.context, n_past)
     }
@@ -187,6 +192,16 @@ impl<'m> Session<'m> {
     /// [`Error::Rewind`] if the model's memory cannot be cut there; cutting to 0 always works.
     pub fn cut(&mut self, n_past: usize) -> Result<(), Error> {
         self.sequence.cut(&mut self.context, n_past)
+    }
+
+    /// True if [`Session::cut`] can cut to `n_past` tokens: everywhere, or at the checkpoints of a recurrent state.
+    pub fn can_be_cut_at(&self, n_past: usize) -> bool {
+        self.sequence.can_be_cut_at(&self.context, n_past)
+    }
+
+    /// Keeps a checkpoint after the last token, if the model's memory cannot be cut without one.
+    pub fn keep_checkpoint(&mut self) {
+        self.sequence.keep_checkpoint(&mut self.context);
     }
 }
 

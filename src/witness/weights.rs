@@ -8,7 +8,7 @@ use super::{
     tensors::{Order, Tensors},
     tolerance,
 };
-use crate::arch::{EMBEDDING, HEAD, TOKEN_EMBEDDING, Transform};
+use crate::arch::{Arithmetic, EMBEDDING, HEAD, Part, TOKEN_EMBEDDING, Tensor, Transform};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -51,32 +51,44 @@ struct Expected {
     order: Order,
 }
 
-/// Every tensor of the witness's model.
+/// The order of a tensor's rows in the file; `None` for a tensor that is not compared, as its numbers differ from the
+/// trainer's or as it is a part of another.
+fn order(tensor: &Tensor) -> Option<Order> {
+    let is_whole = matches!(tensor.part, Part::Whole | Part::Top);
+    match tensor.transform {
+        _ if !is_whole || tensor.is_kernel() || tensor.arithmetic != Arithmetic::None => None,
+        Transform::None => Some(Order::Same),
+        Transform::Permute { head_width } => Some(Order::Interleaved { head_width }),
+        Transform::TileRows(_) | Transform::TileColumns(_) => None,
+    }
+}
+
+/// Every tensor of the witness's model that can be compared.
 fn expected(witness: &Witness) -> Vec<Expected> {
     let (architecture, sizes) = (witness.model.architecture, witness.model.sizes());
-    let order = |transform| match transform {
-        Transform::None => Order::Same,
-        Transform::Permute { head_width } => Order::Interleaved { head_width },
-    };
     let mut all: Vec<Expected> = (architecture.outer_tensors)(&sizes)
         .into_iter()
-        .map(|tensor| Expected {
-            name: tensor.name.to_owned(),
-            source: tensor.source.to_owned(),
-            part: tensor.source,
-            layer: None,
-            order: order(tensor.transform),
+        .filter_map(|tensor| {
+            Some(Expected {
+                name: tensor.name.to_owned(),
+                source: tensor.source.to_owned(),
+                part: tensor.source,
+                layer: None,
+                order: order(&tensor)?,
+            })
         })
         .collect();
-    let layer_tensors = (architecture.layer_tensors)(&sizes);
     // Bounded, so that a configuration with more layers than there are tensors does not fill the memory.
     for layer in 0..witness.model.num_hidden_layers.min(witness.tensors.len() as u64 + 1) {
-        all.extend(layer_tensors.iter().map(|tensor| Expected {
-            name: format!("blk.{layer}.{}", tensor.name),
-            source: format!("model.layers.{layer}.{}", tensor.source),
-            part: tensor.source,
-            layer: Some(layer),
-            order: order(tensor.transform),
+        let layer_tensors = (architecture.layer_tensors)(&sizes, witness.model.layer_kind(layer));
+        all.extend(layer_tensors.iter().filter_map(|tensor| {
+            Some(Expected {
+                name: format!("blk.{layer}.{}", tensor.name),
+                source: format!("model.layers.{layer}.{}", tensor.source),
+                part: tensor.source,
+                layer: Some(layer),
+                order: order(tensor)?,
+            })
         }));
     }
     all

@@ -105,6 +105,16 @@ impl Fixture {
         config
     }
 
+    /// A small LFM2: layers with a convolution, and every other one with attention.
+    pub fn lfm2() -> Fixture {
+        let layer_types = ["conv", "full_attention", "conv", "full_attention"];
+        let config = json!({
+            "layer_types": layer_types, "conv_L_cache": 3, "norm_eps": 1e-5,
+            "block_auto_adjust_ff_dim": false, "max_position_embeddings": 1024,
+        });
+        Fixture { class: "Lfm2ForCausalLM", layers: layer_types.len() as u64, config, ..Fixture::default() }
+    }
+
     fn shapes(&self) -> Vec<(String, Vec<u64>)> {
         let (hidden, ffn, width) = (self.hidden, self.ffn, self.head_dim);
         let (q, kv) = (self.heads * width, self.kv_heads * width);
@@ -113,6 +123,27 @@ impl Fixture {
             let mut push = |name: &str, shape: &[u64]| {
                 shapes.push((format!("model.layers.{layer}.{name}"), shape.to_vec()));
             };
+            if self.class.starts_with("Lfm2") {
+                push("operator_norm.weight", &[hidden]);
+                push("ffn_norm.weight", &[hidden]);
+                push("feed_forward.w1.weight", &[ffn, hidden]);
+                push("feed_forward.w2.weight", &[hidden, ffn]);
+                push("feed_forward.w3.weight", &[ffn, hidden]);
+                // Every other layer has attention.
+                if layer % 2 == 0 {
+                    push("conv.conv.weight", &[hidden, 1, 3]);
+                    push("conv.in_proj.weight", &[3 * hidden, hidden]);
+                    push("conv.out_proj.weight", &[hidden, hidden]);
+                } else {
+                    push("self_attn.q_proj.weight", &[q, hidden]);
+                    push("self_attn.k_proj.weight", &[kv, hidden]);
+                    push("self_attn.v_proj.weight", &[kv, hidden]);
+                    push("self_attn.out_proj.weight", &[hidden, q]);
+                    push("self_attn.q_layernorm.weight", &[width]);
+                    push("self_attn.k_layernorm.weight", &[width]);
+                }
+                continue;
+            }
             push("input_layernorm.weight", &[hidden]);
             push("post_attention_layernorm.weight", &[hidden]);
             push("self_attn.q_proj.weight", &[q, hidden]);
@@ -132,7 +163,8 @@ impl Fixture {
                 push("self_attn.v_proj.bias", &[kv]);
             }
         }
-        shapes.push(("model.norm.weight".to_owned(), vec![hidden]));
+        let norm = if self.class.starts_with("Lfm2") { "model.embedding_norm" } else { "model.norm" };
+        shapes.push((format!("{norm}.weight"), vec![hidden]));
         if self.head != Head::Tied {
             shapes.push(("lm_head.weight".to_owned(), vec![self.vocab, hidden]));
         }
@@ -149,7 +181,12 @@ impl Fixture {
                 Random(drawn.bytes().fold(self.seed, |seed, byte| seed.wrapping_mul(31) + u64::from(byte)));
             let dtype = (self.dtype)(i);
             let count = shape.iter().product();
-            let scale = if shape.len() == 1 { 0.1 } else { 0.02 };
+            let scale = match shape.len() {
+                1 => 0.1,
+                2 => 0.02,
+                // The kernel of a convolution.
+                _ => 0.3,
+            };
             let offset = if name.ends_with("norm.weight") { 1.0 } else { 0.0 };
             let bytes = (0..count).flat_map(|_| encoded(offset + scale * random.normal(), dtype)).collect();
             (name, dtype, shape, bytes)

@@ -102,7 +102,7 @@ fn hold(folder: &str, checkpoint: impl Fn(&Path, &str) -> Option<PathBuf>) {
 }
 
 /// A list, with the facts from its file name.
-struct List {
+pub struct List {
     path: PathBuf,
     /// `None` for the converter's own output.
     quantized_from: Option<String>,
@@ -110,7 +110,8 @@ struct List {
 }
 
 impl List {
-    fn via_f16(&self) -> bool {
+    /// True for the lists of files that were quantized from F16.
+    pub fn via_f16(&self) -> bool {
         self.quantized_from.as_deref() == Some("f16")
     }
 
@@ -122,7 +123,7 @@ impl List {
 }
 
 /// Lists of the types that we write, by checkpoint.
-fn lists(folder: &Path) -> BTreeMap<String, Vec<List>> {
+pub fn lists(folder: &Path) -> BTreeMap<String, Vec<List>> {
     let mut lists: BTreeMap<String, Vec<List>> = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -142,7 +143,7 @@ fn lists(folder: &Path) -> BTreeMap<String, Vec<List>> {
 }
 
 /// Converts once to all types of `lists`, and returns the number of lists that match.
-fn hold_lists(checkpoint: &Checkpoint, name: &str, lists: &[&List], via_f16: bool) -> usize {
+pub fn hold_lists(checkpoint: &Checkpoint, name: &str, lists: &[&List], via_f16: bool) -> usize {
     // The reference's converter writes infinities there; its quantizer refuses them, and so does ours.
     let refused = |list: &&List| name == "qwen3-edge" && list.file_type == FileType::F16;
     let (refused, lists): (Vec<&List>, Vec<&List>) = lists.iter().copied().partition(refused);
@@ -175,6 +176,26 @@ fn hold_lists(checkpoint: &Checkpoint, name: &str, lists: &[&List], via_f16: boo
     refused.len() + lists.len()
 }
 
+/// The pre-tokenizer that a checkpoint's lists were made with, as its cut vocabulary has no known hash; `None` for a
+/// SentencePiece vocabulary.
+pub fn pretokenizer(name: &str) -> Option<&'static str> {
+    let families = [
+        ("llama", "llama-bpe"),
+        ("lfm2-", "lfm2"),
+        ("gemma3-json", "granite-embed-multi-311m"),
+        ("granite3-", "refact"),
+        ("granite4-", "dbrx"),
+        ("smollm3-", "smaug-bpe"),
+        ("phi4-", "gpt-4o"),
+        ("qwen35-", "qwen35"),
+    ];
+    let found = families.iter().find(|(family, _)| name.starts_with(family));
+    match found {
+        Some((_, pre)) => Some(pre),
+        None => (!name.starts_with("gemma3-")).then_some("qwen2"),
+    }
+}
+
 fn convert_to(
     checkpoint: &Checkpoint,
     name: &str,
@@ -182,9 +203,8 @@ fn convert_to(
     via_f16: bool,
     out: &Path,
 ) -> Result<Vec<PathBuf>, convert::Error> {
-    let pre = if name == "llama" { "llama-bpe" } else { "qwen2" };
-    let recipe =
-        Recipe { file_types: types.to_vec(), via_f16, pre: Some(pre.to_owned()), ..Recipe::default() };
+    let pre = pretokenizer(name).map(str::to_owned);
+    let recipe = Recipe { file_types: types.to_vec(), via_f16, pre, ..Recipe::default() };
     let plan = Plan::new(checkpoint, recipe)?;
     let targets = Targets::new(checkpoint, &plan, Some(out), true)?;
     let converted = convert::convert(checkpoint, &plan, &targets, None, &mut (), &AtomicBool::new(false))?;
@@ -258,6 +278,17 @@ fn listed_key(key: &str, value: &Value) -> Json {
             numbers.iter().for_each(|n| bytes.extend(n.to_le_bytes()));
             ("arr", listed_array("i32", numbers.len(), json!(&numbers[..numbers.len().min(3)]), &bytes))
         }
+        Value::Array(Array::F32(numbers)) => {
+            let mut bytes = array_header(6, numbers.len());
+            numbers.iter().for_each(|n| bytes.extend(n.to_le_bytes()));
+            let first: Vec<f64> = numbers.iter().take(3).copied().map(f64::from).collect();
+            ("arr", listed_array("f32", numbers.len(), json!(first), &bytes))
+        }
+        Value::Array(Array::Bool(truths)) => {
+            let mut bytes = array_header(7, truths.len());
+            bytes.extend(truths.iter().map(|&truth| u8::from(truth)));
+            ("arr", listed_array("bool", truths.len(), json!(&truths[..truths.len().min(3)]), &bytes))
+        }
         other => panic!("{key}: no list has a value like {other:?}"),
     };
     json!({"key": key, "type": type_name, "value": listed})
@@ -320,7 +351,7 @@ pub fn generated(golden: &Path, name: &str) -> Option<PathBuf> {
 
 /// `dir` with the template of tokenizer_config.json alone, which the reference converter takes; edgecall takes that of
 /// the other file.
-fn with_one_template(dir: PathBuf) -> PathBuf {
+pub fn with_one_template(dir: PathBuf) -> PathBuf {
     let other = dir.join("chat_template.jinja");
     let configured = fs::read_to_string(dir.join("tokenizer_config.json")).unwrap_or_default();
     if other.exists() && configured.contains("\"chat_template\"") {
@@ -341,7 +372,11 @@ pub fn mini_tokenizer(golden: &Path, cache: &Path) -> PathBuf {
     dir
 }
 
-fn run(command: &mut Command) {
+/// Runs `command` to its end.
+///
+/// # Panics
+/// If it fails.
+pub fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -130,6 +130,9 @@ mod profile_calls;
 /// A direct conversion equals llama.cpp's quantization of our BF16 file.
 #[cfg(feature = "engine")]
 mod quantizer;
+/// A memory that cannot be cut is restored to the bit, and no call depends on the cache.
+#[cfg(feature = "engine")]
+mod recurrent;
 /// A conversion that cannot be right is refused, and leaves no file behind.
 mod refused;
 /// A model that repeats itself ends early.
@@ -168,6 +171,8 @@ mod witness;
 /// A GGUF file taken apart, changed and written again.
 #[cfg(feature = "engine")]
 mod edited;
+/// Files of the families of small tool callers equal the reference's, tensor by tensor and key by key.
+mod families;
 /// Tiny checkpoints made from a seed.
 mod fixture;
 /// LoRA adapters for them.

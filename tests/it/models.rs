@@ -28,6 +28,14 @@ fn every_model_has_a_shape_and_a_licence() {
 }
 
 #[test]
+fn every_family_is_one_that_is_converted() {
+    for family in models()["family"].as_array().unwrap() {
+        let class = family["architecture"].as_str().unwrap();
+        assert!(edgecall::arch::by_class(class).is_some(), "{class}");
+    }
+}
+
+#[test]
 fn a_published_score_is_the_one_that_reports_show() {
     let table = models();
     let scored = table["model"].as_array().unwrap().iter().filter(|model| model.get("tft_staged").is_some());

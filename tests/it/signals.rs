@@ -550,31 +550,27 @@ fn what_a_tokenizer_has_no_token_for_is_named_and_not_decoded() {
 
 #[test]
 fn a_key_or_tensor_of_a_trusted_model_that_is_another_never_ends_the_process() {
-    const FOREIGN: [&str; 24] = [
+    const FOREIGN: [&str; 20] = [
         "paddleocr",
         "gemma",
         "gemma2",
-        "gemma3",
         "gemma-embedding",
         "grovemoe",
         "smallthinker",
         "jamba",
         "nanbeige",
         "ernie4_5",
-        "phi3",
         "stablelm",
         "qwen3vl",
         "qwen2vl",
         "qwen3moe",
         "olmo2",
-        "granite",
         "starcoder2",
         "mamba",
         "falcon-h1",
         "deepseek2",
         "internlm2",
         "exaone4",
-        "smollm3",
     ];
     let folder = folder();
     let path = folder.path().join("m.gguf");

@@ -44,8 +44,7 @@ pub(super) static PRE_TOKENIZERS: &[PreTokenizer] = &[
         ],
     ),
     named("falcon3", &["9d032fcbd5501f4a38150912590928bfb36091efb5df11b8e2124b0390e3fb1e"]),
-    named("gemma4", &["846deafc5b0fa786186fa4ae6c7b49903cf2f1d1895bdb80b9120d60be135252"])
-        .without_byte_level(),
+    named("gemma4", &["846deafc5b0fa786186fa4ae6c7b49903cf2f1d1895bdb80b9120d60be135252"]).with_byte_tokens(),
     named("gigachat", &["ad851be1dba641f2e3711822f816db2c265f788b37c63b4e1aeacb9ee92de8eb"]),
     named(
         "glm4",
@@ -69,7 +68,7 @@ pub(super) static PRE_TOKENIZERS: &[PreTokenizer] = &[
     named("gpt3-finnish", &["bc01ce58980e1db43859146dc51b1758b3b88729b217a74792e9f8d43e479d21"]),
     named("granite-docling", &["53e325976a6e142379c19b09afcae354f2f496f147afa8f9e189a33fe4e3024e"]),
     named("granite-embed-multi-311m", &["789696f5946cc0fc59371f39f6097cafed196b3acded6140432f26bbb1ae1669"])
-        .without_byte_level(),
+        .with_byte_tokens(),
     named("granite-embed-multi-97m", &["f241072145675bf8322086f115aebad05e9f869557a238bf2150a2a417d1bf60"]),
     named("grok-2", &["66b8d4e19ab16c3bfd89bce5d785fb7e0155e8648708a1f42077cb9fe002c273"]),
     named("hunyuan", &["7e57df22b1fe23a7b1e1c7f3dc4e3f96d43a4eb0836d0c6bdc3436d7b2f1c664"]),
@@ -176,6 +175,7 @@ const fn named(name: &'static str, hashes: &'static [&'static str]) -> PreTokeni
         structure: None,
         normalizes_to_nfc: false,
         is_byte_level: true,
+        has_byte_tokens: false,
         is_split_by_code: false,
     }
 }
@@ -191,6 +191,10 @@ impl PreTokenizer {
 
     const fn split_by_code(self) -> PreTokenizer {
         PreTokenizer { is_split_by_code: true, ..self }
+    }
+
+    const fn with_byte_tokens(self) -> PreTokenizer {
+        PreTokenizer { is_byte_level: false, has_byte_tokens: true, ..self }
     }
 
     const fn without_byte_level(self) -> PreTokenizer {

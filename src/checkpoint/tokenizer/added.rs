@@ -3,7 +3,7 @@
 //! After transformers 4.57 (`PreTrainedTokenizerBase._from_pretrained`, `PreTrainedTokenizerFast.__init__`). A
 //! vocabulary written by llama.cpp's converter is that of the loaded tokenizer, not that of the file.
 
-use super::read_json;
+use super::read::read_json;
 use crate::{
     arch::{self, tokenizer::class_named},
     checkpoint,

@@ -40,10 +40,13 @@ pub enum Error {
         "a `Precompiled` normalizer is SentencePiece's, which is not supported; supported: byte-level BPE"
     )]
     Precompiled,
+    /// A `tokenizer.model` of another structure than expected.
+    #[error("not a SentencePiece model")]
+    Protobuf,
     /// A SentencePiece model, which would have to be converted instead of `tokenizer.json`.
     #[error(
-        "SentencePiece vocabularies are not supported; supported: byte-level BPE in tokenizer.json (Qwen2, \
-         Qwen3, Llama 3, SmolLM2)"
+        "SentencePiece vocabularies are supported for Gemma 3 only; for this architecture: byte-level BPE in \
+         tokenizer.json (Qwen2, Qwen3, Llama 3, SmolLM2)"
     )]
     SentencePiece,
     /// Not BPE.
@@ -54,8 +57,8 @@ pub enum Error {
     },
     /// BPE over characters with a fallback to bytes: a converted SentencePiece model.
     #[error(
-        "BPE with `byte_fallback` (a converted SentencePiece vocabulary) is not supported; supported: \
-         byte-level BPE"
+        "BPE with `byte_fallback` (a converted SentencePiece vocabulary) is supported for Gemma 3 only; for this \
+         architecture: byte-level BPE"
     )]
     ByteFallback,
     /// BPE without merges.

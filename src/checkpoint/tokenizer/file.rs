@@ -34,6 +34,8 @@ pub(super) struct Model {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
     #[serde(default)]
+    pub(super) unk_token: Option<String>,
+    #[serde(default)]
     pub(super) byte_fallback: bool,
     #[serde(default)]
     pub(super) ignore_merges: bool,

@@ -1,4 +1,4 @@
-//! `tokenizer.json`, `tokenizer_config.json` and the chat template.
+//! `tokenizer.json`, `tokenizer.model`, `tokenizer_config.json` and the chat template.
 //!
 //! `tokenizer.json` is read twice: by the `tokenizers` crate, which encodes as transformers does, and for the
 //! facts that the crate does not expose. Both are dropped with the [`Tokenizer`]; a vocabulary of 150,000
@@ -7,25 +7,27 @@
 mod added;
 mod error;
 mod file;
+mod pieces;
+mod read;
 mod steps;
 mod template;
 
 pub use error::Error;
+pub use pieces::{Piece, PieceKind};
 pub use template::ChatTemplate;
 
-use crate::{
-    checkpoint::{self, MAX_JSON_BYTES},
-    files,
-};
+use crate::{arch::tokenizer::TokenizerModel, checkpoint};
+use read::{read, read_json, read_pieces};
 use serde_json::{Map, Value};
-use std::io;
 use std::path::Path;
 
 /// A checkpoint's tokenizer: an encoder, and the files' settings.
 pub struct Tokenizer {
     encoder: tokenizers::Tokenizer,
     file: file::File,
+    pieces: Option<Vec<Piece>>,
     config: Option<Map<String, Value>>,
+    added_file: Map<String, Value>,
     chat_template: Option<ChatTemplate>,
     warning: Option<String>,
 }
@@ -57,12 +59,14 @@ impl Tokenizer {
     /// [`checkpoint::Error::Tokenizer`] with the file and the reason: it is missing, malformed or of an
     /// unsupported kind.
     pub fn open(dir: &Path) -> Result<Tokenizer, checkpoint::Error> {
-        let sentencepiece = dir.join("tokenizer.model");
-        if sentencepiece.is_file() {
-            return Err(Error::SentencePiece.in_file(&sentencepiece));
-        }
+        let pieces = read_pieces(dir)?;
         let path = dir.join("tokenizer.json");
-        let bytes = read(&path)?.ok_or_else(|| Error::Missing.in_file(&path))?;
+        let bytes = match (read(&path)?, &pieces) {
+            (Some(bytes), _) => bytes,
+            // The pieces say all that the encoder has to know.
+            (None, Some(pieces)) => pieces::tokenizer_json(pieces).to_string().into_bytes(),
+            (None, None) => return Err(Error::Missing.in_file(&path)),
+        };
         let file: file::File = serde_json::from_slice(&bytes).map_err(|e| Error::Json(e).in_file(&path))?;
         check_model(&file.model).map_err(|e| e.in_file(&path))?;
         steps::check(&file).map_err(|e| e.in_file(&path))?;
@@ -83,7 +87,8 @@ impl Tokenizer {
         added.map_err(|e| e.in_file(&path))??;
         encoder.set_encode_special_tokens(settings.get("split_special_tokens") == Some(&Value::Bool(true)));
         let template::Found { template: chat_template, warning } = template::find(dir, &settings)?;
-        Ok(Tokenizer { encoder, file, config, chat_template, warning })
+        let added_file = read_json(&dir.join("added_tokens.json"))?.unwrap_or_default();
+        Ok(Tokenizer { encoder, file, pieces, config, added_file, chat_template, warning })
     }
 
     /// The vocabulary, sorted by id. Ids need not be contiguous.
@@ -104,6 +109,34 @@ impl Tokenizer {
             Some([a, b]) => Err(Error::SharedId { id: a.id, first: a.text.clone(), second: b.text.clone() }),
             _ => Ok(tokens),
         }
+    }
+
+    /// The kind of tokenizer in llama.cpp that tokenizes in the same way.
+    pub fn model(&self) -> TokenizerModel {
+        match self.pieces.is_some() || self.file.model.byte_fallback {
+            true => TokenizerModel::SentencePiece,
+            false => TokenizerModel::ByteLevelBpe,
+        }
+    }
+
+    /// The pieces of `tokenizer.model` by id, if there is one.
+    pub fn pieces(&self) -> Option<&[Piece]> {
+        self.pieces.as_deref()
+    }
+
+    /// The error of an architecture whose checkpoints have no SentencePiece vocabularies.
+    pub fn sentencepiece_refused(&self) -> Error {
+        if self.pieces.is_some() { Error::SentencePiece } else { Error::ByteFallback }
+    }
+
+    /// The token for text that no other covers, in `tokenizer.json`.
+    pub fn unknown_token(&self) -> Option<&str> {
+        self.file.model.unk_token.as_deref()
+    }
+
+    /// `added_tokens.json`: texts and ids.
+    pub fn added_file(&self) -> &Map<String, Value> {
+        &self.added_file
     }
 
     /// The merges by rank, each `left right` in the byte-level alphabet.
@@ -210,33 +243,10 @@ fn check_model(model: &file::Model) -> Result<(), Error> {
         Some("BPE") | None => {}
         Some(other) => return Err(Error::Model { found: other.to_owned() }),
     }
-    if model.byte_fallback {
-        return Err(Error::ByteFallback);
-    }
     if model.merges.0.is_empty() {
         return Err(Error::NoMerges);
     }
     Ok(())
-}
-
-/// Reads a file; `None` if it does not exist.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, checkpoint::Error> {
-    files::if_present(files::read(path, MAX_JSON_BYTES)).map_err(|e| Error::Read(e).in_file(path))
-}
-
-/// Reads a text file; `None` if it does not exist.
-fn read_text(path: &Path) -> Result<Option<String>, checkpoint::Error> {
-    let Some(bytes) = read(path)? else { return Ok(None) };
-    let text = String::from_utf8(bytes)
-        .map_err(|e| Error::Read(io::Error::new(io::ErrorKind::InvalidData, e.utf8_error())).in_file(path))?;
-    // Python reads text with universal newlines.
-    Ok(Some(text.replace("\r\n", "\n").replace('\r', "\n")))
-}
-
-/// Reads a JSON object; `None` if the file does not exist.
-fn read_json(path: &Path) -> Result<Option<Map<String, Value>>, checkpoint::Error> {
-    let Some(bytes) = read(path)? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::Json(e).in_file(path))
 }
 
 #[cfg(test)]
@@ -299,10 +309,8 @@ mod tests {
             refusal(|json| json["model"] = json!({"type": "Unigram", "vocab": [["a", 0.0]]})),
             "a Unigram vocabulary is not supported; supported: byte-level BPE"
         );
-        assert_eq!(
-            refusal(|json| json["model"]["byte_fallback"] = json!(true)),
-            "BPE with `byte_fallback` (a converted SentencePiece vocabulary) is not supported; supported: byte-level BPE"
-        );
+        let converted = open_changed(|json| json["model"]["byte_fallback"] = json!(true)).unwrap();
+        assert_eq!(converted.model(), TokenizerModel::SentencePiece);
         assert_eq!(refusal(|json| json["model"]["merges"] = json!([])), "the BPE vocabulary has no merges");
     }
 
@@ -324,13 +332,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sentencepiece_model_is_refused_even_beside_tokenizer_json() {
+    fn a_broken_sentencepiece_model_is_refused_even_beside_tokenizer_json() {
         let dir = checkpoint(&[("tokenizer.json", tokenizer_json()), ("tokenizer.model", json!(0))]);
         let Err(checkpoint::Error::Tokenizer { path, source }) = Tokenizer::open(dir.path()) else {
             panic!()
         };
         assert!(path.ends_with("tokenizer.model"));
-        assert!(source.to_string().starts_with("SentencePiece vocabularies are not supported"));
+        assert_eq!(source.to_string(), "not a SentencePiece model");
     }
 
     #[test]

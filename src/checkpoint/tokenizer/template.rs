@@ -1,6 +1,9 @@
 //! The chat template, from the four places where a checkpoint may keep it.
 
-use super::{Error, read_json, read_text};
+use super::{
+    Error,
+    read::{read_json, read_text},
+};
 use crate::checkpoint;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};

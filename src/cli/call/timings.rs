@@ -79,6 +79,9 @@ fn counts(t: &Timings) -> String {
         let drafted = number(steps.drafted, "drafted token");
         lines.push(format!("{drafted}, of which {} came true, forced ones among them", steps.accepted));
     }
+    if t.undraftable {
+        lines.push("drafts are off: this model's recurrent state cannot be cut after a wrong one".to_owned());
+    }
     if steps.ties > 0 {
         let (ties, tokens) = (number(steps.ties, "near tie"), number(steps.again, "token"));
         lines.push(format!("{ties} decided after decoding {tokens} again, one at a time"));

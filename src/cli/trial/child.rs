@@ -80,8 +80,5 @@ fn use_model(model: &Model, mut tokens: Vec<i32>, options: &Options) -> Result<(
     let mut session = Session::new(model, tokens.len(), 1, options)?;
     session.append(&tokens)?;
     session.append(&[last])?;
-    if model.remembers_by_token() {
-        session.rewind(tokens.len())?;
-    }
-    Ok(())
+    session.rewind(tokens.len())
 }

@@ -40,6 +40,8 @@ pub struct Context<'m> {
     pool: Option<Pool>,
     n_seq: u32,
     n_seq_max: u32,
+    /// True if a part of the memory is a state of fixed size, which only the last token's position names.
+    is_recurrent: bool,
     model: PhantomData<&'m LlamaModel>,
 }
 
@@ -62,6 +64,8 @@ impl<'m> Context<'m> {
         // has as many rows.
         raw_params.n_seq_max = params.n_ctx.clamp(1, params.n_seq + 1);
         raw_params.kv_unified = true;
+        // Layers with a sliding window keep all tokens, so that a sequence can be cut after any of them.
+        raw_params.swa_full = true;
         raw_params.n_threads = i32::try_from(params.threads).unwrap_or(i32::MAX);
         raw_params.n_threads_batch = raw_params.n_threads;
         raw_params.type_k = params.kv_type as sys::ggml_type;
@@ -75,7 +79,9 @@ impl<'m> Context<'m> {
         // SAFETY: plain numbers; freed when the context is dropped.
         let batch = unsafe { sys::llama_batch_init(params.n_batch as i32, 0, 1) };
         let (n_seq, n_seq_max) = (params.n_seq, raw_params.n_seq_max);
-        let mut context = Context { raw, batch, pool: None, n_seq, n_seq_max, model: PhantomData };
+        let is_recurrent = !can_be_cut(model);
+        let mut context =
+            Context { raw, batch, pool: None, n_seq, n_seq_max, is_recurrent, model: PhantomData };
         if params.keep_threads
             && let Some(pool) = Pool::new(params.threads)
         {
@@ -175,16 +181,11 @@ impl Drop for Context<'_> {
     }
 }
 
-/// True if the memory of a context of `model` can be cut after any token. Recurrent states and sliding windows
-/// cannot.
+/// True if the memory of a context of `model` can be cut after any token. Recurrent states cannot.
 pub fn can_be_cut(model: &LlamaModel) -> bool {
     let raw = model_pointer(model);
     // SAFETY: each reads a number of a live model.
-    unsafe {
-        !sys::llama_model_is_recurrent(raw)
-            && !sys::llama_model_is_hybrid(raw)
-            && sys::llama_model_n_swa(raw) == 0
-    }
+    unsafe { !sys::llama_model_is_recurrent(raw) && !sys::llama_model_is_hybrid(raw) }
 }
 
 /// The pointer inside llama-cpp-2's wrapper.

@@ -28,8 +28,8 @@ pub(super) struct SessionContext<'m> {
     pub n_ctx: usize,
     pub threads: usize,
     pub options: Options,
-    /// True if a sequence can be cut after any token, as drafts need it.
-    pub can_draft: bool,
+    /// True if a sequence can be cut after any token, as drafts need it; otherwise after its checkpoints.
+    pub can_be_cut: bool,
     /// Number of decodes so far: logits belong to the last one.
     pub decodes: u64,
 }
@@ -76,7 +76,7 @@ impl<'m> SessionContext<'m> {
             n_ctx,
             threads,
             options: *options,
-            can_draft: ffi::can_be_cut(&model.weights),
+            can_be_cut: ffi::can_be_cut(&model.weights),
             decodes: 0,
         })
     }

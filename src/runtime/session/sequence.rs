@@ -1,6 +1,7 @@
 //! One sequence of tokens in a context: what belongs to it alone. Its functions take the context that it lives in, so
 //! that several sequences can share one.
 
+use super::checkpoints::Checkpoints;
 use super::context::{N_BATCH, SessionContext};
 use crate::runtime::Error;
 
@@ -17,12 +18,21 @@ pub(super) struct SequenceState {
     /// Drafted tokens that were decoded after `tokens` and are not part of the text yet; the rows after that of the
     /// logits are theirs.
     pub ahead: Vec<i32>,
+    /// States to which a memory that cannot be cut goes back.
+    checkpoints: Checkpoints,
 }
 
 impl SequenceState {
     /// An empty sequence.
     pub fn new(id: i32) -> SequenceState {
-        SequenceState { id, n_past: 0, tokens: Vec::new(), logits: None, ahead: Vec::new() }
+        SequenceState {
+            id,
+            n_past: 0,
+            tokens: Vec::new(),
+            logits: None,
+            ahead: Vec::new(),
+            checkpoints: Checkpoints::default(),
+        }
     }
 
     /// Appends `tokens`, and decodes `draft` in the same batch as the last of them; see
@@ -54,7 +64,7 @@ impl SequenceState {
         while let Some(chunk) = chunks.next() {
             let room = (context.n_ctx - self.n_past - chunk.len()).min(n_batch - chunk.len());
             let guesses =
-                if chunks.peek().is_none() && context.can_draft { room.min(draft.len()) } else { 0 };
+                if chunks.peek().is_none() && context.can_be_cut { room.min(draft.len()) } else { 0 };
             self.decode(context, chunk, &draft[..guesses])?;
             decoded += chunk.len() + guesses;
         }
@@ -68,19 +78,27 @@ impl SequenceState {
     }
 
     /// Removes all but the first `n_past` tokens, at least one, and decodes the last kept one again for its logits.
+    ///
+    /// A memory that cannot be cut goes back to a checkpoint. Tokens behind the last checkpoint are decoded again one at
+    /// a time, as in exact decoding; those between two checkpoints, a piece of the prompt, together, as they were.
     pub fn rewind(&mut self, context: &mut SessionContext<'_>, n_past: usize) -> Result<(), Error> {
         let n_past = n_past.min(self.n_past);
-        let Some(&last) = n_past.checked_sub(1).and_then(|last| self.tokens.get(last)) else {
-            return Err(Error::Rewind { n_past });
-        };
-        self.logits = None;
-        self.ahead.clear();
-        if !context.raw.cut(self.id, n_past - 1) {
+        if n_past == 0 {
             return Err(Error::Rewind { n_past });
         }
-        self.n_past = n_past - 1;
-        self.tokens.truncate(self.n_past);
-        self.decode(context, &[last], &[])
+        if context.can_be_cut {
+            let last = self.tokens[n_past - 1];
+            self.remove(context, n_past - 1)?;
+            return self.decode(context, &[last], &[]);
+        }
+        let (is_behind, start) = (n_past > self.checkpoints.last(), self.checkpoints.before(n_past));
+        let again = self.tokens[start..n_past].to_vec();
+        self.remove(context, start)?;
+        if is_behind && start > 0 {
+            again.iter().try_for_each(|&token| self.append(context, &[token], &[]).map(drop))
+        } else {
+            self.append(context, &again, &[]).map(drop)
+        }
     }
 
     /// Removes all but the first `n_past` tokens without decoding.
@@ -88,16 +106,42 @@ impl SequenceState {
         if n_past >= self.n_past {
             return self.forget_guesses(context);
         }
+        self.remove(context, n_past)
+    }
+
+    /// True if [`SequenceState::cut`] can cut there.
+    pub fn can_be_cut_at(&self, context: &SessionContext<'_>, n_past: usize) -> bool {
+        context.can_be_cut || n_past == 0 || n_past >= self.n_past || self.checkpoints.at(n_past).is_some()
+    }
+
+    /// Keeps the state after the last token, if the memory cannot be cut without it.
+    pub fn keep_checkpoint(&mut self, context: &mut SessionContext<'_>) {
+        if context.can_be_cut || self.n_past <= self.checkpoints.last() {
+            return;
+        }
+        if let Some(state) = context.raw.recurrent_state(self.id) {
+            self.checkpoints.add(self.n_past, state);
+        }
+    }
+
+    fn remove(&mut self, context: &mut SessionContext<'_>, n_past: usize) -> Result<(), Error> {
         self.logits = None;
         self.ahead.clear();
-        if n_past == 0 {
-            context.raw.clear(self.id);
-        } else if !context.raw.cut(self.id, n_past) {
-            return Err(Error::Rewind { n_past });
-        }
+        let is_cut = match self.checkpoints.at(n_past) {
+            _ if n_past == 0 => {
+                context.raw.clear(self.id);
+                true
+            }
+            _ if context.can_be_cut => context.raw.cut(self.id, n_past),
+            // Nothing was removed: the sequence stays as it is.
+            None => return Err(Error::Rewind { n_past }),
+            Some(state) => context.raw.cut_to(self.id, n_past, state),
+        };
+        let n_past = if is_cut { n_past } else { 0 };
         self.n_past = n_past;
         self.tokens.truncate(n_past);
-        Ok(())
+        self.checkpoints.cut(n_past);
+        if is_cut { Ok(()) } else { Err(Error::Rewind { n_past }) }
     }
 
     /// Removes drafted tokens from the context.

@@ -9,9 +9,12 @@ impl Session<'_> {
     /// Exports the state of the tokens at `range`, if `wants` is true for its size in bytes. `None` also if
     /// llama.cpp fails.
     ///
-    /// The session's tokens and logits do not change.
+    /// The session's tokens and logits do not change. A recurrent state is that after the last token, so the range must
+    /// end there if the model has one.
     pub fn state(&mut self, range: Range<usize>, wants: impl FnOnce(usize) -> bool) -> Option<Vec<u8>> {
-        let is_here = !range.is_empty() && range.end <= self.sequence.n_past;
+        let n_past = self.sequence.n_past;
+        let is_whole = self.context.can_be_cut || range.end == n_past;
+        let is_here = !range.is_empty() && range.end <= n_past && is_whole;
         is_here.then(|| self.context.raw.state(self.sequence.id, range, wants)).flatten()
     }
 
