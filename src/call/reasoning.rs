@@ -1,11 +1,11 @@
 //! Reasoning: the text between `<think>` and `</think>` before an answer.
 
 use super::{
-    Call, Result, Think, Timings,
+    Call, Observer, Result, Think, Timings,
     prompt::Prompt,
     response_format::{ResponseFormat, opening},
 };
-use crate::runtime::{Compiler, Completion, Sampler, Session, generate};
+use crate::runtime::{self, Compiler, Completion, Sampler, Session, generate};
 
 /// Start of the reasoning.
 const OPEN: &str = "<think>";
@@ -40,8 +40,8 @@ pub(super) fn reason(
     call: &Call<'_>,
     prompt: &Prompt,
     format: &ResponseFormat<'_>,
-    session: &mut Session<'_>,
-    sampler: &mut Sampler,
+    (session, sampler): (&mut Session<'_>, &mut Sampler),
+    observer: &mut dyn Observer,
 ) -> Result<Option<Reasoning>> {
     if call.settings.think != Think::On {
         return Ok(None);
@@ -51,6 +51,10 @@ pub(super) fn reason(
     let mark = compiler.mark(OPEN);
     let mut begun = limits.until_call || prompt.text.trim_end().ends_with(OPEN);
     let stops_before = |token: i32| {
+        // Whatever the token is, the text ends here.
+        if observer.is_cancelled() {
+            return true;
+        }
         let token = u32::try_from(token).ok();
         begun |= token.is_some() && token == mark;
         !begun || (token.is_some() && token == limits.call)
@@ -58,6 +62,9 @@ pub(super) fn reason(
     let (vocabulary, end) = (call.model.vocabulary(), Some(limits.end));
     let lengths = super::generate::limits(call.settings, &Timings::default());
     let completion = generate::free(session, vocabulary, sampler, lengths, end, stops_before)?;
+    if observer.is_cancelled() {
+        return Err(runtime::Error::Cancelled.into());
+    }
     let text = String::from_utf8_lossy(&completion.text);
     let answer_prefix = text.ends_with(limits.end).then_some(limits.answer_prefix);
     let text = without_marks(&text, limits.end);
