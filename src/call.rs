@@ -42,7 +42,7 @@ pub use content::RenderedPrompt;
 pub use error::{Cut, Error, Result};
 pub use generate::Reader;
 pub use load::load_options;
-pub use observer::Observer;
+pub use observer::{Observer, PartialCall};
 pub use prepare::check_tools;
 pub use prompt::tokenize_prompt;
 pub use prompt_length::{Part, Parts};

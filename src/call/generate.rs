@@ -60,6 +60,7 @@ pub(super) fn generate<'c>(
     if let Some(reasoning) = &reasoning {
         timings.add(&reasoning.completion);
         text_so_far.extend_from_slice(&reasoning.completion.tokens);
+        observer.reasoning(&reasoning.text);
         if reasoning.completion.finish != Finish::Stop {
             return Err(Error::cut_off(call, &reasoning.completion, format.name(), &timings));
         }
@@ -80,10 +81,14 @@ pub(super) fn generate<'c>(
         shown += fresh.len();
         if fresh.is_empty() { ControlFlow::Continue(()) } else { observer.text(fresh) }
     };
+    let shows_calls = observer.wants_calls() && format.is_settled(request.key_order);
     let (mut searched, mut stopped) = (0, None);
     let follow = |written: &[u8]| {
         if observer.is_cancelled() {
             return ControlFlow::Break(());
+        }
+        if shows_calls {
+            observer.calls(&format.partial_calls(written));
         }
         if request.stop.is_empty() {
             return show(observer, format.readable(written));

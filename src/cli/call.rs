@@ -2,29 +2,31 @@
 
 mod answer;
 mod ask;
-mod cached;
-mod input;
+pub mod cached;
+pub mod input;
 mod profile;
 mod settings;
 mod template;
 mod timings;
 
-pub use self::settings::draft;
+pub use self::{
+    settings::{RepackArg, dialects, draft},
+    template::{prompt_template, template_arg},
+};
 
 use self::{
     answer::{OutputArg, Stream},
     ask::Ask,
     input::conversation,
-    settings::{KeyOrderArg, RepackArg, ThinkArg, dialects, probability, settings, temperature},
-    template::template_arg,
+    settings::{KeyOrderArg, ThinkArg, probability, settings, temperature},
     timings::Start,
 };
 use super::{
     address_space::READING_BYTES,
     cache::CACHE_DIR,
     context::ContextArgs,
-    error::advice,
     exit::{self, CliError},
+    load::load,
     model_path,
     numbers::{positive, seed},
     output, progress, trial,
@@ -33,8 +35,8 @@ use edgecall::{
     Kind,
     call::{self, Call, Draft, Request, RequestFields, Settings},
     machine::Thermometer,
-    memory::{self, Repack},
-    runtime::{self, LoadOptions, Model, Trust, Vocabulary},
+    memory,
+    runtime::{self, Trust, Vocabulary},
     schema::Status,
     tools::explain,
 };
@@ -42,7 +44,7 @@ use std::{
     io::{self, Write},
     num::NonZeroUsize,
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Instant,
 };
 
@@ -261,7 +263,8 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     args.adopt(&fields);
     args.adopt_profile(&profile, &fields);
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
-    let template = template::template(&args)?;
+    let arguments = args.template_arg.iter().cloned().collect();
+    let template = prompt_template(args.chat_template.as_deref(), arguments, args.trust_content)?;
     let settings = Settings { on_prefill: progress::prefill(), ..settings(&args) };
     let request = Request {
         choice: ask.choice.clone(),
@@ -285,7 +288,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         )?)?);
     }
     let thermometer = args.timings.then(Thermometer::start);
-    let model = load(&args, path, trust, &request, &settings)?;
+    let model = load(path, (trust, args.repack.into()), &request, &settings)?;
     let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()), thermometer };
     let mut stream = Stream::default();
     let mut reader = |text: &str| match args.stream {
@@ -323,29 +326,6 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     // The answer is already printed; states may still be written to the cache.
     drop(cache);
     printed
-}
-
-/// Loads the model as its size, this machine's memory and the arguments allow.
-fn load(
-    args: &Args,
-    path: &Path,
-    trust: Trust,
-    request: &Request<'_>,
-    settings: &Settings,
-) -> anyhow::Result<Model> {
-    let repack = args.repack.into();
-    let load = LoadOptions { trust, repack: repack != Repack::Never };
-    let model = Model::load_as(path, load, |header| {
-        let (load, shortage) = call::load_options(header, trust, repack, request, settings)?;
-        if let Some(shortage) = shortage {
-            // Nobody reads a closed stderr.
-            let _ = writeln!(io::stderr(), "warning: {shortage}{}", advice(&shortage.remedies));
-        }
-        trial::check(path, header, load, &settings.session)?;
-        Ok::<_, anyhow::Error>(load)
-    })?;
-    tracing::info!(model = %path.display(), ms = model.load_time().as_millis(), "loaded");
-    Ok(model)
 }
 
 /// Prints how each keyword is handled. Tools with an unusable schema are listed too.

@@ -78,6 +78,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "api",
+        &["call", "chat", "json", "kind", "profile", "remedy", "runtime", "schema", "tools"],
+    ),
+    ("serve", &["api", "cache", "call", "files", "hash", "json", "kind", "runtime"]),
+    (
         "bench",
         &[
             "cache", "call", "chat", "files", "gguf", "hash", "http", "json", "kind", "machine", "memory",

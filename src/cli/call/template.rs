@@ -2,14 +2,22 @@
 
 use super::{
     super::exit::CliError,
-    Args,
     input::{read, text},
 };
 use edgecall::{Kind, call::PromptTemplate};
+use serde_json::{Map, Value};
+use std::path::Path;
 
-/// The chat template and its arguments.
-pub fn template(args: &Args) -> anyhow::Result<PromptTemplate> {
-    let template = match &args.chat_template {
+/// The chat template in the file at `path`, or the model's own, with its arguments.
+///
+/// # Errors
+/// A file that cannot be read, or is empty.
+pub fn prompt_template(
+    path: Option<&Path>,
+    arguments: Map<String, Value>,
+    trust_content: bool,
+) -> anyhow::Result<PromptTemplate> {
+    let template = match path {
         None => None,
         Some(path) => {
             let text = text(&read(path)?, &format!("{}: the chat template", path.display()))?;
@@ -22,12 +30,11 @@ pub fn template(args: &Args) -> anyhow::Result<PromptTemplate> {
             Some(text)
         }
     };
-    let arguments = args.template_arg.iter().cloned().collect();
-    Ok(PromptTemplate { template, arguments, trust_content: args.trust_content })
+    Ok(PromptTemplate { template, arguments, trust_content })
 }
 
 /// Parses `KEY=JSON`.
-pub fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {
+pub fn template_arg(text: &str) -> Result<(String, Value), String> {
     const FORM: &str = "expected KEY=JSON, such as date=\"today\" (with the quotes) or depth=3";
     let (key, json) = text.split_once('=').ok_or(FORM)?;
     if key.is_empty() {

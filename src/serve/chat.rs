@@ -1,0 +1,130 @@
+//! `POST /v1/chat/completions`.
+
+use super::{
+    events::{Event, Outcome},
+    routes,
+    shared::{Shared, now},
+    sse,
+    ticket::{Ticket, Waiting},
+};
+use crate::{
+    api::{ApiError, ChatBody, ChatRequest, Chunks, Result, Streaming},
+    call::openai::ChatCompletion,
+};
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::header,
+    response::Response,
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{task, time};
+
+/// Time after which a stream begins even if there is nothing to send yet, so that proxies see the answer begin. An error
+/// that shows before has a status of its own.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Answers a chat request.
+pub(super) async fn completions(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    match answer(&shared, request).await {
+        Ok(response) => {
+            shared.metrics.answered(200, "");
+            response
+        }
+        Err(error) => {
+            tracing::debug!(status = error.status, %error, "refused");
+            shared.metrics.answered(error.status, error.code.unwrap_or(error.class));
+            routes::error(&error)
+        }
+    }
+}
+
+async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Response> {
+    let defaults = shared.defaults()?.clone();
+    // Nothing is read that would be refused afterwards.
+    shared.has_place()?;
+    let bytes = read(request, shared).await?;
+    let read = task::spawn_blocking(move || {
+        let body = ChatBody::read(&bytes)?;
+        let streaming = body.streaming;
+        Ok::<_, ApiError>((ChatRequest::new(body, &defaults)?, streaming))
+    });
+    let failed = |_| ApiError::new(500, "server_error", "the request could not be read; please report it");
+    let (request, streaming) = read.await.map_err(failed)??;
+    let deadline = Instant::now() + shared.options.timeout;
+    let streams = streaming != Streaming::No;
+    let (ticket, waiting) = Ticket::new(request, shared.place()?, deadline, streams);
+    shared.send(ticket)?;
+    match streaming {
+        Streaming::No => whole(shared, waiting).await,
+        Streaming::Yes { include_usage } => streamed(shared, waiting, include_usage).await,
+    }
+}
+
+/// Reads the body within the limits on its size and its time.
+async fn read(request: Request, shared: &Shared) -> Result<Bytes> {
+    let limit = shared.options.max_body;
+    let too_long = || {
+        let message = format!("the request's body has more than {limit} bytes");
+        ApiError::new(413, "invalid_request_error", message).with_code("body_too_long")
+    };
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > limit as u64) {
+        return Err(too_long());
+    }
+    let body = Limited::new(request.into_body(), limit).collect();
+    match time::timeout(shared.options.io_timeout, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
+        Ok(Err(_)) => Err(ApiError::invalid("the request's body broke off")),
+        Err(_) => Err(ApiError::new(408, "invalid_request_error", "the request's body took too long")
+            .with_code("request_timeout")),
+    }
+}
+
+/// The error of a request whose answer was given up.
+pub(super) fn given_up() -> ApiError {
+    ApiError::new(503, "server_error", "the server ended before it could answer")
+}
+
+/// The answer as one object.
+async fn whole(shared: &Shared, mut waiting: Waiting) -> Result<Response> {
+    loop {
+        match waiting.events.recv().await {
+            Some(Event::Done(outcome)) => {
+                return Ok(routes::ok(&completion(&outcome, &shared.options.model)?));
+            }
+            Some(Event::Text(_) | Event::Reasoning(_) | Event::Call(..)) => {}
+            None => return Err(given_up()),
+        }
+    }
+}
+
+/// The object of an outcome.
+///
+/// # Errors
+/// That of a failure.
+pub(super) fn completion(outcome: &Outcome, model: &str) -> Result<ChatCompletion> {
+    match outcome {
+        Outcome::Answer(answer) => Ok(ChatCompletion::created_at(answer, model, now())),
+        Outcome::CutOff(cut) => Ok(ChatCompletion::cut_off(cut, model, now())),
+        Outcome::Failed(error) => Err(error.clone()),
+    }
+}
+
+/// The answer as a stream of chunks.
+async fn streamed(shared: &Arc<Shared>, mut waiting: Waiting, include_usage: bool) -> Result<Response> {
+    let first = match time::timeout(SILENCE, waiting.events.recv()).await {
+        Ok(None) => return Err(given_up()),
+        Ok(Some(Event::Done(Outcome::Failed(error)))) => return Err(error),
+        Ok(Some(event)) => Some(event),
+        Err(_) => None,
+    };
+    let model = shared.options.model.clone();
+    let chunks = Chunks::new(&shared.answer_id(), now().as_secs(), &model, include_usage);
+    Ok(sse::response(Body::new(sse::EventBody::new(waiting, chunks, first))))
+}
