@@ -11,6 +11,7 @@
 //! ```
 
 mod body;
+mod completion;
 mod constrain;
 mod constraint;
 mod content;
@@ -37,6 +38,7 @@ mod timings;
 mod tool_format;
 
 pub use body::RequestFields;
+pub use completion::{Continuation, continuation};
 pub use constraint::constraint;
 pub use content::RenderedPrompt;
 pub use error::{Cut, Error, Result};

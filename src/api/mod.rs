@@ -9,12 +9,14 @@
 
 mod body;
 mod chunk;
+mod completion;
 mod defaults;
 mod error;
 mod request;
 
 pub use body::{ChatBody, Streaming};
 pub use chunk::Chunks;
+pub use completion::{CompletionRequest, TextPrompt, text_completion};
 pub use defaults::Defaults;
 pub use error::{ApiError, Result};
 pub use request::ChatRequest;

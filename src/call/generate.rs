@@ -7,8 +7,9 @@ use super::{
     reasoning::{self, Reasoning},
     response_format::ResponseFormat,
 };
-use crate::runtime::{
-    self, Completion, DecodeMode, Drafter, Finish, Limits, PrefixCache, Sampler, generate,
+use crate::{
+    cache::Cache,
+    runtime::{self, Completion, DecodeMode, Drafter, Finish, Limits, PrefixCache, Sampler, generate},
 };
 use std::{
     ops::ControlFlow,
@@ -46,7 +47,8 @@ pub(super) fn generate<'c>(
     observer: &mut dyn Observer,
 ) -> Result<Generated<'c>> {
     let Call { model, settings, request, .. } = *call;
-    let mut timings = prefill(call, prompt, slot, observer)?;
+    let mut timings = prefill(slot, &prompt.tokens, settings, call.cache, observer)?;
+    timings.prompt = prompt.time;
     let (prefix, _) = slot.prefix(prompt.tokens.len(), settings)?;
     let session = prefix.session();
     let mut sampler = Sampler::new(settings.sampling);
@@ -126,20 +128,19 @@ pub(super) fn generate<'c>(
 
 /// Evaluates the prompt in the slot's context, in its fixed pieces: the logits are the same bits with and without cached
 /// states, and whatever the slot held before.
-fn prefill(
-    call: &Call<'_>,
-    prompt: &Prompt,
+pub(super) fn prefill(
     slot: &mut Slot<'_>,
+    prompt: &[i32],
+    settings: &Settings,
+    cache: Option<&Cache>,
     observer: &mut dyn Observer,
 ) -> Result<Timings> {
-    let Call { model, settings, cache, .. } = *call;
-    let n_prompt = prompt.tokens.len();
+    let (model, n_prompt) = (slot.model(), prompt.len());
     let (prefix, context) = slot.prefix(n_prompt, settings)?;
     let session = prefix.session();
     let mut timings = Timings {
         check: model.check_time(),
         load: model.load_time() - model.check_time(),
-        prompt: prompt.time,
         context,
         prompt_tokens: n_prompt,
         n_ctx: session.n_ctx(),
@@ -152,7 +153,7 @@ fn prefill(
     let opened = if states.is_some() { started.elapsed() } else { Duration::ZERO };
     let states = states.as_mut().map(|states| states as &mut dyn PrefixCache);
     let mut goes_on = || !observer.is_cancelled();
-    let evaluated = prefix.evaluate_while(&prompt.tokens, ends_turn, states, &mut goes_on)?;
+    let evaluated = prefix.evaluate_while(prompt, ends_turn, states, &mut goes_on)?;
     timings.restore = opened + evaluated.restore_time;
     timings.restored_tokens = evaluated.restored;
     timings.kept_tokens = n_prompt - evaluated.computed - evaluated.restored;

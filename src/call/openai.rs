@@ -66,7 +66,8 @@ struct PromptTokens {
 }
 
 impl Usage {
-    fn new(timings: &Timings) -> Usage {
+    /// The counts in `timings`.
+    pub fn new(timings: &Timings) -> Usage {
         let Timings { prompt_tokens, generated_tokens: completion_tokens, .. } = *timings;
         let cached_tokens = timings.restored_tokens + timings.kept_tokens;
         Usage {

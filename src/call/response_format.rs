@@ -257,7 +257,7 @@ fn takes(constraint: &mut Constraint<'_>, text: &[u8]) -> Result<bool> {
 }
 
 /// `text` without an incomplete UTF-8 character at its end.
-fn whole_characters(text: &[u8]) -> &str {
+pub(super) fn whole_characters(text: &[u8]) -> &str {
     let whole = match std::str::from_utf8(text) {
         Ok(text) => return text,
         Err(error) => error.valid_up_to(),

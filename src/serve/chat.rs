@@ -5,7 +5,7 @@ use super::{
     routes,
     shared::{Shared, now},
     sse,
-    ticket::{Ticket, Waiting},
+    ticket::{Asked, Ticket, Waiting},
 };
 use crate::{
     api::{ApiError, ChatBody, ChatRequest, Chunks, Result, Streaming},
@@ -30,7 +30,13 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// Answers a chat request.
 pub(super) async fn completions(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    match answer(&shared, request).await {
+    let answered = answer(&shared, request).await;
+    counted(&shared, answered)
+}
+
+/// Counts an answer, and makes a response of an error.
+pub(super) fn counted(shared: &Shared, answered: Result<Response>) -> Response {
+    match answered {
         Ok(response) => {
             shared.metrics.answered(200, "");
             response
@@ -55,18 +61,23 @@ async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Response> {
     });
     let failed = |_| ApiError::new(500, "server_error", "the request could not be read; please report it");
     let (request, streaming) = read.await.map_err(failed)??;
-    let deadline = Instant::now() + shared.options.timeout;
-    let streams = streaming != Streaming::No;
-    let (ticket, waiting) = Ticket::new(request, shared.place()?, deadline, streams);
-    shared.send(ticket)?;
+    let waiting = queue(shared, Asked::Chat(Box::new(request)), streaming != Streaming::No)?;
     match streaming {
         Streaming::No => whole(shared, waiting).await,
         Streaming::Yes { include_usage } => streamed(shared, waiting, include_usage).await,
     }
 }
 
+/// Puts a request into the queue.
+pub(super) fn queue(shared: &Shared, request: Asked, streams: bool) -> Result<Waiting> {
+    let deadline = Instant::now() + shared.options.timeout;
+    let (ticket, waiting) = Ticket::new(request, shared.place()?, deadline, streams);
+    shared.send(ticket)?;
+    Ok(waiting)
+}
+
 /// Reads the body within the limits on its size and its time.
-async fn read(request: Request, shared: &Shared) -> Result<Bytes> {
+pub(super) async fn read(request: Request, shared: &Shared) -> Result<Bytes> {
     let limit = shared.options.max_body;
     let too_long = || {
         let message = format!("the request's body has more than {limit} bytes");
@@ -92,12 +103,15 @@ pub(super) fn given_up() -> ApiError {
 }
 
 /// The answer as one object.
-async fn whole(shared: &Shared, mut waiting: Waiting) -> Result<Response> {
+async fn whole(shared: &Shared, waiting: Waiting) -> Result<Response> {
+    Ok(routes::ok(&completion(&outcome(waiting).await?, &shared.options.model)?))
+}
+
+/// Waits for the end of an answer.
+pub(super) async fn outcome(mut waiting: Waiting) -> Result<Outcome> {
     loop {
         match waiting.events.recv().await {
-            Some(Event::Done(outcome)) => {
-                return Ok(routes::ok(&completion(&outcome, &shared.options.model)?));
-            }
+            Some(Event::Done(outcome)) => return Ok(outcome),
             Some(Event::Text(_) | Event::Reasoning(_) | Event::Call(..)) => {}
             None => return Err(given_up()),
         }
@@ -113,6 +127,7 @@ pub(super) fn completion(outcome: &Outcome, model: &str) -> Result<ChatCompletio
         Outcome::Answer(answer) => Ok(ChatCompletion::created_at(answer, model, now())),
         Outcome::CutOff(cut) => Ok(ChatCompletion::cut_off(cut, model, now())),
         Outcome::Failed(error) => Err(error.clone()),
+        Outcome::Continuation(_) => Err(given_up()),
     }
 }
 

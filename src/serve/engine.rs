@@ -3,13 +3,13 @@
 use super::{
     events::{Event, Outcome},
     metrics::Metrics,
-    ticket::{Ticket, Work},
+    ticket::{Asked, Ticket, Work},
 };
 use crate::{
-    api::{ApiError, Defaults},
+    api::{ApiError, ChatRequest, CompletionRequest, Defaults},
     cache::Cache,
     call::{self, Call, Observer, PartialCall, Slot},
-    runtime::{self, Model},
+    runtime::{self, Model, Vocabulary},
 };
 use std::{ops::ControlFlow, sync::Arc, time::Instant};
 use tokio::sync::mpsc::{Sender, error::TrySendError};
@@ -27,6 +27,10 @@ impl<'m> Engine<'m> {
         Engine { slot: Slot::new(model), defaults: Arc::new(defaults), cache }
     }
 
+    pub(super) fn vocabulary(&self) -> Vocabulary {
+        self.slot.model().vocabulary().clone()
+    }
+
     pub(super) fn defaults(&self) -> Arc<Defaults> {
         self.defaults.clone()
     }
@@ -40,6 +44,7 @@ impl<'m> Engine<'m> {
         ticket.free();
         match &outcome {
             Some(Outcome::Answer(answer)) => metrics.called(&answer.timings, work.received),
+            Some(Outcome::Continuation(made)) => metrics.called(&made.timings, work.received),
             Some(Outcome::CutOff(cut)) => metrics.called(&cut.timings, work.received),
             Some(Outcome::Failed(_)) | None => {}
         }
@@ -52,25 +57,15 @@ impl<'m> Engine<'m> {
     /// The end of an answer; `None` if nobody waits for it.
     fn outcome(&mut self, ticket: &Ticket, work: &Work) -> Option<Outcome> {
         let mut follower = Follower { ticket, work, is_behind: false, sent: Vec::new() };
-        let request = work.request.request();
-        let call = Call {
-            model: self.slot.model(),
-            template: &work.request.template,
-            request: &request,
-            settings: &work.request.settings,
-            cache: self.cache,
+        let made = match &work.request {
+            Asked::Chat(request) => self.chat(request, &mut follower),
+            Asked::Completion(request) => match request.tokens(self.slot.model().vocabulary()) {
+                Ok(prompt) => self.completion(request, &prompt, &mut follower),
+                Err(error) => return Some(Outcome::Failed(error)),
+            },
         };
-        match call::ask_in(&mut self.slot, &call, &mut follower) {
-            Ok(answer) => {
-                let timings = &answer.timings;
-                tracing::info!(
-                    prompt_tokens = timings.prompt_tokens,
-                    cached_tokens = timings.restored_tokens + timings.kept_tokens,
-                    generated_tokens = timings.generated_tokens,
-                    "answered"
-                );
-                Some(Outcome::Answer(Box::new(answer)))
-            }
+        match made {
+            Ok(outcome) => Some(outcome),
             Err(call::Error::Runtime(runtime::Error::Cancelled)) if !follower.is_late() => {
                 tracing::info!("the client went away");
                 None
@@ -86,6 +81,29 @@ impl<'m> Engine<'m> {
                 Some(Outcome::Failed(error.into()))
             }
         }
+    }
+
+    fn chat(&mut self, request: &ChatRequest, follower: &mut Follower<'_>) -> call::Result<Outcome> {
+        let call = Call {
+            model: self.slot.model(),
+            template: &request.template,
+            request: &request.request(),
+            settings: &request.settings,
+            cache: self.cache,
+        };
+        let answer = call::ask_in(&mut self.slot, &call, follower)?;
+        Ok(Outcome::Answer(Box::new(answer)))
+    }
+
+    fn completion(
+        &mut self,
+        request: &CompletionRequest,
+        prompt: &[i32],
+        follower: &mut Follower<'_>,
+    ) -> call::Result<Outcome> {
+        let CompletionRequest { settings, stop, .. } = request;
+        let made = call::continuation(&mut self.slot, prompt, settings, stop, self.cache, follower)?;
+        Ok(Outcome::Continuation(Box::new(made)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     api::ApiError,
-    call::{Answer, Cut, PartialCall},
+    call::{Answer, Continuation, Cut, PartialCall},
 };
 
 /// Event of an answer.
@@ -23,6 +23,8 @@ pub(super) enum Outcome {
     Answer(Box<Answer>),
     /// The tokens ran out before any of it could be used.
     CutOff(Box<Cut>),
+    /// The continuation of a prompt.
+    Continuation(Box<Continuation>),
     /// None.
     Failed(ApiError),
 }

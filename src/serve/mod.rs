@@ -10,6 +10,7 @@
 //! ```
 
 mod chat;
+mod completion;
 mod connection;
 mod engine;
 mod events;
@@ -93,7 +94,7 @@ impl Server {
 
     /// Answers requests until the server is drained, then waits for the answers to be sent.
     pub fn run(self, mut engine: Engine<'_>) {
-        self.shared.ready(engine.defaults());
+        self.shared.ready(engine.defaults(), engine.vocabulary());
         while let Ok(Message::Request(request)) = self.jobs.recv() {
             engine.answer(request.ticket(), &self.shared.metrics);
         }

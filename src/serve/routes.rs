@@ -1,6 +1,6 @@
 //! Endpoints of the server.
 
-use super::{chat, guard, listener::Origin, shared::Shared};
+use super::{chat, completion, guard, listener::Origin, shared::Shared};
 use crate::{api::ApiError, json};
 use axum::{
     Extension, Router,
@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub(super) fn router(shared: Arc<Shared>, origin: Origin) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat::completions))
+        .route("/v1/completions", post(completion::completions))
+        .route("/tokenize", post(completion::tokenize))
         .route("/v1/models", get(models))
         .route("/health", get(health))
         .route("/ready", get(ready))

@@ -5,7 +5,10 @@ use super::{
     metrics::Metrics,
     ticket::{Queued, Ticket},
 };
-use crate::api::{ApiError, Defaults, Result};
+use crate::{
+    api::{ApiError, Defaults, Result},
+    runtime::Vocabulary,
+};
 use sha2::{Digest, Sha256};
 use std::{
     sync::{
@@ -34,6 +37,8 @@ pub(super) struct Shared {
     pub metrics: Metrics,
     /// Set once the model is loaded.
     defaults: OnceLock<Arc<Defaults>>,
+    /// Set before `defaults`.
+    vocabulary: OnceLock<Vocabulary>,
     jobs: mpsc::Sender<Message>,
     /// One permit for each request that waits or is answered.
     places: Arc<Semaphore>,
@@ -51,6 +56,7 @@ impl Shared {
             options,
             metrics: Metrics::new(),
             defaults: OnceLock::new(),
+            vocabulary: OnceLock::new(),
             jobs,
             draining: watch::Sender::new(false),
             is_ended: AtomicBool::new(false),
@@ -60,7 +66,8 @@ impl Shared {
     }
 
     /// Notes that the model is loaded.
-    pub fn ready(&self, defaults: Arc<Defaults>) {
+    pub fn ready(&self, defaults: Arc<Defaults>, vocabulary: Vocabulary) {
+        let _ = self.vocabulary.set(vocabulary);
         let _ = self.defaults.set(defaults);
     }
 
@@ -74,6 +81,11 @@ impl Shared {
         }
         let loading = || ApiError::new(503, "server_error", "the model is loading").after(RETRY_SECONDS);
         self.defaults.get().ok_or_else(loading)
+    }
+
+    /// The model's vocabulary; `None` while it is loading.
+    pub fn vocabulary(&self) -> Option<&Vocabulary> {
+        self.vocabulary.get()
     }
 
     /// A place among the requests that wait or are answered.

@@ -1,7 +1,7 @@
 //! A request that waits or is being answered, held from both sides: by its connection and by the thread with the model.
 
 use super::events::Event;
-use crate::api::ChatRequest;
+use crate::api::{ChatRequest, CompletionRequest};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -14,9 +14,15 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 /// Most events that wait for a client to read them; one that is further behind is given up.
 const MAX_EVENTS: usize = 1024;
 
+/// A request of either kind.
+pub(super) enum Asked {
+    Chat(Box<ChatRequest>),
+    Completion(Box<CompletionRequest>),
+}
+
 /// What a request asks of the model.
 pub(super) struct Work {
-    pub request: ChatRequest,
+    pub request: Asked,
     /// Time at which the request was read.
     pub received: Instant,
     /// Time at which the answer is no longer wanted.
@@ -43,9 +49,9 @@ pub(super) struct Waiting {
 }
 
 impl Ticket {
-    /// A ticket for `request` in `place`, with the connection's side of it.
+    /// A ticket for `request`, which was read just now, in `place`, with the connection's side of it.
     pub fn new(
-        request: ChatRequest,
+        request: Asked,
         place: OwnedSemaphorePermit,
         deadline: Instant,
         streams: bool,

@@ -303,3 +303,27 @@ fn metrics_count_what_was_answered() {
     assert!(text.contains("edgecall_tokens_total{kind=\"generated\"} 3"), "{text}");
     assert!(text.contains("edgecall_slots 1\n") && text.ends_with("# EOF\n"), "{text}");
 }
+
+#[test]
+fn a_prompt_is_gone_on_with_as_the_benchmark_asks_for_it() {
+    let serving = Serving::start(&[]);
+    let post = |path: &str, body: Value| {
+        reply(serving.send(&format!("POST {path}"), "", body.to_string().as_bytes()))
+    };
+    let prompt = "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n";
+    let tokens = post("/tokenize", json!({"content": prompt, "add_special": true, "parse_special": true})).json();
+    let ids = tokens["tokens"].as_array().unwrap();
+    assert!(ids.len() > 4 && ids.len() < prompt.len() / 2, "{tokens}");
+    let ask = |prompt: Value| {
+        let reply = post("/v1/completions", json!({"prompt": prompt, "max_tokens": 12, "stop": ["<|im_end|>"]}));
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()
+    };
+    let (by_text, by_tokens) = (ask(json!(prompt)), ask(tokens["tokens"].clone()));
+    assert_eq!(by_text["object"], "text_completion");
+    assert!(!by_text["choices"][0]["text"].as_str().unwrap().is_empty(), "{by_text}");
+    assert_eq!(by_text["choices"], by_tokens["choices"]);
+    assert_eq!(by_text["usage"]["prompt_tokens"], ids.len());
+    assert_eq!(post("/v1/completions", json!({"prompt": [1_000_000]})).error(), (400, Value::Null, json!("prompt")));
+    assert_eq!(post("/v1/completions", json!({"prompt": "x", "stream": true})).error().2, "stream");
+}
