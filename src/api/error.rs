@@ -21,6 +21,8 @@ pub struct ApiError {
     pub param: Option<String>,
     /// What is wrong, and what to do next.
     pub message: String,
+    /// Text that the model had written.
+    pub partial: Option<String>,
     /// Seconds after which the request may succeed.
     pub retry_after: Option<u32>,
 }
@@ -39,7 +41,7 @@ impl ApiError {
 
     /// An error with this status and class.
     pub fn new(status: u16, class: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError { status, class, code: None, param: None, message: message.into(), retry_after: None }
+        ApiError { status, class, code: None, param: None, message: message.into(), partial: None, retry_after: None }
     }
 
     /// The same with a code.
@@ -54,9 +56,13 @@ impl ApiError {
 
     /// OpenAI's error object.
     pub fn to_value(&self) -> Value {
-        json!({"error": {
+        let mut error = json!({
             "message": self.message, "type": self.class, "param": self.param, "code": self.code,
-        }})
+        });
+        if let Some(partial) = &self.partial {
+            error["partial"] = partial.as_str().into();
+        }
+        json!({"error": error})
     }
 
     /// The object as text.
@@ -83,7 +89,9 @@ impl From<call::Error> for ApiError {
                 ApiError::invalid(message).with_code("insufficient_memory")
             }
             call::Error::Unsatisfied { .. } | call::Error::Invalid { .. } => {
-                ApiError::new(422, "no_valid_answer", message).with_code("no_valid_answer")
+                let partial = error.partial().map(str::to_owned);
+                let error = ApiError::new(422, "no_valid_answer", message).with_code("no_valid_answer");
+                ApiError { partial, ..error }
             }
             call::Error::Tools(_) => ApiError { param: Some("tools".into()), ..ApiError::invalid(message) },
             call::Error::Chat(_) => ApiError { param: Some("messages".into()), ..ApiError::invalid(message) },

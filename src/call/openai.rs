@@ -3,6 +3,7 @@
 use super::{Answer, Cut, End, Timings};
 use crate::tools::ToolCall;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ pub struct ChatCompletion {
     model: String,
     choices: [Choice; 1],
     usage: Usage,
+    /// Not OpenAI's: why there is no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edgecall: Option<Value>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -132,7 +136,13 @@ impl ChatCompletion {
             model,
             choices: [Choice { index: 0, message, logprobs: None, finish_reason }],
             usage,
+            edgecall: None,
         }
+    }
+
+    /// The object with `note` in its field `edgecall`.
+    pub fn with_note(self, note: Value) -> ChatCompletion {
+        ChatCompletion { edgecall: Some(note), ..self }
     }
 
     /// OpenAI's `finish_reason`: `stop`, `tool_calls` or `length`.

@@ -5,6 +5,7 @@ mod ask;
 pub mod cached;
 pub mod input;
 mod profile;
+mod remote;
 mod settings;
 mod template;
 mod timings;
@@ -63,6 +64,10 @@ pub struct Args {
     #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
     #[arg(help_heading = "Input")]
     model: Option<PathBuf>,
+
+    /// Let the server at this address answer, http://HOST:PORT or unix:PATH, and load no model (or set EDGECALL_SERVER)
+    #[arg(long, value_name = "URL", help_heading = "Input")]
+    server: Option<String>,
 
     /// Ignore the profile in the model's file: the settings that a call takes from it, unless told otherwise
     #[arg(long, help_heading = "Input")]
@@ -242,6 +247,11 @@ pub struct Args {
 pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     if args.explain_tools {
         return explain_tools(&mut args);
+    }
+    if let Some(server) = remote::server(&args) {
+        output::check()?;
+        exit::leave_on_interrupt("interrupted", || ())?;
+        return remote::run(args, &server);
     }
     let file = args.model.as_deref().map(model_path::gguf).transpose()?;
     let Some(path) = &file else {

@@ -58,6 +58,10 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
         return Some(error.kind());
     }
     #[cfg(feature = "engine")]
+    if let Some(error) = cause.downcast_ref::<serve::client::ClientError>() {
+        return Some(error.kind());
+    }
+    #[cfg(feature = "engine")]
     if let Some(error) = cause.downcast_ref::<serve::KeyError>() {
         return Some(error.kind());
     }

@@ -18,6 +18,7 @@ use axum::{
     response::Response,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::json;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -125,7 +126,10 @@ pub(super) async fn outcome(mut waiting: Waiting) -> Result<Outcome> {
 pub(super) fn completion(outcome: &Outcome, model: &str) -> Result<ChatCompletion> {
     match outcome {
         Outcome::Answer(answer) => Ok(ChatCompletion::created_at(answer, model, now())),
-        Outcome::CutOff(cut) => Ok(ChatCompletion::cut_off(cut, model, now())),
+        Outcome::CutOff { cut, reason, remedy } => {
+            let note = json!({"error": reason, "remedy": remedy, "partial": cut.partial});
+            Ok(ChatCompletion::cut_off(cut, model, now()).with_note(note))
+        }
         Outcome::Failed(error) => Err(error.clone()),
         Outcome::Continuation(_) => Err(given_up()),
     }

@@ -45,7 +45,7 @@ impl<'m> Engine<'m> {
         match &outcome {
             Some(Outcome::Answer(answer)) => metrics.called(&answer.timings, work.received),
             Some(Outcome::Continuation(made)) => metrics.called(&made.timings, work.received),
-            Some(Outcome::CutOff(cut)) => metrics.called(&cut.timings, work.received),
+            Some(Outcome::CutOff { cut, .. }) => metrics.called(&cut.timings, work.received),
             Some(Outcome::Failed(_)) | None => {}
         }
         if let Some(outcome) = outcome {
@@ -71,11 +71,10 @@ impl<'m> Engine<'m> {
                 None
             }
             Err(call::Error::Runtime(runtime::Error::Cancelled)) => Some(Outcome::Failed(late())),
-            Err(
-                call::Error::Budget { cut, .. }
-                | call::Error::ContextFull { cut, .. }
-                | call::Error::Repetition { cut, .. },
-            ) => Some(Outcome::CutOff(cut)),
+            Err(error) if is_cut_off(&error) && error.cut().is_some() => {
+                let (reason, remedy) = (error.to_string(), error.remedies().into_iter().next());
+                error.cut().map(|cut| Outcome::CutOff { cut: Box::new(cut.clone()), reason, remedy })
+            }
             Err(error) => {
                 tracing::info!(%error, "refused");
                 Some(Outcome::Failed(error.into()))
@@ -105,6 +104,14 @@ impl<'m> Engine<'m> {
         let made = call::continuation(&mut self.slot, prompt, settings, stop, self.cache, follower)?;
         Ok(Outcome::Continuation(Box::new(made)))
     }
+}
+
+/// True if an answer ended before it could be used.
+fn is_cut_off(error: &call::Error) -> bool {
+    matches!(
+        error,
+        call::Error::Budget { .. } | call::Error::ContextFull { .. } | call::Error::Repetition { .. }
+    )
 }
 
 fn late() -> ApiError {

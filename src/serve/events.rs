@@ -3,6 +3,7 @@
 use crate::{
     api::ApiError,
     call::{Answer, Continuation, Cut, PartialCall},
+    remedy::Remedy,
 };
 
 /// Event of an answer.
@@ -21,8 +22,15 @@ pub(super) enum Event {
 pub(super) enum Outcome {
     /// A usable answer.
     Answer(Box<Answer>),
-    /// The tokens ran out before any of it could be used.
-    CutOff(Box<Cut>),
+    /// The tokens ran out before any of it could be used, or the model repeated itself.
+    CutOff {
+        /// What there was.
+        cut: Box<Cut>,
+        /// The reason in words.
+        reason: String,
+        /// A change that would help.
+        remedy: Option<Remedy>,
+    },
     /// The continuation of a prompt.
     Continuation(Box<Continuation>),
     /// None.

@@ -10,6 +10,7 @@
 //! ```
 
 mod chat;
+pub mod client;
 mod completion;
 mod connection;
 mod engine;

@@ -81,7 +81,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "api",
         &["call", "chat", "json", "kind", "profile", "remedy", "runtime", "schema", "tools"],
     ),
-    ("serve", &["api", "cache", "call", "files", "hash", "json", "kind", "runtime"]),
+    ("serve", &["api", "cache", "call", "files", "hash", "http", "json", "kind", "remedy", "runtime"]),
     (
         "bench",
         &[

@@ -327,3 +327,55 @@ fn a_prompt_is_gone_on_with_as_the_benchmark_asks_for_it() {
     assert_eq!(post("/v1/completions", json!({"prompt": [1_000_000]})).error(), (400, Value::Null, json!("prompt")));
     assert_eq!(post("/v1/completions", json!({"prompt": "x", "stream": true})).error().2, "stream");
 }
+
+/// The output of `edgecall call` in a folder with the example's files, without its own model if it asks a server.
+fn call(folder: &std::path::Path, arguments: &[&str]) -> std::process::Output {
+    program::edgecall()
+        .args(["call", "--tools", "tools.json", "--task", "task.txt"])
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("EDGECALL_MODEL")
+        .env_remove("EDGECALL_SERVER")
+        .env_remove("EDGECALL_API_KEY")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_call_through_a_server_prints_and_ends_as_one_with_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["tools.json", "task.txt"] {
+        fs::copy(example(name), folder.path().join(name)).unwrap();
+    }
+    let path = pocket::pocket(FileType::Q8_0);
+    let local = ["-m", path.to_str().unwrap(), "--threads", "1", "--no-cache"];
+    let socket = folder.path().join("socket");
+    let by_path = format!("unix:{}", socket.display());
+    let tcp = Serving::start(&[]);
+    let unix = Serving::of(&path, &["--unix", socket.to_str().unwrap()]);
+    let by_url = format!("http://{}/v1", tcp.address);
+    for arguments in [
+        &["Thai food in San Jose"][..],
+        &["--output", "name", "Thai food in San Jose"],
+        &["--tool-choice", "auto", "Hello!"],
+        &["--tool-choice", "none", "--max-tokens", "9", "Hello!"],
+        &["--tool-choice", "ReserveRestaurant", "--temperature", "0.7", "--seed", "3", "Thai"],
+        &["--max-tokens", "6", "Thai food in San Jose"],
+        &["--tool-choice", "Nothing", "Thai food in San Jose"],
+    ] {
+        let expected = call(folder.path(), &[&local[..], arguments].concat());
+        for server in [&by_url, &by_path] {
+            let found = call(folder.path(), &[&["--server", server][..], arguments].concat());
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            assert_eq!(text(&found.stdout), text(&expected.stdout), "{arguments:?}: {}", text(&found.stderr));
+            assert_eq!(found.status.code(), expected.status.code(), "{arguments:?}");
+            assert_eq!(text(&found.stderr), text(&expected.stderr), "{arguments:?}");
+        }
+    }
+    drop(unix);
+    let gone = call(folder.path(), &["--server", &by_path, "Hi"]);
+    assert_eq!(gone.status.code(), Some(69), "{}", String::from_utf8_lossy(&gone.stderr));
+    let useless = call(folder.path(), &["--server", &by_url, "--exact", "Hi"]);
+    assert_eq!(useless.status.code(), Some(2));
+}
