@@ -15,10 +15,7 @@ use std::{
 
 /// Asks for a long answer and returns once it is being made: the connection, at the first byte of its answer.
 fn busy(serving: &Serving) -> TcpStream {
-    // A text streams from its first token on.
-    let text = json!({"messages": [{"role": "user", "content": "Tell me a story."}], "stream": true,
-        "max_tokens": 30_000, "temperature": 2, "top_k": 400, "seed": 1});
-    let mut stream = serving.send("POST /v1/chat/completions", "", text.to_string().as_bytes());
+    let mut stream = serving.send("POST /v1/chat/completions", "", long().to_string().as_bytes());
     let mut first = [0; 1];
     stream.read_exact(&mut first).unwrap();
     stream
@@ -40,7 +37,7 @@ fn once_free(serving: &Serving, body: &Value) -> Value {
 
 #[test]
 fn a_full_queue_is_refused_and_a_client_that_goes_away_frees_its_place() {
-    let serving = Serving::start(&["--queue", "0"]);
+    let serving = Serving::start(&["--exact", "--queue", "0"]);
     let call = restaurants("Thai food in San Jose");
     let expected = serving.answer(&call)["choices"][0]["message"]["tool_calls"][0]["function"].clone();
     let first = serving.send("POST /v1/chat/completions", "", long().to_string().as_bytes());
@@ -61,7 +58,7 @@ fn a_full_queue_is_refused_and_a_client_that_goes_away_frees_its_place() {
 
 #[test]
 fn a_client_that_vanishes_in_a_stream_or_while_it_waits_frees_its_place() {
-    let serving = Serving::start(&["--queue", "1"]);
+    let serving = Serving::start(&["--exact", "--queue", "1"]);
     let hi = json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4});
     for _ in 0..3 {
         let streaming = busy(&serving);
@@ -119,7 +116,7 @@ fn a_thousand_idle_connections_keep_nobody_from_an_answer() {
 
 #[test]
 fn a_server_that_was_killed_can_be_started_on_its_port_again() {
-    let serving = Serving::start(&[]);
+    let serving = Serving::start(&["--exact"]);
     let address = serving.address.clone();
     let open = busy(&serving);
     serving.signal("-KILL");
@@ -147,7 +144,7 @@ fn a_signal_lets_running_answers_end_and_refuses_new_ones() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let serving = Serving::start(&[]);
+    let serving = Serving::start(&["--exact"]);
     let mut stream = busy(&serving);
     serving.signal("-TERM");
     // The first is noticed when no connection is accepted any more.

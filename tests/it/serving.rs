@@ -184,11 +184,19 @@ pub fn restaurants(text: &str) -> Value {
     json!({"messages": messages, "tools": tools, "tool_choice": "required"})
 }
 
-/// A request whose answer takes long, and that a stream shows at once.
+/// A request whose answer takes long where each token is decoded by itself (`--exact`), and that a stream shows piece by
+/// piece: a call with many long arguments, all of which the schema fixes.
 pub fn long() -> Value {
-    let count = json!({"type": "array", "items": {"type": "integer"}, "minItems": 3000});
+    let words = |nth: usize| (0..30).map(|word| format!("{} ", nth * 31 + word * 7)).collect::<String>();
+    let properties: serde_json::Map<String, Value> =
+        (0..20).map(|nth| (format!("part{nth}"), json!({"const": words(nth)}))).collect();
+    let required: Vec<&String> = properties.keys().collect();
+    let parameters = json!({
+        "type": "object", "properties": properties, "required": required, "additionalProperties": false,
+    });
     json!({
-        "messages": [{"role": "user", "content": "Count."}], "stream": true, "max_tokens": 30_000,
-        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": count}},
+        "messages": [{"role": "user", "content": "Count."}], "stream": true, "max_tokens": 4000,
+        "tools": [{"type": "function", "function": {"name": "count", "parameters": parameters}}],
+        "tool_choice": "required",
     })
 }
