@@ -59,7 +59,7 @@ pub use tool_format::ToolFormat;
 
 use observer::TextReader;
 
-use crate::{cache::Cache, chat::Conversation, runtime::Model, tools::ToolSet};
+use crate::{cache::Cache, chat::Conversation, kind::Kind, runtime::Model, tools::ToolSet};
 use std::{ops::ControlFlow, thread};
 
 /// Inputs of a call, which each of its steps reads.
@@ -123,6 +123,15 @@ pub fn ask_with(call: &Call<'_>, reader: &mut Reader<'_>) -> Result<Answer> {
 /// # Errors
 /// As [`ask_with`]; [`runtime::Error::Cancelled`](crate::runtime::Error::Cancelled) if the observer ends the call.
 pub fn ask_in(slot: &mut Slot<'_>, call: &Call<'_>, observer: &mut dyn Observer) -> Result<Answer> {
+    let answer = answered(slot, call, observer);
+    if matches!(&answer, Err(Error::Runtime(error)) if error.kind() == Kind::Bug) {
+        // What such a context holds is not certain.
+        slot.clear();
+    }
+    answer
+}
+
+fn answered(slot: &mut Slot<'_>, call: &Call<'_>, observer: &mut dyn Observer) -> Result<Answer> {
     thread::scope(|scope| {
         // The token trie is built while the prompt is written and evaluated.
         // Without a thread it is built when it is asked for.

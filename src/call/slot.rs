@@ -40,6 +40,11 @@ impl<'m> Slot<'m> {
         self.kept.as_mut().map_or(0, |kept| kept.prefix.session().n_ctx())
     }
 
+    /// Drops the context.
+    pub(super) fn clear(&mut self) {
+        self.kept = None;
+    }
+
     /// Drops a context that is too short for `n_prompt` tokens and an answer of `budget`, and checks that the memory holds
     /// a longer one.
     pub(super) fn check(&mut self, n_prompt: usize, settings: &super::Settings) -> Result<()> {

@@ -12,12 +12,12 @@ use crate::{
     call::openai::ChatCompletion,
 };
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::{Request, State},
     http::header,
     response::Response,
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde_json::json;
 use std::{
     sync::Arc,
@@ -28,6 +28,9 @@ use tokio::{task, time};
 /// Time after which a stream begins even if there is nothing to send yet, so that proxies see the answer begin. An error
 /// that shows before has a status of its own.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of a body that is too long, or of a refused request, that are read and dropped.
+const DROPPED_BYTES: usize = 16 << 20;
 
 /// Answers a chat request.
 pub(super) async fn completions(State(shared): State<Arc<Shared>>, request: Request) -> Response {
@@ -52,8 +55,9 @@ pub(super) fn counted(shared: &Shared, answered: Result<Response>) -> Response {
 
 async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Response> {
     let defaults = shared.defaults()?.clone();
-    // Nothing is read that would be refused afterwards.
-    shared.has_place()?;
+    if let Err(error) = shared.has_place() {
+        return Err(refuse(request, shared, error).await);
+    }
     let bytes = read(request, shared).await?;
     let read = task::spawn_blocking(move || {
         let body = ChatBody::read(&bytes)?;
@@ -78,24 +82,46 @@ pub(super) fn queue(shared: &Shared, request: Asked, streams: bool) -> Result<Wa
 }
 
 /// Reads the body within the limits on its size and its time.
-pub(super) async fn read(request: Request, shared: &Shared) -> Result<Bytes> {
+pub(super) async fn read(request: Request, shared: &Shared) -> Result<Vec<u8>> {
     let limit = shared.options.max_body;
-    let too_long = || {
-        let message = format!("the request's body has more than {limit} bytes");
-        ApiError::new(413, "invalid_request_error", message).with_code("body_too_long")
-    };
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > limit as u64) {
-        return Err(too_long());
-    }
-    let body = Limited::new(request.into_body(), limit).collect();
-    match time::timeout(shared.options.io_timeout, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
+    match time::timeout(shared.options.io_timeout, collect(request, limit)).await {
+        Ok(Ok(Some(body))) => Ok(body),
+        Ok(Ok(None)) => {
+            let message = format!("the request's body has more than {limit} bytes");
+            Err(ApiError::new(413, "invalid_request_error", message).with_code("body_too_long"))
+        }
         Ok(Err(_)) => Err(ApiError::invalid("the request's body broke off")),
         Err(_) => Err(ApiError::new(408, "invalid_request_error", "the request's body took too long")
             .with_code("request_timeout")),
     }
+}
+
+/// The body; `None` if it is longer than `limit`. Of a longer one some more is read and dropped, since a client that is
+/// still sending does not see an answer before it is done.
+async fn collect(request: Request, limit: usize) -> Result<Option<Vec<u8>>, axum::Error> {
+    let most = limit.saturating_add(DROPPED_BYTES);
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > most as u64) {
+        return Ok(None);
+    }
+    let (mut body, mut kept, mut total) = (request.into_body(), Vec::new(), 0_usize);
+    while total <= most
+        && let Some(frame) = body.frame().await
+    {
+        let Ok(data) = frame?.into_data() else { continue };
+        total = total.saturating_add(data.len());
+        if total <= limit {
+            kept.extend_from_slice(&data);
+        }
+    }
+    Ok((total <= limit).then_some(kept))
+}
+
+/// Reads and drops the body of a request that is refused, so that its client sees why.
+pub(super) async fn refuse(request: Request, shared: &Shared, error: ApiError) -> ApiError {
+    // Whatever comes of it.
+    let _ = time::timeout(shared.options.io_timeout, collect(request, 0)).await;
+    error
 }
 
 /// The error of a request whose answer was given up.

@@ -1,7 +1,7 @@
 //! `POST /v1/completions`, for prompts that the client rendered, and `POST /tokenize`, for parts of them.
 
 use super::{
-    chat::{counted, outcome, queue, read},
+    chat::{counted, outcome, queue, read, refuse},
     events::Outcome,
     routes,
     shared::{Shared, now},
@@ -26,7 +26,9 @@ pub(super) async fn completions(State(shared): State<Arc<Shared>>, request: Requ
 
 async fn answer(shared: &Shared, request: Request) -> Result<Response> {
     let defaults = shared.defaults()?.clone();
-    shared.has_place()?;
+    if let Err(error) = shared.has_place() {
+        return Err(refuse(request, shared, error).await);
+    }
     let bytes = read(request, shared).await?;
     let request = CompletionRequest::read(&bytes, &defaults)?;
     let waiting = queue(shared, Asked::Completion(Box::new(request)), false)?;

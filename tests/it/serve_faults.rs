@@ -108,7 +108,11 @@ fn half_a_body_or_a_byte_at_a_time_is_given_up_and_others_are_answered() {
 fn a_thousand_idle_connections_keep_nobody_from_an_answer() {
     let serving = Serving::start(&[]);
     // This process may be allowed fewer.
-    let idle: Vec<TcpStream> = (0..1000).map_while(|_| TcpStream::connect(&serving.address).ok()).collect();
+    let mut idle: Vec<TcpStream> =
+        (0..1000).map_while(|_| TcpStream::connect(&serving.address).ok()).collect();
+    if idle.len() < 1000 {
+        idle.truncate(idle.len().saturating_sub(100));
+    }
     assert!(idle.len() > 200, "{}", idle.len());
     let hi = json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3});
     assert_eq!(serving.chat(&hi).status, 200);
