@@ -102,7 +102,8 @@ mod tests {
         assert_eq!(read(json!({"stream": true})).unwrap().streaming, streams(false));
         let options = json!({"stream": true, "stream_options": {"include_usage": true}});
         assert_eq!(read(options).unwrap().streaming, streams(true));
-        for wrong in [json!({"stream": "yes"}), json!({"stream": true, "stream_options": 1}), json!({"model": 7})]
+        for wrong in
+            [json!({"stream": "yes"}), json!({"stream": true, "stream_options": 1}), json!({"model": 7})]
         {
             assert_eq!(read(wrong.clone()).unwrap_err().status, 400, "{wrong}");
         }

@@ -51,7 +51,10 @@ impl CompletionRequest {
                     return Err(ApiError::field("stream", "is offered for chat completions only"));
                 }
                 "skip_special_tokens" if value != false => {
-                    return Err(ApiError::field("skip_special_tokens", "must be false: they are part of the text"));
+                    return Err(ApiError::field(
+                        "skip_special_tokens",
+                        "must be false: they are part of the text",
+                    ));
                 }
                 "logprobs" => return Err(ApiError::field("logprobs", "cannot be held here; leave it out")),
                 name if names.contains(&name) => drop(known.insert(name.to_owned(), value)),
@@ -86,7 +89,9 @@ impl CompletionRequest {
         };
         let is_known = |&token: &i32| usize::try_from(token).is_ok_and(|id| id < vocabulary.n_vocab());
         match tokens.iter().find(|token| !is_known(token)) {
-            Some(token) => Err(ApiError::field("prompt", format!("has the token {token}, which the model lacks"))),
+            Some(token) => {
+                Err(ApiError::field("prompt", format!("has the token {token}, which the model lacks")))
+            }
             None if tokens.is_empty() => Err(ApiError::field("prompt", "is empty")),
             None => Ok(tokens),
         }

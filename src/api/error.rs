@@ -41,7 +41,15 @@ impl ApiError {
 
     /// An error with this status and class.
     pub fn new(status: u16, class: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError { status, class, code: None, param: None, message: message.into(), partial: None, retry_after: None }
+        ApiError {
+            status,
+            class,
+            code: None,
+            param: None,
+            message: message.into(),
+            partial: None,
+            retry_after: None,
+        }
     }
 
     /// The same with a code.

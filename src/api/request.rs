@@ -91,7 +91,8 @@ fn calling(own: Option<Value>, fields: &RequestFields, defaults: &Defaults) -> R
     let own = own.or_else(|| fields.functions.clone());
     let wants_json = fields.schema.is_some() && fields.choice.is_none();
     let gives_way = defaults.tools.is_some() && (own.is_some() || wants_json);
-    let (choice, parallel) = if gives_way { (None, None) } else { (defaults.choice.clone(), defaults.parallel) };
+    let (choice, parallel) =
+        if gives_way { (None, None) } else { (defaults.choice.clone(), defaults.parallel) };
     let are_own = own.is_some();
     let tools = match own {
         // A request without tools may have an empty list.
@@ -103,9 +104,7 @@ fn calling(own: Option<Value>, fields: &RequestFields, defaults: &Defaults) -> R
     let choice = match (&fields.choice, &tools) {
         (Some(choice), Some(_)) => choice.clone(),
         // As OpenAI documents it. Tools that the model was given by its profile are there to be called.
-        (None, Some(_)) => {
-            choice.unwrap_or(if are_own { Choice::Auto } else { Choice::Required })
-        }
+        (None, Some(_)) => choice.unwrap_or(if are_own { Choice::Auto } else { Choice::Required }),
         (Some(Choice::Required | Choice::Named(_)), None) => {
             return Err(ApiError::field("tool_choice", "asks for a call, and there are no `tools`"));
         }
@@ -127,9 +126,7 @@ fn tool_set(tools: Value) -> Result<ToolSet> {
             let name = tool.name().escape_debug();
             return Err(ApiError::field(
                 "tools",
-                format!(
-                    "has `{name}` with a schema of {bytes} bytes; up to {MAX_SCHEMA_BYTES} are accepted"
-                ),
+                format!("has `{name}` with a schema of {bytes} bytes; up to {MAX_SCHEMA_BYTES} are accepted"),
             ));
         }
     }
@@ -154,10 +151,8 @@ fn schema(fields: &RequestFields, calling: &Calling) -> Result<Option<Value>> {
     if calling.choice != Choice::None {
         return Ok(None);
     }
-    let (schema, warnings) = answer_schema(document.clone()).map_err(|error| ApiError {
-        param: Some("response_format".into()),
-        ..ApiError::from(error)
-    })?;
+    let (schema, warnings) = answer_schema(document.clone())
+        .map_err(|error| ApiError { param: Some("response_format".into()), ..ApiError::from(error) })?;
     for warning in warnings {
         tracing::debug!(warning);
     }

@@ -1,7 +1,8 @@
 //! A text that goes on from a prompt as it stands: without a template, tools and a grammar.
 
 use super::{
-    End, Observer, Result, Settings, Slot, StopStrings, Timings, generate::prefill, response_format::whole_characters,
+    End, Observer, Result, Settings, Slot, StopStrings, Timings, generate::prefill,
+    response_format::whole_characters,
 };
 use crate::{
     cache::Cache,

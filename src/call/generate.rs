@@ -117,7 +117,8 @@ pub(super) fn generate<'c>(
         completion.finish = Finish::Stop;
     }
     // What might have become a stop string.
-    if completion.finish != Finish::Dismissed && show(observer, format.readable(&completion.text)).is_break() {
+    if completion.finish != Finish::Dismissed && show(observer, format.readable(&completion.text)).is_break()
+    {
         completion.finish = Finish::Dismissed;
     }
     timings.add(&completion);

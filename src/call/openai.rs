@@ -112,14 +112,16 @@ impl ChatCompletion {
 
     /// Builds the object for an answer that was cut off before any of it could be used: no text and no call.
     pub fn cut_off(cut: &Cut, model: impl Into<String>, created: Duration) -> ChatCompletion {
-        let message = Message {
-            role: "assistant",
-            content: None,
-            reasoning_content: None,
-            tool_calls: Vec::new(),
-        };
+        let message =
+            Message { role: "assistant", content: None, reasoning_content: None, tool_calls: Vec::new() };
         let id = id(&cut.partial, created);
-        ChatCompletion::with_message(&id, created, model.into(), (message, "length"), Usage::new(&cut.timings))
+        ChatCompletion::with_message(
+            &id,
+            created,
+            model.into(),
+            (message, "length"),
+            Usage::new(&cut.timings),
+        )
     }
 
     fn with_message(

@@ -141,7 +141,8 @@ fn profile(args: &Args, path: &Path) -> anyhow::Result<Profile> {
     if let Some(path) = &args.tools {
         let name = path.display();
         let tools = json::input::parse_exact(&text(&read(path)?, &format!("{name}: the list of tools"))?);
-        let wrong = |error| CliError::with_kind(Kind::Data, format!("{name}: the tools are not valid JSON: {error}"));
+        let wrong =
+            |error| CliError::with_kind(Kind::Data, format!("{name}: the tools are not valid JSON: {error}"));
         profile.tools = Some(tools.map_err(wrong)?);
         (profile.tool_choice, profile.parallel) = (None, None);
     }

@@ -87,7 +87,9 @@ impl FromStr for Address {
         let path = uri.path().trim_end_matches('/');
         match (uri.scheme_str(), uri.authority()) {
             (Some("http"), Some(authority))
-                if matches!(path, "" | "/v1") && uri.query().is_none() && !authority.as_str().contains('@') =>
+                if matches!(path, "" | "/v1")
+                    && uri.query().is_none()
+                    && !authority.as_str().contains('@') =>
             {
                 Ok(Address::Tcp(authority.host().to_owned(), authority.port_u16().unwrap_or(HTTP_PORT)))
             }
@@ -174,7 +176,9 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>().unwrap(), expected, "{text}");
         }
-        for wrong in ["", "board:8080", "https://board", "unix:", "http://board/other", "http://me:secret@board"] {
+        for wrong in
+            ["", "board:8080", "https://board", "unix:", "http://board/other", "http://me:secret@board"]
+        {
             let error = wrong.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains("unix:PATH") && !error.contains("secret"), "{error}");
         }

@@ -38,7 +38,9 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response> {
             Ok(routes::ok(&text_completion(&made, &shared.answer_id(), now().as_secs(), model)))
         }
         Outcome::Failed(error) => Err(error),
-        Outcome::Answer(_) | Outcome::CutOff { .. } => Err(ApiError::new(500, "server_error", "no text was made")),
+        Outcome::Answer(_) | Outcome::CutOff { .. } => {
+            Err(ApiError::new(500, "server_error", "no text was made"))
+        }
     }
 }
 

@@ -94,7 +94,8 @@ fn is_loopback(host: &str) -> bool {
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
     let name = name.trim_end_matches('.');
-    let is_named = name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost");
+    let is_named =
+        name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost");
     is_named || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
@@ -104,11 +105,14 @@ fn check_key(request: &Request, shared: &Shared) -> Result<()> {
         return Ok(());
     }
     let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let key = value
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     match key {
         Some((_, key)) if keys.accepts(key.trim()) => Ok(()),
         _ => {
-            let problem = if value.is_some() { "the API key is wrong" } else { "this server needs an API key" };
+            let problem =
+                if value.is_some() { "the API key is wrong" } else { "this server needs an API key" };
             let message = format!("{problem}; send it as `Authorization: Bearer KEY`");
             Err(ApiError::new(401, "authentication_error", message).with_code("invalid_api_key"))
         }
@@ -121,11 +125,19 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_are_its_own() {
-        for own in ["127.0.0.1", "127.0.0.1:80", "localhost:8080", "LOCALHOST", "[::1]:80", "[::1]", "a.localhost:1"] {
+        for own in
+            ["127.0.0.1", "127.0.0.1:80", "localhost:8080", "LOCALHOST", "[::1]:80", "[::1]", "a.localhost:1"]
+        {
             assert!(is_loopback(own), "{own}");
         }
-        for other in ["", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1", "[::2]:80"]
-        {
+        for other in [
+            "",
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example:80",
+            "10.0.0.1",
+            "[::2]:80",
+        ] {
             assert!(!is_loopback(other), "{other}");
         }
     }

@@ -45,8 +45,18 @@ impl Metrics {
             per_token: Histogram::new(TOKEN_SECONDS),
             duration: seconds(),
         };
-        let Metrics { registry, answers, waiting, slots, busy, tokens, decodes, first_token, per_token, duration } =
-            &mut metrics;
+        let Metrics {
+            registry,
+            answers,
+            waiting,
+            slots,
+            busy,
+            tokens,
+            decodes,
+            first_token,
+            per_token,
+            duration,
+        } = &mut metrics;
         registry.register("answers", "Answers by HTTP status and error code", answers.clone());
         registry.register("requests_waiting", "Requests that wait for a slot", waiting.clone());
         registry.register("slots", "Requests that are answered at once at most", slots.clone());

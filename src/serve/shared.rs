@@ -77,7 +77,9 @@ impl Shared {
     /// A model that is still loading, or a server that is ending.
     pub fn defaults(&self) -> Result<&Arc<Defaults>> {
         if self.is_draining() {
-            return Err(ApiError::new(503, "server_error", "the server is shutting down").after(RETRY_SECONDS));
+            return Err(
+                ApiError::new(503, "server_error", "the server is shutting down").after(RETRY_SECONDS)
+            );
         }
         let loading = || ApiError::new(503, "server_error", "the model is loading").after(RETRY_SECONDS);
         self.defaults.get().ok_or_else(loading)

@@ -62,15 +62,7 @@ struct Sent {
 impl EventBody {
     pub fn new(waiting: Waiting, chunks: Chunks, first: Option<Event>) -> EventBody {
         let silence = Box::pin(sleep(KEEP_ALIVE));
-        EventBody {
-            waiting,
-            chunks,
-            first,
-            has_begun: false,
-            is_done: false,
-            sent: Sent::default(),
-            silence,
-        }
+        EventBody { waiting, chunks, first, has_begun: false, is_done: false, sent: Sent::default(), silence }
     }
 
     /// The events to send for `event`.
@@ -138,7 +130,9 @@ impl EventBody {
 
     /// What was not sent yet of `answer`; `None` if what was sent is not its beginning.
     fn rest(&mut self, answer: &Answer, out: &mut String) -> Option<()> {
-        if let Some(text) = answer.reasoning.as_deref().filter(|text| !text.is_empty() && !self.sent.reasoning) {
+        if let Some(text) =
+            answer.reasoning.as_deref().filter(|text| !text.is_empty() && !self.sent.reasoning)
+        {
             self.reasoning(text, out);
         }
         let fresh = answer.content.as_deref().unwrap_or_default().strip_prefix(&self.sent.text)?;

@@ -41,8 +41,12 @@ fn timeless(mut answers: Vec<Value>) -> Vec<Value> {
     answers
 }
 
-const TEXTS: [&str; 4] =
-    ["Thai food in San Jose", "Something cheap in Berkeley", "A table for two in Oakland", "Pizza in Fremont"];
+const TEXTS: [&str; 4] = [
+    "Thai food in San Jose",
+    "Something cheap in Berkeley",
+    "A table for two in Oakland",
+    "Pizza in Fremont",
+];
 
 /// Requests whose tools and task come from options.
 fn prompts(folder: &Path) {
@@ -89,7 +93,10 @@ fn each_line_is_answered_as_a_call_and_a_bad_one_says_why() {
     assert_eq!(response["body"]["choices"][0]["message"]["tool_calls"][0]["function"]["name"], call["name"]);
     assert_eq!(answers[3]["id"], "cut");
     assert!(answers[3]["error"]["message"].as_str().unwrap().contains("budget"), "{}", answers[3]);
-    assert_eq!((&answers[4]["id"], answers[4]["error"]["message"].as_str().unwrap().contains("`n`")), (&json!([1]), true));
+    assert_eq!(
+        (&answers[4]["id"], answers[4]["error"]["message"].as_str().unwrap().contains("`n`")),
+        (&json!([1]), true)
+    );
 }
 
 #[test]

@@ -77,10 +77,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runtime", "schema", "tools",
         ],
     ),
-    (
-        "api",
-        &["call", "chat", "json", "kind", "profile", "remedy", "runtime", "schema", "tools"],
-    ),
+    ("api", &["call", "chat", "json", "kind", "profile", "remedy", "runtime", "schema", "tools"]),
     ("serve", &["api", "cache", "call", "files", "hash", "http", "json", "kind", "remedy", "runtime"]),
     (
         "bench",

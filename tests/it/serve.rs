@@ -2,11 +2,11 @@
 
 use crate::{
     pocket, program,
-    serving::{Serving, example, request, reply, restaurants},
+    serving::{Serving, example, reply, request, restaurants},
 };
 use edgecall::convert::FileType;
 use serde_json::{Value, json};
-use std::{fs, os::unix::net::UnixStream, io::Write, process::Stdio};
+use std::{fs, io::Write, os::unix::net::UnixStream, process::Stdio};
 
 /// The message of `edgecall call` for a request body.
 fn called(body: &Value, folder: &tempfile::TempDir) -> Value {
@@ -29,7 +29,12 @@ fn gist(completion: &Value) -> Value {
     let choice = &completion["choices"][0];
     let calls = choice["message"]["tool_calls"].as_array().cloned().unwrap_or_default();
     let calls: Vec<Value> = calls.into_iter().map(|call| call["function"].clone()).collect();
-    json!([choice["message"]["content"], calls, choice["finish_reason"], completion["usage"]["completion_tokens"]])
+    json!([
+        choice["message"]["content"],
+        calls,
+        choice["finish_reason"],
+        completion["usage"]["completion_tokens"]
+    ])
 }
 
 #[test]
@@ -50,7 +55,8 @@ fn answers_are_those_of_a_call_whatever_was_asked_before() {
     warm["seed"] = json!(7);
     let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}},
         "required": ["a", "b"], "additionalProperties": false});
-    let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": true}});
+    let format =
+        json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": true}});
     let text = json!({"messages": [{"role": "developer", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "Hello!"}]}], "max_completion_tokens": 20, "stop": "zzz"});
     let json = json!({"messages": [{"role": "user", "content": "Hello!"}], "response_format": format});
@@ -83,7 +89,9 @@ fn an_answer_that_the_budget_cuts_off_has_no_half_call() {
                 let answer = reply.json();
                 let choice = &answer["choices"][0];
                 assert_eq!(choice["finish_reason"], "length", "{answer}");
-                assert!(choice["message"]["content"].is_null() && choice["message"].get("tool_calls").is_none());
+                assert!(
+                    choice["message"]["content"].is_null() && choice["message"].get("tool_calls").is_none()
+                );
                 assert!(answer["usage"]["completion_tokens"].as_u64().unwrap() >= 8);
             }
             true => {
@@ -107,17 +115,27 @@ fn what_cannot_be_answered_is_refused_with_status_code_and_field() {
         (json!({"n": 2}), 400, "n"),
         (json!({"messages": []}), 400, "messages"),
         (json!({"messages": "Hi"}), 400, "messages"),
-        (json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}), 400, "messages"),
+        (
+            json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}),
+            400,
+            "messages",
+        ),
         (json!({"presence_penalty": 1}), 400, "presence_penalty"),
         (json!({"tool_choice": "required"}), 400, "tool_choice"),
-        (json!({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "objekt"}}}]}), 400, "tools"),
+        (
+            json!({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "objekt"}}}]}),
+            400,
+            "tools",
+        ),
         (json!({"messages": [{"role": "user", "content": "word ".repeat(12_000)}]}), 400, "messages"),
     ] {
         let reply = serving.chat(&with(fields.clone()));
         let (found, _, named) = reply.error();
         assert_eq!((found, named), (status, json!(param)), "{fields}: {}", reply.body);
     }
-    for bytes in [&b""[..], b"{", b"nope", b"\xff\xfe\0", b"[1, 2]", &b"[".repeat(60_000), b"{\"messages\": null}"] {
+    for bytes in
+        [&b""[..], b"{", b"nope", b"\xff\xfe\0", b"[1, 2]", &b"[".repeat(60_000), b"{\"messages\": null}"]
+    {
         let refused = reply(serving.send("POST /v1/chat/completions", "", bytes));
         assert_eq!(refused.error().0, 400, "{}", refused.body);
     }
@@ -149,15 +167,25 @@ fn pages_of_other_origins_and_names_of_other_machines_are_refused() {
         reply(stream)
     };
     let own = format!("host: {}\r\n", serving.address);
-    assert_eq!(send("GET /v1/models", "host: evil.example\r\n").error(), (403, json!("host_not_allowed"), Value::Null));
+    assert_eq!(
+        send("GET /v1/models", "host: evil.example\r\n").error(),
+        (403, json!("host_not_allowed"), Value::Null)
+    );
     let evil = send("POST /v1/chat/completions", &format!("{own}origin: https://evil.example\r\n"));
     assert_eq!(evil.error().1, "origin_not_allowed");
     assert_eq!(evil.header("access-control-allow-origin"), None);
     let allowed = send("GET /v1/models", &format!("{own}origin: https://a.example\r\n"));
-    assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (200, Some("https://a.example")));
+    assert_eq!(
+        (allowed.status, allowed.header("access-control-allow-origin")),
+        (200, Some("https://a.example"))
+    );
     let asked = "access-control-request-headers: authorization\r\n";
-    let preflight = send("OPTIONS /v1/chat/completions", &format!("{own}origin: https://a.example\r\n{asked}"));
-    assert_eq!((preflight.status, preflight.header("access-control-allow-headers")), (204, Some("authorization")));
+    let preflight =
+        send("OPTIONS /v1/chat/completions", &format!("{own}origin: https://a.example\r\n{asked}"));
+    assert_eq!(
+        (preflight.status, preflight.header("access-control-allow-headers")),
+        (204, Some("authorization"))
+    );
 }
 
 #[test]
@@ -170,7 +198,9 @@ fn with_a_key_only_those_who_have_it_are_answered_and_it_is_never_shown() {
     let none = get("/v1/models", "");
     assert_eq!(none.error(), (401, json!("invalid_api_key"), Value::Null));
     assert_eq!(none.header("www-authenticate"), Some("Bearer"));
-    for wrong in ["Bearer sk-the-secre", "Bearer sk-the-secret2", "Basic sk-the-secret", "Bearer ", "sk-the-secret"] {
+    for wrong in
+        ["Bearer sk-the-secre", "Bearer sk-the-secret2", "Basic sk-the-secret", "Bearer ", "sk-the-secret"]
+    {
         let refused = get("/v1/models", &format!("authorization: {wrong}\r\n"));
         assert_eq!(refused.status, 401, "{wrong}");
         assert!(!refused.body.contains("the-secre"), "{}", refused.body);
@@ -214,7 +244,13 @@ fn a_profile_serves_requests_that_bring_nothing_of_their_own() {
     let written = program::edgecall()
         .arg("profile")
         .arg(&path)
-        .args([["--task".as_ref(), example("task.txt").as_os_str()], ["--tools".as_ref(), example("tools.json").as_os_str()]].concat())
+        .args(
+            [
+                ["--task".as_ref(), example("task.txt").as_os_str()],
+                ["--tools".as_ref(), example("tools.json").as_os_str()],
+            ]
+            .concat(),
+        )
         .output()
         .unwrap();
     assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
@@ -264,7 +300,8 @@ fn the_pieces_of_a_stream_are_the_answer_and_arguments_come_member_by_member() {
     let mut auto = call.clone();
     auto["tool_choice"] = json!("auto");
     let text = json!({"messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 40});
-    let stopped = json!({"messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 40, "stop": ["e"]});
+    let stopped =
+        json!({"messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 40, "stop": ["e"]});
     for (body, is_call) in [(call, true), (checked, false), (auto, false), (text, false), (stopped, false)] {
         let whole = serving.answer(&body);
         let mut body = body;
@@ -299,7 +336,10 @@ fn metrics_count_what_was_answered() {
     serving.chat(&json!({"messages": []}));
     let text = serving.get("/metrics").body;
     assert!(text.contains("edgecall_answers_total{status=\"200\",code=\"\"} 1"), "{text}");
-    assert!(text.contains("edgecall_answers_total{status=\"400\",code=\"invalid_request_error\"} 1"), "{text}");
+    assert!(
+        text.contains("edgecall_answers_total{status=\"400\",code=\"invalid_request_error\"} 1"),
+        "{text}"
+    );
     assert!(text.contains("edgecall_tokens_total{kind=\"generated\"} 3"), "{text}");
     assert!(text.contains("edgecall_slots 1\n") && text.ends_with("# EOF\n"), "{text}");
 }
@@ -311,11 +351,13 @@ fn a_prompt_is_gone_on_with_as_the_benchmark_asks_for_it() {
         reply(serving.send(&format!("POST {path}"), "", body.to_string().as_bytes()))
     };
     let prompt = "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n";
-    let tokens = post("/tokenize", json!({"content": prompt, "add_special": true, "parse_special": true})).json();
+    let tokens =
+        post("/tokenize", json!({"content": prompt, "add_special": true, "parse_special": true})).json();
     let ids = tokens["tokens"].as_array().unwrap();
     assert!(ids.len() > 4 && ids.len() < prompt.len() / 2, "{tokens}");
     let ask = |prompt: Value| {
-        let reply = post("/v1/completions", json!({"prompt": prompt, "max_tokens": 12, "stop": ["<|im_end|>"]}));
+        let reply =
+            post("/v1/completions", json!({"prompt": prompt, "max_tokens": 12, "stop": ["<|im_end|>"]}));
         assert_eq!(reply.status, 200, "{}", reply.body);
         reply.json()
     };
@@ -324,7 +366,10 @@ fn a_prompt_is_gone_on_with_as_the_benchmark_asks_for_it() {
     assert!(!by_text["choices"][0]["text"].as_str().unwrap().is_empty(), "{by_text}");
     assert_eq!(by_text["choices"], by_tokens["choices"]);
     assert_eq!(by_text["usage"]["prompt_tokens"], ids.len());
-    assert_eq!(post("/v1/completions", json!({"prompt": [1_000_000]})).error(), (400, Value::Null, json!("prompt")));
+    assert_eq!(
+        post("/v1/completions", json!({"prompt": [1_000_000]})).error(),
+        (400, Value::Null, json!("prompt"))
+    );
     assert_eq!(post("/v1/completions", json!({"prompt": "x", "stream": true})).error().2, "stream");
 }
 

@@ -73,7 +73,10 @@ fn a_client_that_vanishes_in_a_stream_or_while_it_waits_frees_its_place() {
 fn half_a_body_or_a_byte_at_a_time_is_given_up_and_others_are_answered() {
     let serving = Serving::start(&["--io-timeout", "2"]);
     let line = |bytes: usize| {
-        format!("POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\ncontent-length: {bytes}\r\n\r\n", serving.address)
+        format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\ncontent-length: {bytes}\r\n\r\n",
+            serving.address
+        )
     };
     let mut half = serving.connect();
     half.write_all(line(1000).as_bytes()).unwrap();
@@ -91,7 +94,10 @@ fn half_a_body_or_a_byte_at_a_time_is_given_up_and_others_are_answered() {
     });
     let mut no_header = serving.connect();
     no_header.write_all(b"POST /v1/chat").unwrap();
-    assert_eq!(serving.chat(&json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3})).status, 200);
+    assert_eq!(
+        serving.chat(&json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3})).status,
+        200
+    );
     for stalled in [&mut half, &mut slow] {
         let mut line = String::new();
         BufReader::new(stalled).read_line(&mut line).unwrap();
@@ -137,7 +143,10 @@ fn a_signal_lets_running_answers_end_and_refuses_new_ones() {
     let running = serving.send("POST /v1/chat/completions", "", call.to_string().as_bytes());
     let waiting = serving.send("POST /v1/chat/completions", "", call.to_string().as_bytes());
     // Both have been read when a later request on a connection of its own is answered.
-    assert_eq!(serving.chat(&json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2})).status, 200);
+    assert_eq!(
+        serving.chat(&json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2})).status,
+        200
+    );
     serving.signal("-TERM");
     for stream in [running, waiting] {
         let reply = reply(stream);

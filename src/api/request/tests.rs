@@ -57,7 +57,8 @@ fn json_takes_the_place_of_a_profiles_tools_unless_a_call_is_asked_for() {
 #[test]
 fn what_a_request_cannot_mean_is_refused_by_the_field() {
     let own = json!({"tools": [tool("f")], "response_format": {"type": "json_object"}});
-    let unknown = json!({"tools": [tool("f")], "tool_choice": {"type": "function", "function": {"name": "g"}}});
+    let unknown =
+        json!({"tools": [tool("f")], "tool_choice": {"type": "function", "function": {"name": "g"}}});
     let wide = json!({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object",
         "description": "x".repeat(MAX_SCHEMA_BYTES)}}}]});
     let system = json!({"system": "A", "messages": [{"role": "system", "content": "B"}]});

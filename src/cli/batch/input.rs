@@ -86,8 +86,7 @@ mod tests {
 
     fn lines(text: &'static str, shard: &str) -> Vec<String> {
         let shard = super::shard(shard).unwrap();
-        let mut lines =
-            Lines { reader: Box::new(text.as_bytes()), name: "stdin".into(), shard, read: 0 };
+        let mut lines = Lines { reader: Box::new(text.as_bytes()), name: "stdin".into(), shard, read: 0 };
         let mut found = Vec::new();
         while let Some(line) = lines.next().unwrap() {
             found.push(String::from_utf8(line).unwrap().trim().to_owned());

@@ -77,7 +77,8 @@ impl Line {
             let url = fields.get("url").map(|url| value(url));
             let body = match url {
                 Some(url) if url != "/v1/chat/completions" => {
-                    Err(ApiError::field("url", format!("is {url}; /v1/chat/completions can be answered")).into())
+                    Err(ApiError::field("url", format!("is {url}; /v1/chat/completions can be answered"))
+                        .into())
                 }
                 _ => Ok(body.get().to_owned()),
             };
@@ -228,11 +229,15 @@ mod tests {
 
     #[test]
     fn openais_form_is_answered_in_openais_form() {
-        let text = r#"{"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": {"messages": []}}"#;
+        let text =
+            r#"{"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": {"messages": []}}"#;
         let line = Line::read(text.as_bytes());
         let answer = line.answer(&Err(line.body().unwrap_err()), "m");
         let answer: Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!((answer["custom_id"].as_str(), answer["response"]["status_code"].as_u64()), (Some("a"), Some(400)));
+        assert_eq!(
+            (answer["custom_id"].as_str(), answer["response"]["status_code"].as_u64()),
+            (Some("a"), Some(400))
+        );
         let good = Line::read(br#"{"custom_id": "b", "body": {"messages": [], "x": 1}}"#);
         assert_eq!(good.body().unwrap(), r#"{"messages": [], "x": 1}"#);
     }

@@ -78,9 +78,11 @@ impl Output {
     pub fn write(&mut self, line: &str) -> anyhow::Result<()> {
         match self {
             Output::Stdout => Ok(output::line(&line)?),
-            Output::File { path, file, .. } => file.write_all(format!("{line}\n").as_bytes()).map_err(|error| {
-                CliError::with_kind(Kind::Io, format!("cannot write {}: {error}", path.display()))
-            }),
+            Output::File { path, file, .. } => {
+                file.write_all(format!("{line}\n").as_bytes()).map_err(|error| {
+                    CliError::with_kind(Kind::Io, format!("cannot write {}: {error}", path.display()))
+                })
+            }
         }
     }
 }

@@ -35,8 +35,10 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 /// The server to ask: that of the option, or of the environment unless a model was named by an option.
 pub fn server(args: &Args) -> Option<String> {
     let in_environment = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let names_model =
-        args.model.as_ref().is_some_and(|model| in_environment("EDGECALL_MODEL").as_deref() != Some(model.as_os_str()));
+    let names_model = args
+        .model
+        .as_ref()
+        .is_some_and(|model| in_environment("EDGECALL_MODEL").as_deref() != Some(model.as_os_str()));
     args.server.clone().or_else(|| {
         let server = in_environment(SERVER).filter(|_| !names_model)?;
         Some(server.to_string_lossy().into_owned())
@@ -58,11 +60,15 @@ pub fn run(mut args: Args, server: &str) -> anyhow::Result<()> {
     args.adopt(&fields);
     let body = body(&args, &conversation, &fields, &ask)?;
     let key = Key::from_env(&["EDGECALL_API_KEY"])?;
-    let is_local = matches!(&address, Address::Unix(_)) || server.contains("//127.") || server.contains("//localhost");
+    let is_local =
+        matches!(&address, Address::Unix(_)) || server.contains("//127.") || server.contains("//localhost");
     let key = key.filter(|key| key.is_for(false, is_local));
     let (status, bytes) = post(&address, "/v1/chat/completions", key.as_ref(), body, PATIENCE)?;
     let reply: Value = serde_json::from_slice(&bytes).map_err(|error| {
-        CliError::with_kind(Kind::Unavailable, format!("{address} answered with something else than JSON: {error}"))
+        CliError::with_kind(
+            Kind::Unavailable,
+            format!("{address} answered with something else than JSON: {error}"),
+        )
     })?;
     if status != 200 {
         return Err(refused(status, &reply));
@@ -104,7 +110,9 @@ fn check(args: &Args) -> anyhow::Result<()> {
     }
     match args.parallel.map(std::num::NonZeroUsize::get) {
         None | Some(1 | 8) => Ok(()),
-        Some(_) => Err(CliError::usage("a server makes 1 or up to 8 calls in one turn; give --parallel 1 or 8")),
+        Some(_) => {
+            Err(CliError::usage("a server makes 1 or up to 8 calls in one turn; give --parallel 1 or 8"))
+        }
     }
 }
 
@@ -124,8 +132,10 @@ fn body(
             (Choice::Named(name), _) => json!({"type": "function", "function": {"name": name}}),
             (choice, Some(names)) if *choice != Choice::None => {
                 let mode = if *choice == Choice::Auto { "auto" } else { "required" };
-                let tools: Vec<Value> =
-                    names.iter().map(|name| json!({"type": "function", "function": {"name": name}})).collect();
+                let tools: Vec<Value> = names
+                    .iter()
+                    .map(|name| json!({"type": "function", "function": {"name": name}}))
+                    .collect();
                 json!({"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}})
             }
             (Choice::Required, _) => json!("required"),
@@ -171,7 +181,9 @@ fn refused(status: u16, reply: &Value) -> anyhow::Error {
     match status {
         400..=499 if matches!(status, 400 | 404 | 405 | 413) => CliError::with_kind(Kind::Data, message),
         422 => CliError::with_kind(Kind::Negative, message),
-        401 => CliError::with_kind(Kind::Unavailable, format!("{message}; put the key into EDGECALL_API_KEY")),
+        401 => {
+            CliError::with_kind(Kind::Unavailable, format!("{message}; put the key into EDGECALL_API_KEY"))
+        }
         _ => CliError::with_kind(Kind::Unavailable, message),
     }
 }
@@ -186,7 +198,8 @@ fn read(reply: &Value) -> anyhow::Result<Answer> {
         let name = function["name"].as_str().unwrap_or_default();
         ToolCall::from_text(name, function["arguments"].as_str().unwrap_or_default())
     };
-    let calls = message["tool_calls"].as_array().into_iter().flatten().map(call).collect::<Result<Vec<_>, _>>()?;
+    let calls =
+        message["tool_calls"].as_array().into_iter().flatten().map(call).collect::<Result<Vec<_>, _>>()?;
     let content = text(&message["content"]);
     let cut_off = &reply["edgecall"];
     if let Some(problem) = cut_off["error"].as_str() {

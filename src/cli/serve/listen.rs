@@ -66,7 +66,10 @@ impl ListenArgs {
         if listeners.is_empty() {
             listeners.push(Listener::tcp(ADDRESS)?);
         }
-        if is_open && !self.no_auth && let Some(open) = listeners.iter().find(|l| l.is_open_to_the_network()) {
+        if is_open
+            && !self.no_auth
+            && let Some(open) = listeners.iter().find(|l| l.is_open_to_the_network())
+        {
             return Err(CliError::usage(format!(
                 "{} can be reached from other machines; give --api-key-file FILE, set {KEY}, or give --no-auth to let \
                  everyone use it",
