@@ -11,6 +11,7 @@
 //! ```
 
 mod body;
+mod completion;
 mod constrain;
 mod constraint;
 mod content;
@@ -18,6 +19,7 @@ mod draft_history;
 mod error;
 mod generate;
 mod load;
+mod observer;
 pub mod openai;
 mod prepare;
 mod prompt;
@@ -29,17 +31,20 @@ mod request;
 mod response_format;
 mod schema_validator;
 mod settings;
+mod slot;
 mod stop;
 mod text_tools;
 mod timings;
 mod tool_format;
 
 pub use body::RequestFields;
+pub use completion::{Continuation, continuation};
 pub use constraint::constraint;
 pub use content::RenderedPrompt;
 pub use error::{Cut, Error, Result};
 pub use generate::Reader;
 pub use load::load_options;
+pub use observer::{Observer, PartialCall};
 pub use prepare::check_tools;
 pub use prompt::tokenize_prompt;
 pub use prompt_length::{Part, Parts};
@@ -47,11 +52,14 @@ pub use prompt_template::{PromptTemplate, render_with, tokenize};
 pub use request::{Answer, Choice, End, Request};
 pub use response_format::words_in_tokens;
 pub use settings::{Draft, Settings, Think};
+pub use slot::Slot;
 pub use stop::{MOST_STOPS, StopStrings};
 pub use timings::Timings;
 pub use tool_format::ToolFormat;
 
-use crate::{cache::Cache, chat::Conversation, runtime::Model, tools::ToolSet};
+use observer::TextReader;
+
+use crate::{cache::Cache, chat::Conversation, kind::Kind, runtime::Model, tools::ToolSet};
 use std::{ops::ControlFlow, thread};
 
 /// Inputs of a call, which each of its steps reads.
@@ -106,14 +114,32 @@ pub fn ask(
 /// # Errors
 /// As [`ask`]; failures of the cache are logged and are not errors.
 pub fn ask_with(call: &Call<'_>, reader: &mut Reader<'_>) -> Result<Answer> {
+    ask_in(&mut Slot::for_one_call(call.model), call, &mut TextReader(reader))
+}
+
+/// Like [`ask_with`], in a context that is kept for later calls, with an observer. The answer is the same as in a new
+/// context. The model of the call must be that of `slot`.
+///
+/// # Errors
+/// As [`ask_with`]; [`runtime::Error::Cancelled`](crate::runtime::Error::Cancelled) if the observer ends the call.
+pub fn ask_in(slot: &mut Slot<'_>, call: &Call<'_>, observer: &mut dyn Observer) -> Result<Answer> {
+    let answer = answered(slot, call, observer);
+    if matches!(&answer, Err(Error::Runtime(error)) if error.kind() == Kind::Bug) {
+        // What such a context holds is not certain.
+        slot.clear();
+    }
+    answer
+}
+
+fn answered(slot: &mut Slot<'_>, call: &Call<'_>, observer: &mut dyn Observer) -> Result<Answer> {
     thread::scope(|scope| {
         // The token trie is built while the prompt is written and evaluated.
         // Without a thread it is built when it is asked for.
         let _ = thread::Builder::new().spawn_scoped(scope, || drop(call.model.compiler()));
         let prepared = prepare::prepare(call)?;
-        let prompt = prompt::prompt(call, &prepared)?;
+        let prompt = prompt::prompt(call, &prepared, slot)?;
         let format = constrain::constrain(call, &prompt)?;
-        let generated = generate::generate(call, &prompt, format, reader)?;
+        let generated = generate::generate(call, &prompt, format, slot, observer)?;
         read::read(call, &prompt, generated)
     })
 }

@@ -71,7 +71,11 @@ pub mod inspect;
 pub mod memory;
 
 #[cfg(feature = "engine")]
+pub mod api;
+#[cfg(feature = "engine")]
 pub mod call;
+#[cfg(feature = "engine")]
+pub mod serve;
 #[cfg(feature = "engine")]
 pub mod verify;
 #[cfg(feature = "engine")]

@@ -1,16 +1,20 @@
 //! Step 4, generate: prefill of the prompt, reasoning, and the answer under its grammar.
 
 use super::{
-    Call, Cut, Error, Result, Settings, Think, Timings,
+    Call, Cut, Error, Observer, Result, Settings, Slot, Think, Timings,
     draft_history::DraftHistory,
     prompt::Prompt,
     reasoning::{self, Reasoning},
     response_format::ResponseFormat,
 };
-use crate::runtime::{
-    self, Completion, DecodeMode, Drafter, Evaluated, Finish, Limits, Prefix, Sampler, Session, generate,
+use crate::{
+    cache::Cache,
+    runtime::{self, Completion, DecodeMode, Drafter, Finish, Limits, PrefixCache, Sampler, generate},
 };
-use std::{ops::ControlFlow, time::Instant};
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 /// Callback that receives text while it is generated, piece by piece; [`ControlFlow::Break`] ends the
 /// generation.
@@ -39,10 +43,13 @@ pub(super) fn generate<'c>(
     call: &Call<'c>,
     prompt: &Prompt,
     mut format: ResponseFormat<'c>,
-    reader: &mut Reader<'_>,
+    slot: &mut Slot<'_>,
+    observer: &mut dyn Observer,
 ) -> Result<Generated<'c>> {
     let Call { model, settings, request, .. } = *call;
-    let (mut prefix, mut timings) = prefill(call, prompt)?;
+    let mut timings = prefill(slot, &prompt.tokens, settings, call.cache, observer)?;
+    timings.prompt = prompt.time;
+    let (prefix, _) = slot.prefix(prompt.tokens.len(), settings)?;
     let session = prefix.session();
     let mut sampler = Sampler::new(settings.sampling);
 
@@ -55,13 +62,16 @@ pub(super) fn generate<'c>(
         Think::On => {
             let (dialect, is_call) = (prompt.dialect.as_deref(), format.is_call());
             let task = reasoning::Task { model, prompt: &prompt.text, dialect, is_call };
-            Some(reasoning::reason(&task, session, &mut sampler, limits(settings, &timings))?)
+            let lengths = limits(settings, &timings);
+            let is_cancelled = &mut || observer.is_cancelled();
+            Some(reasoning::reason(&task, session, &mut sampler, lengths, is_cancelled)?)
         }
         Think::Off | Think::Auto => None,
     };
     if let Some(reasoning) = &reasoning {
         timings.add(&reasoning.completion);
         text_so_far.extend_from_slice(&reasoning.completion.tokens);
+        observer.reasoning(&reasoning.text);
         if reasoning.completion.finish != Finish::Stop {
             return Err(Error::cut_off(call, &reasoning.completion, format.name(), &timings));
         }
@@ -77,20 +87,27 @@ pub(super) fn generate<'c>(
     let words = || format.words(model.vocabulary(), &prompt.text);
     let mut drafter = history.drafter(call, &text_so_far, words)?;
     let mut shown = 0;
-    let mut show = |text: &str| {
+    let mut show = |observer: &mut dyn Observer, text: &str| {
         let fresh = text.get(shown..).unwrap_or("");
         shown += fresh.len();
-        if fresh.is_empty() { ControlFlow::Continue(()) } else { reader(fresh) }
+        if fresh.is_empty() { ControlFlow::Continue(()) } else { observer.text(fresh) }
     };
+    let shows_calls = observer.wants_calls() && format.is_settled(request.key_order);
     let (mut searched, mut stopped) = (0, None);
     let follow = |written: &[u8]| {
+        if observer.is_cancelled() {
+            return ControlFlow::Break(());
+        }
+        if shows_calls {
+            observer.calls(&format.partial_calls(written));
+        }
         if request.stop.is_empty() {
-            return show(format.readable(written));
+            return show(observer, format.readable(written));
         }
         stopped = request.stop.find(format.free_text(written), &mut searched);
         match stopped {
             Some(_) => ControlFlow::Break(()),
-            None => show(request.stop.settled(format.readable(written))),
+            None => show(observer, request.stop.settled(format.readable(written))),
         }
     };
     let mode = match &mut drafter {
@@ -101,12 +118,16 @@ pub(super) fn generate<'c>(
     let limits = limits(settings, &timings);
     let completion = generate::constrained(session, &mut constraint, &mut sampler, limits, mode, follow);
     let mut completion = completion.map_err(|error| failed(error, &format, timings))?;
+    if completion.finish == Finish::Dismissed && observer.is_cancelled() {
+        return Err(runtime::Error::Cancelled.into());
+    }
     if let Some(length) = stopped {
         completion.text = format.stopped(&completion.text, length);
         completion.finish = Finish::Stop;
     }
     // What might have become a stop string.
-    if completion.finish != Finish::Dismissed && show(format.readable(&completion.text)).is_break() {
+    if completion.finish != Finish::Dismissed && show(observer, format.readable(&completion.text)).is_break()
+    {
         completion.finish = Finish::Dismissed;
     }
     timings.add(&completion);
@@ -115,18 +136,22 @@ pub(super) fn generate<'c>(
     Ok(Generated { format, reasoning, completion, may_end, timings, history, drafter })
 }
 
-/// Creates the session and evaluates the prompt in it, in its fixed pieces: the logits are the same bits with and
-/// without cached states.
-fn prefill<'c>(call: &Call<'c>, prompt: &Prompt) -> Result<(Prefix<'c>, Timings)> {
-    let Call { model, settings, cache, .. } = *call;
-    let n_prompt = prompt.tokens.len();
-    let started = Instant::now();
-    let session = Session::new(model, n_prompt, settings.max_tokens, &settings.session)?;
+/// Evaluates the prompt in the slot's context, in its fixed pieces: the logits are the same bits with and without cached
+/// states, and whatever the slot held before.
+pub(super) fn prefill(
+    slot: &mut Slot<'_>,
+    prompt: &[i32],
+    settings: &Settings,
+    cache: Option<&Cache>,
+    observer: &mut dyn Observer,
+) -> Result<Timings> {
+    let (model, n_prompt) = (slot.model(), prompt.len());
+    let (prefix, context) = slot.prefix(n_prompt, settings)?;
+    let session = prefix.session();
     let mut timings = Timings {
         check: model.check_time(),
         load: model.load_time() - model.check_time(),
-        prompt: prompt.time,
-        context: started.elapsed(),
+        context,
         prompt_tokens: n_prompt,
         undraftable: !session.can_draft(),
         n_ctx: session.n_ctx(),
@@ -134,20 +159,17 @@ fn prefill<'c>(call: &Call<'c>, prompt: &Prompt) -> Result<(Prefix<'c>, Timings)
         ..Timings::default()
     };
     let started = Instant::now();
-    let mut prefix = Prefix::new(session).with_progress(settings.on_prefill);
     let ends_turn = |token| model.vocabulary().is_eog(token);
-    let evaluated = match cache.and_then(|cache| cache.prefix_cache(model, prefix.session())) {
-        None => Evaluated { computed: prefix.evaluate(&prompt.tokens, ends_turn)?, ..Evaluated::default() },
-        Some(mut states) => {
-            let opened = started.elapsed();
-            let evaluated = prefix.evaluate_with(&prompt.tokens, ends_turn, &mut states)?;
-            Evaluated { restore_time: opened + evaluated.restore_time, ..evaluated }
-        }
-    };
-    timings.restore = evaluated.restore_time;
+    let mut states = cache.and_then(|cache| cache.prefix_cache(model, prefix.session()));
+    let opened = if states.is_some() { started.elapsed() } else { Duration::ZERO };
+    let states = states.as_mut().map(|states| states as &mut dyn PrefixCache);
+    let mut goes_on = || !observer.is_cancelled();
+    let evaluated = prefix.evaluate_while(prompt, ends_turn, states, &mut goes_on)?;
+    timings.restore = opened + evaluated.restore_time;
     timings.restored_tokens = evaluated.restored;
-    timings.prefill = started.elapsed().saturating_sub(evaluated.restore_time);
-    Ok((prefix, timings))
+    timings.kept_tokens = n_prompt - evaluated.computed - evaluated.restored;
+    timings.prefill = started.elapsed().saturating_sub(timings.restore);
+    Ok(timings)
 }
 
 /// The error of a generation that gave up, with the text that it had written.

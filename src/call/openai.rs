@@ -1,8 +1,9 @@
 //! An answer as a `chat.completion` object of OpenAI's API.
 
-use super::{Answer, End};
+use super::{Answer, Cut, End, Timings};
 use crate::tools::ToolCall;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ pub struct ChatCompletion {
     model: String,
     choices: [Choice; 1],
     usage: Usage,
+    /// Not OpenAI's: why there is no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edgecall: Option<Value>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -50,11 +54,33 @@ struct Function {
     arguments: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
-struct Usage {
+/// Token counts of an answer.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Usage {
     prompt_tokens: usize,
     completion_tokens: usize,
     total_tokens: usize,
+    prompt_tokens_details: PromptTokens,
+}
+
+/// Details of a prompt's tokens.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct PromptTokens {
+    cached_tokens: usize,
+}
+
+impl Usage {
+    /// The counts in `timings`.
+    pub fn new(timings: &Timings) -> Usage {
+        let Timings { prompt_tokens, generated_tokens: completion_tokens, .. } = *timings;
+        let cached_tokens = timings.restored_tokens + timings.kept_tokens;
+        Usage {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens: prompt_tokens + completion_tokens,
+            prompt_tokens_details: PromptTokens { cached_tokens },
+        }
+    }
 }
 
 impl ChatCompletion {
@@ -69,8 +95,6 @@ impl ChatCompletion {
     /// a conversation that holds both.
     pub fn created_at(answer: &Answer, model: impl Into<String>, created: Duration) -> ChatCompletion {
         let id = id(&answer.id, created);
-        let (prompt_tokens, completion_tokens) =
-            (answer.timings.prompt_tokens, answer.timings.generated_tokens);
         let message = Message {
             role: "assistant",
             content: answer.content.clone(),
@@ -82,18 +106,55 @@ impl ChatCompletion {
             End::Complete if !answer.calls.is_empty() => "tool_calls",
             End::Complete => "stop",
         };
+        let usage = Usage::new(&answer.timings);
+        ChatCompletion::with_message(&id, created, model.into(), (message, finish_reason), usage)
+    }
+
+    /// Builds the object for an answer that was cut off before any of it could be used: no text and no call.
+    pub fn cut_off(cut: &Cut, model: impl Into<String>, created: Duration) -> ChatCompletion {
+        let message =
+            Message { role: "assistant", content: None, reasoning_content: None, tool_calls: Vec::new() };
+        let id = id(&cut.partial, created);
+        ChatCompletion::with_message(
+            &id,
+            created,
+            model.into(),
+            (message, "length"),
+            Usage::new(&cut.timings),
+        )
+    }
+
+    fn with_message(
+        id: &str,
+        created: Duration,
+        model: String,
+        (message, finish_reason): (Message, &'static str),
+        usage: Usage,
+    ) -> ChatCompletion {
         ChatCompletion {
             id: format!("chatcmpl-{id}"),
             object: "chat.completion",
             created: created.as_secs(),
-            model: model.into(),
+            model,
             choices: [Choice { index: 0, message, logprobs: None, finish_reason }],
-            usage: Usage {
-                prompt_tokens,
-                completion_tokens,
-                total_tokens: prompt_tokens + completion_tokens,
-            },
+            usage,
+            edgecall: None,
         }
+    }
+
+    /// The object with `note` in its field `edgecall`.
+    pub fn with_note(self, note: Value) -> ChatCompletion {
+        ChatCompletion { edgecall: Some(note), ..self }
+    }
+
+    /// OpenAI's `finish_reason`: `stop`, `tool_calls` or `length`.
+    pub fn finish_reason(&self) -> &'static str {
+        self.choices[0].finish_reason
+    }
+
+    /// Token counts.
+    pub fn usage(&self) -> Usage {
+        self.usage
     }
 }
 
@@ -113,7 +174,7 @@ fn entry(answer: &str, nth: usize, call: &ToolCall) -> Call {
 
 /// Call ids are nine letters and digits: Mistral's templates accept no others in a history, and the rest do
 /// too.
-fn call_id(answer: &str, nth: usize) -> String {
+pub(crate) fn call_id(answer: &str, nth: usize) -> String {
     const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     let hash = Sha256::digest(format!("{answer} {nth}"));
     hash[..9].iter().map(|byte| char::from(DIGITS[usize::from(*byte) % DIGITS.len()])).collect()

@@ -1,6 +1,6 @@
 //! Step 2, prompt: conversation and tools -> the tokens of a prompt that fits the context, whose context fits the memory.
 
-use super::{Call, RenderedPrompt, Result, load, prepare::Prepared, prompt_length, prompt_template};
+use super::{Call, RenderedPrompt, Result, Slot, prepare::Prepared, prompt_length, prompt_template};
 use crate::{dialect::Dialect, runtime::Model};
 use std::{sync::Arc, time::Duration};
 
@@ -17,14 +17,14 @@ pub(super) struct Prompt {
 }
 
 /// Renders and tokenizes the prompt, and checks that it fits.
-pub(super) fn prompt(call: &Call<'_>, prepared: &Prepared) -> Result<Prompt> {
+pub(super) fn prompt(call: &Call<'_>, prepared: &Prepared, slot: &mut Slot<'_>) -> Result<Prompt> {
     let Call { model, request, settings, .. } = *call;
     let tool_format = prepared.tool_format.as_ref();
     let text = call.template.render(model.vocabulary(), request, tool_format, settings.think)?;
     prompt_length::check_bytes(model, text.len(), &settings.session)?;
     let tokens = text.tokenize(model.vocabulary())?;
     prompt_length::check_tokens(model, request, tokens.len(), &settings.session)?;
-    load::check_memory(model, tokens.len(), settings)?;
+    slot.check(tokens.len(), settings)?;
     let dialect = tool_format.map(|format| format.dialect.clone());
     Ok(Prompt { text, tokens, dialect, time: prepared.started.elapsed() })
 }

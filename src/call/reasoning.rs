@@ -3,7 +3,7 @@
 use super::Result;
 use crate::{
     dialect::Dialect,
-    runtime::{Compiler, Completion, Limits, Model, Sampler, Session, generate},
+    runtime::{self, Compiler, Completion, Limits, Model, Sampler, Session, generate},
 };
 
 /// Start of the reasoning.
@@ -46,27 +46,35 @@ struct ReasoningLimits {
     until_call: bool,
 }
 
-/// Generates the reasoning after the prompt in `session`; it may be empty.
+/// Generates the reasoning after the prompt in `session`; it may be empty. `is_cancelled` is asked before each token.
 ///
 /// # Errors
-/// Errors of the runtime.
+/// [`runtime::Error::Cancelled`], and other errors of the runtime.
 pub fn reason(
     task: &Task<'_>,
     session: &mut Session<'_>,
     sampler: &mut Sampler,
     lengths: Limits,
+    is_cancelled: &mut dyn FnMut() -> bool,
 ) -> Result<Reasoning> {
     let compiler = task.model.compiler()?;
     let limits = ReasoningLimits::new(task, compiler);
     let mark = compiler.mark(OPEN);
     let mut begun = limits.until_call || task.prompt.trim_end().ends_with(OPEN);
     let stops_before = |token: i32| {
+        // Whatever the token is, the text ends here.
+        if is_cancelled() {
+            return true;
+        }
         let token = u32::try_from(token).ok();
         begun |= token.is_some() && token == mark;
         !begun || (token.is_some() && token == limits.call)
     };
     let (vocabulary, end) = (task.model.vocabulary(), Some(limits.end.as_str()));
     let completion = generate::free(session, vocabulary, sampler, lengths, end, stops_before)?;
+    if is_cancelled() {
+        return Err(runtime::Error::Cancelled.into());
+    }
     let text = String::from_utf8_lossy(&completion.text);
     let answer_prefix = text.ends_with(&limits.end).then_some(limits.answer_prefix);
     let text = without_marks(&text, &limits.end);

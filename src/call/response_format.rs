@@ -1,6 +1,6 @@
 //! The kind of an answer (tool calls, text or JSON), with its grammar and its parser.
 
-use super::{Choice, Request, Result, constraint::constraint};
+use super::{Choice, PartialCall, Request, Result, constraint::constraint};
 use crate::{
     dialect::{
         Dialect,
@@ -9,6 +9,7 @@ use crate::{
         words::tool_words,
     },
     runtime::{Compiler, Constraint, Vocabulary, constraint::Fixed},
+    schema::{KeyOrder, Status, notation::Notation},
     tools::{
         self, ToolCall, ToolSet,
         arguments::AnswerSchema,
@@ -120,13 +121,61 @@ impl<'r> ResponseFormat<'r> {
         written[..(self.prefix.len() + length).min(written.len())].to_vec()
     }
 
-    /// The part of `written` that can be streamed to a reader: none of calls and JSON, which are useless before
-    /// they are complete.
+    /// The part of `written` that can be streamed to a reader: text. White space around a text that calls may follow is
+    /// not part of it, and neither is what may begin a call.
     pub fn readable<'w>(&self, written: &'w [u8]) -> &'w str {
-        match self.kind {
+        match &self.kind {
             Kind::Text { .. } => self.free_text(written),
+            Kind::Calls { dialect, or_text: true, .. } => {
+                let text = self.free_text(written).trim_start();
+                let mark = opening(*dialect).unwrap_or_default();
+                let begun = (1..=mark.len()).rev().find_map(|length| text.strip_suffix(mark.get(..length)?));
+                begun.unwrap_or(text).trim_end()
+            }
             _ => "",
         }
+    }
+
+    /// True if no value of a call can be taken back: the grammar alone enforces the schemas of all tools.
+    pub fn is_settled(&self, key_order: KeyOrder) -> bool {
+        let Kind::Calls { tools, dialect, .. } = &self.kind else { return false };
+        // In other notations the type of a value may depend on all of its text.
+        dialect.notation().is_ok_and(|notation| notation == Notation::default()) && tools.iter().all(|tool| {
+            tool.compiled(key_order).is_ok_and(|compiled| compiled.report.status() == Status::Enforced)
+        })
+    }
+
+    /// The calls in `written`, each up to its last complete member.
+    pub fn partial_calls(&self, written: &[u8]) -> Vec<PartialCall> {
+        let Kind::Calls { turn, dialect, tools, .. } = &self.kind else { return Vec::new() };
+        let read = |text: &str| {
+            let (_, calls) = turn.split(text);
+            calls.iter().map_while(|call| dialect.read_call_with(call, Some(tools)).ok()).collect::<Vec<_>>()
+        };
+        let written = whole_characters(written);
+        let partial = |call: &ToolCall, arguments: &str| PartialCall {
+            name: call.name().to_owned(),
+            arguments: arguments.to_owned(),
+        };
+        let whole = read(written);
+        let mut calls: Vec<PartialCall> =
+            whole.iter().map(|call| partial(call, call.arguments_text())).collect();
+        let endings = turn.endings(written.as_bytes());
+        let closed = endings.first().and_then(|ending| std::str::from_utf8(ending).ok()).map(read);
+        match closed.unwrap_or_default().get(whole.len()) {
+            // The brace that closes it was not written.
+            Some(call) => {
+                let arguments = call.arguments_text();
+                calls.push(partial(call, arguments.strip_suffix('}').unwrap_or_default()));
+            }
+            None => {
+                let (_, begun) = turn.split(written);
+                if let (true, Some(name)) = (begun.len() > whole.len(), turn.tool(written.as_bytes())) {
+                    calls.push(PartialCall { name: name.to_owned(), arguments: String::new() });
+                }
+            }
+        }
+        calls
     }
 
     /// The usable answer in one that was cut off, if there is one. `may_end`: the grammar accepts `written` as
@@ -209,7 +258,7 @@ fn takes(constraint: &mut Constraint<'_>, text: &[u8]) -> Result<bool> {
 }
 
 /// `text` without an incomplete UTF-8 character at its end.
-fn whole_characters(text: &[u8]) -> &str {
+pub(super) fn whole_characters(text: &[u8]) -> &str {
     let whole = match std::str::from_utf8(text) {
         Ok(text) => return text,
         Err(error) => error.valid_up_to(),

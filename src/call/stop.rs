@@ -30,6 +30,11 @@ impl StopStrings {
         self.0.is_empty()
     }
 
+    /// The strings.
+    pub fn strings(&self) -> &[String] {
+        &self.0
+    }
+
     /// Offset of the first of them in `text`, of which the first `searched` bytes hold none; `searched` is set to the
     /// length of `text` if there is none.
     pub(super) fn find(&self, text: &str, searched: &mut usize) -> Option<usize> {

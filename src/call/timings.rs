@@ -29,6 +29,8 @@ pub struct Timings {
     pub prompt_tokens: usize,
     /// Prompt tokens whose state was restored.
     pub restored_tokens: usize,
+    /// Prompt tokens that an earlier call left in the context.
+    pub kept_tokens: usize,
     /// Tokens generated, reasoning included.
     pub generated_tokens: usize,
     /// The decode steps that they took.

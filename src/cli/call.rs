@@ -2,29 +2,33 @@
 
 mod answer;
 mod ask;
-mod cached;
-mod input;
+pub mod cached;
+pub mod input;
 mod profile;
+mod remote;
 mod settings;
 mod template;
 mod timings;
 
-pub use self::settings::{ThinkArg, draft, temperature};
+pub use self::{
+    settings::{RepackArg, ThinkArg, dialect, draft, temperature},
+    template::{prompt_template, template_arg},
+};
 
 use self::{
     answer::{OutputArg, Stream},
     ask::Ask,
     input::conversation,
-    settings::{KeyOrderArg, RepackArg, dialect, probability, settings},
-    template::{SayLost, note_lost, template_arg},
+    settings::{KeyOrderArg, probability, settings},
+    template::{SayLost, note_lost},
     timings::Start,
 };
 use super::{
     address_space::READING_BYTES,
     cache::CACHE_DIR,
     context::ContextArgs,
-    error::advice,
     exit::{self, CliError},
+    load::load,
     model_path,
     numbers::{positive, seed},
     output, progress, trial,
@@ -35,8 +39,8 @@ use edgecall::{
     call::{self, Call, Draft, Request, RequestFields, Settings},
     dialect::{self, Wanted},
     machine::Thermometer,
-    memory::{self, Repack},
-    runtime::{self, LoadOptions, Model, Trust, Vocabulary},
+    memory,
+    runtime::{self, Trust, Vocabulary},
     schema::{Status, notation::Notation},
     tools::explain,
 };
@@ -44,7 +48,7 @@ use std::{
     io::{self, Write},
     num::NonZeroUsize,
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Instant,
 };
 
@@ -63,6 +67,10 @@ pub struct Args {
     #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
     #[arg(help_heading = "Input")]
     model: Option<PathBuf>,
+
+    /// Let the server at this address answer, http://HOST:PORT or unix:PATH, and load no model (or set EDGECALL_SERVER)
+    #[arg(long, value_name = "URL", help_heading = "Input")]
+    server: Option<String>,
 
     /// Ignore the profile in the model's file: the settings that a call takes from it, unless told otherwise
     #[arg(long, help_heading = "Input")]
@@ -248,6 +256,11 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     if args.explain_tools {
         return explain_tools(&mut args);
     }
+    if let Some(server) = remote::server(&args) {
+        output::check()?;
+        exit::leave_on_interrupt("interrupted", || ())?;
+        return remote::run(args, &server);
+    }
     let file = args.model.as_deref().map(model_path::gguf).transpose()?;
     let Some(path) = &file else {
         return Err(CliError::usage("there is no model; give -m MODEL.gguf, or set EDGECALL_MODEL"));
@@ -306,7 +319,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     let thermometer = args.timings.then(Thermometer::start);
     let (cache, cache_problem) =
         cached::cache(args.cache_dir.clone(), args.no_cache, args.no_history, args.cache_read_rate);
-    let model = load(&args, (path, trust), &request, &settings, cache.as_ref())?;
+    let model = load(path, (trust, args.repack.into()), &request, &settings, cache.as_ref())?;
     let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()), thermometer };
     note_lost(&template, model.vocabulary(), &request)?;
     let mut stream = Stream::default();
@@ -343,29 +356,6 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     // The answer is already printed; states may still be written to the cache.
     drop(cache);
     printed
-}
-
-/// Loads the model as its size, this machine's memory and the arguments allow.
-fn load(
-    args: &Args,
-    (path, trust): (&Path, Trust),
-    request: &Request<'_>,
-    settings: &Settings,
-    cache: Option<&Cache>,
-) -> anyhow::Result<Model> {
-    let repack = args.repack.into();
-    let load = LoadOptions { trust, repack: repack != Repack::Never };
-    let model = Model::load_as(path, load, |header| {
-        let (load, shortage) = call::load_options(header, trust, repack, request, settings)?;
-        if let Some(shortage) = shortage {
-            // Nobody reads a closed stderr.
-            let _ = writeln!(io::stderr(), "warning: {shortage}{}", advice(&shortage.remedies));
-        }
-        trial::check(path, header, load, &settings.session, cache)?;
-        Ok::<_, anyhow::Error>(load)
-    })?;
-    tracing::info!(model = %path.display(), ms = model.load_time().as_millis(), "loaded");
-    Ok(model)
 }
 
 /// Prints how each keyword is handled. Tools with an unusable schema are listed too.

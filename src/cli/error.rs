@@ -5,7 +5,7 @@ use edgecall::{
     hub, inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
-use edgecall::{cache, call, runtime, verify, witness};
+use edgecall::{cache, call, runtime, serve, verify, witness};
 use std::{
     error::Error,
     fmt, io,
@@ -53,6 +53,18 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
         adapter, bench, bundle, chat, checkpoint, convert, dialect, gguf, http, hub, inspect, profile, rewrite,
         schema, tools
     );
+    #[cfg(feature = "engine")]
+    if let Some(error) = cause.downcast_ref::<serve::ListenError>() {
+        return Some(error.kind());
+    }
+    #[cfg(feature = "engine")]
+    if let Some(error) = cause.downcast_ref::<serve::client::ClientError>() {
+        return Some(error.kind());
+    }
+    #[cfg(feature = "engine")]
+    if let Some(error) = cause.downcast_ref::<serve::KeyError>() {
+        return Some(error.kind());
+    }
     if cause.is::<AddressSpaceError>() {
         return Some(Kind::Unavailable);
     }

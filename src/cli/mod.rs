@@ -2,6 +2,8 @@
 
 #[cfg(feature = "engine")]
 mod address_space;
+#[cfg(feature = "engine")]
+mod batch;
 mod bench;
 #[cfg(feature = "engine")]
 mod cache;
@@ -16,7 +18,11 @@ mod doctor;
 mod error;
 mod exit;
 mod inspect;
+#[cfg(feature = "engine")]
+mod load;
 mod man;
+#[cfg(feature = "engine")]
+mod model_args;
 mod model_path;
 mod numbers;
 mod output;
@@ -26,6 +32,8 @@ mod profile_args;
 #[cfg(feature = "engine")]
 mod progress;
 mod pull;
+#[cfg(feature = "engine")]
+mod serve;
 #[cfg(feature = "engine")]
 mod trial;
 #[cfg(feature = "engine")]
@@ -73,6 +81,12 @@ enum Command {
     #[cfg(feature = "engine")]
     /// Let a model answer a prompt with a tool call
     Call(Box<call::Args>),
+    #[cfg(feature = "engine")]
+    /// Let a model answer the requests in a file, one a line
+    Batch(Box<batch::Args>),
+    #[cfg(feature = "engine")]
+    /// Serve a model over HTTP, as OpenAI's API
+    Serve(Box<serve::Args>),
     /// Compare models, such as quantisations of one, on a tool-calling data set
     Bench(bench::Args),
     #[cfg(feature = "engine")]
@@ -112,6 +126,10 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         #[cfg(feature = "engine")]
         Command::Call(args) => call::run(*args, started),
+        #[cfg(feature = "engine")]
+        Command::Batch(args) => batch::run(*args),
+        #[cfg(feature = "engine")]
+        Command::Serve(args) => serve::run(*args),
         Command::Bench(args) => bench::run(args),
         #[cfg(feature = "engine")]
         Command::Cache(args) => cache::run(args),

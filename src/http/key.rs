@@ -56,7 +56,7 @@ impl Key {
     }
 
     /// Value of the authorization header.
-    pub(super) fn bearer(&self) -> String {
+    pub(crate) fn bearer(&self) -> String {
         format!("Bearer {}", self.secret)
     }
 

@@ -109,6 +109,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The caller no longer wants the answer.
+    #[error("the answer is no longer wanted")]
+    Cancelled,
     /// The prompt fills the context, with no token left for the answer.
     #[error(
         "the prompt has {n_prompt} tokens and the context {n_ctx} (the model takes up to {n_ctx_train}); \
@@ -225,6 +228,7 @@ impl Error {
             Error::Unsatisfied { .. } | Error::Rewind { .. } => Kind::Negative,
             Error::Cpu { .. } | Error::Context { .. } | Error::Stack { .. } => Kind::Unavailable,
             Error::Open { .. } => Kind::NoInput,
+            Error::Cancelled => Kind::Interrupted,
             Error::Kernels { .. }
             | Error::ContextTooLong { .. }
             | Error::Threads { .. }

@@ -71,6 +71,11 @@ impl<'m> Prefix<'m> {
         Prefix { progress, ..self }
     }
 
+    /// Sets that callback, or none.
+    pub fn set_progress(&mut self, progress: Option<fn(usize, usize)>) {
+        self.progress = progress;
+    }
+
     /// The session, to read logits from and to generate in.
     pub fn session(&mut self) -> &mut Session<'m> {
         &mut self.session
@@ -81,7 +86,7 @@ impl<'m> Prefix<'m> {
     /// # Errors
     /// Errors of [`Session::append`].
     pub fn evaluate(&mut self, prompt: &[i32], ends_turn: impl Fn(i32) -> bool) -> Result<usize, Error> {
-        Ok(self.run(prompt, ends_turn, None)?.computed)
+        Ok(self.run(prompt, ends_turn, None, &mut || true)?.computed)
     }
 
     /// Evaluates `prompt` with the states on `cache`, and adds the missing ones of pieces that other prompts
@@ -95,7 +100,22 @@ impl<'m> Prefix<'m> {
         ends_turn: impl Fn(i32) -> bool,
         cache: &mut dyn PrefixCache,
     ) -> Result<Evaluated, Error> {
-        self.run(prompt, ends_turn, Some(cache))
+        self.run(prompt, ends_turn, Some(cache), &mut || true)
+    }
+
+    /// Evaluates `prompt` like [`Prefix::evaluate_with`], or like [`Prefix::evaluate`] without a cache, as long as
+    /// `goes_on` is true, which is asked before each piece. What was computed until then is kept.
+    ///
+    /// # Errors
+    /// As [`Prefix::evaluate`]; [`Error::Cancelled`] if `goes_on` is false.
+    pub fn evaluate_while(
+        &mut self,
+        prompt: &[i32],
+        ends_turn: impl Fn(i32) -> bool,
+        cache: Option<&mut dyn PrefixCache>,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Evaluated, Error> {
+        self.run(prompt, ends_turn, cache, goes_on)
     }
 
     fn run(
@@ -103,6 +123,7 @@ impl<'m> Prefix<'m> {
         prompt: &[i32],
         ends_turn: impl Fn(i32) -> bool,
         mut cache: Option<&mut dyn PrefixCache>,
+        goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<Evaluated, Error> {
         let ends = piece_ends(prompt, &ends_turn);
         let common = self.held.iter().zip(prompt).take_while(|(a, b)| a == b).count();
@@ -139,6 +160,10 @@ impl<'m> Prefix<'m> {
         let before = start;
         let asked_once = prompt.iter().rposition(|&token| ends_turn(token)).unwrap_or(prompt.len());
         for end in ends.into_iter().skip_while(|&end| end <= before) {
+            if !goes_on() {
+                self.held.extend_from_slice(&prompt[..start]);
+                return Err(Error::Cancelled);
+            }
             let began = Instant::now();
             self.show_progress(start, prompt.len());
             let piece = start..end;

@@ -25,7 +25,7 @@ const CONTEXT_STEP: usize = 256;
 const NOISE: f32 = 0.1;
 
 /// Options of a session.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Context length in tokens; `None` is what the prompt and the budget need.
     pub n_ctx: Option<NonZeroUsize>,

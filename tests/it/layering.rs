@@ -81,6 +81,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runtime", "schema", "tools",
         ],
     ),
+    ("api", &["call", "chat", "json", "kind", "profile", "remedy", "runtime", "schema", "tools"]),
+    ("serve", &["api", "cache", "call", "files", "hash", "http", "json", "kind", "remedy", "runtime"]),
     (
         "bench",
         &[

@@ -9,6 +9,9 @@ mod as_saved;
 /// Wrong input of `call` is refused with its place, an exit code and an empty stdout.
 #[cfg(feature = "engine")]
 mod bad_input;
+/// A batch answers each line as a call does, and goes on after a kill.
+#[cfg(feature = "engine")]
+mod batch;
 /// Benchmark scores, cases and prompts equal the published ones.
 mod benchmark;
 /// `bench` works in pipes: stdin, a closed stdout, JSON for programs.
@@ -152,6 +155,12 @@ mod scripts;
 /// A value that fails its validation is taken back and replaced.
 #[cfg(feature = "engine")]
 mod search;
+/// A server answers as a call does, and refuses by name what it cannot do.
+#[cfg(feature = "engine")]
+mod serve;
+/// Clients of a server that break off, stall or flood harm nobody else.
+#[cfg(feature = "engine")]
+mod serve_faults;
 /// No model file ends the command by a signal.
 #[cfg(feature = "engine")]
 mod signals;
@@ -189,6 +198,9 @@ mod program;
 /// A local HTTP server that answers as a test tells it to.
 #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "tests with models use the rest"))]
 mod server;
+/// A running server and its clients.
+#[cfg(feature = "engine")]
+mod serving;
 /// Reference data beside the repository.
 mod shared;
 /// The models behind the witnesses.

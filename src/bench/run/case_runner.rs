@@ -225,7 +225,7 @@ impl<'m> CaseRunner<'m> {
         }
         let prompt = &self.prompts[case].text;
         let task = reasoning::Task { model, prompt, dialect: Some(&self.dialect), is_call: true };
-        let reasoned = reasoning::reason(&task, self.prefix.session(), &mut sampler, limits)?;
+        let reasoned = reasoning::reason(&task, self.prefix.session(), &mut sampler, limits, &mut || false)?;
         let Reasoning { completion: thought, answer_prefix, .. } = reasoned;
         if thought.finish != Finish::Stop {
             return Ok(thought);

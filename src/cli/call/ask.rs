@@ -95,7 +95,8 @@ impl Ask {
                  --tool-choice none asks for text",
             ));
         }
-        if !calls && matches!(args.output, OutputArg::Arguments | OutputArg::Name) {
+        // A server's model may have tools of its own.
+        if !calls && args.server.is_none() && matches!(args.output, OutputArg::Arguments | OutputArg::Name) {
             return Err(CliError::usage("there will be no call to print a part of; give --tools TOOLS.json"));
         }
         if !calls && (args.close_at_budget || args.parallel.is_some_and(|calls| calls.get() > 1)) {

@@ -13,11 +13,32 @@ use edgecall::{
     runtime::{Trust, Vocabulary},
     tools::ToolSet,
 };
-use std::io::{self, Write};
+use serde_json::{Map, Value};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
-/// The chat template and its arguments.
+/// The chat template of a call, its arguments, and what is done about what it does not show.
+///
+/// # Errors
+/// As [`prompt_template`].
 pub fn template(args: &Args) -> anyhow::Result<PromptTemplate> {
-    let template = match &args.chat_template {
+    let arguments = args.template_arg.iter().cloned().collect();
+    let template = prompt_template(args.chat_template.as_deref(), arguments, args.trust_content)?;
+    Ok(PromptTemplate { says_lost: args.tools_in_description == SayLost::Auto, ..template })
+}
+
+/// The chat template in the file at `path`, or the model's own, with its arguments.
+///
+/// # Errors
+/// A file that cannot be read, or is empty.
+pub fn prompt_template(
+    path: Option<&Path>,
+    arguments: Map<String, Value>,
+    trust_content: bool,
+) -> anyhow::Result<PromptTemplate> {
+    let template = match path {
         None => None,
         Some(path) => {
             let text = text(&read(path)?, &format!("{}: the chat template", path.display()))?;
@@ -30,9 +51,7 @@ pub fn template(args: &Args) -> anyhow::Result<PromptTemplate> {
             Some(text)
         }
     };
-    let arguments = args.template_arg.iter().cloned().collect();
-    let says_lost = args.tools_in_description == SayLost::Auto;
-    Ok(PromptTemplate { template, arguments, trust_content: args.trust_content, says_lost })
+    Ok(PromptTemplate { template, arguments, trust_content, says_lost: false })
 }
 
 /// Argument of `--tools-in-description`.
@@ -87,7 +106,7 @@ pub fn explain_lost(args: &Args, tools: Option<&ToolSet>) -> anyhow::Result<()> 
 const MAX_NOTES: usize = 8;
 
 /// Parses `KEY=JSON`.
-pub fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {
+pub fn template_arg(text: &str) -> Result<(String, Value), String> {
     const FORM: &str = "expected KEY=JSON, such as date=\"today\" (with the quotes) or depth=3";
     let (key, json) = text.split_once('=').ok_or(FORM)?;
     if key.is_empty() {

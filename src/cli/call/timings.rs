@@ -40,7 +40,7 @@ impl fmt::Display for Table<'_> {
             ("prompt", t.prompt, None),
             ("context", t.context, None),
             ("restore", t.restore, Some(t.restored_tokens)),
-            ("prefill", t.prefill, Some(t.prompt_tokens - t.restored_tokens)),
+            ("prefill", t.prefill, Some(t.prompt_tokens - t.restored_tokens - t.kept_tokens)),
             ("grammar", t.grammar, None),
             ("decode", t.decode, Some(t.generated_tokens)),
         ] {

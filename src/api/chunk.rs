@@ -1,0 +1,79 @@
+//! Chunks of a streamed answer: `chat.completion.chunk` objects.
+
+use crate::{
+    call::openai::{ChatCompletion, call_id},
+    json,
+};
+use serde_json::{Value, json};
+
+/// Writer of the chunks of one answer.
+#[derive(Clone, Debug)]
+pub struct Chunks {
+    answer: String,
+    created: u64,
+    model: String,
+    include_usage: bool,
+}
+
+impl Chunks {
+    /// Chunks of an answer with this id (without its prefix), by `model`; `created` is in Unix seconds.
+    pub fn new(id: &str, created: u64, model: &str, include_usage: bool) -> Chunks {
+        Chunks { answer: id.to_owned(), created, model: model.to_owned(), include_usage }
+    }
+
+    /// The first chunk: the role.
+    pub fn first(&self) -> String {
+        self.chunk(&json!({"role": "assistant", "content": ""}), Value::Null)
+    }
+
+    /// A chunk with a piece of the text.
+    pub fn text(&self, text: &str) -> String {
+        self.chunk(&json!({"content": text}), Value::Null)
+    }
+
+    /// A chunk with the reasoning.
+    pub fn reasoning(&self, text: &str) -> String {
+        self.chunk(&json!({"reasoning_content": text}), Value::Null)
+    }
+
+    /// A chunk with the beginning of a tool call: its name.
+    pub fn call(&self, index: usize, name: &str) -> String {
+        let id = call_id(&self.answer, index);
+        let function = json!({"name": name, "arguments": ""});
+        let call = json!({"index": index, "id": id, "type": "function", "function": function});
+        self.chunk(&json!({"tool_calls": [call]}), Value::Null)
+    }
+
+    /// A chunk with a piece of a call's arguments.
+    pub fn arguments(&self, index: usize, piece: &str) -> String {
+        let call = json!({"index": index, "function": {"arguments": piece}});
+        self.chunk(&json!({"tool_calls": [call]}), Value::Null)
+    }
+
+    /// The last chunks: why the answer ended, and the token counts if they were asked for.
+    pub fn last(&self, answer: &ChatCompletion) -> Vec<String> {
+        let mut chunks = vec![self.chunk(&json!({}), answer.finish_reason().into())];
+        if self.include_usage {
+            let mut usage = self.object(json!([]));
+            usage["usage"] = serde_json::to_value(answer.usage()).unwrap_or_default();
+            chunks.push(json::spaced(&usage));
+        }
+        chunks
+    }
+
+    fn chunk(&self, delta: &Value, finish_reason: Value) -> String {
+        let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason});
+        let mut chunk = self.object(json!([choice]));
+        if self.include_usage {
+            chunk["usage"] = Value::Null;
+        }
+        json::spaced(&chunk)
+    }
+
+    fn object(&self, choices: Value) -> Value {
+        json!({
+            "id": format!("chatcmpl-{}", self.answer), "object": "chat.completion.chunk", "created": self.created, "model": self.model,
+            "choices": choices,
+        })
+    }
+}

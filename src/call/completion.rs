@@ -1,0 +1,67 @@
+//! A text that goes on from a prompt as it stands: without a template, tools and a grammar.
+
+use super::{
+    End, Observer, Result, Settings, Slot, StopStrings, Timings, generate::prefill,
+    response_format::whole_characters,
+};
+use crate::{
+    cache::Cache,
+    runtime::{self, Finish, Limits, Sampler, generate},
+};
+use std::ops::ControlFlow;
+
+/// The continuation of a prompt.
+#[derive(Clone, Debug)]
+pub struct Continuation {
+    /// The text, special tokens included, up to a stop string or the end of the turn.
+    pub text: String,
+    /// Complete, or cut off.
+    pub end: End,
+    /// Durations and token counts.
+    pub timings: Timings,
+}
+
+/// Lets the model of `slot` go on from `prompt`, until its turn ends, before one of the strings of `stop`, or at the budget.
+///
+/// # Errors
+/// A prompt that does not fit the context, a context that does not fit the memory, and errors of the runtime;
+/// [`runtime::Error::Cancelled`] if the observer ends it.
+pub fn continuation(
+    slot: &mut Slot<'_>,
+    prompt: &[i32],
+    settings: &Settings,
+    stop: &StopStrings,
+    cache: Option<&Cache>,
+    observer: &mut dyn Observer,
+) -> Result<Continuation> {
+    slot.check(prompt.len(), settings)?;
+    let mut timings = prefill(slot, prompt, settings, cache, observer)?;
+    let vocabulary = slot.model().vocabulary();
+    let (prefix, _) = slot.prefix(prompt.len(), settings)?;
+    let mut sampler = Sampler::new(settings.sampling);
+    let (mut written, mut shown, mut searched, mut stopped) = (Vec::new(), 0, 0, None);
+    let stops_before = |token| {
+        if observer.is_cancelled() {
+            return true;
+        }
+        written.extend(vocabulary.piece(token));
+        let text = whole_characters(&written);
+        stopped = stop.find(text, &mut searched);
+        if stopped.is_some() {
+            return true;
+        }
+        let fresh = stop.settled(text).get(shown..).unwrap_or_default();
+        shown += fresh.len();
+        !fresh.is_empty() && observer.text(fresh) == ControlFlow::Break(())
+    };
+    let limits = Limits { tokens: settings.max_tokens, repetition: false };
+    let session = prefix.session();
+    let completion = generate::free(session, vocabulary, &mut sampler, limits, None, stops_before)?;
+    if observer.is_cancelled() {
+        return Err(runtime::Error::Cancelled.into());
+    }
+    timings.add(&completion);
+    written.truncate(stopped.unwrap_or(written.len()));
+    let end = if completion.finish == Finish::Stop { End::Complete } else { End::CutOff };
+    Ok(Continuation { text: String::from_utf8_lossy(&written).into_owned(), end, timings })
+}

@@ -1,0 +1,183 @@
+//! The model of commands that answer many requests, and how it is run.
+
+use super::{
+    address_space::READING_BYTES,
+    cache::CACHE_DIR,
+    call::{RepackArg, cached, dialect, draft, prompt_template, template_arg},
+    context::ContextArgs,
+    exit::CliError,
+    load::load,
+    model_path,
+    numbers::positive,
+};
+use anyhow::Context;
+use edgecall::{
+    api::Defaults,
+    cache::Cache,
+    call::{Draft, Request, Settings},
+    chat::Conversation,
+    dialect::Wanted,
+    memory,
+    profile::Profile,
+    runtime::{self, Model, Options, Trust},
+};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+/// Model, context and cache.
+#[derive(clap::Args)]
+pub struct ModelArgs {
+    /// Model file to run
+    #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
+    #[arg(help_heading = "Model")]
+    model: Option<PathBuf>,
+
+    /// Ignore the profile in the model's file: the tools, the system message and the settings for requests without them
+    #[arg(long, help_heading = "Model")]
+    no_profile: bool,
+
+    /// Load a model even if its architecture or tokenizer cannot be fully validated; only for files that you trust
+    #[arg(long, help_heading = "Model")]
+    trust_model: bool,
+
+    /// Read special tokens such as <|im_end|> in messages and tools as the model's own, not as text
+    #[arg(long, help_heading = "Model")]
+    trust_content: bool,
+
+    /// Format in which the model writes calls: a name, a file of `inspect --dialect --json`, or strict to refuse a model
+    /// whose format is not known [default: auto, from the chat template]
+    #[arg(long, value_name = "NAME|FILE.json", value_parser = dialect, help_heading = "Model")]
+    dialect: Option<Wanted>,
+
+    /// Jinja chat template to use instead of the model's own
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    chat_template: Option<PathBuf>,
+
+    /// Variable for the chat template, such as depth=3 (repeatable)
+    #[arg(long, value_name = "KEY=JSON", value_parser = template_arg, help_heading = "Model")]
+    template_arg: Vec<(String, serde_json::Value)>,
+
+    /// Maximum number of tokens of an answer whose request gives none [default: 512]
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Limits")]
+    max_tokens: Option<NonZeroUsize>,
+
+    /// Guess up to N tokens ahead and check them in one decode (speculative decoding, from earlier text); auto: as many as
+    /// pay off
+    #[arg(long, value_name = "N|auto|off", default_value = "auto", value_parser = draft)]
+    #[arg(help_heading = "Speed and memory")]
+    draft: Draft,
+
+    /// Decode one token at a time, without drafts or batches of forced tokens (slower)
+    #[arg(long, conflicts_with = "draft", help_heading = "Speed and memory")]
+    exact: bool,
+
+    /// Context size in tokens [default: grows with the requests, up to the model's]
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Speed and memory")]
+    ctx: Option<NonZeroUsize>,
+
+    /// Run the model even if memory seems too small
+    #[arg(long, help_heading = "Speed and memory")]
+    force: bool,
+
+    #[command(flatten, next_help_heading = "Speed and memory")]
+    context: ContextArgs,
+
+    /// Copy the weights into a layout that is faster on this CPU; takes memory for the copy; auto: if there is enough
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Speed and memory")]
+    repack: RepackArg,
+
+    /// Folder for cached prompt states and answers [default: edgecall in the user's cache folder]
+    #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true, help_heading = "Cache")]
+    cache_dir: Option<PathBuf>,
+
+    /// Read rate of the disk with the cache, in MB/s; a state is kept if computing it takes three times as long as reading
+    /// it [default: 40, as a slow memory card]
+    #[arg(long, value_name = "RATE", value_parser = positive, help_heading = "Cache")]
+    cache_read_rate: Option<NonZeroUsize>,
+
+    /// Neither read nor write the cache
+    #[arg(long, help_heading = "Cache")]
+    no_cache: bool,
+
+    /// Neither read nor write the cached answers, which drafts are guessed from
+    #[arg(long, help_heading = "Cache")]
+    no_history: bool,
+}
+
+impl ModelArgs {
+    /// Path of the model, after a check of what this process may use.
+    ///
+    /// # Errors
+    /// No model; a CPU or an address space that is too small.
+    pub fn path(&self) -> anyhow::Result<PathBuf> {
+        let path = self.model.as_deref().map(model_path::gguf).transpose()?;
+        let path = path
+            .ok_or_else(|| CliError::usage("there is no model; give -m MODEL.gguf, or set EDGECALL_MODEL"))?;
+        runtime::kernels::active()?;
+        if !self.force {
+            memory::check_address_space(READING_BYTES)?;
+        }
+        Ok(path)
+    }
+
+    /// The profile in the file at `path`; an empty one if it has none.
+    ///
+    /// # Errors
+    /// A profile that cannot be used.
+    pub fn profile(&self, path: &Path) -> anyhow::Result<Profile> {
+        if self.no_profile {
+            return Ok(Profile::default());
+        }
+        let profile = Profile::read_file(path).with_context(|| {
+            let path = path.display();
+            format!("the profile in {path} cannot be used (`edgecall inspect {path}` shows it, --no-profile ignores it)")
+        });
+        Ok(profile?.unwrap_or_default())
+    }
+
+    /// Settings for what requests leave open: these options, then `profile`.
+    ///
+    /// # Errors
+    /// A chat template that cannot be read, or tools of the profile that cannot be used.
+    pub fn defaults(&self, profile: &Profile) -> anyhow::Result<Defaults> {
+        let settings = Settings {
+            dialect: self.dialect.clone().unwrap_or_default(),
+            on_note: Some(|note| eprintln!("edgecall: {note}")),
+            session: Options { n_ctx: self.ctx, ..self.context.options() },
+            force: self.force,
+            exact: self.exact,
+            draft: self.draft,
+            ..Settings::default()
+        };
+        let arguments = self.template_arg.iter().cloned().collect();
+        let template = prompt_template(self.chat_template.as_deref(), arguments, self.trust_content)?;
+        let mut defaults = Defaults::new(profile, settings, template)?;
+        if let Some(max_tokens) = self.max_tokens {
+            defaults.settings.max_tokens = max_tokens.get();
+        }
+        Ok(defaults)
+    }
+
+    /// Loads the model at `path`.
+    ///
+    /// # Errors
+    /// A model that cannot be loaded, or that this machine has no memory for.
+    pub fn load(&self, path: &Path, defaults: &Defaults, cache: Option<&Cache>) -> anyhow::Result<Model> {
+        let trust = if self.trust_model { Trust::Unchecked } else { Trust::Checked };
+        let nothing = Conversation::default();
+        let request = Request::new(&nothing, defaults.tools.as_deref());
+        load(path, (trust, self.repack.into()), &request, &defaults.settings, cache)
+    }
+
+    /// The cache; `None` if there is none.
+    pub fn cache(&self) -> Option<Cache> {
+        let (cache, problem) =
+            cached::cache(self.cache_dir.clone(), self.no_cache, self.no_history, self.cache_read_rate);
+        if let Some(problem) = problem {
+            tracing::warn!("no cache: {problem}");
+        }
+        cache
+    }
+}
