@@ -58,8 +58,11 @@ pub mod hub;
 pub mod schema;
 pub mod tools;
 
+pub mod agent;
 pub mod profile;
 
+#[cfg(feature = "engine")]
+pub mod mcp;
 #[cfg(feature = "engine")]
 pub mod runtime;
 

@@ -27,6 +27,8 @@ mod profile_args;
 mod progress;
 mod pull;
 #[cfg(feature = "engine")]
+mod run;
+#[cfg(feature = "engine")]
 mod trial;
 #[cfg(feature = "engine")]
 mod verify;
@@ -73,6 +75,9 @@ enum Command {
     #[cfg(feature = "engine")]
     /// Let a model answer a prompt with a tool call
     Call(Box<call::Args>),
+    #[cfg(feature = "engine")]
+    /// Let a model answer a prompt with tools that run: programs, and those of MCP servers
+    Run(Box<run::Args>),
     /// Compare models, such as quantisations of one, on a tool-calling data set
     Bench(bench::Args),
     #[cfg(feature = "engine")]
@@ -112,6 +117,8 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         #[cfg(feature = "engine")]
         Command::Call(args) => call::run(*args, started),
+        #[cfg(feature = "engine")]
+        Command::Run(args) => run::run(*args, started),
         Command::Bench(args) => bench::run(args),
         #[cfg(feature = "engine")]
         Command::Cache(args) => cache::run(args),

@@ -16,7 +16,7 @@ pub use check::{
 pub use error::{Error, Result};
 pub use gguf_form::{PREFIX, is_profile_key};
 pub use json_form::KEYS;
-pub use text::visible;
+pub use crate::display::visible;
 
 use crate::{chat, schema::KeyOrder};
 use serde_json::{Map, Value};

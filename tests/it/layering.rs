@@ -49,7 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("schema", &["json", "kind"]),
     ("tools", &["display", "json", "kind", "schema", "stack"]),
     ("chat", &["json", "kind", "remedy", "stack"]),
-    ("profile", &["chat", "gguf", "json", "kind", "mmap", "schema", "tools"]),
+    ("profile", &["chat", "display", "gguf", "json", "kind", "mmap", "schema", "tools"]),
     ("runtime", &["arch", "files", "gguf", "guard", "hash", "kind", "mmap", "random", "remedy", "stack"]),
     ("memory", &["arch", "convert", "display", "gguf", "machine", "remedy"]),
     (
@@ -85,6 +85,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("bundle", &["bench", "display", "files", "json", "kind", "profile", "remedy", "tools"]),
+    ("agent", &["chat", "display", "files", "json", "kind", "remedy", "tools"]),
+    ("mcp", &["agent", "display", "json", "kind", "schema", "tools"]),
     (
         "witness",
         &[

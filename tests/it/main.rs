@@ -94,6 +94,9 @@ mod judge;
 mod kernels;
 /// Modules of the library depend on each other only as the table allows.
 mod layering;
+/// Tools of MCP servers are listed, called and told of, whatever the server does.
+#[cfg(feature = "engine")]
+mod mcp;
 /// The facts in `models/MODELS.toml` are correct.
 mod models;
 /// Numbers past 64 bits are taken and refused by all of their digits.
