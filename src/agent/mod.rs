@@ -26,9 +26,9 @@ pub use log::{Event, Log, LoggedCall};
 pub use process::{DEFAULT_ENVIRONMENT, DEFAULT_MAX_OUTPUT, DEFAULT_TIMEOUT, Running};
 pub use programs::Programs;
 pub use replay::Replay;
-pub use result::{Status, ToolResult};
 #[cfg(feature = "engine")]
 pub(crate) use result::shortened;
+pub use result::{Status, ToolResult};
 pub use run::{Ending, NoReply, Reply, Responder, RunSettings, User, run};
 pub use source::{Action, Plan, Question, Source, SourceTool};
 pub use tool_file::MAX_FILE_BYTES;

@@ -279,7 +279,9 @@ mod tests {
         let ended = run(&Program {
             input: Some("{\"a\": 1}".into()),
             directory: Some(folder.clone()),
-            ..program("cat; echo; pwd; env | grep -v '^PWD=\\|^_=\\|^SHLVL=\\|^OLDPWD=' | cut -d= -f1; echo bad >&2; exit 3")
+            ..program(
+                "cat; echo; pwd; env | grep -v '^PWD=\\|^_=\\|^SHLVL=\\|^OLDPWD=' | cut -d= -f1; echo bad >&2; exit 3",
+            )
         });
         assert_eq!(text(&ended.stdout), format!("{{\"a\": 1}}\n{}\nPATH\n", folder.display()));
         assert_eq!((ended.status.unwrap().code(), text(&ended.stderr)), (Some(3), "bad\n"));
@@ -287,7 +289,9 @@ mod tests {
 
     #[test]
     fn output_is_read_to_its_end_and_kept_within_the_limit() {
-        let ended = run(&program("head -c 3000000 /dev/zero | tr '\\0' x; head -c 100000 /dev/zero | tr '\\0' y >&2; printf end >&2"));
+        let ended = run(&program(
+            "head -c 3000000 /dev/zero | tr '\\0' x; head -c 100000 /dev/zero | tr '\\0' y >&2; printf end >&2",
+        ));
         assert_eq!(ended.status.unwrap().code(), Some(0));
         assert_eq!((ended.stdout.0.len(), ended.stdout.1), (1000, 3_000_000));
         assert_eq!((ended.stderr.0.len(), ended.stderr.1), (MAX_STDERR, 100_003));

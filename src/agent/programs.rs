@@ -109,9 +109,10 @@ fn told(program: &Program, ended: &Ended) -> ToolResult {
         Some(status) => match (status.code(), status.signal()) {
             (Some(0), _) => ToolResult::ok(output),
             (Some(code), _) => failed(Status::Failed, format!("the program ended with exit code {code}")),
-            (None, signal) => {
-                failed(Status::Failed, format!("the program was ended by signal {}", signal.unwrap_or_default()))
-            }
+            (None, signal) => failed(
+                Status::Failed,
+                format!("the program was ended by signal {}", signal.unwrap_or_default()),
+            ),
         },
     }
 }
@@ -178,7 +179,10 @@ mod tests {
     #[test]
     fn long_output_is_cut_and_bytes_that_are_no_text_are_replaced() {
         let long = run(&tool("command = ['seq', '100000']\nmax_output = 10"), "{}");
-        assert_eq!((long.status, long.content.as_str()), (Status::Ok, "1\n2\n3\n4\n5\n[cut off: 10 of 588895 bytes]"));
+        assert_eq!(
+            (long.status, long.content.as_str()),
+            (Status::Ok, "1\n2\n3\n4\n5\n[cut off: 10 of 588895 bytes]")
+        );
         let bytes = run(&tool(r"command = ['printf', 'a\377b']"), "{}");
         assert_eq!(bytes.content, "a\u{fffd}b");
     }

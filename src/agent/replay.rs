@@ -1,13 +1,13 @@
 //! The recorded results of an earlier run in the place of tools: nothing runs.
 
 use super::{
-    Action, Effect, Error, Event, Plan, Result, Source, SourceTool, ToolResult, Trust,
+    Action, Effect, Error, Event, LoggedCall, Plan, Result, Source, SourceTool, ToolResult, Trust,
     log::{self, VERSION},
 };
 use crate::{
     chat::Conversation,
     json,
-    tools::{ToolCall, ToolSet},
+    tools::{ToolCall, ToolSet, check::check},
 };
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -33,6 +33,21 @@ struct Recorded {
     result: ToolResult,
 }
 
+/// A place in a log.
+#[derive(Default)]
+struct Place {
+    set: Option<ToolSet>,
+    calls: Vec<LoggedCall>,
+}
+
+impl Place {
+    /// False for a call whose arguments do not fit, which the loop refuses again before it asks for a result.
+    fn reaches_its_tool(&self, name: &str, arguments: &str) -> bool {
+        let call = ToolCall::from_text(name, arguments);
+        matches!((&self.set, call), (Some(set), Ok(call)) if check(set, &call).is_ok())
+    }
+}
+
 impl Replay {
     /// Reads a log.
     ///
@@ -47,9 +62,9 @@ impl Replay {
             step: 0,
             answer: None,
         };
-        let mut calls = Vec::new();
+        let mut place = Place::default();
         for (i, event) in log::parse(text)?.into_iter().enumerate() {
-            replay.add(event, &mut calls).map_err(|problem| Error::LogLine { line: i + 1, problem })?;
+            replay.add(event, &mut place).map_err(|problem| Error::LogLine { line: i + 1, problem })?;
         }
         match (replay.conversation.messages.is_empty(), replay.tools.is_empty()) {
             (false, false) => Ok(replay),
@@ -57,7 +72,7 @@ impl Replay {
         }
     }
 
-    fn add(&mut self, event: Event, calls: &mut Vec<log::LoggedCall>) -> Result<(), String> {
+    fn add(&mut self, event: Event, place: &mut Place) -> Result<(), String> {
         match event {
             Event::Start { version, messages, .. } => {
                 if version != VERSION {
@@ -68,19 +83,25 @@ impl Replay {
             }
             Event::Tools { step, tools, answers } => {
                 // Tools that are refused are refused here, with the line.
-                let set = ToolSet::from_value(Value::Array(tools.clone())).map_err(|error| error.to_string())?;
-                let answer = |name: &str| answers.iter().find(|(tool, _)| tool == name).map(|(_, a)| a.clone());
+                let set =
+                    ToolSet::from_value(Value::Array(tools.clone())).map_err(|error| error.to_string())?;
+                let answer =
+                    |name: &str| answers.iter().find(|(tool, _)| tool == name).map(|(_, a)| a.clone());
                 let tools = set.iter().zip(tools).map(|(tool, definition)| SourceTool {
                     name: tool.name().to_owned(),
                     definition,
                     answer: answer(tool.name()),
                 });
                 self.tools.push_back((step, tools.collect()));
+                place.set = Some(set);
             }
-            Event::Reply { calls: new, .. } => *calls = new,
+            Event::Reply { calls, .. } => place.calls = calls,
             Event::Result { step, id, name, status, content, has_output, .. } => {
-                let call = calls.iter().find(|call| call.id == id && call.name == name);
+                let call = place.calls.iter().find(|call| call.id == id && call.name == name);
                 let arguments = call.ok_or_else(|| format!("no call has the id `{id}`"))?.arguments.clone();
+                if !place.reaches_its_tool(&name, &arguments) {
+                    return Ok(());
+                }
                 let result = ToolResult { status, content, has_output };
                 self.results.push_back(Recorded { step, name, arguments, result });
             }
@@ -114,8 +135,8 @@ impl Source for Replay {
     fn refresh(&mut self, step: usize) -> Result<bool> {
         self.step = step;
         let mut has_changed = false;
-        while let Some((_, tools)) = self.tools.pop_front_if(|(since, _)| *since <= step) {
-            self.current = tools;
+        while self.tools.front().is_some_and(|(since, _)| *since <= step) {
+            self.current = self.tools.pop_front().map(|(_, tools)| tools).unwrap_or_default();
             has_changed = true;
         }
         Ok(has_changed)
@@ -145,7 +166,10 @@ impl Source for Replay {
             return Err(deviates(format!("the model calls {called}, and the log has {recorded}")));
         }
         if next.step != self.step {
-            return Err(deviates(format!("the model calls {called}, which the log has in step {}", next.step)));
+            return Err(deviates(format!(
+                "the model calls {called}, which the log has in step {}",
+                next.step
+            )));
         }
         let next = self.results.pop_front().expect("there is one");
         Ok(next.result)

@@ -1,8 +1,6 @@
 //! The loop: the model calls, the user agrees, the tool runs, its result goes back.
 
-use super::{
-    Consent, Error, Event, LoggedCall, Question, Result, Status, ToolResult, Toolbox, log::VERSION,
-};
+use super::{Consent, Error, Event, LoggedCall, Question, Result, Status, ToolResult, Toolbox, log::VERSION};
 use crate::{
     chat::{Conversation, Message, Role},
     display::chain,

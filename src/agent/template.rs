@@ -55,9 +55,14 @@ impl Template {
         let program = match parts(program)?.as_slice() {
             [Part::Text(program)] => program.clone(),
             [] => return Err("the program's name is empty".into()),
-            _ => return Err("the model cannot choose the program: write its name without a placeholder".into()),
+            _ => {
+                return Err(
+                    "the model cannot choose the program: write its name without a placeholder".into()
+                );
+            }
         };
-        let elements = list[1..].iter().map(|element| self::element(element, true)).collect::<Result<_, _>>()?;
+        let elements =
+            list[1..].iter().map(|element| self::element(element, true)).collect::<Result<_, _>>()?;
         Ok(Template { program, elements })
     }
 
@@ -116,7 +121,9 @@ fn element(value: &Value, may_be_group: bool) -> Result<Element, String> {
                 None => Element::Parts(vec![Part::Argument(name.clone())]),
             }),
             parts => match parts.iter().filter_map(Part::argument).find(|name| name.ends_with("...")) {
-                Some(name) => Err(format!("`{{{name}}}` stands for elements of its own, so nothing may be beside it")),
+                Some(name) => {
+                    Err(format!("`{{{name}}}` stands for elements of its own, so nothing may be beside it"))
+                }
                 None => Ok(Element::Parts(parts.to_vec())),
             },
         },
@@ -141,7 +148,11 @@ fn parts(text: &str) -> Result<Vec<Part>, String> {
             rest = after;
             continue;
         }
-        let problem = || format!("a brace in `{text}` belongs to no placeholder `{{name}}`; write {{{{ and }}}} for braces");
+        let problem = || {
+            format!(
+                "a brace in `{text}` belongs to no placeholder `{{name}}`; write {{{{ and }}}} for braces"
+            )
+        };
         let (name, after) = rest.split_once('}').filter(|_| brace == "{").ok_or_else(problem)?;
         if name.is_empty() || name.contains('{') {
             return Err(problem());
@@ -161,7 +172,8 @@ fn parts(text: &str) -> Result<Vec<Part>, String> {
 
 /// The arguments of `call` as words: texts as they are, everything else as the model's JSON. Null is absent.
 fn words(call: &ToolCall) -> Result<BTreeMap<String, Words>, String> {
-    let read = |text: &str| -> serde_json::Result<BTreeMap<String, Box<RawValue>>> { serde_json::from_str(text) };
+    let read =
+        |text: &str| -> serde_json::Result<BTreeMap<String, Box<RawValue>>> { serde_json::from_str(text) };
     let raw = read(call.arguments_text()).map_err(|error| format!("the arguments are not JSON ({error})"))?;
     let mut words = BTreeMap::new();
     for (name, value) in raw {
@@ -184,7 +196,12 @@ fn word(value: &RawValue) -> Option<String> {
     }
 }
 
-fn fill(elements: &[Element], words: &BTreeMap<String, Words>, filled: &mut Filled, after_separator: &mut bool) {
+fn fill(
+    elements: &[Element],
+    words: &BTreeMap<String, Words>,
+    filled: &mut Filled,
+    after_separator: &mut bool,
+) {
     let is_there = |name: &str| words.get(name).is_some_and(|words| !words.is_empty());
     for element in elements {
         let mut names = Vec::new();
@@ -255,12 +272,16 @@ mod tests {
 
     #[test]
     fn values_that_are_no_text_are_given_as_the_model_wrote_them() {
-        let arguments = r#"{"n": 1.0, "big": 12345678901234567890123, "yes": true, "list": ["a", {"b": 1e3}, null]}"#;
+        let arguments =
+            r#"{"n": 1.0, "big": 12345678901234567890123, "yes": true, "list": ["a", {"b": 1e3}, null]}"#;
         assert_eq!(
             argv(json!(["p", "{n}", "{big}", "{yes}", "{list}"]), arguments),
             ["p", "1.0", "12345678901234567890123", "true", r#"["a", {"b": 1e3}, null]"#]
         );
-        assert_eq!(argv(json!(["p", "--", "{list...}", "{n...}"]), arguments), ["p", "--", "a", r#"{"b": 1e3}"#, "1.0"]);
+        assert_eq!(
+            argv(json!(["p", "--", "{list...}", "{n...}"]), arguments),
+            ["p", "--", "a", r#"{"b": 1e3}"#, "1.0"]
+        );
     }
 
     #[test]

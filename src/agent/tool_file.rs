@@ -139,7 +139,8 @@ fn tool(nth: usize, value: Value, folder: &Path) -> Result<FileTool> {
     let called = name.map_or_else(|| nth.to_string(), |name| format!("`{name}`"));
     if let Some(unknown) = fields.keys().find(|key| !THEIRS.contains(&key.as_str())) {
         let known = [OURS, THEIRS].concat();
-        let meant = nearest(unknown, &known).map_or_else(String::new, |known| format!("; was `{known}` meant?"));
+        let meant =
+            nearest(unknown, &known).map_or_else(String::new, |known| format!("; was `{known}` meant?"));
         return Err(wrong(called, format!("`{unknown}` is not known{meant}")));
     }
     let definition = Value::Object(fields);
@@ -168,7 +169,10 @@ fn setup(fields: &Map<String, Value>, names: &[&str], folder: &Path) -> Result<S
     let answer: Option<String> = field(fields, "answer")?;
     match (&template, &answer) {
         (None, None) => {
-            return Err("it has no `command`, so nothing can run; give one, or `answer` for a tool that ends the run".into());
+            return Err(
+                "it has no `command`, so nothing can run; give one, or `answer` for a tool that ends the run"
+                    .into(),
+            );
         }
         (Some(_), Some(_)) => return Err("`command` and `answer` exclude each other".into()),
         _ => {}
@@ -176,7 +180,8 @@ fn setup(fields: &Map<String, Value>, names: &[&str], folder: &Path) -> Result<S
     let used = template.iter().flat_map(Template::arguments).chain(answer.as_deref());
     for name in used {
         if !names.contains(&name) {
-            let meant = nearest(name, names).map_or_else(String::new, |known| format!("; was `{known}` meant?"));
+            let meant =
+                nearest(name, names).map_or_else(String::new, |known| format!("; was `{known}` meant?"));
             return Err(format!("there is no argument `{name}` in the properties of its parameters{meant}"));
         }
     }
@@ -191,7 +196,9 @@ fn setup(fields: &Map<String, Value>, names: &[&str], folder: &Path) -> Result<S
     let mut environment: Vec<String> = DEFAULT_ENVIRONMENT.map(str::to_owned).to_vec();
     let more: Vec<String> = field(fields, "environment")?.unwrap_or_default();
     if let Some(name) = more.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        return Err(format!("`environment` lists names of variables, and `{name}` is none; values are those of this program"));
+        return Err(format!(
+            "`environment` lists names of variables, and `{name}` is none; values are those of this program"
+        ));
     }
     environment.extend(more);
     let directory: Option<PathBuf> = field(fields, "directory")?;
@@ -271,7 +278,9 @@ mod tests {
         assert_eq!(setup.program, "/tools/bin/weather");
         assert_eq!((setup.timeout, setup.max_output), (Duration::from_millis(2500), 100));
         assert_eq!(setup.directory.as_deref(), Some(Path::new("/tools/data")));
-        assert!(setup.environment.contains(&"PATH".to_owned()) && setup.environment.contains(&"TOKEN".to_owned()));
+        assert!(
+            setup.environment.contains(&"PATH".to_owned()) && setup.environment.contains(&"TOKEN".to_owned())
+        );
         assert_eq!(setup.trust, Trust { effect: Effect::Reads, confirm: false, untrusted_output: true });
         // The model is shown the keys in the file's order, and nothing of how it runs.
         let definition = tools[0].tool.definition.to_string();
@@ -303,7 +312,10 @@ mod tests {
             ("tools = []", "the list is empty"),
             ("tools = [1]", "tool 1: it is no table"),
             ("[[tools]]\nname = 'f'", "tool `f`: it has no `command`"),
-            ("[[tools]]\nname = 'f'\ncomand = ['x']", "tool `f`: `comand` is not known; was `command` meant?"),
+            (
+                "[[tools]]\nname = 'f'\ncomand = ['x']",
+                "tool `f`: `comand` is not known; was `command` meant?",
+            ),
             ("[[tools]]\nname = 'f'\ncommand = ['x', '{a}']", "there is no argument `a`"),
             ("[[tools]]\nname = 'f'\ncommand = 'x'", "`command` is a list"),
             ("[[tools]]\nname = 'f'\ncommand = ['x']\ntimeout = 0", "`timeout` is a number of seconds"),
@@ -314,7 +326,10 @@ mod tests {
             ("[[tools]]\nname = 'f'\ncommand = ['x']\nenvironment = ['A=b']", "`A=b` is none"),
             ("[[tools]]\nname = 'f'\ncommand = ['x']\nanswer = 'a'", "exclude each other"),
             ("[[tools]]\ncommand = ['x']", "`name` is missing"),
-            ("[[tools]]\nname = 'f'\ncommand = ['x']\n[[tools]]\nname = 'f'\ncommand = ['x']", "both called `f`"),
+            (
+                "[[tools]]\nname = 'f'\ncommand = ['x']\n[[tools]]\nname = 'f'\ncommand = ['x']",
+                "both called `f`",
+            ),
         ] {
             let problem = problem(text);
             assert!(problem.contains(expected), "{text}: {problem}");
@@ -323,6 +338,9 @@ mod tests {
             name = "f"
             command = ["x", "{citty}"]
             parameters = { properties = { city = { type = "string" } } }"#;
-        assert!(problem(near).contains("no argument `citty` in the properties of its parameters; was `city` meant?"));
+        assert!(
+            problem(near)
+                .contains("no argument `citty` in the properties of its parameters; was `city` meant?")
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
 use edgecall::{
-    Kind, adapter, agent, bench, bundle, chat, checkpoint, convert, convert::rewrite, display::mib, gguf, http, hub,
-    inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
+    Kind, adapter, agent, bench, bundle, chat, checkpoint, convert, convert::rewrite, display::mib, gguf,
+    http, hub, inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
 use edgecall::{cache, call, mcp, runtime, verify, witness};

@@ -5,18 +5,22 @@ mod responder;
 mod tools;
 mod transcript;
 
-use self::{person::Person, responder::Local};
+use self::{
+    person::Person,
+    responder::{Form, Local},
+};
 use super::{
     call::{self, answer::OutputArg, ask, cached, input, profile, settings, template},
     error::ReadError,
     exit::{self, CliError},
-    numbers::{between, positive},
+    numbers::between,
     output, progress,
 };
 use edgecall::{
     Kind,
     agent::{self, Consent, Ending, Log, Replay, RunSettings, Running, Toolbox},
-    call::{Choice, Request, RequestFields, Settings, check_tools},
+    cache::Cache,
+    call::{Choice, RequestFields, Settings, check_tools},
     chat::Conversation,
     files,
     profile::{Profile, ToolChoice},
@@ -130,40 +134,25 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     let mut profile = profile::read(&args.call)?;
     // Tools without programs cannot run.
     profile.tools = None;
-    let (start, fields) = args.start(&profile, &running)?;
-    let Start { mut conversation, mut toolbox, recorded } = start;
+    let (mut start, fields) = args.start(&profile, &running)?;
     args.call.adopt_key_order(&profile);
     args.call.adopt(&fields);
     args.call.adopt_profile(&profile, &fields);
-    toolbox.refresh(1)?;
-    check_tools(toolbox.tools(), args.call.key_order())?;
-    let choice = args.choice(&toolbox, &profile)?;
-    let consent = args.consent(&toolbox)?;
-    let stop = ask::stop(&args.call, &fields, &choice, false)?;
+    start.toolbox.refresh(1)?;
+    check_tools(start.toolbox.tools(), args.call.key_order())?;
+    let consent = args.consent(&start.toolbox)?;
+    let form = args.form(&start.toolbox, &profile, &fields)?;
     let trust = if args.call.trust_model { Trust::Unchecked } else { Trust::Checked };
     let template = template::template(&args.call)?;
     let settings = Settings { on_prefill: progress::prefill(), ..settings::settings(&args.call) };
-    let request = Request {
-        choice,
-        parallel: args.call.parallel.unwrap_or(NonZeroUsize::MIN),
-        key_order: args.call.key_order(),
-        close_at_budget: args.call.close_at_budget,
-        stop,
-        ..Request::new(&conversation, Some(toolbox.tools()))
-    };
+    let request = form.request(&start.conversation, start.toolbox.tools());
     if args.call.print_prompt {
         return call::print_prompt(&path, trust, &template, &request, &settings);
     }
-    // The log is made before the work on it.
+    // A log that cannot be made is told before the work on it.
     let log = args.log.as_deref().map(Log::create).transpose()?;
     let model = call::load(&args.call, &path, trust, &request, &settings)?;
-    let (cache, cache_problem) = cached::cache(
-        args.call.cache_dir.clone(),
-        args.call.no_cache,
-        args.call.no_history,
-        args.call.cache_read_rate,
-    );
-    let form = responder::Form::of_request(&request);
+    let (cache, cache_problem) = args.cache();
     let mut local = Local {
         model: &model,
         template: &template,
@@ -173,15 +162,13 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         shows_timings: args.call.timings,
         step: 0,
     };
-    let mut person = Person::new(log);
-    let run_settings =
-        RunSettings { max_steps: args.max_steps as usize, consent, is_dry: args.dry_run };
-    let ending = agent::run(&mut conversation, &mut local, &mut toolbox, &mut person, &run_settings)?;
+    let Start { mut conversation, mut toolbox, recorded } = start;
+    let run_settings = RunSettings { max_steps: args.max_steps as usize, consent, is_dry: args.dry_run };
+    let ending =
+        agent::run(&mut conversation, &mut local, &mut toolbox, &mut Person::new(log), &run_settings)?;
     if args.call.timings {
         say(&format!("{:.1} s in all", started.elapsed().as_secs_f64()));
-        if let Some(problem) = cache_problem {
-            say(&format!("no cache: {problem}"));
-        }
+        cache_problem.iter().for_each(|problem| say(&format!("no cache: {problem}")));
     }
     args.print(&ending, &conversation, recorded.as_deref())
 }
@@ -217,7 +204,9 @@ impl Args {
         }
         let (mut conversation, fields) = input::conversation(&self.call, profile)?;
         if conversation.tools.take().is_some() || fields.functions.is_some() {
-            input::warn(&["the request's `tools` are not used: a run has those of --tools and --mcp".to_owned()]);
+            input::warn(&[
+                "the request's `tools` are not used: a run has those of --tools and --mcp".to_owned()
+            ]);
         }
         let toolbox = tools::toolbox(self, running)?;
         Ok((Start { conversation, toolbox, recorded: None }, fields))
@@ -240,6 +229,24 @@ impl Args {
         }
     }
 
+    /// The form of each step's answer.
+    fn form(&self, toolbox: &Toolbox, profile: &Profile, fields: &RequestFields) -> anyhow::Result<Form> {
+        let choice = self.choice(toolbox, profile)?;
+        Ok(Form {
+            parallel: self.call.parallel.unwrap_or(NonZeroUsize::MIN),
+            key_order: self.call.key_order(),
+            close_at_budget: self.call.close_at_budget,
+            stop: ask::stop(&self.call, fields, &choice, false)?,
+            choice,
+        })
+    }
+
+    /// The cache, and the reason why it cannot be used.
+    fn cache(&self) -> (Option<Cache>, Option<String>) {
+        let call = &self.call;
+        cached::cache(call.cache_dir.clone(), call.no_cache, call.no_history, call.cache_read_rate)
+    }
+
     fn consent(&self, toolbox: &Toolbox) -> anyhow::Result<Consent> {
         for name in self.yes_for.iter().chain(&self.reads) {
             let of_server = |tool: &edgecall::tools::Tool| tool.name().ends_with(&format!("_{name}"));
@@ -255,7 +262,12 @@ impl Args {
     }
 
     /// Prints the end of the run.
-    fn print(&self, ending: &Ending, conversation: &Conversation, recorded: Option<&str>) -> anyhow::Result<()> {
+    fn print(
+        &self,
+        ending: &Ending,
+        conversation: &Conversation,
+        recorded: Option<&str>,
+    ) -> anyhow::Result<()> {
         match ending {
             _ if self.transcript => Ok(output::line(&transcript::json(conversation))?),
             Ending::Dry(calls) => {
@@ -279,7 +291,10 @@ fn replay(path: &Path) -> anyhow::Result<Replay> {
     let bytes = files::read_within(MAX_LOG_BYTES, file).map_err(unreadable)?;
     let name = path.display();
     let bytes = bytes.ok_or_else(|| {
-        CliError::with_kind(Kind::Data, format!("{name} has more than {MAX_LOG_BYTES} bytes, and no log is as long"))
+        CliError::with_kind(
+            Kind::Data,
+            format!("{name} has more than {MAX_LOG_BYTES} bytes, and no log is as long"),
+        )
     })?;
     let text = input::text(&bytes, &format!("{name}: the log"))?;
     Ok(anyhow::Context::with_context(Replay::parse(&text), || name.to_string())?)

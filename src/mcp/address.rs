@@ -35,10 +35,14 @@ impl FromStr for Address {
             // It would stand in the list of processes, and in errors.
             return match url.username().is_empty() && url.password().is_none() {
                 true => Ok(Address::Url(url)),
-                false => Err(Error::Url { url: "...".into(), problem: "it holds a user name or a password".into() }),
+                false => Err(Error::Url {
+                    url: "...".into(),
+                    problem: "it holds a user name or a password".into(),
+                }),
             };
         }
-        let words = shlex::split(text).filter(|words| words.first().is_some_and(|program| !program.is_empty()));
+        let words =
+            shlex::split(text).filter(|words| words.first().is_some_and(|program| !program.is_empty()));
         match words {
             Some(words) if !text.contains('\0') => Ok(Address::Command(words)),
             _ => Err(Error::Command { command: text.to_owned() }),

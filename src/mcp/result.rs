@@ -102,7 +102,8 @@ mod tests {
     fn structured_content_is_told_once() {
         let text = |text: &str| json!({"type": "text", "text": text});
         let structured = json!({"t": 22.5, "a": [1]});
-        let both = result(json!({"content": [text("{\"t\":22.5,\"a\":[1]}")], "structuredContent": structured}));
+        let both =
+            result(json!({"content": [text("{\"t\":22.5,\"a\":[1]}")], "structuredContent": structured}));
         assert_eq!(both.content, "{\"t\":22.5,\"a\":[1]}");
         let alone = result(json!({"content": [], "structuredContent": structured}));
         assert_eq!(alone.content, r#"{"t": 22.5, "a": [1]}"#);
@@ -113,7 +114,10 @@ mod tests {
     #[test]
     fn an_error_and_a_long_text_are_told_as_such() {
         let error = result(json!({"content": [{"type": "text", "text": "no such file"}], "isError": true}));
-        assert_eq!((error.status, error.content.as_str()), (Status::Failed, r#"{"error": "the tool failed", "output": "no such file"}"#));
+        assert_eq!(
+            (error.status, error.content.as_str()),
+            (Status::Failed, r#"{"error": "the tool failed", "output": "no such file"}"#)
+        );
         let long = result(json!({"content": [{"type": "text", "text": "x".repeat(1 << 20)}]}));
         assert!(long.content.ends_with("[cut off: 16384 of 1048576 bytes]") && long.content.len() < 17_000);
         assert_eq!(result(json!({"content": []})).content, "(no output)");

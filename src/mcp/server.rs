@@ -63,7 +63,10 @@ impl Server {
         let runtime = started.map_err(|source| Error::Start { server: name.clone(), source })?;
         let (connection, stderr) =
             runtime.block_on(connect(address, &settings.environment, CONNECT_TIMEOUT))?;
-        let told = connection.peer().peer_info().and_then(|info| info.server_info.as_ref().map(|own| slug(&own.name)));
+        let told = connection
+            .peer()
+            .peer_info()
+            .and_then(|info| info.server_info.as_ref().map(|own| slug(&own.name)));
         let name = told.filter(|name| !name.is_empty()).unwrap_or(name);
         let mut server = Server {
             name,
@@ -104,7 +107,8 @@ impl Server {
             Err(Error::TooManyTools { server: self.name.clone() })
         };
         let listed = self.runtime.block_on(async { time::timeout(LIST_TIMEOUT, pages).await });
-        let late = |_| Error::Timeout { server: self.name.clone(), limit: LIST_TIMEOUT, stderr: self.last_words() };
+        let late =
+            |_| Error::Timeout { server: self.name.clone(), limit: LIST_TIMEOUT, stderr: self.last_words() };
         let listed = listed.map_err(late)??;
         self.tools.clear();
         self.hints.clear();
@@ -199,8 +203,7 @@ impl Source for Server {
     }
 
     fn run(&mut self, name: &str, call: &ToolCall, _action: Action) -> agent::Result<ToolResult> {
-        let request =
-            CallToolRequestParams::new(name.to_owned()).with_arguments(call.arguments().clone());
+        let request = CallToolRequestParams::new(name.to_owned()).with_arguments(call.arguments().clone());
         let limit = self.settings.timeout;
         let answer = self.runtime.block_on(async {
             // The request is cancelled where its future is dropped.

@@ -127,6 +127,9 @@ mod repetition;
 /// A prompt, context or model that is too large is refused early, with the numbers.
 #[cfg(feature = "engine")]
 mod room;
+/// `edgecall run` runs what the model calls after a yes, tells the model, and repeats a run from its log.
+#[cfg(feature = "engine")]
+mod run;
 /// Drafts and batches of forced tokens change the speed of a greedy answer, never the answer.
 #[cfg(feature = "engine")]
 mod same_answer;

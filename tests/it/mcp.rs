@@ -4,8 +4,8 @@ use crate::program::python;
 use edgecall::{
     Kind,
     agent::{
-        Consent, Ending, Event, NoReply, Plan, Question, Reply, Responder, RunSettings, Source, Status, ToolResult,
-        Toolbox, User, run,
+        Consent, Ending, Event, NoReply, Plan, Question, Reply, Responder, RunSettings, Source, Status,
+        ToolResult, Toolbox, User, run,
     },
     chat::{Conversation, Message, Role},
     mcp::{Address, Server, Settings},
@@ -96,15 +96,11 @@ impl User for Yes {
 }
 
 fn go(sources: Vec<Box<dyn Source>>, calls: Vec<Reply>) -> Yes {
-    let mut conversation =
-        Conversation { messages: vec![Message::text(Role::User, "Please.")], tools: None };
+    let mut conversation = Conversation { messages: vec![Message::text(Role::User, "Please.")], tools: None };
     let end = Reply { content: Some("Done.".into()), calls: Vec::new() };
     let mut script = Script(calls.into_iter().chain([end]).collect());
-    let settings = RunSettings {
-        max_steps: 20,
-        consent: Consent { to_all: true, ..Consent::default() },
-        is_dry: false,
-    };
+    let settings =
+        RunSettings { max_steps: 20, consent: Consent { to_all: true, ..Consent::default() }, is_dry: false };
     let mut user = Yes::default();
     let ending =
         run(&mut conversation, &mut script, &mut Toolbox::new(sources), &mut user, &settings).unwrap();
@@ -120,7 +116,10 @@ fn all_pages_of_a_servers_tools_are_listed_and_an_unusable_one_is_left_out_with_
     assert_eq!(names(&server), expected);
     let warnings = server.take_warnings();
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].starts_with("the tool `broken` of the MCP server test_server is left out: "), "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("the tool `broken` of the MCP server test_server is left out: "),
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -200,7 +199,8 @@ fn a_server_gets_the_variables_named_alone_and_ends_with_its_run() {
 
 #[test]
 fn tools_of_two_servers_with_one_name_are_told_apart() {
-    let both = || -> Vec<Box<dyn Source>> { vec![Box::new(on_stdio(settings())), Box::new(on_stdio(settings()))] };
+    let both =
+        || -> Vec<Box<dyn Source>> { vec![Box::new(on_stdio(settings())), Box::new(on_stdio(settings()))] };
     let user = go(both(), vec![call("process", "{}"), call("test_server_process", "{}")]);
     assert_eq!(user.tools, [18]);
     assert_ne!(user.results[0].1, user.results[1].1);
@@ -219,7 +219,9 @@ fn what_is_no_server_is_an_error_with_its_last_words() {
     assert!(words.starts_with("the MCP server sh does not answer as one: "), "{words}");
     assert!(words.ends_with("; it wrote: no licence\\u{1b}[2J"), "{words}");
     // It says everything back.
-    assert!(connect(&["sh", "-c", "read line; echo nonsense; echo \"{}\""]).contains("does not answer as one"));
+    assert!(
+        connect(&["sh", "-c", "read line; echo nonsense; echo \"{}\""]).contains("does not answer as one")
+    );
     // Nobody listens.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let address = format!("http://{free}/mcp").parse().unwrap();
@@ -229,8 +231,7 @@ fn what_is_no_server_is_an_error_with_its_last_words() {
 
 #[test]
 fn a_server_over_http_is_as_one_on_stdio() {
-    let mut process =
-        Process(python().arg(SCRIPT).arg("--http").stdout(Stdio::piped()).spawn().unwrap());
+    let mut process = Process(python().arg(SCRIPT).arg("--http").stdout(Stdio::piped()).spawn().unwrap());
     let mut port = String::new();
     BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
     let address = format!("http://127.0.0.1:{}/mcp", port.trim()).parse().unwrap();
@@ -302,7 +303,11 @@ fn ask_everything(mut server: Server) {
     let sum = told("get-sum", r#"{"a": 2, "b": 40}"#);
     assert!(sum.content.contains("42"), "{}", sum.content);
     let picture = told("get-tiny-image", "{}");
-    assert!(picture.content.contains("[image: image/png, ") && picture.content.len() < 1000, "{}", picture.content);
+    assert!(
+        picture.content.contains("[image: image/png, ") && picture.content.len() < 1000,
+        "{}",
+        picture.content
+    );
     let structured = told("get-structured-content", r#"{"location": "Chicago"}"#);
     assert!(serde_json::from_str::<serde_json::Value>(&structured.content).is_ok(), "{}", structured.content);
     let link = told("get-resource-reference", r#"{"resourceType": "Text", "resourceId": 1}"#);

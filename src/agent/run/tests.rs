@@ -210,7 +210,10 @@ fn steps_that_run_out_and_a_model_without_an_answer_are_errors_with_their_class(
     assert_eq!(error.to_string(), "the model still calls tools after 2 steps");
     assert_eq!((error.kind(), error.remedies()), (Kind::Negative, vec![crate::remedy::Remedy::MoreSteps]));
     let error = go(&mut script([again()]), &mut Person::default(), &settings(YES())).unwrap_err();
-    assert_eq!((chain(&error).as_str(), error.kind()), ("step 2 got no answer: the script has ended", Kind::Negative));
+    assert_eq!(
+        (chain(&error).as_str(), error.kind()),
+        ("step 2 got no answer: the script has ended", Kind::Negative)
+    );
 }
 
 /// The log of a run of `script`, and its events.
@@ -243,13 +246,28 @@ fn a_log_is_replayed_without_running_anything_and_deviations_are_named() {
     assert!(person.asked.is_empty());
     assert_eq!(Replay::parse(&log).unwrap().answer(), Some("Done."));
     for (replies, expected) in [
-        (vec![call("act", r#"{"n": 2}"#)], "step 1 deviates from the log: the model calls act {\"n\": 2}, and the log has act {\"n\": 1}"),
-        (vec![first(), first()], "step 2 deviates from the log: the model calls act {\"n\": 1}, and the log has read {\"text\": \"x\"}"),
-        (vec![first(), second(), second()], "step 3 deviates from the log: the model calls read {\"text\": \"x\"}, and the log has its answer there"),
+        (
+            vec![call("act", r#"{"n": 2}"#)],
+            "step 1 deviates from the log: the model calls act {\"n\": 2}, and the log has act {\"n\": 1}",
+        ),
+        (
+            vec![first(), first()],
+            "step 2 deviates from the log: the model calls act {\"n\": 1}, and the log has read {\"text\": \"x\"}",
+        ),
+        (
+            vec![first(), second(), second()],
+            "step 3 deviates from the log: the model calls read {\"text\": \"x\"}, and the log has its answer there",
+        ),
     ] {
         let error = replayed(&log, script(replies)).map(|_| ()).unwrap_err();
         assert_eq!((error.to_string().as_str(), error.kind()), (expected, Kind::Negative));
     }
+    // Calls that were refused for their arguments are refused again, and take no recorded result.
+    let wrong = || call("act", r#"{"n": 10}"#);
+    let log_with_wrong = logged(script([wrong(), first(), text("Done.")]));
+    let (_, person) = replayed(&log_with_wrong, script([wrong(), first(), text("Done.")])).unwrap();
+    assert_eq!(results(&person)[0].0, Status::Invalid);
+    assert_eq!(results(&person)[1], (Status::Ok, "done 1\n"));
     // Another spelling of the same arguments is no deviation.
     let spelt = call("act", r#"{ "n":1 }"#);
     assert!(replayed(&log, script([spelt, second(), text("")])).is_ok());

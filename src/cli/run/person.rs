@@ -103,7 +103,9 @@ impl User for Person {
                 say(&format!("the tools have changed: there are {} now", tools.len()));
             }
             Event::Reply { step, content, calls } => {
-                if let Some(text) = content.as_deref().filter(|text| !calls.is_empty() && !text.trim().is_empty()) {
+                if let Some(text) =
+                    content.as_deref().filter(|text| !calls.is_empty() && !text.trim().is_empty())
+                {
                     say(&visible(text.trim_end()));
                 }
                 for call in calls {

@@ -14,26 +14,21 @@ use std::{num::NonZeroUsize, ops::ControlFlow, time::Instant};
 
 /// Form of the answers: all of a request but its conversation and its tools.
 pub(super) struct Form {
-    choice: Choice,
-    parallel: NonZeroUsize,
-    key_order: KeyOrder,
-    close_at_budget: bool,
-    stop: StopStrings,
+    /// A call or text.
+    pub choice: Choice,
+    /// Most calls in one answer.
+    pub parallel: NonZeroUsize,
+    /// Order of keys in arguments.
+    pub key_order: KeyOrder,
+    /// Closes a call that the budget cuts off.
+    pub close_at_budget: bool,
+    /// Strings that end a text.
+    pub stop: StopStrings,
 }
 
 impl Form {
-    /// The form that `request` asks for.
-    pub fn of_request(request: &Request<'_>) -> Form {
-        Form {
-            choice: request.choice.clone(),
-            parallel: request.parallel,
-            key_order: request.key_order,
-            close_at_budget: request.close_at_budget,
-            stop: request.stop.clone(),
-        }
-    }
-
-    fn request<'r>(&self, conversation: &'r Conversation, tools: &'r ToolSet) -> Request<'r> {
+    /// A request in this form.
+    pub fn request<'r>(&self, conversation: &'r Conversation, tools: &'r ToolSet) -> Request<'r> {
         Request {
             choice: self.choice.clone(),
             parallel: self.parallel,

@@ -1,6 +1,7 @@
 //! The tools of a run: those of the file, then those of the servers.
 
 use super::{super::call::input, Args};
+use crate::cli::exit::CliError;
 use anyhow::Context;
 use edgecall::{
     Kind,
@@ -8,11 +9,7 @@ use edgecall::{
     files,
     mcp::{Address, Server, Settings},
 };
-use crate::cli::exit::CliError;
-use std::{
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 /// The tools of the file and of the servers that `args` name.
 pub(super) fn toolbox(args: &Args, running: &Running) -> anyhow::Result<Toolbox> {
