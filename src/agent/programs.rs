@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn output_is_told_as_it_is_and_failures_with_code_and_stderr() {
         let script = |script: &str| tool(&format!("command = ['sh', '-c', \"{script}\"]"));
-        let ok = run(&script("echo '{\\\"a\\\": 1}'"), "{}");
+        let ok = run(&script("echo '{{\\\"a\\\": 1}}'"), "{}");
         assert_eq!((ok.status, ok.content.as_str()), (Status::Ok, "{\"a\": 1}\n"));
         let failed = run(&script("echo part; echo bad >&2; exit 7"), "{}");
         assert_eq!(failed.status, Status::Failed);

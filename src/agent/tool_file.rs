@@ -178,12 +178,14 @@ fn setup(fields: &Map<String, Value>, names: &[&str], folder: &Path) -> Result<S
         _ => {}
     }
     let used = template.iter().flat_map(Template::arguments).chain(answer.as_deref());
-    for name in used {
-        if !names.contains(&name) {
-            let meant =
-                nearest(name, names).map_or_else(String::new, |known| format!("; was `{known}` meant?"));
-            return Err(format!("there is no argument `{name}` in the properties of its parameters{meant}"));
-        }
+    if let Some(name) = used.into_iter().find(|name| !names.contains(name)) {
+        let is_word = name.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
+        let advice = match nearest(name, names) {
+            Some(known) => format!("; was `{known}` meant?"),
+            None if !is_word => "; write {{ and }} for braces that are text".to_owned(),
+            None => String::new(),
+        };
+        return Err(format!("there is no argument `{name}` in the properties of its parameters{advice}"));
     }
     let timeout: f64 = field(fields, "timeout")?.unwrap_or(DEFAULT_TIMEOUT.as_secs_f64());
     if !(timeout > 0.0 && timeout <= MAX_TIMEOUT) {
@@ -317,6 +319,10 @@ mod tests {
                 "tool `f`: `comand` is not known; was `command` meant?",
             ),
             ("[[tools]]\nname = 'f'\ncommand = ['x', '{a}']", "there is no argument `a`"),
+            (
+                "[[tools]]\nname = 'f'\ncommand = ['x', '{\"a\": 1}']",
+                "; write {{ and }} for braces that are text",
+            ),
             ("[[tools]]\nname = 'f'\ncommand = 'x'", "`command` is a list"),
             ("[[tools]]\nname = 'f'\ncommand = ['x']\ntimeout = 0", "`timeout` is a number of seconds"),
             ("[[tools]]\nname = 'f'\ncommand = ['x']\ntimeout = nan", "`timeout`"),

@@ -168,7 +168,8 @@ impl Source for Server {
         if step == 1 {
             return Ok(false);
         }
-        self.runtime.block_on(time::sleep(NEWS));
+        // A timer is made inside of the runtime.
+        self.runtime.block_on(async { time::sleep(NEWS).await });
         if !self.connection.service().take_change() {
             return Ok(false);
         }

@@ -29,7 +29,7 @@ impl Place {
                 tool["answer"] = "message".into();
             } else {
                 let script = "cat >>called; echo '{\"restaurants\": [\"Bangkok Garden\"]}'";
-                tool["command"] = json!(["sh", "-c", script]);
+                tool["command"] = json!(["sh", "-c", script.replace('{', "{{").replace('}', "}}")]);
                 tool["stdin"] = "json".into();
                 tool["directory"] = ".".into();
             }
