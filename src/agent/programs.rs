@@ -104,7 +104,7 @@ fn told(program: &Program, ended: &Ended) -> ToolResult {
     match ended.status {
         None => {
             let seconds = program.timeout.as_secs_f64();
-            failed(Status::TimedOut, format!("the program was ended after {seconds} seconds"))
+            failed(Status::TimedOut, format!("the program was ended after {seconds} s"))
         }
         Some(status) => match (status.code(), status.signal()) {
             (Some(0), _) => ToolResult::ok(output),
@@ -165,10 +165,7 @@ mod tests {
         assert_eq!(killed.content, r#"{"error": "the program was ended by signal 9"}"#);
         let slow = run(&(script("echo begun; sleep 600") + "\ntimeout = 0.5"), "{}");
         assert_eq!(slow.status, Status::TimedOut);
-        assert_eq!(
-            slow.content,
-            r#"{"error": "the program was ended after 0.5 seconds", "output": "begun\n"}"#
-        );
+        assert_eq!(slow.content, r#"{"error": "the program was ended after 0.5 s", "output": "begun\n"}"#);
         let missing = run(&tool("command = ['no-such-program-here']"), "{}");
         assert_eq!(missing.status, Status::Failed);
         assert!(missing.content.contains("could not be started"), "{}", missing.content);

@@ -177,8 +177,8 @@ fn setup(fields: &Map<String, Value>, names: &[&str], folder: &Path) -> Result<S
         (Some(_), Some(_)) => return Err("`command` and `answer` exclude each other".into()),
         _ => {}
     }
-    let used = template.iter().flat_map(Template::arguments).chain(answer.as_deref());
-    if let Some(name) = used.into_iter().find(|name| !names.contains(name)) {
+    let mut used = template.iter().flat_map(Template::arguments).chain(answer.as_deref());
+    if let Some(name) = used.find(|name| !names.contains(name)) {
         let is_word = name.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
         let advice = match nearest(name, names) {
             Some(known) => format!("; was `{known}` meant?"),

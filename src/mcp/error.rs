@@ -44,7 +44,7 @@ pub enum Error {
         stderr: String,
     },
     /// A server that takes too long.
-    #[error("the MCP server {server} did not answer within {} seconds{}", .limit.as_secs_f64(), written(.stderr))]
+    #[error("the MCP server {server} did not answer within {} s{}", .limit.as_secs_f64(), written(.stderr))]
     Timeout {
         /// Its name.
         server: String,

@@ -214,7 +214,7 @@ impl Source for Server {
             Ok(Ok(answer)) => result::told(answer),
             Ok(Err(error)) => result::unanswered(&error),
             Err(_) => {
-                let problem = format!("the server did not answer within {} seconds", limit.as_secs_f64());
+                let problem = format!("the server did not answer within {} s", limit.as_secs_f64());
                 ToolResult::error(Status::TimedOut, problem)
             }
         })
