@@ -1,10 +1,24 @@
 //! Numbers and tables for people to read.
 
+use regex::Regex;
 use std::{
     error::Error,
     fmt::{self, Display, Write},
     iter,
+    sync::LazyLock,
 };
+
+/// Characters that steer a terminal, or that nobody sees: control and format characters, line separators, and those
+/// that Unicode lets programs ignore.
+static UNSEEN: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Default_Ignorable_Code_Point}]")
+        .expect("the pattern is a constant")
+});
+
+/// `text` with an escape in place of every character that steers a terminal or cannot be seen.
+pub fn visible(text: &str) -> String {
+    UNSEEN.replace_all(text, |found: &regex::Captures<'_>| found[0].escape_default().to_string()).into_owned()
+}
 
 /// A number with a comma between groups of three digits: `1,101,457,408`.
 pub fn grouped(number: u64) -> String {
@@ -113,6 +127,19 @@ mod tests {
         assert_eq!(bytes(1_101_457_408), "1.10 GB");
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 1, 1 << 20].map(mib), [0, 1, 1]);
+    }
+
+    #[test]
+    fn what_steers_a_terminal_or_cannot_be_seen_is_escaped() {
+        for (text, expected) in [
+            ("plain ü 日本 😀", "plain ü 日本 😀"),
+            ("\x1b[2J\u{9b}K\x07", "\\u{1b}[2J\\u{9b}K\\u{7}"),
+            ("a\u{202e}b\u{200b}c\u{2066}", "a\\u{202e}b\\u{200b}c\\u{2066}"),
+            ("\u{e0041}\u{feff}\u{3164}\u{2028}", "\\u{e0041}\\u{feff}\\u{3164}\\u{2028}"),
+            ("\t\r", "\\t\\r"),
+        ] {
+            assert_eq!(visible(text), expected);
+        }
     }
 
     #[test]

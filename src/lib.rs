@@ -58,10 +58,13 @@ pub mod hub;
 pub mod schema;
 pub mod tools;
 
+pub mod agent;
 pub mod dialect;
 
 pub mod profile;
 
+#[cfg(feature = "engine")]
+pub mod mcp;
 #[cfg(feature = "engine")]
 pub mod runtime;
 

@@ -12,6 +12,8 @@ pub enum Remedy {
     MoreTokens,
     /// Letting a model repeat itself.
     AllowRepetition,
+    /// More steps of a run.
+    MoreSteps,
     /// A chat template in place of the model's.
     ChatTemplate,
     /// Inspection of the rendered prompt.
@@ -90,6 +92,7 @@ impl fmt::Display for Remedy {
         match self {
             Remedy::MoreTokens => write!(f, "a larger token budget"),
             Remedy::AllowRepetition => write!(f, "letting the model repeat itself"),
+            Remedy::MoreSteps => write!(f, "more steps"),
             Remedy::ChatTemplate => write!(f, "another chat template"),
             Remedy::PrintPrompt => write!(f, "a look at the rendered prompt"),
             Remedy::GenericDialect => write!(f, "the generic tool-call format"),

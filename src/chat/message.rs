@@ -58,6 +58,21 @@ impl Message {
         Message { role, fields }
     }
 
+    /// A message of the model with calls in OpenAI's form, whose `arguments` are objects.
+    pub fn calls(content: Option<&str>, tool_calls: Vec<Value>) -> Message {
+        let mut message = Message::text(Role::Assistant, content.unwrap_or_default());
+        message.fields.insert("tool_calls".into(), Value::Array(tool_calls));
+        message
+    }
+
+    /// The result of the call `id` of the tool `name`.
+    pub fn result(id: &str, name: &str, content: impl Into<String>) -> Message {
+        let mut message = Message::text(Role::Tool, content);
+        message.fields.insert("tool_call_id".into(), id.into());
+        message.fields.insert("name".into(), name.into());
+        message
+    }
+
     /// Author of the message.
     pub fn role(&self) -> Role {
         self.role

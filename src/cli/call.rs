@@ -1,13 +1,13 @@
 //! `edgecall call`.
 
-mod answer;
-mod ask;
+pub mod answer;
+pub mod ask;
 pub mod cached;
 pub mod input;
-mod profile;
+pub mod profile;
 mod remote;
-mod settings;
-mod template;
+pub mod settings;
+pub mod template;
 mod timings;
 
 pub use self::{
@@ -35,8 +35,7 @@ use super::{
 };
 use edgecall::{
     Kind,
-    cache::Cache,
-    call::{self, Call, Draft, Request, RequestFields, Settings},
+    call::{self, Call, Draft, PromptTemplate, Request, RequestFields, Settings},
     dialect::{self, Wanted},
     machine::Thermometer,
     memory,
@@ -66,11 +65,11 @@ pub struct Args {
     /// Model file to run
     #[arg(short, long, value_name = "MODEL.gguf", env = "EDGECALL_MODEL", hide_env_values = true)]
     #[arg(help_heading = "Input")]
-    model: Option<PathBuf>,
+    pub(super) model: Option<PathBuf>,
 
     /// Let the server at this address answer, http://HOST:PORT or unix:PATH, and load no model (or set EDGECALL_SERVER)
     #[arg(long, value_name = "URL", help_heading = "Input")]
-    server: Option<String>,
+    pub(super) server: Option<String>,
 
     /// Ignore the profile in the model's file: the settings that a call takes from it, unless told otherwise
     #[arg(long, help_heading = "Input")]
@@ -78,7 +77,7 @@ pub struct Args {
 
     /// Load a model even if its architecture or tokenizer cannot be fully validated; only for files that you trust
     #[arg(long, help_heading = "Input")]
-    trust_model: bool,
+    pub(super) trust_model: bool,
 
     /// Read special tokens such as <|im_end|> in messages and tools as the model's own, not as text
     #[arg(long, help_heading = "Input")]
@@ -86,21 +85,21 @@ pub struct Args {
 
     /// Tools that the model may call, as OpenAI or MCP list them; `-` reads stdin
     #[arg(long, value_name = "TOOLS.json", help_heading = "Tools and schema")]
-    tools: Option<PathBuf>,
+    pub(super) tools: Option<PathBuf>,
 
     /// Call a tool (required), call one or answer in text (auto), answer in text (none), or call the tool of this name
     /// [default: required, none without tools]
     #[arg(long, value_name = "CHOICE", help_heading = "Tools and schema")]
-    tool_choice: Option<String>,
+    pub(super) tool_choice: Option<String>,
 
     /// Maximum number of calls in one answer [default: 1]
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Tools and schema")]
-    parallel: Option<NonZeroUsize>,
+    pub(super) parallel: Option<NonZeroUsize>,
 
     /// Answer with JSON that matches this schema, instead of a tool call; the prompt does not mention the schema
     #[arg(long, value_name = "SCHEMA.json", conflicts_with_all = ["tools", "tool_choice"])]
     #[arg(help_heading = "Tools and schema")]
-    json_schema: Option<PathBuf>,
+    pub(super) json_schema: Option<PathBuf>,
 
     /// Order of the keys in arguments: as the model chooses (any), or as in the schema [default: any]
     #[arg(long, value_name = "ORDER", help_heading = "Tools and schema")]
@@ -108,7 +107,7 @@ pub struct Args {
 
     /// Show how each keyword of the tools' schemas, or of --json-schema, is handled, and exit; loads no model
     #[arg(long, help_heading = "Tools and schema")]
-    explain_tools: bool,
+    pub(super) explain_tools: bool,
 
     /// With --explain-tools: print JSON
     #[arg(long, requires = "explain_tools", help_heading = "Tools and schema")]
@@ -120,7 +119,7 @@ pub struct Args {
 
     /// Conversation to answer, in OpenAI's format; `-` reads stdin
     #[arg(long, value_name = "MESSAGES.json", help_heading = "Input")]
-    messages: Option<PathBuf>,
+    pub(super) messages: Option<PathBuf>,
 
     /// System message to put before the conversation
     #[arg(long, value_name = "TEXT", conflicts_with = "task", allow_hyphen_values = true)]
@@ -167,7 +166,7 @@ pub struct Args {
 
     /// Close a call that reaches --max-tokens, if all required arguments are complete
     #[arg(long, help_heading = "Answer")]
-    close_at_budget: bool,
+    pub(super) close_at_budget: bool,
 
     /// Sampling temperature; 0 always takes the likeliest token (greedy decoding) [default: 0]
     #[arg(long, value_name = "T", value_parser = temperature, help_heading = "Sampling")]
@@ -208,47 +207,47 @@ pub struct Args {
 
     /// Run the model even if memory seems too small
     #[arg(long, help_heading = "Speed and memory")]
-    force: bool,
+    pub(super) force: bool,
 
     #[command(flatten, next_help_heading = "Speed and memory")]
     context: ContextArgs,
 
     /// Copy the weights into a layout that is faster on this CPU; takes memory for the copy; auto: if there is enough
     #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Speed and memory")]
-    repack: RepackArg,
+    pub(super) repack: RepackArg,
 
     /// Print the call, OpenAI's chat.completion object, or only the call's arguments or name
     #[arg(long, value_name = "WHAT", default_value = "call", help_heading = "Answer")]
-    output: OutputArg,
+    pub(super) output: OutputArg,
 
     /// Print text while it is generated (without tools, or with --tool-choice none)
     #[arg(long, conflicts_with = "output", help_heading = "Answer")]
-    stream: bool,
+    pub(super) stream: bool,
 
     /// Folder for cached prompt states and answers [default: edgecall in the user's cache folder]
     #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true, help_heading = "Cache")]
-    cache_dir: Option<PathBuf>,
+    pub(super) cache_dir: Option<PathBuf>,
 
     /// Read rate of the disk with the cache, in MB/s; a state is kept if computing it takes three times as long as reading
     /// it [default: 40, as a slow memory card]
     #[arg(long, value_name = "RATE", value_parser = positive, help_heading = "Cache")]
-    cache_read_rate: Option<NonZeroUsize>,
+    pub(super) cache_read_rate: Option<NonZeroUsize>,
 
     /// Neither read nor write the cache
     #[arg(long, help_heading = "Cache")]
-    no_cache: bool,
+    pub(super) no_cache: bool,
 
     /// Neither read nor write the cached answers, which drafts are guessed from
     #[arg(long, help_heading = "Cache")]
-    no_history: bool,
+    pub(super) no_history: bool,
 
     /// Print the prompt as the model gets it, and exit; loads no weights
     #[arg(long, help_heading = "Diagnostics")]
-    print_prompt: bool,
+    pub(super) print_prompt: bool,
 
     /// Print times, token counts and the context size to stderr
     #[arg(long, help_heading = "Diagnostics")]
-    timings: bool,
+    pub(super) timings: bool,
 }
 
 /// Runs the command; `started` is the time at which the program started.
@@ -261,15 +260,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         exit::leave_on_interrupt("interrupted", || ())?;
         return remote::run(args, &server);
     }
-    let file = args.model.as_deref().map(model_path::gguf).transpose()?;
-    let Some(path) = &file else {
-        return Err(CliError::usage("there is no model; give -m MODEL.gguf, or set EDGECALL_MODEL"));
-    };
-    output::check()?;
-    runtime::kernels::active()?;
-    if !args.force {
-        memory::check_address_space(READING_BYTES)?;
-    }
+    let path = &model_file(&args)?;
     // No output can be left incomplete.
     exit::leave_on_interrupt("interrupted", || ())?;
     let filter = args.sampling_filter();
@@ -305,16 +296,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         ..Request::new(&conversation, ask.tools.as_ref())
     };
     if args.print_prompt {
-        trial::check_vocabulary(path, trust)?;
-        let vocabulary = Vocabulary::load_with(path, trust)?;
-        note_lost(&template, &vocabulary, &request)?;
-        let tool_format = template.tool_format(&vocabulary, &request, &settings.dialect)?;
-        return Ok(output::text(&template.render(
-            &vocabulary,
-            &request,
-            tool_format.as_ref(),
-            settings.think,
-        )?)?);
+        return print_prompt(path, trust, &template, &request, &settings);
     }
     let thermometer = args.timings.then(Thermometer::start);
     let (cache, cache_problem) =
@@ -358,6 +340,35 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     printed
 }
 
+/// Prints the prompt as the model gets it.
+pub(super) fn print_prompt(
+    path: &Path,
+    trust: Trust,
+    template: &PromptTemplate,
+    request: &Request<'_>,
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    trial::check_vocabulary(path, trust)?;
+    let vocabulary = Vocabulary::load_with(path, trust)?;
+    note_lost(template, &vocabulary, request)?;
+    let tool_format = template.tool_format(&vocabulary, request, &settings.dialect)?;
+    let prompt = template.render(&vocabulary, request, tool_format.as_ref(), settings.think)?;
+    Ok(output::text(&prompt)?)
+}
+
+/// Path of the model's file, after checks that need no more than the arguments.
+pub(super) fn model_file(args: &Args) -> anyhow::Result<PathBuf> {
+    let Some(path) = args.model.as_deref().map(model_path::gguf).transpose()? else {
+        return Err(CliError::usage("there is no model; give -m MODEL.gguf, or set EDGECALL_MODEL"));
+    };
+    output::check()?;
+    runtime::kernels::active()?;
+    if !args.force {
+        memory::check_address_space(READING_BYTES)?;
+    }
+    Ok(path)
+}
+
 /// Prints how each keyword is handled. Tools with an unusable schema are listed too.
 fn explain_tools(args: &mut Args) -> anyhow::Result<()> {
     let mut profile = profile::read(args)?;
@@ -399,7 +410,7 @@ fn notation(wanted: Option<&Wanted>) -> anyhow::Result<Notation> {
 }
 
 /// Prints the model's partial output on stderr, before the error message.
-fn show_partial(error: &call::Error, timed_from: Option<&Start>) {
+pub(super) fn show_partial(error: &call::Error, timed_from: Option<&Start>) {
     if let Some(partial) = error.partial() {
         let _ = writeln!(io::stderr(), "{partial}");
     }

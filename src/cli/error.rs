@@ -1,11 +1,11 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
 use edgecall::{
-    Kind, adapter, bench, bundle, chat, checkpoint, convert, convert::rewrite, dialect, display::mib, gguf, http,
-    hub, inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
+    Kind, adapter, agent, bench, bundle, chat, checkpoint, convert, convert::rewrite, dialect, display::mib, gguf,
+    http, hub, inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
-use edgecall::{cache, call, runtime, serve, verify, witness};
+use edgecall::{cache, call, mcp, runtime, serve, verify, witness};
 use std::{
     error::Error,
     fmt, io,
@@ -48,9 +48,9 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
         };
     }
     #[cfg(feature = "engine")]
-    first_of!(cache, call, runtime, verify, witness);
+    first_of!(cache, call, mcp, runtime, verify, witness);
     first_of!(
-        adapter, bench, bundle, chat, checkpoint, convert, dialect, gguf, http, hub, inspect, profile, rewrite,
+        adapter, agent, bench, bundle, chat, checkpoint, convert, dialect, gguf, http, hub, inspect, profile, rewrite,
         schema, tools
     );
     #[cfg(feature = "engine")]
@@ -82,7 +82,7 @@ pub fn remedies(cause: &(dyn Error + 'static)) -> Vec<Remedy> {
     }
     #[cfg(feature = "engine")]
     first_of!(call, runtime, verify, witness);
-    first_of!(adapter, bench, bundle, chat, checkpoint, convert, dialect, http, hub, inspect, rewrite);
+    first_of!(adapter, agent, bench, bundle, chat, checkpoint, convert, dialect, http, hub, inspect, rewrite);
     Vec::new()
 }
 
@@ -142,6 +142,7 @@ fn sentence(remedy: &Remedy) -> String {
     match remedy {
         Remedy::MoreTokens => "allow more with --max-tokens".into(),
         Remedy::AllowRepetition => "if it should go on, give --allow-repetition".into(),
+        Remedy::MoreSteps => "allow more with --max-steps".into(),
         Remedy::ChatTemplate => "give a chat template with --chat-template FILE".into(),
         Remedy::PrintPrompt => "look at it with --print-prompt".into(),
         Remedy::GenericDialect => {

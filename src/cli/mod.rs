@@ -33,6 +33,8 @@ mod profile_args;
 mod progress;
 mod pull;
 #[cfg(feature = "engine")]
+mod run;
+#[cfg(feature = "engine")]
 mod serve;
 #[cfg(feature = "engine")]
 mod trial;
@@ -85,6 +87,9 @@ enum Command {
     /// Let a model answer the requests in a file, one a line
     Batch(Box<batch::Args>),
     #[cfg(feature = "engine")]
+    /// Let a model answer a prompt with tools that run: programs, and those of MCP servers
+    Run(Box<run::Args>),
+    #[cfg(feature = "engine")]
     /// Serve a model over HTTP, as OpenAI's API
     Serve(Box<serve::Args>),
     /// Compare models, such as quantisations of one, on a tool-calling data set
@@ -128,6 +133,8 @@ pub fn main() -> ExitCode {
         Command::Call(args) => call::run(*args, started),
         #[cfg(feature = "engine")]
         Command::Batch(args) => batch::run(*args),
+        #[cfg(feature = "engine")]
+        Command::Run(args) => run::run(*args, started),
         #[cfg(feature = "engine")]
         Command::Serve(args) => serve::run(*args),
         Command::Bench(args) => bench::run(args),

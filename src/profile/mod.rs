@@ -9,6 +9,7 @@ mod gguf_form;
 mod json_form;
 mod text;
 
+pub use crate::display::visible;
 pub use check::{
     MAX_ARGUMENTS_BYTES, MAX_JSON_BYTES, MAX_MAX_TOKENS, MAX_PARALLEL, MAX_SYSTEM_BYTES, MAX_TEMPERATURE,
     MAX_TOOLS_BYTES,
@@ -16,7 +17,6 @@ pub use check::{
 pub use error::{Error, Result};
 pub use gguf_form::{PREFIX, is_profile_key};
 pub use json_form::KEYS;
-pub use text::visible;
 
 use crate::{chat, schema::KeyOrder};
 use serde_json::{Map, Value};

@@ -1,28 +1,15 @@
 //! A profile as text for people, who decide by it whether they trust the file.
 
 use super::{Profile, SystemText, VERSION, json_form::key_order_word};
-use crate::json::{self, Exact};
-use regex::Regex;
-use serde_json::Value;
-use std::{
-    fmt::{self, Display},
-    sync::LazyLock,
+use crate::{
+    display::visible,
+    json::{self, Exact},
 };
+use serde_json::Value;
+use std::fmt::{self, Display};
 
 /// Width of the labels, as in the reports of `inspect`.
 const LABEL_WIDTH: usize = 16;
-
-/// Characters that steer a terminal, or that nobody sees: control and format characters, line separators, and those
-/// that Unicode lets programs ignore.
-static UNSEEN: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Default_Ignorable_Code_Point}]")
-        .expect("the pattern is a constant")
-});
-
-/// `text` with an escape in place of every character that steers a terminal or cannot be seen.
-pub fn visible(text: &str) -> String {
-    UNSEEN.replace_all(text, |found: &regex::Captures<'_>| found[0].escape_default().to_string()).into_owned()
-}
 
 /// All of the profile: settings as a list, then the system message and the tools whole.
 impl Display for Profile {
@@ -79,19 +66,6 @@ fn block(f: &mut fmt::Formatter<'_>, title: &str, text: &str) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_steers_a_terminal_or_cannot_be_seen_is_escaped() {
-        for (text, expected) in [
-            ("plain ü 日本 😀", "plain ü 日本 😀"),
-            ("\x1b[2J\u{9b}K\x07", "\\u{1b}[2J\\u{9b}K\\u{7}"),
-            ("a\u{202e}b\u{200b}c\u{2066}", "a\\u{202e}b\\u{200b}c\\u{2066}"),
-            ("\u{e0041}\u{feff}\u{3164}\u{2028}", "\\u{e0041}\\u{feff}\\u{3164}\\u{2028}"),
-            ("\t\r", "\\t\\r"),
-        ] {
-            assert_eq!(visible(text), expected);
-        }
-    }
 
     #[test]
     fn system_text_and_tools_are_shown_whole_and_cannot_pass_for_the_report() {

@@ -50,7 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tools", &["display", "json", "kind", "schema", "stack"]),
     ("dialect", &["chat", "display", "json", "kind", "remedy", "schema", "stack", "tools"]),
     ("chat", &["json", "kind", "remedy", "stack"]),
-    ("profile", &["chat", "dialect", "gguf", "json", "kind", "mmap", "schema", "tools"]),
+    ("profile", &["chat", "dialect", "display", "gguf", "json", "kind", "mmap", "schema", "tools"]),
     ("runtime", &["arch", "files", "gguf", "guard", "hash", "kind", "mmap", "random", "remedy", "stack"]),
     ("memory", &["arch", "convert", "display", "gguf", "machine", "remedy"]),
     (
@@ -91,6 +91,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("bundle", &["bench", "display", "files", "json", "kind", "profile", "remedy", "tools"]),
+    ("agent", &["chat", "display", "files", "json", "kind", "remedy", "tools"]),
+    ("mcp", &["agent", "display", "json", "kind", "schema", "tools"]),
     (
         "witness",
         &[

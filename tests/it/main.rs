@@ -106,6 +106,9 @@ mod judge;
 mod kernels;
 /// Modules of the library depend on each other only as the table allows.
 mod layering;
+/// Tools of MCP servers are listed, called and told of, whatever the server does.
+#[cfg(feature = "engine")]
+mod mcp;
 /// The facts in `models/MODELS.toml` are correct.
 mod models;
 /// Changed seeds of every kind of input that comes from others end in a value or an error.
@@ -144,6 +147,9 @@ mod repetition;
 /// A prompt, context or model that is too large is refused early, with the numbers.
 #[cfg(feature = "engine")]
 mod room;
+/// `edgecall run` runs what the model calls after a yes, tells the model, and repeats a run from its log.
+#[cfg(feature = "engine")]
+mod run;
 /// Drafts and batches of forced tokens change the speed of a greedy answer, never the answer.
 #[cfg(feature = "engine")]
 mod same_answer;

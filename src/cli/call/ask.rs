@@ -122,7 +122,12 @@ impl Ask {
 
 /// The strings of `--stop`, or else of the request's `stop`. They end text, and only text: cut before one of them, a call
 /// or JSON would not be whole.
-fn stop(args: &Args, fields: &RequestFields, choice: &Choice, is_json: bool) -> anyhow::Result<StopStrings> {
+pub fn stop(
+    args: &Args,
+    fields: &RequestFields,
+    choice: &Choice,
+    is_json: bool,
+) -> anyhow::Result<StopStrings> {
     let is_text = matches!(choice, Choice::None | Choice::Auto) && !is_json;
     if !args.stop.is_empty() {
         if !is_text {
