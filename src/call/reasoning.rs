@@ -1,10 +1,6 @@
 //! Reasoning: the text between `<think>` and `</think>` before an answer.
 
-use super::{
-    Call, Result, Think, Timings,
-    prompt::Prompt,
-    response_format::ResponseFormat,
-};
+use super::{Call, Result, Think, Timings, prompt::Prompt, response_format::ResponseFormat};
 use crate::runtime::{Compiler, Completion, Sampler, Session, generate};
 
 /// Start of the reasoning.

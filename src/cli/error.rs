@@ -1,8 +1,8 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
 use edgecall::{
-    Kind, adapter, bench, bundle, chat, checkpoint, convert, convert::rewrite, dialect, display::mib, gguf, http,
-    hub, inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
+    Kind, adapter, bench, bundle, chat, checkpoint, convert, convert::rewrite, dialect, display::mib, gguf,
+    http, hub, inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
 use edgecall::{cache, call, runtime, verify, witness};
@@ -50,8 +50,8 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
     #[cfg(feature = "engine")]
     first_of!(cache, call, runtime, verify, witness);
     first_of!(
-        adapter, bench, bundle, chat, checkpoint, convert, dialect, gguf, http, hub, inspect, profile, rewrite,
-        schema, tools
+        adapter, bench, bundle, chat, checkpoint, convert, dialect, gguf, http, hub, inspect, profile,
+        rewrite, schema, tools
     );
     if cause.is::<AddressSpaceError>() {
         return Some(Kind::Unavailable);

@@ -13,9 +13,9 @@ use crate::{
         row::{Cost, Mode, Row, RowKey, Variant},
     },
     call::{self, RenderedPrompt},
+    dialect::{Dialect, turn::Turn},
     runtime::{self, Completion, DecodeMode, Finish, Limits, Prefix, Sampler, Sampling, Session, generate},
     schema::KeyOrder,
-    dialect::{Dialect, turn::Turn},
     tools::{ToolCall, ToolSet},
 };
 use std::{ops::ControlFlow, rc::Rc, sync::Arc};

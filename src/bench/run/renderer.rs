@@ -3,8 +3,8 @@
 use crate::{
     bench::{Case, Dataset, Result},
     call::{self, PromptTemplate, RenderedPrompt, Request, Think, ToolFormat},
-    runtime::Vocabulary,
     dialect::{Dialect, Wanted},
+    runtime::Vocabulary,
 };
 use std::sync::Arc;
 
