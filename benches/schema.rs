@@ -4,9 +4,9 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use edgecall::{
     call,
+    dialect::{self, turn::Turn},
     runtime::{Compiler, Vocabulary},
     schema::{KeyOrder, Options, compile},
-    dialect::{self, turn::Turn},
     tools::ToolSet,
 };
 use serde_json::{Value, json};

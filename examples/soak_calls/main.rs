@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use edgecall::{
     call,
+    dialect::{Dialect, entries, turn::Turn},
     json::{self, Exact},
     runtime::{
         self, Compiler, DecodeMode, Finish, Sampler, Sampling, Trust, Vocabulary, generate,
@@ -26,7 +27,6 @@ use edgecall::{
         KeyOrder,
         notation::{Form, Notation, Part, Style},
     },
-    dialect::{Dialect, entries, turn::Turn},
     tools::ToolSet,
 };
 use random::Random;
@@ -207,7 +207,11 @@ fn dialect(path: &Path) -> Result<Arc<Dialect>> {
 fn ends(dialect: &Dialect) -> Vec<Vec<u8>> {
     let Ok(Notation::Members(members)) = dialect.notation() else { return Vec::new() };
     let text = |parts: &[Part]| -> Vec<u8> {
-        parts.iter().flat_map(|part| if let Part::Text(text) = part { text.as_bytes() } else { b"" }).copied().collect()
+        parts
+            .iter()
+            .flat_map(|part| if let Part::Text(text) = part { text.as_bytes() } else { b"" })
+            .copied()
+            .collect()
     };
     let mut ends = vec![text(&members.values[0].after)];
     ends.extend(members.values.iter().filter_map(|value| match &value.form {

@@ -67,7 +67,7 @@ impl CompletionRequest {
             let problem = "cannot be held for a prompt that is not rendered; ask for a chat completion";
             return Err(ApiError::field("response_format", problem));
         }
-        let mut settings = defaults.settings;
+        let mut settings = defaults.settings.clone();
         let sampling = &mut settings.sampling;
         sampling.temperature = fields.temperature.unwrap_or(sampling.temperature);
         sampling.top_p = fields.top_p.unwrap_or(sampling.top_p);

@@ -62,7 +62,7 @@ impl ChatRequest {
             schema,
             key_order: defaults.key_order,
             stop,
-            settings: settings(&fields, defaults.settings),
+            settings: settings(&fields, defaults.settings.clone()),
             template: template(&fields, &defaults.template),
         })
     }

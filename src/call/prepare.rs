@@ -19,7 +19,9 @@ pub(super) fn prepare(call: &Call<'_>) -> Result<Prepared> {
     prompt_length::check_bytes(call.model, bytes, &call.settings.session)?;
     let tool_format =
         call.template.tool_format(call.model.vocabulary(), call.request, &call.settings.dialect)?;
-    if let (Some(on_note), Some(note)) = (call.settings.on_note, tool_format.as_ref().and_then(|format| format.note.as_ref())) {
+    if let (Some(on_note), Some(note)) =
+        (call.settings.on_note, tool_format.as_ref().and_then(|format| format.note.as_ref()))
+    {
         on_note(note);
     }
     Ok(Prepared { tool_format, started })

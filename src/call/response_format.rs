@@ -128,7 +128,7 @@ impl<'r> ResponseFormat<'r> {
             Kind::Text { .. } => self.free_text(written),
             Kind::Calls { dialect, or_text: true, .. } => {
                 let text = self.free_text(written).trim_start();
-                let mark = opening(*dialect).unwrap_or_default();
+                let mark = dialect.opening().unwrap_or_default();
                 let begun = (1..=mark.len()).rev().find_map(|length| text.strip_suffix(mark.get(..length)?));
                 begun.unwrap_or(text).trim_end()
             }

@@ -47,7 +47,7 @@ use std::{
     io::{self, Write},
     num::NonZeroUsize,
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Instant,
 };
 

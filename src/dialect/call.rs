@@ -73,7 +73,8 @@ impl CallGrammar {
                 }
             }
         }
-        let (tools, dialect, notation) = (tools.iter().cloned().collect(), dialect.clone(), dialect.notation()?);
+        let (tools, dialect, notation) =
+            (tools.iter().cloned().collect(), dialect.clone(), dialect.notation()?);
         Ok(CallGrammar { first: heads.first, next: heads.next, dialect, notation, tools, key_order })
     }
 
@@ -179,7 +180,9 @@ impl CallGrammar {
     fn open(&self, names: &[&str], place: Place, marks: Marks<'_>) -> String {
         let each = |head: &Head| head.lark(names, place.count, marks);
         match (place.first, self.first.as_slice()) {
-            (Some(0), [_, _, ..]) => format!("({}) ", self.first.iter().map(each).collect::<Vec<_>>().join("| ")),
+            (Some(0), [_, _, ..]) => {
+                format!("({}) ", self.first.iter().map(each).collect::<Vec<_>>().join("| "))
+            }
             _ => each(self.head(place)),
         }
     }

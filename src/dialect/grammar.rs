@@ -69,8 +69,7 @@ impl IncrementalGrammar for JsonAnswer<'_> {
 
     fn checked(&self, written: &[u8]) -> Option<(usize, Checked)> {
         let checks = self.schema.compiled().checks.clone();
-        (written.len() >= self.prefix.len())
-            .then(|| (self.prefix.len(), Checked { checks, reading: None }))
+        (written.len() >= self.prefix.len()).then(|| (self.prefix.len(), Checked { checks, reading: None }))
     }
 }
 

@@ -88,7 +88,8 @@ impl Head {
             let names = if names.len() == 1 { names.concat() } else { format!("({}) ", names.join("| ")) };
             return format!("{before}{names}{after}");
         }
-        let whole = |name: &&str| format!("{}{}", written(name), pieces_lark(&self.after, name, count, marks));
+        let whole =
+            |name: &&str| format!("{}{}", written(name), pieces_lark(&self.after, name, count, marks));
         format!("{before}({}) ", names.iter().map(whole).collect::<Vec<_>>().join("| "))
     }
 }

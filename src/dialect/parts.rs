@@ -21,7 +21,8 @@ impl Dialect {
         let head = |pieces: &Vec<Piece>| {
             Head::new(pieces, &then).ok_or_else(|| self.wrong("a call begins without the tool's name"))
         };
-        let first = std::iter::once(&self.first).chain(&self.also_first).map(head).collect::<Result<_, _>>()?;
+        let first =
+            std::iter::once(&self.first).chain(&self.also_first).map(head).collect::<Result<_, _>>()?;
         Ok(Heads { first, next: self.next.as_ref().map(head).transpose()? })
     }
 
@@ -52,7 +53,10 @@ impl Dialect {
     /// The texts at which a call begins in a text: the first mark of each way to begin one.
     pub(super) fn leads(&self) -> Vec<String> {
         let firsts = std::iter::once(&self.first).chain(&self.also_first);
-        firsts.filter_map(|pieces| pieces.first().and_then(head::literal)).map(|text| lead(text).to_owned()).collect()
+        firsts
+            .filter_map(|pieces| pieces.first().and_then(head::literal))
+            .map(|text| lead(text).to_owned())
+            .collect()
     }
 
     /// The text that starts a call.

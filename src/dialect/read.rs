@@ -83,7 +83,9 @@ impl Dialect {
     fn parse_members(&self, text: &str, tools: Option<&ToolSet>) -> Result<ToolCall, Error> {
         let (name, rest) = self.name_and_rest(text.as_bytes())?;
         let notation = self.notation()?;
-        let Notation::Members(members) = &notation else { return Err(no_call("its arguments are not members")) };
+        let Notation::Members(members) = &notation else {
+            return Err(no_call("its arguments are not members"));
+        };
         let types = match tools.and_then(|tools| tools.get(&name)) {
             Some(tool) => tool.compiled_in(KeyOrder::Any, &notation)?.key_types.clone(),
             None => Arc::new(KeyTypes::any()),

@@ -1,11 +1,7 @@
 //! Limits of a profile's values, and the check of them.
 
 use super::{Error, Profile, Result, SystemText, ToolChoice};
-use crate::{
-    json,
-    dialect,
-    tools::ToolSet,
-};
+use crate::{dialect, json, tools::ToolSet};
 use serde::Serialize;
 use std::{num::NonZeroUsize, ops::RangeInclusive};
 

@@ -89,7 +89,8 @@ pub fn compile_in(schema: &Value, options: Options, notation: &Notation) -> Resu
         return Err(Error::refused(pointer, keyword, message));
     }
 
-    let emit::Emitted { grammar, mut document, mut report, dynamic, key_types } = emit::emit(&validators, options, notation)?;
+    let emit::Emitted { grammar, mut document, mut report, dynamic, key_types } =
+        emit::emit(&validators, options, notation)?;
     if let Some(report::Refusal { pointer, keyword, note: message }) = report.take_refusal() {
         return Err(Error::Refused { pointer, keyword, message, report: Box::new(report.finish()) });
     }

@@ -25,8 +25,11 @@ pub(super) struct Arguments {
     // With keys in any order, and in the schema's order.
     compiled: Arc<[OnceLock<Compiled>; 2]>,
     // The same in other notations than JSON, for each that was asked for.
-    noted: Arc<Mutex<Vec<(KeyOrder, Notation, Arc<Compiled>)>>>,
+    noted: Arc<Mutex<Vec<Noted>>>,
 }
+
+/// A schema compiled in a notation.
+type Noted = (KeyOrder, Notation, Arc<Compiled>);
 
 impl Arguments {
     pub(super) fn new(schema: Map<String, Value>) -> Arguments {

@@ -103,7 +103,8 @@ fn prompts() -> Vec<Vec<i32>> {
     let prompt = |case| {
         let conversation = dataset.conversation(case);
         let request = Request::new(&conversation, Some(&dataset.job.tools));
-        let tool_format = format.tool_format(model.vocabulary(), &request, &edgecall::dialect::Wanted::Auto).unwrap();
+        let tool_format =
+            format.tool_format(model.vocabulary(), &request, &edgecall::dialect::Wanted::Auto).unwrap();
         let text = format.render(model.vocabulary(), &request, tool_format.as_ref(), Think::Off).unwrap();
         call::tokenize_prompt(model, &text).unwrap()
     };

@@ -116,7 +116,8 @@ fn a_context_that_fills_up_leaves_no_call() {
     let model = pocket::loaded();
     let (tools, conversation, format) = (tools(), conversation(search()), PromptTemplate::default());
     let request = Request::new(&conversation, Some(&tools));
-    let tool_format = format.tool_format(model.vocabulary(), &request, &edgecall::dialect::Wanted::Auto).unwrap();
+    let tool_format =
+        format.tool_format(model.vocabulary(), &request, &edgecall::dialect::Wanted::Auto).unwrap();
     let prompt = format.render(model.vocabulary(), &request, tool_format.as_ref(), Think::Off).unwrap();
     let n_prompt = call::tokenize_prompt(model, &prompt).unwrap().len();
     let session = |n_ctx| Options { n_ctx: NonZeroUsize::new(n_ctx), ..settings().session };

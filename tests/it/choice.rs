@@ -1,23 +1,19 @@
 //! Texts that a grammar accepts: for a tool choice, several calls, text, JSON, and calls that are cut off.
 
 use edgecall::{
+    Kind,
+    call::{self},
     dialect::{
         self, Dialect,
         grammar::{self, IncrementalGrammar, JsonAnswer},
         turn::Turn,
     },
-    Kind,
-    call::{self},
     runtime::{Compiler, Constraint, constraint::Fixed},
     schema::KeyOrder,
-    tools::{
-        ToolCall, ToolSet,
-        arguments::AnswerSchema,
-        check,
-    },
+    tools::{ToolCall, ToolSet, arguments::AnswerSchema, check},
 };
-use std::sync::Arc;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn hermes() -> Arc<Dialect> {
     dialect::named("hermes").unwrap()

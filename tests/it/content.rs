@@ -32,8 +32,9 @@ fn specials(template: &PromptTemplate, text: &str) -> Option<(usize, String)> {
     let vocabulary = pocket::loaded().vocabulary();
     let (conversation, tools) = conversation(text);
     let request = Request::new(&conversation, Some(&tools));
-    let tool_format =
-        template.tool_format(vocabulary, &request, &edgecall::dialect::Wanted::Named("generic".into())).ok()?;
+    let tool_format = template
+        .tool_format(vocabulary, &request, &edgecall::dialect::Wanted::Named("generic".into()))
+        .ok()?;
     let prompt = template.render(vocabulary, &request, tool_format.as_ref(), Think::Off).ok()?;
     let tokens = prompt.tokenize(vocabulary).unwrap();
     assert_eq!(String::from_utf8(vocabulary.bytes(&tokens)).unwrap(), *prompt);

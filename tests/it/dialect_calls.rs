@@ -65,7 +65,8 @@ fn bos_is_undefined_where_the_model_adds_none_and_stands_once_where_it_does() {
         let (tools, question) = (find(), question("x"));
         let request = Request::new(&question, Some(&tools));
         let format = PromptTemplate::default();
-        let tool_format = format.tool_format(model.vocabulary(), &request, &edgecall::dialect::Wanted::Auto).unwrap();
+        let tool_format =
+            format.tool_format(model.vocabulary(), &request, &edgecall::dialect::Wanted::Auto).unwrap();
         let prompt = format.render(model.vocabulary(), &request, tool_format.as_ref(), Think::Off).unwrap();
         (model, prompt)
     };
@@ -123,7 +124,10 @@ fn a_refused_format_has_a_way_on() {
     assert!(stderr.contains("cannot be told") && stderr.contains("--dialect generic"), "{stderr}");
     let (code, stdout, stderr) = edgecall(&model, folder.path(), &["hi"]);
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(stdout.starts_with("{\"name\": \"find\"") && stderr.contains("told in text"), "{stdout} {stderr}");
+    assert!(
+        stdout.starts_with("{\"name\": \"find\"") && stderr.contains("told in text"),
+        "{stdout} {stderr}"
+    );
     let (code, stdout, stderr) = edgecall(&model, folder.path(), &["--dialect", "generic", "hi"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.starts_with("{\"name\": \"find\", \"arguments\": {\"city\": "), "{stdout}");
@@ -161,9 +165,13 @@ fn smollm2_makes_valid_calls() {
     call::check_tools(&set, KeyOrder::Any).unwrap();
     let hermes = dialect::named("hermes");
     for text in ["What is the weather in Paris?", "Tell Anna that I will be late.", "東京の天気は？"] {
-        for (seed, temperature, dialect) in
-            [(0, 0.0, None), (0, 0.0, hermes.clone()), (1, 1.0, None), (2, 1.5, None), (2, 1.5, hermes.clone())]
-        {
+        for (seed, temperature, dialect) in [
+            (0, 0.0, None),
+            (0, 0.0, hermes.clone()),
+            (1, 1.0, None),
+            (2, 1.5, None),
+            (2, 1.5, hermes.clone()),
+        ] {
             let settings = Settings {
                 sampling: Sampling { temperature, seed, ..Sampling::default() },
                 dialect: dialect.clone().map_or(Wanted::Auto, Wanted::Given),

@@ -77,8 +77,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "call",
         &[
-            "arch", "cache", "chat", "dialect", "gguf", "hash", "json", "kind", "machine", "memory", "remedy",
-            "runtime", "schema", "tools",
+            "arch", "cache", "chat", "dialect", "gguf", "hash", "json", "kind", "machine", "memory",
+            "remedy", "runtime", "schema", "tools",
         ],
     ),
     ("api", &["call", "chat", "json", "kind", "profile", "remedy", "runtime", "schema", "tools"]),
@@ -86,8 +86,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "bench",
         &[
-            "cache", "call", "chat", "dialect", "files", "gguf", "hash", "http", "json", "kind", "machine", "memory",
-            "profile", "random", "remedy", "runtime", "schema", "tools",
+            "cache", "call", "chat", "dialect", "files", "gguf", "hash", "http", "json", "kind", "machine",
+            "memory", "profile", "random", "remedy", "runtime", "schema", "tools",
         ],
     ),
     ("bundle", &["bench", "display", "files", "json", "kind", "profile", "remedy", "tools"]),

@@ -22,9 +22,7 @@ pub fn families() -> Vec<Arc<Dialect>> {
         values
     };
     let json_style = json!({"json": "spaced"});
-    let form = |before: &str, encoding: &Value, after: &str| {
-        json!({"before": [before], "encoding": encoding, "after": if after.is_empty() { json!([]) } else { json!([after]) }})
-    };
+    let form = |before: &str, encoding: &Value, after: &str| json!({"before": [before], "encoding": encoding, "after": if after.is_empty() { json!([]) } else { json!([after]) }});
     let xml = |encoding: Value| form(">\n", &encoding, "\n</parameter>");
     let qwen = with(
         with(same(xml(json!("python"))), &["array", "object"], xml(json_style.clone())),
@@ -107,7 +105,8 @@ fn hold(dialect: &Arc<Dialect>, parameters: Value, table: &[(&str, Option<&str>)
         let verdict = verdict(&compiler, &turn, text);
         assert_eq!(verdict.is_ok(), meaning.is_some(), "{}: {text}: {verdict:?}", dialect.name);
         if let Some(meaning) = meaning {
-            let call = dialect.read_call_with(text, Some(&set)).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let call =
+                dialect.read_call_with(text, Some(&set)).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(call.arguments_text(), *meaning, "{}: {text}", dialect.name);
         }
     }
@@ -137,7 +136,10 @@ fn xml_parameters_hold_raw_strings_and_the_types_of_the_schema() {
         (&[("s", "\n")], r#"{"s": "\n"}"#),
         (&[("s", "42")], r#"{"s": "42"}"#),
         (&[("s", "null")], r#"{"s": "null"}"#),
-        (&[("s", "a \"b\" \\ < c </param> \t é 😀\n\nend ")], r#"{"s": "a \"b\" \\ < c </param> \t é 😀\n\nend "}"#),
+        (
+            &[("s", "a \"b\" \\ < c </param> \t é 😀\n\nend ")],
+            r#"{"s": "a \"b\" \\ < c </param> \t é 😀\n\nend "}"#,
+        ),
         (&[("n", "17"), ("s", "x"), ("b", "True")], r#"{"n": 17, "s": "x", "b": true}"#),
         (&[("b", "false"), ("s", "x"), ("x", "None")], r#"{"b": false, "s": "x", "x": null}"#),
         (&[("x", "1.50"), ("s", "x")], r#"{"x": 1.50, "s": "x"}"#),
@@ -162,7 +164,8 @@ fn xml_parameters_hold_raw_strings_and_the_types_of_the_schema() {
         &[("s", "x"), ("o", "{'k': None}")],
     ];
     let yes: Vec<(String, Option<&str>)> = yes.iter().map(|(call, json)| (xml(call), Some(*json))).collect();
-    let all: Vec<(String, Option<&str>)> = yes.into_iter().chain(no.iter().map(|call| (xml(call), None))).collect();
+    let all: Vec<(String, Option<&str>)> =
+        yes.into_iter().chain(no.iter().map(|call| (xml(call), None))).collect();
     let table: Vec<(&str, Option<&str>)> = all.iter().map(|(text, json)| (text.as_str(), *json)).collect();
     hold(&family("qwen3-coder"), mixed(), &table);
 }
@@ -175,7 +178,9 @@ fn other_notations_are_read_as_what_they_mean() {
         mixed(),
         &[
             (
-                &glm("<arg_key>s</arg_key><arg_value>a\nb</arg_value><arg_key>b</arg_key><arg_value>true</arg_value>"),
+                &glm(
+                    "<arg_key>s</arg_key><arg_value>a\nb</arg_value><arg_key>b</arg_key><arg_value>true</arg_value>",
+                ),
                 Some(r#"{"s": "a\nb", "b": true}"#),
             ),
             (&glm("<arg_key>s</arg_key><arg_value></arg_value>"), Some(r#"{"s": ""}"#)),
@@ -223,7 +228,9 @@ fn other_notations_are_read_as_what_they_mean() {
         ],
     );
     let dsml = |inner: &str| {
-        format!("<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"f\">\n{inner}</｜DSML｜invoke>\n</｜DSML｜function_calls>")
+        format!(
+            "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"f\">\n{inner}</｜DSML｜invoke>\n</｜DSML｜function_calls>"
+        )
     };
     let parameter = |key: &str, strings: bool, value: &str| {
         format!("<｜DSML｜parameter name=\"{key}\" string=\"{strings}\">{value}</｜DSML｜parameter>\n")
@@ -246,7 +253,10 @@ fn other_notations_are_read_as_what_they_mean() {
         mixed(),
         &[
             (&cpm("<param name=\"s\">plain</param>"), Some(r#"{"s": "plain"}"#)),
-            (&cpm("<param name=\"s\"><![CDATA[a < b\n</param>]]></param>"), Some(r#"{"s": "a < b\n</param>"}"#)),
+            (
+                &cpm("<param name=\"s\"><![CDATA[a < b\n</param>]]></param>"),
+                Some(r#"{"s": "a < b\n</param>"}"#),
+            ),
             (
                 &cpm("<param name=\"s\">x</param><param name=\"l\">['a']</param>"),
                 Some(r#"{"s": "x", "l": ["a"]}"#),
@@ -292,9 +302,8 @@ fn several_calls_and_cut_off_ones_are_told_apart_in_every_notation() {
     let compiler = Compiler::for_bytes().unwrap();
     for dialect in families() {
         let turn = Turn::new(&set, &dialect, KeyOrder::Any).unwrap().up_to(3);
-        let call = |arguments: &str| {
-            dialect.write(&edgecall::tools::ToolCall::from_text("f", arguments).unwrap())
-        };
+        let call =
+            |arguments: &str| dialect.write(&edgecall::tools::ToolCall::from_text("f", arguments).unwrap());
         let text = call(r#"{"s": "x", "n": 5}"#);
         assert!(verdict(&compiler, &turn, &text).is_ok(), "{}: {text}", dialect.name);
         let cut = &text[..text.find('5').unwrap()];
@@ -354,8 +363,11 @@ fn a_call_comes_back_as_it_was_written_in_every_notation() {
         let strings = STRINGS.iter().map(|text| ("s", serde_json::to_string(text).unwrap()));
         let others = values.iter().map(|(key, value)| (*key, (*value).to_owned()));
         for (key, value) in strings.chain(others) {
-            for arguments in [format!("{{\"{key}\": {value}}}"), format!("{{\"{key}\": {value}, \"b\": false}}")] {
-                let Ok(call) = edgecall::tools::ToolCall::from_text("Calendar.create-event_2", &arguments) else {
+            for arguments in
+                [format!("{{\"{key}\": {value}}}"), format!("{{\"{key}\": {value}, \"b\": false}}")]
+            {
+                let Ok(call) = edgecall::tools::ToolCall::from_text("Calendar.create-event_2", &arguments)
+                else {
                     continue;
                 };
                 let text = dialect.write(&call);

@@ -3,6 +3,7 @@
 use crate::pocket;
 use edgecall::{
     call,
+    dialect::{self, grammar::JsonAnswer, turn::Turn},
     random::SplitMix64,
     runtime::{
         self, Compiler, Completion, DecodeMode, Finish, Sampler, Sampling, Steps,
@@ -11,7 +12,6 @@ use edgecall::{
         sequence::{Script, Sequence},
     },
     schema::KeyOrder,
-    dialect::{self, grammar::JsonAnswer, turn::Turn},
     tools::{ToolSet, arguments::AnswerSchema},
 };
 use proptest::prelude::*;

@@ -2,12 +2,12 @@
 
 use edgecall::{
     call,
+    dialect::grammar::JsonAnswer,
     runtime::{
         Compiler, Completion, Constraint, DecodeMode, Finish, Limits, Repetition, Sampler, Sampling,
         constraint::Fixed, generate, sequence::Script,
     },
     schema::KeyOrder,
-    dialect::grammar::JsonAnswer,
     tools::arguments::AnswerSchema,
 };
 use serde_json::{Value, json};

@@ -5,6 +5,7 @@ use edgecall::{
     bench::Dataset,
     call::{self, PromptTemplate, Request, Think},
     convert::FileType,
+    dialect::{self, grammar::JsonAnswer, turn::Turn},
     random::SplitMix64,
     runtime::{
         self, Compiler, Completion, DecodeMode, Finish, Model, Options, Prefix, Sampler, Sampling, Session,
@@ -14,7 +15,6 @@ use edgecall::{
         sequence::Sequence,
     },
     schema::KeyOrder,
-    dialect::{self, grammar::JsonAnswer, turn::Turn},
     tools::arguments::AnswerSchema,
 };
 use serde_json::{Value, json};

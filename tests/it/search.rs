@@ -3,12 +3,12 @@
 
 use edgecall::{
     Kind, call,
+    dialect::{self, grammar::JsonAnswer, turn::Turn},
     runtime::{
         self, Compiler, Completion, Constraint, DecodeMode, Finish, Sampler, Sampling, generate,
         sequence::Sequence,
     },
     schema::KeyOrder,
-    dialect::{self, grammar::JsonAnswer, turn::Turn},
     tools::{ToolSet, arguments::AnswerSchema},
 };
 use serde_json::{Value, json};

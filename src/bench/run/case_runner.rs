@@ -16,9 +16,9 @@ use crate::{
         self, RenderedPrompt, Think,
         reasoning::{self, Reasoning},
     },
+    dialect::{Dialect, turn::Turn},
     runtime::{self, Completion, DecodeMode, Finish, Limits, Prefix, Sampler, Sampling, Session, generate},
     schema::KeyOrder,
-    dialect::{Dialect, turn::Turn},
     tools::{ToolCall, ToolSet},
 };
 use std::{ops::ControlFlow, rc::Rc, sync::Arc};

@@ -4,8 +4,8 @@ use super::CallSettings;
 use crate::{
     bench::{Case, Dataset, Result},
     call::{self, PromptTemplate, RenderedPrompt, Request, Think, ToolFormat},
-    runtime::Vocabulary,
     dialect::{Dialect, Wanted},
+    runtime::Vocabulary,
 };
 use std::sync::Arc;
 

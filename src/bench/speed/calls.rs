@@ -12,13 +12,13 @@ use crate::{
         },
     },
     call::{self, Draft},
+    dialect::{Dialect, turn::Turn},
     machine::{Heat, Thermometer},
     runtime::{
         self, Compiler, Completion, DecodeMode, Finish, Limits, Model, Options, Prefix, Sampler, Sampling,
         Session, Steps, Vocabulary, draft::Drafter, generate,
     },
     schema::KeyOrder,
-    dialect::{Dialect, turn::Turn},
     tools::{ToolSet, check},
 };
 use serde::Serialize;
@@ -169,7 +169,11 @@ impl Caller<'_> {
         let written = self.generate(prompt, tools)?;
         let text = written.as_ref().map(|written| String::from_utf8_lossy(&written.text).into_owned());
         let text = text.unwrap_or_default();
-        let called = self.dialect.read_call_with(&text, Some(tools)).ok().filter(|call| check::check(tools, call).is_ok());
+        let called = self
+            .dialect
+            .read_call_with(&text, Some(tools))
+            .ok()
+            .filter(|call| check::check(tools, call).is_ok());
         self.seconds.push(stopwatch.wall_s());
         let done = &mut self.done;
         done.calls += 1;

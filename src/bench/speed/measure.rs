@@ -8,13 +8,13 @@ use crate::{
     bench::{Result, score::stats::quantile},
     cache::Cache,
     call::{self, PromptTemplate, Request, Think},
+    dialect::{Wanted, turn::Turn},
     machine::{Heat, Thermometer, peak_resident_bytes},
     runtime::{
         Constraint, DecodeMode, Model, N_BATCH, Options, Prefix, Sampler, Sampling, Session, cpu,
         draft::BatchCost, generate, kernels,
     },
     schema::KeyOrder,
-    dialect::{Wanted, turn::Turn},
 };
 use serde::Serialize;
 use std::{
@@ -268,7 +268,8 @@ fn call_times(model: &Model, example: &Example, options: &Options, costs: &Batch
     let request = Request::new(conversation, Some(tools));
     let format = PromptTemplate::default();
     let vocabulary = model.vocabulary();
-    let tool_format = format.tool_format(vocabulary, &request, &Wanted::Auto)?.ok_or(call::Error::NoTemplate)?;
+    let tool_format =
+        format.tool_format(vocabulary, &request, &Wanted::Auto)?.ok_or(call::Error::NoTemplate)?;
     let prompt = format.render(vocabulary, &request, Some(&tool_format), Think::Off)?.tokenize(vocabulary)?;
     let turn = Turn::new(tools, &tool_format.dialect, KeyOrder::Any)?;
     let compiler = model.compiler()?;

@@ -20,8 +20,8 @@ pub(crate) use work::{ordinary_tokens, weights_of_a_token};
 use crate::{
     bench::{Result, data::Dataset, score::stats::quantile},
     call::{self, PromptTemplate, Request, Think},
-    runtime::Vocabulary,
     dialect::{Dialect, Wanted},
+    runtime::Vocabulary,
 };
 use std::sync::Arc;
 

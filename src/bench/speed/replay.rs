@@ -10,6 +10,7 @@ use crate::{
         data::{Case, Dataset, Style},
     },
     call,
+    dialect::{Dialect, turn::Turn},
     runtime::{
         Compiler, Constraint, DecodeMode, Sampler, Sampling, Steps, Vocabulary,
         draft::{BatchCost, DraftPolicy, Drafter},
@@ -17,7 +18,6 @@ use crate::{
         sequence::Script,
     },
     schema::KeyOrder,
-    dialect::{Dialect, turn::Turn},
     tools::ToolSet,
 };
 use serde::Serialize;

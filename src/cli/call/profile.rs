@@ -5,8 +5,9 @@ use super::{
     settings::{KeyOrderArg, ThinkArg},
 };
 use anyhow::Context;
-use edgecall::{dialect::Wanted, 
+use edgecall::{
     call::{Choice, RequestFields},
+    dialect::Wanted,
     profile::{Profile, Thinking, ToolChoice},
     schema::KeyOrder,
 };

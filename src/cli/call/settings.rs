@@ -4,10 +4,10 @@ use super::Args;
 use clap::ValueEnum;
 use edgecall::{
     call::{Draft, RequestFields, Settings, Think},
+    dialect::{self, Dialect, Wanted},
     memory::Repack,
     runtime::{Options, Sampling, draft::MAX_DRAFT},
     schema::KeyOrder,
-    dialect::{self, Dialect, Wanted},
 };
 use std::{num::NonZeroUsize, sync::Arc};
 

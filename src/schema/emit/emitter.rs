@@ -286,7 +286,8 @@ impl<'a> Emitter<'a> {
         self.rules.add(object.clone(), format!("\"{{\" \"}}\" | \"{{\" {member} ({comma} {member})* \"}}\""));
         self.rules.add(array.clone(), format!("\"[\" \"]\" | \"[\" {name} ({comma} {name})* \"]\""));
         let nulls = style.nulls().iter().map(|word| format!("\"{word}\""));
-        let words: Vec<String> = nulls.chain(style.truths().iter().map(|(_, word)| format!("\"{word}\""))).collect();
+        let words: Vec<String> =
+            nulls.chain(style.truths().iter().map(|(_, word)| format!("\"{word}\""))).collect();
         let words = words.join(" | ");
         self.rules.add(name.clone(), format!("{words} | {number} | {string} | {array} | {object}"));
         name

@@ -8,7 +8,9 @@ use super::emitter::Emitter;
 use super::place::Place;
 use crate::json;
 use crate::schema::normal::{Item, Shape};
-use crate::schema::notation::{Form, KINDS, Members, NULLS, Style, TRUTHS, ValueSyntax, marked, read_untyped, until};
+use crate::schema::notation::{
+    Form, KINDS, Members, NULLS, Style, TRUTHS, ValueSyntax, marked, read_untyped, until,
+};
 use crate::schema::report::Status;
 use crate::schema::terminal::encode::Spelling;
 use crate::schema::terminal::literal::literal;
@@ -25,10 +27,9 @@ impl<'a> Emitter<'a> {
         let key = key.as_deref().unwrap_or("");
         let mut out = Vec::new();
         for (kind, set) in KINDS.into_iter().enumerate() {
-            let values: Option<Vec<&Value>> = shape
-                .values
-                .as_ref()
-                .map(|values| values.iter().copied().filter(|value| types::type_of(value) & set != 0).collect());
+            let values: Option<Vec<&Value>> = shape.values.as_ref().map(|values| {
+                values.iter().copied().filter(|value| types::type_of(value) & set != 0).collect()
+            });
             if values.as_ref().is_some_and(Vec::is_empty) || shape.types & set == 0 {
                 continue;
             }
@@ -37,7 +38,8 @@ impl<'a> Emitter<'a> {
             let expressions = match &syntax.form {
                 Form::Omitted => Vec::new(),
                 form if form.is_raw() => {
-                    let Some(terminal) = self.raw_terminal(shape, values.as_deref(), &members, all, &after) else {
+                    let Some(terminal) = self.raw_terminal(shape, values.as_deref(), &members, all, &after)
+                    else {
                         continue;
                     };
                     self.raw(form, &terminal, &after)
@@ -48,11 +50,14 @@ impl<'a> Emitter<'a> {
                     });
                     // Where a raw string might go on, the longer terminal wins: so this one has the same text after it.
                     let string = members.value(0);
-                    let beside = all & types::STRING != 0 && string.form.is_raw() && string.before(key) == before;
+                    let beside =
+                        all & types::STRING != 0 && string.form.is_raw() && string.before(key) == before;
                     match beside && set & (types::ARRAY | types::OBJECT) == 0 {
                         true if each.is_empty() => each,
                         true => vec![until(&self.rules.terminal(each.join(" | ")), &after)],
-                        false => each.into_iter().map(|value| format!("{value} {}", marked(&after))).collect(),
+                        false => {
+                            each.into_iter().map(|value| format!("{value} {}", marked(&after))).collect()
+                        }
                     }
                 }
                 _ => Vec::new(),
@@ -98,7 +103,10 @@ impl<'a> Emitter<'a> {
         }
         let mut parts = self.string_parts(shape)?;
         if syntax.form != Form::Cdata {
-            parts.push(format!("~{}", self.rules.terminal(format!("/(?s:.*){}(?s:.*)/", escaped(stem(after))))));
+            parts.push(format!(
+                "~{}",
+                self.rules.terminal(format!("/(?s:.*){}(?s:.*)/", escaped(stem(after))))
+            ));
         }
         if syntax.form == Form::Trimmed {
             parts.push(self.rules.terminal("/(?:\\S(?:(?s:.*)\\S)?)?/".into()));
@@ -146,7 +154,10 @@ impl<'a> Emitter<'a> {
         conjunction.choices.remove(&(id, choice.clone()));
         let base = conjunction.items();
         let found = self.normal.alternatives(id, &choice);
-        found.conjunctions.iter().fold(0, |all, option| all | self.types_of(&[&base, &**option].concat(), depth - 1))
+        found
+            .conjunctions
+            .iter()
+            .fold(0, |all, option| all | self.types_of(&[&base, &**option].concat(), depth - 1))
     }
 
     /// The place of the value of a member; `None` for the members of a value in a style.
@@ -178,7 +189,12 @@ impl<'a> Emitter<'a> {
             if limit.is_some_and(|limit| limit > MAX_COUNTED) {
                 for id in &ids {
                     if self.normal.document.value(*id).get(word).is_some() {
-                        self.normal.mark(*id, word, Status::CheckedAfter, "too long to be counted in raw text");
+                        self.normal.mark(
+                            *id,
+                            word,
+                            Status::CheckedAfter,
+                            "too long to be counted in raw text",
+                        );
                     }
                 }
             }
@@ -241,5 +257,7 @@ fn other_types(set: u8) -> Option<String> {
 
 /// `text` as a regular expression.
 fn escaped(text: &str) -> String {
-    text.chars().map(|c| if c.is_alphanumeric() { c.to_string() } else { format!("\\x{{{:x}}}", c as u32) }).collect()
+    text.chars()
+        .map(|c| if c.is_alphanumeric() { c.to_string() } else { format!("\\x{{{:x}}}", c as u32) })
+        .collect()
 }

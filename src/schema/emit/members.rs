@@ -7,8 +7,8 @@ use std::rc::Rc;
 use super::condition::Condition;
 use super::emitter::Emitter;
 use super::place::Place;
-use super::syntax::Around;
 use super::shortest::Length;
+use super::syntax::Around;
 use crate::schema::normal::Formula;
 use crate::schema::options::KeyOrder;
 

@@ -251,7 +251,8 @@ impl<'a> Emitter<'a> {
             Value::Array(items) => {
                 let items: Vec<String> = items.iter().map(|v| self.constant(v)).collect();
                 let name = self.rules.fresh("c");
-                self.rules.add(name.clone(), format!("\"[\" {} \"]\"", items.join(&format!(" {} ", self.comma()))));
+                self.rules
+                    .add(name.clone(), format!("\"[\" {} \"]\"", items.join(&format!(" {} ", self.comma()))));
                 name
             }
             Value::Object(map) => {
@@ -271,7 +272,9 @@ impl<'a> Emitter<'a> {
 
     /// An expression for the value of a constant's member.
     fn constant_member(&mut self, key: &Rc<str>, value: &Value) -> Option<String> {
-        let (Place::Root, Some(notation)) = (self.place(), self.notation()) else { return Some(self.constant(value)) };
+        let (Place::Root, Some(notation)) = (self.place(), self.notation()) else {
+            return Some(self.constant(value));
+        };
         let kind = KINDS.iter().position(|set| set & types::type_of(value) != 0)?;
         let syntax = notation.value(kind).clone();
         self.key_types.add(Some(key), types::type_of(value));

@@ -64,8 +64,12 @@ impl Emitter<'_> {
         if shape.max_length.is_some_and(|most| most < shape.min_length) {
             return None;
         }
-        let excluded: Vec<String> =
-            shape.excluded.iter().filter_map(|v| json::string_text(v)).map(|text| spelled(text, spelling)).collect();
+        let excluded: Vec<String> = shape
+            .excluded
+            .iter()
+            .filter_map(|v| json::string_text(v))
+            .map(|text| spelled(text, spelling))
+            .collect();
         let canonical = !parts.is_empty() || !excluded.is_empty() || !left_out.is_empty();
         let character = if canonical { spelling.canonical_char() } else { spelling.any_char() };
         let quote = spelling.quote();

@@ -40,8 +40,14 @@ pub struct Members {
 }
 
 /// The types of values with a syntax of their own, as sets of types.
-pub(in crate::schema) const KINDS: [u8; 6] =
-    [types::STRING, types::INTEGER | types::FRACTION, types::BOOLEAN, types::NULL, types::ARRAY, types::OBJECT];
+pub(in crate::schema) const KINDS: [u8; 6] = [
+    types::STRING,
+    types::INTEGER | types::FRACTION,
+    types::BOOLEAN,
+    types::NULL,
+    types::ARRAY,
+    types::OBJECT,
+];
 
 impl Members {
     /// The members with the text that follows every value as a part of the values' syntax, so that what begins after a

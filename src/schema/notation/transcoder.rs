@@ -134,7 +134,8 @@ impl Transcoder {
         }
         let State::Gap(held) = &self.state else { return false };
         let close = if self.complete.is_some() { members.close.as_str() } else { "" };
-        let ends = held == close.as_bytes() && (members.behind.is_empty() || members.behind.iter().any(String::is_empty));
+        let ends = held == close.as_bytes()
+            && (members.behind.is_empty() || members.behind.iter().any(String::is_empty));
         if ends {
             self.close(self.read, out);
         }
@@ -157,7 +158,9 @@ impl Transcoder {
         let length = length.min(40) as u16;
         match &self.state {
             State::Raw { held, .. } | State::Cdata(held) if held.is_empty() => Some(20 + length),
-            State::Raw { held, .. } | State::Cdata(held) => Some(12_u16.saturating_sub(held.len().min(10) as u16)),
+            State::Raw { held, .. } | State::Cdata(held) => {
+                Some(12_u16.saturating_sub(held.len().min(10) as u16))
+            }
             State::Untyped { text, close, .. } => match overlap(text, close) {
                 0 => Some(20 + length),
                 held => Some(12_u16.saturating_sub(held.min(10) as u16)),
@@ -189,7 +192,9 @@ impl Transcoder {
                 Taken::No
             }
             State::Styled { kind, reader } => {
-                let Form::Styled(style) = &self.reading.members.values[*kind].form else { return Taken::Broken };
+                let Form::Styled(style) = &self.reading.members.values[*kind].form else {
+                    return Taken::Broken;
+                };
                 let taken = reader.feed(byte, style, out);
                 if taken == Taken::No {
                     self.after();
@@ -224,7 +229,8 @@ impl Transcoder {
         let State::Gap(held) = &self.state else { return Taken::Broken };
         let members = &self.reading.members;
         let first = self.complete.is_none();
-        let (begin, close) = if first { (&members.open, "") } else { (&members.separator, members.close.as_str()) };
+        let (begin, close) =
+            if first { (&members.open, "") } else { (&members.separator, members.close.as_str()) };
         let ends = members.behind.iter().any(|behind| {
             let end = [close.as_bytes(), behind.as_bytes()].concat();
             end.starts_with(held) || (!end.is_empty() && held.starts_with(&end))
@@ -272,7 +278,8 @@ impl Transcoder {
             Form::Omitted => None,
             _ => Some(value.before(&key).into_bytes()),
         });
-        let kinds: Vec<usize> = (0..KINDS.len()).filter(|kind| befores[*kind].as_deref() == Some(tail)).collect();
+        let kinds: Vec<usize> =
+            (0..KINDS.len()).filter(|kind| befores[*kind].as_deref() == Some(tail)).collect();
         if kinds.is_empty() {
             let begins = befores.iter().flatten().any(|before| before.starts_with(tail));
             return if begins { Taken::Yes } else { Taken::Broken };

@@ -50,7 +50,8 @@ pub(crate) fn conditions(pattern: &str, spelling: Spelling) -> Result<Vec<(bool,
         return Ok(vec![(false, written(pattern, spelling)?)]);
     };
     let rest = (false, written(&format!("^{rest}"), spelling)?);
-    let lookaheads = lookaheads.into_iter().map(|(not, inner)| Ok((not, written(&format!("^(?:{inner})"), spelling)?)));
+    let lookaheads =
+        lookaheads.into_iter().map(|(not, inner)| Ok((not, written(&format!("^(?:{inner})"), spelling)?)));
     std::iter::once(Ok(rest)).chain(lookaheads).collect()
 }
 

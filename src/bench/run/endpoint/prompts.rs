@@ -7,10 +7,10 @@ use crate::{
     },
     call::{self, PromptTemplate, Request, Think, ToolFormat},
     chat::RenderOptions,
+    dialect::{Dialect, Wanted},
     files,
     hash::hex,
     runtime::Vocabulary,
-    dialect::{Dialect, Wanted},
 };
 use sha2::{Digest, Sha256};
 use std::{
