@@ -9,7 +9,10 @@ use super::{
 use crate::{
     arch::pretokenizer,
     chat::{self, RenderOptions, Template, select_template},
-    dialect::{self, Wanted},
+    dialect::{
+        self, Wanted,
+        tools::{Lost, ShownTools},
+    },
     runtime::Vocabulary,
     tools::{Tool, ToolSet},
 };
@@ -27,6 +30,8 @@ pub struct PromptTemplate {
     /// Reads `<|im_end|>` and the like in messages and tools as special tokens, as transformers does. Otherwise they are
     /// text there.
     pub trust_content: bool,
+    /// Adds to the description of a tool what the template's notation cannot say of its parameters.
+    pub says_lost: bool,
 }
 
 impl PromptTemplate {
@@ -67,6 +72,21 @@ impl PromptTemplate {
         }
     }
 
+    /// What the template does not show the model of the tools of `request`.
+    ///
+    /// # Errors
+    /// Errors of [`PromptTemplate::template`].
+    pub fn lost(&self, vocabulary: &Vocabulary, request: &Request<'_>) -> Result<Vec<Lost>> {
+        let Some(tools) = request.tools else { return Ok(Vec::new()) };
+        let template = Template::new(self.template(vocabulary, true)?)?;
+        Ok(ShownTools::new(&template, &tools.sources()).lost)
+    }
+
+    fn shown(&self, template: &Template, tools: &ToolSet) -> ShownTools {
+        let shown = ShownTools::new(template, &tools.sources());
+        if self.says_lost { shown.with_lost_in_descriptions() } else { shown }
+    }
+
     /// Renders the prompt: conversation and tools of `request` through the chat template, or with the tools as
     /// text if `tool_format` says so.
     ///
@@ -104,7 +124,8 @@ impl PromptTemplate {
                 Marks::new(vocabulary, request.conversation, &tools.collect::<Vec<_>>())
             }
         };
-        let text = render_marked(template, request, tool_format, marks.as_ref(), &options)?;
+        let shown = |template: &Template, tools: &ToolSet| self.shown(template, tools).tools;
+        let text = render_marked(template, request, tool_format, (marks.as_ref(), &shown), &options)?;
         let prompt = match marks {
             Some(marks) => marks.cut(&text),
             None => RenderedPrompt::from(text),
@@ -125,15 +146,19 @@ pub fn render_with(
     tool_format: Option<&ToolFormat>,
     options: &RenderOptions<'_>,
 ) -> Result<String> {
-    render_marked(template, request, tool_format, None, options)
+    let shown = |template: &Template, tools: &ToolSet| ShownTools::new(template, &tools.sources()).tools;
+    render_marked(template, request, tool_format, (None, &shown), options)
 }
+
+/// The tools as a template gets them.
+type Shown<'s> = &'s dyn Fn(&Template, &ToolSet) -> Vec<Value>;
 
 /// Renders the prompt like [`render_with`], with marks in the content if there are any.
 fn render_marked(
     template: &str,
     request: &Request<'_>,
     tool_format: Option<&ToolFormat>,
-    marks: Option<&Marks<'_>>,
+    (marks, shown): (Option<&Marks<'_>>, Shown<'_>),
     options: &RenderOptions<'_>,
 ) -> Result<String> {
     let template = Template::new(template)?;
@@ -153,7 +178,7 @@ fn render_marked(
                 Some(format) => Cow::Owned(format.handed_over(&conversation, tools)),
                 None => conversation,
             };
-            let tools = tools.map(|tools| Value::Array(tools.sources()));
+            let tools = tools.map(|tools| Value::Array(shown(&template, tools)));
             let tools = match (tools, marks) {
                 (Some(tools), Some(marks)) => Some(marks.tools(&tools)),
                 (tools, _) => tools,

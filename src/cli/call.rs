@@ -16,7 +16,7 @@ use self::{
     ask::Ask,
     input::conversation,
     settings::{KeyOrderArg, RepackArg, ThinkArg, dialect, probability, settings, temperature},
-    template::template_arg,
+    template::{SayLost, note_lost, template_arg},
     timings::Start,
 };
 use super::{
@@ -126,6 +126,10 @@ pub struct Args {
     /// whose format is not known [default: auto, from the chat template]
     #[arg(long, value_name = "NAME|FILE.json", value_parser = dialect, help_heading = "Input")]
     dialect: Option<Wanted>,
+
+    /// Add to a tool's description what the chat template does not show of its parameters
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "off", help_heading = "Tools and schema")]
+    tools_in_description: SayLost,
 
     /// Jinja chat template to use instead of the model's own
     #[arg(long, value_name = "FILE", help_heading = "Input")]
@@ -282,6 +286,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     if args.print_prompt {
         trial::check_vocabulary(path, trust)?;
         let vocabulary = Vocabulary::load_with(path, trust)?;
+        note_lost(&template, &vocabulary, &request)?;
         let tool_format = template.tool_format(&vocabulary, &request, &settings.dialect)?;
         return Ok(output::text(&template.render(
             &vocabulary,
@@ -293,6 +298,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     let thermometer = args.timings.then(Thermometer::start);
     let model = load(&args, path, trust, &request, &settings)?;
     let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()), thermometer };
+    note_lost(&template, model.vocabulary(), &request)?;
     let mut stream = Stream::default();
     let mut reader = |text: &str| match args.stream {
         true => stream.push(text),
@@ -364,14 +370,15 @@ fn explain_tools(args: &mut Args) -> anyhow::Result<()> {
     profile::give_way(&mut profile, args, with_messages.is_some(), &fields);
     args.adopt_key_order(&profile);
     let tools = ask::tools(args, with_messages, &fields, &profile)?;
-    let explanation = match (tools, ask::schema_value(args, &fields)?) {
-        (Some(tools), _) => explain::explain_in(&tools, args.key_order(), &notation(args.dialect.as_ref())?),
+    let explanation = match (&tools, ask::schema_value(args, &fields)?) {
+        (Some(tools), _) => explain::explain_in(tools, args.key_order(), &notation(args.dialect.as_ref())?),
         (None, Some(schema)) => explain::explain_answer(&schema, args.key_order()),
         (None, None) => {
             return Err(CliError::usage("there is nothing to explain; give --tools or --json-schema"));
         }
     };
     output::emit(&explanation, output::Format::from_flag(args.json))?;
+    template::explain_lost(args, tools.as_ref())?;
     match explanation.status() {
         Status::Refused => Err(CliError::with_kind(
             Kind::Data,

@@ -14,11 +14,12 @@ use std::{
 /// Headings of the options that `-h` leaves out.
 const LEFT_OUT: [&str; 4] = ["Sampling", "Speed and memory", "Cache", "Diagnostics"];
 /// Options below other headings that it leaves out, too.
-const LEFT_OUT_OPTIONS: [&str; 10] = [
+const LEFT_OUT_OPTIONS: [&str; 11] = [
     "no_profile",
     "trust_content",
     "trust_model",
     "dialect",
+    "tools_in_description",
     "chat_template",
     "template_arg",
     "key_order",

@@ -248,7 +248,7 @@ mod tests {
                 json!([{"name": "plain"}, "x", {"name": "json"}]),
                 "`first[2]` is a second name",
             ),
-            ("/first".to_owned(), json!([{"name": "plain"}, "count"]), "`first[1]` has to be a text"),
+            ("/first".to_owned(), json!([{"name": "plain"}, "count"]), "`first[1]` is a counter"),
             ("/last".to_owned(), json!([{"id": {"length": 0}}]), "`last[0]` is an id"),
             (
                 "/last".to_owned(),

@@ -52,6 +52,8 @@ mod content;
 mod convert;
 /// Call formats are derived from chat templates, and written as the templates write them.
 mod derived;
+/// `inspect --dialect` shows a model's call format, and prints it as a file.
+mod dialect_files;
 /// The call format is detected from the chat template, and its grammar accepts no other format.
 #[cfg(feature = "engine")]
 mod dialect;

@@ -1,11 +1,19 @@
 //! The chat template of a call.
 
 use super::{
-    super::exit::CliError,
+    super::{exit::CliError, model_path},
     Args,
     input::{read, text},
 };
-use edgecall::{Kind, call::PromptTemplate};
+use edgecall::{
+    Kind,
+    call::{PromptTemplate, Request},
+    chat::Conversation,
+    dialect::tools::Lost,
+    runtime::{Trust, Vocabulary},
+    tools::ToolSet,
+};
+use std::io::{self, Write};
 
 /// The chat template and its arguments.
 pub fn template(args: &Args) -> anyhow::Result<PromptTemplate> {
@@ -23,8 +31,60 @@ pub fn template(args: &Args) -> anyhow::Result<PromptTemplate> {
         }
     };
     let arguments = args.template_arg.iter().cloned().collect();
-    Ok(PromptTemplate { template, arguments, trust_content: args.trust_content })
+    let says_lost = args.tools_in_description == SayLost::Auto;
+    Ok(PromptTemplate { template, arguments, trust_content: args.trust_content, says_lost })
 }
+
+/// Argument of `--tools-in-description`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SayLost {
+    /// What a template's notation cannot say is added to the tools' descriptions.
+    Auto,
+    /// Descriptions stay as they are.
+    Off,
+}
+
+/// Says on stderr what the chat template does not show the model of the tools.
+pub fn note_lost(
+    template: &PromptTemplate,
+    vocabulary: &Vocabulary,
+    request: &Request<'_>,
+) -> anyhow::Result<()> {
+    if template.says_lost {
+        return Ok(());
+    }
+    let notes: Vec<String> = template.lost(vocabulary, request)?.iter().map(Lost::note).collect();
+    let (shown, more) = notes.split_at(notes.len().min(MAX_NOTES));
+    // Nobody reads a closed stderr.
+    let mut stderr = io::stderr();
+    for note in shown {
+        let _ = writeln!(stderr, "note: {}", note.replace(char::is_control, " "));
+    }
+    if !more.is_empty() {
+        let _ = writeln!(stderr, "note: and {} further parts", more.len());
+    }
+    if !shown.is_empty() {
+        let _ = writeln!(stderr, "note: --tools-in-description auto adds this to the tools' descriptions");
+    }
+    Ok(())
+}
+
+/// Says what the chat template of the model, if one is given, does not show of `tools`.
+pub fn explain_lost(args: &Args, tools: Option<&ToolSet>) -> anyhow::Result<()> {
+    let (Some(path), Some(tools)) = (&args.model, tools) else { return Ok(()) };
+    let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
+    // The schemas are explained whatever the model is.
+    let Ok(vocabulary) = Vocabulary::load_with(&model_path::gguf(path)?, trust) else { return Ok(()) };
+    let conversation = Conversation::default();
+    let template = template(args)?;
+    if template.template(&vocabulary, true).is_err() {
+        return Ok(());
+    }
+    note_lost(&template, &vocabulary, &Request::new(&conversation, Some(tools)))
+}
+
+/// Most parts of tools that are named.
+const MAX_NOTES: usize = 8;
 
 /// Parses `KEY=JSON`.
 pub fn template_arg(text: &str) -> Result<(String, serde_json::Value), String> {

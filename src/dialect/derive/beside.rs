@@ -48,52 +48,52 @@ pub(super) fn find(probe: &Probe<'_>, frame: &Frame) -> Result<Beside, NotDerive
     let words = &probe.words;
     let (says, thinks) = (words.answer.as_str(), words.thought.as_str());
     let cut = |text, thought, thinking| cut(probe, frame, text, thought, thinking);
-    let plain = cut("", None, Thinking::Off).ok_or(NotDerived::NoArguments)?;
-    let mut notes = Vec::new();
+    let plain = cut("", None, Thinking::Off).ok_or(NotDerived::NoArguments)?.head;
     let said = cut(says, None, Thinking::Off);
-    let text = match said.as_ref().and_then(|said| said.head.split_once(says)) {
-        Some((open, close)) => Some((open, close)),
-        None => {
-            notes.push(match &said {
-                Some(said) if said.tail.contains(says) => {
-                    "a text beside a call comes behind it in the history".into()
-                }
-                _ => "a text beside a call is left out of the history".to_owned(),
-            });
-            None
-        }
-    };
+    let text = said.as_ref().and_then(|said| said.head.split_once(says));
     let thought = cut("", Some(thinks), Thinking::Default);
     let thought = thought.as_ref().and_then(|cut| cut.head.split_once(thinks));
-    let default = cut("", None, Thinking::Default).map_or_else(|| plain.head.clone(), |cut| cut.head);
-    let lead = lead(&plain.head, text, thought);
-    let bare = plain.head.strip_prefix(&lead).unwrap_or(&plain.head);
-    let none = default.strip_suffix(bare).unwrap_or(&lead).to_owned();
-    let place = match text {
-        Some((open, close)) => match close.strip_suffix(bare) {
-            Some(close) => {
-                let open = open.strip_prefix(&lead).unwrap_or(open);
-                TextPlace::Before { open: open.to_owned(), close: close.to_owned() }
-            }
-            None => {
-                notes.push("a call after a text is written otherwise than alone".into());
-                TextPlace::Dropped
-            }
-        },
-        None if said.as_ref().is_some_and(|said| said.tail.contains(says)) => TextPlace::Behind,
-        None => TextPlace::Dropped,
-    };
+    let lead = lead(&plain, text, thought);
+    let bare = plain.strip_prefix(&lead).unwrap_or(&plain);
+    let is_behind = said.as_ref().is_some_and(|said| said.tail.contains(says));
+    let mut notes = Vec::new();
+    let place = place(text, is_behind, &lead, bare, &mut notes);
+    let begin =
+        |thinking| cut("", None, thinking).and_then(|cut| Some(cut.head.strip_suffix(bare)?.to_owned()));
+    let none = begin(Thinking::Default).unwrap_or_else(|| lead.clone());
     let thought = match thought {
         Some((open, close)) => close.strip_suffix(bare).map(|close| Thought {
             open: open.to_owned(),
             close: close.to_owned(),
-            none: none.clone(),
+            none,
         }),
-        None => ends_in_thought(probe, &none, |thinking| {
-            cut("", None, thinking).and_then(|cut| cut.head.strip_suffix(bare).map(str::to_owned))
-        }),
+        None => {
+            notes.push("a thought is left out of the history".into());
+            ends_in_thought(probe, none, begin)
+        }
     };
     Ok(Beside { text: place, thought, lead, notes })
+}
+
+/// The place of a text that stands between `text` before the calls, or behind them; `bare` is the beginning of a call.
+fn place(
+    text: Option<(&str, &str)>,
+    is_behind: bool,
+    lead: &str,
+    bare: &str,
+    notes: &mut Vec<String>,
+) -> TextPlace {
+    let note = match text.map(|(open, close)| (open, close.strip_suffix(bare))) {
+        Some((open, Some(close))) => {
+            let open = open.strip_prefix(lead).unwrap_or(open);
+            return TextPlace::Before { open: open.to_owned(), close: close.to_owned() };
+        }
+        Some((_, None)) => "a call after a text is written otherwise than alone",
+        None if is_behind => "a text beside a call comes behind it in the history",
+        None => "a text beside a call is left out of the history",
+    };
+    notes.push(note.to_owned());
+    if text.is_none() && is_behind { TextPlace::Behind } else { TextPlace::Dropped }
 }
 
 /// The end of a thought at the start of `head`, by a text that stands behind it, or by a thought that it ends.
@@ -120,10 +120,9 @@ fn lead(head: &str, text: Option<(&str, &str)>, thought: Option<(&str, &str)>) -
 /// the prompt without thoughts.
 fn ends_in_thought(
     probe: &Probe<'_>,
-    none: &str,
+    none: String,
     begin: impl Fn(Thinking) -> Option<String>,
 ) -> Option<Thought> {
-    let none = none.to_owned();
     if !none.is_empty() {
         return Some(Thought { open: String::new(), close: none.clone(), none });
     }

@@ -20,6 +20,14 @@ pub(super) struct Frame {
     pub notes: Vec<String>,
 }
 
+/// The text around several calls.
+struct Several {
+    first: Vec<Piece>,
+    next: Vec<Piece>,
+    last: Vec<Piece>,
+    count: Option<Count>,
+}
+
 /// The syntax of names.
 ///
 /// # Errors
@@ -81,60 +89,79 @@ impl Frame {
                 arguments: [(words.key(nth + 1), words.value(nth + 1).into())].into_iter().collect(),
             })
             .collect();
-        let turn = match probe.turn(&Ask::calls(&calls)) {
-            Ok(turn) => turn.turn,
-            Err(error) => {
-                self.notes.push(format!("a turn has one call; the template fails on more ({error})"));
-                return;
+        let found = match probe.turn(&Ask::calls(&calls)) {
+            Ok(rendered) => self.between(words, names, head, &self.parts(&rendered.turn, &calls)),
+            Err(error) => Err(format!("the template fails on more ({error})")),
+        };
+        match found {
+            Ok(several) => {
+                (self.first, self.next, self.count) = (several.first, Some(several.next), several.count);
+                self.end_as(several.last);
+                self.counts_conversation(probe, &calls);
             }
+            Err(why) => self.notes.push(format!("a turn has one call; {why}")),
+        }
+    }
+
+    /// The frame of several calls, from the texts around their arguments.
+    ///
+    /// # Errors
+    /// What is unlike a single call.
+    fn between(
+        &self,
+        words: &Words,
+        names: NameForm,
+        head: &str,
+        parts: &Option<Vec<String>>,
+    ) -> Result<Several, String> {
+        let Some([first, one, two, last]) = parts.as_deref() else {
+            return Err("the template writes others not like the first".into());
         };
-        let Some(parts) = self.parts(&turn, &calls) else {
-            self.notes.push("a turn has one call; the template writes others not like the first".into());
-            return;
+        if first != head {
+            return Err("the template writes several in another frame".into());
+        }
+        let gap = |text: &str, nth: usize| pieces(text, words, names, (Some(nth), Some(nth - 1)));
+        let (one, two) = (gap(one, 1), gap(two, 2));
+        let last = pieces(last, words, names, (Some(2), None));
+        if one == two {
+            return Ok(Several { first: self.first.clone(), next: one, last, count: None });
+        }
+        let with_counter = || {
+            let (next, number) = counted(&one, &two)?;
+            let start = number.checked_sub(1)?;
+            let first = with_count(&self.first, &next, start)?;
+            Some((first, next, Count { start, conversation: false }))
         };
-        let gap = |nth: usize| pieces(&parts[nth], words, names, (Some(nth), Some(nth - 1)));
-        let last = pieces(&parts[3], words, names, (Some(2), None));
-        if parts[0] != head {
-            self.notes.push("a turn has one call; the template writes several in another frame".into());
+        match with_counter() {
+            Some((first, next, count)) => Ok(Several { first, next, last, count: Some(count) }),
+            None => Err("the texts between calls differ".into()),
+        }
+    }
+
+    /// Takes the end of several calls, which may be more than that of a single one: DeepSeek's template for its distils
+    /// forgets a mark there.
+    fn end_as(&mut self, last: Vec<Piece>) {
+        if last == self.last {
             return;
         }
-        let (one, two) = (gap(1), gap(2));
-        let next = match one == two {
-            true => Some(one),
-            false => counted(&one, &two).and_then(|(next, number)| {
-                let start = number.checked_sub(1)?;
-                self.first = with_count(&self.first, &next, start)?;
-                self.count = Some(Count { start, conversation: false });
-                Some(next)
-            }),
+        let text = |pieces: &[Piece]| match pieces {
+            [Piece::Text(text)] => Some(text.clone()),
+            [] => Some(String::new()),
+            _ => None,
         };
-        let Some(next) = next else {
-            self.notes.push("a turn has one call; the texts between calls differ".into());
-            return;
-        };
-        self.next = Some(next);
-        if last != self.last {
-            // DeepSeek's template for its distils forgets a mark behind a single call.
-            let texts = [&last, &self.last].map(|pieces| match pieces.as_slice() {
-                [Piece::Text(text)] => Some(text.clone()),
-                [] => Some(String::new()),
-                _ => None,
-            });
-            match texts {
-                [Some(more), Some(less)] if more.starts_with(&less) => {
-                    self.notes.push(format!(
-                        "the template ends a single call without {:?}; it is written all the same",
-                        &more[less.len()..]
-                    ));
-                    self.last = last;
-                }
-                _ => {
-                    self.next = None;
-                    self.notes.push("a turn has one call; the template ends several otherwise".into());
-                }
+        match (text(&last), text(&self.last)) {
+            (Some(more), Some(less)) if more.starts_with(&less) => {
+                let forgotten = &more[less.len()..];
+                self.notes.push(format!(
+                    "the template ends a single call without {forgotten:?}; it is written all the same"
+                ));
+                self.last = last;
+            }
+            _ => {
+                self.next = None;
+                self.notes.push("a turn has one call; the template ends several otherwise".into());
             }
         }
-        self.counts_conversation(probe, &calls);
     }
 
     /// The text before, between and after the arguments of `calls` in `turn`.

@@ -14,6 +14,8 @@ pub(super) const FUEL: u64 = 2_000_000;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Longest rendering that is looked at.
 const MAX_BYTES: usize = 1 << 20;
+/// Longest end of a conversation that is looked for in another. Usual ones have some hundred bytes.
+const MAX_COMPARED: usize = 16 << 10;
 
 /// Words that no template holds.
 #[derive(Clone, Debug)]
@@ -319,7 +321,7 @@ impl<'t> Probe<'t> {
         let prompt = self.prompt(ask.thinking).unwrap_or_default();
         let start = parted(prompt, text);
         let end = match (&full, &alone) {
-            (Some(full), Some(alone)) => self.end(full, alone, start),
+            (Some(full), Some(alone)) => self.end(full, alone, start, ask),
             (Some(full), None) => full[start..].find(&self.words.result).map_or(full.len(), |at| start + at),
             _ => text.len(),
         };
@@ -330,22 +332,24 @@ impl<'t> Probe<'t> {
     }
 
     /// Where the turn ends in `full`, which goes on, by `alone`, which does not.
-    fn end(&self, full: &str, alone: &str, start: usize) -> usize {
+    fn end(&self, full: &str, alone: &str, start: usize, ask: &Ask<'_>) -> usize {
         let same = common(full, alone);
         if same == alone.len() {
             return same;
         }
-        // The last turn has something that the same turn lacks when others follow.
-        let holds = |tail: &str| tail.contains(&self.words.prefix);
-        let last = alone.rfind(&self.words.prefix).unwrap_or(0);
-        for (at, _) in alone.char_indices().take_while(|(at, _)| *at <= last) {
-            if holds(&alone[at..])
-                && let Some(found) = full[start..].find(&alone[at..])
-            {
+        // The last turn has something that the same turn lacks when others follow: the longest end of it that is there, too,
+        // and holds a word.
+        let last = alone.rfind(&self.words.prefix).filter(|_| alone.len() <= MAX_COMPARED);
+        for (at, _) in alone.char_indices().take_while(|(at, _)| last.is_some_and(|last| *at <= last)) {
+            if let Some(found) = full[start..].find(&alone[at..]) {
                 return start + found + alone.len() - at;
             }
         }
-        same.max(start)
+        // The two differ before they end: the first mark behind what they share is the end.
+        let same = same.max(start);
+        let last = start + self.last_word(&full[start..same], ask);
+        let results = full[last..].find(&self.words.result).map_or(full.len(), |at| last + at);
+        self.marks().cut(&full[..results], last, &self.front).unwrap_or(same)
     }
 
     /// The end of the last word of the calls in `turn`.

@@ -121,7 +121,6 @@ fn python_calls_have_unescaped_or_escaped_strings() {
     for (string, encoding) in [
         ("\"'\" ~ v ~ \"'\"", Encoding::PythonString { escaped: false }),
         ("v | tojson", Encoding::Json(JsonStyle::Spaced)),
-        ("[v] | string | replace('[', '', 1) | replace(']', '', 1)", Encoding::Python),
     ] {
         let arguments = format!(
             "{{% for k, v in f.arguments | items %}}{{{{ ', ' if not loop.first }}}}{{{{ k }}}}={}{{% endfor %}}",
@@ -130,9 +129,7 @@ fn python_calls_have_unescaped_or_escaped_strings() {
         let calls = each(&format!("{{{{ f.name }}}}({arguments})"), ", ");
         let dialect = dialect(&format!("{{% if m.tool_calls %}}<s>[{calls}]<e>{{% endif %}}"));
         let members = members(&dialect);
-        if encoding != Encoding::Python {
-            assert_eq!(members.values.string.encoding, encoding, "{string}");
-        }
+        assert_eq!(members.values.string.encoding, encoding, "{string}");
         assert_eq!(members.key, KeyForm::Identifier);
         assert_eq!(members.values.array.encoding, Encoding::Python);
         assert_eq!(members.separator, ", ");

@@ -33,8 +33,8 @@ fn normal_tool(tool: &Value, fills: bool) -> Value {
         Value::Object(parameters) => parameters,
         _ => Map::new(),
     };
-    parameters.remove("$defs");
-    parameters.remove("definitions");
+    parameters.shift_remove("$defs");
+    parameters.shift_remove("definitions");
     parameters.entry("type").or_insert_with(|| "object".into());
     parameters.entry("properties").or_insert_with(|| json!({}));
     function.insert("parameters".into(), Value::Object(parameters));
