@@ -108,12 +108,11 @@ impl Members {
         }
         match self.key {
             KeyForm::Identifier => limits.push("a parameter's name has to be a name of Python's".into()),
-            KeyForm::Plain => match self.values.string.before.first() {
-                Some(Piece::Text(text)) => {
-                    limits.push(format!("a parameter's name cannot hold {:?}", stem(text)))
+            KeyForm::Plain => {
+                if let Some(Piece::Text(text)) = self.values.string.before.first() {
+                    limits.push(format!("a parameter's name cannot hold {:?}", stem(text)));
                 }
-                _ => {}
-            },
+            }
             _ => {}
         }
         if matches!(self.values.null.encoding, Encoding::Omitted) {

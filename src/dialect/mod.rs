@@ -80,6 +80,7 @@ pub struct Dialect {
 /// Syntax of a call's arguments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there are few dialects, and most have members")]
 pub enum Arguments {
     /// One JSON object.
     Json(JsonStyle),

@@ -6,7 +6,7 @@ use super::emitter::Emitter;
 use super::place::Place;
 use crate::json;
 use crate::schema::normal::{Item, Shape};
-use crate::schema::notation::{Members, ValueSyntax};
+use crate::schema::notation::{KeySyntax, Members, ValueSyntax};
 use crate::schema::terminal::encode::Spelling;
 use crate::schema::terminal::pattern;
 use crate::schema::value::matcher::matches;
@@ -48,6 +48,8 @@ impl<'a> Emitter<'a> {
             .filter_map(|t| pattern::written(t, spelling).ok())
             .map(|regex| self.rules.terminal(format!("/{regex}/")))
             .collect();
+        let names_only = *self.place() == Place::Root
+            && self.notation().is_some_and(|members| members.key == KeySyntax::Identifier);
         let mut out = Vec::new();
         for subset in 0..1_usize << patterns.len() {
             let has =
@@ -56,7 +58,9 @@ impl<'a> Emitter<'a> {
                 let place = self.member_place(None, &[]);
                 Some(self.within(place, Emitter::anything))
             } else {
-                if subset == 0 && closed {
+                // Python's names hold none of the characters that patterns of keys are for, such as `^x-`; a rule without a
+                // text would lead nowhere.
+                if (subset == 0 && closed) || (subset != 0 && names_only) {
                     continue;
                 }
                 let items = self.normal.other_items(shape, &has);
