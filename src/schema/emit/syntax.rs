@@ -111,7 +111,7 @@ impl<'a> Emitter<'a> {
                 KeySyntax::Identifier => "[A-Za-z_][A-Za-z0-9_]*".to_owned(),
                 KeySyntax::Plain | KeySyntax::Xml => {
                     let mut odd = String::new();
-                    members.behind_key().chars().chain("&<>".chars()).for_each(|c| {
+                    members.odd_in_keys().chars().chain("&<>".chars()).for_each(|c| {
                         odd.push_str(&format!("\\x{{{:x}}}", c as u32));
                     });
                     format!("[^{odd}\\x00-\\x1f]+")

@@ -78,6 +78,12 @@ impl Members {
         out
     }
 
+    /// The characters that no key holds: those that may follow one, and those that begin what may stand in its place.
+    pub(in crate::schema) fn odd_in_keys(&self) -> String {
+        let ends = self.behind.iter().filter_map(|behind| self.close.chars().chain(behind.chars()).next());
+        self.behind_key().chars().chain(self.separator.chars().next()).chain(ends).collect()
+    }
+
     /// The bytes that can close a key or a value.
     pub(in crate::schema) fn closing(&self) -> Vec<u8> {
         let mut out = b"\"'}],".to_vec();
@@ -99,7 +105,7 @@ impl Members {
     /// `key` as it is written; `None` if it cannot be.
     pub(in crate::schema) fn key(&self, key: &str) -> Option<String> {
         let written = self.key.written(key)?;
-        let fits = self.key == KeySyntax::Json || !written.contains(|c| self.behind_key().contains(c));
+        let fits = self.key == KeySyntax::Json || !written.contains(|c| self.odd_in_keys().contains(c));
         (fits && !written.is_empty()).then_some(written)
     }
 }
