@@ -47,7 +47,8 @@ impl Vocabulary {
 
     fn set_piece(&mut self, id: u32, piece: &Piece) {
         let kind = match piece.kind {
-            PieceKind::Normal => token_type::NORMAL,
+            // The reference writes user-defined pieces like this unless they are added tokens, too.
+            PieceKind::Normal | PieceKind::UserDefined => token_type::NORMAL,
             PieceKind::Unknown => token_type::UNKNOWN,
             PieceKind::Control => token_type::CONTROL,
             PieceKind::Unused => token_type::UNUSED,

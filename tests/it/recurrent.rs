@@ -3,7 +3,7 @@
 
 use crate::{
     families::checkpoints,
-    fixture::{Fixture, VOCAB, write_json},
+    fixture::{Fixture, write_json},
     golden::{pretokenizer, with_one_template},
     pocket::settings,
     program::edgecall,
@@ -106,7 +106,7 @@ fn hold(model: &Model) {
     let mut first = prefix(model);
     let evaluated = first.evaluate_with(&prompt, ends_turn, &mut cache).unwrap();
     assert_eq!((evaluated.computed, evaluated.restored), (N_PROMPT, 0));
-    assert_eq!(logits(&mut first, &further), expected, "taking states out changes nothing");
+    assert!(logits(&mut first, &further) == expected, "taking states out changes nothing");
     let kept: Vec<(usize, usize)> = cache.states.iter().map(|(k, (start, _))| (*start, k.len())).collect();
     assert_eq!(kept, [(0, 3), (3, 259), (259, 403), (403, 420)]);
 
@@ -115,19 +115,21 @@ fn hold(model: &Model) {
         let mut second = prefix(model);
         let evaluated = second.evaluate_with(&prompt, ends_turn, &mut cache).unwrap();
         assert_eq!((evaluated.restored, evaluated.computed), (restored, N_PROMPT - restored));
-        assert_eq!(logits(&mut second, &further), expected, "{restored} tokens restored");
+        assert!(logits(&mut second, &further) == expected, "{restored} tokens restored");
         // Restored states are cut and continued like computed ones.
         assert_eq!(second.evaluate(&prompt[..410], ends_turn).unwrap(), 7);
         assert_eq!(second.evaluate(&prompt, ends_turn).unwrap(), N_PROMPT - 403);
-        assert_eq!(logits(&mut second, &further), expected, "{restored} tokens restored");
-        // Generated tokens are taken back: some, all, and with them the end of the prompt.
-        for left in [2, 1, 0] {
+        assert!(logits(&mut second, &further) == expected, "{restored} tokens restored");
+        // Generated tokens are taken back: some, and all. Where a memory can be cut, the prompt's last token is then decoded
+        // by itself; elsewhere the whole piece is decoded again, with the same bits.
+        let least = usize::from(model.remembers_by_token());
+        for left in (least..=2).rev() {
             second.session().rewind(N_PROMPT + left).unwrap();
             assert_eq!(second.session().n_past(), N_PROMPT + left);
-            assert_eq!(bits(second.session()), expected[left], "{left} tokens left");
+            assert!(bits(second.session()) == expected[left], "{left} tokens left");
             for (token, expected) in further[left..].iter().zip(&expected[left + 1..]) {
                 second.session().append(&[*token]).unwrap();
-                assert_eq!(bits(second.session()), *expected, "after {left} tokens were left");
+                assert!(bits(second.session()) == *expected, "after {left} tokens were left");
             }
         }
         second.session().rewind(410).unwrap();
@@ -225,7 +227,6 @@ fn a_call_of_a_recurrent_model_is_the_same_with_a_cold_and_a_warm_cache() {
     hold_calls(folder.path());
     let (_, timings) = called(folder.path(), None, &[]);
     assert!(timings.contains("drafts are off: this model's recurrent state cannot be cut"), "{timings}");
-    assert!(VOCAB > 256);
 }
 
 /// Holds states and calls of the small checkpoint `name` of `golden/families`, which loads without trust.

@@ -63,7 +63,6 @@ impl Tokenizer {
         let path = dir.join("tokenizer.json");
         let bytes = match (read(&path)?, &pieces) {
             (Some(bytes), _) => bytes,
-            // The pieces say all that the encoder has to know.
             (None, Some(pieces)) => pieces::tokenizer_json(pieces).to_string().into_bytes(),
             (None, None) => return Err(Error::Missing.in_file(&path)),
         };
@@ -79,12 +78,24 @@ impl Tokenizer {
             Ok(encoder)
         };
         let mut encoder = steps::caught(read).map_err(|e| e.in_file(&path))?;
+        // The reference takes the pieces before the other file, so they are what is encoded with, too.
+        if let Some(pieces) = &pieces {
+            let bytes = pieces::tokenizer_json(pieces).to_string().into_bytes();
+            let from_pieces = || tokenizers::Tokenizer::from_bytes(&bytes).map_err(Error::Unusable);
+            encoder = steps::caught(from_pieces).map_err(|e| e.in_file(&path))?;
+        }
         drop(bytes);
 
         let config = read_json(&dir.join("tokenizer_config.json"))?;
         let settings = config.clone().unwrap_or_default();
         let added = steps::caught(|| Ok(added::add(&mut encoder, dir, &settings)));
         added.map_err(|e| e.in_file(&path))??;
+        if let Some(pieces) = &pieces {
+            let added = encoder.get_added_tokens_decoder();
+            let is_added = |text: &str| added.values().any(|token| token.content == text);
+            let cut_out = pieces::cut_out(pieces, is_added);
+            steps::caught(|| Ok(encoder.add_tokens(&cut_out))).map_err(|e| e.in_file(&path))?;
+        }
         encoder.set_encode_special_tokens(settings.get("split_special_tokens") == Some(&Value::Bool(true)));
         let template::Found { template: chat_template, warning } = template::find(dir, &settings)?;
         let added_file = read_json(&dir.join("added_tokens.json"))?.unwrap_or_default();

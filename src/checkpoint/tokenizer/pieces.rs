@@ -6,6 +6,7 @@
 use super::Error;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use tokenizers::AddedToken;
 
 /// Most pieces, many times more than any model has.
 const MAX_PIECES: usize = 1 << 22;
@@ -30,6 +31,8 @@ pub struct Piece {
 pub enum PieceKind {
     /// Text.
     Normal,
+    /// Text that is cut out of a longer one before anything is merged.
+    UserDefined,
     /// The piece for text that no other covers.
     Unknown,
     /// A mark that is no text.
@@ -45,9 +48,9 @@ impl PieceKind {
         match number {
             2 => PieceKind::Unknown,
             3 => PieceKind::Control,
+            4 => PieceKind::UserDefined,
             5 => PieceKind::Unused,
             6 => PieceKind::Byte,
-            // User-defined pieces are found in the text like all others.
             _ => PieceKind::Normal,
         }
     }
@@ -188,6 +191,23 @@ pub(super) fn tokenizer_json(pieces: &[Piece]) -> Value {
     })
 }
 
+/// The pieces that are cut out of a text before anything is merged, as added tokens that are searched for in the text
+/// with U+2581 for spaces. Left out are those that `is_added` already and read the same in both texts.
+pub(super) fn cut_out(pieces: &[Piece], is_added: impl Fn(&str) -> bool) -> Vec<AddedToken> {
+    let is_cut_out = |piece: &&Piece| {
+        piece.kind == PieceKind::UserDefined && (piece.text.contains('\u{2581}') || !is_added(&piece.text))
+    };
+    let token = |piece: &Piece| AddedToken {
+        content: piece.text.clone(),
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: true,
+        special: false,
+    };
+    pieces.iter().filter(is_cut_out).map(token).collect()
+}
+
 /// Every way to make a piece of two others, the pieces with the highest score first.
 fn merges(pieces: &[Piece]) -> Vec<[&str; 2]> {
     let texts: Vec<(usize, &Piece)> =
@@ -229,7 +249,7 @@ mod tests {
     fn pieces_are_read_with_their_scores_and_kinds() {
         let pieces = parse(&model(2)).unwrap();
         let kinds: Vec<PieceKind> = pieces.iter().map(|piece| piece.kind).collect();
-        assert_eq!(kinds, [PieceKind::Normal, PieceKind::Normal, PieceKind::Byte]);
+        assert_eq!(kinds, [PieceKind::Normal, PieceKind::UserDefined, PieceKind::Byte]);
         assert_eq!((pieces[1].text.as_str(), pieces[1].score), ("\u{2581}", -1.5));
     }
 
