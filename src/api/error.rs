@@ -19,7 +19,7 @@ pub struct ApiError {
     pub code: Option<&'static str>,
     /// Field of the request that is to blame.
     pub param: Option<String>,
-    /// What is wrong, and what to do next.
+    /// The problem, and what to do next.
     pub message: String,
     /// Text that the model had written.
     pub partial: Option<String>,

@@ -1,9 +1,9 @@
 //! `POST /v1/completions`, for prompts that the client rendered, and `POST /tokenize`, for parts of them.
 
 use super::{
-    chat::{counted, outcome, queue, read, refuse},
     events::Outcome,
-    routes,
+    receive::{outcome, queue, read, refuse},
+    reply::{self, counted},
     shared::{Shared, now},
     ticket::Asked,
 };
@@ -35,7 +35,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response> {
     match outcome(waiting).await? {
         Outcome::Continuation(made) => {
             let model = &shared.options.model;
-            Ok(routes::ok(&text_completion(&made, &shared.answer_id(), now().as_secs(), model)))
+            Ok(reply::ok(&text_completion(&made, &shared.answer_id(), now().as_secs(), model)))
         }
         Outcome::Failed(error) => Err(error),
         Outcome::Answer(_) | Outcome::CutOff { .. } => {
@@ -70,5 +70,5 @@ async fn tokens(shared: &Shared, request: Request) -> Result<Response> {
             tokens.map_err(call::Error::from)?
         }
     };
-    Ok(routes::ok(&json!({"tokens": tokens})))
+    Ok(reply::ok(&json!({"tokens": tokens})))
 }

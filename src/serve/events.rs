@@ -24,7 +24,7 @@ pub(super) enum Outcome {
     Answer(Box<Answer>),
     /// The tokens ran out before any of it could be used, or the model repeated itself.
     CutOff {
-        /// What there was.
+        /// The partial answer.
         cut: Box<Cut>,
         /// The reason in words.
         reason: String,

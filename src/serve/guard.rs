@@ -1,6 +1,6 @@
 //! Checks of a request before anything of it is read: Host, origin and key.
 
-use super::{listener::Origin, shared::Shared};
+use super::{listener::Origin, reply, shared::Shared};
 use crate::api::{ApiError, Result};
 use axum::{
     body::Body,
@@ -24,12 +24,12 @@ pub(super) async fn check(
     let headers = request.headers();
     let allowed = match allowed_origin(headers, &shared.options.origins) {
         Ok(allowed) => allowed,
-        Err(error) => return super::routes::error(&error),
+        Err(error) => return reply::error(&error),
     };
     let refused = check_host(headers, from).and_then(|()| check_key(&request, &shared));
     let mut response = match (refused, request.method()) {
         (Err(error), method) if method != Method::OPTIONS || error.status != 401 => {
-            super::routes::error(&error)
+            reply::error(&error)
         }
         // A preflight never has the key.
         (_, &Method::OPTIONS) => preflight(request.headers()),

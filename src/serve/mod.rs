@@ -19,6 +19,8 @@ mod guard;
 mod keys;
 mod listener;
 mod metrics;
+mod receive;
+mod reply;
 mod routes;
 mod shared;
 mod sse;

@@ -1,17 +1,21 @@
 //! Endpoints of the server.
 
-use super::{chat, completion, guard, listener::Origin, shared::Shared};
-use crate::{api::ApiError, json};
+use super::{
+    chat, completion, guard,
+    listener::Origin,
+    reply::{error, ok},
+    shared::Shared,
+};
+use crate::api::ApiError;
 use axum::{
     Extension, Router,
     body::Body,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     middleware,
     response::Response,
     routing::{get, post},
 };
-use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -72,30 +76,4 @@ async fn not_found() -> Response {
 async fn wrong_method() -> Response {
     let message = "this endpoint has another method: POST for completions, GET for all others";
     error(&ApiError::new(405, "invalid_request_error", message).with_code("method_not_allowed"))
-}
-
-/// An answer with status 200.
-pub(super) fn ok(value: &impl Serialize) -> Response {
-    response(StatusCode::OK, json::spaced(value))
-}
-
-/// An error as an answer.
-pub(super) fn error(error: &ApiError) -> Response {
-    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = response(status, error.to_json());
-    let headers = response.headers_mut();
-    if let Some(seconds) = error.retry_after {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if error.status == 401 {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
-}
-
-fn response(status: StatusCode, text: String) -> Response {
-    let mut response = Response::new(Body::from(text + "\n"));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

@@ -1,8 +1,8 @@
 //! Server-sent events: the body of a streamed answer.
 
 use super::{
-    chat::{completion, given_up},
     events::{Event, Outcome},
+    reply::{completion, given_up},
     ticket::Waiting,
 };
 use crate::{
@@ -50,7 +50,7 @@ pub(super) struct EventBody {
     silence: Pin<Box<Sleep>>,
 }
 
-/// What was sent of an answer.
+/// The beginning of an answer that was sent.
 #[derive(Default)]
 struct Sent {
     reasoning: bool,
@@ -95,7 +95,7 @@ impl EventBody {
         *out += &data(&self.chunks.reasoning(text));
     }
 
-    /// What was not sent yet of the call at `index`; `None` if what was sent is not its beginning.
+    /// The rest of the call at `index`; `None` if what was sent is not its beginning.
     fn call(&mut self, index: usize, call: &PartialCall, out: &mut String) -> Option<()> {
         if index == self.sent.calls.len() {
             self.sent.calls.push(String::new());
@@ -110,7 +110,7 @@ impl EventBody {
         Some(())
     }
 
-    /// What was not sent yet of a complete answer, and its end.
+    /// The rest of a complete answer, and its end.
     fn end(&mut self, outcome: &Outcome, out: &mut String) {
         let completion = match completion(outcome, "") {
             Ok(completion) => completion,
@@ -128,7 +128,7 @@ impl EventBody {
         self.is_done = true;
     }
 
-    /// What was not sent yet of `answer`; `None` if what was sent is not its beginning.
+    /// The rest of `answer`; `None` if what was sent is not its beginning.
     fn rest(&mut self, answer: &Answer, out: &mut String) -> Option<()> {
         if let Some(text) =
             answer.reasoning.as_deref().filter(|text| !text.is_empty() && !self.sent.reasoning)

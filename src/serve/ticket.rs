@@ -20,7 +20,7 @@ pub(super) enum Asked {
     Completion(Box<CompletionRequest>),
 }
 
-/// What a request asks of the model.
+/// The work that a request asks of the model.
 pub(super) struct Work {
     pub request: Asked,
     /// Time at which the request was read.

@@ -19,7 +19,7 @@ pub struct Failure {
     pub kind: Kind,
     status: u16,
     code: &'static str,
-    /// What is wrong.
+    /// The problem.
     pub message: String,
     /// Text that the model had written.
     partial: Option<String>,
@@ -108,7 +108,7 @@ impl Line {
     /// The body of the request.
     ///
     /// # Errors
-    /// What is wrong with the line.
+    /// The problem of the line.
     pub fn body(&self) -> Result<&str, Failure> {
         self.body.as_deref().map_err(Failure::clone)
     }

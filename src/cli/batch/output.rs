@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where answers are written, each as soon as it is there.
+/// Output of the answers, each written as soon as it is there.
 pub enum Output {
     /// Stdout.
     Stdout,
