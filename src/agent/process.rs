@@ -90,7 +90,7 @@ impl Program {
         let status = child.wait();
         running.0.store(0, Ordering::SeqCst);
         let (has_ended, stdout, stderr) = ended?;
-        Ok(Ended { status: has_ended.then(|| status).transpose()?, stdout, stderr })
+        Ok(Ended { status: has_ended.then_some(status).transpose()?, stdout, stderr })
     }
 
     fn command(&self) -> Command {
