@@ -140,9 +140,10 @@ impl<'r> ResponseFormat<'r> {
     pub fn is_settled(&self, key_order: KeyOrder) -> bool {
         let Kind::Calls { tools, dialect, .. } = &self.kind else { return false };
         // In other notations the type of a value may depend on all of its text.
-        dialect.notation().is_ok_and(|notation| notation == Notation::default()) && tools.iter().all(|tool| {
-            tool.compiled(key_order).is_ok_and(|compiled| compiled.report.status() == Status::Enforced)
-        })
+        dialect.notation().is_ok_and(|notation| notation == Notation::default())
+            && tools.iter().all(|tool| {
+                tool.compiled(key_order).is_ok_and(|compiled| compiled.report.status() == Status::Enforced)
+            })
     }
 
     /// The calls in `written`, each up to its last complete member.

@@ -1,8 +1,8 @@
 //! The class and the advice of an error from any module: the only place that knows all of the library's errors.
 
 use edgecall::{
-    Kind, adapter, agent, bench, bundle, chat, checkpoint, convert, convert::rewrite, dialect, display::mib, gguf,
-    http, hub, inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
+    Kind, adapter, agent, bench, bundle, chat, checkpoint, convert, convert::rewrite, dialect, display::mib,
+    gguf, http, hub, inspect, memory::AddressSpaceError, profile, remedy::Remedy, schema, tools,
 };
 #[cfg(feature = "engine")]
 use edgecall::{cache, call, mcp, runtime, serve, verify, witness};
@@ -50,8 +50,8 @@ pub fn kind(cause: &(dyn Error + 'static)) -> Option<Kind> {
     #[cfg(feature = "engine")]
     first_of!(cache, call, mcp, runtime, verify, witness);
     first_of!(
-        adapter, agent, bench, bundle, chat, checkpoint, convert, dialect, gguf, http, hub, inspect, profile, rewrite,
-        schema, tools
+        adapter, agent, bench, bundle, chat, checkpoint, convert, dialect, gguf, http, hub, inspect, profile,
+        rewrite, schema, tools
     );
     #[cfg(feature = "engine")]
     if let Some(error) = cause.downcast_ref::<serve::ListenError>() {

@@ -146,7 +146,11 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     let form = args.form(&start.toolbox, &profile, &fields)?;
     let trust = if args.call.trust_model { Trust::Unchecked } else { Trust::Checked };
     let template = template::template(&args.call)?;
-    let settings = Settings { on_prefill: progress::prefill(), on_note: Some(|note| say(note)), ..settings::settings(&args.call) };
+    let settings = Settings {
+        on_prefill: progress::prefill(),
+        on_note: Some(|note| say(note)),
+        ..settings::settings(&args.call)
+    };
     let request = form.request(&start.conversation, start.toolbox.tools());
     if args.call.print_prompt {
         return call::print_prompt(&path, trust, &template, &request, &settings);

@@ -28,9 +28,7 @@ pub(super) async fn check(
     };
     let refused = check_host(headers, from).and_then(|()| check_key(&request, &shared));
     let mut response = match (refused, request.method()) {
-        (Err(error), method) if method != Method::OPTIONS || error.status != 401 => {
-            reply::error(&error)
-        }
+        (Err(error), method) if method != Method::OPTIONS || error.status != 401 => reply::error(&error),
         // A preflight never has the key.
         (_, &Method::OPTIONS) => preflight(request.headers()),
         _ => next.run(request).await,

@@ -58,14 +58,14 @@ mod content;
 mod convert;
 /// Call formats are derived from chat templates, and written as the templates write them.
 mod derived;
-/// `inspect --dialect` shows a model's call format, and prints it as a file.
-mod dialect_files;
 /// The call format is detected from the chat template, and its grammar accepts no other format.
 #[cfg(feature = "engine")]
 mod dialect;
 /// Each call format gives the same JSON, also with templates that know no tools.
 #[cfg(feature = "engine")]
 mod dialect_calls;
+/// `inspect --dialect` shows a model's call format, and prints it as a file.
+mod dialect_files;
 /// `doctor` finds a wrong file or computation, and reports nothing on a healthy machine.
 #[cfg(feature = "engine")]
 mod doctor;
