@@ -63,8 +63,9 @@ fn main() {
             json!([{"role": "user", "content": "I would like to eat Thai food in San José tonight"}]);
         let conversation = Conversation::from_value(messages).unwrap();
         let (format, request) = (PromptTemplate::default(), Request::new(&conversation, Some(&tools)));
-        let tool_format =
-            parts.time("template, probed", || format.tool_format(&vocabulary, &request, None).unwrap());
+        let tool_format = parts.time("template, probed", || {
+            format.tool_format(&vocabulary, &request, &edgecall::dialect::Wanted::Auto).unwrap()
+        });
         let prompt = parts.time("prompt, written", || {
             format.render(&vocabulary, &request, tool_format.as_ref(), Think::Off).unwrap()
         });

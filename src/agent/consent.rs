@@ -11,7 +11,7 @@ pub enum Effect {
     Acts,
 }
 
-/// How far a tool is trusted.
+/// Trust in a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trust {
     /// Its effect.

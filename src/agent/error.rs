@@ -38,7 +38,7 @@ pub enum Error {
     /// There is no tool to call.
     #[error("there is no tool to call: {problem}")]
     NoTools {
-        /// What was looked at.
+        /// The text or value at fault.
         problem: String,
     },
     /// The model gave no answer.

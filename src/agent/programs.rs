@@ -88,7 +88,7 @@ impl Source for Programs {
     }
 }
 
-/// What the model is told of a program that has ended.
+/// The result of a program that has ended, as the model is told it.
 fn told(program: &Program, ended: &Ended) -> ToolResult {
     let (bytes, total) = &ended.stdout;
     let output = shortened(String::from_utf8_lossy(bytes).into_owned(), program.max_output, *total);

@@ -1,4 +1,4 @@
-//! Where tools come from: a file of programs, a server, or the log of an earlier run.
+//! Sources of tools: a file of programs, a server, or the log of an earlier run.
 
 use super::{Doubt, Effect, Result, ToolResult, Trust, process::Program};
 use crate::tools::ToolCall;

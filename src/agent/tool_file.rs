@@ -55,11 +55,11 @@ const MAX_MAX_OUTPUT: usize = 4 << 20;
 pub(super) struct FileTool {
     /// Its definition.
     pub tool: SourceTool,
-    /// How it runs.
+    /// The way it runs.
     pub setup: Setup,
 }
 
-/// How a tool runs.
+/// The way a tool runs.
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
     /// The command; `None` for a tool that ends the run.
@@ -163,7 +163,7 @@ fn field<T: DeserializeOwned>(fields: &Map<String, Value>, name: &str) -> Result
     fields.get(name).map(read).transpose()
 }
 
-/// How a tool with these fields runs; `names` are those of its arguments.
+/// The way a tool with these fields runs; `names` are those of its arguments.
 fn setup(fields: &Map<String, Value>, names: &[&str], folder: &Path) -> Result<Setup, String> {
     let template = fields.get("command").map(Template::from_value).transpose()?;
     let answer: Option<String> = field(fields, "answer")?;

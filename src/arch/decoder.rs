@@ -34,7 +34,7 @@ pub(super) const PLAIN: Architecture = Architecture {
     is_70b: |_, _| false,
 };
 
-/// What every architecture accepts.
+/// Fields that every architecture accepts.
 pub(super) const ACCEPTS: Accepts = Accepts {
     activations: &["silu", "swish"],
     layer_types: &[],

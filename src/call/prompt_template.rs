@@ -72,7 +72,7 @@ impl PromptTemplate {
         }
     }
 
-    /// What the template does not show the model of the tools of `request`.
+    /// The parts of the tools of `request` that the template does not show the model.
     ///
     /// # Errors
     /// Errors of [`PromptTemplate::template`].

@@ -17,7 +17,7 @@ pub struct ToolFormat {
     pub dialect: Arc<Dialect>,
     /// True if the chat template renders the tools. Otherwise they are put into the messages as text.
     pub by_template: bool,
-    /// Why tools and calls are told in text although nobody asked for it; `None` if they are not.
+    /// The reason why tools and calls are told in text although nobody asked for it; `None` if they are not.
     pub note: Option<String>,
     /// True if the template renders the calls of the history in this dialect. Otherwise they are put into their messages as
     /// text.

@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod ask;
 pub mod cached;
+mod explain;
 pub mod input;
 pub mod profile;
 mod remote;
@@ -34,14 +35,11 @@ use super::{
     output, progress, trial,
 };
 use edgecall::{
-    Kind,
-    call::{self, Call, Draft, PromptTemplate, Request, RequestFields, Settings},
-    dialect::{self, Wanted},
+    call::{self, Call, Draft, PromptTemplate, Request, Settings},
+    dialect::Wanted,
     machine::Thermometer,
     memory,
     runtime::{self, Trust, Vocabulary},
-    schema::{Status, notation::Notation},
-    tools::explain,
 };
 use std::{
     io::{self, Write},
@@ -156,7 +154,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Answer")]
     pub(super) max_tokens: Option<NonZeroUsize>,
 
-    /// End a text before this string (repeatable, up to 4); for answers in text only
+    /// End an answer in text before this string (repeatable, up to 4)
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Answer")]
     stop: Vec<String>,
 
@@ -253,7 +251,7 @@ pub struct Args {
 /// Runs the command; `started` is the time at which the program started.
 pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     if args.explain_tools {
-        return explain_tools(&mut args);
+        return explain::explain_tools(&mut args);
     }
     if let Some(server) = remote::server(&args) {
         output::check()?;
@@ -280,11 +278,8 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     }
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let template = template::template(&args)?;
-    let settings = Settings {
-        on_prefill: progress::prefill(),
-        on_note: Some(|note| eprintln!("edgecall: {note}")),
-        ..settings(&args)
-    };
+    let settings =
+        Settings { on_prefill: progress::prefill(), on_note: Some(progress::note), ..settings(&args) };
     let request = Request {
         choice: ask.choice.clone(),
         parallel: args.parallel.unwrap_or(NonZeroUsize::MIN),
@@ -367,46 +362,6 @@ pub(super) fn model_file(args: &Args) -> anyhow::Result<PathBuf> {
         memory::check_address_space(READING_BYTES)?;
     }
     Ok(path)
-}
-
-/// Prints how each keyword is handled. Tools with an unusable schema are listed too.
-fn explain_tools(args: &mut Args) -> anyhow::Result<()> {
-    let mut profile = profile::read(args)?;
-    let (with_messages, fields) = match &args.messages {
-        Some(_) => conversation(args, &profile).map(|(conversation, fields)| (conversation.tools, fields))?,
-        None => (None, RequestFields::default()),
-    };
-    profile::give_way(&mut profile, args, with_messages.is_some(), &fields);
-    args.adopt_key_order(&profile);
-    let tools = ask::tools(args, with_messages, &fields, &profile)?;
-    let explanation = match (&tools, ask::schema_value(args, &fields)?) {
-        (Some(tools), _) => explain::explain_in(tools, args.key_order(), &notation(args.dialect.as_ref())?),
-        (None, Some(schema)) => explain::explain_answer(&schema, args.key_order()),
-        (None, None) => {
-            return Err(CliError::usage("there is nothing to explain; give --tools or --json-schema"));
-        }
-    };
-    output::emit(&explanation, output::Format::from_flag(args.json))?;
-    template::explain_lost(args, tools.as_ref())?;
-    match explanation.status() {
-        Status::Refused => Err(CliError::with_kind(
-            Kind::Data,
-            "not every schema can be used; the notes on `refused` say what to change",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// The notation of the arguments in a dialect that was named; JSON in the model's own, which is not looked up here.
-fn notation(wanted: Option<&Wanted>) -> anyhow::Result<Notation> {
-    Ok(match wanted {
-        Some(Wanted::Given(dialect)) => dialect.notation()?,
-        Some(Wanted::Named(name)) => match dialect::named(name) {
-            Some(dialect) => dialect.notation()?,
-            None => Notation::default(),
-        },
-        _ => Notation::default(),
-    })
 }
 
 /// Prints the model's partial output on stderr, before the error message.

@@ -9,6 +9,7 @@ use super::{
     load::load,
     model_path,
     numbers::positive,
+    progress,
 };
 use anyhow::Context;
 use edgecall::{
@@ -144,7 +145,7 @@ impl ModelArgs {
     pub fn defaults(&self, profile: &Profile) -> anyhow::Result<Defaults> {
         let settings = Settings {
             dialect: self.dialect.clone().unwrap_or_default(),
-            on_note: Some(|note| eprintln!("edgecall: {note}")),
+            on_note: Some(progress::note),
             session: Options { n_ctx: self.ctx, ..self.context.options() },
             force: self.force,
             exact: self.exact,

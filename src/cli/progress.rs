@@ -30,6 +30,12 @@ fn show_prefill(done: usize, all: usize) {
     };
 }
 
+/// Says `note` on stderr.
+pub fn note(note: &str) {
+    // Nobody reads a closed stderr.
+    let _ = writeln!(io::stderr(), "note: {note}");
+}
+
 /// The status line; it is cleared on drop.
 pub struct Line {
     is_seen: bool,

@@ -57,9 +57,7 @@ Examples:
 #[command(mut_arg("max_tokens", |arg| arg.help(
     "Maximum number of tokens to generate in each step [default: 512]")))]
 #[command(mut_arg("timings", |arg| arg.help("Print time and token counts of each step to stderr")))]
-#[command(mut_arg("json_schema", hidden), mut_arg("explain_tools", hidden), mut_arg("json", hidden))]
-#[command(mut_arg("output", hidden), mut_arg("stream", hidden))]
-#[command(mut_arg("server", hidden))]
+#[command(mut_args(without_options_of_calls))]
 pub struct Args {
     #[command(flatten)]
     call: call::Args,
@@ -114,8 +112,11 @@ pub struct Args {
     transcript: bool,
 }
 
-fn hidden(arg: clap::Arg) -> clap::Arg {
-    arg.hide(true)
+/// Hides the options that only a single call has.
+fn without_options_of_calls(arg: clap::Arg) -> clap::Arg {
+    let is_of_calls = ["json_schema", "explain_tools", "json", "output", "stream", "server"]
+        .contains(&arg.get_id().as_str());
+    if is_of_calls { arg.hide(true) } else { arg }
 }
 
 /// Conversation and tools of a run.
@@ -146,11 +147,8 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     let form = args.form(&start.toolbox, &profile, &fields)?;
     let trust = if args.call.trust_model { Trust::Unchecked } else { Trust::Checked };
     let template = template::template(&args.call)?;
-    let settings = Settings {
-        on_prefill: progress::prefill(),
-        on_note: Some(|note| say(note)),
-        ..settings::settings(&args.call)
-    };
+    let settings =
+        Settings { on_prefill: progress::prefill(), on_note: Some(say), ..settings::settings(&args.call) };
     let request = form.request(&start.conversation, start.toolbox.tools());
     if args.call.print_prompt {
         return call::print_prompt(&path, trust, &template, &request, &settings);
@@ -305,7 +303,7 @@ fn replay(path: &Path) -> anyhow::Result<Replay> {
         )
     })?;
     let text = input::text(&bytes, &format!("{name}: the log"))?;
-    Ok(anyhow::Context::with_context(Replay::parse(&text), || name.to_string())?)
+    anyhow::Context::with_context(Replay::parse(&text), || name.to_string())
 }
 
 /// Writes a line to stderr, which may be closed.

@@ -81,11 +81,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let model = args.model.load(&path, &defaults, cache.as_ref())?;
     // Built while nobody waits.
     model.compiler()?;
-    // Nobody reads a closed stderr.
-    let _ = writeln!(io::stderr(), "serving {} on {}", path.display(), addresses.join(" and "));
-    is_loaded.store(true, Ordering::SeqCst);
-    notify(&[NotifyState::Ready]);
-    server.run(Engine::new(&model, defaults, cache.as_ref()));
+    server.run(Engine::new(&model, defaults, cache.as_ref()), || {
+        is_loaded.store(true, Ordering::SeqCst);
+        // Nobody reads a closed stderr.
+        let _ = writeln!(io::stderr(), "serving {} on {}", path.display(), addresses.join(" and "));
+        notify(&[NotifyState::Ready]);
+    });
     Ok(())
 }
 

@@ -62,7 +62,7 @@ impl ModelTensor {
         let row_len = self.row_len();
         let first = self.first_row * row_len;
         let Transform::TileRows(tile) = self.transform else {
-            return vec![first + weights.start..first + weights.end];
+            return std::iter::once(first + weights.start..first + weights.end).collect();
         };
         let (mut row, end) = (weights.start / row_len, weights.end / row_len);
         let mut runs = Vec::new();

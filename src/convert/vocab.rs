@@ -11,6 +11,9 @@ use crate::{
 };
 use serde_json::Map;
 
+/// Metadata keys with their values, in the order of the file.
+pub type KeyList = Vec<(String, Value)>;
+
 /// Reasons why a vocabulary cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -68,7 +71,7 @@ pub fn metadata(
     vocab_size: u32,
     pre: &str,
     extra: &ExtraKeys,
-) -> Result<Vec<(String, Value)>, Error> {
+) -> Result<KeyList, Error> {
     let mut keys = Keys::default();
     if extra.space_prefix {
         let prefix = tokenizer.config().and_then(|settings| settings.get("add_prefix_space"));
@@ -103,7 +106,7 @@ pub fn sentencepiece(
     tokenizer: &Tokenizer,
     config: &Map<String, serde_json::Value>,
     vocab_size: u32,
-) -> Result<(Vec<(String, Value)>, Vec<String>), Error> {
+) -> Result<(KeyList, Vec<String>), Error> {
     let Vocabulary { texts, scores, types, beyond } = Vocabulary::new(tokenizer, vocab_size)?;
     let mut keys = Keys::default();
     keys.set("tokenizer.ggml.model", text(TokenizerModel::SentencePiece.name()));
@@ -198,7 +201,7 @@ fn text(text: &str) -> Value {
 
 /// Keys in file order. A key that is set again keeps its place; empty values are not written.
 #[derive(Default)]
-struct Keys(Vec<(String, Value)>);
+struct Keys(KeyList);
 
 impl Keys {
     fn set(&mut self, key: &str, value: Value) {

@@ -141,7 +141,7 @@ impl CallGrammar {
         Some(Checked { checks, reading: self.reading(tool) })
     }
 
-    /// How to read a tool's arguments if they are not JSON.
+    /// Reader of a tool's arguments if they are not JSON.
     fn reading(&self, tool: usize) -> Option<Reading> {
         let Notation::Members(members) = &self.notation else { return None };
         let types = self.compiled(tool).ok()?.key_types.clone();

@@ -46,14 +46,14 @@ pub enum Source {
 pub struct Choice {
     /// Syntax of calls.
     pub dialect: Arc<Dialect>,
-    /// Where it came from.
+    /// Its origin.
     pub source: Source,
-    /// Who shows the tools to the model.
+    /// The place of the tools in the prompt.
     pub tools: ToolsPlace,
     /// True if the template writes the calls of a history in this dialect. Otherwise a message that calls has to get the
     /// calls as its text.
     pub shows_calls: bool,
-    /// How the template wants calls.
+    /// The form in which the template wants calls.
     pub handover: Handover,
     /// One sentence each: what the template does not show, and why a dialect was not derived.
     pub notes: Vec<String>,
@@ -66,7 +66,7 @@ impl Choice {
     }
 }
 
-/// What is known about a chat template; the result of its derivation can be stored.
+/// Facts about a chat template; the result of its derivation can be stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Study {
     shown: Shown,
@@ -81,7 +81,7 @@ impl Study {
         Ok(Study { shown: study(&Template::new(template)?) })
     }
 
-    /// What the template shows.
+    /// Everything that the template shows.
     pub fn shown(&self) -> &Shown {
         &self.shown
     }
@@ -259,7 +259,7 @@ mod tests {
         let template = format!("{{# List of tools: #}}{}", CHATML.replace("CALL", ""));
         let tokens = ["<|tool_call_start|>", "<|tool_call_end|>"];
         let found = choice(&template, &tokens, &Wanted::Strict).unwrap();
-        assert_eq!((found.dialect.name.as_str(), found.source), ("lfm2", Source::Entry));
+        assert_eq!((found.dialect.name.as_str(), found.source), ("lfm", Source::Entry));
         assert_eq!((found.tools, found.shows_calls), (ToolsPlace::Template, false));
         assert!(choice(&template, &tokens[..1], &Wanted::Strict).is_err());
     }
@@ -267,8 +267,7 @@ mod tests {
     #[test]
     fn a_dialect_that_is_asked_for_is_taken_and_told_in_text_unless_it_is_the_templates() {
         let template = CHATML.replace("CALL", HERMES);
-        for (name, by_template) in [("hermes", true), ("llama3", false), ("lfm2", false), ("generic", false)]
-        {
+        for (name, by_template) in [("hermes", true), ("llama3", false), ("lfm", false), ("generic", false)] {
             let found = choice(&template, &[], &Wanted::Named(name.into())).unwrap();
             assert_eq!((found.dialect.name.as_str(), found.by_template()), (name, by_template));
         }

@@ -10,7 +10,7 @@ use std::fmt::Write;
 
 impl ValueType {
     /// The type of `value`.
-    pub fn of(value: &Value) -> ValueType {
+    pub fn from_value(value: &Value) -> ValueType {
         match value {
             Value::String(_) if json::wide_number(value).is_some() => ValueType::Number,
             Value::String(_) => ValueType::String,

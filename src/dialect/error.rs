@@ -35,7 +35,7 @@ pub enum Error {
     Field {
         /// The field.
         field: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// No dialect has this name.
@@ -49,7 +49,7 @@ pub enum Error {
     /// The template shows no calls, and no entry fits it.
     #[error("the chat template's tool-call format cannot be told")]
     NotTold {
-        /// What was seen.
+        /// The reason.
         #[source]
         source: NotDerived,
     },

@@ -15,7 +15,7 @@ pub struct Example {
     pub one: String,
     /// A turn with two calls; `None` if a turn has one.
     pub two: Option<String>,
-    /// What cannot be said; one sentence each.
+    /// Values that cannot be written; one sentence each.
     pub limits: Vec<String>,
 }
 
@@ -127,7 +127,7 @@ impl Members {
     }
 }
 
-/// What `inspect` says about a model's dialect.
+/// The report of `inspect` on a model's dialect.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The dialect, as a file takes it.

@@ -28,7 +28,7 @@ pub trait IncrementalGrammar {
 pub struct Checked {
     /// The checks.
     pub checks: Arc<Checks>,
-    /// How to read it, if it is not JSON.
+    /// Its reader, if it is not JSON.
     pub reading: Option<Reading>,
 }
 

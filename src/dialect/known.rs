@@ -15,12 +15,12 @@ pub struct Known {
     tokens: &'static [&'static str],
     /// True if the model is known to write otherwise than its template shows.
     pub overrides: bool,
-    /// Where the template wants the tools.
+    /// The place where the template wants the tools.
     pub tools: ToolsPlace,
     build: fn() -> Dialect,
 }
 
-/// Where a template takes the tools from.
+/// The place that a template takes the tools from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolsPlace {
@@ -43,7 +43,7 @@ pub static KNOWN: &[Known] = &[
         build: gpt_oss,
     },
     Known {
-        name: "lfm2",
+        name: "lfm",
         texts: &["List of tools: "],
         tokens: &["<|tool_call_start|>", "<|tool_call_end|>"],
         overrides: false,
@@ -75,7 +75,7 @@ pub static KNOWN: &[Known] = &[
         build: hammer,
     },
     Known {
-        name: "smollm3",
+        name: "smollm",
         texts: &["named SmolLM, trained by Hugging Face"],
         tokens: &["<tool_call>", "</tool_call>"],
         overrides: false,

@@ -94,7 +94,7 @@ impl Resolver<'_> {
         made
     }
 
-    /// What `terminal` describes up to `text`. A special token ends it by itself, so that the terminal takes all it can; in
+    /// The texts of `terminal` up to `text`. A special token ends it by itself, so that the terminal takes all it can; in
     /// front of plain text it takes as little as it can.
     fn until(&mut self, terminal: &str, text: &str) -> String {
         let parts = parts(text, self.marks);

@@ -1,4 +1,4 @@
-//! What follows from a format's data: the heads of its calls, and the marks of calls and thoughts.
+//! Derived parts of a format: the heads of its calls, and the marks of calls and thoughts.
 
 use super::{Arguments, Dialect, Piece, head, head::Head};
 use crate::tools::Error;

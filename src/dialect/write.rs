@@ -40,7 +40,7 @@ pub struct Turn<'t> {
     pub earlier_calls: usize,
 }
 
-/// What the slots of a text are filled with.
+/// Values for the slots of a text.
 struct Slots<'s> {
     call: &'s WrittenCall<'s>,
     previous: Option<&'s WrittenCall<'s>>,
@@ -179,7 +179,7 @@ impl Members {
         }
         let (mut out, mut any) = (String::new(), false);
         for (key, value) in members {
-            let form = self.values.get(ValueType::of(value));
+            let form = self.values.get(ValueType::from_value(value));
             let Some(text) = form.encoding.write(value) else { continue };
             out.push_str(if any { &self.separator } else { &self.open });
             any = true;

@@ -136,7 +136,7 @@ impl Examined<'_> {
         let header = Model::read_header(path)?;
         if let Err(error) = Profile::from_gguf(&header) {
             let what = format!("the profile of {} cannot be used: {}", path.display(), chain(&error));
-            let remedy = "calls need --no-profile; `edgecall profile FILE --remove` takes it out";
+            let remedy = "ignore it in calls, or remove it with `edgecall profile`";
             self.findings.push(Finding::wrong(Topic::Profile, what, remedy));
         }
         let run = PlannedRun {

@@ -130,7 +130,7 @@ pub fn post(
         request = request.header(AUTHORIZATION, key.bearer());
     }
     let request = request.body(Full::from(Bytes::from(body))).map_err(|error| broken(error.into()))?;
-    let exchanged = runtime.block_on(time::timeout(timeout, async {
+    let exchanged = async {
         match address {
             Address::Tcp(host, port) => {
                 let name = host.trim_start_matches('[').trim_end_matches(']');
@@ -142,7 +142,9 @@ pub fn post(
                 exchange(stream, request).await.map_err(broken)
             }
         }
-    }));
+    };
+    // A timer needs the runtime from its start.
+    let exchanged = runtime.block_on(async { time::timeout(timeout, exchanged).await });
     let timed_out = |_| ClientError::TimedOut { address: address.to_string(), after: timeout };
     let (status, body) = exchanged.map_err(timed_out)??;
     Ok((status.as_u16(), body))

@@ -95,9 +95,11 @@ impl Server {
         Handle::new(self.shared.clone())
     }
 
-    /// Answers requests until the server is drained, then waits for the answers to be sent.
-    pub fn run(self, mut engine: Engine<'_>) {
+    /// Answers requests until the server is drained, then waits for the answers to be sent. `on_ready` is called once
+    /// requests are taken.
+    pub fn run(self, mut engine: Engine<'_>, on_ready: impl FnOnce()) {
         self.shared.ready(engine.defaults(), engine.vocabulary());
+        on_ready();
         while let Ok(Message::Request(request)) = self.jobs.recv() {
             engine.answer(request.ticket(), &self.shared.metrics);
         }

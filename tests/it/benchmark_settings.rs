@@ -183,9 +183,9 @@ fn options_change_the_settings_of_rows_and_of_measured_calls_and_the_report_says
         assert!(!of_kind.is_empty(), "{kind}");
         of_kind
     };
-    for changed in changed("row", &|row| row["key"]["variant"]["changed"].clone())
+    for changed in changed("row", &|row| row["key"]["changed"].clone())
         .into_iter()
-        .chain(changed("speed", &|speed| speed["variant"]["changed"].clone()))
+        .chain(changed("speed", &|speed| speed["arm"]["changed"].clone()))
     {
         assert_eq!(changed["seed"], 3, "{changed}");
         assert_eq!(changed["template_sha256"].as_str().map(str::len), Some(64), "{changed}");

@@ -61,8 +61,14 @@ fn a_template_teaches_the_dialect_that_it_writes_a_call_in() {
     let xml = "<function={{ call.name }}>\n{% for k, v in call.arguments.items() %}<parameter={{ k }}>\n\
         {{- v if v is string else v | tojson }}\n</parameter>\n{% endfor %}</function>";
     for (written, expected) in [
-        (format!("<tool_call>\n{arguments}\n</tool_call>"), format!("<tool_call>\n{}\n</tool_call>", as_json("arguments"))),
-        (format!("<tool_call>{arguments}</tool_call>"), format!("<tool_call>{}</tool_call>", as_json("arguments"))),
+        (
+            format!("<tool_call>\n{arguments}\n</tool_call>"),
+            format!("<tool_call>\n{}\n</tool_call>", as_json("arguments")),
+        ),
+        (
+            format!("<tool_call>{arguments}</tool_call>"),
+            format!("<tool_call>{}</tool_call>", as_json("arguments")),
+        ),
         (parameters.clone(), as_json("parameters")),
         (format!("[TOOL_CALLS] [{arguments}]"), format!("[TOOL_CALLS] [{}]", as_json("arguments"))),
         (
@@ -76,7 +82,8 @@ fn a_template_teaches_the_dialect_that_it_writes_a_call_in() {
         (format!("<|python_tag|>{parameters}"), format!("<|python_tag|>{}", as_json("parameters"))),
         (
             xml.into(),
-            "<function=find>\n<parameter=city>\nLeeds\n</parameter>\n<parameter=n>\n2\n</parameter>\n</function>".into(),
+            "<function=find>\n<parameter=city>Leeds\n</parameter>\n<parameter=n>2\n</parameter>\n</function>"
+                .into(),
         ),
     ] {
         let (dialect, by_template) = taught(&CHATML.replace("CALL", &written)).unwrap();

@@ -70,7 +70,7 @@ fn an_entry_is_found_by_template_and_vocabulary() {
     let template = "{% if tools %}List of tools: [{{ tools | tojson }}]{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}";
     let path = model(&folder, template, &["<|tool_call_start|>", "<|tool_call_end|>"]);
     let shown = String::from_utf8(inspect(&[], &path).stdout).unwrap();
-    assert!(shown.starts_with("lfm2: known for models like this one"), "{shown}");
+    assert!(shown.starts_with("lfm: known for models like this one"), "{shown}");
     assert!(
         shown.contains("[forecast(city='Leeds', days=3, hourly=True, fields=['rain', 'wind'])]"),
         "{shown}"

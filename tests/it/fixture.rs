@@ -105,6 +105,7 @@ impl Fixture {
         config
     }
 
+    #[cfg(feature = "engine")]
     /// A small LFM2: layers with a convolution, and every other one with attention.
     pub fn lfm2() -> Fixture {
         let layer_types = ["conv", "full_attention", "conv", "full_attention"];

@@ -53,6 +53,16 @@ pub fn listing(files: &Files) -> Value {
     json!({"id": ID, "sha": COMMIT, "gated": false, "siblings": files.iter().map(sibling).collect::<Vec<_>>()})
 }
 
+/// The files as the hub lists those of a folder.
+fn tree(files: &Files) -> Value {
+    let entry = |(name, bytes): (&String, &Vec<u8>)| match is_large(name) {
+        true => json!({"type": "file", "path": name, "size": bytes.len(), "oid": git_hash(b"pointer"),
+                       "lfs": {"oid": sha256(bytes), "size": bytes.len(), "pointerSize": 134}}),
+        false => json!({"type": "file", "path": name, "size": bytes.len(), "oid": git_hash(bytes)}),
+    };
+    files.iter().map(entry).collect()
+}
+
 /// Start of the range that a request asks for.
 pub fn range(request: &Request) -> Option<usize> {
     let line = request.header.iter().find_map(|line| line.strip_prefix("range: bytes="))?;
@@ -132,6 +142,10 @@ pub fn edgecall(home: &Path, args: &[&str]) -> Command {
 fn answer(request: &Request, files: &Files, store: &str) -> Answer {
     if request.path.starts_with(&format!("/api/models/{ID}/revision/")) {
         return Answer::json(&listing(files));
+    }
+    // Asked for by later versions of Python's client.
+    if request.path.starts_with(&format!("/api/models/{ID}/tree/{COMMIT}")) {
+        return Answer::json(&tree(files));
     }
     let name = request.path.strip_prefix(&format!("/{ID}/resolve/{COMMIT}/"));
     let Some(bytes) = name.and_then(|name| files.get(name)) else { return refusal(404, "EntryNotFound") };

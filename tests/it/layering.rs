@@ -72,7 +72,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "remedy",
         ],
     ),
-    ("verify", &["checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
+    ("verify", &["arch", "checkpoint", "convert", "gguf", "kind", "machine", "mmap", "runtime", "remedy"]),
     ("cache", &["files", "hash", "kind", "machine", "runtime"]),
     (
         "call",
@@ -81,7 +81,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "remedy", "runtime", "schema", "tools",
         ],
     ),
-    ("api", &["call", "chat", "json", "kind", "profile", "remedy", "runtime", "schema", "tools"]),
+    ("api", &["call", "chat", "dialect", "json", "kind", "profile", "remedy", "runtime", "schema", "tools"]),
     ("serve", &["api", "cache", "call", "files", "hash", "http", "json", "kind", "remedy", "runtime"]),
     (
         "bench",

@@ -305,7 +305,8 @@ fn several_calls_and_cut_off_ones_are_told_apart_in_every_notation() {
         let call =
             |arguments: &str| dialect.write(&edgecall::tools::ToolCall::from_text("f", arguments).unwrap());
         let text = call(r#"{"s": "x", "n": 5}"#);
-        assert!(verdict(&compiler, &turn, &text).is_ok(), "{}: {text}", dialect.name);
+        let accepted = verdict(&compiler, &turn, &text);
+        assert!(accepted.is_ok(), "{}: {text}: {accepted:?}", dialect.name);
         let cut = &text[..text.find('5').unwrap()];
         let endings = turn.endings(cut.as_bytes());
         assert_eq!(String::from_utf8(endings[0].clone()).unwrap(), call(r#"{"s": "x"}"#), "{}", dialect.name);

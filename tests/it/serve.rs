@@ -53,7 +53,7 @@ fn answers_are_those_of_a_call_whatever_was_asked_before() {
     let mut warm = restaurants("Thai food in San Jose");
     warm["temperature"] = json!(0.8);
     warm["seed"] = json!(7);
-    let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}},
+    let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"enum": ["p", "q"]}},
         "required": ["a", "b"], "additionalProperties": false});
     let format =
         json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": true}});

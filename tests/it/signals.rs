@@ -577,10 +577,15 @@ fn a_key_or_tensor_of_a_trusted_model_that_is_another_never_ends_the_process() {
     let (mut loaded, mut refused) = (0, 0);
     for seed in 0..cases() / 3 {
         let mut random = Random(seed ^ 0xf0e1);
-        let architecture = FOREIGN[random.bits() as usize % FOREIGN.len()];
-        let mut model =
-            if random.bits().is_multiple_of(2) { foreign(architecture) } else { renamed(architecture) };
-        for _ in 0..random.bits() % 3 {
+        let (architecture, mut model) = if seed == 0 {
+            // One that answers, so that not all are refused for another reason.
+            ("ernie4_5", foreign("ernie4_5"))
+        } else {
+            let architecture = FOREIGN[random.bits() as usize % FOREIGN.len()];
+            let is_foreign = random.bits().is_multiple_of(2);
+            (architecture, if is_foreign { foreign(architecture) } else { renamed(architecture) })
+        };
+        for _ in 0..if seed == 0 { 0 } else { random.bits() % 3 } {
             disturb(&mut model, &mut random);
         }
         model.write(&path);
@@ -613,7 +618,8 @@ fn a_low_limit_of_the_address_space_is_a_sentence_and_no_abort() {
         // The report says so, too.
         (format!("doctor -m {model} --cache-dir cache"), &[1, 69]),
     ] {
-        for mib in [48, 64, 96] {
+        // Below that the system's loader cannot map the program, which has 60 MB.
+        for mib in [72, 96] {
             let line = format!("ulimit -c 0; ulimit -v {}; exec {program} {command}", mib << 10);
             let mut shell = std::process::Command::new("sh");
             shell

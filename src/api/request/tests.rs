@@ -1,4 +1,4 @@
-//! What a request says goes before the defaults, and what neither can mean is refused.
+//! Requests go before the defaults, and what neither can mean is refused.
 
 use super::*;
 use crate::{call::Think, profile::Profile};

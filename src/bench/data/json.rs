@@ -159,7 +159,9 @@ impl PartialEq for Json {
             (Json::Float(a), Json::Float(b)) => a == b || (a.is_nan() && b.is_nan()),
             (Json::Wide(literal), other) | (other, Json::Wide(literal)) => match other {
                 Json::Int(other) | Json::Wide(other) => exact::same_number(literal, other),
-                // No float is equal: it has fewer digits than the number.
+                // Python reads a number beyond all doubles as infinity.
+                Json::Float(float) => float.is_infinite() && literal.parse() == Ok(*float),
+                // No other float is equal: it has fewer digits than the number.
                 _ => false,
             },
             _ => match (self.whole(), other.whole()) {

@@ -64,14 +64,14 @@ impl Line {
                 .map_err(|error| format!("the line is no JSON object: {error}")),
         };
         match fields {
-            Ok(fields) => Line::of(fields),
+            Ok(fields) => Line::from_fields(fields),
             Err(problem) => {
                 Line { form: Form::Plain, id: Value::Null, body: Err(ApiError::invalid(problem).into()) }
             }
         }
     }
 
-    fn of(mut fields: BTreeMap<String, &RawValue>) -> Line {
+    fn from_fields(mut fields: BTreeMap<String, &RawValue>) -> Line {
         let value = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
         if let (Some(id), Some(body)) = (fields.get("custom_id"), fields.get("body")) {
             let url = fields.get("url").map(|url| value(url));

@@ -21,7 +21,7 @@ use std::{
 /// Opens the checkpoint, the adapter with its base, or the bundle at `dir`; an archive is unpacked beside `folder`.
 ///
 /// # Errors
-/// What a conversion refuses, too.
+/// Everything that a conversion refuses, too.
 pub fn open(dir: &Path, base: Option<&Path>, folder: &Path) -> anyhow::Result<Input> {
     let asked = Asked { dir, base, adapters: &[], mode: None };
     let (options, never) = (ProfileArgs::default(), AtomicBool::new(false));

@@ -128,7 +128,7 @@ mod tests {
         assert_eq!((sampling.seed, settings.max_tokens, sampling.top_k), (7, 50, 0));
         assert_eq!((sampling.temperature, sampling.top_p, sampling.min_p), (0.7, 0.8, 0.1));
         assert_eq!((settings.think, args.key_order()), (Think::On, KeyOrder::Schema));
-        assert_eq!(matches!(settings.dialect, Wanted::Named(name) if name == "llama3"), true);
+        assert!(matches!(settings.dialect, Wanted::Named(name) if name == "llama3"));
         assert_eq!(args.parallel.unwrap().get(), 2);
         let arguments: std::collections::BTreeMap<_, _> = args.template_arg.into_iter().collect();
         assert_eq!(json!(arguments), json!({"a": 10, "b": 12, "c": 3}));

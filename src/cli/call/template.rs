@@ -57,9 +57,8 @@ pub fn prompt_template(
 /// Argument of `--tools-in-description`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum SayLost {
-    /// What a template's notation cannot say is added to the tools' descriptions.
+    // Without help of their own: it would stretch the help of all options.
     Auto,
-    /// Descriptions stay as they are.
     Off,
 }
 

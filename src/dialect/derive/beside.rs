@@ -8,7 +8,7 @@ use super::{
 };
 use crate::dialect::{TextPlace, Thought};
 
-/// What stands beside calls.
+/// Text and thought beside calls.
 pub(super) struct Beside {
     pub text: TextPlace,
     pub thought: Option<Thought>,

@@ -48,7 +48,7 @@ pub(super) fn check(probe: &Probe<'_>, dialect: &Dialect, lead: &str) -> Result<
     Ok(())
 }
 
-/// Where two texts part, in words.
+/// The place where two texts part, in words.
 fn difference(what: &str, written: &str, rendered: &str) -> String {
     let at = super::cut::common(written, rendered);
     let near = |text: &str| text[at..].chars().take(40).collect::<String>();

@@ -1,4 +1,4 @@
-//! Where turns begin and end in rendered text.
+//! Beginnings and ends of turns in rendered text.
 
 use regex::Regex;
 use std::{ops::Range, sync::LazyLock};
@@ -23,7 +23,7 @@ pub(super) fn common_end(a: &str, b: &str) -> usize {
     a.chars().rev().zip(b.chars().rev()).take_while(|(x, y)| x == y).map(|(x, _)| x.len_utf8()).sum()
 }
 
-/// Where `text` leaves `prompt`; not inside a mark of it.
+/// The offset at which `text` leaves `prompt`; not inside a mark of it.
 pub(super) fn parted(prompt: &str, text: &str) -> usize {
     let at = common(prompt, text);
     if at == prompt.len() {
@@ -32,7 +32,7 @@ pub(super) fn parted(prompt: &str, text: &str) -> usize {
     marks_in(prompt).find(|mark| mark.start < at && at < mark.end).map_or(at, |mark| mark.start)
 }
 
-/// What ends a turn of a plain chat.
+/// The end of a turn of a plain chat.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Marks {
     texts: Vec<String>,

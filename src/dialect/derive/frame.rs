@@ -106,7 +106,7 @@ impl Frame {
     /// The frame of several calls, from the texts around their arguments.
     ///
     /// # Errors
-    /// What is unlike a single call.
+    /// Differences from a single call.
     fn between(
         &self,
         words: &Words,

@@ -1,4 +1,4 @@
-//! How a template wants calls handed over.
+//! The form in which a template wants calls.
 
 use super::{
     NotDerived,

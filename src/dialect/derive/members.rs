@@ -13,7 +13,7 @@ use serde_json::Value;
 /// Stands for the key of an argument in the text around its value. No template writes it.
 const ECHO: char = '\0';
 
-/// What three arguments of plain text show.
+/// Facts that three arguments of plain text show.
 struct Skeleton {
     /// Before the first key.
     head: String,
@@ -91,7 +91,7 @@ fn skeleton(probe: &Probe<'_>) -> Result<Skeleton, NotDerived> {
     Ok(Skeleton { head: first.0.clone(), before: echo(&first.1, 0), tail: echo(&text[at..], 2) })
 }
 
-/// What goes away without arguments.
+/// The texts that go away without arguments.
 struct Ends {
     first: String,
     open: String,
@@ -150,7 +150,7 @@ fn is_sorted(probe: &Probe<'_>) -> Result<bool, NotDerived> {
 fn key_form(probe: &Probe<'_>, three: &Skeleton) -> KeyForm {
     let odd = format!("{}\"&<", probe.words.key(1));
     let text = turn(probe, &probe.call([(odd.clone(), probe.words.value(1).into())])).unwrap_or_default();
-    let is_call = three.before.trim_end_matches('\'') == "=" && three.head.ends_with('(');
+    let is_call = three.before.trim_end_matches(['\'', '"']) == "=" && three.head.ends_with('(');
     match () {
         () if is_call => KeyForm::Identifier,
         () if text.contains(&odd) => KeyForm::Plain,

@@ -29,17 +29,17 @@ pub const DERIVED: &str = "derived";
 const CALL_ENDS: [&str; 5] =
     ["<|eom_id|>", "<|call|>", "<|calls|>", "<|tool_response>", "<start_function_response>"];
 
-/// What a template shows of its tool-call format.
+/// The tool-call format that a template shows.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Derived {
     /// The format.
     pub dialect: Dialect,
-    /// How the template wants calls of a history.
+    /// The form in which the template wants calls of a history.
     pub handover: Handover,
     /// The chat's own end of turn, as far as the template writes one.
     pub turn_end: String,
-    /// What the format cannot hold, or the template does not show; one sentence each.
+    /// Values that the format cannot hold or the template does not show; one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ struct Around {
     arguments: Arguments,
 }
 
-/// What a template shows, the tools in its prompts included.
+/// Everything that a template shows, the tools in its prompts included.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shown {

@@ -1,7 +1,10 @@
 //! Conversations that a template is asked to render, and the assistant's turn in what it renders.
 
 use super::cut::{Marks, common, parted};
-use crate::chat::{self, LocalTime, RenderOptions, Renderer};
+use crate::{
+    chat::{self, LocalTime, RenderOptions, Renderer},
+    dialect::{JsonStyle, encode::json_text},
+};
 use serde_json::{Map, Value, json};
 use std::{
     cell::OnceCell,
@@ -71,7 +74,7 @@ impl Words {
     }
 }
 
-/// How calls are handed to a template.
+/// The form in which calls are handed to a template.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Handover {
@@ -215,7 +218,7 @@ impl<'t> Probe<'t> {
             false => words.id(earlier + nth),
         };
         let arguments = |call: &Call| match self.handover.text_arguments {
-            true => Value::String(crate::json::spaced(&call.arguments)),
+            true => Value::String(json_text(&Value::Object(call.arguments.clone()), JsonStyle::Spaced)),
             false => Value::Object(call.arguments.clone()),
         };
         let calls: Vec<Value> = ask
@@ -260,7 +263,7 @@ impl<'t> Probe<'t> {
         self.prompts[thinking as usize].get_or_init(ask).as_deref()
     }
 
-    /// What stands between turns of a plain chat.
+    /// The text between turns of a plain chat.
     pub fn marks(&self) -> &Marks {
         self.marks.get_or_init(|| {
             let words = &self.words;
@@ -331,7 +334,7 @@ impl<'t> Probe<'t> {
         Ok(Rendered { turn: turn[..cut].to_owned(), end: turn[cut..].to_owned() })
     }
 
-    /// Where the turn ends in `full`, which goes on, by `alone`, which does not.
+    /// The offset at which the turn ends in `full`, which goes on, by `alone`, which does not.
     fn end(&self, full: &str, alone: &str, start: usize, ask: &Ask<'_>) -> usize {
         let same = common(full, alone);
         if same == alone.len() {

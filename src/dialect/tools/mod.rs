@@ -19,7 +19,7 @@ const FUEL: u64 = 4_000_000;
 pub struct ShownTools {
     /// The tools to render.
     pub tools: Vec<Value>,
-    /// What the template does not show of them.
+    /// The parts that the template does not show of them.
     pub lost: Vec<Lost>,
     /// True if they are not as they were given.
     pub changed: bool,
@@ -111,7 +111,7 @@ impl ShownTools {
     }
 }
 
-/// What `template` loses of `tools`; `None` if it fails on them.
+/// The parts of `tools` that `template` loses; `None` if it fails on them.
 fn look(renderer: &Renderer<'_>, template: &Template, tools: &[Value]) -> Option<Vec<Lost>> {
     let render = |tools: &[Value]| {
         let question = json!({"role": "user", "content": "question"});

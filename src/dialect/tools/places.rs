@@ -207,7 +207,7 @@ impl Marked {
         self.places.is_empty() || text.contains(&self.prefix)
     }
 
-    /// What is missing in `text`, the rendering of these tools, and by its own name in `own_text`, that of `own`.
+    /// The parts that are missing in `text`, the rendering of these tools, and by its own name in `own_text`, that of `own`.
     pub fn lost(&self, text: &str, own: &Marked, own_text: &str) -> Vec<Lost> {
         let mut missing = vec![false; self.places.len()];
         let mut lost = Vec::new();

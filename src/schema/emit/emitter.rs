@@ -27,7 +27,7 @@ const MAX_ALTERNATIVES: usize = 128;
 /// A conjunction, and the index of its place.
 type Key = (usize, Vec<Item>);
 
-/// What rules depend on that is found while they are made.
+/// Facts that rules depend on and that are found while they are made.
 #[derive(Default)]
 pub(super) struct Known {
     /// Conjunctions without values.
@@ -99,7 +99,7 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// What turned out after rules depended on it, so that the rules must be made again: conjunctions without values, and
+    /// Facts that turned out after rules depended on them, so that the rules must be made again: conjunctions without values, and
     /// types of keys. `None` if the rules are final.
     pub(super) fn take_known(&mut self) -> Option<Known> {
         (self.again || self.types_grew).then(|| Known {

@@ -171,7 +171,7 @@ impl<'a> Emitter<'a> {
         }
         self.seen_keys.insert(key.cloned());
         let types = match seen {
-            Some(key) => self.key_types.of(key),
+            Some(key) => self.key_types.types(key),
             None => self.key_types.others,
         };
         let has_key = self.notation().is_some_and(|members| members.values.iter().any(ValueSyntax::has_key));

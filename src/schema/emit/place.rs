@@ -1,10 +1,10 @@
-//! Where a value stands: inside of another one in a style, or among the members of a notation.
+//! Place of a value: inside of another one in a style, or among the members of a notation.
 
 use std::rc::Rc;
 
 use crate::schema::notation::Style;
 
-/// Where a value stands.
+/// Place of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// The object whose members have a notation.

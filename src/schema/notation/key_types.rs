@@ -17,7 +17,7 @@ impl KeyTypes {
     }
 
     /// The types under `key`.
-    pub(in crate::schema) fn of(&self, key: &str) -> u8 {
+    pub(in crate::schema) fn types(&self, key: &str) -> u8 {
         self.keys.get(key).copied().unwrap_or(self.others)
     }
 

@@ -12,7 +12,7 @@ const UNTIL: char = '\u{3}';
 pub enum Literal<'r> {
     /// Text that may hold special tokens.
     Text(&'r str),
-    /// What a terminal describes, up to the first time that a text follows, and that text.
+    /// The texts of a terminal, up to the first time that a text follows, and that text.
     Until {
         /// Name of the terminal.
         terminal: &'r str,
@@ -26,7 +26,7 @@ pub(in crate::schema) fn marked(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{BEGIN}{text}{END} ") }
 }
 
-/// What `terminal` describes up to `text`, and `text`, as a marked literal.
+/// The texts of `terminal` up to `text`, and `text`, as a marked literal.
 pub(in crate::schema) fn until(terminal: &str, text: &str) -> String {
     format!("{BEGIN}{terminal}{UNTIL}{text}{END} ")
 }

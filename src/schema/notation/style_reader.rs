@@ -41,7 +41,7 @@ pub(super) struct StyleReader {
     key: bool,
 }
 
-/// What became of a byte.
+/// Effect of a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
     /// It belongs to the value.

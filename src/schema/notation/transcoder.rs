@@ -152,7 +152,7 @@ impl Transcoder {
         self.read
     }
 
-    /// How far the text is from the end of the current part: a rank, the nearest first. `None` where the JSON text tells
+    /// Distance of the text from the end of the current part: a rank, the nearest first. `None` where the JSON text tells
     /// it.
     pub(in crate::schema) fn rank(&self, length: usize) -> Option<u16> {
         let length = length.min(40) as u16;
@@ -295,7 +295,7 @@ impl Transcoder {
 
     fn begin_value(&mut self, kinds: Vec<usize>, out: &mut Vec<u8>) {
         let members = &self.reading.members;
-        let allowed = self.reading.types.of(&self.key);
+        let allowed = self.reading.types.types(&self.key);
         let fitting: Vec<usize> = kinds.iter().copied().filter(|kind| KINDS[*kind] & allowed != 0).collect();
         let kinds = if fitting.is_empty() { kinds } else { fitting };
         let raw = kinds.first() == Some(&0) && members.values[0].form.is_raw();

@@ -11,7 +11,7 @@ const ANY_CHAR: &str = concat!(
 /// One character of a string, escaped only if JSON requires it.
 const CANONICAL_CHAR: &str = r#"(?:[^"\\\x00-\x1F]|\\(?:["\\bfnrt]|u00[01][0-9a-fA-F]))"#;
 
-/// How strings are spelled.
+/// Spelling of strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spelling {
     /// As in JSON.

@@ -11,7 +11,7 @@ pub struct Follower {
     front: Option<Front>,
 }
 
-/// What turns the text into JSON.
+/// The transcoder of the text to JSON.
 #[derive(Debug)]
 struct Front {
     now: Transcoder,

@@ -1,0 +1,55 @@
+//! `--explain-tools`.
+
+use super::{
+    super::{exit::CliError, output},
+    Args, ask,
+    input::conversation,
+    profile, template,
+};
+use edgecall::{
+    Kind,
+    call::RequestFields,
+    dialect::{self, Wanted},
+    schema::{Status, notation::Notation},
+    tools::explain,
+};
+
+/// Prints how each keyword is handled. Tools with an unusable schema are listed too.
+pub(super) fn explain_tools(args: &mut Args) -> anyhow::Result<()> {
+    let mut profile = profile::read(args)?;
+    let (with_messages, fields) = match &args.messages {
+        Some(_) => conversation(args, &profile).map(|(conversation, fields)| (conversation.tools, fields))?,
+        None => (None, RequestFields::default()),
+    };
+    profile::give_way(&mut profile, args, with_messages.is_some(), &fields);
+    args.adopt_key_order(&profile);
+    let tools = ask::tools(args, with_messages, &fields, &profile)?;
+    let explanation = match (&tools, ask::schema_value(args, &fields)?) {
+        (Some(tools), _) => explain::explain_in(tools, args.key_order(), &notation(args.dialect.as_ref())?),
+        (None, Some(schema)) => explain::explain_answer(&schema, args.key_order()),
+        (None, None) => {
+            return Err(CliError::usage("there is nothing to explain; give --tools or --json-schema"));
+        }
+    };
+    output::emit(&explanation, output::Format::from_flag(args.json))?;
+    template::explain_lost(args, tools.as_ref())?;
+    match explanation.status() {
+        Status::Refused => Err(CliError::with_kind(
+            Kind::Data,
+            "not every schema can be used; the notes on `refused` say what to change",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The notation of the arguments in a dialect that was named; JSON in the model's own, which is not looked up here.
+fn notation(wanted: Option<&Wanted>) -> anyhow::Result<Notation> {
+    Ok(match wanted {
+        Some(Wanted::Given(dialect)) => dialect.notation()?,
+        Some(Wanted::Named(name)) => match dialect::named(name) {
+            Some(dialect) => dialect.notation()?,
+            None => Notation::default(),
+        },
+        _ => Notation::default(),
+    })
+}
