@@ -40,16 +40,9 @@ fn a_full_queue_is_refused_and_a_client_that_goes_away_frees_its_place() {
     let serving = Serving::start(&["--exact", "--queue", "0"]);
     let call = restaurants("Thai food in San Jose");
     let expected = serving.answer(&call)["choices"][0]["message"]["tool_calls"][0]["function"].clone();
-    let first = serving.send("POST /v1/chat/completions", "", long().to_string().as_bytes());
-    let started = Instant::now();
-    let refused = loop {
-        let reply = serving.chat(&call);
-        if reply.status == 429 {
-            break reply;
-        }
-        assert!(started.elapsed() < PATIENCE, "{}", reply.body);
-    };
-    assert_eq!(refused.error().1, "queue_full");
+    let first = busy(&serving);
+    let refused = serving.chat(&call);
+    assert_eq!(refused.error(), (429, json!("queue_full"), Value::Null));
     assert!(refused.header("retry-after").unwrap().parse::<u32>().unwrap() > 0);
     drop(first);
     let answer = once_free(&serving, &call);
