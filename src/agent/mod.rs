@@ -1,6 +1,6 @@
 //! A model with tools that run: it calls, the tools run, and their results go back, until it answers in text.
 //!
-//! [`run`] is the loop. It asks a [`Responder`] for each answer, and a [`Toolbox`] of [`Source`]s for the tools: programs
+//! [`run()`] is the loop. It asks a [`Responder`] for each answer, and a [`Toolbox`] of [`Source`]s for the tools: programs
 //! named in a file ([`Programs`]), the recorded results of an earlier run ([`Replay`]), or a server. Before a tool acts the
 //! [`User`] is asked, as [`Consent`] says.
 //!

@@ -1,7 +1,7 @@
 //! The grammar of a turn: one or several calls, with text before or instead of them.
 //!
 //! It is replaced as the turn grows. Finished parts (the text, and calls that are followed by another) are
-//! literals; the current call is [`CallGrammar`]'s. Text may contain anything but the special token that starts
+//! literals; the current call is `CallGrammar`'s. Text may contain anything but the special token that starts
 //! a call: it ends the text and starts the call.
 
 use super::{

@@ -1,4 +1,4 @@
-//! Checks of the hyperparameters of the architectures of [`arch`](crate::arch), from which all shapes follow.
+//! Checks of the hyperparameters of the architectures of [`arch`], from which all shapes follow.
 
 use super::{Error, keys::Keys};
 use crate::{

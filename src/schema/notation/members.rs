@@ -35,7 +35,7 @@ pub struct Members {
     pub behind: Vec<String>,
     /// Syntax of keys.
     pub key: KeySyntax,
-    /// Syntax of the values of each type, in the order of [`KINDS`].
+    /// Syntax of the values of each type, in the order of `KINDS`.
     pub values: [ValueSyntax; 6],
 }
 
