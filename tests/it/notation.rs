@@ -305,7 +305,7 @@ fn several_calls_and_cut_off_ones_are_told_apart_in_every_notation() {
         let turn = Turn::new(&set, &dialect, KeyOrder::Any).unwrap().up_to(3);
         let call =
             |arguments: &str| dialect.write(&edgecall::tools::ToolCall::from_text("f", arguments).unwrap());
-        let text = call(r#"{"s": "x", "n": 5}"#);
+        let text = call(r#"{"s": "x", "x": 5}"#);
         let accepted = verdict(&compiler, &turn, &text);
         assert!(accepted.is_ok(), "{}: {text}: {accepted:?}", dialect.name);
         let cut = &text[..text.find('5').unwrap()];
