@@ -113,7 +113,12 @@ fn a_schema_takes_its_values_and_no_others() {
             // An alternative next to the lookahead.
             (json!({"type": "string", "pattern": "^(?=a)ab|^c"}), &["\"ab\"", "\"cd\""], &["\"b\""]),
             (json!({"type": "string", "pattern": "^(?!no$)[a-z]+$"}), &["\"nope\"", "\"on\""], &["\"no\""]),
-            (json!({"format": "date"}), &["\"2024-02-29\"", "3"], &["\"2023-02-29\"", "\"2024-13-01\""]),
+            (
+                json!({"format": "date"}),
+                &["\"2024-02-29\"", "\"0001-12-31\"", "3"],
+                // The year 0 is a date by the standard, and for few programs.
+                &["\"2023-02-29\"", "\"2024-13-01\"", "\"0000-01-01\"", "\"0000-02-29\""],
+            ),
             (
                 json!({"format": "ipv6"}),
                 &["\"::\"", "\"1::2\"", "\"::ffff:1.2.3.4\""],
