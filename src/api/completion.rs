@@ -1,13 +1,12 @@
 //! Requests of the older API that continue a text: `POST /v1/completions`.
 
-use super::{ApiError, Defaults, Result};
+use super::{ApiError, Defaults, Result, request::settings};
 use crate::{
     call::{self, Continuation, End, RequestFields, Settings, StopStrings, openai::Usage},
     json,
     runtime::Vocabulary,
 };
 use serde_json::{Map, Value, json};
-use std::num::NonZeroUsize;
 
 /// A request for the continuation of a prompt.
 #[derive(Clone, Debug)]
@@ -67,14 +66,7 @@ impl CompletionRequest {
             let problem = "cannot be held for a prompt that is not rendered; ask for a chat completion";
             return Err(ApiError::field("response_format", problem));
         }
-        let mut settings = defaults.settings.clone();
-        let sampling = &mut settings.sampling;
-        sampling.temperature = fields.temperature.unwrap_or(sampling.temperature);
-        sampling.top_p = fields.top_p.unwrap_or(sampling.top_p);
-        sampling.top_k = fields.top_k.unwrap_or(sampling.top_k);
-        sampling.min_p = fields.min_p.unwrap_or(sampling.min_p);
-        sampling.seed = fields.seed.unwrap_or(sampling.seed);
-        settings.max_tokens = fields.max_tokens.map_or(settings.max_tokens, NonZeroUsize::get);
+        let settings = settings(&fields, defaults.settings.clone());
         Ok(CompletionRequest { prompt, settings, stop: fields.stop.unwrap_or_default() })
     }
 

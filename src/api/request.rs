@@ -197,7 +197,8 @@ fn with_system(
     }
 }
 
-fn settings(fields: &RequestFields, defaults: Settings) -> Settings {
+/// `defaults` with what a request says.
+pub(super) fn settings(fields: &RequestFields, defaults: Settings) -> Settings {
     let mut settings = defaults;
     let sampling = &mut settings.sampling;
     sampling.temperature = fields.temperature.unwrap_or(sampling.temperature);

@@ -19,6 +19,7 @@ pub use self::{
 use self::{
     answer::{OutputArg, Stream},
     ask::Ask,
+    cached::CacheArgs,
     input::conversation,
     settings::{KeyOrderArg, probability, settings},
     template::{SayLost, note_lost},
@@ -26,7 +27,6 @@ use self::{
 };
 use super::{
     address_space::READING_BYTES,
-    cache::CACHE_DIR,
     context::ContextArgs,
     exit::{self, CliError},
     load::load,
@@ -222,22 +222,8 @@ pub struct Args {
     #[arg(long, conflicts_with = "output", help_heading = "Answer")]
     pub(super) stream: bool,
 
-    /// Folder for cached prompt states and answers [default: edgecall in the user's cache folder]
-    #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true, help_heading = "Cache")]
-    pub(super) cache_dir: Option<PathBuf>,
-
-    /// Read rate of the disk with the cache, in MB/s; a state is kept if computing it takes three times as long as reading
-    /// it [default: 40, as a slow memory card]
-    #[arg(long, value_name = "RATE", value_parser = positive, help_heading = "Cache")]
-    pub(super) cache_read_rate: Option<NonZeroUsize>,
-
-    /// Neither read nor write the cache
-    #[arg(long, help_heading = "Cache")]
-    pub(super) no_cache: bool,
-
-    /// Neither read nor write the cached answers, which drafts are guessed from
-    #[arg(long, help_heading = "Cache")]
-    pub(super) no_history: bool,
+    #[command(flatten, next_help_heading = "Cache")]
+    pub(super) cache: CacheArgs,
 
     /// Print the prompt as the model gets it, and exit; loads no weights
     #[arg(long, help_heading = "Diagnostics")]
@@ -294,8 +280,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         return print_prompt(path, trust, &template, &request, &settings);
     }
     let thermometer = args.timings.then(Thermometer::start);
-    let (cache, cache_problem) =
-        cached::cache(args.cache_dir.clone(), args.no_cache, args.no_history, args.cache_read_rate);
+    let (cache, cache_problem) = args.cache.open();
     let model = load(path, (trust, args.repack.into()), &request, &settings, cache.as_ref())?;
     let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()), thermometer };
     note_lost(&template, model.vocabulary(), &request)?;

@@ -2,8 +2,7 @@
 
 use super::{
     address_space::READING_BYTES,
-    cache::CACHE_DIR,
-    call::{RepackArg, cached, dialect, draft, prompt_template, template_arg},
+    call::{RepackArg, cached::CacheArgs, dialect, draft, prompt_template, template_arg},
     context::ContextArgs,
     exit::CliError,
     load::load,
@@ -89,22 +88,8 @@ pub struct ModelArgs {
     #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Speed and memory")]
     repack: RepackArg,
 
-    /// Folder for cached prompt states and answers [default: edgecall in the user's cache folder]
-    #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true, help_heading = "Cache")]
-    cache_dir: Option<PathBuf>,
-
-    /// Read rate of the disk with the cache, in MB/s; a state is kept if computing it takes three times as long as reading
-    /// it [default: 40, as a slow memory card]
-    #[arg(long, value_name = "RATE", value_parser = positive, help_heading = "Cache")]
-    cache_read_rate: Option<NonZeroUsize>,
-
-    /// Neither read nor write the cache
-    #[arg(long, help_heading = "Cache")]
-    no_cache: bool,
-
-    /// Neither read nor write the cached answers, which drafts are guessed from
-    #[arg(long, help_heading = "Cache")]
-    no_history: bool,
+    #[command(flatten, next_help_heading = "Cache")]
+    cache: CacheArgs,
 }
 
 impl ModelArgs {
@@ -174,8 +159,7 @@ impl ModelArgs {
 
     /// The cache; `None` if there is none.
     pub fn cache(&self) -> Option<Cache> {
-        let (cache, problem) =
-            cached::cache(self.cache_dir.clone(), self.no_cache, self.no_history, self.cache_read_rate);
+        let (cache, problem) = self.cache.open();
         if let Some(problem) = problem {
             tracing::warn!("no cache: {problem}");
         }

@@ -10,7 +10,7 @@ use self::{
     responder::{Form, Local},
 };
 use super::{
-    call::{self, answer::OutputArg, ask, cached, input, profile, settings, template},
+    call::{self, answer::OutputArg, ask, input, profile, settings, template},
     error::ReadError,
     exit::{self, CliError},
     load::load,
@@ -20,7 +20,6 @@ use super::{
 use edgecall::{
     Kind,
     agent::{self, Consent, Ending, Log, Replay, RunSettings, Running, Toolbox},
-    cache::Cache,
     call::{Choice, RequestFields, Settings, check_tools},
     chat::Conversation,
     files,
@@ -155,7 +154,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     }
     // A log that cannot be made is told before the work on it.
     let log = args.log.as_deref().map(Log::create).transpose()?;
-    let (cache, cache_problem) = args.cache();
+    let (cache, cache_problem) = args.call.cache.open();
     let repack = args.call.repack.into();
     let model = load(&path, (trust, repack), &request, &settings, cache.as_ref())?;
     let mut local = Local {
@@ -245,12 +244,6 @@ impl Args {
             stop: ask::stop(&self.call, fields, &choice, false)?,
             choice,
         })
-    }
-
-    /// The cache, and the reason why it cannot be used.
-    fn cache(&self) -> (Option<Cache>, Option<String>) {
-        let call = &self.call;
-        cached::cache(call.cache_dir.clone(), call.no_cache, call.no_history, call.cache_read_rate)
     }
 
     fn consent(&self, toolbox: &Toolbox) -> anyhow::Result<Consent> {

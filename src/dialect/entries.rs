@@ -22,16 +22,16 @@ pub fn for_description() -> Arc<Dialect> {
     all().last().cloned().unwrap_or_else(|| Arc::new(generic()))
 }
 
-fn text(text: &str) -> Piece {
+pub(super) fn text(text: &str) -> Piece {
     Piece::Text(text.to_owned())
 }
 
-fn thought(close: &str) -> Option<Thought> {
+pub(super) fn thought(close: &str) -> Option<Thought> {
     Some(Thought { open: "<think>\n".to_owned(), close: close.to_owned(), none: String::new() })
 }
 
 /// A format with JSON arguments and a single call a turn.
-fn json(name: &str, first: Vec<Piece>, last: &str) -> Dialect {
+pub(super) fn json(name: &str, first: Vec<Piece>, last: &str) -> Dialect {
     Dialect {
         name: name.to_owned(),
         first,
@@ -47,7 +47,7 @@ fn json(name: &str, first: Vec<Piece>, last: &str) -> Dialect {
 }
 
 /// Hermes' format, also used by Qwen2.5 and Qwen3: `<tool_call>⏎{"name": f, "arguments": {..}}⏎</tool_call>`.
-fn hermes() -> Dialect {
+pub(super) fn hermes() -> Dialect {
     let call = |open: &str| vec![text(open), Piece::Name(NameForm::Json), text("\", \"arguments\": ")];
     Dialect {
         next: Some(call("}\n</tool_call>\n<tool_call>\n{\"name\": \"")),

@@ -3,6 +3,7 @@
 use super::{
     Arguments, ByType, Dialect, Encoding, JsonStyle, KeyForm, Members, NameForm, Piece, TextPlace, Thought,
     ValueForm,
+    entries::{self, text, thought},
 };
 
 /// A format with the signs of the models that write it.
@@ -140,10 +141,6 @@ pub fn same_calls(a: &Dialect, b: &Dialect) -> bool {
         && a.count == b.count
 }
 
-fn text(text: &str) -> Piece {
-    Piece::Text(text.to_owned())
-}
-
 /// JSON objects with `name` and `arguments` in a list.
 fn json_list(open: &str, close: &str) -> Dialect {
     let call = |open: &str| {
@@ -151,16 +148,8 @@ fn json_list(open: &str, close: &str) -> Dialect {
         vec![text(&open), Piece::Name(NameForm::Json), text("\", \"arguments\": ")]
     };
     Dialect {
-        name: String::new(),
-        first: call(&format!("{open}[")),
         next: Some(call("}, ")),
-        last: vec![text(&format!("}}]{close}"))],
-        arguments: Arguments::Json(JsonStyle::Spaced),
-        end: Vec::new(),
-        also_first: Vec::new(),
-        text: TextPlace::Before { open: String::new(), close: String::new() },
-        thought: None,
-        count: None,
+        ..entries::json("", call(&format!("{open}[")), &format!("}}]{close}"))
     }
 }
 
@@ -181,19 +170,7 @@ fn hammer() -> Dialect {
 
 /// As Hermes' format.
 fn smollm3() -> Dialect {
-    let call = |open: &str| vec![text(open), Piece::Name(NameForm::Json), text("\", \"arguments\": ")];
-    Dialect {
-        first: call("<tool_call>\n{\"name\": \""),
-        next: Some(call("}\n</tool_call>\n<tool_call>\n{\"name\": \"")),
-        last: vec![text("}\n</tool_call>")],
-        text: TextPlace::Before { open: String::new(), close: "\n".into() },
-        thought: Some(Thought {
-            open: "<think>\n".into(),
-            close: "\n</think>\n".into(),
-            none: String::new(),
-        }),
-        ..json_list("", "")
-    }
+    Dialect { thought: thought("\n</think>\n"), ..entries::hermes() }
 }
 
 /// Python calls in a list: `<|tool_call_start|>[f(k='v', n=7), g()]<|tool_call_end|>`.

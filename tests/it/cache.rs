@@ -1,6 +1,7 @@
 //! Cached prompt states: the bits restored from them, and the handling of damaged files.
 
 use crate::{
+    kept_states::{Kept, logits},
     pocket::{self, pocket, settings},
     program::edgecall,
 };
@@ -9,7 +10,7 @@ use edgecall::{
     call::{self, Answer, Call, PromptTemplate, Request, Settings},
     chat::Conversation,
     convert::FileType,
-    runtime::{Evaluated, KvType, Model, Options, Prefix, PrefixCache, Session},
+    runtime::{Evaluated, KvType, Model, Options, Prefix, Session},
     tools::ToolSet,
 };
 use serde_json::{Value, json};
@@ -20,9 +21,10 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     thread,
-    time::Duration,
 };
 
+/// Tokens behind the prompt.
+const FURTHER: [i32; 4] = [7, 300, 1_234, 9];
 /// The end of a turn in the prompts below.
 const END: i32 = 2;
 
@@ -44,39 +46,6 @@ fn prefix<'m>(model: &'m Model, kv_type: &str) -> Prefix<'m> {
     Prefix::new(Session::new(model, 600, 40, &options(kv_type)).unwrap())
 }
 
-/// Bits of the logits after the prompt, and after each of some further tokens.
-fn logits(prefix: &mut Prefix<'_>) -> Vec<Vec<u32>> {
-    let bits = |session: &Session<'_>| session.logits().iter().map(|logit| logit.to_bits()).collect();
-    let mut all = vec![bits(prefix.session())];
-    for token in [7, 300, 1_234, 9] {
-        prefix.session().append(&[token]).unwrap();
-        all.push(bits(prefix.session()));
-    }
-    all
-}
-
-/// A cache of states in memory.
-#[derive(Default)]
-struct Kept {
-    states: BTreeMap<Vec<i32>, (usize, Vec<u8>)>,
-    most: Option<usize>,
-}
-
-impl PrefixCache for Kept {
-    fn take(&mut self, tokens: &[i32], start: usize, restore: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        let found = self.states.get(tokens).filter(|_| self.most.is_none_or(|most| tokens.len() <= most));
-        found.is_some_and(|(at, state)| *at == start && restore(state))
-    }
-
-    fn wants(&mut self, _: usize, _: Duration) -> bool {
-        true
-    }
-
-    fn put(&mut self, tokens: &[i32], start: usize, state: Vec<u8>) {
-        self.states.insert(tokens.to_vec(), (start, state));
-    }
-}
-
 #[test]
 fn states_that_were_put_back_piece_by_piece_give_the_logits_of_a_prompt_that_was_computed() {
     let model = pocket::loaded();
@@ -84,13 +53,13 @@ fn states_that_were_put_back_piece_by_piece_give_the_logits_of_a_prompt_that_was
     for kv_type in ["f16", "q8_0", "f32"] {
         let mut computed = prefix(model, kv_type);
         assert_eq!(computed.evaluate(&prompt, ends_turn).unwrap(), 462);
-        let expected = logits(&mut computed);
+        let expected = logits(&mut computed, &FURTHER);
 
         let mut prefix_cache = Kept::default();
         let mut first = prefix(model, kv_type);
         let evaluated = first.evaluate_with(&prompt, ends_turn, &mut prefix_cache).unwrap();
         assert_eq!((evaluated.computed, evaluated.restored), (462, 0));
-        assert_eq!(logits(&mut first), expected, "{kv_type}: taking states out changes nothing");
+        assert_eq!(logits(&mut first, &FURTHER), expected, "{kv_type}: taking states out changes nothing");
         let kept: Vec<(usize, usize)> =
             prefix_cache.states.iter().map(|(k, (start, _))| (*start, k.len())).collect();
         assert_eq!(kept, [(0, 3), (3, 259), (259, 403), (403, 420)], "{kv_type}");
@@ -100,11 +69,11 @@ fn states_that_were_put_back_piece_by_piece_give_the_logits_of_a_prompt_that_was
             let mut second = prefix(model, kv_type);
             let evaluated = second.evaluate_with(&prompt, ends_turn, &mut prefix_cache).unwrap();
             assert_eq!((evaluated.restored, evaluated.computed), (restored, 462 - restored), "{kv_type}");
-            assert_eq!(logits(&mut second), expected, "{kv_type}, {restored} tokens restored");
+            assert_eq!(logits(&mut second, &FURTHER), expected, "{kv_type}, {restored} tokens restored");
             // Restored cells are cut and continued like computed ones.
             assert_eq!(second.evaluate(&prompt[..410], ends_turn).unwrap(), 7);
             assert_eq!(second.evaluate(&prompt, ends_turn).unwrap(), 462 - 403);
-            assert_eq!(logits(&mut second), expected, "{kv_type}, {restored} tokens restored");
+            assert_eq!(logits(&mut second, &FURTHER), expected, "{kv_type}, {restored} tokens restored");
         }
     }
 }

@@ -101,6 +101,9 @@ mod inspect;
 /// An LLM judge's votes are counted once, kept and calibrated.
 #[cfg(feature = "engine")]
 mod judge;
+/// A cache of prompt states in memory.
+#[cfg(feature = "engine")]
+mod kept_states;
 /// Every kernel variant makes the same call, and can be chosen by name.
 #[cfg(feature = "engine")]
 mod kernels;

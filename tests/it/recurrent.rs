@@ -5,6 +5,7 @@ use crate::{
     families::checkpoints,
     fixture::{Fixture, write_json},
     golden::{pretokenizer, with_one_template},
+    kept_states::{Kept, bits, logits},
     pocket::settings,
     program::edgecall,
     shared::shared,
@@ -12,14 +13,12 @@ use crate::{
 use edgecall::{
     checkpoint::Checkpoint,
     convert::{self, FileType, Plan, Recipe, Targets},
-    runtime::{Model, Prefix, PrefixCache, Session, Vocabulary},
+    runtime::{Model, Prefix, Session, Vocabulary},
 };
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
-    time::Duration,
 };
 
 /// Tokens of the prompts below, of which the last two follow the last turn.
@@ -54,42 +53,6 @@ fn prompt(vocabulary: &Vocabulary) -> (Vec<i32>, i32) {
 
 fn prefix(model: &Model) -> Prefix<'_> {
     Prefix::new(Session::new(model, N_PROMPT, 40, &settings().session).unwrap())
-}
-
-fn bits(session: &Session<'_>) -> Vec<u32> {
-    session.logits().iter().map(|logit| logit.to_bits()).collect()
-}
-
-/// Bits of the logits after the prompt, and after each of some further tokens.
-fn logits(prefix: &mut Prefix<'_>, further: &[i32]) -> Vec<Vec<u32>> {
-    let mut all = vec![bits(prefix.session())];
-    for token in further {
-        prefix.session().append(&[*token]).unwrap();
-        all.push(bits(prefix.session()));
-    }
-    all
-}
-
-/// A cache of states in memory.
-#[derive(Default)]
-struct Kept {
-    states: BTreeMap<Vec<i32>, (usize, Vec<u8>)>,
-    most: Option<usize>,
-}
-
-impl PrefixCache for Kept {
-    fn take(&mut self, tokens: &[i32], start: usize, restore: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        let found = self.states.get(tokens).filter(|_| self.most.is_none_or(|most| tokens.len() <= most));
-        found.is_some_and(|(at, state)| *at == start && restore(state))
-    }
-
-    fn wants(&mut self, _: usize, _: Duration) -> bool {
-        true
-    }
-
-    fn put(&mut self, tokens: &[i32], start: usize, state: Vec<u8>) {
-        self.states.insert(tokens.to_vec(), (start, state));
-    }
 }
 
 /// Holds states that were put back and sequences that were cut against a prompt that was computed whole.

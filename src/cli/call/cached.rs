@@ -1,5 +1,6 @@
 //! The cache of a call, and what is said when it cannot be used.
 
+use super::super::{cache::CACHE_DIR, numbers::positive};
 use edgecall::{
     cache::{Cache, FolderState},
     display::mib,
@@ -7,45 +8,62 @@ use edgecall::{
 };
 use std::{
     io::{self, Write},
-    num::NonZero,
+    num::NonZeroUsize,
     path::PathBuf,
 };
 
 /// Limit of the cached files below which hardly any state can be saved.
 const TOO_LITTLE_BYTES: u64 = 16 << 20;
 
-/// The cache in the folder `named` or in the user's, on a disk that reads `rate` MB/s, and the reason why it cannot be used.
-/// Of a folder that was named and cannot be used a warning is printed at once.
-pub fn cache(
-    named: Option<PathBuf>,
-    is_off: bool,
-    without_history: bool,
-    rate: Option<NonZero<usize>>,
-) -> (Option<Cache>, Option<String>) {
-    if is_off {
-        return (None, None);
+/// Options of the cache of prompt states and answers.
+#[derive(Default, clap::Args)]
+pub struct CacheArgs {
+    /// Folder for cached prompt states and answers [default: edgecall in the user's cache folder]
+    #[arg(long, value_name = "DIR", env = CACHE_DIR, hide_env_values = true, help_heading = "Cache")]
+    cache_dir: Option<PathBuf>,
+
+    /// Read rate of the disk with the cache, in MB/s; a state is kept if computing it takes three times as long as reading
+    /// it [default: 40, as a slow memory card]
+    #[arg(long, value_name = "RATE", value_parser = positive, help_heading = "Cache")]
+    cache_read_rate: Option<NonZeroUsize>,
+
+    /// Neither read nor write the cache
+    #[arg(long, help_heading = "Cache")]
+    no_cache: bool,
+
+    /// Neither read nor write the cached answers, which drafts are guessed from
+    #[arg(long, help_heading = "Cache")]
+    no_history: bool,
+}
+
+impl CacheArgs {
+    /// The cache in the folder that was named or in the user's; `None` if it is off, or with the reason why it cannot be
+    /// used. Of a folder that was named and cannot be used a warning is printed at once.
+    pub fn open(&self) -> (Option<Cache>, Option<String>) {
+        if self.no_cache {
+            return (None, None);
+        }
+        let Some(folder) = self.cache_dir.clone().or_else(cache_folder) else {
+            return (
+                None,
+                Some("HOME is not set, so there is no cache folder; name one with --cache-dir".to_owned()),
+            );
+        };
+        let mut cache = Cache::new(&folder);
+        if let Some(rate) = self.cache_read_rate {
+            cache = cache.with_read_rate(rate.get() as f64 * 1e6);
+        }
+        let mut problem = problem(cache.folder_state());
+        if let Some(why) = problem.take_if(|_| self.cache_dir.is_some()) {
+            let folder = folder.display();
+            // Nobody reads a closed stderr.
+            let _ = writeln!(
+                io::stderr(),
+                "warning: the cache folder {folder} cannot be used, so each call reads its whole prompt again: {why}"
+            );
+        }
+        (Some(if self.no_history { cache.without_history() } else { cache }), problem)
     }
-    let is_named = named.is_some();
-    let Some(folder) = named.or_else(cache_folder) else {
-        return (
-            None,
-            Some("HOME is not set, so there is no cache folder; name one with --cache-dir".to_owned()),
-        );
-    };
-    let mut cache = Cache::new(&folder);
-    if let Some(rate) = rate {
-        cache = cache.with_read_rate(rate.get() as f64 * 1e6);
-    }
-    let mut problem = problem(cache.folder_state());
-    if let Some(why) = problem.take_if(|_| is_named) {
-        let folder = folder.display();
-        // Nobody reads a closed stderr.
-        let _ = writeln!(
-            io::stderr(),
-            "warning: the cache folder {folder} cannot be used, so each call reads its whole prompt again: {why}"
-        );
-    }
-    (Some(if without_history { cache.without_history() } else { cache }), problem)
 }
 
 /// The reason why states cannot be read or saved in this folder.
@@ -73,8 +91,9 @@ mod tests {
     #[test]
     fn an_unusable_folder_that_was_named_is_warned_of_and_not_repeated() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let (cache, problem) = cache(Some(file.path().to_owned()), false, false, None);
+        let named = CacheArgs { cache_dir: Some(file.path().to_owned()), ..CacheArgs::default() };
+        let (cache, problem) = named.open();
         assert!(cache.is_some() && problem.is_none());
-        assert!(super::cache(None, true, false, None).0.is_none());
+        assert!(CacheArgs { no_cache: true, ..CacheArgs::default() }.open().0.is_none());
     }
 }
