@@ -79,12 +79,15 @@ impl PromptTemplate {
     pub fn lost(&self, vocabulary: &Vocabulary, request: &Request<'_>) -> Result<Vec<Lost>> {
         let Some(tools) = request.tools else { return Ok(Vec::new()) };
         let template = Template::new(self.template(vocabulary, true)?)?;
-        Ok(ShownTools::new(&template, &tools.sources()).lost)
+        Ok(ShownTools::remembered(&template, &tools.sources()).lost.clone())
     }
 
-    fn shown(&self, template: &Template, tools: &ToolSet) -> ShownTools {
-        let shown = ShownTools::new(template, &tools.sources());
-        if self.says_lost { shown.with_lost_in_descriptions() } else { shown }
+    fn shown(&self, template: &Template, tools: &ToolSet) -> Vec<Value> {
+        let shown = ShownTools::remembered(template, &tools.sources());
+        match self.says_lost {
+            true => (*shown).clone().with_lost_in_descriptions().tools,
+            false => shown.tools.clone(),
+        }
     }
 
     /// Renders the prompt: conversation and tools of `request` through the chat template, or with the tools as
@@ -124,7 +127,7 @@ impl PromptTemplate {
                 Marks::new(vocabulary, request.conversation, &tools.collect::<Vec<_>>())
             }
         };
-        let shown = |template: &Template, tools: &ToolSet| self.shown(template, tools).tools;
+        let shown = |template: &Template, tools: &ToolSet| self.shown(template, tools);
         let text = render_marked(template, request, tool_format, (marks.as_ref(), &shown), &options)?;
         let prompt = match marks {
             Some(marks) => marks.cut(&text),
@@ -146,7 +149,9 @@ pub fn render_with(
     tool_format: Option<&ToolFormat>,
     options: &RenderOptions<'_>,
 ) -> Result<String> {
-    let shown = |template: &Template, tools: &ToolSet| ShownTools::new(template, &tools.sources()).tools;
+    let shown = |template: &Template, tools: &ToolSet| {
+        ShownTools::remembered(template, &tools.sources()).tools.clone()
+    };
     render_marked(template, request, tool_format, (None, &shown), options)
 }
 

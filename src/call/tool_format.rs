@@ -34,7 +34,7 @@ impl ToolFormat {
     /// # Errors
     /// [`Error::Dialect`](super::Error::Dialect) if the template's own format is wanted and not known.
     pub fn detect(template: &str, wanted: &Wanted, is_token: &dyn Fn(&str) -> bool) -> Result<ToolFormat> {
-        let mut choice = Study::new(template)?.choose(template, is_token, wanted)?;
+        let mut choice = Study::remembered(template)?.choose(template, is_token, wanted)?;
         let note = choice.notes.pop().filter(|_| choice.source == Source::Generic);
         Ok(ToolFormat {
             by_template: choice.tools != ToolsPlace::Text,

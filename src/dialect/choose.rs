@@ -6,6 +6,7 @@ use super::{
     entries,
     error::Result,
     known::{self, KNOWN, Known},
+    memo::Memo,
 };
 use crate::chat::Template;
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,18 @@ pub struct Study {
     shown: Shown,
 }
 
+/// Studies of the last templates.
+static STUDIES: Memo<String, Study> = Memo::new();
+
 impl Study {
+    /// As [`Study::new`], and without deriving again for the templates that were asked for last.
+    ///
+    /// # Errors
+    /// As [`Study::new`].
+    pub fn remembered(template: &str) -> Result<Arc<Study>> {
+        STUDIES.get(|known| known == template, || Ok((template.to_owned(), Study::new(template)?)))
+    }
+
     /// Derives the format of `template`.
     ///
     /// # Errors

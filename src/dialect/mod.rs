@@ -24,6 +24,7 @@ pub mod grammar;
 mod head;
 mod known;
 mod lark;
+mod memo;
 mod notation;
 mod parts;
 mod piece;

@@ -6,10 +6,12 @@
 mod normal;
 mod places;
 
+use super::memo::Memo;
 use crate::chat::{LocalTime, RenderOptions, Renderer, Template};
 use places::{Marked, Names};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::{convert::Infallible, sync::Arc};
 
 /// Limit on the work of one rendering, in the template engine's steps.
 const FUEL: u64 = 4_000_000;
@@ -58,7 +60,23 @@ impl Lost {
 /// Longest text that is added to a description, in bytes.
 const MAX_ADDED: usize = 4 << 10;
 
+/// The last tools, by template and tools as given.
+static SHOWN: Memo<(String, Vec<Value>), ShownTools> = Memo::new();
+
 impl ShownTools {
+    /// As [`ShownTools::new`], and without rendering again for the templates and tools that were asked for last.
+    pub fn remembered(template: &Template, tools: &[Value]) -> Arc<ShownTools> {
+        let is_key = |(text, known): &(String, Vec<Value>)| text == template.source() && known == tools;
+        let make = || {
+            let key = (template.source().to_owned(), tools.to_vec());
+            Ok::<_, Infallible>((key, ShownTools::new(template, tools)))
+        };
+        match SHOWN.get(is_key, make) {
+            Ok(shown) => shown,
+            Err(never) => match never {},
+        }
+    }
+
     /// The tools in the form that `template` takes and loses least of.
     pub fn new(template: &Template, tools: &[Value]) -> ShownTools {
         let given = ShownTools { tools: tools.to_vec(), lost: Vec::new(), changed: false };
