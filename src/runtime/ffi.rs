@@ -5,7 +5,7 @@
 mod context;
 pub mod kernels;
 
-pub use context::{Context, Params, can_be_cut};
+pub use context::{Context, Params, Part, TOO_MANY, can_be_cut};
 
 use llama_cpp_2::{llama_backend::LlamaBackend, model::LlamaModel};
 use llama_cpp_sys_2 as sys;

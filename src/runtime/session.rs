@@ -1,18 +1,29 @@
 //! One sequence of tokens in a llama.cpp context: prefill, decode, logits.
 //!
-//! Properties of the context and of the sequence are kept apart, in a file each: a session owns a
-//! context with a single sequence, but nothing in the sequence relies on that.
+//! Properties of the context and of the sequence are kept apart, in a file each: a session has a context of its own, or
+//! shares one with others, and the sequence knows nothing of that.
+//!
+//! ```text
+//! Session -> SequenceState -> SessionContext -> llama.cpp's context
+//!                                            -> SharedContext, Schedule -> llama.cpp's context
+//! ```
 
 mod checkpoints;
 mod context;
+mod open;
+mod schedule;
 mod sequence;
+mod several;
+mod shared;
 mod state;
 
-pub use context::N_BATCH;
+pub use open::N_BATCH;
+pub use several::Company;
 
 use super::{Error, Model};
 use crate::gguf::{FlashAttention, KvType};
-use context::{SessionContext, ThreadPool};
+use context::SessionContext;
+use open::ThreadPool;
 use sequence::SequenceState;
 use std::num::NonZeroUsize;
 
@@ -166,9 +177,10 @@ impl<'m> Session<'m> {
         self.sequence.logits(&self.context)
     }
 
-    /// Distance of the two largest logits below which decoding several tokens together may swap them; 0 without logits.
+    /// Distance of the two largest logits below which decoding several tokens together may swap them; 0 without logits,
+    /// and in a context that is shared, where no token has the bits of exact decoding.
     pub fn noise(&self) -> f32 {
-        NOISE * deviation(self.logits())
+        if self.is_shared() { 0.0 } else { NOISE * deviation(self.logits()) }
     }
 
     /// True if drafts can be verified: their tokens can be removed from the model's memory again.

@@ -10,7 +10,7 @@ use super::super::cpu;
 use super::kernels::Threads;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
-use std::{marker::PhantomData, ptr::NonNull};
+use std::{marker::PhantomData, ops::Range, ptr::NonNull};
 
 /// Parameters of a context.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,19 @@ pub struct Params {
     pub kv_type: u32,
     /// True for flash attention.
     pub flash_attention: bool,
+}
+
+/// Tokens of one sequence in a decode.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'t> {
+    /// The sequence, one of the context's.
+    pub seq_id: i32,
+    /// The tokens.
+    pub tokens: &'t [i32],
+    /// Position of the first of them.
+    pub position: usize,
+    /// Index of the first token after which logits are computed; so they are after those behind it.
+    pub wants_from: usize,
 }
 
 /// A context whose sequences share one KV cache.
@@ -100,33 +113,29 @@ impl<'m> Context<'m> {
         unsafe { sys::llama_n_batch(self.raw.as_ptr()) as usize }
     }
 
-    /// Decodes `tokens` of the sequence `seq_id` at the positions from `position` on. Logits are computed after the tokens for whose
-    /// index `wants` is true.
+    /// Decodes the tokens of `parts`, each of another sequence, together. The rows of the logits are counted through all
+    /// parts.
     ///
     /// # Errors
     /// Return value of `llama_decode`; [`TOO_MANY`] for too many tokens.
-    pub fn decode(
-        &mut self,
-        seq_id: i32,
-        tokens: &[i32],
-        position: usize,
-        wants: impl Fn(usize) -> bool,
-    ) -> Result<(), i32> {
-        if tokens.is_empty() || tokens.len() > self.n_batch() {
+    pub fn decode(&mut self, parts: &[Part<'_>]) -> Result<(), i32> {
+        let n_tokens = parts.iter().map(|part| part.tokens.len()).sum::<usize>();
+        if n_tokens == 0 || n_tokens > self.n_batch() {
             return Err(TOO_MANY);
         }
-        for (i, &token) in tokens.iter().enumerate() {
-            let Ok(at) = i32::try_from(position + i) else { return Err(TOO_MANY) };
-            // SAFETY: the batch was made for n_batch tokens of one sequence, and `i` is below that.
+        let tokens = parts.iter().flat_map(|part| (0..part.tokens.len()).map(move |nth| (part, nth)));
+        for (i, (part, nth)) in tokens.enumerate() {
+            let Ok(at) = i32::try_from(part.position + nth) else { return Err(TOO_MANY) };
+            // SAFETY: the batch was made for n_batch tokens of one sequence each, and `i` is below that.
             unsafe {
-                *self.batch.token.add(i) = token;
+                *self.batch.token.add(i) = part.tokens[nth];
                 *self.batch.pos.add(i) = at;
                 *self.batch.n_seq_id.add(i) = 1;
-                **self.batch.seq_id.add(i) = seq_id;
-                *self.batch.logits.add(i) = i8::from(wants(i));
+                **self.batch.seq_id.add(i) = part.seq_id;
+                *self.batch.logits.add(i) = i8::from(nth >= part.wants_from);
             }
         }
-        self.batch.n_tokens = tokens.len() as i32;
+        self.batch.n_tokens = n_tokens as i32;
         let _pinned = self.pool.as_ref().and_then(Pool::pin_caller);
         // SAFETY: the batch is filled up to its `n_tokens`; llama.cpp checks tokens and positions itself.
         match unsafe { sys::llama_decode(self.raw.as_ptr(), self.batch) } {
@@ -165,6 +174,13 @@ impl<'m> Context<'m> {
                 sys::llama_memory_seq_rm(memory, seq_id, -1, -1);
             }
         }
+    }
+
+    /// Adds the tokens at `range` of the sequence `from` to the sequence `to`. They stay in the cells that they are in.
+    pub fn share(&mut self, from: i32, to: i32, range: Range<usize>) {
+        let (Ok(start), Ok(end)) = (i32::try_from(range.start), i32::try_from(range.end)) else { return };
+        // SAFETY: a live context with both sequences in one memory; llama.cpp checks the positions.
+        unsafe { sys::llama_memory_seq_cp(sys::llama_get_memory(self.raw.as_ptr()), from, to, start, end) };
     }
 }
 

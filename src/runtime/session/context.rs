@@ -1,30 +1,20 @@
-//! A llama.cpp context with what all of its sequences share: model, length, threads, options.
+//! The context that a sequence lives in: its own, or one that it shares.
 
 use super::Options;
+use super::open::{ThreadPool, open};
+use super::schedule::Round;
+use super::shared::{Cells, SharedContext};
 use crate::runtime::{
-    Error, Model, backend, cpu,
-    ffi::{self, Context, Params},
-    log_capture,
+    Error, Model,
+    ffi::{self, Context, Part},
 };
-use std::sync::Mutex;
+use std::sync::{Arc, MutexGuard};
 
-/// Most tokens in one decode.
-pub const N_BATCH: usize = 512;
-
-/// Threads between two decodes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ThreadPool {
-    /// Threads are kept, each pinned to a CPU.
-    Kept,
-    /// llama.cpp starts new threads for each decode.
-    None,
-}
-
-/// A context that sequences are decoded in, one after the other or by turns.
+/// A context with the properties that its sequences depend on.
 pub(super) struct SessionContext<'m> {
-    pub raw: Context<'m>,
+    memory: Memory<'m>,
     pub n_vocab: usize,
-    /// Length in tokens, for all sequences together.
+    /// Length in tokens, for one sequence.
     pub n_ctx: usize,
     pub threads: usize,
     pub options: Options,
@@ -32,6 +22,24 @@ pub(super) struct SessionContext<'m> {
     pub can_be_cut: bool,
     /// Number of decodes so far: logits belong to the last one.
     pub decodes: u64,
+}
+
+enum Memory<'m> {
+    Own(Context<'m>),
+    Shared {
+        context: Arc<SharedContext<'m>>,
+        /// Logits of the last decode.
+        rows: Vec<f32>,
+        /// Index of the token in it whose logits come first.
+        first: usize,
+        round: Round,
+    },
+}
+
+/// llama.cpp's context, while it is used.
+enum Used<'c, 'm> {
+    Own(&'c mut Context<'m>),
+    Shared(MutexGuard<'c, Cells<'m>>),
 }
 
 impl<'m> SessionContext<'m> {
@@ -45,33 +53,9 @@ impl<'m> SessionContext<'m> {
         options: &Options,
         pool: ThreadPool,
     ) -> Result<SessionContext<'m>, Error> {
-        let threads = cpu::startable(cpu::threads(options.threads)?);
-        if !options.uses_flash_attention() && !options.kv_type.ggml_type.is_float() {
-            return Err(Error::FlashAttention { kv_type: options.kv_type.name });
-        }
-        let params = Params {
-            n_ctx: u32::try_from(n_ctx).unwrap_or(u32::MAX),
-            n_seq: 1,
-            n_batch: N_BATCH as u32,
-            n_ubatch: options.n_ubatch() as u32,
-            threads,
-            keep_threads: pool == ThreadPool::Kept,
-            kv_type: options.kv_type.ggml_type.id(),
-            flash_attention: options.uses_flash_attention(),
-        };
-        // Creating a context writes to the model.
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        backend()?;
-        let guard = ONE_AT_A_TIME.lock();
-        let (context, reason) = log_capture::capture(|| Context::new(&model.weights, &params));
-        drop(guard);
-        let raw = context.ok_or_else(|| Error::Context {
-            n_ctx,
-            kv_type: options.kv_type.name,
-            reason: reason.unwrap_or_else(|| "it gives no reason".to_owned()),
-        })?;
+        let (raw, threads) = open(model, (1, n_ctx), options, pool)?;
         Ok(SessionContext {
-            raw,
+            memory: Memory::Own(raw),
             n_vocab: model.vocabulary().n_vocab(),
             n_ctx,
             threads,
@@ -79,5 +63,116 @@ impl<'m> SessionContext<'m> {
             can_be_cut: ffi::can_be_cut(&model.weights),
             decodes: 0,
         })
+    }
+
+    /// A place in a context that is shared.
+    pub fn shared(context: Arc<SharedContext<'m>>) -> SessionContext<'m> {
+        let SharedContext { n_vocab, n_ctx, threads, options, can_be_cut, .. } = *context;
+        let memory = Memory::Shared { context, rows: Vec::new(), first: 0, round: Round::default() };
+        SessionContext { memory, n_vocab, n_ctx, threads, options, can_be_cut, decodes: 0 }
+    }
+
+    /// The context that other sequences share; `None` for an own one.
+    pub fn others(&self) -> Option<&SharedContext<'m>> {
+        match &self.memory {
+            Memory::Own(_) => None,
+            Memory::Shared { context, .. } => Some(context),
+        }
+    }
+
+    /// The last decode, if others may have a part in it.
+    pub fn round(&self) -> Option<Round> {
+        match &self.memory {
+            Memory::Own(_) => None,
+            Memory::Shared { round, .. } => Some(*round),
+        }
+    }
+
+    /// Most tokens in one decode: llama.cpp may have reduced the requested number.
+    pub fn n_batch(&self) -> usize {
+        match &self.memory {
+            Memory::Own(raw) => raw.n_batch(),
+            Memory::Shared { context, .. } => context.n_batch(),
+        }
+    }
+
+    /// Decodes `tokens` of a sequence, with logits after those from the index `wants_from` on.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] if llama.cpp fails.
+    pub fn decode(
+        &mut self,
+        seq_id: i32,
+        tokens: &[i32],
+        position: usize,
+        wants_from: usize,
+    ) -> Result<(), Error> {
+        self.decodes += 1;
+        match &mut self.memory {
+            Memory::Own(raw) => raw
+                .decode(&[Part { seq_id, tokens, position, wants_from }])
+                .map_err(|code| Error::Decode { code }),
+            Memory::Shared { context, rows, first, round } => {
+                let finished = context.decode(seq_id, tokens, position, wants_from)?;
+                (*rows, *first, *round) = (finished.rows, wants_from, finished.round);
+                Ok(())
+            }
+        }
+    }
+
+    /// The logits after a token of the last decode; `None` if they were not asked for.
+    pub fn logits(&self, row: usize) -> Option<&[f32]> {
+        match &self.memory {
+            Memory::Own(raw) => raw.logits(row, self.n_vocab),
+            Memory::Shared { rows, first, .. } => {
+                let start = row.checked_sub(*first)?.checked_mul(self.n_vocab)?;
+                rows.get(start..start.checked_add(self.n_vocab)?)
+            }
+        }
+    }
+
+    /// Removes the tokens of a sequence from `position` on; `false` if the model's memory cannot be cut there.
+    pub fn cut(&mut self, seq_id: i32, position: usize) -> bool {
+        self.withdraw(seq_id, position).raw().cut(seq_id, position)
+    }
+
+    /// Removes all tokens of a sequence.
+    pub fn clear(&mut self, seq_id: i32) {
+        self.withdraw(seq_id, 0).raw().clear(seq_id);
+    }
+
+    /// As [`Context::cut_to`].
+    pub fn cut_to(&mut self, seq_id: i32, position: usize, state: &[u8]) -> bool {
+        self.withdraw(seq_id, position).raw().cut_to(seq_id, position, state)
+    }
+
+    /// Gives llama.cpp's context to `work`, while no other sequence uses it.
+    pub fn with<T>(&mut self, work: impl FnOnce(&mut Context<'m>) -> T) -> T {
+        work(self.used().raw())
+    }
+
+    fn used(&mut self) -> Used<'_, 'm> {
+        match &mut self.memory {
+            Memory::Own(raw) => Used::Own(raw),
+            Memory::Shared { context, .. } => Used::Shared(context.cells()),
+        }
+    }
+
+    /// The context, after others were told that a sequence keeps its first `n_past` tokens alone.
+    fn withdraw(&mut self, seq_id: i32, n_past: usize) -> Used<'_, 'm> {
+        let mut used = self.used();
+        if let Used::Shared(cells) = &mut used {
+            cells.withdraw(seq_id, n_past);
+        }
+        used
+    }
+}
+
+impl<'m> Used<'_, 'm> {
+    fn raw(&mut self) -> &mut Context<'m> {
+        match self {
+            Used::Own(raw) => raw,
+            Used::Shared(cells) => &mut cells.raw,
+        }
     }
 }

@@ -2,7 +2,8 @@
 //! that several sequences can share one.
 
 use super::checkpoints::Checkpoints;
-use super::context::{N_BATCH, SessionContext};
+use super::context::SessionContext;
+use super::open::N_BATCH;
 use crate::runtime::Error;
 
 /// The tokens of one sequence that were decoded in a context.
@@ -58,7 +59,7 @@ impl SequenceState {
         }
         self.forget_guesses(context)?;
         // llama.cpp may have reduced n_batch, and it aborts on a larger batch.
-        let n_batch = N_BATCH.min(context.raw.n_batch());
+        let n_batch = N_BATCH.min(context.n_batch());
         let mut chunks = tokens.chunks(n_batch).peekable();
         let mut decoded = 0;
         while let Some(chunk) = chunks.next() {
@@ -74,7 +75,7 @@ impl SequenceState {
     /// The logits after the last token; empty before the first, and after a decode of another sequence.
     pub fn logits<'c>(&self, context: &'c SessionContext<'_>) -> &'c [f32] {
         let row = self.logits.filter(|(decode, _)| *decode == context.decodes).map(|(_, row)| row);
-        row.and_then(|row| context.raw.logits(row, context.n_vocab)).unwrap_or_default()
+        row.and_then(|row| context.logits(row)).unwrap_or_default()
     }
 
     /// Removes all but the first `n_past` tokens, at least one, and decodes the last kept one again for its logits.
@@ -119,7 +120,7 @@ impl SequenceState {
         if context.can_be_cut || self.n_past <= self.checkpoints.last() {
             return;
         }
-        if let Some(state) = context.raw.recurrent_state(self.id) {
+        if let Some(state) = context.with(|raw| raw.recurrent_state(self.id)) {
             self.checkpoints.add(self.n_past, state);
         }
     }
@@ -129,13 +130,13 @@ impl SequenceState {
         self.ahead.clear();
         let is_cut = match self.checkpoints.at(n_past) {
             _ if n_past == 0 => {
-                context.raw.clear(self.id);
+                context.clear(self.id);
                 true
             }
-            _ if context.can_be_cut => context.raw.cut(self.id, n_past),
+            _ if context.can_be_cut => context.cut(self.id, n_past),
             // Nothing was removed: the sequence stays as it is.
             None => return Err(Error::Rewind { n_past }),
-            Some(state) => context.raw.cut_to(self.id, n_past, state),
+            Some(state) => context.cut_to(self.id, n_past, state),
         };
         let n_past = if is_cut { n_past } else { 0 };
         self.n_past = n_past;
@@ -150,7 +151,7 @@ impl SequenceState {
             return Ok(());
         }
         self.ahead.clear();
-        if context.raw.cut(self.id, self.n_past) {
+        if context.cut(self.id, self.n_past) {
             Ok(())
         } else {
             Err(Error::Rewind { n_past: self.n_past })
@@ -172,9 +173,7 @@ impl SequenceState {
             together = [tokens, guesses].concat();
             &together
         };
-        context.decodes += 1;
-        let decoded = context.raw.decode(self.id, all, self.n_past, |row| row >= last);
-        decoded.map_err(|code| Error::Decode { code })?;
+        context.decode(self.id, all, self.n_past, last)?;
         self.n_past += tokens.len();
         self.tokens.extend_from_slice(tokens);
         self.ahead.extend_from_slice(guesses);

@@ -15,7 +15,8 @@ impl Session<'_> {
         let n_past = self.sequence.n_past;
         let is_whole = self.context.can_be_cut || range.end == n_past;
         let is_here = !range.is_empty() && range.end <= n_past && is_whole;
-        is_here.then(|| self.context.raw.state(self.sequence.id, range, wants)).flatten()
+        let id = self.sequence.id;
+        is_here.then(|| self.context.with(|raw| raw.state(id, range, wants))).flatten()
     }
 
     /// Appends `tokens` by importing their `state`, which [`Session::state`] exported after the same tokens in
@@ -31,7 +32,7 @@ impl Session<'_> {
             return false;
         }
         let end = sequence.n_past + tokens.len();
-        let taken = context.raw.restore(sequence.id, sequence.n_past..end, state);
+        let taken = context.with(|raw| raw.restore(sequence.id, sequence.n_past..end, state));
         if taken {
             sequence.logits = None;
             sequence.n_past = end;
@@ -41,17 +42,19 @@ impl Session<'_> {
     }
 
     /// The settings that affect the bits of a state, beside the model and its load options: engine, kernels,
-    /// CPU features, attention algorithm, KV cache type, threads, and the splitting of prompts.
+    /// CPU features, attention algorithm, KV cache type, threads, the splitting of prompts, and whether others are decoded
+    /// with them.
     pub fn setting(&self) -> String {
         format!(
             "{ENGINE}; {} on {}; flash attention {}; kv {}; rope of the model; {} threads; batches of {N_BATCH} by \
-             {}; pieces of {PIECE} after ends of turns",
+             {}; pieces of {PIECE} after ends of turns{}",
             kernels::name(),
             cpu::features(),
             if self.context.options.uses_flash_attention() { "on" } else { "off" },
             self.context.options.kv_type.name,
             self.context.threads,
             self.context.options.n_ubatch(),
+            if self.is_shared() { "; beside others" } else { "" },
         )
     }
 }

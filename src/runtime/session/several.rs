@@ -1,0 +1,84 @@
+//! Sessions that share one context, each used by a thread of its own.
+
+use super::context::SessionContext;
+use super::sequence::SequenceState;
+use super::shared::SharedContext;
+use super::{Options, Session};
+use crate::runtime::{Error, Model};
+use std::sync::Arc;
+
+/// The company of a session in the last decode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Company {
+    /// Tokens of other sequences.
+    pub rows: usize,
+    /// Number of other sequences.
+    pub sequences: usize,
+}
+
+impl<'m> Session<'m> {
+    /// Creates `n` sessions of one context, of `n_ctx` tokens each. What several threads want decoded at the same time
+    /// is decoded together, so the bits of logits depend on what the others do.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn several(
+        model: &'m Model,
+        n: usize,
+        n_ctx: usize,
+        options: &Options,
+    ) -> Result<Vec<Session<'m>>, Error> {
+        let context = Arc::new(SharedContext::new(model, n, n_ctx, options)?);
+        let session = |id| Session {
+            context: SessionContext::shared(context.clone()),
+            sequence: SequenceState::new(id),
+        };
+        Ok((0..i32::try_from(n).unwrap_or(i32::MAX)).map(session).collect())
+    }
+
+    /// True if other sessions share the context.
+    pub fn is_shared(&self) -> bool {
+        self.context.others().is_some()
+    }
+
+    /// Tells the other sessions of the context that nothing is decoded here soon.
+    pub fn rest(&self) {
+        if let Some(others) = self.context.others() {
+            others.rest(self.sequence.id);
+        }
+    }
+
+    /// Lets other sessions of the context share the tokens so far, until they are removed.
+    pub fn publish(&self) {
+        if let Some(others) = self.context.others().filter(|others| others.can_be_cut) {
+            others.cells().publish(self.sequence.id, &self.sequence.tokens);
+        }
+    }
+
+    /// Appends tokens of `prompt`, which begins with the sequence, that another session of the context has published: up
+    /// to the last of `ends` that is as far. They take no memory, and nothing is computed. There are no logits then.
+    pub fn adopt(&mut self, prompt: &[i32], ends: &[usize]) {
+        let Session { context, sequence } = self;
+        if !context.can_be_cut || sequence.forget_guesses(context).is_err() {
+            return;
+        }
+        let (before, room) = (sequence.n_past, context.n_ctx);
+        let Some(others) = context.others() else { return };
+        let prompt = &prompt[..prompt.len().min(room)];
+        let end = others.cells().adopt(sequence.id, before, prompt, ends);
+        if end > before {
+            sequence.logits = None;
+            sequence.n_past = end;
+            sequence.tokens.extend_from_slice(&prompt[before..end]);
+        }
+    }
+
+    /// Other sessions in the last decode; `None` if the context is not shared.
+    pub fn company(&self) -> Option<Company> {
+        let round = self.context.round()?;
+        Some(Company {
+            rows: round.rows.saturating_sub(self.sequence.ahead.len() + 1),
+            sequences: round.sequences.saturating_sub(1),
+        })
+    }
+}
