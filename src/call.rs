@@ -21,6 +21,7 @@ mod generate;
 mod load;
 mod observer;
 pub mod openai;
+mod pool;
 mod prepare;
 mod prompt;
 mod prompt_length;
@@ -59,7 +60,7 @@ pub use tool_format::ToolFormat;
 
 use observer::TextReader;
 
-use crate::{cache::Cache, chat::Conversation, kind::Kind, runtime::Model, tools::ToolSet};
+use crate::{cache::Cache, chat::Conversation, runtime::Model, tools::ToolSet};
 use std::{ops::ControlFlow, thread};
 
 /// Inputs of a call, which each of its steps reads.
@@ -124,10 +125,7 @@ pub fn ask_with(call: &Call<'_>, reader: &mut Reader<'_>) -> Result<Answer> {
 /// As [`ask_with`]; [`runtime::Error::Cancelled`](crate::runtime::Error::Cancelled) if the observer ends the call.
 pub fn ask_in(slot: &mut Slot<'_>, call: &Call<'_>, observer: &mut dyn Observer) -> Result<Answer> {
     let answer = answered(slot, call, observer);
-    if matches!(&answer, Err(Error::Runtime(error)) if error.kind() == Kind::Bug) {
-        // What such a context holds is not certain.
-        slot.clear();
-    }
+    slot.end(&answer);
     answer
 }
 

@@ -34,10 +34,22 @@ pub fn continuation(
     cache: Option<&Cache>,
     observer: &mut dyn Observer,
 ) -> Result<Continuation> {
+    let made = continued(slot, prompt, (settings, stop), cache, observer);
+    slot.end(&made);
+    made
+}
+
+fn continued(
+    slot: &mut Slot<'_>,
+    prompt: &[i32],
+    (settings, stop): (&Settings, &StopStrings),
+    cache: Option<&Cache>,
+    observer: &mut dyn Observer,
+) -> Result<Continuation> {
     slot.check(prompt.len(), settings)?;
     let mut timings = prefill(slot, prompt, settings, cache, observer)?;
     let vocabulary = slot.model().vocabulary();
-    let (prefix, _) = slot.prefix(prompt.len(), settings)?;
+    let (prefix, _) = slot.prefix(prompt, settings, &mut || true)?;
     let mut sampler = Sampler::new(settings.sampling);
     let (mut written, mut shown, mut searched, mut stopped) = (Vec::new(), 0, 0, None);
     let stops_before = |token| {

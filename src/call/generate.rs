@@ -49,7 +49,7 @@ pub(super) fn generate<'c>(
     let Call { model, settings, request, .. } = *call;
     let mut timings = prefill(slot, &prompt.tokens, settings, call.cache, observer)?;
     timings.prompt = prompt.time;
-    let (prefix, _) = slot.prefix(prompt.tokens.len(), settings)?;
+    let (prefix, _) = slot.prefix(&prompt.tokens, settings, &mut || true)?;
     let session = prefix.session();
     let mut sampler = Sampler::new(settings.sampling);
 
@@ -146,7 +146,8 @@ pub(super) fn prefill(
     observer: &mut dyn Observer,
 ) -> Result<Timings> {
     let (model, n_prompt) = (slot.model(), prompt.len());
-    let (prefix, context) = slot.prefix(n_prompt, settings)?;
+    let mut goes_on = || !observer.is_cancelled();
+    let (prefix, context) = slot.prefix(prompt, settings, &mut goes_on)?;
     let session = prefix.session();
     let mut timings = Timings {
         check: model.check_time(),
@@ -163,7 +164,6 @@ pub(super) fn prefill(
     let mut states = cache.and_then(|cache| cache.prefix_cache(model, prefix.session()));
     let opened = if states.is_some() { started.elapsed() } else { Duration::ZERO };
     let states = states.as_mut().map(|states| states as &mut dyn PrefixCache);
-    let mut goes_on = || !observer.is_cancelled();
     let evaluated = prefix.evaluate_while(prompt, ends_turn, states, &mut goes_on)?;
     timings.restore = opened + evaluated.restore_time;
     timings.restored_tokens = evaluated.restored;

@@ -40,6 +40,11 @@ pub fn load_options(
 /// Refuses a context that this machine has no memory for, as far as the need can be computed.
 pub(super) fn check_memory(model: &Model, n_prompt: usize, settings: &Settings) -> Result<()> {
     let n_ctx = Session::context_length(model, n_prompt, settings.max_tokens, &settings.session)?;
+    check_context(model, n_prompt, n_ctx, settings)
+}
+
+/// The same for a context of `n_ctx` tokens.
+pub(super) fn check_context(model: &Model, n_prompt: usize, n_ctx: usize, settings: &Settings) -> Result<()> {
     let Some(machine) = Machine::this().filter(|_| !settings.force) else { return Ok(()) };
     let is_repacked = model.load_options().is_repacked();
     let run = planned(model.header(), is_repacked, settings, (n_prompt as u64, n_ctx as u64));

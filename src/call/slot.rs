@@ -1,17 +1,29 @@
 //! The context of calls: kept from one call to the next, so that what their prompts have in common stays evaluated.
 
-use super::{Result, load};
-use crate::runtime::{self, Model, Options, Prefix, Session};
-use std::{num::NonZeroUsize, time::Duration, time::Instant};
+use super::{
+    Error, Result, load,
+    pool::{Pool, Seat},
+};
+use crate::{
+    kind::Kind,
+    runtime::{self, Model, Options, Prefix, Session},
+};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration, time::Instant};
 
 /// A kept context grows by whole multiples of this many tokens.
 const GROWTH: usize = 1024;
 
-/// The context that calls of one model are made in, one after the other.
+/// The context that calls of one model are made in, one after the other, or a part of one that slots share.
 pub struct Slot<'m> {
     model: &'m Model,
-    kept: Option<Kept<'m>>,
-    is_kept: bool,
+    place: Place<'m>,
+}
+
+enum Place<'m> {
+    /// A context of its own.
+    Own { kept: Option<Kept<'m>>, is_kept: bool },
+    /// Seats that other slots take, too; one is taken during a call.
+    Shared { pool: Arc<Pool<'m>>, seat: Option<Seat<'m>> },
 }
 
 struct Kept<'m> {
@@ -22,12 +34,26 @@ struct Kept<'m> {
 impl<'m> Slot<'m> {
     /// A slot for calls of `model`. The first call creates a context, and a call that needs a longer one replaces it.
     pub fn new(model: &'m Model) -> Slot<'m> {
-        Slot { model, kept: None, is_kept: true }
+        Slot { model, place: Place::Own { kept: None, is_kept: true } }
+    }
+
+    /// Slots for calls of `model` by a thread each, at the same time: `n` slots, whose tokens are decoded together in one
+    /// context. A single slot is that of [`Slot::new`].
+    ///
+    /// Which bits logits have depends then on what the other slots do, so that tokens whose logits nearly tie may be
+    /// chosen otherwise than in a single slot.
+    pub fn several(model: &'m Model, n: NonZeroUsize) -> Vec<Slot<'m>> {
+        if n == NonZeroUsize::MIN {
+            return vec![Slot::new(model)];
+        }
+        let pool = Arc::new(Pool::new(model, n));
+        let slot = |_| Slot { model, place: Place::Shared { pool: pool.clone(), seat: None } };
+        (0..n.get()).map(slot).collect()
     }
 
     /// A slot for one call, with a context of exactly its size.
     pub(super) fn for_one_call(model: &'m Model) -> Slot<'m> {
-        Slot { is_kept: false, ..Slot::new(model) }
+        Slot { model, place: Place::Own { kept: None, is_kept: false } }
     }
 
     /// The model that answers in this slot.
@@ -37,57 +63,95 @@ impl<'m> Slot<'m> {
 
     /// Length of the context in tokens; 0 before the first call.
     pub fn n_ctx(&mut self) -> usize {
-        self.kept.as_mut().map_or(0, |kept| kept.prefix.session().n_ctx())
+        match &mut self.place {
+            Place::Own { kept, .. } => kept.as_mut().map_or(0, |kept| kept.prefix.session().n_ctx()),
+            Place::Shared { pool, .. } => pool.n_ctx(),
+        }
     }
 
-    /// Drops the context.
-    pub(super) fn clear(&mut self) {
-        self.kept = None;
+    /// Ends a call. If it failed in a way that leaves in doubt what the context holds, that is dropped.
+    pub(super) fn end<T>(&mut self, answer: &Result<T>) {
+        let is_doubtful = matches!(answer, Err(Error::Runtime(error)) if error.kind() == Kind::Bug);
+        match &mut self.place {
+            Place::Own { kept, .. } if is_doubtful => *kept = None,
+            Place::Own { .. } => {}
+            Place::Shared { seat, .. } => {
+                if let Some(prefix) = seat.as_mut().and_then(Seat::prefix).filter(|_| is_doubtful) {
+                    // Removing everything does not fail.
+                    let _ = prefix.clear();
+                }
+                *seat = None;
+            }
+        }
     }
 
     /// Drops a context that is too short for `n_prompt` tokens and an answer of `budget`, and checks that the memory holds
     /// a longer one.
     pub(super) fn check(&mut self, n_prompt: usize, settings: &super::Settings) -> Result<()> {
         let needed = Session::context_length(self.model, n_prompt, settings.max_tokens, &settings.session)?;
-        if self.kept.as_ref().is_some_and(|kept| kept.options != settings.session) || self.n_ctx() < needed {
-            self.kept = None;
+        let n_ctx = self.n_ctx();
+        if let Place::Own { kept, .. } = &mut self.place
+            && (kept.as_ref().is_some_and(|kept| kept.options != settings.session) || n_ctx < needed)
+        {
+            *kept = None;
             load::check_memory(self.model, n_prompt, settings)?;
         }
         Ok(())
     }
 
-    /// The context for a prompt of `n_prompt` tokens after [`Slot::check`], and the time that its creation took.
+    /// The context for `prompt` after [`Slot::check`], and the time that its creation took. Where slots share one, the
+    /// first request of a call waits for a part of it, as long as `goes_on` is true.
     pub(super) fn prefix(
         &mut self,
-        n_prompt: usize,
+        prompt: &[i32],
         settings: &super::Settings,
-    ) -> Result<(&mut Prefix<'m>, Duration), runtime::Error> {
-        let started = Instant::now();
-        let kept = match self.kept.take() {
-            Some(kept) => kept,
-            None => {
-                let options = settings.session;
-                let (n_ctx, budget) = (self.grown(n_prompt, settings)?, settings.max_tokens);
-                let session = Session::new(self.model, n_prompt, budget, &Options { n_ctx, ..options })?;
-                Kept { prefix: Prefix::new(session), options }
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<(&mut Prefix<'m>, Duration)> {
+        let (started, model) = (Instant::now(), self.model);
+        let prefix = match &mut self.place {
+            Place::Own { kept, is_kept } => {
+                let created = match kept.take() {
+                    Some(kept) => kept,
+                    None => Kept::new(model, prompt.len(), settings, *is_kept)?,
+                };
+                &mut kept.insert(created).prefix
+            }
+            Place::Shared { pool, seat } => {
+                let taken = match seat.take() {
+                    Some(seat) => seat,
+                    None => pool.take(prompt, settings, goes_on)?,
+                };
+                seat.insert(taken).prefix().ok_or(runtime::Error::Cancelled)?
             }
         };
-        let kept = self.kept.insert(kept);
-        kept.prefix.set_progress(settings.on_prefill);
-        Ok((&mut kept.prefix, started.elapsed()))
+        prefix.set_progress(settings.on_prefill);
+        Ok((prefix, started.elapsed()))
     }
+}
 
-    /// Size to ask for: that of the settings, or what is needed with room to grow.
-    fn grown(
-        &self,
+impl<'m> Kept<'m> {
+    fn new(
+        model: &'m Model,
         n_prompt: usize,
         settings: &super::Settings,
-    ) -> Result<Option<NonZeroUsize>, runtime::Error> {
-        let asked = settings.session.n_ctx;
-        if asked.is_some() || !self.is_kept {
-            return Ok(asked);
-        }
-        let needed = Session::context_length(self.model, n_prompt, settings.max_tokens, &settings.session)?;
-        Ok(NonZeroUsize::new(needed.next_multiple_of(GROWTH).min(self.model.n_ctx_train())))
+        is_kept: bool,
+    ) -> Result<Kept<'m>, runtime::Error> {
+        let (options, budget) = (settings.session, settings.max_tokens);
+        let n_ctx = match options.n_ctx {
+            None if is_kept => grown(model, n_prompt, settings)?,
+            asked => asked,
+        };
+        let session = Session::new(model, n_prompt, budget, &Options { n_ctx, ..options })?;
+        Ok(Kept { prefix: Prefix::new(session), options })
     }
+}
+
+/// Size to ask for: what is needed with room to grow.
+fn grown(
+    model: &Model,
+    n_prompt: usize,
+    settings: &super::Settings,
+) -> Result<Option<NonZeroUsize>, runtime::Error> {
+    let needed = Session::context_length(model, n_prompt, settings.max_tokens, &settings.session)?;
+    Ok(NonZeroUsize::new(needed.next_multiple_of(GROWTH).min(model.n_ctx_train())))
 }

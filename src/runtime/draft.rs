@@ -33,6 +33,15 @@ pub enum DraftPolicy {
     Worth(BatchCost),
 }
 
+/// Sequences that are decoded together with that of a draft.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Company {
+    /// Their tokens in a decode.
+    pub rows: usize,
+    /// Number of them.
+    pub sequences: usize,
+}
+
 /// Features of a guess. The share of right guesses is counted for each combination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct MatchFeatures {
@@ -88,6 +97,7 @@ pub struct Drafter {
     hits: [(f64, f64); FEATURE_SETS],
     // The last draft and its position.
     last: (usize, Vec<Guess>),
+    company: Company,
 }
 
 impl Drafter {
@@ -108,6 +118,7 @@ impl Drafter {
             words: Arc::default(),
             hits,
             last: (0, Vec::new()),
+            company: Company::default(),
         }
     }
 
@@ -175,6 +186,11 @@ impl Drafter {
         }
     }
 
+    /// Notes which other sequences are decoded together with this one from now on.
+    pub fn beside(&mut self, company: Company) {
+        self.company = company;
+    }
+
     /// Adds a measurement: a decode of `tokens` took `time`.
     pub fn took(&mut self, tokens: usize, time: Duration) {
         if let DraftPolicy::Worth(costs) = &mut self.policy {
@@ -182,15 +198,20 @@ impl Drafter {
         }
     }
 
-    /// The number of guesses with the largest expected saving.
+    /// The number of guesses with the largest expected saving. Of a decode beside others, a sequence saves its own tokens,
+    /// and its part of what a decode costs whatever is in it.
     fn worth(&self, guesses: &[Guess], pending: usize, costs: &BatchCost) -> usize {
         let (mut chance, mut saved) = (1.0, 0.0);
         let (mut best, mut length) = (0.0, 0);
+        let Company { rows, sequences } = self.company;
+        let slope = ((costs.relative(rows + 1) - 1.0) / rows.max(1) as f64).min(1.0);
+        let one = slope + (1.0 - slope) / (sequences + 1) as f64;
+        let pending = rows + pending;
         for (index, guess) in guesses.iter().enumerate() {
             let (hits, all) = self.hits[guess.features.index()];
             chance *= hits / all;
             saved += chance;
-            let gain = saved - (costs.relative(pending + index + 1) - costs.relative(pending));
+            let gain = saved * one - (costs.relative(pending + index + 1) - costs.relative(pending));
             if gain > best {
                 (best, length) = (gain, index + 1);
             }

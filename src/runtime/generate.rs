@@ -219,7 +219,13 @@ fn decode(
             draft.truncate(constraint.takes(&draft)?);
             let started = cpu::thread_time();
             let rows = sequence.append_drafted(new, &draft)?;
-            drafter.took(rows, cpu::thread_time().saturating_sub(started));
+            match sequence.company() {
+                Some((company, all, time)) => {
+                    drafter.beside(company);
+                    drafter.took(all, time);
+                }
+                None => drafter.took(rows, cpu::thread_time().saturating_sub(started)),
+            }
             count(before, rows);
             steps.drafted += rows.saturating_sub(new.len());
         }

@@ -42,7 +42,7 @@ pub use model::{LoadOptions, Metadata, Model};
 pub use prefix::{Evaluated, Prefix, PrefixCache, piece_ends};
 pub use repetition::Repetition;
 pub use sample::{Sampler, Sampling};
-pub use session::{Company, N_BATCH, Options, Session};
+pub use session::{N_BATCH, Options, Session};
 pub use special_texts::SpecialTexts;
 pub use steps::Steps;
 pub use vocabulary::Vocabulary;

@@ -6,6 +6,8 @@
 //! and no further; generated tokens are never reused. States from other processes come from a [`PrefixCache`], piece
 //! by piece, with the same bits. A memory that cannot be cut is reused up to a checkpoint, of which each piece's end has
 //! one.
+//!
+//! Sessions of one context share what their prompts have in common, also piece by piece. The bits are then not fixed.
 
 use super::{Error, Session};
 use std::time::{Duration, Instant};
@@ -126,7 +128,7 @@ impl<'m> Prefix<'m> {
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<Evaluated, Error> {
         let ends = piece_ends(prompt, &ends_turn);
-        let common = self.held.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        let common = self.common(prompt);
         let can_be_reused =
             |end: &usize| *end <= common && *end < prompt.len() && self.session.can_be_cut_at(*end);
         let reused = ends.iter().copied().filter(can_be_reused).max();
@@ -137,6 +139,11 @@ impl<'m> Prefix<'m> {
             self.session.cut(0)?;
         }
         self.held.clear();
+        if self.session.is_shared() {
+            let pieces = &ends[..ends.len().saturating_sub(1)];
+            self.session.adopt(prompt, pieces);
+            start = self.session.n_past();
+        }
 
         let (began, reused) = (Instant::now(), start);
         if let Some(cache) = &mut cache {
@@ -156,6 +163,9 @@ impl<'m> Prefix<'m> {
             }
         }
         let (restored, restore_time) = (start - reused, began.elapsed());
+        if restored > 0 {
+            self.session.publish();
+        }
 
         let before = start;
         let asked_once = prompt.iter().rposition(|&token| ends_turn(token)).unwrap_or(prompt.len());
@@ -170,6 +180,9 @@ impl<'m> Prefix<'m> {
             self.session.append(&prompt[piece.clone()])?;
             let time = began.elapsed();
             self.session.keep_checkpoint();
+            if end < prompt.len() {
+                self.session.publish();
+            }
             start = end;
             let recurs = end <= asked_once || piece.len() == PIECE && end < prompt.len();
             let Some(cache) = cache.as_mut().filter(|_| recurs) else { continue };
@@ -182,6 +195,30 @@ impl<'m> Prefix<'m> {
         // Backing out of the first generated token decodes the prompt's last token again by itself.
         self.held.extend_from_slice(&prompt[..prompt.len().saturating_sub(1)]);
         Ok(Evaluated { computed: prompt.len() - before, restored, restore_time })
+    }
+
+    /// Number of tokens that `prompt` and the last prompt in the sequence have in common.
+    pub fn common(&self, prompt: &[i32]) -> usize {
+        self.held.iter().zip(prompt).take_while(|(a, b)| a == b).count()
+    }
+
+    /// Keeps what the next prompt may begin with, and nothing else. Sessions of the same context do not wait for this one
+    /// any longer.
+    pub fn rest(&mut self) {
+        self.session.rest();
+        if self.session.is_shared() && self.session.can_be_cut_at(self.held.len()) {
+            // Otherwise the next prompt cuts it.
+            let _ = self.session.cut(self.held.len());
+        }
+    }
+
+    /// Removes everything.
+    ///
+    /// # Errors
+    /// Errors of [`Session::cut`].
+    pub fn clear(&mut self) -> Result<(), Error> {
+        self.held.clear();
+        self.session.cut(0)
     }
 
     fn show_progress(&self, done: usize, all: usize) {

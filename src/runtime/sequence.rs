@@ -1,6 +1,7 @@
 //! The sequence of tokens that a text is generated in: a model's context, or anything else that yields logits.
 
-use super::{Error, Session};
+use super::{Error, Session, draft::Company};
+use std::time::Duration;
 
 /// Tokens that were decoded one after the other, and the logits after the last of them.
 pub trait Sequence {
@@ -40,6 +41,12 @@ pub trait Sequence {
         0.0
     }
 
+    /// Other sequences in the last decode, its tokens of all sequences, and its CPU time; `None` for a sequence that is
+    /// always decoded by itself.
+    fn company(&self) -> Option<(Company, usize, Duration)> {
+        None
+    }
+
     /// Number of tokens in it.
     fn n_past(&self) -> usize;
 
@@ -70,6 +77,10 @@ impl Sequence for Session<'_> {
 
     fn noise(&self) -> f32 {
         Session::noise(self)
+    }
+
+    fn company(&self) -> Option<(Company, usize, Duration)> {
+        Session::company(self)
     }
 
     fn n_past(&self) -> usize {

@@ -18,7 +18,6 @@ mod shared;
 mod state;
 
 pub use open::N_BATCH;
-pub use several::Company;
 
 use super::{Error, Model};
 use crate::gguf::{FlashAttention, KvType};

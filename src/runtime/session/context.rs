@@ -33,6 +33,8 @@ enum Memory<'m> {
         /// Index of the token in it whose logits come first.
         first: usize,
         round: Round,
+        /// Tokens of the sequence in it.
+        own: usize,
     },
 }
 
@@ -68,7 +70,7 @@ impl<'m> SessionContext<'m> {
     /// A place in a context that is shared.
     pub fn shared(context: Arc<SharedContext<'m>>) -> SessionContext<'m> {
         let SharedContext { n_vocab, n_ctx, threads, options, can_be_cut, .. } = *context;
-        let memory = Memory::Shared { context, rows: Vec::new(), first: 0, round: Round::default() };
+        let memory = Memory::Shared { context, rows: Vec::new(), first: 0, round: Round::default(), own: 0 };
         SessionContext { memory, n_vocab, n_ctx, threads, options, can_be_cut, decodes: 0 }
     }
 
@@ -80,11 +82,11 @@ impl<'m> SessionContext<'m> {
         }
     }
 
-    /// The last decode, if others may have a part in it.
-    pub fn round(&self) -> Option<Round> {
+    /// The last decode, if others may have a part in it, and the tokens of the sequence in it.
+    pub fn round(&self) -> Option<(Round, usize)> {
         match &self.memory {
             Memory::Own(_) => None,
-            Memory::Shared { round, .. } => Some(*round),
+            Memory::Shared { round, own, .. } => Some((*round, *own)),
         }
     }
 
@@ -112,9 +114,10 @@ impl<'m> SessionContext<'m> {
             Memory::Own(raw) => raw
                 .decode(&[Part { seq_id, tokens, position, wants_from }])
                 .map_err(|code| Error::Decode { code }),
-            Memory::Shared { context, rows, first, round } => {
+            Memory::Shared { context, rows, first, round, own } => {
                 let finished = context.decode(seq_id, tokens, position, wants_from)?;
-                (*rows, *first, *round) = (finished.rows, wants_from, finished.round);
+                (*rows, *first) = (finished.rows, wants_from);
+                (*round, *own) = (finished.round, tokens.len().min(finished.round.rows));
                 Ok(())
             }
         }

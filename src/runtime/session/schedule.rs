@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// Time that a decode waits for sequences that are expected to have tokens soon.
 pub(super) const PATIENCE: Duration = Duration::from_micros(500);
+/// Time after which to ask again where a change is told.
+const LONG: Duration = Duration::from_secs(1);
 /// Tokens of a decode while sequences generate: what a prompt may add is up to here.
 const CHUNK: usize = 128;
 /// Most tokens of a job that goes into a decode whole, as a token with its draft and forced ones do.
@@ -97,7 +99,7 @@ impl Schedule {
     /// `n_batch` is the most tokens of a decode.
     pub fn next(&mut self, n_batch: usize) -> Result<Vec<Taken>, Duration> {
         if self.is_decoding || self.waiting.is_empty() {
-            return Err(PATIENCE);
+            return Err(LONG);
         }
         if self.is_expected.contains(&true) {
             let waited = self.since.elapsed();

@@ -4,17 +4,8 @@ use super::context::SessionContext;
 use super::sequence::SequenceState;
 use super::shared::SharedContext;
 use super::{Options, Session};
-use crate::runtime::{Error, Model};
-use std::sync::Arc;
-
-/// The company of a session in the last decode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Company {
-    /// Tokens of other sequences.
-    pub rows: usize,
-    /// Number of other sequences.
-    pub sequences: usize,
-}
+use crate::runtime::{Error, Model, draft::Company};
+use std::{sync::Arc, time::Duration};
 
 impl<'m> Session<'m> {
     /// Creates `n` sessions of one context, of `n_ctx` tokens each. What several threads want decoded at the same time
@@ -73,12 +64,11 @@ impl<'m> Session<'m> {
         }
     }
 
-    /// Other sessions in the last decode; `None` if the context is not shared.
-    pub fn company(&self) -> Option<Company> {
-        let round = self.context.round()?;
-        Some(Company {
-            rows: round.rows.saturating_sub(self.sequence.ahead.len() + 1),
-            sequences: round.sequences.saturating_sub(1),
-        })
+    /// Other sessions in the last decode, its tokens of all sessions, and its CPU time; `None` if the context is not
+    /// shared.
+    pub fn company(&self) -> Option<(Company, usize, Duration)> {
+        let (round, own) = self.context.round()?;
+        let company = Company { rows: round.rows - own, sequences: round.sequences.saturating_sub(1) };
+        Some((company, round.rows, round.time))
     }
 }
