@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-/// The length of seats is a multiple of this many tokens.
-const GROWTH: usize = 1024;
+/// A kept context grows by whole multiples of this many tokens.
+pub(super) const GROWTH: usize = 1024;
 /// Time after which a call that waits for a seat looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 

@@ -2,16 +2,13 @@
 
 use super::{
     Error, Result, load,
-    pool::{Pool, Seat},
+    pool::{GROWTH, Pool, Seat},
 };
 use crate::{
     kind::Kind,
     runtime::{self, Model, Options, Prefix, Session},
 };
 use std::{num::NonZeroUsize, sync::Arc, time::Duration, time::Instant};
-
-/// A kept context grows by whole multiples of this many tokens.
-const GROWTH: usize = 1024;
 
 /// The context that calls of one model are made in, one after the other, or a part of one that slots share.
 pub struct Slot<'m> {

@@ -2,7 +2,11 @@
 
 mod input;
 mod line;
+mod order;
 mod output;
+mod several;
+mod source;
+mod tally;
 
 use super::{
     call::input::{read, text},
@@ -17,17 +21,18 @@ use edgecall::{
     call::{self, Answer, Call, Observer, Slot},
     json,
     profile::{Profile, SystemText},
-    runtime::Model,
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use input::{Lines, Shard, shard};
 use line::{Failure, Line};
+use order::Order;
 use output::Output;
+use source::Source;
 use std::{
-    io::{self, Write},
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
+use tally::Tally;
 
 /// Examples at the end of the help.
 const EXAMPLES: &str = "\
@@ -48,13 +53,17 @@ pub struct Args {
     #[arg(value_name = "IN.jsonl", default_value = "-")]
     input: PathBuf,
 
-    /// File for the answers, one a line in the order of the requests [default: stdout]
+    /// File for the answers, one a line, in the order of the requests [default: stdout]
     #[arg(short, long, value_name = "OUT.jsonl")]
     output: Option<PathBuf>,
 
-    /// Go on behind the answers that the output has already
+    /// Go on behind the answers that the output has already; with --unordered, skip the requests whose ids it has
     #[arg(long, requires = "output")]
     resume: bool,
+
+    /// Write answers as they are there, in any order; each request needs an id of its own then
+    #[arg(long)]
+    unordered: bool,
 
     /// Answer only every Nth request, beginning with the Ith
     #[arg(long, value_name = "I/N", value_parser = shard)]
@@ -77,62 +86,51 @@ pub struct Args {
     task: Option<PathBuf>,
 }
 
-/// Counts of a run.
-#[derive(Default)]
-struct Counts {
-    answered: usize,
-    failed: usize,
-}
-
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let path = args.model.path()?;
+    let slots = args.model.parallel()?;
     if args.output.is_none() {
         stdout::check()?;
     }
     // Each line is written whole.
     exit::leave_on_interrupt("interrupted; --resume goes on behind the answers that are written", || ())?;
     let defaults = args.model.defaults(&profile(&args, &path)?)?;
-    let mut lines = Lines::open(&args.input, args.shard)?;
+    let lines = Lines::open(&args.input, args.shard)?;
     let mut output = Output::open(args.output.as_deref(), args.resume)?;
-    let skipped = output.skip_answered(&mut lines)?;
+    let source = match args.unordered {
+        true => Source::by_id(lines, output.answered()),
+        false => Source::in_order(lines, &mut output)?,
+    };
     let cache = args.model.cache();
     let model = args.model.load(&path, &defaults, cache.as_ref())?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let mut runner = Runner { slot: Slot::new(&model), defaults, cache: cache.as_ref(), name };
-    let progress = progress();
-    let mut counts = Counts::default();
-    while let Some(line) = lines.next()? {
-        let line = Line::read(&line);
-        let answer = runner.answer(&line);
-        match &answer {
-            Ok(_) => counts.answered += 1,
-            Err(_) => counts.failed += 1,
-        }
-        output.write(&line.answer(&answer, &runner.name))?;
-        progress.inc(1);
-        if let Err(failure) = answer
-            && args.fail_fast
-        {
-            progress.finish_and_clear();
-            let id = line.id_text();
-            return Err(CliError::with_kind(failure.kind, format!("request {id}: {}", failure.message)));
-        }
-    }
-    progress.finish_and_clear();
-    report(&counts, skipped)
+    let order = if args.unordered { Order::as_they_come() } else { Order::of_the_requests() };
+    let mut tally = Tally::new(output, name, order, args.fail_fast);
+    let answerer = Answerer { defaults: &defaults, cache: cache.as_ref() };
+    let skipped = match Slot::several(&model, slots) {
+        several if several.len() > 1 => several::answer(source, several, &answerer, &mut tally)?,
+        single => one_by_one(source, single, &answerer, &mut tally)?,
+    };
+    tally.finish(skipped)
 }
 
-/// Prints the counts; an error if a request got no answer.
-fn report(counts: &Counts, skipped: usize) -> anyhow::Result<()> {
-    let Counts { answered, failed } = counts;
-    let before = if skipped > 0 { format!(", {skipped} before") } else { String::new() };
-    // Nobody reads a closed stderr.
-    let _ = writeln!(io::stderr(), "{answered} answered, {failed} failed{before}");
-    match failed {
-        0 => Ok(()),
-        _ => Err(CliError::with_kind(Kind::Negative, "not every request got an answer; their lines say why")),
+/// Answers the lines of `source` one after the other, and gives the number of those that were answered before.
+fn one_by_one(
+    mut source: Source,
+    slots: Vec<Slot<'_>>,
+    answerer: &Answerer<'_>,
+    tally: &mut Tally,
+) -> anyhow::Result<usize> {
+    for mut slot in slots {
+        let mut index = 0;
+        while let Some(line) = source.next()? {
+            let answer = answerer.answer(&mut slot, &line, &AtomicBool::new(false));
+            tally.take(index, line, answer)?;
+            index += 1;
+        }
     }
+    Ok(source.skipped())
 }
 
 /// The profile of the model, with the options in place of what it says.
@@ -155,47 +153,37 @@ fn profile(args: &Args, path: &Path) -> anyhow::Result<Profile> {
     Ok(profile)
 }
 
-/// A bar on a terminal, else nothing.
-fn progress() -> ProgressBar {
-    let target = match stdout::is_stderr_a_screen() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let style = ProgressStyle::with_template("{spinner} {pos} answered, {per_sec}, {elapsed}");
-    ProgressBar::with_draw_target(None, target).with_style(style.expect("the template is a constant"))
+/// What each line is answered with.
+struct Answerer<'a> {
+    defaults: &'a Defaults,
+    cache: Option<&'a Cache>,
 }
 
-/// A model that answers lines, one after the other.
-struct Runner<'m> {
-    slot: Slot<'m>,
-    defaults: Defaults,
-    cache: Option<&'m Cache>,
-    /// Name of the model in answers.
-    name: String,
-}
-
-impl Runner<'_> {
-    /// The answer to a line.
-    fn answer(&mut self, line: &Line) -> Result<Answer, Failure> {
+impl Answerer<'_> {
+    /// The answer to a line, unless the run `is_over`.
+    fn answer(&self, slot: &mut Slot<'_>, line: &Line, is_over: &AtomicBool) -> Result<Answer, Failure> {
         let body = ChatBody::read(line.body()?.as_bytes())?;
-        let request = ChatRequest::new(body, &self.defaults)?;
-        let model: &Model = self.slot.model();
+        let request = ChatRequest::new(body, self.defaults)?;
         let call = Call {
-            model,
+            model: slot.model(),
             template: &request.template,
             request: &request.request(),
             settings: &request.settings,
             cache: self.cache,
         };
-        Ok(call::ask_in(&mut self.slot, &call, &mut Ignored)?)
+        Ok(call::ask_in(slot, &call, &mut Until(is_over))?)
     }
 }
 
-/// Nobody reads an answer before it is complete.
-struct Ignored;
+/// Nobody reads an answer before it is complete, and nobody wants it once the run is over.
+struct Until<'a>(&'a AtomicBool);
 
-impl Observer for Ignored {
+impl Observer for Until<'_> {
     fn text(&mut self, _: &str) -> ControlFlow<()> {
         ControlFlow::Continue(())
+    }
+
+    fn is_cancelled(&mut self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }

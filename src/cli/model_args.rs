@@ -7,7 +7,7 @@ use super::{
     exit::CliError,
     load::load,
     model_path,
-    numbers::positive,
+    numbers::{between, positive},
     progress,
 };
 use anyhow::Context;
@@ -25,6 +25,11 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
+
+/// Requests that are answered at the same time where there are threads enough.
+const SLOTS: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
+/// Threads that are enough.
+const MANY_THREADS: usize = 4;
 
 /// Model, context and cache.
 #[derive(clap::Args)]
@@ -73,7 +78,12 @@ pub struct ModelArgs {
     #[arg(long, conflicts_with = "draft", help_heading = "Speed and memory")]
     exact: bool,
 
-    /// Context size in tokens [default: grows with the requests, up to the model's]
+    /// Number of requests that are answered at the same time, all in one decode; above 1, a choice between tokens that
+    /// nearly tie may not be that of `call` [default: 1, or 4 with at least 4 threads]
+    #[arg(long, value_name = "N", value_parser = between(1, 64), help_heading = "Speed and memory")]
+    parallel: Option<u32>,
+
+    /// Context size in tokens, for each of the requests at a time [default: grows with the requests, up to the model's]
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Speed and memory")]
     ctx: Option<NonZeroUsize>,
 
@@ -144,6 +154,23 @@ impl ModelArgs {
             defaults.settings.max_tokens = max_tokens.get();
         }
         Ok(defaults)
+    }
+
+    /// Number of requests that are answered at the same time.
+    ///
+    /// # Errors
+    /// Several together with --exact.
+    pub fn parallel(&self) -> anyhow::Result<NonZeroUsize> {
+        let threads = self.context.options().threads.map_or_else(runtime::cpu::default_threads, usize::from);
+        let asked = self.parallel.and_then(|n| NonZeroUsize::new(usize::try_from(n).ok()?));
+        match asked {
+            Some(n) if n > NonZeroUsize::MIN && self.exact => Err(CliError::usage(
+                "--exact decodes one token at a time, and --parallel those of several requests; give one of them",
+            )),
+            Some(n) => Ok(n),
+            None if self.exact || threads < MANY_THREADS => Ok(NonZeroUsize::MIN),
+            None => Ok(SLOTS),
+        }
     }
 
     /// Loads the model at `path`.

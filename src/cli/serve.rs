@@ -45,7 +45,7 @@ pub struct Args {
     #[command(flatten, next_help_heading = "Network")]
     listen: ListenArgs,
 
-    /// Maximum number of requests that wait while another is answered; more are refused (429)
+    /// Maximum number of requests that wait while others are answered; more are refused (429)
     #[arg(long, value_name = "N", default_value = "32", value_parser = whole, help_heading = "Limits")]
     queue: usize,
 
@@ -71,7 +71,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let keys = args.listen.keys()?;
     let listeners = args.listen.listeners(keys.is_empty())?;
     let addresses: Vec<String> = listeners.iter().map(serve::Listener::address).collect();
-    let server = Server::start(listeners, options(&args, &path, keys)).map_err(|error| {
+    let options = options(&args, &path, keys)?;
+    let server = Server::start(listeners, options).map_err(|error| {
         CliError::with_kind(Kind::Unavailable, format!("cannot start the server: {error}"))
     })?;
     let is_loaded = Arc::new(AtomicBool::new(false));
@@ -90,19 +91,20 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn options(args: &Args, path: &Path, keys: serve::Keys) -> serve::Options {
+fn options(args: &Args, path: &Path, keys: serve::Keys) -> anyhow::Result<serve::Options> {
     let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    serve::Options {
+    Ok(serve::Options {
         model: args.alias.clone().unwrap_or_else(stem),
         // Whoever loads the file says what is wrong with it.
         model_bytes: fs::metadata(path).map_or(0, |metadata| metadata.len()),
         keys,
         origins: args.listen.cors.clone(),
+        slots: args.model.parallel()?,
         queue: args.queue,
         max_body: usize::try_from(args.max_body).unwrap_or(usize::MAX),
         io_timeout: Duration::from_secs(args.io_timeout.into()),
         timeout: Duration::from_secs(args.timeout.into()),
-    }
+    })
 }
 
 /// Lets the first signal drain the server and the second end the process. Before the model is loaded, the first does.

@@ -1,4 +1,4 @@
-//! The side of the model: answers one request after the other in a context that is kept.
+//! The side of the model: each slot answers one request after the other in a context that is kept.
 
 use super::{
     events::{Event, Outcome},
@@ -11,12 +11,12 @@ use crate::{
     call::{self, Call, Observer, PartialCall, Slot},
     runtime::{self, Model, Vocabulary},
 };
-use std::{ops::ControlFlow, sync::Arc, time::Instant};
+use std::{num::NonZeroUsize, ops::ControlFlow, sync::Arc, time::Instant};
 use tokio::sync::mpsc::{Sender, error::TrySendError};
 
 /// A loaded model that answers requests.
 pub struct Engine<'m> {
-    slot: Slot<'m>,
+    model: &'m Model,
     defaults: Arc<Defaults>,
     cache: Option<&'m Cache>,
 }
@@ -24,19 +24,33 @@ pub struct Engine<'m> {
 impl<'m> Engine<'m> {
     /// An engine for `model`.
     pub fn new(model: &'m Model, defaults: Defaults, cache: Option<&'m Cache>) -> Engine<'m> {
-        Engine { slot: Slot::new(model), defaults: Arc::new(defaults), cache }
+        Engine { model, defaults: Arc::new(defaults), cache }
     }
 
     pub(super) fn vocabulary(&self) -> Vocabulary {
-        self.slot.model().vocabulary().clone()
+        self.model.vocabulary().clone()
     }
 
     pub(super) fn defaults(&self) -> Arc<Defaults> {
         self.defaults.clone()
     }
 
+    /// Those who answer requests, `slots` at the same time.
+    pub(super) fn workers(&self, slots: NonZeroUsize) -> impl Iterator<Item = Worker<'m>> {
+        let cache = self.cache;
+        Slot::several(self.model, slots).into_iter().map(move |slot| Worker { slot, cache })
+    }
+}
+
+/// Answers one request after the other.
+pub(super) struct Worker<'m> {
+    slot: Slot<'m>,
+    cache: Option<&'m Cache>,
+}
+
+impl Worker<'_> {
     /// Answers the request of `ticket`, unless its client went away.
-    pub(super) fn answer(&mut self, ticket: &Ticket, metrics: &Metrics) {
+    pub fn answer(&mut self, ticket: &Ticket, metrics: &Metrics) {
         let Some(work) = ticket.take() else { return };
         metrics.busy(true);
         let outcome = self.outcome(ticket, &work);

@@ -31,7 +31,8 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub fn new() -> Metrics {
+    /// The numbers of a server of `count` slots.
+    pub fn new(count: usize) -> Metrics {
         let seconds = || Histogram::new(SECONDS);
         let mut metrics = Metrics {
             registry: Registry::with_prefix("edgecall"),
@@ -72,7 +73,7 @@ impl Metrics {
         registry.register_with_unit("time_per_token", each, unit(), per_token.clone());
         let whole = "Time from a request to its answer";
         registry.register_with_unit("request_duration", whole, unit(), duration.clone());
-        metrics.slots.set(1);
+        metrics.slots.set(i64::try_from(count).unwrap_or(i64::MAX));
         metrics
     }
 
@@ -84,7 +85,7 @@ impl Metrics {
 
     /// Notes that a request is being answered, or no longer.
     pub fn busy(&self, is_busy: bool) {
-        self.busy.set(is_busy.into());
+        self.busy.inc_by(if is_busy { 1 } else { -1 });
     }
 
     /// Counts what a call took; `received` is when its request was read.

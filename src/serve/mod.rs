@@ -1,10 +1,11 @@
-//! OpenAI's API over HTTP: one model, whose calls are made one after the other.
+//! OpenAI's API over HTTP: one model, with slots that each make one call after the other.
 //!
-//! HTTP runs on a thread of its own and hands each request to the thread with the model, which [`Server::run`] is called
-//! on. A request waits in a bounded queue; when its client goes away, it is dropped or ends within a step.
+//! HTTP runs on a thread of its own and hands each request to the thread of a slot: the one that [`Server::run`] is called
+//! on, and more if there are several slots. A request waits in a bounded queue; when its client goes away, it is dropped or
+//! ends within a step.
 //!
 //! ```text
-//! connection -> guard (Host, key, origin) -> routes -> chat -> queue -> engine
+//! connection -> guard (Host, key, origin) -> routes -> chat -> queue -> slot
 //!                                                       ^                 |
 //!                                                       +---- events -----+
 //! ```
@@ -31,13 +32,19 @@ pub use keys::{KeyError, Keys};
 pub use listener::{ListenError, Listener};
 pub use shared::Handle;
 
-use shared::{Message, Shared};
+use engine::Worker;
+use shared::{Inbox, Message, Shared};
 use std::{
     io,
+    num::NonZeroUsize,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
+use tokio::sync::Semaphore;
+
+/// Stack of a slot's thread, as large as that of a program's first one usually is.
+const STACK_BYTES: usize = 8 << 20;
 
 /// Settings of a server.
 #[derive(Clone, Debug)]
@@ -50,7 +57,9 @@ pub struct Options {
     pub keys: Keys,
     /// Origins of web pages that may use the server; `*` is all.
     pub origins: Vec<String>,
-    /// Most requests that wait while another is answered.
+    /// Requests that are answered at the same time.
+    pub slots: NonZeroUsize,
+    /// Most requests that wait while others are answered.
     pub queue: usize,
     /// Most bytes of a request's body.
     pub max_body: usize,
@@ -58,6 +67,13 @@ pub struct Options {
     pub io_timeout: Duration,
     /// Time for an answer, from the moment at which the request was read.
     pub timeout: Duration,
+}
+
+impl Options {
+    /// Most requests that wait or are answered.
+    fn places(&self) -> usize {
+        self.queue.saturating_add(self.slots.get()).min(Semaphore::MAX_PERMITS)
+    }
 }
 
 /// A server that listens, and whose model may still be loading.
@@ -97,16 +113,47 @@ impl Server {
 
     /// Answers requests until the server is drained, then waits for the answers to be sent. `on_ready` is called once
     /// requests are taken.
-    pub fn run(self, mut engine: Engine<'_>, on_ready: impl FnOnce()) {
-        self.shared.ready(engine.defaults(), engine.vocabulary());
+    ///
+    /// # Panics
+    /// If an answer panics, once the others are done.
+    pub fn run(self, engine: Engine<'_>, on_ready: impl FnOnce()) {
+        let Server { shared, jobs, thread } = self;
+        shared.ready(engine.defaults(), engine.vocabulary());
         on_ready();
-        while let Ok(Message::Request(request)) = self.jobs.recv() {
-            engine.answer(request.ticket(), &self.shared.metrics);
-        }
+        let inbox = Inbox::new(jobs);
+        let answer = &|mut worker: Worker<'_>| {
+            let _ends = EndsOnPanic(&shared);
+            while let Some(request) = inbox.next() {
+                worker.answer(request.ticket(), &shared.metrics);
+            }
+        };
+        let mut workers = engine.workers(shared.options.slots);
+        let first = workers.next();
+        thread::scope(|scope| {
+            for (nth, worker) in workers.enumerate() {
+                let builder =
+                    thread::Builder::new().name(format!("slot {}", nth + 2)).stack_size(STACK_BYTES);
+                if let Err(error) = builder.spawn_scoped(scope, move || answer(worker)) {
+                    tracing::warn!(%error, "a slot is not used: the system starts no thread for it");
+                }
+            }
+            first.into_iter().for_each(answer);
+        });
         // Whatever still waits is refused by the end of its channel.
-        drop(self.jobs);
-        if self.thread.join().is_err() {
+        drop(inbox);
+        if thread.join().is_err() {
             tracing::error!("the thread of the server failed");
+        }
+    }
+}
+
+/// Ends a server whose slot failed: nothing would answer there any longer.
+struct EndsOnPanic<'s>(&'s Arc<Shared>);
+
+impl Drop for EndsOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            Handle::new(self.0.clone()).drain();
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 use sha2::{Digest, Sha256};
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
@@ -23,12 +23,33 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 /// Seconds after which a client may try again while the queue is full or the model is loading.
 const RETRY_SECONDS: u32 = 2;
 
-/// Message to the thread with the model.
+/// Message to the threads with the model.
 pub(super) enum Message {
     /// A request.
     Request(Queued),
     /// No more requests will come.
     End,
+}
+
+/// Requests that wait for a slot, in the order in which they came.
+pub(super) struct Inbox(Mutex<Option<mpsc::Receiver<Message>>>);
+
+impl Inbox {
+    pub fn new(jobs: mpsc::Receiver<Message>) -> Inbox {
+        Inbox(Mutex::new(Some(jobs)))
+    }
+
+    /// Waits for the next request; `None` once no more will come. What is sent later is refused then.
+    pub fn next(&self) -> Option<Queued> {
+        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match jobs.as_ref()?.recv() {
+            Ok(Message::Request(request)) => Some(request),
+            Ok(Message::End) | Err(_) => {
+                *jobs = None;
+                None
+            }
+        }
+    }
 }
 
 /// State of a server.
@@ -51,10 +72,11 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn new(options: Options, jobs: mpsc::Sender<Message>) -> Shared {
+        let slots = options.slots.get();
         Shared {
-            places: Arc::new(Semaphore::new(options.queue.saturating_add(1).min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(options.places())),
             options,
-            metrics: Metrics::new(),
+            metrics: Metrics::new(slots),
             defaults: OnceLock::new(),
             vocabulary: OnceLock::new(),
             jobs,
@@ -108,7 +130,7 @@ impl Shared {
 
     /// Number of requests that wait or are answered.
     pub fn places_taken(&self) -> usize {
-        self.options.queue.saturating_add(1).saturating_sub(self.places.available_permits())
+        self.options.places().saturating_sub(self.places.available_permits())
     }
 
     fn full(&self) -> ApiError {

@@ -28,7 +28,7 @@ pub fn shard(text: &str) -> Result<Shard, String> {
 
 /// Reader of the requests, without blank lines and those of other shards.
 pub struct Lines {
-    reader: Box<dyn BufRead>,
+    reader: Box<dyn BufRead + Send>,
     name: String,
     shard: Shard,
     /// Number of requests read, those of other shards included.
@@ -41,12 +41,22 @@ impl Lines {
     /// # Errors
     /// A file that cannot be read.
     pub fn open(path: &Path, shard: Option<Shard>) -> anyhow::Result<Lines> {
-        let reader: Box<dyn BufRead> = match path.as_os_str() == "-" {
+        let reader: Box<dyn BufRead + Send> = match path.as_os_str() == "-" {
             true => Box::new(BufReader::new(io::stdin())),
             false => Box::new(BufReader::new(files::open_input(path).map_err(|e| ReadError::new(path, e))?)),
         };
         let name = if path.as_os_str() == "-" { "stdin".to_owned() } else { path.display().to_string() };
         Ok(Lines { reader, name, shard: shard.unwrap_or(Shard { index: 0, of: 1 }), read: 0 })
+    }
+
+    /// Number of requests read, those of other shards included.
+    pub fn read(&self) -> usize {
+        self.read
+    }
+
+    /// Name of the input.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The next request.

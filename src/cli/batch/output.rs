@@ -61,7 +61,8 @@ impl Output {
                 return Err(CliError::with_kind(
                     Kind::Data,
                     format!(
-                        "{}: line {} has the id {id}, and that request another; these are not the answers of this input",
+                        "{}: line {} has the id {id}, and that request another; these are not the answers of this input, or \
+                         they were written with --unordered, which is to be given then",
                         path.display(),
                         index + 1
                     ),
@@ -69,6 +70,14 @@ impl Output {
             }
         }
         Ok(answered.len())
+    }
+
+    /// The ids of the answers that the file has.
+    pub fn answered(&mut self) -> Vec<Value> {
+        match self {
+            Output::Stdout => Vec::new(),
+            Output::File { answered, .. } => std::mem::take(answered),
+        }
     }
 
     /// Writes a line.
