@@ -8,6 +8,7 @@ use edgecall::convert::FileType;
 use serde_json::{Value, json};
 use std::{
     fs,
+    io::{BufRead, BufReader, Write},
     path::Path,
     process::{Output, Stdio},
 };
@@ -142,4 +143,101 @@ fn shards_have_all_answers_together_and_the_first_failure_may_end_a_run() {
     fs::write(folder.path().join("in.jsonl"), text).unwrap();
     let output = batch(folder.path(), &["in.jsonl", "--fail-fast"]);
     assert_eq!((output.status.code(), lines(&output.stdout).len()), (Some(65), 1));
+}
+
+#[test]
+fn several_lines_at_the_same_time_are_answered_as_one_by_one_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    prompts(folder.path());
+    let arguments = [&["in.jsonl"], &TASK[..]].concat();
+    let expected = timeless(lines(&batch(folder.path(), &arguments).stdout));
+    for slots in ["2", "4"] {
+        let output = batch(folder.path(), &[&arguments[..], &["--parallel", slots]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(timeless(lines(&output.stdout)), expected);
+        let output = batch(folder.path(), &[&arguments[..], &["--parallel", slots, "--unordered"]].concat());
+        let mut answers = timeless(lines(&output.stdout));
+        answers.sort_by_key(|answer| answer["id"].as_u64());
+        assert_eq!(answers, expected);
+    }
+    // A long answer comes first, and the short ones behind it do not wait for it in vain.
+    let text = fs::read_to_string(folder.path().join("in.jsonl")).unwrap();
+    let slow = json!({"id": "slow", "prompt": "x", "tool_choice": "none", "max_tokens": 300});
+    fs::write(folder.path().join("in.jsonl"), format!("{slow}\n{text}")).unwrap();
+    let output = batch(folder.path(), &[&arguments[..], &["--parallel", "2"]].concat());
+    let answers = timeless(lines(&output.stdout));
+    assert_eq!((&answers[0]["id"], &answers[1..]), (&json!("slow"), &expected[..]));
+}
+
+#[test]
+fn answers_in_any_order_are_gone_on_with_by_their_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.jsonl");
+    prompts(folder.path());
+    let whole = batch(folder.path(), &[&["in.jsonl"], &TASK[..]].concat());
+    let expected = timeless(lines(&whole.stdout));
+    let text = String::from_utf8(whole.stdout).unwrap();
+    let line = |nth: usize| text.lines().nth(nth).unwrap();
+    // The third and the first, and a half of the last.
+    fs::write(&out, format!("{}\n{}\n{}", line(2), line(0), &line(3)[..20])).unwrap();
+    let arguments = [&["in.jsonl", "-o", "out.jsonl", "--resume", "--parallel", "2"], &TASK[..]].concat();
+    let in_order = batch(folder.path(), &arguments);
+    let stderr = String::from_utf8_lossy(&in_order.stderr);
+    assert!(in_order.status.code() == Some(65) && stderr.contains("--unordered"), "{stderr}");
+    let arguments = [&arguments[..], &["--unordered"]].concat();
+    for (answered, before) in [(2, 2), (0, 4)] {
+        let resumed = batch(folder.path(), &arguments);
+        let stderr = String::from_utf8_lossy(&resumed.stderr);
+        let counts = format!("{answered} answered, 0 failed, {before} before");
+        assert!(resumed.status.success() && stderr.contains(&counts), "{stderr}");
+        let mut answers = timeless(lines(&fs::read(&out).unwrap()));
+        assert_eq!((&answers[0]["id"], &answers[1]["id"]), (&json!(2), &json!(0)));
+        answers.sort_by_key(|answer| answer["id"].as_u64());
+        assert_eq!(answers, expected);
+    }
+    for (twice, problem) in [("{\"prompt\": \"x\"}", "no id"), ("{\"id\": 1, \"prompt\": \"x\"}", "earlier")] {
+        let requests = format!("{{\"id\": 1, \"prompt\": \"x\", \"max_tokens\": 2}}\n{twice}\n");
+        fs::write(folder.path().join("in.jsonl"), requests).unwrap();
+        let output = batch(folder.path(), &["in.jsonl", "--unordered", "--parallel", "2"]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(65) && stderr.contains(problem), "{stderr}");
+        assert!(stderr.contains("request 2"), "{stderr}");
+    }
+}
+
+#[test]
+fn the_first_failure_ends_a_run_of_several_at_the_same_time() {
+    let folder = tempfile::tempdir().unwrap();
+    prompts(folder.path());
+    let good: String = (0..40).map(|id| format!("{}\n", json!({"id": id, "prompt": TEXTS[0]}))).collect();
+    fs::write(folder.path().join("in.jsonl"), format!("{{\"id\": \"bad\", \"prompt\": 3}}\n{good}")).unwrap();
+    let arguments = [&["in.jsonl", "--fail-fast", "--parallel", "3"], &TASK[..]].concat();
+    let output = batch(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(65), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(lines(&output.stdout).len(), 1);
+}
+
+#[test]
+fn a_program_that_waits_for_an_answer_before_it_asks_again_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    prompts(folder.path());
+    let mut child = program::edgecall()
+        .args(["batch", "--threads", "1", "--no-cache", "--parallel", "2", "-m"])
+        .arg(pocket::pocket(FileType::Q8_0))
+        .args(TASK)
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut requests, mut answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    for (id, text) in TEXTS.iter().enumerate() {
+        writeln!(requests, "{}", json!({"id": id, "prompt": text})).unwrap();
+        let mut line = String::new();
+        answers.read_line(&mut line).unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(answer["id"], id);
+    }
+    drop(requests);
+    assert!(child.wait().unwrap().success());
 }

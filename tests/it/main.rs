@@ -170,9 +170,15 @@ mod serve;
 /// Clients of a server that break off, stall or flood harm nobody else.
 #[cfg(feature = "engine")]
 mod serve_faults;
+/// Several requests at the same time are answered as if each were alone.
+#[cfg(feature = "engine")]
+mod serve_slots;
 /// No model file ends the command by a signal.
 #[cfg(feature = "engine")]
 mod signals;
+/// Sequences that share a context are decoded together, and each has its own logits.
+#[cfg(feature = "engine")]
+mod slots;
 /// The rules behind each `tokenizer.*` key hold on a small vocabulary.
 mod tokenizer_keys;
 /// The token check passes equal tokenizers and names the text on which others differ.

@@ -25,7 +25,7 @@ use std::{
 const N_PROMPT: usize = 462;
 
 /// The checkpoint at `source` as a file in F16.
-fn converted(source: &Path, pre: Option<&str>, folder: &Path) -> PathBuf {
+pub fn converted(source: &Path, pre: Option<&str>, folder: &Path) -> PathBuf {
     let checkpoint = Checkpoint::open(source).unwrap();
     let recipe = Recipe { file_types: vec![FileType::F16], pre: pre.map(str::to_owned), ..Recipe::default() };
     let plan = Plan::new(&checkpoint, recipe).unwrap();
