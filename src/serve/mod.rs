@@ -10,6 +10,7 @@
 //! ```
 
 mod chat;
+mod chat_stream;
 pub mod client;
 mod completion;
 mod connection;
@@ -24,6 +25,7 @@ mod reply;
 mod routes;
 mod shared;
 mod sse;
+mod text_stream;
 mod ticket;
 
 pub use engine::Engine;
