@@ -36,9 +36,10 @@ mod slot;
 mod stop;
 mod text_tools;
 mod timings;
+mod tokens;
 mod tool_format;
 
-pub use body::RequestFields;
+pub use body::{RequestFields, top_logprobs};
 pub use completion::{Continuation, continuation};
 pub use constraint::constraint;
 pub use content::RenderedPrompt;
@@ -56,6 +57,7 @@ pub use settings::{Draft, Settings, Think};
 pub use slot::Slot;
 pub use stop::{MOST_STOPS, StopStrings};
 pub use timings::Timings;
+pub use tokens::{AnswerToken, chat_logprobs, sources, text_logprobs};
 pub use tool_format::ToolFormat;
 
 use observer::TextReader;

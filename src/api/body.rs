@@ -8,7 +8,9 @@ use crate::{
 use serde_json::{Map, Value};
 
 /// Fields that are read here, beside those of [`RequestFields`].
-const OURS: [&str; 3] = ["model", "stream", "stream_options"];
+const OURS: [&str; 4] = ["model", "stream", "stream_options", DETAILS];
+/// Field that asks for [`ChatBody::details`]; no other API has it.
+const DETAILS: &str = "edgecall_details";
 
 /// Form of the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,9 @@ pub struct ChatBody {
     pub fields: RequestFields,
     /// Form of the reply.
     pub streaming: Streaming,
+    /// True if the answer is to say where its tokens came from, how each keyword of the schemas is handled, and what took
+    /// how long.
+    pub details: bool,
 }
 
 impl ChatBody {
@@ -51,6 +56,10 @@ impl ChatBody {
             return Err(too_many("tools", tools.len(), MAX_TOOLS));
         }
         let streaming = streaming(&mut body.fields)?;
+        let details = flag(DETAILS, body.fields.shift_remove(DETAILS))?;
+        if details && streaming != Streaming::No {
+            return Err(ApiError::field(DETAILS, "cannot be had of a stream; leave out one of both"));
+        }
         if let Some(model) = body.fields.shift_remove("model").filter(|model| !model.is_string()) {
             return Err(ApiError::field("model", format!("is {model}; a name is expected")));
         }
@@ -58,7 +67,7 @@ impl ChatBody {
         for warning in &fields.warnings {
             tracing::debug!(warning);
         }
-        Ok(ChatBody { conversation: body.conversation, fields, streaming })
+        Ok(ChatBody { conversation: body.conversation, fields, streaming, details })
     }
 }
 
@@ -66,13 +75,17 @@ fn too_many(field: &str, count: usize, most: usize) -> ApiError {
     ApiError::field(field, format!("has {count} entries; up to {most} are accepted"))
 }
 
-/// Takes `stream` and `stream_options` out of `fields`.
-fn streaming(fields: &mut Map<String, Value>) -> Result<Streaming> {
-    let flag = |name: &str, value: Option<Value>| match value {
+/// A value that is true or false; false if it is missing.
+fn flag(name: &str, value: Option<Value>) -> Result<bool> {
+    match value {
         None | Some(Value::Null) => Ok(false),
         Some(Value::Bool(flag)) => Ok(flag),
         Some(other) => Err(ApiError::field(name, format!("is {other}; true or false is expected"))),
-    };
+    }
+}
+
+/// Takes `stream` and `stream_options` out of `fields`.
+pub(super) fn streaming(fields: &mut Map<String, Value>) -> Result<Streaming> {
     let stream = flag("stream", fields.shift_remove("stream"))?;
     let include_usage = match fields.shift_remove("stream_options") {
         None => false,
@@ -117,6 +130,12 @@ mod tests {
             (json!({"frequency_penalty": 0.5}), "frequency_penalty"),
             (json!({"max_tokens": "many"}), "max_tokens"),
             (json!({"temperatur": 1}), "temperatur"),
+            (json!({"top_logprobs": 3}), "top_logprobs"),
+            (json!({"logprobs": false, "top_logprobs": 3}), "top_logprobs"),
+            (json!({"logprobs": true, "top_logprobs": 21}), "top_logprobs"),
+            (json!({"logprobs": 3}), "logprobs"),
+            (json!({"edgecall_details": 1}), "edgecall_details"),
+            (json!({"edgecall_details": true, "stream": true}), "edgecall_details"),
         ] {
             let error = read(fields).unwrap_err();
             assert_eq!((error.status, error.param.as_deref()), (400, Some(name)), "{error}");

@@ -1,7 +1,10 @@
 //! Chunks of a streamed answer: `chat.completion.chunk` objects.
 
 use crate::{
-    call::openai::{ChatCompletion, call_id},
+    call::{
+        AnswerToken, chat_logprobs,
+        openai::{ChatCompletion, call_id},
+    },
     json,
 };
 use serde_json::{Value, json};
@@ -26,9 +29,14 @@ impl Chunks {
         self.chunk(&json!({"role": "assistant", "content": ""}), Value::Null)
     }
 
-    /// A chunk with a piece of the text.
-    pub fn text(&self, text: &str) -> String {
-        self.chunk(&json!({"content": text}), Value::Null)
+    /// A chunk with a piece of the text, and the log probabilities of `tokens` if they have some.
+    pub fn text(&self, text: &str, tokens: &[AnswerToken]) -> String {
+        self.chunk_with(&json!({"content": text}), &chat_logprobs(tokens), Value::Null)
+    }
+
+    /// A chunk with the log probabilities of `tokens` alone.
+    pub fn tokens(&self, tokens: &[AnswerToken]) -> String {
+        self.chunk_with(&json!({}), &chat_logprobs(tokens), Value::Null)
     }
 
     /// A chunk with the reasoning.
@@ -62,7 +70,12 @@ impl Chunks {
     }
 
     fn chunk(&self, delta: &Value, finish_reason: Value) -> String {
-        let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason});
+        self.chunk_with(delta, &Value::Null, finish_reason)
+    }
+
+    fn chunk_with(&self, delta: &Value, logprobs: &Value, finish_reason: Value) -> String {
+        let choice =
+            json!({"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason});
         let mut chunk = self.object(json!([choice]));
         if self.include_usage {
             chunk["usage"] = Value::Null;

@@ -1,10 +1,14 @@
 //! Requests of the older API that continue a text: `POST /v1/completions`.
 
-use super::{ApiError, Defaults, Result, request::settings};
+use super::{
+    ApiError, Defaults, Result, Streaming, body::streaming, request::settings, text_chunk::finish_reason,
+};
 use crate::{
-    call::{self, Continuation, End, RequestFields, Settings, StopStrings, openai::Usage},
+    call::{
+        self, Continuation, RequestFields, Settings, StopStrings, openai::Usage, text_logprobs, top_logprobs,
+    },
     json,
-    runtime::Vocabulary,
+    runtime::{TokenDetail, Vocabulary},
 };
 use serde_json::{Map, Value, json};
 
@@ -17,6 +21,8 @@ pub struct CompletionRequest {
     pub settings: Settings,
     /// Strings that end the text before them.
     pub stop: StopStrings,
+    /// Form of the reply.
+    pub streaming: Streaming,
 }
 
 /// A prompt that is not rendered.
@@ -35,27 +41,25 @@ impl CompletionRequest {
     /// A body that is no JSON object or has no prompt, and fields that cannot be held.
     pub fn read(bytes: &[u8], defaults: &Defaults) -> Result<CompletionRequest> {
         let text = json::text(bytes).map_err(|error| ApiError::invalid(format!("the body is {error}")))?;
-        let body = match json::input::parse(text) {
+        let mut body = match json::input::parse(text) {
             Ok(Value::Object(body)) => body,
             Ok(_) => return Err(ApiError::invalid("the body is no JSON object")),
             Err(error) => return Err(ApiError::invalid(format!("the body is not valid JSON: {error}"))),
         };
+        body.retain(|_, value| !value.is_null());
+        let streaming = streaming(&mut body)?;
         let (mut known, mut unknown) = (Map::new(), Vec::new());
-        let (mut prompt, names) = (None, RequestFields::names());
+        let (mut prompt, mut logprobs, names) = (None, None, RequestFields::names());
         for (name, value) in body {
             match name.as_str() {
-                _ if value.is_null() => {}
                 "prompt" => prompt = Some(read_prompt(value)?),
-                "stream" if value != false => {
-                    return Err(ApiError::field("stream", "is offered for chat completions only"));
-                }
                 "skip_special_tokens" if value != false => {
                     return Err(ApiError::field(
                         "skip_special_tokens",
                         "must be false: they are part of the text",
                     ));
                 }
-                "logprobs" => return Err(ApiError::field("logprobs", "cannot be held here; leave it out")),
+                "logprobs" => logprobs = Some(top_logprobs("logprobs", &value)?),
                 name if names.contains(&name) => drop(known.insert(name.to_owned(), value)),
                 _ => unknown.push(name),
             }
@@ -66,8 +70,9 @@ impl CompletionRequest {
             let problem = "cannot be held for a prompt that is not rendered; ask for a chat completion";
             return Err(ApiError::field("response_format", problem));
         }
-        let settings = settings(&fields, defaults.settings.clone());
-        Ok(CompletionRequest { prompt, settings, stop: fields.stop.unwrap_or_default() })
+        let mut settings = settings(&fields, defaults.settings.clone());
+        settings.detail = logprobs.map_or(settings.detail, TokenDetail::Logprobs);
+        Ok(CompletionRequest { prompt, settings, stop: fields.stop.unwrap_or_default(), streaming })
     }
 
     /// The tokens of the prompt.
@@ -108,10 +113,12 @@ fn read_prompt(value: Value) -> Result<TextPrompt> {
 
 /// The object of an answer: a `text_completion`.
 pub fn text_completion(answer: &Continuation, id: &str, created: u64, model: &str) -> Value {
-    let finish_reason = if answer.end == End::Complete { "stop" } else { "length" };
+    let finish_reason = finish_reason(answer.end);
     json!({
         "id": format!("cmpl-{id}"), "object": "text_completion", "created": created, "model": model,
-        "choices": [{"text": answer.text, "index": 0, "logprobs": null, "finish_reason": finish_reason}],
+        "choices": [{
+            "text": answer.text, "index": 0, "logprobs": text_logprobs(&answer.tokens, 0), "finish_reason": finish_reason,
+        }],
         "usage": Usage::new(&answer.timings),
     })
 }
@@ -144,8 +151,10 @@ mod tests {
             "spaces_between_special_tokens": false, "preserved_tokens": ["<tool_call>"]});
         assert_eq!(read(bench).unwrap().settings.max_tokens, 9);
         for (field, value) in [
-            ("stream", json!(true)),
-            ("logprobs", json!(1)),
+            ("stream", json!("yes")),
+            ("logprobs", json!(true)),
+            ("logprobs", json!(21)),
+            ("top_logprobs", json!(1)),
             ("echo", json!(true)),
             ("suffix", json!("x")),
             ("skip_special_tokens", json!(true)),

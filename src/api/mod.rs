@@ -11,15 +11,19 @@ mod body;
 mod chunk;
 mod completion;
 mod defaults;
+mod details;
 mod error;
 mod request;
+mod text_chunk;
 
 pub use body::{ChatBody, Streaming};
 pub use chunk::Chunks;
 pub use completion::{CompletionRequest, TextPrompt, text_completion};
 pub use defaults::Defaults;
+pub use details::details;
 pub use error::{ApiError, Result};
 pub use request::ChatRequest;
+pub use text_chunk::TextChunks;
 
 /// Most messages of a request.
 pub const MAX_MESSAGES: usize = 1 << 14;

@@ -4,8 +4,13 @@ use super::{ApiError, ChatBody, Defaults, MAX_SCHEMA_BYTES, MAX_TOOLS, Result};
 use crate::{
     call::{self, Choice, PromptTemplate, Request, RequestFields, Settings, StopStrings},
     chat::{Conversation, Role},
+    runtime::TokenDetail,
     schema::KeyOrder,
-    tools::{ToolSet, answer_schema, arguments::AnswerSchema},
+    tools::{
+        ToolSet, answer_schema,
+        arguments::AnswerSchema,
+        explain::{self, Explanation},
+    },
 };
 use serde_json::Value;
 use std::{num::NonZeroUsize, sync::Arc};
@@ -21,6 +26,8 @@ pub struct ChatRequest {
     schema: Option<AnswerSchema>,
     key_order: KeyOrder,
     stop: StopStrings,
+    /// True if the answer is to have [details](ChatBody::details).
+    pub details: bool,
     /// Sampling, token budget, context.
     pub settings: Settings,
     /// Template and template arguments.
@@ -41,7 +48,7 @@ impl ChatRequest {
     /// # Errors
     /// Tools, schemas and choices that cannot be used.
     pub fn new(body: ChatBody, defaults: &Defaults) -> Result<ChatRequest> {
-        let ChatBody { mut conversation, fields, .. } = body;
+        let ChatBody { mut conversation, fields, details, .. } = body;
         let calling = calling(conversation.tools.take(), &fields, defaults)?;
         let schema = schema(&fields, &calling)?;
         let schema = schema.map(|schema| AnswerSchema::new(&schema, defaults.key_order)).transpose()?;
@@ -53,7 +60,12 @@ impl ChatRequest {
         // Cut before one of them, a call or JSON would not be whole.
         let is_text = matches!(choice, Choice::None | Choice::Auto) && schema.is_none();
         let stop = fields.stop.clone().filter(|_| is_text).unwrap_or_default();
+        let mut settings = settings(&fields, defaults.settings.clone());
+        if details && settings.detail == TokenDetail::None {
+            settings.detail = TokenDetail::Source;
+        }
         Ok(ChatRequest {
+            details,
             conversation: with_system(conversation, &fields, defaults)?,
             tools,
             choice,
@@ -62,7 +74,7 @@ impl ChatRequest {
             schema,
             key_order: defaults.key_order,
             stop,
-            settings: settings(&fields, defaults.settings.clone()),
+            settings,
             template: template(&fields, &defaults.template),
         })
     }
@@ -77,6 +89,14 @@ impl ChatRequest {
             allowed: self.allowed.clone(),
             stop: self.stop.clone(),
             ..Request::new(&self.conversation, self.tools.as_deref())
+        }
+    }
+
+    /// The treatment of each keyword of the tools, or of the answer's schema.
+    pub fn explanation(&self) -> Option<Explanation> {
+        match (&self.tools, &self.schema) {
+            (Some(tools), _) if self.choice != Choice::None => Some(explain::explain(tools, self.key_order)),
+            (_, schema) => schema.as_ref().map(explain::explain_compiled),
         }
     }
 
@@ -208,6 +228,7 @@ pub(super) fn settings(fields: &RequestFields, defaults: Settings) -> Settings {
     sampling.seed = fields.seed.unwrap_or(sampling.seed);
     settings.max_tokens = fields.max_tokens.map_or(settings.max_tokens, NonZeroUsize::get);
     settings.think = fields.think.unwrap_or(settings.think);
+    settings.detail = fields.logprobs.map_or(settings.detail, TokenDetail::Logprobs);
     settings
 }
 

@@ -1,15 +1,20 @@
 //! The fields of a request body beside its messages and tools: held, ignored, or refused by name.
 
-use super::{Choice, Error, Result, StopStrings, Think};
+mod values;
+
+pub use values::top_logprobs;
+
+use super::{Choice, Result, StopStrings, Think};
 use crate::json::{near::nearest, type_name};
 use serde_json::{Map, Value, json};
 use std::num::NonZeroUsize;
+use values::{count, flag, number, wrong};
 
 /// Most calls of a turn for which `parallel_tool_calls` is true.
 const MOST_CALLS: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 
 /// Fields that are held.
-const HELD: [&str; 21] = [
+const HELD: [&str; 23] = [
     "tool_choice",
     "parallel_tool_calls",
     "response_format",
@@ -30,10 +35,12 @@ const HELD: [&str; 21] = [
     "guided_json",
     "stop",
     "stop_sequences",
+    "logprobs",
+    "top_logprobs",
     "n",
 ];
 /// Fields that could change the answer, with the value that does not; none but that is accepted.
-const NEUTRAL: [(&str, &[&str]); 32] = [
+const NEUTRAL: [(&str, &[&str]); 30] = [
     ("frequency_penalty", &["0", "0.0"]),
     ("presence_penalty", &["0", "0.0"]),
     ("repetition_penalty", &["1", "1.0"]),
@@ -43,8 +50,6 @@ const NEUTRAL: [(&str, &[&str]); 32] = [
     ("best_of", &["1"]),
     ("num_beams", &["1"]),
     ("min_tokens", &["0"]),
-    ("logprobs", &["false"]),
-    ("top_logprobs", &["0"]),
     ("logit_bias", &["{}"]),
     ("stop_token_ids", &["[]"]),
     ("ignore_eos", &["false"]),
@@ -117,6 +122,9 @@ pub struct RequestFields {
     pub seed: Option<u64>,
     /// `stop`, or Anthropic's `stop_sequences`.
     pub stop: Option<StopStrings>,
+    /// `logprobs`: log probabilities of the answer's tokens, and of this many of the likeliest in the place of each
+    /// (`top_logprobs`).
+    pub logprobs: Option<usize>,
     /// Reasoning, by `enable_thinking` or `reasoning_effort`.
     pub think: Option<Think>,
     /// Arguments of the chat template: `chat_template_kwargs`.
@@ -138,7 +146,7 @@ impl RequestFields {
     /// Reads `fields`, none of which is null; `unknown` are names of others.
     ///
     /// # Errors
-    /// [`Error::Field`] for a field that has an invalid value or cannot be held, and for a misspelt one.
+    /// [`Error::Field`](super::Error::Field) for a field that has an invalid value or cannot be held, and for a misspelt one.
     pub fn read(fields: &Map<String, Value>, unknown: &[String]) -> Result<RequestFields> {
         let mut read = RequestFields::default();
         for (name, value) in fields {
@@ -154,6 +162,13 @@ impl RequestFields {
         }
         if let Some(value) = fields.get("tool_choice") {
             (read.choice, read.allowed) = choice("tool_choice", value)?;
+        }
+        if let Some(value) = fields.get("top_logprobs") {
+            let most = top_logprobs("top_logprobs", value)?;
+            read.logprobs = read.logprobs.map(|_| most);
+            if read.logprobs.is_none() && most > 0 {
+                return Err(wrong("top_logprobs", "stands without `logprobs`; set that to true"));
+            }
         }
         let others: Vec<&String> = unknown.iter().filter(|name| !IGNORED.contains(&name.as_str())).collect();
         for name in &others {
@@ -207,6 +222,9 @@ impl RequestFields {
                 }
                 _ => return Err(wrong(name, format!("is {value}, which is not known here"))),
             },
+            "logprobs" => self.logprobs = flag(name, value)?.then_some(0),
+            // With `logprobs`, which may come behind it.
+            "top_logprobs" => {}
             "n" if *value == json!(1) => {}
             "n" => return Err(wrong(name, format!("is {value}; one answer is made, so leave it out"))),
             "stop" | "stop_sequences" => self.stop = Some(stop(name, value)?),
@@ -225,33 +243,8 @@ impl RequestFields {
     }
 }
 
-fn wrong(field: &str, problem: impl Into<String>) -> Error {
-    Error::Field { field: field.to_owned(), problem: problem.into() }
-}
-
 fn thinking(on: bool) -> Think {
     if on { Think::On } else { Think::Off }
-}
-
-fn flag(field: &str, value: &Value) -> Result<bool> {
-    value.as_bool().ok_or_else(|| wrong(field, format!("is {}, not a boolean", type_name(value))))
-}
-
-fn count(field: &str, value: &Value) -> Result<NonZeroUsize> {
-    let number = value.as_u64().and_then(|number| usize::try_from(number).ok()).and_then(NonZeroUsize::new);
-    number.ok_or_else(|| wrong(field, format!("is {}; a whole number from 1 is expected", shown(value))))
-}
-
-fn number(field: &str, value: &Value, most: f64) -> Result<f32> {
-    match value.as_f64() {
-        Some(number) if (0.0..=most).contains(&number) => Ok(number as f32),
-        _ => Err(wrong(field, format!("is {}; a number from 0 to {most} is expected", shown(value)))),
-    }
-}
-
-/// A number as it is written, of other values the type.
-fn shown(value: &Value) -> String {
-    if value.is_number() { value.to_string() } else { type_name(value).to_owned() }
 }
 
 /// The stop strings of `value`: a string, or a list of them.

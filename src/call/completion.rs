@@ -1,20 +1,24 @@
 //! A text that goes on from a prompt as it stands: without a template, tools and a grammar.
 
 use super::{
-    End, Observer, Result, Settings, Slot, StopStrings, Timings, generate::prefill,
+    End, Observer, Result, Settings, Slot, StopStrings, Timings,
+    generate::prefill,
     response_format::whole_characters,
+    tokens::{AnswerToken, TokenFeed},
 };
 use crate::{
     cache::Cache,
-    runtime::{self, Finish, Limits, Sampler, generate},
+    runtime::{self, Finish, Limits, Sampler, TokenDetail, Traced, generate},
 };
-use std::ops::ControlFlow;
+use std::{cell::RefCell, ops::ControlFlow};
 
 /// The continuation of a prompt.
 #[derive(Clone, Debug)]
 pub struct Continuation {
     /// The text, special tokens included, up to a stop string or the end of the turn.
     pub text: String,
+    /// The tokens of the text, if the settings ask for them.
+    pub tokens: Vec<AnswerToken>,
     /// Complete, or cut off.
     pub end: End,
     /// Durations and token counts.
@@ -51,6 +55,9 @@ fn continued(
     let vocabulary = slot.model().vocabulary();
     let (prefix, _) = slot.prefix(prompt, settings, &mut || true)?;
     let mut sampler = Sampler::new(settings.sampling);
+    let trace = RefCell::default();
+    let mut feed = TokenFeed::new(&trace, vocabulary, 0);
+    let wants_logprobs = matches!(settings.detail, TokenDetail::Logprobs(_));
     let (mut written, mut shown, mut searched, mut stopped) = (Vec::new(), 0, 0, None);
     let stops_before = |token| {
         if observer.is_cancelled() {
@@ -64,16 +71,23 @@ fn continued(
         }
         let fresh = stop.settled(text).get(shown..).unwrap_or_default();
         shown += fresh.len();
-        !fresh.is_empty() && observer.text(fresh) == ControlFlow::Break(())
+        if fresh.is_empty() {
+            return false;
+        }
+        if wants_logprobs {
+            observer.tokens(feed.up_to(shown));
+        }
+        observer.text(fresh) == ControlFlow::Break(())
     };
     let limits = Limits { tokens: settings.max_tokens, repetition: false };
-    let session = prefix.session();
-    let completion = generate::free(session, vocabulary, &mut sampler, limits, None, stops_before)?;
+    let mut traced = Traced::new(prefix.session(), settings.detail, &trace);
+    let completion = generate::free(&mut traced, vocabulary, &mut sampler, limits, None, stops_before)?;
     if observer.is_cancelled() {
         return Err(runtime::Error::Cancelled.into());
     }
     timings.add(&completion);
     written.truncate(stopped.unwrap_or(written.len()));
     let end = if completion.finish == Finish::Stop { End::Complete } else { End::CutOff };
-    Ok(Continuation { text: String::from_utf8_lossy(&written).into_owned(), end, timings })
+    let tokens = TokenFeed::new(&trace, vocabulary, 0).up_to(written.len());
+    Ok(Continuation { tokens, text: String::from_utf8_lossy(&written).into_owned(), end, timings })
 }

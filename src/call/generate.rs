@@ -6,12 +6,17 @@ use super::{
     prompt::Prompt,
     reasoning::{self, Reasoning},
     response_format::ResponseFormat,
+    tokens::{TokenFeed, end_in},
 };
 use crate::{
     cache::Cache,
-    runtime::{self, Completion, DecodeMode, Drafter, Finish, Limits, PrefixCache, Sampler, generate},
+    runtime::{
+        self, Completion, DecodeMode, Drafter, Finish, Limits, PrefixCache, Sampler, TokenDetail, Traced,
+        TracedToken, generate,
+    },
 };
 use std::{
+    cell::RefCell,
     ops::ControlFlow,
     time::{Duration, Instant},
 };
@@ -28,6 +33,8 @@ pub(super) struct Generated<'c> {
     pub reasoning: Option<Reasoning>,
     /// The answer.
     pub completion: Completion,
+    /// Its tokens, as far as the settings ask for them.
+    pub trace: RefCell<Vec<TracedToken>>,
     /// True if the grammar accepts the answer as complete.
     pub may_end: bool,
     /// Durations and token counts.
@@ -86,11 +93,20 @@ pub(super) fn generate<'c>(
     let history = DraftHistory::open(call, session);
     let words = || format.words(model.vocabulary(), &prompt.text);
     let mut drafter = history.drafter(call, &text_so_far, words)?;
+    let trace = RefCell::default();
+    let mut feed = TokenFeed::new(&trace, model.vocabulary(), format.prefix_length());
+    let wants_logprobs = matches!(settings.detail, TokenDetail::Logprobs(_));
     let mut shown = 0;
-    let mut show = |observer: &mut dyn Observer, text: &str| {
+    let mut show = |observer: &mut dyn Observer, written: &[u8], text: &str| {
         let fresh = text.get(shown..).unwrap_or("");
         shown += fresh.len();
-        if fresh.is_empty() { ControlFlow::Continue(()) } else { observer.text(fresh) }
+        if fresh.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        if wants_logprobs {
+            observer.tokens(feed.up_to(end_in(text, written)));
+        }
+        observer.text(fresh)
     };
     let shows_calls = observer.wants_calls() && format.is_settled(request.key_order);
     let (mut searched, mut stopped) = (0, None);
@@ -102,38 +118,40 @@ pub(super) fn generate<'c>(
             observer.calls(&format.partial_calls(written));
         }
         if request.stop.is_empty() {
-            return show(observer, format.readable(written));
+            return show(observer, written, format.readable(written));
         }
         stopped = request.stop.find(format.free_text(written), &mut searched);
         match stopped {
             Some(_) => ControlFlow::Break(()),
-            None => show(observer, request.stop.settled(format.readable(written))),
+            None => show(observer, written, request.stop.settled(format.readable(written))),
         }
     };
     let mode = match &mut drafter {
-        _ if settings.exact => DecodeMode::Exact,
+        _ if settings.exact || wants_logprobs => DecodeMode::Exact,
         None => DecodeMode::Forced,
         Some(drafter) => DecodeMode::Drafted(drafter),
     };
     let limits = limits(settings, &timings);
-    let completion = generate::constrained(session, &mut constraint, &mut sampler, limits, mode, follow);
+    let mut traced = Traced::new(session, settings.detail, &trace);
+    let completion = generate::constrained(&mut traced, &mut constraint, &mut sampler, limits, mode, follow);
     let mut completion = completion.map_err(|error| failed(error, &format, timings))?;
     if completion.finish == Finish::Dismissed && observer.is_cancelled() {
         return Err(runtime::Error::Cancelled.into());
     }
+    traced.finish(&completion.tokens)?;
     if let Some(length) = stopped {
         completion.text = format.stopped(&completion.text, length);
         completion.finish = Finish::Stop;
     }
     // What might have become a stop string.
-    if completion.finish != Finish::Dismissed && show(observer, format.readable(&completion.text)).is_break()
-    {
+    let text = &completion.text;
+    if completion.finish != Finish::Dismissed && show(observer, text, format.readable(text)).is_break() {
         completion.finish = Finish::Dismissed;
     }
     timings.add(&completion);
     let may_end = is_cut_off(completion.finish) && constraint.may_end()?;
     drop(constraint);
-    Ok(Generated { format, reasoning, completion, may_end, timings, history, drafter })
+    Ok(Generated { format, reasoning, completion, trace, may_end, timings, history, drafter })
 }
 
 /// Evaluates the prompt in the slot's context, in its fixed pieces: the logits are the same bits with and without cached

@@ -1,6 +1,6 @@
 //! Observer of a call: receives text while it is generated, and may end the call.
 
-use super::Reader;
+use super::{AnswerToken, Reader};
 use std::ops::ControlFlow;
 
 /// The settled beginning of a call.
@@ -16,6 +16,12 @@ pub struct PartialCall {
 pub trait Observer {
     /// Receives text while it is generated, piece by piece; [`ControlFlow::Break`] ends the generation.
     fn text(&mut self, text: &str) -> ControlFlow<()>;
+
+    /// Receives the tokens of the text that comes next, if the settings ask for log probabilities: those that begin in it,
+    /// and those before that were not received.
+    fn tokens(&mut self, tokens: Vec<AnswerToken>) {
+        let _ = tokens;
+    }
 
     /// Receives the reasoning before the answer, whole.
     fn reasoning(&mut self, text: &str) {

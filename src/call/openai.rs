@@ -1,9 +1,9 @@
 //! An answer as a `chat.completion` object of OpenAI's API.
 
-use super::{Answer, Cut, End, Timings};
+use super::{Answer, Cut, End, Timings, chat_logprobs};
 use crate::tools::ToolCall;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ pub struct ChatCompletion {
     model: String,
     choices: [Choice; 1],
     usage: Usage,
-    /// Not OpenAI's: why there is no answer.
+    /// Not OpenAI's: why there is no answer, and details that the request asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    edgecall: Option<Value>,
+    edgecall: Option<Map<String, Value>>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 struct Choice {
     index: u32,
     message: Message,
-    logprobs: Option<()>,
+    logprobs: Value,
     finish_reason: &'static str,
 }
 
@@ -107,7 +107,10 @@ impl ChatCompletion {
             End::Complete => "stop",
         };
         let usage = Usage::new(&answer.timings);
-        ChatCompletion::with_message(&id, created, model.into(), (message, finish_reason), usage)
+        let mut completion =
+            ChatCompletion::with_message(&id, created, model.into(), (message, finish_reason), usage);
+        completion.choices[0].logprobs = chat_logprobs(&answer.tokens);
+        completion
     }
 
     /// Builds the object for an answer that was cut off before any of it could be used: no text and no call.
@@ -136,15 +139,19 @@ impl ChatCompletion {
             object: "chat.completion",
             created: created.as_secs(),
             model,
-            choices: [Choice { index: 0, message, logprobs: None, finish_reason }],
+            choices: [Choice { index: 0, message, logprobs: Value::Null, finish_reason }],
             usage,
             edgecall: None,
         }
     }
 
-    /// The object with `note` in its field `edgecall`.
-    pub fn with_note(self, note: Value) -> ChatCompletion {
-        ChatCompletion { edgecall: Some(note), ..self }
+    /// The object with the members of `note` in its field `edgecall`.
+    pub fn with_note(mut self, note: Map<String, Value>) -> ChatCompletion {
+        match &mut self.edgecall {
+            Some(notes) => notes.extend(note),
+            None => self.edgecall = Some(note),
+        }
+        self
     }
 
     /// OpenAI's `finish_reason`: `stop`, `tool_calls` or `length`.

@@ -4,6 +4,7 @@ use super::{
     Answer, Call, End, Error, Result,
     generate::{Generated, is_cut_off},
     prompt::Prompt,
+    tokens::TokenFeed,
 };
 use crate::{hash::hex, runtime::Finish};
 use sha2::{Digest, Sha256};
@@ -31,11 +32,14 @@ pub(super) fn read(call: &Call<'_>, prompt: &Prompt, generated: Generated<'_>) -
     }
     let id = id(prompt, &generated, settings.sampling.seed, &text);
     let timings = *timings;
+    let before = format.prefix_length();
+    let tokens = TokenFeed::new(&generated.trace, call.model.vocabulary(), before).up_to(text.len());
     Ok(Answer {
         id,
         content,
         calls,
         reasoning: generated.reasoning.map(|reasoning| reasoning.text),
+        tokens,
         end,
         timings,
     })

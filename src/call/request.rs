@@ -1,6 +1,6 @@
 //! A request to a model, and the answer.
 
-use super::{StopStrings, Timings};
+use super::{AnswerToken, StopStrings, Timings};
 use crate::{
     chat::Conversation,
     schema::KeyOrder,
@@ -99,6 +99,8 @@ pub struct Answer {
     /// Reasoning before the answer, without the marks around it; empty if reasoning was on and the model wrote
     /// none.
     pub reasoning: Option<String>,
+    /// The tokens of the answer behind the reasoning, those of calls included, if the settings ask for them.
+    pub tokens: Vec<AnswerToken>,
     /// Complete, or cut off.
     pub end: End,
     /// Durations and token counts.

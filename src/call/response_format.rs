@@ -68,6 +68,11 @@ impl<'r> ResponseFormat<'r> {
         self
     }
 
+    /// Number of bytes before the answer.
+    pub fn prefix_length(&self) -> usize {
+        self.prefix.len()
+    }
+
     /// True if the answer must be a call.
     pub fn is_call(&self) -> bool {
         matches!(self.kind, Kind::Calls { or_text: false, .. })

@@ -3,7 +3,7 @@
 use crate::{
     dialect::Wanted,
     runtime::{
-        self, Drafter, Sampling,
+        self, Drafter, Sampling, TokenDetail,
         draft::{BatchCost, DraftPolicy},
     },
 };
@@ -75,6 +75,8 @@ pub struct Settings {
     pub allow_repetition: bool,
     /// Draft length; ignored if `exact`.
     pub draft: Draft,
+    /// What is written down of each token of the answer.
+    pub detail: TokenDetail,
     /// Callback before each piece of the prompt and after the last one: tokens evaluated so far, and all of them.
     pub on_prefill: Option<fn(usize, usize)>,
     /// Callback for what is to be known of the tool-call format: a sentence.
@@ -93,6 +95,7 @@ impl Default for Settings {
             exact: false,
             allow_repetition: false,
             draft: Draft::Auto,
+            detail: TokenDetail::None,
             on_prefill: None,
             on_note: None,
         }

@@ -1,7 +1,7 @@
 //! The generation loop: sample a token, check it against the constraint, decode it, until the text is complete.
 
 use super::{
-    Constraint, Drafter, Error, Sampler, Session, Vocabulary,
+    Constraint, Drafter, Error, Sampler, Vocabulary,
     backtrack::{Backtracker, Choice},
     cpu,
     near_tie::ExactPart,
@@ -152,6 +152,7 @@ pub fn constrained(
         if constraint.is_end(token) {
             break Finish::Stop;
         }
+        sequence.chose(token);
         pending.push(token);
         if reader(constraint.written()).is_break() {
             break Finish::Dismissed;
@@ -243,9 +244,9 @@ fn decode(
 /// before a token that ends the turn or for which `stops_before` is true.
 ///
 /// # Errors
-/// Errors of [`Sampler::choose`] and [`Session::append`].
+/// Errors of [`Sampler::choose`] and [`Sequence::append`].
 pub fn free(
-    session: &mut Session<'_>,
+    sequence: &mut impl Sequence,
     vocabulary: &Vocabulary,
     sampler: &mut Sampler,
     limits: impl Into<Limits>,
@@ -267,17 +268,21 @@ pub fn free(
         if repetition && let Some(found) = Repetition::at_end(&tokens) {
             break Finish::Repetition(found);
         }
-        if session.n_past() >= session.n_ctx() {
+        if sequence.n_past() >= sequence.n_ctx() {
             break Finish::Context;
         }
-        let token = sampler.choose(session.logits())?;
+        let token = sampler.choose(sequence.logits())?;
         first_choice.get_or_insert_with(Instant::now);
-        if vocabulary.is_eog(token) || stops_before(token) {
+        if vocabulary.is_eog(token) {
+            break Finish::Stop;
+        }
+        sequence.chose(token);
+        if stops_before(token) {
             break Finish::Stop;
         }
         tokens.push(token);
         text.extend(vocabulary.piece(token));
-        session.append(&[token])?;
+        sequence.append(&[token])?;
     };
     let steps = Steps { decodes: tokens.len(), rows: tokens.len(), ..Steps::default() };
     let time = started.elapsed();

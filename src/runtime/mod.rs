@@ -25,6 +25,7 @@ mod session;
 mod special_texts;
 mod steps;
 mod token_env;
+mod trace;
 pub mod validator;
 mod vocabulary;
 
@@ -45,6 +46,7 @@ pub use sample::{Sampler, Sampling};
 pub use session::{N_BATCH, Options, Session};
 pub use special_texts::SpecialTexts;
 pub use steps::Steps;
+pub use trace::{Score, TokenDetail, TokenSource, Traced, TracedToken};
 pub use vocabulary::Vocabulary;
 
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};

@@ -29,6 +29,11 @@ pub trait Sequence {
         &[]
     }
 
+    /// Notes that `token` was chosen by these logits and will be appended next, unless the text ends with it.
+    fn chose(&mut self, token: i32) {
+        let _ = token;
+    }
+
     /// Removes all but the first `n_past` tokens, at least one.
     ///
     /// # Errors

@@ -2,13 +2,15 @@
 
 use super::{
     events::Outcome,
-    receive::{outcome, queue, read, refuse},
+    receive::{first_event, outcome, queue, read, refuse},
     reply::{self, counted},
     shared::{Shared, now},
+    sse,
+    text_stream::TextStream,
     ticket::Asked,
 };
 use crate::{
-    api::{ApiError, CompletionRequest, Result, text_completion},
+    api::{ApiError, CompletionRequest, Result, Streaming, TextChunks, text_completion},
     call, json,
 };
 use axum::{
@@ -31,7 +33,15 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response> {
     }
     let bytes = read(request, shared).await?;
     let request = CompletionRequest::read(&bytes, &defaults)?;
-    let waiting = queue(shared, Asked::Completion(Box::new(request)), false)?;
+    let streaming = request.streaming;
+    let streams = streaming != Streaming::No;
+    let mut waiting = queue(shared, Asked::Completion(Box::new(request)), streams)?;
+    if let Streaming::Yes { include_usage } = streaming {
+        let first = first_event(&mut waiting).await?;
+        let model = &shared.options.model;
+        let chunks = TextChunks::new(&shared.answer_id(), now().as_secs(), model, include_usage);
+        return Ok(sse::response(sse::EventBody::new(waiting, Box::new(TextStream::new(chunks)), first)));
+    }
     match outcome(waiting).await? {
         Outcome::Continuation(made) => {
             let model = &shared.options.model;

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{ApiError, ChatRequest, CompletionRequest, Defaults},
     cache::Cache,
-    call::{self, Call, Observer, PartialCall, Slot},
+    call::{self, AnswerToken, Call, Observer, PartialCall, Slot},
     runtime::{self, Model, Vocabulary},
 };
 use std::{num::NonZeroUsize, ops::ControlFlow, sync::Arc, time::Instant};
@@ -70,7 +70,7 @@ impl Worker<'_> {
 
     /// The end of an answer; `None` if nobody waits for it.
     fn outcome(&mut self, ticket: &Ticket, work: &Work) -> Option<Outcome> {
-        let mut follower = Follower { ticket, work, is_behind: false, sent: Vec::new() };
+        let mut follower = Follower { ticket, work, is_behind: false, sent: Vec::new(), tokens: Vec::new() };
         let made = match &work.request {
             Asked::Chat(request) => self.chat(request, &mut follower),
             Asked::Completion(request) => match request.tokens(self.slot.model().vocabulary()) {
@@ -141,6 +141,8 @@ struct Follower<'w> {
     is_behind: bool,
     /// The calls as they were sent last.
     sent: Vec<PartialCall>,
+    /// The tokens of the text that comes next.
+    tokens: Vec<AnswerToken>,
 }
 
 impl Follower<'_> {
@@ -160,9 +162,14 @@ impl Follower<'_> {
 impl Observer for Follower<'_> {
     fn text(&mut self, text: &str) -> ControlFlow<()> {
         if self.work.streams {
-            self.send(&self.work.events, Event::Text(text.to_owned()));
+            let tokens = std::mem::take(&mut self.tokens);
+            self.send(&self.work.events, Event::Text(text.to_owned(), tokens));
         }
         ControlFlow::Continue(())
+    }
+
+    fn tokens(&mut self, tokens: Vec<AnswerToken>) {
+        self.tokens = tokens;
     }
 
     fn reasoning(&mut self, text: &str) {

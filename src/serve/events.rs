@@ -2,7 +2,7 @@
 
 use crate::{
     api::ApiError,
-    call::{Answer, Continuation, Cut, PartialCall},
+    call::{Answer, AnswerToken, Continuation, Cut, PartialCall},
     remedy::Remedy,
 };
 
@@ -10,8 +10,8 @@ use crate::{
 pub(super) enum Event {
     /// The reasoning.
     Reasoning(String),
-    /// The next piece of the text.
-    Text(String),
+    /// The next piece of the text, with its tokens if their log probabilities were asked for.
+    Text(String, Vec<AnswerToken>),
     /// The call at this index, as far as it is settled now.
     Call(usize, PartialCall),
     /// The answer; no event follows.

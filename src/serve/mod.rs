@@ -11,6 +11,7 @@
 //! ```
 
 mod chat;
+mod chat_stream;
 pub mod client;
 mod completion;
 mod connection;
@@ -25,6 +26,7 @@ mod reply;
 mod routes;
 mod shared;
 mod sse;
+mod text_stream;
 mod ticket;
 
 pub use engine::Engine;

@@ -9,11 +9,15 @@ use super::{
 use crate::api::{ApiError, Result};
 use axum::{extract::Request, http::header};
 use http_body_util::BodyExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::time;
 
 /// Bytes of a body that is too long, or of a refused request, that are read and dropped.
 const DROPPED_BYTES: usize = 16 << 20;
+
+/// Time after which a stream begins even if there is nothing to send yet, so that proxies see the answer begin. An error
+/// that shows before has a status of its own.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Puts a request into the queue.
 pub(super) fn queue(shared: &Shared, request: Asked, streams: bool) -> Result<Waiting> {
@@ -66,12 +70,25 @@ pub(super) async fn refuse(request: Request, shared: &Shared, error: ApiError) -
     error
 }
 
+/// The first event of a stream; `None` if it does not come soon.
+///
+/// # Errors
+/// An answer that fails at once.
+pub(super) async fn first_event(waiting: &mut Waiting) -> Result<Option<Event>> {
+    match time::timeout(SILENCE, waiting.events.recv()).await {
+        Ok(None) => Err(given_up()),
+        Ok(Some(Event::Done(Outcome::Failed(error)))) => Err(error),
+        Ok(Some(event)) => Ok(Some(event)),
+        Err(_) => Ok(None),
+    }
+}
+
 /// Waits for the end of an answer.
 pub(super) async fn outcome(mut waiting: Waiting) -> Result<Outcome> {
     loop {
         match waiting.events.recv().await {
             Some(Event::Done(outcome)) => return Ok(outcome),
-            Some(Event::Text(_) | Event::Reasoning(_) | Event::Call(..)) => {}
+            Some(Event::Text(..) | Event::Reasoning(_) | Event::Call(..)) => {}
             None => return Err(given_up()),
         }
     }

@@ -45,7 +45,8 @@ pub(super) fn completion(outcome: &Outcome, model: &str) -> Result<ChatCompletio
     match outcome {
         Outcome::Answer(answer) => Ok(ChatCompletion::created_at(answer, model, now())),
         Outcome::CutOff { cut, reason, remedy } => {
-            let note = json!({"error": reason, "remedy": remedy, "partial": cut.partial});
+            let note = [("error", json!(reason)), ("remedy", json!(remedy)), ("partial", json!(cut.partial))];
+            let note = note.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
             Ok(ChatCompletion::cut_off(cut, model, now()).with_note(note))
         }
         Outcome::Failed(error) => Err(error.clone()),

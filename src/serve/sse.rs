@@ -1,14 +1,6 @@
 //! Server-sent events: the body of a streamed answer.
 
-use super::{
-    events::{Event, Outcome},
-    reply::{completion, given_up},
-    ticket::Waiting,
-};
-use crate::{
-    api::{ApiError, Chunks},
-    call::{Answer, PartialCall},
-};
+use super::{events::Event, ticket::Waiting};
 use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, header},
@@ -27,9 +19,9 @@ use tokio::time::{Instant, Sleep, sleep};
 /// Time between comments while there is nothing to send: proxies end connections that are silent for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// The answer with `body` as its events.
-pub(super) fn response(body: Body) -> Response {
-    let mut response = Response::new(body);
+/// The answer with the events of `body`.
+pub(super) fn response(body: EventBody) -> Response {
+    let mut response = Response::new(Body::new(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -38,130 +30,36 @@ pub(super) fn response(body: Body) -> Response {
     response
 }
 
+/// Writer of the events of one kind of answer.
+pub(super) trait Writer: Send + Unpin {
+    /// Appends what is to be sent for `event` to `out`; `None` if the thread with the model has ended. Returns true if
+    /// nothing follows.
+    fn write(&mut self, event: Option<Event>, out: &mut String) -> bool;
+}
+
 /// Body of a streamed answer. Dropping it cancels the request.
 pub(super) struct EventBody {
     waiting: Waiting,
-    chunks: Chunks,
+    writer: Box<dyn Writer>,
     /// The first event, if it was waited for.
     first: Option<Event>,
-    has_begun: bool,
     is_done: bool,
-    sent: Sent,
     silence: Pin<Box<Sleep>>,
 }
 
-/// The beginning of an answer that was sent.
-#[derive(Default)]
-struct Sent {
-    reasoning: bool,
-    text: String,
-    /// Arguments of each call.
-    calls: Vec<String>,
-}
-
 impl EventBody {
-    pub fn new(waiting: Waiting, chunks: Chunks, first: Option<Event>) -> EventBody {
-        let silence = Box::pin(sleep(KEEP_ALIVE));
-        EventBody { waiting, chunks, first, has_begun: false, is_done: false, sent: Sent::default(), silence }
-    }
-
-    /// The events to send for `event`.
-    fn frames(&mut self, event: Option<Event>) -> String {
-        let mut out = String::new();
-        if !self.has_begun {
-            self.has_begun = true;
-            out += &data(&self.chunks.first());
-        }
-        match event {
-            Some(Event::Reasoning(text)) => self.reasoning(&text, &mut out),
-            Some(Event::Text(text)) => {
-                self.sent.text += &text;
-                out += &data(&self.chunks.text(&text));
-            }
-            Some(Event::Call(index, call)) => {
-                if self.call(index, &call, &mut out).is_none() {
-                    self.fail(&taken_back(), &mut out);
-                }
-            }
-            Some(Event::Done(outcome)) => self.end(&outcome, &mut out),
-            // The thread with the model has ended.
-            None => self.fail(&given_up(), &mut out),
-        }
-        out
-    }
-
-    fn reasoning(&mut self, text: &str, out: &mut String) {
-        self.sent.reasoning = true;
-        *out += &data(&self.chunks.reasoning(text));
-    }
-
-    /// The rest of the call at `index`; `None` if what was sent is not its beginning.
-    fn call(&mut self, index: usize, call: &PartialCall, out: &mut String) -> Option<()> {
-        if index == self.sent.calls.len() {
-            self.sent.calls.push(String::new());
-            *out += &data(&self.chunks.call(index, &call.name));
-        }
-        let sent = self.sent.calls.get_mut(index)?;
-        let fresh = call.arguments.strip_prefix(sent.as_str())?;
-        if !fresh.is_empty() {
-            *out += &data(&self.chunks.arguments(index, fresh));
-            call.arguments.clone_into(sent);
-        }
-        Some(())
-    }
-
-    /// The rest of a complete answer, and its end.
-    fn end(&mut self, outcome: &Outcome, out: &mut String) {
-        let completion = match completion(outcome, "") {
-            Ok(completion) => completion,
-            Err(error) => return self.fail(&error, out),
-        };
-        if let Outcome::Answer(answer) = outcome
-            && self.rest(answer, out).is_none()
-        {
-            return self.fail(&taken_back(), out);
-        }
-        for chunk in self.chunks.last(&completion) {
-            *out += &data(&chunk);
-        }
-        *out += "data: [DONE]\n\n";
-        self.is_done = true;
-    }
-
-    /// The rest of `answer`; `None` if what was sent is not its beginning.
-    fn rest(&mut self, answer: &Answer, out: &mut String) -> Option<()> {
-        if let Some(text) =
-            answer.reasoning.as_deref().filter(|text| !text.is_empty() && !self.sent.reasoning)
-        {
-            self.reasoning(text, out);
-        }
-        let fresh = answer.content.as_deref().unwrap_or_default().strip_prefix(&self.sent.text)?;
-        if !fresh.is_empty() {
-            *out += &data(&self.chunks.text(fresh));
-        }
-        for (index, call) in answer.calls.iter().enumerate() {
-            let call =
-                PartialCall { name: call.name().to_owned(), arguments: call.arguments_text().to_owned() };
-            self.call(index, &call, out)?;
-        }
-        (self.sent.calls.len() == answer.calls.len()).then_some(())
-    }
-
-    fn fail(&mut self, error: &ApiError, out: &mut String) {
-        self.is_done = true;
-        *out += &data(&error.to_json());
+    pub fn new(waiting: Waiting, writer: Box<dyn Writer>, first: Option<Event>) -> EventBody {
+        EventBody { waiting, writer, first, is_done: false, silence: Box::pin(sleep(KEEP_ALIVE)) }
     }
 }
 
-/// The error of an answer whose beginning was sent and then taken back.
-fn taken_back() -> ApiError {
-    let message = "the model took back a part of its answer that was already sent; ask without `stream`";
-    ApiError::new(500, "server_error", message).with_code("taken_back")
-}
-
-fn data(json: &str) -> String {
+/// One event.
+pub(super) fn data(json: &str) -> String {
     format!("data: {json}\n\n")
 }
+
+/// The last event.
+pub(super) const DONE: &str = "data: [DONE]\n\n";
 
 impl http_body::Body for EventBody {
     type Data = Bytes;
@@ -179,7 +77,12 @@ impl http_body::Body for EventBody {
             None => self.waiting.events.poll_recv(context),
         };
         let text = match event {
-            Poll::Ready(event) => self.frames(event),
+            Poll::Ready(event) => {
+                let this = &mut *self;
+                let mut text = String::new();
+                this.is_done = this.writer.write(event, &mut text);
+                text
+            }
             Poll::Pending => match self.silence.as_mut().poll(context) {
                 Poll::Ready(()) => ": waiting\n\n".to_owned(),
                 Poll::Pending => return Poll::Pending,

@@ -7,6 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
 
+/// Name of a JSON answer among tools.
+const ANSWER: &str = "answer";
+
 /// The treatment of each keyword of each tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
@@ -53,11 +56,16 @@ pub fn explain_in(tools: &ToolSet, key_order: KeyOrder, notation: &Notation) -> 
 /// Reports the treatment of each keyword of a JSON answer's schema, as if it were a tool called `answer`.
 pub fn explain_answer(schema: &Value, key_order: KeyOrder) -> Explanation {
     let report = match AnswerSchema::new(schema, key_order) {
-        Ok(schema) => schema.compiled().report.clone(),
+        Ok(schema) => return explain_compiled(&schema),
         Err(Error::AnswerSchema { source }) => refused(*source),
         Err(other) => refused_at("#", "", other.to_string(), Report::default()),
     };
-    Explanation { tools: vec![ToolReport::new("answer", report)] }
+    Explanation { tools: vec![ToolReport::new(ANSWER, report)] }
+}
+
+/// As [`explain_answer`], for a schema that can be used.
+pub fn explain_compiled(schema: &AnswerSchema) -> Explanation {
+    Explanation { tools: vec![ToolReport::new(ANSWER, schema.compiled().report.clone())] }
 }
 
 impl Explanation {

@@ -82,7 +82,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("api", &["call", "chat", "dialect", "json", "kind", "profile", "remedy", "runtime", "schema", "tools"]),
-    ("serve", &["api", "cache", "call", "files", "hash", "http", "json", "kind", "remedy", "runtime"]),
+    (
+        "serve",
+        &["api", "cache", "call", "files", "hash", "http", "json", "kind", "remedy", "runtime", "tools"],
+    ),
     (
         "bench",
         &[

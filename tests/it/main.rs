@@ -109,6 +109,9 @@ mod kept_states;
 mod kernels;
 /// Modules of the library depend on each other only as the table allows.
 mod layering;
+/// Log probabilities and sources of tokens.
+#[cfg(feature = "engine")]
+mod logprobs;
 /// Tools of MCP servers are listed, called and told of, whatever the server does.
 #[cfg(feature = "engine")]
 mod mcp;

@@ -370,7 +370,7 @@ fn a_prompt_is_gone_on_with_as_the_benchmark_asks_for_it() {
         post("/v1/completions", json!({"prompt": [1_000_000]})).error(),
         (400, Value::Null, json!("prompt"))
     );
-    assert_eq!(post("/v1/completions", json!({"prompt": "x", "stream": true})).error().2, "stream");
+    assert_eq!(post("/v1/completions", json!({"prompt": "x", "stream": "yes"})).error().2, "stream");
 }
 
 /// The output of `edgecall call` in a folder with the example's files, without its own model if it asks a server.

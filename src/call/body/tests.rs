@@ -70,6 +70,8 @@ fn what_a_request_asks_for_is_held() {
             },
         ),
         (json!({"frequency_penalty": 0, "logprobs": false, "logit_bias": {}}), default()),
+        (json!({"top_logprobs": 3, "logprobs": true}), RequestFields { logprobs: Some(3), ..default() }),
+        (json!({"logprobs": true}), RequestFields { logprobs: Some(0), ..default() }),
         (json!({"stop": []}), RequestFields { stop: Some(StopStrings::default()), ..default() }),
         (
             json!({"stop_sequences": ["\n", "x"]}),
@@ -96,7 +98,12 @@ fn what_cannot_be_held_is_refused_by_name() {
         (json!({"n": 2}), "the request's `n` is 2"),
         (json!({"frequency_penalty": 0.5}), "the request's `frequency_penalty` cannot be held"),
         (json!({"logit_bias": {"1": 2}}), "the request's `logit_bias` cannot"),
-        (json!({"logprobs": true}), "the request's `logprobs` cannot"),
+        (json!({"logprobs": 2}), "the request's `logprobs` is a number, not a boolean"),
+        (json!({"top_logprobs": 2}), "the request's `top_logprobs` stands without `logprobs`"),
+        (
+            json!({"logprobs": true, "top_logprobs": 21}),
+            "the request's `top_logprobs` is 21; a whole number from 0 to 20",
+        ),
         (
             json!({"tool_choice": {"type": "allowed_tools"}}),
             "the request's `tool_choice` allows tools in no mode",

@@ -56,7 +56,12 @@ pub fn conversation(args: &Args, profile: &Profile) -> anyhow::Result<(Conversat
 fn request_body(path: &Path) -> anyhow::Result<(Conversation, RequestFields)> {
     let (name, text) = source(path)?;
     let body = RequestBody::parse(&text, &RequestFields::names()).with_context(|| name.clone())?;
-    let fields = RequestFields::read(&body.fields, &body.unknown).context(name)?;
+    let fields = RequestFields::read(&body.fields, &body.unknown).with_context(|| name.clone())?;
+    if fields.logprobs.is_some() {
+        return Err(CliError::usage(format!(
+            "the `logprobs` of {name} can be had of a server only; leave them out, or start `edgecall serve`"
+        )));
+    }
     warn(&fields.warnings);
     Ok((body.conversation, fields))
 }

@@ -215,6 +215,7 @@ fn read(reply: &Value) -> anyhow::Result<Answer> {
         content,
         calls,
         reasoning: text(&message["reasoning_content"]),
+        tokens: Vec::new(),
         end: if choice["finish_reason"] == "length" { End::CutOff } else { End::Complete },
         timings: Timings::default(),
     })

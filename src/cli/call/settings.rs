@@ -6,7 +6,7 @@ use edgecall::{
     call::{Draft, RequestFields, Settings, Think},
     dialect::{self, Dialect, Wanted},
     memory::Repack,
-    runtime::{Options, Sampling, draft::MAX_DRAFT},
+    runtime::{Options, Sampling, TokenDetail, draft::MAX_DRAFT},
     schema::KeyOrder,
 };
 use std::{num::NonZeroUsize, sync::Arc};
@@ -113,6 +113,7 @@ pub fn settings(args: &Args) -> Settings {
         exact: args.exact,
         allow_repetition: args.allow_repetition,
         draft: args.draft,
+        detail: TokenDetail::None,
         on_prefill: None,
         on_note: None,
     }
