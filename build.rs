@@ -71,6 +71,22 @@ const CHANGES: &[Change] = &[
         edits: &[("\nvoid ggml_barrier(", "\nstatic inline void ggml_barrier_that_spins(")],
         behind: include_str!("src/runtime/kernels/barrier.c"),
     },
+    // Few tokens are multiplied as single ones are, for the same bits.
+    Change {
+        file: "llamafile/sgemm.cpp",
+        needs: None,
+        edits: &[("\n    if (n < 2)\n", "\n    if (n <= EDGECALL_EXACT_BATCH)\n")],
+        behind: "",
+    },
+    Change {
+        file: "tiled/tiled.cpp",
+        needs: None,
+        edits: &[(
+            "return rows >= 8 || ggml_tiled_matmul_forced();",
+            "return rows > EDGECALL_EXACT_BATCH || ggml_tiled_matmul_forced();",
+        )],
+        behind: "",
+    },
     Change {
         file: "arch/x86/repack.cpp",
         needs: Some(VNNI),
@@ -239,8 +255,9 @@ impl Ggml {
         let visible = out.join(format!("{}.o", symbol(variant)));
         // This script runs again when other variants are wanted; those that are there need not be compiled again.
         let made_of = format!(
-            "{self:?} {variant:?} {} {CHANGES:?} {}",
+            "{self:?} {variant:?} {} {} {CHANGES:?} {}",
             table::MOST_REPACKED_ROWS,
+            table::EXACT_BATCH,
             include_str!("build.rs")
         );
         let stamp = out.join("made-of");
@@ -279,17 +296,20 @@ impl Ggml {
         let mut build = cc::Build::new();
         build.out_dir(out).opt_level(3).debug(false).warnings(false).cargo_metadata(false).flag("-w");
         let cpu = self.source.join("ggml-cpu");
-        // The architecture's folder is for what its files include by a path from there, when they are copied elsewhere.
+        // The folders of files that are copied elsewhere, for what they include by a path from there.
         build.includes([
             &self.source,
             &cpu,
             &cpu.join("arch").join(self.arch),
+            &cpu.join("llamafile"),
+            &cpu.join("tiled"),
             &self.source.join("../include"),
         ]);
         for (name, value) in DEFINES {
             build.define(name, *value);
         }
         build.define("EDGECALL_MOST_ROWS", table::MOST_REPACKED_ROWS.to_string().as_str());
+        build.define("EDGECALL_EXACT_BATCH", table::EXACT_BATCH.to_string().as_str());
         for option in variant.options {
             build.flag(option);
         }

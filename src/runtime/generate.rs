@@ -208,16 +208,20 @@ fn decode(
         steps.decodes += 1;
         steps.rows += rows;
     };
-    let before = sequence.n_past();
+    let (before, most) = (sequence.n_past(), sequence.most_together());
     match mode {
         DecodeMode::Forced if together => {
-            sequence.append(new)?;
-            count(before, new.len());
+            append_all(sequence, new, &mut count)?;
         }
         DecodeMode::Drafted(drafter) if together => {
             let takes = |token| Ok(constraint.takes(&[token])? > 0);
             let mut draft = drafter.draft(text, new.len(), takes)?;
             draft.truncate(constraint.takes(&draft)?);
+            // Those before the last decode.
+            let first = (new.len() - 1) / most * most;
+            append_all(sequence, &new[..first], &mut count)?;
+            let (before, new) = (before + first, &new[first..]);
+            draft.truncate(most - new.len());
             let started = cpu::thread_time();
             let rows = sequence.append_drafted(new, &draft)?;
             match sequence.company() {
@@ -236,6 +240,20 @@ fn decode(
                 count(before + nth, 1);
             }
         }
+    }
+    Ok(())
+}
+
+/// Appends `tokens` in decodes of [`Sequence::most_together`], each of which is counted: the tokens before it and its own.
+fn append_all(
+    sequence: &mut impl Sequence,
+    tokens: &[i32],
+    mut count: impl FnMut(usize, usize),
+) -> Result<(), Error> {
+    for part in tokens.chunks(sequence.most_together()) {
+        let before = sequence.n_past();
+        sequence.append(part)?;
+        count(before, part.len());
     }
     Ok(())
 }

@@ -5,10 +5,10 @@
 
 mod table;
 
-pub use table::Kernels;
+pub use table::{EXACT_BATCH, Kernels};
 
 use super::{Error, ffi};
-use crate::gguf::{GgmlType, TensorInfo};
+use crate::gguf::{GgmlType, Gguf, TensorInfo};
 use std::{
     collections::BTreeSet,
     sync::{OnceLock, RwLock},
@@ -47,6 +47,29 @@ impl Kernels {
             _ => false,
         };
         can && rows.is_multiple_of(8)
+    }
+
+    /// True if products of up to [`EXACT_BATCH`] tokens with the weights of `tensor` have the bits of one token's.
+    ///
+    /// Measured, see `tests/it/alike.rs`. ggml's own products of repacked Q4_K sum in another order for four tokens.
+    fn multiplies_alike(&self, tensor: &TensorInfo) -> bool {
+        const MEASURED: &[GgmlType] = &[
+            GgmlType::F32,
+            GgmlType::F16,
+            GgmlType::Bf16,
+            GgmlType::Q8_0,
+            GgmlType::Q6K,
+            GgmlType::Q5K,
+            GgmlType::Q5_1,
+            GgmlType::Q5_0,
+            GgmlType::Q4K,
+            GgmlType::Q4_1,
+            GgmlType::Q4_0,
+        ];
+        let is_ggmls_q4_k = tensor.ggml_type == GgmlType::Q4K
+            && self.repack(tensor)
+            && !self.features.contains(&"AVX-512 VNNI");
+        self.arch == "x86_64" && MEASURED.contains(&tensor.ggml_type) && !is_ggmls_q4_k
     }
 
     /// The instruction sets of this CPU, as far as ggml knows them, that these kernels do not use.
@@ -142,6 +165,15 @@ pub fn name() -> &'static str {
 /// weights. Source: `ggml_repack_get_optimal_repack_type` in ggml's repack.cpp, with what the build script changes there.
 pub fn is_repacked(tensor: &TensorInfo) -> bool {
     active().is_ok_and(|kernels| kernels.repack(tensor))
+}
+
+/// True if up to [`EXACT_BATCH`] tokens that are decoded together get the bits that each would get by itself, from the
+/// model of this header and without flash attention.
+pub fn decode_alike(header: &Gguf) -> bool {
+    let is_matrix = |tensor: &&TensorInfo| tensor.dims.len() > 1;
+    active().is_ok_and(|kernels| {
+        *kernels != OF_GGML && header.tensors.iter().filter(is_matrix).all(|tensor| kernels.multiplies_alike(tensor))
+    })
 }
 
 #[cfg(test)]

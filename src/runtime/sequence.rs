@@ -52,6 +52,11 @@ pub trait Sequence {
         None
     }
 
+    /// Most tokens to decode together.
+    fn most_together(&self) -> usize {
+        usize::MAX
+    }
+
     /// Number of tokens in it.
     fn n_past(&self) -> usize;
 
@@ -86,6 +91,10 @@ impl Sequence for Session<'_> {
 
     fn company(&self) -> Option<(Company, usize, Duration)> {
         Session::company(self)
+    }
+
+    fn most_together(&self) -> usize {
+        Session::most_together(self)
     }
 
     fn n_past(&self) -> usize {

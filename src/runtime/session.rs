@@ -19,7 +19,7 @@ mod state;
 
 pub use open::N_BATCH;
 
-use super::{Error, Model};
+use super::{Error, Model, kernels::EXACT_BATCH};
 use crate::gguf::{FlashAttention, KvType};
 use context::SessionContext;
 use open::ThreadPool;
@@ -176,10 +176,15 @@ impl<'m> Session<'m> {
         self.sequence.logits(&self.context)
     }
 
-    /// Distance of the two largest logits below which decoding several tokens together may swap them; 0 without logits,
-    /// and in a context that is shared, where no token has the bits of exact decoding.
+    /// Distance of the two largest logits below which decoding several tokens together may swap them; 0 if it changes
+    /// no bit, without logits, and in a context that is shared, where no token has the bits of exact decoding.
     pub fn noise(&self) -> f32 {
-        if self.is_shared() { 0.0 } else { NOISE * deviation(self.logits()) }
+        if self.context.decodes_alike || self.is_shared() { 0.0 } else { NOISE * deviation(self.logits()) }
+    }
+
+    /// Most tokens to decode together in an answer: with more, the bits would be others.
+    pub fn most_together(&self) -> usize {
+        if self.context.decodes_alike { EXACT_BATCH } else { N_BATCH }
     }
 
     /// True if drafts can be verified: their tokens can be removed from the model's memory again.

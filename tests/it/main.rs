@@ -4,6 +4,9 @@
 mod adapter;
 /// Adapters and bases are found, wrong ones are refused by name, and a file tells what was merged.
 mod adapter_folders;
+/// Tokens that are decoded together get the bits of single ones, with all kernels.
+#[cfg(feature = "engine")]
+mod alike;
 /// Checkpoints are read as people save them; pipes, devices and links among their files do no harm.
 mod as_saved;
 /// Wrong input of `call` is refused with its place, an exit code and an empty stdout.

@@ -18,6 +18,10 @@ pub struct Kernels {
 /// well, so that a model whose output is tied to them would have them twice.
 pub const MOST_REPACKED_ROWS: u64 = 32_768;
 
+/// Most tokens that ggml multiplies with the weights as it multiplies single ones, and with the same bits. For more it
+/// has products that sum in another order.
+pub const EXACT_BATCH: usize = 16;
+
 /// Every variant, each architecture's in order of speed: of those that a CPU can run the last is the best.
 ///
 /// ggml's own list has more for x86-64; those left out differ by instructions that none of its kernels uses (VBMI), or

@@ -7,6 +7,7 @@ use super::shared::{Cells, SharedContext};
 use crate::runtime::{
     Error, Model,
     ffi::{self, Context, Part},
+    kernels,
 };
 use std::sync::{Arc, MutexGuard};
 
@@ -20,6 +21,9 @@ pub(super) struct SessionContext<'m> {
     pub options: Options,
     /// True if a sequence can be cut after any token, as drafts need it; otherwise after its checkpoints.
     pub can_be_cut: bool,
+    /// True if several tokens that are decoded together get the bits that each would get by itself, up to
+    /// [`EXACT_BATCH`](crate::runtime::kernels::EXACT_BATCH) of them.
+    pub decodes_alike: bool,
     /// Number of decodes so far: logits belong to the last one.
     pub decodes: u64,
 }
@@ -63,6 +67,7 @@ impl<'m> SessionContext<'m> {
             threads,
             options: *options,
             can_be_cut: ffi::can_be_cut(&model.weights),
+            decodes_alike: !options.uses_flash_attention() && kernels::decode_alike(model.header()),
             decodes: 0,
         })
     }
@@ -71,7 +76,7 @@ impl<'m> SessionContext<'m> {
     pub fn shared(context: Arc<SharedContext<'m>>) -> SessionContext<'m> {
         let SharedContext { n_vocab, n_ctx, threads, options, can_be_cut, .. } = *context;
         let memory = Memory::Shared { context, rows: Vec::new(), first: 0, round: Round::default(), own: 0 };
-        SessionContext { memory, n_vocab, n_ctx, threads, options, can_be_cut, decodes: 0 }
+        SessionContext { memory, n_vocab, n_ctx, threads, options, can_be_cut, decodes_alike: false, decodes: 0 }
     }
 
     /// The context that other sequences share; `None` for an own one.
