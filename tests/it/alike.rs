@@ -61,8 +61,9 @@ fn differing(model: &Model) -> Vec<usize> {
 fn tokens_decoded_together_have_the_bits_of_single_ones() {
     if let Ok(name) = env::var(KERNELS) {
         kernels::ask_for(&name);
+        let folder = pocket::converted(TYPES);
         for &file_type in TYPES {
-            let model = Model::load(&pocket::pocket(file_type)).unwrap();
+            let model = Model::load(&pocket::in_folder(folder.path(), file_type)).unwrap();
             let says = kernels::decode_alike(model.header());
             let differing = differing(&model);
             assert!(!says || differing.is_empty(), "{file_type:?}: {differing:?} tokens differ");

@@ -290,3 +290,10 @@ fn conformance_calls_in_q8_0_are_those_of_exact_decoding_whatever_was_drafted() 
 fn conformance_calls_in_q4_k_m_are_those_of_exact_decoding_whatever_was_drafted() {
     conformance(FileType::Q4KM, 4, &[0, 40]);
 }
+
+#[test]
+#[ignore = "takes half an hour of one core"]
+fn conformance_all_calls_are_those_of_exact_decoding_with_twenty_histories() {
+    let histories: Vec<usize> = (0..20).map(|nth| 2 * nth).collect();
+    conformance(FileType::Q4KM, 1, &histories);
+}
