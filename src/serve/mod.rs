@@ -29,7 +29,7 @@ mod text_stream;
 mod ticket;
 
 pub use engine::Engine;
-pub use keys::{KeyError, Keys};
+pub use keys::{KeyError, Keys, first_key};
 pub use listener::{ListenError, Listener};
 pub use shared::Handle;
 
