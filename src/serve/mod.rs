@@ -20,6 +20,7 @@ mod guard;
 mod keys;
 mod listener;
 mod metrics;
+mod page;
 mod receive;
 mod reply;
 mod routes;
