@@ -109,6 +109,8 @@ mod kept_states;
 mod kernels;
 /// Modules of the library depend on each other only as the table allows.
 mod layering;
+/// Files for a fleet of boards.
+mod fleet;
 /// Log probabilities and sources of tokens.
 #[cfg(feature = "engine")]
 mod logprobs;
