@@ -45,9 +45,11 @@ def message(status, answer):
     return answer["choices"][0]["message"]
 
 
-def calls(body, status, answer, least=1, most=1, names=None):
+def calls(body, status, answer, least=1, names=None):
     """The calls are as many as asked for, of these tools, and valid for their schemas."""
     made = message(status, answer).get("tool_calls") or []
+    # Several may be made unless they are forbidden.
+    most = 1 if body.get("parallel_tool_calls") is False else 64
     right(least <= len(made) <= most, f"{len(made)} calls")
     tools = {tool["function"]["name"]: tool["function"].get("parameters", {}) for tool in body["tools"]}
     for call in made:
@@ -67,10 +69,6 @@ def calls(body, status, answer, least=1, most=1, names=None):
     return made
 
 
-def one_call(body, status, answer):
-    calls(body, status, answer)
-
-
 def one_of(*names):
     return lambda body, status, answer: calls(body, status, answer, names=names)
 
@@ -83,10 +81,6 @@ def text(body, status, answer):
 
 def call_or_text(body, status, answer):
     right(calls(body, status, answer, least=0) or message(status, answer)["content"], "there is neither text nor a call")
-
-
-def several(body, status, answer):
-    calls(body, status, answer, most=64)
 
 
 def refused(*words):
@@ -123,7 +117,7 @@ def no_half_call(body, status, answer):
 def call_or_cut(body, status, answer):
     """A call, or an answer that says that the budget ended: a recursion need not end."""
     cut = status == 200 and answer["choices"][0]["finish_reason"] == "length"
-    return no_half_call(body, status, answer) if cut else one_call(body, status, answer)
+    return no_half_call(body, status, answer) if cut else calls(body, status, answer)
 
 
 def json_of(schema):
@@ -227,7 +221,7 @@ def cases():
     parts = [{"type": "text", "text": "Thai food "}, {"type": "text", "text": "in San Jose"}]
     return [
         # Which call
-        case("tool_choice required", tools, one_call),
+        case("tool_choice required", tools, calls),
         case("tool_choice names a function", {**tools, "tool_choice": named("ReserveRestaurant")}, one_of("ReserveRestaurant")),
         case("tool_choice none", {**tools, "tool_choice": "none", "max_tokens": 40}, text),
         case("tool_choice auto", {**tools, "tool_choice": "auto"}, call_or_text),
@@ -235,24 +229,24 @@ def cases():
              one_of("ReserveRestaurant", "respond_to_user")),
         case("allowed_tools, auto", {**tools, "tool_choice": allowed("auto", "ReserveRestaurant")},
              lambda *a: calls(*a, least=0, names=["ReserveRestaurant"])),
-        case("parallel_tool_calls", {**tools, "parallel_tool_calls": True, "max_tokens": 800}, several),
-        case("parallel_tool_calls off", {**tools, "parallel_tool_calls": False}, one_call),
+        case("parallel_tool_calls", {**tools, "parallel_tool_calls": True, "max_tokens": 800}, calls),
+        case("parallel_tool_calls off", {**tools, "parallel_tool_calls": False}, calls),
         case("tool_choice of an unknown tool", {**tools, "tool_choice": named("Nothing")}, refused("Nothing", "tool_choice")),
         case("required without tools", asks(tool_choice="required"), refused("tools", "tool_choice")),
         # Schema keywords
-        case("enum, const, nullable type", forced(record({"a": {"enum": ["p", 3, None]}, "b": {"const": {"k": [1, "x"]}}, "c": {"type": ["integer", "null"]}})), one_call),
-        case("pattern, minLength, maxLength", forced(record({"a": {"type": "string", "pattern": "^[A-Z]{2}-[0-9]{4}$"}, "b": SHORT})), one_call),
-        case("format date, ipv4, uuid", forced(record({"a": {"type": "string", "format": "date"}, "b": {"type": "string", "format": "ipv4"}, "c": {"type": "string", "format": "uuid"}})), one_call),
-        case("minimum, maximum, exclusive ones", forced(record({"a": {"type": "integer", "minimum": 17, "maximum": 23}, "b": {"type": "number", "exclusiveMinimum": 0.5, "exclusiveMaximum": 0.75}})), one_call),
-        case("multipleOf", forced(record({"a": {"type": "integer", "multipleOf": 7, "minimum": 100, "maximum": 200}})), one_call),
-        case("minItems, maxItems, uniqueItems", forced(record({"a": {"type": "array", "items": {"enum": [1, 2, 3, 4]}, "minItems": 3, "maxItems": 4, "uniqueItems": True}})), one_call),
-        case("prefixItems, items, contains", forced(record({"a": {"type": "array", "prefixItems": [{"const": "x"}, {"type": "integer", "maximum": 9}], "items": False, "minItems": 2}, "b": {"type": "array", "items": {"enum": ["p", "q"]}, "contains": {"const": "q"}, "minItems": 1, "maxItems": 3}})), one_call),
-        case("patternProperties, propertyNames", forced({"type": "object", "patternProperties": {"^x_[a-z]$": {"type": "integer", "maximum": 99}}, "additionalProperties": False, "propertyNames": {"maxLength": 4}, "minProperties": 1, "maxProperties": 3}), one_call),
-        case("dependentRequired, minProperties", forced({"type": "object", "properties": {"a": {"const": 1}, "b": {"const": 2}, "c": {"const": 3}}, "dependentRequired": {"a": ["b"], "b": ["c"]}, "minProperties": 2, "additionalProperties": False}), one_call),
-        case("allOf, anyOf, oneOf", forced(record({"a": {"allOf": [{"type": "integer"}, {"minimum": 5}, {"maximum": 8}]}, "b": {"anyOf": [{"const": "u"}, {"type": "boolean"}]}, "c": {"oneOf": [{"enum": [1, 2]}, {"enum": [2, 3]}]}})), one_call),
-        case("not, if, then, else", forced(record({"a": {"enum": ["p", "q", "r"], "not": {"const": "p"}}, "b": {"type": "integer", "minimum": 0, "maximum": 9}}, **{"if": {"properties": {"a": {"const": "q"}}}, "then": {"properties": {"b": {"minimum": 5}}}, "else": {"properties": {"b": {"maximum": 4}}}})), one_call),
+        case("enum, const, nullable type", forced(record({"a": {"enum": ["p", 3, None]}, "b": {"const": {"k": [1, "x"]}}, "c": {"type": ["integer", "null"]}})), calls),
+        case("pattern, minLength, maxLength", forced(record({"a": {"type": "string", "pattern": "^[A-Z]{2}-[0-9]{4}$"}, "b": SHORT})), calls),
+        case("format date, ipv4, uuid", forced(record({"a": {"type": "string", "format": "date"}, "b": {"type": "string", "format": "ipv4"}, "c": {"type": "string", "format": "uuid"}})), calls),
+        case("minimum, maximum, exclusive ones", forced(record({"a": {"type": "integer", "minimum": 17, "maximum": 23}, "b": {"type": "number", "exclusiveMinimum": 0.5, "exclusiveMaximum": 0.75}})), calls),
+        case("multipleOf", forced(record({"a": {"type": "integer", "multipleOf": 7, "minimum": 100, "maximum": 200}})), calls),
+        case("minItems, maxItems, uniqueItems", forced(record({"a": {"type": "array", "items": {"enum": [1, 2, 3, 4]}, "minItems": 3, "maxItems": 4, "uniqueItems": True}})), calls),
+        case("prefixItems, items, contains", forced(record({"a": {"type": "array", "prefixItems": [{"const": "x"}, {"type": "integer", "maximum": 9}], "items": False, "minItems": 2}, "b": {"type": "array", "items": {"enum": ["p", "q"]}, "contains": {"const": "q"}, "minItems": 1, "maxItems": 3}})), calls),
+        case("patternProperties, propertyNames", forced({"type": "object", "patternProperties": {"^x_[a-z]$": {"type": "integer", "maximum": 99}}, "additionalProperties": False, "propertyNames": {"maxLength": 4}, "minProperties": 1, "maxProperties": 3}), calls),
+        case("dependentRequired, minProperties", forced({"type": "object", "properties": {"a": {"const": 1}, "b": {"const": 2}, "c": {"const": 3}}, "dependentRequired": {"a": ["b"], "b": ["c"]}, "minProperties": 2, "additionalProperties": False}), calls),
+        case("allOf, anyOf, oneOf", forced(record({"a": {"allOf": [{"type": "integer"}, {"minimum": 5}, {"maximum": 8}]}, "b": {"anyOf": [{"const": "u"}, {"type": "boolean"}]}, "c": {"oneOf": [{"enum": [1, 2]}, {"enum": [2, 3]}]}})), calls),
+        case("not, if, then, else", forced(record({"a": {"enum": ["p", "q", "r"], "not": {"const": "p"}}, "b": {"type": "integer", "minimum": 0, "maximum": 9}}, **{"if": {"properties": {"a": {"const": "q"}}}, "then": {"properties": {"b": {"minimum": 5}}}, "else": {"properties": {"b": {"maximum": 4}}}})), calls),
         case("$ref, $defs, recursion", forced({"type": "object", "properties": {"list": {"$ref": "#/$defs/node"}}, "required": ["list"], "additionalProperties": False, "$defs": {"node": {**NODE, "additionalProperties": False}}}), call_or_cut),
-        case("a tool without parameters", asks(tools=[function("now", {"type": "object", "properties": {}})], tool_choice="required"), one_call),
+        case("a tool without parameters", asks(tools=[function("now", {"type": "object", "properties": {}})], tool_choice="required"), calls),
         case("an unusable schema", asks(tools=[function("f", {"type": "objekt"})], tool_choice="required"), refused("objekt", "type")),
         # Limits and ends
         case("a budget that ends in the call", {**tools, "max_tokens": 8}, no_half_call),
@@ -262,14 +256,14 @@ def cases():
         case("response_format with a schema", asks("A city, please.", response_format=format_of), json_of(PLACE)),
         case("response_format json_object", asks("Thai food in San Jose", response_format={"type": "json_object"}), json_of({"type": "object"})),
         # Conversations
-        case("the role developer", {**tools, "messages": [{"role": "developer", "content": "Be brief."}, *tools["messages"]]}, one_call),
-        case("content in parts", {**tools, "messages": [{"role": "user", "content": parts}]}, one_call),
-        case("a tool's result by id", history('{"city": "San Jose"}'), one_call),
-        case("a history with broken arguments", history('{"city": "San Jo'), refused_or(["messages", "arguments", "JSON"], one_call)),
-        case("a result with an unknown id", history('{"city": "San Jose"}', result_id="call_9"), refused_or(["messages", "call_9", "tool"], one_call)),
-        case("a history that calls a tool of old", history('{"city": "San Jose"}', name="FindPlaces"), one_call),
+        case("the role developer", {**tools, "messages": [{"role": "developer", "content": "Be brief."}, *tools["messages"]]}, calls),
+        case("content in parts", {**tools, "messages": [{"role": "user", "content": parts}]}, calls),
+        case("a tool's result by id", history('{"city": "San Jose"}'), calls),
+        case("a history with broken arguments", history('{"city": "San Jo'), refused_or(["messages", "arguments", "JSON"], calls)),
+        case("a result with an unknown id", history('{"city": "San Jose"}', result_id="call_9"), refused_or(["messages", "call_9", "tool"], calls)),
+        case("a history that calls a tool of old", history('{"city": "San Jose"}', name="FindPlaces"), calls),
         # Values
-        case("Unicode in names and values", forced(record({"größe": {"enum": ["klein 🐁", "日本語"]}, "\u0645": {"const": "\U0001f600 \\ \" \n"}}), "Größe?"), one_call),
+        case("Unicode in names and values", forced(record({"größe": {"enum": ["klein 🐁", "日本語"]}, "\u0645": {"const": "\U0001f600 \\ \" \n"}}), "Größe?"), calls),
         case("an integer beyond 64 bits", forced(record({"a": {"const": 123456789012345678901234567890}})), exact_number("123456789012345678901234567890")),
         case("a stream with usage", {**tools, "stream": True, "stream_options": {"include_usage": True}}, joined, streams=True),
         case("logprobs", {**hello, "logprobs": True, "top_logprobs": 3}, log_probabilities),

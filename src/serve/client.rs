@@ -207,9 +207,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>().unwrap(), expected, "{text}");
         }
-        for wrong in
-            ["", "board:8080", "https://board/other", "unix:", "http://board/other", "https://me:secret@board"]
-        {
+        for wrong in [
+            "",
+            "board:8080",
+            "https://board/other",
+            "unix:",
+            "http://board/other",
+            "https://me:secret@board",
+        ] {
             let error = wrong.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains("unix:PATH") && !error.contains("secret"), "{error}");
         }

@@ -85,7 +85,8 @@ impl Keys {
 /// # Errors
 /// As [`Keys::read`].
 pub fn first_key(path: &Path) -> Result<Key, KeyError> {
-    let wrong = |_| KeyError::File { path: path.to_path_buf(), problem: "has a key that no header can contain" };
+    let wrong =
+        |_| KeyError::File { path: path.to_path_buf(), problem: "has a key that no header can contain" };
     Key::new("its file", lines(path)?.first().map_or("", String::as_str), true).map_err(wrong)
 }
 

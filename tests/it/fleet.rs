@@ -14,7 +14,9 @@ fn the_manifest_is_yaml_with_probes_of_the_server_and_tools_that_can_be_called()
     let of = |kind: &str| documents.iter().find(|document| document["kind"] == kind).unwrap();
     let spec = &of("Deployment")["spec"]["template"]["spec"];
     let container = &spec["containers"][0];
-    for (probe, path) in [("startupProbe", "/ready"), ("readinessProbe", "/ready"), ("livenessProbe", "/health")] {
+    for (probe, path) in
+        [("startupProbe", "/ready"), ("readinessProbe", "/ready"), ("livenessProbe", "/health")]
+    {
         assert_eq!(container[probe]["httpGet"]["path"], path);
         assert_eq!(container[probe]["httpGet"]["port"], container["ports"][0]["name"]);
     }
@@ -42,7 +44,8 @@ fn the_options_of_unit_and_manifest_are_those_of_serve() {
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     let manifest = container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap().to_owned());
     let unit = file("edgecall.service");
-    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/edgecall serve ")).unwrap();
+    let command =
+        unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/edgecall serve ")).unwrap();
     let options: Vec<String> =
         manifest.chain(command.split(' ').map(str::to_owned)).filter(|word| word.starts_with("--")).collect();
     assert!(options.len() >= 6, "{options:?}");

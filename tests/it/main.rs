@@ -72,6 +72,8 @@ mod doctor;
 /// Served models are compared with local ones on the same prompts.
 #[cfg(feature = "engine")]
 mod endpoint;
+/// Files for a fleet of boards.
+mod fleet;
 /// A GGUF file is read completely, or refused with the name of the problem.
 mod gguf;
 /// ggml and edgecall read each other's files alike.
@@ -109,8 +111,6 @@ mod kept_states;
 mod kernels;
 /// Modules of the library depend on each other only as the table allows.
 mod layering;
-/// Files for a fleet of boards.
-mod fleet;
 /// Log probabilities and sources of tokens.
 #[cfg(feature = "engine")]
 mod logprobs;

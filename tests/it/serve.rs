@@ -241,12 +241,14 @@ fn details_tell_of_tokens_keywords_and_times_where_they_are_asked_for() {
     let details = &answer["edgecall"];
     let tokens = details["tokens"].as_array().unwrap();
     let text: String = tokens.iter().map(|token| token["text"].as_str().unwrap()).collect();
-    let arguments = answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap();
+    let arguments =
+        answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap();
     assert!(text.contains(arguments), "{text}");
     for source in ["model", "forced"] {
         assert!(tokens.iter().any(|token| token["source"] == source), "{details}");
     }
-    let statuses = |tool: &Value| tool["keywords"].as_array().unwrap().iter().all(|line| line["status"].is_string());
+    let statuses =
+        |tool: &Value| tool["keywords"].as_array().unwrap().iter().all(|line| line["status"].is_string());
     assert!(details["tools"].as_array().unwrap().iter().all(statuses), "{details}");
     assert_eq!(details["tools"].as_array().unwrap().len(), body["tools"].as_array().unwrap().len());
     assert_eq!(details["timings"]["generated_tokens"], answer["usage"]["completion_tokens"]);
@@ -256,7 +258,8 @@ fn details_tell_of_tokens_keywords_and_times_where_they_are_asked_for() {
     assert!(cut["edgecall"]["error"].is_string() && cut["edgecall"]["tools"].is_array(), "{cut}");
     let mut json = json!({"messages": [{"role": "user", "content": "Hi"}], "edgecall_details": true});
     assert!(serving.answer(&json)["edgecall"]["tools"].is_null());
-    json["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": [1, 2]}}});
+    json["response_format"] =
+        json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": [1, 2]}}});
     assert_eq!(serving.answer(&json)["edgecall"]["tools"][0]["keywords"][0]["keyword"], "enum");
     json["stream"] = json!(true);
     assert_eq!(serving.chat(&json).error().2, "edgecall_details");

@@ -185,9 +185,10 @@ fn refused(status: u16, reply: &Value) -> anyhow::Error {
     match status {
         400..=499 if matches!(status, 400 | 404 | 405 | 413) => CliError::with_kind(Kind::Data, message),
         422 => CliError::with_kind(Kind::Negative, message),
-        401 => {
-            CliError::with_kind(Kind::Unavailable, format!("{message}; put the key into EDGECALL_API_KEY, or its file into --api-key-file"))
-        }
+        401 => CliError::with_kind(
+            Kind::Unavailable,
+            format!("{message}; put the key into EDGECALL_API_KEY, or its file into --api-key-file"),
+        ),
         _ => CliError::with_kind(Kind::Unavailable, message),
     }
 }
