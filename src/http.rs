@@ -144,6 +144,30 @@ impl Client {
         }
     }
 
+    /// Sends `body`, which is JSON, to `path` below the server's root, once, and returns status and body of the answer,
+    /// whatever they are. Numbers keep their text. The answer may be `most` bytes long.
+    ///
+    /// # Errors
+    /// A server that cannot be reached or is not trusted, and an answer that takes or is too long.
+    pub fn exchange(&self, path: &str, body: &str, most: u64) -> Result<(u16, Vec<u8>), Error> {
+        let url = format!("{}{path}", self.origin);
+        let failed = |source| match self.failed(&url, 1, source) {
+            FailedAttempt::ForNow(error, _) | FailedAttempt::ForGood(error) => error,
+        };
+        let mut request = self.agent.post(&url).content_type("application/json");
+        if let Some(key) = &self.key {
+            request = request.header(header::AUTHORIZATION, key.bearer());
+        }
+        let mut response = request.send(body).map_err(failed)?;
+        let status = response.status();
+        if status.is_redirection() {
+            let to = self.excerpt(&text(response.headers(), header::LOCATION));
+            return Err(Error::Redirect { url, status: status.as_u16(), to });
+        }
+        let bytes = response.body_mut().with_config().limit(most).read_to_vec().map_err(failed)?;
+        Ok((status.as_u16(), bytes))
+    }
+
     /// Requests `path` below the base address or below the server's root, without retries.
     ///
     /// # Errors

@@ -109,12 +109,12 @@ pub(super) fn generate<'c>(
         observer.text(fresh)
     };
     let shows_calls = observer.wants_calls() && format.is_settled(request.key_order);
-    let (mut searched, mut stopped) = (0, None);
+    let (mut searched, mut stopped, mut pace) = (0, None, Pace::default());
     let follow = |written: &[u8]| {
         if observer.is_cancelled() {
             return ControlFlow::Break(());
         }
-        if shows_calls {
+        if shows_calls && pace.is_due(written.len()) {
             observer.calls(&format.partial_calls(written));
         }
         if request.stop.is_empty() {
@@ -152,6 +152,27 @@ pub(super) fn generate<'c>(
     let may_end = is_cut_off(completion.finish) && constraint.may_end()?;
     drop(constraint);
     Ok(Generated { format, reasoning, completion, trace, may_end, timings, history, drafter })
+}
+
+/// Lengths at which a text that grows is read again from its beginning: all of them while it is short, and later those
+/// that are a sixteenth longer than the last, so that all readings together take time in proportion to the text.
+#[derive(Default)]
+struct Pace {
+    last: usize,
+}
+
+impl Pace {
+    /// Bytes of a short text.
+    const SHORT: usize = 2048;
+
+    /// True if a text of this length is to be read.
+    fn is_due(&mut self, length: usize) -> bool {
+        let is_due = length >= self.last + self.last.saturating_sub(Pace::SHORT) / 16;
+        if is_due || length < self.last {
+            self.last = length;
+        }
+        is_due
+    }
 }
 
 /// Evaluates the prompt in the slot's context, in its fixed pieces: the logits are the same bits with and without cached
@@ -210,4 +231,29 @@ fn limits(settings: &Settings, timings: &Timings) -> Limits {
 /// True if something else than the model ended the text.
 pub(super) fn is_cut_off(finish: Finish) -> bool {
     matches!(finish, Finish::Budget | Finish::Context | Finish::Repetition(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_call_is_not_read_again_for_each_of_its_tokens() {
+        let (mut pace, mut read, mut readings) = (Pace::default(), 0, 0);
+        let mut last = 0;
+        for length in (0..1_000_000).step_by(4) {
+            if pace.is_due(length) {
+                read += length;
+                readings += 1;
+                assert!(length - last <= 4 + last / 16, "{length} {last}");
+                last = length;
+            } else {
+                assert!(length > Pace::SHORT);
+            }
+        }
+        // Each token would be 125 GB.
+        assert!(read < 20 * 1_000_000 && readings < 1_000, "{read} {readings}");
+        // One that was cut by taking back is read with its next token.
+        assert!(!pace.is_due(100) && pace.is_due(104));
+    }
 }

@@ -65,9 +65,14 @@ pub struct Args {
     #[arg(help_heading = "Input")]
     pub(super) model: Option<PathBuf>,
 
-    /// Let the server at this address answer, http://HOST:PORT or unix:PATH, and load no model (or set EDGECALL_SERVER)
+    /// Let the server at this address answer, http://HOST:PORT, https://HOST or unix:PATH, and load no model (or set
+    /// EDGECALL_SERVER)
     #[arg(long, value_name = "URL", help_heading = "Input")]
     pub(super) server: Option<String>,
+
+    /// With a server: file whose first line is its API key (or set EDGECALL_API_KEY)
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub(super) api_key_file: Option<PathBuf>,
 
     /// Ignore the profile in the model's file: the settings that a call takes from it, unless told otherwise
     #[arg(long, help_heading = "Input")]
@@ -243,6 +248,9 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         output::check()?;
         exit::leave_on_interrupt("interrupted", || ())?;
         return remote::run(args, &server);
+    }
+    if args.api_key_file.is_some() {
+        return Err(CliError::usage("--api-key-file is for a server; name it with --server"));
     }
     let path = &model_file(&args)?;
     // No output can be left incomplete.

@@ -113,7 +113,7 @@ pub struct Args {
 
 /// Hides the options that only a single call has.
 fn without_options_of_calls(arg: clap::Arg) -> clap::Arg {
-    let is_of_calls = ["json_schema", "explain_tools", "json", "output", "stream", "server"]
+    let is_of_calls = ["json_schema", "explain_tools", "json", "output", "stream", "server", "api_key_file"]
         .contains(&arg.get_id().as_str());
     if is_of_calls { arg.hide(true) } else { arg }
 }
@@ -186,6 +186,7 @@ impl Args {
             ("--output", self.call.output != OutputArg::Call),
             ("--stream", self.call.stream),
             ("--server", self.call.server.is_some()),
+            ("--api-key-file", self.call.api_key_file.is_some()),
         ];
         match given.into_iter().find(|(_, is_given)| *is_given) {
             Some((option, _)) => Err(CliError::usage(format!(

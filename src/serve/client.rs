@@ -1,6 +1,9 @@
-//! Client of a server of this program: one request, over TCP or a Unix socket.
+//! Client of a server of this program: one request, over TCP, TLS or a Unix socket.
 
-use crate::{http::Key, kind::Kind};
+use crate::{
+    http::{self, Key, RetryPolicy},
+    kind::Kind,
+};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Request, StatusCode, Uri,
@@ -25,7 +28,7 @@ const HTTP_PORT: u16 = 80;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The text is no address of a server.
-    #[error("`{0}` is no address of a server; give http://HOST:PORT or unix:PATH")]
+    #[error("`{0}` is no address of a server; give http://HOST:PORT, https://HOST or unix:PATH")]
     Address(String),
     /// The server cannot be reached.
     #[error("cannot reach the server at {address}; is it running?")]
@@ -45,6 +48,9 @@ pub enum ClientError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// A request over TLS failed.
+    #[error(transparent)]
+    Tls(#[from] http::Error),
     /// The server did not answer in time.
     #[error("the server at {address} gave no answer within {} s", after.as_secs())]
     TimedOut {
@@ -60,6 +66,7 @@ impl ClientError {
     pub fn kind(&self) -> Kind {
         match self {
             ClientError::Address(_) => Kind::Usage,
+            ClientError::Tls(error) => error.kind(),
             _ => Kind::Unavailable,
         }
     }
@@ -70,6 +77,8 @@ impl ClientError {
 pub enum Address {
     /// Host, in brackets if it is an IPv6 address, and port.
     Tcp(String, u16),
+    /// URL of a server, or of a proxy in front of it, that is spoken to over TLS; without a path.
+    Tls(String),
     /// Path of a Unix socket.
     Unix(PathBuf),
 }
@@ -85,14 +94,13 @@ impl FromStr for Address {
         }
         let uri: Uri = text.parse().map_err(|_| wrong())?;
         let path = uri.path().trim_end_matches('/');
+        let is_plain = matches!(path, "" | "/v1") && uri.query().is_none();
         match (uri.scheme_str(), uri.authority()) {
-            (Some("http"), Some(authority))
-                if matches!(path, "" | "/v1")
-                    && uri.query().is_none()
-                    && !authority.as_str().contains('@') =>
-            {
+            (_, Some(authority)) if !is_plain || authority.as_str().contains('@') => Err(wrong()),
+            (Some("http"), Some(authority)) => {
                 Ok(Address::Tcp(authority.host().to_owned(), authority.port_u16().unwrap_or(HTTP_PORT)))
             }
+            (Some("https"), Some(authority)) => Ok(Address::Tls(format!("https://{authority}"))),
             _ => Err(wrong()),
         }
     }
@@ -102,8 +110,21 @@ impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Address::Tcp(host, port) => write!(f, "http://{host}:{port}"),
+            Address::Tls(url) => f.write_str(url),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+impl Address {
+    /// True if `key` may be sent there.
+    pub fn may_have(&self, key: &Key) -> bool {
+        let is_local = match self {
+            Address::Unix(_) => true,
+            Address::Tcp(host, _) => host == "localhost" || host == "[::1]" || host.starts_with("127."),
+            Address::Tls(_) => false,
+        };
+        key.is_for(matches!(self, Address::Tls(_)), is_local)
     }
 }
 
@@ -118,12 +139,17 @@ pub fn post(
     body: String,
     timeout: Duration,
 ) -> Result<(u16, Vec<u8>), ClientError> {
+    if let Address::Tls(url) = address {
+        let retry = RetryPolicy { timeout, retries: 0, ..RetryPolicy::default() };
+        let client = http::Client::new(url, key.cloned(), retry)?;
+        return Ok(client.exchange(path, &body, MAX_ANSWER_BYTES as u64)?);
+    }
     let broken = |source| ClientError::Broken { address: address.to_string(), source };
     let unreachable = |source| ClientError::Unreachable { address: address.to_string(), source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unreachable)?;
     let host = match address {
         Address::Tcp(host, port) => format!("{host}:{port}"),
-        Address::Unix(_) => "localhost".to_owned(),
+        Address::Unix(_) | Address::Tls(_) => "localhost".to_owned(),
     };
     let mut request = Request::post(path).header(HOST, host).header(CONTENT_TYPE, "application/json");
     if let Some(key) = key {
@@ -141,6 +167,7 @@ pub fn post(
                 let stream = UnixStream::connect(path).await.map_err(unreachable)?;
                 exchange(stream, request).await.map_err(broken)
             }
+            Address::Tls(url) => Err(ClientError::Address(url.clone())),
         }
     };
     // A timer needs the runtime from its start.
@@ -174,13 +201,20 @@ mod tests {
             ("http://board:8080/v1/", tcp("board", 8080)),
             ("http://board", tcp("board", 80)),
             ("http://[::1]:81/", tcp("[::1]", 81)),
+            ("https://board.example", Address::Tls("https://board.example".into())),
+            ("https://board:8443/v1/", Address::Tls("https://board:8443".into())),
             ("unix:/run/a b", Address::Unix("/run/a b".into())),
         ] {
             assert_eq!(text.parse::<Address>().unwrap(), expected, "{text}");
         }
-        for wrong in
-            ["", "board:8080", "https://board", "unix:", "http://board/other", "http://me:secret@board"]
-        {
+        for wrong in [
+            "",
+            "board:8080",
+            "https://board/other",
+            "unix:",
+            "http://board/other",
+            "https://me:secret@board",
+        ] {
             let error = wrong.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains("unix:PATH") && !error.contains("secret"), "{error}");
         }

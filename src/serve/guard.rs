@@ -11,8 +11,8 @@ use axum::{
 };
 use std::{net::IpAddr, sync::Arc};
 
-/// Paths that need no key: a supervisor asks them.
-const OPEN: [&str; 2] = ["/health", "/ready"];
+/// Paths that need no key: a supervisor asks them, and a browser has none to ask for the page.
+const OPEN: [&str; 3] = ["/", "/health", "/ready"];
 
 /// Lets a request pass or refuses it, and adds what browsers need for a page of another origin.
 pub(super) async fn check(

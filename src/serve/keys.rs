@@ -1,6 +1,6 @@
 //! API keys of the server. They are kept as hashes, and compared without a hint of how much of a key was right.
 
-use crate::{files, kind::Kind};
+use crate::{files, http::Key, kind::Kind};
 use sha2::{Digest, Sha256};
 use std::{
     fmt, io,
@@ -58,20 +58,7 @@ impl Keys {
     /// # Errors
     /// A file that cannot be read, without a key, or with one that no request can send.
     pub fn read(path: &Path) -> Result<Keys, KeyError> {
-        let unreadable = |source| KeyError::Read { path: path.to_path_buf(), source };
-        let wrong = |problem| KeyError::File { path: path.to_path_buf(), problem };
-        let file = files::open_input(path).map_err(unreadable)?;
-        let bytes = files::read_within(MAX_FILE_BYTES, file).map_err(unreadable)?;
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        let text = text.ok_or_else(|| wrong("is no short text with a key on each line"))?;
-        let keys: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        if keys.is_empty() {
-            return Err(wrong("has no key; write one on its first line"));
-        }
-        if !keys.iter().all(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err(wrong("has a key with spaces or other characters that no header can contain"));
-        }
-        Ok(Keys(keys.into_iter().map(hash).collect()))
+        Ok(Keys(lines(path)?.iter().map(|key| hash(key)).collect()))
     }
 
     /// The keys of both.
@@ -91,6 +78,35 @@ impl Keys {
         let found = self.0.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(&hash));
         found.into()
     }
+}
+
+/// The first key in the file at `path`, for a client.
+///
+/// # Errors
+/// As [`Keys::read`].
+pub fn first_key(path: &Path) -> Result<Key, KeyError> {
+    let wrong =
+        |_| KeyError::File { path: path.to_path_buf(), problem: "has a key that no header can contain" };
+    Key::new("its file", lines(path)?.first().map_or("", String::as_str), true).map_err(wrong)
+}
+
+/// The lines of a file of keys, at least one.
+fn lines(path: &Path) -> Result<Vec<String>, KeyError> {
+    let unreadable = |source| KeyError::Read { path: path.to_path_buf(), source };
+    let wrong = |problem| KeyError::File { path: path.to_path_buf(), problem };
+    let file = files::open_input(path).map_err(unreadable)?;
+    let bytes = files::read_within(MAX_FILE_BYTES, file).map_err(unreadable)?;
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = text.ok_or_else(|| wrong("is no short text with a key on each line"))?;
+    let keys: Vec<String> =
+        text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+    if keys.is_empty() {
+        return Err(wrong("has no key; write one on its first line"));
+    }
+    if !keys.iter().all(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
+        return Err(wrong("has a key with spaces or other characters that no header can contain"));
+    }
+    Ok(keys)
 }
 
 impl fmt::Debug for Keys {

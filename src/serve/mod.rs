@@ -21,6 +21,7 @@ mod guard;
 mod keys;
 mod listener;
 mod metrics;
+mod page;
 mod receive;
 mod reply;
 mod routes;
@@ -30,7 +31,7 @@ mod text_stream;
 mod ticket;
 
 pub use engine::Engine;
-pub use keys::{KeyError, Keys};
+pub use keys::{KeyError, Keys, first_key};
 pub use listener::{ListenError, Listener};
 pub use shared::Handle;
 

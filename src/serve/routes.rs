@@ -3,6 +3,7 @@
 use super::{
     chat, completion, guard,
     listener::Origin,
+    page,
     reply::{error, ok},
     shared::Shared,
 };
@@ -22,6 +23,7 @@ use std::sync::Arc;
 /// The router for connections from `origin`.
 pub(super) fn router(shared: Arc<Shared>, origin: Origin) -> Router {
     Router::new()
+        .route("/", get(page::page))
         .route("/v1/chat/completions", post(chat::completions))
         .route("/v1/completions", post(completion::completions))
         .route("/tokenize", post(completion::tokenize))

@@ -75,6 +75,8 @@ mod doctor;
 /// Served models are compared with local ones on the same prompts.
 #[cfg(feature = "engine")]
 mod endpoint;
+/// Files for a fleet of boards.
+mod fleet;
 /// A GGUF file is read completely, or refused with the name of the problem.
 mod gguf;
 /// ggml and edgecall read each other's files alike.

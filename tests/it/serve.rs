@@ -210,6 +210,62 @@ fn with_a_key_only_those_who_have_it_are_answered_and_it_is_never_shown() {
 }
 
 #[test]
+fn the_page_is_for_everyone_and_may_load_nothing_but_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    fs::write(&path, "sk-the-secret\n").unwrap();
+    let serving = Serving::start(&["--api-key-file", path.to_str().unwrap()]);
+    let page = serving.get("/");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.body.starts_with("<!doctype html>") && !page.body.contains("the-secret"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+    assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    // Whatever else is asked for needs the key, and a page of another name gets nothing.
+    assert_eq!(serving.get("/v1/models").status, 401);
+    let mut stream = serving.connect();
+    stream.write_all(&request("GET /", "host: evil.example\r\n", b"")).unwrap();
+    assert_eq!(reply(stream).error().1, "host_not_allowed");
+}
+
+#[test]
+fn details_tell_of_tokens_keywords_and_times_where_they_are_asked_for() {
+    let serving = Serving::start(&[]);
+    let mut body = restaurants("Thai food in San Jose");
+    let plain = serving.answer(&body);
+    assert!(plain.get("edgecall").is_none());
+    body["edgecall_details"] = json!(true);
+    let answer = serving.answer(&body);
+    assert_eq!(gist(&answer), gist(&plain));
+    let details = &answer["edgecall"];
+    let tokens = details["tokens"].as_array().unwrap();
+    let text: String = tokens.iter().map(|token| token["text"].as_str().unwrap()).collect();
+    let arguments =
+        answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap();
+    assert!(text.contains(arguments), "{text}");
+    for source in ["model", "forced"] {
+        assert!(tokens.iter().any(|token| token["source"] == source), "{details}");
+    }
+    let statuses =
+        |tool: &Value| tool["keywords"].as_array().unwrap().iter().all(|line| line["status"].is_string());
+    assert!(details["tools"].as_array().unwrap().iter().all(statuses), "{details}");
+    assert_eq!(details["tools"].as_array().unwrap().len(), body["tools"].as_array().unwrap().len());
+    assert_eq!(details["timings"]["generated_tokens"], answer["usage"]["completion_tokens"]);
+    assert!(details["timings"]["decode_ms"].as_f64().unwrap() > 0.0);
+    body["max_tokens"] = json!(6);
+    let cut = serving.answer(&body);
+    assert!(cut["edgecall"]["error"].is_string() && cut["edgecall"]["tools"].is_array(), "{cut}");
+    let mut json = json!({"messages": [{"role": "user", "content": "Hi"}], "edgecall_details": true});
+    assert!(serving.answer(&json)["edgecall"]["tools"].is_null());
+    json["response_format"] =
+        json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": [1, 2]}}});
+    assert_eq!(serving.answer(&json)["edgecall"]["tools"][0]["keywords"][0]["keyword"], "enum");
+    json["stream"] = json!(true);
+    assert_eq!(serving.chat(&json).error().2, "edgecall_details");
+}
+
+#[test]
 fn other_machines_are_served_only_with_a_key_or_by_leave() {
     let model = pocket::pocket(FileType::Q8_0);
     let output = Serving::command(&model, &["--listen", "0.0.0.0:0"]).output().unwrap();

@@ -16,7 +16,10 @@ use edgecall::{
     json::{self, Exact},
     profile::Profile,
     remedy::Remedy,
-    serve::client::{Address, post},
+    serve::{
+        client::{Address, post},
+        first_key,
+    },
     tools::ToolCall,
 };
 use serde_json::{Map, Value, json};
@@ -59,10 +62,11 @@ pub fn run(mut args: Args, server: &str) -> anyhow::Result<()> {
     let is_open = ask.tools.is_none() && ask.schema.is_none();
     args.adopt(&fields);
     let body = body(&args, &conversation, &fields, &ask)?;
-    let key = Key::from_env(&["EDGECALL_API_KEY"])?;
-    let is_local =
-        matches!(&address, Address::Unix(_)) || server.contains("//127.") || server.contains("//localhost");
-    let key = key.filter(|key| key.is_for(false, is_local));
+    let key = match &args.api_key_file {
+        Some(path) => Some(first_key(path)?),
+        None => Key::from_env(&["EDGECALL_API_KEY"])?,
+    };
+    let key = key.filter(|key| address.may_have(key));
     let (status, bytes) = post(&address, "/v1/chat/completions", key.as_ref(), body, PATIENCE)?;
     let reply: Value = serde_json::from_slice(&bytes).map_err(|error| {
         CliError::with_kind(
@@ -181,9 +185,10 @@ fn refused(status: u16, reply: &Value) -> anyhow::Error {
     match status {
         400..=499 if matches!(status, 400 | 404 | 405 | 413) => CliError::with_kind(Kind::Data, message),
         422 => CliError::with_kind(Kind::Negative, message),
-        401 => {
-            CliError::with_kind(Kind::Unavailable, format!("{message}; put the key into EDGECALL_API_KEY"))
-        }
+        401 => CliError::with_kind(
+            Kind::Unavailable,
+            format!("{message}; put the key into EDGECALL_API_KEY, or its file into --api-key-file"),
+        ),
         _ => CliError::with_kind(Kind::Unavailable, message),
     }
 }
