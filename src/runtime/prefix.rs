@@ -141,7 +141,7 @@ impl<'m> Prefix<'m> {
         self.held.clear();
         if self.session.is_shared() {
             let pieces = &ends[..ends.len().saturating_sub(1)];
-            self.session.adopt(prompt, pieces);
+            self.session.adopt(prompt, pieces, goes_on);
             start = self.session.n_past();
         }
 

@@ -61,15 +61,15 @@ fn hold(model: &Model) {
     let mut sessions = Session::several(model, texts.len(), 420, &options).unwrap();
     for round in 0..2 {
         let together: Vec<_> = thread::scope(|scope| {
-            let run = |(session, (text, n)): (_, &(Vec<i32>, usize))| {
-                let session: &mut Session<'_> = session;
-                let n = *n;
-                scope.spawn(move || {
-                    session.cut(0).unwrap();
-                    script(session, text, n)
+            let each = sessions.iter_mut().zip(&texts);
+            let threads: Vec<_> = each
+                .map(|(session, (text, n))| {
+                    scope.spawn(move || {
+                        session.cut(0).unwrap();
+                        script(session, text, *n)
+                    })
                 })
-            };
-            let threads: Vec<_> = sessions.iter_mut().zip(&texts).map(run).collect();
+                .collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         for (seq, (alone, together)) in alone.iter().zip(&together).enumerate() {
@@ -121,6 +121,49 @@ fn what_prompts_have_in_common_is_computed_once_and_outlives_the_first() {
     first.rest();
     assert_eq!(first.evaluate(&prompts[1], ends_turn).unwrap(), 30);
     assert!(distance(&expected, first.session().logits()) < NEAR);
+}
+
+#[test]
+fn prompts_that_come_at_the_same_time_are_computed_once_where_they_agree() {
+    let model = pocket::loaded();
+    let end = model.vocabulary().eos().unwrap();
+    let common = [tokens(model, 1, 499), vec![end]].concat();
+    let sessions = Session::several(model, 4, 600, &pocket::settings().session).unwrap();
+    let computed: usize = thread::scope(|scope| {
+        let each = sessions.into_iter().enumerate();
+        let threads: Vec<_> = each
+            .map(|(seed, session)| {
+                let prompt = [common.clone(), tokens(model, seed, 30)].concat();
+                scope.spawn(move || {
+                    let mut prefix = Prefix::new(session);
+                    let computed = prefix.evaluate(&prompt, |token| token == end).unwrap();
+                    prefix.rest();
+                    computed
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(computed, 500 + 4 * 30);
+}
+
+#[test]
+fn a_prompt_that_was_given_up_is_not_waited_for() {
+    let model = pocket::loaded();
+    let end = model.vocabulary().eos().unwrap();
+    let prompt = [tokens(model, 1, 300), vec![end], tokens(model, 2, 30)].concat();
+    let sessions = Session::several(model, 2, 400, &pocket::settings().session).unwrap();
+    let [mut first, mut second] = <[_; 2]>::try_from(sessions).ok().unwrap().map(Prefix::new);
+    let mut pieces = 0;
+    let mut once = || {
+        pieces += 1;
+        pieces < 2
+    };
+    let given_up = first.evaluate_while(&prompt, |token| token == end, None, &mut once);
+    assert!(matches!(given_up, Err(Error::Cancelled)));
+    first.rest();
+    // The first piece was computed until then.
+    assert_eq!(second.evaluate(&prompt, |token| token == end).unwrap(), prompt.len() - 256);
 }
 
 #[test]

@@ -42,13 +42,17 @@ impl<'m> Session<'m> {
     /// Lets other sessions of the context share the tokens so far, until they are removed.
     pub fn publish(&self) {
         if let Some(others) = self.context.others().filter(|others| others.can_be_cut) {
-            others.cells().publish(self.sequence.id, &self.sequence.tokens);
+            others.publish(self.sequence.id, &self.sequence.tokens);
         }
     }
 
-    /// Appends tokens of `prompt`, which begins with the sequence, that another session of the context has published: up
-    /// to the last of `ends` that is as far. They take no memory, and nothing is computed. There are no logits then.
-    pub fn adopt(&mut self, prompt: &[i32], ends: &[usize]) {
+    /// Appends tokens of `prompt`, which begins with the sequence, that other sessions of the context have published: up
+    /// to the last of `ends` that is as far. They take no memory, and nothing is computed. Tokens that another session is
+    /// computing are waited for, as long as `goes_on` is true. There are no logits then.
+    ///
+    /// What is missing up to the last of `ends` is expected to be computed and published here: others wait for it until
+    /// [`Session::rest`].
+    pub fn adopt(&mut self, prompt: &[i32], ends: &[usize], goes_on: &mut dyn FnMut() -> bool) {
         let Session { context, sequence } = self;
         if !context.can_be_cut || sequence.forget_guesses(context).is_err() {
             return;
@@ -56,7 +60,7 @@ impl<'m> Session<'m> {
         let (before, room) = (sequence.n_past, context.n_ctx);
         let Some(others) = context.others() else { return };
         let prompt = &prompt[..prompt.len().min(room)];
-        let end = others.cells().adopt(sequence.id, before, prompt, ends);
+        let end = others.adopt(sequence.id, before, (prompt, ends), goes_on);
         if end > before {
             sequence.logits = None;
             sequence.n_past = end;

@@ -13,11 +13,17 @@ use crate::runtime::{
 use std::{
     ops::Range,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+/// Time after which a sequence that waits for tokens of another looks whether it is still to wait.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A context of several sequences.
 pub(super) struct SharedContext<'m> {
     cells: Mutex<Cells<'m>>,
+    /// Told when a sequence has published tokens, or given up its claim.
+    published: Condvar,
     schedule: Mutex<Schedule>,
     changed: Condvar,
     n_batch: usize,
@@ -34,6 +40,8 @@ pub(super) struct Cells<'m> {
     pub raw: Context<'m>,
     /// Tokens at the beginning of each sequence that others may share: they are decoded and stay for now.
     prompts: Vec<Vec<i32>>,
+    /// Tokens at the beginning of each sequence that are being decoded, and will then be there for others to share.
+    claims: Vec<Vec<i32>>,
 }
 
 impl<'m> SharedContext<'m> {
@@ -50,7 +58,8 @@ impl<'m> SharedContext<'m> {
         let (raw, threads) = open(model, (n, n_ctx.saturating_mul(n)), options, ThreadPool::Kept)?;
         let n_batch = raw.n_batch();
         Ok(SharedContext {
-            cells: Mutex::new(Cells { raw, prompts: vec![Vec::new(); n] }),
+            cells: Mutex::new(Cells { raw, prompts: vec![Vec::new(); n], claims: vec![Vec::new(); n] }),
+            published: Condvar::new(),
             schedule: Mutex::new(Schedule::new(n)),
             changed: Condvar::new(),
             n_batch,
@@ -109,6 +118,40 @@ impl<'m> SharedContext<'m> {
     pub fn rest(&self, seq_id: i32) {
         self.schedule().rest(index(seq_id));
         self.changed.notify_all();
+        self.cells().claims[index(seq_id)].clear();
+        self.published.notify_all();
+    }
+
+    /// Lets others share the first `tokens` of a sequence.
+    pub fn publish(&self, seq_id: i32, tokens: &[i32]) {
+        self.cells().publish(index(seq_id), tokens);
+        self.published.notify_all();
+    }
+
+    /// Adds to a sequence of `n_past` tokens, the first ones of `prompt`, the next that other sequences have, up to one of
+    /// `ends`, and gives the number of its tokens then. Tokens that another sequence is about to have are waited for, as
+    /// long as `goes_on` is true; others may wait for what this one is to decode then.
+    pub fn adopt(
+        &self,
+        seq_id: i32,
+        mut n_past: usize,
+        (prompt, ends): (&[i32], &[usize]),
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> usize {
+        let mut cells = self.cells();
+        loop {
+            n_past = cells.adopt(seq_id, n_past, prompt, ends);
+            let next = ends.iter().find(|&&end| end > n_past).and_then(|&end| prompt.get(..end));
+            let Some(next) = next else { return n_past };
+            let mut claims = cells.claims.iter().enumerate();
+            if !claims.any(|(seq, claim)| seq != index(seq_id) && claim.starts_with(next)) || !goes_on() {
+                let last = ends.last().and_then(|&end| prompt.get(..end)).unwrap_or_default();
+                cells.claims[index(seq_id)] = last.to_vec();
+                return n_past;
+            }
+            let waited = self.published.wait_timeout(cells, LOOK);
+            cells = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     fn schedule(&self) -> MutexGuard<'_, Schedule> {
@@ -168,11 +211,13 @@ impl Cells<'_> {
         }
     }
 
-    /// Lets others share the first `tokens` of a sequence.
-    pub fn publish(&mut self, seq_id: i32, tokens: &[i32]) {
-        let prompt = &mut self.prompts[index(seq_id)];
+    fn publish(&mut self, seq: usize, tokens: &[i32]) {
+        let (prompt, claim) = (&mut self.prompts[seq], &mut self.claims[seq]);
         prompt.clear();
         prompt.extend_from_slice(tokens);
+        if prompt.starts_with(claim) {
+            claim.clear();
+        }
     }
 
     /// Notes that a sequence keeps its first `n_past` tokens alone.
@@ -182,7 +227,7 @@ impl Cells<'_> {
 
     /// Adds to a sequence of `n_past` tokens, the first ones of `tokens`, the next that another sequence has, up to
     /// the last of `ends` that it has, and gives the number of its tokens then.
-    pub fn adopt(&mut self, seq_id: i32, n_past: usize, tokens: &[i32], ends: &[usize]) -> usize {
+    fn adopt(&mut self, seq_id: i32, n_past: usize, tokens: &[i32], ends: &[usize]) -> usize {
         let common = |prompt: &Vec<i32>| prompt.iter().zip(tokens).take_while(|(a, b)| a == b).count();
         let others = self.prompts.iter().enumerate().filter(|(seq, _)| *seq != index(seq_id));
         let Some((common, from)) = others.map(|(seq, prompt)| (common(prompt), seq)).max() else { return n_past };
