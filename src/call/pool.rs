@@ -113,7 +113,8 @@ impl<'m> Pool<'m> {
             None => needed.next_multiple_of(GROWTH).min(self.model.n_ctx_train()),
         };
         let mut all = self.slots.get();
-        while let Err(error) = load::check_context(self.model, n_prompt, n_ctx.saturating_mul(all), settings) {
+        while let Err(error) = load::check_context(self.model, n_prompt, n_ctx.saturating_mul(all), settings)
+        {
             if all == 1 {
                 return Err(error);
             }

@@ -195,7 +195,8 @@ fn answers_in_any_order_are_gone_on_with_by_their_ids() {
         answers.sort_by_key(|answer| answer["id"].as_u64());
         assert_eq!(answers, expected);
     }
-    for (twice, problem) in [("{\"prompt\": \"x\"}", "no id"), ("{\"id\": 1, \"prompt\": \"x\"}", "earlier")] {
+    for (twice, problem) in [("{\"prompt\": \"x\"}", "no id"), ("{\"id\": 1, \"prompt\": \"x\"}", "earlier")]
+    {
         let requests = format!("{{\"id\": 1, \"prompt\": \"x\", \"max_tokens\": 2}}\n{twice}\n");
         fs::write(folder.path().join("in.jsonl"), requests).unwrap();
         let output = batch(folder.path(), &["in.jsonl", "--unordered", "--parallel", "2"]);
@@ -230,7 +231,8 @@ fn a_program_that_waits_for_an_answer_before_it_asks_again_is_answered() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let (mut requests, mut answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let (mut requests, mut answers) =
+        (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
     for (id, text) in TEXTS.iter().enumerate() {
         writeln!(requests, "{}", json!({"id": id, "prompt": text})).unwrap();
         let mut line = String::new();

@@ -22,7 +22,7 @@ fn call(answer: &Value) -> Value {
 
 /// A request whose answer takes long, since the model chooses each of many numbers, and that a stream shows piece by piece.
 fn slow(text: &str) -> Value {
-    let numbers = json!({"type": "array", "items": {"enum": [1, 2, 3]}, "minItems": 60, "maxItems": 60});
+    let numbers = json!({"type": "array", "items": {"enum": [1, 2, 3]}, "minItems": 30, "maxItems": 30});
     let properties: serde_json::Map<String, Value> =
         (0..20).map(|nth| (format!("part{nth}"), numbers.clone())).collect();
     let required: Vec<&String> = properties.keys().collect();
@@ -31,7 +31,7 @@ fn slow(text: &str) -> Value {
     });
     json!({
         "messages": [{"role": "system", "content": "You count."}, {"role": "user", "content": text}],
-        "stream": true, "max_tokens": 3500,
+        "stream": true, "max_tokens": 2800,
         "tools": [{"type": "function", "function": {"name": "count", "parameters": parameters}}],
         "tool_choice": "required",
     })
@@ -107,7 +107,7 @@ fn a_client_that_vanishes_frees_its_slot_and_the_other_is_answered() {
         })
         .collect();
     let arguments: Value = serde_json::from_str(&arguments).unwrap_or_else(|e| panic!("{e}: {arguments}"));
-    assert_eq!(arguments["part19"].as_array().unwrap().len(), 60);
+    assert_eq!(arguments["part19"].as_array().unwrap().len(), 30);
 }
 
 #[test]
@@ -130,11 +130,11 @@ fn a_request_that_needs_more_than_the_slots_hold_waits_for_them_and_is_answered(
     let hi = restaurants(TEXTS[0]);
     let expected = call(&serving.answer(&hi));
     // Longer than the slots are now.
-    let long = json!({"messages": [{"role": "user", "content": "word ".repeat(3000)}], "max_tokens": 4});
+    let long = json!({"messages": [{"role": "user", "content": "word ".repeat(1500)}], "max_tokens": 4});
     let bodies = [hi.clone(), long, hi.clone(), hi];
     let replies = together(&serving, &bodies);
     assert_eq!(replies[1].status, 200, "{}", replies[1].body);
-    assert!(replies[1].json()["usage"]["prompt_tokens"].as_u64().unwrap() > 3000);
+    assert!(replies[1].json()["usage"]["prompt_tokens"].as_u64().unwrap() >= 3000);
     for reply in [&replies[0], &replies[2], &replies[3]] {
         assert_eq!(call(&reply.json()), expected);
     }
@@ -142,7 +142,7 @@ fn a_request_that_needs_more_than_the_slots_hold_waits_for_them_and_is_answered(
 
 #[test]
 fn a_full_context_is_an_error_of_its_request_alone() {
-    let serving = Serving::start(&["--parallel", "3", "--ctx", "1024"]);
+    let serving = Serving::start(&["--parallel", "3", "--ctx", "1536"]);
     let long = json!({"messages": [{"role": "user", "content": "word ".repeat(3000)}]});
     let mut cut = slow("Count.");
     cut["stream"] = json!(false);

@@ -102,7 +102,8 @@ fn what_prompts_have_in_common_is_computed_once_and_outlives_the_first() {
     let end = model.vocabulary().eos().unwrap();
     let ends_turn = |token| token == end;
     let common = [tokens(model, 1, 299), vec![end]].concat();
-    let prompts: Vec<Vec<i32>> = (2..4).map(|seed| [common.clone(), tokens(model, seed, 30)].concat()).collect();
+    let prompts: Vec<Vec<i32>> =
+        (2..4).map(|seed| [common.clone(), tokens(model, seed, 30)].concat()).collect();
     let mut alone = Prefix::new(Session::new(model, 400, 20, &options).unwrap());
     alone.evaluate(&prompts[1], ends_turn).unwrap();
     let expected = alone.session().logits().to_vec();
@@ -175,7 +176,8 @@ fn states_of_sequences_with_company_are_not_those_of_calls() {
     assert_ne!(alone.setting(), several[0].setting());
     // Among themselves they go on and off the disk.
     let end = model.vocabulary().eos().unwrap();
-    let prompt = [tokens(model, 1, 99), vec![end], tokens(model, 2, 9), vec![end], tokens(model, 3, 9)].concat();
+    let prompt =
+        [tokens(model, 1, 99), vec![end], tokens(model, 2, 9), vec![end], tokens(model, 3, 9)].concat();
     let mut kept = Kept::default();
     let mut first = Prefix::new(several.pop().unwrap());
     first.evaluate_with(&prompt, |token| token == end, &mut kept).unwrap();

@@ -151,11 +151,7 @@ impl SequenceState {
             return Ok(());
         }
         self.ahead.clear();
-        if context.cut(self.id, self.n_past) {
-            Ok(())
-        } else {
-            Err(Error::Rewind { n_past: self.n_past })
-        }
+        if context.cut(self.id, self.n_past) { Ok(()) } else { Err(Error::Rewind { n_past: self.n_past }) }
     }
 
     fn decode(

@@ -140,7 +140,11 @@ impl<'m> SharedContext<'m> {
     ) -> usize {
         let mut cells = self.cells();
         loop {
+            let before = n_past;
             n_past = cells.adopt(seq_id, n_past, prompt, ends);
+            if n_past > before {
+                cells.publish(index(seq_id), &prompt[..n_past]);
+            }
             let next = ends.iter().find(|&&end| end > n_past).and_then(|&end| prompt.get(..end));
             let Some(next) = next else { return n_past };
             let mut claims = cells.claims.iter().enumerate();
@@ -230,7 +234,9 @@ impl Cells<'_> {
     fn adopt(&mut self, seq_id: i32, n_past: usize, tokens: &[i32], ends: &[usize]) -> usize {
         let common = |prompt: &Vec<i32>| prompt.iter().zip(tokens).take_while(|(a, b)| a == b).count();
         let others = self.prompts.iter().enumerate().filter(|(seq, _)| *seq != index(seq_id));
-        let Some((common, from)) = others.map(|(seq, prompt)| (common(prompt), seq)).max() else { return n_past };
+        let Some((common, from)) = others.map(|(seq, prompt)| (common(prompt), seq)).max() else {
+            return n_past;
+        };
         let end = ends.iter().copied().filter(|&end| end <= common && end > n_past).max();
         let Some(end) = end else { return n_past };
         self.raw.share(id(from), seq_id, Range { start: n_past, end });
