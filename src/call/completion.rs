@@ -80,7 +80,9 @@ fn continued(
         observer.text(fresh) == ControlFlow::Break(())
     };
     let limits = Limits { tokens: settings.max_tokens, repetition: false };
-    let mut traced = Traced::new(prefix.session(), settings.detail, &trace);
+    // Asked before each token anyway.
+    let mut goes_on = || true;
+    let mut traced = Traced::new(prefix.session(), settings.detail, &trace, &mut goes_on);
     let completion = generate::free(&mut traced, vocabulary, &mut sampler, limits, None, stops_before)?;
     if observer.is_cancelled() {
         return Err(runtime::Error::Cancelled.into());

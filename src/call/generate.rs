@@ -96,6 +96,7 @@ pub(super) fn generate<'c>(
     let trace = RefCell::default();
     let mut feed = TokenFeed::new(&trace, model.vocabulary(), format.prefix_length());
     let wants_logprobs = matches!(settings.detail, TokenDetail::Logprobs(_));
+    let observer = RefCell::new(observer);
     let mut shown = 0;
     let mut show = |observer: &mut dyn Observer, written: &[u8], text: &str| {
         let fresh = text.get(shown..).unwrap_or("");
@@ -108,9 +109,11 @@ pub(super) fn generate<'c>(
         }
         observer.text(fresh)
     };
-    let shows_calls = observer.wants_calls() && format.is_settled(request.key_order);
+    let shows_calls = observer.borrow().wants_calls() && format.is_settled(request.key_order);
     let (mut searched, mut stopped, mut pace) = (0, None, Pace::default());
     let follow = |written: &[u8]| {
+        let mut observer = observer.borrow_mut();
+        let observer = &mut **observer;
         if observer.is_cancelled() {
             return ControlFlow::Break(());
         }
@@ -132,13 +135,17 @@ pub(super) fn generate<'c>(
         Some(drafter) => DecodeMode::Drafted(drafter),
     };
     let limits = limits(settings, &timings);
-    let mut traced = Traced::new(session, settings.detail, &trace);
+    let mut goes_on = || !observer.borrow_mut().is_cancelled();
+    let mut traced = Traced::new(session, settings.detail, &trace, &mut goes_on);
     let completion = generate::constrained(&mut traced, &mut constraint, &mut sampler, limits, mode, follow);
     let mut completion = completion.map_err(|error| failed(error, &format, timings))?;
-    if completion.finish == Finish::Dismissed && observer.is_cancelled() {
+    if completion.finish == Finish::Dismissed && observer.borrow_mut().is_cancelled() {
         return Err(runtime::Error::Cancelled.into());
     }
-    traced.finish(&completion.tokens)?;
+    if completion.finish != Finish::Dismissed {
+        traced.finish(&completion.tokens)?;
+    }
+    let observer = observer.into_inner();
     if let Some(length) = stopped {
         completion.text = format.stopped(&completion.text, length);
         completion.finish = Finish::Stop;

@@ -80,18 +80,25 @@ pub struct Traced<'s, S> {
     start: usize,
     /// The text, and behind it tokens that were taken back.
     trace: &'s RefCell<Vec<TracedToken>>,
+    goes_on: &'s mut dyn FnMut() -> bool,
 }
 
 impl<'s, S: Sequence> Traced<'s, S> {
-    /// Writes the next tokens of `inner` into `trace`, which is empty.
-    pub fn new(inner: &'s mut S, detail: TokenDetail, trace: &'s RefCell<Vec<TracedToken>>) -> Traced<'s, S> {
-        Traced { start: inner.n_past(), inner, detail, trace }
+    /// Writes the next tokens of `inner` into `trace`, which is empty. Before each token that is decoded for its log
+    /// probability alone, `goes_on` is asked.
+    pub fn new(
+        inner: &'s mut S,
+        detail: TokenDetail,
+        trace: &'s RefCell<Vec<TracedToken>>,
+        goes_on: &'s mut dyn FnMut() -> bool,
+    ) -> Traced<'s, S> {
+        Traced { start: inner.n_past(), inner, detail, trace, goes_on }
     }
 
     /// Ends the trace with the tokens of `text` that were not appended, since nothing came after them.
     ///
     /// # Errors
-    /// Errors of [`Sequence::append`].
+    /// Errors of [`Sequence::append`], and [`Error::Cancelled`].
     pub fn finish(mut self, text: &[i32]) -> Result<(), Error> {
         if self.detail == TokenDetail::None {
             return Ok(());
@@ -99,11 +106,15 @@ impl<'s, S: Sequence> Traced<'s, S> {
         for (at, &token) in text.iter().enumerate().skip(self.at()) {
             self.note(at, token, TokenSource::Forced);
             if matches!(self.detail, TokenDetail::Logprobs(_)) && at + 1 < text.len() {
-                self.inner.append(&[token])?;
+                self.append_one(token)?;
             }
         }
         self.trace.borrow_mut().truncate(text.len());
         Ok(())
+    }
+
+    fn append_one(&mut self, token: i32) -> Result<(), Error> {
+        if (self.goes_on)() { self.inner.append(&[token]) } else { Err(Error::Cancelled) }
     }
 
     /// Number of tokens of the text that were appended.
@@ -156,7 +167,7 @@ impl<S: Sequence> Sequence for Traced<'_, S> {
             TokenDetail::Logprobs(_) => {
                 for (nth, &token) in tokens.iter().enumerate() {
                     self.note(at + nth, token, TokenSource::Forced);
-                    self.inner.append(&[token])?;
+                    self.append_one(token)?;
                 }
                 Ok(tokens.len())
             }
@@ -217,8 +228,8 @@ mod tests {
     #[test]
     fn the_source_of_a_token_survives_that_it_is_decoded_again() {
         let text = [5, 6, 7, 8, 9];
-        let (mut script, trace) = (Script::new(&text, 16), RefCell::default());
-        let mut traced = Traced::new(&mut script, TokenDetail::Source, &trace);
+        let (mut script, trace, mut goes_on) = (Script::new(&text, 16), RefCell::default(), || true);
+        let mut traced = Traced::new(&mut script, TokenDetail::Source, &trace, &mut goes_on);
         traced.chose(5);
         traced.append_drafted(&[5, 6], &[7, 8]).unwrap();
         traced.chose(7);
@@ -239,8 +250,8 @@ mod tests {
     #[test]
     fn with_log_probabilities_every_token_has_one_and_nothing_stays_undecoded_before_the_last() {
         let text = [5, 6, 7, 8];
-        let (mut script, trace) = (Script::new(&text, 16), RefCell::default());
-        let mut traced = Traced::new(&mut script, TokenDetail::Logprobs(1), &trace);
+        let (mut script, trace, mut goes_on) = (Script::new(&text, 16), RefCell::default(), || true);
+        let mut traced = Traced::new(&mut script, TokenDetail::Logprobs(1), &trace, &mut goes_on);
         traced.chose(5);
         traced.append_drafted(&[5, 6], &[7]).unwrap();
         assert!(traced.ahead().is_empty());
@@ -252,5 +263,18 @@ mod tests {
             assert_eq!(score.top, [(token, score.logprob)]);
         }
         assert_eq!(trace.borrow().len(), text.len());
+    }
+
+    #[test]
+    fn a_long_run_of_forced_tokens_is_left_when_nobody_waits_for_it() {
+        let text = [5, 6, 7, 8];
+        let (mut script, trace, mut left) = (Script::new(&text, 16), RefCell::default(), 2);
+        let mut goes_on = || {
+            left -= 1;
+            left >= 0
+        };
+        let mut traced = Traced::new(&mut script, TokenDetail::Logprobs(0), &trace, &mut goes_on);
+        assert!(matches!(traced.append(&text), Err(Error::Cancelled)));
+        assert_eq!(script.n_past(), 2);
     }
 }

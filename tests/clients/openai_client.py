@@ -70,6 +70,29 @@ def the_streaming_helper_reads_calls():
     assert answer.choices[0].message.tool_calls[0].function.name in names()
 
 
+def log_probabilities_are_read():
+    hello = {"messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 12, "logprobs": True, "top_logprobs": 2}
+    whole = create(**hello).choices[0]
+    tokens = whole.logprobs.content
+    assert "".join(token.token for token in tokens) == whole.message.content
+    assert all(token.logprob <= 0 and len(token.top_logprobs) == 2 for token in tokens)
+    streamed = []
+    for chunk in create(**hello, stream=True):
+        for choice in chunk.choices:
+            streamed += choice.logprobs.content if choice.logprobs else []
+    assert streamed == tokens
+
+
+def a_continuation_is_read_whole_and_as_a_stream():
+    fields = {"model": "pocket", "prompt": "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n", "max_tokens": 12, "logprobs": 2}
+    whole = client.completions.create(**fields).choices[0]
+    assert "".join(whole.logprobs.tokens) == whole.text and len(whole.logprobs.top_logprobs) == len(whole.logprobs.tokens)
+    chunks = [chunk.choices[0] for chunk in client.completions.create(**fields, stream=True)]
+    assert "".join(chunk.text for chunk in chunks) == whole.text
+    offsets = [offset for chunk in chunks if chunk.logprobs for offset in chunk.logprobs.text_offset]
+    assert offsets == whole.logprobs.text_offset
+
+
 class Restaurant(BaseModel):
     name: str
     stars: int
@@ -123,6 +146,8 @@ for test in [
     a_whole_turn_with_a_result_is_answered,
     a_stream_adds_up_to_the_answer,
     the_streaming_helper_reads_calls,
+    log_probabilities_are_read,
+    a_continuation_is_read_whole_and_as_a_stream,
     structured_output_is_parsed,
     errors_have_their_classes,
     a_full_queue_is_tried_again,

@@ -1,10 +1,16 @@
 """Forty requests of OpenAI's chat API, each with a check of its answer that knows neither program: see compare_requests."""
 import json
 import re
+import sys
 
-import jsonschema
+sys.dont_write_bytecode = True
 
-from serving import restaurants
+from serving import fail, restaurants
+
+try:
+    import jsonschema
+except ModuleNotFoundError:
+    fail("Python lacks jsonschema: run scripts/setup --dev, and this script with $EDGECALL_PYTHON")
 
 
 class Wrong(Exception):
