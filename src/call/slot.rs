@@ -1,6 +1,6 @@
 //! The context of calls: kept from one call to the next, so that what their prompts have in common stays evaluated.
 
-use super::{Result, load};
+use super::{ModelTexts, Result, load};
 use crate::runtime::{self, Model, Options, Prefix, Session};
 use std::{num::NonZeroUsize, time::Duration, time::Instant};
 
@@ -12,6 +12,8 @@ pub struct Slot<'m> {
     model: &'m Model,
     kept: Option<Kept<'m>>,
     is_kept: bool,
+    /// Calls that the model wrote in this slot.
+    pub(super) texts: ModelTexts,
 }
 
 struct Kept<'m> {
@@ -22,7 +24,7 @@ struct Kept<'m> {
 impl<'m> Slot<'m> {
     /// A slot for calls of `model`. The first call creates a context, and a call that needs a longer one replaces it.
     pub fn new(model: &'m Model) -> Slot<'m> {
-        Slot { model, kept: None, is_kept: true }
+        Slot { model, kept: None, is_kept: true, texts: ModelTexts::default() }
     }
 
     /// A slot for one call, with a context of exactly its size.
