@@ -173,8 +173,13 @@ mod serve_faults;
 /// No model file ends the command by a signal.
 #[cfg(feature = "engine")]
 mod signals;
+/// Calls with odd values are written in each format, taken by its grammar, read, and written again.
+#[cfg(feature = "engine")]
+mod soak;
 /// The rules behind each `tokenizer.*` key hold on a small vocabulary.
 mod tokenizer_keys;
+/// Formats of templates of other kinds than published ones are derived, and prompts are those of transformers.
+mod unseen;
 /// The token check passes equal tokenizers and names the text on which others differ.
 #[cfg(feature = "engine")]
 mod verify;
