@@ -264,6 +264,7 @@ fn word(report: &Report) -> &'static str {
     match report.status() {
         Status::Annotation | Status::Enforced => "enforced",
         Status::CheckedAfter => "checked",
+        Status::LeftOut => "left out",
         Status::Refused => "refused",
     }
 }

@@ -19,6 +19,7 @@ mod draft_history;
 mod error;
 mod generate;
 mod load;
+mod model_texts;
 mod observer;
 pub mod openai;
 mod pool;
@@ -46,6 +47,7 @@ pub use content::RenderedPrompt;
 pub use error::{Cut, Error, Result};
 pub use generate::Reader;
 pub use load::load_options;
+pub use model_texts::ModelTexts;
 pub use observer::{Observer, PartialCall};
 pub use prepare::check_tools;
 pub use prompt::tokenize_prompt;
@@ -63,7 +65,7 @@ pub use tool_format::ToolFormat;
 use observer::TextReader;
 
 use crate::{cache::Cache, chat::Conversation, runtime::Model, tools::ToolSet};
-use std::{ops::ControlFlow, thread};
+use std::{mem, ops::ControlFlow, thread};
 
 /// Inputs of a call, which each of its steps reads.
 #[derive(Clone, Copy)]
@@ -120,8 +122,21 @@ pub fn ask_with(call: &Call<'_>, reader: &mut Reader<'_>) -> Result<Answer> {
     ask_in(&mut Slot::for_one_call(call.model), call, &mut TextReader(reader))
 }
 
+/// Like [`ask_with`], with the calls of earlier answers as the model wrote them: `texts` has those, and gets the answer's.
+///
+/// # Errors
+/// As [`ask_with`].
+pub fn ask_keeping(call: &Call<'_>, texts: &mut ModelTexts, reader: &mut Reader<'_>) -> Result<Answer> {
+    let mut slot = Slot::for_one_call(call.model);
+    *slot.texts() = mem::take(texts);
+    let answer = ask_in(&mut slot, call, &mut TextReader(reader));
+    *texts = mem::take(&mut *slot.texts());
+    answer
+}
+
 /// Like [`ask_with`], in a context that is kept for later calls, with an observer. The answer is the same as in a new
-/// context. The model of the call must be that of `slot`.
+/// context, but that the calls of this slot's answers stand in the prompt as the model wrote them. The model of the call must
+/// be that of `slot`.
 ///
 /// # Errors
 /// As [`ask_with`]; [`runtime::Error::Cancelled`](crate::runtime::Error::Cancelled) if the observer ends the call.
@@ -140,6 +155,12 @@ fn answered(slot: &mut Slot<'_>, call: &Call<'_>, observer: &mut dyn Observer) -
         let prompt = prompt::prompt(call, &prepared, slot)?;
         let format = constrain::constrain(call, &prompt)?;
         let generated = generate::generate(call, &prompt, format, slot, observer)?;
-        read::read(call, &prompt, generated)
+        read::read(call, &prompt, generated, |calls, text| {
+            let messages = &call.request.conversation.messages;
+            let earlier = messages.iter().map(|message| message.tool_calls().len()).sum();
+            if let Some(format) = &prepared.tool_format {
+                slot.texts().keep(format, calls, earlier, text);
+            }
+        })
     })
 }

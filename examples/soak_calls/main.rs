@@ -1,34 +1,33 @@
 //! Calls of random tools with seeded noise for a model: see `soak_calls --help`.
 
+mod formats;
 mod hostile;
+mod noise;
 mod random;
 mod schemas;
+mod trips;
 
 use std::{
     collections::BTreeMap,
     io::{BufWriter, Write, stdout},
     ops::ControlFlow,
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use edgecall::{
     call,
     dialect::{Dialect, entries, turn::Turn},
+    display::{Align, Table},
     json::{self, Exact},
-    runtime::{
-        self, Compiler, DecodeMode, Finish, Sampler, Sampling, Trust, Vocabulary, generate,
-        sequence::Sequence,
-    },
-    schema::{
-        KeyOrder,
-        notation::{Form, Notation, Part, Style},
-    },
-    tools::ToolSet,
+    runtime::{self, Compiler, DecodeMode, Finish, Sampler, Sampling, Trust, Vocabulary, generate},
+    schema::KeyOrder,
+    tools::{ToolCall, ToolSet},
 };
+use formats::Format;
+use noise::Noise;
 use random::Random;
 use serde_json::Value;
 
@@ -55,86 +54,19 @@ struct Args {
     /// makes none
     #[arg(long, value_name = "N", default_value_t = 3)]
     hostile: usize,
-    /// Write the calls in the format of this file, or in one of these, instead of those known by name
-    #[arg(long, value_name = "FILE.json")]
-    dialect: Vec<PathBuf>,
+    /// Write the calls in this format, or in one of these, instead of those known by name: a name, a file of a format, or a chat
+    /// template, whose format is derived
+    #[arg(long, value_name = "NAME|FILE.json|TEMPLATE")]
+    dialect: Vec<String>,
+    /// Make as many calls as there would be turns in each of the formats, and print a table of them to stderr
+    #[arg(long)]
+    each: bool,
+    /// Write this many calls with odd values in each of the formats, and read them again
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    trips: u64,
     /// Print the tools and the text of each turn to stderr
     #[arg(long)]
     show: bool,
-}
-
-/// Noise in place of a model: it leans to bytes that end something, the more the longer the text is,
-/// since noise alone would write strings without end.
-struct Noise<'c> {
-    compiler: &'c Compiler,
-    random: Random,
-    leaning: Vec<f32>,
-    /// Texts that end a value; the more of one is there, the likelier is its next byte.
-    ends: Vec<Vec<u8>>,
-    tokens: Vec<i32>,
-    logits: Vec<f32>,
-}
-
-impl<'c> Noise<'c> {
-    fn new(compiler: &'c Compiler, n_vocab: usize, ends: Vec<Vec<u8>>, seed: u64) -> Noise<'c> {
-        let leaning = (0..n_vocab as u32).map(|token| {
-            let bytes = compiler.bytes(&[token]);
-            match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-                _ if compiler.is_end(token) => 4.0,
-                Some(b'"') => 3.0,
-                Some(b'}' | b']') => 2.0,
-                Some(b',' | b':') => 1.0,
-                _ => 0.0,
-            }
-        });
-        let leaning = leaning.collect();
-        let random = Random::new(seed);
-        let mut noise = Noise { compiler, random, leaning, ends, tokens: Vec::new(), logits: Vec::new() };
-        noise.step();
-        noise
-    }
-
-    fn step(&mut self) {
-        let weight = self.tokens.len() as f32 / 20.0;
-        let random = &mut self.random;
-        let draw = |lean: &f32| (random.next() >> 40) as f32 / (1 << 20) as f32 + lean * weight;
-        self.logits = self.leaning.iter().map(draw).collect();
-        let last: Vec<u32> = self.tokens.iter().rev().take(40).rev().map(|token| *token as u32).collect();
-        let text = self.compiler.bytes(&last);
-        for end in &self.ends {
-            let begun = (0..end.len()).rev().find(|n| text.ends_with(&end[..*n])).unwrap_or(0);
-            let next = usize::from(end[begun]);
-            if self.logits.len() <= 257 {
-                self.logits[next] += if begun > 0 { 12.0 + 3.0 * weight } else { 3.0 * weight };
-            }
-        }
-    }
-}
-
-impl Sequence for Noise<'_> {
-    fn logits(&self) -> &[f32] {
-        &self.logits
-    }
-
-    fn append(&mut self, tokens: &[i32]) -> Result<(), runtime::Error> {
-        self.tokens.extend_from_slice(tokens);
-        self.step();
-        Ok(())
-    }
-
-    fn rewind(&mut self, n_past: usize) -> Result<(), runtime::Error> {
-        self.tokens.truncate(n_past);
-        self.step();
-        Ok(())
-    }
-
-    fn n_past(&self) -> usize {
-        self.tokens.len()
-    }
-
-    fn n_ctx(&self) -> usize {
-        usize::MAX
-    }
 }
 
 #[derive(Default)]
@@ -148,6 +80,11 @@ struct Tally {
     backed_out: usize,
     tokens: usize,
     slowest: Duration,
+    turns: u64,
+    /// Calls whose arguments are written otherwise when they are written again.
+    rewritten: usize,
+    exact: usize,
+    unsaid: usize,
 }
 
 fn main() -> Result<()> {
@@ -163,27 +100,29 @@ fn run(args: &Args, out: &mut impl Write) -> Result<()> {
         }
         None => (Compiler::for_bytes()?, 257),
     };
-    let dialects = match args.dialect.as_slice() {
-        [] => entries::all().to_vec(),
-        files => files.iter().map(|path| dialect(path)).collect::<Result<_>>()?,
+    let known =
+        || entries::all().iter().map(|entry| Format { name: entry.name.clone(), dialect: entry.clone() });
+    let formats = match args.dialect.as_slice() {
+        [] => known().collect(),
+        words => formats::formats(words)?,
     };
     let mut out = BufWriter::new(out);
+    let compiler = (&compiler, n_vocab);
+    if args.each {
+        let tallies = each(args, compiler, &formats, &mut out)?;
+        out.flush()?;
+        eprint!("{}", table(&formats, &tallies));
+        return Ok(());
+    }
     let mut tally = Tally::default();
-    for turn in args.skip..args.skip + args.turns {
-        let started = Instant::now();
-        one(args, turn, (&compiler, n_vocab), &dialects, &mut tally, &mut out)
-            .with_context(|| format!("turn {turn} of seed {}", args.seed))?;
-        let time = started.elapsed();
-        if args.show {
-            eprintln!("turn {turn}: {:.2} s", time.as_secs_f64());
-        }
-        tally.slowest = tally.slowest.max(time);
+    for nth in args.skip..args.skip + args.turns {
+        turn(args, nth, compiler, &formats, &mut tally, &mut out)?;
     }
     out.flush()?;
     eprintln!(
         "{} turns: {} ended in {} calls ({} after backing out), {} at the budget, {} without a value that passes ({}), {} with \
          a schema that is refused; {} tokens, slowest turn {:.1} s",
-        args.turns,
+        tally.turns,
         tally.called,
         tally.calls,
         tally.backed_out,
@@ -197,38 +136,96 @@ fn run(args: &Args, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-/// The format in a file.
-fn dialect(path: &Path) -> Result<Arc<Dialect>> {
-    let text = std::fs::read_to_string(path)?;
-    Ok(Arc::new(serde_json::from_str(&text).with_context(|| path.display().to_string())?))
+/// Calls in each of `formats`, and round trips.
+fn each(
+    args: &Args,
+    compiler: (&Compiler, usize),
+    formats: &[Format],
+    out: &mut impl Write,
+) -> Result<Vec<Tally>> {
+    let tally = |format: &Format| -> Result<Tally> {
+        let (mut tally, started) = (Tally::default(), Instant::now());
+        let mut nth = args.skip;
+        while (tally.calls as u64) < args.turns && tally.turns < 4 * args.turns {
+            turn(args, nth, compiler, std::slice::from_ref(format), &mut tally, out)?;
+            nth += 1;
+        }
+        for nth in 0..args.trips {
+            let seed = args.seed.wrapping_mul(1_000_003).wrapping_add(nth);
+            match trips::trip(compiler.0, &format.dialect, seed)
+                .with_context(|| format!("round trip {nth} of seed {} in {}", args.seed, format.name))?
+            {
+                trips::Fate::Exact => tally.exact += 1,
+                trips::Fate::Unsaid => tally.unsaid += 1,
+            }
+        }
+        eprintln!("{}: {} calls in {:.0} s", format.name, tally.calls, started.elapsed().as_secs_f64());
+        Ok(tally)
+    };
+    formats.iter().map(tally).collect()
 }
 
-/// The texts that end a string of a format, where it has no quotes.
-fn ends(dialect: &Dialect) -> Vec<Vec<u8>> {
-    let Ok(Notation::Members(members)) = dialect.notation() else { return Vec::new() };
-    let text = |parts: &[Part]| -> Vec<u8> {
-        parts
-            .iter()
-            .flat_map(|part| if let Part::Text(text) = part { text.as_bytes() } else { b"" })
-            .copied()
-            .collect()
-    };
-    let mut ends = vec![text(&members.values[0].after)];
-    ends.extend(members.values.iter().filter_map(|value| match &value.form {
-        Form::Styled(Style::Bare { delimiter }) => Some(delimiter.as_bytes().to_vec()),
-        Form::Styled(Style::Python) => Some(b"'".to_vec()),
-        Form::Cdata => Some(b"]]>".to_vec()),
-        _ => None,
-    }));
-    ends.retain(|end| !end.is_empty());
-    ends
+fn table(formats: &[Format], tallies: &[Tally]) -> Table<9> {
+    let heads = [
+        "format",
+        "turns",
+        "calls",
+        "written otherwise",
+        "at the budget",
+        "no value",
+        "refused",
+        "trips",
+        "unsaid",
+    ];
+    let right = Align::Right;
+    let mut table =
+        Table::new(&heads, &[Align::Left, right, right, right, right, right, right, right, right]);
+    for (format, tally) in formats.iter().zip(tallies) {
+        let unsatisfied = tally.unsatisfied.values().sum::<usize>();
+        let counts = [
+            tally.turns as usize,
+            tally.calls,
+            tally.rewritten,
+            tally.budget,
+            unsatisfied,
+            tally.refused,
+            tally.exact,
+            tally.unsaid,
+        ];
+        let [turns, calls, rewritten, budget, unsatisfied, refused, exact, unsaid] =
+            counts.map(|count| count.to_string());
+        let name = format.name.clone();
+        table.row([name, turns, calls, rewritten, budget, unsatisfied, refused, exact, unsaid]);
+    }
+    table
+}
+
+/// The turn of this number.
+fn turn(
+    args: &Args,
+    nth: u64,
+    compiler: (&Compiler, usize),
+    formats: &[Format],
+    tally: &mut Tally,
+    out: &mut impl Write,
+) -> Result<()> {
+    let started = Instant::now();
+    one(args, nth, compiler, formats, tally, out)
+        .with_context(|| format!("turn {nth} of seed {}, {}", args.seed, formats[0].name))?;
+    let time = started.elapsed();
+    if args.show {
+        eprintln!("turn {nth}: {:.2} s", time.as_secs_f64());
+    }
+    tally.turns += 1;
+    tally.slowest = tally.slowest.max(time);
+    Ok(())
 }
 
 fn one(
     args: &Args,
     nth: u64,
     (compiler, n_vocab): (&Compiler, usize),
-    dialects: &[Arc<Dialect>],
+    formats: &[Format],
     tally: &mut Tally,
     out: &mut impl Write,
 ) -> Result<()> {
@@ -242,7 +239,7 @@ fn one(
         eprintln!("{}", json::spaced(&Exact(&list)));
     }
     let tools = ToolSet::from_value(list.clone())?;
-    let dialect = &dialects[random.below(dialects.len())];
+    let Format { name: format, dialect } = &formats[random.below(formats.len())];
     let key_order = if random.one_in(8) { KeyOrder::Schema } else { KeyOrder::Any };
     let written = || -> Result<()> {
         tools.iter().try_for_each(|tool| Ok(tool.compiled_in(key_order, &dialect.notation()?).map(drop)?))
@@ -254,7 +251,7 @@ fn one(
     let turn = Turn::new(&tools, dialect, key_order)?.up_to(1 + random.below(3));
     let turn = if random.one_in(4) { turn.or_text() } else { turn };
     let mut constraint = call::constraint(compiler, &turn)?;
-    let mut noise = Noise::new(compiler, n_vocab, ends(dialect), random.next());
+    let mut noise = Noise::new(compiler, n_vocab, formats::ends(dialect), random.next());
     let mut sampler = Sampler::new(Sampling::default());
     let read = |_: &[u8]| ControlFlow::Continue(());
     let completion = match generate::constrained(
@@ -291,14 +288,33 @@ fn one(
     }
     tally.called += 1;
     tally.backed_out += usize::from(completion.decoded > completion.tokens.len());
-    for call in turn.split(&text).1 {
-        let call = dialect.read_call_with(&call, Some(&tools)).with_context(|| text.clone())?;
+    for written in turn.split(&text).1 {
+        let call = dialect.read_call_with(&written, Some(&tools)).with_context(|| text.clone())?;
         let tool = tools.get(call.name()).with_context(|| text.clone())?;
         // The tool has doubles instead of numbers beyond 64 bits.
         let given = list.as_array().into_iter().flatten().find(|given| given["name"] == tool.name());
         let schema = json::spaced(&Exact(&given.context("no such tool")?["parameters"]));
-        writeln!(out, "{{\"schema\": {schema}, \"arguments\": {}}}", call.arguments_text())?;
+        let (format, arguments) = (json::spaced(format), call.arguments_text());
+        writeln!(out, "{{\"format\": {format}, \"schema\": {schema}, \"arguments\": {arguments}}}")?;
         tally.calls += 1;
+        tally.rewritten += usize::from(!again(dialect, &written, &call, &tools)?);
     }
     Ok(())
+}
+
+/// Writes `call`, which was read from `text`, again, and reads that; true if its arguments are written as they were.
+///
+/// # Errors
+/// What is written is read as another call, or is written otherwise the next time.
+fn again(dialect: &Dialect, text: &str, call: &ToolCall, tools: &ToolSet) -> Result<bool> {
+    let written = dialect.write(call);
+    let read = dialect.read_call_with(&written, Some(tools)).with_context(|| format!("{text}\n{written}"))?;
+    let exact = |call: &ToolCall| json::parse_literal(call.arguments_text());
+    ensure!(
+        read.name() == call.name() && exact(&read)? == exact(call)?,
+        "read as another call: {text}\n{written}"
+    );
+    ensure!(dialect.write(&read) == written, "written otherwise again: {written}");
+    let Value::Object(arguments) = exact(call)? else { return Ok(false) };
+    Ok(text.contains(&dialect.arguments.write(&arguments)))
 }

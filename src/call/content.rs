@@ -13,7 +13,7 @@ use crate::{
 };
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Range};
 
 /// Fields of an assistant's message with text that the model has written.
 const WRITTEN_BY_MODEL: [&str; 4] = ["content", "reasoning", "reasoning_content", "thinking"];
@@ -21,15 +21,27 @@ const WRITTEN_BY_MODEL: [&str; 4] = ["content", "reasoning", "reasoning_content"
 /// A prompt from a chat template.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RenderedPrompt {
-    text: String,
+    pub(super) text: String,
     /// Offsets in the text, ascending, across which no token may reach.
-    cuts: Vec<usize>,
+    pub(super) cuts: Vec<usize>,
 }
 
 impl RenderedPrompt {
     /// The prompt with `text` after it.
     pub fn with_text(&self, text: &str) -> RenderedPrompt {
         RenderedPrompt { text: self.text.clone() + text, cuts: self.cuts.clone() }
+    }
+
+    /// Puts `text` in the place of a part of the prompt. False, and nothing done, if a cut is inside of that part.
+    pub(super) fn replace(&mut self, part: Range<usize>, text: &str) -> bool {
+        if self.cuts.iter().any(|&cut| part.start < cut && cut < part.end) {
+            return false;
+        }
+        self.text.replace_range(part.clone(), text);
+        for cut in self.cuts.iter_mut().filter(|cut| **cut >= part.end) {
+            *cut = *cut - part.len() + text.len();
+        }
+        true
     }
 
     /// The text.

@@ -20,7 +20,10 @@ pub(super) struct Prompt {
 pub(super) fn prompt(call: &Call<'_>, prepared: &Prepared, slot: &mut Slot<'_>) -> Result<Prompt> {
     let Call { model, request, settings, .. } = *call;
     let tool_format = prepared.tool_format.as_ref();
-    let text = call.template.render(model.vocabulary(), request, tool_format, settings.think)?;
+    let mut text = call.template.render(model.vocabulary(), request, tool_format, settings.think)?;
+    if let Some(format) = tool_format {
+        slot.texts().put_back(&mut text, format, request.conversation);
+    }
     prompt_length::check_bytes(model, text.len(), &settings.session)?;
     let tokens = text.tokenize(model.vocabulary())?;
     prompt_length::check_tokens(model, request, tokens.len(), &settings.session)?;

@@ -72,12 +72,20 @@ impl PromptTemplate {
         }
     }
 
-    /// The parts of the tools of `request` that the template does not show the model.
+    /// The parts of the tools of `request` that the template does not show the model; none where the tools are told in text.
     ///
     /// # Errors
     /// Errors of [`PromptTemplate::template`].
-    pub fn lost(&self, vocabulary: &Vocabulary, request: &Request<'_>) -> Result<Vec<Lost>> {
+    pub fn lost(
+        &self,
+        vocabulary: &Vocabulary,
+        request: &Request<'_>,
+        tool_format: Option<&ToolFormat>,
+    ) -> Result<Vec<Lost>> {
         let Some(tools) = request.tools else { return Ok(Vec::new()) };
+        if tool_format.is_some_and(|format| !format.by_template) {
+            return Ok(Vec::new());
+        }
         let template = Template::new(self.template(vocabulary, true)?)?;
         Ok(ShownTools::remembered(&template, &tools.sources()).lost.clone())
     }

@@ -6,11 +6,16 @@ use super::{
     prompt::Prompt,
     tokens::TokenFeed,
 };
-use crate::{hash::hex, runtime::Finish};
+use crate::{hash::hex, runtime::Finish, tools::ToolCall};
 use sha2::{Digest, Sha256};
 
-/// Reads the answer, and adds a complete one to the cache.
-pub(super) fn read(call: &Call<'_>, prompt: &Prompt, generated: Generated<'_>) -> Result<Answer> {
+/// Reads the answer, and adds a complete one to the cache; `keep` gets the text of its calls.
+pub(super) fn read(
+    call: &Call<'_>,
+    prompt: &Prompt,
+    generated: Generated<'_>,
+    keep: impl FnOnce(&[ToolCall], &str),
+) -> Result<Answer> {
     let Call { request, settings, .. } = *call;
     let Generated { format, completion, timings, .. } = &generated;
     let usable = || format.cut_off(&completion.text, generated.may_end, request.close_at_budget);
@@ -29,6 +34,9 @@ pub(super) fn read(call: &Call<'_>, prompt: &Prompt, generated: Generated<'_>) -
         format.read(&text).map_err(|source| Error::Invalid { source, partial: text.clone() })?;
     if completion.finish == Finish::Stop {
         generated.history.keep(&completion.tokens, generated.drafter.as_ref());
+        if let Some(text) = format.calls_text(&text).filter(|_| !calls.is_empty()) {
+            keep(&calls, text);
+        }
     }
     let id = id(prompt, &generated, settings.sampling.seed, &text);
     let timings = *timings;

@@ -217,6 +217,14 @@ impl<'r> ResponseFormat<'r> {
         }
     }
 
+    /// The part of a complete answer from its first call on.
+    pub fn calls_text<'t>(&self, text: &'t str) -> Option<&'t str> {
+        match &self.kind {
+            Kind::Calls { turn, .. } => turn.calls_text(text),
+            _ => None,
+        }
+    }
+
     /// Parses a complete answer into its text and its calls.
     pub fn read(&self, text: &str) -> Result<(Option<String>, Vec<ToolCall>), tools::Error> {
         let answer = text.get(self.prefix.len()..).unwrap_or("");

@@ -1,19 +1,25 @@
 //! The context of calls: kept from one call to the next, so that what their prompts have in common stays evaluated.
 
 use super::{
-    Error, Result, load,
+    Error, ModelTexts, Result, load,
     pool::{GROWTH, Pool, Seat},
 };
 use crate::{
     kind::Kind,
     runtime::{self, Model, Options, Prefix, Session},
 };
-use std::{num::NonZeroUsize, sync::Arc, time::Duration, time::Instant};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 /// The context that calls of one model are made in, one after the other, or a part of one that slots share.
 pub struct Slot<'m> {
     model: &'m Model,
     place: Place<'m>,
+    /// Calls that the model wrote in this slot, and in those that share a context with it.
+    texts: Arc<Mutex<ModelTexts>>,
 }
 
 enum Place<'m> {
@@ -31,7 +37,7 @@ struct Kept<'m> {
 impl<'m> Slot<'m> {
     /// A slot for calls of `model`. The first call creates a context, and a call that needs a longer one replaces it.
     pub fn new(model: &'m Model) -> Slot<'m> {
-        Slot { model, place: Place::Own { kept: None, is_kept: true } }
+        Slot { model, place: Place::Own { kept: None, is_kept: true }, texts: Arc::default() }
     }
 
     /// Slots for calls of `model` by a thread each, at the same time: `n` slots, whose tokens are decoded together in one
@@ -43,14 +49,19 @@ impl<'m> Slot<'m> {
         if n == NonZeroUsize::MIN {
             return vec![Slot::new(model)];
         }
-        let pool = Arc::new(Pool::new(model, n));
-        let slot = |_| Slot { model, place: Place::Shared { pool: pool.clone(), seat: None } };
-        (0..n.get()).map(slot).collect()
+        let (pool, texts) = (Arc::new(Pool::new(model, n)), Arc::<Mutex<ModelTexts>>::default());
+        let place = || Place::Shared { pool: pool.clone(), seat: None };
+        (0..n.get()).map(|_| Slot { model, place: place(), texts: texts.clone() }).collect()
     }
 
     /// A slot for one call, with a context of exactly its size.
     pub(super) fn for_one_call(model: &'m Model) -> Slot<'m> {
-        Slot { model, place: Place::Own { kept: None, is_kept: false } }
+        Slot { model, place: Place::Own { kept: None, is_kept: false }, texts: Arc::default() }
+    }
+
+    /// Calls that the model wrote.
+    pub(super) fn texts(&self) -> MutexGuard<'_, ModelTexts> {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The model that answers in this slot.

@@ -3,12 +3,12 @@
 use super::Result;
 use crate::{
     chat::{Conversation, Message, Role},
-    dialect::{Dialect, Source, Study, ToolsPlace, Wanted, derive::Handover},
+    dialect::{Dialect, Source, Study, ToolsPlace, Wanted, WrittenCall, derive::Handover},
     json,
-    tools::ToolSet,
+    tools::{ToolCall, ToolSet},
 };
 use serde_json::{Map, Value};
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 /// Tool-call format: the dialect, and who shows the tools to the model.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct ToolFormat {
     /// True if the template renders the calls of the history in this dialect. Otherwise they are put into their messages as
     /// text.
     shows_calls: bool,
+    /// The syntax of the calls that the template renders, if it renders them.
+    shown: Option<Arc<Dialect>>,
     /// True if the template wants the tools in the system message.
     in_system: bool,
     handover: Handover,
@@ -40,10 +42,33 @@ impl ToolFormat {
             by_template: choice.tools != ToolsPlace::Text,
             in_system: choice.tools == ToolsPlace::SystemMessage,
             shows_calls: choice.shows_calls,
+            shown: choice.shown,
             handover: choice.handover,
             dialect: choice.dialect,
             note,
         })
+    }
+
+    /// The text of `calls`, names and arguments of one message after `earlier` calls, in a rendered history; `None` if that is
+    /// not known, or holds ids, by which results are told.
+    pub(super) fn shown_calls(
+        &self,
+        calls: &[(String, Map<String, Value>)],
+        earlier: usize,
+    ) -> Option<String> {
+        if !self.shows_calls {
+            let write = |(name, arguments): &(String, Map<String, Value>)| {
+                self.dialect.write(&ToolCall::new(name, arguments.clone()))
+            };
+            return Some(calls.iter().map(write).collect::<Vec<_>>().join("\n"));
+        }
+        let shown = self.shown.as_ref().filter(|shown| !shown.has_ids())?;
+        let write = |(name, arguments): &'_ (String, Map<String, Value>)| WrittenCall {
+            name: Cow::Owned(name.clone()),
+            arguments: Cow::Owned(arguments.clone()),
+            id: None,
+        };
+        Some(shown.write_calls(&calls.iter().map(write).collect::<Vec<_>>(), earlier))
     }
 
     /// The conversation as the template wants it.

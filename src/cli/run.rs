@@ -20,7 +20,7 @@ use super::{
 use edgecall::{
     Kind,
     agent::{self, Consent, Ending, Log, Replay, RunSettings, Running, Toolbox},
-    call::{Choice, RequestFields, Settings, check_tools},
+    call::{Choice, ModelTexts, RequestFields, Settings, check_tools},
     chat::Conversation,
     files,
     profile::{Profile, ToolChoice},
@@ -165,6 +165,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
         form,
         shows_timings: args.call.timings,
         step: 0,
+        texts: ModelTexts::default(),
     };
     let Start { mut conversation, mut toolbox, recorded } = start;
     let run_settings = RunSettings { max_steps: args.max_steps as usize, consent, is_dry: args.dry_run };

@@ -54,6 +54,8 @@ pub struct Choice {
     /// True if the template writes the calls of a history in this dialect. Otherwise a message that calls has to get the
     /// calls as its text.
     pub shows_calls: bool,
+    /// The syntax of the calls that the template writes, if it shows calls; models may write another.
+    pub shown: Option<Arc<Dialect>>,
     /// The form in which the template wants calls.
     pub handover: Handover,
     /// One sentence each: what the template does not show, and why a dialect was not derived.
@@ -138,6 +140,7 @@ impl Study {
             source: Source::Derived,
             tools: self.tools(),
             shows_calls: true,
+            shown: Some(Arc::new(derived.dialect.clone())),
             handover: derived.handover,
             notes,
         }
@@ -155,6 +158,7 @@ impl Study {
             tools,
             // What an entry overrides is the same call in another order, and the history keeps the template's.
             shows_calls: shows.is_some(),
+            shown: shows.map(|derived| Arc::new(derived.dialect.clone())),
             handover: shows.map(|derived| derived.handover).unwrap_or_default(),
             notes: vec![format!(
                 "the model's template does not tell its format; `{}` is known for it",
@@ -169,6 +173,7 @@ impl Study {
             source: Source::Generic,
             tools: ToolsPlace::Text,
             shows_calls: false,
+            shown: None,
             handover: Handover::default(),
             notes: vec![format!("{why}; the tools are told in text")],
         }
@@ -190,6 +195,7 @@ impl Study {
                 _ => ToolsPlace::Text,
             },
             shows_calls: is_own,
+            shown: own.filter(|_| is_own).map(|own| Arc::new(own.dialect.clone())),
             handover: own.filter(|_| is_own).map(|own| own.handover).unwrap_or_default(),
             dialect,
             source,

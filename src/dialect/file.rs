@@ -226,6 +226,22 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_read_like_pieces_come_back_as_texts() {
+        for text in ["count", "key", "name", "text", "{\"text\": \"x\"}", ""] {
+            let mut document = xml();
+            document["first"] = json!([{"text": text}, {"name": "plain"}, ">\n"]);
+            let dialect = Dialect::parse(document.to_string().as_bytes()).unwrap();
+            assert_eq!(dialect.first[0], Piece::Text(text.to_owned()));
+            let again = Dialect::parse(&serde_json::to_vec(&dialect).unwrap()).unwrap();
+            assert_eq!(again, dialect, "{text}");
+        }
+        let mut document = xml();
+        document["first"] = json!(["<f=", {"name": "plain"}, ":", "count"]);
+        document["count"] = json!({"start": 0, "conversation": false});
+        assert_eq!(Dialect::parse(document.to_string().as_bytes()).unwrap().first[3], Piece::Count);
+    }
+
+    #[test]
     fn what_is_wrong_is_named_by_its_field() {
         let change = |pointer: &str, value: Value| {
             let mut document = xml();

@@ -24,6 +24,7 @@ pub mod grammar;
 mod head;
 mod known;
 mod lark;
+mod loose;
 mod memo;
 mod notation;
 mod parts;

@@ -87,7 +87,7 @@ fn literal_start(pieces: &[Piece]) -> String {
 }
 
 fn json(style: JsonStyle) -> Style {
-    Style::Json { compact: style == JsonStyle::Compact }
+    Style::Json { compact: style == JsonStyle::Compact, ascii: style == JsonStyle::Ascii }
 }
 
 fn bare(delimiter: &str) -> Style {

@@ -59,6 +59,12 @@ impl Dialect {
             .collect()
     }
 
+    /// True if the text around calls holds their ids.
+    pub fn has_ids(&self) -> bool {
+        let pieces = self.first.iter().chain(self.next.iter().flatten()).chain(&self.last);
+        pieces.into_iter().any(|piece| matches!(piece, Piece::Id { .. }))
+    }
+
     /// The text that starts a call.
     pub fn opening(&self) -> Option<String> {
         self.leads().into_iter().next()

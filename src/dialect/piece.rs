@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A piece of the text around a call's arguments. In JSON, a plain string is a literal.
+/// A piece of the text around a call's arguments. In JSON, a plain string is a literal, but for `"count"` and `"key"`; those
+/// texts are written as `{"text": ..}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(from = "Form", into = "Form")]
 pub enum Piece {
     /// Literal text that a model may leave out; written only if `written`.
     Optional {
@@ -20,7 +21,6 @@ pub enum Piece {
         /// Number of letters and digits that a model writes.
         length: u32,
         /// True for the id of the call before, in the text between two calls.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         previous: bool,
     },
     /// The call's number.
@@ -28,8 +28,56 @@ pub enum Piece {
     /// The argument's key once more, in the text around its value.
     Key,
     /// Literal text, special tokens included.
-    #[serde(untagged)]
     Text(String),
+}
+
+/// A piece as files have it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    Optional {
+        text: String,
+        written: bool,
+    },
+    Name(NameForm),
+    Id {
+        length: u32,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        previous: bool,
+    },
+    Count,
+    Key,
+    Text(String),
+    #[serde(untagged)]
+    Plain(String),
+}
+
+impl From<Form> for Piece {
+    fn from(form: Form) -> Piece {
+        match form {
+            Form::Optional { text, written } => Piece::Optional { text, written },
+            Form::Name(form) => Piece::Name(form),
+            Form::Id { length, previous } => Piece::Id { length, previous },
+            Form::Count => Piece::Count,
+            Form::Key => Piece::Key,
+            Form::Text(text) | Form::Plain(text) => Piece::Text(text),
+        }
+    }
+}
+
+impl From<Piece> for Form {
+    fn from(piece: Piece) -> Form {
+        match piece {
+            Piece::Optional { text, written } => Form::Optional { text, written },
+            Piece::Name(form) => Form::Name(form),
+            Piece::Id { length, previous } => Form::Id { length, previous },
+            Piece::Count => Form::Count,
+            Piece::Key => Form::Key,
+            // As plain strings, these are pieces of their own.
+            Piece::Text(text) if text == "count" || text == "key" => Form::Text(text),
+            Piece::Text(text) => Form::Plain(text),
+        }
+    }
 }
 
 /// Syntax of the name in a call.

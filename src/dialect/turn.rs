@@ -101,6 +101,13 @@ impl Turn {
         (written.get(start..start + found.text.len()).unwrap_or(""), calls)
     }
 
+    /// The part of a turn from its first call on; `None` if it has no call.
+    pub fn calls_text<'w>(&self, written: &'w str) -> Option<&'w str> {
+        let rest = written.strip_prefix(&self.prefix)?;
+        let begins = if self.or_text { self.lead(rest.as_bytes())? } else { 0 };
+        rest.get(begins..)
+    }
+
     /// Candidates for completing a turn that was cut off with its complete parts, longest first: without the
     /// unfinished member, then without the unfinished call.
     ///

@@ -101,7 +101,14 @@ pub fn compile_in(schema: &Value, options: Options, notation: &Notation) -> Resu
     drop(document);
     let report = report.finish();
     let Some(emit::Grammar { rules, value }) = grammar else {
-        return Err(Error::AcceptsNothing { report: Box::new(report) });
+        // What cannot be written may be all that there is.
+        let left_out = report.with(Status::LeftOut).next().cloned();
+        return Err(match left_out {
+            Some(Line { pointer, keyword, note: message, .. }) => {
+                Error::Refused { pointer, keyword, message, report: Box::new(report) }
+            }
+            None => Error::AcceptsNothing { report: Box::new(report) },
+        });
     };
     let checks = Arc::new(Checks::new(validators, graph));
     Ok(Compiled { rules, value, report, checks, key_types: Arc::new(key_types) })

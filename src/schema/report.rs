@@ -15,6 +15,8 @@ pub enum Status {
     Enforced,
     /// It is checked when its value is complete; if the check fails, generation backtracks.
     CheckedAfter,
+    /// The format of the call cannot write a part of it, which the grammar therefore does without.
+    LeftOut,
     /// It is not supported, so the schema is refused.
     Refused,
 }
@@ -25,6 +27,7 @@ impl fmt::Display for Status {
             Status::Annotation => "annotation",
             Status::Enforced => "enforced",
             Status::CheckedAfter => "checked after",
+            Status::LeftOut => "left out",
             Status::Refused => "refused",
         })
     }
@@ -84,6 +87,9 @@ impl fmt::Display for Report {
     }
 }
 
+/// Most parts of a keyword that are named as left out.
+const MAX_LEFT_OUT: usize = 8;
+
 /// The first refusal of a schema: the pointer, the keyword and the reason.
 pub(crate) struct Refusal {
     pub(super) pointer: String,
@@ -96,6 +102,8 @@ pub(crate) struct Refusal {
 pub(crate) struct ReportBuilder {
     lines: BTreeMap<(String, String), (Status, String)>,
     in_order: BTreeSet<String>,
+    /// Keys and values that cannot be written, by pointer and keyword.
+    left_out: BTreeMap<(String, String), BTreeSet<String>>,
     refusal: Option<Refusal>,
 }
 
@@ -116,6 +124,12 @@ impl ReportBuilder {
         self.note(pointer, keyword, Status::Refused, note);
         let (pointer, keyword, note) = (pointer.to_string(), keyword.to_string(), note.to_string());
         self.refusal.get_or_insert(Refusal { pointer, keyword, note });
+    }
+
+    /// Notes that the grammar does without `part` of a keyword, since the notation cannot write it.
+    pub(super) fn leave_out(&mut self, pointer: &str, keyword: &str, part: &str) {
+        let parts = self.left_out.entry((pointer.to_string(), keyword.to_string())).or_default();
+        parts.insert(part.to_string());
     }
 
     /// Notes that the keys of the object at `pointer` have a fixed order.
@@ -142,7 +156,13 @@ impl ReportBuilder {
     }
 
     /// The report.
-    pub(super) fn finish(self) -> Report {
+    pub(super) fn finish(mut self) -> Report {
+        for ((pointer, keyword), parts) in std::mem::take(&mut self.left_out) {
+            let shown: Vec<&str> = parts.iter().take(MAX_LEFT_OUT).map(String::as_str).collect();
+            let more = if parts.len() > MAX_LEFT_OUT { ", ..." } else { "" };
+            let note = format!("the call format cannot write {}{more}", shown.join(", "));
+            self.note(&pointer, &keyword, Status::LeftOut, &note);
+        }
         let line = |((pointer, keyword), (status, note))| Line { pointer, keyword, status, note };
         Report {
             lines: self.lines.into_iter().map(line).collect(),

@@ -14,7 +14,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 const QUESTION: &str = "probe question";
@@ -394,9 +394,10 @@ fn conformance_a_derived_format_writes_what_the_template_writes() {
 }
 
 #[test]
-fn a_template_without_end_is_given_up_in_bounded_time() {
-    let started = Instant::now();
+fn a_template_without_end_is_given_up_by_its_work() {
     let template = "{% for m in messages %}{{ m.content }}{% endfor %}{% for a in range(99999) %}{% for b in range(99999) %}{{ a }}{% endfor %}{% endfor %}";
-    assert!(matches!(derive(&Template::new(template).unwrap()), Err(NotDerived::Fails(_))));
-    assert!(started.elapsed() < Duration::from_secs(60));
+    let Err(NotDerived::Fails(reason)) = derive(&Template::new(template).unwrap()) else {
+        panic!("it is derived");
+    };
+    assert!(reason.contains("loops or writes without end"), "{reason}");
 }

@@ -187,8 +187,13 @@ mod signals;
 /// Sequences that share a context are decoded together, and each has its own logits.
 #[cfg(feature = "engine")]
 mod slots;
+/// Calls with odd values are written in each format, taken by its grammar, read, and written again.
+#[cfg(feature = "engine")]
+mod soak;
 /// The rules behind each `tokenizer.*` key hold on a small vocabulary.
 mod tokenizer_keys;
+/// Formats of templates of other kinds than published ones are derived, and prompts are those of transformers.
+mod unseen;
 /// The token check passes equal tokenizers and names the text on which others differ.
 #[cfg(feature = "engine")]
 mod verify;

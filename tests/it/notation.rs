@@ -5,7 +5,7 @@ use edgecall::{
     call,
     dialect::{Dialect, turn::Turn},
     runtime::Compiler,
-    schema::KeyOrder,
+    schema::{KeyOrder, Status},
     tools::ToolSet,
 };
 use serde_json::{Value, json};
@@ -291,7 +291,8 @@ fn what_no_rule_says_is_checked_in_every_notation() {
 
 #[test]
 fn a_value_that_the_notation_cannot_write_is_refused_by_name() {
-    let set = one(json!({"type": "object", "properties": {"a": {"enum": ["fine", "</parameter>"]}}}));
+    let set =
+        one(json!({"type": "object", "properties": {"a": {"enum": ["</parameter>"]}}, "required": ["a"]}));
     let turn = Turn::new(&set, &family("qwen3-coder"), KeyOrder::Any).unwrap();
     let error = call::constraint(&Compiler::for_bytes().unwrap(), &turn).err().unwrap().to_string();
     assert!(error.contains("</parameter>") && error.contains("#/properties/a"), "{error}");
@@ -388,4 +389,189 @@ fn a_call_comes_back_as_it_was_written_in_every_notation() {
             }
         }
     }
+}
+
+/// What the report says is left out, by pointer and keyword.
+fn left_out(parameters: Value, dialect: &Dialect) -> Vec<(String, String, String)> {
+    let set = one(parameters);
+    let compiled = set.get("f").unwrap().compiled_in(KeyOrder::Any, &dialect.notation().unwrap()).unwrap();
+    let lines = compiled.report.with(Status::LeftOut);
+    lines.map(|line| (line.pointer.clone(), line.keyword.clone(), line.note.clone())).collect()
+}
+
+#[test]
+fn keys_and_values_that_cannot_be_written_are_reported_and_left_out() {
+    let keys = json!({"type": "object", "properties": {"a b": {"type": "string"}, "c": {"type": "string"}}});
+    let lfm = family("lfm2");
+    assert_eq!(
+        left_out(keys.clone(), &lfm),
+        [("#".into(), "properties".into(), "the call format cannot write the key \"a b\"".into())]
+    );
+    hold(
+        &lfm,
+        keys,
+        &[
+            ("<|tool_call_start|>[f(c='x')]<|tool_call_end|>", Some(r#"{"c": "x"}"#)),
+            ("<|tool_call_start|>[f(a b='x')]<|tool_call_end|>", None),
+        ],
+    );
+    let values = json!({"type": "object", "properties": {
+        "s": {"enum": ["x", "</parameter>", "null"]}, "o": {"const": "</parameter>"}}});
+    let qwen = family("qwen3-coder");
+    let found = left_out(values.clone(), &qwen);
+    assert_eq!(
+        found,
+        [
+            (
+                "#/properties/o".into(),
+                "const".into(),
+                "the call format cannot write \"</parameter>\"".to_owned()
+            ),
+            ("#/properties/s".into(), "enum".into(), "the call format cannot write \"</parameter>\"".into()),
+        ]
+    );
+    let null = xml(&[("s", "null")]);
+    let (all, none) = (xml(&[("s", "</parameter>")]), xml(&[("o", "</parameter>")]));
+    hold(&qwen, values, &[(&null, Some(r#"{"s": "null"}"#)), (&all, None), (&none, None)]);
+    // JSON says all there is.
+    let hermes = edgecall::dialect::named("hermes").unwrap();
+    assert!(
+        left_out(json!({"type": "object", "properties": {"a b": {"enum": ["</tool_call>"]}}}), &hermes)
+            .is_empty()
+    );
+}
+
+#[test]
+fn required_keys_and_values_that_cannot_be_written_are_refused_with_the_reason() {
+    for (name, parameters, reason) in [
+        (
+            "lfm2",
+            json!({"type": "object", "properties": {"a b": {"type": "string"}}, "required": ["a b"]}),
+            "cannot write the key \"a b\"",
+        ),
+        (
+            "qwen3-coder",
+            json!({"type": "object", "properties": {"s": {"const": "</parameter>"}}, "required": ["s"]}),
+            "cannot write \"</parameter>\"",
+        ),
+        (
+            "gemma4",
+            json!({"type": "object", "properties": {"o": {"const": {"a:b": 1}}}, "required": ["o"]}),
+            "cannot write the key \"a:b\"",
+        ),
+        (
+            "gemma4",
+            json!({"type": "object", "properties": {"l": {"enum": [["<|\"|>"]]}}, "required": ["l"]}),
+            "cannot write \"<|\\\"|>\"",
+        ),
+        ("gemma4", json!({"const": {"l": "<|\"|>"}}), "cannot write \"<|\\\"|>\""),
+    ] {
+        let set = one(parameters.clone());
+        let notation = family(name).notation().unwrap();
+        let error = set.get("f").unwrap().compiled_in(KeyOrder::Any, &notation).unwrap_err();
+        let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        assert!(source.contains(reason), "{name}: {parameters}: {source}");
+    }
+}
+
+#[test]
+fn python_strings_are_read_with_every_escape_of_repr() {
+    let lfm = |text: &str| format!("<|tool_call_start|>[f(s={text})]<|tool_call_end|>");
+    hold(
+        &family("lfm2"),
+        mixed(),
+        &[
+            (&lfm(r"'\x85\u2028\U0001f600'"), Some("{\"s\": \"\u{85}\u{2028}😀\"}")),
+            (&lfm(r"'\x0a'"), Some(r#"{"s": "\n"}"#)),
+            (&lfm(r"'\ud800'"), None),
+            (&lfm(r"'\x8'"), None),
+        ],
+    );
+    hold(
+        &family("lfm2"),
+        json!({"type": "object", "properties": {"l": {"const": ["it's"]}}}),
+        &[
+            ("<|tool_call_start|>[f(l=[\"it's\"])]<|tool_call_end|>", Some(r#"{"l": ["it's"]}"#)),
+            (r"<|tool_call_start|>[f(l=['it\'s'])]<|tool_call_end|>", Some(r#"{"l": ["it's"]}"#)),
+        ],
+    );
+}
+
+#[test]
+fn the_text_that_ends_a_value_may_be_in_a_string_of_a_list_whose_type_is_not_declared() {
+    let call = "<tool_call>f<arg_key>x</arg_key><arg_value>[\"}</arg_value>\"]</arg_value></tool_call>";
+    let any = json!({"type": "object", "properties": {"x": {}}});
+    hold(&family("glm4.7"), any, &[(call, Some(r#"{"x": ["}</arg_value>"]}"#))]);
+}
+
+#[test]
+fn a_call_without_arguments_ends_where_a_key_would_begin_alike() {
+    let value = json!({"before": [">"], "encoding": {"json": "spaced"}, "after": ["</", "key", ">"]});
+    let kinds = ["string", "number", "boolean", "null", "array", "object"];
+    let values: serde_json::Map<String, Value> =
+        kinds.iter().map(|kind| ((*kind).to_owned(), value.clone())).collect();
+    let elements = json!({"name": "elements", "first": ["<f n=\"", {"name": "plain"}, "\">"], "last": ["</f>"],
+        "arguments": {"members": {"open": "<", "separator": "<", "close": "", "values": values}}});
+    let elements: Arc<Dialect> = Arc::new(serde_json::from_value(elements).unwrap());
+    hold(
+        &elements,
+        json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}}),
+        &[
+            ("<f n=\"f\"></f>", Some("{}")),
+            ("<f n=\"f\"><a>1</a></f>", Some(r#"{"a": 1}"#)),
+            ("<f n=\"f\"><b>\"</f>\"</b><a>1</a></f>", Some(r#"{"b": "</f>", "a": 1}"#)),
+            ("<f n=\"f\"><a>1</b></f>", None),
+        ],
+    );
+}
+
+#[test]
+fn calls_that_nothing_enforced_are_read_with_other_blanks_and_without_their_end() {
+    let set = one(mixed());
+    let read = |name: &str, text: &str| {
+        let call = family(name).read_call_loosely(text, Some(&set)).ok()?;
+        Some(call.arguments_text().to_owned())
+    };
+    let both = Some(r#"{"s": "x y", "n": 7}"#.to_owned());
+    for (name, text) in [
+        (
+            "qwen3-coder",
+            "<tool_call>\n<function=f>\n<parameter=s>\nx y\n</parameter>\n<parameter=n>\n7\n</parameter>\n</function>",
+        ),
+        (
+            "qwen3-coder",
+            "<tool_call><function=f><parameter=s>x y</parameter>\n\n<parameter=n> 7 </parameter></function></tool_call>",
+        ),
+        (
+            "qwen3-coder",
+            "<tool_call>\n<function=f>\n<parameter=s>\nx y\n</parameter>\n<parameter=n>\n7\n</parameter>",
+        ),
+        (
+            "glm4.6",
+            "<tool_call>f <arg_key>s</arg_key> <arg_value>x y</arg_value>\n\n<arg_key>n</arg_key><arg_value>7</arg_value>",
+        ),
+        (
+            "glm4.7",
+            "<tool_call>f\n<arg_key>s</arg_key>\n<arg_value>x y</arg_value>\n<arg_key>n</arg_key>\n<arg_value>7</arg_value>\n</tool_call>",
+        ),
+        ("lfm2", "<|tool_call_start|>[f(s=\"x y\", n=7)]"),
+        ("gemma4", "<|tool_call>call:f{s:<|\"|>x y<|\"|>,n:7}"),
+    ] {
+        assert_eq!(read(name, text), both, "{name}: {text}");
+    }
+    for (name, text) in [
+        // A text that was cut off is no value.
+        ("qwen3-coder", "<tool_call>\n<function=f>\n<parameter=s>\nx y"),
+        ("qwen3-coder", "<tool_call>\n<function=f>\n<parameter=s>\nx y\n</param"),
+        ("lfm2", "<|tool_call_start|>[f(s='x y"),
+        ("lfm2", "<|tool_call_start|>[f(s='x y', n=7"),
+        ("gemma4", "<|tool_call>call:f{s:<|\"|>x y"),
+        ("glm4.6", "f<arg_key>s</arg_key><arg_value>x</arg_value>"),
+        ("glm4.6", ""),
+    ] {
+        assert_eq!(read(name, text), None, "{name}: {text}");
+    }
+    // What is written in the format is read as it is.
+    let exact = xml(&[("s", "\n<b> x </b>\n")]);
+    assert_eq!(read("qwen3-coder", &exact).unwrap(), r#"{"s": "\n<b> x </b>\n"}"#);
 }

@@ -98,7 +98,7 @@ fn read_as<'w>(dialect: &Dialect, written: &'w str, tools: &ToolSet) -> Cow<'w, 
     if READ.contains(&dialect.name.as_str()) {
         return Cow::Borrowed(written);
     }
-    match dialect.read_call_with(written, Some(tools)) {
+    match dialect.read_call_loosely(written, Some(tools)) {
         Ok(call) => {
             // The text and not the values: numbers may have more digits than a value keeps.
             let arguments = match Json::parse(call.arguments_text()) {

@@ -8,7 +8,8 @@ use super::{
 };
 use edgecall::{
     Kind,
-    call::RequestFields,
+    call::{Request, RequestFields},
+    chat::Conversation,
     dialect::{self, Wanted},
     schema::{Status, notation::Notation},
     tools::explain,
@@ -24,15 +25,31 @@ pub(super) fn explain_tools(args: &mut Args) -> anyhow::Result<()> {
     profile::give_way(&mut profile, args, with_messages.is_some(), &fields);
     args.adopt_key_order(&profile);
     let tools = ask::tools(args, with_messages, &fields, &profile)?;
+    let wanted = args.dialect.clone().unwrap_or_default();
+    let model = template::vocabulary(args)?;
+    let conversation = Conversation::default();
+    let request = tools.as_ref().map(|tools| Request::new(&conversation, Some(tools)));
     let explanation = match (&tools, ask::schema_value(args, &fields)?) {
-        (Some(tools), _) => explain::explain_in(tools, args.key_order(), &notation(args.dialect.as_ref())?),
+        (Some(tools), _) => {
+            let own = model.as_ref().zip(request.as_ref());
+            let own = own.and_then(|((vocabulary, template), request)| {
+                template.tool_format(vocabulary, request, &wanted).ok()?
+            });
+            let notation = match own {
+                Some(format) => format.dialect.notation()?,
+                None => notation(&wanted)?,
+            };
+            explain::explain_in(tools, args.key_order(), &notation)
+        }
         (None, Some(schema)) => explain::explain_answer(&schema, args.key_order()),
         (None, None) => {
             return Err(CliError::usage("there is nothing to explain; give --tools or --json-schema"));
         }
     };
     output::emit(&explanation, output::Format::from_flag(args.json))?;
-    template::explain_lost(args, tools.as_ref())?;
+    if let (Some((vocabulary, template)), Some(request)) = (&model, &request) {
+        template::note_lost(template, vocabulary, request, &wanted)?;
+    }
     match explanation.status() {
         Status::Refused => Err(CliError::with_kind(
             Kind::Data,
@@ -42,11 +59,11 @@ pub(super) fn explain_tools(args: &mut Args) -> anyhow::Result<()> {
     }
 }
 
-/// The notation of the arguments in a dialect that was named; JSON in the model's own, which is not looked up here.
-fn notation(wanted: Option<&Wanted>) -> anyhow::Result<Notation> {
+/// The notation of the arguments in a dialect that was named; JSON in that of a model that is not known.
+fn notation(wanted: &Wanted) -> anyhow::Result<Notation> {
     Ok(match wanted {
-        Some(Wanted::Given(dialect)) => dialect.notation()?,
-        Some(Wanted::Named(name)) => match dialect::named(name) {
+        Wanted::Given(dialect) => dialect.notation()?,
+        Wanted::Named(name) => match dialect::named(name) {
             Some(dialect) => dialect.notation()?,
             None => Notation::default(),
         },

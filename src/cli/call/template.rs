@@ -7,11 +7,14 @@ use super::{
 };
 use edgecall::{
     Kind,
-    call::{PromptTemplate, Request},
-    chat::Conversation,
-    dialect::tools::Lost,
+    call::{PromptTemplate, Request, ToolFormat},
+    dialect::{Wanted, tools::Lost},
     runtime::{Trust, Vocabulary},
-    tools::ToolSet,
+    schema::{KeyOrder, Line, Status, notation::Notation},
+    tools::{
+        ToolSet,
+        explain::{self, ToolReport},
+    },
 };
 use serde_json::{Map, Value};
 use std::{
@@ -62,16 +65,51 @@ pub enum SayLost {
     Off,
 }
 
-/// Says on stderr what the chat template does not show the model of the tools.
+/// Says on stderr what the chat template does not show the model of the tools, and what calls in the format that is `wanted`
+/// cannot hold.
 pub fn note_lost(
     template: &PromptTemplate,
     vocabulary: &Vocabulary,
     request: &Request<'_>,
+    wanted: &Wanted,
 ) -> anyhow::Result<()> {
+    // A format that cannot be told is refused where it is used.
+    let format = template.tool_format(vocabulary, request, wanted).ok().flatten();
+    if let (Some(tools), Some(format)) = (request.tools, &format) {
+        note_left_out(tools, request.key_order, format)?;
+    }
     if template.says_lost {
         return Ok(());
     }
-    let notes: Vec<String> = template.lost(vocabulary, request)?.iter().map(Lost::note).collect();
+    let lost = template.lost(vocabulary, request, format.as_ref())?;
+    let notes: Vec<String> = lost.iter().map(Lost::note).collect();
+    if show_notes(&notes) {
+        // Nobody reads a closed stderr.
+        let _ =
+            writeln!(io::stderr(), "note: --tools-in-description auto adds this to the tools' descriptions");
+    }
+    Ok(())
+}
+
+/// Says on stderr which keys and values of the tools' arguments the call format cannot write.
+fn note_left_out(tools: &ToolSet, key_order: KeyOrder, format: &ToolFormat) -> anyhow::Result<()> {
+    let notation = format.dialect.notation()?;
+    // JSON can write all there is.
+    if matches!(notation, Notation::Value(_)) {
+        return Ok(());
+    }
+    let explanation = explain::explain_in(tools, key_order, &notation);
+    let each = explanation.tools.iter().flat_map(|tool| tool.keywords.iter().map(move |line| (tool, line)));
+    let left_out = each.filter(|(_, line)| line.status == Status::LeftOut);
+    let note = |(tool, line): (&ToolReport, &Line)| {
+        format!("tool `{}`, {}: {}; calls are made without it", tool.name, line.pointer, line.note)
+    };
+    show_notes(&left_out.map(note).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// Prints the first of `notes` to stderr; true if there are any.
+fn show_notes(notes: &[String]) -> bool {
     let (shown, more) = notes.split_at(notes.len().min(MAX_NOTES));
     // Nobody reads a closed stderr.
     let mut stderr = io::stderr();
@@ -81,24 +119,18 @@ pub fn note_lost(
     if !more.is_empty() {
         let _ = writeln!(stderr, "note: and {} further parts", more.len());
     }
-    if !shown.is_empty() {
-        let _ = writeln!(stderr, "note: --tools-in-description auto adds this to the tools' descriptions");
-    }
-    Ok(())
+    !shown.is_empty()
 }
 
-/// Says what the chat template of the model, if one is given, does not show of `tools`.
-pub fn explain_lost(args: &Args, tools: Option<&ToolSet>) -> anyhow::Result<()> {
-    let (Some(path), Some(tools)) = (&args.model, tools) else { return Ok(()) };
+/// Vocabulary and template of the model, if one is given and has them.
+pub fn vocabulary(args: &Args) -> anyhow::Result<Option<(Vocabulary, PromptTemplate)>> {
+    let Some(path) = &args.model else { return Ok(None) };
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     // The schemas are explained whatever the model is.
-    let Ok(vocabulary) = Vocabulary::load_with(&model_path::gguf(path)?, trust) else { return Ok(()) };
-    let conversation = Conversation::default();
+    let Ok(vocabulary) = Vocabulary::load_with(&model_path::gguf(path)?, trust) else { return Ok(None) };
     let template = template(args)?;
-    if template.template(&vocabulary, true).is_err() {
-        return Ok(());
-    }
-    note_lost(&template, &vocabulary, &Request::new(&conversation, Some(tools)))
+    let has_template = template.template(&vocabulary, true).is_ok();
+    Ok(has_template.then_some((vocabulary, template)))
 }
 
 /// Most parts of tools that are named.

@@ -4,7 +4,7 @@ use super::super::call::{self, answer, answer::OutputArg};
 use edgecall::{
     agent::{NoReply, Reply, Responder},
     cache::Cache,
-    call::{Call, Choice, PromptTemplate, Request, Settings, StopStrings, ask_with},
+    call::{Call, Choice, ModelTexts, PromptTemplate, Request, Settings, StopStrings, ask_keeping},
     chat::Conversation,
     runtime::Model,
     schema::KeyOrder,
@@ -56,6 +56,8 @@ pub(super) struct Local<'m> {
     pub shows_timings: bool,
     /// Steps so far.
     pub step: usize,
+    /// Calls as the model wrote them.
+    pub texts: ModelTexts,
 }
 
 impl Responder for Local<'_> {
@@ -70,7 +72,8 @@ impl Responder for Local<'_> {
             settings: self.settings,
             cache: self.cache,
         };
-        let answer = ask_with(&call, &mut |_| ControlFlow::Continue(())).map_err(|error| {
+        let go_on = &mut |_: &str| ControlFlow::Continue(());
+        let answer = ask_keeping(&call, &mut self.texts, go_on).map_err(|error| {
             call::show_partial(&error, None);
             NoReply { kind: error.kind(), source: Box::new(error) }
         })?;

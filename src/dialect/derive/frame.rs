@@ -71,8 +71,11 @@ impl Frame {
         let first = pieces(&around.head, words, names, (Some(0), None));
         let last = pieces(&around.tail, words, names, (Some(0), None));
         let holds_name = |pieces: &[Piece]| pieces.iter().any(|piece| matches!(piece, Piece::Name(_)));
-        if !holds_name(&first) && !holds_name(&last) {
-            return Err(NotDerived::NoName);
+        if !holds_name(&first) {
+            return Err(match holds_name(&last) {
+                true => NotDerived::Disagree("the name of a call stands behind its arguments".into()),
+                false => NotDerived::NoName,
+            });
         }
         let arguments = around.arguments;
         let mut frame = Frame { first, next: None, last, arguments, count: None, notes: Vec::new() };

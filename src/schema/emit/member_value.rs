@@ -8,9 +8,7 @@ use super::emitter::Emitter;
 use super::place::Place;
 use crate::json;
 use crate::schema::normal::{Item, Shape};
-use crate::schema::notation::{
-    Form, KINDS, Members, NULLS, Style, TRUTHS, ValueSyntax, marked, read_untyped, until,
-};
+use crate::schema::notation::{Form, KINDS, Members, NULLS, Style, TRUTHS, ValueSyntax, marked, stem, until};
 use crate::schema::report::Status;
 use crate::schema::terminal::encode::Spelling;
 use crate::schema::terminal::literal::literal;
@@ -38,10 +36,9 @@ impl<'a> Emitter<'a> {
             let expressions = match &syntax.form {
                 Form::Omitted => Vec::new(),
                 form if form.is_raw() => {
-                    let Some(terminal) = self.raw_terminal(shape, values.as_deref(), &members, all, &after)
-                    else {
-                        continue;
-                    };
+                    let beside = members.told_from_string(key, all);
+                    let terminal = self.raw_terminal(shape, values.as_deref(), &members, beside, &after);
+                    let Some(terminal) = terminal else { continue };
                     self.raw(form, &terminal, &after)
                 }
                 Form::Styled(style) => {
@@ -91,15 +88,12 @@ impl<'a> Emitter<'a> {
     ) -> Option<String> {
         let syntax = members.value(0);
         if let Some(values) = values {
-            let texts: Vec<&str> = values.iter().filter_map(|value| json::string_text(value)).collect();
-            if let Some(text) = texts.iter().find(|text| !is_written(text, syntax, members, all, after)) {
-                let pointer = self.pointer(&shape.conjunction.items());
-                let note = format!("the call format cannot write the string {}", json::spaced(text));
-                self.normal.report.refuse(&pointer, "enum", &note);
-                return None;
-            }
+            let texts = values.iter().filter_map(|value| json::string_text(value));
+            let (texts, left): (Vec<&str>, Vec<&str>) =
+                texts.partition(|text| members.writes(text, syntax, all, after));
+            left.iter().for_each(|text| self.leave_out(shape, &json::spaced(text)));
             let texts: Vec<String> = texts.iter().map(|text| literal(text)).collect();
-            return Some(self.rules.terminal(texts.join(" | ")));
+            return (!texts.is_empty()).then(|| self.rules.terminal(texts.join(" | ")));
         }
         let mut parts = self.string_parts(shape)?;
         if syntax.form != Form::Cdata {
@@ -120,7 +114,7 @@ impl<'a> Emitter<'a> {
     /// Expressions for the values of one type in the current style.
     fn styled_kind(&mut self, shape: &Shape<'a>, values: Option<&[&'a Value]>, set: u8) -> Vec<String> {
         if let Some(values) = values {
-            return self.enumerated(values);
+            return self.enumerated(shape, values);
         }
         match set {
             types::STRING => self.string(shape).into_iter().collect(),
@@ -207,31 +201,6 @@ impl<'a> Emitter<'a> {
         let Style::Bare { delimiter } = style else { return None };
         Some(format!("~{}", self.rules.terminal(format!("/(?s:.*){}(?s:.*)/", escaped(delimiter)))))
     }
-}
-
-/// The part of `close` that no raw string may hold: its first tag without the end, so that none that begins alike can be
-/// begun.
-fn stem(close: &str) -> &str {
-    let close = close.trim();
-    match close.rfind('<') {
-        Some(at) if at > 0 => close[..at].trim_end(),
-        Some(_) => close.trim_end_matches('>'),
-        None => close,
-    }
-}
-
-/// True if `text` is read back as it is written.
-fn is_written(text: &str, syntax: &ValueSyntax, members: &Members, all: u8, after: &str) -> bool {
-    let style = match &members.value(4).form {
-        Form::Styled(style) => style.clone(),
-        _ => Style::default(),
-    };
-    let fits = match syntax.form {
-        Form::Trimmed => !text.contains(stem(after)) && text.trim() == text,
-        Form::Cdata => !text.contains("]]>") || !text.contains(['<', '&', '\n']),
-        _ => !text.contains(stem(after)),
-    };
-    fits && read_untyped(text, all | types::STRING, &style).as_deref() == Some(&*json::spaced(&text))
 }
 
 /// The texts that read as values of `set`, and all that begin as arrays and objects do, as the body of a terminal.

@@ -73,13 +73,23 @@ impl<'a> Emitter<'a> {
                 Some(value) => match self.declared_key(key, required) {
                     Some(text) => members.push(Member { key: key.clone(), text, required, value }),
                     None if required => return None,
-                    None => {}
+                    None => self.leave_out_key(shape, key),
                 },
                 None if required => return None,
                 None => {}
             }
         }
         Some(members)
+    }
+
+    /// Notes that an optional key is left out, since it cannot be written.
+    fn leave_out_key(&mut self, shape: &Shape<'a>, key: &str) {
+        for part in shape.objects.iter().filter(|part| part.properties.is_some_and(|of| of.contains_key(key)))
+        {
+            let pointer = self.normal.document.pointer(part.id);
+            let what = format!("the key {}", crate::json::spaced(&key));
+            self.normal.report.leave_out(&pointer, "properties", &what);
+        }
     }
 
     /// A key as a part of a rule; `None` if it cannot be written, and the schema refused if it is required.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::emitter::Emitter;
 use super::members::{Member, Members};
 use super::place::Place;
+use super::syntax::either;
 use crate::json;
 use crate::schema::normal::Shape;
 use crate::schema::notation::{Form, KINDS, Style, marked, until};
@@ -46,7 +47,9 @@ impl<'a> Emitter<'a> {
     fn whole(&mut self, shape: &Shape<'a>) -> Vec<String> {
         match &shape.values {
             Some(values) => {
-                values.iter().filter(|value| value.is_object()).map(|value| self.constant(value)).collect()
+                let values: Vec<_> = values.iter().copied().filter(|value| value.is_object()).collect();
+                let values = self.written_members(shape, values);
+                values.into_iter().map(|value| self.constant(value)).collect()
             }
             None if shape.types & types::OBJECT != 0 => self.object(shape).into_iter().collect(),
             None => Vec::new(),
@@ -56,7 +59,7 @@ impl<'a> Emitter<'a> {
     /// Expressions for values in the current style.
     fn styled(&mut self, shape: &Shape<'a>) -> Vec<String> {
         if let Some(values) = &shape.values {
-            return self.enumerated(values);
+            return self.enumerated(shape, values);
         }
         if shape.types == types::ALL && shape.conjunction.items().is_empty() {
             return vec![self.anything()];
@@ -107,7 +110,7 @@ impl<'a> Emitter<'a> {
         let (quote, character) = (spelling.quote(), spelling.any_char());
         let mut text = format!("/{quote}{character}*{quote}/");
         if spelling == Spelling::Python {
-            text += r#" | /"(?:[^"\\]|\\[\\'"nrt])*"/"#;
+            text += &format!(" | /\"{}*\"/", character.replacen('\'', "\"", 1));
         }
         let terminal = self.rules.terminal(text);
         self.delimited(terminal)
@@ -183,7 +186,56 @@ impl<'a> Emitter<'a> {
     }
 
     /// Terminals of enumerated values; strings share one, and so do numbers.
-    pub(super) fn enumerated(&mut self, values: &[&'a Value]) -> Vec<String> {
+    pub(super) fn enumerated(&mut self, shape: &Shape<'a>, values: &[&'a Value]) -> Vec<String> {
+        let style = self.style();
+        let mut written = Vec::new();
+        for value in values {
+            match style.unwritable(value) {
+                Some(part) => self.leave_out(shape, &part),
+                None => written.push(*value),
+            }
+        }
+        self.each_of(&written)
+    }
+
+    /// Those of the objects `values` whose members can all be written.
+    fn written_members(&mut self, shape: &Shape<'a>, values: Vec<&'a Value>) -> Vec<&'a Value> {
+        let Some(members) = self.notation().cloned() else { return values };
+        let unwritable = |value: &Value| {
+            value.as_object()?.iter().find_map(|(key, value)| match members.key(key) {
+                Some(_) => members.unwritable(key, value, types::type_of(value)),
+                None => Some(format!("the key {}", json::spaced(key))),
+            })
+        };
+        let mut written = Vec::new();
+        for value in values {
+            match unwritable(value) {
+                Some(part) => self.leave_out(shape, &part),
+                None => written.push(value),
+            }
+        }
+        written
+    }
+
+    /// Notes that a value of the `const` or `enum` of a shape is left out, since `part` of it cannot be written.
+    pub(super) fn leave_out(&mut self, shape: &Shape<'a>, part: &str) {
+        let mut found = false;
+        for id in &shape.conjunction.locals {
+            for word in ["const", "enum"] {
+                if self.normal.document.value(*id).get(word).is_some() {
+                    let pointer = self.normal.document.pointer(*id);
+                    self.normal.report.leave_out(&pointer, word, part);
+                    found = true;
+                }
+            }
+        }
+        if !found {
+            let pointer = self.pointer(&shape.conjunction.items());
+            self.normal.report.leave_out(&pointer, "enum", part);
+        }
+    }
+
+    fn each_of(&mut self, values: &[&'a Value]) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
         let (mut strings, mut numbers): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
@@ -197,10 +249,7 @@ impl<'a> Emitter<'a> {
             }
             match value {
                 Value::String(text) => {
-                    let text = spelled(text, self.spelling());
-                    if seen.insert(text.clone()) {
-                        strings.push(text);
-                    }
+                    strings.extend(self.spelled(text).into_iter().filter(|text| seen.insert(text.clone())));
                 }
                 other => {
                     let text = self.constant(other);
@@ -227,19 +276,18 @@ impl<'a> Emitter<'a> {
             return self.rules.terminal(format!("/{text}/"));
         }
         let style = self.style();
-        let either = |words: Vec<String>| match words.as_slice() {
-            [only] => only.clone(),
-            _ => format!("({})", words.join(" | ")),
-        };
         match value {
-            Value::Null => either(style.nulls().iter().map(|word| format!("\"{word}\"")).collect()),
+            Value::Null => {
+                let words = style.nulls().iter().map(|word| format!("\"{word}\""));
+                either(&words.collect::<Vec<_>>())
+            }
             Value::Bool(b) => {
                 let words = style.truths().iter().filter(|(value, _)| value == b);
-                either(words.map(|(_, word)| format!("\"{word}\"")).collect())
+                either(&words.map(|(_, word)| format!("\"{word}\"")).collect::<Vec<_>>())
             }
             Value::Number(_) => unreachable!("every number has a text"),
             Value::String(text) => {
-                let spelled = spelled(text, self.spelling());
+                let spelled = either(&self.spelled(text));
                 match style {
                     Style::Bare { .. } => {
                         let terminal = self.rules.terminal(spelled);

@@ -4,7 +4,7 @@ use super::emitter::Emitter;
 use super::place::Place;
 use crate::schema::notation::{KeySyntax, Members, Notation, Style, marked};
 use crate::schema::terminal::encode::Spelling;
-use crate::schema::terminal::literal::{literal, spelled};
+use crate::schema::terminal::literal::{literal, spellings};
 
 /// The texts around and between an object's members, as parts of rules.
 pub(super) struct Around {
@@ -18,6 +18,14 @@ pub(super) struct Around {
     pub(super) empty: String,
     /// Between a key and its value.
     pub(super) colon: String,
+}
+
+/// The expression for one of `ways`.
+pub(super) fn either(ways: &[String]) -> String {
+    match ways {
+        [only] => only.clone(),
+        _ => format!("({})", ways.join(" | ")),
+    }
 }
 
 impl<'a> Emitter<'a> {
@@ -65,6 +73,12 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// `text` as a string at the current place, in each spelling that templates write.
+    pub(super) fn spelled(&self, text: &str) -> Vec<String> {
+        let ascii = matches!(self.style(), Style::Json { ascii: true, .. });
+        spellings(text, self.spelling(), ascii)
+    }
+
     /// Between two items.
     pub(super) fn comma(&self) -> String {
         literal(self.style().comma())
@@ -94,12 +108,8 @@ impl<'a> Emitter<'a> {
     pub(super) fn key_literal(&self, key: &str) -> Option<String> {
         match (self.place(), self.notation()) {
             (Place::Root, Some(members)) => Some(literal(&members.key(key)?)),
-            (Place::Styled(Style::Bare { delimiter }), _) => {
-                let odd = |c: char| ":,{}[]".contains(c) || c.is_whitespace();
-                let fits = !key.is_empty() && !key.contains(odd) && !key.starts_with(&delimiter[..1]);
-                fits.then(|| literal(key))
-            }
-            _ => Some(spelled(key, self.spelling())),
+            (Place::Styled(style @ Style::Bare { .. }), _) => style.writes_key(key).then(|| literal(key)),
+            _ => Some(either(&self.spelled(key))),
         }
     }
 

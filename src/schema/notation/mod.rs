@@ -11,6 +11,7 @@ mod style;
 mod style_reader;
 mod text;
 mod transcoder;
+mod unwritable;
 mod value;
 mod words;
 
@@ -20,7 +21,7 @@ pub(super) use literals::{marked, until};
 pub(super) use members::KINDS;
 pub use members::{Members, Notation};
 pub use style::Style;
-pub(super) use text::untyped as read_untyped;
 pub use transcoder::{Reading, Transcoder};
+pub(super) use unwritable::stem;
 pub use value::{Form, KeySyntax, Part, ValueSyntax};
 pub(super) use words::{NULLS, TRUTHS};

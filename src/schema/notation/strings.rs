@@ -2,7 +2,7 @@
 
 use super::{
     style::Style,
-    style_reader::{Taken, escape},
+    style_reader::{StyleReader, Taken, escape},
     text::untyped,
     transcoder::{CDATA, State, Transcoder},
     value::Form,
@@ -51,8 +51,16 @@ impl Transcoder {
     /// A byte of a value whose type is known at its end only.
     pub(super) fn untyped(&mut self, byte: u8, out: &mut Vec<u8>) -> Taken {
         let members = self.reading.members.clone();
-        let State::Untyped { text, close, allowed } = &mut self.state else { return Taken::Broken };
+        let default = Style::default();
+        let style = match &members.values[4].form {
+            Form::Styled(style) => style,
+            _ => &default,
+        };
+        let State::Untyped { text, close, allowed, nested } = &mut self.state else { return Taken::Broken };
         text.push(byte);
+        if nested.as_mut().is_some_and(|reader| reader.feed(byte, style, &mut Vec::new()) != Taken::Yes) {
+            *nested = None;
+        }
         if members.values[0].form == Form::Cdata && text == CDATA[0] {
             out.push(b'"');
             self.state = State::Cdata(Vec::new());
@@ -61,14 +69,15 @@ impl Transcoder {
         if !text.ends_with(close) {
             return Taken::Yes;
         }
-        let style = match &members.values[4].form {
-            Form::Styled(style) => style.clone(),
-            _ => Style::default(),
-        };
+        // In a string inside of a list or an object, the text that ends a value is text.
+        let containers = types::ARRAY | types::OBJECT;
+        if *allowed & containers != 0 && nested.as_ref().is_some_and(StyleReader::is_in_nested_string) {
+            return Taken::Yes;
+        }
         let Ok(text) = std::str::from_utf8(&text[..text.len() - close.len()]) else { return Taken::Broken };
         let text = if members.values[0].form == Form::Trimmed { text.trim() } else { text };
         let allowed = if *allowed == 0 { types::ALL } else { *allowed };
-        let Some(value) = untyped(text, allowed, &style) else { return Taken::Broken };
+        let Some(value) = untyped(text, allowed, style) else { return Taken::Broken };
         out.extend_from_slice(value.as_bytes());
         self.member_done();
         Taken::Yes

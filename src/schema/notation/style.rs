@@ -9,6 +9,8 @@ pub enum Style {
     Json {
         /// True without a space behind `,` and `:`.
         compact: bool,
+        /// True if known keys and strings may have their characters beyond ASCII as `\uXXXX`.
+        ascii: bool,
     },
     /// Python's `repr`.
     Python,
@@ -21,7 +23,7 @@ pub enum Style {
 
 impl Default for Style {
     fn default() -> Style {
-        Style::Json { compact: false }
+        Style::Json { compact: false, ascii: false }
     }
 }
 
@@ -37,7 +39,7 @@ impl Style {
     }
 
     fn is_tight(&self) -> bool {
-        matches!(self, Style::Json { compact: true } | Style::Bare { .. })
+        matches!(self, Style::Json { compact: true, .. } | Style::Bare { .. })
     }
 
     /// The spellings of null.

@@ -19,6 +19,8 @@ enum Mode {
     Text { escaped: bool },
     /// In a string between these quotes.
     Quoted { quote: u8, escaped: bool },
+    /// In the digits of an escaped character of such a string, of which this many are missing.
+    Digits { quote: u8, missing: u8 },
     /// In the delimiter before a string.
     Opening,
     /// In a string between delimiters.
@@ -67,6 +69,15 @@ impl StyleReader {
         self.mode == Mode::Done || (self.open.is_empty() && scalar)
     }
 
+    /// True in a string inside of an array or an object.
+    pub(super) fn is_in_nested_string(&self) -> bool {
+        let string = matches!(
+            self.mode,
+            Mode::Text { .. } | Mode::Quoted { .. } | Mode::Digits { .. } | Mode::Delimited
+        );
+        string && !self.open.is_empty()
+    }
+
     /// Writes the rest of a value that ends here.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) -> bool {
         let ends = self.may_end();
@@ -93,6 +104,7 @@ impl StyleReader {
                 self.quoted(byte, quote, escaped, out);
                 Taken::Yes
             }
+            Mode::Digits { quote, missing } => self.digit(byte, quote, missing, out),
             Mode::Opening | Mode::Delimited => self.delimited(byte, style, out),
             Mode::BareKey => {
                 if byte == b':' {
@@ -221,6 +233,9 @@ impl StyleReader {
             (true, b'r') => out.extend_from_slice(b"\\r"),
             (true, b't') => out.extend_from_slice(b"\\t"),
             (true, b'\'' | b'"' | b'\\') => escape(byte, out),
+            (true, b'x') => self.mode = Mode::Digits { quote, missing: 2 },
+            (true, b'u') => self.mode = Mode::Digits { quote, missing: 4 },
+            (true, b'U') => self.mode = Mode::Digits { quote, missing: 8 },
             // As in Python, a backslash before another character is one.
             (true, _) => {
                 escape(b'\\', out);
@@ -233,6 +248,24 @@ impl StyleReader {
             }
             (false, _) => escape(byte, out),
         }
+    }
+
+    /// A digit of the number of an escaped character.
+    fn digit(&mut self, byte: u8, quote: u8, missing: u8, out: &mut Vec<u8>) -> Taken {
+        if !byte.is_ascii_hexdigit() {
+            return Taken::Broken;
+        }
+        self.held.push(byte);
+        self.mode = Mode::Digits { quote, missing: missing - 1 };
+        if missing == 1 {
+            let digits = std::mem::take(&mut self.held);
+            let number =
+                std::str::from_utf8(&digits).ok().and_then(|digits| u32::from_str_radix(digits, 16).ok());
+            let Some(c) = number.and_then(char::from_u32) else { return Taken::Broken };
+            c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| escape(byte, out));
+            self.mode = Mode::Quoted { quote, escaped: false };
+        }
+        Taken::Yes
     }
 
     fn delimited(&mut self, byte: u8, style: &Style, out: &mut Vec<u8>) -> Taken {

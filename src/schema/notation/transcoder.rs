@@ -37,7 +37,7 @@ pub(super) enum State {
     /// In a string's text in CDATA.
     Cdata(Vec<u8>),
     /// In the text of a value whose type is known at its end only.
-    Untyped { text: Vec<u8>, close: Vec<u8>, allowed: u8 },
+    Untyped { text: Vec<u8>, close: Vec<u8>, allowed: u8, nested: Option<StyleReader> },
     /// In the text after a value.
     After(Vec<u8>),
     /// Behind the members, which ended at this offset.
@@ -185,6 +185,8 @@ impl Transcoder {
                 held.push(byte);
                 self.key_or_value(out)
             }
+            // No format writes blanks there, and models do.
+            State::Choice { .. } if byte.is_ascii_whitespace() => Taken::Yes,
             State::Choice { kinds } => {
                 let members = &self.reading.members;
                 let Some(kind) = chosen(byte, kinds, members) else { return Taken::Broken };
@@ -231,15 +233,20 @@ impl Transcoder {
         let first = self.complete.is_none();
         let (begin, close) =
             if first { (&members.open, "") } else { (&members.separator, members.close.as_str()) };
-        let ends = members.behind.iter().any(|behind| {
-            let end = [close.as_bytes(), behind.as_bytes()].concat();
-            end.starts_with(held) || (!end.is_empty() && held.starts_with(&end))
-        });
-        if !begin.is_empty() && begin.as_bytes() == held {
-            self.state = State::Key(Vec::new());
-        } else if !begin.is_empty() && begin.as_bytes().starts_with(held) {
+        let ends: Vec<Vec<u8>> =
+            members.behind.iter().map(|behind| [close.as_bytes(), behind.as_bytes()].concat()).collect();
+        let ended = ends.iter().any(|end| !end.is_empty() && held.starts_with(end));
+        let may_end = ended || ends.iter().any(|end| end.starts_with(held));
+        let (begin, begun) = (begin.as_bytes(), held.strip_prefix(begin.as_bytes()));
+        let may_begin = !begin.is_empty() && (begun.is_some() || begin.starts_with(held));
+        if may_begin && may_end && !ended {
             // More is needed to tell.
-        } else if ends {
+        } else if may_begin && !ended {
+            let Some(rest) = begun else { return Taken::Yes };
+            let is_empty = rest.is_empty();
+            self.state = State::Key(rest.to_vec());
+            return if is_empty { Taken::Yes } else { self.key_or_value(out) };
+        } else if may_end {
             if held.len() < close.len() {
                 return Taken::Yes;
             }
@@ -311,7 +318,9 @@ impl Transcoder {
             self.state = State::Raw { held: Vec::new(), close, start: members.values[0].form == Form::Cdata };
         } else {
             let written = kinds.iter().fold(0, |all, kind| all | KINDS[*kind]);
-            self.state = State::Untyped { text: Vec::new(), close, allowed: allowed & written };
+            let allowed = allowed & written;
+            self.state =
+                State::Untyped { text: Vec::new(), close, allowed, nested: Some(StyleReader::new()) };
         }
     }
 

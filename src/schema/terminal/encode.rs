@@ -11,6 +11,12 @@ const ANY_CHAR: &str = concat!(
 /// One character of a string, escaped only if JSON requires it.
 const CANONICAL_CHAR: &str = r#"(?:[^"\\\x00-\x1F]|\\(?:["\\bfnrt]|u00[01][0-9a-fA-F]))"#;
 
+/// One character of a string of Python's between single quotes, in any spelling that `repr` writes.
+const PYTHON_CHAR: &str = concat!(
+    r#"(?:[^'\\]|\\(?:[\\'"nrt]|x[0-9a-f]{2}|u[0-9a-ce-f][0-9a-f]{3}|ud[0-7][0-9a-f]{2}"#,
+    r"|U000[1-9a-f][0-9a-f]{4}|U0010[0-9a-f]{4}))"
+);
+
 /// Spelling of strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spelling {
@@ -37,7 +43,7 @@ impl Spelling {
         match self {
             Spelling::Json => ANY_CHAR,
             Spelling::Raw => "(?s:.)",
-            Spelling::Python => r#"(?:[^'\\]|\\[\\'"nrt])"#,
+            Spelling::Python => PYTHON_CHAR,
         }
     }
 

@@ -1,0 +1,103 @@
+//! Values and keys that a notation cannot write.
+
+use super::{
+    members::{KINDS, Members},
+    style::Style,
+    text::untyped,
+    transcoder::Reading,
+    value::{Form, ValueSyntax},
+};
+use crate::{json, schema::value::types};
+use serde_json::{Map, Value};
+
+impl Reading {
+    /// The reason why `arguments` cannot be written and read again; `None` if they can.
+    pub fn unwritable(&self, arguments: &Map<String, Value>) -> Option<String> {
+        let reason = |(key, value): (&String, &Value)| {
+            if self.members.key(key).is_none() {
+                return Some(format!("the key {}", json::spaced(key)));
+            }
+            self.members.unwritable(key, value, self.types.types(key))
+        };
+        arguments.iter().find_map(reason)
+    }
+}
+
+impl Members {
+    /// The part of `value` that cannot be written under `key`, whose values have one of `types`; `None` if all of it can.
+    pub(in crate::schema) fn unwritable(&self, key: &str, value: &Value, types: u8) -> Option<String> {
+        let kind = KINDS.iter().position(|set| set & types::type_of(value) != 0)?;
+        let syntax = self.value(kind);
+        match &syntax.form {
+            Form::Omitted => Some(json::spaced(value)),
+            Form::Styled(style) => style.unwritable(value),
+            Form::Raw | Form::Trimmed | Form::Cdata => {
+                let text = json::string_text(value)?;
+                let types = self.told_from_string(key, types);
+                // What begins as a list or an object might be one.
+                let begins = |set: u8, start: char| types & set != 0 && text.starts_with(start);
+                let odd = begins(types::ARRAY, '[') || begins(types::OBJECT, '{');
+                let writes = !odd && self.writes(text, syntax, types, &syntax.after(key));
+                (!writes).then(|| json::spaced(&text))
+            }
+        }
+    }
+
+    /// Those of `types` whose values stand behind the same text as strings, so that only the values tell them apart.
+    pub(in crate::schema) fn told_from_string(&self, key: &str, types: u8) -> u8 {
+        let before = self.value(0).before(key);
+        let same = (0..KINDS.len()).filter(|kind| self.value(*kind).before(key) == before);
+        types & same.fold(0, |all, kind| all | KINDS[kind])
+    }
+
+    /// True if the string `text` is read back as it is written in front of `after`, where values of `types` may stand, too.
+    pub(in crate::schema) fn writes(&self, text: &str, syntax: &ValueSyntax, types: u8, after: &str) -> bool {
+        let style = match &self.value(4).form {
+            Form::Styled(style) => style.clone(),
+            _ => Style::default(),
+        };
+        let fits = match syntax.form {
+            Form::Trimmed => !text.contains(stem(after)) && text.trim() == text,
+            Form::Cdata => !text.contains("]]>") || !text.contains(['<', '&', '\n']),
+            _ => !text.contains(stem(after)),
+        };
+        fits && untyped(text, types | types::STRING, &style).as_deref() == Some(&*json::spaced(&text))
+    }
+}
+
+impl Style {
+    /// The part of `value` that cannot be written; `None` if all of it can.
+    pub(in crate::schema) fn unwritable(&self, value: &Value) -> Option<String> {
+        let Style::Bare { delimiter } = self else { return None };
+        match value {
+            Value::Array(items) => items.iter().find_map(|item| self.unwritable(item)),
+            Value::Object(members) => members.iter().find_map(|(key, value)| match self.writes_key(key) {
+                true => self.unwritable(value),
+                false => Some(format!("the key {}", json::spaced(key))),
+            }),
+            other => {
+                let text = json::string_text(other).filter(|text| text.contains(delimiter.as_str()));
+                text.map(|text| json::spaced(&text))
+            }
+        }
+    }
+
+    /// True if `key` can be written inside of a value.
+    pub(in crate::schema) fn writes_key(&self, key: &str) -> bool {
+        let Style::Bare { delimiter } = self else { return true };
+        let odd = |c: char| ":,{}[]".contains(c) || c.is_whitespace();
+        let begins = delimiter.chars().next();
+        !key.is_empty() && !key.contains(odd) && !begins.is_some_and(|begin| key.starts_with(begin))
+    }
+}
+
+/// The part of `close` that no raw string may hold: its first tag without the end, so that none that begins alike can be
+/// begun.
+pub(in crate::schema) fn stem(close: &str) -> &str {
+    let close = close.trim();
+    match close.rfind('<') {
+        Some(at) if at > 0 => close[..at].trim_end(),
+        Some(_) => close.trim_end_matches('>'),
+        None => close,
+    }
+}
