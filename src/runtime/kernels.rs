@@ -172,7 +172,8 @@ pub fn is_repacked(tensor: &TensorInfo) -> bool {
 pub fn decode_alike(header: &Gguf) -> bool {
     let is_matrix = |tensor: &&TensorInfo| tensor.dims.len() > 1;
     active().is_ok_and(|kernels| {
-        *kernels != OF_GGML && header.tensors.iter().filter(is_matrix).all(|tensor| kernels.multiplies_alike(tensor))
+        *kernels != OF_GGML
+            && header.tensors.iter().filter(is_matrix).all(|tensor| kernels.multiplies_alike(tensor))
     })
 }
 

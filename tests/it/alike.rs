@@ -68,7 +68,8 @@ fn tokens_decoded_together_have_the_bits_of_single_ones() {
             let differing = differing(&model);
             assert!(!says || differing.is_empty(), "{file_type:?}: {differing:?} tokens differ");
             // What is left out is left out for a reason.
-            let is_ggmls_q4_k = file_type == FileType::Q4KM && matches!(&*name, "avx2" | "avx-vnni" | "avx512");
+            let is_ggmls_q4_k =
+                file_type == FileType::Q4KM && matches!(&*name, "avx2" | "avx-vnni" | "avx512");
             assert!(says || is_ggmls_q4_k || cfg!(not(target_arch = "x86_64")), "{file_type:?}");
         }
         println!("{name} were tested");

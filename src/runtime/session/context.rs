@@ -76,7 +76,16 @@ impl<'m> SessionContext<'m> {
     pub fn shared(context: Arc<SharedContext<'m>>) -> SessionContext<'m> {
         let SharedContext { n_vocab, n_ctx, threads, options, can_be_cut, .. } = *context;
         let memory = Memory::Shared { context, rows: Vec::new(), first: 0, round: Round::default(), own: 0 };
-        SessionContext { memory, n_vocab, n_ctx, threads, options, can_be_cut, decodes_alike: false, decodes: 0 }
+        SessionContext {
+            memory,
+            n_vocab,
+            n_ctx,
+            threads,
+            options,
+            can_be_cut,
+            decodes_alike: false,
+            decodes: 0,
+        }
     }
 
     /// The context that other sequences share; `None` for an own one.
