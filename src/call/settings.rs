@@ -75,7 +75,7 @@ pub struct Settings {
     pub allow_repetition: bool,
     /// Draft length; ignored if `exact`.
     pub draft: Draft,
-    /// What is written down of each token of the answer.
+    /// Details to write down of each token of the answer.
     pub detail: TokenDetail,
     /// Callback before each piece of the prompt and after the last one: tokens evaluated so far, and all of them.
     pub on_prefill: Option<fn(usize, usize)>,

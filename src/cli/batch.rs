@@ -153,7 +153,7 @@ fn profile(args: &Args, path: &Path) -> anyhow::Result<Profile> {
     Ok(profile)
 }
 
-/// What each line is answered with.
+/// Model and settings that each line is answered with.
 struct Answerer<'a> {
     defaults: &'a Defaults,
     cache: Option<&'a Cache>,

@@ -1,6 +1,6 @@
 //! Near ties: choices that are made again from the logits of tokens that were decoded one at a time.
 //!
-//! Where the kernels do not multiply several tokens as they multiply one (see `kernels::decode_alike`), llama.cpp's
+//! Unless the kernels multiply several tokens as they multiply one (see `kernels::decode_alike`), llama.cpp's
 //! order of summation depends on the number of tokens in a decode, so logits and KV cache of tokens that
 //! were decoded together differ a little from those of exact decoding. Where the two best tokens are further apart than
 //! that, both choose the same. Where they are not, the tokens since the last exact one are decoded again, one at a time.

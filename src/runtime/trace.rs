@@ -4,7 +4,7 @@ use super::{Error, sequence::Sequence};
 use serde::Serialize;
 use std::cell::RefCell;
 
-/// What is written down of each token of a text.
+/// Details to write down of each token of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenDetail {
     /// Nothing.

@@ -23,7 +23,7 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
         .replace("</body>", &format!("<script>{SCRIPT}</script>\n</body>"))
 });
 
-/// What the document may load and do: its own style and script, and requests to this server.
+/// Permissions of the document: its own style and script, and requests to this server.
 static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     let policy = format!(

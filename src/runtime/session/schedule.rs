@@ -33,7 +33,7 @@ pub(super) struct Job {
 pub(super) struct Taken {
     pub job: Job,
     pub n: usize,
-    /// What became of them.
+    /// Outcome of their decode.
     pub outcome: Result<(), i32>,
 }
 

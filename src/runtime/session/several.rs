@@ -50,7 +50,7 @@ impl<'m> Session<'m> {
     /// to the last of `ends` that is as far. They take no memory, and nothing is computed. Tokens that another session is
     /// computing are waited for, as long as `goes_on` is true. There are no logits then.
     ///
-    /// What is missing up to the last of `ends` is expected to be computed and published here: others wait for it until
+    /// Tokens that are missing up to the last of `ends` are expected to be computed and published here: others wait for them until
     /// [`Session::rest`].
     pub fn adopt(&mut self, prompt: &[i32], ends: &[usize], goes_on: &mut dyn FnMut() -> bool) {
         let Session { context, sequence } = self;
