@@ -51,7 +51,8 @@ impl Kernels {
 
     /// True if products of up to [`EXACT_BATCH`] tokens with the weights of `tensor` have the bits of one token's.
     ///
-    /// Measured, see `tests/it/alike.rs`. ggml's own products of repacked Q4_K sum in another order for four tokens.
+    /// Measured, see `tests/it/alike.rs`. ggml's own products of repacked Q4_K sum in another order for four tokens. Matrices
+    /// of experts were not measured.
     fn multiplies_alike(&self, tensor: &TensorInfo) -> bool {
         const MEASURED: &[GgmlType] = &[
             GgmlType::F32,
@@ -69,7 +70,10 @@ impl Kernels {
         let is_ggmls_q4_k = tensor.ggml_type == GgmlType::Q4K
             && self.repack(tensor)
             && !self.features.contains(&"AVX-512 VNNI");
-        self.arch == "x86_64" && MEASURED.contains(&tensor.ggml_type) && !is_ggmls_q4_k
+        self.arch == "x86_64"
+            && tensor.dims.len() == 2
+            && MEASURED.contains(&tensor.ggml_type)
+            && !is_ggmls_q4_k
     }
 
     /// The instruction sets of this CPU, as far as ggml knows them, that these kernels do not use.

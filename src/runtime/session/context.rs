@@ -60,14 +60,18 @@ impl<'m> SessionContext<'m> {
         pool: ThreadPool,
     ) -> Result<SessionContext<'m>, Error> {
         let (raw, threads) = open(model, (1, n_ctx), options, pool)?;
+        let can_be_cut = ffi::can_be_cut(&model.weights);
+        // Recurrent states of several tokens are computed in other ways than those of one.
+        let decodes_alike =
+            can_be_cut && !options.uses_flash_attention() && kernels::decode_alike(model.header());
         Ok(SessionContext {
             memory: Memory::Own(raw),
             n_vocab: model.vocabulary().n_vocab(),
             n_ctx,
             threads,
             options: *options,
-            can_be_cut: ffi::can_be_cut(&model.weights),
-            decodes_alike: !options.uses_flash_attention() && kernels::decode_alike(model.header()),
+            can_be_cut,
+            decodes_alike,
             decodes: 0,
         })
     }
