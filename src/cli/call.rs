@@ -65,8 +65,7 @@ pub struct Args {
     #[arg(help_heading = "Input")]
     pub(super) model: Option<PathBuf>,
 
-    /// Let the server at this address answer, http://HOST:PORT, https://HOST or unix:PATH, and load no model (or set
-    /// EDGECALL_SERVER)
+    /// Let this server answer: http://HOST:PORT, https://HOST or unix:PATH (or set EDGECALL_SERVER)
     #[arg(long, value_name = "URL", help_heading = "Input")]
     pub(super) server: Option<String>,
 
