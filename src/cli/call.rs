@@ -70,7 +70,7 @@ pub struct Args {
     pub(super) server: Option<String>,
 
     /// With a server: file whose first line is its API key (or set EDGECALL_API_KEY)
-    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    #[arg(id = "server_key_file", long = "api-key-file", value_name = "FILE", help_heading = "Input")]
     pub(super) api_key_file: Option<PathBuf>,
 
     /// Ignore the profile in the model's file: the settings that a call takes from it, unless told otherwise

@@ -15,7 +15,7 @@ use std::{
 const LEFT_OUT: [&str; 4] = ["Sampling", "Speed and memory", "Cache", "Diagnostics"];
 /// Options below other headings that it leaves out, too.
 const LEFT_OUT_OPTIONS: [&str; 12] = [
-    "api_key_file",
+    "server_key_file",
     "no_profile",
     "trust_content",
     "trust_model",

@@ -113,8 +113,9 @@ pub struct Args {
 
 /// Hides the options that only a single call has.
 fn without_options_of_calls(arg: clap::Arg) -> clap::Arg {
-    let is_of_calls = ["json_schema", "explain_tools", "json", "output", "stream", "server", "api_key_file"]
-        .contains(&arg.get_id().as_str());
+    let is_of_calls =
+        ["json_schema", "explain_tools", "json", "output", "stream", "server", "server_key_file"]
+            .contains(&arg.get_id().as_str());
     if is_of_calls { arg.hide(true) } else { arg }
 }
 
