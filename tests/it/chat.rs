@@ -420,3 +420,40 @@ fn conformance_the_restaurant_example_has_the_benchmarks_tools_and_none_of_its_s
         assert!(!ours.contains(sentence), "{sentence}");
     }
 }
+
+#[test]
+fn format_fields_outside_ascii_are_refused_or_written_and_never_panic() {
+    let render = |source: &str| {
+        let template = Template::new(source).unwrap();
+        template.render_values(&[], None, &RenderOptions::default())
+    };
+    // What Python gives.
+    for (source, text) in [
+        ("{{ 'é %s ü' % 'ö' }}", "é ö ü"),
+        ("{{ '%(a)s é' % {'a': 'ö'} }}", "ö é"),
+        ("{{ '100%% é' % () }}", "100% é"),
+        ("{{ 'é {} ü'.format('ö') }}", "é ö ü"),
+        ("{{ '{{é}} {}'.format('ö') }}", "{é} ö"),
+        ("{{ '{:·<4}'.format('a') }}", "a···"),
+    ] {
+        assert_eq!(render(source).map_err(|error| error.to_string()).as_deref(), Ok(text), "{source}");
+    }
+    for source in [
+        "{{ '%(é)s' % {'é': 1} }}",
+        "{{ '%(é' % {'a': 1} }}",
+        "{{ '%(¾x' % (1, 2) }}",
+        "{{ '100%é' % 1 }}",
+        "{{ '50% é' % 1 }}",
+        "{{ '%é' % 1 }}",
+        "{{ '{é}'.format(1) }}",
+        "{{ '{0[é]}'.format({'é': 1}) }}",
+        "{{ '{0.é}'.format({'é': 1}) }}",
+        "{{ '{é'.format(1) }}",
+        "{{ '{:é}'.format('a') }}",
+        "{{ '{:·<4é}'.format('a') }}",
+        "{{ '{0!é}'.format('a') }}",
+        "{{ '{:é'.format('a') }}",
+    ] {
+        assert!(render(source).is_err(), "{source}");
+    }
+}

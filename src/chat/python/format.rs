@@ -69,9 +69,11 @@ fn conversions(template: &str) -> Result<(String, Vec<char>), Error> {
             return Err(python_error("a format width that is itself a value is not supported"));
         }
         refuse_wide(&spec[name..end])?;
+        refuse_non_ascii(&spec[..end])?;
         out.push_str(&spec[..end]);
         rest = &spec[end..];
         if let Some(conversion) = rest.chars().next() {
+            refuse_non_ascii(rest.split_at(conversion.len_utf8()).0)?;
             out.push(if matches!(conversion, 'r' | 'a') { 's' } else { conversion });
             found.extend((conversion != '%').then_some(conversion));
             rest = &rest[conversion.len_utf8()..];
@@ -91,6 +93,20 @@ pub(super) fn braces(
     fuel::bytes(state, template.len())?;
     for spec in template.split('{').skip(1) {
         refuse_wide(spec.split('}').next().unwrap_or_default())?;
+    }
+    let mut rest = template;
+    while let Some((_, behind)) = rest.split_once('{') {
+        if let Some(literal) = behind.strip_prefix('{') {
+            rest = literal;
+            continue;
+        }
+        let (field, behind) = behind.split_once('}').unwrap_or((behind, ""));
+        let (name, spec) = field.split_once(':').unwrap_or((field, ""));
+        refuse_non_ascii(name)?;
+        // A text is filled up with any character.
+        let fill = spec.chars().next().filter(|_| spec.chars().nth(1).is_some_and(|c| "<>^=".contains(c)));
+        refuse_non_ascii(&spec[fill.map_or(0, char::len_utf8)..])?;
+        rest = behind;
     }
     let mut values =
         positional.iter().map(|value| plain(state, value, is_markup)).collect::<Result<Vec<_>, _>>()?;
@@ -138,6 +154,16 @@ fn pay<'v>(
         fuel::bytes(state, longest.max(NUMBER).saturating_add(width.min(9_999)))?;
     }
     Ok(())
+}
+
+/// Refuses characters outside ASCII in a replacement field, which the engine takes for several: it would panic.
+fn refuse_non_ascii(field: &str) -> Result<(), Error> {
+    if field.is_ascii() {
+        return Ok(());
+    }
+    Err(python_error(format!(
+        "the format field `{field}` has characters outside ASCII, which is not supported"
+    )))
 }
 
 /// Refuses widths of more than four digits, which could produce huge texts.
