@@ -1,8 +1,8 @@
 //! The tokens of a text with their sources and log probabilities: a sequence that writes down what is appended to it.
 
-use super::{Error, sequence::Sequence};
+use super::{Error, draft::Company, sequence::Sequence};
 use serde::Serialize;
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Duration};
 
 /// Details to write down of each token of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -192,6 +192,14 @@ impl<S: Sequence> Sequence for Traced<'_, S> {
         self.inner.noise()
     }
 
+    fn company(&self) -> Option<(Company, usize, Duration)> {
+        self.inner.company()
+    }
+
+    fn most_together(&self) -> usize {
+        self.inner.most_together()
+    }
+
     fn n_past(&self) -> usize {
         self.inner.n_past()
     }
@@ -219,6 +227,52 @@ mod tests {
         assert_eq!(Score::new(&logits, 9, 0).logprob, f32::NEG_INFINITY);
         // Large logits do not overflow.
         assert!((Score::new(&[1e4, 1e4], 0, 9).logprob - 0.5_f32.ln()).abs() < 1e-6);
+    }
+
+    /// Properties of a sequence that decides how it is decoded.
+    struct Limited(Script<'static>);
+
+    impl Sequence for Limited {
+        fn logits(&self) -> &[f32] {
+            self.0.logits()
+        }
+
+        fn append(&mut self, tokens: &[i32]) -> Result<(), Error> {
+            self.0.append(tokens)
+        }
+
+        fn rewind(&mut self, n_past: usize) -> Result<(), Error> {
+            self.0.rewind(n_past)
+        }
+
+        fn noise(&self) -> f32 {
+            0.5
+        }
+
+        fn company(&self) -> Option<(Company, usize, Duration)> {
+            Some((Company { rows: 3, sequences: 2 }, 4, Duration::from_millis(5)))
+        }
+
+        fn most_together(&self) -> usize {
+            16
+        }
+
+        fn n_past(&self) -> usize {
+            self.0.n_past()
+        }
+
+        fn n_ctx(&self) -> usize {
+            self.0.n_ctx()
+        }
+    }
+
+    #[test]
+    fn a_traced_sequence_is_decoded_as_it_would_be_without_a_trace() {
+        let (trace, mut goes_on) = (RefCell::default(), || true);
+        let mut limited = Limited(Script::new(&[5, 6], 16));
+        let (company, most) = (limited.company(), limited.most_together());
+        let traced = Traced::new(&mut limited, TokenDetail::None, &trace, &mut goes_on);
+        assert_eq!((traced.noise(), traced.company(), traced.most_together()), (0.5, company, most));
     }
 
     fn sources(trace: &RefCell<Vec<TracedToken>>) -> Vec<(i32, TokenSource)> {
