@@ -1,11 +1,9 @@
 //! Chunks of a streamed answer: `chat.completion.chunk` objects.
 
-use crate::{
-    call::{
-        AnswerToken, chat_logprobs,
-        openai::{ChatCompletion, call_id},
-    },
-    json,
+use super::envelope::Envelope;
+use crate::call::{
+    AnswerToken, chat_logprobs,
+    openai::{ChatCompletion, call_id},
 };
 use serde_json::{Value, json};
 
@@ -13,15 +11,15 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug)]
 pub struct Chunks {
     answer: String,
-    created: u64,
-    model: String,
-    include_usage: bool,
+    envelope: Envelope,
 }
 
 impl Chunks {
     /// Chunks of an answer with this id (without its prefix), by `model`; `created` is in Unix seconds.
     pub fn new(id: &str, created: u64, model: &str, include_usage: bool) -> Chunks {
-        Chunks { answer: id.to_owned(), created, model: model.to_owned(), include_usage }
+        let (object, model) = ("chat.completion.chunk", model.to_owned());
+        let envelope = Envelope { id: format!("chatcmpl-{id}"), object, created, model, include_usage };
+        Chunks { answer: id.to_owned(), envelope }
     }
 
     /// The first chunk: the role.
@@ -60,13 +58,7 @@ impl Chunks {
 
     /// The last chunks: why the answer ended, and the token counts if they were asked for.
     pub fn last(&self, answer: &ChatCompletion) -> Vec<String> {
-        let mut chunks = vec![self.chunk(&json!({}), answer.finish_reason().into())];
-        if self.include_usage {
-            let mut usage = self.object(json!([]));
-            usage["usage"] = serde_json::to_value(answer.usage()).unwrap_or_default();
-            chunks.push(json::spaced(&usage));
-        }
-        chunks
+        self.envelope.last(self.chunk(&json!({}), answer.finish_reason().into()), answer.usage())
     }
 
     fn chunk(&self, delta: &Value, finish_reason: Value) -> String {
@@ -76,17 +68,6 @@ impl Chunks {
     fn chunk_with(&self, delta: &Value, logprobs: &Value, finish_reason: Value) -> String {
         let choice =
             json!({"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason});
-        let mut chunk = self.object(json!([choice]));
-        if self.include_usage {
-            chunk["usage"] = Value::Null;
-        }
-        json::spaced(&chunk)
-    }
-
-    fn object(&self, choices: Value) -> Value {
-        json!({
-            "id": format!("chatcmpl-{}", self.answer), "object": "chat.completion.chunk", "created": self.created, "model": self.model,
-            "choices": choices,
-        })
+        self.envelope.chunk(&choice)
     }
 }

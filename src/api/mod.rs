@@ -12,6 +12,7 @@ mod chunk;
 mod completion;
 mod defaults;
 mod details;
+mod envelope;
 mod error;
 mod request;
 mod text_chunk;

@@ -1,18 +1,13 @@
 //! Chunks of a streamed continuation: `text_completion` objects.
 
-use crate::{
-    call::{AnswerToken, Continuation, End, openai::Usage, text_logprobs},
-    json,
-};
+use super::envelope::Envelope;
+use crate::call::{AnswerToken, Continuation, End, openai::Usage, text_logprobs};
 use serde_json::{Value, json};
 
 /// Writer of the chunks of one continuation.
 #[derive(Clone, Debug)]
 pub struct TextChunks {
-    id: String,
-    created: u64,
-    model: String,
-    include_usage: bool,
+    envelope: Envelope,
     /// Characters in the tokens so far.
     offset: usize,
 }
@@ -20,7 +15,9 @@ pub struct TextChunks {
 impl TextChunks {
     /// Chunks of an answer with this id (without its prefix), by `model`; `created` is in Unix seconds.
     pub fn new(id: &str, created: u64, model: &str, include_usage: bool) -> TextChunks {
-        TextChunks { id: id.to_owned(), created, model: model.to_owned(), include_usage, offset: 0 }
+        let (object, model) = ("text_completion", model.to_owned());
+        let envelope = Envelope { id: format!("cmpl-{id}"), object, created, model, include_usage };
+        TextChunks { envelope, offset: 0 }
     }
 
     /// A chunk with a piece of the text, and the log probabilities of `tokens` if they have some.
@@ -32,29 +29,13 @@ impl TextChunks {
 
     /// The last chunks: why the answer ended, and the token counts if they were asked for.
     pub fn last(&self, made: &Continuation) -> Vec<String> {
-        let mut chunks = vec![self.chunk("", Value::Null, finish_reason(made.end).into())];
-        if self.include_usage {
-            let mut usage = self.object(json!([]));
-            usage["usage"] = serde_json::to_value(Usage::new(&made.timings)).unwrap_or_default();
-            chunks.push(json::spaced(&usage));
-        }
-        chunks
+        let end = self.chunk("", Value::Null, finish_reason(made.end).into());
+        self.envelope.last(end, Usage::new(&made.timings))
     }
 
     fn chunk(&self, text: &str, logprobs: Value, finish_reason: Value) -> String {
         let choice = json!({"text": text, "index": 0, "logprobs": logprobs, "finish_reason": finish_reason});
-        let mut chunk = self.object(json!([choice]));
-        if self.include_usage {
-            chunk["usage"] = Value::Null;
-        }
-        json::spaced(&chunk)
-    }
-
-    fn object(&self, choices: Value) -> Value {
-        json!({
-            "id": format!("cmpl-{}", self.id), "object": "text_completion", "created": self.created,
-            "model": self.model, "choices": choices,
-        })
+        self.envelope.chunk(&choice)
     }
 }
 
