@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,17 @@ NAME = os.path.basename(sys.argv[0])
 def fail(message):
     print(f"{NAME}: {message}", file=sys.stderr)
     sys.exit(69)
+
+
+def need(package, *tools):
+    """The path of the first of `tools` that is here; their Debian package is installed if none is and this may install it."""
+    places = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    found = lambda: next(filter(None, (shutil.which(tool, path=places) for tool in tools)), None)
+    if not found() and os.geteuid() == 0 and shutil.which("apt-get"):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["update"], ["install", "-y", "--no-install-recommends", package]):
+            subprocess.run(["apt-get", "-qq", *command], stdout=sys.stderr, env=environment, check=False)
+    return found() or fail(f"there is no {tools[0]} in PATH: apt-get install {package}")
 
 
 def check_program(path):
