@@ -26,6 +26,8 @@ pub struct ToolFormat {
     shown: Option<Arc<Dialect>>,
     /// True if the template wants the tools in the system message.
     in_system: bool,
+    /// The system message that the model needs in order to call tools.
+    system_message: Option<&'static str>,
     handover: Handover,
 }
 
@@ -43,6 +45,7 @@ impl ToolFormat {
             in_system: choice.tools == ToolsPlace::SystemMessage,
             shows_calls: choice.shows_calls,
             shown: choice.shown,
+            system_message: choice.system_message,
             handover: choice.handover,
             dialect: choice.dialect,
             note,
@@ -76,6 +79,11 @@ impl ToolFormat {
         let mut messages = conversation.messages.clone();
         let mut hand = Hand { format: self, ids: HashMap::new() };
         messages.iter_mut().for_each(|message| *message = hand.over(message));
+        let has_system =
+            messages.first().is_some_and(|first| matches!(first.role(), Role::System | Role::Developer));
+        if let (false, Some(text), Some(_)) = (has_system, self.system_message, tools) {
+            messages.insert(0, Message::text(Role::System, text));
+        }
         if let (true, Some(tools)) = (self.in_system, tools) {
             let tools: Vec<Value> = tools.sources().iter().map(|tool| tool["function"].clone()).collect();
             if !messages.first().is_some_and(|message| message.role() == Role::System) {

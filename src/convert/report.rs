@@ -11,6 +11,7 @@ use crate::{
     adapter,
     checkpoint::Checkpoint,
     display::{bytes, grouped},
+    machine::cpu_time,
     quant::Loss,
 };
 use serde::Serialize;
@@ -188,7 +189,7 @@ impl Report {
         }
         report.cost = Some(Cost {
             wall_s: started.elapsed().as_secs_f64(),
-            cpu_s: cpu_s(),
+            cpu_s: cpu_time::process().as_secs_f64(),
             peak_anonymous_bytes: peak.anonymous_bytes,
             peak_resident_bytes: peak.resident_bytes,
         });
@@ -253,12 +254,6 @@ fn warnings(plan: &Plan) -> Vec<String> {
         );
     }
     warnings
-}
-
-/// CPU seconds of this process so far, over all threads.
-fn cpu_s() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 impl fmt::Display for Report {

@@ -58,6 +58,8 @@ pub struct Choice {
     pub shown: Option<Arc<Dialect>>,
     /// The form in which the template wants calls.
     pub handover: Handover,
+    /// The system message that the model needs in order to call tools, for conversations without one.
+    pub system_message: Option<&'static str>,
     /// One sentence each: what the template does not show, and why a dialect was not derived.
     pub notes: Vec<String>,
 }
@@ -107,6 +109,24 @@ impl Study {
     /// [`Error::Unknown`] for a name that no dialect has, and [`Error::NotTold`] if the model's own is wanted and not
     /// known.
     pub fn choose(&self, template: &str, is_token: &dyn Fn(&str) -> bool, wanted: &Wanted) -> Result<Choice> {
+        let mut choice = self.choose_dialect(template, is_token, wanted)?;
+        if choice.tools == ToolsPlace::Template
+            && let Some(message) = known::system_message(template)
+        {
+            choice.system_message = Some(message);
+            choice.notes.push(format!(
+                "tools without a system message get the one that the model needs: {message:?}"
+            ));
+        }
+        Ok(choice)
+    }
+
+    fn choose_dialect(
+        &self,
+        template: &str,
+        is_token: &dyn Fn(&str) -> bool,
+        wanted: &Wanted,
+    ) -> Result<Choice> {
         match wanted {
             Wanted::Given(dialect) => Ok(self.chosen(dialect.clone(), Source::File)),
             Wanted::Named(name) => match named(name) {
@@ -142,6 +162,7 @@ impl Study {
             shows_calls: true,
             shown: Some(Arc::new(derived.dialect.clone())),
             handover: derived.handover,
+            system_message: None,
             notes,
         }
     }
@@ -160,6 +181,7 @@ impl Study {
             shows_calls: shows.is_some(),
             shown: shows.map(|derived| Arc::new(derived.dialect.clone())),
             handover: shows.map(|derived| derived.handover).unwrap_or_default(),
+            system_message: None,
             notes: vec![format!(
                 "the model's template does not tell its format; `{}` is known for it",
                 known.name
@@ -175,6 +197,7 @@ impl Study {
             shows_calls: false,
             shown: None,
             handover: Handover::default(),
+            system_message: None,
             notes: vec![format!("{why}; the tools are told in text")],
         }
     }
@@ -199,6 +222,7 @@ impl Study {
             handover: own.filter(|_| is_own).map(|own| own.handover).unwrap_or_default(),
             dialect,
             source,
+            system_message: None,
             notes: Vec::new(),
         }
     }
@@ -280,6 +304,21 @@ mod tests {
         assert_eq!((found.dialect.name.as_str(), found.source), ("lfm", Source::Entry));
         assert_eq!((found.tools, found.shows_calls), (ToolsPlace::Template, false));
         assert!(choice(&template, &tokens[..1], &Wanted::Strict).is_err());
+    }
+
+    #[test]
+    fn a_model_that_needs_a_system_message_for_its_tools_has_it() {
+        let call = "<start_function_call>call:{{ call.function.name }}{}<end_function_call>";
+        let declaration = "{# <start_function_declaration> #}";
+        let template = format!("{declaration}{}", CHATML.replace("CALL", call));
+        let found = choice(&template, &[], &Wanted::Named("generic".into())).unwrap();
+        assert_eq!(found.system_message, None, "its tools are told in text");
+        let template = format!("{declaration}{}", CHATML.replace("CALL", &(call.to_owned() + HERMES)));
+        let found = choice(&template, &[], &Wanted::Auto).unwrap();
+        assert!(found.tools == ToolsPlace::Template, "{:?}", found.notes);
+        assert!(found.system_message.is_some_and(|text| text.starts_with("You are a model that can do")));
+        let other = choice(&CHATML.replace("CALL", HERMES), &[], &Wanted::Auto).unwrap();
+        assert_eq!(other.system_message, None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Values to text, in every encoding.
 
-use super::{Encoding, JsonStyle, Nested, ValueType};
+use super::{Elements, Encoding, JsonStyle, Nested, ValueType};
 use crate::{
     chat::{is_printable_in_python, python_float},
     json,
@@ -54,9 +54,9 @@ impl Encoding {
                 write_nested(&mut out, value, nested);
                 out
             }
-            Encoding::Elements { item, before_tag } => {
+            Encoding::Elements(elements) => {
                 let mut out = String::new();
-                write_elements(&mut out, value, item, before_tag);
+                write_elements(&mut out, value, elements);
                 out
             }
         })
@@ -288,19 +288,26 @@ fn write_nested(out: &mut String, value: &Value, nested: &Nested) {
     }
 }
 
-fn write_elements(out: &mut String, value: &Value, item: &str, before_tag: &str) {
+fn write_elements(out: &mut String, value: &Value, elements: &Elements) {
+    let Elements { item, before_tag, python, drops_null } = elements;
     let mut element = |name: &str, value: &Value| {
         let _ = write!(out, "{before_tag}<{name}>");
-        write_elements(out, value, item, before_tag);
+        write_elements(out, value, elements);
         let _ = write!(out, "{before_tag}</{name}>");
     };
     match value {
-        Value::Array(items) => items.iter().for_each(|value| element(item, value)),
+        Value::Array(items) => {
+            items
+                .iter()
+                .filter(|value| !drops_null || !value.is_null())
+                .for_each(|value| element(item, value));
+        }
         Value::Object(members) => {
             members.iter().filter(|(_, value)| !value.is_null()).for_each(|(key, value)| element(key, value));
         }
         other => match json::string_text(other) {
             Some(text) => out.push_str(text),
+            None if *python => out.push_str(&scalar(other, ["None", "True", "False"])),
             None => out.push_str(&scalar(other, ["null", "true", "false"])),
         },
     }

@@ -118,6 +118,13 @@ impl Members {
         if matches!(self.values.null.encoding, Encoding::Omitted) {
             limits.push("null is left out with its parameter".into());
         }
+        if let Encoding::Elements(elements) = &self.values.object.encoding {
+            let lists = if elements.drops_null { " and lists" } else { "" };
+            limits.push(format!(
+                "inside objects{lists}, null is left out, and only declared parameters can be written"
+            ));
+            limits.push("a parameter's name cannot hold blanks, quotes, `<`, `>`, `/` or `&`".into());
+        }
         if let Encoding::Nested(nested) = &self.values.object.encoding {
             let delimiter = &nested.delimiter;
             limits.push(format!(

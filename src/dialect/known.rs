@@ -98,6 +98,28 @@ impl Known {
     }
 }
 
+/// A system message that models need in order to call tools. Their template writes the tools behind it and leaves the message
+/// itself to the application.
+struct SystemMessage {
+    /// Texts that the template holds, all of them.
+    texts: &'static [&'static str],
+    message: &'static str,
+}
+
+static SYSTEM_MESSAGES: &[SystemMessage] = &[
+    // FunctionGemma's model card: without it, the model answers in words.
+    SystemMessage {
+        texts: &["<start_function_declaration>", "<start_function_call>"],
+        message: "You are a model that can do function calling with the following functions",
+    },
+];
+
+/// The system message that a model with `template` needs in order to call tools.
+pub fn system_message(template: &str) -> Option<&'static str> {
+    let fits = |needed: &&SystemMessage| needed.texts.iter().all(|text| template.contains(text));
+    SYSTEM_MESSAGES.iter().find(fits).map(|needed| needed.message)
+}
+
 /// `dialect` as models write it whose template shows ids behind the arguments: Nemo's and Apriel's template leave the id
 /// out where the last turn calls. `None` if it has no such ids.
 pub fn without_ids(dialect: &Dialect) -> Option<Dialect> {

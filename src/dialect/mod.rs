@@ -41,7 +41,7 @@ pub use error::{Error, Result};
 pub use example::{Example, Report};
 pub use known::ToolsPlace;
 pub use piece::{NameForm, Piece};
-pub use value::{ByType, Encoding, JsonStyle, Nested, ValueForm, ValueType};
+pub use value::{ByType, Elements, Encoding, JsonStyle, Nested, ValueForm, ValueType};
 pub use write::{Turn, WrittenCall};
 
 use serde::{Deserialize, Serialize};

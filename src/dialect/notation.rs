@@ -29,13 +29,16 @@ impl Dialect {
         }
         let values: [ValueSyntax; 6] =
             syntax.try_into().map_err(|_| self.wrong("a syntax for each type is expected"))?;
+        let has_elements = values.iter().any(|value| matches!(value.form, Form::Elements { .. }));
         let behind = std::iter::once(literal_start(&self.last)).chain(self.next_text()).collect();
         let members = notation::Members {
             open: members.open.clone(),
             separator: members.separator.clone(),
             close: members.close.clone(),
             behind,
+            elements: self.elements(members)?,
             key: match members.key {
+                KeyForm::Plain if has_elements => KeySyntax::Tag,
                 KeyForm::Plain => KeySyntax::Plain,
                 KeyForm::Xml => KeySyntax::Xml,
                 KeyForm::Json => KeySyntax::Json,
@@ -53,6 +56,34 @@ impl Dialect {
             return Err(self.wrong("no text ends a key"));
         }
         Ok(members)
+    }
+
+    /// The syntax of objects and arrays that are elements.
+    fn elements(&self, members: &Members) -> Result<Option<Arc<notation::Elements>>, Error> {
+        let values = &members.values;
+        let containers = [&values.array, &values.object].map(|form| match &form.encoding {
+            Encoding::Elements(elements) => Some(elements),
+            _ => None,
+        });
+        let [Some(array), Some(object)] = containers else {
+            return match containers {
+                [None, None] => Ok(None),
+                _ => Err(self.wrong("lists and objects are both elements, or neither")),
+            };
+        };
+        if array != object {
+            return Err(self.wrong("lists and objects are elements with other tags"));
+        }
+        let close = format!("{}</", object.before_tag);
+        let ends = |form: &ValueForm| {
+            form.after.first().and_then(head::literal).is_some_and(|text| text.starts_with(&close))
+        };
+        if ![&values.string, &values.array, &values.object].into_iter().all(ends) {
+            return Err(
+                self.wrong(format!("{close:?} does not follow a value, and elements are told apart by it"))
+            );
+        }
+        Ok(Some(Arc::new(notation::Elements::new(&object.item, &object.before_tag, object.drops_null))))
     }
 
     fn value(&self, value: &ValueForm) -> Result<ValueSyntax, Error> {
@@ -73,9 +104,7 @@ impl Dialect {
             Encoding::Delimited { delimiter } => Form::Styled(bare(delimiter)),
             Encoding::Nested(nested) => Form::Styled(bare(&nested.delimiter)),
             Encoding::Omitted => Form::Omitted,
-            Encoding::Elements { .. } => {
-                return Err(self.wrong("arguments as elements named by their keys are not enforced"));
-            }
+            Encoding::Elements(elements) => Form::Elements { open: format!("{}<", elements.before_tag) },
         };
         Ok(ValueSyntax { before: parts(&value.before)?, form, after: parts(&value.after)? })
     }

@@ -91,15 +91,26 @@ pub enum Encoding {
     },
     /// Containers with bare keys, as Gemma writes them: `{key:value}`, `[value,value]`.
     Nested(Nested),
-    /// Members as elements named by their keys, items as elements of this name.
-    Elements {
-        /// Name of the element around an item of a list.
-        item: String,
-        /// Text before each tag.
-        before_tag: String,
-    },
+    /// Members as elements named by their keys, items as elements of one name.
+    Elements(Elements),
     /// Left out together with its key.
     Omitted,
+}
+
+/// Notation of containers as elements: `<key>value</key>`, `<item>value</item>`. A member that is null is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Elements {
+    /// Name of the element around an item of a list.
+    pub item: String,
+    /// Text before each tag.
+    pub before_tag: String,
+    /// True if `True`, `False` and `None` are written, false for JSON's words. Models may write either.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub python: bool,
+    /// True if an item that is null is left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drops_null: bool,
 }
 
 /// Notation of containers with bare keys.

@@ -2,6 +2,7 @@
 //! systems most of it is unknown. This module does not depend on models.
 
 mod cgroup;
+pub mod cpu_time;
 pub mod folders;
 mod heat;
 pub mod limits;

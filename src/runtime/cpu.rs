@@ -1,4 +1,4 @@
-//! CPU features, CPU time, and the number and placement of threads.
+//! CPU features, and the number and placement of threads.
 
 use super::{Error, kernels};
 use std::{fs, num::NonZeroUsize, sync::RwLock, thread, time::Duration};
@@ -7,13 +7,6 @@ use std::{fs, num::NonZeroUsize, sync::RwLock, thread, time::Duration};
 /// functions by them.
 pub fn features() -> String {
     format!("{} with {}", std::env::consts::ARCH, kernels::features().join("+"))
-}
-
-/// CPU time of the calling thread. Unlike wall-clock time it excludes the time in which other programs used the
-/// CPU.
-pub fn thread_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 /// Default thread count: the physical cores that this process may use, by its affinity and its cgroup's quota.

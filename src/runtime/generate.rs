@@ -3,13 +3,13 @@
 use super::{
     Constraint, Drafter, Error, Sampler, Vocabulary,
     backtrack::{Backtracker, Choice},
-    cpu,
     near_tie::ExactPart,
     repetition::Repetition,
     sequence::Sequence,
     steps::Steps,
     validator::{Position, Scalar},
 };
+use crate::machine::cpu_time;
 use std::{
     ops::ControlFlow,
     time::{Duration, Instant},
@@ -222,14 +222,14 @@ fn decode(
             append_all(sequence, &new[..first], &mut count)?;
             let (before, new) = (before + first, &new[first..]);
             draft.truncate(most - new.len());
-            let started = cpu::thread_time();
+            let started = cpu_time::thread();
             let rows = sequence.append_drafted(new, &draft)?;
             match sequence.company() {
                 Some((company, all, time)) => {
                     drafter.beside(company);
                     drafter.took(all, time);
                 }
-                None => drafter.took(rows, cpu::thread_time().saturating_sub(started)),
+                None => drafter.took(rows, cpu_time::thread().saturating_sub(started)),
             }
             count(before, rows);
             steps.drafted += rows.saturating_sub(new.len());

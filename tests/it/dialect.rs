@@ -239,6 +239,46 @@ And now?
 }
 
 /// `Ok` if `text`, fed byte by byte, is a complete call, else the part that the grammar accepts.
+/// A template that declares tools behind the system message and leaves that message to the application, as FunctionGemma's.
+const DECLARES: &str = "\
+{%- if messages[0].role in ['system', 'developer'] %}{% set system = messages[0].content %}{% set messages = messages[1:] %}{% endif %}
+{%- if tools or system %}<start_of_turn>developer\n{{ system }}
+{%- for t in tools %}<start_function_declaration>declaration:{{ t.function.name }}{}<end_function_declaration>{% endfor %}<end_of_turn>\n{% endif %}
+{%- for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content }}
+{%- for c in m.tool_calls %}<start_function_call>call:{{ c.function.name }}{
+{%- for k, v in c.function.arguments | dictsort %}{{ ',' if not loop.first }}{{ k }}:{{ v | tojson }}{% endfor %}}<end_function_call>{% endfor -%}
+<end_of_turn>\n{% endfor %}
+{%- if add_generation_prompt %}<start_of_turn>model\n{% endif %}";
+
+#[test]
+fn tools_of_a_model_that_needs_a_system_message_get_it_unless_there_is_one() {
+    let tool_format = detected(DECLARES, "auto");
+    assert!(tool_format.by_template);
+    let asked = json!([{"role": "user", "content": "Where?"}]);
+    let developer =
+        json!([{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "Where?"}]);
+    let render = |conversation: Conversation, tools: Option<&ToolSet>| {
+        let options = RenderOptions { add_generation_prompt: true, ..RenderOptions::default() };
+        let request = Request::new(&conversation, tools);
+        call::render_with(DECLARES, &request, Some(&tool_format), &options).unwrap()
+    };
+    let [asked, developer] = [asked, developer].map(|messages| Conversation::from_value(messages).unwrap());
+    let declared = "<start_function_declaration>declaration:find{}<end_function_declaration><end_of_turn>\n";
+    let question = "<start_of_turn>user\nWhere?<end_of_turn>\n<start_of_turn>model\n";
+    let needed = "You are a model that can do function calling with the following functions";
+    let tools = find();
+    for (conversation, system) in [
+        (asked.clone(), needed),
+        (developer, "Be brief."),
+        (asked.clone().with_system("Be kind."), "Be kind."),
+        (asked.clone().with_system(""), ""),
+    ] {
+        let expected = format!("<start_of_turn>developer\n{system}{declared}{question}");
+        assert_eq!(render(conversation, Some(&tools)), expected);
+    }
+    assert_eq!(render(asked, None), question);
+}
+
 fn verdict(compiler: &Compiler, grammar: &Turn, text: &str) -> Result<(), String> {
     let mut constraint = call::constraint(compiler, grammar).unwrap();
     for (i, byte) in text.bytes().enumerate() {

@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "guard",
             "hash",
             "kind",
+            "machine",
             "mmap",
             "profile",
             "quant",
@@ -48,10 +49,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("schema", &["json", "kind"]),
     ("tools", &["display", "json", "kind", "schema", "stack"]),
-    ("dialect", &["chat", "display", "json", "kind", "remedy", "schema", "stack", "tools"]),
+    ("dialect", &["chat", "display", "json", "kind", "machine", "remedy", "schema", "stack", "tools"]),
     ("chat", &["json", "kind", "remedy", "stack"]),
     ("profile", &["chat", "dialect", "display", "gguf", "json", "kind", "mmap", "schema", "tools"]),
-    ("runtime", &["arch", "files", "gguf", "guard", "hash", "kind", "mmap", "random", "remedy", "stack"]),
+    (
+        "runtime",
+        &["arch", "files", "gguf", "guard", "hash", "kind", "machine", "mmap", "random", "remedy", "stack"],
+    ),
     ("memory", &["arch", "convert", "display", "gguf", "machine", "remedy"]),
     (
         "inspect",

@@ -77,6 +77,23 @@ pub fn families() -> Vec<Arc<Dialect>> {
     lists.into_iter().map(|dialect| Arc::new(serde_json::from_value(dialect).unwrap())).collect()
 }
 
+/// Elements named by keys, as MiniMax-M3's template writes them, with `before_tag` in front of each tag.
+pub fn elements(before_tag: &str) -> Arc<Dialect> {
+    let form = |encoding: &Value| json!({"before": [">"], "encoding": encoding, "after": [format!("{before_tag}</"), "key", ">"]});
+    let spaced = json!({"json": "spaced"});
+    let container = json!({"elements": {"item": "item", "before_tag": before_tag}});
+    let values = json!({"string": form(&json!("raw")), "number": form(&spaced), "boolean": form(&spaced),
+        "null": form(&json!("omitted")), "array": form(&container), "object": form(&container)});
+    let first = json!(["<tool_call>\n", format!("{before_tag}<invoke name=\""), {"name": "plain"}, "\">"]);
+    let next =
+        json!([format!("{before_tag}</invoke>\n{before_tag}<invoke name=\""), {"name": "plain"}, "\">"]);
+    let open = format!("{before_tag}<");
+    let dialect = json!({"name": "elements", "first": first, "next": next,
+        "last": [format!("{before_tag}</invoke>\n</tool_call>")],
+        "arguments": {"members": {"open": open, "separator": open, "close": "", "values": values}}});
+    Arc::new(serde_json::from_value(dialect).unwrap())
+}
+
 fn family(name: &str) -> Arc<Dialect> {
     families().into_iter().find(|dialect| dialect.name == name).unwrap()
 }
@@ -574,4 +591,131 @@ fn calls_that_nothing_enforced_are_read_with_other_blanks_and_without_their_end(
     // What is written in the format is read as it is.
     let exact = xml(&[("s", "\n<b> x </b>\n")]);
     assert_eq!(read("qwen3-coder", &exact).unwrap(), r#"{"s": "\n<b> x </b>\n"}"#);
+}
+
+/// A call of `f` in elements, `[` standing for the text before a tag.
+fn in_elements(before_tag: &str, inner: &str) -> String {
+    let inner = inner.replace('[', before_tag);
+    format!("<tool_call>\n{before_tag}<invoke name=\"f\">{inner}{before_tag}</invoke>\n</tool_call>")
+}
+
+/// Parameters with objects and arrays inside of each other.
+fn nested() -> Value {
+    json!({"type": "object", "properties": {
+        "s": {"type": "string"}, "n": {"type": "integer"}, "b": {"type": "boolean"}, "z": {"type": "null"},
+        "tags": {"type": "array", "items": {"type": "string", "maxLength": 5}, "maxItems": 3},
+        "counts": {"type": "array", "items": {"type": "integer"}, "minItems": 1},
+        "grid": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+        "two": {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}], "items": false},
+        "set": {"type": "array", "items": {"enum": ["a", "b"]}, "uniqueItems": true},
+        "has": {"type": "array", "items": {"type": "integer"}, "contains": {"const": 7}},
+        "o": {"type": "object", "properties": {"id": {"type": "string"}, "to": {"type": "object",
+            "properties": {"id": {"type": "integer"}, "list": {"type": "array", "items": {"type": "object",
+                "properties": {"k": {"type": ["string", "number"]}}}}}, "required": ["id"]}}},
+        "tree": {"$ref": "#/$defs/tree"},
+        "any": {"type": ["string", "array"], "items": {"type": ["boolean", "null"]}},
+        "c": {"enum": [{"a": "x y", "l": [1, "</b>"]}, ["q"], "text"]}},
+        "$defs": {"tree": {"type": "object", "properties": {"v": {"type": "integer"},
+            "sub": {"type": "array", "items": {"$ref": "#/$defs/tree"}}}, "required": ["v"]}}})
+}
+
+#[test]
+fn objects_and_arrays_as_elements_hold_their_schemas() {
+    for before_tag in ["]<]minimax[>[", ""] {
+        let yes: &[(&str, &str)] = &[
+            ("", "{}"),
+            ("[<s>a \"b\"\n < & c[</s>", r#"{"s": "a \"b\"\n < & c"}"#),
+            ("[<s>[</s>[<n>7[</n>[<b>true[</b>", r#"{"s": "", "n": 7, "b": true}"#),
+            ("[<tags>[<item>a[</item>[<item>42[</item>[</tags>", r#"{"tags": ["a", "42"]}"#),
+            ("[<tags>[</tags>", r#"{"tags": []}"#),
+            ("[<counts>[<item>42[</item>[</counts>", r#"{"counts": [42]}"#),
+            (
+                "[<grid>[<item>[<item>1[</item>[<item>-2.5[</item>[</item>[<item>[</item>[</grid>",
+                r#"{"grid": [[1, -2.5], []]}"#,
+            ),
+            ("[<two>[<item>x[</item>[<item>7[</item>[</two>", r#"{"two": ["x", 7]}"#),
+            ("[<set>[<item>b[</item>[<item>a[</item>[</set>", r#"{"set": ["b", "a"]}"#),
+            ("[<has>[<item>1[</item>[<item>7[</item>[</has>", r#"{"has": [1, 7]}"#),
+            (
+                "[<o>[<to>[<list>[<item>[<k>x[</k>[</item>[<item>[<k>2[</k>[</item>[</list>[<id>3[</id>[</to>[<id>3[</id>[</o>[<n>1[</n>",
+                r#"{"o": {"to": {"list": [{"k": "x"}, {"k": 2}], "id": 3}, "id": "3"}, "n": 1}"#,
+            ),
+            ("[<o>[</o>", r#"{"o": {}}"#),
+            (
+                "[<tree>[<sub>[<item>[<v>2[</v>[</item>[</sub>[<v>1[</v>[</tree>",
+                r#"{"tree": {"sub": [{"v": 2}], "v": 1}}"#,
+            ),
+            ("[<any>[<item>true[</item>[<item>null[</item>[</any>", r#"{"any": [true, null]}"#),
+            ("[<any>x[1][</any>", r#"{"any": "xTAG1]"}"#),
+            ("[<any>[</any>", r#"{"any": ""}"#),
+            ("[<c>[<l>[<item>1[</item>[<item>q[</item>[</l>[<a>x y[</a>[</c>", "no"),
+            ("[<c>[<item>q[</item>[</c>", r#"{"c": ["q"]}"#),
+            ("[<c>text[</c>", r#"{"c": "text"}"#),
+        ];
+        let no = [
+            "[<s>a[</s>[<s>b[</s>",
+            "[<n>x[</n>",
+            "[<z>null[</z>",
+            "[<tags>[<item>toolong[</item>[</tags>",
+            "[<tags>[<item>a[</item>[<item>b[</item>[<item>c[</item>[<item>d[</item>[</tags>",
+            "[<counts>[</counts>",
+            "[<two>[<item>x[</item>[<item>x[</item>[</two>",
+            // Items have one list of types, by which a text that reads as a number is one.
+            "[<two>[<item>7[</item>[<item>7[</item>[</two>",
+            "[<set>[<item>a[</item>[<item>a[</item>[</set>",
+            "[<has>[<item>1[</item>[</has>",
+            "[<o>[<to>[<id>x[</id>[</to>[</o>",
+            "[<o>[<to>[</to>[</o>",
+            "[<o>[<other>1[</other>[</o>",
+            "[<o>[<id>1[</o>[</id>",
+            "[<tree>[<sub>[<item>[</item>[</sub>[<v>1[</v>[</tree>",
+            "[<c>other[</c>",
+        ];
+        let meant = |(inner, json): &(&str, &'static str)| {
+            // What holds the text before a tag is a string in no format.
+            let is_odd = json.contains("TAG") || *json == "no";
+            (in_elements(before_tag, inner), (!is_odd).then_some(*json))
+        };
+        let all: Vec<(String, Option<&str>)> = yes
+            .iter()
+            .filter(|(inner, _)| !before_tag.is_empty() || !inner.contains("x[1]"))
+            .map(meant)
+            .chain(no.iter().map(|inner| (in_elements(before_tag, inner), None)))
+            .collect();
+        let table: Vec<(&str, Option<&str>)> =
+            all.iter().map(|(text, json)| (text.as_str(), *json)).collect();
+        hold(&elements(before_tag), nested(), &table);
+    }
+}
+
+#[test]
+fn elements_say_what_they_can_and_the_rest_is_reported() {
+    let dialect = elements("");
+    let set = one(nested());
+    let compiler = Compiler::for_bytes().unwrap();
+    let turn = Turn::new(&set, &dialect, KeyOrder::Any).unwrap();
+    for arguments in [
+        r#"{"s": "<item>1</item>", "n": 3, "tags": ["", " ", "é"]}"#,
+        r#"{"o": {"id": "null", "to": {"id": -1, "list": [{}, {"k": "1.5x"}, {"k": 1.5}]}}}"#,
+        r#"{"tree": {"v": 0, "sub": [{"v": 1, "sub": [{"v": 2, "sub": []}]}]}, "grid": [[], [0.5]]}"#,
+        r#"{"c": {"a": "x y", "l": [1, "</b>"]}}"#,
+    ] {
+        let call = edgecall::tools::ToolCall::from_text("f", arguments).unwrap();
+        let text = dialect.write(&call);
+        let read =
+            dialect.read_call_with(&text, Some(&set)).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(read.arguments_text(), arguments, "{text}");
+        assert_eq!(dialect.write(&read), text);
+        let verdict = verdict(&compiler, &turn, &text);
+        assert!(verdict.is_ok(), "{text}: {verdict:?}");
+    }
+    let odd = json!({"type": "object", "properties": {
+        "a b": {"type": "string"}, "c": {"enum": [{"k": null}, {"k": 1}, ["</item"], "</c"]},
+        "z": {"type": "null"}}});
+    let found = left_out(odd.clone(), &dialect);
+    let notes: Vec<&str> = found.iter().map(|(_, _, note)| note.as_str()).collect();
+    for part in ["the key \"a b\"", "null", "\"</item\"", "\"</c\""] {
+        assert!(notes.iter().any(|note| note.contains(part)), "{part}: {notes:?}");
+    }
+    hold(&dialect, odd, &[(&in_elements("", "<c><k>1</k></c>"), Some(r#"{"c": {"k": 1}}"#))]);
 }

@@ -6,7 +6,10 @@ mod random;
 #[path = "../../examples/soak_calls/trips.rs"]
 mod trips;
 
-use crate::{notation::families, shared::shared};
+use crate::{
+    notation::{elements, families},
+    shared::shared,
+};
 use edgecall::{
     chat::Template,
     dialect::{Dialect, derive::derive, named, names},
@@ -33,7 +36,8 @@ fn soak(formats: &[Arc<Dialect>], n: u64) -> usize {
 #[test]
 fn calls_with_odd_values_come_back_in_every_known_format() {
     let known = names().into_iter().filter_map(|name| named(&name));
-    let formats: Vec<Arc<Dialect>> = known.chain(families()).collect();
+    let formats: Vec<Arc<Dialect>> =
+        known.chain(families()).chain([elements("]<]minimax[>["), elements("")]).collect();
     let exact = soak(&formats, 40);
     // The others hold what the format cannot say.
     assert!(exact > formats.len() * 25, "{exact}");

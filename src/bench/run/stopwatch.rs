@@ -1,18 +1,18 @@
 //! Stopwatch for wall and CPU time, and the host's name.
 
-use rustix::time::{ClockId, clock_gettime};
-use std::time::Instant;
+use crate::machine::cpu_time;
+use std::time::{Duration, Instant};
 
 /// Stopwatch for wall and CPU time.
 pub struct Stopwatch {
     wall: Instant,
-    cpu: f64,
+    cpu: Duration,
 }
 
 impl Stopwatch {
     /// Starts the stopwatch.
     pub fn start() -> Stopwatch {
-        Stopwatch { wall: Instant::now(), cpu: cpu_s() }
+        Stopwatch { wall: Instant::now(), cpu: cpu_time::process() }
     }
 
     /// Seconds since the start.
@@ -22,13 +22,8 @@ impl Stopwatch {
 
     /// CPU seconds of all threads of this process since the start.
     pub fn cpu_s(&self) -> f64 {
-        cpu_s() - self.cpu
+        cpu_time::process().saturating_sub(self.cpu).as_secs_f64()
     }
-}
-
-fn cpu_s() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// Host name of this machine.

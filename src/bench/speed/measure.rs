@@ -9,9 +9,9 @@ use crate::{
     cache::Cache,
     call::{self, PromptTemplate, Request, Think},
     dialect::{Wanted, turn::Turn},
-    machine::{Heat, Thermometer, peak_resident_bytes},
+    machine::{Heat, Thermometer, cpu_time, peak_resident_bytes},
     runtime::{
-        Constraint, DecodeMode, Model, N_BATCH, Options, Prefix, Sampler, Sampling, Session, cpu,
+        Constraint, DecodeMode, Model, N_BATCH, Options, Prefix, Sampler, Sampling, Session,
         draft::BatchCost, generate, kernels,
     },
     schema::KeyOrder,
@@ -247,9 +247,9 @@ fn rows(session: &mut Session<'_>, tokens: &[i32]) -> Result<(Vec<f64>, BatchCos
         }
         for rows in 1..=MOST_ROWS {
             session.cut(behind)?;
-            let started = cpu::thread_time();
+            let started = cpu_time::thread();
             session.append(&tokens[behind..behind + rows])?;
-            let time = cpu::thread_time().saturating_sub(started);
+            let time = cpu_time::thread().saturating_sub(started);
             costs.learn(rows, time);
             times[rows - 1].push(time.as_secs_f64());
         }

@@ -98,7 +98,7 @@ pub struct Shown {
     pub shows_tools: bool,
 }
 
-/// Derives the dialect of `template`, within two seconds whatever the template does.
+/// Derives the dialect of `template`, within two seconds of CPU time whatever the template does.
 ///
 /// # Errors
 /// The reason why it cannot be told.

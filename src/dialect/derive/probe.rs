@@ -4,16 +4,15 @@ use super::cut::{Marks, common, parted};
 use crate::{
     chat::{self, LocalTime, RenderOptions, Renderer},
     dialect::{JsonStyle, encode::json_text},
+    machine::cpu_time,
 };
 use serde_json::{Map, Value, json};
-use std::{
-    cell::OnceCell,
-    time::{Duration, Instant},
-};
+use std::{cell::OnceCell, time::Duration};
 
 /// Limit on the work of one rendering, in the template engine's steps; usual templates take some thousand.
 pub(super) const FUEL: u64 = 2_000_000;
-/// Longest time for a derivation. Usual templates need some milliseconds.
+/// CPU time of this thread for a derivation; usual templates need some milliseconds. Not the time of the clock, by which a busy
+/// machine would give up a template that another one derives.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Longest rendering that is looked at.
 const MAX_BYTES: usize = 1 << 20;
@@ -143,7 +142,7 @@ pub(super) struct Probe<'t> {
     prompts: [OnceCell<Option<String>>; 3],
     /// Text in front of the arguments, whose marks do not end a turn.
     pub front: String,
-    until: Instant,
+    until: Duration,
 }
 
 impl<'t> Probe<'t> {
@@ -157,7 +156,7 @@ impl<'t> Probe<'t> {
             marks: OnceCell::new(),
             prompts: Default::default(),
             front: String::new(),
-            until: Instant::now() + PATIENCE,
+            until: cpu_time::thread() + PATIENCE,
         }
     }
 
@@ -180,11 +179,12 @@ impl<'t> Probe<'t> {
 
     /// True if the time for a derivation is over.
     pub fn is_late(&self) -> bool {
-        Instant::now() > self.until
+        cpu_time::thread() > self.until
     }
 
     fn render(&self, messages: &[Value], prompt: bool, thinking: Thinking) -> Result<String, chat::Error> {
-        let late = || chat::Error::Runaway { line: 1, limit: "two seconds for all questions".into() };
+        let late =
+            || chat::Error::Runaway { line: 1, limit: "two seconds of CPU time for all questions".into() };
         if self.is_late() {
             return Err(late());
         }

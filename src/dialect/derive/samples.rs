@@ -1,7 +1,7 @@
 //! Values of each type, and the encoding that writes all of them.
 
 use super::object::styles;
-use crate::dialect::{Encoding, JsonStyle, Nested};
+use crate::dialect::{Elements, Encoding, JsonStyle, Nested};
 use serde_json::{Value, json};
 
 /// The values to ask with, by type: strings (the first one is the plain word), numbers, booleans, null, lists, objects.
@@ -108,7 +108,9 @@ pub(super) fn of_containers(delimiter: Option<&str>, before_tag: &str) -> Vec<En
         }
     }
     all.extend(styles().skip(1).map(Encoding::Json));
-    let item = "item".to_owned();
-    all.push(Encoding::Elements { item, before_tag: before_tag.to_owned() });
+    for (python, drops_null) in [(false, false), (false, true), (true, false), (true, true)] {
+        let (item, before_tag) = ("item".to_owned(), before_tag.to_owned());
+        all.push(Encoding::Elements(Elements { item, before_tag, python, drops_null }));
+    }
     all
 }

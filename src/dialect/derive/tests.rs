@@ -1,5 +1,5 @@
 use super::*;
-use crate::dialect::{Count, Encoding, JsonStyle, KeyForm, Members, Nested, TextPlace, Thought};
+use crate::dialect::{Count, Elements, Encoding, JsonStyle, KeyForm, Members, Nested, TextPlace, Thought};
 
 /// A chat in which CALLS stands for the calls of a turn.
 const CHAT: &str = "\
@@ -253,4 +253,46 @@ fn what_cannot_be_told_is_given_up_with_a_reason() {
     // Wherever it stands in a text, `x` is doubled: no single question shows it, the last step does.
     let odd = "<f={{ f.name }}>{{ f.arguments | tojson | replace('(f(x))', '((f(x)))') }}</f>";
     assert!(matches!(derived(&each(odd, "")), Err(NotDerived::Differs(_))));
+}
+
+/// A template with elements named by keys, each tag behind `before`; `word` writes what is neither text nor container.
+fn of_elements(before: &str, word: &str, keeps: &str) -> String {
+    let value = format!(
+        "{{%- macro value(v) -%}}{{%- if v is mapping -%}}{{%- for k, x in v | items if x is not none -%}}{before}<{{{{ k }}}}>{{{{ value(x) }}}}{before}</{{{{ k }}}}>{{%- endfor -%}}\
+         {{%- elif v is string -%}}{{{{ v }}}}{{%- elif v is iterable -%}}{{%- for x in v {keeps} -%}}{before}<item>{{{{ value(x) }}}}{before}</item>{{%- endfor -%}}\
+         {{%- else -%}}{{{{ {word} }}}}{{%- endif -%}}{{%- endmacro -%}}"
+    );
+    let call =
+        format!("{before}<invoke name=\"{{{{ f.name }}}}\">{{{{ value(f.arguments) }}}}{before}</invoke>\n");
+    format!("{value}{{%- if m.tool_calls %}}<calls>\n{}</calls>{{% endif %}}", each(&call, ""))
+}
+
+#[test]
+fn arguments_may_be_elements_named_by_their_keys() {
+    for before_tag in ["", "]<]minimax[>["] {
+        for (word, python) in [("v | tojson", false), ("v | string", true)] {
+            for (keeps, drops_null) in [("", false), ("if x is not none", true)] {
+                let dialect = dialect(&of_elements(before_tag, word, keeps));
+                let members = members(&dialect);
+                let elements = Encoding::Elements(Elements {
+                    item: "item".into(),
+                    before_tag: before_tag.into(),
+                    python,
+                    drops_null,
+                });
+                assert_eq!(members.values.array.encoding, elements);
+                assert_eq!(members.values.object.encoding, elements);
+                assert_eq!(members.values.null.encoding, Encoding::Omitted);
+                assert_eq!(members.values.string.encoding, Encoding::Raw);
+                assert!(dialect.notation().is_ok(), "{dialect:?}");
+                let call =
+                    crate::tools::ToolCall::from_text("f", r#"{"a": [{"b": "x"}], "c": true}"#).unwrap();
+                let word = if python { "True" } else { "true" };
+                let written = format!(
+                    "<calls>\n[<invoke name=\"f\">[<a>[<item>[<b>x[</b>[</item>[</a>[<c>{word}[</c>[</invoke>\n</calls>"
+                );
+                assert_eq!(dialect.write(&call), written.replace('[', before_tag));
+            }
+        }
+    }
 }

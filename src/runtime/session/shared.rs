@@ -6,8 +6,9 @@
 use super::Options;
 use super::open::{ThreadPool, open};
 use super::schedule::{Finished, Job, Schedule, Taken};
+use crate::machine::cpu_time;
 use crate::runtime::{
-    Error, Model, cpu,
+    Error, Model,
     ffi::{self, Context, Part},
 };
 use std::{
@@ -165,10 +166,10 @@ impl<'m> SharedContext<'m> {
     /// Makes a decode for all sequences whose tokens were taken.
     fn lead(&self, taken: Vec<Taken>) {
         let mut cells = self.cells();
-        let started = cpu::thread_time();
+        let started = cpu_time::thread();
         let mut taken = taken;
         cells.decode(&mut taken, self.n_vocab);
-        let time = cpu::thread_time().saturating_sub(started);
+        let time = cpu_time::thread().saturating_sub(started);
         drop(cells);
         self.schedule().settle(taken, time);
         self.changed.notify_all();

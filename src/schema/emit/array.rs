@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::emitter::Emitter;
 use super::shortest::Length;
+use super::syntax::Brackets;
 use crate::schema::normal::{Item, Shape};
 use crate::schema::report::Status;
 use crate::schema::value::{normal_text, types};
@@ -60,7 +61,7 @@ impl<'a> Emitter<'a> {
         let mut prefix = Vec::new();
         for i in 0..longest.min(max.unwrap_or(usize::MAX)) {
             let items = self.normal.item_items(shape, Some(i));
-            match self.value_or_anything(&items) {
+            match self.item(&items) {
                 Some(value) => prefix.push(value),
                 None => {
                     max = Some(i);
@@ -70,7 +71,7 @@ impl<'a> Emitter<'a> {
         }
         let rest_items = self.normal.item_items(shape, None);
         let is_full = max.is_some_and(|m| m <= prefix.len());
-        let rest = if is_full { None } else { self.value_or_anything(&rest_items) };
+        let rest = if is_full { None } else { self.item(&rest_items) };
         if rest.is_none() {
             max = Some(max.map_or(prefix.len(), |m| m.min(prefix.len())));
         }
@@ -84,7 +85,8 @@ impl<'a> Emitter<'a> {
     fn sequence(&mut self, items: &Items) -> Option<String> {
         let Items { prefix, rest, min, max, .. } = items;
         let (min, max) = (*min, *max);
-        let (name, comma) = (self.rules.fresh("a"), self.comma());
+        let name = self.rules.fresh("a");
+        let Brackets { open, first, comma, close } = self.brackets();
         let separated = |rest: &str, low: usize, high: Option<usize>| match high {
             Some(0) => String::new(),
             Some(high) => format!("({comma} {rest}){{{low},{high}}}"),
@@ -93,30 +95,30 @@ impl<'a> Emitter<'a> {
         };
         let mut body = Vec::new();
         if min == 0 {
-            body.push("\"[\" \"]\"".to_string());
+            body.push(format!("{open} {close}"));
         }
         if prefix.is_empty() {
             if let Some(rest) = rest
                 && max != Some(0)
             {
                 let tail = separated(rest, min.saturating_sub(1), max.map(|m| m - 1));
-                body.push(format!("\"[\" {rest} {tail} \"]\""));
+                body.push(format!("{open} {first} {rest} {tail} {close}"));
             }
         } else {
             let mut tail = match rest {
                 Some(rest) => format!(
-                    "{} \"]\"",
+                    "{} {close}",
                     separated(rest, min.saturating_sub(prefix.len()), max.map(|m| m - prefix.len()))
                 ),
-                None => "\"]\"".to_string(),
+                None => close.clone(),
             };
             for i in (1..prefix.len()).rev() {
                 let tail_name = self.rules.fresh("t");
-                let close = if i >= min { "\"]\" | " } else { "" };
-                self.rules.add(tail_name.clone(), format!("{close}{comma} {} {tail}", prefix[i]));
+                let or_close = if i >= min { format!("{close} | ") } else { String::new() };
+                self.rules.add(tail_name.clone(), format!("{or_close}{comma} {} {tail}", prefix[i]));
                 tail = tail_name;
             }
-            body.push(format!("\"[\" {} {tail}", prefix[0]));
+            body.push(format!("{open} {first} {} {tail}", prefix[0]));
         }
         if body.is_empty() {
             return None;
@@ -143,22 +145,22 @@ impl<'a> Emitter<'a> {
         let (name, first) = (self.rules.fresh("a"), self.rules.fresh("f"));
         let (item, rest) = (self.rules.fresh("i"), self.rules.fresh("r"));
         let most = items.max.unwrap_or(n).min(n);
+        let Brackets { open, first: before, comma, close: end } = self.brackets();
         if most == 0 {
-            self.rules.add(name.clone(), "\"[\" \"]\"".into());
+            self.rules.add(name.clone(), format!("{open} {end}"));
             return Some(name);
         }
         let close = if min > 0 { format!(" %if bit_count_ge(_, {min})") } else { String::new() };
-        let comma = self.comma();
         let each: Vec<String> = values
             .iter()
             .enumerate()
-            .map(|(i, v)| format!("{} {rest}::set_bit({i}) %if bit_clear({i})", self.constant(v)))
+            .map(|(i, v)| format!("{} {rest}::set_bit({i}) %if bit_clear({i})", self.constant_item(v)))
             .collect();
         self.rules.add(format!("{item}::_"), each.join(" | "));
         let more = format!(" %if bit_count_lt(_, {most})");
-        self.rules.add(format!("{first}::_"), format!("\"]\"{close} | {item}::_{more}"));
-        self.rules.add(format!("{rest}::_"), format!("\"]\"{close} | {comma} {item}::_{more}"));
-        self.rules.add(name.clone(), format!("\"[\" {first}::0x0"));
+        self.rules.add(format!("{first}::_"), format!("{end}{close} | {before}{item}::_{more}"));
+        self.rules.add(format!("{rest}::_"), format!("{end}{close} | {comma} {item}::_{more}"));
+        self.rules.add(name.clone(), format!("{open} {first}::0x0"));
         Some(name)
     }
 

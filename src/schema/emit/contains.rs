@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::array::Items;
 use super::emitter::Emitter;
 use super::shortest::Length;
+use super::syntax::Brackets;
 use crate::schema::normal::{Contains, Item, Shape};
 use crate::schema::report::Status;
 
@@ -43,9 +44,9 @@ impl<'a> Emitter<'a> {
             return Some(None);
         }
         let child = self.normal.document.child(contains.id, contains.schema);
-        let wanted = self.value(&[items.rest_items.as_slice(), &[Item::Schema(child)]].concat());
+        let wanted = self.item(&[items.rest_items.as_slice(), &[Item::Schema(child)]].concat());
         let Some(wanted) = wanted else { return Some(None) };
-        let Some(any) = self.value_or_anything(&items.rest_items) else { return Some(None) };
+        let Some(any) = self.item(&items.rest_items) else { return Some(None) };
         let counts = Counts { least, min: items.min, max: items.max };
         Some(Some(self.counted(&wanted, &any, counts)))
     }
@@ -68,7 +69,7 @@ impl<'a> Emitter<'a> {
     /// The rule for arrays of `any` items, of which some are `wanted`.
     fn counted(&mut self, wanted: &str, any: &str, counts: Counts) -> String {
         let Counts { least, min, max } = counts;
-        let comma = self.comma();
+        let Brackets { open, first: before, comma, close: end } = self.brackets();
         let (name, first, item) = (self.rules.fresh("a"), self.rules.fresh("f"), self.rules.fresh("i"));
         let (counted, rest) = (self.rules.fresh("n"), self.rules.fresh("r"));
         let floor = min.max(least);
@@ -99,11 +100,11 @@ impl<'a> Emitter<'a> {
         );
         let step = if floor > least || max.is_some() { "incr([12:36])" } else { "_" };
         self.rules.add(format!("{counted}::_"), format!("{rest}::{step}"));
-        self.rules.add(format!("{rest}::_"), format!("\"]\" %if {close} | {comma} {item}::_{with_room}"));
-        self.rules.add(format!("{first}::_"), format!("{item}::_"));
+        self.rules.add(format!("{rest}::_"), format!("{end} %if {close} | {comma} {item}::_{with_room}"));
+        self.rules.add(format!("{first}::_"), format!("{before}{item}::_"));
         let needed = vec![(least as u64, wanted.to_owned()), ((floor - least) as u64, any.to_owned())];
         self.rules.lengths.add(&name, Length::Sum(2 * floor as u64, needed));
-        self.rules.add(name.clone(), format!("\"[\" {first}::0x0"));
+        self.rules.add(name.clone(), format!("{open} {first}::0x0"));
         name
     }
 }

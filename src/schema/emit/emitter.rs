@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use super::place::Place;
+use super::place::{KeyPath, Place};
 use super::rules::Rules;
 use super::shortest::Length;
 use crate::schema::normal::{Choice, Conjunction, Item, Normalizer};
@@ -54,7 +54,7 @@ pub(super) struct Emitter<'a> {
     /// Types of the values under the keys of the notation's members.
     pub(super) key_types: KeyTypes,
     /// Keys for which rules were made.
-    pub(super) seen_keys: HashSet<Option<Rc<str>>>,
+    pub(super) seen_keys: HashSet<KeyPath>,
     /// True if the types of a key have grown after rules were made for it, so that the rules must be made again.
     pub(super) types_grew: bool,
     memo: HashMap<Key, Slot>,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::emitter::Emitter;
-use super::place::Place;
+use super::place::{Level, Place};
 use crate::json;
 use crate::schema::normal::{Item, Shape};
 use crate::schema::notation::{KeySyntax, Members, ValueSyntax};
@@ -32,7 +32,7 @@ impl<'a> Emitter<'a> {
     ) -> Vec<(String, String)> {
         // Nothing tells that the key in the text after a value is the one before it.
         let has_key = |members: &Members| members.values.iter().any(ValueSyntax::has_key);
-        if *self.place() == Place::Root && self.notation().is_some_and(has_key) {
+        if self.members_here().is_some_and(has_key) {
             return Vec::new();
         }
         let Some(mut base) = self.names(shape) else { return Vec::new() };
@@ -48,8 +48,7 @@ impl<'a> Emitter<'a> {
             .filter_map(|t| pattern::written(t, spelling).ok())
             .map(|regex| self.rules.terminal(format!("/{regex}/")))
             .collect();
-        let names_only = *self.place() == Place::Root
-            && self.notation().is_some_and(|members| members.key == KeySyntax::Identifier);
+        let names_only = self.members_here().is_some_and(|members| members.key == KeySyntax::Identifier);
         let mut out = Vec::new();
         for subset in 0..1_usize << patterns.len() {
             let has =
@@ -123,7 +122,8 @@ impl<'a> Emitter<'a> {
     fn key_parts(&mut self, shape: &Shape<'a>) -> Option<Vec<String>> {
         match self.key_spelling() {
             Spelling::Raw => {
-                let raw = Place::Member { key: None, types: types::STRING };
+                let raw =
+                    Place::Member { level: Level::Whole, key: None, inside: None, types: types::STRING };
                 self.within(raw, |inner| inner.string_parts(shape))
             }
             _ => self.string_parts(shape),

@@ -5,10 +5,12 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::emitter::Emitter;
-use super::place::Place;
+use super::place::{Level, Place};
 use crate::json;
 use crate::schema::normal::{Item, Shape};
-use crate::schema::notation::{Form, KINDS, Members, NULLS, Style, TRUTHS, ValueSyntax, marked, stem, until};
+use crate::schema::notation::{
+    Form, ITEMS, KINDS, Members, NULLS, Style, TRUTHS, ValueSyntax, inside, marked, stem, until,
+};
 use crate::schema::report::Status;
 use crate::schema::terminal::encode::Spelling;
 use crate::schema::terminal::literal::literal;
@@ -20,8 +22,10 @@ const MAX_COUNTED: u64 = 40;
 impl<'a> Emitter<'a> {
     /// An expression for each type that the shape of a member's value allows.
     pub(super) fn member_value(&mut self, shape: &Shape<'a>) -> Vec<String> {
-        let Place::Member { key, types: all } = self.place().clone() else { return Vec::new() };
-        let Some(members) = self.notation().cloned() else { return Vec::new() };
+        let Place::Member { level, key, inside, types: all } = self.place().clone() else {
+            return Vec::new();
+        };
+        let Some(members) = self.members_of(level).cloned() else { return Vec::new() };
         let key = key.as_deref().unwrap_or("");
         let mut out = Vec::new();
         for (kind, set) in KINDS.into_iter().enumerate() {
@@ -56,6 +60,13 @@ impl<'a> Emitter<'a> {
                             each.into_iter().map(|value| format!("{value} {}", marked(&after))).collect()
                         }
                     }
+                }
+                Form::Elements { .. } => {
+                    let Some(inside) = inside.clone() else { continue };
+                    let each = self.within(Place::Elements(inside), |inner| {
+                        inner.styled_kind(shape, values.as_deref(), set)
+                    });
+                    each.into_iter().map(|value| format!("{value} {}", marked(&after))).collect()
                 }
                 _ => Vec::new(),
             };
@@ -105,7 +116,7 @@ impl<'a> Emitter<'a> {
         if syntax.form == Form::Trimmed {
             parts.push(self.rules.terminal("/(?:\\S(?:(?s:.*)\\S)?)?/".into()));
         }
-        if let Some(other) = other_types(all & !types::STRING) {
+        if let Some(other) = other_types(all & !types::STRING, members.container_starts()) {
             parts.push(format!("~{}", self.rules.terminal(other)));
         }
         Some(self.all_of(parts))
@@ -156,20 +167,48 @@ impl<'a> Emitter<'a> {
 
     /// The place of the value of a member; `None` for the members of a value in a style.
     pub(super) fn member_place(&mut self, key: Option<&Rc<str>>, items: &[Item]) -> Place {
-        let Place::Root = self.place() else { return self.place().clone() };
+        match self.place().clone() {
+            Place::Root => self.place_of(Level::Whole, None, key, items),
+            Place::Elements(under) => self.place_of(Level::Object, Some(under), key, items),
+            other => other,
+        }
+    }
+
+    /// The place of an array's item.
+    pub(super) fn item_place(&mut self, items: &[Item]) -> Place {
+        match self.place().clone() {
+            Place::Elements(under) => self.place_of(Level::Array, Some(under), Some(&ITEMS.into()), items),
+            other => other,
+        }
+    }
+
+    /// The rule or terminal for an array's item that satisfies `items`; `None` if there is none.
+    pub(super) fn item(&mut self, items: &[Item]) -> Option<String> {
+        let place = self.item_place(items);
+        self.within(place, |inner| inner.value_or_anything(items))
+    }
+
+    fn place_of(
+        &mut self,
+        level: Level,
+        under: Option<Rc<str>>,
+        key: Option<&Rc<str>>,
+        items: &[Item],
+    ) -> Place {
         const CHOICES: usize = 4;
         let found = self.types_of(items, CHOICES);
-        let seen = key.map(|key| &**key);
-        if self.key_types.add(seen, found) && !self.seen_keys.insert(key.cloned()) {
+        let seen = (under.clone(), key.cloned());
+        let (under, name) = (under.as_deref(), key.map(|key| &**key));
+        if self.key_types.add(under, name, found) && self.seen_keys.contains(&seen) {
             self.types_grew = true;
         }
-        self.seen_keys.insert(key.cloned());
-        let types = match seen {
-            Some(key) => self.key_types.types(key),
-            None => self.key_types.others,
-        };
-        let has_key = self.notation().is_some_and(|members| members.values.iter().any(ValueSyntax::has_key));
-        Place::Member { key: key.filter(|_| has_key).cloned(), types }
+        self.seen_keys.insert(seen);
+        let types = self.key_types.types(under, name);
+        let has_key =
+            self.members_of(level).is_some_and(|members| members.values.iter().any(ValueSyntax::has_key));
+        let has_elements = self.notation().is_some_and(|members| members.elements.is_some());
+        let inside = name.filter(|_| has_elements).map(|key| inside(under, key).into());
+        Place::Member { level, key: key.filter(|_| has_key).cloned(), inside, types }
     }
 
     /// Leaves limits of a string's length to the check that a terminal cannot count up to.
@@ -204,7 +243,7 @@ impl<'a> Emitter<'a> {
 }
 
 /// The texts that read as values of `set`, and all that begin as arrays and objects do, as the body of a terminal.
-fn other_types(set: u8) -> Option<String> {
+fn other_types(set: u8, [array, object]: [&str; 2]) -> Option<String> {
     let mut texts = Vec::new();
     if set & types::NULL != 0 {
         texts.extend(NULLS.iter().map(|word| (*word).to_owned()));
@@ -216,10 +255,10 @@ fn other_types(set: u8) -> Option<String> {
         texts.push(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+\-]?[0-9]+)?".into());
     }
     if set & types::ARRAY != 0 {
-        texts.push(r"\[(?s:.*)".into());
+        texts.push(format!("{}(?s:.*)", escaped(array)));
     }
     if set & types::OBJECT != 0 {
-        texts.push(r"\{(?s:.*)".into());
+        texts.push(format!("{}(?s:.*)", escaped(object)));
     }
     (!texts.is_empty()).then(|| format!("/{}/", texts.join("|")))
 }

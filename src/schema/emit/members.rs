@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use super::condition::Condition;
 use super::emitter::Emitter;
-use super::place::Place;
 use super::shortest::Length;
 use super::syntax::Around;
 use crate::schema::normal::Formula;
@@ -161,7 +160,7 @@ impl Emitter<'_> {
             return self.uncounted(&object.others, &close, names);
         }
         let Around { open, separator, close: end, empty, colon } = self.around();
-        let is_root = *self.place() == Place::Root;
+        let is_root = self.members_here().is_some();
         let begin = if is_root { "" } else { open.as_str() };
         let next = if layout.counter { self.rules.fresh("n") } else { names.rest.clone() };
         let (alternatives, addable) = member_alternatives(&object, &layout, &next, &colon);

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::emitter::Emitter;
 use super::members::{Member, Members};
-use super::place::Place;
-use super::syntax::either;
+use super::place::{Level, Place};
+use super::syntax::{Brackets, either};
 use crate::json;
 use crate::schema::normal::Shape;
-use crate::schema::notation::{Form, KINDS, Style, marked, until};
+use crate::schema::notation::{Form, ITEMS, KINDS, Style, inside, marked, until};
 use crate::schema::options::Meaning;
 use crate::schema::terminal::encode::Spelling;
 use crate::schema::terminal::literal::spelled;
@@ -40,6 +40,8 @@ impl<'a> Emitter<'a> {
             Place::Styled(_) => self.styled(shape),
             Place::Member { .. } => self.member_value(shape),
             Place::Root => self.whole(shape),
+            // Their members and items are values, they themselves a part of one.
+            Place::Elements(_) => Vec::new(),
         }
     }
 
@@ -188,9 +190,17 @@ impl<'a> Emitter<'a> {
     /// Terminals of enumerated values; strings share one, and so do numbers.
     pub(super) fn enumerated(&mut self, shape: &Shape<'a>, values: &[&'a Value]) -> Vec<String> {
         let style = self.style();
+        let elements = match self.place() {
+            Place::Elements(_) => self.notation().and_then(|members| members.elements.clone()),
+            _ => None,
+        };
         let mut written = Vec::new();
         for value in values {
-            match style.unwritable(value) {
+            let part = match &elements {
+                Some(elements) => elements.unwritable(value),
+                None => style.unwritable(value),
+            };
+            match part {
                 Some(part) => self.leave_out(shape, &part),
                 None => written.push(*value),
             }
@@ -297,10 +307,14 @@ impl<'a> Emitter<'a> {
                 }
             }
             Value::Array(items) => {
-                let items: Vec<String> = items.iter().map(|v| self.constant(v)).collect();
+                let items: Vec<String> = items.iter().map(|v| self.constant_item(v)).collect();
                 let name = self.rules.fresh("c");
-                self.rules
-                    .add(name.clone(), format!("\"[\" {} \"]\"", items.join(&format!(" {} ", self.comma()))));
+                let Brackets { open, first, comma, close } = self.brackets();
+                let body = match items.is_empty() {
+                    true => format!("{open} {close}"),
+                    false => format!("{open} {first} {} {close}", items.join(&format!(" {comma} "))),
+                };
+                self.rules.add(name.clone(), body);
                 name
             }
             Value::Object(map) => {
@@ -320,15 +334,42 @@ impl<'a> Emitter<'a> {
 
     /// An expression for the value of a constant's member.
     fn constant_member(&mut self, key: &Rc<str>, value: &Value) -> Option<String> {
-        let (Place::Root, Some(notation)) = (self.place(), self.notation()) else {
-            return Some(self.constant(value));
-        };
+        match self.place().clone() {
+            Place::Root => self.constant_part(Level::Whole, None, key, value),
+            Place::Elements(under) => self.constant_part(Level::Object, Some(&under), key, value),
+            _ => Some(self.constant(value)),
+        }
+    }
+
+    /// An expression for an item of a constant.
+    pub(super) fn constant_item(&mut self, value: &Value) -> String {
+        match self.place().clone() {
+            Place::Elements(under) => {
+                self.constant_part(Level::Array, Some(&under), ITEMS, value).unwrap_or_default()
+            }
+            _ => self.constant(value),
+        }
+    }
+
+    /// An expression for a constant that is a member, or an item, of one of a notation's `level`.
+    fn constant_part(
+        &mut self,
+        level: Level,
+        under: Option<&str>,
+        key: &str,
+        value: &Value,
+    ) -> Option<String> {
         let kind = KINDS.iter().position(|set| set & types::type_of(value) != 0)?;
-        let syntax = notation.value(kind).clone();
-        self.key_types.add(Some(key), types::type_of(value));
+        let syntax = self.members_of(level)?.value(kind).clone();
+        self.key_types.add(under, Some(key), types::type_of(value));
         let (before, after) = (marked(&syntax.before(key)), syntax.after(key));
         match syntax.form {
             Form::Omitted => None,
+            Form::Elements { .. } => {
+                let place = Place::Elements(inside(under, key).into());
+                let value = self.within(place, |inner| inner.constant(value));
+                Some(format!("{before}{value} {}", marked(&after)))
+            }
             Form::Styled(style) => {
                 let value = self.within(Place::Styled(style), |inner| inner.constant(value));
                 Some(format!("{before}{value} {}", marked(&after)))

@@ -1,7 +1,7 @@
 //! The syntax of values by their place.
 
 use super::emitter::Emitter;
-use super::place::Place;
+use super::place::{Level, Place};
 use crate::schema::notation::{KeySyntax, Members, Notation, Style, marked};
 use crate::schema::terminal::encode::Spelling;
 use crate::schema::terminal::literal::{literal, spellings};
@@ -18,6 +18,18 @@ pub(super) struct Around {
     pub(super) empty: String,
     /// Between a key and its value.
     pub(super) colon: String,
+}
+
+/// The texts around an array's items, as parts of rules.
+pub(super) struct Brackets {
+    /// Before everything else, also without items.
+    pub(super) open: String,
+    /// Before the first item.
+    pub(super) first: String,
+    /// Between two items.
+    pub(super) comma: String,
+    /// After everything else.
+    pub(super) close: String,
 }
 
 /// The expression for one of `ways`.
@@ -51,6 +63,47 @@ impl<'a> Emitter<'a> {
         if let Notation::Members(members) = &self.notation { Some(members) } else { None }
     }
 
+    /// The notation of the members at the current place, if it is an object with one.
+    pub(super) fn members_here(&self) -> Option<&Members> {
+        match self.place() {
+            Place::Root => self.notation(),
+            Place::Elements(_) => self.members_of(Level::Object),
+            Place::Member { .. } | Place::Styled(_) => None,
+        }
+    }
+
+    /// The notation of the members of a level.
+    pub(super) fn members_of(&self, level: Level) -> Option<&Members> {
+        let whole = self.notation()?;
+        match level {
+            Level::Whole => Some(whole),
+            Level::Object => whole.elements.as_ref().map(|elements| &*elements.objects),
+            Level::Array => whole.elements.as_ref().map(|elements| &*elements.items),
+        }
+    }
+
+    /// The texts around an array's items.
+    pub(super) fn brackets(&self) -> Brackets {
+        let items = match self.place() {
+            Place::Elements(_) => self.members_of(Level::Array),
+            _ => None,
+        };
+        match items {
+            Some(items) => Brackets {
+                open: String::new(),
+                first: marked(&items.open),
+                comma: marked(&items.separator),
+                close: "\"\"".into(),
+            },
+            None => Brackets {
+                open: "\"[\"".into(),
+                first: String::new(),
+                comma: self.comma(),
+                close: "\"]\"".into(),
+            },
+        }
+    }
+
     /// The style of the current value, and of what is inside of it.
     pub(super) fn style(&self) -> Style {
         if let Place::Styled(style) = self.place() { style.clone() } else { Style::default() }
@@ -59,7 +112,7 @@ impl<'a> Emitter<'a> {
     /// The spelling of strings at the current place.
     pub(super) fn spelling(&self) -> Spelling {
         match self.place() {
-            Place::Styled(Style::Json { .. }) | Place::Root => Spelling::Json,
+            Place::Styled(Style::Json { .. }) | Place::Root | Place::Elements(_) => Spelling::Json,
             Place::Styled(Style::Python) => Spelling::Python,
             Place::Styled(Style::Bare { .. }) | Place::Member { .. } => Spelling::Raw,
         }
@@ -67,8 +120,8 @@ impl<'a> Emitter<'a> {
 
     /// The spelling of keys at the current place.
     pub(super) fn key_spelling(&self) -> Spelling {
-        match (self.place(), self.notation()) {
-            (Place::Root, Some(members)) if members.key != KeySyntax::Json => Spelling::Raw,
+        match self.members_here() {
+            Some(members) if members.key != KeySyntax::Json => Spelling::Raw,
             _ => self.spelling(),
         }
     }
@@ -86,8 +139,8 @@ impl<'a> Emitter<'a> {
 
     /// The texts around an object's members.
     pub(super) fn around(&self) -> Around {
-        match (self.place(), self.notation()) {
-            (Place::Root, Some(members)) => Around {
+        match self.members_here() {
+            Some(members) => Around {
                 open: marked(&members.open),
                 separator: marked(&members.separator),
                 close: if members.close.is_empty() { "\"\"".into() } else { marked(&members.close) },
@@ -106,8 +159,8 @@ impl<'a> Emitter<'a> {
 
     /// A declared key as a part of a rule; `None` if it cannot be written.
     pub(super) fn key_literal(&self, key: &str) -> Option<String> {
-        match (self.place(), self.notation()) {
-            (Place::Root, Some(members)) => Some(literal(&members.key(key)?)),
+        match (self.place(), self.members_here()) {
+            (_, Some(members)) => Some(literal(&members.key(key)?)),
             (Place::Styled(style @ Style::Bare { .. }), _) => style.writes_key(key).then(|| literal(key)),
             _ => Some(either(&self.spelled(key))),
         }
@@ -115,11 +168,11 @@ impl<'a> Emitter<'a> {
 
     /// The terminal of any key. It is canonical, so that equal keys have equal texts.
     pub(super) fn key_terminal(&mut self) -> String {
-        let text = match (self.place(), self.notation()) {
-            (Place::Root, Some(members)) => match members.key {
+        let text = match (self.place(), self.members_here()) {
+            (_, Some(members)) => match members.key {
                 KeySyntax::Json => Spelling::Json.any_canonical(),
                 KeySyntax::Identifier => "[A-Za-z_][A-Za-z0-9_]*".to_owned(),
-                KeySyntax::Plain | KeySyntax::Xml => {
+                KeySyntax::Plain | KeySyntax::Xml | KeySyntax::Tag => {
                     let mut odd = String::new();
                     members.odd_in_keys().chars().chain("&<>".chars()).for_each(|c| {
                         odd.push_str(&format!("\\x{{{:x}}}", c as u32));

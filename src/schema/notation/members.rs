@@ -1,6 +1,7 @@
 //! Members of an object that are written key by key.
 
 use super::{
+    elements::Elements,
     style::Style,
     value::{Form, KeySyntax, Part, ValueSyntax},
 };
@@ -37,6 +38,8 @@ pub struct Members {
     pub key: KeySyntax,
     /// Syntax of the values of each type, in the order of `KINDS`.
     pub values: [ValueSyntax; 6],
+    /// Syntax of values that are [`Form::Elements`].
+    pub elements: Option<Arc<Elements>>,
 }
 
 /// The types of values with a syntax of their own, as sets of types.

@@ -3,6 +3,8 @@
 //! Literal texts in the rules that come from a notation are marked, since they may hold special tokens of a vocabulary:
 //! whoever compiles the rules replaces the marks, see [`Literal`].
 
+mod element_reader;
+mod elements;
 mod key_types;
 mod literals;
 mod members;
@@ -15,7 +17,9 @@ mod unwritable;
 mod value;
 mod words;
 
+pub use elements::Elements;
 pub use key_types::KeyTypes;
+pub(super) use key_types::{ITEMS, inside};
 pub use literals::{Literal, replace_literals};
 pub(super) use literals::{marked, until};
 pub(super) use members::KINDS;

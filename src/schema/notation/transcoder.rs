@@ -1,6 +1,7 @@
 //! Reads members in a notation and writes them as a JSON object, byte by byte.
 
 use super::{
+    elements::Elements,
     key_types::KeyTypes,
     members::{KINDS, Members},
     style_reader::{StyleReader, Taken, release, string},
@@ -38,6 +39,10 @@ pub(super) enum State {
     Cdata(Vec<u8>),
     /// In the text of a value whose type is known at its end only.
     Untyped { text: Vec<u8>, close: Vec<u8>, allowed: u8, nested: Option<StyleReader> },
+    /// At the start of a value that may be elements, with the text so far: the types that it may have.
+    Container { held: Vec<u8>, kinds: Vec<usize> },
+    /// In an object or array as elements.
+    Elements(Box<Transcoder>),
     /// In the text after a value.
     After(Vec<u8>),
     /// Behind the members, which ended at this offset.
@@ -49,13 +54,19 @@ pub(super) enum State {
 pub struct Transcoder {
     pub(super) reading: Reading,
     pub(super) state: State,
-    key: String,
+    /// Syntax of values that are elements.
+    pub(super) elements: Option<Arc<Elements>>,
+    /// The key that these members, or items, stand under; `None` for the arguments.
+    pub(super) under: Option<String>,
+    /// True if these are the items of an array.
+    pub(super) is_array: bool,
+    pub(super) key: String,
     /// Bytes read.
-    read: usize,
+    pub(super) read: usize,
     /// Offset of the last value.
-    value_at: usize,
+    pub(super) value_at: usize,
     /// Offset after the last complete member; `None` if there is none.
-    complete: Option<usize>,
+    pub(super) complete: Option<usize>,
     /// Blanks that are a part of a string only if something follows them.
     pub(super) blanks: Vec<u8>,
     /// True once something else than blanks has been read of a string.
@@ -66,8 +77,11 @@ impl Transcoder {
     /// A transcoder at the start of the members.
     pub fn new(reading: Reading) -> Transcoder {
         Transcoder {
+            elements: reading.members.elements.clone(),
             reading,
             state: State::Gap(Vec::new()),
+            under: None,
+            is_array: false,
             key: String::new(),
             read: 0,
             value_at: 0,
@@ -144,6 +158,9 @@ impl Transcoder {
 
     /// Offset of the last value's start if it is one that is written at its end only.
     pub(in crate::schema) fn held_value(&self) -> Option<usize> {
+        if let State::Elements(inner) = &self.state {
+            return inner.held_value().map(|at| self.read - inner.read + at);
+        }
         matches!(self.state, State::Untyped { .. }).then_some(self.value_at)
     }
 
@@ -155,14 +172,14 @@ impl Transcoder {
     /// Distance of the text from the end of the current part: a rank, the nearest first. `None` where the JSON text tells
     /// it.
     pub(in crate::schema) fn rank(&self, length: usize) -> Option<u16> {
-        let length = length.min(40) as u16;
+        let rank = length.min(40) as u16;
         match &self.state {
-            State::Raw { held, .. } | State::Cdata(held) if held.is_empty() => Some(20 + length),
+            State::Raw { held, .. } | State::Cdata(held) if held.is_empty() => Some(20 + rank),
             State::Raw { held, .. } | State::Cdata(held) => {
                 Some(12_u16.saturating_sub(held.len().min(10) as u16))
             }
             State::Untyped { text, close, .. } => match overlap(text, close) {
-                0 => Some(20 + length),
+                0 => Some(20 + rank),
                 held => Some(12_u16.saturating_sub(held.min(10) as u16)),
             },
             State::Gap(held) if self.complete.is_some() && !held.is_empty() => {
@@ -170,11 +187,12 @@ impl Transcoder {
                 Some(if begins { 220 } else { 1 })
             }
             State::Key(_) if self.complete.is_some() => Some(221),
+            State::Elements(inner) => inner.rank(length),
             _ => None,
         }
     }
 
-    fn step(&mut self, byte: u8, out: &mut Vec<u8>) -> Taken {
+    pub(super) fn step(&mut self, byte: u8, out: &mut Vec<u8>) -> Taken {
         match &mut self.state {
             State::Done(_) => Taken::Yes,
             State::Gap(held) => {
@@ -213,6 +231,20 @@ impl Transcoder {
                 Taken::Yes
             }
             State::Untyped { .. } => self.untyped(byte, out),
+            State::Container { held, .. } => {
+                held.push(byte);
+                self.container(out)
+            }
+            State::Elements(inner) => {
+                if !inner.feed(byte, out) {
+                    return Taken::Broken;
+                }
+                if let Some(end) = inner.end() {
+                    let behind = inner.read - end;
+                    self.after_elements(behind);
+                }
+                Taken::Yes
+            }
             State::After(rest) => match rest.first() {
                 Some(expected) if *expected == byte => {
                     rest.remove(0);
@@ -243,6 +275,10 @@ impl Transcoder {
             // More is needed to tell.
         } else if may_begin && !ended {
             let Some(rest) = begun else { return Taken::Yes };
+            if self.is_array {
+                self.begin_item(out);
+                return Taken::Yes;
+            }
             let is_empty = rest.is_empty();
             self.state = State::Key(rest.to_vec());
             return if is_empty { Taken::Yes } else { self.key_or_value(out) };
@@ -261,7 +297,12 @@ impl Transcoder {
     }
 
     fn close(&mut self, end: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(if self.complete.is_none() { b"{}" } else { b"}" });
+        out.extend_from_slice(match (self.complete.is_none(), self.is_array) {
+            (true, false) => b"{}",
+            (false, false) => b"}",
+            (true, true) => b"[]",
+            (false, true) => b"]",
+        });
         self.state = State::Done(end);
     }
 
@@ -300,11 +341,22 @@ impl Transcoder {
         Taken::Yes
     }
 
-    fn begin_value(&mut self, kinds: Vec<usize>, out: &mut Vec<u8>) {
+    pub(super) fn begin_value(&mut self, kinds: Vec<usize>, out: &mut Vec<u8>) {
         let members = &self.reading.members;
-        let allowed = self.reading.types.types(&self.key);
+        let allowed = self.reading.types.types(self.under.as_deref(), Some(&self.key));
         let fitting: Vec<usize> = kinds.iter().copied().filter(|kind| KINDS[*kind] & allowed != 0).collect();
         let kinds = if fitting.is_empty() { kinds } else { fitting };
+        if kinds.iter().any(|kind| members.values[*kind].form.is_elements()) {
+            self.state = State::Container { held: Vec::new(), kinds };
+            return;
+        }
+        self.begin_plain(kinds, out);
+    }
+
+    /// At the start of a value that is no elements.
+    pub(super) fn begin_plain(&mut self, kinds: Vec<usize>, out: &mut Vec<u8>) {
+        let members = &self.reading.members;
+        let allowed = self.reading.types.types(self.under.as_deref(), Some(&self.key));
         let raw = kinds.first() == Some(&0) && members.values[0].form.is_raw();
         if !raw {
             self.state = State::Choice { kinds };

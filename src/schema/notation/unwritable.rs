@@ -1,6 +1,7 @@
 //! Values and keys that a notation cannot write.
 
 use super::{
+    key_types::inside,
     members::{KINDS, Members},
     style::Style,
     text::untyped,
@@ -17,7 +18,13 @@ impl Reading {
             if self.members.key(key).is_none() {
                 return Some(format!("the key {}", json::spaced(key)));
             }
-            self.members.unwritable(key, value, self.types.types(key))
+            let types = self.types.types(None, Some(key));
+            match (&self.members.elements, value) {
+                (Some(elements), Value::Array(_) | Value::Object(_)) => {
+                    elements.unwritable_as(value, types, Some((&self.types, &inside(None, key))))
+                }
+                _ => self.members.unwritable(key, value, types),
+            }
         };
         arguments.iter().find_map(reason)
     }
@@ -31,12 +38,14 @@ impl Members {
         match &syntax.form {
             Form::Omitted => Some(json::spaced(value)),
             Form::Styled(style) => style.unwritable(value),
+            Form::Elements { .. } => self.elements.as_ref()?.unwritable(value),
             Form::Raw | Form::Trimmed | Form::Cdata => {
                 let text = json::string_text(value)?;
                 let types = self.told_from_string(key, types);
                 // What begins as a list or an object might be one.
-                let begins = |set: u8, start: char| types & set != 0 && text.starts_with(start);
-                let odd = begins(types::ARRAY, '[') || begins(types::OBJECT, '{');
+                let [array, object] = self.container_starts();
+                let begins = |set: u8, start: &str| types & set != 0 && text.starts_with(start);
+                let odd = begins(types::ARRAY, array) || begins(types::OBJECT, object);
                 let writes = !odd && self.writes(text, syntax, types, &syntax.after(key));
                 (!writes).then(|| json::spaced(&text))
             }
@@ -50,6 +59,15 @@ impl Members {
         types & same.fold(0, |all, kind| all | KINDS[kind])
     }
 
+    /// The texts that arrays and objects begin with, where they have something in them.
+    pub(in crate::schema) fn container_starts(&self) -> [&str; 2] {
+        let start = |kind: usize, other: &'static str| match &self.values[kind].form {
+            Form::Elements { open } => open,
+            _ => other,
+        };
+        [start(4, "["), start(5, "{")]
+    }
+
     /// True if the string `text` is read back as it is written in front of `after`, where values of `types` may stand, too.
     pub(in crate::schema) fn writes(&self, text: &str, syntax: &ValueSyntax, types: u8, after: &str) -> bool {
         let style = match &self.value(4).form {
@@ -61,6 +79,8 @@ impl Members {
             Form::Cdata => !text.contains("]]>") || !text.contains(['<', '&', '\n']),
             _ => !text.contains(stem(after)),
         };
+        let containers = types::ARRAY | types::OBJECT;
+        let types = if self.value(4).form.is_elements() { types & !containers } else { types };
         fits && untyped(text, types | types::STRING, &style).as_deref() == Some(&*json::spaced(&text))
     }
 }

@@ -54,6 +54,11 @@ pub enum Form {
     Cdata,
     /// A value in a style.
     Styled(Style),
+    /// An object or array as elements.
+    Elements {
+        /// The text that the first of them begins with; no string does.
+        open: String,
+    },
     /// Never written.
     Omitted,
 }
@@ -62,6 +67,11 @@ impl Form {
     /// True for a string whose text is not told from other values by what stands around it.
     pub(in crate::schema) fn is_raw(&self) -> bool {
         matches!(self, Form::Raw | Form::Trimmed | Form::Cdata)
+    }
+
+    /// True for an object or array as elements.
+    pub(in crate::schema) fn is_elements(&self) -> bool {
+        matches!(self, Form::Elements { .. })
     }
 }
 
@@ -76,6 +86,8 @@ pub enum KeySyntax {
     Json,
     /// As names of Python's; others cannot be written.
     Identifier,
+    /// As names of elements; others cannot be written.
+    Tag,
 }
 
 impl KeySyntax {
@@ -86,6 +98,7 @@ impl KeySyntax {
             KeySyntax::Xml => Some(key.replace('&', "&amp;").replace('"', "&quot;")),
             KeySyntax::Json => Some(crate::json::spaced(&key)),
             KeySyntax::Identifier => is_identifier(key).then(|| key.to_owned()),
+            KeySyntax::Tag => is_tag(key).then(|| key.to_owned()),
         }
     }
 
@@ -102,8 +115,14 @@ impl KeySyntax {
             ),
             KeySyntax::Json => serde_json::from_str(written).ok(),
             KeySyntax::Identifier => is_identifier(written).then(|| written.to_owned()),
+            KeySyntax::Tag => is_tag(written).then(|| written.to_owned()),
         }
     }
+}
+
+fn is_tag(text: &str) -> bool {
+    let odd = |c: char| "<>/&\"'".contains(c) || c.is_whitespace() || c.is_control();
+    !text.is_empty() && !text.contains(odd)
 }
 
 fn is_identifier(text: &str) -> bool {
