@@ -44,6 +44,8 @@ pub enum Remedy {
     BaseModel,
     /// Another pre-tokenizer: this one of llama.cpp's, or any.
     PreTokenizer(Option<&'static str>),
+    /// The SentencePiece model that a checkpoint's vocabulary comes from.
+    TokenizerModel,
     /// Skipping the token check.
     SkipTokenCheck,
     /// Skipping the comparison with a witness.
@@ -109,6 +111,7 @@ impl fmt::Display for Remedy {
             Remedy::BaseModel => write!(f, "the folder of the base model"),
             Remedy::PreTokenizer(Some(name)) => write!(f, "the pre-tokenizer `{name}`"),
             Remedy::PreTokenizer(None) => write!(f, "another pre-tokenizer"),
+            Remedy::TokenizerModel => write!(f, "the tokenizer.model of the base model"),
             Remedy::SkipTokenCheck => write!(f, "no token check"),
             Remedy::SkipWitness => write!(f, "no comparison with a witness"),
             Remedy::Download { id } => write!(f, "a download of {id}"),

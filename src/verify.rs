@@ -93,6 +93,8 @@ pub enum Error {
         suggested: Option<&'static str>,
         /// True if one side has a special token there, such as one whose text is NUL, at which llama.cpp ends it.
         is_special: bool,
+        /// True if the file's SentencePiece vocabulary was made without a `tokenizer.model`.
+        lacks_model: bool,
     },
     /// The checkpoint's tokenizer failed.
     #[error("the checkpoint's tokenizer failed in the token check")]
@@ -139,6 +141,9 @@ impl Error {
     pub fn remedies(&self) -> Vec<Remedy> {
         match self {
             Error::SpecialId { .. } | Error::SharedText { .. } => vec![Remedy::SkipTokenCheck],
+            Error::Mismatch { lacks_model: true, .. } => {
+                vec![Remedy::TokenizerModel, Remedy::SkipTokenCheck]
+            }
             // No pre-tokenizer sees a special token: it is cut out of the text before.
             Error::Mismatch { is_special: true, .. } => vec![Remedy::SkipTokenCheck],
             Error::Mismatch { suggested, .. } => {
@@ -149,8 +154,14 @@ impl Error {
         }
     }
 
-    fn suggest(mut self, pre: &str, tokenizer: &Tokenizer, is_plain: impl Fn(u32) -> bool) -> Error {
-        if let Error::Mismatch { suggested, is_special, expected, found, .. } = &mut self {
+    fn suggest(
+        mut self,
+        (pre, is_sentencepiece): (&str, bool),
+        tokenizer: &Tokenizer,
+        is_plain: impl Fn(u32) -> bool,
+    ) -> Error {
+        if let Error::Mismatch { suggested, is_special, lacks_model, expected, found, .. } = &mut self {
+            *lacks_model = is_sentencepiece && tokenizer.pieces().is_none();
             *suggested = pretokenizer::by_structure(tokenizer).filter(|name| *name != pre);
             let sides = expected.first().copied().into_iter();
             let mut sides = sides.chain(found.first().and_then(|&id| u32::try_from(id).ok()));
@@ -206,7 +217,7 @@ pub fn tokens(path: &Path, tokenizer: &Tokenizer) -> Result<TokenReport, Error> 
         let normalized = if is_sentencepiece { text.clone() } else { tokenizer.normalize(text)? };
         let found = vocabulary.tokenize(&normalized, true)?;
         compare(tokenizer, &normalized, &expected, &found)
-            .map_err(|e| e.suggest(&pre, tokenizer, is_plain))?;
+            .map_err(|e| e.suggest((&pre, is_sentencepiece), tokenizer, is_plain))?;
         tokens += expected.len();
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -229,6 +240,7 @@ fn compare(tokenizer: &Tokenizer, text: &str, expected: &[u32], found: &[i32]) -
         found: found[position..].iter().copied().take(8).collect(),
         suggested: None,
         is_special: false,
+        lacks_model: false,
     })
 }
 

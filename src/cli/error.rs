@@ -167,6 +167,9 @@ fn sentence(remedy: &Remedy) -> String {
             format!("the checkpoint's pre-tokenizer is built like llama.cpp's `{name}`: try --pre {name}")
         }
         Remedy::PreTokenizer(None) => "name another pre-tokenizer with --pre NAME".into(),
+        Remedy::TokenizerModel => {
+            "put the tokenizer.model of the base model into the checkpoint's folder".into()
+        }
         Remedy::SkipTokenCheck => "write the file as it is with --no-check".into(),
         Remedy::SkipWitness => "write the file as it is without --witness".into(),
         Remedy::Download { id } => format!("if it is on the Hugging Face hub, fetch it: edgecall pull {id}"),

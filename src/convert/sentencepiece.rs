@@ -3,7 +3,7 @@
 use super::token_kind::{looks_special, token_type};
 use crate::checkpoint::tokenizer::{self, Piece, PieceKind, Tokenizer};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Score of a place without a token.
 const UNUSED_SCORE: f32 = -10_000.0;
@@ -17,6 +17,8 @@ pub(super) struct Vocabulary {
     pub(super) types: Vec<i32>,
     /// Tokens beyond the vocabulary, which are left out.
     pub(super) beyond: Vec<String>,
+    /// The texts that merges make, where the tokens are those of a `tokenizer.json`.
+    merged: Option<HashSet<String>>,
 }
 
 impl Vocabulary {
@@ -31,10 +33,15 @@ impl Vocabulary {
             scores: vec![UNUSED_SCORE; n],
             types: vec![token_type::UNUSED; n],
             beyond: Vec::new(),
+            merged: None,
         };
         match tokenizer.pieces() {
             Some(pieces) => (0u32..).zip(pieces).for_each(|(id, piece)| vocabulary.set_piece(id, piece)),
-            None => ranked(tokenizer)?.iter().for_each(|(id, piece)| vocabulary.set_piece(*id, piece)),
+            None => {
+                let ranks = ranks(tokenizer);
+                ranked(tokenizer, &ranks)?.iter().for_each(|(id, piece)| vocabulary.set_piece(*id, piece));
+                vocabulary.merged = Some(ranks.into_keys().collect());
+            }
         }
         for (text, id) in tokenizer.added_file() {
             if let Some(id) = id.as_u64().and_then(|id| u32::try_from(id).ok()) {
@@ -64,23 +71,31 @@ impl Vocabulary {
             for (id, token) in decoder {
                 let text = token.get("content").and_then(Value::as_str);
                 let (Ok(id), Some(text)) = (id.parse(), text) else { continue };
-                self.add(id, text, token.get("special").and_then(Value::as_bool).unwrap_or(false));
+                let flag = |name: &str| token.get(name).and_then(Value::as_bool);
+                let is_special = flag("special").unwrap_or(false);
+                self.add(id, text, is_special, flag("normalized").unwrap_or(!is_special));
             }
             return Ok(());
         }
         for token in tokenizer.tokens()? {
             if let Some(added) = token.added {
-                self.add(token.id, &token.text, added.special);
+                self.add(token.id, &token.text, added.special, added.normalized);
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, id: u32, text: &str, is_special: bool) {
+    fn add(&mut self, id: u32, text: &str, is_special: bool, is_normalized: bool) {
+        let spaced = text.replace('\u{2581}', " ");
+        // A token that is looked for before spaces become U+2581, and that no merges make, is found in no text with spaces.
+        // llama.cpp would find it there, whatever its type but this one.
+        let is_unreachable = self.merged.as_ref().is_some_and(|merged| !merged.contains(text));
         if is_special || looks_special(text) {
             self.set(id, text, ADDED_SCORE, token_type::CONTROL);
+        } else if spaced != text && is_unreachable && !is_normalized {
+            self.set(id, &spaced, UNUSED_SCORE, token_type::UNUSED);
         } else {
-            self.set(id, &text.replace('\u{2581}', " "), ADDED_SCORE, token_type::USER_DEFINED);
+            self.set(id, &spaced, ADDED_SCORE, token_type::USER_DEFINED);
         }
     }
 
@@ -94,15 +109,23 @@ impl Vocabulary {
     }
 }
 
-/// The pieces of a `tokenizer.json`, whose merges say in which order llama.cpp has to merge: the piece of the first
-/// merge gets the highest score.
-fn ranked(tokenizer: &Tokenizer) -> Result<Vec<(u32, Piece)>, tokenizer::Error> {
+/// The rank of the first merge that makes each text.
+fn ranks(tokenizer: &Tokenizer) -> HashMap<String, usize> {
     let mut ranks: HashMap<String, usize> = HashMap::new();
     for (rank, merge) in tokenizer.merges().iter().enumerate() {
         if let Some((left, right)) = merge.split_once(' ') {
             ranks.entry(format!("{left}{right}")).or_insert(rank);
         }
     }
+    ranks
+}
+
+/// The pieces of a `tokenizer.json`, whose merges say in which order llama.cpp has to merge: the piece of the first
+/// merge gets the highest score.
+fn ranked(
+    tokenizer: &Tokenizer,
+    ranks: &HashMap<String, usize>,
+) -> Result<Vec<(u32, Piece)>, tokenizer::Error> {
     let unmerged = tokenizer.merges().len();
     let unknown = tokenizer.unknown_token();
     let piece = |token: tokenizer::Token| {

@@ -35,7 +35,7 @@ pub(super) fn values(word: &str) -> [Vec<Value>; 6] {
         vec![
             json!({"b": "x", "a": 1.5}),
             json!({}),
-            json!({"k": "it's \"so\"", "B": {"c": [1, "ü"]}, "a": null}),
+            json!({"k": "it's \"so\"", "B": {"c": [1, "ü", null]}, "a": null}),
             json!({"z": true, "y": {}}),
         ],
     ]

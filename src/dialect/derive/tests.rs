@@ -263,8 +263,8 @@ fn of_elements(before: &str, word: &str, keeps: &str) -> String {
          {{%- else -%}}{{{{ {word} }}}}{{%- endif -%}}{{%- endmacro -%}}"
     );
     let call =
-        format!("{before}<invoke name=\"{{{{ f.name }}}}\">{{{{ value(f.arguments) }}}}{before}</invoke>\n");
-    format!("{value}{{%- if m.tool_calls %}}<calls>\n{}</calls>{{% endif %}}", each(&call, ""))
+        format!("{before}<invoke name=\"{{{{ f.name }}}}\">{{{{ value(f.arguments) }}}}{before}</invoke>");
+    format!("{value}{{%- if m.tool_calls %}}<calls>{}</calls>{{% endif %}}", each(&call, ""))
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn arguments_may_be_elements_named_by_their_keys() {
                     crate::tools::ToolCall::from_text("f", r#"{"a": [{"b": "x"}], "c": true}"#).unwrap();
                 let word = if python { "True" } else { "true" };
                 let written = format!(
-                    "<calls>\n[<invoke name=\"f\">[<a>[<item>[<b>x[</b>[</item>[</a>[<c>{word}[</c>[</invoke>\n</calls>"
+                    "<calls>[<invoke name=\"f\">[<a>[<item>[<b>x[</b>[</item>[</a>[<c>{word}[</c>[</invoke></calls>"
                 );
                 assert_eq!(dialect.write(&call), written.replace('[', before_tag));
             }

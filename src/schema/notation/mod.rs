@@ -3,6 +3,7 @@
 //! Literal texts in the rules that come from a notation are marked, since they may hold special tokens of a vocabulary:
 //! whoever compiles the rules replaces the marks, see [`Literal`].
 
+mod between;
 mod element_reader;
 mod elements;
 mod key_types;
