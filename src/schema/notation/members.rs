@@ -1,7 +1,6 @@
 //! Members of an object that are written key by key.
 
 use super::{
-    elements::Elements,
     style::Style,
     value::{Form, KeySyntax, Part, ValueSyntax},
 };
@@ -40,6 +39,57 @@ pub struct Members {
     pub values: [ValueSyntax; 6],
     /// Syntax of values that are [`Form::Elements`].
     pub elements: Option<Arc<Elements>>,
+}
+
+/// Syntax of objects and arrays inside of values, where they are elements: `<key>value</key>`, `<item>value</item>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elements {
+    /// Name of the element around an item.
+    pub(super) item: String,
+    /// Syntax of an object's members.
+    pub(in crate::schema) objects: Arc<Members>,
+    /// Syntax of an array's items, which have no keys.
+    pub(in crate::schema) items: Arc<Members>,
+}
+
+impl Elements {
+    /// Elements whose items are called `item`, with `before_tag` in front of each tag; `drops_null`: those that are null are left
+    /// out.
+    pub fn new(item: &str, before_tag: &str, drops_null: bool) -> Elements {
+        let open = format!("{before_tag}<");
+        let close = format!("{before_tag}</");
+        let text = |text: &str| Part::Text(text.to_owned());
+        let elements = || Form::Elements { open: open.clone() };
+        let number = || Form::Styled(Style::default());
+        // Python's words, or JSON's.
+        let word = || Form::Styled(Style::Python);
+        let values = |before: &[Part], after: &[Part], null: Form| {
+            let value = |form| ValueSyntax { before: before.to_vec(), form, after: after.to_vec() };
+            [Form::Raw, number(), word(), null, elements(), elements()].map(value)
+        };
+        let objects = Members {
+            open: open.clone(),
+            separator: open.clone(),
+            close: String::new(),
+            behind: vec![close.clone()],
+            key: KeySyntax::Tag,
+            // A member that is null is left out, an item is not.
+            values: values(&[text(">")], &[text(&close), Part::Key, text(">")], Form::Omitted),
+            elements: None,
+        };
+        let before = format!("{open}{item}>");
+        let items = Members {
+            open: before.clone(),
+            separator: before,
+            values: values(
+                &[],
+                &[text(&format!("{close}{item}>"))],
+                if drops_null { Form::Omitted } else { word() },
+            ),
+            ..objects.clone()
+        };
+        Elements { item: item.to_owned(), objects: Arc::new(objects), items: Arc::new(items) }
+    }
 }
 
 /// The types of values with a syntax of their own, as sets of types.

@@ -5,7 +5,6 @@
 
 mod between;
 mod element_reader;
-mod elements;
 mod key_types;
 mod literals;
 mod members;
@@ -18,13 +17,12 @@ mod unwritable;
 mod value;
 mod words;
 
-pub use elements::Elements;
 pub use key_types::KeyTypes;
 pub(super) use key_types::{ITEMS, inside};
 pub use literals::{Literal, replace_literals};
 pub(super) use literals::{marked, until};
 pub(super) use members::KINDS;
-pub use members::{Members, Notation};
+pub use members::{Elements, Members, Notation};
 pub use style::Style;
 pub use transcoder::{Reading, Transcoder};
 pub(super) use unwritable::stem;

@@ -1,9 +1,8 @@
 //! Reads members in a notation and writes them as a JSON object, byte by byte.
 
 use super::{
-    elements::Elements,
     key_types::KeyTypes,
-    members::{KINDS, Members},
+    members::{Elements, KINDS, Members},
     style_reader::{StyleReader, Taken, release},
     value::Form,
 };

@@ -1,8 +1,8 @@
 //! Values and keys that a notation cannot write.
 
 use super::{
-    key_types::inside,
-    members::{KINDS, Members},
+    key_types::{ITEMS, KeyTypes, inside},
+    members::{Elements, KINDS, Members},
     style::Style,
     text::untyped,
     transcoder::Reading,
@@ -82,6 +82,52 @@ impl Members {
         let containers = types::ARRAY | types::OBJECT;
         let types = if self.value(4).form.is_elements() { types & !containers } else { types };
         fits && untyped(text, types | types::STRING, &style).as_deref() == Some(&*json::spaced(&text))
+    }
+}
+
+impl Elements {
+    /// The part of the object or array `value` that cannot be written; `None` if all of it can.
+    pub(in crate::schema) fn unwritable(&self, value: &Value) -> Option<String> {
+        self.unwritable_as(value, types::type_of(value), None)
+    }
+
+    /// As [`unwritable`](Self::unwritable), where values of `types` may stand, too; `declared`: the types of what is inside, and the
+    /// name under which they are known. An undeclared member cannot be written, since its closing tag repeats its key.
+    pub(super) fn unwritable_as(
+        &self,
+        value: &Value,
+        types: u8,
+        declared: Option<(&KeyTypes, &str)>,
+    ) -> Option<String> {
+        let part = |members: &Members, key: &str, value: &Value| {
+            let types = match declared {
+                Some((known, under)) => known.types(Some(under), Some(key)),
+                None => types::type_of(value),
+            };
+            if !matches!(value, Value::Array(_) | Value::Object(_)) {
+                return members.unwritable(key, value, types);
+            }
+            let under = declared.map(|(known, under)| (known, inside(Some(under), key)));
+            self.unwritable_as(value, types, under.as_ref().map(|(known, under)| (*known, under.as_str())))
+        };
+        let whole = || Some(json::spaced(value));
+        match value {
+            // Nothing at all is read as a string before it is a list, and as a list before it is an object.
+            Value::Array(items) if items.is_empty() => whole().filter(|_| types & types::STRING != 0),
+            Value::Array(items) => items.iter().find_map(|item| part(&self.items, ITEMS, item)),
+            Value::Object(members) if members.is_empty() => {
+                whole().filter(|_| types & (types::STRING | types::ARRAY) != 0)
+            }
+            Value::Object(members) => members.iter().enumerate().find_map(|(nth, (key, value))| {
+                let begins_as_list = nth == 0 && types & types::ARRAY != 0 && *key == self.item;
+                let is_declared = declared.is_none_or(|(known, under)| known.declares(under, key));
+                match self.objects.key(key).filter(|_| is_declared && !begins_as_list) {
+                    Some(_) => part(&self.objects, key, value),
+                    None => Some(format!("the key {}", json::spaced(key))),
+                }
+            }),
+            _ => None,
+        }
     }
 }
 
