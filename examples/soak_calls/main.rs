@@ -278,14 +278,14 @@ fn one(
         Err(other) => return Err(other.into()),
     };
     tally.tokens += completion.decoded;
-    let text = String::from_utf8(completion.text)?;
     if args.show {
-        eprintln!("{text}");
+        eprintln!("{}", String::from_utf8_lossy(&completion.text));
     }
     if completion.finish != Finish::Stop {
         tally.budget += 1;
         return Ok(());
     }
+    let text = String::from_utf8(completion.text)?;
     tally.called += 1;
     tally.backed_out += usize::from(completion.decoded > completion.tokens.len());
     for written in turn.split(&text).1 {
