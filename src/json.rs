@@ -13,8 +13,10 @@ use serde_json::{
 };
 use std::{fmt, io};
 
+mod line;
 mod wide;
 
+pub use line::one_line;
 pub use wide::{
     Exact, first_wide_number, has_wide_literals, has_wide_numbers, is_wide, number_text, parse_exact,
     parse_last, parse_literal, round, rounded, same_number, shown, string_text, wide_number,

@@ -114,12 +114,9 @@ pub fn trip(compiler: &Compiler, dialect: &Arc<Dialect>, seed: u64) -> Result<Fa
     if unwritable(dialect, &tools, name, &arguments)? {
         return Ok(Fate::Unsaid);
     }
-    // The grammar has keys and characters that are not escaped, and no line ends between members.
+    // The grammar has keys and characters that are not escaped.
     let is_other = match &dialect.arguments {
-        Arguments::Json(style) => {
-            matches!(style, JsonStyle::Indented { .. })
-                || (*style == JsonStyle::Ascii && written.contains("\\u"))
-        }
+        Arguments::Json(style) => *style == JsonStyle::Ascii && written.contains("\\u"),
         Arguments::Members(_) => ["\\x", "\\u", "\\U"].iter().any(|escape| written.contains(escape)),
     };
     if !is_other {

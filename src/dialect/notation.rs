@@ -116,7 +116,11 @@ fn literal_start(pieces: &[Piece]) -> String {
 }
 
 fn json(style: JsonStyle) -> Style {
-    Style::Json { compact: style == JsonStyle::Compact, ascii: style == JsonStyle::Ascii }
+    Style::Json {
+        compact: style == JsonStyle::Compact,
+        ascii: style == JsonStyle::Ascii,
+        indented: matches!(style, JsonStyle::Indented { .. }),
+    }
 }
 
 fn bare(delimiter: &str) -> Style {

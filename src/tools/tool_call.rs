@@ -29,7 +29,8 @@ impl ToolCall {
         let written = written.trim();
         match json::parse_unique(written) {
             Ok(Value::Object(arguments)) => {
-                Ok(ToolCall { name: name.into(), arguments, written: written.to_owned() })
+                let written = json::one_line(written).into_owned();
+                Ok(ToolCall { name: name.into(), arguments, written })
             }
             Ok(other) => Err(Error::NoCall {
                 problem: format!("its arguments are {}, not an object", json::type_name(&other)),

@@ -3,7 +3,7 @@
 
 use edgecall::{
     call,
-    dialect::{Dialect, turn::Turn},
+    dialect::{Arguments, Dialect, JsonStyle, turn::Turn},
     runtime::Compiler,
     schema::{KeyOrder, Status},
     tools::ToolSet,
@@ -593,6 +593,38 @@ fn calls_that_nothing_enforced_are_read_with_other_blanks_and_without_their_end(
     assert_eq!(read("qwen3-coder", &exact).unwrap(), r#"{"s": "\n<b> x </b>\n"}"#);
 }
 
+#[test]
+fn indented_json_is_taken_as_the_template_writes_it_and_printed_on_one_line() {
+    let dialect = edgecall::dialect::named("hermes").unwrap();
+    let style = JsonStyle::Indented { by: 4, base: 4 };
+    let dialect = Arc::new(Dialect { arguments: Arguments::Json(style), ..(*dialect).clone() });
+    let arguments = r#"{"s": "a\nb", "l": ["x", ""], "o": {"k": null}, "b": true, "n": 17}"#;
+    let call = edgecall::tools::ToolCall::from_text("f", arguments).unwrap();
+    let text = dialect.write(&call);
+    assert!(text.contains("{\n        \"s\": \"a\\nb\",\n        \"l\": [\n            \"x\","), "{text}");
+    let frame = |arguments: &str| {
+        format!("<tool_call>\n{{\"name\": \"f\", \"arguments\": {arguments}}}\n</tool_call>")
+    };
+    hold(
+        &dialect,
+        mixed(),
+        &[
+            (&text, Some(arguments)),
+            (&frame("{\n  \"s\": \"\"\n}"), Some(r#"{"s": ""}"#)),
+            (&frame("{\n\"s\": \"\",\n\"l\": [],\n\"o\": {}\n}"), Some(r#"{"s": "", "l": [], "o": {}}"#)),
+            (&frame("{\n\"s\": \"\", \"n\": 1\n}"), None),
+            (&frame("{\n\"n\": 17\n}"), None),
+            (&frame("{\n\"s\": \"\",\n}"), None),
+            (&frame("{\n}"), None),
+        ],
+    );
+    // Where nothing is declared, too.
+    let free = json!({"type": "object", "properties": {"o": {"type": "object"}}});
+    let text =
+        dialect.write(&edgecall::tools::ToolCall::from_text("f", r#"{"o": {"a": [1, {"b": []}]}}"#).unwrap());
+    hold(&dialect, free, &[(&text, Some(r#"{"o": {"a": [1, {"b": []}]}}"#))]);
+}
+
 /// A call of `f` in elements, `[` standing for the text before a tag.
 fn in_elements(before_tag: &str, inner: &str) -> String {
     let inner = inner.replace('[', before_tag);
@@ -613,6 +645,7 @@ fn nested() -> Value {
             "properties": {"id": {"type": "integer"}, "list": {"type": "array", "items": {"type": "object",
                 "properties": {"k": {"type": ["string", "number"]}}}}}, "required": ["id"]}}},
         "tree": {"$ref": "#/$defs/tree"},
+        "u": {"type": ["integer", "object"], "properties": {"k": {"type": "integer"}}},
         "any": {"type": ["string", "array"], "items": {"type": ["boolean", "null"]}},
         "c": {"enum": [{"a": "x y", "l": [1, "</b>"]}, ["q"], "text"]}},
         "$defs": {"tree": {"type": "object", "properties": {"v": {"type": "integer"},
@@ -648,6 +681,9 @@ fn objects_and_arrays_as_elements_hold_their_schemas() {
             ("[<any>[<item>true[</item>[<item>null[</item>[</any>", r#"{"any": [true, null]}"#),
             ("[<any>x[1][</any>", r#"{"any": "xTAG1]"}"#),
             ("[<any>[</any>", r#"{"any": ""}"#),
+            ("[<u>[</u>", r#"{"u": {}}"#),
+            ("[<u>[<k>1[</k>[</u>", r#"{"u": {"k": 1}}"#),
+            ("[<u>12[</u>", r#"{"u": 12}"#),
             ("[<c>[<l>[<item>1[</item>[<item>q[</item>[</l>[<a>x y[</a>[</c>", "no"),
             ("[<c>[<item>q[</item>[</c>", r#"{"c": ["q"]}"#),
             ("[<c>text[</c>", r#"{"c": "text"}"#),

@@ -12,7 +12,7 @@ use crate::{
 };
 use edgecall::{
     chat::Template,
-    dialect::{Dialect, derive::derive, named, names},
+    dialect::{Arguments, Dialect, JsonStyle, derive::derive, named, names},
     runtime::Compiler,
 };
 use std::{fs, sync::Arc};
@@ -35,7 +35,11 @@ fn soak(formats: &[Arc<Dialect>], n: u64) -> usize {
 
 #[test]
 fn calls_with_odd_values_come_back_in_every_known_format() {
-    let known = names().into_iter().filter_map(|name| named(&name));
+    let indented = Dialect {
+        arguments: Arguments::Json(JsonStyle::Indented { by: 2, base: 4 }),
+        ..(*named("hermes").unwrap()).clone()
+    };
+    let known = names().into_iter().filter_map(|name| named(&name)).chain([Arc::new(indented)]);
     let formats: Vec<Arc<Dialect>> =
         known.chain(families()).chain([elements("]<]minimax[>["), elements("")]).collect();
     let exact = soak(&formats, 40);

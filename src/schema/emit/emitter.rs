@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::place::{KeyPath, Place};
 use super::rules::Rules;
 use super::shortest::Length;
+use super::syntax::Around;
 use crate::schema::normal::{Choice, Conjunction, Item, Normalizer};
 use crate::schema::notation::{KeyTypes, Notation};
 use crate::schema::options::KeyOrder;
@@ -281,10 +282,17 @@ impl<'a> Emitter<'a> {
         let key = self.key_terminal();
         let (string, number) = (self.any_string(), self.any_number());
         let (member, object, array) = (self.rules.fresh("m"), self.rules.fresh("o"), self.rules.fresh("a"));
-        let (comma, colon, style) = (self.comma(), self.around().colon, self.style());
+        let Around { first, separator, close, colon, .. } = self.around();
+        let (style, bracket) = (self.style(), self.brackets().close);
         self.rules.add(member.clone(), format!("{key} {colon} {name}"));
-        self.rules.add(object.clone(), format!("\"{{\" \"}}\" | \"{{\" {member} ({comma} {member})* \"}}\""));
-        self.rules.add(array.clone(), format!("\"[\" \"]\" | \"[\" {name} ({comma} {name})* \"]\""));
+        self.rules.add(
+            object.clone(),
+            format!("\"{{\" \"}}\" | \"{{\" {first} {member} ({separator} {member})* {close}"),
+        );
+        self.rules.add(
+            array.clone(),
+            format!("\"[\" \"]\" | \"[\" {first} {name} ({separator} {name})* {bracket}"),
+        );
         let nulls = style.nulls().iter().map(|word| format!("\"{word}\""));
         let words: Vec<String> =
             nulls.chain(style.truths().iter().map(|(_, word)| format!("\"{word}\""))).collect();

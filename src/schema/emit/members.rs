@@ -159,9 +159,7 @@ impl Emitter<'_> {
         if layout.bits == 0 && !layout.counter {
             return self.uncounted(&object.others, &close, names);
         }
-        let Around { open, separator, close: end, empty, colon } = self.around();
-        let is_root = self.members_here().is_some();
-        let begin = if is_root { "" } else { open.as_str() };
+        let Around { open, first: before, separator, close: end, none, colon } = self.around();
         let next = if layout.counter { self.rules.fresh("n") } else { names.rest.clone() };
         let (alternatives, addable) = member_alternatives(&object, &layout, &next, &colon);
         let Names { object: name, first, member, rest } = names;
@@ -171,15 +169,13 @@ impl Emitter<'_> {
         let mut first_body = Vec::new();
         let mut rest_body = Vec::new();
         if let Some(suffix) = &close {
-            let none = if is_root { empty.as_str() } else { end.as_str() };
             first_body.push(format!("{none}{suffix}"));
             rest_body.push(format!("{end}{suffix}"));
         }
         if let Some(suffix) = &goes_on
             && !alternatives.is_empty()
         {
-            let before = if is_root { open.as_str() } else { "" };
-            first_body.push(format!("{before}{member}::_{suffix}"));
+            first_body.push(format!("{before} {member}::_{suffix}"));
             rest_body.push(format!("{separator} {member}::_{suffix}"));
             self.rules.add(format!("{member}::_"), alternatives.join(" | "));
         }
@@ -189,10 +185,10 @@ impl Emitter<'_> {
         // llguidance requires that a rule with a parameter uses it.
         let uses = |body: &[String]| body.iter().any(|b| b.contains("::_") || b.contains("%if"));
         if !uses(&first_body) {
-            self.rules.add(name.clone(), format!("{begin} {}", first_body.join(" | ")));
+            self.rules.add(name.clone(), format!("{open} ({})", first_body.join(" | ")));
             return Some(name);
         }
-        self.rules.add(name.clone(), format!("{begin} {first}::0x0"));
+        self.rules.add(name.clone(), format!("{open} {first}::0x0"));
         self.rules.add(format!("{first}::_"), first_body.join(" | "));
         self.rules.add(format!("{rest}::_"), rest_body.join(" | "));
         if layout.counter {
@@ -205,16 +201,19 @@ impl Emitter<'_> {
     /// The rules for an object of undeclared keys only, any number of them.
     fn uncounted(&mut self, others: &[(String, String)], close: &Condition, names: Names) -> Option<String> {
         let Names { object: name, member, .. } = names;
-        let Around { open, separator, close: end, empty, colon } = self.around();
+        let Around { open, first, separator, close: end, none, colon } = self.around();
         let each: Vec<String> = others.iter().map(|(key, value)| format!("{key} {colon} {value}")).collect();
         let suffix = close.suffix()?;
         if each.is_empty() {
             debug_assert!(suffix.is_empty(), "no condition without bits");
-            self.rules.add(name.clone(), empty);
+            self.rules.add(name.clone(), format!("{open} {none}"));
             return Some(name);
         }
         self.rules.add(member.clone(), each.join(" | "));
-        self.rules.add(name.clone(), format!("{empty} | {open} {member} ({separator} {member})* {end}"));
+        self.rules.add(
+            name.clone(),
+            format!("{open} {none} | {open} {first} {member} ({separator} {member})* {end}"),
+        );
         Some(name)
     }
 }

@@ -6,16 +6,21 @@ use crate::schema::notation::{KeySyntax, Members, Notation, Style, marked};
 use crate::schema::terminal::encode::Spelling;
 use crate::schema::terminal::literal::{literal, spellings};
 
+/// A line end and the next line's indentation; the model knows how deep it is.
+const LINE: &str = "/\\n {0,200}/";
+
 /// The texts around and between an object's members, as parts of rules.
 pub(super) struct Around {
-    /// Before the first member.
+    /// Before everything else, also without members.
     pub(super) open: String,
+    /// Before the first member.
+    pub(super) first: String,
     /// Between two members.
     pub(super) separator: String,
     /// After the last one.
     pub(super) close: String,
-    /// The object without members.
-    pub(super) empty: String,
+    /// In place of members, and what is around them, where there are none.
+    pub(super) none: String,
     /// Between a key and its value.
     pub(super) colon: String,
 }
@@ -97,9 +102,9 @@ impl<'a> Emitter<'a> {
             },
             None => Brackets {
                 open: "\"[\"".into(),
-                first: String::new(),
+                first: self.line().into(),
                 comma: self.comma(),
-                close: "\"]\"".into(),
+                close: self.closing("]"),
             },
         }
     }
@@ -134,24 +139,42 @@ impl<'a> Emitter<'a> {
 
     /// Between two items.
     pub(super) fn comma(&self) -> String {
-        literal(self.style().comma())
+        match self.style().is_indented() {
+            true => format!("\",\" {LINE}"),
+            false => literal(self.style().comma()),
+        }
+    }
+
+    /// Before an item on a line of its own.
+    fn line(&self) -> &'static str {
+        if self.style().is_indented() { LINE } else { "" }
+    }
+
+    /// The bracket after the last item. It closes a value that was cut off, too, without a line of its own.
+    fn closing(&self, bracket: &str) -> String {
+        match self.style().is_indented() {
+            true => format!("{LINE}? \"{bracket}\""),
+            false => format!("\"{bracket}\""),
+        }
     }
 
     /// The texts around an object's members.
     pub(super) fn around(&self) -> Around {
         match self.members_here() {
             Some(members) => Around {
-                open: marked(&members.open),
+                open: String::new(),
+                first: marked(&members.open),
                 separator: marked(&members.separator),
                 close: if members.close.is_empty() { "\"\"".into() } else { marked(&members.close) },
-                empty: "\"\"".into(),
+                none: "\"\"".into(),
                 colon: String::new(),
             },
             _ => Around {
                 open: "\"{\"".into(),
+                first: self.line().into(),
                 separator: self.comma(),
-                close: "\"}\"".into(),
-                empty: "\"{\" \"}\"".into(),
+                close: self.closing("}"),
+                none: "\"}\"".into(),
                 colon: literal(self.style().colon()),
             },
         }

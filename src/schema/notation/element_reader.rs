@@ -34,7 +34,9 @@ impl Transcoder {
         let others: Vec<usize> =
             kinds.into_iter().filter(|kind| !self.reading.members.values[*kind].form.is_elements()).collect();
         let is_array = array && (!object || held.starts_with(item) || held.starts_with(close));
-        if !others.is_empty() && (!held.starts_with(open) || held.starts_with(close)) {
+        // Nothing at all is a string, if there may be one.
+        let is_string = held.starts_with(close) && others.contains(&0);
+        if !others.is_empty() && (!held.starts_with(open) || is_string) {
             self.begin_plain(others, out);
         } else if held.starts_with(open) {
             let members = if is_array { elements.items.clone() } else { elements.objects.clone() };

@@ -11,6 +11,8 @@ pub enum Style {
         compact: bool,
         /// True if known keys and strings may have their characters beyond ASCII as `\uXXXX`.
         ascii: bool,
+        /// True with a line for each item and member.
+        indented: bool,
     },
     /// Python's `repr`.
     Python,
@@ -23,7 +25,7 @@ pub enum Style {
 
 impl Default for Style {
     fn default() -> Style {
-        Style::Json { compact: false, ascii: false }
+        Style::Json { compact: false, ascii: false, indented: false }
     }
 }
 
@@ -36,6 +38,11 @@ impl Style {
     /// Between a key and its value.
     pub(in crate::schema) fn colon(&self) -> &'static str {
         if self.is_tight() { ":" } else { ": " }
+    }
+
+    /// True with a line for each item and member.
+    pub(in crate::schema) fn is_indented(&self) -> bool {
+        matches!(self, Style::Json { indented: true, .. })
     }
 
     fn is_tight(&self) -> bool {
