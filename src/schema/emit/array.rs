@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::around::Brackets;
 use super::emitter::Emitter;
 use super::shortest::Length;
-use super::syntax::Brackets;
 use crate::schema::normal::{Item, Shape};
 use crate::schema::report::Status;
 use crate::schema::value::{normal_text, types};

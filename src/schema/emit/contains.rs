@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
+use super::around::Brackets;
 use super::array::Items;
 use super::emitter::Emitter;
 use super::shortest::Length;
-use super::syntax::Brackets;
 use crate::schema::normal::{Contains, Item, Shape};
 use crate::schema::report::Status;
 

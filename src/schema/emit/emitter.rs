@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
+use super::around::Around;
 use super::place::{KeyPath, Place};
 use super::rules::Rules;
 use super::shortest::Length;
-use super::syntax::Around;
 use crate::schema::normal::{Choice, Conjunction, Item, Normalizer};
 use crate::schema::notation::{KeyTypes, Notation};
 use crate::schema::options::KeyOrder;

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use super::around::Around;
 use super::condition::Condition;
 use super::emitter::Emitter;
 use super::shortest::Length;
-use super::syntax::Around;
 use crate::schema::normal::Formula;
 use crate::schema::options::KeyOrder;
 

@@ -4,6 +4,7 @@
 //! value after the other. Out come the [`Grammar`], and the document and the report for the checks of what no rule
 //! expresses.
 
+mod around;
 mod array;
 mod condition;
 mod contains;

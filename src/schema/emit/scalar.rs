@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::around::Brackets;
 use super::emitter::Emitter;
 use super::members::{Member, Members};
 use super::place::{Level, Place};
-use super::syntax::{Brackets, either};
+use super::syntax::either;
 use crate::json;
 use crate::schema::normal::Shape;
 use crate::schema::notation::{Form, ITEMS, KINDS, Style, inside, marked, until};

@@ -1,5 +1,6 @@
 //! The syntax of values by their place.
 
+use super::around::{Around, Brackets};
 use super::emitter::Emitter;
 use super::place::{Level, Place};
 use crate::schema::notation::{KeySyntax, Members, Notation, Style, marked};
@@ -8,34 +9,6 @@ use crate::schema::terminal::literal::{literal, spellings};
 
 /// A line end and the next line's indentation; the model knows how deep it is.
 const LINE: &str = "/\\n {0,200}/";
-
-/// The texts around and between an object's members, as parts of rules.
-pub(super) struct Around {
-    /// Before everything else, also without members.
-    pub(super) open: String,
-    /// Before the first member.
-    pub(super) first: String,
-    /// Between two members.
-    pub(super) separator: String,
-    /// After the last one.
-    pub(super) close: String,
-    /// In place of members, and what is around them, where there are none.
-    pub(super) none: String,
-    /// Between a key and its value.
-    pub(super) colon: String,
-}
-
-/// The texts around an array's items, as parts of rules.
-pub(super) struct Brackets {
-    /// Before everything else, also without items.
-    pub(super) open: String,
-    /// Before the first item.
-    pub(super) first: String,
-    /// Between two items.
-    pub(super) comma: String,
-    /// After everything else.
-    pub(super) close: String,
-}
 
 /// The expression for one of `ways`.
 pub(super) fn either(ways: &[String]) -> String {
