@@ -146,6 +146,13 @@ fn a_value_that_is_longer_than_any_answer_is_refused_with_its_place() {
     for (value, pointer) in [
         (json!({"type": "array", "items": {"type": "null"}, "minItems": 1_000_000}), "#/properties/v: "),
         (json!({"type": "object", "minProperties": 100_000}), "#/properties/v: "),
+        (json!({"type": "object", "minProperties": u64::MAX}), "#/properties/v: "),
+        (json!({"type": "array", "minItems": u64::MAX}), "#/properties/v: "),
+        (
+            json!({"type": "array", "minItems": u64::MAX / 2 + 2, "items": {"type": "null"}}),
+            "#/properties/v: ",
+        ),
+        (json!({"type": "string", "minLength": u64::MAX}), "#/properties/v: "),
         (json!({"type": "string", "minLength": 1_000_000}), "#/properties/v: "),
         (
             json!({"type": "array", "minItems": 1000, "items": {"type": "array", "minItems": 1000, "items": {"type": "null"}}}),

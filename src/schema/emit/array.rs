@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::around::Brackets;
 use super::emitter::Emitter;
-use super::shortest::Length;
+use super::shortest::{Length, bounded};
 use crate::schema::normal::{Item, Shape};
 use crate::schema::report::Status;
 use crate::schema::value::{normal_text, types};
@@ -125,9 +125,9 @@ impl<'a> Emitter<'a> {
         }
         let mut needed: Vec<(u64, String)> =
             prefix.iter().take(min).map(|value| (1, value.clone())).collect();
-        let further = min.saturating_sub(prefix.len()) as u64;
+        let further = bounded(min.saturating_sub(prefix.len()) as u64);
         needed.extend(rest.iter().filter(|_| further > 0).map(|value| (further, value.clone())));
-        self.rules.lengths.add(&name, Length::Sum(2 + 2 * (min as u64).saturating_sub(1), needed));
+        self.rules.lengths.add(&name, Length::Sum(2 * bounded(min as u64).max(1), needed));
         self.rules.add(name.clone(), body.join(" | "));
         Some(name)
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::around::Around;
 use super::condition::Condition;
 use super::emitter::Emitter;
-use super::shortest::Length;
+use super::shortest::{Length, bounded};
 use crate::schema::normal::Formula;
 use crate::schema::options::KeyOrder;
 
@@ -223,8 +223,8 @@ fn shortest(object: &Members) -> Length {
     let required: Vec<&Member> = object.members.iter().filter(|member| member.required).collect();
     // `"key": `, and the comma or brace behind the value.
     let keys: usize = required.iter().map(|member| member.key.len() + 6).sum();
-    let others = object.min.saturating_sub(required.len() as u64);
-    let fixed = 2 + keys as u64 + 7_u64.saturating_mul(others);
+    let others = bounded(object.min.saturating_sub(required.len() as u64));
+    let fixed = 2 + keys as u64 + 7 * others;
     Length::Sum(fixed, required.into_iter().map(|member| (1, member.value.clone())).collect())
 }
 

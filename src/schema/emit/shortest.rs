@@ -13,6 +13,11 @@ pub(super) enum Length {
     Least(Vec<String>),
 }
 
+/// `count` as far as it matters for lengths: sums of what no answer holds stay apart from each other.
+pub(super) fn bounded(count: u64) -> u64 {
+    count.min(1 << 32)
+}
+
 impl Length {
     /// The length as far as `known` has those of the other rules; `None` if a needed one is missing.
     fn evaluate(&self, known: &Lengths) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! Strings: terminals for patterns, formats and lengths.
 
 use super::emitter::Emitter;
-use super::shortest::Length;
+use super::shortest::{Length, bounded};
 use crate::json;
 use crate::schema::normal::Shape;
 use crate::schema::options::Meaning;
@@ -18,7 +18,7 @@ impl Emitter<'_> {
         let terminal = self.all_of(parts);
         let name = self.delimited(terminal);
         if shape.min_length > 0 {
-            self.rules.lengths.add(&name, Length::Sum(shape.min_length, Vec::new()));
+            self.rules.lengths.add(&name, Length::Sum(bounded(shape.min_length), Vec::new()));
         }
         Some(name)
     }
