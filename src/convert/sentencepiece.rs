@@ -3,7 +3,7 @@
 use super::token_kind::{looks_special, token_type};
 use crate::checkpoint::tokenizer::{self, Piece, PieceKind, Tokenizer};
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Score of a place without a token.
 const UNUSED_SCORE: f32 = -10_000.0;
@@ -17,8 +17,6 @@ pub(super) struct Vocabulary {
     pub(super) types: Vec<i32>,
     /// Tokens beyond the vocabulary, which are left out.
     pub(super) beyond: Vec<String>,
-    /// The texts that merges make, where the tokens are those of a `tokenizer.json`.
-    merged: Option<HashSet<String>>,
 }
 
 impl Vocabulary {
@@ -33,14 +31,14 @@ impl Vocabulary {
             scores: vec![UNUSED_SCORE; n],
             types: vec![token_type::UNUSED; n],
             beyond: Vec::new(),
-            merged: None,
         };
+        let mut merged = None;
         match tokenizer.pieces() {
             Some(pieces) => (0u32..).zip(pieces).for_each(|(id, piece)| vocabulary.set_piece(id, piece)),
             None => {
                 let ranks = ranks(tokenizer);
                 ranked(tokenizer, &ranks)?.iter().for_each(|(id, piece)| vocabulary.set_piece(*id, piece));
-                vocabulary.merged = Some(ranks.into_keys().collect());
+                merged = Some(ranks);
             }
         }
         for (text, id) in tokenizer.added_file() {
@@ -48,7 +46,7 @@ impl Vocabulary {
                 vocabulary.set(id, text, ADDED_SCORE, token_type::USER_DEFINED);
             }
         }
-        vocabulary.add_configured(tokenizer)?;
+        vocabulary.add_configured(tokenizer, merged.as_ref())?;
         Ok(vocabulary)
     }
 
@@ -65,7 +63,16 @@ impl Vocabulary {
     }
 
     /// Sets the added tokens of `tokenizer_config.json`, or of `tokenizer.json` if that has none.
-    fn add_configured(&mut self, tokenizer: &Tokenizer) -> Result<(), tokenizer::Error> {
+    /// `merged`: the texts that merges make, where the tokens are those of a `tokenizer.json`.
+    fn add_configured(
+        &mut self,
+        tokenizer: &Tokenizer,
+        merged: Option<&HashMap<String, usize>>,
+    ) -> Result<(), tokenizer::Error> {
+        // A token that is looked for before spaces become U+2581, and that no merges make, is found in no text with spaces.
+        let is_reachable = |text: &str, is_normalized: bool| {
+            is_normalized || merged.is_none_or(|merged| merged.contains_key(text))
+        };
         let decoder = tokenizer.config().and_then(|config| config.get("added_tokens_decoder"));
         if let Some(Value::Object(decoder)) = decoder {
             for (id, token) in decoder {
@@ -73,26 +80,26 @@ impl Vocabulary {
                 let (Ok(id), Some(text)) = (id.parse(), text) else { continue };
                 let flag = |name: &str| token.get(name).and_then(Value::as_bool);
                 let is_special = flag("special").unwrap_or(false);
-                self.add(id, text, is_special, flag("normalized").unwrap_or(!is_special));
+                let is_normalized = flag("normalized").unwrap_or(!is_special);
+                self.add(id, text, is_special, is_reachable(text, is_normalized));
             }
             return Ok(());
         }
         for token in tokenizer.tokens()? {
             if let Some(added) = token.added {
-                self.add(token.id, &token.text, added.special, added.normalized);
+                let is_reachable = is_reachable(&token.text, added.normalized);
+                self.add(token.id, &token.text, added.special, is_reachable);
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, id: u32, text: &str, is_special: bool, is_normalized: bool) {
+    fn add(&mut self, id: u32, text: &str, is_special: bool, is_reachable: bool) {
         let spaced = text.replace('\u{2581}', " ");
-        // A token that is looked for before spaces become U+2581, and that no merges make, is found in no text with spaces.
-        // llama.cpp would find it there, whatever its type but this one.
-        let is_unreachable = self.merged.as_ref().is_some_and(|merged| !merged.contains(text));
         if is_special || looks_special(text) {
             self.set(id, text, ADDED_SCORE, token_type::CONTROL);
-        } else if spaced != text && is_unreachable && !is_normalized {
+        } else if spaced != text && !is_reachable {
+            // llama.cpp would find it in a text with spaces, whatever its type but this one.
             self.set(id, &spaced, UNUSED_SCORE, token_type::UNUSED);
         } else {
             self.set(id, &spaced, ADDED_SCORE, token_type::USER_DEFINED);

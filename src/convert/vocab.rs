@@ -107,7 +107,7 @@ pub fn sentencepiece(
     config: &Map<String, serde_json::Value>,
     vocab_size: u32,
 ) -> Result<(KeyList, Vec<String>), Error> {
-    let Vocabulary { texts, scores, types, beyond, .. } = Vocabulary::new(tokenizer, vocab_size)?;
+    let Vocabulary { texts, scores, types, beyond } = Vocabulary::new(tokenizer, vocab_size)?;
     let mut keys = Keys::default();
     keys.set("tokenizer.ggml.model", text(TokenizerModel::SentencePiece.name()));
     keys.set("tokenizer.ggml.pre", text("default"));

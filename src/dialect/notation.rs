@@ -29,22 +29,22 @@ impl Dialect {
         }
         let values: [ValueSyntax; 6] =
             syntax.try_into().map_err(|_| self.wrong("a syntax for each type is expected"))?;
-        let has_elements = values.iter().any(|value| matches!(value.form, Form::Elements { .. }));
+        let elements = self.elements(members)?;
         let behind = std::iter::once(literal_start(&self.last)).chain(self.next_text()).collect();
         let members = notation::Members {
             open: members.open.clone(),
             separator: members.separator.clone(),
             close: members.close.clone(),
             behind,
-            elements: self.elements(members)?,
             key: match members.key {
-                KeyForm::Plain if has_elements => KeySyntax::Tag,
+                KeyForm::Plain if elements.is_some() => KeySyntax::Tag,
                 KeyForm::Plain => KeySyntax::Plain,
                 KeyForm::Xml => KeySyntax::Xml,
                 KeyForm::Json => KeySyntax::Json,
                 KeyForm::Identifier => KeySyntax::Identifier,
             },
             values,
+            elements,
         }
         .normalized();
         let blank = |part: &Part| matches!(part, Part::Text(text) if text.trim().is_empty());

@@ -21,10 +21,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
             false => out.push_str(&blanks),
         }
         blanks.clear();
-        match c {
-            '"' if !is_escaped => is_string = !is_string,
-            _ => {}
-        }
+        is_string ^= c == '"' && !is_escaped;
         is_escaped = is_string && c == '\\' && !is_escaped;
         out.push(c);
     }

@@ -174,17 +174,12 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// The place of an array's item.
-    pub(super) fn item_place(&mut self, items: &[Item]) -> Place {
-        match self.place().clone() {
-            Place::Elements(under) => self.place_of(Level::Array, Some(under), Some(&ITEMS.into()), items),
-            other => other,
-        }
-    }
-
     /// The rule or terminal for an array's item that satisfies `items`; `None` if there is none.
     pub(super) fn item(&mut self, items: &[Item]) -> Option<String> {
-        let place = self.item_place(items);
+        let place = match self.place().clone() {
+            Place::Elements(under) => self.place_of(Level::Array, Some(under), Some(&ITEMS.into()), items),
+            other => other,
+        };
         self.within(place, |inner| inner.value_or_anything(items))
     }
 
