@@ -35,6 +35,7 @@ mod schema_validator;
 mod settings;
 mod slot;
 mod stop;
+mod study;
 mod text_tools;
 mod timings;
 mod tokens;

@@ -15,6 +15,8 @@ pub(super) const STATE: &str = "state";
 pub(super) const HISTORY: &str = "answers";
 /// Extension of files of decode costs.
 pub(super) const COSTS: &str = "costs";
+/// Extension of what was derived from chat templates.
+pub(super) const DERIVATION: &str = "format";
 /// Extension of notes of trials that passed.
 pub(super) const TRIAL: &str = "trial";
 /// Extension of model notes.
@@ -127,7 +129,7 @@ impl Folder {
             let entry = entry?;
             let path = entry.path();
             let ending = path.extension().and_then(|ending| ending.to_str());
-            if !matches!(ending, Some(STATE | HISTORY | COSTS | MODEL | TRIAL)) {
+            if !matches!(ending, Some(STATE | HISTORY | COSTS | DERIVATION | MODEL | TRIAL)) {
                 continue;
             }
             // Another process may have removed it.

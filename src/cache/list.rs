@@ -4,7 +4,7 @@ use super::Error;
 use super::{
     Cache, ModelId, ModelListed, ModelState,
     entry::{EntryError, Head},
-    folder::{COSTS, CachedFile, MODEL, STATE, TRIAL, remove},
+    folder::{COSTS, CachedFile, DERIVATION, MODEL, STATE, TRIAL, remove},
     model_record::ModelRecord,
 };
 use crate::files;
@@ -34,6 +34,8 @@ pub enum FileKind {
     Answers,
     /// Measured costs of decodes.
     Costs,
+    /// Format of tool calls, derived from a chat template.
+    Format,
     /// Paths and hashes of the files of a model that states were computed with.
     Model,
     /// Note that a model was loaded and used once without a crash.
@@ -48,7 +50,7 @@ pub struct Listed {
     /// Kind of file, by its extension.
     #[serde(rename = "what")]
     pub kind: FileKind,
-    /// The model's file name; `None` for a log of answers, for costs and for a trial.
+    /// The model's file name; `None` for a log of answers, costs, a format and a trial.
     pub model: Option<String>,
     /// [`ModelListed::id`] of the model that a state was computed with.
     pub model_id: Option<String>,
@@ -120,6 +122,7 @@ impl Cache {
         let kind = match kept.path.extension().and_then(|ending| ending.to_str()) {
             Some(STATE) => FileKind::Prefix,
             Some(COSTS) => FileKind::Costs,
+            Some(DERIVATION) => FileKind::Format,
             Some(MODEL) => FileKind::Model,
             Some(TRIAL) => FileKind::Trial,
             _ => FileKind::Answers,
@@ -136,7 +139,7 @@ impl Cache {
             flaw: None,
         };
         match kind {
-            FileKind::Costs | FileKind::Trial => (listed, None),
+            FileKind::Costs | FileKind::Format | FileKind::Trial => (listed, None),
             FileKind::Answers => {
                 let tokens = super::history::read(&kept.path).map(|all| all.iter().map(Vec::len).sum());
                 (Listed { tokens: tokens.ok(), ..listed }, None)
@@ -211,6 +214,7 @@ impl fmt::Display for Listing {
                 },
                 (None, FileKind::Answers) => "answers".to_owned(),
                 (None, FileKind::Costs) => "costs of decodes".to_owned(),
+                (None, FileKind::Format) => "format of tool calls".to_owned(),
                 (None, FileKind::Model) => "where the model is".to_owned(),
                 (None, FileKind::Trial) => "a trial that passed".to_owned(),
             };

@@ -1,4 +1,5 @@
-//! Files that calls keep on disk for later calls: prefix states, earlier answers, and decode costs.
+//! Files that calls keep on disk for later calls: prefix states, earlier answers, decode costs, and what was derived from
+//! chat templates.
 //!
 //! Everything is a file of its own in one folder that only the user can read. Each is written beside its target
 //! and renamed, so any number of processes may read and write at once without locks. Nothing here ever fails a
@@ -8,6 +9,7 @@
 //! checksums of all of it; each is compared with the expected value before llama.cpp sees a byte.
 
 mod costs;
+mod derivations;
 mod disk_prefix_cache;
 mod entry;
 mod error;
@@ -18,6 +20,7 @@ mod line;
 mod list;
 mod model_record;
 mod models;
+mod note;
 mod state;
 mod trials;
 

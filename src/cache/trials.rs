@@ -1,11 +1,11 @@
-//! Models that were loaded and used once without a crash: a [`mod@line`] with the name of each trial that passed.
+//! Models that were loaded and used once without a crash: a [line](super::line) with the name of each trial that passed.
 //!
 //! Only passed trials are kept: a file that crashed is tried again, since memory or another program may have been to blame.
 
-use super::{Cache, Key, folder::TRIAL, key::hex, line};
+use super::{Cache, Key, folder::TRIAL, key::hex};
 use crate::runtime::{ModelFile, fingerprint};
 use sha2::{Digest, Sha256};
-use std::{fs, io, os::unix::ffi::OsStrExt, time::SystemTime};
+use std::{fs, io, os::unix::ffi::OsStrExt};
 
 /// Size limit of the file; real lines are far shorter.
 const MAX_BYTES: u64 = 4096;
@@ -29,20 +29,12 @@ impl Cache {
 
     /// True if a trial under `key` is known to have passed. A file or folder that cannot be trusted counts as unknown.
     pub fn has_passed(&self, key: &Key) -> bool {
-        let path = self.folder.file(&key.name(&[]), TRIAL);
-        let known = || line::read(&path, MAX_BYTES).is_some_and(|text| text == passed(key));
-        self.folder.check().is_ok() && known()
+        self.note(key, TRIAL, MAX_BYTES).is_some_and(|text| text == passed(key))
     }
 
     /// Notes that a trial under `key` passed. A failure is only logged.
     pub fn keep_passed(&self, key: &Key) {
-        let path = self.folder.file(&key.name(&[]), TRIAL);
-        let written = self.folder.prepare().and_then(|()| {
-            self.folder.write(&path, &[line::with_checksum(&passed(key)).as_bytes()], SystemTime::now())
-        });
-        if let Err(error) = written {
-            tracing::warn!(path = %path.display(), %error, "it cannot be kept that the model was tried");
-        }
+        self.keep_note(key, TRIAL, &passed(key));
     }
 }
 

@@ -17,8 +17,8 @@ pub(super) fn prepare(call: &Call<'_>) -> Result<Prepared> {
     let started = Instant::now();
     let bytes = prompt_length::least_bytes(call.request.conversation);
     prompt_length::check_bytes(call.model, bytes, &call.settings.session)?;
-    let tool_format =
-        call.template.tool_format(call.model.vocabulary(), call.request, &call.settings.dialect)?;
+    let Call { model, template, request, settings, cache } = *call;
+    let tool_format = template.tool_format_with(model.vocabulary(), request, &settings.dialect, cache)?;
     if let (Some(on_note), Some(note)) =
         (call.settings.on_note, tool_format.as_ref().and_then(|format| format.note.as_ref()))
     {

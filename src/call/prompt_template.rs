@@ -3,11 +3,13 @@
 use super::{
     Choice, Error, Request, Result, Think,
     content::{Marks, RenderedPrompt},
+    study::study,
     text_tools,
     tool_format::ToolFormat,
 };
 use crate::{
     arch::pretokenizer,
+    cache::Cache,
     chat::{self, RenderOptions, Template, select_template},
     dialect::{
         self, Wanted,
@@ -62,11 +64,26 @@ impl PromptTemplate {
         request: &Request<'_>,
         wanted: &Wanted,
     ) -> Result<Option<ToolFormat>> {
+        self.tool_format_with(vocabulary, request, wanted, None)
+    }
+
+    /// As [`PromptTemplate::tool_format`]; what was derived from the template is read from `cache`, or kept there.
+    ///
+    /// # Errors
+    /// As [`PromptTemplate::tool_format`]; failures of the cache are none.
+    pub fn tool_format_with(
+        &self,
+        vocabulary: &Vocabulary,
+        request: &Request<'_>,
+        wanted: &Wanted,
+        cache: Option<&Cache>,
+    ) -> Result<Option<ToolFormat>> {
         if request.tools.is_none() {
             return Ok(None);
         }
         let is_token = |text: &str| vocabulary.tokenize(text, true).is_ok_and(|tokens| tokens.len() == 1);
-        match ToolFormat::detect(self.template(vocabulary, true)?, wanted, &is_token) {
+        let template = self.template(vocabulary, true)?;
+        match ToolFormat::chosen(&*study(template, cache)?, template, wanted, &is_token) {
             Err(Error::Dialect(dialect::Error::NotTold { .. })) if request.choice == Choice::None => Ok(None),
             tool_format => tool_format.map(Some),
         }

@@ -1,6 +1,6 @@
 //! The tool-call format of a chat template, and how tools and calls are handed to it.
 
-use super::Result;
+use super::{Result, study::study};
 use crate::{
     chat::{Conversation, Message, Role},
     dialect::{Dialect, Source, Study, ToolsPlace, Wanted, WrittenCall, derive::Handover},
@@ -38,7 +38,17 @@ impl ToolFormat {
     /// # Errors
     /// [`Error::Dialect`](super::Error::Dialect) if the template's own format is wanted and not known.
     pub fn detect(template: &str, wanted: &Wanted, is_token: &dyn Fn(&str) -> bool) -> Result<ToolFormat> {
-        let mut choice = Study::remembered(template)?.choose(template, is_token, wanted)?;
+        ToolFormat::chosen(&*study(template, None)?, template, wanted, is_token)
+    }
+
+    /// The same with the `study` of the template.
+    pub(super) fn chosen(
+        study: &Study,
+        template: &str,
+        wanted: &Wanted,
+        is_token: &dyn Fn(&str) -> bool,
+    ) -> Result<ToolFormat> {
+        let mut choice = study.choose(template, is_token, wanted)?;
         let note = choice.notes.pop().filter(|_| choice.source == Source::Generic);
         Ok(ToolFormat {
             by_template: choice.tools != ToolsPlace::Text,

@@ -290,7 +290,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     let (cache, cache_problem) = args.cache.open();
     let model = load(path, (trust, args.repack.into()), &request, &settings, cache.as_ref())?;
     let start = Start { at: started, took: started.elapsed().saturating_sub(model.load_time()), thermometer };
-    note_lost(&template, model.vocabulary(), &request, &settings.dialect)?;
+    note_lost(&template, model.vocabulary(), &request, (&settings.dialect, cache.as_ref()))?;
     let mut stream = Stream::default();
     let mut reader = |text: &str| match args.stream {
         true => stream.push(text),
@@ -337,7 +337,7 @@ pub(super) fn print_prompt(
 ) -> anyhow::Result<()> {
     trial::check_vocabulary(path, trust)?;
     let vocabulary = Vocabulary::load_with(path, trust)?;
-    note_lost(template, &vocabulary, request, &settings.dialect)?;
+    note_lost(template, &vocabulary, request, (&settings.dialect, None))?;
     let tool_format = template.tool_format(&vocabulary, request, &settings.dialect)?;
     let prompt = template.render(&vocabulary, request, tool_format.as_ref(), settings.think)?;
     Ok(output::text(&prompt)?)

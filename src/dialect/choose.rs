@@ -81,12 +81,13 @@ pub struct Study {
 static STUDIES: Memo<String, Study> = Memo::new();
 
 impl Study {
-    /// As [`Study::new`], and without deriving again for the templates that were asked for last.
+    /// The study of `template` that this process has made before, or what `make` returns, such as [`Study::new`]. The last
+    /// few are kept.
     ///
     /// # Errors
-    /// As [`Study::new`].
-    pub fn remembered(template: &str) -> Result<Arc<Study>> {
-        STUDIES.get(|known| known == template, || Ok((template.to_owned(), Study::new(template)?)))
+    /// Those of `make`.
+    pub fn remembered(template: &str, make: impl FnOnce() -> Result<Study>) -> Result<Arc<Study>> {
+        STUDIES.get(|known| known == template, || Ok((template.to_owned(), make()?)))
     }
 
     /// Derives the format of `template`.

@@ -304,6 +304,10 @@ fn the_second_call_with_the_task_and_tools_of_a_profile_reads_their_state_from_t
     // Another question shares task and tools.
     let (_, timings) = timed("Is there a quiet place for two in Oakland?");
     assert!(restored(&timings) > 256, "{timings}");
+    let kept = edgecall().args(["cache", "list", "--json", "--cache-dir"]).arg(&cache).output().unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&succeeded(kept)).unwrap();
+    let formats = kept["files"].as_array().unwrap().iter().filter(|file| file["what"] == "format");
+    assert_eq!(formats.count(), 1, "what was derived from the template: {kept}");
 }
 
 #[test]

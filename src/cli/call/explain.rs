@@ -48,7 +48,7 @@ pub(super) fn explain_tools(args: &mut Args) -> anyhow::Result<()> {
     };
     output::emit(&explanation, output::Format::from_flag(args.json))?;
     if let (Some((vocabulary, template)), Some(request)) = (&model, &request) {
-        template::note_lost(template, vocabulary, request, &wanted)?;
+        template::note_lost(template, vocabulary, request, (&wanted, None))?;
     }
     match explanation.status() {
         Status::Refused => Err(CliError::with_kind(

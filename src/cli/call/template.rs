@@ -7,6 +7,7 @@ use super::{
 };
 use edgecall::{
     Kind,
+    cache::Cache,
     call::{PromptTemplate, Request, ToolFormat},
     dialect::{Wanted, tools::Lost},
     runtime::{Trust, Vocabulary},
@@ -66,15 +67,15 @@ pub enum SayLost {
 }
 
 /// Says on stderr what the chat template does not show the model of the tools, and what calls in the format that is `wanted`
-/// cannot hold.
+/// cannot hold. What was derived from the template is read from the cache or kept there.
 pub fn note_lost(
     template: &PromptTemplate,
     vocabulary: &Vocabulary,
     request: &Request<'_>,
-    wanted: &Wanted,
+    (wanted, cache): (&Wanted, Option<&Cache>),
 ) -> anyhow::Result<()> {
     // A format that cannot be told is refused where it is used.
-    let format = template.tool_format(vocabulary, request, wanted).ok().flatten();
+    let format = template.tool_format_with(vocabulary, request, wanted, cache).ok().flatten();
     if let (Some(tools), Some(format)) = (request.tools, &format) {
         note_left_out(tools, request.key_order, format)?;
     }

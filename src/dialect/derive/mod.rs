@@ -22,6 +22,9 @@ use crate::chat::Template;
 use probe::{Probe, Words};
 use std::fmt;
 
+/// Number of the derivation, part of the key of what is stored of it. It changes with what is derived, and with its form.
+pub const REVISION: u32 = 1;
+
 /// Name of a dialect that equals no entry.
 pub const DERIVED: &str = "derived";
 

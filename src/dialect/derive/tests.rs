@@ -1,5 +1,6 @@
 use super::*;
 use crate::dialect::{Count, Elements, Encoding, JsonStyle, KeyForm, Members, Nested, TextPlace, Thought};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A chat in which CALLS stands for the calls of a turn.
 const CHAT: &str = "\
@@ -295,4 +296,21 @@ fn arguments_may_be_elements_named_by_their_keys() {
             }
         }
     }
+}
+
+#[test]
+fn the_revision_changes_with_what_is_stored() {
+    let xml = "<f={{ f.name }}>{% for k, v in f.arguments | items %}<p={{ k }}>{{ v }}</p>{% endfor %}</f>";
+    let ids =
+        "[{\"name\": \"{{ f.name }}\", \"arguments\": {{ f.arguments | tojson }}, \"id\": \"{{ c.id }}\"}]";
+    let counted =
+        "<b>functions.{{ f.name }}:{{ loop.index0 }}<a>{{ f.arguments | tojson(separators=(',', ':')) }}<e>";
+    let elements = of_elements("|", "v | tojson", "");
+    let calls = [each(xml, "\\n"), each(ids, ", "), each(counted, ""), elements, String::new()];
+    let stored = calls.map(|calls| {
+        let study = study(&Template::new(&CHAT.replace("CALLS", &calls)).unwrap());
+        serde_json::to_string(&study).unwrap()
+    });
+    // Another hash: something else would be stored under the same key, so raise the revision.
+    assert_eq!((REVISION, xxh3_64(stored.concat().as_bytes())), (1, 12_771_689_219_178_441_521));
 }
