@@ -131,6 +131,13 @@ fn ggml_decode(ggml_type: GgmlType, blocks: &[u8], len: usize) -> Vec<u32> {
     out.into_iter().map(f32::to_bits).collect()
 }
 
+/// True if ggml's encoders may make integers of infinite numbers here: the reciprocal of a scale overflows where all weights
+/// of a block are smaller than these. C leaves such a conversion open: x86-64 gets zero, and ARM the largest integer. Ours have
+/// the bytes of x86-64 everywhere, which the tests on that hold.
+fn is_open(weights: &[f32]) -> bool {
+    cfg!(target_arch = "aarch64") && weights.iter().all(|x| x.abs() < 1e-30)
+}
+
 fn assert_equal_to_ggml(codec: &dyn Codec, row: &[f32], fuses: bool) {
     let ggml_type = codec.ggml_type();
     let mut blocks = vec![0x5a; ggml_type.row_bytes(row.len() as u64) as usize];
@@ -140,7 +147,9 @@ fn assert_equal_to_ggml(codec: &dyn Codec, row: &[f32], fuses: bool) {
     let (len, bytes) = (ggml_type.block_len() as usize, ggml_type.block_bytes() as usize);
     for (i, (ours, theirs)) in blocks.chunks(bytes).zip(expected.chunks(bytes)).enumerate() {
         let weights = &row[i * len..][..len];
-        assert_eq!(ours, theirs, "{ggml_type} encodes otherwise: {weights:?}");
+        if !is_open(weights) {
+            assert_eq!(ours, theirs, "{ggml_type} encodes otherwise: {weights:?}");
+        }
     }
     let mut decoded = vec![0.0; row.len()];
     codec.decode(&blocks, &mut decoded);
