@@ -3,7 +3,9 @@
 use super::{Result, study::study};
 use crate::{
     chat::{Conversation, Message, Role},
-    dialect::{Dialect, Source, Study, ToolsPlace, Wanted, WrittenCall, derive::Handover},
+    dialect::{
+        Dialect, JsonStyle, Source, Study, ToolsPlace, Wanted, WrittenCall, derive::Handover, json_text,
+    },
     json,
     tools::{ToolCall, ToolSet},
 };
@@ -147,7 +149,7 @@ impl Hand<'_> {
         if self.format.handover.text_arguments
             && let Some(arguments @ Value::Object(_)) = call.pointer("/function/arguments").cloned()
         {
-            call["function"]["arguments"] = json::spaced(&arguments).into();
+            call["function"]["arguments"] = json_text(&arguments, JsonStyle::Spaced).into();
         }
     }
 

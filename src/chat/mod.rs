@@ -9,6 +9,7 @@ mod message;
 mod python;
 mod read;
 mod results;
+mod tags;
 mod template;
 mod validate;
 

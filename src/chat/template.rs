@@ -9,7 +9,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind};
 use serde_json::{Map, Value};
 
 use crate::chat::python::{RaisedError, environment, from_json, python_error, rewrite};
-use crate::chat::{Conversation, Error, Role};
+use crate::chat::{Conversation, Error, Role, tags};
 use crate::stack;
 
 /// Limit on the work of one rendering, in steps of the template; bytes and items count by their size. It ends a
@@ -116,7 +116,7 @@ impl Template {
         }
         let template = Template {
             // Jinja2 converts every line end to a line feed.
-            source: without_generation_tags(&source.replace("\r\n", "\n").replace('\r', "\n")),
+            source: tags::prepared(&source.replace("\r\n", "\n").replace('\r', "\n")),
             environment: environment(FUEL, RECURSION_LIMIT),
             knows_developer: source.contains("developer"),
         };
@@ -271,31 +271,6 @@ fn refuse_deep_tags(source: &str, syntax: SyntaxConfig) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Replaces `{% generation %}`, which marks the model's text for training, by `{% with %}`: for rendering it is
-/// only a scope. Line breaks and white space do not change.
-fn without_generation_tags(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(at) = rest.find("{%") {
-        let (before, tag) = rest.split_at(at + 2);
-        out.push_str(before);
-        let word = tag.trim_start_matches(['-', '+']).trim_start();
-        let lead = tag.len() - word.len();
-        let replaced =
-            [("endgeneration", "endwith"), ("generation", "with")].into_iter().find(|(name, _)| {
-                word.strip_prefix(name)
-                    .is_some_and(|end| end.trim_start().trim_start_matches(['-', '+']).starts_with("%}"))
-            });
-        out.push_str(&tag[..lead]);
-        rest = word;
-        if let Some((name, with)) = replaced {
-            out.push_str(with);
-            rest = &word[name.len()..];
-        }
-    }
-    out + rest
 }
 
 /// The variables of the template.

@@ -37,6 +37,7 @@ pub mod words;
 mod write;
 
 pub use choose::{Choice, Source, Study, Wanted, named, names};
+pub use encode::json_text;
 pub use error::{Error, Result};
 pub use example::{Example, Report};
 pub use known::ToolsPlace;

@@ -4,8 +4,9 @@ use crate::shared::shared;
 use edgecall::{
     chat::{LocalTime, RenderOptions, Template},
     dialect::{
-        Arguments, Encoding, Piece, TextPlace, Turn, WrittenCall,
+        Arguments, Encoding, JsonStyle, Piece, TextPlace, Turn, WrittenCall,
         derive::{Derived, NotDerived, derive},
+        json_text,
     },
 };
 use serde_json::Value;
@@ -207,7 +208,7 @@ fn messages(case: &Value, derived: &Value) -> Vec<Value> {
         }
         if derived["args"] == "text" {
             for call in message["tool_calls"].as_array_mut().unwrap() {
-                let arguments = edgecall::json::spaced(&call["function"]["arguments"]);
+                let arguments = json_text(&call["function"]["arguments"], JsonStyle::Spaced);
                 call["function"]["arguments"] = arguments.into();
             }
         }

@@ -15,8 +15,6 @@ use std::{borrow::Cow, collections::BTreeMap, fs, path::PathBuf};
 
 /// The reasons why formats are not derived, by template.
 const NOT_DERIVED: &[(&str, &str)] = &[
-    // A list that changes is in none of the environments that templates are made for.
-    ("appended_list", "no attribute 'append'"),
     ("name_behind", "the name of a call stands behind its arguments"),
     // Strings in lists are always in single quotes, which is no `repr`.
     ("python_calls", "lists in an unknown way"),

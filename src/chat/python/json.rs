@@ -48,7 +48,11 @@ pub(super) fn tojson(state: &mut State, mut args: Arguments) -> Result<Value, Er
     let style = Style { ensure_ascii, indent, item_separator, key_separator, sort_keys };
     fuel::bytes(state, style.indent.as_ref().map_or(0, String::len))?;
     let mut out = Metered::new(state);
-    write(state, &mut out, &style, &value, 0)?;
+    match view(&value) {
+        // `json.dumps` refuses a generator. Templates that write one render elsewhere.
+        Py::Seq(items) if !items.has_subscripts() => write_items(state, &mut out, &style, items.rest(), 0)?,
+        _ => write(state, &mut out, &style, &value, 0)?,
+    }
     Ok(Value::from(out.finish(state)?))
 }
 

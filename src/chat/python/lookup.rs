@@ -6,7 +6,7 @@ use super::arguments::Arguments;
 use super::error::python_error;
 use super::fuel;
 use super::methods;
-use super::value::{self, Bound, Py, iterate, view};
+use super::value::{self, Bound, Py, SequenceKind, iterate, view};
 
 fn undefined(what: Option<Value>) -> Error {
     match what.as_ref().and_then(Value::as_str) {
@@ -134,7 +134,8 @@ pub(super) fn loop_over(state: &mut State, mut args: Arguments) -> Result<Value,
     // For the loop's variables.
     fuel::containers(state, 1)?;
     match view(&value) {
-        Py::Seq(items) if items.has_subscripts() => Ok(value),
+        // A list may change while it is iterated over.
+        Py::Seq(items) if items.kind == SequenceKind::Tuple => Ok(value),
         _ => value::list(iterate(state, &value)?),
     }
 }

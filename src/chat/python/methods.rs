@@ -1,17 +1,17 @@
 //! Methods of `str`, `list`, `tuple` and `dict`.
 //!
-//! Methods that modify their receiver (`append`, `update`, `pop` ...) are refused by the sandbox of
-//! `transformers`, so they do not exist here.
+//! Methods that modify their receiver (`append`, `update`, `pop` ...) are in [`super::changes`].
 
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::Arguments;
+use super::changes;
 use super::error::python_error;
 use super::fuel;
 use super::operators::equal;
 use super::str_methods;
 use super::text::marked;
-use super::value::{Dict, Py, Sequence, SequenceKind, dict_pairs, sequence, type_name, view};
+use super::value::{Dict, Py, Sequence, SequenceKind, dict, dict_pairs, sequence, type_name, view};
 
 const DICT: &[&str] = &["copy", "get", "items", "keys", "values"];
 const LIST: &[&str] = &["copy", "count", "index"];
@@ -34,6 +34,9 @@ pub(super) fn exists(value: &Value, name: &str) -> bool {
 /// # Errors
 /// `UnknownMethod` if there is no such method; the engine then looks for a callable item.
 pub(super) fn call(state: &mut State, receiver: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
+    if let Some(changed) = changes::call(state, receiver, name, args) {
+        return changed;
+    }
     if !exists(receiver, name) {
         return Err(Error::new(
             ErrorKind::UnknownMethod,
@@ -77,7 +80,7 @@ fn markup(state: &State, result: Value) -> Result<Value, Error> {
 fn dict_method(
     state: &State,
     receiver: &Value,
-    dict: &Dict,
+    entries: &Dict,
     name: &str,
     mut args: Arguments,
 ) -> Result<Value, Error> {
@@ -90,24 +93,44 @@ fn dict_method(
                 return Err(python_error(format!("unhashable type: '{}'", type_name(&key))));
             }
             fuel::bytes(state, key.as_str().map_or(0, str::len))?;
-            Ok(dict.get(&key).cloned().unwrap_or(default))
+            Ok(entries.get(&key).cloned().unwrap_or(default))
         }
         "items" => {
             args.finish()?;
-            sequence(SequenceKind::View("dict_items"), dict_pairs(state, dict)?)
+            sequence(SequenceKind::View("dict_items"), dict_pairs(state, entries)?)
         }
         "keys" => {
             args.finish()?;
-            fuel::items(state, dict.len())?;
-            sequence(SequenceKind::View("dict_keys"), dict.iter().map(|(key, _)| key.clone()).collect())
+            fuel::items(state, entries.len())?;
+            sequence(SequenceKind::View("dict_keys"), entries.iter().map(|(key, _)| key.clone()).collect())
         }
         "values" => {
             args.finish()?;
-            fuel::items(state, dict.len())?;
-            sequence(SequenceKind::View("dict_values"), dict.iter().map(|(_, value)| value.clone()).collect())
+            fuel::items(state, entries.len())?;
+            sequence(
+                SequenceKind::View("dict_values"),
+                entries.iter().map(|(_, value)| value.clone()).collect(),
+            )
         }
-        // Nothing here is mutable, so a copy is the value itself.
-        _ => args.finish().map(|()| receiver.clone()),
+        _ => {
+            args.finish()?;
+            copy(state, receiver)
+        }
+    }
+}
+
+/// A copy of a list or dictionary: what is in it stays the same.
+fn copy(state: &State, receiver: &Value) -> Result<Value, Error> {
+    match view(receiver) {
+        Py::Seq(items) => {
+            fuel::items(state, items.items().len())?;
+            sequence(items.kind, items.items().to_vec())
+        }
+        Py::Dict(entries) => {
+            fuel::containers(state, entries.len())?;
+            dict(entries.iter().map(|(key, value)| (key.clone(), value.clone())))
+        }
+        _ => Ok(receiver.clone()),
     }
 }
 
@@ -119,7 +142,8 @@ fn sequence_method(
     mut args: Arguments,
 ) -> Result<Value, Error> {
     if name == "copy" {
-        return args.finish().map(|()| receiver.clone());
+        args.finish()?;
+        return copy(state, receiver);
     }
     let wanted = args.required("value")?;
     args.finish()?;

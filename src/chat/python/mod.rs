@@ -16,6 +16,8 @@
 //! and containers record their depth ([`value::MAX_DEPTH`]), so that no recursion is unbounded.
 
 mod arguments;
+mod changes;
+mod contents;
 mod cycle;
 mod environment;
 mod error;

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use minijinja::value::{ObjectRepr, ValueKind};
 use minijinja::{Error, State, Value};
 
+use super::contents::Contents;
 use super::error::python_error;
 use super::fuel;
 
@@ -24,13 +25,19 @@ pub(super) enum SequenceKind {
     Generator,
 }
 
+/// Values in a container, and what is known of them.
+#[derive(Debug)]
+struct Held<T> {
+    values: T,
+    depth: usize,
+    holds_namespace: bool,
+}
+
 /// Items in order.
 #[derive(Debug)]
 pub(super) struct Sequence {
     pub(super) kind: SequenceKind,
-    items: Vec<Value>,
-    depth: usize,
-    holds_namespace: bool,
+    held: Contents<Held<Vec<Value>>>,
     /// Number of items read from a generator.
     taken: AtomicUsize,
 }
@@ -38,17 +45,28 @@ pub(super) struct Sequence {
 impl Sequence {
     /// All items; for a generator also those already read.
     pub(super) fn items(&self) -> &[Value] {
-        &self.items
+        &self.held.now().values
+    }
+
+    /// Puts `items` in the place of its items.
+    ///
+    /// # Errors
+    /// If it would be nested deeper than [`MAX_DEPTH`].
+    pub(super) fn change(&self, items: Vec<Value>) -> Result<(), Error> {
+        let (depth, holds_namespace) = checked_depth(items.iter())?;
+        self.held.change(Held { values: items, depth, holds_namespace });
+        Ok(())
     }
 
     /// The remaining items; exhausts a generator.
     pub(super) fn rest(&self) -> &[Value] {
         match self.kind {
             SequenceKind::Generator => {
-                let from = self.taken.swap(self.items.len(), Ordering::Relaxed);
-                &self.items[from.min(self.items.len())..]
+                let items = self.items();
+                let from = self.taken.swap(items.len(), Ordering::Relaxed);
+                &items[from.min(items.len())..]
             }
-            _ => &self.items,
+            _ => self.items(),
         }
     }
 
@@ -57,9 +75,9 @@ impl Sequence {
         match self.kind {
             SequenceKind::Generator => {
                 let next = self.taken.fetch_add(1, Ordering::Relaxed);
-                self.items.get(next)
+                self.items().get(next)
             }
-            _ => self.items.first(),
+            _ => self.items().first(),
         }
     }
 
@@ -72,27 +90,38 @@ impl Sequence {
 /// A dictionary in insertion order.
 #[derive(Debug)]
 pub(super) struct Dict {
-    map: IndexMap<Value, Value>,
-    depth: usize,
-    holds_namespace: bool,
+    held: Contents<Held<IndexMap<Value, Value>>>,
 }
 
 impl Dict {
     pub(super) fn get(&self, key: &Value) -> Option<&Value> {
         // As in Python, a float with an integer value equals that integer as a key.
-        self.map.get(key)
+        self.map().get(key)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Value, &Value)> {
-        self.map.iter()
+        self.map().iter()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.map.len()
+        self.map().len()
+    }
+
+    /// Puts `pairs` in the place of its entries.
+    ///
+    /// # Errors
+    /// As [`dict`].
+    pub(super) fn change(&self, pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<(), Error> {
+        self.held.change(entries(pairs)?);
+        Ok(())
+    }
+
+    fn map(&self) -> &IndexMap<Value, Value> {
+        &self.held.now().values
     }
 }
 
-/// Result of `namespace()`, the only mutable value in a template.
+/// Result of `namespace()`.
 #[derive(Debug, Default)]
 pub(super) struct Namespace {
     fields: Mutex<IndexMap<String, Value>>,
@@ -196,17 +225,18 @@ pub(super) fn type_name(value: &Value) -> &'static str {
 
 fn depth(value: &Value) -> usize {
     match view(value) {
-        Py::Seq(sequence) => sequence.depth,
-        Py::Dict(dict) => dict.depth,
+        Py::Seq(sequence) => sequence.held.now().depth,
+        Py::Dict(dict) => dict.held.now().depth,
         Py::Other => value.downcast_object_ref::<Bound>().map_or(0, |bound| 1 + depth(&bound.receiver)),
         _ => 0,
     }
 }
 
-fn holds_namespace(value: &Value) -> bool {
+/// True if `value` holds a namespace or an object of the engine, at any depth.
+pub(super) fn holds_namespace(value: &Value) -> bool {
     match view(value) {
-        Py::Seq(sequence) => sequence.holds_namespace,
-        Py::Dict(dict) => dict.holds_namespace,
+        Py::Seq(sequence) => sequence.held.now().holds_namespace,
+        Py::Dict(dict) => dict.held.now().holds_namespace,
         Py::Namespace(_) => true,
         // A loop contains what it iterates over, a bound method its receiver.
         Py::Other => value.as_object().is_some(),
@@ -233,7 +263,8 @@ fn checked_depth<'a>(children: impl Iterator<Item = &'a Value>) -> Result<(usize
 /// If it would be nested deeper than [`MAX_DEPTH`].
 pub(super) fn sequence(kind: SequenceKind, items: Vec<Value>) -> Result<Value, Error> {
     let (depth, holds_namespace) = checked_depth(items.iter())?;
-    Ok(Value::from_object(Sequence { kind, items, depth, holds_namespace, taken: AtomicUsize::new(0) }))
+    let held = Contents::new(Held { values: items, depth, holds_namespace });
+    Ok(Value::from_object(Sequence { kind, held, taken: AtomicUsize::new(0) }))
 }
 
 pub(super) fn list(items: Vec<Value>) -> Result<Value, Error> {
@@ -253,6 +284,10 @@ pub(super) fn generator(items: Vec<Value>) -> Result<Value, Error> {
 /// # Errors
 /// Containers as keys; nesting deeper than [`MAX_DEPTH`].
 pub(super) fn dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<Value, Error> {
+    Ok(Value::from_object(Dict { held: Contents::new(entries(pairs)?) }))
+}
+
+fn entries(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<Held<IndexMap<Value, Value>>, Error> {
     let mut map = IndexMap::new();
     for (key, value) in pairs {
         if key.as_object().is_some() || key.is_undefined() {
@@ -261,7 +296,7 @@ pub(super) fn dict(pairs: impl IntoIterator<Item = (Value, Value)>) -> Result<Va
         map.insert(key, value);
     }
     let (depth, holds_namespace) = checked_depth(map.values())?;
-    Ok(Value::from_object(Dict { map, depth, holds_namespace }))
+    Ok(Held { values: map, depth, holds_namespace })
 }
 
 /// The pairs of a dictionary as tuples.

@@ -63,9 +63,10 @@ impl Marks {
         Marks { end: end.to_owned(), texts }
     }
 
-    /// The first of them in `turn` from `from` on that does not occur in `front`.
+    /// The first of them in `turn` from `from` on that does not occur in `front`, or is the end of an answer.
     pub fn cut(&self, turn: &str, from: usize, front: &str) -> Option<usize> {
-        let found = self.texts.iter().filter(|mark| !front.contains(mark.as_str()));
+        let ends = |mark: &str| self.end.starts_with(mark) || !front.contains(mark);
+        let found = self.texts.iter().filter(|mark| ends(mark));
         found.filter_map(|mark| turn[from..].find(mark.as_str())).min().map(|at| from + at)
     }
 }
@@ -87,7 +88,9 @@ mod tests {
         assert_eq!(marks.end, "<|end|>\n");
         let turn = "<|end|>call f</f><|end|>\n<|user|>";
         assert_eq!(marks.cut(turn, 13, ""), Some(17));
-        assert_eq!(marks.cut(turn, 13, "<|end|>"), Some(25));
+        // The end of an answer is one, even where calls begin with it; other marks of their beginning are none.
+        assert_eq!(marks.cut(turn, 13, "<|end|>"), Some(17));
+        assert_eq!(marks.cut("<|user|>f<|user|>g<|end|>", 9, "<|user|>"), Some(18));
         assert_eq!(Marks::new(Some("[e~[\n"), Some("[e~[\n]~b]user")).cut("f [e~[", 0, ""), Some(2));
     }
 }

@@ -241,6 +241,17 @@ fn a_token_that_ends_turns_with_calls_is_no_part_of_the_frame() {
 }
 
 #[test]
+fn calls_may_stand_in_a_message_of_their_own_behind_an_empty_answer() {
+    let call =
+        "{% set f = m.tool_calls[0].function %}<|end|>\n<|call|>\n<f={{ f.name }}>{{ f.arguments | tojson }}";
+    let derived = derived(&format!("{{% if m.tool_calls %}}{call}{{% endif %}}")).unwrap();
+    assert_eq!(derived.dialect.first, [text("<|end|>\n<|call|>\n<f="), name(), text(">")]);
+    assert_eq!((derived.dialect.last, derived.dialect.next), (Vec::new(), None));
+    assert_eq!(derived.turn_end, "<|end|>\n");
+    assert_eq!(derived.dialect.text, TextPlace::Before { open: String::new(), close: String::new() });
+}
+
+#[test]
 fn what_cannot_be_told_is_given_up_with_a_reason() {
     assert_eq!(derived(""), Err(NotDerived::NoName));
     // Only the name is shown.
