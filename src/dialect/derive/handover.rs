@@ -45,8 +45,9 @@ pub(super) fn find(probe: &mut Probe<'_>) -> Result<Handover, NotDerived> {
                 let look = Look {
                     lacks_name: !turn.contains(&call[0].name) || !turn.contains(&inner),
                     lacks_results: !has_results,
+                    // As a JSON string, or all arguments as Python prints them: a value alone may be printed so.
                     is_escaped: turn.contains(&format!("\\\"{inner}"))
-                        || turn.contains(&format!("{{'{inner}': ")),
+                        || turn.contains(&format!("{{'{}': ", probe.words.key(1))),
                     text_arguments,
                     bytes: text.len(),
                     null_content,

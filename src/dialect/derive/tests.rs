@@ -70,6 +70,17 @@ fn arguments_are_handed_over_as_text_where_the_template_joins_them() {
 }
 
 #[test]
+fn arguments_are_handed_over_as_an_object_where_texts_are_taken_too_and_values_printed_as_python_does() {
+    let parameters = "{% for k, v in f.arguments.items() %}<p n=\"{{ k }}\">{{ v }}</p>{% endfor %}";
+    let call = format!(
+        "<f n=\"{{{{ f.name }}}}\">{{% if f.arguments is string %}}{{{{ f.arguments }}}}{{% else %}}{parameters}{{% endif %}}</f>"
+    );
+    let Derived { handover, dialect, .. } = derived(&each(&call, "")).unwrap();
+    assert!(!handover.text_arguments);
+    assert_eq!(members(&dialect).values.object.encoding, Encoding::Python);
+}
+
+#[test]
 fn xml_parameters_are_raw_text_and_python_words() {
     let value = "{{ v | tojson if v is mapping or (v is iterable and v is not string) else v | string }}";
     let call = format!(
