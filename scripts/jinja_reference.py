@@ -7,12 +7,16 @@ import copy
 import datetime
 import json
 import re
+import sys
 import types
 
-import jinja2.exceptions
-import jinja2.sandbox
-import transformers
-import transformers.utils.chat_template_utils as utils
+try:
+    import jinja2.exceptions
+    import jinja2.sandbox
+    import transformers
+    import transformers.utils.chat_template_utils as utils
+except ImportError as error:
+    sys.exit(f"jinja_reference: {error}; pip install transformers jinja2")
 
 SECONDS = 1767323045  # 2026-01-02 03:04:05 UTC
 VERSION = f"transformers {transformers.__version__}"
