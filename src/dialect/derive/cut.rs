@@ -38,6 +38,8 @@ pub(super) struct Marks {
     texts: Vec<String>,
     /// The text at the end of an answer, the line end behind it included.
     pub end: String,
+    /// All that stands behind an answer, whatever follows.
+    behind: String,
 }
 
 impl Marks {
@@ -49,6 +51,7 @@ impl Marks {
             (Some(alone), Some(followed)) => &followed[..common(alone, followed)],
             _ => "",
         };
+        let behind = end.to_owned();
         if texts.is_empty() && !end.trim().is_empty() {
             texts.push(end.trim().to_owned());
         }
@@ -60,14 +63,15 @@ impl Marks {
             }
             None => end,
         };
-        Marks { end: end.to_owned(), texts }
+        Marks { end: end.to_owned(), behind, texts }
     }
 
-    /// The first of them in `turn` from `from` on that does not occur in `front`, or is the end of an answer.
+    /// The first of them in `turn` from `from` on that occurs neither before nor in `front`, or all that is behind answers.
     pub fn cut(&self, turn: &str, from: usize, front: &str) -> Option<usize> {
-        let ends = |mark: &str| self.end.starts_with(mark) || !front.contains(mark);
-        let found = self.texts.iter().filter(|mark| ends(mark));
-        found.filter_map(|mark| turn[from..].find(mark.as_str())).min().map(|at| from + at)
+        let begins = |mark: &str| front.contains(mark) || turn[..from].contains(mark);
+        let found = self.texts.iter().filter(|mark| !begins(mark));
+        let behind = Some(&self.behind).filter(|behind| marks_in(behind).next().is_some());
+        found.chain(behind).filter_map(|mark| turn[from..].find(mark.as_str())).min().map(|at| from + at)
     }
 }
 
@@ -88,7 +92,7 @@ mod tests {
         assert_eq!(marks.end, "<|end|>\n");
         let turn = "<|end|>call f</f><|end|>\n<|user|>";
         assert_eq!(marks.cut(turn, 13, ""), Some(17));
-        // The end of an answer is one, even where calls begin with it; other marks of their beginning are none.
+        // The end of an answer ends a turn even where calls begin with it; other marks of their beginning do not.
         assert_eq!(marks.cut(turn, 13, "<|end|>"), Some(17));
         assert_eq!(marks.cut("<|user|>f<|user|>g<|end|>", 9, "<|user|>"), Some(18));
         assert_eq!(Marks::new(Some("[e~[\n"), Some("[e~[\n]~b]user")).cut("f [e~[", 0, ""), Some(2));

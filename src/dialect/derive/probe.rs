@@ -352,7 +352,8 @@ impl<'t> Probe<'t> {
         let same = same.max(start);
         let last = start + self.last_word(&full[start..same], ask);
         let results = full[last..].find(&self.words.result).map_or(full.len(), |at| last + at);
-        self.marks().cut(&full[..results], last, &self.front).unwrap_or(same)
+        let cut = self.marks().cut(&full[start..results], last - start, &self.front);
+        cut.map_or(same, |at| start + at)
     }
 
     /// The end of the last word of the calls in `turn`.

@@ -263,6 +263,33 @@ fn calls_may_stand_in_a_message_of_their_own_behind_an_empty_answer() {
 }
 
 #[test]
+fn tags_of_one_kind_may_stand_around_turns_calls_and_arguments() {
+    // Behind every tag's name comes the same mark, so that none of them tells by itself where a turn ends.
+    let kind = "{{ 'text' if v is string else 'null' if v is none else 'json' }}";
+    let argument = format!(
+        "<[>arg k=\"{{{{ k }}}}\" is=\"{kind}\"<|>{{{{ v if v is string else v | tojson }}}}<]>arg<|>"
+    );
+    let call = format!(
+        "<[>call f=\"{{{{ f.name }}}}\" n=\"{{{{ loop.index }}}}\"<|>{{% for k, v in f.arguments | items %}}{argument}{{% endfor %}}<]>call<|>"
+    );
+    let calls = format!("{{% if m.tool_calls %}}<[>calls<|>{}<]>calls<|>{{% endif %}}", each(&call, ""));
+    let chat = "{%- if tools %}<[>tools<|>{{ tools | tojson }}<]>tools<|><end>{% endif %}\
+        {%- for m in messages %}<[>{{ m.role }}<|>{% if m.role == 'assistant' %}<[>answer<|>{{ m.content }}<]>answer<|>CALLS\
+        {%- else %}{{ m.content }}{% endif %}<]>{{ m.role }}<|><end>{% endfor %}\
+        {%- if add_generation_prompt %}<[>assistant<|><[>answer<|>{% endif %}";
+    let dialect = derive(&Template::new(&chat.replace("CALLS", &calls)).unwrap()).unwrap().dialect;
+    let around = [text("\" n=\""), Piece::Count, text("\"<|>")];
+    let call = |before: &str| [&[text(before), name()][..], &around].concat();
+    assert_eq!(dialect.first, call("<]>answer<|><[>calls<|><[>call f=\""));
+    assert_eq!(dialect.next.as_deref().unwrap(), call("<]>call<|><[>call f=\""));
+    assert_eq!(dialect.last, [text("<]>call<|><]>calls<|><]>assistant<|>")]);
+    assert_eq!(dialect.count, Some(Count { start: 1, conversation: false }));
+    let members = members(&dialect);
+    assert_eq!([&members.open, &members.close], ["<[>arg k=\"", "<]>arg<|>"]);
+    assert_eq!(members.separator, "<]>arg<|><[>arg k=\"");
+}
+
+#[test]
 fn what_cannot_be_told_is_given_up_with_a_reason() {
     assert_eq!(derived(""), Err(NotDerived::NoName));
     // Only the name is shown.
