@@ -51,7 +51,8 @@ impl Marks {
             (Some(alone), Some(followed)) => &followed[..common(alone, followed)],
             _ => "",
         };
-        let behind = end.to_owned();
+        // Blanks before its first mark are the turn's.
+        let behind = end.trim_start().to_owned();
         if texts.is_empty() && !end.trim().is_empty() {
             texts.push(end.trim().to_owned());
         }
