@@ -1,4 +1,4 @@
-//! What was derived from chat templates, so that later processes need not derive it again.
+//! Formats of tool calls that were derived from chat templates, so that later processes need not derive them again.
 
 use super::{Cache, Key, folder::DERIVATION};
 use sha2::{Digest, Sha256};
@@ -9,12 +9,7 @@ const MAX_BYTES: u64 = 1 << 20;
 impl Cache {
     /// The key of what is derived from a chat template by the program's `version`.
     pub fn derivation_key(template: &str, version: &str) -> Key {
-        let mut hash = Sha256::new();
-        for fact in ["derivation", version, template] {
-            hash.update((fact.len() as u64).to_le_bytes());
-            hash.update(fact);
-        }
-        Key(hash.finalize().into())
+        Key::hashed(Sha256::new(), &[b"derivation", version.as_bytes(), template.as_bytes()])
     }
 
     /// The derivation stored under `key`, as JSON; `None` if there is none, or if the file or folder cannot be trusted.

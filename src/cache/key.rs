@@ -15,13 +15,16 @@ impl Key {
     /// # Errors
     /// A file that cannot be read, or that was replaced since it was loaded.
     pub(super) fn new(model: &Model, facts: &[&[u8]]) -> io::Result<Key> {
-        let mut hash = Sha256::new();
-        hash.update(model.fingerprint()?);
+        Ok(Key::hashed(Sha256::new().chain_update(model.fingerprint()?), facts))
+    }
+
+    /// The key of what `hash` has taken and of `facts`, each with its length.
+    pub(super) fn hashed(mut hash: Sha256, facts: &[&[u8]]) -> Key {
         for fact in facts {
             hash.update((fact.len() as u64).to_le_bytes());
             hash.update(fact);
         }
-        Ok(Key(hash.finalize().into()))
+        Key(hash.finalize().into())
     }
 
     /// The key of `model` with the settings of `session`, and further `facts`.

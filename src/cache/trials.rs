@@ -18,13 +18,8 @@ impl Cache {
     /// A file that cannot be read.
     pub fn trial_key(file: &ModelFile, facts: &[&[u8]]) -> io::Result<Key> {
         let path = fs::canonicalize(&file.path)?;
-        let mut hash = Sha256::new();
-        hash.update(fingerprint(std::slice::from_ref(file))?);
-        for fact in [&b"trial"[..], path.as_os_str().as_bytes()].into_iter().chain(facts.iter().copied()) {
-            hash.update((fact.len() as u64).to_le_bytes());
-            hash.update(fact);
-        }
-        Ok(Key(hash.finalize().into()))
+        let hash = Sha256::new().chain_update(fingerprint(std::slice::from_ref(file))?);
+        Ok(Key::hashed(hash, &[&[b"trial", path.as_os_str().as_bytes()], facts].concat()))
     }
 
     /// True if a trial under `key` is known to have passed. A file or folder that cannot be trusted counts as unknown.

@@ -1,4 +1,4 @@
-//! What a chat template shows of the format of calls, kept in the cache.
+//! The study of a chat template, kept in the cache.
 
 use super::Result;
 use crate::{

@@ -3,7 +3,7 @@
 //! The sandbox of `transformers` refuses them, so templates that call them render elsewhere alone, such as in llama.cpp and
 //! vLLM: Kimi K2's first ones do, and many that are written by hand.
 //!
-//! What is put into a container by a change is a copy of it as it is then. So no container can come to hold itself, and
+//! A change puts copies of values as they are then into a container. So no container can come to hold itself, and
 //! nesting stays bounded: by [`MAX_DEPTH`](super::value::MAX_DEPTH) in what changes put there, and by as much around it.
 
 use minijinja::{Error, State, Value};
@@ -24,16 +24,11 @@ pub(super) fn call(
     name: &str,
     args: &[Value],
 ) -> Option<Result<Value, Error>> {
-    let args = || Arguments::new(args);
     match view(receiver) {
         Py::Seq(list) if list.kind == SequenceKind::List => {
-            let method = list_method(name)?;
-            Some(changed_list(state, list, method, args()))
+            Some(changed_list(state, list, list_method(name)?, Arguments::new(args)))
         }
-        Py::Dict(dict) => {
-            let method = dict_method(name)?;
-            Some(changed_dict(state, dict, method, args()))
-        }
+        Py::Dict(dict) => Some(changed_dict(state, dict, dict_method(name)?, Arguments::new(args))),
         _ => None,
     }
 }

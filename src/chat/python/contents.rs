@@ -1,4 +1,4 @@
-//! What a list or dictionary holds, which a template may change.
+//! Contents of a list or dictionary, which a template may change.
 
 use std::sync::OnceLock;
 
@@ -18,7 +18,7 @@ impl<T> Contents<T> {
         Contents { first, later: OnceLock::new() }
     }
 
-    /// What it holds now.
+    /// The present contents.
     pub(super) fn now(&self) -> &T {
         let newest = self.later.get().and_then(|later| later.get(later.count().checked_sub(1)?));
         newest.unwrap_or(&self.first)
