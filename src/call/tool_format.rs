@@ -64,8 +64,8 @@ impl ToolFormat {
         })
     }
 
-    /// The text of `calls`, names and arguments of one message after `earlier` calls, in a rendered history; `None` if that is
-    /// not known, or holds ids, by which results are told.
+    /// The text of `calls`, names and arguments of one message after `earlier` calls, in a rendered history, without the blanks
+    /// before it; `None` if that is not known, or holds ids, by which results are told.
     pub(super) fn shown_calls(
         &self,
         calls: &[(String, Map<String, Value>)],
@@ -75,7 +75,8 @@ impl ToolFormat {
             let write = |(name, arguments): &(String, Map<String, Value>)| {
                 self.dialect.write(&ToolCall::new(name, arguments.clone()))
             };
-            return Some(calls.iter().map(write).collect::<Vec<_>>().join("\n"));
+            let text = calls.iter().map(write).collect::<Vec<_>>().join("\n");
+            return Some(text.trim_start().to_owned());
         }
         let shown = self.shown.as_ref().filter(|shown| !shown.has_ids())?;
         let write = |(name, arguments): &'_ (String, Map<String, Value>)| WrittenCall {
@@ -83,7 +84,8 @@ impl ToolFormat {
             arguments: Cow::Owned(arguments.clone()),
             id: None,
         };
-        Some(shown.write_calls(&calls.iter().map(write).collect::<Vec<_>>(), earlier))
+        let text = shown.write_calls(&calls.iter().map(write).collect::<Vec<_>>(), earlier);
+        Some(text.trim_start().to_owned())
     }
 
     /// The conversation as the template wants it.

@@ -78,6 +78,11 @@ impl CallGrammar {
         Ok(CallGrammar { first: heads.first, next: heads.next, dialect, notation, tools, key_order })
     }
 
+    /// The calls of a turn that may begin with a text.
+    pub(super) fn behind_text(self) -> CallGrammar {
+        CallGrammar { first: self.first.into_iter().map(Head::behind_text).collect(), ..self }
+    }
+
     /// The ways to begin the first call of a turn.
     pub(super) fn first(&self) -> &[Head] {
         &self.first

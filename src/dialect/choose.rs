@@ -151,11 +151,12 @@ impl Study {
 
     fn derived(&self, derived: &Derived) -> Choice {
         let mut notes = derived.notes.clone();
-        let without = known::without_ids(&derived.dialect);
-        if without.is_some() {
-            notes.push("the history shows ids behind the arguments, which the model does not write".into());
+        let written = known::as_models_write(&derived.dialect, !derived.last_turn_lacks_ids);
+        if written.is_some() {
+            let model = if derived.last_turn_lacks_ids { "does not write" } else { "may leave out" };
+            notes.push(format!("the history shows ids behind the arguments, which the model {model}"));
         }
-        let dialect = without.unwrap_or_else(|| derived.dialect.clone());
+        let dialect = written.unwrap_or_else(|| derived.dialect.clone());
         Choice {
             dialect: with_name(dialect),
             source: Source::Derived,
@@ -206,10 +207,10 @@ impl Study {
     /// A dialect that somebody asked for.
     fn chosen(&self, dialect: Arc<Dialect>, source: Source) -> Choice {
         let own = self.shown.derived.as_ref().ok();
-        let without = own.and_then(|own| known::without_ids(&own.dialect));
+        let written = own.and_then(|own| known::as_models_write(&own.dialect, !own.last_turn_lacks_ids));
         let is_own = own.is_some_and(|own| {
             known::same_calls(&own.dialect, &dialect)
-                || without.is_some_and(|without| known::same_calls(&without, &dialect))
+                || written.is_some_and(|written| known::same_calls(&written, &dialect))
         });
         let is_known = KNOWN.iter().find(|known| known.name == dialect.name);
         Choice {

@@ -1,6 +1,6 @@
 //! Formats that are known by name.
 
-use super::{Arguments, Dialect, JsonStyle, NameForm, Piece, TextPlace, Thought};
+use super::{Arguments, Dialect, JsonStyle, NameForm, Piece, TextPlace, Thought, known};
 use std::sync::{Arc, LazyLock};
 
 static ENTRIES: LazyLock<Vec<Arc<Dialect>>> = LazyLock::new(|| {
@@ -64,12 +64,14 @@ fn llama3() -> Dialect {
 }
 
 /// Mistral's format up to the tokenizer of Nemo: `[TOOL_CALLS][{"name": f, "arguments": {..}}, ..]`. The first models with
-/// this token write a space after it. Histories contain ids, which the model does not write.
+/// this token write a space after it. Histories contain ids behind the arguments, which the model may leave out.
 fn mistral() -> Dialect {
     let call = |open: &str| vec![text(open), Piece::Name(NameForm::Json), text("\", \"arguments\": ")];
+    let mut next = call("}, {\"name\": \"");
+    next.insert(0, known::optional_id(9));
     let mut first = call("[{\"name\": \"");
     first.splice(0..0, [text("[TOOL_CALLS]"), Piece::Optional { text: " ".to_owned(), written: false }]);
-    Dialect { next: Some(call("}, {\"name\": \"")), ..json("mistral", first, "}]") }
+    Dialect { next: Some(next), last: vec![known::optional_id(9), text("}]")], ..json("mistral", first, "") }
 }
 
 /// Mistral's format since version 13 of its tokenizer: `[TOOL_CALLS]f[ARGS]{..}`.

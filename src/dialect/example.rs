@@ -245,6 +245,7 @@ fn shown(pieces: &[Piece]) -> String {
     let shown = |piece: &Piece| match piece {
         Piece::Text(text) => format!("{text:?}"),
         Piece::Optional { text, .. } => format!("[{text:?}]"),
+        Piece::OptionalId { before, after, .. } => format!("[{before:?} ID {after:?}]"),
         Piece::Name(_) => "NAME".into(),
         Piece::Id { previous: true, .. } => "ID OF THE CALL BEFORE".into(),
         Piece::Id { .. } => "ID".into(),

@@ -101,7 +101,9 @@ impl Dialect {
                 Piece::Id { previous: true, .. } if !between => {
                     return wrong("is the id of a call before, which only `next` can have");
                 }
-                Piece::Id { length, .. } if *length == 0 || *length > MAX_ID => {
+                Piece::Id { length, .. } | Piece::OptionalId { length, .. }
+                    if *length == 0 || *length > MAX_ID =>
+                {
                     return wrong("is an id whose length is not from 1 to 64");
                 }
                 _ => {}
@@ -135,9 +137,12 @@ fn check_pieces(field: &str, pieces: &[Piece]) -> Result<()> {
         return Err(wrong(field, format!("has {} pieces; at most {MAX_PIECES} are read", pieces.len())));
     }
     for (nth, piece) in pieces.iter().enumerate() {
-        if let Piece::Text(text) | Piece::Optional { text, .. } = piece {
-            literal(&format!("{field}[{nth}]"), text)?;
-        }
+        let texts = match piece {
+            Piece::Text(text) | Piece::Optional { text, .. } => vec![text],
+            Piece::OptionalId { before, after, .. } => vec![before, after],
+            _ => Vec::new(),
+        };
+        texts.into_iter().try_for_each(|text| literal(&format!("{field}[{nth}]"), text))?;
     }
     Ok(())
 }

@@ -26,6 +26,11 @@ impl Head {
         Some(Head { before: before.to_vec(), form: *form, after: after.to_vec(), ends })
     }
 
+    /// The head of a call behind a text: without the blanks that it starts with, which may be others there.
+    pub(super) fn behind_text(self) -> Head {
+        Head { before: behind_text(&self.before), ..self }
+    }
+
     /// The text that ends a plain name and is in `name`, which therefore cannot be written.
     pub(super) fn end_in(&self, name: &str) -> Option<&str> {
         let plain = self.form != NameForm::Json;
@@ -54,7 +59,8 @@ impl Head {
 
     /// True if the start of the head is somewhere in `text`.
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
-        self.before.first().and_then(literal).is_none_or(|start| find(text, start.as_bytes()).is_some())
+        let first = self.before.iter().find(|piece| !is_optional(piece));
+        first.and_then(literal).is_none_or(|start| find(text, start.as_bytes()).is_some())
     }
 
     /// Splits the text from the name on into the name and the text of the arguments; `None` while the name is
@@ -98,7 +104,7 @@ impl Head {
 pub(super) fn text(pieces: &[Piece], name: &str, count: u32) -> String {
     let each = pieces.iter().map(|piece| match piece {
         Piece::Text(text) | Piece::Optional { text, written: true } => text.clone(),
-        Piece::Optional { written: false, .. } | Piece::Key => String::new(),
+        Piece::Optional { written: false, .. } | Piece::OptionalId { .. } | Piece::Key => String::new(),
         Piece::Name(NameForm::Plain) => name.to_owned(),
         Piece::Name(NameForm::Json) => in_quotes(name),
         Piece::Name(NameForm::Xml) => xml(name),
@@ -113,18 +119,59 @@ pub(super) fn strip<'t>(pieces: &[Piece], name: &str, text: &'t [u8]) -> Option<
     pieces.iter().try_fold(text, |rest, piece| match piece {
         Piece::Text(text) => rest.strip_prefix(text.as_bytes()),
         Piece::Optional { text, .. } => Some(rest.strip_prefix(text.as_bytes()).unwrap_or(rest)),
+        Piece::OptionalId { before, length, after } => match rest.strip_prefix(before.as_bytes()) {
+            Some(rest) => strip_id(*length, rest)?.strip_prefix(after.as_bytes()),
+            None => Some(rest),
+        },
         Piece::Key => Some(rest),
         Piece::Name(_) => rest.strip_prefix(self::text(std::slice::from_ref(piece), name, 0).as_bytes()),
-        Piece::Id { length, .. } => {
-            let (id, rest) = rest.split_at_checked(*length as usize)?;
-            id.iter().all(u8::is_ascii_alphanumeric).then_some(rest)
-        }
+        Piece::Id { length, .. } => strip_id(*length, rest),
         Piece::Count => {
             let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
             // More digits may follow at the end of an incomplete text.
             (digits > 0 && digits < rest.len()).then(|| &rest[digits..])
         }
     })
+}
+
+/// The rest of `text` after an id of `length` letters and digits; `None` if it does not start with one.
+fn strip_id(length: u32, text: &[u8]) -> Option<&[u8]> {
+    let (id, rest) = text.split_at_checked(length as usize)?;
+    id.iter().all(u8::is_ascii_alphanumeric).then_some(rest)
+}
+
+/// `pieces` before the name of a call that follows a text: without the blanks at their start.
+pub(super) fn behind_text(pieces: &[Piece]) -> Vec<Piece> {
+    let is_blank = |piece: &&Piece| matches!(piece, Piece::Optional { text, .. } if text.trim().is_empty());
+    let mut pieces = pieces[pieces.iter().take_while(is_blank).count()..].to_vec();
+    if let Some(Piece::Text(text)) = pieces.first_mut()
+        && !text.trim().is_empty()
+    {
+        *text = text.trim_start().to_owned();
+    }
+    pieces
+}
+
+/// The texts that `pieces` may start with.
+pub(super) fn starts(pieces: &[Piece]) -> Vec<String> {
+    let mut starts = Vec::new();
+    for (at, piece) in pieces.iter().enumerate() {
+        match piece {
+            Piece::Optional { text, .. } | Piece::OptionalId { before: text, .. } => {
+                starts.push(text.clone())
+            }
+            _ => {
+                starts.push(pieces[at..].iter().map_while(literal).collect());
+                break;
+            }
+        }
+    }
+    starts
+}
+
+/// True for a piece that a model may leave out.
+fn is_optional(piece: &Piece) -> bool {
+    matches!(piece, Piece::Optional { .. } | Piece::OptionalId { .. })
 }
 
 /// `pieces` as a part of a rule.
@@ -136,14 +183,24 @@ pub(super) fn pieces_lark(pieces: &[Piece], name: &str, count: u32, marks: lark:
                 out += &lark::cut(&std::mem::take(&mut pending), marks);
                 out += &format!("({})? ", lark::cut(text, marks));
             }
+            Piece::OptionalId { before, length, after } => {
+                out += &lark::cut(&std::mem::take(&mut pending), marks);
+                let (before, after) = (lark::cut(before, marks), lark::cut(after, marks));
+                out += &format!("({before}{}{after})? ", id_lark(*length));
+            }
             Piece::Id { length, .. } => {
                 out += &lark::cut(&std::mem::take(&mut pending), marks);
-                out += &format!("/[a-zA-Z0-9]{{{length}}}/ ");
+                out += &id_lark(*length);
             }
             other => pending += &text(std::slice::from_ref(other), name, count),
         }
     }
     out + &lark::cut(&pending, marks)
+}
+
+/// An id of `length` letters and digits as a part of a rule.
+fn id_lark(length: u32) -> String {
+    format!("/[a-zA-Z0-9]{{{length}}}/ ")
 }
 
 /// The literal text of a piece.

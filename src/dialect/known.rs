@@ -120,18 +120,27 @@ pub fn system_message(template: &str) -> Option<&'static str> {
     SYSTEM_MESSAGES.iter().find(fits).map(|needed| needed.message)
 }
 
-/// `dialect` as models write it whose template shows ids behind the arguments: Nemo's and Apriel's template leave the id
-/// out where the last turn calls. `None` if it has no such ids.
-pub fn without_ids(dialect: &Dialect) -> Option<Dialect> {
+/// `dialect` as models write it whose template shows ids behind the arguments: with the id or without where the template always
+/// has it, as Nemo's does; without where the last turn of a chat has none (`may_write` is false), as in Apriel's. `None` if it
+/// has no such ids.
+pub fn as_models_write(dialect: &Dialect, may_write: bool) -> Option<Dialect> {
     let cut = |pieces: &[Piece]| {
         let at = pieces.iter().position(|piece| matches!(piece, Piece::Id { .. }))?;
-        let [Piece::Text(before), _, Piece::Text(after), ..] = &pieces[at.checked_sub(1)?..] else {
+        let [Piece::Text(before), Piece::Id { length, .. }, Piece::Text(after), ..] =
+            &pieces[at.checked_sub(1)?..]
+        else {
             return None;
         };
-        let before = before.strip_suffix(", \"id\": \"")?;
-        let after = after.strip_prefix('"')?;
+        let before = before.strip_suffix(ID_OPEN)?;
+        let after = after.strip_prefix(ID_CLOSE)?;
         let mut out = pieces[..at - 1].to_vec();
-        out.push(Piece::Text(format!("{before}{after}")));
+        if may_write {
+            out.extend((!before.is_empty()).then(|| text(before)));
+            out.push(optional_id(*length));
+            out.push(text(after));
+        } else {
+            out.push(Piece::Text(format!("{before}{after}")));
+        }
         out.extend_from_slice(&pieces[at + 2..]);
         Some(out)
     };
@@ -143,11 +152,24 @@ pub fn without_ids(dialect: &Dialect) -> Option<Dialect> {
     Some(Dialect { last, next, ..dialect.clone() })
 }
 
-/// True if `a` and `b` write and read the same calls.
+/// The text before an id behind the arguments.
+const ID_OPEN: &str = ", \"id\": \"";
+/// The text after it.
+const ID_CLOSE: &str = "\"";
+
+/// An id of `length` letters and digits behind the arguments, which models may leave out.
+pub(super) fn optional_id(length: u32) -> Piece {
+    Piece::OptionalId { before: ID_OPEN.to_owned(), length, after: ID_CLOSE.to_owned() }
+}
+
+/// True if `a` and `b` write the same calls.
 pub fn same_calls(a: &Dialect, b: &Dialect) -> bool {
     let plain = |pieces: &[Piece]| -> Vec<Piece> {
         let mut out: Vec<Piece> = Vec::new();
-        for piece in pieces.iter().filter(|piece| !matches!(piece, Piece::Optional { written: false, .. })) {
+        let is_written = |piece: &&Piece| {
+            !matches!(piece, Piece::Optional { written: false, .. } | Piece::OptionalId { .. })
+        };
+        for piece in pieces.iter().filter(is_written) {
             match (out.last_mut(), piece) {
                 (Some(Piece::Text(text)), Piece::Text(more)) => text.push_str(more),
                 _ => out.push(piece.clone()),
@@ -269,10 +291,14 @@ mod tests {
         let name = || Piece::Name(NameForm::Json);
         let mut with = json_list("<c>", "</c>");
         let without = with.clone();
-        assert_eq!(without_ids(&without), None);
+        assert_eq!(as_models_write(&without, true), None);
         with.last = vec![text(", \"id\": \""), id(false), text("\"}]</c>")];
         let next = [text(", \"id\": \""), id(true), text("\"}, {\"name\": \""), name()];
         with.next = Some(next.into_iter().chain([text("\", \"arguments\": ")]).collect());
-        assert!(same_calls(&without_ids(&with).unwrap(), &without));
+        let left_out = as_models_write(&with, false).unwrap();
+        assert!(same_calls(&left_out, &without) && !left_out.has_ids());
+        let optional = as_models_write(&with, true).unwrap();
+        assert!(same_calls(&optional, &without) && optional.has_ids());
+        assert_eq!(optional.last, [optional_id(9), text("}]</c>")]);
     }
 }

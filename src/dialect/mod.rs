@@ -138,7 +138,7 @@ pub enum TextPlace {
     Before {
         /// Before the text.
         open: String,
-        /// Between the text and the first call.
+        /// Between the text and the first call, which is written without the blanks at the start of `first`.
         close: String,
     },
     /// After the calls.

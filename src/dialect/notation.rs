@@ -30,7 +30,7 @@ impl Dialect {
         let values: [ValueSyntax; 6] =
             syntax.try_into().map_err(|_| self.wrong("a syntax for each type is expected"))?;
         let elements = self.elements(members)?;
-        let behind = std::iter::once(literal_start(&self.last)).chain(self.next_text()).collect();
+        let behind = head::starts(&self.last).into_iter().chain(self.next_starts()).collect();
         let members = notation::Members {
             open: members.open.clone(),
             separator: members.separator.clone(),
@@ -108,11 +108,6 @@ impl Dialect {
         };
         Ok(ValueSyntax { before: parts(&value.before)?, form, after: parts(&value.after)? })
     }
-}
-
-/// The literal text at the start of `pieces`.
-fn literal_start(pieces: &[Piece]) -> String {
-    pieces.iter().map_while(head::literal).collect()
 }
 
 fn json(style: JsonStyle) -> Style {

@@ -26,6 +26,14 @@ impl Dialect {
         Ok(Heads { first, next: self.next.as_ref().map(head).transpose()? })
     }
 
+    /// The heads of calls that follow a text.
+    ///
+    /// # Errors
+    /// As [`heads`](Self::heads).
+    pub(super) fn heads_behind_text(&self) -> Result<Vec<Head>, Error> {
+        Ok(self.heads()?.first.into_iter().map(Head::behind_text).collect())
+    }
+
     /// The error for a format that cannot be used.
     pub(super) fn wrong(&self, problem: impl Into<String>) -> Error {
         Error::Dialect { dialect: self.name.clone(), problem: problem.into() }
@@ -36,33 +44,28 @@ impl Dialect {
         match &self.arguments {
             Arguments::Json(_) => vec!["{".to_owned()],
             Arguments::Members(members) => {
-                let last = head::text(&self.last, "", 0);
-                std::iter::once(members.open.clone()).chain([last]).chain(self.next_text()).collect()
+                let last = head::starts(&self.last);
+                std::iter::once(members.open.clone()).chain(last).chain(self.next_starts()).collect()
             }
         }
     }
 
-    /// The text between a call without arguments and the next call's name.
-    pub(super) fn next_text(&self) -> Option<String> {
-        let pieces = self.next.as_ref()?;
-        let literals: Vec<Piece> =
-            pieces.iter().take_while(|piece| head::literal(piece).is_some()).cloned().collect();
-        Some(head::text(&literals, "", 0))
+    /// The texts between a call without arguments and the next call's name, as they may start.
+    pub(super) fn next_starts(&self) -> Vec<String> {
+        self.next.as_deref().map(head::starts).unwrap_or_default()
     }
 
     /// The texts at which a call begins in a text: the first mark of each way to begin one.
     pub(super) fn leads(&self) -> Vec<String> {
         let firsts = std::iter::once(&self.first).chain(&self.also_first);
-        firsts
-            .filter_map(|pieces| pieces.first().and_then(head::literal))
-            .map(|text| lead(text).to_owned())
-            .collect()
+        let starts = firsts.flat_map(|pieces| head::starts(&head::behind_text(pieces)));
+        starts.filter(|start| !start.is_empty()).map(|start| lead(&start).to_owned()).collect()
     }
 
     /// True if the text around calls holds their ids.
     pub fn has_ids(&self) -> bool {
         let pieces = self.first.iter().chain(self.next.iter().flatten()).chain(&self.last);
-        pieces.into_iter().any(|piece| matches!(piece, Piece::Id { .. }))
+        pieces.into_iter().any(|piece| matches!(piece, Piece::Id { .. } | Piece::OptionalId { .. }))
     }
 
     /// The text that starts a call.

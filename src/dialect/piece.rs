@@ -14,6 +14,15 @@ pub enum Piece {
         /// True if it is written in a history.
         written: bool,
     },
+    /// An id, with the text around it, that a model may write behind the arguments; never written.
+    OptionalId {
+        /// The text before the id.
+        before: String,
+        /// Number of letters and digits that a model writes.
+        length: u32,
+        /// The text after the id.
+        after: String,
+    },
     /// The tool's name.
     Name(NameForm),
     /// The call's id: a given number of letters and digits.
@@ -39,6 +48,11 @@ enum Form {
         text: String,
         written: bool,
     },
+    OptionalId {
+        before: String,
+        length: u32,
+        after: String,
+    },
     Name(NameForm),
     Id {
         length: u32,
@@ -56,6 +70,7 @@ impl From<Form> for Piece {
     fn from(form: Form) -> Piece {
         match form {
             Form::Optional { text, written } => Piece::Optional { text, written },
+            Form::OptionalId { before, length, after } => Piece::OptionalId { before, length, after },
             Form::Name(form) => Piece::Name(form),
             Form::Id { length, previous } => Piece::Id { length, previous },
             Form::Count => Piece::Count,
@@ -69,6 +84,7 @@ impl From<Piece> for Form {
     fn from(piece: Piece) -> Form {
         match piece {
             Piece::Optional { text, written } => Form::Optional { text, written },
+            Piece::OptionalId { before, length, after } => Form::OptionalId { before, length, after },
             Piece::Name(form) => Form::Name(form),
             Piece::Id { length, previous } => Form::Id { length, previous },
             Piece::Count => Form::Count,

@@ -102,11 +102,14 @@ impl Dialect {
 
     /// The name of the call that `text` starts with, and the text from its arguments on.
     fn name_and_rest<'t>(&self, text: &'t [u8]) -> Result<(String, &'t [u8]), Error> {
-        let heads = self.heads()?.first;
+        let (heads, behind_text) = (self.heads()?.first, self.heads_behind_text()?);
         let open = self.opening().unwrap_or_default();
         let missing = || no_call(format!("there is no {open}"));
-        let (head, rest) =
-            heads.iter().find_map(|head| Some((head, head.strip_before(text)?))).ok_or_else(missing)?;
+        let strict = heads.iter().map(|head| (head, text));
+        let other_blanks = behind_text.iter().map(|head| (head, text.trim_ascii_start()));
+        let mut found =
+            strict.chain(other_blanks).filter_map(|(head, text)| Some((head, head.strip_before(text)?)));
+        let (head, rest) = found.next().ok_or_else(missing)?;
         match head.split(rest) {
             Some((name, Some(arguments))) => Ok((name, arguments)),
             _ => Err(no_call("the text around its name does not end")),

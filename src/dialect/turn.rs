@@ -58,7 +58,7 @@ impl Turn {
 
     /// Allows text before or instead of the calls.
     pub fn or_text(self) -> Turn {
-        Turn { or_text: true, ..self }
+        Turn { or_text: true, call: self.call.behind_text(), ..self }
     }
 
     /// Counts on from the calls of a conversation, if the dialect numbers all of them.
@@ -101,11 +101,11 @@ impl Turn {
         (written.get(start..start + found.text.len()).unwrap_or(""), calls)
     }
 
-    /// The part of a turn from its first call on; `None` if it has no call.
+    /// The part of a turn from its first call on, without the blanks before it; `None` if it has no call.
     pub fn calls_text<'w>(&self, written: &'w str) -> Option<&'w str> {
         let rest = written.strip_prefix(&self.prefix)?;
         let begins = if self.or_text { self.lead(rest.as_bytes())? } else { 0 };
-        rest.get(begins..)
+        rest.get(begins..).map(str::trim_start)
     }
 
     /// Candidates for completing a turn that was cut off with its complete parts, longest first: without the

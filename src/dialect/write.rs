@@ -1,6 +1,6 @@
 //! Calls to the text of a turn, as the model's template writes it.
 
-use super::{Arguments, Dialect, KeyForm, Members, NameForm, Piece, TextPlace, ValueType, encode};
+use super::{Arguments, Dialect, KeyForm, Members, NameForm, Piece, TextPlace, ValueType, encode, head};
 use crate::{json, tools::ToolCall};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -57,14 +57,19 @@ impl Dialect {
 
     /// The text of `calls` in one turn, without the token that ends the turn.
     pub fn write_calls(&self, calls: &[WrittenCall<'_>], earlier_calls: usize) -> String {
+        self.write_calls_from(&self.first, calls, earlier_calls)
+    }
+
+    /// The text of `calls`, which begins with `first`.
+    fn write_calls_from(&self, first: &[Piece], calls: &[WrittenCall<'_>], earlier_calls: usize) -> String {
         let mut out = String::new();
         for (position, call) in calls.iter().enumerate() {
             let previous = position.checked_sub(1).map(|before| &calls[before]);
             let around = match (&self.next, position) {
-                (Some(next), 1..) => next,
+                (Some(next), 1..) => next.as_slice(),
                 // A format for single calls has no text between two.
                 (None, 1..) => break,
-                _ => &self.first,
+                _ => first,
             };
             let slots = Slots { call, previous, position, number: self.number(position, earlier_calls) };
             write_pieces(&mut out, around, &slots);
@@ -86,13 +91,14 @@ impl Dialect {
             (Some(around), None) => out.push_str(&around.none),
             (None, _) => {}
         }
-        let calls = self.write_calls(turn.calls, turn.earlier_calls);
+        let calls = |first: &[Piece]| self.write_calls_from(first, turn.calls, turn.earlier_calls);
         match (&self.text, turn.text.filter(|text| !text.is_empty())) {
             (TextPlace::Before { open, close }, Some(text)) => {
+                let calls = calls(&head::behind_text(&self.first));
                 out.extend([open.as_str(), text, close.as_str(), &calls]);
             }
-            (TextPlace::Behind, Some(text)) => out.extend([calls.as_str(), text]),
-            _ => out.push_str(&calls),
+            (TextPlace::Behind, Some(text)) => out.extend([calls(&self.first).as_str(), text]),
+            _ => out.push_str(&calls(&self.first)),
         }
         out
     }
@@ -122,7 +128,7 @@ fn write_pieces(out: &mut String, pieces: &[Piece], slots: &Slots<'_>) {
             }
             Piece::Count => out.push_str(&slots.number.to_string()),
             // Only the text around a value has a key.
-            Piece::Key => {}
+            Piece::OptionalId { .. } | Piece::Key => {}
         }
     }
 }

@@ -4,7 +4,7 @@ use edgecall::{
     Kind,
     call::{self},
     dialect::{
-        self, Dialect,
+        self, Dialect, Piece, TextPlace,
         grammar::{self, IncrementalGrammar, JsonAnswer},
         turn::Turn,
     },
@@ -133,6 +133,65 @@ fn a_call_before_another_and_text_before_a_call_may_hold_any_character() {
         let said = if odd.starts_with('\\') { "\r\t\u{1}" } else { odd };
         hold(&turn, &[(&format!("{call}\n{call}"), true), (&format!("{said}{call}\n{call}"), true)]);
     }
+}
+
+#[test]
+fn a_call_behind_a_text_needs_none_of_the_blanks_that_it_begins_with_otherwise() {
+    let mut dialect = (*hermes()).clone();
+    dialect.first[0] = Piece::Text("\n\n<tool_call>\n{\"name\": \"".into());
+    dialect.text = TextPlace::Before { open: String::new(), close: " ".into() };
+    let (dialect, one) = (Arc::new(dialect), f(r#"{"a": "x"}"#));
+    let blank = format!("\n\n{one}");
+    let only_call = Turn::new(&two(), &dialect, KeyOrder::Any).unwrap();
+    hold(&only_call, &[(&blank, true), (&one, false)]);
+    let turn = Turn::new(&two(), &dialect, KeyOrder::Any).unwrap().or_text();
+    hold(
+        &turn,
+        &[(&blank, true), (&one, true), (&format!("I look.{one}"), true), ("So: <tool_call>", false)],
+    );
+    assert_eq!(turn.split(&format!("I look.{one}")), ("I look.", vec![one.clone()]));
+    assert_eq!(turn.calls_text(&blank), Some(one.as_str()));
+    let call = dialect.read_call(&one).unwrap();
+    assert_eq!(call, dialect.read_call(&blank).unwrap());
+    assert_eq!(dialect.write(&call), blank);
+    let calls = [(&call).into()];
+    let said = dialect::Turn { text: Some("I look."), calls: &calls, ..Default::default() };
+    assert_eq!(dialect.write_turn(&said), format!("I look. {one}"));
+}
+
+#[test]
+fn an_id_behind_the_arguments_may_be_written_and_is_dropped() {
+    let mistral = dialect::named("mistral").unwrap();
+    let call = |id: &str| format!(r#"{{"name": "f", "arguments": {{"a": "x"}}{id}}}"#);
+    let id = |id: &str| format!(r#", "id": "{id}""#);
+    let (with, without) = (call(&id("Ab3Ab3Ab3")), call(""));
+    let turn = Turn::new(&two(), &mistral, KeyOrder::Any).unwrap().up_to(2);
+    let list = |calls: &[&str]| format!("[TOOL_CALLS][{}]", calls.join(", "));
+    hold(
+        &turn,
+        &[
+            (&list(&[&with]), true),
+            (&list(&[&without]), true),
+            (&list(&[&with, &without]), true),
+            (&list(&[&without, &with]), true),
+            (&list(&[&call(&id("short"))]), false),
+            (&list(&[&call(&id("Ab3-Ab3-A"))]), false),
+            (&list(&[&call(&id("Ab3Ab3Ab3Ab3"))]), false),
+            (&list(&[&call(&id("Ab3Ab3Ab3").repeat(2))]), false),
+        ],
+    );
+    for text in [list(&[&with, &with]), list(&[&with, &without]), list(&[&without, &with])] {
+        let (_, calls) = turn.split(&text);
+        let calls: Vec<String> =
+            calls.iter().map(|call| mistral.write(&mistral.read_call(call).unwrap())).collect();
+        assert_eq!(calls, [list(&[&without]), list(&[&without])], "{text}");
+    }
+    let read = mistral.read_call(&list(&[&with])).unwrap();
+    assert_eq!(mistral.write(&read), list(&[&without]));
+    let cut = list(&[&with, &without]);
+    let cut = &cut[..cut.find("Ab3Ab3Ab3").unwrap() + 4];
+    let endings = turn.endings(cut.as_bytes());
+    assert_eq!(String::from_utf8_lossy(&endings[0]), list(&[&without]));
 }
 
 #[test]

@@ -74,6 +74,7 @@ fn shown(pieces: &[Piece], count: u32) -> String {
                 String::new()
             }
         }
+        Piece::OptionalId { .. } => String::new(),
         Piece::Name(_) => "{name}".to_owned(),
         Piece::Id { previous: true, .. } => "{id before}".to_owned(),
         Piece::Id { .. } => "{id}".to_owned(),
@@ -145,7 +146,8 @@ fn differences(row: &Value, derived: &Derived) -> Vec<String> {
         TextPlace::Before { open, close } => {
             equal("before text", &format!("{none}{open}"), text(row, "before_text"));
             let behind = text(row, "behind_text");
-            equal("behind text", &format!("{close}{first}").starts_with(behind).to_string(), "true");
+            let call = first.trim_start();
+            equal("behind text", &format!("{close}{call}").starts_with(behind).to_string(), "true");
         }
         _ => equal("text", "left out", row.get("before_text").map_or("left out", |_| "before")),
     }

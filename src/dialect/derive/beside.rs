@@ -57,7 +57,10 @@ pub(super) fn find(probe: &Probe<'_>, frame: &Frame) -> Result<Beside, NotDerive
     let bare = plain.strip_prefix(&lead).unwrap_or(&plain);
     let is_behind = said.as_ref().is_some_and(|said| said.tail.contains(says));
     let mut notes = Vec::new();
-    let place = place(text, is_behind, &lead, bare, &mut notes);
+    // Behind a text, the call begins with its mark: the blanks there belong to the text.
+    let marked = bare.trim_start();
+    let marked = if marked.starts_with(&words.name(0)) { bare } else { marked };
+    let place = place(text, is_behind, &lead, marked, &mut notes);
     let begin =
         |thinking| cut("", None, thinking).and_then(|cut| Some(cut.head.strip_suffix(bare)?.to_owned()));
     let none = begin(Thinking::Default).unwrap_or_else(|| lead.clone());

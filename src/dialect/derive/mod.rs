@@ -23,7 +23,7 @@ use probe::{Probe, Words};
 use std::fmt;
 
 /// Number of the derivation, part of the key of what is stored of it. It changes with what is derived, and with its form.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 /// Name of a dialect that equals no entry.
 pub const DERIVED: &str = "derived";
@@ -42,6 +42,9 @@ pub struct Derived {
     pub handover: Handover,
     /// The chat's own end of turn, as far as the template writes one.
     pub turn_end: String,
+    /// True if the last turn of a chat has no ids although the turns before do: models learn to write none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last_turn_lacks_ids: bool,
     /// Values that the format cannot hold or the template does not show; one sentence each.
     pub notes: Vec<String>,
 }
@@ -155,7 +158,8 @@ impl Probe<'_> {
         };
         check::check(self, &dialect, &beside.lead)?;
         let turn_end = self.marks().end.clone();
-        Ok(Derived { dialect, handover: self.handover, turn_end, notes })
+        let last_turn_lacks_ids = dialect.has_ids() && self.last_turn_lacks_ids();
+        Ok(Derived { dialect, handover: self.handover, turn_end, last_turn_lacks_ids, notes })
     }
 }
 

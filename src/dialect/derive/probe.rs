@@ -356,6 +356,13 @@ impl<'t> Probe<'t> {
         cut.map_or(same, |at| start + at)
     }
 
+    /// True if a call in the last turn is rendered without its id.
+    pub fn last_turn_lacks_ids(&self) -> bool {
+        let messages = self.messages(&Ask::calls(&[self.plain_call()]), 0);
+        let last = self.render(&messages[..2], false, Thinking::Off);
+        last.is_ok_and(|text| text.contains(&self.words.name(0)) && !text.contains(&self.words.id(0)))
+    }
+
     /// The end of the last word of the calls in `turn`.
     fn last_word(&self, turn: &str, ask: &Ask<'_>) -> usize {
         let found = turn.rfind(&self.words.prefix).map(|at| {

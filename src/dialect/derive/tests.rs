@@ -196,6 +196,39 @@ fn ids_and_counters_are_slots() {
 }
 
 #[test]
+fn ids_that_the_last_turn_lacks_are_told_from_those_of_every_turn() {
+    let id = "{% if not loop.last %}, \"id\": \"{{ c.id }}\"{% endif %}";
+    let call = |id: &str| {
+        let call =
+            "{\"name\": \"{{ f.name }}\", \"arguments\": {{ f.arguments | tojson }}ID}".replace("ID", id);
+        format!("{{% if m.tool_calls %}}{{% set last = loop.last %}}[{}]{{% endif %}}", each(&call, ", "))
+    };
+    let always = derived(&call(&id.replace("not loop.last", "true"))).unwrap();
+    assert!(always.dialect.has_ids() && !always.last_turn_lacks_ids);
+    let before_others = derived(&call(&id.replace("loop.last", "last"))).unwrap();
+    assert!(before_others.dialect.has_ids() && before_others.last_turn_lacks_ids);
+}
+
+#[test]
+fn a_call_behind_a_text_begins_without_its_blanks() {
+    let call = each("<f={{ f.name }}>{{ f.arguments | tojson }}</f>", "");
+    for (blanks, text_end, close) in [
+        // In place of a text, and nothing behind one.
+        ("{{ '' if m.content else ' ' }}", "", ""),
+        // The same in both places.
+        ("{{ '\n\n' }}", "", "\n\n"),
+        ("{{ '' if m.content else ' ' }}", "|", "|"),
+    ] {
+        let end = format!("{{{{ '{text_end}' if m.content else '' }}}}");
+        let dialect = dialect(&format!("{end}{{% if m.tool_calls %}}{blanks}{call}{{% endif %}}"));
+        let blanks = if blanks.contains('\n') { "\n\n" } else { " " };
+        assert_eq!(dialect.first[0], text(&format!("{blanks}<f=")));
+        assert_eq!(dialect.text, TextPlace::Before { open: String::new(), close: close.to_owned() });
+        assert_eq!(dialect.opening().as_deref(), Some("<f="));
+    }
+}
+
+#[test]
 fn an_id_that_stands_in_the_names_place_holds_the_name() {
     let Derived { handover, dialect, .. } =
         derived(&each("<b>{{ c.id }}<a>{{ f.arguments | tojson }}<e>", "")).unwrap();
@@ -355,11 +388,16 @@ fn the_revision_changes_with_what_is_stored() {
     let counted =
         "<b>functions.{{ f.name }}:{{ loop.index0 }}<a>{{ f.arguments | tojson(separators=(',', ':')) }}<e>";
     let elements = of_elements("|", "v | tojson", "");
-    let calls = [each(xml, "\\n"), each(ids, ", "), each(counted, ""), elements, String::new()];
+    let blanks = format!("{{% if m.tool_calls and not m.content %}} {{% endif %}}{}", each(xml, ""));
+    let few_ids = ids.replace(", \"id", "{% if not loop.last %}, \"id").replace("\"}]", "\"{% endif %}}]");
+    let few_ids =
+        format!("{{% set last = loop.last %}}{}", each(&few_ids.replace("loop.last", "last"), ", "));
+    let calls =
+        [each(xml, "\\n"), each(ids, ", "), each(counted, ""), elements, blanks, few_ids, String::new()];
     let stored = calls.map(|calls| {
         let study = study(&Template::new(&CHAT.replace("CALLS", &calls)).unwrap());
         serde_json::to_string(&study).unwrap()
     });
     // Another hash: something else would be stored under the same key, so raise the revision.
-    assert_eq!((REVISION, xxh3_64(stored.concat().as_bytes())), (1, 12_771_689_219_178_441_521));
+    assert_eq!((REVISION, xxh3_64(stored.concat().as_bytes())), (2, 2_004_528_290_540_978_614));
 }
