@@ -362,6 +362,26 @@ mod tests {
     }
 
     #[test]
+    fn json_texts_are_read() {
+        holds(&[
+            (
+                "{% set a = '{\"b\": [1, 2.5, null, \"x\"]}' | from_json %}{{ a.b[1] }} {{ a | tojson }}",
+                "2.5 {\"b\": [1, 2.5, null, \"x\"]}",
+            ),
+            ("{{ 'true' | fromjson }}", "True"),
+            // No filter of Jinja2's, so templates that look for one go on as they do there.
+            ("{{ 'from_json' is filter }} {{ 'tojson' is filter }}", "False True"),
+        ]);
+        let long = "{% set l = '[' ~ '[],' * 200000 ~ '1]' %}{% for a in range(9999) %}{% set _ = l | from_json %}{% endfor %}";
+        fails(&[
+            ("{{ messages[0] | from_json }}", "the JSON text must be str, not dict"),
+            ("{{ '{' | from_json }}", "from_json: EOF"),
+            ("{{ ('[' * 500) | from_json }}", "recursion limit"),
+            (long, "without end"),
+        ]);
+    }
+
+    #[test]
     fn generators_are_written_as_json() {
         holds(&[
             ("{{ messages | map(attribute='role') | tojson }}", "[\"user\"]"),

@@ -62,6 +62,9 @@ const NAMED_FILTERS: &[Named] = &[
     (select::select, &["reject", "rejectattr", "select", "selectattr"]),
 ];
 
+/// Filters of other engines (OpenVINO's, llama.cpp's), which transformers refuses. `is filter` is false for them, as it is there.
+const ELSEWHERE: &[(&str, Native)] = &[("from_json", json::from_json), ("fromjson", json::from_json)];
+
 /// Functions that `rewrite` puts in place of operators and literals. Templates cannot write these names.
 const HOOKS: &[(&str, Native)] = &[
     (super::rewrite::ADD, operators::add),
@@ -104,7 +107,7 @@ pub(crate) fn environment(fuel: u64, recursion_limit: usize) -> Environment<'sta
     env.set_auto_escape_callback(|_| AutoEscape::None);
     env.set_formatter(print);
     env.set_unknown_method_callback(methods::call);
-    for &(name, function) in FILTERS {
+    for &(name, function) in FILTERS.iter().chain(ELSEWHERE) {
         env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| {
             state.consume_fuel(fuel::CALL)?;
             function(state, args.into())
@@ -145,7 +148,10 @@ pub(crate) fn environment(fuel: u64, recursion_limit: usize) -> Environment<'sta
         predicates::divisible(state, args.into())
     });
     env.add_test("filter", |state: &State, name: Value| {
-        name.as_str().is_some_and(|name| minijinja::tests::is_filter(state, name))
+        let is_known = |name: &str| {
+            minijinja::tests::is_filter(state, name) && !ELSEWHERE.iter().any(|(other, _)| *other == name)
+        };
+        name.as_str().is_some_and(is_known)
     });
     env.add_test("test", |state: &State, name: Value| {
         name.as_str().is_some_and(|name| minijinja::tests::is_test(state, name))

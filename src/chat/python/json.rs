@@ -1,4 +1,4 @@
-//! `tojson` as in `transformers`: `json.dumps` without HTML escapes.
+//! `tojson` as in `transformers`: `json.dumps` without HTML escapes; and `from_json`, its reverse, of other engines.
 
 use minijinja::value::Value;
 use minijinja::{Error, State};
@@ -54,6 +54,17 @@ pub(super) fn tojson(state: &mut State, mut args: Arguments) -> Result<Value, Er
         _ => write(state, &mut out, &style, &value, 0)?,
     }
     Ok(Value::from(out.finish(state)?))
+}
+
+/// `text|from_json`, as Python's `json.loads` reads a text.
+pub(super) fn from_json(state: &mut State, mut args: Arguments) -> Result<Value, Error> {
+    let text = args.required("text")?;
+    args.finish()?;
+    let text = expect_str(&text, "the JSON text")?;
+    // Each byte may be an item.
+    fuel::items(state, text.len())?;
+    let json = serde_json::from_str(text).map_err(|error| python_error(format!("from_json: {error}")))?;
+    super::value::from_json(&json)
 }
 
 fn write(state: &State, out: &mut Metered, style: &Style, value: &Value, level: usize) -> Result<(), Error> {
