@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A piece of the text around a call's arguments. In JSON, a plain string is a literal, but for `"count"` and `"key"`; those
 /// texts are written as `{"text": ..}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Form", into = "Form")]
+#[serde(rename_all = "snake_case")]
 pub enum Piece {
     /// Literal text that a model may leave out; written only if `written`.
     Optional {
@@ -30,6 +30,7 @@ pub enum Piece {
         /// Number of letters and digits that a model writes.
         length: u32,
         /// True for the id of the call before, in the text between two calls.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         previous: bool,
     },
     /// The call's number.
@@ -37,62 +38,32 @@ pub enum Piece {
     /// The argument's key once more, in the text around its value.
     Key,
     /// Literal text, special tokens included.
-    Text(String),
-}
-
-/// A piece as files have it.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Form {
-    Optional {
-        text: String,
-        written: bool,
-    },
-    OptionalId {
-        before: String,
-        length: u32,
-        after: String,
-    },
-    Name(NameForm),
-    Id {
-        length: u32,
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        previous: bool,
-    },
-    Count,
-    Key,
-    Text(String),
     #[serde(untagged)]
-    Plain(String),
+    Text(#[serde(with = "literal")] String),
 }
 
-impl From<Form> for Piece {
-    fn from(form: Form) -> Piece {
-        match form {
-            Form::Optional { text, written } => Piece::Optional { text, written },
-            Form::OptionalId { before, length, after } => Piece::OptionalId { before, length, after },
-            Form::Name(form) => Piece::Name(form),
-            Form::Id { length, previous } => Piece::Id { length, previous },
-            Form::Count => Piece::Count,
-            Form::Key => Piece::Key,
-            Form::Text(text) | Form::Plain(text) => Piece::Text(text),
-        }
+/// Literal text in JSON.
+mod literal {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// A text as a plain string, or by itself in an object.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Literal {
+        Text(String),
+        #[serde(untagged)]
+        Plain(String),
     }
-}
 
-impl From<Piece> for Form {
-    fn from(piece: Piece) -> Form {
-        match piece {
-            Piece::Optional { text, written } => Form::Optional { text, written },
-            Piece::OptionalId { before, length, after } => Form::OptionalId { before, length, after },
-            Piece::Name(form) => Form::Name(form),
-            Piece::Id { length, previous } => Form::Id { length, previous },
-            Piece::Count => Form::Count,
-            Piece::Key => Form::Key,
-            // As plain strings, these are pieces of their own.
-            Piece::Text(text) if text == "count" || text == "key" => Form::Text(text),
-            Piece::Text(text) => Form::Plain(text),
-        }
+    pub(super) fn serialize<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+        // As plain strings, these are pieces of their own.
+        let form = if matches!(text, "count" | "key") { Literal::Text } else { Literal::Plain };
+        form(text.to_owned()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+        let (Literal::Text(text) | Literal::Plain(text)) = Literal::deserialize(deserializer)?;
+        Ok(text)
     }
 }
 
