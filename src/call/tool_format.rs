@@ -91,7 +91,7 @@ impl ToolFormat {
     /// The conversation as the template wants it.
     pub(super) fn handed_over(&self, conversation: &Conversation, tools: Option<&ToolSet>) -> Conversation {
         let mut messages = conversation.messages.clone();
-        let mut hand = Hand { format: self, ids: HashMap::new() };
+        let mut hand = Hand { format: self, ids: HashMap::new(), names: HashMap::new() };
         messages.iter_mut().for_each(|message| *message = hand.over(message));
         let has_system =
             messages.first().is_some_and(|first| matches!(first.role(), Role::System | Role::Developer));
@@ -116,12 +116,14 @@ struct Hand<'f> {
     format: &'f ToolFormat,
     /// Ids of calls that the template wants to be others.
     ids: HashMap<String, String>,
+    /// The tools of calls by their ids.
+    names: HashMap<String, String>,
 }
 
 impl Hand<'_> {
     fn over(&mut self, message: &Message) -> Message {
         let handover = self.format.handover;
-        if message.role() == Role::Tool && handover.id_holds_name {
+        if message.role() == Role::Tool && (handover.id_holds_name || handover.results_need_names) {
             return self.result(message);
         }
         if message.tool_calls().is_empty() {
@@ -142,6 +144,9 @@ impl Hand<'_> {
 
     fn call(&mut self, call: &mut Value) {
         let name = call["function"]["name"].as_str().unwrap_or_default().to_owned();
+        if let Some(id) = call["id"].as_str() {
+            self.names.insert(id.to_owned(), name.clone());
+        }
         if self.format.handover.id_holds_name {
             let id = format!("functions.{name}:{}", self.ids.len());
             let given = call["id"].as_str().unwrap_or(&id).to_owned();
@@ -157,9 +162,15 @@ impl Hand<'_> {
 
     fn result(&self, message: &Message) -> Message {
         let mut fields: Map<String, Value> = message.fields().clone();
-        let id = fields.get("tool_call_id").and_then(Value::as_str).and_then(|id| self.ids.get(id));
-        if let Some(id) = id.cloned() {
-            fields.insert("tool_call_id".into(), id.into());
+        let given = message.fields().get("tool_call_id").and_then(Value::as_str).unwrap_or_default();
+        if let Some(id) = self.ids.get(given) {
+            fields.insert("tool_call_id".into(), id.clone().into());
+        }
+        let is_named = fields.get("name").is_some_and(|name| !name.is_null());
+        if let Some(name) =
+            self.names.get(given).filter(|_| !is_named && self.format.handover.results_need_names)
+        {
+            fields.insert("name".into(), name.clone().into());
         }
         message.with_fields(fields)
     }

@@ -21,9 +21,6 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Any text: a placeholder for what the next stage will constrain.
-const ANYTHING: &str = "/(?s:.*)/";
-
 /// The calls of one of some tools, in one dialect.
 pub(super) struct CallGrammar {
     dialect: Arc<Dialect>,
@@ -57,8 +54,8 @@ impl CallGrammar {
     /// Calls of one of `tools`.
     ///
     /// # Errors
-    /// [`Error::Name`] for a name that the dialect cannot express, [`Error::Dialect`] for a dialect that no grammar
-    /// describes.
+    /// [`Error::Name`] for a name that the dialect cannot express, [`Error::Parameters`] for parameters that it cannot,
+    /// [`Error::Dialect`] for a dialect that no grammar describes.
     pub(super) fn new(
         tools: &ToolSet,
         dialect: &Arc<Dialect>,
@@ -73,8 +70,10 @@ impl CallGrammar {
                 }
             }
         }
-        let (tools, dialect, notation) =
+        let (tools, dialect, notation): (Vec<Tool>, _, _) =
             (tools.iter().cloned().collect(), dialect.clone(), dialect.notation()?);
+        // What the notation cannot write is refused here, not when the model chooses the tool.
+        tools.iter().try_for_each(|tool| tool.compiled_in(key_order, &notation).map(drop))?;
         Ok(CallGrammar { first: heads.first, next: heads.next, dialect, notation, tools, key_order })
     }
 
@@ -170,7 +169,8 @@ impl CallGrammar {
         };
         let compiled = self.compiled(tool)?;
         let (value, rules) = lark::resolved(&compiled.value, &compiled.rules, marks);
-        let open = self.open(&[self.name(tool)], place, marks);
+        let name = [self.name(tool)];
+        let open = self.heads_lark(place, &|head| head.lark(&name, place.count, marks));
         Ok((format!("{open}{value} {close}"), rules))
     }
 
@@ -178,12 +178,11 @@ impl CallGrammar {
     /// next stage, so they are constrained as far as this stage can.
     pub(super) fn begin(&self, place: Place, marks: Marks<'_>) -> String {
         let names: Vec<&str> = self.tools.iter().map(Tool::name).collect();
-        format!("{}{ANYTHING}", self.open(&names, place, marks))
+        self.heads_lark(place, &|head| head.begun(&names, place.count, marks))
     }
 
-    /// The text before the arguments of a call in `place`.
-    fn open(&self, names: &[&str], place: Place, marks: Marks<'_>) -> String {
-        let each = |head: &Head| head.lark(names, place.count, marks);
+    /// The rule of each head that a call in `place` may have.
+    fn heads_lark(&self, place: Place, each: &dyn Fn(&Head) -> String) -> String {
         match (place.first, self.first.as_slice()) {
             (Some(0), [_, _, ..]) => {
                 format!("({}) ", self.first.iter().map(each).collect::<Vec<_>>().join("| "))

@@ -1,9 +1,9 @@
 //! Dialects in files: one JSON object with the fields of [`Dialect`].
 
 use super::{
-    Arguments, ByType, Dialect, Encoding, Error, Members, Piece, TextPlace, ValueForm, error::Result,
+    Arguments, ByType, Dialect, Encoding, Error, Members, Piece, TextPlace, ValueForm, error::Result, head,
 };
-use crate::json;
+use crate::{json, tools};
 
 /// Most bytes of a file.
 const MAX_BYTES: usize = 64 << 10;
@@ -69,9 +69,28 @@ impl Dialect {
                 return Err(wrong("thought.close", "is empty, so that no thought could end"));
             }
         }
-        match &self.arguments {
-            Arguments::Json(_) => Ok(()),
-            Arguments::Members(members) => check_members(members),
+        if let Arguments::Members(members) = &self.arguments {
+            check_members(members)?;
+        }
+        self.check_heads()?;
+        match self.notation() {
+            Ok(_) => Ok(()),
+            Err(tools::Error::Dialect { problem, .. }) => {
+                Err(wrong("arguments", format!("cannot be enforced: {problem}")))
+            }
+            Err(other) => Err(wrong("arguments", other.to_string())),
+        }
+    }
+
+    /// Checks that every name ends.
+    fn check_heads(&self) -> Result<()> {
+        let heads = self.heads().map_err(|error| wrong("first", error.to_string()))?;
+        let also = (0..).map(|nth| format!("also_first[{nth}]"));
+        let fields = std::iter::once("first".to_owned()).chain(also).zip(&heads.first);
+        let next = heads.next.iter().map(|head| ("next".to_owned(), head));
+        match fields.chain(next).find_map(|(field, head)| Some((field, head.problem()?))) {
+            Some((field, problem)) => Err(wrong(&field, format!("has what {problem}"))),
+            None => Ok(()),
         }
     }
 
@@ -117,15 +136,11 @@ fn wrong(field: &str, problem: impl Into<String>) -> Error {
     Error::Field { field: field.to_owned(), problem: problem.into() }
 }
 
-/// Checks that there is one name, and that a plain one has an end.
+/// Checks that there is a name, and that a text follows it. Others behind it repeat it.
 fn names(field: &str, pieces: &[Piece]) -> Result<()> {
-    let mut places = pieces.iter().enumerate().filter(|(_, piece)| matches!(piece, Piece::Name(_)));
-    let Some((at, _)) = places.next() else {
+    let Some(at) = pieces.iter().position(|piece| matches!(piece, Piece::Name(_))) else {
         return Err(wrong(field, "has no {\"name\": ...}, so no tool could be called"));
     };
-    if let Some((second, _)) = places.next() {
-        return Err(wrong(&format!("{field}[{second}]"), "is a second name"));
-    }
     match pieces.get(at + 1) {
         None | Some(Piece::Text(_)) => Ok(()),
         Some(_) => Err(wrong(&format!("{field}[{}]", at + 1), "has to be a text, which ends the name")),
@@ -135,6 +150,16 @@ fn names(field: &str, pieces: &[Piece]) -> Result<()> {
 fn check_pieces(field: &str, pieces: &[Piece]) -> Result<()> {
     if pieces.len() > MAX_PIECES {
         return Err(wrong(field, format!("has {} pieces; at most {MAX_PIECES} are read", pieces.len())));
+    }
+    for (nth, pair) in pieces.windows(2).enumerate() {
+        let (Piece::Optional { text: begins, .. } | Piece::OptionalId { before: begins, .. }) = &pair[0]
+        else {
+            continue;
+        };
+        if head::starts(&pair[1..]).iter().any(|next| next.starts_with(begins.as_str())) {
+            let problem = "is optional, but what follows begins in the same way";
+            return Err(wrong(&format!("{field}[{nth}]"), problem));
+        }
     }
     for (nth, piece) in pieces.iter().enumerate() {
         let texts = match piece {
@@ -264,11 +289,6 @@ mod tests {
         let values = "/arguments/members/values";
         for (pointer, value, expected) in [
             ("/first".to_owned(), json!(["<call>"]), "`first` has no {\"name\""),
-            (
-                "/first".to_owned(),
-                json!([{"name": "plain"}, "x", {"name": "json"}]),
-                "`first[2]` is a second name",
-            ),
             ("/first".to_owned(), json!([{"name": "plain"}, "count"]), "`first[1]` is a counter"),
             ("/last".to_owned(), json!([{"id": {"length": 0}}]), "`last[0]` is an id"),
             (
@@ -277,6 +297,27 @@ mod tests {
                 "`last[0]` is the id of a call before",
             ),
             ("/first/1/name".to_owned(), json!("loud"), "first[1]"),
+            ("/first/1".to_owned(), json!({"id": {"length": 9, "prevous": true}}), "unknown field `prevous`"),
+            ("/first/1".to_owned(), json!({"optional": {"text": "x"}}), "missing field `written`"),
+            ("/first/1".to_owned(), json!({"nme": "plain"}), "unknown variant `nme`"),
+            ("/first/1".to_owned(), json!(7), "invalid type: integer `7`, expected a text"),
+            ("/first".to_owned(), json!(["<f>", {"name": "json"}, ">"]), "`first` has what is a JSON name"),
+            ("/first".to_owned(), json!(["<f>", {"name": "json"}]), "`first` has what is a JSON name"),
+            (
+                "/last".to_owned(),
+                json!([{"optional": {"text": "</", "written": false}}, "</f>"]),
+                "`last[0]` is optional, but",
+            ),
+            (
+                "/last".to_owned(),
+                json!([{"optional_id": {"before": "", "length": 4, "after": ""}}, "</f>"]),
+                "`last[0]` is optional, but",
+            ),
+            (
+                "/arguments/members/separator".to_owned(),
+                json!("</p>"),
+                "`arguments` cannot be enforced: no text ends a string",
+            ),
             ("/name".to_owned(), json!(""), "`name`"),
             ("/nme".to_owned(), json!(""), "unknown field `nme`"),
             (format!("{values}/null/before"), json!([]), "`arguments.members.values.null.before` is empty"),

@@ -3,6 +3,9 @@
 use super::{NameForm, Piece, lark};
 use crate::json;
 
+/// Any text: a placeholder for what the next stage will constrain.
+const ANYTHING: &str = "/(?s:.*)/";
+
 /// The pieces before a call's arguments, apart at the name.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
@@ -83,6 +86,34 @@ impl Head {
         Some((name, arguments))
     }
 
+    /// The problem of a head behind whose name no text stands that ends it.
+    pub(super) fn problem(&self) -> Option<&'static str> {
+        match self.form {
+            NameForm::Json
+                if !self.after.first().and_then(literal).is_some_and(|text| text.starts_with('"')) =>
+            {
+                Some("is a JSON name, but the text behind it does not begin with a quote")
+            }
+            NameForm::Plain | NameForm::Xml if self.ends.is_empty() => Some("is a name that no text ends"),
+            _ => None,
+        }
+    }
+
+    /// The head as a part of a rule, followed by anything. A name at its end ends with what may follow it.
+    pub(super) fn begun(&self, names: &[&str], count: u32, marks: lark::Marks<'_>) -> String {
+        let ends: Vec<String> = match self.ends_with_name() {
+            true => self.ends.iter().map(|end| lark::cut(end, marks)).collect(),
+            false => Vec::new(),
+        };
+        let ends = if ends.is_empty() { String::new() } else { format!("({}) ", ends.join("| ")) };
+        format!("{}{ends}{ANYTHING}", self.lark(names, count, marks))
+    }
+
+    /// True if no text of the head is behind the name.
+    fn ends_with_name(&self) -> bool {
+        self.after.iter().find_map(literal).is_none_or(str::is_empty)
+    }
+
     /// The head as a part of a rule, for a call of one of `names`.
     pub(super) fn lark(&self, names: &[&str], count: u32, marks: lark::Marks<'_>) -> String {
         let repeated = self.after.iter().any(|piece| matches!(piece, Piece::Name(_)));
@@ -142,14 +173,13 @@ fn strip_id(length: u32, text: &[u8]) -> Option<&[u8]> {
 
 /// `pieces` before the name of a call that follows a text: without the blanks at their start.
 pub(super) fn behind_text(pieces: &[Piece]) -> Vec<Piece> {
-    let is_blank = |piece: &&Piece| matches!(piece, Piece::Optional { text, .. } if text.trim().is_empty());
-    let mut pieces = pieces[pieces.iter().take_while(is_blank).count()..].to_vec();
-    if let Some(Piece::Text(text)) = pieces.first_mut()
-        && !text.trim().is_empty()
-    {
-        *text = text.trim_start().to_owned();
+    let is_blank = |piece: &&Piece| matches!(piece, Piece::Optional { text, .. } | Piece::Text(text) if text.trim().is_empty());
+    let blanks = pieces.iter().take_while(is_blank).count();
+    match &pieces[blanks..] {
+        [Piece::Text(text), rest @ ..] => [&[Piece::Text(text.trim_start().to_owned())], rest].concat(),
+        // Nothing else tells where the call begins.
+        _ => pieces.to_vec(),
     }
-    pieces
 }
 
 /// The texts that `pieces` may start with.

@@ -1,11 +1,15 @@
 //! Pieces of the text around calls.
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use std::fmt;
 
 /// A piece of the text around a call's arguments. In JSON, a plain string is a literal, but for `"count"` and `"key"`; those
 /// texts are written as `{"text": ..}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Piece {
     /// Literal text that a model may leave out; written only if `written`.
     Optional {
@@ -38,32 +42,45 @@ pub enum Piece {
     /// The argument's key once more, in the text around its value.
     Key,
     /// Literal text, special tokens included.
-    #[serde(untagged)]
-    Text(#[serde(with = "literal")] String),
+    Text(String),
 }
 
-/// Literal text in JSON.
-mod literal {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    /// A text as a plain string, or by itself in an object.
-    #[derive(Serialize, Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Literal {
-        Text(String),
-        #[serde(untagged)]
-        Plain(String),
+impl Serialize for Piece {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            // As plain strings, these are pieces of their own.
+            Piece::Text(text) if text != "count" && text != "key" => serializer.serialize_str(text),
+            // The derived form, by which every piece is told.
+            told => Piece::serialize(told, serializer),
+        }
     }
+}
 
-    pub(super) fn serialize<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-        // As plain strings, these are pieces of their own.
-        let form = if matches!(text, "count" | "key") { Literal::Text } else { Literal::Plain };
-        form(text.to_owned()).serialize(serializer)
-    }
+impl<'de> Deserialize<'de> for Piece {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Piece, D::Error> {
+        struct Form;
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-        let (Literal::Text(text) | Literal::Plain(text)) = Literal::deserialize(deserializer)?;
-        Ok(text)
+        impl<'de> Visitor<'de> for Form {
+            type Value = Piece;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, or an object such as {\"name\": \"plain\"}")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Piece, E> {
+                Ok(match text {
+                    "count" => Piece::Count,
+                    "key" => Piece::Key,
+                    text => Piece::Text(text.to_owned()),
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Piece, A::Error> {
+                Piece::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_any(Form)
     }
 }
 

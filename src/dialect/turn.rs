@@ -191,8 +191,8 @@ impl IncrementalGrammar for Turn {
         let called = found.current.and_then(|(current, place)| self.call.called(current, place));
         let called = called.filter(|_| self.call.has_choice()).map_or(0, |called| 1 + called.tool);
         let first = found.current.and_then(|(_, place)| place.first).unwrap_or(0);
-        // No set has as many tools, and no dialect as many ways to begin.
-        ((1 + found.done.len()) << 24) + (first << 20) + called
+        // No set has 2^24 tools, and no dialect 2^8 ways to begin.
+        ((1 + found.done.len()) << 32) + (first << 24) + called
     }
 
     fn lark(&self, written: &[u8], marks: Marks<'_>) -> Result<String, Error> {

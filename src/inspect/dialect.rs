@@ -4,21 +4,21 @@ use super::Error;
 use crate::{
     chat::select_template,
     checkpoint::tokenizer::{ChatTemplate, Tokenizer},
-    dialect::{Report, Study, Wanted},
+    dialect::{Dialect, Report, Study, Wanted},
     files,
     gguf::{Array, Gguf, Value},
     mmap::Map,
 };
-use std::{collections::HashSet, fs::File, path::Path};
+use std::{collections::HashSet, fs::File, path::Path, sync::Arc};
 
 /// Most bytes of a template's file.
 const MAX_TEMPLATE: u64 = 1 << 20;
 
-/// Reports on the tool-call format of the GGUF file, the checkpoint folder or the chat template at `path`. A template by
-/// itself has no vocabulary, so that every text counts as a token.
+/// Reports on the tool-call format of the GGUF file, the checkpoint folder, the chat template or the dialect (`.json`) at `path`. A
+/// template by itself has no vocabulary, so that every text counts as a token.
 ///
 /// # Errors
-/// A path that cannot be read, a model without a chat template, or a template that is none.
+/// A path that cannot be read, a model without a chat template, or a template or a dialect that is none.
 pub fn dialect(path: &Path) -> Result<Report, Error> {
     let is = |ending: &str| path.extension().is_some_and(|extension| extension == ending);
     if path.is_dir() {
@@ -44,7 +44,12 @@ pub fn dialect(path: &Path) -> Result<Report, Error> {
     let failed = |source| Error::Read { path: path.to_path_buf(), source };
     let bytes = files::read_within(MAX_TEMPLATE, File::open(path).map_err(failed)?).map_err(failed)?;
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = text.filter(|text| !text.trim().is_empty());
     let text = text.ok_or_else(|| Error::NotTemplate { path: path.to_path_buf() })?;
+    if is("json") {
+        let wanted = Wanted::Given(Arc::new(Dialect::parse(text.as_bytes())?));
+        return Ok(Report::new(Study::new("")?.choose("", &|_| true, &wanted)?));
+    }
     report(&[("default", &text)], &|_| true)
 }
 

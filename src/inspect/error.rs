@@ -38,7 +38,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The file is no chat template.
-    #[error("{} is no chat template: it is not UTF-8 text, or larger than 1 MiB", path.display())]
+    #[error("{} is no chat template: it is empty, not UTF-8 text, or larger than 1 MiB", path.display())]
     NotTemplate {
         /// The file.
         path: PathBuf,

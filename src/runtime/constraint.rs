@@ -252,9 +252,12 @@ impl<'c> Constraint<'c> {
         if let Some(validator) = &mut self.validator
             && !validator.push(&bytes)
         {
-            self.violation = validator.violation();
+            let violation = validator.violation();
             self.matcher.rollback(1).map_err(Error::constraint)?;
             self.check()?;
+            if violation.is_some() && self.next_stage_takes(token, &bytes)? {
+                self.violation = violation;
+            }
             return Ok(false);
         }
         self.tokens.push(token);
@@ -270,6 +273,17 @@ impl<'c> Constraint<'c> {
         self.matcher.rollback(1).map_err(Error::constraint)?;
         self.check()?;
         Ok(false)
+    }
+
+    /// False if `token` begins a new stage, whose grammar refuses it: then it is no value's end.
+    fn next_stage_takes(&self, token: TokenId, bytes: &[u8]) -> Result<bool, Error> {
+        let written = [&self.written, bytes].concat();
+        if self.grammar.stage(&written) == self.stage {
+            return Ok(true);
+        }
+        let mut matcher = self.compiler.compile(&self.grammar.lark(&written)?)?;
+        let tokens = [&self.tokens[..], &[token]].concat();
+        Ok(matcher.try_consume_tokens(&tokens).map_err(Error::constraint)? == tokens.len())
     }
 
     /// The check that refused the last token given to [`accept`](Self::accept), if it was a check.

@@ -243,6 +243,73 @@ fn several_calls_are_written_in_the_dialects_own_form() {
 }
 
 #[test]
+fn a_name_that_ends_the_text_before_the_arguments_is_ended_by_what_may_follow() {
+    let glm = r#"{"name": "glm", "first": ["<tool_call>", {"name": "plain"}], "last": ["</tool_call>"],
+        "next": ["</tool_call><tool_call>", {"name": "plain"}],
+        "arguments": {"members": {"open": "<k>", "separator": "</v><k>", "close": "</v>", "values": {
+            "string": {"before": ["</k><v>"], "encoding": "raw"}, "number": {"before": ["</k><v>"], "encoding": {"json": "spaced"}},
+            "boolean": {"before": ["</k><v>"], "encoding": {"json": "spaced"}}, "null": {"before": ["</k><v>"], "encoding": {"json": "spaced"}},
+            "array": {"before": ["</k><v>"], "encoding": {"json": "spaced"}}, "object": {"before": ["</k><v>"], "encoding": {"json": "spaced"}}}}}}"#;
+    let glm = Arc::new(Dialect::parse(glm.as_bytes()).unwrap());
+    let turn = Turn::new(&two(), &glm, KeyOrder::Any).unwrap().up_to(2);
+    hold(
+        &turn,
+        &[
+            ("<tool_call>f<k>a</k><v>x</v></tool_call>", true),
+            ("<tool_call>f<k>a</k><v>x</v></tool_call><tool_call>g<k>k0</k><v>1</v></tool_call>", true),
+            ("<tool_call>f</tool_call>", false),
+        ],
+    );
+    // What is no end of the name is refused at once, in the first call and in the next one.
+    let compiler = Compiler::for_bytes().unwrap();
+    for (text, accepted) in [
+        ("<tool_call>f", "<tool_call>f"),
+        ("<tool_call>f\"}", "<tool_call>f"),
+        (
+            "<tool_call>f<k>a</k><v>x</v></tool_call><tool_call>g ",
+            "<tool_call>f<k>a</k><v>x</v></tool_call><tool_call>g",
+        ),
+    ] {
+        let error = verdict(call::constraint(&compiler, &turn).unwrap(), text).unwrap_err();
+        let expected = if text == accepted {
+            "may not end there".to_owned()
+        } else {
+            format!("stops after {accepted:?}")
+        };
+        assert_eq!(error, expected);
+    }
+    let bare = r#"{"name": "bare", "first": ["<f>", {"name": "plain"}, ""], "last": [""], "arguments": {"json": "spaced"}}"#;
+    let bare = Arc::new(Dialect::parse(bare.as_bytes()).unwrap());
+    let turn = Turn::new(&two(), &bare, KeyOrder::Any).unwrap();
+    hold(&turn, &[(r#"<f>f{"a": "x"}"#, true), (r#"<f>f {"a": "x"}"#, false), (r#"<f>h{"a": "x"}"#, false)]);
+}
+
+#[test]
+fn each_call_has_its_own_grammar_however_many_ways_there_are_to_begin_the_first() {
+    let mut many = (*hermes()).clone();
+    let way = |nth: usize| {
+        vec![Piece::Text(format!("<w{nth}>{{\"name\": \"")), many.first[1].clone(), many.first[2].clone()]
+    };
+    many.also_first = (0..40).map(way).collect();
+    let (many, one, other) = (Arc::new(many), f(r#"{"a": "x"}"#), f("{}"));
+    let turn = Turn::new(&two().only("f").unwrap(), &many, KeyOrder::Any).unwrap().up_to(2);
+    let last = one.replace("<tool_call>\n", "<w39>");
+    hold(&turn, &[(&format!("{last}\n{one}"), true), (&format!("{last}\n{other}"), false)]);
+    hold(&turn, &[(&format!("{}\n{other}", one.replace("<tool_call>\n", "<w15>")), false)]);
+}
+
+#[test]
+fn tools_that_a_format_cannot_write_are_refused_before_a_call() {
+    let dialect = dialect::named("lfm").unwrap();
+    let tools = tools(json!([
+        {"name": "f", "parameters": {"properties": {"a": {"type": "string"}}}},
+        {"name": "g", "parameters": {"properties": {"a.b": {"type": "string"}}, "required": ["a.b"]}},
+    ]));
+    let error = Turn::new(&tools, &dialect, KeyOrder::Any).err().unwrap();
+    assert!(error.to_string().contains("`g`"), "{error}");
+}
+
+#[test]
 fn only_the_tool_that_is_named_can_be_called() {
     let turn = Turn::new(&two().only("f").unwrap(), &hermes(), KeyOrder::Any).unwrap();
     hold(&turn, &[(&f(r#"{"a": "x"}"#), true), (&g(r#"{"k0": 1}"#), false)]);

@@ -9,16 +9,17 @@ use edgecall::{
     call::{self, PromptTemplate, Request, Settings, Think},
     chat::Conversation,
     convert::FileType,
-    dialect::{self, Wanted, entries},
+    dialect::{self, Dialect, Wanted, entries, turn::Turn},
     gguf::{Gguf, Header, Value as Metadata},
-    runtime::{Model, Sampling},
+    runtime::{Compiler, Model, Sampling, Vocabulary},
     schema::KeyOrder,
-    tools::check,
+    tools::{ToolSet, check},
 };
 use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 fn question(text: &str) -> Conversation {
@@ -186,4 +187,29 @@ fn smollm2_makes_valid_calls() {
     assert_eq!(answer.calls[0].name(), "find");
     let none = call::call(&model, &set, &question("hi"), &Settings { max_tokens: 3, ..settings() });
     assert!(matches!(none.unwrap_err(), call::Error::Budget { .. }));
+}
+
+#[test]
+fn a_token_from_the_name_into_the_end_of_the_call_is_no_failed_value() {
+    let value = json!({"before": ["\">"], "encoding": "raw"});
+    let dialect = json!({
+        "name": "tags", "first": ["<f name=\"", {"name": "plain"}, "\">"], "last": ["</f>"],
+        "arguments": {"members": {"open": "<p name=\"", "separator": "</p><p name=\"", "close": "</p>", "values": {
+            "string": value, "number": value, "boolean": value, "null": value, "array": value, "object": value}}},
+    });
+    let dialect = Arc::new(Dialect::parse(dialect.to_string().as_bytes()).unwrap());
+    let one = |name: &str| json!({"name": name, "parameters": {"properties": {"a": {"enum": ["x"]}}, "required": ["a"]}});
+    let tools = ToolSet::from_value(json!([one("f"), one("g")])).unwrap();
+    let turn = Turn::new(&tools, &dialect, KeyOrder::Any).unwrap();
+    let vocabulary = Vocabulary::load(&pocket::pocket(FileType::Q8_0)).unwrap();
+    let ids: Vec<i32> = (0..vocabulary.n_vocab()).map(|id| i32::try_from(id).unwrap()).collect();
+    let token = |text: &str| *ids.iter().find(|&&id| vocabulary.piece(id) == text.as_bytes()).unwrap();
+    let (begun, end, open) = (["<", "f", " name", "=\"", "f", "\""].map(token), token("></"), token(">"));
+    let compiler = Compiler::for_vocabulary(vocabulary.clone()).unwrap();
+    let mut constraint = call::constraint(&compiler, &turn).unwrap();
+    begun.iter().for_each(|token| assert!(constraint.accept(*token).unwrap()));
+    assert!(!constraint.accept(end).unwrap());
+    // The grammar of the tool refuses it. A check's refusal would have the text taken back.
+    assert_eq!(constraint.violation(), None);
+    assert!(constraint.accept(open).unwrap());
 }

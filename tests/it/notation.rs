@@ -310,9 +310,10 @@ fn what_no_rule_says_is_checked_in_every_notation() {
 fn a_value_that_the_notation_cannot_write_is_refused_by_name() {
     let set =
         one(json!({"type": "object", "properties": {"a": {"enum": ["</parameter>"]}}, "required": ["a"]}));
-    let turn = Turn::new(&set, &family("qwen3-coder"), KeyOrder::Any).unwrap();
-    let error = call::constraint(&Compiler::for_bytes().unwrap(), &turn).err().unwrap().to_string();
-    assert!(error.contains("</parameter>") && error.contains("#/properties/a"), "{error}");
+    let error = Turn::new(&set, &family("qwen3-coder"), KeyOrder::Any).err().unwrap();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(error.to_string().contains("`f`"), "{error}");
+    assert!(source.contains("</parameter>") && source.contains("#/properties/a"), "{source}");
 }
 
 #[test]

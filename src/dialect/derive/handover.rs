@@ -31,7 +31,13 @@ pub(super) fn find(probe: &mut Probe<'_>) -> Result<Handover, NotDerived> {
         let mut best: Option<(Look, Handover)> = None;
         for null_content in [false, true] {
             for text_arguments in [false, true] {
-                probe.handover = Handover { text_arguments, null_content, id_holds_name, functions };
+                probe.handover = Handover {
+                    text_arguments,
+                    null_content,
+                    id_holds_name,
+                    functions,
+                    ..Handover::default()
+                };
                 let ask = Ask::calls(&call);
                 let (text, has_results) = match probe.look(&ask) {
                     Ok(look) => look,
@@ -59,7 +65,9 @@ pub(super) fn find(probe: &mut Probe<'_>) -> Result<Handover, NotDerived> {
         }
         renders |= best.is_some();
         if let Some((Look { lacks_name: false, .. }, handover)) = best {
-            return Ok(handover);
+            probe.handover = handover;
+            let results_need_names = probe.results_need_names(&Ask::calls(&call));
+            return Ok(Handover { results_need_names, ..handover });
         }
     }
     Err(failure.filter(|_| !renders).map_or(NotDerived::NoName, NotDerived::Fails))

@@ -67,6 +67,8 @@ pub enum NotDerived {
     Encoding(String),
     /// The dialect writes something else than the template.
     Differs(String),
+    /// What the template shows cannot be read back, so nothing could be enforced.
+    Unusable(String),
 }
 
 impl fmt::Display for NotDerived {
@@ -78,6 +80,7 @@ impl fmt::Display for NotDerived {
             NotDerived::NoArguments => f.write_str("the template shows a call without its arguments"),
             NotDerived::Disagree(what) => write!(f, "the template writes calls irregularly: {what}"),
             NotDerived::Encoding(what) => write!(f, "the template writes {what} in an unknown way"),
+            NotDerived::Unusable(what) => write!(f, "the template's calls cannot be read back: {what}"),
             NotDerived::Differs(what) => {
                 write!(f, "the derived format does not write what the template writes: {what}")
             }
@@ -157,6 +160,7 @@ impl Probe<'_> {
             count: frame.count,
         };
         check::check(self, &dialect, &beside.lead)?;
+        dialect.check().map_err(|error| NotDerived::Unusable(error.to_string()))?;
         let turn_end = self.marks().end.clone();
         let last_turn_lacks_ids = dialect.has_ids() && self.last_turn_lacks_ids();
         Ok(Derived { dialect, handover: self.handover, turn_end, last_turn_lacks_ids, notes })

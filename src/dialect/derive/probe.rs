@@ -89,6 +89,9 @@ pub struct Handover {
     /// True if the tools are also wanted as JSON text under `functions`, and the time under `datetime`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub functions: bool,
+    /// True if the template fails on results without the name of their tool.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub results_need_names: bool,
 }
 
 /// The template's switch for thoughts.
@@ -298,6 +301,19 @@ impl<'t> Probe<'t> {
         match behind(self.render(&messages, true, ask.thinking)) {
             Ok(text) => Ok((text, true)),
             Err(_) => Ok((behind(self.render(&messages[..2], false, ask.thinking))?, false)),
+        }
+    }
+
+    /// True if `ask` with results is rendered, but not if the results lack the names of their tools.
+    pub fn results_need_names(&self, ask: &Ask<'_>) -> bool {
+        let mut messages = self.messages(ask, 0);
+        let renders = |messages: &[Value]| self.render(messages, true, ask.thinking).is_ok();
+        renders(&messages) && {
+            messages
+                .iter_mut()
+                .filter_map(Value::as_object_mut)
+                .for_each(|fields| drop(fields.shift_remove("name")));
+            !renders(&messages)
         }
     }
 

@@ -323,6 +323,15 @@ fn tags_of_one_kind_may_stand_around_turns_calls_and_arguments() {
 }
 
 #[test]
+fn results_get_the_names_that_a_template_fails_without() {
+    let call = each("<f={{ f.name }}>{{ f.arguments | tojson }}</f>", "");
+    let named = "{% if m.role == 'tool' %}{{ '<r>' + m.name }}{% endif %}";
+    assert!(derived(&format!("{named}{call}")).unwrap().handover.results_need_names);
+    assert!(!derived(&format!("{}{call}", named.replace('+', "~"))).unwrap().handover.results_need_names);
+    assert!(!derived(&call).unwrap().handover.results_need_names);
+}
+
+#[test]
 fn what_cannot_be_told_is_given_up_with_a_reason() {
     assert_eq!(derived(""), Err(NotDerived::NoName));
     // Only the name is shown.
@@ -330,6 +339,13 @@ fn what_cannot_be_told_is_given_up_with_a_reason() {
     // Texts in upper case are in no known encoding.
     let loud = "<f={{ f.name }}>{% for k, v in f.arguments | items %}<p={{ k }}>{{ v | string | upper }}</p>{% endfor %}</f>";
     assert!(derived(&each(loud, "")).is_err());
+    // Texts between commas, which no text ends.
+    let bare = "<{{ f.name }}({% for k, v in f.arguments | items %}{{ k }}={{ v if v is string else v | tojson }}{% if not loop.last %}, {% endif %}{% endfor %})>";
+    assert!(
+        matches!(derived(&each(bare, "")), Err(NotDerived::Unusable(_))),
+        "{:?}",
+        derived(&each(bare, ""))
+    );
     let refusal = "{% if m.tool_calls %}{{ raise_exception('no calls') }}{% endif %}";
     let error = derived(refusal).unwrap_err();
     assert!(error.to_string().contains("no calls"), "{error}");
