@@ -10,7 +10,9 @@ from serving import fail, restaurants
 try:
     import jsonschema
 except ModuleNotFoundError:
-    fail("Python lacks jsonschema: run scripts/setup --dev, and this script with $EDGECALL_PYTHON")
+    # --help is answered without it.
+    if sys.argv[1:2] not in (["-h"], ["--help"]):
+        fail("Python lacks jsonschema: run scripts/setup --dev, and this script with $EDGECALL_PYTHON")
 
 
 class Wrong(Exception):

@@ -83,14 +83,67 @@ fn every_script_can_be_started_by_its_name() {
     }
 }
 
+#[test]
+fn every_script_tells_its_usage_before_anything_else() {
+    let few = tempfile::tempdir().unwrap();
+    link_coreutils(few.path());
+    let copy = tempfile::tempdir().unwrap();
+    for (script, mut command) in commands(copy.path(), few.path()) {
+        if fs::metadata(copy.path().join(&script)).unwrap().permissions().mode() & 0o111 == 0 {
+            continue;
+        }
+        for flag in ["-h", "--help"] {
+            let output = bounded(&mut command, &[flag]).expect("help is printed at once");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{} {flag}: {}: {said}", script.display(), output.status);
+        }
+    }
+}
+
+#[test]
+fn check_scripts_fails_without_a_readme_and_follows_no_cdpath() {
+    let few = tempfile::tempdir().unwrap();
+    link_coreutils(few.path());
+    let copy = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    copied(copy.path());
+    fs::create_dir(other.path().join("scripts")).unwrap();
+    fs::remove_file(copy.path().join("README.md")).unwrap();
+    let mut command = Command::new(BASH);
+    command.arg("scripts/check_scripts").env_clear().env("PATH", few.path()).env("CDPATH", other.path());
+    let output = command.current_dir(copy.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(66), "{said}");
+    let folder = copy.path().canonicalize().unwrap();
+    assert!(said.contains(&format!("cannot read README.md in {}", folder.display())), "{said}");
+}
+
 /// Runs every script in an empty environment with `path` as PATH, without arguments and with wrong ones.
 fn run_all(path: &Path) {
     let copy = tempfile::tempdir().unwrap();
-    let scripts = copied(copy.path());
-    let python = python_itself();
+    let commands = commands(copy.path(), path);
     let before = listing(copy.path());
     let mut wrong = Vec::new();
-    for (script, interpreter) in &scripts {
+    for (script, mut command) in commands {
+        for arguments in ARGUMENTS {
+            let fault = match bounded(&mut command, arguments) {
+                Some(output) => fault(&output),
+                None => Some(format!("did not end within {BOUND:?}")),
+            };
+            if let Some(fault) = fault {
+                wrong.push(format!("{} {}: {fault}", script.display(), arguments.join(" ")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert_eq!(listing(copy.path()), before, "a script wrote into the repository's folder");
+}
+
+/// Copies all scripts into `folder`, and returns how each is started there in an empty environment with `path` as PATH.
+fn commands(folder: &Path, path: &Path) -> Vec<(PathBuf, Command)> {
+    let python = python_itself();
+    let mut commands = Vec::new();
+    for (script, interpreter) in copied(folder) {
         let mut command = match interpreter {
             Interpreter::Bash => Command::new(BASH),
             Interpreter::Python => {
@@ -104,19 +157,10 @@ fn run_all(path: &Path) {
                 command
             }
         };
-        command.arg(script).env_clear().env("PATH", path).current_dir(copy.path());
-        for arguments in ARGUMENTS {
-            let fault = match bounded(&mut command, arguments) {
-                Some(output) => fault(&output),
-                None => Some(format!("did not end within {BOUND:?}")),
-            };
-            if let Some(fault) = fault {
-                wrong.push(format!("{} {}: {fault}", script.display(), arguments.join(" ")));
-            }
-        }
+        command.arg(&script).env_clear().env("PATH", path).current_dir(folder);
+        commands.push((script, command));
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    assert_eq!(listing(copy.path()), before, "a script wrote into the repository's folder");
+    commands
 }
 
 /// Fault in the way a script ended, if any.
