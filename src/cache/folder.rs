@@ -1,5 +1,6 @@
 //! The folder of the cached files: private to the user, limited in size.
 
+use crate::machine::limits::deadly_file_bytes;
 use std::{
     collections::HashSet,
     fs::{self, DirBuilder, File},
@@ -110,6 +111,7 @@ impl Folder {
     /// # Errors
     /// The system's error; the target is unchanged then.
     pub fn write(&self, target: &Path, parts: &[&[u8]], used: SystemTime) -> io::Result<()> {
+        check_length(parts.iter().map(|part| part.len() as u64).sum())?;
         // Readable for its owner alone, and removed if it is not finished.
         let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.path)?;
         parts.iter().try_for_each(|part| file.write_all(part))?;
@@ -187,6 +189,21 @@ pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// Checks that a file may have `bytes`: beyond a limit the write would end the process, which needs no cache.
+///
+/// # Errors
+/// [`io::ErrorKind::FileTooLarge`].
+pub(super) fn check_length(bytes: u64) -> io::Result<()> {
+    check_length_below(Path::new("/"), bytes)
+}
+
+fn check_length_below(root: &Path, bytes: u64) -> io::Result<()> {
+    match deadly_file_bytes(root).is_some_and(|most| bytes > most) {
+        true => Err(io::ErrorKind::FileTooLarge.into()),
+        false => Ok(()),
+    }
+}
+
 /// Removes a file; one that is already gone is fine.
 ///
 /// # Errors
@@ -227,6 +244,16 @@ mod tests {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o770)).unwrap();
         assert!(folder.check().is_err());
         assert!(folder.prepare().unwrap_err().to_string().contains("chmod 700"));
+    }
+
+    #[test]
+    fn a_file_that_a_limit_forbids_is_an_error() {
+        let root = crate::machine::fixture(&[
+            ("proc/self/limits", "Max file size  512  unlimited  bytes\n"),
+            ("proc/self/status", "SigIgn:\t0000000000001000\n"),
+        ]);
+        assert!(check_length_below(root.path(), 512).is_ok());
+        assert_eq!(check_length_below(root.path(), 513).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! line with a wrong checksum is skipped, so two processes may append at once, and a crash may truncate the
 //! last line.
 
-use super::{Cache, Key, folder::HISTORY};
+use super::{
+    Cache, Key,
+    folder::{HISTORY, check_length},
+};
 use crate::{files, runtime::Model};
 use std::{
     fs::OpenOptions,
@@ -60,6 +63,7 @@ impl Cache {
         }
         let mut options = OpenOptions::new();
         let mut file = files::open_unlinked_with(path, options.append(true).create(true).mode(0o600))?;
+        check_length(file.metadata()?.len() + line.len() as u64)?;
         // In a single write, so that lines of two processes do not mix.
         file.write_all(line.as_bytes())?;
         if file.metadata()?.len() <= MAX_BYTES as u64 {

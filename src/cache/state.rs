@@ -5,7 +5,7 @@ use super::{
     folder::{free_bytes, limit},
 };
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Condition of the folder.
 #[derive(Clone, Debug, Serialize)]
@@ -32,7 +32,7 @@ impl Cache {
         let path = self.path();
         let exists = path.exists();
         // The nearest existing directory, for a folder that the first call will create.
-        let there = path.ancestors().find(|folder| folder.exists());
+        let there = path.ancestors().map(or_current).find(|folder| folder.exists());
         let is_writable = |folder| rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
         let problem = match there {
             _ if exists && self.folder.check().is_err() => {
@@ -56,6 +56,11 @@ impl Cache {
             free_bytes,
         }
     }
+}
+
+/// `folder`, with the current one for the empty path in which the ancestors of a relative one end.
+fn or_current(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 #[cfg(test)]
@@ -83,5 +88,14 @@ mod tests {
         let file = parent.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(Cache::new(&file).folder_state().problem.unwrap().contains("is no folder"));
+    }
+
+    #[test]
+    fn a_relative_folder_that_is_not_there_yet_is_no_problem() {
+        for path in ["folder-that-is-not-there", "folder-that-is-not-there/below"] {
+            let state = Cache::new(Path::new(path)).folder_state();
+            assert_eq!((state.exists, state.problem), (false, None), "{path}");
+            assert!(state.limit_bytes.is_some(), "{path}");
+        }
     }
 }

@@ -236,6 +236,10 @@ pub struct Args {
     /// Print times, token counts and the context size to stderr
     #[arg(long, help_heading = "Diagnostics")]
     pub(super) timings: bool,
+
+    /// Ids of the arguments on the command line itself, without those of the environment and defaults.
+    #[arg(skip)]
+    pub(super) typed: Vec<String>,
 }
 
 /// Runs the command; `started` is the time at which the program started.

@@ -2,8 +2,12 @@
 
 use super::numbers::positive;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use edgecall::runtime::{FlashAttention, KV_TYPES, KvType, Options};
-use std::num::NonZeroUsize;
+use edgecall::runtime::{FlashAttention, KV_TYPES, KvType, Options, cpu};
+use std::{
+    io::{self, Write},
+    num::NonZeroUsize,
+    sync::Once,
+};
 
 /// Threads, KV cache and attention.
 #[derive(clap::Args)]
@@ -23,14 +27,37 @@ pub struct ContextArgs {
 }
 
 impl ContextArgs {
-    /// Options of a session, without a context size.
+    /// Options of a session, without a context size. Warns of more threads than CPUs.
     pub fn options(&self) -> Options {
+        warn_of_threads(self.threads);
+        self.options_of_child()
+    }
+
+    /// The same for a child process, whose parent has warned already.
+    pub fn options_of_child(&self) -> Options {
         Options {
             threads: self.threads,
             kv_type: KvType::named(&self.kv_type).expect("clap takes no other name"),
             flash_attention: self.flash_attn,
             ..Options::default()
         }
+    }
+}
+
+/// Warns, once in a process, of `threads` that are accepted and more than the CPUs.
+pub fn warn_of_threads(threads: Option<NonZeroUsize>) {
+    static WARNED: Once = Once::new();
+    let cpus = cpu::usable_cpus();
+    if let Some(threads) =
+        threads.filter(|threads| threads.get() > cpus && cpu::threads(Some(*threads)).is_ok())
+    {
+        // Nobody reads a closed stderr.
+        WARNED.call_once(|| {
+            let _ = writeln!(
+                io::stderr(),
+                "warning: {threads} threads compute on {cpus} CPU and wait for each other; --threads {cpus} is faster"
+            );
+        });
     }
 }
 

@@ -11,7 +11,7 @@ mod checks;
 pub mod source;
 
 use super::{
-    exit::{leave, watch_interrupt},
+    exit::{CliError, leave, watch_interrupt},
     model_path,
     numbers::positive,
     output::{self, Format},
@@ -20,17 +20,19 @@ use super::{
 use bundle::Input;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use edgecall::{
+    Kind,
     adapter::Mode,
     convert::{
         self, FileType, Override, Plan, Progress, Recipe, Report, Targets,
         report::{AnswersMade, TokenCheck, WitnessCheck},
     },
-    memory,
+    display::bytes,
+    machine, memory,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     num::NonZero,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -161,6 +163,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let format = Format::from_flag(args.json);
     let interrupt = interrupt()?;
     memory::check_address_space(0)?;
+    #[cfg(feature = "engine")]
+    if !args.dry_run && (!args.no_check || args.witness.is_some()) {
+        // The checks behind the conversion would fail after all its work.
+        edgecall::runtime::kernels::active()?;
+    }
     let mut bar = Bar::new(format);
     let output = args.output.as_deref();
     let checkpoint = model_path::checkpoint(&args.checkpoint)?;
@@ -202,6 +209,7 @@ fn convert_input(args: Args, input: &Input, mut bar: Bar, interrupt: &AtomicBool
         output::emit(&input.in_report(report), format)?;
         return Ok(());
     }
+    check_file_sizes(&plan, &targets)?;
     let mut converted = convert::convert(checkpoint, &plan, &targets, args.threads, &mut bar, interrupt)?;
     let asked = Asked {
         token_check: !args.no_check,
@@ -224,6 +232,23 @@ fn convert_input(args: Args, input: &Input, mut bar: Bar, interrupt: &AtomicBool
     report.warnings.extend(warnings);
     output::emit(&input.in_report(report), format)?;
     Ok(())
+}
+
+/// Refuses files whose writing would end this process with a signal, before anything is written.
+fn check_file_sizes(plan: &Plan, targets: &Targets) -> anyhow::Result<()> {
+    let Some(most) = machine::limits::deadly_file_bytes(Path::new("/")) else { return Ok(()) };
+    match plan.files.iter().zip(targets.paths()).find(|(file, _)| file.file_bytes() > most) {
+        Some((file, path)) => Err(CliError::with_kind(
+            Kind::CannotCreate,
+            format!(
+                "{} would have {}, and a file of this process at most {}; raise the limit (ulimit -f)",
+                path.display(),
+                bytes(file.file_bytes()),
+                bytes(most)
+            ),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Flag that the first Ctrl-C sets. The second Ctrl-C removes the unfinished files and ends the program.

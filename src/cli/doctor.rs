@@ -13,7 +13,7 @@ use edgecall::{
     Kind,
     doctor::{self, Request},
     machine::folders::cache_folder,
-    runtime::{LoadOptions, Trust},
+    runtime::{LoadOptions, Trust, kernels},
 };
 use std::path::PathBuf;
 
@@ -43,6 +43,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     exit::leave_on_interrupt("interrupted", || ())?;
+    kernels::active()?;
     let request = Request {
         model: args.model.as_deref().map(model_path::gguf).transpose()?,
         trust: if args.trust_model { Trust::Unchecked } else { Trust::Checked },

@@ -118,7 +118,10 @@ enum Command {
 pub fn main() -> ExitCode {
     #[cfg(feature = "engine")]
     let started = std::time::Instant::now();
-    let cli = parse::parse();
+    let cli = match parse::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     output::start_log(cli.verbose);
     #[cfg(feature = "engine")]
     if let Some(name) = cli.kernels.as_deref() {

@@ -112,6 +112,16 @@ pub fn text(text: &str) -> Result<(), StdoutError> {
     Ok(out.flush()?)
 }
 
+/// Writes a help or the version, which clap has in place of an error.
+///
+/// # Errors
+/// A stdout that cannot be written; a broken pipe keeps its kind.
+pub fn help(help: &clap::Error) -> Result<(), StdoutError> {
+    let mut out = stdout()?;
+    help.print()?;
+    Ok(out.flush()?)
+}
+
 /// Log filter for this number of `-v`, in the form of `RUST_LOG`.
 fn filter(verbose: u8) -> String {
     match verbose {

@@ -1,6 +1,8 @@
 //! The command line from its words: what people type that clap does not expect, and the advice for it.
 
-use super::Cli;
+use super::{Cli, exit, output};
+#[cfg(feature = "engine")]
+use clap::{ArgMatches, parser::ValueSource};
 use clap::{
     Command, CommandFactory, Error, FromArgMatches,
     builder::StyledStr,
@@ -9,6 +11,7 @@ use clap::{
 use std::{
     env,
     ffi::{OsStr, OsString},
+    process::ExitCode,
 };
 
 /// Headings of the options that `-h` leaves out.
@@ -33,10 +36,14 @@ const WITH_MODEL: [&str; 4] = [" call ", " doctor ", " tft ", " speed "];
 /// Most characters of a prompt that advice repeats.
 const MAX_REPEATED: usize = 40;
 
-/// Parses the command line; prints an error or a help and ends the program if there is nothing to run.
-pub fn parse() -> Cli {
+/// Parses the command line. If there is nothing to run, it prints an error, a help or the version, and the result is the
+/// exit code.
+pub fn parse() -> Result<Cli, ExitCode> {
     let words: Vec<OsString> = env::args_os().collect();
-    parse_words(&words, |name| env::var_os(name)).unwrap_or_else(|error| error.exit())
+    parse_words(&words, |name| env::var_os(name)).map_err(|error| match error.use_stderr() {
+        true => error.exit(),
+        false => exit::code(output::help(&error).map_err(Into::into)),
+    })
 }
 
 /// Parses `words`, the program's name first. `variable` gives the environment's variables.
@@ -49,7 +56,20 @@ fn parse_words(words: &[OsString], variable: impl Fn(&OsStr) -> Option<OsString>
         command = shortened(command);
     }
     let matches = command.try_get_matches_from_mut(words).map_err(|error| with_advice(error, words))?;
-    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    #[cfg(feature = "engine")]
+    let cli = with_typed(cli, &matches);
+    Ok(cli)
+}
+
+/// `cli` with the ids of what was typed, where the command asks for them.
+#[cfg(feature = "engine")]
+fn with_typed(mut cli: Cli, matches: &ArgMatches) -> Cli {
+    if let (super::Command::Call(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
+        let is_typed = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        args.typed = matches.ids().map(clap::Id::as_str).filter(is_typed).map(str::to_owned).collect();
+    }
+    cli
 }
 
 /// `command` with negative numbers as values of its options, so that an error says what is expected instead, and
@@ -208,6 +228,28 @@ mod tests {
 
     #[cfg(feature = "engine")]
     #[test]
+    fn what_was_typed_is_told_apart_from_the_environment_and_defaults() {
+        let typed = call(&["x", "--kv-type", "f16", "--no-cache", "--kernels", "auto"], &[]).typed;
+        for id in ["prompt", "kv_type", "no_cache", "kernels"] {
+            assert!(typed.iter().any(|typed| typed == id), "{id}: {typed:?}");
+        }
+        assert!(
+            !typed.iter().any(|typed| ["repack", "cache_dir", "draft"].contains(&typed.as_str())),
+            "{typed:?}"
+        );
+    }
+
+    #[cfg(feature = "engine")]
+    #[test]
+    fn an_option_of_calls_is_refused_where_no_calls_are_measured() {
+        for option in ["--max-tokens=5", "--draft=2", "--limit=1", "--exact", "--free"] {
+            let error = refused(&["bench", "speed", "-m", "a", option]);
+            assert!(error.contains("--calls"), "{error}");
+        }
+    }
+
+    #[cfg(feature = "engine")]
+    #[test]
     fn a_number_that_cannot_be_is_refused_in_words() {
         for (option, value, expected) in [
             ("--max-tokens", "0", "expected a whole number of 1 or more"),
@@ -216,6 +258,7 @@ mod tests {
             ("--temperature", "-1", "a number from 0 to 100 is expected"),
             ("--top-p", "-0.5", "a number from 0 to 1 is expected"),
             ("--seed", "-1", "expected a whole number of 0 or more"),
+            ("--draft", "0", "auto or off is expected"),
         ] {
             let error = refused(&["call", option, value, "x"]);
             assert!(error.contains(expected), "{error}");

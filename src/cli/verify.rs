@@ -1,6 +1,7 @@
 //! `edgecall verify`.
 
 use super::{
+    context::warn_of_threads,
     exit::{self, CliError},
     numbers::positive,
     output::{Format, emit},
@@ -8,7 +9,7 @@ use super::{
 };
 use edgecall::{
     Kind,
-    runtime::Trust,
+    runtime::{self, Trust},
     witness::{self, Options, Witness},
 };
 use std::{num::NonZero, path::PathBuf};
@@ -47,8 +48,10 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     exit::leave_on_interrupt("interrupted", || ())?;
+    runtime::kernels::active()?;
     let witness = Witness::read(&args.witness)?;
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
+    warn_of_threads(args.threads);
     let options = Options { trust, threads: args.threads };
     let mut line = Line::new();
     let report = witness::compare(&args.model, &witness, &options, |step| {

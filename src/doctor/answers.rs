@@ -8,6 +8,7 @@
 use super::finding::{Finding, Topic};
 use crate::{
     convert::manifest::{Answer, Answers, Top},
+    display::visible,
     gguf::FlashAttention,
     runtime::{Error, KvType, Model, Options, cpu, kernels},
     verify::answers::{self, Distribution, MAX_TOKENS},
@@ -219,6 +220,9 @@ impl Compared {
     /// Findings on wrong answers.
     pub fn findings(&self) -> Vec<Finding> {
         let wrong: Vec<&Way> = self.ways.iter().filter(|way| way.is_wrong()).collect();
+        if wrong.is_empty() && !self.is_compared() {
+            return vec![self.nothing_compared()];
+        }
         if let (true, Reference::ThisMachine) = (wrong.is_empty(), &self.reference) {
             return vec![Finding::note(
                 Topic::Answers,
@@ -244,6 +248,25 @@ impl Compared {
         vec![Finding::wrong(Topic::Answers, what, self.remedy(&wrong))]
     }
 
+    /// True if an answer was compared in some way.
+    fn is_compared(&self) -> bool {
+        self.ways.iter().any(|way| way.prompts > 0)
+    }
+
+    fn nothing_compared(&self) -> Finding {
+        let why = match &self.reference {
+            Reference::Manifest { .. } => {
+                "the manifest has none of this version's prompts, as that of another version of edgecall"
+            }
+            Reference::ThisMachine => "the model gave none",
+        };
+        Finding::note(
+            Topic::Answers,
+            format!("no answer could be compared: {why}"),
+            "convert the checkpoint again with this version's `edgecall convert`",
+        )
+    }
+
     fn expected(&self) -> &'static str {
         match self.reference {
             Reference::Manifest { .. } => "its manifest",
@@ -260,7 +283,9 @@ impl Compared {
             _ if is_wrong("weights as stored") => match &self.reference {
                 Reference::Manifest { kernels: theirs, engine } => format!(
                     "the file was changed, or the kernels of this machine ({kernels}) are broken: compare the file's \
-                     SHA-256 with its manifest, then try other kernels; the manifest is of {theirs} with {engine}"
+                     SHA-256 with its manifest, then try other kernels; the manifest is of {} with {}",
+                    visible(theirs),
+                    visible(engine)
                 ),
                 Reference::ThisMachine => {
                     format!(
@@ -276,6 +301,7 @@ impl Compared {
 
     pub(super) fn verdict(&self) -> &'static str {
         match self.reference {
+            _ if !self.is_compared() => "no answer of the model could be compared",
             Reference::Manifest { .. } => "the model answers as its manifest says",
             Reference::ThisMachine => "the model's answers agree with each other",
         }
@@ -328,6 +354,25 @@ mod tests {
     }
 
     #[test]
+    fn where_no_answer_is_compared_a_note_says_so_and_the_verdict_does_not_praise() {
+        let nothing = || Way { prompts: 0, top1: 0, flaw: Some("none".into()), ..way("weights as stored") };
+        for reference in [
+            Reference::Manifest { kernels: "AVX2".into(), engine: "llama.cpp".into() },
+            Reference::ThisMachine,
+        ] {
+            let mut compared = Compared { reference, ways: vec![nothing(), nothing()] };
+            let found = compared.findings();
+            assert_eq!((found.len(), found[0].severity), (1, Severity::Note));
+            assert!(found[0].what.starts_with("no answer could be compared: "), "{}", found[0].what);
+            assert_eq!(compared.verdict(), "no answer of the model could be compared");
+            compared.ways.push(way("as calls are made"));
+            assert_ne!(compared.verdict(), "no answer of the model could be compared");
+            compared.ways = vec![Way { is_broken: true, ..nothing() }];
+            assert_eq!(compared.findings()[0].severity, Severity::Wrong);
+        }
+    }
+
+    #[test]
     fn findings_name_the_ways_that_are_wrong_and_what_to_do() {
         let reference = Reference::Manifest { kernels: "AVX2".into(), engine: "llama.cpp".into() };
         let mut compared =
@@ -341,6 +386,8 @@ mod tests {
         let found = &compared.findings()[0];
         assert!(found.what.contains("weights as stored: KL up to 0.0000 nats, 2 of 8"), "{}", found.what);
         assert!(found.remedy.contains("the manifest is of AVX2"), "{}", found.remedy);
+        compared.reference = Reference::Manifest { kernels: "\u{1b}[31m".into(), engine: "a\nb".into() };
+        assert!(compared.findings()[0].remedy.ends_with("is of \\u{1b}[31m with a\\nb"));
         compared.reference = Reference::ThisMachine;
         compared.ways = vec![way("weights as stored")];
         let found = compared.findings();

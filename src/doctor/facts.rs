@@ -1,8 +1,12 @@
 //! Facts about the machine from the operating system, and findings on them.
 
-use super::finding::{Finding, Topic};
+use super::{
+    finding::{Finding, Topic},
+    table::shown,
+};
 use crate::{
     cache::{Cache, FolderState},
+    display::visible,
     machine::{self, Firmware, Limits, Load, Machine, Processor, Sensors},
     runtime::kernels::{self, Kernels},
 };
@@ -11,14 +15,9 @@ use std::path::Path;
 
 /// Remedy for a lack of memory.
 pub(super) const MORE_MEMORY: &str = "end other programs, or take a smaller model or a shorter context";
-/// Number of threads besides the computing ones: for reading, writing and Ctrl-C.
-const OTHER_THREADS: u64 = 6;
 /// Temperature above which a CPU will soon be throttled. A Raspberry Pi throttles at 80 to 85 degrees, others at 90 to
 /// 105.
 const HOT_CELSIUS: f64 = 85.0;
-/// Share of the CPUs above which other programs slow calls down.
-const BUSY_SHARE: f64 = 0.1;
-
 /// Kernels of this program that are not in use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
@@ -86,7 +85,7 @@ impl Facts {
             architecture: std::env::consts::ARCH,
             features: kernels::features(),
             kernels: active.name,
-            unused_features: active.unused(),
+            unused_features: useful(active.unused(), &kernels::features()),
             kernels_left_out: others
                 .map(|kernels| LeftOut { name: kernels.name, missing: kernels.missing() })
                 .collect(),
@@ -108,7 +107,7 @@ impl Facts {
     /// Findings on the machine alone.
     pub fn findings(&self) -> Vec<Finding> {
         let mut found = Vec::new();
-        self.judge_limits(&mut found);
+        self.limit_findings(&mut found);
         self.judge_sensors(&mut found);
         found.extend(self.kernel_finding());
         match &self.cache {
@@ -119,8 +118,8 @@ impl Facts {
             )),
             Some(FolderState { path, problem: Some(problem), .. }) => found.push(Finding::wrong(
                 Topic::Cache,
-                format!("{}: {problem}: calls keep and use nothing", path.display()),
-                format!("make {} a folder of your own that nobody else may use (chmod 700)", path.display()),
+                format!("{}: {}: calls keep and use nothing", shown(path), visible(problem)),
+                format!("make {} a folder of your own that nobody else may use (chmod 700)", shown(path)),
             )),
             Some(FolderState { limit_bytes: Some(limit), free_bytes: Some(free), .. })
                 if *limit < 64 << 20 =>
@@ -160,44 +159,6 @@ impl Facts {
                 None => "this program has none that do, or ggml has none that are safe".to_owned(),
             },
         ))
-    }
-
-    fn judge_limits(&self, found: &mut Vec<Finding>) {
-        let Some(limits) = &self.limits else { return };
-        let wanted = self.threads as u64 + OTHER_THREADS;
-        if let Some(left) = limits.group_tasks_left.filter(|&left| left < wanted) {
-            found.push(Finding::wrong(
-                Topic::Limits,
-                format!("the control group lets {left} more threads be started, and a call starts up to {wanted}"),
-                "raise the group's pids.max (systemd: TasksMax; containers: the limit of pids), or compute with fewer threads",
-            ));
-        }
-        if let Some(quota) = limits.quota_cpus.filter(|&quota| quota < self.threads as f64) {
-            found.push(Finding::wrong(
-                Topic::Limits,
-                format!(
-                    "{} threads compute and a control group gives them the time of {quota:.1} CPUs: they wait for each \
-                     other",
-                    self.threads
-                ),
-                format!("compute with {} threads, or raise the quota", quota.floor().max(1.0)),
-            ));
-        }
-        if limits.allowed_cpus < limits.online_cpus {
-            found.push(Finding::note(
-                Topic::Limits,
-                format!("this process may run on {} of {} CPUs", limits.allowed_cpus, limits.online_cpus),
-                "widen its affinity (taskset) or its control group's cpuset, if that is not on purpose",
-            ));
-        }
-        let cores = limits.allowed_cores.unwrap_or(limits.allowed_cpus);
-        if (self.threads as f64) < limits.cpus().min(cores as f64).floor() {
-            found.push(Finding::note(
-                Topic::Limits,
-                format!("{} threads compute and there are {cores} cores", self.threads),
-                "leave the number of threads to the program",
-            ));
-        }
     }
 
     fn judge_sensors(&self, found: &mut Vec<Finding>) {
@@ -240,43 +201,19 @@ impl Facts {
             ));
         }
     }
+}
 
-    /// Findings on other programs and swapping: while edgecall was idle, and in `measured`, while the model ran.
-    pub fn load_findings(&self, measured: Option<Load>) -> Vec<Finding> {
-        let mut found = Vec::new();
-        let cpus = self.limits.as_ref().map_or(self.threads as f64, Limits::cpus).max(1.0);
-        if let Some(load) = self.load {
-            if load.others_cpus / cpus > BUSY_SHARE {
-                found.push(Finding::wrong(
-                    Topic::Load,
-                    format!("other programs keep {:.1} of {cpus:.0} CPUs busy", load.others_cpus),
-                    "end them, or look again when they are done",
-                ));
-            }
-            if load.stolen_cpus / cpus > BUSY_SHARE {
-                found.push(Finding::wrong(
-                    Topic::Load,
-                    format!(
-                        "the hypervisor gives {:.1} of {cpus:.0} CPUs to other machines",
-                        load.stolen_cpus
-                    ),
-                    "look again at another time, or rent CPUs that are not shared",
-                ));
-            }
-        }
-        if let Some(pages) = measured.map(|load| load.swapped_pages).filter(|&pages| pages > 0) {
-            found.push(Finding::wrong(
-                Topic::Memory,
-                format!("the machine swapped {pages} pages while the model ran"),
-                MORE_MEMORY,
-            ));
-        }
-        found
+/// Those of the `unused` features that other kernels would gain from, on a CPU with these `features`: AVX-512 VNNI
+/// multiplies twice as many numbers at once as AVX-VNNI.
+fn useful(mut unused: Vec<&'static str>, features: &[&str]) -> Vec<&'static str> {
+    if features.contains(&"AVX-512 VNNI") {
+        unused.retain(|feature| *feature != "AVX-VNNI");
     }
+    unused
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{doctor::Severity, machine::fixture};
 
@@ -294,7 +231,8 @@ mod tests {
         ("sys/devices/platform/soc/soc:firmware/get_throttled", "0\n"),
     ];
 
-    fn facts(files: &[(&str, &str)], threads: usize) -> Facts {
+    /// Facts of a Raspberry Pi with these `files`, too.
+    pub(in crate::doctor) fn facts(files: &[(&str, &str)], threads: usize) -> Facts {
         let root = fixture(&[&PI, files].concat());
         let cache = root.path().join("cache");
         let facts = Facts::gather(root.path(), kernels::active().unwrap(), threads, Some(&cache));
@@ -302,7 +240,8 @@ mod tests {
         Facts { unused_features: Vec::new(), ..facts }
     }
 
-    fn wrong(facts: &Facts) -> Vec<String> {
+    /// The findings that are wrong.
+    pub(in crate::doctor) fn wrong(facts: &Facts) -> Vec<String> {
         let found = facts.findings().into_iter();
         found.filter(|finding| finding.severity == Severity::Wrong).map(|finding| finding.what).collect()
     }
@@ -327,34 +266,6 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_either_version_of_control_groups_are_wrong_where_calls_feel_them() {
-        let v1 = [
-            ("proc/self/cgroup", "8:pids:/p\n4:cpu:/c\n"),
-            (
-                "proc/self/mountinfo",
-                "34 31 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
-                 39 31 0:36 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n",
-            ),
-            ("sys/fs/cgroup/cpu/c/cpu.cfs_quota_us", "150000\n"),
-            ("sys/fs/cgroup/cpu/c/cpu.cfs_period_us", "100000\n"),
-            ("sys/fs/cgroup/pids/p/pids.max", "64\n"),
-            ("sys/fs/cgroup/pids/p/pids.current", "60\n"),
-        ];
-        let v2 = [
-            ("proc/self/cgroup", "0::/app\n"),
-            ("proc/self/mountinfo", "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"),
-            ("sys/fs/cgroup/app/cpu.max", "150000 100000\n"),
-            ("sys/fs/cgroup/app/pids.max", "64\n"),
-            ("sys/fs/cgroup/app/pids.current", "60\n"),
-        ];
-        for files in [&v1[..], &v2[..]] {
-            let found = wrong(&facts(files, 4));
-            assert_eq!(found.len(), 2, "{found:?}");
-            assert!(found[0].contains("4 more threads") && found[1].contains("1.5 CPUs"), "{found:?}");
-        }
-    }
-
-    #[test]
     fn a_folder_that_cannot_be_kept_in_is_wrong() {
         let root = fixture(&[("cache", "a file")]);
         let facts =
@@ -365,14 +276,19 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_machine_is_wrong_and_an_idle_one_is_not() {
-        let load = |others_cpus, stolen_cpus| {
-            let load = Some(Load { others_cpus, stolen_cpus, swapped_pages: 0 });
-            Facts { load, ..facts(&[], 4) }.load_findings(None)
-        };
-        assert_eq!(load(0.2, 0.1), []);
-        let busy = load(2.0, 1.0);
-        assert_eq!(busy.len(), 2);
-        assert_eq!(busy[0].what, "other programs keep 2.0 of 4 CPUs busy");
+    fn avx_vnni_is_of_no_use_beside_avx_512_vnni() {
+        let both = ["AVX-VNNI", "AVX-512 VNNI"];
+        assert_eq!(useful(vec!["AVX-VNNI"], &both), [""; 0]);
+        assert_eq!(useful(vec!["AVX-VNNI", "AVX-512 VNNI"], &both), ["AVX-512 VNNI"]);
+        assert_eq!(useful(vec!["AVX-VNNI"], &["AVX-VNNI"]), ["AVX-VNNI"]);
+    }
+
+    #[test]
+    fn the_path_of_the_cache_folder_steers_no_terminal() {
+        let root = fixture(&[("a", "a file")]);
+        let folder = root.path().join("a").join("\u{1b}[2Jb");
+        let facts = Facts::gather(root.path(), kernels::active().unwrap(), 1, Some(&folder));
+        let found = facts.findings().into_iter().find(|finding| finding.topic == Topic::Cache).unwrap();
+        assert!(found.what.contains("\\u{1b}[2Jb") && !found.what.contains('\u{1b}'), "{}", found.what);
     }
 }

@@ -97,7 +97,12 @@ pub(super) fn verdict(findings: &[Finding], model: Option<&ModelReport>) -> Stri
         }
         ([one], _) => format!("wrong: {}", first_line(one)),
         (several, _) => {
-            let lines: Vec<String> = several.iter().map(first_line).collect();
+            // Numbered, since a finding may have semicolons of its own.
+            let lines: Vec<String> = several
+                .iter()
+                .zip(1..)
+                .map(|(finding, n)| format!("({n}) {}", first_line(finding)))
+                .collect();
             format!("{} things are wrong: {}", several.len(), lines.join("; "))
         }
     }
@@ -114,7 +119,10 @@ mod tests {
         let hot = Finding::wrong(Topic::Sensors, "the CPU is held back", "cool it");
         assert_eq!(verdict(&[note, hot.clone()], None), "wrong: the CPU is held back");
         let memory = Finding::wrong(Topic::Memory, "no memory\n  weights 5\n", "less");
-        let both = "2 things are wrong: the CPU is held back; no memory";
-        assert_eq!(verdict(&[hot, memory], None), both);
+        let both = "2 things are wrong: (1) the CPU is held back; (2) no memory";
+        assert_eq!(verdict(&[hot.clone(), memory], None), both);
+        let slow = Finding::wrong(Topic::Speed, "prefill is slow; decode is slow", "no reason is known");
+        let both = "2 things are wrong: (1) the CPU is held back; (2) prefill is slow; decode is slow";
+        assert_eq!(verdict(&[hot, slow], None), both);
     }
 }

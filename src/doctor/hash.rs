@@ -1,7 +1,10 @@
 //! Comparison of a model file with the hash in its manifest, within a time limit.
 
-use super::finding::{Finding, Topic};
-use crate::convert::{manifest::Recorded, manifest_path};
+use super::{
+    finding::{Finding, Topic},
+    manifest::Manifest,
+    table::shown,
+};
 use crate::{files, hash};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -24,50 +27,45 @@ pub enum FileState {
     SameLength,
     /// The length or the hash differs.
     Differs,
-    /// No manifest, or an unreadable one.
+    /// No manifest.
     NoManifest,
+    /// The manifest cannot be used, and tells neither length nor hash.
+    UnusableManifest,
     /// The file cannot be read to its end.
     Unreadable,
 }
 
 impl FileState {
-    /// Compares the file at `path` with its manifest; returns the manifest too, unless the lengths differ.
-    pub(super) fn look_at(path: &Path) -> (FileState, Option<Recorded>) {
-        FileState::look_for(path, TIME)
+    /// Compares the file at `path` with its manifest.
+    pub(super) fn look_at(path: &Path, manifest: Option<&Manifest>) -> FileState {
+        FileState::look_for(path, manifest, TIME)
     }
 
-    fn look_for(path: &Path, time: Duration) -> (FileState, Option<Recorded>) {
-        let manifest = manifest_path(path);
-        let recorded = match Recorded::read(&manifest) {
-            Ok(Some(recorded)) => recorded,
-            Ok(None) => return (FileState::NoManifest, None),
-            Err(error) => {
-                tracing::warn!(path = %manifest.display(), %error, "the manifest is not used");
-                return (FileState::NoManifest, None);
-            }
-        };
-        if path.metadata().map_or(0, |metadata| metadata.len()) != recorded.file.file_bytes {
-            return (FileState::Differs, None);
+    fn look_for(path: &Path, manifest: Option<&Manifest>, time: Duration) -> FileState {
+        let Some(manifest) = manifest else { return FileState::NoManifest };
+        let Some(recorded) = &manifest.file else { return FileState::UnusableManifest };
+        if !manifest.has_length_of(path) {
+            return FileState::Differs;
         }
-        let state = match sha256(path, time) {
+        match sha256(path, time) {
             Ok(None) => FileState::SameLength,
-            Ok(Some(hash)) if hash == recorded.file.sha256 => FileState::Same,
+            Ok(Some(hash)) if hash == recorded.sha256 => FileState::Same,
             Ok(Some(_)) => FileState::Differs,
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the file is not hashed");
                 FileState::Unreadable
             }
-        };
-        // Answers are compared with the manifest even if the hash differs, so a changed scale shows in both.
-        (state, Some(recorded))
+        }
     }
 
     pub(super) fn finding(self, path: &Path) -> Option<Finding> {
         const AGAIN: &str =
             "copy or convert the model again; where that does not help, check the disk and the memory";
-        let path = path.display();
+        let path = shown(path);
         match self {
-            FileState::Same | FileState::SameLength | FileState::NoManifest => None,
+            FileState::Same | FileState::SameLength | FileState::NoManifest | FileState::UnusableManifest => {
+                None
+            }
             FileState::Differs => Some(Finding::wrong(
                 Topic::File,
                 format!("{path} is not the file that its manifest was written for"),
@@ -90,6 +88,7 @@ fn sha256(path: &Path, time: Duration) -> io::Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convert::manifest_path;
     use std::fs;
 
     #[test]
@@ -97,7 +96,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.gguf");
         fs::write(&path, "weights").unwrap();
-        let look = |time| FileState::look_for(&path, time).0;
+        let look = |time| FileState::look_for(&path, Manifest::read(&path).as_ref(), time);
         assert_eq!(look(TIME), FileState::NoManifest);
         let hash = sha256(&path, TIME).unwrap().unwrap();
         let manifest = format!("{{\"file\": {{\"file_bytes\": 7, \"sha256\": \"{hash}\"}}, \"other\": 1}}");
@@ -108,7 +107,25 @@ mod tests {
         assert_eq!(look(TIME), FileState::Differs);
         fs::write(&path, "weight").unwrap();
         assert_eq!(look(TIME), FileState::Differs);
-        fs::write(manifest_path(&path), "no manifest").unwrap();
-        assert_eq!(look(TIME), FileState::NoManifest);
+    }
+
+    #[test]
+    fn a_damaged_manifest_is_not_taken_for_none_and_its_hash_still_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.gguf");
+        fs::write(&path, "weights").unwrap();
+        let hash = sha256(&path, TIME).unwrap().unwrap();
+        let look = |manifest: &[u8]| {
+            fs::write(manifest_path(&path), manifest).unwrap();
+            FileState::look_for(&path, Manifest::read(&path).as_ref(), TIME)
+        };
+        for damaged in [&b""[..], b"{}", b"[]", b"no manifest", b"\xff\x00\x01", b"{\"file\": 1}"] {
+            assert_eq!(look(damaged), FileState::UnusableManifest, "{damaged:?}");
+        }
+        let with = |hash: &str| {
+            format!("{{\"file\": {{\"file_bytes\": 7, \"sha256\": \"{hash}\"}}, \"answers\": \"x\"}}")
+        };
+        assert_eq!(look(with(&hash).as_bytes()), FileState::Same);
+        assert_eq!(look(with("0").as_bytes()), FileState::Differs);
     }
 }

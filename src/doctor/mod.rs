@@ -3,22 +3,28 @@
 //!
 //! ```text
 //! facts      from the operating system: processor, limits, memory, sensors, the cache folder
+//! cpus       limits of the CPUs, and other programs on them
 //! speed      prefill and decode, compared with memory bandwidth and arithmetic
+//! manifest   what was recorded of the model's file at its conversion
+//! hash       the file's bytes, compared with its manifest
 //! answers    the model's answers to fixed prompts, compared with its manifest or with each other
 //! finding    findings with remedies; the verdict
 //! ```
 
 pub mod answers;
+mod cpus;
 pub mod facts;
 mod finding;
 mod hash;
+mod manifest;
 pub mod speed;
 mod table;
 
 pub use finding::{Finding, Severity, Topic};
 
 use crate::{
-    display::chain,
+    convert::manifest::Answers,
+    display::{chain, visible},
     machine::load::Moment,
     memory::{self, AS_STORED, PlannedRun, Repack},
     profile::Profile,
@@ -126,6 +132,17 @@ struct Examined<'r> {
 }
 
 impl Examined<'_> {
+    /// Compares the file with its manifest; returns the manifest's answers, too, unless the lengths differ. Answers are
+    /// compared even if the hash differs, so a changed scale shows in both.
+    fn file(&mut self, path: &Path) -> (hash::FileState, Option<Answers>) {
+        let manifest = manifest::Manifest::read(path);
+        let file = hash::FileState::look_at(path, manifest.as_ref());
+        self.findings.extend(manifest.as_ref().and_then(|manifest| manifest.finding(path)));
+        self.findings.extend(file.finding(path));
+        let manifest = manifest.filter(|manifest| manifest.has_length_of(path));
+        (file, manifest.and_then(|manifest| manifest.answers))
+    }
+
     /// Loads and runs the model; `None` if there is not enough memory.
     fn model(
         &mut self,
@@ -135,7 +152,8 @@ impl Examined<'_> {
     ) -> Result<Option<ModelReport>, runtime::Error> {
         let header = Model::read_header(path)?;
         if let Err(error) = Profile::from_gguf(&header) {
-            let what = format!("the profile of {} cannot be used: {}", path.display(), chain(&error));
+            let problem = visible(&chain(&error));
+            let what = format!("the profile of {} cannot be used: {problem}", table::shown(path));
             let remedy = "ignore it in calls, or remove it with `edgecall profile`";
             self.findings.push(Finding::wrong(Topic::Profile, what, remedy));
         }
@@ -169,11 +187,10 @@ impl Examined<'_> {
         }
         let options = |repack| LoadOptions { trust: self.request.trust, repack };
         progress("the file's bytes");
-        let (file, recorded) = hash::FileState::look_at(path);
-        self.findings.extend(file.finding(path));
+        let (file, recorded) = self.file(path);
         let load = |repack| Model::load_with(path, options(repack));
         progress("loading");
-        let mut checked = answers::Checked::begin(recorded.and_then(|recorded| recorded.answers));
+        let mut checked = answers::Checked::begin(recorded);
         checked.as_stored(&load(false)?, &self.request.session, progress);
         progress("loading");
         let model = load(repack)?;

@@ -3,6 +3,7 @@
 use super::{
     facts::Facts,
     finding::{Finding, Topic},
+    table::{cpus, threads},
 };
 use crate::{
     bench::speed::{Ceiling, median, ordinary_tokens, weights_of_a_token},
@@ -207,6 +208,10 @@ impl Speed {
 
     fn reasons(&self, machine: &Facts) -> Vec<String> {
         let mut reasons = Vec::new();
+        let allowed = machine.limits.as_ref().map(|limits| limits.allowed_cpus);
+        if let Some(allowed) = allowed.filter(|&allowed| allowed < machine.threads) {
+            reasons.push(format!("{} compute on {}", threads(machine.threads), cpus(allowed)));
+        }
         if self.heat.throttled == Some(true) {
             reasons.push("the CPU is held back by its heat or its supply".to_owned());
         }
@@ -339,5 +344,13 @@ mod tests {
             assert!(remedy.contains(reason), "{remedy}");
         }
         assert!(!slow.is_judged());
+    }
+
+    #[test]
+    fn two_threads_on_one_cpu_are_the_first_reason() {
+        let root = crate::machine::fixture(&[("proc/self/status", "Cpus_allowed_list:\t0\n")]);
+        let facts = Facts::gather(root.path(), crate::runtime::kernels::active().unwrap(), 2, None);
+        let remedy = &speed(50.0, 5.0).findings(&facts)[0].remedy;
+        assert!(remedy.starts_with("likely because 2 threads compute on 1 CPU"), "{remedy}");
     }
 }

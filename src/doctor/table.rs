@@ -7,8 +7,8 @@ use super::{
     hash::FileState,
     speed::{Rate, Speed},
 };
-use crate::machine::Limits;
-use std::fmt;
+use crate::{display::visible, machine::Limits};
+use std::{fmt, path::Path};
 
 /// Writes a fact after its name.
 fn row(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
@@ -19,6 +19,25 @@ fn mib(bytes: u64) -> u64 {
     bytes >> 20
 }
 
+/// A path without what steers a terminal.
+pub(super) fn shown(path: &Path) -> String {
+    visible(&path.display().to_string())
+}
+
+/// A number of threads in words.
+pub(super) fn threads(count: usize) -> String {
+    counted(count, "thread")
+}
+
+/// A number of CPUs in words.
+pub(super) fn cpus(count: usize) -> String {
+    counted(count, "CPU")
+}
+
+fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         row(f, "edgecall", format_args!("{}, {}", self.edgecall, self.engine))?;
@@ -27,10 +46,10 @@ impl fmt::Display for Report {
             f,
             "possible",
             format_args!(
-                "{:.1} GB/s of memory, {:.1} billion 8-bit products a second, {} threads",
+                "{:.1} GB/s of memory, {:.1} billion 8-bit products a second, {}",
                 self.ceiling.bytes_per_s / 1e9,
                 self.ceiling.multiply_adds_per_s / 1e9,
-                self.ceiling.threads
+                threads(self.ceiling.threads)
             ),
         )?;
         if let Some(model) = &self.model {
@@ -85,12 +104,12 @@ impl fmt::Display for Facts {
             None => row(f, "cache", "no folder")?,
             Some(cache) => {
                 let state = match (&cache.problem, cache.exists) {
-                    (Some(problem), _) => problem.clone(),
+                    (Some(problem), _) => visible(problem),
                     (None, true) => format!("{} files, {} MiB", cache.files, mib(cache.bytes)),
                     (None, false) => "not there yet".to_owned(),
                 };
                 let disk = cache.free_bytes.map(|free| format!("; the disk has {} MiB left", mib(free)));
-                row(f, "cache", format!("{}: {state}{}", cache.path.display(), disk.unwrap_or_default()))?;
+                row(f, "cache", format!("{}: {state}{}", shown(&cache.path), disk.unwrap_or_default()))?;
             }
         }
         row(f, "heat", heat(self))?;
@@ -133,7 +152,7 @@ fn heat(facts: &Facts) -> String {
 
 impl fmt::Display for ModelReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        row(f, "model", self.path.display())?;
+        row(f, "model", shown(&self.path))?;
         row(
             f,
             "file",
@@ -142,6 +161,7 @@ impl fmt::Display for ModelReport {
                 FileState::SameLength => "as long as its manifest says; too long to be read now",
                 FileState::Differs => "not the one that its manifest was written for",
                 FileState::NoManifest => "no manifest beside it",
+                FileState::UnusableManifest => "a manifest beside it that cannot be used",
                 FileState::Unreadable => "cannot be read to its end",
             },
         )?;
@@ -179,7 +199,7 @@ impl fmt::Display for Speed {
 impl fmt::Display for Compared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let beside = match &self.reference {
-            Reference::Manifest { kernels, .. } => format!("the manifest's, of {kernels}"),
+            Reference::Manifest { kernels, .. } => format!("the manifest's, of {}", visible(kernels)),
             Reference::ThisMachine => "the first way's".to_owned(),
         };
         writeln!(f, "answers beside {beside}")?;
@@ -202,5 +222,27 @@ impl fmt::Display for Compared {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_and_a_path_steer_no_terminal() {
+        let reference =
+            Reference::Manifest { kernels: "\u{1b}[31mEVIL\nline".into(), engine: "llama.cpp".into() };
+        let text = Compared { reference, ways: Vec::new() }.to_string();
+        assert!(text.starts_with("answers beside the manifest's, of \\u{1b}[31mEVIL\\nline\n"), "{text}");
+        assert_eq!(shown(Path::new("\u{1b}[2J/a\nb")), "\\u{1b}[2J/a\\nb");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!(
+            (threads(1), threads(2), cpus(1)),
+            ("1 thread".into(), "2 threads".into(), "1 CPU".into())
+        );
     }
 }

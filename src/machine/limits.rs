@@ -54,6 +54,17 @@ impl Limits {
     }
 }
 
+/// Length of a file beyond which writing to it ends this process with the signal SIGXFSZ (`RLIMIT_FSIZE`); `None` without
+/// a limit, and if the signal is ignored, so that the write fails.
+pub fn deadly_file_bytes(root: &Path) -> Option<u64> {
+    /// Number of the signal, in Linux on x86-64 and ARM.
+    const SIGXFSZ: u32 = 25;
+    let most = limit(&text(&root.join("proc/self/limits"))?, "Max file size")?;
+    let status = text(&root.join("proc/self/status"))?;
+    let ignored = field(&status, "SigIgn").and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0);
+    (ignored & (1 << (SIGXFSZ - 1)) == 0).then_some(most)
+}
+
 /// Numbers of the CPUs that this process may run on.
 pub(super) fn allowed_cpus(root: &Path) -> Option<Vec<usize>> {
     let status = text(&root.join("proc/self/status"))?;
@@ -136,6 +147,20 @@ mod tests {
         };
         assert_eq!(found, expected);
         assert_eq!(found.cpus(), 4.0);
+    }
+
+    #[test]
+    fn a_limit_of_a_files_length_is_deadly_unless_its_signal_is_ignored() {
+        let deadly = |limit: &str, ignored: &str| {
+            let limits =
+                format!("Limit  Soft Limit  Hard Limit  Units\nMax file size  {limit}  unlimited  bytes\n");
+            let status = format!("Name:\tedgecall\nSigIgn:\t{ignored}\n");
+            let root = fixture(&[("proc/self/limits", &limits), ("proc/self/status", &status)]);
+            deadly_file_bytes(root.path())
+        };
+        assert_eq!(deadly("32768", "0000000000001000"), Some(32768));
+        assert_eq!(deadly("32768", "0000000001001000"), None);
+        assert_eq!(deadly("unlimited", "0000000000001000"), None);
     }
 
     #[test]

@@ -12,8 +12,13 @@ pub fn features() -> String {
 /// Default thread count: the physical cores that this process may use, by its affinity and its cgroup's quota.
 /// Two threads on one core would compete for the units that matrix products keep busy.
 pub fn default_threads() -> usize {
-    let allowed = thread::available_parallelism().map_or(1, usize::from);
+    let allowed = usable_cpus();
     cores().map_or(allowed, |cores| cores.len().min(allowed)).max(1)
+}
+
+/// The CPUs that this process may use, by its affinity and its cgroup's quota.
+pub fn usable_cpus() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The thread count for a request of `asked`; `None` is [`default_threads`].
@@ -22,12 +27,16 @@ pub fn default_threads() -> usize {
 /// times as long as with two.
 ///
 /// # Errors
-/// [`Error::Threads`] for more than the CPUs that this process may use.
+/// [`Error::Threads`] for more than the CPUs that this process may use; two are accepted on one CPU, too.
 pub fn threads(asked: Option<NonZeroUsize>) -> Result<usize, Error> {
     let Some(threads) = asked.map(NonZeroUsize::get) else { return Ok(default_threads()) };
-    let most = thread::available_parallelism().map_or(1, usize::from);
-    // Two are acceptable on any machine.
-    if threads > most.max(2) { Err(Error::Threads { threads, most: most.max(2) }) } else { Ok(threads) }
+    accepted(threads, usable_cpus())
+}
+
+/// `threads` if they are acceptable on `cpus`. Two are accepted on one CPU, where they are as slow as others too many: what
+/// is written for two threads shall run everywhere, and the command line warns of it.
+fn accepted(threads: usize, cpus: usize) -> Result<usize, Error> {
+    if threads > cpus.max(2) { Err(Error::Threads { threads, most: cpus }) } else { Ok(threads) }
 }
 
 /// Number of threads, at most `wanted` with the calling one, that the system runs beside each other. ggml ends the
@@ -171,6 +180,15 @@ mod tests {
     fn threads_are_at_least_one_and_at_most_the_cpus_of_this_process() {
         let threads = default_threads();
         assert!((1..=thread::available_parallelism().unwrap().get()).contains(&threads));
+    }
+
+    #[test]
+    fn two_threads_run_on_one_cpu_and_a_refusal_says_how_many_cpus_there_are() {
+        assert!(matches!((accepted(1, 1), accepted(2, 1), accepted(4, 4)), (Ok(1), Ok(2), Ok(4))));
+        for (threads, cpus) in [(3, 1), (3, 2), (5, 4)] {
+            let error = accepted(threads, cpus).unwrap_err();
+            assert!(matches!(error, Error::Threads { most, .. } if most == cpus), "{error}");
+        }
     }
 
     #[test]

@@ -59,6 +59,9 @@ fn a_closed_or_full_stdout_is_an_error_that_names_it_and_a_closed_pipe_is_none()
         for line in [
             call(&format!("{question} {redirection}")),
             format!("edgecall inspect models/pocket {redirection}"),
+            format!("edgecall --version {redirection}"),
+            format!("edgecall --help {redirection}"),
+            format!("edgecall call -h {redirection}"),
         ] {
             let (code, stdout, stderr) = texts(&shell(&line, &[]));
             assert_eq!((code, &*stdout), (Some(74), ""), "{line}: {stderr}");
@@ -68,8 +71,11 @@ fn a_closed_or_full_stdout_is_an_error_that_names_it_and_a_closed_pipe_is_none()
             );
         }
     }
-    for line in ["edgecall completions bash | head -1", "edgecall inspect --tensors models/pocket | head -1"]
-    {
+    for line in [
+        "edgecall completions bash | head -1",
+        "edgecall inspect --tensors models/pocket | head -1",
+        "edgecall call --help | head -1",
+    ] {
         let (_, stdout, stderr) = texts(&shell(&format!("set -o pipefail; {line}"), &[]));
         assert!(!stdout.is_empty() && stderr.is_empty(), "{line}: {stderr}");
     }
@@ -105,6 +111,22 @@ fn a_cache_folder_that_cannot_be_used_is_warned_of_if_it_was_named_and_else_expl
     let (_, _, stderr) =
         texts(&shell(&format!("{question} --no-cache"), &[("EDGECALL_CACHE_DIR", "/dev/null")]));
     assert_eq!(stderr, "");
+}
+
+#[test]
+fn a_new_relative_cache_folder_is_made_and_a_limit_of_a_files_length_costs_only_the_cache() {
+    let parent = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let question = call(&format!("'{QUESTION}'"));
+    let root = env!("CARGO_MANIFEST_DIR");
+    let question = question.replace("examples/", &format!("{root}/examples/"));
+    let within = |line: &str| shell(&format!("cd {}; {line}", parent.path().display()), &[]);
+    let limited = within(&format!("ulimit -f 1; {question} --cache-read-rate 1000000 --cache-dir small"));
+    assert_eq!(texts(&limited), (Some(0), format!("{CALL}\n"), String::new()));
+    let output = within(&format!("{question} --cache-read-rate 1000000 --cache-dir new"));
+    assert_eq!(texts(&output), (Some(0), format!("{CALL}\n"), String::new()));
+    let kept =
+        |folder: &str| fs::read_dir(parent.path().join(folder).join("saved")).map_or(0, Iterator::count);
+    assert!(kept("new") > kept("small"), "{} {}", kept("new"), kept("small"));
 }
 
 #[test]

@@ -204,7 +204,7 @@ fn a_token_from_the_name_into_the_end_of_the_call_is_no_failed_value() {
     let vocabulary = Vocabulary::load(&pocket::pocket(FileType::Q8_0)).unwrap();
     let ids: Vec<i32> = (0..vocabulary.n_vocab()).map(|id| i32::try_from(id).unwrap()).collect();
     let token = |text: &str| *ids.iter().find(|&&id| vocabulary.piece(id) == text.as_bytes()).unwrap();
-    let (begun, end, open) = (["<", "f", " name", "=\"", "f", "\""].map(token), token("></"), token(">"));
+    let (begun, end, open) = (["<", "f", " name", "=", "\"", "f", "\""].map(token), token("></"), token(">"));
     let compiler = Compiler::for_vocabulary(vocabulary.clone()).unwrap();
     let mut constraint = call::constraint(&compiler, &turn).unwrap();
     begun.iter().for_each(|token| assert!(constraint.accept(*token).unwrap()));

@@ -146,6 +146,72 @@ fn a_model_without_a_manifest_is_held_against_itself_and_the_report_says_so() {
     assert!(notes[0]["remedy"].as_str().unwrap().contains("edgecall convert"), "{notes:?}");
 }
 
+/// The pocket model in a folder of its own, with its manifest as `edit` leaves it.
+fn with_manifest(folder: &Path, edit: impl Fn(&mut Value)) -> PathBuf {
+    let copy = edited(&converted("Q8_0"), folder, |_, _, _| ());
+    let path = convert::manifest_path(&copy);
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    edit(&mut manifest);
+    fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+    copy
+}
+
+#[test]
+fn a_manifest_without_answers_to_these_prompts_is_no_confirmation() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong_lengths = |manifest: &mut Value| {
+        for prompt in manifest["answers"]["prompts"].as_array_mut().unwrap() {
+            prompt["n_tokens"] = 63.into();
+        }
+    };
+    let none = |manifest: &mut Value| manifest["answers"]["prompts"] = Value::Array(Vec::new());
+    for edit in [&wrong_lengths as &dyn Fn(&mut Value), &none] {
+        let (report, _) = examined(&with_manifest(folder.path(), edit));
+        let findings = report["findings"].as_array().unwrap().iter();
+        let notes: Vec<&Value> = findings.filter(|finding| finding["topic"] == "answers").collect();
+        assert_eq!((notes.len(), &notes[0]["severity"]), (1, &"note".into()), "{report}");
+        assert!(notes[0]["what"].as_str().unwrap().starts_with("no answer could be compared"), "{notes:?}");
+        assert!(!report["verdict"].as_str().unwrap().contains("as its manifest says"), "{report}");
+    }
+}
+
+#[test]
+fn a_damaged_manifest_is_wrong_and_its_hash_is_compared_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = with_manifest(folder.path(), |manifest| manifest["answers"] = "\u{1b}[31mx".into());
+    let (report, code) = examined(&model);
+    let found = wrong(&report, "file");
+    assert!(found.len() == 1 && found[0].contains("cannot be used: "), "{found:?}");
+    assert!(!found[0].contains('\u{1b}'), "{found:?}");
+    assert_eq!((&report["model"]["file"], code), (&"same".into(), Some(1)));
+    fs::write(convert::manifest_path(&model), "").unwrap();
+    let (report, code) = examined(&model);
+    assert_eq!(wrong(&report, "file").len(), 1, "{report}");
+    assert_eq!((&report["model"]["file"], code), (&"unusable_manifest".into(), Some(1)));
+}
+
+#[test]
+fn on_one_cpu_two_threads_are_warned_of_and_three_refused_with_the_true_number() {
+    let doctor = |threads: &str| {
+        // The affinity is this thread's, and its children's.
+        let before = rustix::thread::sched_getaffinity(None).unwrap();
+        let cpu = (0..rustix::thread::CpuSet::MAX_CPU).find(|&cpu| before.is_set(cpu)).unwrap();
+        let mut one = rustix::thread::CpuSet::new();
+        one.set(cpu);
+        rustix::thread::sched_setaffinity(None, &one).unwrap();
+        let output = edgecall().args(["doctor", "--threads", threads]).output().unwrap();
+        rustix::thread::sched_setaffinity(None, &before).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, _, stderr) = doctor("3");
+    assert!(code == Some(2) && stderr.contains("ask for at most 1"), "{stderr}");
+    let (code, stdout, stderr) = doctor("2");
+    assert!(stderr.starts_with("warning: 2 threads compute on 1 CPU and wait for each other"), "{stderr}");
+    assert!(code == Some(1) && stdout.contains("this process may run on 1 CPU: they wait"), "{stdout}");
+    assert!(!doctor("1").2.contains("warning"), "one thread has its CPU");
+}
+
 #[test]
 fn a_report_says_what_the_machine_is_and_ends_with_the_verdict() {
     let cache = tempfile::tempdir().unwrap();

@@ -294,8 +294,8 @@ fn every_kv_type_runs_and_a_budget_of_any_size_is_bounded_by_the_model() {
 #[test]
 fn more_threads_than_cpus_are_refused_as_they_would_wait_for_each_other() {
     let model = pocket::loaded();
-    let cpus = std::thread::available_parallelism().unwrap().get().max(2);
-    for threads in [cpus + 1, 100_000, usize::MAX] {
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    for threads in [cpus.max(2) + 1, 100_000, usize::MAX] {
         let options = Options { threads: NonZeroUsize::new(threads), ..Options::default() };
         let Err(error) = Session::new(model, 1, 1, &options) else { panic!("{threads}") };
         assert!(matches!(error, Error::Threads { .. }), "{error}");

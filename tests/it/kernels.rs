@@ -155,3 +155,27 @@ fn repacked_weights_give_the_logits_of_stored_ones_for_any_number_of_tokens() {
         assert!(equal_long > 0, "{file_type:?}: no text of more than 8 tokens gives the same logits");
     }
 }
+
+#[test]
+fn kernels_that_do_not_exist_are_refused_before_any_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("pocket.gguf");
+    let output = output.to_str().unwrap();
+    for line in [
+        &["convert", "models/pocket", "-o", output][..],
+        &["convert", "nowhere", "-o", output],
+        &["doctor", "-m", "nowhere.gguf"],
+        &["verify", "nowhere.gguf", "--witness", "nowhere.json"],
+    ] {
+        let done = program::edgecall()
+            .args(["--kernels", "nope"])
+            .args(line)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert!(stderr.starts_with("error: there are no kernels named `nope`"), "{line:?}: {stderr}");
+        assert_eq!(done.status.code(), Some(2), "{line:?}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{line:?}");
+    }
+}

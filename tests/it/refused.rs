@@ -376,6 +376,18 @@ fn a_write_that_fails_is_told_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_limit_of_a_files_length_is_told_before_its_signal_ends_the_process() {
+    let place = Place::new(&Fixture::default());
+    let before = place.entries();
+    let script = format!("ulimit -f 64; exec {} convert model -o out.gguf", env!("CARGO_BIN_EXE_edgecall"));
+    let output = Command::new("sh").args(["-c", &script]).current_dir(place.path("")).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("raise the limit (ulimit -f)"), "{message}");
+    assert_eq!(output.status.code(), Some(73), "{message}");
+    assert_eq!(place.entries(), before);
+}
+
+#[test]
 fn too_little_disk_is_found_out_before_anything_is_written() {
     let place = Place::new(&Fixture::default());
     let disk = place.path("disk");

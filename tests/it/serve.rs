@@ -477,6 +477,22 @@ fn a_call_through_a_server_prints_and_ends_as_one_with_the_model() {
     drop(unix);
     let gone = call(folder.path(), &["--server", &by_path, "Hi"]);
     assert_eq!(gone.status.code(), Some(69), "{}", String::from_utf8_lossy(&gone.stderr));
-    let useless = call(folder.path(), &["--server", &by_url, "--exact", "Hi"]);
-    assert_eq!(useless.status.code(), Some(2));
+    for option in [
+        "--exact",
+        "--threads=1",
+        "--kv-type=f16",
+        "--flash-attn=auto",
+        "--repack=auto",
+        "--draft=auto",
+        "--no-cache",
+        "--no-history",
+        "--cache-dir=folder",
+        "--cache-read-rate=40",
+        "--kernels=auto",
+    ] {
+        let useless = call(folder.path(), &["--server", &by_url, option, "Hi"]);
+        let stderr = String::from_utf8_lossy(&useless.stderr);
+        assert_eq!(useless.status.code(), Some(2), "{option}: {stderr}");
+        assert!(stderr.contains("has no effect on a server's model"), "{option}: {stderr}");
+    }
 }

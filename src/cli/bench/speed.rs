@@ -64,7 +64,7 @@ pub struct Args {
     limit: Option<NonZeroUsize>,
 
     /// With --calls: guess up to N tokens ahead and check them in one decode; auto: as many as pay off
-    #[arg(long, value_name = "N|auto|off", default_value = "auto", value_parser = draft)]
+    #[arg(long, value_name = "N|auto|off", default_value = "auto", requires = "calls", value_parser = draft)]
     draft: Draft,
 
     /// With --calls: decode one token at a time
@@ -76,7 +76,7 @@ pub struct Args {
     free: bool,
 
     /// With --calls: maximum number of tokens in a call
-    #[arg(long, value_name = "N", default_value = "512", value_parser = positive)]
+    #[arg(long, value_name = "N", default_value = "512", requires = "calls", value_parser = positive)]
     max_tokens: NonZeroUsize,
 
     #[command(flatten)]
@@ -131,7 +131,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let mut line = Line::new();
     line.show("loading");
     let options = LoadOptions { trust, repack: args.repack };
-    let session = args.context.options();
+    let session = if args.start { args.context.options_of_child() } else { args.context.options() };
     let model = Model::load_as(&args.model, options, |header| {
         address_space::check(header, options, &session, CONTEXTS)?;
         if !args.start {
@@ -179,7 +179,7 @@ impl Args {
     /// Measures the start-up in a separate process; `None`, with a log line, if that fails.
     fn start(&self, repack: bool, line: &mut Line) -> Option<Start> {
         line.show(if repack { "a start with weights repacked" } else { "a start with weights as stored" });
-        let context = self.context.options();
+        let context = self.context.options_of_child();
         let mut command = Command::new(env::current_exe().ok()?);
         command.args(["bench", "speed", "--start", "--json", "-m"]).arg(&self.model);
         command.args(["--repack", if repack { "on" } else { "off" }, "--kv-type", context.kv_type.name]);

@@ -91,6 +91,7 @@ pub fn run(mut args: Args, server: &str) -> anyhow::Result<()> {
 
 /// Refuses options that are settings of the server.
 fn check(args: &Args) -> anyhow::Result<()> {
+    let is_typed = |id: &str| args.typed.iter().any(|typed| typed == id);
     let given = [
         ("--print-prompt", args.print_prompt),
         ("--timings", args.timings),
@@ -106,6 +107,17 @@ fn check(args: &Args) -> anyhow::Result<()> {
         ("--exact", args.exact),
         ("--ctx", args.ctx.is_some()),
         ("--force", args.force),
+        // Defaults and the environment are no request.
+        ("--threads", is_typed("threads")),
+        ("--kv-type", is_typed("kv_type")),
+        ("--flash-attn", is_typed("flash_attn")),
+        ("--repack", is_typed("repack")),
+        ("--draft", is_typed("draft")),
+        ("--cache-dir", is_typed("cache_dir")),
+        ("--cache-read-rate", is_typed("cache_read_rate")),
+        ("--no-cache", is_typed("no_cache")),
+        ("--no-history", is_typed("no_history")),
+        ("--kernels", is_typed("kernels")),
     ];
     if let Some((name, _)) = given.iter().find(|(_, is_given)| *is_given) {
         return Err(CliError::usage(format!(

@@ -143,11 +143,9 @@ pub fn dialect(text: &str) -> Result<Wanted, String> {
 pub fn draft(text: &str) -> Result<Draft, String> {
     match text {
         "auto" => Ok(Draft::Auto),
-        "off" | "0" => Ok(Draft::Off),
-        _ => match text.parse() {
-            Ok(most) if (1..=MAX_DRAFT).contains(&most) => {
-                Ok(NonZeroUsize::new(most).map_or(Draft::Off, Draft::Tokens))
-            }
+        "off" => Ok(Draft::Off),
+        _ => match text.parse::<NonZeroUsize>() {
+            Ok(most) if most.get() <= MAX_DRAFT => Ok(Draft::Tokens(most)),
             _ => Err(format!("a number from 1 to {MAX_DRAFT}, auto or off is expected")),
         },
     }
@@ -203,6 +201,15 @@ mod tests {
         assert_eq!(settings.think, Think::On);
         let arguments: std::collections::BTreeMap<_, _> = args.template_arg.into_iter().collect();
         assert_eq!(serde_json::json!(arguments), serde_json::json!({"date": "today", "depth": 2}));
+    }
+
+    #[test]
+    fn drafts_have_from_one_token_to_the_most_and_off_is_a_word() {
+        assert!(matches!((draft("off"), draft("auto")), (Ok(Draft::Off), Ok(Draft::Auto))));
+        assert!(matches!(draft("1"), Ok(Draft::Tokens(NonZeroUsize::MIN))));
+        for wrong in ["0", "-1", "", &(MAX_DRAFT + 1).to_string()] {
+            assert!(draft(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let model = Model::load_with(&args.model, load)?;
     let tokens = use_vocabulary(model.vocabulary());
     model.compiler()?;
-    Ok(use_model(&model, tokens?, &Options { n_ctx: args.ctx, ..args.context.options() })?)
+    Ok(use_model(&model, tokens?, &Options { n_ctx: args.ctx, ..args.context.options_of_child() })?)
 }
 
 /// Waits for the end of stdin, which the parent holds open.
