@@ -1,6 +1,6 @@
 //! Formats that are known by name.
 
-use super::{Arguments, Dialect, JsonStyle, NameForm, Piece, TextPlace, Thought, known};
+use super::{Arguments, Dialect, JsonStyle, NameForm, Piece, TextPlace, Thought};
 use std::sync::{Arc, LazyLock};
 
 static ENTRIES: LazyLock<Vec<Arc<Dialect>>> = LazyLock::new(|| {
@@ -68,10 +68,10 @@ fn llama3() -> Dialect {
 fn mistral() -> Dialect {
     let call = |open: &str| vec![text(open), Piece::Name(NameForm::Json), text("\", \"arguments\": ")];
     let mut next = call("}, {\"name\": \"");
-    next.insert(0, known::optional_id(9));
+    next.insert(0, Piece::optional_id(9));
     let mut first = call("[{\"name\": \"");
     first.splice(0..0, [text("[TOOL_CALLS]"), Piece::Optional { text: " ".to_owned(), written: false }]);
-    Dialect { next: Some(next), last: vec![known::optional_id(9), text("}]")], ..json("mistral", first, "") }
+    Dialect { next: Some(next), last: vec![Piece::optional_id(9), text("}]")], ..json("mistral", first, "") }
 }
 
 /// Mistral's format since version 13 of its tokenizer: `[TOOL_CALLS]f[ARGS]{..}`.

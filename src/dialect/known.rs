@@ -4,6 +4,7 @@ use super::{
     Arguments, ByType, Dialect, Encoding, JsonStyle, KeyForm, Members, NameForm, Piece, TextPlace, Thought,
     ValueForm,
     entries::{self, text, thought},
+    piece,
 };
 
 /// A format with the signs of the models that write it.
@@ -131,12 +132,12 @@ pub fn as_models_write(dialect: &Dialect, may_write: bool) -> Option<Dialect> {
         else {
             return None;
         };
-        let before = before.strip_suffix(ID_OPEN)?;
-        let after = after.strip_prefix(ID_CLOSE)?;
+        let before = before.strip_suffix(piece::ID_OPEN)?;
+        let after = after.strip_prefix(piece::ID_CLOSE)?;
         let mut out = pieces[..at - 1].to_vec();
         if may_write {
             out.extend((!before.is_empty()).then(|| text(before)));
-            out.push(optional_id(*length));
+            out.push(Piece::optional_id(*length));
             out.push(text(after));
         } else {
             out.push(Piece::Text(format!("{before}{after}")));
@@ -150,16 +151,6 @@ pub fn as_models_write(dialect: &Dialect, may_write: bool) -> Option<Dialect> {
         None => None,
     };
     Some(Dialect { last, next, ..dialect.clone() })
-}
-
-/// The text before an id behind the arguments.
-const ID_OPEN: &str = ", \"id\": \"";
-/// The text after it.
-const ID_CLOSE: &str = "\"";
-
-/// An id of `length` letters and digits behind the arguments, which models may leave out.
-pub(super) fn optional_id(length: u32) -> Piece {
-    Piece::OptionalId { before: ID_OPEN.to_owned(), length, after: ID_CLOSE.to_owned() }
 }
 
 /// True if `a` and `b` write the same calls.
@@ -299,6 +290,6 @@ mod tests {
         assert!(same_calls(&left_out, &without) && !left_out.has_ids());
         let optional = as_models_write(&with, true).unwrap();
         assert!(same_calls(&optional, &without) && optional.has_ids());
-        assert_eq!(optional.last, [optional_id(9), text("}]</c>")]);
+        assert_eq!(optional.last, [Piece::optional_id(9), text("}]</c>")]);
     }
 }

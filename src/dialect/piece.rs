@@ -45,6 +45,18 @@ pub enum Piece {
     Text(String),
 }
 
+/// The text before an id behind the arguments.
+pub(super) const ID_OPEN: &str = ", \"id\": \"";
+/// The text after it.
+pub(super) const ID_CLOSE: &str = "\"";
+
+impl Piece {
+    /// An id of `length` letters and digits behind the arguments, which models may leave out.
+    pub(super) fn optional_id(length: u32) -> Piece {
+        Piece::OptionalId { before: ID_OPEN.to_owned(), length, after: ID_CLOSE.to_owned() }
+    }
+}
+
 impl Serialize for Piece {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -3,7 +3,7 @@
 use super::{
     facts::{Facts, MORE_MEMORY},
     finding::{Finding, Topic},
-    table::{cpus, threads},
+    words::{cpus, threads},
 };
 use crate::machine::{Limits, Load};
 
@@ -62,7 +62,8 @@ impl Facts {
     fn quota_finding(&self, limits: &Limits) -> Option<Finding> {
         let quota = limits.quota_cpus.filter(|&quota| quota < self.threads as f64)?;
         let time = format!("a control group gives the time of {quota:.1} CPUs");
-        let raise = "raise the quota (cpu.max or cpu.cfs_quota_us; systemd: CPUQuota; containers: --cpus)";
+        let raise =
+            "raise the quota (cpu.max or cpu.cfs_quota_us; systemd: CPUQuota; containers: the limit of CPUs)";
         Some(match self.threads {
             0 | 1 => Finding::wrong(
                 Topic::Limits,

@@ -3,7 +3,7 @@
 use super::{
     finding::{Finding, Topic},
     manifest::Manifest,
-    table::shown,
+    words::shown,
 };
 use crate::{files, hash};
 use serde::Serialize;

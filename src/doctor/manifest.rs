@@ -2,7 +2,7 @@
 
 use super::{
     finding::{Finding, Topic},
-    table::shown,
+    words::shown,
 };
 use crate::{
     convert::{

@@ -19,6 +19,7 @@ mod hash;
 mod manifest;
 pub mod speed;
 mod table;
+mod words;
 
 pub use finding::{Finding, Severity, Topic};
 
@@ -153,7 +154,7 @@ impl Examined<'_> {
         let header = Model::read_header(path)?;
         if let Err(error) = Profile::from_gguf(&header) {
             let problem = visible(&chain(&error));
-            let what = format!("the profile of {} cannot be used: {problem}", table::shown(path));
+            let what = format!("the profile of {} cannot be used: {problem}", words::shown(path));
             let remedy = "ignore it in calls, or remove it with `edgecall profile`";
             self.findings.push(Finding::wrong(Topic::Profile, what, remedy));
         }

@@ -3,7 +3,7 @@
 use super::{
     facts::Facts,
     finding::{Finding, Topic},
-    table::{cpus, threads},
+    words::{cpus, threads},
 };
 use crate::{
     bench::speed::{Ceiling, median, ordinary_tokens, weights_of_a_token},

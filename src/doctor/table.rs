@@ -6,9 +6,10 @@ use super::{
     facts::{Facts, LeftOut},
     hash::FileState,
     speed::{Rate, Speed},
+    words::{shown, threads},
 };
 use crate::{display::visible, machine::Limits};
-use std::{fmt, path::Path};
+use std::fmt;
 
 /// Writes a fact after its name.
 fn row(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
@@ -17,25 +18,6 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt:
 
 fn mib(bytes: u64) -> u64 {
     bytes >> 20
-}
-
-/// A path without what steers a terminal.
-pub(super) fn shown(path: &Path) -> String {
-    visible(&path.display().to_string())
-}
-
-/// A number of threads in words.
-pub(super) fn threads(count: usize) -> String {
-    counted(count, "thread")
-}
-
-/// A number of CPUs in words.
-pub(super) fn cpus(count: usize) -> String {
-    counted(count, "CPU")
-}
-
-fn counted(count: usize, one: &str) -> String {
-    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 impl fmt::Display for Report {
@@ -228,6 +210,8 @@ impl fmt::Display for Compared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::words::cpus;
+    use std::path::Path;
 
     #[test]
     fn a_manifest_and_a_path_steer_no_terminal() {

@@ -2,7 +2,8 @@
 
 use super::{
     Around, NotDerived,
-    probe::{Ask, Call, Probe, Words},
+    probe::{Ask, Call, Probe},
+    words::Words,
 };
 use crate::dialect::{Arguments, Count, Dialect, NameForm, Piece, TextPlace, encode, write::WrittenCall};
 use std::borrow::Cow;

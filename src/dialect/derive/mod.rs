@@ -14,13 +14,15 @@ mod members;
 mod object;
 mod probe;
 mod samples;
+mod words;
 
 pub use probe::Handover;
 
 use super::{Arguments, Dialect, Piece};
 use crate::chat::Template;
-use probe::{Probe, Words};
+use probe::Probe;
 use std::fmt;
+use words::Words;
 
 /// Number of the derivation, part of the key of what is stored of it. It changes with what is derived, and with its form.
 pub const REVISION: u32 = 2;
@@ -67,7 +69,7 @@ pub enum NotDerived {
     Encoding(String),
     /// The dialect writes something else than the template.
     Differs(String),
-    /// What the template shows cannot be read back, so nothing could be enforced.
+    /// The format that the template shows cannot be read back, so nothing could be enforced.
     Unusable(String),
 }
 
