@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod ask;
 pub mod cached;
+pub mod dialect_arg;
 mod explain;
 pub mod input;
 pub mod profile;
@@ -12,7 +13,8 @@ pub mod template;
 mod timings;
 
 pub use self::{
-    settings::{RepackArg, ThinkArg, dialect, draft, temperature},
+    dialect_arg::dialect,
+    settings::{RepackArg, ThinkArg, draft, temperature},
     template::{prompt_template, template_arg},
 };
 
@@ -20,6 +22,7 @@ use self::{
     answer::{OutputArg, Stream},
     ask::Ask,
     cached::CacheArgs,
+    dialect_arg::DialectArg,
     input::conversation,
     settings::{KeyOrderArg, probability, settings},
     template::{SayLost, note_lost},
@@ -36,7 +39,6 @@ use super::{
 };
 use edgecall::{
     call::{self, Call, Draft, PromptTemplate, Request, Settings},
-    dialect::Wanted,
     machine::Thermometer,
     memory,
     runtime::{self, Trust, Vocabulary},
@@ -135,7 +137,7 @@ pub struct Args {
     /// Format in which the model writes calls: a name, a file of `inspect --dialect --json`, or strict to refuse a model
     /// whose format is not known [default: auto, from the chat template]
     #[arg(long, value_name = "NAME|FILE.json", value_parser = dialect, help_heading = "Input")]
-    dialect: Option<Wanted>,
+    dialect: Option<DialectArg>,
 
     /// Add to a tool's description what the chat template does not show of its parameters
     #[arg(long, value_name = "WHEN", value_enum, default_value = "off", help_heading = "Tools and schema")]
@@ -276,7 +278,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     let trust = if args.trust_model { Trust::Unchecked } else { Trust::Checked };
     let template = template::template(&args)?;
     let settings =
-        Settings { on_prefill: progress::prefill(), on_note: Some(progress::note), ..settings(&args) };
+        Settings { on_prefill: progress::prefill(), on_note: Some(progress::note), ..settings(&args)? };
     let request = Request {
         choice: ask.choice.clone(),
         parallel: args.parallel.unwrap_or(NonZeroUsize::MIN),

@@ -2,7 +2,13 @@
 
 use super::{
     address_space::READING_BYTES,
-    call::{RepackArg, cached::CacheArgs, dialect, draft, prompt_template, template_arg},
+    call::{
+        RepackArg,
+        cached::CacheArgs,
+        dialect,
+        dialect_arg::{DialectArg, wanted},
+        draft, prompt_template, template_arg,
+    },
     context::ContextArgs,
     exit::CliError,
     load::load,
@@ -16,7 +22,6 @@ use edgecall::{
     cache::Cache,
     call::{Draft, Request, Settings},
     chat::Conversation,
-    dialect::Wanted,
     memory,
     profile::Profile,
     runtime::{self, Model, Options, Trust},
@@ -54,7 +59,7 @@ pub struct ModelArgs {
     /// Format in which the model writes calls: a name, a file of `inspect --dialect --json`, or strict to refuse a model
     /// whose format is not known [default: auto, from the chat template]
     #[arg(long, value_name = "NAME|FILE.json", value_parser = dialect, help_heading = "Model")]
-    dialect: Option<Wanted>,
+    dialect: Option<DialectArg>,
 
     /// Jinja chat template to use instead of the model's own
     #[arg(long, value_name = "FILE", help_heading = "Model")]
@@ -136,10 +141,10 @@ impl ModelArgs {
     /// Settings for what requests leave open: these options, then `profile`.
     ///
     /// # Errors
-    /// A chat template that cannot be read, or tools of the profile that cannot be used.
+    /// A chat template or a dialect that cannot be read, or tools of the profile that cannot be used.
     pub fn defaults(&self, profile: &Profile) -> anyhow::Result<Defaults> {
         let settings = Settings {
-            dialect: self.dialect.clone().unwrap_or_default(),
+            dialect: wanted(self.dialect.as_ref())?,
             on_note: Some(progress::note),
             session: Options { n_ctx: self.ctx, ..self.context.options() },
             force: self.force,

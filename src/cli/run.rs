@@ -148,7 +148,7 @@ pub fn run(mut args: Args, started: Instant) -> anyhow::Result<()> {
     let trust = if args.call.trust_model { Trust::Unchecked } else { Trust::Checked };
     let template = template::template(&args.call)?;
     let settings =
-        Settings { on_prefill: progress::prefill(), on_note: Some(say), ..settings::settings(&args.call) };
+        Settings { on_prefill: progress::prefill(), on_note: Some(say), ..settings::settings(&args.call)? };
     let request = form.request(&start.conversation, start.toolbox.tools());
     if args.call.print_prompt {
         return call::print_prompt(&path, trust, &template, &request, &settings);

@@ -213,3 +213,24 @@ fn a_token_from_the_name_into_the_end_of_the_call_is_no_failed_value() {
     assert_eq!(constraint.violation(), None);
     assert!(constraint.accept(open).unwrap());
 }
+
+#[test]
+fn a_file_of_a_dialect_that_cannot_be_used_ends_as_other_inputs_do() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let model = pocket::pocket(FileType::Q8_0);
+    let mistral = serde_json::to_string(&*dialect::named("mistral").unwrap()).unwrap();
+    fs::write(folder.path().join("mine.json"), mistral.replace("\"first\"", "\"frist\"")).unwrap();
+    fs::write(folder.path().join("mistral.json"), mistral).unwrap();
+    for (file, expected, message) in [
+        ("nowhere.json", 66, "cannot read nowhere.json"),
+        ("mine.json", 65, "mine.json cannot be used: the dialect's `frist` cannot be read: unknown field"),
+    ] {
+        let (code, stdout, stderr) = edgecall(&model, folder.path(), &["--dialect", file, "hi"]);
+        assert_eq!((code, stdout.as_str()), (Some(expected), ""), "{stderr}");
+        assert!(stderr.contains(message), "{stderr}");
+    }
+    let (code, stdout, stderr) =
+        edgecall(&model, folder.path(), &["--dialect", "mistral.json", "Find one in Oakland"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.starts_with("{\"name\": \"find\""), "{stdout}");
+}

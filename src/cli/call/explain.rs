@@ -3,6 +3,7 @@
 use super::{
     super::{exit::CliError, output},
     Args, ask,
+    dialect_arg::wanted,
     input::conversation,
     profile, template,
 };
@@ -25,7 +26,7 @@ pub(super) fn explain_tools(args: &mut Args) -> anyhow::Result<()> {
     profile::give_way(&mut profile, args, with_messages.is_some(), &fields);
     args.adopt_key_order(&profile);
     let tools = ask::tools(args, with_messages, &fields, &profile)?;
-    let wanted = args.dialect.clone().unwrap_or_default();
+    let wanted = wanted(args.dialect.as_ref())?;
     let model = template::vocabulary(args)?;
     let conversation = Conversation::default();
     let request = tools.as_ref().map(|tools| Request::new(&conversation, Some(tools)));

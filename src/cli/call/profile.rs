@@ -2,6 +2,7 @@
 
 use super::{
     Args,
+    dialect_arg::DialectArg,
     settings::{KeyOrderArg, ThinkArg},
 };
 use anyhow::Context;
@@ -76,7 +77,8 @@ impl Args {
             Thinking::Off => ThinkArg::Off,
             Thinking::Auto => ThinkArg::Auto,
         }));
-        self.dialect = self.dialect.take().or_else(|| profile.dialect.clone().map(Wanted::Named));
+        let dialect = || profile.dialect.clone().map(|name| DialectArg::Wanted(Wanted::Named(name)));
+        self.dialect = self.dialect.take().or_else(dialect);
         for (key, value) in &profile.template_arguments {
             if !self.template_arg.iter().any(|(given, _)| given == key) {
                 self.template_arg.push((key.clone(), value.clone()));
@@ -123,7 +125,7 @@ mod tests {
         args.adopt_key_order(&profile());
         args.adopt(&fields);
         args.adopt_profile(&profile(), &fields);
-        let settings = settings(&args);
+        let settings = settings(&args).unwrap();
         let sampling = settings.sampling;
         assert_eq!((sampling.seed, settings.max_tokens, sampling.top_k), (7, 50, 0));
         assert_eq!((sampling.temperature, sampling.top_p, sampling.min_p), (0.7, 0.8, 0.1));
@@ -138,7 +140,7 @@ mod tests {
     fn an_empty_profile_changes_nothing() {
         let mut with = args(&[]);
         with.adopt_profile(&Profile::default(), &RequestFields::default());
-        assert_eq!(format!("{:?}", settings(&with)), format!("{:?}", settings(&args(&[]))));
+        assert_eq!(format!("{:?}", settings(&with).unwrap()), format!("{:?}", settings(&args(&[])).unwrap()));
     }
 
     #[test]

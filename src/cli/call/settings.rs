@@ -1,15 +1,14 @@
 //! Settings of a call from its arguments.
 
-use super::Args;
+use super::{Args, dialect_arg::wanted};
 use clap::ValueEnum;
 use edgecall::{
     call::{Draft, RequestFields, Settings, Think},
-    dialect::{self, Dialect, Wanted},
     memory::Repack,
     runtime::{Options, Sampling, TokenDetail, draft::MAX_DRAFT},
     schema::KeyOrder,
 };
-use std::{num::NonZeroUsize, sync::Arc};
+use std::num::NonZeroUsize;
 
 /// Argument of `--think`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -96,8 +95,11 @@ impl Args {
 }
 
 /// The settings that `args` ask for.
-pub fn settings(args: &Args) -> Settings {
-    Settings {
+///
+/// # Errors
+/// A file of a dialect that cannot be used.
+pub fn settings(args: &Args) -> anyhow::Result<Settings> {
+    Ok(Settings {
         think: args.think.map_or(Think::Off, Into::into),
         sampling: Sampling {
             temperature: args.temperature.unwrap_or_default(),
@@ -107,7 +109,7 @@ pub fn settings(args: &Args) -> Settings {
             seed: args.seed.unwrap_or_default(),
         },
         max_tokens: args.max_tokens.map_or(512, NonZeroUsize::get),
-        dialect: args.dialect.clone().unwrap_or_default(),
+        dialect: wanted(args.dialect.as_ref())?,
         session: Options { n_ctx: args.ctx, ..args.context.options() },
         force: args.force,
         exact: args.exact,
@@ -116,27 +118,7 @@ pub fn settings(args: &Args) -> Settings {
         detail: TokenDetail::None,
         on_prefill: None,
         on_note: None,
-    }
-}
-
-/// Parses a dialect: a name, `auto`, `strict`, or a file.
-pub fn dialect(text: &str) -> Result<Wanted, String> {
-    match text {
-        "auto" => return Ok(Wanted::Auto),
-        "strict" => return Ok(Wanted::Strict),
-        name if dialect::named(name).is_some() => return Ok(Wanted::Named(name.to_owned())),
-        _ => {}
-    }
-    if !text.ends_with(".json") {
-        let names = dialect::names().join(", ");
-        return Err(format!("the known dialects are {names}; others are read from a file FILE.json"));
-    }
-    let bytes = std::fs::read(text).map_err(|error| error.to_string())?;
-    let dialect = Dialect::parse(&bytes).map_err(|error| match std::error::Error::source(&error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    })?;
-    Ok(Wanted::Given(Arc::new(dialect)))
+    })
 }
 
 /// Parses the length of drafts.
@@ -195,7 +177,7 @@ mod tests {
         ])
         .call;
         args.adopt(&fields);
-        let settings = settings(&args);
+        let settings = settings(&args).unwrap();
         assert_eq!((settings.max_tokens, settings.sampling.seed), (7, 0));
         assert_eq!((settings.sampling.temperature, settings.sampling.top_p), (0.5, 0.9));
         assert_eq!(settings.think, Think::On);
@@ -215,6 +197,6 @@ mod tests {
     #[test]
     fn without_arguments_the_settings_are_the_librarys_defaults() {
         let args = Program::parse_from(["call", "--explain-tools"]).call;
-        assert_eq!(format!("{:?}", settings(&args)), format!("{:?}", Settings::default()));
+        assert_eq!(format!("{:?}", settings(&args).unwrap()), format!("{:?}", Settings::default()));
     }
 }
