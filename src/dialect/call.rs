@@ -109,8 +109,25 @@ impl CallGrammar {
 
     /// The call that starts with its name in `text`, once the name is complete.
     pub(super) fn called<'w>(&self, text: &'w [u8], place: Place) -> Option<Called<'w>> {
-        let (name, arguments) = self.head(place).split(text)?;
+        let head = self.head(place);
+        if head.ends_with_name() {
+            return self.called_by_name(head, text);
+        }
+        let (name, arguments) = head.split(text)?;
         let tool = self.tools.iter().position(|tool| tool.name() == name)?;
+        Some(Called { tool, arguments })
+    }
+
+    /// The same where no text behind the name tells that it is complete: it is as soon as no longer name fits. What follows
+    /// is the tool's own grammar from its first byte on, or the model could begin an end that the tool does not have.
+    fn called_by_name<'w>(&self, head: &Head, text: &'w [u8]) -> Option<Called<'w>> {
+        let names = || self.tools.iter().map(|tool| head.written_name(tool.name())).enumerate();
+        if names().any(|(_, name)| name.len() > text.len() && name.as_bytes().starts_with(text)) {
+            return None;
+        }
+        let complete = names().filter(|(_, name)| text.starts_with(name.as_bytes()));
+        let (tool, name) = complete.max_by_key(|(_, name)| name.len())?;
+        let arguments = head.strip_after(self.name(tool), &text[name.len()..]);
         Some(Called { tool, arguments })
     }
 

@@ -82,8 +82,13 @@ impl Head {
             NameForm::Plain => name.to_owned(),
             NameForm::Xml => from_xml(name),
         };
-        let arguments = strip(&self.after, &name, rest);
+        let arguments = self.strip_after(&name, rest);
         Some((name, arguments))
+    }
+
+    /// The rest of `text` after the part behind the name; `None` if it does not start with that.
+    pub(super) fn strip_after<'t>(&self, name: &str, text: &'t [u8]) -> Option<&'t [u8]> {
+        strip(&self.after, name, text)
     }
 
     /// The problem of a head behind whose name no text stands that ends it.
@@ -110,7 +115,7 @@ impl Head {
     }
 
     /// True if no text of the head is behind the name.
-    fn ends_with_name(&self) -> bool {
+    pub(super) fn ends_with_name(&self) -> bool {
         self.after.iter().find_map(literal).is_none_or(str::is_empty)
     }
 

@@ -278,6 +278,23 @@ fn a_name_that_ends_the_text_before_the_arguments_is_ended_by_what_may_follow() 
         };
         assert_eq!(error, expected);
     }
+    // Every text that the grammar takes can be ended: a name that may go on, and an end that a tool lacks.
+    let more = tools(json!([
+        {"name": "f", "parameters": {"properties": {"a": {"type": "string"}}, "required": ["a"]}},
+        {"name": "f_more"},
+    ]));
+    let turn = Turn::new(&more, &glm, KeyOrder::Any).unwrap();
+    hold(
+        &turn,
+        &[
+            ("<tool_call>f<k>a</k><v>x</v></tool_call>", true),
+            ("<tool_call>f_more</tool_call>", true),
+            ("<tool_call>f</tool_call>", false),
+            ("<tool_call>f_more_more</tool_call>", false),
+        ],
+    );
+    let error = verdict(call::constraint(&compiler, &turn).unwrap(), "<tool_call>f</").unwrap_err();
+    assert_eq!(error, "stops after \"<tool_call>f<\"");
     let bare = r#"{"name": "bare", "first": ["<f>", {"name": "plain"}, ""], "last": [""], "arguments": {"json": "spaced"}}"#;
     let bare = Arc::new(Dialect::parse(bare.as_bytes()).unwrap());
     let turn = Turn::new(&two(), &bare, KeyOrder::Any).unwrap();
