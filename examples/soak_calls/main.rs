@@ -249,7 +249,8 @@ fn one(
         return Ok(());
     }
     let turn = Turn::new(&tools, dialect, key_order)?.up_to(1 + random.below(3));
-    let turn = if random.one_in(4) { turn.or_text() } else { turn };
+    let or_text = random.one_in(4);
+    let turn = if or_text { turn.or_text() } else { turn };
     let mut constraint = call::constraint(compiler, &turn)?;
     let mut noise = Noise::new(compiler, n_vocab, formats::ends(dialect), random.next());
     let mut sampler = Sampler::new(Sampling::default());
@@ -282,6 +283,13 @@ fn one(
         eprintln!("{}", String::from_utf8_lossy(&completion.text));
     }
     if completion.finish != Finish::Stop {
+        // Values may be long, and what stands before them is short.
+        ensure!(
+            or_text || turn.tool(&completion.text).is_some(),
+            "no tool is called after {} tokens: {}",
+            completion.tokens.len(),
+            String::from_utf8_lossy(&completion.text)
+        );
         tally.budget += 1;
         return Ok(());
     }
