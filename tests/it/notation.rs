@@ -624,6 +624,21 @@ fn indented_json_is_taken_as_the_template_writes_it_and_printed_on_one_line() {
     let text =
         dialect.write(&edgecall::tools::ToolCall::from_text("f", r#"{"o": {"a": [1, {"b": []}]}}"#).unwrap());
     hold(&dialect, free, &[(&text, Some(r#"{"o": {"a": [1, {"b": []}]}}"#))]);
+    // And in arrays whose items are counted.
+    let counted = json!({"type": "object", "properties": {
+        "set": {"type": "array", "items": {"enum": ["a", "b"]}, "uniqueItems": true},
+        "has": {"type": "array", "items": {"type": "integer"}, "contains": {"const": 7}, "maxContains": 1}}});
+    let write =
+        |arguments: &str| dialect.write(&edgecall::tools::ToolCall::from_text("f", arguments).unwrap());
+    for (arguments, accepted) in [
+        (r#"{"set": ["b", "a"], "has": [1, 7, 2]}"#, true),
+        (r#"{"set": []}"#, true),
+        (r#"{"set": ["a", "a"]}"#, false),
+        (r#"{"has": [1, 2]}"#, false),
+        (r#"{"has": [7, 7]}"#, false),
+    ] {
+        hold(&dialect, counted.clone(), &[(&write(arguments), accepted.then_some(arguments))]);
+    }
 }
 
 /// A call of `f` in elements, `[` standing for the text before a tag.

@@ -158,7 +158,7 @@ impl<'a> Emitter<'a> {
             .collect();
         self.rules.add(format!("{item}::_"), each.join(" | "));
         let more = format!(" %if bit_count_lt(_, {most})");
-        self.rules.add(format!("{first}::_"), format!("{end}{close} | {before}{item}::_{more}"));
+        self.rules.add(format!("{first}::_"), format!("{end}{close} | {before} {item}::_{more}"));
         self.rules.add(format!("{rest}::_"), format!("{end}{close} | {comma} {item}::_{more}"));
         self.rules.add(name.clone(), format!("{open} {first}::0x0"));
         Some(name)

@@ -101,7 +101,7 @@ impl<'a> Emitter<'a> {
         let step = if floor > least || max.is_some() { "incr([12:36])" } else { "_" };
         self.rules.add(format!("{counted}::_"), format!("{rest}::{step}"));
         self.rules.add(format!("{rest}::_"), format!("{end} %if {close} | {comma} {item}::_{with_room}"));
-        self.rules.add(format!("{first}::_"), format!("{before}{item}::_"));
+        self.rules.add(format!("{first}::_"), format!("{before} {item}::_"));
         let needed = vec![(least as u64, wanted.to_owned()), ((floor - least) as u64, any.to_owned())];
         self.rules.lengths.add(&name, Length::Sum(2 * floor as u64, needed));
         self.rules.add(name.clone(), format!("{open} {first}::0x0"));
