@@ -361,6 +361,12 @@ fn a_second_ctrl_c_does_not_wait_and_leaves_nothing_behind_either() {
 
 #[test]
 fn a_write_that_fails_is_told_and_leaves_nothing_behind() {
+    if std::env::var_os("QEMU_CPU").is_some() {
+        println!(
+            "skipped: qemu's user emulation handles signals itself, and /proc does not show which the program ignores"
+        );
+        return;
+    }
     let place = Place::new(&Fixture::default());
     let before = place.entries();
     // A file may not grow beyond 64 blocks of 512 bytes, so the write fails as on a full disk.
