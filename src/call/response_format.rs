@@ -26,7 +26,7 @@ pub(super) struct ResponseFormat<'r> {
 }
 
 enum Kind<'r> {
-    Calls { turn: Turn, tools: &'r ToolSet, dialect: Arc<Dialect>, or_text: bool },
+    Calls { turn: Box<Turn>, tools: &'r ToolSet, dialect: Arc<Dialect>, or_text: bool },
     Text { without: Option<String> },
     Json { schema: &'r AnswerSchema, answer: JsonAnswer<'r> },
 }
@@ -54,7 +54,7 @@ impl<'r> ResponseFormat<'r> {
         let earlier = request.conversation.messages.iter().map(|message| message.tool_calls().len()).sum();
         let turn = turn.up_to(request.parallel.get()).after_calls(earlier);
         let turn = if or_text { turn.or_text() } else { turn };
-        Ok(format(Kind::Calls { turn, tools, dialect: dialect.clone(), or_text }))
+        Ok(format(Kind::Calls { turn: Box::new(turn), tools, dialect: dialect.clone(), or_text }))
     }
 
     /// Puts `prefix` in front of the answer. It is not part of the content.
@@ -91,7 +91,7 @@ impl<'r> ResponseFormat<'r> {
     /// Compiles the grammar of the answer.
     pub fn constraint<'c>(&'c self, compiler: &'c Compiler) -> Result<Constraint<'c>> {
         match &self.kind {
-            Kind::Calls { turn, .. } => constraint(compiler, turn),
+            Kind::Calls { turn, .. } => constraint(compiler, &**turn),
             Kind::Json { answer, .. } => constraint(compiler, answer),
             Kind::Text { without } => {
                 let lark = grammar::text_grammar(&self.prefix, without.as_deref());

@@ -11,7 +11,7 @@ use super::{
     written::Written,
 };
 use crate::{checkpoint::Checkpoint, files, hash::hex};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{io, path::Path, sync::atomic::AtomicBool};
 
@@ -86,19 +86,12 @@ pub struct RecordedFile {
     pub sha256: String,
 }
 
-impl Recorded {
-    /// Reads the manifest at `path`; `None` if it does not exist.
-    ///
-    /// # Errors
-    /// A file that cannot be read or is not a manifest.
-    pub fn read(path: &Path) -> io::Result<Option<Recorded>> {
-        read(path)
-    }
-}
-
-fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    let Some(json) = files::if_present(files::read(path, MAX_BYTES))? else { return Ok(None) };
-    serde_json::from_slice(&json).map(Some).map_err(io::Error::from)
+/// The bytes of the manifest at `path`; `None` if it does not exist.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    files::if_present(files::read(path, MAX_BYTES))
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -156,9 +149,10 @@ impl Conversion {
     /// Reads the manifest at `path`; `None` if it does not exist.
     ///
     /// # Errors
-    /// As for [`Recorded::read`].
+    /// A file that cannot be read or is not a manifest.
     pub(super) fn read(path: &Path) -> io::Result<Option<Conversion>> {
-        read(path)
+        let Some(json) = read(path)? else { return Ok(None) };
+        serde_json::from_slice(&json).map(Some).map_err(io::Error::from)
     }
 }
 

@@ -24,6 +24,8 @@ use std::sync::Arc;
 /// The calls of one of some tools, in one dialect.
 pub(super) struct CallGrammar {
     dialect: Arc<Dialect>,
+    /// Texts at which a call begins in a text.
+    leads: Vec<String>,
     /// Ways to begin the first call of a turn, the written one first.
     first: Vec<Head>,
     /// The text between the arguments of two calls.
@@ -74,7 +76,8 @@ impl CallGrammar {
             (tools.iter().cloned().collect(), dialect.clone(), dialect.notation()?);
         // What the notation cannot write is refused here, not when the model chooses the tool.
         tools.iter().try_for_each(|tool| tool.compiled_in(key_order, &notation).map(drop))?;
-        Ok(CallGrammar { first: heads.first, next: heads.next, dialect, notation, tools, key_order })
+        let leads = dialect.leads();
+        Ok(CallGrammar { leads, first: heads.first, next: heads.next, dialect, notation, tools, key_order })
     }
 
     /// The calls of a turn that may begin with a text.
@@ -90,6 +93,11 @@ impl CallGrammar {
     /// The text between the arguments of two calls.
     pub(super) fn next(&self) -> Option<&Head> {
         self.next.as_ref()
+    }
+
+    /// The texts at which a call begins in a text.
+    pub(super) fn leads(&self) -> &[String] {
+        &self.leads
     }
 
     /// The format.

@@ -151,7 +151,7 @@ impl Study {
 
     fn derived(&self, derived: &Derived) -> Choice {
         let mut notes = derived.notes.clone();
-        let written = known::as_models_write(&derived.dialect, !derived.last_turn_lacks_ids);
+        let written = known::as_models_write(derived);
         if written.is_some() {
             let model = if derived.last_turn_lacks_ids { "does not write" } else { "may leave out" };
             notes.push(format!("the history shows ids behind the arguments, which the model {model}"));
@@ -207,7 +207,7 @@ impl Study {
     /// A dialect that somebody asked for.
     fn chosen(&self, dialect: Arc<Dialect>, source: Source) -> Choice {
         let own = self.shown.derived.as_ref().ok();
-        let written = own.and_then(|own| known::as_models_write(&own.dialect, !own.last_turn_lacks_ids));
+        let written = own.and_then(known::as_models_write);
         let is_own = own.is_some_and(|own| {
             known::same_calls(&own.dialect, &dialect)
                 || written.is_some_and(|written| known::same_calls(&written, &dialect))

@@ -3,6 +3,7 @@
 use super::{
     Arguments, ByType, Dialect, Encoding, JsonStyle, KeyForm, Members, NameForm, Piece, TextPlace, Thought,
     ValueForm,
+    derive::Derived,
     entries::{self, text, thought},
     piece,
 };
@@ -121,10 +122,15 @@ pub fn system_message(template: &str) -> Option<&'static str> {
     SYSTEM_MESSAGES.iter().find(fits).map(|needed| needed.message)
 }
 
-/// `dialect` as models write it whose template shows ids behind the arguments: with the id or without where the template always
-/// has it, as Nemo's does; without where the last turn of a chat has none (`may_write` is false), as in Apriel's. `None` if it
-/// has no such ids.
-pub fn as_models_write(dialect: &Dialect, may_write: bool) -> Option<Dialect> {
+/// The dialect of `derived` as models write it whose template shows ids behind the arguments: with the id or without where the
+/// template always has it, as Nemo's does; without where the last turn of a chat has none, as in Apriel's. `None` if it has no
+/// such ids.
+pub fn as_models_write(derived: &Derived) -> Option<Dialect> {
+    with_ids(&derived.dialect, !derived.last_turn_lacks_ids)
+}
+
+/// `dialect` with ids behind the arguments that models may write, or without them; `None` if it has none.
+fn with_ids(dialect: &Dialect, may_write: bool) -> Option<Dialect> {
     let cut = |pieces: &[Piece]| {
         let at = pieces.iter().position(|piece| matches!(piece, Piece::Id { .. }))?;
         let [Piece::Text(before), Piece::Id { length, .. }, Piece::Text(after), ..] =
@@ -282,13 +288,13 @@ mod tests {
         let name = || Piece::Name(NameForm::Json);
         let mut with = json_list("<c>", "</c>");
         let without = with.clone();
-        assert_eq!(as_models_write(&without, true), None);
+        assert_eq!(with_ids(&without, true), None);
         with.last = vec![text(", \"id\": \""), id(false), text("\"}]</c>")];
         let next = [text(", \"id\": \""), id(true), text("\"}, {\"name\": \""), name()];
         with.next = Some(next.into_iter().chain([text("\", \"arguments\": ")]).collect());
-        let left_out = as_models_write(&with, false).unwrap();
+        let left_out = with_ids(&with, false).unwrap();
         assert!(same_calls(&left_out, &without) && !left_out.has_ids());
-        let optional = as_models_write(&with, true).unwrap();
+        let optional = with_ids(&with, true).unwrap();
         assert!(same_calls(&optional, &without) && optional.has_ids());
         assert_eq!(optional.last, [Piece::optional_id(9), text("}]</c>")]);
     }

@@ -26,14 +26,6 @@ impl Dialect {
         Ok(Heads { first, next: self.next.as_ref().map(head).transpose()? })
     }
 
-    /// The heads of calls that follow a text.
-    ///
-    /// # Errors
-    /// As [`heads`](Self::heads).
-    pub(super) fn heads_behind_text(&self) -> Result<Vec<Head>, Error> {
-        Ok(self.heads()?.first.into_iter().map(Head::behind_text).collect())
-    }
-
     /// The error for a format that cannot be used.
     pub(super) fn wrong(&self, problem: impl Into<String>) -> Error {
         Error::Dialect { dialect: self.name.clone(), problem: problem.into() }

@@ -3,7 +3,7 @@
 use super::{
     Arguments, Dialect, NameForm, Piece,
     body::{self, Body, no_call},
-    head,
+    head::{self, Head},
 };
 use crate::{
     json,
@@ -102,14 +102,15 @@ impl Dialect {
 
     /// The name of the call that `text` starts with, and the text from its arguments on.
     fn name_and_rest<'t>(&self, text: &'t [u8]) -> Result<(String, &'t [u8]), Error> {
-        let (heads, behind_text) = (self.heads()?.first, self.heads_behind_text()?);
+        let heads = self.heads()?.first;
         let open = self.opening().unwrap_or_default();
         let missing = || no_call(format!("there is no {open}"));
-        let strict = heads.iter().map(|head| (head, text));
-        let other_blanks = behind_text.iter().map(|head| (head, text.trim_ascii_start()));
-        let mut found =
-            strict.chain(other_blanks).filter_map(|(head, text)| Some((head, head.strip_before(text)?)));
-        let (head, rest) = found.next().ok_or_else(missing)?;
+        let found = heads.iter().find_map(|head| Some((head.clone(), head.strip_before(text)?)));
+        let behind_text = || {
+            let mut heads = heads.iter().cloned().map(Head::behind_text);
+            heads.find_map(|head| head.strip_before(text.trim_ascii_start()).map(|rest| (head, rest)))
+        };
+        let (head, rest) = found.or_else(behind_text).ok_or_else(missing)?;
         match head.split(rest) {
             Some((name, Some(arguments))) => Ok((name, arguments)),
             _ => Err(no_call("the text around its name does not end")),

@@ -172,8 +172,7 @@ impl Turn {
 
     /// Offset of the first call in a text.
     fn lead(&self, text: &[u8]) -> Option<usize> {
-        let leads = self.call.dialect().leads();
-        leads.iter().filter_map(|lead| head::find(text, lead.as_bytes())).min()
+        self.call.leads().iter().filter_map(|lead| head::find(text, lead.as_bytes())).min()
     }
 
     /// The text after the last call.

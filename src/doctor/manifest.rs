@@ -6,18 +6,14 @@ use super::{
 };
 use crate::{
     convert::{
-        manifest::{Answers, Recorded, RecordedFile},
+        manifest::{self, Answers, Recorded, RecordedFile},
         manifest_path,
     },
     display::visible,
-    files,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::Path;
-
-/// Most bytes that are read of a manifest; real ones are far shorter.
-const MAX_BYTES: u64 = 64 << 20;
 
 /// The parts of a manifest that are compared.
 #[derive(Debug, Default)]
@@ -34,7 +30,7 @@ impl Manifest {
     /// Reads the manifest of the model at `path`; `None` if there is none.
     pub fn read(path: &Path) -> Option<Manifest> {
         let broken = |problem: String| Manifest { problem: Some(problem), ..Manifest::default() };
-        let json = match files::if_present(files::read(&manifest_path(path), MAX_BYTES)) {
+        let json = match manifest::read(&manifest_path(path)) {
             Ok(json) => json?,
             Err(error) => return Some(broken(error.to_string())),
         };

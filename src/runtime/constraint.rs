@@ -281,9 +281,15 @@ impl<'c> Constraint<'c> {
         if self.grammar.stage(&written) == self.stage {
             return Ok(true);
         }
-        let mut matcher = self.compiler.compile(&self.grammar.lark(&written)?)?;
         let tokens = [&self.tokens[..], &[token]].concat();
-        Ok(matcher.try_consume_tokens(&tokens).map_err(Error::constraint)? == tokens.len())
+        Ok(self.matcher_after(&written, &tokens)?.is_some())
+    }
+
+    /// A matcher of the grammar that applies after `written` with these tokens taken; `None` if it refuses one.
+    fn matcher_after(&self, written: &[u8], tokens: &[TokenId]) -> Result<Option<Matcher>, Error> {
+        let mut matcher = self.compiler.compile(&self.grammar.lark(written)?)?;
+        let taken = matcher.try_consume_tokens(tokens).map_err(Error::constraint)?;
+        Ok((taken == tokens.len()).then_some(matcher))
     }
 
     /// The check that refused the last token given to [`accept`](Self::accept), if it was a check.
@@ -348,11 +354,7 @@ impl<'c> Constraint<'c> {
         if stage == self.stage {
             return Ok(true);
         }
-        let mut matcher = self.compiler.compile(&self.grammar.lark(&self.written)?)?;
-        let taken = matcher.try_consume_tokens(&self.tokens).map_err(Error::constraint)?;
-        if taken < self.tokens.len() {
-            return Ok(false);
-        }
+        let Some(matcher) = self.matcher_after(&self.written, &self.tokens)? else { return Ok(false) };
         self.matcher = matcher;
         self.stage = stage;
         self.check()?;
